@@ -1,0 +1,235 @@
+"""Checkpoint files: a list of arrays and a JSON state, in one file that is either right or refused.
+
+    magic             8 bytes
+    header's length   8 bytes, little-endian
+    header            JSON: format, step, state, and each array's name, shape and dtype
+    arrays            raw, C order, little-endian, one after the other
+    sha256            32 bytes, of everything before
+
+Nothing in it can be executed. A directory keeps the newest two.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dltool.durable_files import atomic_path, disk_errors, open_file
+from dltool.errors import RunError
+
+MAGIC = b"dltool\x00\x01"
+FORMAT = 1
+FILE_NAME = re.compile(r"([0-9]{10,})\.ckpt")
+HEADER_LIMIT = 64 * 2**20
+CHUNK = 2**20
+DTYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
+)
+
+
+@dataclass(frozen=True)
+class ArraySignature:
+    """What must be the same for an array to be restored."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return math.prod(self.shape) * _storage(self.dtype).itemsize
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The arrays by position, with their names, and the JSON state at global step `step`."""
+
+    step: int
+    arrays: tuple[tuple[str, np.ndarray], ...]
+    state: Mapping[str, Any]
+
+
+def signature_of(arrays: Sequence[tuple[str, np.ndarray]]) -> tuple[ArraySignature, ...]:
+    """Raises ValueError for a dtype that a checkpoint cannot hold."""
+    for name, array in arrays:
+        if array.dtype.name not in DTYPES:
+            raise ValueError(f"{name}: a checkpoint cannot hold {array.dtype.name}")
+    return tuple(ArraySignature(name, array.shape, array.dtype.name) for name, array in arrays)
+
+
+def checkpoint_path(directory: Path, step: int) -> Path:
+    return directory / f"{step:010d}.ckpt"
+
+
+def write_checkpoint(
+    directory: Path, step: int, arrays: Sequence[tuple[str, np.ndarray]], state: Mapping[str, Any]
+) -> Path:
+    """Writes the checkpoint of global step `step`, then removes all but it and the newest one before it.
+
+    `state` is anything JSON can hold, infinities and NaN too. The file is on the disk when this returns. Raises
+    MachineError; whatever checkpoints there were are then still there.
+    """
+    array_headers = [vars(signature) for signature in signature_of(arrays)]
+    header = json.dumps({"format": FORMAT, "step": step, "state": state, "arrays": array_headers}).encode()
+    path = checkpoint_path(directory, step)
+    with atomic_path(path) as temporary, open(temporary, "xb") as file:
+        digest = hashlib.sha256()
+        _write(file, digest, MAGIC + len(header).to_bytes(8, "little") + header)
+        for _, array in arrays:
+            stored = array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+            _write(
+                file, digest, np.asarray(stored, _storage(array.dtype.name), order="C").reshape(-1).view(np.uint8).data
+            )
+        file.write(digest.digest())
+    _remove_all_but_newest_two(directory, step)
+    return path
+
+
+def read_checkpoint(path: Path, expected: Sequence[ArraySignature] | None = None) -> Checkpoint:
+    """Reads and verifies one checkpoint. With `expected`, any other names, shapes or dtypes are refused unread.
+
+    Memory is taken only for what the file really holds. Raises RunError.
+    """
+    with open_file(path.parent, path.name) as file:
+        try:
+            return _read(file, str(path), expected)
+        except OSError as error:
+            raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
+
+
+def newest_checkpoint(
+    directory: Path, expected: Sequence[ArraySignature] | None = None
+) -> tuple[Checkpoint, tuple[str, ...]]:
+    """The newest checkpoint that verifies, and why each newer one does not. Raises RunError where none does."""
+    skipped: list[str] = []
+    for step in sorted(_steps(directory), reverse=True):
+        try:
+            checkpoint = read_checkpoint(checkpoint_path(directory, step), expected)
+        except RunError as error:
+            skipped.append(str(error))
+            continue
+        return checkpoint, tuple(skipped)
+    if skipped:
+        raise RunError(f"no checkpoint in {directory} can be used: " + "; ".join(skipped))
+    raise RunError(f"there is no checkpoint in {directory}")
+
+
+# --- writing ---
+
+
+def _storage(dtype: str) -> np.dtype[Any]:
+    """How the array is stored: little-endian, bfloat16 as two bytes."""
+    return np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
+
+
+def _write(file: BinaryIO, digest: Any, data: bytes | memoryview) -> None:
+    digest.update(data)
+    file.write(data)
+
+
+def _steps(directory: Path) -> list[int]:
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    steps = [int(match[1]) for name in names if (match := FILE_NAME.fullmatch(name))]
+    return [step for step in steps if checkpoint_path(directory, step).name in names]
+
+
+def _remove_all_but_newest_two(directory: Path, step: int) -> None:
+    """A checkpoint after `step` was skipped when the run was resumed: it is of no use either."""
+    before = [other for other in _steps(directory) if other < step]
+    keep = {step, max(before, default=step)}
+    with disk_errors(directory, "remove an old checkpoint from"):
+        for other in set(_steps(directory)) - keep:
+            with suppress(FileNotFoundError):
+                os.unlink(checkpoint_path(directory, other))
+
+
+# --- reading ---
+
+
+def _read(file: BinaryIO, where: str, expected: Sequence[ArraySignature] | None) -> Checkpoint:
+    file_size = os.fstat(file.fileno()).st_size
+    opening = file.read(16)
+    header_size = int.from_bytes(opening[8:], "little")
+    if opening[:8] != MAGIC or len(opening) < 16:
+        raise RunError(f"{where} is not a checkpoint, or damaged")
+    if header_size > min(HEADER_LIMIT, file_size):
+        raise RunError(f"{where} is damaged: its header cannot be {header_size:,} bytes long")
+    header = file.read(header_size)
+    step, state, signatures = _parse_header(header, where)
+    size = 16 + header_size + sum(signature.size for signature in signatures) + 32
+    if size != file_size:
+        raise RunError(f"{where} is damaged: {file_size:,} bytes instead of {size:,}")
+    if expected is not None:
+        _compare(signatures, tuple(expected), where)
+    digest = hashlib.sha256(opening + header)
+    arrays = tuple((signature.name, _read_array(file, digest, signature, where)) for signature in signatures)
+    if file.read() != digest.digest():
+        raise RunError(f"{where} is damaged: its checksum does not match")
+    return Checkpoint(step, arrays, state)
+
+
+def _parse_header(header: bytes, where: str) -> tuple[int, dict[str, Any], tuple[ArraySignature, ...]]:
+    try:
+        fields = json.loads(header)
+        written_in = fields["format"]
+        if isinstance(written_in, int) and written_in > FORMAT:
+            raise RunError(f"{where} is too new: checkpoint format {written_in}; this dltool reads format {FORMAT}")
+        step, state = fields["step"], fields["state"]
+        signatures = tuple(_parse_signature(entry) for entry in fields["arrays"])
+        valid = written_in == FORMAT and type(step) is int and isinstance(state, dict)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        valid = False
+    if not valid:
+        raise RunError(f"{where} is damaged: its header cannot be read")
+    return step, state, signatures
+
+
+def _parse_signature(entry: Any) -> ArraySignature:
+    name, shape, dtype = entry["name"], entry["shape"], entry["dtype"]
+    dimensions_are_valid = len(shape) <= 32 and all(type(n) is int and 0 <= n < 2**48 for n in shape)
+    if not isinstance(name, str) or not dimensions_are_valid or dtype not in DTYPES:
+        raise ValueError("not the signature of an array")
+    return ArraySignature(name, tuple(shape), dtype)
+
+
+def _compare(found: tuple[ArraySignature, ...], expected: tuple[ArraySignature, ...], where: str) -> None:
+    if len(found) != len(expected):
+        raise RunError(f"{where} holds {len(found)} arrays, and the model has {len(expected)}")
+    for position, (theirs, ours) in enumerate(zip(found, expected, strict=True)):
+        if theirs != ours:
+            raise RunError(f"{where} does not fit the model: array {position} is {theirs}, and the model's is {ours}")
+
+
+def _read_array(file: BinaryIO, digest: Any, signature: ArraySignature, where: str) -> np.ndarray:
+    storage = _storage(signature.dtype)
+    flat = np.empty(signature.size, np.uint8)
+    for start in range(0, flat.size, CHUNK):
+        chunk = flat[start : start + CHUNK].data
+        if file.readinto(chunk) != len(chunk):  # type: ignore[attr-defined]
+            raise RunError(f"{where} is damaged: it ends too early")
+        digest.update(chunk)
+    try:
+        array = flat.view(storage).reshape(signature.shape).astype(storage.newbyteorder("="), copy=False)
+    except ValueError as error:
+        raise RunError(f"{where} is damaged: {signature}: {error}") from None
+    if signature.dtype == "bfloat16":
+        from ml_dtypes import bfloat16
+
+        return array.view(bfloat16)
+    return array

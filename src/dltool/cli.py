@@ -1,0 +1,211 @@
+"""The command line: signatures, exit codes, and the only place that imports commands, each when it is called."""
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dltool.errors import ConfigError, DltoolError
+
+if TYPE_CHECKING:
+    from dltool.config.load import Document
+    from dltool.console.capture import Capture
+
+app = typer.Typer(
+    name="dltool",
+    help="Train deep-learning models from YAML files.",
+    epilog="Begin with: dltool init digits > digits.yaml, then dltool train digits.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of the experiment.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/mnist/0001 or runs/mnist/latest.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value, such as training.epochs=1. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+RunsFolder = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the runs.")]
+
+
+@app.command()
+def train(
+    config: ConfigFile,
+    settings: Settings = None,
+    name: Annotated[str | None, typer.Option(help="The run's name instead of the config's.")] = None,
+    runs: RunsFolder = Path("runs"),
+    seed: Annotated[int | None, typer.Option(help="The seed instead of the config's.")] = None,
+    smoke: Annotated[bool, typer.Option(help="Try everything in seconds: two epochs of two batches, nothing kept.")] = False,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option(help="Say nothing but warnings and errors.")] = False,
+) -> None:
+    """Train, validate and test the model of a config; leave a run directory."""
+    given = {"name": name, "seed": seed}
+    settings = [*(settings or ()), *(f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None)]
+    with document_errors(config, settings, as_json) as document, captured() as capture:
+        from dltool.commands.train import train as run_train
+        from dltool.console.progress import TrainingProgress
+        from dltool.console.results import show_training
+
+        progress = TrainingProgress(capture, quiet=quiet or as_json)
+        with progress:
+            outcome = run_train(document, runs=runs, smoke=smoke, progress=progress)
+    show_training(outcome, as_json=as_json, quiet=quiet)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    as_json: Json = False,
+) -> None:
+    """Measure the best model of a run on one part of its data."""
+    with exit_codes(as_json=as_json):
+        with captured():
+            from dltool.commands.evaluate import evaluate as run_evaluate
+            from dltool.console.results import show_evaluation
+
+            outcome = run_evaluate(run, split)
+        show_evaluation(outcome, as_json)
+
+
+@app.command()
+def check(
+    config: ConfigFile,
+    settings: Settings = None,
+    data: Annotated[bool, typer.Option("--data", help="Read the data too: sizes, classes, splits.")] = False,
+    build: Annotated[bool, typer.Option("--build", help="Build the model too: shapes and parameters of every layer.")] = False,
+    origins: Annotated[bool, typer.Option("--origins", help="Show every value in force and where it was decided.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find every mistake in a config without training. Writes nothing."""
+    with document_errors(config, settings or (), as_json) as document, captured() if build else contextlib.nullcontext():
+        from dltool.commands.check import check as run_check
+
+        outcome = run_check(document, read_data=data, build=build)
+    from dltool.console.results import show_check
+
+    show_check(outcome, origins, as_json)
+
+
+@app.command("runs")
+def list_runs(runs: RunsFolder = Path("runs"), as_json: Json = False) -> None:
+    """List the runs with their results."""
+    with exit_codes(as_json=as_json):
+        from dltool.commands.runs import summaries
+        from dltool.console.tables import show_runs
+
+        show_runs(summaries(runs), runs, as_json)
+
+
+@app.command()
+def init(
+    template: Annotated[str | None, typer.Argument(metavar="[TEMPLATE]", help="One of those that --list names.")] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
+) -> None:
+    """Print a ready config to begin with: dltool init digits > digits.yaml"""
+    with exit_codes():
+        from dltool.commands.init import template_text, templates
+        from dltool.console.tables import show_templates
+
+        if show_list or template is None:
+            show_templates(templates())
+        else:
+            write_out(template_text(template))
+
+
+@app.command()
+def describe(name: Annotated[str, typer.Argument(help="A layer, an optimizer, a data source, a key, …")]) -> None:
+    """Explain a name that a config may use, and its arguments."""
+    with exit_codes():
+        from dltool.commands.describe import describe as run_describe
+        from dltool.console.tables import show_descriptions
+
+        show_descriptions(run_describe(name))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of configs, for editors."""
+    with exit_codes():
+        from dltool.commands.schema import json_schema
+
+        write_out(json.dumps(json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check that this machine can train: versions, memory, disk, devices."""
+    with exit_codes(as_json=as_json):
+        from dltool.commands.doctor import diagnose
+        from dltool.console.tables import show_diagnosis
+
+        raise typer.Exit(show_diagnosis(diagnose(), as_json))
+
+
+@contextlib.contextmanager
+def document_errors(config: Path, settings: list[str] | tuple[()], as_json: bool) -> Iterator["Document"]:
+    """The document of a config, and around the block the exit codes with its positions."""
+    with exit_codes(as_json=as_json):
+        from dltool.config.load import read_document
+
+        document = read_document(config, settings)
+    with exit_codes(document, as_json):
+        yield document
+
+
+@contextlib.contextmanager
+def exit_codes(document: "Document | None" = None, as_json: bool = False) -> Iterator[None]:
+    """Failures of the block as messages on stderr and exit codes. What is not a DltoolError is a bug, with its traceback."""
+    try:
+        yield
+    except DltoolError as error:
+        from dltool.console.results import show_error
+
+        show_error(error, document, as_json)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(128 + signal.SIGINT) from None
+    except MemoryError:
+        sys.stderr.write("error: out of memory\n  a smaller batch size or less data needs less\n")
+        raise typer.Exit(5) from None
+
+
+@contextlib.contextmanager
+def captured() -> Iterator["Capture"]:
+    from dltool.console.capture import captured_chatter
+
+    with captured_chatter() as capture:
+        yield capture
+
+
+def write_out(text: str) -> None:
+    sys.stdout.write(text)
+
+
+def main() -> None:
+    """The entry point. Turns a closed or full stdout into an exit code of its own."""
+    code: Any = 1
+    try:
+        code = app(standalone_mode=False) or 0
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `dltool … | head`: the reader has what it wanted.
+        code = 0
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EBADF, errno.EIO}:
+            raise
+        code = 5
+    sys.exit(code)

@@ -1,0 +1,94 @@
+"""The config back to YAML, with every value in force, and where each value came from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from dltool.config.keras_objects import UNKNOWN, KerasObject
+from dltool.config.keras_objects import to_plain as plain_object
+from dltool.config.load import Document
+from dltool.config.scalars import is_plain_text
+from dltool.config.schema import Config, Section, Source
+from dltool.config.tree import children, find
+from dltool.errors import ConfigPath
+
+
+def plain_config(config: Config) -> dict[str, Any]:
+    """The config as dicts, lists and scalars. What is None, and so left to its default, is left out."""
+    return plain_section(config)
+
+
+def plain_section(section: Section) -> dict[str, Any]:
+    return {key: plain(value) for key, value in section if value is not None}
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, KerasObject):
+        return plain_object(value)
+    if isinstance(value, Source):
+        options = plain_section(value.options)
+        return {value.name: options} if options else value.name
+    if isinstance(value, Section):
+        return plain_section(value)
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def dump_yaml(config: Config) -> str:
+    """YAML that loads as this very config: dollar signs doubled, text that would read as a number quoted."""
+    text: str = yaml.dump(plain_config(config), Dumper=CoreDumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+class CoreDumper(yaml.SafeDumper):
+    """Writes text so that YAML 1.2 readers, and 1.1 ones too, read the same text again."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = None if is_plain_text(text) else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text.replace("$", "$$"), style=style)
+
+
+CoreDumper.add_representer(str, CoreDumper.represent_text)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A value in force and where it was decided: `file:line:column`, a `--set` argument, or "default"."""
+
+    path: ConfigPath
+    value: Any
+    origin: str
+    written: str
+
+
+def origins(document: Document, config: Config) -> list[Origin]:
+    """Every scalar of the config, in order."""
+    return [origin_of(document, path, value) for path, value in leaves(plain_config(config), ())]
+
+
+def leaves(value: Any, path: ConfigPath) -> Iterator[tuple[ConfigPath, Any]]:
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    if not value or not isinstance(value, Mapping | list):
+        yield path, value
+    for step, below in items:
+        yield from leaves(below, (*path, step))
+
+
+def origin_of(document: Document, path: ConfigPath, value: Any) -> Origin:
+    node, depth = None, len(path)
+    while node is None:
+        node = find(document.root, path[:depth])
+        depth -= 1
+    is_shorthand = not list(children(node)) and path  # `Dense: 10` is where `Dense.units` was written
+    if depth + 1 < len(path) and not is_shorthand:
+        return Origin(path, value, "default", "")
+    position = node.position
+    where = position.file if position.file.startswith("--set ") else f"{position.file}:{position.line}:{position.column}"
+    written = node.written if "$" in node.written else ""
+    return Origin(path, "known when the data has been read" if value is UNKNOWN else value, where, written)

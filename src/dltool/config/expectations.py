@@ -1,0 +1,27 @@
+"""`expect:` bounds on the results of a run."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+
+BOUND = re.compile(r"\s*(>=|<=|>|<|==)\s*(.*?)\s*")
+COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+}
+
+
+def missed_expectations(expect: Mapping[str, str], values: Mapping[str, float]) -> dict[str, str]:
+    """The bounds that `values` miss, each with its reason in words. A value that is absent or NaN misses."""
+    missed = {}
+    for name, bound in expect.items():
+        match = BOUND.fullmatch(bound)
+        assert match is not None, "the config's schema admits bounds only"
+        if name not in values:
+            missed[name] = f"{name} should be {bound}, but there is no {name}: there are {', '.join(values)}"
+        elif not COMPARE[match[1]](values[name], float(match[2])):
+            missed[name] = f"{name} should be {bound}, and is {values[name]:.6g}"
+    return missed

@@ -1,0 +1,196 @@
+"""A resolved tree → the typed :class:`Config`, or every mistake in it in plain words."""
+
+import math
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from dltool.config.schema import Config, Section
+from dltool.config.tree import Node, find, format_path, to_plain
+from dltool.errors import ConfigPath, Problem
+
+EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+}
+BOUNDS = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below", "less_than_equal": "at most"}
+BOUND_KEYS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
+
+
+def validate(root: Node) -> tuple[Config | None, list[Problem]]:
+    """The config, or the problems that keep it from being one."""
+    try:
+        return Config.model_validate(to_plain(root)), []
+    except ValidationError as error:
+        problems: list[Problem] = []
+        for details in error.errors(include_url=False):
+            for problem in problems_of(dict(details), root):
+                # The members of a union each have their complaint about the same value: the first one is enough.
+                is_repeated = any(problem.place == other.place for other in problems)
+                if not (is_repeated and details["type"] in {*EXPECTED, "literal_error"}):
+                    problems.append(problem)
+        return None, list(dict.fromkeys(problems))
+
+
+def problems_of(details: dict[str, Any], root: Node) -> Iterator[Problem]:
+    """One of pydantic's errors as problems of ours."""
+    path = written_path(details["loc"], root)
+    context, kind, value = details.get("ctx", {}), details["type"], details["input"]
+    if kind == "problems":
+        for problem in context["problems"]:
+            yield relocated(problem, path)
+    elif kind == "missing":
+        yield Problem(path[:-1], f'the key "{path[-1]}" is missing', missing_hint(path))
+    elif kind == "extra_forbidden":
+        yield unknown_key(path)
+    elif kind in EXPECTED:
+        yield Problem(path, f"expected {EXPECTED[kind]}, not {named(value)}", type_hint(kind, value, find(root, path)))
+    elif kind == "literal_error":
+        if not isinstance(value, Mapping):
+            yield choice_problem(path, value)
+    elif kind in BOUNDS:
+        yield Problem(path, f"must be {BOUNDS[kind]} {context[BOUND_KEYS[kind]]:g}, not {value}")
+    elif kind == "finite_number":
+        yield Problem(path, f"must be a finite number, not {value}")
+    elif kind == "too_short":
+        yield Problem(path, "the list is empty")
+    elif kind == "string_pattern_mismatch":
+        yield pattern_problem(path, value)
+    else:
+        yield Problem(path, details["msg"])
+
+
+def relocated(problem: Problem, base: ConfigPath) -> Problem:
+    related = tuple(((*base, *place) if isinstance(place, tuple) else place, words) for place, words in problem.related)
+    place = (*base, *problem.place) if isinstance(problem.place, tuple) else base
+    return Problem(place, problem.message, problem.hint, problem.at_key, related)
+
+
+def written_path(location: tuple[str | int, ...], root: Node) -> ConfigPath:
+    """pydantic's location without the tags that it adds for the members of a union."""
+    path: ConfigPath = ()
+    for index, step in enumerate(location):
+        is_last = index == len(location) - 1
+        if find(root, (*path, step)) is not None or (is_last and section_at(path) is not None):
+            path = (*path, step)
+    return path
+
+
+def section_at(path: ConfigPath) -> type[Section] | None:
+    """The class that describes the mapping at `path`, if it is one of dltool's own."""
+    section: type[Section] = Config
+    for step in path:
+        field = section.model_fields.get(str(step))
+        below = next((t for t in candidates(field.annotation) if issubclass(t, Section)), None) if field else None
+        if below is None:
+            return None
+        section = below
+    return section
+
+
+def candidates(annotation: Any) -> Iterator[type[BaseModel]]:
+    for member in (annotation, *get_args(annotation)):
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            yield member
+
+
+def sections(section: type[Section] = Config, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, type[Section]]]:
+    yield path, section
+    for name, field in section.model_fields.items():
+        for below in candidates(field.annotation):
+            if issubclass(below, Section):
+                yield from sections(below, (*path, name))
+
+
+def unknown_key(path: ConfigPath) -> Problem:
+    *above, key = path
+    section = section_at(tuple(above))
+    known = sorted(section.model_fields) if section else []
+    homes = [format_path((*place, str(key))) for place, other in sections() if key in other.model_fields]
+    near = get_close_matches(str(key), known, 1, 0.6)
+    if near:
+        hint = f'did you mean "{near[0]}"?'
+    elif homes:
+        hint = f"it belongs at {' or '.join(homes)}"
+    else:
+        hint = "known here: " + ", ".join(known)
+    return Problem(path, "unknown key", hint, at_key=True)
+
+
+def missing_hint(path: ConfigPath) -> str:
+    section = section_at(path[:-1])
+    field = section.model_fields.get(str(path[-1])) if section else None
+    return EXAMPLES.get(str(path[-1]), "") if field else ""
+
+
+EXAMPLES = {
+    "data": "for example data: {source: digits}",
+    "source": "for example source: digits",
+    "model": "for example model: {layers: [Flatten, Dense: 10]}",
+    "layers": "for example layers: [Flatten, Dense: 10]",
+    "training": "for example training: {optimizer: adam, loss: mse, epochs: 5}",
+    "optimizer": "for example optimizer: adam",
+    "loss": "for example loss: sparse_categorical_crossentropy",
+    "epochs": "for example epochs: 5",
+}
+
+
+def named(value: Any) -> str:
+    """A value with its type in words, for "expected …, not …"."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'the text "{value[:60]}"'
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, Mapping):
+        return "keys and values"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return f"the number {value}"
+
+
+def type_hint(kind: str, value: Any, node: Node | None) -> str:
+    written = node.written if node else ""
+    if kind == "string_type" and written:
+        return f'quote it: "{written}"'
+    if kind == "tuple_type":
+        return f"write [{written}]" if written else ""
+    if kind == "bool_type" and str(value).lower() in {"yes", "no", "on", "off"}:
+        return f"write {'true' if str(value).lower() in {'yes', 'on'} else 'false'}"
+    if kind == "int_type" and isinstance(value, float) and value.is_integer():
+        return f"write {int(value)}, or use // in the expression" if written.startswith("$") else f"write {int(value)}"
+    return ""
+
+
+def choice_problem(path: ConfigPath, value: Any) -> Problem:
+    section = section_at(path[:-1])
+    field = section.model_fields.get(str(path[-1])) if section else None
+    choices = [str(choice) for choice in literal_choices(field.annotation)] if field else []
+    near = get_close_matches(str(value), choices, 1, 0.6)
+    hint = f'did you mean "{near[0]}"?' if near else ""
+    if field and any(get_origin(member) is dict for member in get_args(field.annotation)):
+        choices.append("keys and values")
+    return Problem(path, f"expected {' or '.join(choices)}, not {named(value)}", hint)
+
+
+def literal_choices(annotation: Any) -> Iterator[Any]:
+    for member in get_args(annotation):
+        yield from [member] if isinstance(member, str) else literal_choices(member)
+
+
+def pattern_problem(path: ConfigPath, value: str) -> Problem:
+    if path == ("name",):
+        return Problem(path, f'"{value[:60]}" cannot be the name of a folder', "letters, digits, - _ and . only")
+    return Problem(path, f'"{value[:60]}" is not a bound', 'for example ">= 0.97"')
+

@@ -1,0 +1,59 @@
+"""Keeps the chatter of native libraries off the screen.
+
+TensorFlow's C++ code writes to file descriptor 2 whatever the log level is. While a capture is active, descriptor 2 and
+Python's stdout lead to a file, and the console writes to a duplicate of the descriptor that was there before.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+
+@dataclass
+class Capture:
+    """Where the chatter goes. `terminal` is the real stderr."""
+
+    terminal: TextIO
+    file: TextIO
+
+    def move_to(self, log: Path) -> None:
+        """From now on write to `log`, which gets what came so far."""
+        self.file.flush()
+        self.file.seek(0)
+        new = log.open("a+", encoding="utf-8", errors="replace")
+        new.write(self.file.read())
+        new.flush()
+        os.dup2(new.fileno(), 2)
+        self.file.close()
+        self.file = new
+        sys.stdout = new
+
+    def write(self, line: str) -> None:
+        """A line of our own for the log."""
+        self.file.write(line + "\n")
+        self.file.flush()
+
+
+@contextlib.contextmanager
+def captured_chatter() -> Iterator[Capture]:
+    """Capture until the end of the block."""
+    sys.stderr.flush()
+    terminal = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    stdout = sys.stdout
+    file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+    capture = Capture(terminal, file)
+    os.dup2(file.fileno(), 2)
+    sys.stdout = file
+    try:
+        yield capture
+    finally:
+        sys.stderr.flush()
+        sys.stdout = stdout
+        os.dup2(terminal.fileno(), 2)
+        capture.file.close()
+        terminal.close()

@@ -1,0 +1,102 @@
+"""Problems in the manner of a compiler: place, message, the line, a caret and a hint."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.text import Text
+
+from dltool.config.load import Document, UnreadableConfig
+from dltool.config.tree import format_path
+from dltool.console.text import printable
+from dltool.errors import DltoolError, Position, Problem
+
+WIDEST_LINE = 150
+NOTHING_WRITTEN = "nothing was written"
+
+
+def render_error(error: DltoolError, document: Document | None) -> Text:
+    """All problems of `error`; what was written belongs to the caller's last line."""
+    texts = texts_of(error, document)
+    text = Text()
+    for problem in error.problems:
+        for line in problem_lines(problem, document, texts):
+            text.append_text(line).append("\n")
+    return text
+
+
+def texts_of(error: DltoolError, document: Document | None) -> Mapping[str, str]:
+    if isinstance(error, UnreadableConfig):
+        return error.texts
+    return document.texts if document else {}
+
+
+def problem_lines(problem: Problem, document: Document | None, texts: Mapping[str, str]) -> Iterator[Text]:
+    position = locate(problem, document)
+    path = format_path(problem.place) if isinstance(problem.place, tuple) else ""
+    header = Text()
+    if position:
+        header.append(f"{place_name(position)}: ", "bold")
+    header.append(f"{path}: " if path else "", "bold")
+    header.append(printable(problem.message))
+    if not position:
+        yield Text("error: ", "bold red") + header
+        if problem.hint:
+            yield Text(f"  {printable(problem.hint)}")
+        return
+    yield header
+    yield from excerpt(position, problem.hint, texts)
+    for place, words in problem.related:
+        other = document.position(place) if document else place
+        if isinstance(other, Position):
+            yield from excerpt(other, words, texts, shows_file=other.file != position.file)
+
+
+def locate(problem: Problem, document: Document | None) -> Position | None:
+    if isinstance(problem.place, Position):
+        return problem.place
+    if problem.place is None or document is None:
+        return None
+    return document.position(problem.place, problem.at_key)
+
+
+def place_name(position: Position) -> str:
+    if position.file.startswith("--set "):
+        return printable(position.file)
+    return f"{printable(position.file)}:{position.line}:{position.column}"
+
+
+def excerpt(position: Position, words: str, texts: Mapping[str, str], shows_file: bool = False) -> Iterator[Text]:
+    """The line with its number, and below it carets and `words`."""
+    lines = texts.get(position.file, "").splitlines()
+    line = lines[position.line - 1] if position.line <= len(lines) else ""
+    start = max(0, position.column - 1 - WIDEST_LINE // 2)
+    before = printable(line[start : position.column - 1])
+    shown = printable(line[start : start + WIDEST_LINE])
+    width = max(1, min(position.width, len(shown) - len(before)))
+    gutter = "set" if position.file.startswith("--set ") else str(position.line)
+    if shows_file:
+        yield Text(f"      {place_name(position)}")
+    if shown.strip():
+        yield Text(f"{gutter:>5} | ", "dim") + Text(shown)
+        indent = "".join("\t" if character == "\t" else " " for character in before)
+        yield Text("      | ", "dim") + Text(indent) + Text("^" * width, "bold red") + Text(f" {printable(words)}" if words else "")
+    elif words:
+        yield Text("      | ", "dim") + Text(printable(words))
+
+
+def problems_as_json(error: DltoolError, document: Document | None) -> list[dict[str, Any]]:
+    """The problems for `--json`: file, line, column, path, message, hint."""
+    found = []
+    for problem in error.problems:
+        position = locate(problem, document)
+        found.append(
+            {
+                "file": position.file if position else None,
+                "line": position.line if position else None,
+                "column": position.column if position else None,
+                "path": format_path(problem.place) if isinstance(problem.place, tuple) else None,
+                "message": problem.message,
+                "hint": problem.hint or None,
+            }
+        )
+    return found

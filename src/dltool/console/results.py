@@ -1,0 +1,141 @@
+"""What train, evaluate and check say at the end."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from dltool.config.tree import format_path
+from dltool.console.problems import problems_as_json, render_error
+from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
+from dltool.console.text import duration, number, shape
+from dltool.errors import DltoolError, Interrupted, TrainingDiverged
+
+if TYPE_CHECKING:
+    from dltool.commands.check import CheckOutcome
+    from dltool.commands.evaluate import EvaluationOutcome
+    from dltool.commands.train import TrainingOutcome
+    from dltool.config.load import Document
+
+
+def show_error(error: DltoolError, document: "Document | None", as_json: bool) -> None:
+    """All problems on stderr, one block; with `as_json` also as one document on stdout."""
+    console = stderr_console()
+    console.print(render_error(error, document), end="")
+    count = len(error.problems)
+    if not isinstance(error, Interrupted | TrainingDiverged):
+        console.print(f"{count} problem{'s' if count != 1 else ''}; nothing was written", style="dim")
+    if as_json:
+        show_json({"ok": False, "exit_code": error.exit_code, "problems": problems_as_json(error, document)})
+
+
+def metric_words(metrics: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {number(value)}" for name, value in metrics.items())
+
+
+def show_training(outcome: "TrainingOutcome", as_json: bool, quiet: bool) -> None:
+    """The results of a training: on stdout, with what to do next; the expectations it missed on stderr."""
+    results = outcome.results
+    for line in outcome.missed:
+        stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
+    if as_json:
+        show_json({"run": str(outcome.run) if outcome.run else None, **results})
+        return
+    if quiet:
+        return
+    console = stdout_console()
+    best = results["best"]
+    summary = f"best epoch {best['epoch']} of {results['epochs']} by {best['monitor']} ({number(best['value'])})"
+    console.print(data_text(summary))
+    if results["test"]:
+        console.print(Text("test  ", "bold") + data_text(metric_words(results["test"])))
+    console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
+    if outcome.run is None:
+        console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
+        return
+    console.print(Text("run   ", "bold") + data_text(outcome.run))
+    console.print(data_text(f"next  dltool evaluate {shell_word(outcome.run)}"), style="dim")
+
+
+def shell_word(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
+    if as_json:
+        show_json({"run": str(outcome.run), "split": outcome.split, "examples": outcome.examples, **{"metrics": outcome.metrics}})
+        return
+    console = stdout_console()
+    console.print(data_text(f"{outcome.run}: {outcome.split}, {outcome.examples:,} examples"))
+    for name, value in outcome.metrics.items():
+        console.print(Text(f"  {name}  ", "bold") + Text(number(value)))
+    console.print(data_text(f"next  dltool runs --runs {shell_word(outcome.run.parent.parent)}"), style="dim")
+
+
+def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> None:
+    if as_json:
+        show_json(check_as_json(outcome))
+        return
+    console = stdout_console()
+    if shows_origins:
+        for origin in outcome.origins:
+            written = f"  ({origin.written})" if origin.written else ""
+            console.print(data_text(f"{format_path(origin.path)} = {origin.value}"), Text(f"  {origin.origin}{written}", "dim"))
+    if outcome.layers:
+        console.print(layer_table(outcome))
+    for line in fact_lines(outcome):
+        console.print(data_text(line))
+    for warning in outcome.warnings:
+        stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
+    done = {(False, False): "config", (True, False): "config and data", (False, True): "config and model"}
+    what = done.get((outcome.read_data, outcome.built), "config, data and model")
+    console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
+    further = "" if outcome.built else " --build" if outcome.read_data else " --data --build"
+    step = f"dltool check {shlex.quote(outcome.shown_as)}{further}" if further else f"dltool train {shlex.quote(outcome.shown_as)}"
+    console.print(data_text(f"next  {step}"), style="dim")
+
+
+def fact_lines(outcome: "CheckOutcome") -> list[str]:
+    facts = outcome.facts
+    if facts is None:
+        return []
+    classes = f"{len(facts.class_names)} classes" if facts.class_names else "numbers to predict"
+    sizes = f"{facts.examples:,} training, {facts.validation_examples:,} validation, {facts.test_examples:,} test examples"
+    lines = [f"inputs {shape(facts.input_shape)} {facts.input_dtype}, {classes}", sizes]
+    if outcome.steps_per_epoch:
+        lines.append(f"{outcome.steps_per_epoch:,} steps an epoch")
+    return lines
+
+
+def layer_table(outcome: "CheckOutcome") -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, justify in (("layer", "left"), ("line", "left"), ("output", "left"), ("parameters", "right")):
+        table.add_column(heading, justify="right" if justify == "right" else "left")
+    for row in outcome.layers:
+        table.add_row(data_text(row.name), data_text(row.line), shape(row.output_shape), f"{row.parameters:,}")
+    table.add_row(Text("total", "bold"), "", "", Text(f"{sum(row.parameters for row in outcome.layers):,}", "bold"))
+    return table
+
+
+def check_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
+    facts = outcome.facts
+    return {
+        "ok": True,
+        "config": outcome.plain_config,
+        "origins": {format_path(origin.path): origin.origin for origin in outcome.origins},
+        "data": None if facts is None else {
+            **facts.names(),
+            "input_dtype": facts.input_dtype,
+            "class_names": list(facts.class_names),
+        },
+        "steps_per_epoch": outcome.steps_per_epoch,
+        "parameters": sum(row.parameters for row in outcome.layers) if outcome.built else None,
+        "layers": [
+            {"name": row.name, "line": row.line, "output_shape": list(row.output_shape), "parameters": row.parameters}
+            for row in outcome.layers
+        ],
+        "warnings": list(outcome.warnings),
+    }

@@ -1,0 +1,30 @@
+"""The two streams of a command: results on stdout, messages on stderr."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from dltool.console.text import printable
+from dltool.run_files import encode_json
+
+
+def stdout_console() -> Console:
+    """A console for results. Where there is no terminal, lines are never wrapped."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def stderr_console() -> Console:
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def show_json(value: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(encode_json(value, indent=2) + "\n")
+
+
+def data_text(text: Any, style: str = "") -> Text:
+    """Text from data: never read as markup, never able to steer the terminal."""
+    return Text(printable(str(text)), style)

@@ -1,0 +1,42 @@
+"""Text that is safe to print, and numbers as people read them."""
+
+import unicodedata
+from collections.abc import Iterable
+
+BIDIRECTIONAL = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+
+
+def printable(text: str) -> str:
+    """`text` with control and bidirectional characters as escapes, so that data cannot steer the terminal."""
+    return "".join(
+        character if character == "\t" or not is_control(character) else f"\\x{ord(character):02x}" for character in text
+    )
+
+
+def is_control(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cs"} or character in BIDIRECTIONAL or character in "\u2028\u2029"
+
+
+def number(value: float) -> str:
+    """Four significant decimals for metrics, whole numbers as they are."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    return f"{value:.4f}" if 0.001 <= abs(value) < 100_000 or value == 0 else f"{value:.3e}"
+
+
+def duration(seconds: float) -> str:
+    """`4.1 s`, `2 min 05 s`, `1 h 02 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min"
+
+
+def shape(sizes: Iterable[int | None]) -> str:
+    """`28 × 28 × 1`; a size that differs from example to example is `?`."""
+    return " × ".join("?" if size is None else str(size) for size in sizes) or "one value"

@@ -1,0 +1,83 @@
+"""Published files of keras.datasets, in the place where Keras itself keeps them."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from dltool.errors import ConfigPath, MachineError, Problem
+
+TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """`cached_as` is relative to Keras's folder of data sets. Keras publishes no hash for some files."""
+
+    cached_as: str
+    url: str
+    sha256: str | None
+
+    def is_content(self, content: bytes) -> bool:
+        return self.sha256 is None or hashlib.sha256(content).hexdigest() == self.sha256
+
+
+def keras_cache() -> Path:
+    """Keras's folder of data sets: `datasets` in $KERAS_HOME, or in ~/.keras."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+
+
+def fetch(file: PublishedFile, source: str, place: ConfigPath) -> bytes:
+    """The content, from the cache or else downloaded into it. A cached file that is not the published one is replaced.
+
+    Raises:
+        MachineError: no network, no room, or the download is not the published file.
+    """
+    path = keras_cache() / file.cached_as
+    try:
+        cached = path.read_bytes() if path.is_file() else None
+    except OSError:
+        cached = None
+    if cached is not None and file.is_content(cached):
+        return cached
+    content = download(file, path, source, place)
+    store(content, path, place)
+    return content
+
+
+def download(file: PublishedFile, path: Path, source: str, place: ConfigPath) -> bytes:
+    hint = f"put the file there, or name a copy of it: source: {{{source}: {{path: {Path(file.url).name}}}}}"
+    try:
+        with urlopen(file.url, timeout=TIMEOUT_SECONDS) as response:
+            content: bytes = response.read()
+    except (OSError, HTTPException) as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        message = f"{source} is not at {path} and cannot be downloaded from {file.url}: {reason}"
+        raise MachineError(Problem(place, message, hint)) from None
+    if not file.is_content(content):
+        message = f"what {file.url} gave ({len(content):,} bytes) is not the published file"
+        raise MachineError(Problem(place, message, hint.replace("there", f"at {path}")))
+    return content
+
+
+def store(content: bytes, path: Path, place: ConfigPath) -> None:
+    """Write whole or not at all, so that a killed download leaves no half a file."""
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary or path).unlink(missing_ok=True) if temporary else None
+        message = f"cannot write {path}: {(error.strerror or str(error)).lower()}"
+        raise MachineError(
+            Problem(place, message, "set KERAS_HOME to a folder with room, or give the path option")
+        ) from None

@@ -1,0 +1,45 @@
+"""A data file named by the config: it is there and readable, or the message says what is there instead."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from dltool.errors import ConfigPath, DataError, Problem
+
+
+def require(text: str, place: ConfigPath, *, allow_folder: bool = False) -> Path:
+    """The absolute path of an existing file (or folder).
+
+    Raises:
+        DataError: nothing is there, or something else than a file.
+    """
+    path = Path(text).expanduser().absolute()
+    try:
+        if not path.exists():
+            raise DataError(Problem(place, f"no such file: {path}", near_names(path)))
+        if path.is_dir() and not allow_folder:
+            raise DataError(Problem(place, f"{path} is a folder; a file is expected", folder_hint(path)))
+        if not path.is_dir() and not path.is_file():
+            raise DataError(Problem(place, f"{path} is not a regular file"))
+    except OSError as error:
+        raise unreadable(path, place, error) from None
+    return path
+
+
+def unreadable(path: Path, place: ConfigPath, error: OSError) -> DataError:
+    return DataError(Problem(place, f"{path} cannot be read: {(error.strerror or str(error)).lower()}"))
+
+
+def near_names(path: Path) -> str:
+    """A hint naming what the missing `path` may have meant."""
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    names = sorted(item.name for item in path.parent.iterdir())
+    near = (
+        get_close_matches(path.name, names, 3, 0.6) or [name for name in names if Path(name).suffix == path.suffix][:3]
+    )
+    return f"that folder has {', '.join(near)}" if near else ""
+
+
+def folder_hint(folder: Path) -> str:
+    names = sorted(item.name for item in folder.iterdir() if item.suffix in {".npz", ".npy"})
+    return f"it holds {', '.join(names[:3])}" if names else ""

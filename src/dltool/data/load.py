@@ -1,0 +1,186 @@
+"""The data of a config, ready to train on: :func:`load_data`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from dltool.config.schema import ArraysSource, BuiltinSource, Data, Source
+from dltool.data.arrays import load_arrays
+from dltool.data.bundled import load_bundled
+from dltool.data.duplicates import duplicate_warnings
+from dltool.data.examples import Examples, Part
+from dltool.data.facts import Facts
+from dltool.data.fingerprint import fingerprint_of
+from dltool.data.keras_datasets import load_keras_dataset
+from dltool.data.labels import Labels, encode, read_labels
+from dltool.data.sizes import PartSizes, check_parts, check_stratify, part_sizes
+from dltool.data.split import Split, divide, first_of_each_class
+from dltool.errors import ConfigPath, DataError, Problem
+
+SMOKE_ROWS = {"train": 256, "validation": 64, "test": 64}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One table of all examples, and which of its rows are for what.
+
+    `inputs` ("input") is (rows, …) of uint8, int32, float32 or text; `targets` ("target") is (rows,) of int32 class
+    indices, or (rows, …) of float32. `fingerprint` is "sha256:…" over both. `warnings` are sentences for the user.
+    """
+
+    inputs: Mapping[str, np.ndarray]
+    targets: Mapping[str, np.ndarray]
+    split: Split
+    facts: Facts
+    fingerprint: str
+    warnings: tuple[str, ...] = ()
+
+    def part(self, name: Literal["train", "validation", "test"]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The inputs and targets of one part, copied, in ascending order of rows."""
+        rows: np.ndarray = getattr(self.split, name)
+        return ({key: a[rows] for key, a in self.inputs.items()}, {key: a[rows] for key, a in self.targets.items()})
+
+
+def load_data(data: Data, seed: int, smoke: bool = False) -> Dataset:
+    """Read, number the labels, split and describe.
+
+    The test part is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A part of
+    the source that something else takes the place of is left out. `seed` divides the rows unless `split.seed` is given.
+    `smoke` keeps a few hundred rows.
+
+    Raises:
+        ConfigError: a split that contradicts itself or the data, or that leaves a part empty.
+        DataError: the data cannot be read or does not fit together.
+        MachineError: a set must be downloaded and cannot be; or memory.
+    """
+    check_parts(data)
+    examples = with_other_sources(load_source(data.source, ("data", "source")), data)
+    labels = read_labels(examples, data.target)
+    check_stratify(data.split, labels.target)
+    sizes = part_sizes(data.split, len(examples.training.labels), rows_of(examples.validation), rows_of(examples.test))
+    parts = parts_used(examples, sizes)
+    check_alike(parts)
+    inputs, targets = stacked([part.inputs for part in parts]), stacked([encode(labels, part) for part in parts])
+    split = split_rows(data, examples, sizes, targets, labels, seed)
+    if smoke:
+        inputs, targets, split = few_rows(inputs, targets, split, labels)
+    is_own = any(isinstance(source.options, ArraysSource) for source in (data.source, data.test) if source)
+    return Dataset(
+        {"input": inputs},
+        {"target": targets},
+        split,
+        facts_of(inputs, targets, split, labels),
+        fingerprint_of(({"input": inputs}, {"target": targets}), labels.class_names),
+        duplicate_warnings(inputs, split) if is_own else (),
+    )
+
+
+def load_source(source: Source, place: ConfigPath) -> Examples:
+    if isinstance(source.options, ArraysSource):
+        return load_arrays(source.options, place)
+    if isinstance(source.options, BuiltinSource):
+        return load_bundled(source.name, place)
+    return load_keras_dataset(source, place)
+
+
+def with_other_sources(examples: Examples, data: Data) -> Examples:
+    """`examples` with the parts that have a source of their own: its part of that kind, else all its examples."""
+    if data.validation:
+        other = load_source(data.validation, ("data", "validation"))
+        examples = replace(examples, validation=other.validation or other.training)
+    if data.test:
+        other = load_source(data.test, ("data", "test"))
+        examples = replace(examples, test=other.test or other.training)
+    return examples
+
+
+def rows_of(part: Part | None) -> int:
+    return len(part.labels) if part else 0
+
+
+def parts_used(examples: Examples, sizes: PartSizes) -> list[Part]:
+    validation = None if sizes.taken_validation else examples.validation
+    test = None if sizes.taken_test else examples.test
+    return [part for part in (examples.training, validation, test) if part]
+
+
+def check_alike(parts: list[Part]) -> None:
+    """Raises: DataError: a part with other columns, or another kind of values, than the training part."""
+    training, *others = parts
+    problems = []
+    for part in others:
+        here, there = described(part.inputs), described(training.inputs)
+        if here != there:
+            message = f"the examples of {part.name} are {here}, those of {training.name} {there}"
+            problems.append(Problem(part.place, message))
+        if part.labels.shape[1:] != training.labels.shape[1:]:
+            here, there = (f"{each.labels.shape[1:]} in {each.name}" for each in (part, training))
+            problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
+    if problems:
+        raise DataError(problems)
+
+
+def described(array: np.ndarray) -> str:
+    """The kind and shape of one row; what may be stacked is described alike."""
+    kind = {"U": "text", "f": "floats"}.get(array.dtype.kind, "whole numbers")
+    return f"{kind} of shape {array.shape[1:]}" if array.ndim > 1 else kind
+
+
+def stacked(arrays: list[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def split_rows(
+    data: Data, examples: Examples, sizes: PartSizes, targets: np.ndarray, labels: Labels, seed: int
+) -> Split:
+    """The parts as rows of the table, in which the source's training rows come first, then validation, then test."""
+    rows = len(examples.training.labels)
+    taken_validation = sizes.validation if sizes.taken_validation else 0
+    taken_test = sizes.test if sizes.taken_test else 0
+    classes = targets[:rows] if labels.target == "category" and data.split.stratify is not False else None
+    if classes is not None and taken_validation + taken_test:
+        check_class_sizes(classes, labels, examples.training.place)
+    split = divide(rows, taken_validation, taken_test, seed if data.split.seed is None else data.split.seed, classes)
+    validation, test = split.validation, split.test
+    if not sizes.taken_validation:
+        validation = np.arange(rows, rows + sizes.validation)
+    if not sizes.taken_test:
+        test = np.arange(len(targets) - sizes.test, len(targets))
+    return Split(split.train, validation, test)
+
+
+def check_class_sizes(classes: np.ndarray, labels: Labels, place: ConfigPath) -> None:
+    """Raises: DataError: a class with a single example, which cannot be in two parts."""
+    alone = [labels.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]
+    if not alone:
+        return
+    shown = ", ".join(f'"{name}"' for name in alone[:5]) + (", …" if len(alone) > 5 else "")
+    which = f"the class {shown} has" if len(alone) == 1 else f"{len(alone)} classes ({shown}) have"
+    hint = "write split: {stratify: false}, or target: number if the labels are no classes"
+    raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
+
+
+def few_rows(
+    inputs: np.ndarray, targets: np.ndarray, split: Split, labels: Labels
+) -> tuple[np.ndarray, np.ndarray, Split]:
+    """A small table with some rows of every part, of as many classes as possible."""
+    classes = targets if labels.target == "category" else None
+    kept = [first_of_each_class(getattr(split, name), classes, most) for name, most in SMOKE_ROWS.items()]
+    ends = np.cumsum([len(rows) for rows in kept])
+    rows = np.concatenate(kept)
+    return inputs[rows], targets[rows], Split(*np.split(np.arange(len(rows)), ends[:-1]))
+
+
+def facts_of(inputs: np.ndarray, targets: np.ndarray, split: Split, labels: Labels) -> Facts:
+    return Facts(
+        input_shape=inputs.shape[1:],
+        input_dtype="string" if inputs.dtype.kind == "U" else inputs.dtype.name,
+        target=labels.target,
+        target_shape=targets.shape[1:],
+        class_names=labels.class_names,
+        examples=len(split.train),
+        validation_examples=len(split.validation),
+        test_examples=len(split.test),
+    )

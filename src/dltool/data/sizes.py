@@ -1,0 +1,78 @@
+"""How many rows each part gets: arithmetic that needs no data, shared by `check` and by loading."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dltool.config.schema import Data, Split
+from dltool.errors import ConfigError, Problem
+
+SPLIT = ("data", "split")
+
+
+@dataclass(frozen=True)
+class PartSizes:
+    """Rows of each part. `taken_…` says whether a part is a fraction of the source's training examples."""
+
+    training: int
+    validation: int
+    test: int
+    taken_validation: bool
+    taken_test: bool
+
+
+def check_parts(data: Data) -> None:
+    """A part comes from a source of its own or is a fraction, not both.
+
+    Raises:
+        ConfigError: naming both places.
+    """
+    fractions = {"validation": data.split.validation or None, "test": data.split.test}
+    sources = {"validation": data.validation, "test": data.test}
+    problems = [
+        Problem(
+            (*SPLIT, part),
+            f"data.{part} already gives the {part} examples",
+            "remove one of the two",
+            at_key=True,
+            related=((("data", part), "given here"),),
+        )
+        for part, fraction in fractions.items()
+        if fraction is not None and sources[part] is not None
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_stratify(split: Split, target: Literal["category", "number"]) -> None:
+    """Raises: ConfigError: `stratify: true` where there are no classes."""
+    if split.stratify and target == "number":
+        problem = Problem((*SPLIT, "stratify"), "only classes can be stratified; the target is a number", "remove it")
+        raise ConfigError(problem)
+
+
+def part_sizes(split: Split, examples: int, given_validation: int, given_test: int) -> PartSizes:
+    """The rows of each part.
+
+    `examples` are the source's training examples, of which the fractions are. `given_…` are the rows of a part that the
+    source has already, or that another source gives; a fraction takes their place.
+
+    Raises:
+        ConfigError: a fraction that is no example at all, or that leaves none for training.
+    """
+    takes_validation, takes_test = split.validation > 0, split.test is not None
+    validation = round(split.validation * examples) if takes_validation else given_validation
+    test = round(split.test * examples) if split.test is not None else given_test
+    problems = [
+        Problem((*SPLIT, part), f"{fraction:g} of {examples} examples is no example at all", "write a larger fraction")
+        for part, fraction, rows in (("validation", split.validation, validation), ("test", split.test, test))
+        if fraction and not rows
+    ]
+    training = examples - (validation if takes_validation else 0) - (test if takes_test else 0)
+    if training <= 0:
+        place = (*SPLIT, "validation" if takes_validation else "test")
+        problems.append(
+            Problem(place, f"of {examples} examples, none is left for training", "write a smaller fraction")
+        )
+    if problems:
+        raise ConfigError(problems)
+    return PartSizes(training, validation, test, takes_validation, takes_test)

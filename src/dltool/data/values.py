@@ -1,0 +1,86 @@
+"""Arrays as somebody saved them → the few dtypes and shapes that the rest works with."""
+
+import numpy as np
+
+from dltool.errors import ConfigPath, DataError, Problem
+
+
+def clean_inputs(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
+    """(rows, …) as uint8, int32, float32 or text.
+
+    Booleans become uint8, other integers int32, floats float32. One value a row becomes a column. Grey uint8 images
+    (rows, height, width) get their channel axis.
+
+    Raises:
+        DataError: no rows, no columns, NaN or infinity, integers beyond 32 bits, or a dtype with no use here.
+    """
+    if array.ndim == 0 or array.size == 0:
+        what = (
+            "a single value" if array.ndim == 0 else "no rows" if array.shape[0] == 0 else f"no values: {array.shape}"
+        )
+        raise DataError(Problem(place, f"{name} holds {what}"))
+    array = np.ascontiguousarray(in_small_dtype(array, name, place))
+    if array.ndim == 1:
+        return array[:, np.newaxis]
+    return array[..., np.newaxis] if array.ndim == 3 and array.dtype == np.uint8 else array
+
+
+def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
+    """(rows,) or (rows, …) of booleans, integers, float32 or text. A single column is taken out of its second axis.
+
+    Raises:
+        DataError: no rows, NaN or infinity, blank texts, or a dtype with no use here.
+    """
+    if array.ndim == 0 or array.size == 0:
+        raise DataError(Problem(place, f"{name} holds {'a single value' if array.ndim == 0 else 'no rows'}"))
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.dtype.kind == "b":
+        return array
+    array = in_small_dtype(array, name, place)
+    if array.dtype.kind == "U":
+        blank = np.char.strip(array) == ""
+        if blank.any():
+            raise DataError(Problem(place, f"{counted(rows_where(blank))} of {name} have a blank label", first(blank)))
+    return array
+
+
+def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
+    kind = array.dtype.kind
+    if array.dtype == np.uint8 or kind == "U":
+        return array
+    if kind == "b":
+        return array.astype(np.uint8)
+    if kind in "iu":
+        limits = np.iinfo(np.int32)
+        if array.min() < limits.min or array.max() > limits.max:
+            largest = max(abs(int(array.min())), abs(int(array.max())))
+            message = f"{name} holds integers beyond 32 bits ({largest:,})"
+            raise DataError(Problem(place, message, "save it as float32 if rounding does no harm"))
+        return array.astype(np.int32, copy=False)
+    if kind == "f":
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32, copy=False)
+        bad = ~np.isfinite(array)
+        if bad.any():
+            message = f"{counted(rows_where(bad))} of {name} hold NaN, infinity or a number too large for float32"
+            raise DataError(Problem(place, message, first(bad)))
+        return array
+    if kind == "S":
+        try:
+            return np.char.decode(array, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(Problem(place, f"{name} holds text that is not UTF-8: {error.object[:20]!r}")) from None
+    raise DataError(Problem(place, f"{name} has the dtype {array.dtype}; numbers or text are expected"))
+
+
+def rows_where(marked: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(marked.reshape(len(marked), -1).any(axis=1))
+
+
+def counted(rows: np.ndarray) -> str:
+    return "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+
+
+def first(marked: np.ndarray) -> str:
+    return f"the first is row {rows_where(marked)[0]}, counted from 0"

@@ -1,0 +1,122 @@
+"""Files that are either old or new, never half, and reading that follows nobody's links.
+
+Writing: a temporary file in the same folder, fsync, rename, fsync of the folder. A failing disk is a
+:class:`~dltool.errors.MachineError`. Reading: no links, FIFOs, devices or giants below a given root; finding one is a
+:class:`~dltool.errors.RunError`.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from dltool.errors import MachineError, RunError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+@contextmanager
+def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
+    """Turns an OSError of the body into a MachineError: "no space left on device: cannot write runs/a/0001/log.txt"."""
+    try:
+        yield
+    except OSError as error:
+        words = os.strerror(error.errno).lower() if error.errno else str(error)
+        hint = "free some space, then try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise MachineError(f"{words}: cannot {doing} {path}", hint) from error
+
+
+def temporary_beside(path: Path) -> Path:
+    """A new name in the same folder, with the same ending (Keras decides by it how to save)."""
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{path.name}")
+
+
+def sync(path: Path) -> None:
+    """Brings a file, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync a folder.
+        if error.errno != errno.EINVAL or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Gives a temporary path to write a file at; when the body ends well, `path` becomes that file.
+
+    Until then, and when the body fails or the process dies, whatever was at `path` stays. Raises MachineError.
+    """
+    temporary = temporary_beside(path)
+    with disk_errors(path):
+        try:
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+        sync(path.parent)
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Replaces the file as a whole. Raises MachineError."""
+    with atomic_path(path) as temporary, open(temporary, "xb") as file:
+        file.write(data)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Removes what killed writers left in a folder. For the only writer of that folder."""
+    with disk_errors(directory, "clean up"):
+        for entry in os.scandir(directory):
+            if entry.name.startswith(TEMPORARY_PREFIX) and not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+
+
+def open_file(root: Path, relative: str) -> BinaryIO:
+    """Opens a regular file below `root` for reading. Raises RunError where a link or anything else is in the way."""
+    parts = PurePosixPath(relative).parts
+    if not parts or parts[0] == "/" or ".." in parts:
+        raise RunError(f"{root}: {relative!r} is not a path inside it")
+    shown = root / relative
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(root, flags | os.O_DIRECTORY)
+        for depth, part in enumerate(parts, 1):
+            # Without O_NONBLOCK, opening a FIFO waits for a writer.
+            deeper = os.O_NOFOLLOW | (os.O_NONBLOCK if depth == len(parts) else os.O_DIRECTORY)
+            parent = descriptor
+            try:
+                descriptor = os.open(part, flags | deeper, dir_fd=parent)
+            finally:
+                os.close(parent)
+    except FileNotFoundError:
+        raise RunError(f"{shown} is missing") from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise RunError(f"{shown} is or stands behind a link; a run directory holds none") from error
+        raise RunError(f"{shown}: {os.strerror(error.errno or 0).lower()}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RunError(f"{shown} is not a file")
+    return open(descriptor, "rb")
+
+
+def read_file(root: Path, relative: str, limit: int) -> bytes:
+    """The bytes of a regular file below `root`, at most `limit` of them. Raises RunError."""
+    with open_file(root, relative) as file:
+        try:
+            data = file.read(limit + 1)
+        except OSError as error:
+            raise RunError(f"{root / relative}: {os.strerror(error.errno or 0).lower()}") from error
+    if len(data) > limit:
+        raise RunError(f"{root / relative} is larger than the {limit:,} bytes it may have")
+    return data

@@ -1,0 +1,144 @@
+"""Layers applied one at a time, so that a mistake is found at the layer that causes it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from dltool.config.keras_objects import KerasObject
+from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
+from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
+from dltool.model.parameters import TooManyParametersError
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A tensor, and the place in the config that made it."""
+
+    tensor: Any
+    place: ConfigPath
+
+    @property
+    def shape(self) -> Shape:
+        """Without the batch axis."""
+        return tuple(self.tensor.shape[1:])
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A layer in use. `path` is its place in the config, `output_shape` without the batch axis."""
+
+    path: ConfigPath
+    name: str
+    layer: Any
+    output: Any
+    output_shape: Shape
+    parameters: int
+
+
+class Names:
+    """Names for layers that the config does not name: those Keras would give in a process of its own."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def next(self, class_name: str) -> str:
+        stem = snake_case(class_name)
+        count = self.counts[stem] = self.counts.get(stem, -1) + 1
+        return f"{stem}_{count}" if count else stem
+
+
+def snake_case(class_name: str) -> str:
+    """As Keras names what has no name: MaxPooling2D → max_pooling2d."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", class_name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
+    """The layer of an entry. Functions such as Input are no layers."""
+    if entry.name in ("Input", "InputLayer"):
+        raise ConfigError(Problem(place, "the input follows from the data", "remove this entry"))
+    return make(entry, place, name=names.next(entry.name))
+
+
+def apply_layers(entries: Sequence[KerasObject], source: Origin, place: ConfigPath, names: Names) -> list[Applied]:
+    """Each layer of `entries` applied to the output of the one before; `place` is where the config lists them.
+
+    Raises:
+        ConfigError: at the first layer that cannot take what it is given.
+    """
+    applied: list[Applied] = []
+    for index, entry in enumerate(entries):
+        layer_place = (*place, index)
+        applied.append(apply_layer(made_layer(entry, layer_place, names), source, layer_place))
+        source = Origin(applied[-1].output, layer_place)
+    return applied
+
+
+def apply_layer(layer: Any, source: Origin, place: ConfigPath) -> Applied:
+    name = type(layer).__name__
+    try:
+        output = layer(source.tensor)
+    except TooManyParametersError as error:
+        raise ConfigError(Problem(place, f"{name} makes the model too large: {error}")) from error
+    except OUT_OF_MEMORY as error:
+        raise MachineError(Problem(place, f"out of memory while building {name}")) from error
+    except KERAS_ERRORS as error:
+        raise ConfigError(shape_problem(layer, source, place, plain_message(error))) from error
+    if not isinstance(output, keras.KerasTensor):
+        raise ConfigError(Problem(place, f"{name} gives several outputs; one is needed here"))
+    shape = tuple(output.shape[1:])
+    if any(size is not None and size <= 0 for size in shape):
+        message = f"{name} leaves nothing of the input of shape {shown(source.shape)}: its output is {shown(shape)}"
+        raise ConfigError(Problem(place, message, SMALL, related=made_here(source)))
+    return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0)
+
+
+SMALL = "remove a pooling layer or a stride before it, or use padding: same"
+
+AXES: Mapping[int, str] = {
+    1: "one axis (features)",
+    2: "two axes (steps, features)",
+    3: "three axes (height, width, channels)",
+    4: "four axes (depth, height, width, channels)",
+}
+
+
+def shape_problem(layer: Any, source: Origin, place: ConfigPath, reason: str) -> Problem:
+    """What shape arrived at the layer, why it cannot take it, and what would fix it."""
+    name, shape = type(layer).__name__, source.shape
+    expected = re.search(r"expected (min_|max_)?ndim=(\d+), found ndim=(\d+)", reason)
+    if expected:
+        axes = int(expected[2]) - 1
+        message = f"{name} takes an input with {AXES.get(axes, f'{axes} axes')}, and {shown(shape)} arrives"
+        return Problem(place, message, rank_hint(shape, axes), related=made_here(source))
+    if re.search(r"[Nn]egative dimension|dimension size|would be <= 0|output size|Computed output", reason):
+        message = f"{name} does not fit an input of shape {shown(shape)}: nothing would be left"
+        return Problem(place, message, SMALL, related=made_here(source))
+    return Problem(place, f"{name} cannot take an input of shape {shown(shape)}: {reason}", related=made_here(source))
+
+
+def rank_hint(shape: Shape, axes: int) -> str:
+    """What turns an input of `shape` into one with that many axes."""
+    if axes < len(shape):
+        return "add Flatten before it" if axes == 1 else f"Reshape to {axes} axes before it"
+    if axes == len(shape) + 1:
+        target = ", ".join(str(-1 if size is None else size) for size in (*shape, 1))
+        return f"add `Reshape: {{target_shape: [{target}]}}` before it"
+    if len(shape) == 1:
+        return "move it before Flatten, or Reshape before it"
+    return f"Reshape to {axes} axes before it"
+
+
+def made_here(source: Origin) -> tuple[tuple[ConfigPath, str], ...]:
+    return ((source.place, f"made here: {shown(source.shape)}"),)
+
+
+def shown(shape: Shape) -> str:
+    """(26, 26, 32), with ? for an axis whose length varies."""
+    inside = ", ".join("?" if size is None else str(size) for size in shape)
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"

@@ -1,0 +1,96 @@
+"""From a :class:`KerasObject` of the config to the real thing."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dltool.config.keras_objects import KerasObject
+from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
+
+MODULES: Mapping[str, Any] = {
+    "layer": keras.layers,
+    "optimizer": keras.optimizers,
+    "schedule": keras.optimizers.schedules,
+    "loss": keras.losses,
+    "metric": keras.metrics,
+    "callback": keras.callbacks,
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+    "constraint": keras.constraints,
+    "activation": keras.activations,
+}
+
+KERAS_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    tf.errors.OpError,
+)
+"""What Keras raises for bad arguments and shapes. Running out of memory is handled before them."""
+
+OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
+
+# Code by another name.
+REFUSED = {"Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "LambdaCallback"}
+
+
+def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
+    """The Keras object that `keras_object` describes; nested ones are made first, a string identifier stays a string.
+
+    `place` is where the config names it. `more` are arguments that the config does not give.
+
+    Raises:
+        ConfigError: Keras refuses the arguments.
+    """
+    if not isinstance(keras_object, KerasObject):
+        return made_inside(keras_object, place)
+    if keras_object.is_string:
+        return keras_object.name
+    inside = (*place, keras_object.name)
+    arguments = {name: made_inside(value, (*inside, name)) for name, value in keras_object.arguments.items()}
+    factory = allowed_class(keras_object, place)
+    try:
+        return factory(**{**more, **arguments})
+    except OUT_OF_MEMORY as error:
+        raise MachineError(Problem(place, f"out of memory while making {keras_object.name}")) from error
+    except KERAS_ERRORS as error:
+        raise ConfigError(Problem(place, f"{keras_object.name}: {plain_message(error)}")) from error
+
+
+def made_inside(value: Any, place: ConfigPath) -> Any:
+    """An argument: Keras objects in it are made, lists and mappings are walked, the rest is as given."""
+    if isinstance(value, KerasObject):
+        return make(value, place)
+    if isinstance(value, list | tuple):
+        return type(value)(made_inside(item, (*place, index)) for index, item in enumerate(value))
+    if isinstance(value, Mapping):
+        return {key: made_inside(item, (*place, key)) for key, item in value.items()}
+    return value
+
+
+def allowed_class(keras_object: KerasObject, place: ConfigPath) -> Any:
+    """The class or function of that name in the public module of its kind, and nowhere else."""
+    module, name = MODULES.get(keras_object.kind), keras_object.name
+    factory = getattr(module, name, None) if module and name.isidentifier() and not name.startswith("_") else None
+    if not callable(factory) or name in REFUSED:
+        raise ConfigError(Problem(place, f"no {keras_object.kind} of this name: {name}"))
+    return factory
+
+
+def plain_message(error: BaseException) -> str:
+    """Keras's message as one line: no colours, no call stack, no list of arguments, shapes without the batch axis."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error.args[0] if isinstance(error, KeyError) and error.args else error))
+    text = re.split(r"\n\s*Arguments received by|\n\s*Detected at node|\s\[Op:", text)[0]
+    text = re.sub(r"Exception encountered when calling [^\n]*\n", "", text)
+    text = re.sub(r"\{\{[^}]*\}\}\s*", "", text)
+    text = re.sub(r"\(None, ", "(", text).replace("(None,)", "()")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = " ".join(lines).strip().rstrip(".") or type(error).__name__
+    return line if len(line) <= 300 else line[:297] + "..."

@@ -1,0 +1,243 @@
+"""The runs folder: creating the next run, finding one, listing all.
+
+    runs/mnist/0001/    one run; the numbers only grow
+    runs/mnist/latest   a link to the newest number
+
+A run is created whole or not at all. :class:`~dltool.run_files.Run` owns what is inside it.
+"""
+
+import difflib
+import errno
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from dltool import __version__, run_lock
+from dltool.durable_files import disk_errors, read_file, sync
+from dltool.errors import ConfigError, Problem, RunError
+from dltool.run_files import Run, encode_json
+
+FORMAT = 1
+"""Raised whenever an older dltool could misread a newer run."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
+LATEST = "latest"
+UNFINISHED_PREFIX = ".new-"
+
+
+@contextmanager
+def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> Iterator[Run]:
+    """Creates the next run of `name` below `runs` with its first files, and holds its lock during the body.
+
+    `record` becomes run.json, with the format, version and status "running" added; `files` are the further ones by name
+    ("config.yaml", "preprocessing/mean.npy"). Two processes at once get two numbers. Raises ConfigError for a bad name,
+    MachineError where the disk refuses; then nothing is left behind.
+    """
+    if not NAME.fullmatch(name):
+        message = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
+        raise ConfigError(Problem(("name",), message))
+    for folder in (runs, *runs.parents):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise ConfigError(f"{folder} is a file, not a folder for runs")
+    parent = runs / name
+    run_record = {"format": FORMAT, "dltool": __version__, "name": name, "status": "running", **record}
+    contents = {**files, "run.json": (encode_json(run_record, indent=2) + "\n").encode()}
+    made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
+    built = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+    descriptor = -1
+    try:
+        with disk_errors(parent, "create a run in"):
+            built.mkdir(parents=True)
+            _remove_abandoned(parent)
+            descriptor = run_lock.acquire(built)
+            _write_tree(built, contents)
+            built = _rename_to_next_number(built, parent)
+            for folder in (parent, *(missing.parent for missing in made)):
+                sync(folder)
+            _update_latest(parent)
+    except BaseException:
+        if descriptor >= 0:
+            os.close(descriptor)
+        shutil.rmtree(built, ignore_errors=True)
+        for folder in made:
+            with suppress(OSError):
+                os.rmdir(folder)
+        raise
+    try:
+        yield Run(built)
+    finally:
+        os.close(descriptor)
+
+
+def open_run(path: Path) -> Run:
+    """The run at `runs/mnist/0001`, `runs/mnist/latest` or `runs/mnist` (the latest).
+
+    Raises RunError where there is none (with near names), where it is no run, where a newer dltool wrote it, and where
+    it holds anything but files and folders.
+    """
+    try:
+        run = Run(_run_path(path))
+        _check_format(run)
+        for entry in os.scandir(run.path):
+            if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
+                raise RunError(f"{entry.path} is neither a file nor a folder; a run directory holds nothing else")
+    except OSError as error:
+        raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
+    return run
+
+
+def list_runs(runs: Path) -> list[Run]:
+    """Every numbered directory below `runs`, by name and number, unread: they may be broken."""
+    found = [
+        (name.name, int(entry.name), Path(entry.path))
+        for name in _folders(runs)
+        if NAME.fullmatch(name.name)
+        for entry in _folders(Path(name.path))
+        if NUMBER.fullmatch(entry.name)
+    ]
+    return [Run(path) for _, _, path in sorted(found)]
+
+
+def _folders(path: Path) -> list[os.DirEntry[str]]:
+    try:
+        return [entry for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+# --- creating ---
+
+
+def _write_tree(root: Path, files: Mapping[str, bytes]) -> None:
+    folders = {root}
+    for name, data in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        folders.add(path.parent)
+    for folder in folders:
+        sync(folder)
+
+
+def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
+    number = max(_newest_number(parent), _latest_number(parent) or 0)
+    while True:
+        number += 1
+        path = parent / f"{number:04d}"
+        try:
+            os.rename(unfinished, path)
+        except OSError as error:
+            # Another process took the number in between: a directory with files in it is never replaced.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            return path
+
+
+def _update_latest(parent: Path) -> None:
+    """Whoever writes `latest` last has looked after writing it, so it ends at the newest run, whoever that is from."""
+    while True:
+        newest = _newest_number(parent)
+        if _latest_number(parent) == newest:
+            return
+        temporary = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+        try:
+            os.symlink(f"{newest:04d}", temporary)
+        except OSError:
+            # A file system without links: a text file of the same name says the number.
+            temporary.write_text(f"{newest:04d}\n", encoding="ascii")
+        try:
+            os.replace(temporary, parent / LATEST)
+        except OSError:
+            os.unlink(temporary)
+            raise
+        sync(parent)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Removes what a process killed while creating a run left here. A creation takes far less than a day."""
+    for entry in os.scandir(parent):
+        if not entry.name.startswith(UNFINISHED_PREFIX):
+            continue
+        # Another process may remove it at the same time.
+        with suppress(FileNotFoundError):
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime < 86_400:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
+
+
+# --- finding ---
+
+
+def _newest_number(parent: Path) -> int:
+    return max((int(name) for name in os.listdir(parent) if NUMBER.fullmatch(name)), default=0)
+
+
+def _latest_number(parent: Path) -> int | None:
+    """The number that `latest` points to, there or not; None where there is no usable `latest`."""
+    latest = parent / LATEST
+    try:
+        target = os.readlink(latest) if latest.is_symlink() else read_file(parent, LATEST, 100).decode("ascii")
+    except (OSError, RunError, UnicodeDecodeError):
+        return None
+    return int(target) if NUMBER.fullmatch(target.strip()) else None
+
+
+def _run_path(path: Path) -> Path:
+    if not os.path.lexists(path):
+        raise RunError(f"{path} does not exist", _near_names(path))
+    if path.name == LATEST and (path.is_symlink() or path.is_file()):
+        return _follow_latest(path)
+    if not path.is_dir():
+        raise RunError(f"{path} is a file, not a run directory", _near_names(path))
+    if os.path.lexists(path / "run.json"):
+        return path
+    if os.path.lexists(path / LATEST):
+        return _follow_latest(path / LATEST)
+    if newest := _newest_number(path):
+        return path / f"{newest:04d}"
+    inside = sorted(os.listdir(path))
+    there = "it holds " + ", ".join(inside[:5]) + (", …" if len(inside) > 5 else "") if inside else "it is empty"
+    raise RunError(f"{path} is not a run: it has no run.json; {there}")
+
+
+def _follow_latest(latest: Path) -> Path:
+    number = _latest_number(latest.parent)
+    if number is None:
+        raise RunError(f"{latest} does not point to a run beside it")
+    path = latest.parent / f"{number:04d}"
+    if path.is_symlink() or not path.is_dir():
+        raise RunError(f"{latest} points to {path.name}, which is gone", _near_names(path))
+    return path
+
+
+def _check_format(run: Run) -> None:
+    record = run.read_json(run.record)
+    written_in = record.get("format")
+    if not isinstance(written_in, int) or isinstance(written_in, bool) or written_in < 1:
+        raise RunError(f"{run.record} names no run format")
+    if written_in > FORMAT:
+        wrote = f"dltool {record.get('dltool', '(unknown)')} wrote it in run format {written_in}"
+        raise RunError(f"{run.path} is too new: {wrote}, and this is dltool {__version__}, which reads format {FORMAT}")
+
+
+def _near_names(path: Path) -> str:
+    """'did you mean …' from the names beside the first missing part of the path."""
+    while not path.parent.is_dir() and path != path.parent:
+        path = path.parent
+    beside = sorted(entry.name for entry in _folders(path.parent) if not entry.name.startswith("."))
+    near = difflib.get_close_matches(path.name, beside, n=1) or beside[-1:] * bool(NUMBER.fullmatch(path.name))
+    return f'did you mean "{path.parent / near[0]}"?' if near else ""

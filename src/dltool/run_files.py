@@ -1,0 +1,210 @@
+"""One run directory: the names of its files, and how they are read and written.
+
+What is read from a run is not trusted: no links are followed, nothing is executed, sizes are capped.
+"""
+
+import errno
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from dltool import run_lock
+from dltool.durable_files import atomic_write, disk_errors, open_file, read_file, remove_temporaries, sync
+from dltool.errors import RunError
+
+Status = Literal["running", "completed", "failed", "interrupted"]
+
+DOCUMENT_LIMIT = 64 * 2**20
+"""Bytes that a config, run.json or results.json may have."""
+METRICS_LIMIT = 2**30
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory. The properties name its files, which need not exist; the methods read and write them.
+
+    Only the process that holds the lock (see :func:`dltool.run_directory.create` and :meth:`locked`) may write.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.absolute().parent.name
+
+    @property
+    def number(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def resolved(self) -> Path:
+        return self.path / "resolved.yaml"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def split(self) -> Path:
+        return self.path / "split.npz"
+
+    @property
+    def preprocessing(self) -> Path:
+        return self.path / "preprocessing"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best_weights(self) -> Path:
+        return self.checkpoints / "best.weights.h5"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    def open(self, path: Path) -> BinaryIO:
+        """Opens one of the run's files for reading, never through a link. Raises RunError."""
+        return open_file(self.path, str(path.relative_to(self.path)))
+
+    def read(self, path: Path, limit: int = DOCUMENT_LIMIT) -> bytes:
+        """The bytes of one of the run's files. Raises RunError, also where it has more than `limit` bytes."""
+        return read_file(self.path, str(path.relative_to(self.path)), limit)
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """One of the run's JSON documents. Raises RunError."""
+        return parse_json(self.read(path), str(path))
+
+    def write_json(self, path: Path, value: Mapping[str, Any]) -> None:
+        """Replaces one of the run's JSON documents as a whole; NaN and infinities become null. Raises MachineError."""
+        atomic_write(path, (encode_json(value, indent=2) + "\n").encode())
+
+    def directory(self, path: Path) -> Path:
+        """Makes a folder of the run where it is missing. Raises MachineError, and RunError where it is a link."""
+        inside = path.relative_to(self.path)
+        for folder in [*(self.path / parent for parent in reversed(inside.parents[:-1])), path]:
+            with disk_errors(folder, "create"), suppress(FileExistsError):
+                os.mkdir(folder)
+            if folder.is_symlink() or not folder.is_dir():
+                raise RunError(f"{folder} is not a folder; a run directory holds no links")
+        return path
+
+    def update(self, status: Status, **fields: Any) -> None:
+        """Sets the status, and further fields, in run.json. Raises RunError, MachineError."""
+        self.write_json(self.record, {**self.read_json(self.record), "status": status, **fields})
+
+    def append_metrics(self, values: Mapping[str, Any]) -> None:
+        """Adds one line to metrics.jsonl, on the disk when this returns, or not at all. Raises MachineError.
+
+        A line that an earlier writer left torn is removed first.
+        """
+        line = (encode_json(values) + "\n").encode()
+        with disk_errors(self.metrics):
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(self.metrics, flags, 0o666), "r+b", buffering=0) as file:
+                end = _end_of_whole_lines(file)
+                file.truncate(end)
+                file.seek(end)
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    os.fsync(file.fileno())
+                except OSError:
+                    with suppress(OSError):
+                        file.truncate(end)
+                    raise
+            if not end:
+                sync(self.path)
+
+    def write_metrics(self, lines: list[dict[str, Any]]) -> None:
+        """Replaces metrics.jsonl: a resumed run drops the epochs after its checkpoint. Raises MachineError."""
+        atomic_write(self.metrics, "".join(encode_json(line) + "\n" for line in lines).encode())
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, without a torn last one; empty before the first epoch. Raises RunError."""
+        if not os.path.lexists(self.metrics):
+            return []
+        *lines, _torn = self.read(self.metrics, METRICS_LIMIT).split(b"\n")
+        return [parse_json(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, 1)]
+
+    def is_locked(self) -> bool:
+        """Whether a living process writes this run."""
+        return run_lock.is_held(self.path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes this process the only writer; the lock ends with the body or the process, however it dies.
+
+        Raises RunError at once where another process is the writer, naming it; MachineError where locks do not work.
+        """
+        descriptor = run_lock.acquire(self.path)
+        try:
+            for folder in (self.path, self.checkpoints):
+                if folder.is_dir() and not folder.is_symlink():
+                    remove_temporaries(folder)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def encode_json(value: Mapping[str, Any], indent: int | None = None) -> str:
+    """JSON as the standard has it: NaN and infinities become null."""
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def parse_json(data: bytes, where: str) -> dict[str, Any]:
+    """A JSON object from untrusted text. Raises RunError."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{where} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise RunError(f"{where} is not a JSON object")
+    return value
+
+
+def _end_of_whole_lines(file: BinaryIO) -> int:
+    """The position after the last newline; where the file ends with one, found without reading it."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 65_536)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0

@@ -1,0 +1,60 @@
+"""One writer a run: an operating system's lock, which ends with the process however it dies."""
+
+import errno
+import fcntl
+import os
+import socket
+import time
+from pathlib import Path
+
+from dltool.durable_files import disk_errors
+from dltool.errors import MachineError, RunError
+
+LOCK = "lock"
+PATIENCE = 0.3
+"""Seconds. Somebody who only looks whether a run is in use holds its lock for some microseconds."""
+
+
+def acquire(path: Path) -> int:
+    """A file descriptor that holds the run's lock until it is closed.
+
+    Raises RunError where another process holds it, naming that one; MachineError where locks do not work.
+    """
+    file = path / LOCK
+    with disk_errors(file):
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    try:
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise MachineError(f"{os.strerror(error.errno or 0).lower()}: cannot lock {file}") from error
+                if time.monotonic() > give_up:
+                    holder = " ".join(os.pread(descriptor, 300, 0).decode("ascii", "replace").split())
+                    raise RunError(f"{path} is in use by {holder or 'another process'}") from error
+                time.sleep(0.02)
+        with disk_errors(file):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode("ascii", "replace"), 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process writes the run at `path`."""
+    try:
+        descriptor = os.open(path / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    finally:
+        os.close(descriptor)
+    return False

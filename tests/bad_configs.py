@@ -1,0 +1,177 @@
+"""Configs with a mistake in them, by what is wrong. Each is complete but for its mistake."""
+
+GOOD = """\
+name: example
+data:
+  source: iris
+  split: {validation: 0.2, test: 0.2}
+model:
+  layers:
+    - Dense: {units: 8, activation: relu}
+    - Dense: {units: 3, activation: softmax}
+training:
+  optimizer: {Adam: {learning_rate: 1e-3}}
+  loss: sparse_categorical_crossentropy
+  metrics: [accuracy]
+  batch_size: 16
+  epochs: 2
+"""
+
+IMAGES = """\
+data: {source: digits, split: {validation: 0.1, test: 0.1}}
+model:
+  layers:
+    - Conv2D: {filters: 4, kernel_size: 3}
+    - Flatten
+    - Dense: {units: 10, activation: softmax}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 1}
+"""
+
+
+def changed(*replacements: tuple[str, str], text: str = GOOD) -> str:
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+YAML = {
+    "tab-indent": changed(("  source: iris", "\tsource: iris")),
+    "unclosed-bracket": changed(("metrics: [accuracy]", "metrics: [accuracy")),
+    "unclosed-brace": changed(("split: {validation: 0.2, test: 0.2}", "split: {validation: 0.2, test: 0.2")),
+    "unclosed-quote": changed(("name: example", "name: 'example")),
+    "two-colons": changed(("name: example", "name: an: example")),
+    "duplicate-key": GOOD + "seed: 1\nname: other\n",
+    "empty-file": "",
+    "only-a-comment": "# nothing yet\n",
+    "list-at-the-top": "- name: example\n",
+    "scalar-at-the-top": "example\n",
+    "two-documents": GOOD + "---\n" + GOOD,
+    "custom-tag": changed(("name: example", "name: !mine example")),
+    "python-tag": changed(("name: example", "name: !!python/object/apply:os.system [echo]")),
+    "integer-tag": changed(("epochs: 2", "epochs: !!int foo")),
+    "alias-bomb": "x-a: &a [0,0,0,0,0,0,0,0,0,0]\n"
+    + "".join(f"x-{n}: &{n} [{', '.join(['*' + p] * 10)}]\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True))
+    + GOOD,
+    "merge-bomb": "x-a: &a {k: 1}\n"
+    + "".join(f"x-{n}: &{n} {{<<: [{', '.join(['*' + p] * 9)}]}}\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True))
+    + GOOD,
+    "variable-bomb": "vars:\n  a: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]\n"
+    + "".join(f"  {n}: [{', '.join(['$' + p] * 10)}]\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True))
+    + changed(("metrics: [accuracy]", "metrics: $i")),
+    "alias-to-itself": "x-a: &a [*a]\n" + GOOD,
+    "undefined-alias": changed(("name: example", "name: *example")),
+    "too-deep": "x-a: " + "[" * 3000 + "]" * 3000 + "\n" + GOOD,
+    "wrong-indentation": changed(("  batch_size", " batch_size")),
+    "control-character": changed(("example", "exa\x07mple")),
+    "merge-key": "x-base: &base {epochs: 2}\n" + changed(("  epochs: 2", "  <<: *base")),
+    "many-digits": changed(("epochs: 2", "epochs: " + "9" * 5000)),
+}
+
+YAML_BYTES = {
+    "nul-byte": GOOD.encode().replace(b"example", b"exa\0mple"),
+    "latin-1": GOOD.replace("example", "größe").encode("latin-1"),
+    "too-large": b"# " + b"x" * 1_100_000,
+}
+
+KEYS_AND_TYPES = {
+    "misspelt-key": changed(("optimizer:", "optimzer:")),
+    "key-at-the-wrong-level": changed(("  batch_size: 16\n", "")) + "batch_size: 16\n",
+    "number-as-key": changed(("name: example", "3: example")),
+    "null-as-key": changed(("name: example", "~: example")),
+    "list-as-key": changed(("name: example", "? [a, b]\n: example")),
+    "yes-as-a-number": changed(("units: 8", "units: yes")),
+    "yes-as-a-boolean": changed(("units: 8", "units: 8, use_bias: yes")),
+    "leading-zero": changed(("units: 8", "units: 010")),
+    "base-60": changed(("name: example", "name: 1:30")),
+    "number-as-text": changed(("name: example", "name: 3.10")),
+    "text-as-number": changed(("epochs: 2", "epochs: ten")),
+    "fraction-as-whole-number": changed(("epochs: 2", "epochs: 3.5")),
+    "boolean-as-number": changed(("batch_size: 16", "batch_size: true")),
+    "missing-keys": changed(("  loss: sparse_categorical_crossentropy\n", ""), ("  epochs: 2\n", "")),
+    "missing-section": "name: example\ndata: {source: iris}\n",
+    "null-value": changed(("epochs: 2", "epochs:")),
+    "null-section": "name: example\ndata:\nmodel:\ntraining:\n",
+    "scalar-for-a-list": changed(("metrics: [accuracy]", "metrics: accuracy")),
+    "list-for-a-mapping": changed(("data:\n  source: iris\n  split: {validation: 0.2, test: 0.2}", "data: [iris]")),
+    "mapping-for-a-scalar": changed(("epochs: 2", "epochs: {count: 2}")),
+    "exclusive-options": changed(("source: iris", "source: {arrays: {path: a.npz, x: x.npy, y: y.npy}}")),
+    "two-validation-sets": changed(("source: iris", "source: iris\n  validation: wine")),
+    "unknown-activation": changed(("activation: relu", "activation: relux")),
+    "unknown-layer": changed(("Dense: {units: 8", "Densse: {units: 8")),
+    "unknown-optimizer": changed(("{Adam: {learning_rate: 1e-3}}", "adamm")),
+    "unknown-loss": changed(("sparse_categorical_crossentropy", "sparse_crossentropy")),
+    "unknown-metric": changed(("[accuracy]", "[acuracy]")),
+    "unknown-source": changed(("source: iris", "source: irsi")),
+    "unknown-source-option": changed(("source: iris", "source: {mnist: {paht: a.npz}}")),
+    "unknown-argument": changed(("units: 8", "unitz: 8")),
+    "missing-argument": changed(("{units: 8, activation: relu}", "{activation: relu}")),
+    "layer-as-optimizer": changed(("{Adam: {learning_rate: 1e-3}}", "Dense")),
+    "optimizer-as-layer": changed(("Dense: {units: 8, activation: relu}", "Adam")),
+    "two-names-in-one-item": changed(("- Dense: {units: 8, activation: relu}", "- Dense: 8\n      activation: relu")),
+    "import-path": changed(("Dense: {units: 8, activation: relu}", "os.system: {command: echo}")),
+    "keras-import-path": changed(("Dense: {units: 8", "keras.layers.Dense: {units: 8")),
+    "lambda-layer": changed(("Dense: {units: 8, activation: relu}", "Lambda: 'x + 1'")),
+    "text-for-a-number-argument": changed(("learning_rate: 1e-3", 'learning_rate: "1e-3"')),
+    "null-argument": changed(("units: 8", "units: null")),
+    "wrong-precision": changed(("epochs: 2", "epochs: 2\n  precision: float15")),
+    "undefined-name": changed(("units: 8", "units: $undefined")),
+    "misspelt-name": changed(("units: 3", "units: $clases")),
+    "division-by-zero": changed(("units: 8", "units: $(1/0)")),
+    "function-call": changed(("name: example", "name: $(__import__('os').system('echo'))")),
+    "attribute": changed(("units: 8", "units: $(classes.real)")),
+    "braces": changed(("units: 3", "units: ${classes}")),
+    "half-a-number": changed(("units: 8", "units: $(classes / 2)")),
+    "unset-environment-variable": changed(("name: example", "name: $(env.DLTOOL_TEST_UNSET)")),
+    "variable-of-itself": "vars: {a: $b, b: $a}\n" + GOOD,
+    "variable-with-a-reserved-name": "vars: {classes: 5}\n" + GOOD,
+    "power-too-large": changed(("units: 8", "units: $(9**9**9)")),
+    "extends-itself": "extends: example.yaml\n" + GOOD,
+    "extends-a-missing-file": "extends: [basse.yaml]\n" + GOOD,
+    "data-that-depends-on-itself": changed(("validation: 0.2", "validation: $(1 / classes)")),
+    "expectation-that-is-no-bound": GOOD + "expect: {accuracy: high}\n",
+    "two-mistakes": changed(("epochs: 2", "epochs: ten"), ("units: 8", "unitz: 8")),
+}
+
+RANGE = {
+    "learning-rate-zero": changed(("1e-3", "0")),
+    "learning-rate-negative": changed(("1e-3", "-0.1")),
+    "learning-rate-nan": changed(("1e-3", ".nan")),
+    "learning-rate-infinite": changed(("1e-3", ".inf")),
+    "batch-size-zero": changed(("batch_size: 16", "batch_size: 0")),
+    "epochs-zero": changed(("epochs: 2", "epochs: 0")),
+    "dropout-one": changed(("Dense: {units: 8, activation: relu}", "Dropout: 1.0")),
+    "dropout-negative": changed(("Dense: {units: 8, activation: relu}", "Dropout: {rate: -0.5}")),
+    "fractions-over-one": changed(("validation: 0.2, test: 0.2", "validation: 0.6, test: 0.5")),
+    "fraction-of-one": changed(("validation: 0.2", "validation: 1.0")),
+    "empty-split": changed(("validation: 0.2", "validation: 0.0001")),
+    "ten-billion-units": changed(("units: 8", "units: 10000000000")),
+    "patience-negative": changed(("epochs: 2", "epochs: 2\n  callbacks: [{EarlyStopping: {patience: -1}}]")),
+    "run-name-outside": changed(("name: example", "name: ../x")),
+    "seed-negative": changed(("name: example", "seed: -1")),
+    "units-zero": changed(("units: 8", "units: 0")),
+}
+
+BUILT = {
+    "pooling-to-nothing": changed(("    - Flatten\n", "    - MaxPooling2D: 4\n    - MaxPooling2D: 4\n    - Flatten\n"), text=IMAGES),
+    "too-many-parameters": changed(("units: 8", "units: 100000"), ("units: 3", "units: 100000")),
+    "five-outputs-for-three-classes": changed(("units: 3", "units: 5")),
+    "dense-on-an-image": changed(("    - Flatten\n", ""), text=IMAGES),
+    "softmax-with-logits": changed(
+        ("loss: sparse_categorical_crossentropy", "loss: {SparseCategoricalCrossentropy: {from_logits: true}}")
+    ),
+    "linear-without-logits": changed(("units: 3, activation: softmax", "units: 3")),
+    "no-channels": changed(("Dense: {units: 8, activation: relu}", "Conv2D: {filters: 4, kernel_size: 3}")),
+    "three-channels-for-one": changed(
+        ("    - Conv2D: {filters: 4, kernel_size: 3}\n", "    - Reshape: {target_shape: [8, 8, 3]}\n"), text=IMAGES
+    ),
+    "monitor-without-validation": changed(("validation: 0.2, ", ""), ("epochs: 2", "epochs: 2\n  checkpoint: {monitor: val_loss}")),
+    "callback-monitor-without-validation": changed(
+        ("validation: 0.2, ", ""), ("epochs: 2", "epochs: 2\n  callbacks: [{EarlyStopping: {patience: 2}}]")
+    ),
+    "misspelt-monitor": changed(("epochs: 2", "epochs: 2\n  checkpoint: {monitor: val_acuracy}")),
+    "regression-loss-for-classes": changed(("sparse_categorical_crossentropy", "mse")),
+    "one-hot-loss-for-class-numbers": changed(("sparse_categorical_crossentropy", "categorical_crossentropy")),
+    "classes-of-a-regression": changed(("source: iris", "source: diabetes"), ("units: 3", "units: $classes")),
+    "class-loss-for-a-regression": changed(("source: iris", "source: diabetes")),
+}

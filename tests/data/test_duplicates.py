@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dltool.data.duplicates import duplicate_warnings
+from dltool.data.split import Split
+
+
+@given(st.lists(st.integers(0, 12), min_size=2, max_size=40), st.integers(1, 39), st.sampled_from([1, 3, 8]))
+def test_every_repeated_example_is_counted(values, cut, width):
+    cut = min(cut, len(values) - 1)
+    inputs = np.repeat(np.array(values, np.uint8)[:, np.newaxis], width, axis=1)
+    split = Split(np.arange(cut), np.arange(0), np.arange(cut, len(values)))
+    count = sum(value in values[:cut] for value in values[cut:])
+    expected = (f"{count} of {len(values) - cut} test examples are also training examples",) if count else ()
+    assert duplicate_warnings(inputs, split) == expected
+
+
+@pytest.mark.parametrize("inputs", [np.array([["a"], ["b"], ["a"]]), np.array([[0.5], [1.5], [0.5]], np.float32)])
+def test_texts_and_floats_are_compared_too(inputs):
+    split = Split(np.array([0, 1]), np.array([2]), np.arange(0))
+    assert duplicate_warnings(inputs, split) == ("1 of 1 validation examples are also training examples",)

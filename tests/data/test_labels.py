@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dltool.data.examples import Examples, Part
+from dltool.data.labels import encode, read_labels
+from dltool.errors import DataError
+
+PLACE = ("data", "source")
+
+
+def part(labels: list[object] | np.ndarray, name: str = "x_train") -> Part:
+    labels = np.asarray(labels)
+    return Part(np.zeros((len(labels), 1), np.float32), labels, PLACE, name)
+
+
+@given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=2).filter(lambda labels: len(set(labels)) > 1))
+def test_integers_become_indices_of_their_sorted_values(values):
+    labels = read_labels(Examples(part(values)), None)
+    targets = encode(labels, part(values))
+    assert targets.dtype == np.int32
+    assert labels.class_names == tuple(str(value) for value in sorted(set(values)))
+    assert [labels.class_names[index] for index in targets] == [str(value) for value in values]
+
+
+def test_text_and_booleans_are_classes():
+    assert read_labels(Examples(part(["no", "yes", "no"])), None).class_names == ("no", "yes")
+    assert read_labels(Examples(part([True, False])), None).class_names == ("False", "True")
+
+
+def test_floats_are_numbers_unless_asked_for_as_classes():
+    floats = part(np.array([1.5, 0.5, 1.5], np.float32))
+    assert read_labels(Examples(floats), None).target == "number"
+    labels = read_labels(Examples(floats), "category")
+    assert labels.class_names == ("0.5", "1.5")
+    assert encode(labels, floats).tolist() == [1, 0, 1]
+
+
+def test_integers_are_numbers_where_asked_for():
+    labels = read_labels(Examples(part([3, 1])), "number")
+    assert encode(labels, part([3, 1])).dtype == np.float32
+
+
+def test_rows_of_several_values_are_numbers():
+    one_hot = np.eye(3, dtype=np.int32)
+    labels = read_labels(Examples(part(one_hot)), None)
+    assert labels.target == "number"
+    assert encode(labels, part(one_hot)).shape == (3, 3)
+
+
+def test_class_names_of_the_source_are_kept_even_where_a_class_has_no_examples():
+    labels = read_labels(Examples(part([0, 2]), class_names=("a", "b", "c")), None)
+    assert labels.class_names == ("a", "b", "c")
+    assert encode(labels, part([0, 2])).tolist() == [0, 2]
+
+
+def test_a_single_class_is_refused():
+    with pytest.raises(DataError, match='all 3 examples have the label "7"'):
+        read_labels(Examples(part([7, 7, 7])), None)
+
+
+def test_text_cannot_be_a_number():
+    with pytest.raises(DataError, match="the labels are text") as error:
+        read_labels(Examples(part(["a", "b"])), "number")
+    assert error.value.problems[0].place == ("data", "target")
+
+
+def test_a_label_that_training_lacks_is_named():
+    labels = read_labels(Examples(part([0, 1, 2])), None)
+    with pytest.raises(DataError) as error:
+        encode(labels, part([0, 7, 7, 1], "x_test"))
+    (problem,) = error.value.problems
+    assert problem.message == 'x_test has labels that are none of the 3 classes: "7"'
+    assert problem.hint == "in 2 rows, the first is row 1, counted from 0"
+
+
+def test_text_labels_do_not_match_numbers():
+    labels = read_labels(Examples(part([0, 1])), None)
+    with pytest.raises(DataError, match="the labels of x_test are text; those of the source are numbers"):
+        encode(labels, part(["0", "1"], "x_test"))
