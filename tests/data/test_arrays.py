@@ -1,11 +1,12 @@
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from dltool.config.schema import ArraysSource
+from dltool.config.sources import ArraysSource
 from dltool.data.arrays import load_arrays
 from dltool.errors import DataError, Problem
 
@@ -26,7 +27,7 @@ def problem_of(path: Path) -> Problem:
     return problem
 
 
-def saved(tmp_path: Path, **arrays: np.ndarray) -> Path:
+def saved(tmp_path: Path, **arrays: Any) -> Path:
     np.savez(tmp_path / "data.npz", **arrays)
     return tmp_path / "data.npz"
 
@@ -41,17 +42,8 @@ def test_x_and_y_are_the_training_part(tmp_path):
 
 @pytest.mark.parametrize("validation", ["validation", "val"])
 def test_every_part_of_the_file_is_read(tmp_path, validation):
-    path = saved(
-        tmp_path,
-        **{
-            "x_train": X,
-            "y_train": Y,
-            f"x_{validation}": X[:3],
-            f"y_{validation}": Y[:3],
-            "x_test": X[:2],
-            "y_test": Y[:2],
-        },
-    )
+    parts = {"x_train": X, f"x_{validation}": X[:3], "x_test": X[:2]}
+    path = saved(tmp_path, **parts, **{key.replace("x_", "y_"): Y[: len(rows)] for key, rows in parts.items()})
     examples = load_arrays(ArraysSource(path=str(path)), SOURCE)
     assert examples.validation is not None
     assert examples.test is not None

@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from dltool.config.keras_objects import UNKNOWN
-from dltool.config.schema import SOURCES, Data, Split, parse_source, read_source
+from dltool.config.schema import Data, Split
+from dltool.config.sources import SOURCES, parse_source, read_source
 from dltool.errors import Problem
 
 
@@ -31,8 +32,8 @@ def test_a_source_that_is_one_already_passes():
 
 
 def test_what_waits_for_the_data_is_not_checked():
-    assert parse_source({"imdb": {"length": UNKNOWN}}).options.length is UNKNOWN
-    assert parse_source({"arrays": {"path": UNKNOWN}}).options.path is UNKNOWN
+    assert parse_source({"imdb": {"length": UNKNOWN}}).options.__dict__["length"] is UNKNOWN
+    assert parse_source({"arrays": {"path": UNKNOWN}}).options.__dict__["path"] is UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,11 @@ def test_what_waits_for_the_data_is_not_checked():
 def test_a_mistake_is_named_at_its_place(value, place, message, hint):
     problem = problem_of(value)
     assert (problem.place, problem.message, problem.hint) == (place, message, hint)
+
+
+def test_an_unknown_source_is_pointed_at_where_it_stands():
+    assert not problem_of("mnsit").at_key
+    assert problem_of({"mnsit": {}}).at_key
 
 
 def test_every_mistake_in_the_options_is_reported():

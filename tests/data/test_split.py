@@ -61,9 +61,8 @@ def test_the_split_is_a_pure_function_of_its_arguments(division, seed):
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=200), st.floats(0, 0.49), st.floats(0, 0.49))
 def test_class_shares_have_the_given_sums_both_ways(counts, validation, test):
     total = sum(counts)
-    sizes = np.array(
-        [total - round(validation * total) - round(test * total), *(round(f * total) for f in (validation, test))]
-    )
+    taken = [round(validation * total), round(test * total)]
+    sizes = np.array([total - sum(taken), *taken])
     if total == 0:
         return
     shares = class_shares(np.array(counts), sizes)

@@ -45,14 +45,15 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
     config, facts = checked_config(document)
     warnings: tuple[str, ...] = ()
     layers: tuple[LayerRow, ...] = ()
+    inputs = None
     if read_data or (build and (facts is None or config.data.preprocessing)):
         from dltool.data.load import load_data
 
         dataset = load_data(config.data, config.seed)
         facts, warnings = dataset.facts, dataset.warnings
         config = checked_with(document, facts)
-    if build:
-        inputs = dataset.part("train")[0] if config.data.preprocessing else None
+        inputs = dataset.part("train")[0]
+    if build and facts:
         layers = built_layers(document, config, facts, inputs)
     return CheckOutcome(
         document.shown_as,

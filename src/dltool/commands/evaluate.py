@@ -44,11 +44,12 @@ def evaluate(path: Path, split: str) -> EvaluationOutcome:
 
     from dltool.evaluation.evaluate import evaluate as measure
     from dltool.model.build import build_model
+    from dltool.model.preprocessing import load_preprocessing
     from dltool.training.determinism import pin
-    from dltool.training.weights import load_weights
+    from dltool.model.files import load_weights
 
     pin(config.seed)
-    built = build_model(config, dataset.facts, preprocessing_state=run.preprocessing)
+    built = build_model(config, dataset.facts, preprocessing_state=load_preprocessing(run.preprocessing))
     load_weights(built.core, run.best_weights)
     metrics = measure(built, config, inputs, targets)
     run.directory(run.evaluation / split)
@@ -64,8 +65,7 @@ def recorded_experiment(run: Run) -> tuple[Config, Dataset]:
         config = build_config(read_document(run.resolved))
     except ConfigError as error:
         raise RunError(f"{run.resolved} is no longer a valid config: {error}") from None
-    is_smoke = bool(record.get("smoke"))
-    dataset = load_data(config.data, config.seed, is_smoke)
+    dataset = load_data(config.data, config.seed, record.get("most_rows"))
     if dataset.fingerprint != record.get("data", {}).get("fingerprint"):
         raise DataError(
             "the data has changed since the run was trained",

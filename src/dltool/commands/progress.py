@@ -1,9 +1,9 @@
-"""What a running command tells the screen."""
+"""What a running command tells the screen. For type checking only: importing it imports TensorFlow."""
 
 from typing import Protocol
 
 from dltool.data.facts import Facts
-from dltool.run_directory import Run
+from dltool.run_files import Run
 from dltool.training.fit import Observer
 
 

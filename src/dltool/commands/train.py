@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from dltool.training.fit import EpochRecord, FitResult
 
 SMOKE_EPOCHS = 2
+SMOKE_BATCHES = 2
+MOST_SMOKE_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def train(document: Document, *, runs: Path, smoke: bool, progress: "Progress") 
     tensorflow = Import("tensorflow")
     progress.stage("reading the data")
     with clock.phase("data"):
-        dataset = load_data(config.data, config.seed, smoke)
+        dataset = load_data(config.data, config.seed, smoke_rows(config) if smoke else None)
         config = checked_with(document, dataset.facts)
     for warning in dataset.warnings:
         progress.warn(warning)
@@ -128,6 +131,12 @@ class Import:
         self.thread.join()
 
 
+def smoke_rows(config: Config) -> int:
+    """Two batches; fewer rows where the batches are large or their size depends on the data."""
+    batch_size = config.training.batch_size
+    return min(MOST_SMOKE_ROWS, SMOKE_BATCHES * batch_size) if isinstance(batch_size, int) else MOST_SMOKE_ROWS
+
+
 def for_smoke(config: Config) -> Config:
     epochs = min(config.training.epochs, SMOKE_EPOCHS)
     return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
@@ -162,7 +171,7 @@ def created_run(
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": document.shown_as,
         "seed": config.seed,
-        "smoke": smoke,
+        "most_rows": smoke_rows(config) if smoke else None,
         "data": {"fingerprint": dataset.fingerprint, **facts_record(dataset)},
         "machine": describe_machine(),
         "pinned": dict(pinned),
@@ -202,7 +211,7 @@ def preprocessing_files(built: "BuiltModel") -> dict[str, bytes]:
     from dltool.model.preprocessing import save_preprocessing
 
     with tempfile.TemporaryDirectory() as folder:
-        save_preprocessing(built, Path(folder))
+        save_preprocessing(built.learnt, Path(folder))
         files = [file for file in sorted(Path(folder).rglob("*")) if file.is_file()]
         return {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}
 
@@ -210,7 +219,7 @@ def preprocessing_files(built: "BuiltModel") -> dict[str, bytes]:
 def fitted_model(run: Run, config: Config, dataset: Dataset, built: "BuiltModel", progress: "Progress") -> "FitResult":
     """Train; leave checkpoints, the best weights and a line an epoch in the run, the best weights in the model."""
     from dltool.training.fit import fit
-    from dltool.training.weights import load_weights, save_weights
+    from dltool.model.files import load_weights, save_weights
 
     run.directory(run.checkpoints)
     with stop_requests() as should_stop:
@@ -219,11 +228,12 @@ def fitted_model(run: Run, config: Config, dataset: Dataset, built: "BuiltModel"
             config,
             dataset,
             observer=RecordingObserver(run, progress),
-            save_state=lambda step, arrays, state: write_checkpoint(run.checkpoints, step, arrays, state),
+            save_state=partial(write_checkpoint, run.checkpoints),
             save_best=lambda core: save_weights(core, run.best_weights),
             should_stop=should_stop,
         )
-    load_weights(built.core, run.best_weights)
+    if fitted.best_epoch is not None:
+        load_weights(built.core, run.best_weights)
     return fitted
 
 
@@ -237,14 +247,14 @@ class RecordingObserver:
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
         self.progress.epoch_begins(epoch, epochs, steps)
 
-    def steps_done(self, step: int, logs: Mapping[str, float]) -> None:
+    def steps_done(self, step: int, logs: dict[str, float]) -> None:
         self.progress.steps_done(step, logs)
 
     def validation_begins(self) -> None:
         self.progress.validation_begins()
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
-        self.run.append_metrics({"epoch": record.epoch, **record.logs, "seconds": round(record.seconds, 3)})
+        self.run.append_metrics({"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate, "seconds": round(record.seconds, 3)})
         self.progress.epoch_ends(record, is_best)
 
 
@@ -253,16 +263,15 @@ def written_results(
 ) -> dict[str, Any]:
     """Save the model and measure it on the test part, once. The best weights are in it by now."""
     from dltool.evaluation.evaluate import evaluate
-    from dltool.training.weights import save_model
+    from dltool.model.files import save_model
 
     save_model(built.full, run.model)
     test = evaluate(built, config, *dataset.part("test")) if len(dataset.split.test) else {}
-    best = fitted.best
-    record = next(record for record in fitted.history if record.epoch == best.epoch)
+    record = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
     return {
         "test": test,
         "validation": {name.removeprefix("val_"): v for name, v in record.logs.items() if name.startswith("val_")},
-        "best": {"epoch": best.epoch, "monitor": best.monitor, "value": best.value},
+        "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
         "epochs": len(fitted.history),
         "parameters": built.full.count_params(),
     }

@@ -10,7 +10,9 @@ from dltool.config.keras_objects import UNKNOWN, KerasObject
 from dltool.config.keras_objects import to_plain as plain_object
 from dltool.config.load import Document
 from dltool.config.scalars import is_plain_text
-from dltool.config.schema import Config, Section, Source
+from dltool.config.schema import Config
+from dltool.config.section import Section
+from dltool.config.sources import Source
 from dltool.config.tree import children, find
 from dltool.errors import ConfigPath
 

@@ -102,13 +102,13 @@ def with_absolute_paths(root: Node, folder: Path, only: str = "") -> Node:
     """
     for place in SOURCE_PLACES:
         source = find(root, place)
-        for name, options in children(source) if source else ():
-            paths = [(option, child) for option, child in children(options) if option in PATH_OPTIONS]
-            for option, child in paths or [(None, options)]:
+        for name, options in children(source) if source is not None else ():
+            # `mnist: a.npz` is short for `mnist: {path: a.npz}`.
+            found = [((name, option), child) for option, child in children(options) if option in PATH_OPTIONS]
+            for steps, child in found or [((name,), options)]:
                 if isinstance(child.value, str) and (not only or child.position.file == only):
                     absolute = replace(child, value=absolute_path(child.value, folder))
-                    step = (name,) if option is None else (name, option)
-                    root = replaced(root, (*place, *step), absolute)
+                    root = replaced(root, (*place, *steps), absolute)
     return root
 
 

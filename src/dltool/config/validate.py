@@ -1,28 +1,16 @@
 """A resolved tree → the typed :class:`Config`, or every mistake in it in plain words."""
 
-import math
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from dltool.config.schema import Config, Section
+from dltool.config.schema import Config
+from dltool.config.section import Section
 from dltool.config.tree import Node, find, format_path, to_plain
+from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, literal_choices, named
 from dltool.errors import ConfigPath, Problem
-
-EXPECTED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "dict_type": "keys and values",
-    "model_type": "keys and values",
-    "model_attributes_type": "keys and values",
-}
-BOUNDS = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below", "less_than_equal": "at most"}
-BOUND_KEYS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
 
 
 def validate(root: Node) -> tuple[Config | None, list[Problem]]:
@@ -143,23 +131,6 @@ EXAMPLES = {
 }
 
 
-def named(value: Any) -> str:
-    """A value with its type in words, for "expected …, not …"."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'the text "{value[:60]}"'
-    if isinstance(value, list | tuple):
-        return "a list"
-    if isinstance(value, Mapping):
-        return "keys and values"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return f"the number {value}"
-
-
 def type_hint(kind: str, value: Any, node: Node | None) -> str:
     written = node.written if node else ""
     if kind == "string_type" and written:
@@ -182,11 +153,6 @@ def choice_problem(path: ConfigPath, value: Any) -> Problem:
     if field and any(get_origin(member) is dict for member in get_args(field.annotation)):
         choices.append("keys and values")
     return Problem(path, f"expected {' or '.join(choices)}, not {named(value)}", hint)
-
-
-def literal_choices(annotation: Any) -> Iterator[Any]:
-    for member in get_args(annotation):
-        yield from [member] if isinstance(member, str) else literal_choices(member)
 
 
 def pattern_problem(path: ConfigPath, value: str) -> Problem:

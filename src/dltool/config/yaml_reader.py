@@ -154,10 +154,11 @@ class Composer:
 
     def alias(self, event: yaml.AliasEvent) -> Node:
         position = self.position(event)
-        node = self.anchors.get(event.anchor)
+        anchor = str(event.anchor)
+        node = self.anchors.get(anchor)
         if node is None:
-            is_cycle = event.anchor in self.anchors
-            message = f"*{event.anchor} contains itself" if is_cycle else f"there is no anchor &{event.anchor} above"
+            is_cycle = anchor in self.anchors
+            message = f"*{anchor} contains itself" if is_cycle else f"there is no anchor &{anchor} above"
             self.problems.append(Problem(position, message))
             return Node(None, position)
         self.count(size(node), event)

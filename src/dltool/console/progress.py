@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -10,8 +12,10 @@ from rich.text import Text
 from dltool.console.capture import Capture
 from dltool.console.text import duration, number, printable, shape
 from dltool.data.facts import Facts
-from dltool.run_directory import Run
-from dltool.training.fit import EpochRecord
+from dltool.run_files import Run
+
+if TYPE_CHECKING:
+    from dltool.training.fit import EpochRecord
 
 BAR_WIDTH = 20
 SECONDS_BETWEEN_HEARTBEATS = 60.0
@@ -32,6 +36,14 @@ class TrainingProgress:
         self.epoch, self.epochs, self.steps = 0, 0, 0
         self.epoch_started = self.last_sign_of_life = time.monotonic()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.hide()
+
     # --- what commands call ---
 
     def stage(self, name: str) -> None:
@@ -44,7 +56,7 @@ class TrainingProgress:
         self.capture.write(f"warning: {message}")
 
     def prepared(self, name: str, facts: Facts, parameters: int) -> None:
-        classes = f"{facts.classes} classes" if facts.class_names else "numbers to predict"
+        classes = f"{len(facts.class_names)} classes" if facts.class_names else "numbers to predict"
         self.line(f"{name}: inputs {shape(facts.input_shape)}, {classes}, {parameters:,} parameters")
         parts = f"{facts.examples:,} training"
         parts += f" · {facts.validation_examples:,} validation" if facts.validation_examples else ""
@@ -75,7 +87,7 @@ class TrainingProgress:
     def validation_begins(self) -> None:
         self.show(Text(f"epoch {self.epoch}/{self.epochs}  validating …", "dim"))
 
-    def epoch_ends(self, record: EpochRecord, is_best: bool) -> None:
+    def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
         metrics = "  ".join(f"{name} {number(value)}" for name, value in record.logs.items() if name != "learning_rate")
         best = "  best so far" if is_best else ""
         counter = f"epoch {record.epoch:>{len(str(self.epochs))}}/{self.epochs}"

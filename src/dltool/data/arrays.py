@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dltool.config.schema import ArraysSource
+from dltool.config.sources import ArraysSource
 from dltool.data.examples import Examples, Part
 from dltool.data.files import require
 from dltool.data.npz import npz_headers, read_npy, read_npz

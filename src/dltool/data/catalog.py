@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dltool.config.schema import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
+from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
 
 
 def words(text: str) -> tuple[str, ...]:

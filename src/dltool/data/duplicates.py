@@ -34,4 +34,4 @@ def repeated_rows(inputs: np.ndarray, keys: np.ndarray, train: np.ndarray, rows:
     found = np.minimum(np.searchsorted(distinct, keys[rows]), len(distinct) - 1)
     proposed = np.flatnonzero(distinct[found] == keys[rows])
     same = inputs[rows[proposed]] == inputs[train[first[found[proposed]]]]
-    return int(same.reshape(len(proposed), -1).all(axis=1).sum())
+    return int(same.all(axis=tuple(range(1, same.ndim))).sum())

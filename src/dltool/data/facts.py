@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dltool.config.schema import Data, Source
+from dltool.config.schema import Data
+from dltool.config.sources import Source
 from dltool.data.catalog import Published, published
 from dltool.data.npz_header import header_of_npz
 from dltool.data.sizes import check_parts, check_stratify, part_sizes

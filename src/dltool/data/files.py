@@ -1,5 +1,6 @@
 """A data file named by the config: it is there and readable, or the message says what is there instead."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def require(text: str, place: ConfigPath, *, allow_folder: bool = False) -> Path
             raise DataError(Problem(place, f"{path} is a folder; a file is expected", folder_hint(path)))
         if not path.is_dir() and not path.is_file():
             raise DataError(Problem(place, f"{path} is not a regular file"))
+        if not os.access(path, os.R_OK):
+            raise DataError(Problem(place, f"{path} cannot be read: permission denied"))
     except OSError as error:
         raise unreadable(path, place, error) from None
     return path

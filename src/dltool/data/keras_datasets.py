@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dltool.config.schema import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
+from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
 from dltool.data.catalog import published
-from dltool.data.download import PublishedFile, fetch
+from dltool.data.download import PublishedFile, fetch, keras_cache
 from dltool.data.examples import Examples, Part
 from dltool.data.files import require, unreadable
 from dltool.data.npz import npz_headers, read_npz
@@ -57,6 +57,7 @@ IDX_FILES = {
     "x_test": "t10k-images-idx3-ubyte.gz",
     "y_test": "t10k-labels-idx1-ubyte.gz",
 }
+FASHION_FOLDER = "fashion-mnist"
 CIFAR_MEMBERS = {
     "cifar10": (
         tuple(f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6)),
@@ -98,9 +99,9 @@ def published_arrays(source: Source, place: ConfigPath) -> Arrays:
     if source.name == "fashion_mnist":
         contents = {}
         for key, name in IDX_FILES.items():
-            file = PublishedFile(f"fashion-mnist/{name}", f"{GOOGLE}{name}", None)
+            file = PublishedFile(f"{FASHION_FOLDER}/{name}", f"{GOOGLE}{name}", None)
             contents[key] = fetch(file, source.name, place)
-        return idx_arrays(contents, place)
+        return idx_arrays(contents, keras_cache() / FASHION_FOLDER, place)
     content = fetch(ARCHIVES[source.name], source.name, place)
     if source.name in CIFAR_MEMBERS:
         return cifar_arrays(source, content)
@@ -112,7 +113,7 @@ def arrays_at(source: Source, text: str, place: ConfigPath) -> Arrays:
     path = require(text, place, allow_folder=is_grey)
     if path.is_dir():
         files = {key: require(str(path / name), place) for key, name in IDX_FILES.items()}
-        return idx_arrays({key: content_of(file, place) for key, file in files.items()}, place)
+        return idx_arrays({key: content_of(file, place) for key, file in files.items()}, path, place)
     if source.name in CIFAR_MEMBERS and tarfile.is_tarfile(path):
         content = content_of(path, place)
         check_published(source, content, path.name, place)
@@ -138,7 +139,7 @@ def check_published(source: Source, content: bytes, shown_as: str, place: Config
         raise DataError(Problem(place, message, "save plain arrays with np.savez: x_train, y_train, x_test, y_test"))
 
 
-def idx_arrays(contents: dict[str, bytes], place: ConfigPath) -> Arrays:
+def idx_arrays(contents: dict[str, bytes], folder: Path, place: ConfigPath) -> Arrays:
     """MNIST's own format: a big-endian header (https://yann.lecun.com/exdb/mnist), then bytes."""
     arrays = {}
     for key, content in contents.items():
@@ -148,8 +149,8 @@ def idx_arrays(contents: dict[str, bytes], place: ConfigPath) -> Arrays:
             shape = np.frombuffer(raw, ">i4", count=axes, offset=4)
             arrays[key] = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
         except (OSError, EOFError, zlib.error, ValueError, IndexError) as error:
-            message = f"{IDX_FILES[key]} is damaged: {error}"
-            raise DataError(Problem(place, message, "delete it, so that it is downloaded again")) from None
+            message = f"{folder / IDX_FILES[key]} is damaged: {error}"
+            raise DataError(Problem(place, message, "delete it and download it again")) from None
     return arrays
 
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from dltool.config.schema import ArraysSource, BuiltinSource, Data, Source
+from dltool.config.schema import Data
+from dltool.config.sources import ArraysSource, BuiltinSource, Source
 from dltool.data.arrays import load_arrays
 from dltool.data.bundled import load_bundled
 from dltool.data.duplicates import duplicate_warnings
@@ -18,8 +19,6 @@ from dltool.data.labels import Labels, encode, read_labels
 from dltool.data.sizes import PartSizes, check_parts, check_stratify, part_sizes
 from dltool.data.split import Split, divide, first_of_each_class
 from dltool.errors import ConfigPath, DataError, Problem
-
-SMOKE_ROWS = {"train": 256, "validation": 64, "test": 64}
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,12 @@ class Dataset:
         return ({key: a[rows] for key, a in self.inputs.items()}, {key: a[rows] for key, a in self.targets.items()})
 
 
-def load_data(data: Data, seed: int, smoke: bool = False) -> Dataset:
+def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     """Read, number the labels, split and describe.
 
     The test part is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A part of
     the source that something else takes the place of is left out. `seed` divides the rows unless `split.seed` is given.
-    `smoke` keeps a few hundred rows.
+    `most_rows` keeps at most so many rows of each part, of as many classes as possible.
 
     Raises:
         ConfigError: a split that contradicts itself or the data, or that leaves a part empty.
@@ -64,9 +63,11 @@ def load_data(data: Data, seed: int, smoke: bool = False) -> Dataset:
     check_alike(parts)
     inputs, targets = stacked([part.inputs for part in parts]), stacked([encode(labels, part) for part in parts])
     split = split_rows(data, examples, sizes, targets, labels, seed)
-    if smoke:
-        inputs, targets, split = few_rows(inputs, targets, split, labels)
-    is_own = any(isinstance(source.options, ArraysSource) for source in (data.source, data.test) if source)
+    if most_rows is not None:
+        inputs, targets, split = few_rows(inputs, targets, split, labels, most_rows)
+    is_own = any(
+        isinstance(source.options, ArraysSource) for source in (data.source, data.validation, data.test) if source
+    )
     return Dataset(
         {"input": inputs},
         {"target": targets},
@@ -163,11 +164,11 @@ def check_class_sizes(classes: np.ndarray, labels: Labels, place: ConfigPath) ->
 
 
 def few_rows(
-    inputs: np.ndarray, targets: np.ndarray, split: Split, labels: Labels
+    inputs: np.ndarray, targets: np.ndarray, split: Split, labels: Labels, most: int
 ) -> tuple[np.ndarray, np.ndarray, Split]:
     """A small table with some rows of every part, of as many classes as possible."""
     classes = targets if labels.target == "category" else None
-    kept = [first_of_each_class(getattr(split, name), classes, most) for name, most in SMOKE_ROWS.items()]
+    kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
     ends = np.cumsum([len(rows) for rows in kept])
     rows = np.concatenate(kept)
     return inputs[rows], targets[rows], Split(*np.split(np.arange(len(rows)), ends[:-1]))

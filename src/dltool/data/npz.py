@@ -29,7 +29,7 @@ def npz_headers(file: Path | BytesIO, shown_as: str, place: ConfigPath) -> dict[
             "np.savez writes one; for .npy files give x and y" if shown_as.endswith(".npy") else "np.savez writes one"
         )
         raise DataError(Problem(place, f"{shown_as} is not an .npz file", hint))
-    raise DataError(Problem(place, f"{shown_as} holds no readable arrays"))
+    raise DataError(Problem(place, f"{shown_as} is damaged, or holds no arrays"))
 
 
 def read_npz(
@@ -46,6 +46,8 @@ def read_npz(
     if problems:
         raise DataError(problems)
     arrays = {}
+    if isinstance(file, BytesIO):
+        file.seek(0)  # reading the headers moved it
     try:
         with np.load(file, allow_pickle=False) as archive:
             for name in names:

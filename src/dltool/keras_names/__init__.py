@@ -1,0 +1,172 @@
+"""What Keras offers, by kind and name, without importing Keras.
+
+The tables beside this module are written from the installed Keras by :mod:`dltool.keras_names.generate`; a test keeps
+them true. `signatures.json` is read at the first look-up, `docs.json` only when a sentence is asked for.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+KINDS = {
+    "layer": "a layer",
+    "initializer": "an initializer",
+    "regularizer": "a regularizer",
+    "constraint": "a constraint",
+    "optimizer": "an optimizer",
+    "schedule": "a learning-rate schedule",
+    "loss": "a loss",
+    "metric": "a metric",
+    "callback": "a callback",
+    "activation": "an activation",
+}
+"""The kinds of Keras objects, each with its name in a sentence."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a constructor.
+
+    `types` are words of :mod:`dltool.keras_names.argument_types`. `is_positional` is false for what every object of the
+    kind takes by name, such as a layer's `name` and `dtype`.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    required: bool
+    default: Any = None
+    is_positional: bool = True
+
+
+@dataclass(frozen=True)
+class KerasName:
+    """A name that Keras gives to a class or function.
+
+    `means` is the name of the class or function itself: "Adam" for "adam", "MaxPooling2D" for "MaxPool2D". `is_string`
+    marks identifiers that Keras resolves, `is_function` a function, which has no arguments to set, and `refusal` says
+    why a config cannot use the name ("runs Python code, …"), or is empty.
+    """
+
+    kind: str
+    name: str
+    means: str
+    is_string: bool = False
+    is_function: bool = False
+    refusal: str = ""
+
+
+def find(kind: str, name: str) -> KerasName | None:
+    """The name, or None where no such thing of that kind exists."""
+    entry = table(kind).get(name)
+    if entry is None:
+        return None
+    means = entry.get("means", name)
+    target = table(kind)[means]
+    is_function = "function" in target
+    is_string = "string" in entry or "chosen" in entry or is_function
+    return KerasName(kind, name, means, is_string, is_function, target.get("refused", ""))
+
+
+def find_all(name: str) -> list[KerasName]:
+    """The name under every kind that has it."""
+    found = (find(kind, name) for kind in KINDS)
+    return [keras_name for keras_name in found if keras_name]
+
+
+def names(kind: str) -> list[str]:
+    """Every name of a kind that a config may use, aliases and string identifiers too."""
+    return [name for name in table(kind) if not find_known(kind, name).refusal]
+
+
+def find_known(kind: str, name: str) -> KerasName:
+    keras_name = find(kind, name)
+    if keras_name is None:
+        raise KeyError(name)
+    return keras_name
+
+
+def arguments(kind: str, name: str) -> Mapping[str, Argument]:
+    """The arguments of a class by name, in order: its own, then those that every object of the kind takes.
+
+    Empty for functions and for what Keras chooses by shape.
+    """
+    entry = table(kind)[find_known(kind, name).means]
+    found = {item[0]: read_argument(item) for item in entry.get("arguments", ())}
+    if "base" in entry:
+        for item in signatures()["base"][entry["base"]]["arguments"]:
+            found.setdefault(item[0], read_argument(item, is_positional=False))
+    return found
+
+
+def read_argument(item: list[Any], is_positional: bool = True) -> Argument:
+    name, types, *default = item
+    return Argument(name, tuple(types.split("|")), not default, default[0] if default else None, is_positional)
+
+
+def first_argument(name: str, kind: str | None = None) -> str | None:
+    """The argument that a single value stands for: "units" in `Dense: 10`. None where there is none."""
+    for keras_name in find_all(name):
+        if kind in (None, keras_name.kind):
+            for argument in arguments(keras_name.kind, name).values():
+                if argument.is_positional:
+                    return argument.name
+    return None
+
+
+def nearest(kind: str, name: str, count: int = 3) -> list[str]:
+    """Up to `count` names of the kind that look like `name`, the most alike first."""
+    return near(name, names(kind), count)
+
+
+def near(name: str, known: list[str], count: int, cutoff: float = 0.6) -> list[str]:
+    """Those of `known` that look like `name`, whatever the case; of those that differ in case alone, one."""
+    scored = [(likeness(name.lower(), other.lower()), likeness(name, other), other) for other in known]
+    best = {}
+    for score, _, other in sorted(scored, key=lambda item: item[:2], reverse=True):
+        if score >= cutoff:
+            best.setdefault(other.lower().replace("_", ""), other)
+    return list(best.values())[:count]
+
+
+def likeness(wanted: str, other: str) -> float:
+    matcher = SequenceMatcher(None, other, wanted)
+    return matcher.ratio() if matcher.real_quick_ratio() >= 0.6 and matcher.quick_ratio() >= 0.6 else 0.0
+
+
+def summary(kind: str, name: str) -> str:
+    """One sentence about a name, without a full stop where Keras writes none; empty where Keras says nothing."""
+    text: str = docs()[kind].get(find_known(kind, name).means, {}).get("doc", "")
+    return text
+
+
+def argument_summary(kind: str, name: str, argument: str) -> str:
+    """One sentence about an argument, or nothing."""
+    own = docs()[kind].get(find_known(kind, name).means, {}).get("arguments", {})
+    shared = docs()["base"].get(kind, {}).get("arguments", {})
+    text: str = own.get(argument) or shared.get(argument, "")
+    return text
+
+
+def table(kind: str) -> Mapping[str, Any]:
+    entries: Mapping[str, Any] = signatures()[kind]
+    return entries
+
+
+@cache
+def signatures() -> Mapping[str, Any]:
+    return read("signatures.json")
+
+
+@cache
+def docs() -> Mapping[str, Any]:
+    return read("docs.json")
+
+
+def read(file_name: str) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads((FOLDER / file_name).read_text(encoding="utf-8"))
+    return content

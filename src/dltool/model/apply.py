@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from dltool.config.checks import snake_case
 from dltool.config.keras_objects import KerasObject
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
@@ -52,16 +53,7 @@ class Names:
         return f"{stem}_{count}" if count else stem
 
 
-def snake_case(class_name: str) -> str:
-    """As Keras names what has no name: MaxPooling2D → max_pooling2d."""
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", class_name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
 def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
-    """The layer of an entry. Functions such as Input are no layers."""
-    if entry.name in ("Input", "InputLayer"):
-        raise ConfigError(Problem(place, "the input follows from the data", "remove this entry"))
     return make(entry, place, name=names.next(entry.name))
 
 

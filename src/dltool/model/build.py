@@ -22,8 +22,8 @@ from dltool.model.preprocessing import PreprocessingState, build_preprocessing, 
 class BuiltModel:
     """The models of one experiment; they share their layers.
 
-    `core` turns prepared inputs into outputs and is what training changes. `preprocessing` turns raw inputs into prepared
-    ones (None: they are the same). `augmentation` turns prepared inputs into prepared inputs, in training only.
+    `core` turns prepared inputs into outputs and is what training changes. `preprocessing` turns raw inputs into
+    prepared ones (None: they are the same). `augmentation` turns prepared inputs into prepared inputs, in training only.
     `full` is preprocessing and core in one: raw inputs in, outputs out. `layers` are the rows of the plan.
     `learnt` is the state of the preprocessing layers that have any.
     """
@@ -63,6 +63,7 @@ def build_model(
     names = Names()
     raw = keras.Input(facts.input_shape, dtype=facts.input_dtype, name="input")
     inputs = next(iter(training_inputs.values())) if training_inputs else None
+    keras.utils.set_random_seed(config.seed)
     with parameter_budget():
         prepared = prepare(config, Origin(raw, ("data", "source")), names, inputs, preprocessing_state)
         keras.utils.set_random_seed(config.seed)
@@ -74,8 +75,8 @@ def build_model(
     full_output = prepared.tensor
     for applied in layers:
         full_output = applied.layer(full_output)
-    # Made now, so that its first draw does not depend on what else the process has done.
-    global_seed_generator()
+    # What else the process has done must not matter.
+    global_seed_generator().state.assign([config.seed, 0])
     entries = enumerate(config.data.preprocessing)
     learners = {f"{index}-{entry.name}": prepared.layers[index].layer for index, entry in entries if learns(entry)}
     is_fitted = preprocessing_state is not None or inputs is not None

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from dltool.config.keras_objects import KerasObject
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
+from dltool.keras_names import find
 
 MODULES: Mapping[str, Any] = {
     "layer": keras.layers,
@@ -36,9 +37,6 @@ KERAS_ERRORS = (
 """What Keras raises for bad arguments and shapes. Running out of memory is handled before them."""
 
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
-
-# Code by another name.
-REFUSED = {"Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "LambdaCallback"}
 
 
 def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
@@ -76,11 +74,12 @@ def made_inside(value: Any, place: ConfigPath) -> Any:
 
 
 def allowed_class(keras_object: KerasObject, place: ConfigPath) -> Any:
-    """The class or function of that name in the public module of its kind, and nowhere else."""
-    module, name = MODULES.get(keras_object.kind), keras_object.name
-    factory = getattr(module, name, None) if module and name.isidentifier() and not name.startswith("_") else None
-    if not callable(factory) or name in REFUSED:
-        raise ConfigError(Problem(place, f"no {keras_object.kind} of this name: {name}"))
+    """The class of that name in the public module of its kind: only what the table allows, and nothing else."""
+    known = find(keras_object.kind, keras_object.name)
+    factory = getattr(MODULES[keras_object.kind], keras_object.name, None) if known else None
+    if known is None or known.refusal or not callable(factory):
+        reason = known.refusal if known else f"is no {keras_object.kind}"
+        raise ConfigError(Problem(place, f"{keras_object.name} {reason or 'cannot be made here'}"))
     return factory
 
 

@@ -147,7 +147,8 @@ def save_preprocessing(state: PreprocessingState, directory: Path) -> None:
         folder = directory / key
         folder.mkdir(parents=True, exist_ok=True)
         if layer.arrays:
-            np.savez(folder / ARRAYS, **{name: np.asarray(array) for name, array in layer.arrays.items()})
+            arrays: dict[str, Any] = dict(layer.arrays)
+            np.savez(folder / ARRAYS, **arrays)
         if layer.vocabulary is not None:
             lines = [json.dumps(plain(token), ensure_ascii=False) + "\n" for token in layer.vocabulary]
             (folder / VOCABULARY).write_text("".join(lines), encoding="utf-8", newline="\n")

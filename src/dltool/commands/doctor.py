@@ -1,0 +1,201 @@
+"""`dltool doctor`: can this machine train, and if not, what to do about it."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.requirements import Requirement
+
+from dltool.data.download import keras_cache
+from dltool.machine import cpu_features, cpu_name, installed_version, usable_cores, usable_memory
+
+IMPORT_SECONDS = 180
+GIGABYTE = 10**9
+
+# Run in a process of its own: a broken TensorFlow may end the process or hang.
+PROBE = """
+import json, time
+begin = time.perf_counter()
+import tensorflow
+seconds = time.perf_counter() - begin
+total = float(tensorflow.reduce_sum(tensorflow.ones((2, 2))))
+gpus = [tensorflow.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tensorflow.config.list_physical_devices("GPU")]
+print("\\n" + json.dumps({"seconds": seconds, "works": total == 4.0, "gpus": gpus}))
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. A warning costs speed or comfort; with a problem, training does not work. `hint` says what to do."""
+
+    name: str
+    status: Literal["ok", "warning", "problem"]
+    detail: str
+    hint: str = ""
+
+
+def diagnose(runs: Path = Path("runs")) -> list[Check]:
+    """Every check, in the order to read them. Writes nothing; takes as long as TensorFlow needs to import."""
+    return [
+        check_python(),
+        *check_packages(),
+        check_keras_config(),
+        *check_tensorflow(),
+        check_cpu(),
+        check_memory(),
+        check_disk(),
+        check_runs_folder(runs),
+        check_datasets(),
+    ]
+
+
+def check_python() -> Check:
+    return Check("Python", "ok", f"{platform.python_version()} at {sys.executable}")
+
+
+def check_packages() -> list[Check]:
+    """The installed version of each required package against what dltool's own metadata asks for."""
+    try:
+        required = metadata.requires("dltool") or []
+    except metadata.PackageNotFoundError:
+        return [Check("dltool", "problem", "is not installed", "run: make setup, or: pip install -e .")]
+    requirements = [Requirement(text) for text in required]
+    environment = {"extra": ""}
+    return [check_package(r) for r in requirements if r.marker is None or r.marker.evaluate(environment)]
+
+
+def check_package(requirement: Requirement) -> Check:
+    found = installed_version(requirement.name)
+    remedy = f'run: pip install "{requirement.name}{requirement.specifier}"'
+    if found is None:
+        return Check(requirement.name, "problem", "is not installed", remedy)
+    if not requirement.specifier.contains(found, prereleases=True):
+        return Check(requirement.name, "problem", f"{found}, and dltool needs {requirement.specifier}", remedy)
+    return Check(requirement.name, "ok", found)
+
+
+def check_keras_config() -> Check:
+    """Keras's backend comes from KERAS_BACKEND, else from its keras.json, else it is TensorFlow."""
+    file = keras_cache().parent / "keras.json"
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        settings = {}
+    except (OSError, ValueError) as error:
+        return Check("Keras's settings", "problem", f"{file}: {error}", "mend or remove the file")
+    if not isinstance(settings, dict):
+        return Check("Keras's settings", "problem", f"{file} is not a JSON object", "mend or remove the file")
+    if variable := os.environ.get("KERAS_BACKEND"):
+        backend, hint = variable, "run: unset KERAS_BACKEND"
+    else:
+        backend, hint = settings.get("backend", "tensorflow"), f'write "backend": "tensorflow" in {file}'
+    if backend != "tensorflow":
+        return Check("Keras's settings", "problem", f"the backend is {backend}; dltool needs tensorflow", hint)
+    unusual = {"floatx": "float32", "image_data_format": "channels_last"}
+    changed = [
+        f'"{key}": {json.dumps(settings[key])}' for key, usual in unusual.items() if settings.get(key, usual) != usual
+    ]
+    if changed:
+        hint = "write " + ", ".join(f'"{key}": "{usual}"' for key, usual in unusual.items())
+        return Check("Keras's settings", "warning", f"{file} has {', '.join(changed)}", hint)
+    return Check("Keras's settings", "ok", "the backend is tensorflow")
+
+
+def check_tensorflow() -> list[Check]:
+    """Imports TensorFlow and computes a sum, in another process; says how long and on which GPUs."""
+    command = [sys.executable, "-P", "-c", PROBE]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=IMPORT_SECONDS, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        return [Check("TensorFlow", "problem", f"import did not end within {IMPORT_SECONDS} seconds")]
+    except OSError as error:
+        return [Check("TensorFlow", "problem", f"cannot start {sys.executable}: {error}")]
+    last_line = (done.stdout.strip().splitlines() or [""])[-1]
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        how = f"signal {-done.returncode}" if done.returncode < 0 else said
+        return [Check("TensorFlow", "problem", f"import fails: {how}", "run: pip install --force-reinstall tensorflow")]
+    try:
+        report: dict[str, Any] = json.loads(last_line)
+    except ValueError:
+        return [Check("TensorFlow", "problem", f"import printed something unexpected: {last_line[:200]}")]
+    return [check_import(report), check_gpus(report["gpus"])]
+
+
+def check_import(report: dict[str, Any]) -> Check:
+    detail = f"imports in {report['seconds']:.1f} s"
+    if not report["works"]:
+        return Check("TensorFlow", "problem", f"{detail}, but computes a wrong sum")
+    if report["seconds"] > 20:
+        return Check("TensorFlow", "warning", detail, "only the first import may be so slow")
+    return Check("TensorFlow", "ok", detail)
+
+
+def check_gpus(gpus: list[str]) -> Check:
+    if gpus:
+        return Check("GPU", "ok", ", ".join(gpus))
+    if shutil.which("nvidia-smi"):
+        return Check("GPU", "warning", "TensorFlow sees none", 'run: pip install "tensorflow[and-cuda]"')
+    return Check("GPU", "ok", "none; training runs on the CPU")
+
+
+def check_cpu() -> Check:
+    features = cpu_features()
+    detail = f"{usable_cores()} cores, {cpu_name()}" + (f", {' '.join(features)}" if features else "")
+    if platform.machine() in ("x86_64", "AMD64") and features and "avx" not in features:
+        return Check("CPU", "problem", detail, "TensorFlow's packages need a processor with AVX")
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        hint = "run: unset TF_ENABLE_ONEDNN_OPTS; convolutions train about twice as fast with oneDNN"
+        return Check("CPU", "warning", f"{detail}; oneDNN is off", hint)
+    return Check("CPU", "ok", detail)
+
+
+def check_memory() -> Check:
+    memory = usable_memory()
+    detail = f"{memory / GIGABYTE:.1f} GB"
+    if memory < 2 * GIGABYTE:
+        return Check("memory", "warning", detail, "TensorFlow alone takes about 0.6 GB; use small data and batches")
+    return Check("memory", "ok", detail)
+
+
+def check_disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free
+    detail = f"{free / GIGABYTE:.1f} GB free in this folder"
+    if free < GIGABYTE / 10:
+        return Check("disk", "problem", detail, "free some space; a run holds its model several times")
+    if free < GIGABYTE:
+        return Check("disk", "warning", detail, "a run holds its model several times")
+    return Check("disk", "ok", detail)
+
+
+def check_runs_folder(runs: Path) -> Check:
+    """Whether a file can be made in `runs`, or in the nearest folder above it that exists."""
+    folder = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if os.path.lexists(folder))
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        words = os.strerror(error.errno or 0).lower()
+        return Check("runs folder", "problem", f"cannot write in {folder}: {words}", "use: dltool train --runs DIR")
+    return Check("runs folder", "ok", f"{runs} is writable" if folder == runs.absolute() else f"{runs} can be created")
+
+
+def check_datasets() -> Check:
+    """Data sets of keras.datasets that need no download any more."""
+    cache = keras_cache()
+    try:
+        present = sorted(entry.name for entry in os.scandir(cache) if not entry.name.startswith("."))
+    except OSError:
+        present = []
+    return Check("downloaded data sets", "ok", f"in {cache}: {', '.join(present) or 'none yet'}")

@@ -1,0 +1,81 @@
+"""`dltool runs`: every run below a folder with its outcome, broken ones too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from dltool.errors import RunError
+from dltool.run_directory import list_runs, open_run
+from dltool.run_files import Run, Status
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run. Status "broken" comes with a `reason`; "failed" may.
+
+    `started` is ISO 8601; `seconds` of wall time in all; `value` is the monitor's at the best epoch. What is not known
+    yet, or not any more, is None.
+    """
+
+    name: str
+    number: str
+    path: Path
+    status: Status | Literal["broken"]
+    reason: str = ""
+    started: str | None = None
+    seconds: float | None = None
+    epochs: int | None = None
+    monitor: str | None = None
+    value: float | None = None
+    test: Mapping[str, float] = field(default_factory=dict)
+
+
+def summaries(runs: Path) -> list[RunSummary]:
+    """All runs below `runs` by name and number; none where there is no such folder. Never raises for a broken run."""
+    return [summary(run) for run in list_runs(runs)]
+
+
+def summary(run: Run) -> RunSummary:
+    try:
+        return _read(open_run(run.path))
+    except RunError as error:
+        return RunSummary(run.name, run.number, run.path, "broken", str(error))
+
+
+def _read(run: Run) -> RunSummary:
+    # The lock first: a writer that ends in between leaves its final status to be read.
+    is_locked = run.is_locked()
+    record = run.read_json(run.record)
+    status: Status = record.get("status", "")
+    if status not in get_args(Status):
+        raise RunError(f"{run.record}: {status!r} is not a status")
+    if status == "running" and not is_locked:
+        status = "interrupted"
+    results = run.read_json(run.results) if run.results.exists() else {}
+    best = _typed(results, "best", dict) or {}
+    epochs = _typed(results, "epochs", int)
+    return RunSummary(
+        run.name,
+        run.number,
+        run.path,
+        status,
+        reason=_typed(record, "reason", str) or "",
+        started=_typed(record, "started", str),
+        seconds=_number((_typed(results, "seconds", dict) or {}).get("total")),
+        epochs=len(run.read_metrics()) if epochs is None else epochs,
+        monitor=_typed(best, "monitor", str),
+        value=_number(best.get("value")),
+        test={name: n for name, v in (_typed(results, "test", dict) or {}).items() if (n := _number(v)) is not None},
+    )
+
+
+def _typed(fields: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
+    value = fields.get(key)
+    return value if isinstance(value, kind) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

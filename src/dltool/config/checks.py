@@ -1,0 +1,269 @@
+"""Whether the parts of a config fit each other and the data, as far as that can be told without building a model."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import prod
+from typing import Any, Protocol
+
+from dltool.config.keras_objects import UNKNOWN, KerasObject
+from dltool.config.schema import Config
+from dltool.errors import ConfigPath, Problem
+from dltool.keras_names import arguments, find
+
+LOSS: ConfigPath = ("training", "loss")
+LAYERS: ConfigPath = ("model", "layers")
+
+SHAPELESS = {
+    *("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU", "PReLU"),
+    *("Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "BatchNormalization", "LayerNormalization"),
+    *("Identity", "Masking", "ActivityRegularization"),
+}
+"""Layers whose output has as many features as their input."""
+
+MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss", "ModelCheckpoint": "val_loss"}
+"""Callbacks with a `monitor`, and its default."""
+
+
+class DataFacts(Protocol):
+    """The part of `dltool.data.facts.Facts` that is needed here; config/ does not import data/."""
+
+    @property
+    def target(self) -> str: ...
+    @property
+    def target_shape(self) -> tuple[int, ...]: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def validation_examples(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Output:
+    """The end of the model as written: how many features it has and its last activation, None where not known."""
+
+    index: int
+    layer: KerasObject
+    units: int | None
+    activation: str | None
+
+    @property
+    def place(self) -> ConfigPath:
+        return (*LAYERS, self.index, self.layer.name, "units")
+
+
+def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
+    """Every mistake between optimizer, loss, metrics, callbacks, last layer and data. `facts` is None when unknown.
+
+    An argument that holds the UNKNOWN sentinel is not checked.
+    """
+    problems = monitor_problems(config, facts)
+    output, loss = last_output(config.model.layers), config.training.loss
+    problems += activation_problems(output, loss)
+    if facts is not None:
+        wrong_loss = loss_problems(loss, facts)
+        problems += wrong_loss or units_problems(output, loss, facts)
+    return problems
+
+
+# --- names ---
+
+
+def snake_case(name: str) -> str:
+    """As Keras does: SparseCategoricalAccuracy → sparse_categorical_accuracy."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def metric_names(metrics: Sequence[KerasObject], unique: bool = True) -> list[str]:
+    """The names under which Keras logs the metrics; `unique` numbers repeated ones as its results do."""
+    names: list[str] = []
+    counts: dict[str, int] = {}
+    for metric in metrics:
+        name = metric_name(metric)
+        count = counts[name] = counts.get(name, -1) + 1
+        names.append(f"{name}_{count}" if unique and count else name)
+    return names
+
+
+def metric_name(metric: KerasObject) -> str:
+    given = metric.arguments.get("name")
+    if isinstance(given, str) or metric.is_string:
+        return given if isinstance(given, str) else metric.name
+    default = arguments("metric", metric.name).get("name")
+    return default.default if default and isinstance(default.default, str) else snake_case(metric.name)
+
+
+def loss_name(loss: KerasObject) -> str:
+    """The name of its function, whichever way it was written: mse, MeanSquaredError → mean_squared_error."""
+    known = find("loss", loss.name)
+    return snake_case(known.means if known else loss.name)
+
+
+# --- monitors ---
+
+
+def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
+    """Monitors that will not be among the logs."""
+    measured = ["loss", *metric_names(config.training.metrics)]
+    has_validation = None if facts is None else facts.validation_examples > 0
+    monitors: list[tuple[ConfigPath, str, str | None]] = []
+    if config.training.checkpoint.monitor is not None:
+        monitors.append((("training", "checkpoint", "monitor"), config.training.checkpoint.monitor, None))
+    for index, callback in enumerate(config.training.callbacks):
+        if callback.name in MONITORING and not (
+            callback.name == "ModelCheckpoint" and not callback.arguments.get("save_best_only")
+        ):
+            given = callback.arguments.get("monitor")
+            place: ConfigPath = ("training", "callbacks", index)
+            where = place if given is None else (*place, callback.name, "monitor")
+            monitor = MONITORING[callback.name] if given is None else given
+            monitors.append((where, monitor, callback.name if given is None else None))
+    found = [monitor_problem(*monitor, measured, has_validation) for monitor in monitors]
+    return [problem for problem in found if problem is not None]
+
+
+def monitor_problem(
+    place: ConfigPath, monitor: Any, by_default_of: str | None, measured: list[str], has_validation: bool | None
+) -> Problem | None:
+    if not isinstance(monitor, str):
+        return None
+    of_validation = [f"val_{name}" for name in measured]
+    if monitor in measured or (monitor in of_validation and has_validation is not False):
+        return None
+    if monitor in of_validation:
+        subject = f"{by_default_of} monitors val_loss, and there" if by_default_of else f"no {monitor}: there"
+        hint = f"monitor: {monitor.removeprefix('val_')}, or data.split.validation: 0.1"
+        return Problem(place, f"{subject} is no validation part", hint)
+    known = measured + (of_validation if has_validation is not False else [])
+    near = get_close_matches(monitor, known, 1, 0.5)
+    hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
+    return Problem(place, f'no "{monitor}" is measured', hint)
+
+
+# --- the last layer ---
+
+
+def last_output(layers: Sequence[KerasObject]) -> Output | None:
+    """What the model ends with; None where the layers that matter are not the ones that can be read off the config."""
+    activation: str | None = "linear"
+    for index in reversed(range(len(layers))):
+        layer = layers[index]
+        if layer.name == "Dense":
+            own = name_of(layer.arguments.get("activation", "linear") or "linear")
+            units = layer.arguments.get("units")
+            ends = own if activation == "linear" else activation
+            return Output(index, layer, units if isinstance(units, int) else None, ends)
+        if layer.name not in SHAPELESS:
+            return None
+        if activation == "linear":
+            activation = own_activation(layer)
+    return None
+
+
+def own_activation(layer: KerasObject) -> str | None:
+    if layer.name == "Activation":
+        return name_of(layer.arguments.get("activation"))
+    if layer.name == "Softmax":
+        return "softmax"
+    return "linear" if "Drop" in layer.name or layer.name in ("Identity", "Masking", "ActivityRegularization") else None
+
+
+def name_of(value: Any) -> str | None:
+    """The name of an activation, or None where it is not known."""
+    if value is UNKNOWN or value is None:
+        return None
+    return snake_case(value.name) if isinstance(value, KerasObject) else value if isinstance(value, str) else None
+
+
+def activation_problems(output: Output | None, loss: KerasObject) -> list[Problem]:
+    """Probabilities where the loss expects logits, the reverse, and a softmax over a single output."""
+    if output is None:
+        return []
+    place = (*LAYERS, output.index, output.layer.name, "activation")
+    related = ((LOSS, "the loss"),)
+    if output.activation == "softmax" and output.units == 1:
+        return [Problem(place, "softmax over one output is always 1", "activation: sigmoid")]
+    if not loss_name(loss).endswith("crossentropy"):
+        return []
+    from_logits = loss.arguments.get("from_logits", False)
+    if from_logits is True and output.activation in ("softmax", "sigmoid"):
+        message = f"{output.activation} makes probabilities, and the loss has from_logits: true"
+        return [Problem(place, message, "remove the activation, or from_logits", related=related)]
+    if from_logits is False and output.activation == "linear":
+        wanted = "sigmoid" if loss_name(loss).startswith("binary") else "softmax"
+        message = "the loss expects probabilities, and the last layer has no activation"
+        return [Problem(output.place[:-1], message, f"activation: {wanted}, or from_logits: true", related=related)]
+    return []
+
+
+# --- loss and target ---
+
+REGRESSION = {
+    *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error"),
+    *("mean_squared_logarithmic_error", "huber", "log_cosh"),
+}
+SPARSE = {"sparse_categorical_crossentropy"}
+ONE_HOT = {"categorical_crossentropy", "categorical_focal_crossentropy"}
+BINARY = {"binary_crossentropy", "binary_focal_crossentropy"}
+
+
+def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
+    """A loss that is not for this kind of target."""
+    name, classes = loss_name(loss), len(facts.class_names)
+    if facts.target == "category":
+        if name in ONE_HOT:
+            message = "the targets are class indices, and this loss takes one-hot vectors"
+            return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
+        if name in REGRESSION:
+            message = "the targets are classes, and this loss is for numbers"
+            return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
+        if name in BINARY and classes > 2:
+            message = f"this loss is for two classes, and the data has {classes}"
+            return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
+    elif name in SPARSE or (name in ONE_HOT and facts.target_shape in ((), (1,))):
+        message = "the target is a number, and this loss is for classes"
+        return [Problem(LOSS, message, like(loss, "mean_squared_error"))]
+    return []
+
+
+def like(loss: KerasObject, name: str) -> str:
+    """`name` in the form the loss is written in: a string identifier or a class."""
+    return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
+
+
+def units_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -> list[Problem]:
+    """A last layer with more or fewer outputs than the loss needs for this target."""
+    if output is None or output.units is None:
+        return []
+    wanted = outputs_needed(loss, facts)
+    if wanted is None or output.units == wanted:
+        return []
+    given, related = count(output.units, "output"), ((LOSS, "the loss"),)
+    if facts.target == "number":
+        message = f"{given} for {count(wanted, 'number')}"
+        return [Problem(output.place, message, f"units: {wanted}", related=related)]
+    classes = len(facts.class_names)
+    message = f"{given} for {count(classes, 'class')}"
+    if loss_name(loss) in BINARY:
+        message += ": this loss needs one"
+        return [Problem(output.place, message, "units: 1 and activation: sigmoid", related=related)]
+    hint = f"units: {classes}, or units: $classes"
+    if classes == 2 and output.units == 1:
+        hint += "; or loss: binary_crossentropy with activation: sigmoid"
+    return [Problem(output.place, message, hint, related=related)]
+
+
+def outputs_needed(loss: KerasObject, facts: DataFacts) -> int | None:
+    """How many outputs one example must have; None where the loss does not tell."""
+    name = loss_name(loss)
+    if facts.target == "number":
+        return prod(facts.target_shape)
+    if name in SPARSE:
+        return len(facts.class_names)
+    return 1 if name in BINARY else None
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")

@@ -1,0 +1,221 @@
+"""Writes the tables of Keras names from the installed Keras: `python -m dltool.keras_names.generate`.
+
+The only module of `keras_names` that imports Keras. `signatures.json` holds, by kind and name, the arguments with types
+and defaults; `docs.json` one sentence for each object and argument. One object is one line, so that a new Keras reads
+as a diff.
+"""
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from dltool.keras_names import FOLDER
+from dltool.keras_names.argument_types import deduce
+from dltool.keras_names.docstrings import argument_texts, first_sentence, summary
+from dltool.keras_names.refusals import REFUSED
+
+MODULES = {
+    "layer": "layers",
+    "initializer": "initializers",
+    "regularizer": "regularizers",
+    "constraint": "constraints",
+    "optimizer": "optimizers",
+    "schedule": "optimizers.schedules",
+    "loss": "losses",
+    "metric": "metrics",
+    "callback": "callbacks",
+    "activation": "activations",
+}
+FUNCTION_KINDS = ("loss", "activation")
+NOT_OBJECTS = {"get", "serialize", "deserialize", "legacy", "schedules"}
+# `compile()` chooses what these mean by the shapes of targets and predictions, upper case or lower.
+CHOSEN_BY_SHAPE = {
+    "metric": ("accuracy", "acc", "Accuracy"),
+    "loss": ("crossentropy", "ce"),
+}
+BASES = {"layer": keras.layers.Layer}
+POPPED = re.compile(r'kwargs\.pop\(\s*"([a-z]\w*)"')
+# Popped by Keras for itself: when it loads a saved layer, or to say that the argument is gone.
+NOT_FOR_USERS = {
+    "batch_input_shape",
+    "dtype",
+    "dynamic",
+    "has_input_vocabulary",
+    "input_dim",
+    "input_shape",
+    "trainable",
+    "vocabulary_size",
+}
+
+Entry = dict[str, Any]
+Table = dict[str, dict[str, Entry]]
+
+
+def signatures() -> Table:
+    """Kind → name → entry. An entry holds one of
+
+    `arguments` (lists of name, type and, unless required, default) with `base` (whose arguments it takes too),
+    `means` (another name for the same thing; `string` where Keras resolves it itself),
+    `function` (a plain function, by its name only), `chosen` (Keras chooses by shape), `refused` (why not).
+    """
+    table = {kind: dict(entries(kind)) for kind in MODULES}
+    for kind in MODULES:
+        add_strings(kind, table[kind])
+    return {kind: dict(sorted(names.items())) for kind, names in table.items()}
+
+
+def entries(kind: str) -> Iterator[tuple[str, Entry]]:
+    refused = REFUSED[kind]
+    for name, value in public(kind):
+        if name in refused:
+            yield name, {"refused": refused[name]}
+        elif inspect.isclass(value):
+            means = canonical(kind, value)
+            yield name, class_entry(kind, value) if name == means else {"means": means}
+
+
+def public(kind: str) -> Iterator[tuple[str, Any]]:
+    module: Any = keras
+    for part in MODULES[kind].split("."):
+        module = getattr(module, part)
+    for name in sorted(dir(module)):
+        value = getattr(module, name)
+        if not name.startswith("_") and name not in NOT_OBJECTS and callable(value):
+            yield name, value
+
+
+def canonical(kind: str, value: Any) -> str:
+    """The name of a class or function among its public names: its own, or else the first."""
+    public_names = [name for name, other in public(kind) if other is value]
+    return value.__name__ if value.__name__ in public_names or not public_names else public_names[0]
+
+
+def class_entry(kind: str, owner: type) -> Entry:
+    texts = all_texts(owner)
+    arguments = [argument(owner.__name__, parameter, texts) for parameter in parameters(owner)]
+    own = {name for name, *_ in arguments}
+    arguments += [[name, "any", None] for name in popped(owner) if name not in own]
+    entry: Entry = {"arguments": arguments}
+    if owner is not BASES.get(kind) and kind in BASES and takes_more(owner):
+        entry["base"] = kind
+    return entry
+
+
+def parameters(owner: type) -> Iterator[inspect.Parameter]:
+    if owner.__init__ is object.__init__:  # type: ignore[misc]
+        return
+    for parameter in list(inspect.signature(owner.__init__).parameters.values())[1:]:  # type: ignore[misc]
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            yield parameter
+
+
+def takes_more(owner: type) -> bool:
+    found = inspect.signature(owner.__init__).parameters.values()  # type: ignore[misc]
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in found)
+
+
+def popped(owner: type) -> list[str]:
+    """Arguments that a constructor takes out of its `**kwargs`: old names that Keras still understands."""
+    if "__init__" not in vars(owner):
+        return []
+    source = inspect.getsource(owner.__init__)  # type: ignore[misc]
+    return sorted(set(POPPED.findall(source)) - NOT_FOR_USERS)
+
+
+def argument(owner: str, parameter: inspect.Parameter, texts: dict[str, str]) -> list[Any]:
+    required = parameter.default is parameter.empty
+    default = None if required else parameter.default
+    types = deduce(owner, parameter.name, texts.get(parameter.name, ""), default, required)
+    return [parameter.name, types] if required else [parameter.name, types, plain(default)]
+
+
+def plain(default: Any) -> Any:
+    if isinstance(default, tuple):
+        return [plain(item) for item in default]
+    return default if isinstance(default, str | int | float | bool) else None
+
+
+def all_texts(owner: type) -> dict[str, str]:
+    """Argument docs of a class; what it does not document may stand in a base class."""
+    texts: dict[str, str] = {}
+    for parent in reversed(inspect.getmro(owner)):
+        texts |= argument_texts(inspect.cleandoc(parent.__doc__ or ""))
+    return texts
+
+
+def add_strings(kind: str, names: dict[str, Entry]) -> None:
+    """Keras's own string identifiers: `adam`, `mse`, `he_normal`, …"""
+    module = sys.modules.get(f"keras.src.{MODULES[kind]}")
+    for name, value in getattr(module, "ALL_OBJECTS_DICT", {}).items():
+        means = canonical(kind, value)
+        if not inspect.isclass(value):
+            names[name] = function_entry(kind, value) if name == means else {"means": means, "string": True}
+        elif name != means and "arguments" in names.get(means, {}):
+            names[name] = {"means": means, "string": True}
+    for name in CHOSEN_BY_SHAPE.get(kind, ()):
+        names[name] = {"chosen": True} | ({} if "means" in names.get(name, {}) else names.get(name, {}))
+
+
+def function_entry(kind: str, function: Callable[..., Any]) -> Entry:
+    parameters = inspect.signature(function).parameters.values()
+    required = [parameter for parameter in parameters if parameter.default is parameter.empty]
+    usable = len(required) == (1 if kind == "activation" else 2)
+    return {"function": True} if usable else {"refused": "needs arguments that a name alone cannot give"}
+
+
+def docs() -> dict[str, dict[str, Entry]]:
+    """Kind → name → `doc` and `arguments` (name → sentence), for what is not another name of something."""
+    found: dict[str, dict[str, Entry]] = {}
+    for kind in MODULES:
+        found[kind] = {}
+        for name, value in public(kind):
+            if canonical(kind, value) != name or not (inspect.isclass(value) or kind in FUNCTION_KINDS):
+                continue
+            texts = all_texts(value) if inspect.isclass(value) else {}
+            taken = [parameter.name for parameter in parameters(value)] if inspect.isclass(value) else []
+            sentences = {key: first_sentence(texts[key]) for key in taken if texts.get(key)}
+            found[kind][name] = {"doc": summary(inspect.getdoc(value) or ""), "arguments": sentences}
+    return found
+
+
+def bases() -> dict[str, Entry]:
+    return {kind: {"arguments": class_entry(kind, owner)["arguments"]} for kind, owner in BASES.items()}
+
+
+def base_docs() -> dict[str, Entry]:
+    return {
+        kind: {"arguments": {key: first_sentence(text) for key, text in all_texts(owner).items()}}
+        for kind, owner in BASES.items()
+    }
+
+
+def files() -> dict[str, str]:
+    """File name → text."""
+    head = {"keras": keras.__version__}
+    return {
+        "signatures.json": one_line_each({**head, "base": bases(), **signatures()}),
+        "docs.json": one_line_each({**head, "base": base_docs(), **docs()}),
+    }
+
+
+def one_line_each(table: dict[str, Any]) -> str:
+    """JSON with one line for each name of each kind."""
+    compact: Callable[[Any], str] = lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":"))  # noqa: E731
+    parts = []
+    for kind, names in table.items():
+        if isinstance(names, str):
+            parts.append(f'"{kind}":{compact(names)}')
+            continue
+        lines = ",\n".join(f"{compact(name)}:{compact(entry)}" for name, entry in names.items())
+        parts.append(f'"{kind}":{{\n{lines}\n}}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+if __name__ == "__main__":
+    for file_name, content in files().items():
+        (FOLDER / file_name).write_text(content, encoding="utf-8")

@@ -1,0 +1,125 @@
+"""What a run was made on: the machine, the versions, the commit of its config. Imports nothing heavy."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from dltool import __version__
+
+PACKAGES = ("tensorflow", "keras", "numpy")
+# What can change the bits of a training, or which device it runs on.
+VARIABLES = (
+    *("CUDA_VISIBLE_DEVICES", "KERAS_BACKEND", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA"),
+    *("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTEROP_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS"),
+)
+# Kernels are chosen by these.
+CPU_FEATURES = (
+    *("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"),
+    *("asimd", "asimddp", "bf16", "i8mm", "sve"),
+)
+GIT_SECONDS = 5
+
+
+def describe_machine() -> dict[str, Any]:
+    """For run.json. Memory is in bytes; a version is None where the package is missing. Names no host and no user."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "cpu_features": cpu_features(),
+        "cores": usable_cores(),
+        "memory": usable_memory(),
+        "versions": {"dltool": __version__, **{package: installed_version(package) for package in PACKAGES}},
+        "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+    }
+
+
+def installed_version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def usable_cores() -> int:
+    """The cores this process may run on; TensorFlow takes as many threads."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def usable_memory() -> int:
+    """Bytes of main memory, or of the container's share where that is less."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _text("/sys/fs/cgroup/memory.max").strip()
+    return min(memory, int(limit)) if limit.isdigit() else memory
+
+
+def cpu_name() -> str:
+    """The model's name as the system gives it, or else the architecture."""
+    if name := _cpuinfo().get("model name"):
+        return name
+    if platform.system() == "Darwin":
+        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+    return platform.machine()
+
+
+def cpu_features() -> list[str]:
+    """Those of `CPU_FEATURES` that the processor has; empty where the system does not say."""
+    cpuinfo = _cpuinfo()
+    flags = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
+    return [feature for feature in CPU_FEATURES if feature in flags]
+
+
+def git_commit(directory: Path) -> dict[str, Any] | None:
+    """The commit of the checkout that holds `directory`, and whether tracked files differ from it.
+
+    None outside a checkout, or without git. `dirty` is None where git takes too long to say.
+    """
+    commit = _git(directory, "rev-parse", "--verify", "HEAD")
+    if not commit:
+        return None
+    changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    # A hook may have set GIT_DIR to another checkout; a checkout's own fsmonitor would be a program to run.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"
+    return _output("git", "-C", str(directory), "-c", "core.fsmonitor=false", *arguments, environment=environment)
+
+
+def _output(*command: str, environment: dict[str, str] | None = None) -> str | None:
+    """What a command prints, stripped; None where it fails."""
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=GIT_SECONDS,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first processor of /proc/cpuinfo; empty elsewhere."""
+    first = _text("/proc/cpuinfo").split("\n\n")[0]
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

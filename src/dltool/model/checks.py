@@ -1,0 +1,46 @@
+"""Whether a built model fits the data and the loss."""
+
+from math import prod
+
+from dltool.config.checks import BINARY, LAYERS, LOSS, SPARSE, count, loss_name, static_checks
+from dltool.config.schema import Config
+from dltool.data.facts import Facts
+from dltool.errors import ConfigError, Problem
+from dltool.model.apply import shown
+from dltool.model.build import BuiltModel
+
+
+def check_fit(config: Config, facts: Facts, built: BuiltModel) -> None:
+    """Check the outputs of the built model against the targets, and everything that needs no built model.
+
+    Raises:
+        ConfigError: at the last layer or at what contradicts it.
+    """
+    problems = static_checks(config, facts) or output_problems(config, facts, built)
+    if problems:
+        raise ConfigError(problems)
+
+
+def output_problems(config: Config, facts: Facts, built: BuiltModel) -> list[Problem]:
+    last = len(config.model.layers) - 1
+    place, shape, name = (*LAYERS, last), built.output_shape, loss_name(config.training.loss)
+    related = ((LOSS, "the loss"),)
+    flatten = "add Flatten or a global pooling layer before it"
+    if facts.target == "number":
+        wanted = facts.target_shape or (1,)
+        if shape in (facts.target_shape, wanted) or None in shape:
+            return []
+        message = f"the model gives {shown(shape)} for each example, and the target is {count(prod(wanted), 'number')}"
+        hint = flatten if len(shape) > len(wanted) else f"units: {prod(wanted)}"
+        return [Problem(place, message, hint, related=related)]
+    classes = len(facts.class_names)
+    if name in SPARSE | BINARY:
+        wanted = (classes,) if name in SPARSE else (1,)
+        if shape == wanted:
+            return []
+        if len(shape) == 1:
+            message = f"{count(shape[0] or 0, 'output')} for {count(classes, 'class')}"
+            return [Problem(place, message, f"units: {wanted[0]}", related=related)]
+        message = f"the model gives {shown(shape)} for each example, and the loss takes {shown(wanted)}"
+        return [Problem(place, message, flatten, related=related)]
+    return []

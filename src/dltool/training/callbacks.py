@@ -1,0 +1,66 @@
+"""Keras callbacks, and what they remember."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from dltool.config.schema import Config
+from dltool.errors import ConfigError, Problem
+from dltool.model.build import BuiltModel
+from dltool.model.keras_objects import make
+from dltool.training.averages import keeps_average
+from dltool.training.best import direction
+
+PLAIN = (bool, int, float, str, type(None))
+
+
+def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Callback]:
+    """The callbacks of the config.
+
+    SwapEMAWeights is checked and then left out: validation, the best weights and the final model have the averaged
+    weights whenever the optimizer keeps an average.
+    """
+    callbacks = []
+    for index, entry in enumerate(config.training.callbacks):
+        place = ("training", "callbacks", index)
+        callback = make(entry, place)
+        if isinstance(callback, keras.callbacks.SwapEMAWeights):
+            if not keeps_average(built.core):
+                raise ConfigError(
+                    Problem(place, "SwapEMAWeights needs an optimizer that averages", "use_ema: true in the optimizer")
+                )
+            continue
+        if getattr(callback, "mode", None) == "auto" and isinstance(getattr(callback, "monitor", None), str):
+            direction(built.core, callback.monitor, place, "mode: max or mode: min")
+        callbacks.append(callback)
+    return callbacks
+
+
+def remembered(callback: Any) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
+    """What a callback has counted and kept: plain values by attribute, and lists of arrays by attribute."""
+    plain: dict[str, Any] = {}
+    arrays: dict[str, list[np.ndarray]] = {}
+    for name, value in vars(callback).items():
+        if isinstance(value, PLAIN):
+            plain[name] = value
+        elif isinstance(value, np.generic):
+            plain[name] = value.item()
+        elif isinstance(value, list | tuple) and value and all(isinstance(item, np.ndarray) for item in value):
+            arrays[name] = [np.array(item) for item in value]
+    # A function; only whether it has been chosen has to be known.
+    plain["monitor_op"] = getattr(callback, "monitor_op", None) is not None
+    return plain, arrays
+
+
+def remind(callback: Any, plain: Mapping[str, Any], arrays: Mapping[str, list[np.ndarray]]) -> None:
+    """Give a new callback, after `on_train_begin`, what another one like it remembered."""
+    if plain["monitor_op"]:
+        # First, because it flips the sign of min_delta, which the remembered value has flipped already.
+        callback._set_monitor_op()
+    for name, value in plain.items():
+        if name != "monitor_op":
+            setattr(callback, name, value)
+    for name, values in arrays.items():
+        setattr(callback, name, [np.array(value) for value in values])

@@ -1,0 +1,46 @@
+"""What changes the bits of a result, pinned."""
+
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dltool.errors import MachineError
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
+    """Set the seed, the number of threads (default: the cores this process may use) and, where a GPU is visible,
+    deterministic operations. Call it before TensorFlow runs its first operation. Gives what was pinned, for `run.json`.
+
+    The number of threads decides how sums are divided, and so the last bits of a result.
+
+    Raises:
+        MachineError: TensorFlow has started already, with another number of threads.
+    """
+    threads = usable_cores() if threads is None else threads
+    keras.utils.set_random_seed(seed)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            raise MachineError("TensorFlow has started already, with another number of threads") from error
+    gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
+    if gpus:
+        # On a CPU everything is deterministic already, and this would turn XLA off.
+        tf.config.experimental.enable_op_determinism()
+    return {
+        "seed": seed,
+        "intra_op_threads": threads,
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "op_determinism": bool(gpus),
+        "gpus": gpus,
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
+        "xla": False,
+        "steps": "while_loop",
+    }

@@ -1,0 +1,303 @@
+"""Training: epochs of compiled steps, validation, callbacks, and a state that can be saved after any call."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dltool.config.schema import Config
+from dltool.data.load import Dataset
+from dltool.data.order import epoch_order
+from dltool.errors import Interrupted, Problem, TrainingDiverged
+from dltool.model.build import BuiltModel
+from dltool.training.averages import averaged
+from dltool.training.best import Best, make_best
+from dltool.training.callbacks import make_callbacks
+from dltool.training.compile import class_weights, compile_core, learning_rate
+from dltool.training.failures import callback_failures, plain_failures
+from dltool.training.loop import Loop, Pace, logs_of, test_loop, train_loop
+from dltool.training.resident import evaluation_batch, make_resident, single
+from dltool.training.state import Arrays, TrainingState, capture, restore
+
+EMPTY_STATE = TrainingState([], {})
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One finished epoch, counted from 1. `logs` have Keras's names; the learning rate is that of the last step."""
+
+    epoch: int
+    logs: dict[str, float]
+    learning_rate: float
+    seconds: float
+
+
+class Observer(Protocol):
+    """What a training tells as it goes. Epochs and steps count from 1."""
+
+    def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None: ...
+
+    def steps_done(self, step: int, logs: dict[str, float]) -> None: ...
+
+    def validation_begins(self) -> None: ...
+
+    def epoch_ends(self, record: EpochRecord, is_best: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """`best_epoch` counts from 1; it is None where the monitored value was never a number."""
+
+    history: tuple[EpochRecord, ...]
+    monitor: str
+    best_epoch: int | None
+    best_value: float | None
+    steps: int
+    stopped_early: bool
+
+
+@dataclass
+class Position:
+    """Where training is: `epoch` epochs are finished, and `step` steps of the next one."""
+
+    epoch: int = 0
+    step: int = 0
+    steps: int = 0
+    stop: bool = False
+    history: list[EpochRecord] = field(default_factory=list)
+
+
+def fit(  # noqa: PLR0913
+    built: BuiltModel,
+    config: Config,
+    dataset: Dataset,
+    *,
+    observer: Observer,
+    save_state: Callable[[int, Arrays, dict[str, Any]], None],
+    save_best: Callable[[keras.Model], None],
+    start: TrainingState | None = None,
+    should_stop: Callable[[], int | None] = lambda: None,
+    pace: Pace | None = None,
+) -> FitResult:
+    """Train `built.core` on the training part of `dataset`, validating after each epoch.
+
+    `save_state(step, arrays, state)` gets the complete state before the first step, after each epoch, and when training
+    is stopped; `start` is such a state to go on from. `save_best(core)` is called while the model has the weights that
+    were validated, whenever the monitored value has improved. `should_stop` gives the number of a signal, or None.
+    `pace` says how many steps a compiled call runs, which changes no bit of the result.
+    At the end the model has its final weights: the averaged ones where the optimizer averages, or those that a callback
+    has restored.
+
+    Raises:
+        TrainingDiverged: a loss or a weight is not finite. The last finite state has been saved.
+        Interrupted: `should_stop` said so. The state has been saved.
+        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
+    """
+    with plain_failures(config):
+        compile_core(built, config, single(dataset.targets))
+        hooks = Hooks(observer, save_state, save_best, should_stop)
+        return Fitting(built, config, dataset, hooks, pace or Pace()).run(start)
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What :func:`fit` was given to call."""
+
+    observer: Observer
+    save_state: Callable[[int, Arrays, dict[str, Any]], None]
+    save_best: Callable[[keras.Model], None]
+    should_stop: Callable[[], int | None]
+
+
+class StopRequestedError(Exception):
+    """Leaves a validation; `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Fitting:
+    """One training in progress."""
+
+    def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, hooks: Hooks, pace: Pace) -> None:
+        self.built, self.core, self.config, self.hooks = built, built.core, config, hooks
+        self.rows = dataset.split.train.astype(np.int32)
+        self.validation_rows = dataset.split.validation.astype(np.int32)
+        targets = single(dataset.targets)
+        weights = class_weights(config, dataset.facts, targets[self.rows])
+        table = make_resident(built, single(dataset.inputs), targets)
+        size = config.training.batch_size
+        weights = None if weights is None else tf.constant(weights)
+        self.train = train_loop(built.core, built.augmentation, table, weights, size)
+        self.train.pace = pace
+        self.test = test_loop(built.core, table, evaluation_batch(built, size))
+        self.epochs, self.steps = config.training.epochs, self.train.steps(len(self.rows))
+        self.best: Best = make_best(config, built.core, len(self.validation_rows) > 0)
+        self.callbacks = make_callbacks(config, built)
+        self.callback_list = keras.callbacks.CallbackList(
+            list(self.callbacks), model=built.core, epochs=self.epochs, steps=self.steps, verbose=0
+        )
+        self.position = Position()
+        self.saved = EMPTY_STATE
+
+    def run(self, start: TrainingState | None) -> FitResult:
+        self.core.stop_training = False
+        with callback_failures():
+            self.callback_list.on_train_begin()
+        if start is None:
+            self.save()
+        else:
+            self.resume(start)
+        while self.position.epoch < self.epochs and not self.position.stop:
+            self.run_epoch()
+        self.core.optimizer.finalize_variable_values(self.core.trainable_variables)
+        history = self.position.history
+        with callback_failures():
+            self.callback_list.on_train_end(history[-1].logs if history else {})
+        best = self.best
+        stopped = self.position.epoch < self.epochs
+        return FitResult(tuple(history), best.monitor, best.epoch, best.value, self.position.steps, stopped)
+
+    def run_epoch(self) -> None:
+        began, epoch = time.perf_counter(), self.position.epoch
+        self.hooks.observer.epoch_begins(epoch + 1, self.epochs, self.steps)
+        if self.position.step == 0:
+            self.core.reset_metrics()
+            with callback_failures():
+                self.callback_list.on_epoch_begin(epoch)
+        self.run_steps(epoch)
+        logs, rate = logs_of(self.core.get_metrics_result()), learning_rate(self.core)
+        try:
+            with averaged(self.core):
+                logs |= {f"val_{name}": value for name, value in self.validate().items()}
+                is_best = self.best.improves(epoch + 1, logs)
+                if is_best:
+                    self.hooks.save_best(self.core)
+                with callback_failures():
+                    self.callback_list.on_epoch_end(epoch, logs)
+        except StopRequestedError as stop:
+            # The weights are the model's own again, and validation will be done anew.
+            raise self.interrupted(stop.number) from None
+        record = EpochRecord(epoch + 1, logs, rate, time.perf_counter() - began)
+        self.position.history.append(record)
+        self.position.epoch, self.position.step = epoch + 1, 0
+        self.position.stop = bool(self.core.stop_training)
+        self.save()
+        self.hooks.observer.epoch_ends(record, is_best)
+
+    def order(self, epoch: int) -> Any:
+        """The rows of the table in the order of this epoch."""
+        return tf.constant(self.rows[epoch_order(self.config.seed, epoch, len(self.rows))])
+
+    def run_steps(self, epoch: int) -> None:
+        order, position = self.order(epoch), self.position
+        while position.step < self.steps and not self.core.stop_training:
+            number = self.hooks.should_stop()
+            if number is not None:
+                raise self.interrupted(number)
+            with callback_failures():
+                self.callback_list.on_train_batch_begin(position.step)
+            last = min(self.steps, position.step + self.train.pace.steps)
+            after, is_finite, results = self.train(order, position.step, last)
+            logs = logs_of(results)
+            if not is_finite:
+                raise self.diverged(order, after - 1, logs["loss"])
+            position.steps += after - position.step
+            position.step = after
+            with callback_failures():
+                self.callback_list.on_train_batch_end(after - 1, logs)
+            self.hooks.observer.steps_done(after, logs)
+        if not self.weights_are_finite():
+            # The next loss would be.
+            raise self.diverged(order, position.step - 1, math.nan)
+
+    def validate(self) -> dict[str, float]:
+        """The loss and metrics of the validation part, under their own names; nothing where there is none."""
+        examples = len(self.validation_rows)
+        if not examples:
+            return {}
+        self.hooks.observer.validation_begins()
+        of_training = [variable.numpy() for variable in self.core.metrics_variables]
+        try:
+            with callback_failures():
+                self.callback_list.on_test_begin()
+                self.callback_list.on_test_batch_begin(0)
+            logs = measure(self.core, self.test, tf.constant(self.validation_rows), self.leave_if_asked)
+            with callback_failures():
+                self.callback_list.on_test_batch_end(self.test.steps(examples) - 1, logs)
+                self.callback_list.on_test_end(logs)
+        finally:
+            for variable, value in zip(self.core.metrics_variables, of_training, strict=True):
+                variable.assign(value)
+        return logs
+
+    def leave_if_asked(self) -> None:
+        number = self.hooks.should_stop()
+        if number is not None:
+            raise StopRequestedError(number)
+
+    def interrupted(self, number: int) -> Interrupted:
+        self.save()
+        epoch, step = self.position.epoch + 1, self.position.step
+        return Interrupted(f"stopped in epoch {epoch} of {self.epochs}, after step {step} of {self.steps}", number)
+
+    def save(self) -> None:
+        self.saved = capture(self.built, self.callbacks, self.progress())
+        self.hooks.save_state(self.position.steps, self.saved.arrays, self.saved.state)
+
+    def progress(self) -> dict[str, Any]:
+        return {"position": asdict(self.position), "best": asdict(self.best)}
+
+    def resume(self, start: TrainingState) -> None:
+        restore(self.built, self.callbacks, start)
+        position = start.state["position"]
+        history = [EpochRecord(**record) for record in position["history"]]
+        self.position = Position(**{**position, "history": history})
+        self.best = Best(**start.state["best"])
+        self.saved = start
+
+    def weights_are_finite(self) -> bool:
+        return all(
+            bool(tf.reduce_all(tf.math.is_finite(variable.value)))
+            for variable in self.core.variables
+            if variable.value.dtype.is_floating
+        )
+
+    def diverged(self, order: Any, step: int, loss: float) -> TrainingDiverged:
+        """Go back to the last finite state before `step` (0-based in its epoch), save it, and say what happened.
+
+        Steps are a function of state and order alone, so running them again from the last saved state leads there.
+        """
+        position = self.position
+        begin = self.saved.state["position"]["step"]
+        before = position.steps - position.step
+        for target in (step, step - 1, begin):
+            restore(self.built, self.callbacks, self.saved)
+            reached = begin
+            while reached < target:
+                reached, *_ = self.train(order, reached, target)
+            if self.weights_are_finite():
+                break
+        position.step, position.steps = target, before + target
+        self.save()
+        what = "the loss became " + ("NaN" if math.isnan(loss) else "infinite")
+        where = f"in epoch {position.epoch + 1}, step {step + 1} of {self.steps}"
+        hint = "lower the learning rate, or clip gradients with the optimizer's clipnorm: 1.0"
+        return TrainingDiverged(Problem(("training", "optimizer"), f"{what} {where}", hint))
+
+
+def measure(core: keras.Model, loop: Loop, rows: Any, between: Callable[[], None]) -> dict[str, float]:
+    """The loss and metrics over `rows`. `between` is called between compiled calls."""
+    core.reset_metrics()
+    step, steps = 0, loop.steps(int(rows.shape[0]))
+    results: Any = {}
+    while step < steps:
+        between()
+        step, _, results = loop(rows, step, min(steps, step + loop.pace.steps))
+    return logs_of(results)

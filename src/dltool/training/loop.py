@@ -1,0 +1,116 @@
+"""Many steps in one compiled call."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dltool.training.resident import Resident
+
+TARGET_SECONDS = 0.05
+
+
+@dataclass
+class Pace:
+    """How many steps a call runs, so that a call takes some tens of milliseconds. It never changes a result.
+
+    A fixed number of `steps` is for tests.
+    """
+
+    steps: int = 1
+    is_fixed: bool = False
+    calls: int = 0
+
+    def measured(self, steps: int, seconds: float) -> None:
+        self.calls += 1
+        # The first call compiles.
+        if self.is_fixed or self.calls == 1:
+            return
+        wanted = int(TARGET_SECONDS * steps / max(seconds, 1e-6))
+        self.steps = max(1, min(wanted, 4 * self.steps))
+
+
+@dataclass
+class Loop:
+    """Steps first…last-1 of the rows `order`, in batches of `batch_size`; the last batch may be smaller.
+
+    `step` is called while compiling with the rows (a 1-D tensor) of one batch, and gives a number that must be
+    finite for the loop to go on. `results` gives what a call returns after its last step.
+    """
+
+    step: Callable[[Any], Any]
+    results: Callable[[], Any]
+    batch_size: int
+    pace: Pace = field(default_factory=Pace)
+
+    def __post_init__(self) -> None:
+        self.full = tf.function(self.run_full, autograph=False)
+        self.rest = tf.function(self.run_rest, autograph=False)
+
+    def steps(self, examples: int) -> int:
+        return -(-examples // self.batch_size)
+
+    def run_full(self, order: Any, first: Any, last: Any) -> Any:
+        def goes_on(step: Any, finite: Any) -> Any:
+            return tf.logical_and(step < last, finite)
+
+        def body(step: Any, finite: Any) -> Any:
+            rows = tf.slice(order, [step * self.batch_size], [self.batch_size])
+            return step + 1, tf.math.is_finite(self.step(rows))
+
+        step, finite = tf.while_loop(goes_on, body, (first, tf.constant(True)))
+        return step, finite, self.results()
+
+    def run_rest(self, rows: Any) -> Any:
+        finite = tf.math.is_finite(self.step(rows))
+        return finite, self.results()
+
+    def __call__(self, order: Any, first: int, last: int) -> tuple[int, bool, Any]:
+        """Run the steps; gives the step after the last one run, whether all was finite, and the results."""
+        examples = int(order.shape[0])
+        whole = examples // self.batch_size
+        began = time.perf_counter()
+        if first < whole:
+            stop = min(last, whole)
+            after, is_finite, results = self.full(order, tf.constant(first), tf.constant(stop))
+            after, is_finite = int(after), bool(is_finite)
+        else:
+            is_finite, results = self.rest(order[whole * self.batch_size :])
+            after, is_finite = first + 1, bool(is_finite)
+        if first < whole:
+            self.pace.measured(after - first, time.perf_counter() - began)
+        return after, is_finite, results
+
+
+def train_loop(core: keras.Model, augmentation: keras.Model | None, table: Resident, weights: Any, size: int) -> Loop:
+    """The loop that learns. `weights` (classes,) weigh an example by its class; None: all the same."""
+
+    def step(rows: Any) -> Any:
+        inputs, targets = table.batch(rows)
+        if augmentation is not None:
+            inputs = augmentation(inputs, training=True)
+        data = (inputs, targets) if weights is None else (inputs, targets, tf.gather(weights, targets))
+        # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
+        return core.train_step(data)["loss"]
+
+    return Loop(step, core.get_metrics_result, size)
+
+
+def test_loop(core: keras.Model, table: Resident, size: int) -> Loop:
+    """The loop that only measures. It never stops early: a loss that is not finite is a result like any other."""
+
+    def step(rows: Any) -> Any:
+        core.test_step(table.batch(rows))
+        return tf.constant(0.0)
+
+    return Loop(step, core.get_metrics_result, size)
+
+
+def logs_of(results: Any) -> dict[str, float]:
+    """Results as plain numbers, the loss first; a metric of several numbers (F1 by class) is left out."""
+    arrays = {name: np.asarray(value) for name, value in results.items()}
+    return {name: float(array) for name, array in arrays.items() if array.ndim == 0}

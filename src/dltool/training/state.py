@@ -1,0 +1,99 @@
+"""Everything that training changes, as arrays and plain values.
+
+Arrays are saved by position with a signature of their names, shapes and dtypes: matching by name would skip what does
+not match and say nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from dltool.errors import RunError
+from dltool.model.build import BuiltModel, global_seed_generator
+from dltool.training.callbacks import remembered, remind
+
+Arrays = list[tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """`arrays` are copies, in a fixed order; `state` holds only what JSON can hold."""
+
+    arrays: Arrays
+    state: dict[str, Any]
+
+
+def variables(built: BuiltModel) -> list[tuple[str, Any]]:
+    """Every variable that decides how training goes on, by a name that tells its part and path."""
+    core = built.core
+    parts: dict[str, Sequence[Any]] = {
+        "core": core.variables,
+        "optimizer": core.optimizer.variables,
+        "metrics": core.metrics_variables,
+        "augmentation": built.augmentation.variables if built.augmentation else (),
+        "preprocessing": built.preprocessing.variables if built.preprocessing else (),
+        "random": (global_seed_generator().state,),
+    }
+    return [
+        (f"{part}/{index}/{variable.path}", variable)
+        for part, found in parts.items()
+        for index, variable in enumerate(found)
+    ]
+
+
+def signature(arrays: Arrays) -> list[list[Any]]:
+    return [[name, list(array.shape), str(array.dtype)] for name, array in arrays]
+
+
+def capture(
+    built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], progress: Mapping[str, Any]
+) -> TrainingState:
+    """Copy the state. `progress` is the caller's own part of it: position, history, …"""
+    arrays = [(name, np.array(variable.numpy())) for name, variable in variables(built)]
+    described = signature(arrays)
+    notes = []
+    for number, callback in enumerate(callbacks):
+        plain, kept = remembered(callback)
+        notes.append(
+            {"class": type(callback).__name__, "plain": plain, "arrays": {name: len(kept[name]) for name in kept}}
+        )
+        arrays += [
+            (f"callbacks/{number}/{name}/{index}", array) for name in kept for index, array in enumerate(kept[name])
+        ]
+    return TrainingState(arrays, {"variables": described, "callbacks": notes, **progress})
+
+
+def restore(built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], saved: TrainingState) -> None:
+    """Put a captured state into new objects, after `on_train_begin` of the callbacks (it wipes what they remember).
+
+    Raises:
+        RunError: the state is not of this model, optimizer, metrics and callbacks. Nothing has been changed then.
+    """
+    targets = variables(built)
+    compare(signature(saved.arrays[: len(targets)]), saved.state["variables"], targets)
+    notes = saved.state["callbacks"]
+    if [note["class"] for note in notes] != [type(callback).__name__ for callback in callbacks]:
+        raise RunError("the saved state has other callbacks than the config")
+    for (_, variable), (_, array) in zip(targets, saved.arrays, strict=False):
+        variable.assign(array)
+    arrays = dict(saved.arrays)
+    for number, (callback, note) in enumerate(zip(callbacks, notes, strict=True)):
+        kept = {
+            name: [arrays[f"callbacks/{number}/{name}/{index}"] for index in range(count)]
+            for name, count in note["arrays"].items()
+        }
+        remind(callback, note["plain"], kept)
+
+
+def compare(found: list[list[Any]], recorded: list[list[Any]], targets: list[tuple[str, Any]]) -> None:
+    expected = [[name, list(variable.shape), str(variable.dtype)] for name, variable in targets]
+    if found != recorded:
+        raise RunError("the saved state contradicts itself: its arrays are not those it lists")
+    if len(expected) != len(recorded):
+        raise RunError(f"the saved state has {len(recorded)} variables, and the model has {len(expected)}")
+    for ours, theirs in zip(expected, recorded, strict=True):
+        if ours != theirs:
+            raise RunError(f"the saved state does not fit: it has {theirs}, and the model has {ours}")

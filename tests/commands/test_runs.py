@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from dltool.commands.runs import summaries
+from dltool.run_directory import create
+from dltool.run_files import Run
+
+RESULTS = {
+    "status": "completed",
+    "test": {"loss": 0.05, "accuracy": 0.985},
+    "best": {"epoch": 4, "monitor": "val_loss", "value": 0.06},
+    "epochs": 5,
+    "seconds": {"train": 20.0, "total": 31.5},
+}
+
+
+def created(runs: Path, name: str = "mnist") -> Run:
+    with create(runs, name, {"started": "2026-01-02T03:04:05+0000"}, {}) as run:
+        return run
+
+
+def test_a_completed_run_shows_its_results(tmp_path):
+    run = created(tmp_path)
+    run.write_json(run.results, RESULTS)
+    run.update("completed")
+    (summary,) = summaries(tmp_path)
+    assert (summary.name, summary.number, summary.path) == ("mnist", "0001", run.path)
+    assert (summary.status, summary.reason) == ("completed", "")
+    assert summary.started == "2026-01-02T03:04:05+0000"
+    assert (summary.seconds, summary.epochs) == (31.5, 5)
+    assert (summary.monitor, summary.value) == ("val_loss", 0.06)
+    assert summary.test == {"loss": 0.05, "accuracy": 0.985}
+
+
+def test_a_run_with_a_living_writer_is_running_and_with_a_dead_one_interrupted(tmp_path):
+    with create(tmp_path, "mnist", {}, {}) as run:
+        run.append_metrics({"epoch": 1})
+        (running,) = summaries(tmp_path)
+    (interrupted,) = summaries(tmp_path)
+    assert (running.status, running.epochs) == ("running", 1)
+    assert (interrupted.status, interrupted.epochs) == ("interrupted", 1)
+
+
+def test_a_failed_run_gives_its_reason(tmp_path):
+    created(tmp_path).update("failed", reason="loss is NaN")
+    (summary,) = summaries(tmp_path)
+    assert (summary.status, summary.reason) == ("failed", "loss is NaN")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("run.json", "{"),
+        ("run.json", "[]"),
+        ("run.json", json.dumps({"format": 1, "status": "sleeping"})),
+        ("run.json", json.dumps({"format": 1, "status": ["running"]})),
+        ("run.json", json.dumps({"format": 99, "status": "completed"})),
+        ("results.json", "not JSON"),
+        ("metrics.jsonl", "{\n{\n"),
+    ],
+)
+def test_a_broken_run_is_listed_with_the_reason(tmp_path, file, content):
+    created(tmp_path, "a")
+    broken = created(tmp_path, "b")
+    (broken.path / file).write_text(content)
+    whole, summary = summaries(tmp_path)
+    assert whole.status == "interrupted"
+    assert summary.status == "broken"
+    assert str(broken.path) in summary.reason
+
+
+def test_a_folder_without_a_record_is_broken_and_one_that_is_no_run_is_not_listed(tmp_path):
+    (tmp_path / "mnist" / "0001").mkdir(parents=True)
+    (tmp_path / "mnist" / "notes").mkdir()
+    (summary,) = summaries(tmp_path)
+    assert summary.status == "broken"
+    assert "no run.json" in summary.reason
+
+
+@pytest.mark.parametrize(
+    "results", [{"test": 3, "best": [], "epochs": "5", "seconds": None}, {"test": {"accuracy": "high"}}]
+)
+def test_results_of_another_shape_are_left_out(tmp_path, results):
+    run = created(tmp_path)
+    run.write_json(run.results, results)
+    run.update("completed")
+    (summary,) = summaries(tmp_path)
+    assert (summary.status, summary.seconds, summary.value, dict(summary.test)) == ("completed", None, None, {})
+
+
+def test_no_folder_means_no_runs(tmp_path):
+    assert summaries(tmp_path / "runs") == []

@@ -1,0 +1,185 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dltool.config.schema import Data
+from dltool.data.load import Dataset, load_data
+from dltool.errors import ConfigError, DataError
+
+
+def load(data: Any, seed: int = 1, most_rows: int | None = None) -> Dataset:
+    return load_data(Data.model_validate(data), seed, most_rows)
+
+
+def sizes(dataset: Dataset) -> tuple[int, int, int]:
+    return len(dataset.split.train), len(dataset.split.validation), len(dataset.split.test)
+
+
+def npz(folder: Path, name: str = "data.npz", **arrays: Any) -> dict[str, Any]:
+    np.savez(folder / name, **arrays)
+    return {"arrays": {"path": str(folder / name)}}
+
+
+def numbered(rows: int, start: int = 0) -> np.ndarray:
+    """Inputs that tell the row they came from."""
+    return np.arange(start, start + rows, dtype=np.float32)[:, np.newaxis]
+
+
+@pytest.fixture
+def three_parts(tmp_path: Path) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
+    for part, rows, start in (("train", 20, 0), ("validation", 6, 100), ("test", 4, 200)):
+        arrays |= {f"x_{part}": numbered(rows, start), f"y_{part}": np.arange(rows) % 2}
+    return npz(tmp_path, **arrays)
+
+
+def test_digits_are_small_grey_images():
+    dataset = load({"source": "digits"})
+    assert dataset.inputs["input"].shape == (1797, 8, 8, 1)
+    assert dataset.inputs["input"].dtype == np.uint8
+    assert dataset.inputs["input"].max() == 16
+    assert dataset.targets["target"].dtype == np.int32
+
+
+def test_diabetes_is_in_raw_units():
+    dataset = load({"source": "diabetes"})
+    assert dataset.inputs["input"][0, 0] == 59  # years
+    assert dataset.targets["target"].dtype == np.float32
+
+
+def test_a_part_holds_its_rows():
+    dataset = load({"source": "iris", "split": {"validation": 0.2, "test": 0.2}})
+    inputs, targets = dataset.part("validation")
+    np.testing.assert_array_equal(inputs["input"], dataset.inputs["input"][dataset.split.validation])
+    assert np.bincount(targets["target"]).tolist() == [10, 10, 10]
+
+
+def test_parts_of_the_source_are_used(three_parts):
+    dataset = load({"source": three_parts})
+    assert sizes(dataset) == (20, 6, 4)
+    assert dataset.part("validation")[0]["input"].ravel().tolist() == list(range(100, 106))
+    assert dataset.part("test")[0]["input"].ravel().tolist() == list(range(200, 204))
+
+
+def test_fractions_take_the_place_of_parts_of_the_source(three_parts):
+    dataset = load({"source": three_parts, "split": {"validation": 0.2, "test": 0.1}})
+    assert sizes(dataset) == (14, 4, 2)
+    assert dataset.inputs["input"].max() == 19
+
+
+def test_a_test_fraction_leaves_the_validation_part_alone(three_parts):
+    dataset = load({"source": three_parts, "split": {"test": 0.1}})
+    assert sizes(dataset) == (18, 6, 2)
+    assert dataset.part("validation")[0]["input"].min() == 100
+    assert dataset.part("test")[0]["input"].max() < 20
+
+
+def test_other_sources_take_the_place_of_parts_of_the_source(tmp_path, three_parts):
+    other = npz(tmp_path, "other.npz", x=numbered(3, 500), y=[0, 1, 1])
+    dataset = load({"source": three_parts, "test": other})
+    assert sizes(dataset) == (20, 6, 3)
+    assert dataset.part("test")[0]["input"].min() == 500
+
+
+def test_of_another_source_with_a_test_part_that_part_is_the_test(tmp_path, three_parts):
+    plain = npz(tmp_path, "plain.npz", x=numbered(8), y=np.arange(8) % 2)
+    dataset = load({"source": plain, "test": three_parts, "validation": three_parts})
+    assert dataset.part("test")[0]["input"].min() == 200
+    assert dataset.part("validation")[0]["input"].min() == 100
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.02, 0.4), st.floats(0.02, 0.4), st.integers(0, 2**32 - 1), st.none() | st.booleans())
+def test_every_row_is_in_exactly_one_part(validation, test, seed, stratify):
+    split = {"validation": validation, "test": test, "stratify": stratify}
+    dataset = load({"source": "iris", "split": split}, seed)
+    rows = np.concatenate([dataset.split.train, dataset.split.validation, dataset.split.test])
+    assert sorted(rows) == list(range(150))
+    assert sizes(dataset)[1:] == (round(validation * 150), round(test * 150))
+
+
+def test_the_seed_of_the_split_overrules_that_of_the_config():
+    first, second = (load({"source": "iris", "split": {"validation": 0.2, "seed": 7}}, seed) for seed in (1, 2))
+    np.testing.assert_array_equal(first.split.validation, second.split.validation)
+    third = load({"source": "iris", "split": {"validation": 0.2}}, 2)
+    assert not np.array_equal(third.split.validation, second.split.validation)
+
+
+def test_text_labels_become_class_names(tmp_path):
+    source = npz(tmp_path, x=numbered(6), y=np.array(["cat", "ant", "cat", "bee", "ant", "bee"]))
+    dataset = load({"source": source})
+    assert dataset.facts.class_names == ("ant", "bee", "cat")
+    assert dataset.targets["target"].tolist() == [2, 0, 2, 1, 0, 1]
+
+
+def test_a_class_with_one_example_cannot_be_stratified(tmp_path):
+    source = npz(tmp_path, x=numbered(5), y=np.array(["a", "a", "b", "a", "a"]))
+    with pytest.raises(DataError) as error:
+        load({"source": source, "split": {"validation": 0.2}})
+    (problem,) = error.value.problems
+    assert problem.message == 'the class "b" has one example only and cannot be stratified'
+    assert "stratify: false" in problem.hint
+    assert sizes(load({"source": source, "split": {"validation": 0.2, "stratify": False}})) == (4, 1, 0)
+    assert sizes(load({"source": source})) == (5, 0, 0)
+
+
+def test_numbers_cannot_be_stratified():
+    with pytest.raises(ConfigError, match="only classes can be stratified"):
+        load({"source": "diabetes", "split": {"validation": 0.1, "stratify": True}})
+
+
+def test_a_test_source_of_another_shape_is_refused(tmp_path):
+    source = npz(tmp_path, x=np.zeros((6, 3)), y=np.arange(6) % 2)
+    other = npz(tmp_path, "other.npz", x=np.zeros((2, 4)), y=[0, 1])
+    with pytest.raises(DataError) as error:
+        load({"source": source, "test": other})
+    (problem,) = error.value.problems
+    assert problem.place == ("data", "test", "arrays", "path")
+    assert problem.message == "the examples of x are floats of shape (4,), those of x floats of shape (3,)"
+
+
+def test_a_test_part_of_another_kind_is_refused(tmp_path):
+    rows = np.arange(6) % 2
+    source = npz(tmp_path, x_train=np.zeros((6, 3)), y_train=rows, x_test=np.zeros((6, 3), np.uint8), y_test=rows)
+    with pytest.raises(DataError, match="the examples of x_test are whole numbers of shape"):
+        load({"source": source})
+
+
+def test_a_test_label_that_training_lacks_is_refused(tmp_path):
+    source = npz(tmp_path, x_train=numbered(6), y_train=np.arange(6) % 3, x_test=numbered(2), y_test=[0, 7])
+    with pytest.raises(DataError, match='x_test has labels that are none of the 3 classes: "7"'):
+        load({"source": source})
+
+
+def test_examples_in_training_and_test_give_a_warning(tmp_path):
+    source = npz(tmp_path, x_train=numbered(6), y_train=np.arange(6) % 3, x_test=numbered(2, 5), y_test=[0, 1])
+    assert load({"source": source}).warnings == ("1 of 2 test examples are also training examples",)
+
+
+@pytest.mark.parametrize("split", [{}, {"validation": 0.1, "test": 0.2}])
+def test_smoke_keeps_a_few_rows_of_every_class(split):
+    whole = load({"source": "digits", "split": split})
+    few = load({"source": "digits", "split": split}, most_rows=64)
+    assert sizes(few) == tuple(min(rows, most) for rows, most in zip(sizes(whole), (64, 64, 64), strict=True))
+    assert len(few.targets["target"]) == sum(sizes(few))
+    assert few.facts.examples == len(few.split.train)
+    for part in ("train", "validation", "test"):
+        inputs, targets = few.part(part)
+        assert len(set(targets["target"])) in (0, 10)
+        members = {row.tobytes() for row in whole.part(part)[0]["input"]}
+        assert all(row.tobytes() in members for row in inputs["input"])
+
+
+def test_smoke_is_deterministic():
+    data = {"source": "digits", "split": {"validation": 0.1}}
+    assert load(data, most_rows=64).fingerprint == load(data, most_rows=64).fingerprint
+
+
+def test_the_fingerprint_is_of_the_data_and_not_of_the_split():
+    first, second = (load({"source": "iris", "split": {"validation": 0.2}}, seed) for seed in (1, 2))
+    assert first.fingerprint == second.fingerprint != load({"source": "wine"}).fingerprint
+    assert first.fingerprint.startswith("sha256:")

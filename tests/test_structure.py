@@ -1,0 +1,132 @@
+"""The structure of the program: who may import whom, and what a light start must not import."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import dltool
+
+SOURCE = Path(dltool.__file__).parent
+PROJECT = Path(__file__).parents[1]
+
+# A module imports from its own row and the rows above it.
+ROWS = [
+    {"errors", "__init__"},
+    {"durable_files"},
+    {"keras_names"},
+    {"config"},
+    {"data"},
+    {"machine", "run_lock"},
+    {"run_files"},
+    {"run_directory", "checkpoint_file"},
+    # The TensorFlow line: nothing above imports tensorflow or keras.
+    {"model"},
+    {"training"},
+    {"evaluation"},
+    {"commands"},
+    {"cli", "console"},
+    {"__main__"},
+]
+FIRST_ROW_WITH_TENSORFLOW = ROWS.index({"model"})
+# The script that writes the table of names from the installed Keras.
+EXEMPT = {"keras_names/generate.py"}
+
+
+def row_of(part: str) -> int:
+    return next(number for number, row in enumerate(ROWS) if part in row)
+
+
+def imported_modules(tree: ast.AST) -> list[tuple[int, str]]:
+    """(line, module) of every import, those inside functions too; `from dltool import x` counts as dltool.x."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names = [f"dltool.{alias.name}" for alias in node.names]
+            found += (
+                [(node.lineno, name) for name in names]
+                if node.module == "dltool"
+                else [(node.lineno, node.module or "")]
+            )
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            found += [
+                (node.lineno, a.value) for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            ]
+    return found
+
+
+def wrong_imports(where: str, text: str) -> list[str]:
+    """What one file, by its path below src/dltool, imports against the rules."""
+    if where in EXEMPT:
+        return []
+    part = Path(where).parts[0].removesuffix(".py")
+    own_row = row_of(part)
+    wrong = []
+    for line, module in imported_modules(ast.parse(text)):
+        top, _, rest = module.partition(".")
+        inner = rest.split(".")[0]
+        if top == "dltool" and inner and not inner.startswith("__version") and row_of(inner) > own_row:
+            wrong.append(f"{where}:{line} imports {module}, which is below it")
+        if top in {"tensorflow", "keras"} and own_row < FIRST_ROW_WITH_TENSORFLOW:
+            wrong.append(f"{where}:{line} imports {module} above the TensorFlow line")
+    return wrong
+
+
+def test_modules_import_only_from_their_own_row_and_above():
+    files = sorted(SOURCE.rglob("*.py"))
+    assert len(files) > 20
+    wrong = [w for f in files for w in wrong_imports(f.relative_to(SOURCE).as_posix(), f.read_text(encoding="utf-8"))]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [
+        ("data/x.py", "from dltool.model.build import build"),
+        ("config/x.py", "def f():\n    import dltool.data.load"),
+        ("run_files.py", "from dltool import checkpoint_file"),
+        ("errors.py", "from dltool.config import schema"),
+        ("data/x.py", "def f():\n    from keras.utils import to_categorical"),
+        ("machine.py", "import tensorflow as tf"),
+        ("keras_names/x.py", "from importlib import import_module\nimport_module('keras')"),
+        ("commands/x.py", "from dltool.console.text import number"),
+    ],
+)
+def test_a_wrong_import_is_found(where, text):
+    assert len(wrong_imports(where, text)) == 1
+
+
+LIGHT = ["dltool.cli", "dltool.config.load", "dltool.run_directory", "dltool.machine"]
+HEAVY = {"tensorflow", "keras", "numpy", "pandas", "sklearn", "scipy", "matplotlib"}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_a_light_start_imports_nothing_heavy(module):
+    code = f"import sys, {module}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "dltool" in loaded
+    assert not loaded & HEAVY
+
+
+def test_the_version_is_the_one_of_the_project():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert dltool.__version__ == project["version"]
+
+
+def test_the_lock_pins_every_dependency_and_names_no_index():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (PROJECT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = {line.split("==")[0] for line in lines if "==" in line and not line.startswith("#")}
+    assert not [line for line in lines if "://" in line or line.startswith("-")]
+    assert not [line for line in lines if line and not line.startswith((" ", "#")) and "==" not in line]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    names = {requirement.split(">=")[0].lower().replace("_", "-") for requirement in wanted}
+    assert names <= pins
