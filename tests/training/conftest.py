@@ -138,3 +138,18 @@ def train() -> Callable[..., Trained]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.fixture
+def images() -> Dataset:
+    """As `dataset`, but with images of 6 × 6 × 1 floats."""
+    inputs, targets = blobs(width=36)
+    rows = np.random.default_rng(1).permutation(118)
+    return dataset_of(
+        inputs.reshape(-1, 6, 6, 1), targets, Split(np.sort(rows[:90]), np.sort(rows[90:110]), np.sort(rows[110:]))
+    )
+
+
+@pytest.fixture
+def make_dataset() -> Callable[..., Dataset]:
+    return dataset_of

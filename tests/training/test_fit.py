@@ -1,16 +1,18 @@
 import json
 import math
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from dltool.data.order import epoch_order
-from dltool.errors import ConfigError, Interrupted, TrainingDiverged
+from dltool.data.split import Split
+from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
 from dltool.training.state import TrainingState
 
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "data": {"augmentation": [{"RandomRotation": 0.1}]},
     "model": {
         "layers": [
@@ -35,15 +37,268 @@ EVERYTHING = {
 }
 
 
-@pytest.fixture
-def images():
-    """As `dataset`, but 6 × 6 × 1 images."""
-    from tests_training_data import image_dataset
-
-    return image_dataset()
-
-
 def assert_same(one, other):
     assert len(one) == len(other)
     for left, right in zip(one, other, strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+def numbers(result):
+    return [(record.epoch, record.logs, record.learning_rate) for record in result.history]
+
+
+def without_times(state):
+    position = state["position"]
+    history = [{**record, "seconds": 0} for record in position["history"]]
+    return {**state, "position": {**position, "history": history}}
+
+
+def test_the_weights_are_those_of_keras_fit_on_the_same_order(make_config, dataset, train):
+    config = make_config(training={"epochs": 3})
+    ours = train(config, dataset)
+
+    model = build_model(config, dataset.facts).core
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    (inputs,), (targets,) = (part.values() for part in dataset.part("train"))
+    for epoch in range(3):
+        order = epoch_order(config.seed, epoch, len(inputs))
+        theirs = model.fit(inputs[order], targets[order], batch_size=16, shuffle=False, verbose=0)
+
+    assert_same(ours.weights, model.get_weights())
+    assert ours.result.history[-1].logs["loss"] == theirs.history["loss"][0]
+    assert ours.result.history[-1].logs["accuracy"] == theirs.history["accuracy"][0]
+    assert ours.result.steps == 3 * 6
+
+
+def test_validation_agrees_with_keras_evaluate(make_config, dataset, train):
+    ours = train(make_config(), dataset)
+    (inputs,), (targets,) = (part.values() for part in dataset.part("validation"))
+    loss, accuracy = ours.built.core.evaluate(inputs, targets, verbose=0)
+    assert ours.result.history[-1].logs["val_loss"] == pytest.approx(loss, rel=1e-6)
+    assert ours.result.history[-1].logs["val_accuracy"] == pytest.approx(accuracy)
+
+
+def test_the_steps_of_a_call_change_no_bit(make_config, images, train):
+    config = make_config(**EVERYTHING)
+    one, many = train(config, images, pace=1), train(config, images, pace=100)
+    assert_same(one.weights, many.weights)
+    assert numbers(one.result) == numbers(many.result)
+    assert one.recorder.steps[:6] == [1, 2, 3, 4, 5, 6]
+    assert many.recorder.steps[:2] == [5, 6]
+
+
+@pytest.mark.parametrize("at", [2, "middle"])
+def test_going_on_from_a_saved_state_ends_with_the_same_bits(make_config, images, train, at):
+    config = make_config(**EVERYTHING)
+    whole = train(config, images)
+    if at == "middle":
+        calls = iter([None] * 5 + [15] + [None] * 99)
+        with pytest.raises(Interrupted) as stopped:
+            train(config, images, pace=2, recorder=(recorder := type(whole.recorder)()), should_stop=lambda: next(calls))
+        assert stopped.value.exit_code == 143
+        saved = recorder.states[-1]
+        assert saved.state["position"]["step"] > 0
+    else:
+        saved = whole.recorder.states[at]
+    # As it comes back from a file.
+    saved = TrainingState(saved.arrays, json.loads(json.dumps(saved.state)))
+
+    resumed = train(config, images, start=saved)
+
+    assert_same(resumed.weights, whole.weights)
+    assert numbers(resumed.result) == numbers(whole.result)
+    assert resumed.result.best_epoch == whole.result.best_epoch
+    last, expected = resumed.recorder.states[-1], whole.recorder.states[-1]
+    assert without_times(last.state) == without_times(expected.state)
+    assert_same([array for _, array in last.arrays], [array for _, array in expected.arrays])
+
+
+def test_stopped_in_a_validation_it_goes_on_with_the_same_bits(make_config, images, train):
+    config = make_config(**EVERYTHING)
+    whole = train(config, images)
+    recorder = type(whole.recorder)()
+    with pytest.raises(Interrupted) as stopped:
+        train(
+            config, images, recorder=recorder, should_stop=lambda: 2 if recorder.events.count("validation") == 2 else None
+        )
+    assert stopped.value.exit_code == 130
+    assert recorder.states[-1].state["position"]["step"] == 6
+    resumed = train(config, images, start=recorder.states[-1])
+    assert_same(resumed.weights, whole.weights)
+    assert numbers(resumed.result) == numbers(whole.result)
+
+
+def test_the_first_state_is_saved_before_the_first_step(make_config, dataset, train):
+    trained = train(make_config(), dataset)
+    positions = [state.state["position"] for state in trained.recorder.states]
+    assert [(position["epoch"], position["step"], position["steps"]) for position in positions] == [
+        (0, 0, 0),
+        (1, 0, 6),
+        (2, 0, 12),
+    ]
+
+
+def test_best_weights_are_those_of_the_best_epoch(make_config, dataset, train):
+    config = make_config(training={"epochs": 4, "checkpoint": {"monitor": "val_accuracy"}, "optimizer": {"SGD": 0.5}})
+    result = (trained := train(config, dataset)).result
+    values = [record.logs["val_accuracy"] for record in result.history]
+    assert result.best_value == max(values)
+    assert result.best_epoch == 1 + values.index(max(values))
+    core = trained.built.core
+    core.set_weights(trained.recorder.best[-1])
+    (inputs,), (targets,) = (part.values() for part in dataset.part("validation"))
+    assert core.evaluate(inputs, targets, verbose=0)[1] == pytest.approx(max(values))
+
+
+def test_without_validation_the_loss_decides(make_config, make_dataset, dataset, train):
+    (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
+    nothing = np.array([], dtype=np.int64)
+    result = train(make_config(), make_dataset(inputs, targets, Split(np.arange(90), nothing, nothing))).result
+    assert result.monitor == "loss"
+    assert list(result.history[0].logs) == ["loss", "accuracy"]
+
+
+def test_logs_come_in_the_order_of_the_config(make_config, dataset, train):
+    result = train(make_config(training={"metrics": ["SparseTopKCategoricalAccuracy", "accuracy"]}), dataset).result
+    assert list(result.history[0].logs) == [
+        *("loss", "sparse_top_k_categorical_accuracy", "accuracy"),
+        *("val_loss", "val_sparse_top_k_categorical_accuracy", "val_accuracy"),
+    ]
+
+
+def test_averaged_weights_are_validated_saved_and_final(make_config, dataset, train):
+    optimizer = {"SGD": {"learning_rate": 0.5, "use_ema": True, "ema_momentum": 0.8}}
+    trained = train(make_config(training={"optimizer": optimizer, "callbacks": ["SwapEMAWeights"]}), dataset)
+    averages = [np.asarray(value) for value in trained.built.core.optimizer._model_variables_moving_average]
+    assert_same(trained.weights, averages)
+    assert_same(trained.recorder.best[-1], averages)
+    own = [array for name, array in trained.recorder.states[-1].arrays if name.startswith("core/")]
+    assert not np.array_equal(own[0], averages[0])
+
+
+def test_early_stopping_stops_and_restores(make_config, dataset, train):
+    early = {"EarlyStopping": {"patience": 1, "restore_best_weights": True, "min_delta": 10.0}}
+    trained = train(make_config(training={"epochs": 9, "callbacks": [early]}), dataset)
+    assert trained.result.stopped_early
+    assert len(trained.result.history) == 2
+    assert_same(trained.weights, trained.recorder.best[0])
+
+
+def test_a_schedule_is_logged_at_its_value(make_config, dataset, train):
+    decay = {"PiecewiseConstantDecay": {"boundaries": [6], "values": [0.5, 0.25]}}
+    result = train(make_config(training={"optimizer": {"SGD": {"learning_rate": decay}}}), dataset).result
+    assert [record.learning_rate for record in result.history] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "mixed_bfloat16", "mixed_float16"])
+def test_every_precision_trains_and_leaks_nothing(make_config, dataset, train, precision):
+    before = keras.config.dtype_policy().name
+    trained = train(make_config(training={"precision": precision, "epochs": 3}), dataset)
+    assert keras.config.dtype_policy().name == before
+    losses = [record.logs["loss"] for record in trained.result.history]
+    assert losses[-1] < losses[0]
+    assert trained.built.core.layers[1].compute_dtype == precision.removeprefix("mixed_")
+
+
+def test_accumulation_updates_every_so_many_steps(make_config, dataset, train):
+    optimizer = {"SGD": {"learning_rate": 0.1, "gradient_accumulation_steps": 100}}
+    trained = train(make_config(training={"optimizer": optimizer}), dataset)
+    untrained = build_model(make_config(), dataset.facts).core
+    assert_same(trained.weights, untrained.get_weights())
+
+
+def test_class_weights_are_keras_class_weight(make_config, dataset, train):
+    config = make_config(training={"class_weights": {"a": 1.0, "b": 0.0, "c": 3.0}, "epochs": 1})
+    ours = train(config, dataset)
+    model = build_model(config, dataset.facts).core
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    (inputs,), (targets,) = (part.values() for part in dataset.part("train"))
+    order = epoch_order(config.seed, 0, len(inputs))
+    weights = {0: 1.0, 1: 0.0, 2: 3.0}
+    model.fit(inputs[order], targets[order], batch_size=16, shuffle=False, verbose=0, class_weight=weights)
+    assert_same(ours.weights, model.get_weights())
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights(make_config, dataset, make_dataset, train):
+    (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
+    bad = int(epoch_order(7, 0, 90)[35])
+    inputs = inputs.copy()
+    inputs[dataset.split.train[bad]] = np.nan
+    recorder = None
+    poisoned = make_dataset(inputs, targets, dataset.split)
+    from_start = train(make_config(), dataset).recorder
+    recorder = type(from_start)()
+    with pytest.raises(TrainingDiverged) as diverged:
+        train(make_config(), poisoned, recorder=recorder)
+    (problem,) = diverged.value.problems
+    assert problem.message == "the loss became NaN in epoch 1, step 3 of 6"
+    saved = recorder.states[-1]
+    assert saved.state["position"]["step"] == 2
+    assert all(np.isfinite(array).all() for name, array in saved.arrays if name.startswith("core/"))
+    with pytest.raises(Interrupted):
+        calls = iter([None, None, 2])
+        train(make_config(), dataset, pace=1, recorder=from_start, should_stop=lambda: next(calls))
+    assert_same([array for _, array in saved.arrays], [array for _, array in from_start.states[-1].arrays])
+
+
+def test_a_gradient_that_is_not_finite_keeps_the_weights_before_it(make_config, dataset, train):
+    recorder = type(train(make_config(training={"epochs": 1}), dataset).recorder)()
+    optimizer = {"SGD": {"learning_rate": 3e38}}
+    with pytest.raises(TrainingDiverged) as diverged:
+        train(make_config(training={"optimizer": optimizer}), dataset, recorder=recorder)
+    assert "in epoch 1, step 2 of 6" in str(diverged.value) or "step 3 of 6" in str(diverged.value)
+    saved = recorder.states[-1]
+    assert all(np.isfinite(array).all() for name, array in saved.arrays if name.startswith("core/"))
+
+
+def test_a_validation_loss_that_is_nan_is_never_the_best(make_config, dataset, make_dataset, train):
+    (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
+    inputs = inputs.copy()
+    inputs[dataset.split.validation[0]] = np.nan
+    result = train(make_config(), make_dataset(inputs, targets, dataset.split)).result
+    assert math.isnan(result.history[0].logs["val_loss"])
+    assert (result.best_epoch, result.best_value) == (None, None)
+
+
+def test_a_label_out_of_range_is_a_plain_error(make_config, dataset, make_dataset, train):
+    (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
+    with pytest.raises((ConfigError, DataError), match="class index 3 among the targets, and the model has 3 outputs"):
+        train(make_config(), make_dataset(inputs, np.where(targets == 2, 3, targets).astype(np.int32), dataset.split))
+
+
+def test_a_metric_that_cannot_be_computed_is_named(make_config, dataset, train):
+    config = make_config(training={"metrics": ["accuracy", {"AUC": {"num_labels": 4, "multi_label": True}}]})
+    with pytest.raises(ConfigError) as refused:
+        train(config, dataset)
+    assert [problem.place for problem in refused.value.problems] == [("training", "metrics", 1)]
+
+
+def test_a_learned_normalization_comes_from_the_training_rows_alone(make_config, dataset, make_dataset, train):
+    (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
+    others = np.concatenate([dataset.split.validation, dataset.split.test])
+    changed = inputs.copy()
+    changed[others] += 1000
+    config = make_config(data={"preprocessing": ["Normalization"]}, training={"epochs": 1})
+    one, other = train(config, dataset), train(config, make_dataset(changed, targets, dataset.split))
+    assert_same(one.weights, other.weights)
+    mean = one.built.learnt["0-Normalization"].arrays["mean"]
+    np.testing.assert_allclose(mean, inputs[dataset.split.train].mean(axis=0), rtol=1e-5)
+
+
+def test_bytes_are_prepared_in_the_step_and_numbers_once(make_config, make_dataset, dataset, train):
+    from dltool.training.resident import make_resident
+
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (118, 6, 6, 1)).astype(np.uint8)
+    (targets,) = dataset.targets.values()
+    config = make_config(data={"preprocessing": [{"Rescaling": 1 / 255}]}, model={"layers": ["Flatten", *PLAIN_LAYERS]})
+    built = build_model(config, make_dataset(pixels, targets, dataset.split).facts)
+    assert make_resident(built, pixels, targets).inputs.dtype == "uint8"
+    (inputs,) = dataset.inputs.values()
+    config = make_config(data={"preprocessing": [{"Rescaling": 0.5}]})
+    table = make_resident(build_model(config, dataset.facts), inputs, targets)
+    assert table.preprocessing is None
+    np.testing.assert_array_equal(table.inputs, inputs / 2)
+
+
+PLAIN_LAYERS = [{"Dense": {"units": 3, "activation": "softmax"}}]

@@ -126,7 +126,7 @@ def nearest(kind: str, name: str, count: int = 3) -> list[str]:
 def near(name: str, known: list[str], count: int, cutoff: float = 0.6) -> list[str]:
     """Those of `known` that look like `name`, whatever the case; of those that differ in case alone, one."""
     scored = [(likeness(name.lower(), other.lower()), likeness(name, other), other) for other in known]
-    best = {}
+    best: dict[str, str] = {}
     for score, _, other in sorted(scored, key=lambda item: item[:2], reverse=True):
         if score >= cutoff:
             best.setdefault(other.lower().replace("_", ""), other)

@@ -117,6 +117,7 @@ BY_NAME = {
 """Arguments whose name alone decides, whatever has them."""
 
 BY_OBJECT = {
+    "AugMix.factor": "float|list",
     "BinaryFocalCrossentropy.alpha": "float",
     "CategoricalFocalCrossentropy.alpha": "float|floats",
     "CategoryEncoding.num_tokens": "int|null",
@@ -129,6 +130,9 @@ BY_OBJECT = {
     "Hashing.mask_value": "any",
     "Hashing.output_mode": OUTPUT_MODES,
     "IntegerLookup.output_mode": f'{OUTPUT_MODES}|"tf_idf"',
+    "RandAugment.factor": "float|list",
+    "RandomGaussianBlur.kernel_size": "int|list",
+    "RandomPosterization.factor": "number|list",
     "Rescaling.offset": "float|floats",
     "Rescaling.scale": "float|floats",
     "Resizing.height": "int",

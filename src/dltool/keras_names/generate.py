@@ -5,10 +5,13 @@ and defaults; `docs.json` one sentence for each object and argument. One object 
 as a diff.
 """
 
+import ast
 import inspect
+import itertools
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -51,6 +54,8 @@ NOT_FOR_USERS = {
     "trainable",
     "vocabulary_size",
 }
+# Every augmentation layer takes it, and those that do not name it themselves ignore it.
+WITHOUT_EFFECT = {"factor"}
 
 Entry = dict[str, Any]
 Table = dict[str, dict[str, Entry]]
@@ -98,6 +103,9 @@ def canonical(kind: str, value: Any) -> str:
 def class_entry(kind: str, owner: type) -> Entry:
     texts = all_texts(owner)
     arguments = [argument(owner.__name__, parameter, texts) for parameter in parameters(owner)]
+    if kind in BASES:
+        inherited = passed_on(owner)
+        arguments += [argument(owner.__name__, parameter, texts) for parameter in inherited]
     own = {name for name, *_ in arguments}
     arguments += [[name, "any", None] for name in popped(owner) if name not in own]
     entry: Entry = {"arguments": arguments}
@@ -112,6 +120,38 @@ def parameters(owner: type) -> Iterator[inspect.Parameter]:
     for parameter in list(inspect.signature(owner.__init__).parameters.values())[1:]:  # type: ignore[misc]
         if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             yield parameter
+
+
+def passed_on(owner: type) -> list[inspect.Parameter]:
+    """Optional parameters of base classes that reach them through the constructor's `**kwargs`.
+
+    `data_format` of `RandomContrast` is one. Those that the constructor itself gives to its base are not: `Conv2D` sets
+    `rank`. The end of the line, such as `Layer`, is left out.
+    """
+    parents = [parent for parent in inspect.getmro(owner) if "__init__" in vars(parent)]
+    found: dict[str, inspect.Parameter] = {}
+    shared = {parameter.name for base in BASES.values() for parameter in parameters(base)}
+    taken = {parameter.name for parameter in parameters(owner)} | shared | WITHOUT_EFFECT
+    for child, parent in itertools.pairwise(parents):
+        call = call_of_base(child)
+        if parent in BASES.values() or call is None or not any(keyword.arg is None for keyword in call.keywords):
+            break
+        given = {keyword.arg for keyword in call.keywords}
+        for parameter in list(parameters(parent))[len(call.args) :]:
+            if parameter.name not in given | taken and parameter.default is not parameter.empty:
+                found[parameter.name] = parameter
+        taken |= {parameter.name for parameter in parameters(parent)}
+    return list(found.values())
+
+
+def call_of_base(owner: type) -> ast.Call | None:
+    """`super().__init__(…)` in the constructor of a class."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(owner.__init__)))  # type: ignore[misc]
+    for node in ast.walk(tree):
+        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "__init__"
+        if is_call and isinstance(node, ast.Call):
+            return node
+    return None
 
 
 def takes_more(owner: type) -> bool:

@@ -23,7 +23,7 @@ class BuiltModel:
     """The models of one experiment; they share their layers.
 
     `core` turns prepared inputs into outputs and is what training changes. `preprocessing` turns raw inputs into
-    prepared ones (None: they are the same). `augmentation` turns prepared inputs into prepared inputs, in training only.
+    prepared ones (None: they are the same). `augmentation` changes prepared inputs, in training only.
     `full` is preprocessing and core in one: raw inputs in, outputs out. `layers` are the rows of the plan.
     `learnt` is the state of the preprocessing layers that have any.
     """
