@@ -154,7 +154,9 @@ RANGE = {
 
 BUILT = {
     "pooling-to-nothing": changed(("    - Flatten\n", "    - MaxPooling2D: 4\n    - MaxPooling2D: 4\n    - Flatten\n"), text=IMAGES),
-    "too-many-parameters": changed(("units: 8", "units: 100000"), ("units: 3", "units: 100000")),
+    "too-many-parameters": changed(
+        ("    - Dense: {units: 8, activation: relu}\n", "    - Dense: 100000\n    - Dense: 100000\n")
+    ),
     "five-outputs-for-three-classes": changed(("units: 3", "units: 5")),
     "dense-on-an-image": changed(("    - Flatten\n", ""), text=IMAGES),
     "softmax-with-logits": changed(

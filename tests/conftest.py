@@ -11,7 +11,6 @@ import pytest
 from dltool import cli
 
 GOLDEN = Path(__file__).parent / "golden"
-CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @dataclass(frozen=True)

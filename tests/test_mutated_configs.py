@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from bad_configs import GOOD, IMAGES
-from conftest import CONFIGS
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +14,7 @@ from dltool.config.load import read_document
 from dltool.console.problems import render_error
 from dltool.errors import ConfigError
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 TEXTS = [GOOD, IMAGES, *(path.read_text("utf-8") for path in sorted(CONFIGS.glob("*.yaml")))]
 PIECES = st.one_of(
     st.sampled_from(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from bad_configs import GOOD
 
-from dltool.config.dump import dump_yaml, origins
+from dltool.config.dump import dump_yaml, origins, plain_config
+from dltool.config.keras_objects import UNKNOWN
 from dltool.config.load import build_config, read_document
 from dltool.config.tree import find
 from dltool.errors import ConfigError
@@ -27,7 +28,7 @@ def load(tmp_path: Path):
 
 
 def dense(config, index: int = 0):
-    return config.model.layers[index].arguments
+    return plain_config(config)["model"]["layers"][index]["Dense"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_without_the_data_what_depends_on_it_is_not_checked(tmp_path) -> None:
     path = tmp_path / "example.yaml"
     path.write_text(GOOD.replace("units: 3", "units: $classes").replace("epochs: 2", "epochs: $(examples // 10)"))
     config = build_config(read_document(path))
-    assert repr(config.training.epochs) == repr(dense(config, 1)["units"])
+    assert config.training.epochs is dense(config, 1)["units"] is UNKNOWN
 
 
 def test_a_base_is_merged_key_by_key_and_lists_are_replaced(load) -> None:
@@ -121,7 +122,6 @@ def test_a_long_circle_of_bases_is_an_error(load) -> None:
     ("setting", "value"),
     [
         ("model.layers[0].Dense.units=64", {"units": 64, "activation": "relu"}),
-        ("model.layers[0]=Flatten", {}),
         ("model.layers[0]={Dense: 5}", {"units": 5}),
     ],
 )
@@ -159,7 +159,7 @@ def test_every_value_knows_its_origin(tmp_path) -> None:
     found = {".".join(map(str, o.path)): (o.origin.replace(str(path), "F"), o.written) for o in origins(document, build_config(document, FACTS))}
     assert found["training.epochs"] == ("--set training.epochs=5", "")
     assert found["training.batch_size"] == ("F:13:15", "")
-    assert found["model.layers.1.Dense.units"] == ("F:8:21", "$classes")
+    assert found["model.layers.1.Dense.units"] == ("F:8:22", "$classes")
     assert found["training.precision"] == ("default", "")
     assert found["seed"] == ("default", "")
 

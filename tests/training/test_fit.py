@@ -58,7 +58,7 @@ def test_the_weights_are_those_of_keras_fit_on_the_same_order(make_config, datas
     ours = train(config, dataset)
 
     model = build_model(config, dataset.facts).core
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     (inputs,), (targets,) = (part.values() for part in dataset.part("train"))
     for epoch in range(3):
         order = epoch_order(config.seed, epoch, len(inputs))
@@ -211,7 +211,7 @@ def test_class_weights_are_keras_class_weight(make_config, dataset, train):
     config = make_config(training={"class_weights": {"a": 1.0, "b": 0.0, "c": 3.0}, "epochs": 1})
     ours = train(config, dataset)
     model = build_model(config, dataset.facts).core
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     (inputs,), (targets,) = (part.values() for part in dataset.part("train"))
     order = epoch_order(config.seed, 0, len(inputs))
     weights = {0: 1.0, 1: 0.0, 2: 3.0}

@@ -185,6 +185,8 @@ def created_run(
     }
     with create(runs, config.name, record, files) as run:
         try:
+            for folder in (run.preprocessing, run.checkpoints):
+                run.directory(folder)
             yield run
         except (KeyboardInterrupt, Interrupted):
             run.update("interrupted")
@@ -221,7 +223,6 @@ def fitted_model(run: Run, config: Config, dataset: Dataset, built: "BuiltModel"
     from dltool.training.fit import fit
     from dltool.model.files import load_weights, save_weights
 
-    run.directory(run.checkpoints)
     with stop_requests() as should_stop:
         fitted = fit(
             built,

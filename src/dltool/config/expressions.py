@@ -13,10 +13,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from dltool.config.keras_objects import UNKNOWN
+from dltool.config.schema import DATA_FACTS
 from dltool.config.scalars import AmbiguousScalar, resolve_scalar
 from dltool.config.tree import Entry, Node, size
 from dltool.config.yaml_reader import MOST_NODES
-from dltool.errors import ConfigPath, Problem
+from dltool.errors import ConfigError, ConfigPath, Problem
 
 NAME = re.compile(r"\$([A-Za-z_]\w*)")
 MARK = re.compile(r"\$\$|\$\{[^}]*\}?|\$\(")
@@ -87,7 +88,8 @@ class Substitution:
             return replace(use, value=list_as_nodes(value, use))
         self.expanded += size(value)
         if self.expanded > MOST_NODES:
-            raise BadExpression(f"the names expand to more than {MOST_NODES:,} values")
+            # Only said once: whatever follows would say it again.
+            raise ConfigError(Problem(use.position, f"the names expand to more than {MOST_NODES:,} values"))
         # A scalar is shown where it is used; a collection keeps the positions of its own lines.
         return value if isinstance(value.value, Mapping | tuple) else replace(use, value=value.value)
 
@@ -97,6 +99,8 @@ class Substitution:
             return self.variable(name)
         if name in self.names:
             return self.names[name]
+        if name in DATA_FACTS:
+            raise BadExpression(f"this data has no ${name}", "its target is a number, not a class")
         known = sorted({*self.variables, *self.names})
         near = get_close_matches(name, known, 3)
         hint = "did you mean " + " or ".join(f"${word}" for word in near) + "?" if near else ""

@@ -13,6 +13,9 @@ from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, literal_choices,
 from dltool.errors import ConfigPath, Problem
 
 
+MISSING = 'the key "{}" is missing'
+
+
 def validate(root: Node) -> tuple[Config | None, list[Problem]]:
     """The config, or the problems that keep it from being one."""
     try:
@@ -25,7 +28,21 @@ def validate(root: Node) -> tuple[Config | None, list[Problem]]:
                 is_repeated = any(problem.place == other.place for other in problems)
                 if not (is_repeated and details["type"] in {*EXPECTED, "literal_error"}):
                     problems.append(problem)
-        return None, list(dict.fromkeys(problems))
+        return None, without_consequences(list(dict.fromkeys(problems)))
+
+
+def without_consequences(problems: list[Problem]) -> list[Problem]:
+    """Without the missing keys that a misspelt key beside them was meant to be."""
+    meant = {(problem.place[:-1], problem.hint) for problem in problems if isinstance(problem.place, tuple)}
+    return [
+        problem
+        for problem in problems
+        if not any(
+            place == problem.place and problem.message == MISSING.format(hint.split('"')[1])
+            for place, hint in meant
+            if hint.startswith('did you mean "')
+        )
+    ]
 
 
 def problems_of(details: dict[str, Any], root: Node) -> Iterator[Problem]:
@@ -36,7 +53,7 @@ def problems_of(details: dict[str, Any], root: Node) -> Iterator[Problem]:
         for problem in context["problems"]:
             yield relocated(problem, path)
     elif kind == "missing":
-        yield Problem(path[:-1], f'the key "{path[-1]}" is missing', missing_hint(path))
+        yield Problem(path[:-1], MISSING.format(path[-1]), missing_hint(path))
     elif kind == "extra_forbidden":
         yield unknown_key(path)
     elif kind in EXPECTED:

@@ -5,6 +5,7 @@ overwrite duplicate keys, follow YAML 1.1 and recurse without a limit.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from dltool.errors import ConfigError, Position, Problem
 MOST_BYTES = 1_000_000
 MOST_NODES = 20_000
 DEEPEST = 60
+BRACES = re.compile(r"\$\{(\w+)\}")
 
 
 def read_text(path: Path, shown_as: str) -> str:
@@ -91,7 +93,7 @@ def parse_yaml(text: str, shown_as: str, *, is_argument: bool = False) -> Node:
         raise ConfigError([*composer.problems, syntax_problem(error, text, shown_as)]) from None
     except yaml.reader.ReaderError as error:
         place = at_byte(text.encode(), len(text[: error.position].encode()), shown_as)
-        raise ConfigError(Problem(place, f"the character U+{ord(str(error.character)):04X} is not allowed")) from None
+        raise ConfigError(Problem(place, f"the character U+{int(error.character):04X} is not allowed")) from None
     if composer.problems:
         raise ConfigError(composer.problems)
     return node
@@ -223,6 +225,9 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Pro
         key, _, value = line.strip().partition(": ")
         hint = f'put the text in quotes: {key}: "{value}"' if ": " in value else "is the indentation right?"
         return Problem(position, 'a second ": " on one line', hint) if ": " in value else Problem(position, 'a key cannot begin here', hint)
+    if brace := BRACES.search(line):
+        position = Position(shown_as, position.line, brace.start() + 1, len(brace[0]))
+        return Problem(position, f"{brace[0]} is not how a name is written", f"write ${brace[1]}")
     if error.context in {"while parsing a flow sequence", "while parsing a flow mapping"} and error.context_mark:
         opener = error.context_mark
         bracket = "[" if "sequence" in error.context else "{"

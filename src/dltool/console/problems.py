@@ -11,7 +11,7 @@ from dltool.console.text import printable
 from dltool.errors import DltoolError, Position, Problem
 
 WIDEST_LINE = 150
-NOTHING_WRITTEN = "nothing was written"
+MOST_CARETS = 60
 
 
 def render_error(error: DltoolError, document: Document | None) -> Text:
@@ -72,7 +72,7 @@ def excerpt(position: Position, words: str, texts: Mapping[str, str], shows_file
     start = max(0, position.column - 1 - WIDEST_LINE // 2)
     before = printable(line[start : position.column - 1])
     shown = printable(line[start : start + WIDEST_LINE])
-    width = max(1, min(position.width, len(shown) - len(before)))
+    width = max(1, min(position.width, len(shown) - len(before), MOST_CARETS))
     gutter = "set" if position.file.startswith("--set ") else str(position.line)
     if shows_file:
         yield Text(f"      {place_name(position)}")

@@ -10,10 +10,12 @@ from rich.text import Text
 from dltool.console.text import printable
 from dltool.run_files import encode_json
 
+UNLIMITED = 10_000
+
 
 def stdout_console() -> Console:
-    """A console for results. Where there is no terminal, lines are never wrapped."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    """A console for results. Where there is no terminal, nothing is wrapped or cut."""
+    return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else UNLIMITED)
 
 
 def stderr_console() -> Console:
