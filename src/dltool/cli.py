@@ -29,7 +29,9 @@ app = typer.Typer(
 )
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of the experiment.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/mnist/0001 or runs/mnist/latest.")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/mnist/0001 or runs/mnist/latest.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value, such as training.epochs=1. Repeatable."),
@@ -45,7 +47,9 @@ def train(
     name: Annotated[str | None, typer.Option(help="The run's name instead of the config's.")] = None,
     runs: RunsFolder = Path("runs"),
     seed: Annotated[int | None, typer.Option(help="The seed instead of the config's.")] = None,
-    smoke: Annotated[bool, typer.Option(help="Try everything in seconds: two epochs of two batches, nothing kept.")] = False,
+    smoke: Annotated[
+        bool, typer.Option(help="Try everything in seconds: two epochs of two batches, nothing kept.")
+    ] = False,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option(help="Say nothing but warnings and errors.")] = False,
 ) -> None:
@@ -85,12 +89,19 @@ def check(
     config: ConfigFile,
     settings: Settings = None,
     data: Annotated[bool, typer.Option("--data", help="Read the data too: sizes, classes, splits.")] = False,
-    build: Annotated[bool, typer.Option("--build", help="Build the model too: shapes and parameters of every layer.")] = False,
-    origins: Annotated[bool, typer.Option("--origins", help="Show every value in force and where it was decided.")] = False,
+    build: Annotated[
+        bool, typer.Option("--build", help="Build the model too: shapes and parameters of every layer.")
+    ] = False,
+    origins: Annotated[
+        bool, typer.Option("--origins", help="Show every value in force and where it was decided.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Find every mistake in a config without training. Writes nothing."""
-    with document_errors(config, settings or (), as_json) as document, captured() if build else contextlib.nullcontext():
+    with (
+        document_errors(config, settings or (), as_json) as document,
+        captured() if build else contextlib.nullcontext(),
+    ):
         from dltool.commands.check import check as run_check
 
         outcome = run_check(document, read_data=data, build=build)
@@ -111,7 +122,9 @@ def list_runs(runs: RunsFolder = Path("runs"), as_json: Json = False) -> None:
 
 @app.command()
 def init(
-    template: Annotated[str | None, typer.Argument(metavar="[TEMPLATE]", help="One of those that --list names.")] = None,
+    template: Annotated[
+        str | None, typer.Argument(metavar="[TEMPLATE]", help="One of those that --list names.")
+    ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
 ) -> None:
     """Print a ready config to begin with: dltool init digits > digits.yaml"""

@@ -22,7 +22,9 @@ PLAIN: dict[str, Any] = {
     "name": "small",
     "seed": 7,
     "data": {"source": "digits"},
-    "model": {"layers": [{"Dense": {"units": 8, "activation": "relu"}}, {"Dense": {"units": 3, "activation": "softmax"}}]},
+    "model": {
+        "layers": [{"Dense": {"units": 8, "activation": "relu"}}, {"Dense": {"units": 3, "activation": "softmax"}}]
+    },
     "training": {
         "optimizer": "adam",
         "loss": "sparse_categorical_crossentropy",
@@ -36,7 +38,9 @@ PLAIN: dict[str, Any] = {
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     result = copy.deepcopy(base)
     for key, value in changes.items():
-        result[key] = merged(result[key], value) if isinstance(value, dict) and key in ("data", "model", "training") else value
+        result[key] = (
+            merged(result[key], value) if isinstance(value, dict) and key in ("data", "model", "training") else value
+        )
     return result
 
 

@@ -13,7 +13,7 @@ from dltool.model.build import build_model
 from dltool.training.state import TrainingState
 
 EVERYTHING: dict[str, Any] = {
-    "data": {"augmentation": [{"RandomRotation": 0.1}]},
+    "data": {"augmentation": [{"RandomFlip": "horizontal"}]},
     "model": {
         "layers": [
             {"Conv2D": {"filters": 3, "kernel_size": 3, "kernel_regularizer": {"L2": 1e-4}}},
@@ -35,6 +35,8 @@ EVERYTHING: dict[str, Any] = {
         "epochs": 4,
     },
 }
+PLAIN_LAYERS = [{"Dense": {"units": 3, "activation": "softmax"}}]
+SMOOTH = {"model": {"layers": PLAIN_LAYERS}}
 
 
 def assert_same(one, other):
@@ -92,9 +94,11 @@ def test_going_on_from_a_saved_state_ends_with_the_same_bits(make_config, images
     config = make_config(**EVERYTHING)
     whole = train(config, images)
     if at == "middle":
-        calls = iter([None] * 5 + [15] + [None] * 99)
+        calls = iter([None] * 7 + [15] + [None] * 99)
         with pytest.raises(Interrupted) as stopped:
-            train(config, images, pace=2, recorder=(recorder := type(whole.recorder)()), should_stop=lambda: next(calls))
+            train(
+                config, images, pace=2, recorder=(recorder := type(whole.recorder)()), should_stop=lambda: next(calls)
+            )
         assert stopped.value.exit_code == 143
         saved = recorder.states[-1]
         assert saved.state["position"]["step"] > 0
@@ -119,7 +123,10 @@ def test_stopped_in_a_validation_it_goes_on_with_the_same_bits(make_config, imag
     recorder = type(whole.recorder)()
     with pytest.raises(Interrupted) as stopped:
         train(
-            config, images, recorder=recorder, should_stop=lambda: 2 if recorder.events.count("validation") == 2 else None
+            config,
+            images,
+            recorder=recorder,
+            should_stop=lambda: 2 if recorder.events.count("validation") == 2 else None,
         )
     assert stopped.value.exit_code == 130
     assert recorder.states[-1].state["position"]["step"] == 6
@@ -219,17 +226,19 @@ def test_class_weights_are_keras_class_weight(make_config, dataset, train):
     assert_same(ours.weights, model.get_weights())
 
 
-def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights(make_config, dataset, make_dataset, train):
+def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights(
+    make_config, dataset, make_dataset, train
+):
     (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
     bad = int(epoch_order(7, 0, 90)[35])
     inputs = inputs.copy()
     inputs[dataset.split.train[bad]] = np.nan
     recorder = None
     poisoned = make_dataset(inputs, targets, dataset.split)
-    from_start = train(make_config(), dataset).recorder
+    from_start = train(make_config(**SMOOTH), dataset).recorder
     recorder = type(from_start)()
     with pytest.raises(TrainingDiverged) as diverged:
-        train(make_config(), poisoned, recorder=recorder)
+        train(make_config(**SMOOTH), poisoned, recorder=recorder)
     (problem,) = diverged.value.problems
     assert problem.message == "the loss became NaN in epoch 1, step 3 of 6"
     saved = recorder.states[-1]
@@ -237,8 +246,16 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights
     assert all(np.isfinite(array).all() for name, array in saved.arrays if name.startswith("core/"))
     with pytest.raises(Interrupted):
         calls = iter([None, None, 2])
-        train(make_config(), dataset, pace=1, recorder=from_start, should_stop=lambda: next(calls))
+        train(make_config(**SMOOTH), dataset, pace=1, recorder=from_start, should_stop=lambda: next(calls))
     assert_same([array for _, array in saved.arrays], [array for _, array in from_start.states[-1].arrays])
+
+
+def test_weights_that_are_not_finite_behind_a_finite_loss_are_found(make_config, dataset, make_dataset, train):
+    (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
+    inputs = inputs.copy()
+    inputs[dataset.split.train[epoch_order(7, 0, 90)[35]]] = np.nan
+    with pytest.raises(TrainingDiverged, match="the weights became NaN or infinite in epoch 1, step 3 of 6"):
+        train(make_config(), make_dataset(inputs, targets, dataset.split))
 
 
 def test_a_gradient_that_is_not_finite_keeps_the_weights_before_it(make_config, dataset, train):
@@ -255,7 +272,7 @@ def test_a_validation_loss_that_is_nan_is_never_the_best(make_config, dataset, m
     (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
     inputs = inputs.copy()
     inputs[dataset.split.validation[0]] = np.nan
-    result = train(make_config(), make_dataset(inputs, targets, dataset.split)).result
+    result = train(make_config(**SMOOTH), make_dataset(inputs, targets, dataset.split)).result
     assert math.isnan(result.history[0].logs["val_loss"])
     assert (result.best_epoch, result.best_value) == (None, None)
 
@@ -299,6 +316,3 @@ def test_bytes_are_prepared_in_the_step_and_numbers_once(make_config, make_datas
     table = make_resident(build_model(config, dataset.facts), inputs, targets)
     assert table.preprocessing is None
     np.testing.assert_array_equal(table.inputs, inputs / 2)
-
-
-PLAIN_LAYERS = [{"Dense": {"units": 3, "activation": "softmax"}}]

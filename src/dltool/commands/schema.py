@@ -12,7 +12,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from dltool import keras_names
-from dltool.config.schema import SOURCES, Config
+from dltool.config.schema import Config
+from dltool.config.sources import SOURCES
 from dltool.keras_names import Argument
 
 Schema = dict[str, Any]
@@ -33,10 +34,10 @@ ACTIVATION_OR_LAYER = "activation"
 
 
 def json_schema() -> Schema:
-    """A schema that accepts every config that is valid, and most of the mistakes that need no data to be seen are not."""
-    raw = own_schema()
-    sections = {name: own_section(section) for name, section in raw.pop("definitions").items()}
-    top = own_section(raw)
+    """A schema that every valid config meets."""
+    own = own_schema()
+    sections = own.pop("definitions")
+    top = own_section(own)
     top["properties"] |= {
         "extends": {"type": ["string", "array"], "items": {"type": "string"}, "description": "Configs to build on."},
         "vars": {"type": "object", "description": "Values of your own, used as $name."},
@@ -48,19 +49,25 @@ def json_schema() -> Schema:
         "patternProperties": {"^x-": {}},
         # A config that extends another may leave anything to it.
         "if": {"required": ["extends"]},
-        "else": required_keys(own_schema()),
-        "definitions": {**sections, "source": source_schema(raw), **{kind: kind_schema(kind) for kind in keras_names.KINDS}},
+        "else": required_keys(own, sections),
+        "definitions": {
+            **{name: own_section(section) for name, section in sections.items()},
+            "source": source_schema(sections),
+            **{kind: kind_schema(kind) for kind in keras_names.KINDS},
+        },
     }
 
 
 class OwnSchema(GenerateJsonSchema):
-    """References to Keras kinds and sources are filled in later."""
+    """Marks with `x-ref` what is defined here and not by pydantic, which refuses references that it cannot follow."""
 
-    def handle_ref_overrides(self, json_schema: Schema) -> Schema:
-        return json_schema
+    def generate_inner(self, schema: Any) -> Schema:
+        generated = super().generate_inner(schema)
+        kind = str(generated.get("$ref", "")).removeprefix("#/$defs/")
+        return {"x-ref": kind} if kind in keras_names.KINDS else generated
 
     def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> Schema:
-        return {"$ref": "#/definitions/source"}
+        return {"x-ref": "source"}
 
 
 def own_schema() -> Schema:
@@ -80,9 +87,10 @@ def as_draft_07(schema: Any) -> Any:
         return [as_draft_07(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    converted = {key: as_draft_07(value) for key, value in schema.items() if key != "title" or isinstance(value, Mapping)}
-    if isinstance(converted.get("$ref"), str):
-        converted["$ref"] = converted["$ref"].replace("#/$defs/", "#/definitions/")
+    titles = ("title",) if isinstance(schema.get("title"), str) else ()
+    converted = {key: as_draft_07(value) for key, value in schema.items() if key not in titles}
+    if "x-ref" in converted:
+        converted["$ref"] = f"#/definitions/{converted.pop('x-ref')}"
     if "const" in converted:
         converted["enum"] = [converted.pop("const")]
     return converted
@@ -90,46 +98,67 @@ def as_draft_07(schema: Any) -> Any:
 
 def own_section(section: Schema) -> Schema:
     """A section whose values may be expressions. What it requires is said at the top, see :func:`required_keys`."""
-    properties = {name: with_expression(value) for name, value in section["properties"].items()} if "properties" in section else {}
+    properties = (
+        {name: with_expression(value) for name, value in section["properties"].items()}
+        if "properties" in section
+        else {}
+    )
     rest = {key: value for key, value in section.items() if key not in ("required", "properties")}
     return {**rest, "properties": properties}
 
 
 def with_expression(schema: Schema) -> Schema:
     """The schema, or a text with a `$`."""
-    notes = {key: schema[key] for key in ("description", "default") if key in schema}
-    inner = {key: value for key, value in schema.items() if key not in notes}
-    if inner.get("type") == "string" and not {"enum", "pattern"} & set(inner):
+    schema = without_union(schema)
+    notes: Schema = {key: schema[key] for key in ("description", "default") if schema.get(key) is not None}
+    inner = {key: value for key, value in schema.items() if key not in ("description", "default")}
+    types = inner.get("type", ())
+    types = [types] if isinstance(types, str) else list(types)
+    if "if" in inner or str(inner.get("$ref", "")).rpartition("/")[2] in {"source", *keras_names.KINDS}:
         return schema
-    if "items" in inner:
-        inner["items"] = with_expression(inner["items"])
-    if isinstance(inner.get("type"), str) and inner["type"] != "string" and "enum" not in inner:
-        return {**notes, **inner, "type": [inner["type"], "string"], "pattern": EXPRESSION["pattern"]}
-    return {**notes, "if": EXPRESSION, "else": inner}
+    for key in ("items", "additionalProperties"):
+        if isinstance(inner.get(key), dict):
+            inner[key] = with_expression(inner[key])
+    if {"enum", "pattern", "anyOf", "$ref"} & set(inner):
+        return {**notes, "if": EXPRESSION, "else": inner}
+    if "string" in types:
+        return {**notes, **inner}
+    return {**notes, **inner, "type": [*types, "string"], "pattern": EXPRESSION["pattern"]}
 
 
-def required_keys(raw: Schema) -> Schema:
+def without_union(schema: Schema) -> Schema:
+    """A value or null, which pydantic writes as `anyOf`, in one schema where JSON Schema can say it in one."""
+    members = schema.get("anyOf", [])
+    if len(members) != 2 or members[1] != {"type": "null"}:
+        return schema
+    first = members[0]
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    if "$ref" in first:
+        return {**rest, "if": {"type": "null"}, "else": first}
+    if not isinstance(first.get("type"), str):
+        return schema
+    merged = {**first, "type": [first["type"], "null"]}
+    return {**rest, **merged, **({"enum": [*first["enum"], None]} if "enum" in first else {})}
+
+
+def required_keys(own: Schema, sections: Schema) -> Schema:
     """What must be there in a config that extends none. `name` is the file's own unless given."""
-    required = [name for name in raw["required"] if name != "name"]
+    required = [name for name in own["required"] if name != "name"]
     inside = {}
     for name in required:
-        section = raw["definitions"].get(raw["properties"][name].get("$ref", "").rpartition("/")[2], {})
+        section = sections.get(own["properties"][name].get("$ref", "").rpartition("/")[2], {})
         if section.get("required"):
             inside[name] = {"required": section["required"]}
     return {"required": required, "properties": inside}
 
 
-def source_schema(raw: Schema) -> Schema:
-    del raw
-    sections = own_schema()["definitions"]
-    properties = {}
+def source_schema(sections: Schema) -> Schema:
+    properties: Schema = {}
     for name, section in SOURCES.items():
         fields = sections[section.__name__].get("properties", {})
-        first = with_expression(next(iter(fields.values()))) if fields else {"type": "null"}
+        first = or_null(with_expression(next(iter(fields.values())))) if fields else {"type": "null"}
         options = {"$ref": f"#/definitions/{section.__name__}"}
         properties[name] = {"if": {"type": "object"}, "then": options, "else": first}
-        if section.__doc__ and section.__module__ == Config.__module__:
-            properties[name]["description"] = section.__doc__.split("\n")[0]
     return named_thing(list(SOURCES), properties)
 
 
@@ -177,17 +206,23 @@ def object_schema(kind: str, name: str) -> Schema:
     }
     required = [key for key, argument in arguments.items() if argument.required]
     first = next((argument for argument in arguments.values() if argument.is_positional), None)
-    short = type_schema(first.types) if first else {"type": "null"}
-    if not required or [first.name] if first else []:
-        short = or_null(short) if not required else short
     if required:
         inside["required"] = required
     return {
         "description": keras_names.summary(kind, name),
         "if": {"type": "object"},
         "then": inside,
-        "else": short if required in ([], [first.name] if first else []) else {"type": "object"},
+        "else": short_form(first, required),
     }
+
+
+def short_form(first: Argument | None, required: list[str]) -> Schema:
+    """What may stand after the name instead of arguments: one value where the others are optional, or nothing."""
+    if first is None:
+        return {"type": "null"}
+    if not required:
+        return or_null(type_schema(first.types))
+    return type_schema(first.types) if required == [first.name] else {"type": "object"}
 
 
 def described(kind: str, name: str, argument: Argument) -> Schema:
@@ -231,7 +266,8 @@ def plain_schema(types: list[str]) -> Schema:
         schema["pattern"] = EXPRESSION["pattern"]
     for word in lists:
         name, _, length = word.partition(":")
-        schema["items"] = {"type": [ITEMS[name], "string"]} | ({} if name == "texts" else {"pattern": EXPRESSION["pattern"]})
+        item: Schema = {"type": [ITEMS[name], "string"], "pattern": EXPRESSION["pattern"]}
+        schema["items"] = {"type": "string"} if name == "texts" else item
         if length:
             schema |= {"minItems": int(length), "maxItems": int(length)}
     return schema

@@ -255,7 +255,14 @@ class RecordingObserver:
         self.progress.validation_begins()
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
-        self.run.append_metrics({"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate, "seconds": round(record.seconds, 3)})
+        self.run.append_metrics(
+            {
+                "epoch": record.epoch,
+                **record.logs,
+                "learning_rate": record.learning_rate,
+                "seconds": round(record.seconds, 3),
+            }
+        )
         self.progress.epoch_ends(record, is_best)
 
 

@@ -91,6 +91,8 @@ def origin_of(document: Document, path: ConfigPath, value: Any) -> Origin:
     if depth + 1 < len(path) and not is_shorthand:
         return Origin(path, value, "default", "")
     position = node.position
-    where = position.file if position.file.startswith("--set ") else f"{position.file}:{position.line}:{position.column}"
+    where = (
+        position.file if position.file.startswith("--set ") else f"{position.file}:{position.line}:{position.column}"
+    )
     written = node.written if "$" in node.written else ""
     return Origin(path, "known when the data has been read" if value is UNKNOWN else value, where, written)

@@ -151,7 +151,9 @@ class Substitution:
         try:
             tree = ast.parse(expression.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise BadExpression(f"{expression.strip() or 'nothing'} is not arithmetic", "numbers, names and + - * / // % **") from None
+            raise BadExpression(
+                f"{expression.strip() or 'nothing'} is not arithmetic", "numbers, names and + - * / // % **"
+            ) from None
         return self.walk(tree)
 
     def walk(self, tree: ast.AST) -> Any:

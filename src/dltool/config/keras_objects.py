@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dltool.config.keras_ranges import out_of_range
-from dltool.config.keras_values import UNKNOWN, Unknown, check_plain, did_you_mean, in_words
+from dltool.config.keras_values import UNKNOWN, Unknown, check_plain, did_you_mean
+from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS, Argument, KerasName, arguments, find, find_all, near, nearest
 
@@ -93,7 +94,7 @@ def parse_keras_object(kind: str, value: Any, path: ConfigPath = ()) -> Parsed:
             return parse_with_arguments(kind, name, given, (*path, name))
     if isinstance(value, Mapping) and len(value) > 1:
         return None, [several_names(kind, value, path)]
-    what = "an empty mapping" if value == {} else in_words(value)
+    what = "an empty mapping" if value == {} else named(value)
     return None, [Problem(path, f"expected the name of {KINDS[kind]}, not {what}", f"for example {EXAMPLES[kind]}")]
 
 
@@ -296,7 +297,7 @@ def is_layer(value: Any) -> bool:
 
 def parse_layers(value: Any, place: ConfigPath) -> tuple[Any, list[Problem]]:
     if not isinstance(value, list | tuple):
-        return value, [Problem(place, f"expected a list of layers, not {in_words(value)}", "write [Dense: 10, …]")]
+        return value, [Problem(place, f"expected a list of layers, not {named(value)}", "write [Dense: 10, …]")]
     parsed = [(item, *parse_keras_object("layer", item, (*place, index))) for index, item in enumerate(value)]
     layers = [item if item is UNKNOWN else layer for item, layer, _ in parsed]
     return layers, [problem for *_, problems in parsed for problem in problems]

@@ -1,10 +1,10 @@
 """Plain values of Keras arguments, checked against the types of :mod:`dltool.keras_names.argument_types`."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from dltool.config.scalars import AmbiguousScalar, resolve_scalar
+from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import near
 
@@ -88,7 +88,7 @@ def check_list(types: Sequence[str], argument: str, value: list[Any], place: Con
 def mismatch(types: Sequence[str], value: Any, place: ConfigPath) -> Problem:
     if "code" in types:
         return Problem(place, "takes a Python object, which a config cannot hold", "leave it out")
-    return Problem(place, f"expected {expected(types)}, not {in_words(value)}", type_hint(types, value))
+    return Problem(place, f"expected {expected(types)}, not {named(value)}", type_hint(types, value))
 
 
 def expected(types: Iterable[str]) -> str:
@@ -110,23 +110,6 @@ def listed(words: Sequence[str]) -> str:
     return " or ".join(([", ".join(words[:-1])] if words[:-1] else []) + list(words[-1:]))
 
 
-def in_words(value: Any) -> str:
-    """A value with its type in words, for "expected …, not …"."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'the text "{value[:60]}"'
-    if isinstance(value, list | tuple):
-        return "a list"
-    if isinstance(value, Mapping):
-        return "keys and values"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return f"the number {value}"
-
-
 def type_hint(types: Sequence[str], value: Any) -> str:
     if isinstance(value, float) and "int" in types and value.is_integer():
         return f"write {int(value)}"
@@ -138,7 +121,7 @@ def type_hint(types: Sequence[str], value: Any) -> str:
         close = near(value, choices_of(types), 1)
         return did_you_mean(close) if close else number_hint(types, value)
     if "text" in types and isinstance(value, bool | int | float):
-        return f'quote it: "{in_words(value).removeprefix("the number ")}"'
+        return f'quote it: "{named(value).removeprefix("the number ")}"'
     return ""
 
 

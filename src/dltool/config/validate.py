@@ -176,4 +176,3 @@ def pattern_problem(path: ConfigPath, value: str) -> Problem:
     if path == ("name",):
         return Problem(path, f'"{value[:60]}" cannot be the name of a folder', "letters, digits, - _ and . only")
     return Problem(path, f'"{value[:60]}" is not a bound', 'for example ">= 0.97"')
-

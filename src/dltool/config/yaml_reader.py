@@ -65,12 +65,16 @@ def decode(content: bytes, shown_as: str) -> str:
         text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            Problem(at_byte(content, error.start, shown_as), f"byte {error.start} is not UTF-8", "save the file as UTF-8")
+            Problem(
+                at_byte(content, error.start, shown_as), f"byte {error.start} is not UTF-8", "save the file as UTF-8"
+            )
         ) from None
     if "\0" in text:
         offset = content.index(b"\0")
         raise ConfigError(
-            Problem(at_byte(content, offset, shown_as), f"byte {offset} is NUL: not a text file", "save the file as UTF-8")
+            Problem(
+                at_byte(content, offset, shown_as), f"byte {offset} is NUL: not a text file", "save the file as UTF-8"
+            )
         )
     return text
 
@@ -116,7 +120,9 @@ class Composer:
         if isinstance(event, yaml.StreamEndEvent):
             if self.allow_empty:
                 return Node(None, Position(self.shown_as, 1, 1))
-            raise ConfigError(Problem(Position(self.shown_as, 1, 1), "the file is empty", "`dltool init` writes a config"))
+            raise ConfigError(
+                Problem(Position(self.shown_as, 1, 1), "the file is empty", "`dltool init` writes a config")
+            )
         node = self.node(next(self.events), 0)
         next(self.events)  # the document's end
         event = next(self.events)
@@ -134,7 +140,9 @@ class Composer:
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             message = f"the tag {tag} is not allowed"
-            self.problems.append(Problem(self.position(event), message, "configs hold plain values only: remove the tag"))
+            self.problems.append(
+                Problem(self.position(event), message, "configs hold plain values only: remove the tag")
+            )
         if event.anchor is not None:
             self.anchors[event.anchor] = None  # being built: an alias to it from inside would be a cycle
         if isinstance(event, yaml.ScalarEvent):
@@ -189,7 +197,9 @@ class Composer:
             position = self.position(event)
             node = self.node(next(self.events), depth + 1)
             if not isinstance(key.value, str):
-                self.problems.append(Problem(position, f"a key must be text, not {key.written or 'a collection'}", quoted_key(key)))
+                self.problems.append(
+                    Problem(position, f"a key must be text, not {key.written or 'a collection'}", quoted_key(key))
+                )
             elif key.value == "<<" and key.written == "<<":
                 hint = "use `extends` to build on another file"
                 self.problems.append(Problem(position, "merge keys (<<) are not part of YAML 1.2", hint))
@@ -224,7 +234,11 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Pro
     if what == "mapping values are not allowed here":
         key, _, value = line.strip().partition(": ")
         hint = f'put the text in quotes: {key}: "{value}"' if ": " in value else "is the indentation right?"
-        return Problem(position, 'a second ": " on one line', hint) if ": " in value else Problem(position, 'a key cannot begin here', hint)
+        return (
+            Problem(position, 'a second ": " on one line', hint)
+            if ": " in value
+            else Problem(position, "a key cannot begin here", hint)
+        )
     if brace := BRACES.search(line):
         position = Position(shown_as, position.line, brace.start() + 1, len(brace[0]))
         return Problem(position, f"{brace[0]} is not how a name is written", f"write ${brace[1]}")

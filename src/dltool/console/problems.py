@@ -79,7 +79,12 @@ def excerpt(position: Position, words: str, texts: Mapping[str, str], shows_file
     if shown.strip():
         yield Text(f"{gutter:>5} | ", "dim") + Text(shown)
         indent = "".join("\t" if character == "\t" else " " for character in before)
-        yield Text("      | ", "dim") + Text(indent) + Text("^" * width, "bold red") + Text(f" {printable(words)}" if words else "")
+        yield (
+            Text("      | ", "dim")
+            + Text(indent)
+            + Text("^" * width, "bold red")
+            + Text(f" {printable(words)}" if words else "")
+        )
     elif words:
         yield Text("      | ", "dim") + Text(printable(words))
 

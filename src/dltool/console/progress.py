@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BAR_WIDTH = 20
 SECONDS_BETWEEN_HEARTBEATS = 60.0
+SECONDS_BETWEEN_FRAMES = 0.1
 
 
 class TrainingProgress:
@@ -35,6 +36,7 @@ class TrainingProgress:
         self.live: Live | None = None
         self.epoch, self.epochs, self.steps = 0, 0, 0
         self.epoch_started = self.last_sign_of_life = time.monotonic()
+        self.last_frame = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +76,12 @@ class TrainingProgress:
         self.epoch_started = time.monotonic()
 
     def steps_done(self, step: int, logs: Mapping[str, float]) -> None:
-        elapsed = time.monotonic() - self.epoch_started
+        self.heartbeat(step)
+        now = time.monotonic()
+        if not self.is_live or now - self.last_frame < SECONDS_BETWEEN_FRAMES:
+            return
+        self.last_frame = now
+        elapsed = now - self.epoch_started
         left = elapsed / step * (self.steps - step) if step else 0.0
         filled = BAR_WIDTH * step // self.steps
         metrics = "  ".join(f"{name} {number(value)}" for name, value in logs.items())
@@ -82,7 +89,6 @@ class TrainingProgress:
         line.append("━" * filled, "cyan").append("─" * (BAR_WIDTH - filled), "dim")
         line.append(f"  {step}/{self.steps} steps  {duration(left)} left  {metrics}")
         self.show(line)
-        self.heartbeat(step)
 
     def validation_begins(self) -> None:
         self.show(Text(f"epoch {self.epoch}/{self.epochs}  validating …", "dim"))
@@ -115,7 +121,9 @@ class TrainingProgress:
             return
         line.no_wrap, line.overflow = True, "ellipsis"
         if self.live is None:
-            self.live = Live(console=self.console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+            self.live = Live(
+                console=self.console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            )
             self.live.start()
         self.live.update(line, refresh=True)
 

@@ -66,7 +66,14 @@ def shell_word(path: Path) -> str:
 
 def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
     if as_json:
-        show_json({"run": str(outcome.run), "split": outcome.split, "examples": outcome.examples, **{"metrics": outcome.metrics}})
+        show_json(
+            {
+                "run": str(outcome.run),
+                "split": outcome.split,
+                "examples": outcome.examples,
+                **{"metrics": outcome.metrics},
+            }
+        )
         return
     console = stdout_console()
     console.print(data_text(f"{outcome.run}: {outcome.split}, {outcome.examples:,} examples"))
@@ -83,7 +90,9 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
     if shows_origins:
         for origin in outcome.origins:
             written = f"  ({origin.written})" if origin.written else ""
-            console.print(data_text(f"{format_path(origin.path)} = {origin.value}"), Text(f"  {origin.origin}{written}", "dim"))
+            console.print(
+                data_text(f"{format_path(origin.path)} = {origin.value}"), Text(f"  {origin.origin}{written}", "dim")
+            )
     if outcome.layers:
         console.print(layer_table(outcome))
     for line in fact_lines(outcome):
@@ -94,7 +103,11 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
     what = done.get((outcome.read_data, outcome.built), "config, data and model")
     console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
     further = "" if outcome.built else " --build" if outcome.read_data else " --data --build"
-    step = f"dltool check {shlex.quote(outcome.shown_as)}{further}" if further else f"dltool train {shlex.quote(outcome.shown_as)}"
+    step = (
+        f"dltool check {shlex.quote(outcome.shown_as)}{further}"
+        if further
+        else f"dltool train {shlex.quote(outcome.shown_as)}"
+    )
     console.print(data_text(f"next  {step}"), style="dim")
 
 
@@ -103,7 +116,9 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
     if facts is None:
         return []
     classes = f"{len(facts.class_names)} classes" if facts.class_names else "numbers to predict"
-    sizes = f"{facts.examples:,} training, {facts.validation_examples:,} validation, {facts.test_examples:,} test examples"
+    sizes = (
+        f"{facts.examples:,} training, {facts.validation_examples:,} validation, {facts.test_examples:,} test examples"
+    )
     lines = [f"inputs {shape(facts.input_shape)} {facts.input_dtype}, {classes}", sizes]
     if outcome.steps_per_epoch:
         lines.append(f"{outcome.steps_per_epoch:,} steps an epoch")
@@ -126,7 +141,9 @@ def check_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
         "ok": True,
         "config": outcome.plain_config,
         "origins": {format_path(origin.path): origin.origin for origin in outcome.origins},
-        "data": None if facts is None else {
+        "data": None
+        if facts is None
+        else {
             **facts.names(),
             "input_dtype": facts.input_dtype,
             "class_names": list(facts.class_names),

@@ -82,7 +82,8 @@ def show_descriptions(descriptions: Iterable["Description"]) -> None:
                 console.print(data_text(f"      {argument.doc}"))
         if description.example:
             console.print(Text("\nin YAML", "dim"))
-            console.print(data_text("\n".join(f"  {line}" for line in description.example.splitlines())))
+            for line in description.example.splitlines():
+                console.print(data_text(f"  {line}"))
         if description.url:
             console.print(data_text(description.url), style="dim")
 
@@ -104,5 +105,3 @@ def show_diagnosis(checks: Iterable["Check"], as_json: bool) -> int:
     ending = "next  dltool train CONFIG" if code == 0 else "training will not work before the problems above are solved"
     console.print(ending, style="dim")
     return code
-
-

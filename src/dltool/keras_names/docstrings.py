@@ -4,6 +4,13 @@ import re
 
 HEADING = re.compile(r"^\s*(Args|Arguments):\s*$")
 ENTRY = re.compile(r"^\s*`?\*{0,2}(\w+)`?\s*(?:\([^)]*\))?:\s*(.*)$")
+TYPES = r"(?:int(?:eger)?s?|floats?|bool(?:ean)?|str(?:ing)?|scalar|number|None|tuple|list|dict(?:ionary)?)"
+# "Boolean." and "int or tuple of 2 integers," repeat what the argument's type says.
+TYPE_FIRST = re.compile(
+    rf"(?:\(?optional\)?,? )?(?:a |an )?(?:python |positive )?{TYPES}(?: value)?"
+    rf"(?:(?:/|,? or (?:an? )?){TYPES})*(?: of \d {TYPES})?(?:[.,;:]\s+|$)",
+    re.IGNORECASE,
+)
 LONGEST = 240
 NOT_THE_END = "\0"
 
@@ -36,6 +43,14 @@ def argument_texts(docstring: str) -> dict[str, str]:
         elif current:
             texts[current] = f"{texts[current]} {line.strip()}"
     return texts
+
+
+def argument_summary(text: str) -> str:
+    """The first sentence of an argument's entry, without the type at its head."""
+    text = without_markup(text)
+    shorter = TYPE_FIRST.sub("", text, count=1) if TYPE_FIRST.match(text) else text
+    sentence = first_sentence(shorter)
+    return sentence[:1].upper() + sentence[1:]
 
 
 def first_sentence(text: str) -> str:

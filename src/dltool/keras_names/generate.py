@@ -19,7 +19,7 @@ import keras
 
 from dltool.keras_names import FOLDER
 from dltool.keras_names.argument_types import deduce
-from dltool.keras_names.docstrings import argument_texts, first_sentence, summary
+from dltool.keras_names.docstrings import argument_summary, argument_texts, summary
 from dltool.keras_names.refusals import REFUSED
 
 MODULES = {
@@ -218,7 +218,7 @@ def docs() -> dict[str, dict[str, Entry]]:
                 continue
             texts = all_texts(value) if inspect.isclass(value) else {}
             taken = [parameter.name for parameter in parameters(value)] if inspect.isclass(value) else []
-            sentences = {key: first_sentence(texts[key]) for key in taken if texts.get(key)}
+            sentences = {key: argument_summary(texts[key]) for key in taken if texts.get(key)}
             found[kind][name] = {"doc": summary(inspect.getdoc(value) or ""), "arguments": sentences}
     return found
 
@@ -229,7 +229,7 @@ def bases() -> dict[str, Entry]:
 
 def base_docs() -> dict[str, Entry]:
     return {
-        kind: {"arguments": {key: first_sentence(text) for key, text in all_texts(owner).items()}}
+        kind: {"arguments": {key: argument_summary(text) for key, text in all_texts(owner).items()}}
         for kind, owner in BASES.items()
     }
 

@@ -64,16 +64,20 @@ def example_batch(built: BuiltModel, targets: np.ndarray) -> tuple[Any, Any]:
 
 def culprit(built: BuiltModel, config: Config, targets: np.ndarray, reason: str) -> Problem:
     """Which of loss and metrics cannot take the outputs: each is tried alone."""
-    _, target = example_batch(built, targets)
-    output = keras.KerasTensor((None, *built.output_shape), dtype=built.core.outputs[0].dtype)
+    output = built.core.outputs[0]
+    specs = [
+        tf.TensorSpec((None, *targets.shape[1:]), targets.dtype),
+        tf.TensorSpec((None, *built.output_shape), output.dtype),
+    ]
     attempts: list[tuple[ConfigPath, str, Any]] = [
         (LOSS, config.training.loss.name, keras.losses.get(make(config.training.loss, LOSS)))
     ]
     for index, entry in enumerate(config.training.metrics):
-        attempts.append(((*METRICS, index), entry.name, metric_alone(make(entry, (*METRICS, index)))))
+        place = (*METRICS, index)
+        attempts.append((place, entry.name, metric_alone(make(entry, place))))
     for place, name, attempt in attempts:
         try:
-            keras.backend.compute_output_spec(attempt, target, output)
+            tf.function(attempt, autograph=False).get_concrete_function(*specs)
         except KERAS_ERRORS as error:
             return Problem(place, f"{name} cannot take the targets and the outputs: {plain_message(error)}")
     return Problem(("training",), reason)

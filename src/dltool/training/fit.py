@@ -214,8 +214,8 @@ class Fitting:
                 self.callback_list.on_train_batch_end(after - 1, logs)
             self.hooks.observer.steps_done(after, logs)
         if not self.weights_are_finite():
-            # The next loss would be.
-            raise self.diverged(order, position.step - 1, math.nan)
+            # The loss may stay finite: relu of NaN is 0.
+            raise self.diverged(order, position.step - 1, None)
 
     def validate(self) -> dict[str, float]:
         """The loss and metrics of the validation part, under their own names; nothing where there is none."""
@@ -269,27 +269,44 @@ class Fitting:
             if variable.value.dtype.is_floating
         )
 
-    def diverged(self, order: Any, step: int, loss: float) -> TrainingDiverged:
+    def diverged(self, order: Any, step: int, loss: float | None) -> TrainingDiverged:
         """Go back to the last finite state before `step` (0-based in its epoch), save it, and say what happened.
 
-        Steps are a function of state and order alone, so running them again from the last saved state leads there.
+        `loss` is what the loss became in that step; None where only weights are not finite afterwards.
         """
         position = self.position
-        begin = self.saved.state["position"]["step"]
-        before = position.steps - position.step
-        for target in (step, step - 1, begin):
-            restore(self.built, self.callbacks, self.saved)
-            reached = begin
-            while reached < target:
-                reached, *_ = self.train(order, reached, target)
-            if self.weights_are_finite():
-                break
-        position.step, position.steps = target, before + target
+        reached = self.run_while_finite(order, step if loss is not None else step + 1)
+        position.step, position.steps = reached, position.steps - position.step + reached
         self.save()
-        what = "the loss became " + ("NaN" if math.isnan(loss) else "infinite")
-        where = f"in epoch {position.epoch + 1}, step {step + 1} of {self.steps}"
+        if loss is None:
+            step, what = reached, "the weights became NaN or infinite"
+        else:
+            what = "the loss became " + ("NaN" if math.isnan(loss) else "infinite")
+        message = f"{what} in epoch {position.epoch + 1}, step {step + 1} of {self.steps}"
         hint = "lower the learning rate, or clip gradients with the optimizer's clipnorm: 1.0"
-        return TrainingDiverged(Problem(("training", "optimizer"), f"{what} {where}", hint))
+        return TrainingDiverged(Problem(("training", "optimizer"), message, hint))
+
+    def run_while_finite(self, order: Any, until: int) -> int:
+        """Run this epoch again from the last saved state, for as long as all weights are finite, at most to `until`.
+
+        Steps are a function of state and order alone, so this passes through the same states. Gives the step reached.
+        """
+        good, stride = self.saved, max(1, self.train.pace.steps)
+        reached = good.state["position"]["step"]
+        restore(self.built, self.callbacks, good)
+        while reached < until:
+            step, target = reached, min(until, reached + stride)
+            while step < target:
+                step, *_ = self.train(order, step, target)
+            if self.weights_are_finite():
+                good, reached = capture(self.built, self.callbacks, {}), target
+            elif stride == 1:
+                break
+            else:
+                stride = 1
+                restore(self.built, self.callbacks, good)
+        restore(self.built, self.callbacks, good)
+        return reached
 
 
 def measure(core: keras.Model, loop: Loop, rows: Any, between: Callable[[], None]) -> dict[str, float]:

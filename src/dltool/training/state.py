@@ -4,6 +4,7 @@ Arrays are saved by position with a signature of their names, shapes and dtypes:
 not match and say nothing.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,10 +39,15 @@ def variables(built: BuiltModel) -> list[tuple[str, Any]]:
         "random": (global_seed_generator().state,),
     }
     return [
-        (f"{part}/{index}/{variable.path}", variable)
+        (f"{part}/{index}/{uncounted(variable.path)}", variable)
         for part, found in parts.items()
         for index, variable in enumerate(found)
     ]
+
+
+def uncounted(path: str) -> str:
+    """A path without the numbers by which Keras tells apart what a process has made: dense_3/kernel → dense/kernel."""
+    return re.sub(r"_\d+(?=[_/]|$)", "", path)
 
 
 def signature(arrays: Arrays) -> list[list[Any]]:

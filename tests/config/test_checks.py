@@ -1,0 +1,202 @@
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from dltool.config.checks import metric_names, static_checks
+from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
+from dltool.config.schema import Config
+
+
+@dataclass(frozen=True)
+class Facts:
+    target: str = "category"
+    target_shape: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ("a", "b", "c")
+    validation_examples: int = 10
+
+
+NUMBER = Facts("number", (), ())
+PAIR = Facts(class_names=("no", "yes"))
+SOFTMAX = {"Dense": {"units": 3, "activation": "softmax"}}
+
+
+def problems(facts: Facts | None, *layers: Any, **training: Any) -> list[tuple[Any, str, str]]:
+    needed = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "epochs": 1}
+    sections = {
+        "data": {"source": "digits"},
+        "model": {"layers": list(layers) or [SOFTMAX]},
+        "training": needed | training,
+    }
+    config = Config.model_validate({"name": "x", **sections})
+    return [(problem.place, problem.message, problem.hint) for problem in static_checks(config, facts)]
+
+
+LAST = ("model", "layers", 0, "Dense", "units")
+ACTIVATION = ("model", "layers", 0, "Dense", "activation")
+LOSS = ("training", "loss")
+
+
+@pytest.mark.parametrize(
+    ("facts", "layer", "loss", "expected"),
+    [
+        (
+            Facts(),
+            {"Dense": {"units": 5, "activation": "softmax"}},
+            "sparse_categorical_crossentropy",
+            (LAST, "5 outputs for 3 classes", "units: 3, or units: $classes"),
+        ),
+        (
+            Facts(),
+            SOFTMAX,
+            "categorical_crossentropy",
+            (
+                LOSS,
+                "the targets are class indices, and this loss takes one-hot vectors",
+                "loss: sparse_categorical_crossentropy",
+            ),
+        ),
+        (
+            Facts(),
+            SOFTMAX,
+            "CategoricalCrossentropy",
+            (
+                LOSS,
+                "the targets are class indices, and this loss takes one-hot vectors",
+                "loss: SparseCategoricalCrossentropy",
+            ),
+        ),
+        (
+            Facts(),
+            SOFTMAX,
+            "mse",
+            (LOSS, "the targets are classes, and this loss is for numbers", "loss: sparse_categorical_crossentropy"),
+        ),
+        (
+            Facts(),
+            {"Dense": {"units": 1, "activation": "sigmoid"}},
+            "binary_crossentropy",
+            (LOSS, "this loss is for two classes, and the data has 3", "loss: sparse_categorical_crossentropy"),
+        ),
+        (
+            PAIR,
+            {"Dense": {"units": 2, "activation": "sigmoid"}},
+            "binary_crossentropy",
+            (LAST, "2 outputs for 2 classes: this loss needs one", "units: 1 and activation: sigmoid"),
+        ),
+        (
+            PAIR,
+            {"Dense": {"units": 1, "activation": "sigmoid"}},
+            "sparse_categorical_crossentropy",
+            (
+                LAST,
+                "1 output for 2 classes",
+                "units: 2, or units: $classes; or loss: binary_crossentropy with activation: sigmoid",
+            ),
+        ),
+        (
+            NUMBER,
+            {"Dense": 1},
+            "sparse_categorical_crossentropy",
+            (LOSS, "the target is a number, and this loss is for classes", "loss: mean_squared_error"),
+        ),
+        (NUMBER, {"Dense": 3}, "mse", (LAST, "3 outputs for 1 number", "units: 1")),
+        (
+            PAIR,
+            {"Dense": {"units": 1, "activation": "softmax"}},
+            "binary_crossentropy",
+            (ACTIVATION, "softmax over one output is always 1", "activation: sigmoid"),
+        ),
+        (
+            Facts(),
+            SOFTMAX,
+            {"SparseCategoricalCrossentropy": {"from_logits": True}},
+            (
+                ACTIVATION,
+                "softmax makes probabilities, and the loss has from_logits: true",
+                "remove the activation, or from_logits",
+            ),
+        ),
+        (
+            Facts(),
+            {"Dense": 3},
+            "sparse_categorical_crossentropy",
+            (
+                LAST[:-1],
+                "the loss expects probabilities, and the last layer has no activation",
+                "activation: softmax, or from_logits: true",
+            ),
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named_with_a_way_out(facts, layer, loss, expected):
+    assert expected in problems(facts, layer, loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("facts", "layers", "loss"),
+    [
+        (Facts(), [SOFTMAX], "sparse_categorical_crossentropy"),
+        (Facts(), [{"Dense": 3}, "Softmax"], "sparse_categorical_crossentropy"),
+        (Facts(), [{"Dense": 3}, {"Activation": "softmax"}, {"Dropout": 0.1}], "sparse_categorical_crossentropy"),
+        (Facts(), [{"Dense": 3}], {"SparseCategoricalCrossentropy": {"from_logits": True}}),
+        (PAIR, [{"Dense": {"units": 1, "activation": "sigmoid"}}], "binary_crossentropy"),
+        (NUMBER, [{"Dense": 1}], "huber"),
+        (Facts("number", (4,), ()), [{"Dense": 4}], "mse"),
+        (Facts(), ["Flatten"], "sparse_categorical_crossentropy"),
+        (None, [SOFTMAX], "mse"),
+    ],
+)
+def test_what_fits_passes(facts, layers, loss):
+    assert problems(facts, *layers, loss=loss) == []
+
+
+def test_what_is_not_known_yet_is_not_checked():
+    assert problems(Facts(), {"Dense": {"units": UNKNOWN, "activation": "softmax"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("validation", "training", "place", "message", "hint"),
+    [
+        (
+            0,
+            {"checkpoint": {"monitor": "val_loss"}},
+            ("training", "checkpoint", "monitor"),
+            "no val_loss: there is no validation part",
+            "monitor: loss, or data.split.validation: 0.1",
+        ),
+        (
+            0,
+            {"callbacks": ["EarlyStopping"]},
+            ("training", "callbacks", 0),
+            "EarlyStopping monitors val_loss, and there is no validation part",
+            "monitor: loss, or data.split.validation: 0.1",
+        ),
+        (
+            9,
+            {"metrics": ["accuracy"], "checkpoint": {"monitor": "val_acuracy"}},
+            ("training", "checkpoint", "monitor"),
+            'no "val_acuracy" is measured',
+            'did you mean "val_accuracy"?',
+        ),
+        (
+            9,
+            {"callbacks": [{"ReduceLROnPlateau": {"monitor": "auc"}}]},
+            ("training", "callbacks", 0, "ReduceLROnPlateau", "monitor"),
+            'no "auc" is measured',
+            "known are loss, val_loss",
+        ),
+    ],
+)
+def test_a_monitor_that_will_not_exist_is_named(validation, training, place, message, hint):
+    assert problems(Facts(validation_examples=validation), **training) == [(place, message, hint)]
+
+
+def test_two_mistakes_give_two_problems():
+    found = problems(Facts(), {"Dense": {"units": 5, "activation": "softmax"}}, callbacks=[{"EarlyStopping": "x"}])
+    assert len(found) == 2
+
+
+def test_repeated_metrics_are_numbered():
+    entries = [parse_keras_object("metric", value)[0] for value in ("AUC", "AUC", {"Precision": {"name": "p"}}, "mse")]
+    assert metric_names([entry for entry in entries if isinstance(entry, KerasObject)]) == ["AUC", "AUC_1", "p", "mse"]

@@ -1,0 +1,154 @@
+import keras
+import numpy as np
+import pytest
+
+from dltool.errors import ConfigError
+from dltool.model.build import build_model
+
+TUTORIAL = [
+    {"Conv2D": {"filters": 4, "kernel_size": 3, "activation": "relu"}},
+    {"MaxPooling2D": 2},
+    "Flatten",
+    {"Dense": {"units": 8, "activation": "relu"}},
+    {"Dense": {"units": 3, "activation": "softmax"}},
+]
+
+
+def problem_of(config, facts):
+    with pytest.raises(ConfigError) as refused:
+        build_model(config, facts)
+    (problem,) = refused.value.problems
+    return problem
+
+
+def test_the_plan_has_a_row_for_each_layer(make_config, make_facts):
+    built = build_model(make_config(TUTORIAL, [{"Rescaling": 1 / 255}]), make_facts((8, 8, 1), "uint8"))
+    assert [(row.path, row.name, row.output_shape, row.parameters) for row in built.layers] == [
+        (("data", "preprocessing", 0), "Rescaling", (8, 8, 1), 0),
+        (("model", "layers", 0), "Conv2D", (6, 6, 4), 40),
+        (("model", "layers", 1), "MaxPooling2D", (3, 3, 4), 0),
+        (("model", "layers", 2), "Flatten", (36,), 0),
+        (("model", "layers", 3), "Dense", (8,), 296),
+        (("model", "layers", 4), "Dense", (3,), 27),
+    ]
+
+
+def test_the_full_model_is_preprocessing_and_core_in_one_plain_keras_file(make_config, make_facts, tmp_path):
+    config = make_config(TUTORIAL, [{"Rescaling": 1 / 255}], [{"RandomFlip": "horizontal"}])
+    built = build_model(config, make_facts((8, 8, 1), "uint8"))
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype(np.uint8)
+    expected = built.core(built.preprocessing(images))
+    np.testing.assert_array_equal(built.full(images), expected)
+    built.full.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(images), expected)
+    assert not any(isinstance(layer, keras.layers.RandomFlip) for layer in built.full.layers)
+
+
+def test_bytes_become_floats_where_nothing_prepares_them(make_config, make_facts):
+    built = build_model(make_config(TUTORIAL), make_facts((8, 8, 1), "uint8"))
+    assert built.core.inputs[0].dtype == "float32"
+    assert len(built.layers) == len(TUTORIAL)
+
+
+def test_the_same_config_gives_the_same_weights_and_names(make_config, make_facts):
+    config = make_config([*TUTORIAL[:3], {"Dropout": 0.5}, *TUTORIAL[3:]])
+    one, other = (build_model(config, make_facts((8, 8, 1))) for _ in range(2))
+    for left, right in zip(one.core.variables, other.core.variables, strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert [layer.name for layer in one.core.layers] == [layer.name for layer in other.core.layers]
+    assert [layer.name for layer in one.core.layers][-2:] == ["dense", "dense_1"]
+
+
+def test_augmentation_leaves_the_initial_weights_alone(make_config, make_facts):
+    plain = build_model(make_config(TUTORIAL), make_facts((8, 8, 1)))
+    augmented = build_model(make_config(TUTORIAL, (), ["RandomFlip"]), make_facts((8, 8, 1)))
+    for left, right in zip(plain.core.get_weights(), augmented.core.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_augmentation_that_changes_the_shape_is_refused(make_config, make_facts):
+    crop = {"RandomCrop": {"height": 5, "width": 5}}
+    problem = problem_of(make_config(TUTORIAL, (), [crop]), make_facts((8, 8, 1)))
+    assert problem.place == ("data", "augmentation", 0)
+    assert problem.message == "augmentation must keep the shape (8, 8, 1), and RandomCrop makes (5, 5, 1)"
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers", "index", "message", "hint"),
+    [
+        (
+            (28, 28),
+            [{"Conv2D": {"filters": 2, "kernel_size": 3}}],
+            0,
+            "Conv2D takes an input with three axes (height, width, channels), and (28, 28) arrives",
+            "add `Reshape: {target_shape: [28, 28, 1]}` before it",
+        ),
+        (
+            (8, 8, 1),
+            ["Flatten", {"Conv2D": {"filters": 2, "kernel_size": 3}}],
+            1,
+            "Conv2D takes an input with three axes (height, width, channels), and (64,) arrives",
+            "move it before Flatten, or Reshape before it",
+        ),
+        (
+            (8, 8, 1),
+            [{"LSTM": 4}],
+            0,
+            "LSTM takes an input with two axes (steps, features), and (8, 8, 1) arrives",
+            "Reshape to 2 axes before it",
+        ),
+        (
+            (4, 4, 1),
+            [{"MaxPooling2D": 2}, {"MaxPooling2D": 2}, {"MaxPooling2D": 2}],
+            2,
+            "MaxPooling2D does not fit an input of shape (1, 1, 1): nothing would be left",
+            "remove a pooling layer or a stride before it, or use padding: same",
+        ),
+        (
+            (4, 4, 1),
+            [{"Conv2D": {"filters": 2, "kernel_size": 5}}],
+            0,
+            "Conv2D does not fit an input of shape (4, 4, 1): nothing would be left",
+            "remove a pooling layer or a stride before it, or use padding: same",
+        ),
+    ],
+)
+def test_a_shape_error_names_the_layer_what_arrived_and_what_would_fix_it(  # noqa: PLR0917
+    make_config, make_facts, shape, layers, index, message, hint
+):
+    problem = problem_of(make_config(layers), make_facts(shape))
+    assert (problem.place, problem.message, problem.hint) == (("model", "layers", index), message, hint)
+    ((made, words),) = problem.related
+    assert made == (("model", "layers", index - 1) if index else ("data", "source"))
+    assert words.startswith("made here: (")
+
+
+def test_a_reshape_that_does_not_fit_says_so_in_one_line(make_config, make_facts):
+    problem = problem_of(make_config([{"Reshape": [5]}]), make_facts((4,)))
+    assert problem.place == ("model", "layers", 0)
+    assert problem.message.startswith("Reshape cannot take an input of shape (4,): ")
+    assert "\n" not in problem.message
+
+
+def test_a_billion_parameters_are_refused_before_they_are_made(make_config, make_facts):
+    problem = problem_of(make_config([{"Dense": 100_000}, {"Dense": 100_000}]), make_facts((4,)))
+    assert problem.place == ("model", "layers", 1)
+    assert "10,000,500,000 parameters by here, 1,000,000,000 are allowed" in problem.message
+    assert keras.layers.Layer.add_weight.__name__ == "add_weight"
+    assert keras.layers.Layer.add_weight.__module__.startswith("keras")
+
+
+def test_what_a_constructor_refuses_is_placed_at_the_layer(make_config, make_facts):
+    problem = problem_of(
+        make_config([{"Dense": 4}, {"MultiHeadAttention": {"num_heads": 1, "key_dim": 4}}]), make_facts()
+    )
+    assert problem.place == ("model", "layers", 1)
+
+
+def test_precision_is_of_the_core_alone(make_config, make_facts):
+    config = make_config([{"Dense": 3}], ["Normalization"], precision="mixed_float16")
+    built = build_model(config, make_facts(), {"input": np.ones((4, 4), np.float32)})
+    assert built.core.dtype_policy.name == "mixed_float16"
+    assert built.core.layers[-1].compute_dtype == "float16"
+    assert built.preprocessing.layers[-1].compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
