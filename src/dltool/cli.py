@@ -8,11 +8,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dltool.errors import ConfigError, DltoolError
+from dltool.errors import DltoolError
 
 if TYPE_CHECKING:
     from dltool.config.load import Document
@@ -188,6 +188,9 @@ def exit_codes(document: "Document | None" = None, as_json: bool = False) -> Ite
 
         show_error(error, document, as_json)
         raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:
+        discard_stdout()
+        raise typer.Exit(0) from None
     except KeyboardInterrupt:
         raise typer.Exit(128 + signal.SIGINT) from None
     except MemoryError:
@@ -209,16 +212,32 @@ def write_out(text: str) -> None:
 
 def main() -> None:
     """The entry point. Turns a closed or full stdout into an exit code of its own."""
-    code: Any = 1
+    if sys.stdout is None:
+        sys.exit(cannot_write("stdout is closed"))
     try:
-        code = app(standalone_mode=False) or 0
+        try:
+            app()
+        except SystemExit as stop:
+            code = stop.code
         sys.stdout.flush()
     except BrokenPipeError:
         # `dltool … | head`: the reader has what it wanted.
         code = 0
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard_stdout()
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EBADF, errno.EIO}:
             raise
-        code = 5
+        code = cannot_write(os.strerror(error.errno).lower())
+        discard_stdout()
     sys.exit(code)
+
+
+def cannot_write(reason: str) -> int:
+    if sys.stderr is not None:
+        sys.stderr.write(f"error: the results cannot be written: {reason}\n")
+    return 5
+
+
+def discard_stdout() -> None:
+    """Python writes what is left at its end, and would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

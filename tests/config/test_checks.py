@@ -199,4 +199,4 @@ def test_two_mistakes_give_two_problems():
 
 def test_repeated_metrics_are_numbered():
     entries = [parse_keras_object("metric", value)[0] for value in ("AUC", "AUC", {"Precision": {"name": "p"}}, "mse")]
-    assert metric_names([entry for entry in entries if isinstance(entry, KerasObject)]) == ["AUC", "AUC_1", "p", "mse"]
+    assert metric_names([entry for entry in entries if isinstance(entry, KerasObject)]) == ["auc", "auc_1", "p", "mse"]

@@ -113,7 +113,7 @@ def test_augmentation_that_changes_the_shape_is_refused(make_config, make_facts)
         ),
     ],
 )
-def test_a_shape_error_names_the_layer_what_arrived_and_what_would_fix_it(  # noqa: PLR0917
+def test_a_shape_error_names_the_layer_what_arrived_and_what_would_fix_it(
     make_config, make_facts, shape, layers, index, message, hint
 ):
     problem = problem_of(make_config(layers), make_facts(shape))

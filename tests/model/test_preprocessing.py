@@ -92,8 +92,10 @@ def test_state_of_other_layers_is_refused(make_config, make_facts):
 
 def test_what_cannot_be_learnt_from_is_a_plain_error(make_config, make_facts):
     with pytest.raises(ConfigError) as refused:
-        built_with(make_config, make_facts, [{"StringLookup": {"max_tokens": 3}}, "Normalization"], WORDS[:0])
-    assert refused.value.problems[0].place is not None
+        built_with(make_config, make_facts, ["Normalization"], WORDS)
+    (problem,) = refused.value.problems
+    assert problem.place == ("data", "preprocessing", 0)
+    assert problem.message.startswith("Normalization cannot learn from the training examples: ")
 
 
 @pytest.mark.parametrize("damage", ["cut", "pickle", "link", "foreign"])

@@ -146,7 +146,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def images() -> Dataset:
-    """As `dataset`, but with images of 6 × 6 × 1 floats."""
+    """As `dataset`, but with images of 6 x 6 x 1 floats."""
     inputs, targets = blobs(width=36)
     rows = np.random.default_rng(1).permutation(118)
     return dataset_of(

@@ -244,8 +244,8 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights
     saved = recorder.states[-1]
     assert saved.state["position"]["step"] == 2
     assert all(np.isfinite(array).all() for name, array in saved.arrays if name.startswith("core/"))
+    calls = iter([None, None, 2])
     with pytest.raises(Interrupted):
-        calls = iter([None, None, 2])
         train(make_config(**SMOOTH), dataset, pace=1, recorder=from_start, should_stop=lambda: next(calls))
     assert_same([array for _, array in saved.arrays], [array for _, array in from_start.states[-1].arrays])
 

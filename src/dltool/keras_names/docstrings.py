@@ -8,8 +8,12 @@ TYPES = r"(?:int(?:eger)?s?|floats?|bool(?:ean)?|str(?:ing)?|scalar|number|None|
 # "Boolean." and "int or tuple of 2 integers," repeat what the argument's type says.
 TYPE_FIRST = re.compile(
     rf"(?:\(?optional\)?,? )?(?:a |an )?(?:python |positive )?{TYPES}(?: value)?"
-    rf"(?:(?:/|,? or (?:an? )?){TYPES})*(?: of \d {TYPES})?(?:[.,;:]\s+|$)",
+    rf"(?:(?:/|,? or (?:an? )?){TYPES})*(?: of \d {TYPES})?(?:[.,;:]\s+(?!or\b)|$)",
     re.IGNORECASE,
+)
+ABOUT_THE_TYPE = re.compile(
+    r"[^.]*callable that takes no arguments[^.]*\.\s+"
+    r"|(?:Optional |A |An )?(?:Python )?(?:list|tuple|integer)s?(?: of \w+)?\.\s+"
 )
 LONGEST = 240
 NOT_THE_END = "\0"
@@ -47,9 +51,9 @@ def argument_texts(docstring: str) -> dict[str, str]:
 
 def argument_summary(text: str) -> str:
     """The first sentence of an argument's entry, without the type at its head."""
-    text = without_markup(text)
-    shorter = TYPE_FIRST.sub("", text, count=1) if TYPE_FIRST.match(text) else text
-    sentence = first_sentence(shorter)
+    plain = without_markup(text).replace("keras.optimizers.schedules.", "")
+    shorter = ABOUT_THE_TYPE.sub("", plain, count=1) if ABOUT_THE_TYPE.match(plain) else plain
+    sentence = first_sentence(TYPE_FIRST.sub("", shorter, count=1) if TYPE_FIRST.match(shorter) else shorter)
     return sentence[:1].upper() + sentence[1:]
 
 

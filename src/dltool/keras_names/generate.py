@@ -195,10 +195,19 @@ def add_strings(kind: str, names: dict[str, Entry]) -> None:
         means = canonical(kind, value)
         if not inspect.isclass(value):
             names[name] = function_entry(kind, value) if name == means else {"means": means, "string": True}
-        elif name != means and "arguments" in names.get(means, {}):
+        elif name != means and "arguments" in names.get(means, {}) and resolves(module, name):
             names[name] = {"means": means, "string": True}
     for name in CHOSEN_BY_SHAPE.get(kind, ()):
         names[name] = {"chosen": True} | ({} if "means" in names.get(name, {}) else names.get(name, {}))
+
+
+def resolves(module: Any, name: str) -> bool:
+    """Whether Keras makes an object of a string alone. It cannot where arguments are required."""
+    try:
+        module.get(name)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 def function_entry(kind: str, function: Callable[..., Any]) -> Entry:

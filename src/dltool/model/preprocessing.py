@@ -2,6 +2,8 @@
 
 import json
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,6 +187,6 @@ def load_layer_state(folder: Path) -> LayerState:
         if vocabulary.exists():
             text = vocabulary.read_text(encoding="utf-8")
             words = [json.loads(line) for line in text.split("\n") if line]
-    except (OSError, ValueError, EOFError, LookupError) as error:
+    except (OSError, ValueError, EOFError, LookupError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(f"the saved preprocessing of {folder.name} is damaged: {error}") from error
     return LayerState(loaded, words)

@@ -1,0 +1,66 @@
+"""Checking a config without training."""
+
+import json
+
+import pytest
+from bad_configs import GOOD, IMAGES
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.yaml").write_text(GOOD.replace("units: 3", "units: $classes"), encoding="utf-8")
+    (tmp_path / "images.yaml").write_text(IMAGES, encoding="utf-8")
+
+
+def test_a_good_config_is_said_to_be_good(dltool, golden) -> None:
+    outcome = dltool("check", "example.yaml")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    golden("check/static", outcome.stdout)
+
+
+def test_every_value_is_shown_with_its_origin(dltool, golden) -> None:
+    golden("check/origins", dltool("check", "example.yaml", "--origins", "--set", "training.epochs=1").stdout)
+
+
+def test_the_plan_is_shown_with_shapes_and_parameters(dltool, golden) -> None:
+    golden("check/build", dltool("check", "images.yaml", "--build").stdout)
+
+
+def test_json_holds_config_origins_data_and_layers(dltool) -> None:
+    found = json.loads(dltool("check", "images.yaml", "--build", "--data", "--json").stdout)
+    assert found["ok"]
+    assert found["data"]["classes"] == 10
+    assert found["data"]["input_shape"] == [8, 8, 1]
+    assert found["origins"]["training.epochs"] == f"images.yaml:7:{IMAGES.splitlines()[6].index('epochs: 1') + 9}"
+    assert found["parameters"] == sum(layer["parameters"] for layer in found["layers"]) == 40 + 144 * 10 + 10
+    assert [layer["output_shape"] for layer in found["layers"]] == [[6, 6, 4], [144], [10]]
+
+
+def test_json_lists_the_problems_of_a_bad_config(dltool) -> None:
+    outcome = dltool("check", "example.yaml", "--json", "--set", "training.epochs=ten")
+    assert outcome.code == 2
+    assert json.loads(outcome.stdout)["problems"] == [
+        {
+            "file": "--set training.epochs=ten",
+            "line": 1,
+            "column": 17,
+            "path": "training.epochs",
+            "message": 'expected a whole number, not the text "ten"',
+            "hint": None,
+        }
+    ]
+
+
+def test_without_the_data_a_config_for_own_arrays_is_checked_as_far_as_possible(dltool, tmp_path) -> None:
+    text = GOOD.replace("source: iris", "source: {arrays: missing.npz}").replace("units: 3", "units: $classes")
+    (tmp_path / "example.yaml").write_text(text, encoding="utf-8")
+    assert dltool("check", "example.yaml").code == 0
+    outcome = dltool("check", "example.yaml", "--data")
+    assert outcome.code == 3
+    assert "example.yaml:3:" in outcome.stderr
+
+
+def test_nothing_is_written(dltool, tmp_path) -> None:
+    dltool("check", "images.yaml", "--data", "--build")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["example.yaml", "images.yaml"]

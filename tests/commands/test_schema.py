@@ -1,0 +1,204 @@
+import pytest
+import yaml
+
+from dltool import keras_names
+from dltool.commands.schema import json_schema, type_schema
+from dltool.config.load import read_document
+from dltool.config.sources import SOURCES
+from dltool.config.tree import to_plain
+from dltool.keras_names import KINDS
+from tests.conftest import CONFIGS
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return json_schema()
+
+
+def every_schema(schema):
+    """Each schema inside a schema, itself included."""
+    if isinstance(schema, dict):
+        yield schema
+        for key, value in schema.items():
+            if key not in ("enum", "default", "required", "type"):
+                yield from every_schema(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from every_schema(item)
+
+
+def follow(schema, reference):
+    for step in reference.removeprefix("#/").split("/"):
+        schema = schema[step]
+    return schema
+
+
+def test_every_reference_leads_somewhere(schema):
+    references = {inner["$ref"] for inner in every_schema(schema) if isinstance(inner.get("$ref"), str)}
+    assert len(references) > 15
+    for reference in references:
+        assert isinstance(follow(schema, reference), dict)
+
+
+def test_it_is_draft_07_and_says_what_editors_complete(schema):
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
+    keys = {key for inner in every_schema(schema) for key in inner}
+    assert not keys & {"const", "oneOf", "$defs", "prefixItems", "x-ref"}
+
+
+def test_every_name_of_every_kind_and_every_source_is_in_it(schema):
+    for kind in KINDS:
+        definition = schema["definitions"][kind]
+        bare = set(definition["then"]["else"]["enum"])
+        inside = set(definition["else"].get("properties", ()))
+        names = set(keras_names.names(kind))
+        assert names <= bare | inside
+        if kind != "activation":
+            assert bare | inside == names
+    assert set(schema["definitions"]["source"]["then"]["else"]["enum"]) == set(SOURCES)
+
+
+def test_refused_names_are_not_in_it(schema):
+    layers = schema["definitions"]["layer"]
+    assert "Lambda" not in layers["else"]["properties"]
+    assert "Lambda" not in layers["then"]["else"]["enum"]
+
+
+def test_a_layer_has_its_three_forms(schema):
+    dense = schema["definitions"]["layer"]["else"]["properties"]["Dense"]
+    assert dense["then"]["required"] == ["units"]
+    assert dense["then"]["additionalProperties"] is False
+    assert dense["then"]["properties"]["kernel_regularizer"]["else"] == {"$ref": "#/definitions/regularizer"}
+    assert dense["else"]["type"] == ["integer", "string"]
+    assert "Flatten" in schema["definitions"]["layer"]["then"]["else"]["enum"]
+    assert "Dense" not in schema["definitions"]["layer"]["then"]["else"]["enum"]
+
+
+def test_the_users_own_keys_and_what_is_not_experiment_are_allowed(schema):
+    assert "^x-" in schema["patternProperties"]
+    assert {"extends", "vars"} <= set(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
+def test_a_config_that_extends_another_need_not_be_complete(schema):
+    assert schema["if"] == {"required": ["extends"]}
+    assert set(schema["else"]["required"]) == {"data", "model", "training"}
+    assert "required" not in schema["definitions"]["Training"]
+
+
+def test_numbers_may_be_expressions():
+    number = type_schema(["int"])
+    assert number["type"] == ["integer", "string"]
+    assert number["pattern"] == r"\$"
+
+
+KEYWORDS = {"integer": int, "number": int | float, "string": str, "boolean": bool, "array": list, "object": dict}
+
+
+def is_valid(schema, value, root):
+    """Whether `value` meets `schema`: as much of draft 07 as the schema of configs uses."""
+    import re
+
+    if schema is True:
+        return True
+    if "$ref" in schema:
+        return is_valid(follow(root, schema["$ref"]), value, root)
+    types = schema.get("type", [])
+    types = [types] if isinstance(types, str) else types
+    if types and not any(is_type(name, value) for name in types):
+        return False
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    if "anyOf" in schema and not any(is_valid(member, value, root) for member in schema["anyOf"]):
+        return False
+    if "if" in schema:
+        branch = "then" if is_valid(schema["if"], value, root) else "else"
+        if not is_valid(schema.get(branch, True), value, root):
+            return False
+    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
+        return False
+    if is_type("number", value) and not (
+        schema.get("minimum", value) <= value <= schema.get("maximum", value)
+        and schema.get("exclusiveMinimum", value - 1) < value < schema.get("exclusiveMaximum", value + 1)
+    ):
+        return False
+    if isinstance(value, list):
+        bounds = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        return bounds and all(is_valid(schema.get("items", True), item, root) for item in value)
+    return not isinstance(value, dict) or is_valid_mapping(schema, value, root)
+
+
+def is_type(name, value):
+    if name == "null" or value is None:
+        return name == "null" and value is None
+    return isinstance(value, KEYWORDS[name]) and (name == "boolean" or not isinstance(value, bool))
+
+
+def is_valid_mapping(schema, value, root):
+    import re
+
+    if not set(schema.get("required", ())) <= set(value):
+        return False
+    if not schema.get("minProperties", 0) <= len(value) <= schema.get("maxProperties", len(value)):
+        return False
+    for key, item in value.items():
+        known = [schema["properties"][key]] if key in schema.get("properties", {}) else []
+        known += [inner for pattern, inner in schema.get("patternProperties", {}).items() if re.search(pattern, key)]
+        others = schema.get("additionalProperties", True)
+        if not known and others is False:
+            return False
+        if not all(is_valid(inner, item, root) for inner in known or [others]):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_ready_config_meets_the_schema(schema, path):
+    assert is_valid(schema, to_plain(read_document(path).root), schema)
+
+
+GOOD = """
+extends: [base.yaml]
+x-mine: [1]
+vars: {width: 64}
+data: {source: {mnist: mnist.npz}, split: {validation: $fraction, seed: null}, target: category}
+model:
+  layers:
+    - Flatten:
+    - Dense: $width
+    - Dense: {units: $(width * 2), activation: {LeakyReLU: 0.1}, kernel_regularizer: {L2: 0.1}, name: $name}
+    - Conv2D: {filters: 3, kernel_size: [3, $k], padding: same}
+    - Bidirectional: {layer: {LSTM: 64}}
+    - Pipeline: [{RandomFlip: horizontal}]
+training:
+  optimizer: {Adam: {learning_rate: {CosineDecay: {initial_learning_rate: 0.1, decay_steps: $steps_per_epoch}}}}
+  batch_size: $b
+  callbacks: [{EarlyStopping: {patience: 3, verbose: true}}, TerminateOnNaN]
+  class_weights: balanced
+"""
+BAD = [
+    "{extends: a, optimzer: adam}",
+    "{name: a}",
+    "{extends: a, training: {batch_size: 0}}",
+    "{extends: a, training: {epochs: ten}}",
+    "{extends: a, training: {optimizer: adm}}",
+    "{extends: a, training: {optimizer: {Adam: {lr: 0.1}}}}",
+    "{extends: a, model: {layers: [{Dense: {unitz: 3, units: 3}}]}}",
+    "{extends: a, model: {layers: [{Dense: {activation: relu}}]}}",
+    "{extends: a, model: {layers: [{Dense: 10, activation: relu}]}}",
+    "{extends: a, model: {layers: [Dense]}}",
+    "{extends: a, model: {layers: [{Conv2D: {filters: 1, kernel_size: 3, padding: sme}}]}}",
+    "{extends: a, model: {layers: [{Lambda: x}]}}",
+    "{extends: a, model: {layers: []}}",
+    "{extends: a, data: {source: {digits: 3}}}",
+    "{extends: a, data: {source: minst}}",
+]
+
+
+def test_every_form_that_a_config_may_take_meets_the_schema(schema):
+    assert is_valid(schema, yaml.safe_load(GOOD), schema)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_mistake_does_not_meet_the_schema(schema, text):
+    assert not is_valid(schema, yaml.safe_load(text), schema)

@@ -1,0 +1,98 @@
+"""The command line as a shell sees it."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_configs import TINY
+
+DLTOOL = [sys.executable, "-m", "dltool"]
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def run(*arguments: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([*DLTOOL, *arguments], capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", str(CONFIGS / "mnist.yaml")], ["describe", "Dense"], ["schema"]])
+def test_light_commands_do_not_import_tensorflow(arguments) -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "dltool", *arguments], capture_output=True, text=True, check=True
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in outcome.stderr.splitlines()}
+    assert imported.isdisjoint({"tensorflow", "keras", "sklearn", "pandas", "scipy"})
+    assert "dltool" in imported
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "check", "runs", "init", "describe", "schema", "doctor"])
+def test_every_command_explains_itself(command, dltool) -> None:
+    outcome = dltool(command, "--help")
+    assert outcome.code == 0
+    assert f"dltool {command}" in outcome.stdout
+
+
+@pytest.mark.parametrize("arguments", [["trian"], ["train"], ["check", "--dta"], ["train", "a.yaml", "--seed", "x"]])
+def test_a_wrong_command_line_is_exit_code_2(arguments, dltool) -> None:
+    outcome = dltool(*arguments)
+    assert outcome.code == 2
+    assert outcome.stdout == ""
+    assert "Traceback" not in outcome.stderr
+
+
+def test_a_reader_that_has_enough_is_no_failure() -> None:
+    script = f"{sys.executable} -m dltool schema | head -n 1; exit ${{PIPESTATUS[0]}}"
+    outcome = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "{\n", "")
+
+
+@pytest.mark.parametrize("stdout", [">&-", "> /dev/full"])
+def test_results_that_cannot_be_written_are_exit_code_5(stdout) -> None:
+    script = f"{sys.executable} -m dltool describe Dense {stdout}"
+    outcome = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert outcome.returncode == 5
+    assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize("variables", [{"LANG": "C", "LC_ALL": "C"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}])
+def test_unusual_environments_are_no_trouble(variables, tmp_path) -> None:
+    (tmp_path / "größe.yaml").write_text(TINY, encoding="utf-8")
+    outcome = run("check", "größe.yaml", "--set", "name=ok", cwd=tmp_path, env={**os.environ, **variables})
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def test_hostile_text_is_shown_and_not_obeyed(dltool, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.yaml").write_text(TINY.replace("relu", '"[/foo]\\e[31m\\u202e"'), encoding="utf-8")
+    outcome = dltool("check", "example.yaml")
+    assert outcome.code == 2
+    assert 'unknown activation "[/foo]\\x1b[31m\\x202e"' in outcome.stderr
+
+
+@pytest.mark.parametrize("terminal", ["xterm-256color", "dumb"])
+def test_a_terminal_gets_a_live_line_and_a_dumb_one_does_not(terminal, tmp_path) -> None:
+    (tmp_path / "example.yaml").write_text(TINY, encoding="utf-8")
+    main, other = pty.openpty()
+    process = subprocess.Popen(
+        [*DLTOOL, "train", "example.yaml"],
+        cwd=tmp_path, stdout=other, stderr=other, stdin=other, env={**os.environ, "TERM": terminal},
+    )  # fmt: skip
+    os.close(other)
+    screen = b""
+    while chunk := read_some(main):
+        screen += chunk
+    assert process.wait() == 0
+    assert (b"\x1b[2K" in screen) == (terminal != "dumb")
+    plain = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", screen).decode()
+    assert "epoch 2/2  loss" in plain
+    assert "oneDNN" not in plain
+
+
+def read_some(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # the other end is closed
+        return b""

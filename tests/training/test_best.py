@@ -1,0 +1,38 @@
+import math
+
+import pytest
+
+from dltool.errors import ConfigError
+from dltool.model.build import build_model
+from dltool.training.best import Best, make_best
+from dltool.training.compile import compile_core
+
+
+@pytest.mark.parametrize(("direction", "best"), [("min", 3), ("max", 2)])
+def test_of_equal_values_the_first_is_the_best_and_nan_never(direction, best):
+    tracker = Best("x", direction)
+    values = [math.nan, 5.0, 1.0, 5.0, 1.0, math.nan]
+    for epoch, value in enumerate(values, 1):
+        tracker.improves(epoch, {"x": value})
+    assert tracker.epoch == best
+
+
+@pytest.mark.parametrize(("monitor", "direction"), [(None, "min"), ("val_accuracy", "max"), ("mse", "min")])
+def test_the_direction_is_the_metrics_own(make_config, dataset, monitor, direction):
+    config = make_config(training={"metrics": ["accuracy", "mse"], "checkpoint": {"monitor": monitor}})
+    config = config.model_copy(update={})
+    built = build_model(config, dataset.facts)
+    (targets,) = dataset.targets.values()
+    compile_core(built, config, targets[:, None].astype("float32") if monitor == "mse" else targets)
+    assert make_best(config, built.core, has_validation=True).direction == direction
+
+
+def test_a_metric_without_direction_cannot_be_monitored(make_config, dataset):
+    config = make_config(training={"metrics": [{"Mean": {"name": "mean"}}]})
+    config = make_config(training={"checkpoint": {"monitor": "val_nothing"}})
+    built = build_model(config, dataset.facts)
+    (targets,) = dataset.targets.values()
+    compile_core(built, config, targets)
+    with pytest.raises(ConfigError) as refused:
+        make_best(config, built.core, has_validation=True)
+    assert refused.value.problems[0].place == ("training", "checkpoint", "monitor")
