@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from dltool import keras_names
-from dltool.commands.describe import PLACES, describe, placed, sample
+from dltool.commands.describe import PLACES, describe, described_keras, placed, sample
 from dltool.config.keras_objects import parse_keras_object
 from dltool.config.sources import SOURCES
 from dltool.errors import ConfigError
@@ -70,9 +70,7 @@ EVERY_NAME = [(kind, name) for kind in KINDS for name in keras_names.names(kind)
 
 def test_every_example_is_yaml_that_a_config_accepts():
     for kind, name in EVERY_NAME:
-        description = next(
-            found for found in describe(name) if found.kind == KINDS[kind].split(" ", 1)[1] and found.example
-        )
+        description = described_keras(keras_names.find_known(kind, name))
         ((section, keys),) = yaml.safe_load(description.example).items()
         ((key, value),) = keys.items()
         place = next(kind for kind, path in PLACES.items() if path == (section, key))

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -7,7 +10,8 @@ from dltool.config.load import read_document
 from dltool.config.sources import SOURCES
 from dltool.config.tree import to_plain
 from dltool.keras_names import KINDS
-from tests.conftest import CONFIGS
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture(scope="module")
@@ -97,35 +101,36 @@ KEYWORDS = {"integer": int, "number": int | float, "string": str, "boolean": boo
 
 def is_valid(schema, value, root):
     """Whether `value` meets `schema`: as much of draft 07 as the schema of configs uses."""
-    import re
-
     if schema is True:
         return True
     if "$ref" in schema:
         return is_valid(follow(root, schema["$ref"]), value, root)
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else types
-    if types and not any(is_type(name, value) for name in types):
-        return False
-    if "enum" in schema and value not in schema["enum"]:
-        return False
-    if "anyOf" in schema and not any(is_valid(member, value, root) for member in schema["anyOf"]):
-        return False
-    if "if" in schema:
-        branch = "then" if is_valid(schema["if"], value, root) else "else"
-        if not is_valid(schema.get(branch, True), value, root):
-            return False
-    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
-        return False
-    if is_type("number", value) and not (
-        schema.get("minimum", value) <= value <= schema.get("maximum", value)
-        and schema.get("exclusiveMinimum", value - 1) < value < schema.get("exclusiveMaximum", value + 1)
-    ):
-        return False
-    if isinstance(value, list):
-        bounds = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
-        return bounds and all(is_valid(schema.get("items", True), item, root) for item in value)
-    return not isinstance(value, dict) or is_valid_mapping(schema, value, root)
+    branch = "then" if "if" in schema and is_valid(schema["if"], value, root) else "else"
+    return all(
+        (
+            not types or any(is_type(name, value) for name in types),
+            value in schema.get("enum", [value]),
+            any(is_valid(member, value, root) for member in schema.get("anyOf", [True])),
+            "if" not in schema or is_valid(schema.get(branch, True), value, root),
+            not isinstance(value, str) or re.search(schema.get("pattern", ""), value),
+            not is_type("number", value) or is_in_range(schema, value),
+            not isinstance(value, list) or is_valid_list(schema, value, root),
+            not isinstance(value, dict) or is_valid_mapping(schema, value, root),
+        )
+    )
+
+
+def is_in_range(schema, value):
+    return schema.get("minimum", value) <= value <= schema.get("maximum", value) and schema.get(
+        "exclusiveMinimum", value - 1
+    ) < value < schema.get("exclusiveMaximum", value + 1)
+
+
+def is_valid_list(schema, value, root):
+    is_long_enough = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+    return is_long_enough and all(is_valid(schema.get("items", True), item, root) for item in value)
 
 
 def is_type(name, value):
@@ -135,8 +140,6 @@ def is_type(name, value):
 
 
 def is_valid_mapping(schema, value, root):
-    import re
-
     if not set(schema.get("required", ())) <= set(value):
         return False
     if not schema.get("minProperties", 0) <= len(value) <= schema.get("maxProperties", len(value)):

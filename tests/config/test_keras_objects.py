@@ -12,7 +12,12 @@ from dltool.keras_names import KINDS
 def problems_of(kind, value):
     keras_object, problems = parse_keras_object(kind, value, ("here",))
     assert (keras_object is None) == bool(problems)
-    return [(problem.place[1:], problem.message, problem.hint) for problem in problems]
+    return [(place_of(problem)[1:], problem.message, problem.hint) for problem in problems]
+
+
+def place_of(problem):
+    assert isinstance(problem.place, tuple)
+    return problem.place
 
 
 def accepted(kind, value):
@@ -348,4 +353,4 @@ PLAIN = st.recursive(
 def test_any_yaml_at_all_gives_an_object_or_problems(kind, value):
     keras_object, problems = parse_keras_object(kind, value, ("a", 0))
     assert (keras_object is None) == bool(problems)
-    assert all(problem.place[:2] == ("a", 0) and problem.message for problem in problems)
+    assert all(place_of(problem)[:2] == ("a", 0) and problem.message for problem in problems)

@@ -1,11 +1,13 @@
 """Arguments as Keras's own documentation and guides write them: not one may be refused."""
 
+from typing import Any
+
 import pytest
 
 from dltool.config.keras_objects import UNKNOWN, parse_keras_object
 
 WARM_UP = {"initial_learning_rate": 0.0, "decay_steps": 1000.0, "warmup_target": 0.1, "warmup_steps": 100}
-EXAMPLES = {
+EXAMPLES: dict[str, list[Any]] = {
     "layer": [
         {"Conv1D": {"filters": 32, "kernel_size": 3, "padding": "causal", "dilation_rate": 2}},
         {"Conv2D": {"filters": 32, "kernel_size": [3, 3], "padding": "SAME", "strides": [2, 2], "use_bias": False}},

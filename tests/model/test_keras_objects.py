@@ -41,5 +41,5 @@ def test_what_keras_refuses_is_one_plain_line_at_its_place():
 
 
 def test_colours_stack_and_batch_axis_are_cut_from_a_message():
-    text = "Exception encountered when calling A.call().\n\n\x1b[1mNo (None, 3).\x1b[0m\n\nArguments received by A.call():\n x"
+    text = "Exception encountered when calling A.call().\n\n\x1b[1mNo (None, 3).\x1b[0m\n\nArguments received by A:\n x"
     assert plain_message(ValueError(text)) == "No (3)"

@@ -44,7 +44,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_config() -> Callable[..., Config]:
     """A config of three classes from four numbers; arguments replace keys of its sections."""
 
@@ -75,7 +75,7 @@ def blobs(rows: int = 118, width: int = 4) -> tuple[np.ndarray, np.ndarray]:
     return inputs.astype(np.float32), targets
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dataset() -> Dataset:
     """90 training rows (so that the last batch of 16 is smaller), 20 for validation, 8 for the test."""
     rows = np.random.default_rng(1).permutation(118)
@@ -117,7 +117,7 @@ class Trained:
         return [np.asarray(weight) for weight in self.built.core.get_weights()]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def train() -> Callable[..., Trained]:
     """Build and fit in one call. `pace` fixes the steps of a compiled call; the rest is as in `fit`."""
 
@@ -139,12 +139,12 @@ def train() -> Callable[..., Trained]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def images() -> Dataset:
     """As `dataset`, but with images of 6 x 6 x 1 floats."""
     inputs, targets = blobs(width=36)
@@ -154,6 +154,6 @@ def images() -> Dataset:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_dataset() -> Callable[..., Dataset]:
     return dataset_of

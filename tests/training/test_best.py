@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from dltool.errors import ConfigError
@@ -20,7 +21,6 @@ def test_of_equal_values_the_first_is_the_best_and_nan_never(direction, best):
 @pytest.mark.parametrize(("monitor", "direction"), [(None, "min"), ("val_accuracy", "max"), ("mse", "min")])
 def test_the_direction_is_the_metrics_own(make_config, dataset, monitor, direction):
     config = make_config(training={"metrics": ["accuracy", "mse"], "checkpoint": {"monitor": monitor}})
-    config = config.model_copy(update={})
     built = build_model(config, dataset.facts)
     (targets,) = dataset.targets.values()
     compile_core(built, config, targets[:, None].astype("float32") if monitor == "mse" else targets)
@@ -28,11 +28,10 @@ def test_the_direction_is_the_metrics_own(make_config, dataset, monitor, directi
 
 
 def test_a_metric_without_direction_cannot_be_monitored(make_config, dataset):
-    config = make_config(training={"metrics": [{"Mean": {"name": "mean"}}]})
-    config = make_config(training={"checkpoint": {"monitor": "val_nothing"}})
+    training = {"metrics": ["TruePositives"], "checkpoint": {"monitor": "val_true_positives"}}
+    config = make_config(training={**training, "loss": "categorical_crossentropy"})
     built = build_model(config, dataset.facts)
-    (targets,) = dataset.targets.values()
-    compile_core(built, config, targets)
-    with pytest.raises(ConfigError) as refused:
+    compile_core(built, config, np.zeros((4, 3), np.float32))
+    with pytest.raises(ConfigError, match="val_true_positives: cannot tell whether more or less is better") as refused:
         make_best(config, built.core, has_validation=True)
     assert refused.value.problems[0].place == ("training", "checkpoint", "monitor")

@@ -8,7 +8,7 @@ import yaml
 
 from dltool import keras_names
 from dltool.commands.schema import Schema, own_schema
-from dltool.config.keras_objects import EXAMPLES
+from dltool.config.keras_mistakes import EXAMPLES
 from dltool.config.keras_values import did_you_mean, expected, listed
 from dltool.config.schema import DATA_FACTS
 from dltool.config.sources import SOURCES

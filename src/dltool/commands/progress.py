@@ -21,3 +21,6 @@ class Progress(Observer, Protocol):
 
     def run_created(self, run: Run) -> None:
         """The run directory exists; its log takes over."""
+
+    def ended_early(self, run: Run, status: str) -> None:
+        """The run stops here; what it has is kept."""

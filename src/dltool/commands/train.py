@@ -100,7 +100,7 @@ def train(document: Document, *, runs: Path, smoke: bool, progress: "Progress") 
     with contextlib.ExitStack() as stack:
         if smoke:
             runs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dltool-smoke-")))
-        run = stack.enter_context(created_run(document, config, dataset, built, runs, pinned, smoke))
+        run = stack.enter_context(created_run(document, config, dataset, built, runs, pinned, smoke, progress))
         progress.run_created(run)
         with clock.phase("train"):
             fitted = fitted_model(run, config, dataset, built, progress)
@@ -164,6 +164,7 @@ def created_run(
     runs: Path,
     pinned: Mapping[str, Any],
     smoke: bool,
+    progress: "Progress",
 ) -> Iterator[Run]:
     """The run directory. Whatever ends the block badly is recorded in its status."""
     record = {
@@ -190,11 +191,13 @@ def created_run(
             yield run
         except (KeyboardInterrupt, Interrupted):
             run.update("interrupted")
+            progress.ended_early(run, "interrupted")
             raise
         except BaseException as error:
             # A disk that refused a file may well refuse this one too; the first error is the one to report.
             with contextlib.suppress(DltoolError):
                 run.update("failed", reason=str(error) or type(error).__name__)
+                progress.ended_early(run, "failed")
             raise
 
 

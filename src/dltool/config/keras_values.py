@@ -6,7 +6,7 @@ from typing import Any, Final
 from dltool.config.scalars import AmbiguousScalar, resolve_scalar
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
-from dltool.keras_names import near
+from dltool.keras_names import KINDS, near
 
 
 class Unknown:
@@ -36,7 +36,8 @@ WORDS = {
     "ints": "a list of whole numbers",
     "floats": "a list of numbers",
     "texts": "a list of texts",
-    "schedule": "a learning-rate schedule",
+    "layers": "a list of layers",
+    **KINDS,
 }
 ITEMS = {"ints": ("int",), "floats": ("float",), "texts": ("text",)}
 ANY_CASE = {"padding", "data_format", "interpolation"}

@@ -69,6 +69,9 @@ class TrainingProgress:
         self.capture.move_to(run.log)
         self.line(f"run {run.path}")
 
+    def ended_early(self, run: Run, status: str) -> None:
+        self.line(f"{status}; kept in {run.path}: the epochs so far, the best weights and the last finite state")
+
     # --- what the training loop calls ---
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:

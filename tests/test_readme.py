@@ -1,0 +1,84 @@
+"""What the README shows is what happens."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def block(after: str, language: str) -> str:
+    """The first fenced block of a language after some words."""
+    match = re.search(rf"```{language}\n(.*?)```", README[README.index(after) :], re.DOTALL)
+    assert match
+    return match[1]
+
+
+def shape_of(line: str) -> str:
+    """A line of output without what differs from run to run and machine to machine."""
+    line = re.sub(r"  best so far$", "", line.rstrip())
+    return re.sub(r"\s+", " ", re.sub(r"\d[\d,.]*", "0", line))
+
+
+def test_the_training_prints_what_the_readme_shows(dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    outcome = dltool("train", "configs/digits.yaml")
+    assert outcome.code == 0
+    shown = [shape_of(line) for line in block("## What appears", "text").splitlines() if line != "…"]
+    printed = {shape_of(line) for line in (outcome.stderr + outcome.stdout).splitlines()}
+    assert [line for line in shown if line not in printed] == []
+    assert "runs/digits/0001" in outcome.stdout
+
+
+def test_the_mistake_is_reported_as_the_readme_shows(dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    text = (ROOT / "configs/digits.yaml").read_text("utf-8")
+    broken = text.replace("{units: 64,", "{unitz: 64,").replace("epochs: 25", "epochs: ten")
+    (tmp_path / "configs/digits.yaml").write_text(broken, encoding="utf-8")
+    outcome = dltool("check", "configs/digits.yaml")
+    assert outcome.stderr == block("A mistake in a config", "text")
+
+
+def test_the_config_in_the_readme_is_the_file() -> None:
+    assert block("## The config", "yaml") == (ROOT / "configs/digits.yaml").read_text("utf-8")
+
+
+def test_every_command_in_the_table_exists(dltool) -> None:
+    commands = re.findall(r"^\| `dltool (\w+)", README, re.MULTILINE)
+    assert len(commands) == 8
+    for command in commands:
+        assert dltool(command, "--help").code == 0
+
+
+def test_the_options_in_the_readme_exist(dltool) -> None:
+    for command, rest in re.findall(r"^\| `dltool (\w+).*?\|(.*)\|$", README, re.MULTILINE):
+        explained = dltool(command, "--help").stdout
+        for option in re.findall(r"`(--\w+)", rest):
+            assert option in explained, (command, option)
+
+
+def test_the_tree_names_every_file_of_the_program() -> None:
+    named = set(re.findall(r"^([\w./-]+)(?: {2,}|$)", block("## The files", "text"), re.MULTILINE))
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    files = [
+        file
+        for file in tracked.stdout.splitlines()
+        if not file.startswith("tests/") and not file.endswith("__init__.py")
+    ]
+    missing = [file for file in files if file not in named and f"{Path(file).parent}/" not in named]
+    assert missing == []
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_two_lines_without_make_are_those_of_the_makefile() -> None:
+    recipe = (ROOT / "Makefile").read_text("utf-8")
+    installed = re.findall(r"pip install (.*?)(?: &&|\n)", block("Without make", "console"))
+    assert len(installed) == 2
+    assert all(f" {arguments}\n" in recipe for arguments in installed)
