@@ -54,7 +54,9 @@ YAML = {
     + "".join(f"x-{n}: &{n} [{', '.join(['*' + p] * 10)}]\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True))
     + GOOD,
     "merge-bomb": "x-a: &a {k: 1}\n"
-    + "".join(f"x-{n}: &{n} {{<<: [{', '.join(['*' + p] * 9)}]}}\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True))
+    + "".join(
+        f"x-{n}: &{n} {{<<: [{', '.join(['*' + p] * 9)}]}}\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     + GOOD,
     "variable-bomb": "vars:\n  a: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]\n"
     + "".join(f"  {n}: [{', '.join(['$' + p] * 10)}]\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True))
@@ -153,7 +155,9 @@ RANGE = {
 }
 
 BUILT = {
-    "pooling-to-nothing": changed(("    - Flatten\n", "    - MaxPooling2D: 4\n    - MaxPooling2D: 4\n    - Flatten\n"), text=IMAGES),
+    "pooling-to-nothing": changed(
+        ("    - Flatten\n", "    - MaxPooling2D: 4\n    - MaxPooling2D: 4\n    - Flatten\n"), text=IMAGES
+    ),
     "too-many-parameters": changed(
         ("    - Dense: {units: 8, activation: relu}\n", "    - Dense: 100000\n    - Dense: 100000\n")
     ),
@@ -167,7 +171,9 @@ BUILT = {
     "three-channels-for-one": changed(
         ("    - Conv2D: {filters: 4, kernel_size: 3}\n", "    - Reshape: {target_shape: [8, 8, 3]}\n"), text=IMAGES
     ),
-    "monitor-without-validation": changed(("validation: 0.2, ", ""), ("epochs: 2", "epochs: 2\n  checkpoint: {monitor: val_loss}")),
+    "monitor-without-validation": changed(
+        ("validation: 0.2, ", ""), ("epochs: 2", "epochs: 2\n  checkpoint: {monitor: val_loss}")
+    ),
     "callback-monitor-without-validation": changed(
         ("validation: 0.2, ", ""), ("epochs: 2", "epochs: 2\n  callbacks: [{EarlyStopping: {patience: 2}}]")
     ),

@@ -1,9 +1,12 @@
 """Configs that train in a second."""
 
-from bad_configs import changed
+from tests.bad_configs import changed
 
 TINY = changed(
-    ("  split: {validation: 0.2, test: 0.2}\n", "  split: {validation: 0.2, test: 0.2}\n  preprocessing: [Normalization]\n"),
+    (
+        "  split: {validation: 0.2, test: 0.2}\n",
+        "  split: {validation: 0.2, test: 0.2}\n  preprocessing: [Normalization]\n",
+    ),
     ("units: 3", "units: $classes"),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bad_configs import BUILT, GOOD, KEYS_AND_TYPES, RANGE, YAML, YAML_BYTES
+from tests.bad_configs import BUILT, GOOD, KEYS_AND_TYPES, RANGE, YAML, YAML_BYTES
 
 Golden = Callable[[str, str], None]
 

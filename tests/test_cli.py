@@ -8,17 +8,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_configs import TINY
+from tests.small_configs import TINY
 
 DLTOOL = [sys.executable, "-m", "dltool"]
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
-def run(*arguments: str, **options) -> subprocess.CompletedProcess:
+def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*DLTOOL, *arguments], capture_output=True, text=True, timeout=120, check=False, **options)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", str(CONFIGS / "mnist.yaml")], ["describe", "Dense"], ["schema"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", str(CONFIGS / "mnist.yaml")], ["describe", "Dense"], ["schema"]]
+)
 def test_light_commands_do_not_import_tensorflow(arguments) -> None:
     outcome = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "dltool", *arguments], capture_output=True, text=True, check=True
@@ -57,7 +59,9 @@ def test_results_that_cannot_be_written_are_exit_code_5(stdout) -> None:
     assert "Traceback" not in outcome.stderr
 
 
-@pytest.mark.parametrize("variables", [{"LANG": "C", "LC_ALL": "C"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}])
+@pytest.mark.parametrize(
+    "variables", [{"LANG": "C", "LC_ALL": "C"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}]
+)
 def test_unusual_environments_are_no_trouble(variables, tmp_path) -> None:
     (tmp_path / "größe.yaml").write_text(TINY, encoding="utf-8")
     outcome = run("check", "größe.yaml", "--set", "name=ok", cwd=tmp_path, env={**os.environ, **variables})

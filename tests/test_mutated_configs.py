@@ -4,10 +4,9 @@ import re
 import tempfile
 from pathlib import Path
 
-from bad_configs import GOOD, IMAGES
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.bad_configs import GOOD, IMAGES
 
 from dltool.commands.check import check
 from dltool.config.load import read_document
@@ -16,11 +15,10 @@ from dltool.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TEXTS = [GOOD, IMAGES, *(path.read_text("utf-8") for path in sorted(CONFIGS.glob("*.yaml")))]
+MARKS = """{ } [ ] : , - & * ! | > ' " # % @ ` $ $( ) ${ <<: null true no .nan .inf -1 0 1e400 010 1:30 ~""".split()  # noqa: SIM905
 PIECES = st.one_of(
-    st.sampled_from(
-        "{ } [ ] : , - & * ! | > ' \" # % @ ` $ $( ) ${ <<: null true no .nan .inf -1 0 1e400 010 1:30 ~ \t \n".split(" ")
-        + ["- Dense: 3", "Dense", "os.system", "$classes", "$(1/0)", "adam", "accuracy", "units", "extends: example.yaml", "\n---\n"]
-    ),
+    st.sampled_from([*MARKS, "\t", "\n", "\n---\n", "- Dense: 3", "extends: example.yaml"]),
+    st.sampled_from(["Dense", "os.system", "$classes", "$(1/0)", "adam", "accuracy", "units"]),
     st.text(max_size=6),
 )
 

@@ -57,14 +57,15 @@ def train(
     given = {"name": name, "seed": seed}
     settings = [*(settings or ()), *(f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None)]
     with document_errors(config, settings, as_json) as document, captured() as capture:
+        from dltool.commands.train import smoke as run_smoke
         from dltool.commands.train import train as run_train
         from dltool.console.progress import TrainingProgress
         from dltool.console.results import show_training
 
         progress = TrainingProgress(capture, quiet=quiet or as_json)
         with progress:
-            outcome = run_train(document, runs=runs, smoke=smoke, progress=progress)
-    show_training(outcome, as_json=as_json, quiet=quiet)
+            outcome = run_smoke(document, progress) if smoke else run_train(document, runs=runs, progress=progress)
+    show_training(outcome, is_smoke=smoke, as_json=as_json, quiet=quiet)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -180,7 +181,7 @@ def document_errors(config: Path, settings: list[str] | tuple[()], as_json: bool
 
 @contextlib.contextmanager
 def exit_codes(document: "Document | None" = None, as_json: bool = False) -> Iterator[None]:
-    """Failures of the block as messages on stderr and exit codes. What is not a DltoolError is a bug, with its traceback."""
+    """Failures of the block as messages on stderr and exit codes. Anything but a DltoolError is a bug: a traceback."""
     try:
         yield
     except DltoolError as error:

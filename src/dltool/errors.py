@@ -38,8 +38,8 @@ class Problem:
     """One mistake.
 
     `place` is a path in the config, a position in a text that could not be parsed, or None where there is no place.
-    `at_key` points at the key of the path's last step instead of its value. `hint` is the suggestion, and `related` lists
-    further places with a few words each ("first defined here").
+    `at_key` points at the key of the path's last step instead of its value. `hint` is the suggestion, and `related`
+    lists further places with a few words each ("first defined here").
     """
 
     place: ConfigPath | Position | None

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from bad_configs import GOOD, IMAGES
+from tests.bad_configs import GOOD, IMAGES
 
 
 @pytest.fixture(autouse=True)

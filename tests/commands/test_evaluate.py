@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from small_configs import TINY
+from tests.small_configs import TINY
 
 
 def results(run: Path):
@@ -99,7 +99,7 @@ def test_an_edited_config_cannot_run_code(run, dltool, layer) -> None:
 def test_a_misspelt_part_is_named(run, dltool) -> None:
     outcome = dltool("evaluate", run, "--split", "tset")
     assert outcome.code == 2
-    assert 'write test' in outcome.stderr
+    assert "write test" in outcome.stderr
 
 
 def test_what_is_no_run_is_exit_code_4(dltool, tmp_path) -> None:

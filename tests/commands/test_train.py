@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from small_configs import EVERYTHING_RANDOM, TINY
+from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 from dltool.checkpoint_file import newest_checkpoint
 
@@ -22,7 +22,7 @@ def read(path: Path):
     return json.loads(path.read_text("utf-8"))
 
 
-def metrics_without_times(run: Path) -> list[dict]:
+def metrics_without_times(run: Path) -> list[dict[str, object]]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from bad_configs import GOOD
+from tests.bad_configs import GOOD
 
 from dltool.config.dump import dump_yaml, origins, plain_config
 from dltool.config.keras_objects import UNKNOWN
@@ -11,7 +11,14 @@ from dltool.config.load import build_config, read_document
 from dltool.config.tree import find
 from dltool.errors import ConfigError
 
-FACTS = {"classes": 3, "examples": 96, "validation_examples": 24, "test_examples": 30, "input_shape": [4], "target_shape": []}
+FACTS = {
+    "classes": 3,
+    "examples": 96,
+    "validation_examples": 24,
+    "test_examples": 30,
+    "input_shape": [4],
+    "target_shape": [],
+}
 
 
 @pytest.fixture
@@ -54,7 +61,9 @@ def test_whole_numbers_may_be_written_in_several_ways(load, written, value) -> N
 
 
 def test_facts_and_variables_stand_for_values(load) -> None:
-    text = "vars: {width: 32, half: $(width // 2)}\n" + GOOD.replace("units: 8", "units: $half").replace("units: 3", "units: $classes")
+    text = "vars: {width: 32, half: $(width // 2)}\n" + GOOD.replace("units: 8", "units: $half").replace(
+        "units: 3", "units: $classes"
+    )
     config = load(text)
     assert (dense(config)["units"], dense(config, 1)["units"]) == (16, 3)
 
@@ -64,7 +73,8 @@ def test_a_variable_may_hold_a_collection(load) -> None:
 
 
 def test_steps_an_epoch_round_up_and_follow_the_batch_size(load) -> None:
-    schedule = "{learning_rate: {ExponentialDecay: {initial_learning_rate: 0.1, decay_steps: $(steps_per_epoch * epochs), decay_rate: 0.5}}}"
+    decay = "{initial_learning_rate: 0.1, decay_steps: $(steps_per_epoch * epochs), decay_rate: 0.5}"
+    schedule = f"{{learning_rate: {{ExponentialDecay: {decay}}}}}"
     text = GOOD.replace("{learning_rate: 1e-3}", schedule)
     decay = load(text, "training.batch_size=20").training.optimizer.arguments["learning_rate"]
     assert decay.arguments["decay_steps"] == 5 * 2
@@ -114,7 +124,7 @@ def test_a_source_replaces_the_source_of_the_base(load) -> None:
 
 
 def test_a_long_circle_of_bases_is_an_error(load) -> None:
-    with pytest.raises(ConfigError, match="extends itself: example.yaml → a.yaml → b.yaml → example.yaml"):
+    with pytest.raises(ConfigError, match=r"extends itself: example.yaml → a.yaml → b.yaml → example.yaml"):
         load("extends: a.yaml\n", a="extends: b.yaml\n", b="extends: example.yaml\n")
 
 
@@ -130,7 +140,9 @@ def test_a_setting_reaches_into_lists(load, setting, value) -> None:
 
 
 def test_a_setting_below_the_short_form_keeps_its_value(load) -> None:
-    config = load(GOOD.replace("Dense: {units: 8, activation: relu}", "Dense: 8"), "model.layers[0].Dense.activation=relu")
+    config = load(
+        GOOD.replace("Dense: {units: 8, activation: relu}", "Dense: 8"), "model.layers[0].Dense.activation=relu"
+    )
     assert dict(dense(config)) == {"units": 8, "activation": "relu"}
 
 
@@ -143,7 +155,9 @@ def test_later_settings_win(load) -> None:
     assert load(GOOD, "training.epochs=1", "training.epochs=5").training.epochs == 5
 
 
-def test_data_paths_are_relative_to_their_file_and_settings_to_the_working_directory(load, tmp_path, monkeypatch) -> None:
+def test_data_paths_are_relative_to_their_file_and_settings_to_the_working_directory(
+    load, tmp_path, monkeypatch
+) -> None:
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
     text = GOOD.replace("source: iris", "source: {mnist: {path: files/a.npz}}")
@@ -156,7 +170,10 @@ def test_every_value_knows_its_origin(tmp_path) -> None:
     path = tmp_path / "example.yaml"
     path.write_text(GOOD.replace("units: 3", "units: $classes"), encoding="utf-8")
     document = read_document(path, ["training.epochs=5"])
-    found = {".".join(map(str, o.path)): (o.origin.replace(str(path), "F"), o.written) for o in origins(document, build_config(document, FACTS))}
+    found = {
+        ".".join(map(str, o.path)): (o.origin.replace(str(path), "F"), o.written)
+        for o in origins(document, build_config(document, FACTS))
+    }
     assert found["training.epochs"] == ("--set training.epochs=5", "")
     assert found["training.batch_size"] == ("F:13:15", "")
     assert found["model.layers.1.Dense.units"] == ("F:8:22", "$classes")
@@ -180,4 +197,6 @@ def test_every_path_of_a_good_config_has_a_position(tmp_path) -> None:
     assert lines[position.line - 1][position.column - 1 :][: position.width] == "softmax"
     key = document.position(("model", "layers", 1, "Dense", "activation"), at_key=True)
     assert lines[key.line - 1][key.column - 1 :][: key.width] == "activation"
-    assert find(document.root, ("training", "epochs")).value == 2
+    epochs = find(document.root, ("training", "epochs"))
+    assert epochs is not None
+    assert epochs.value == 2

@@ -68,6 +68,14 @@ CLASSES = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def pinned():
+    """TensorFlow started as every other test expects it."""
+    from dltool.training.determinism import pin
+
+    pin(0)
+
+
 def keras_value(value):
     """YAML data with Keras objects in it, built by Keras."""
     import keras

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -10,12 +12,13 @@ from dltool.model.build import build_model
 from dltool.training.compile import class_weights, compile_core, made_metrics
 from dltool.training.state import uncounted
 
-CLASSES = [name for name in names("metric") if not (known := find("metric", name)).is_string and known.means == name]
+KNOWN = [(name, find("metric", name)) for name in names("metric")]
+CLASSES = [name for name, known in KNOWN if known and not known.is_string and known.means == name]
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_metric_has_the_name_that_keras_would_log(name):
-    needed = {argument.name: 1 for argument in arguments("metric", name).values() if argument.required}
+    needed: dict[str, Any] = {argument.name: 1 for argument in arguments("metric", name).values() if argument.required}
     if "target_class_ids" in needed:
         needed = {key: [0] if key == "target_class_ids" else 2 for key in needed}
     if {"fn", "reduce_fn"} & needed.keys() or name == "Metric":
@@ -34,6 +37,7 @@ def test_balanced_weights_are_those_of_scikit_learn(make_config, dataset):
 
     targets = np.array([0] * 10 + [1] * 5 + [2] * 1, dtype=np.int32)
     weights = class_weights(make_config(training={"class_weights": "balanced"}), dataset.facts, targets)
+    assert weights is not None
     np.testing.assert_allclose(weights, compute_class_weight("balanced", classes=np.arange(3), y=targets), rtol=1e-6)
 
 

@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from dltool.config.keras_objects import UNKNOWN
-from dltool.config.schema import DATA_FACTS
 from dltool.config.scalars import AmbiguousScalar, resolve_scalar
+from dltool.config.schema import DATA_FACTS
 from dltool.config.tree import Entry, Node, size
 from dltool.config.yaml_reader import MOST_NODES
 from dltool.errors import ConfigError, ConfigPath, Problem
@@ -145,7 +145,7 @@ class Substitution:
         return "".join([*pieces, text[start:]])
 
     def evaluate(self, expression: str) -> Any:
-        """The number (or the text of an environment variable) that `expression` stands for; UNKNOWN if part of it is."""
+        """The number, or the text of an environment variable, that it stands for; UNKNOWN if part of it is."""
         if len(expression) > LONGEST:
             raise BadExpression(f"an expression of more than {LONGEST} characters")
         try:

@@ -5,6 +5,7 @@
 read, when facts such as `$classes` may still be unknown, and after.
 """
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -47,13 +48,26 @@ def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
     texts: dict[str, str] = {}
     try:
         root = read_with_bases(path, str(path), texts, ())
-        for argument in settings:
-            texts[f"--set {argument}"] = argument
-            root = apply_setting(root, argument)
-            root = replace(root, value=with_absolute_paths(root, Path.cwd(), only=f"--set {argument}").value)
     except ConfigError as error:
         raise UnreadableConfig(error.problems, texts) from None
-    return Document(path, str(path), root, texts)
+    return with_settings(Document(path, str(path), root, texts), settings)
+
+
+def with_settings(document: Document, settings: Iterable[str]) -> Document:
+    """The document with `--set` arguments applied, the last one winning.
+
+    Raises:
+        UnreadableConfig: an argument cannot be read or applied.
+    """
+    root, texts = document.root, dict(document.texts)
+    for argument in settings:
+        shown_as = f"--set {argument}"
+        texts[shown_as] = argument
+        try:
+            root = with_absolute_paths(apply_setting(root, argument), Path.cwd(), only=shown_as)
+        except ConfigError as error:
+            raise UnreadableConfig(error.problems, texts) from None
+    return replace(document, root=root, texts=texts)
 
 
 class UnreadableConfig(ConfigError):
@@ -104,7 +118,8 @@ def with_absolute_paths(root: Node, folder: Path, only: str = "") -> Node:
         source = find(root, place)
         for name, options in children(source) if source is not None else ():
             # `mnist: a.npz` is short for `mnist: {path: a.npz}`.
-            found = [((name, option), child) for option, child in children(options) if option in PATH_OPTIONS]
+            below = [(option, child) for option, child in children(options) if option in PATH_OPTIONS]
+            found: list[tuple[ConfigPath, Node]] = [((name, option), child) for option, child in below]
             for steps, child in found or [((name,), options)]:
                 if isinstance(child.value, str) and (not only or child.position.file == only):
                     absolute = replace(child, value=absolute_path(child.value, folder))
@@ -173,8 +188,10 @@ def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str
 
     epochs, batch_size = setting("epochs", UNKNOWN), setting("batch_size", Training.model_fields["batch_size"].default)
     examples = names["examples"]
-    known = batch_size is not UNKNOWN and examples is not UNKNOWN
-    return {**names, "epochs": epochs, "steps_per_epoch": -(-examples // batch_size) if known else UNKNOWN}
+    steps: Any = UNKNOWN
+    if isinstance(batch_size, int) and isinstance(examples, int):
+        steps = math.ceil(examples / batch_size)
+    return {**names, "epochs": epochs, "steps_per_epoch": steps}
 
 
 def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:

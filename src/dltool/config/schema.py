@@ -1,8 +1,8 @@
 """The typed, frozen config: what every key may hold.
 
 These classes are the single description of dltool's own keys. Loading validates against them, `dltool schema` prints
-them for editors, and the rest of the program reads nothing else. Keras objects (layers, optimizers, …) are not described
-here but in the table of :mod:`dltool.keras_names`; a field made by :func:`as_keras` says of which kind it is.
+them for editors, and the rest of the program reads nothing else. Keras objects (layers, optimizers, …) are described
+not here but in the table of :mod:`dltool.keras_names`; a field made by :func:`as_keras` says of which kind it is.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -123,4 +123,4 @@ class Config(Section):
     data: Data
     model: Model
     training: Training
-    expect: dict[str, Expectation] = {}
+    expect: dict[str, Expectation] = Field(default_factory=dict)

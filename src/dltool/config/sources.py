@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from dltool.config.keras_objects import UNKNOWN
 from dltool.config.section import Section
 from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, literal_choices, named
 from dltool.errors import ConfigPath, Problem

@@ -12,7 +12,6 @@ from dltool.config.tree import Node, find, format_path, to_plain
 from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, literal_choices, named
 from dltool.errors import ConfigPath, Problem
 
-
 MISSING = 'the key "{}" is missing'
 
 

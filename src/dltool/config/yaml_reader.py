@@ -21,6 +21,13 @@ MOST_NODES = 20_000
 DEEPEST = 60
 BRACES = re.compile(r"\$\{(\w+)\}")
 
+OPENERS = {
+    "while parsing a flow sequence": ('this "[" is never closed', 'a "]" or a comma is missing'),
+    "while parsing a flow mapping": ('this "{" is never closed', 'a "}" or a comma is missing'),
+    "while scanning a quoted scalar": ("this quote is never closed", ""),
+}
+"""What PyYAML was doing when something stayed open, as message and hint."""
+
 
 def read_text(path: Path, shown_as: str) -> str:
     """The text of a config file: a regular UTF-8 file of at most a megabyte.
@@ -137,6 +144,7 @@ class Composer:
             return self.alias(event)
         if depth > DEEPEST:
             raise ConfigError(Problem(self.position(event), f"nested deeper than {DEEPEST} levels"))
+        assert isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent)
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             message = f"the tag {tag} is not allowed"
@@ -226,31 +234,25 @@ def quoted_key(key: Node) -> str:
 def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Problem:
     """PyYAML's error in plainer words. Points at what was left open where that is the cause."""
     mark = error.problem_mark or error.context_mark
-    position = Position(shown_as, mark.line + 1, mark.column + 1) if mark else Position(shown_as, 1, 1)
+    if mark is None:
+        return Problem(Position(shown_as, 1, 1), f"not valid YAML: {error.problem}")
+    position = Position(shown_as, mark.line + 1, mark.column + 1)
     what = error.problem or "not valid YAML"
-    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    if "'\\t'" in what or "\t" in line[: mark.column + 1 if mark else 0]:
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    if "'\\t'" in what or "\t" in line[: mark.column + 1]:
         return Problem(position, "a tab cannot indent YAML", "use spaces")
     if what == "mapping values are not allowed here":
         key, _, value = line.strip().partition(": ")
         hint = f'put the text in quotes: {key}: "{value}"' if ": " in value else "is the indentation right?"
-        return (
-            Problem(position, 'a second ": " on one line', hint)
-            if ": " in value
-            else Problem(position, "a key cannot begin here", hint)
-        )
+        return Problem(position, 'a second ": " on one line' if ": " in value else "a key cannot begin here", hint)
     if brace := BRACES.search(line):
         position = Position(shown_as, position.line, brace.start() + 1, len(brace[0]))
         return Problem(position, f"{brace[0]} is not how a name is written", f"write ${brace[1]}")
-    if error.context in {"while parsing a flow sequence", "while parsing a flow mapping"} and error.context_mark:
-        opener = error.context_mark
-        bracket = "[" if "sequence" in error.context else "{"
-        position = Position(shown_as, opener.line + 1, opener.column + 1)
-        closing = {"[": "]", "{": "}"}[bracket]
-        return Problem(position, f'this "{bracket}" is never closed', f'a "{closing}" or a comma is missing')
-    if error.context == "while scanning a quoted scalar" and error.context_mark:
-        position = Position(shown_as, error.context_mark.line + 1, error.context_mark.column + 1)
-        return Problem(position, "this quote is never closed")
+    opener = error.context_mark
+    if opener is not None and error.context in OPENERS:
+        opened = Position(shown_as, opener.line + 1, opener.column + 1)
+        return Problem(opened, *OPENERS[error.context])
     if what.startswith("expected <block end>"):
         return Problem(position, "does not line up with the lines above", "is the indentation right?")
     return Problem(position, f"not valid YAML: {what}")

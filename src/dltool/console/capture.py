@@ -45,7 +45,7 @@ def captured_chatter() -> Iterator[Capture]:
     sys.stderr.flush()
     terminal = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
     stdout = sys.stdout
-    file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+    file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below)
     capture = Capture(terminal, file)
     os.dup2(file.fileno(), 2)
     sys.stdout = file

@@ -16,8 +16,8 @@ from dltool.errors import DltoolError, Interrupted, TrainingDiverged
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
+    from dltool.commands.completion import TrainingOutcome
     from dltool.commands.evaluate import EvaluationOutcome
-    from dltool.commands.train import TrainingOutcome
     from dltool.config.load import Document
 
 
@@ -36,13 +36,13 @@ def metric_words(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {number(value)}" for name, value in metrics.items())
 
 
-def show_training(outcome: "TrainingOutcome", as_json: bool, quiet: bool) -> None:
+def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, quiet: bool) -> None:
     """The results of a training: on stdout, with what to do next; the expectations it missed on stderr."""
     results = outcome.results
     for line in outcome.missed:
         stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
     if as_json:
-        show_json({"run": str(outcome.run) if outcome.run else None, **results})
+        show_json({"run": None if is_smoke else str(outcome.run), **results})
         return
     if quiet:
         return
@@ -53,7 +53,7 @@ def show_training(outcome: "TrainingOutcome", as_json: bool, quiet: bool) -> Non
     if results["test"]:
         console.print(Text("test  ", "bold") + data_text(metric_words(results["test"])))
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
-    if outcome.run is None:
+    if is_smoke:
         console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
         return
     console.print(Text("run   ", "bold") + data_text(outcome.run))
@@ -71,7 +71,7 @@ def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
                 "run": str(outcome.run),
                 "split": outcome.split,
                 "examples": outcome.examples,
-                **{"metrics": outcome.metrics},
+                "metrics": outcome.metrics,
             }
         )
         return

@@ -1,5 +1,6 @@
 """Text that is safe to print, and numbers as people read them."""
 
+import math
 import unicodedata
 from collections.abc import Iterable
 
@@ -22,7 +23,7 @@ def number(value: float) -> str:
     """Four significant decimals for metrics, whole numbers as they are."""
     if isinstance(value, int):
         return f"{value:,}"
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return str(value)
     return f"{value:.4f}" if 0.001 <= abs(value) < 100_000 or value == 0 else f"{value:.3e}"
 

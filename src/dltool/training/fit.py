@@ -292,7 +292,7 @@ class Fitting:
         Steps are a function of state and order alone, so this passes through the same states. Gives the step reached.
         """
         good, stride = self.saved, max(1, self.train.pace.steps)
-        reached = good.state["position"]["step"]
+        reached: int = good.state["position"]["step"]
         restore(self.built, self.callbacks, good)
         while reached < until:
             step, target = reached, min(until, reached + stride)

@@ -1,0 +1,156 @@
+"""A training inside its run directory, from the first epoch to results.json."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dltool.checkpoint_file import write_checkpoint
+from dltool.commands.clock import Clock
+from dltool.commands.experiment import Experiment
+from dltool.commands.signals import stop_requests
+from dltool.config.expectations import missed_expectations
+from dltool.errors import DltoolError, ExpectationMissed, Interrupted
+from dltool.run_files import Run
+
+if TYPE_CHECKING:
+    from dltool.commands.progress import Progress
+    from dltool.training.fit import EpochRecord, FitResult
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """A finished training. `missed` says in words which expectations were not met."""
+
+    run: Path
+    results: dict[str, Any]
+    missed: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return ExpectationMissed.exit_code if self.missed else 0
+
+
+def complete(
+    run: Run, experiment: Experiment, progress: "Progress", clock: Clock, expect: Mapping[str, str]
+) -> TrainingOutcome:
+    """Fit, test, and write the results. However it ends, the run's status says it.
+
+    Raises:
+        DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
+    """
+    with recorded_status(run, progress):
+        for folder in (run.preprocessing, run.checkpoints):
+            run.directory(folder)
+        with clock.phase("train"):
+            fitted = fitted_model(run, experiment, progress)
+        with clock.phase("test"):
+            progress.stage("testing")
+            results = tested_model(run, experiment, fitted)
+        return concluded(run, expect, results, clock)
+
+
+@contextlib.contextmanager
+def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
+    """Whatever ends the block badly becomes the run's status."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        run.update("interrupted")
+        progress.ended_early(run, "interrupted")
+        raise
+    except BaseException as error:
+        # A disk that refused a file may well refuse this one too; the first error is the one to report.
+        with contextlib.suppress(DltoolError):
+            run.update("failed", reason=str(error) or type(error).__name__)
+        progress.ended_early(run, "failed")
+        raise
+
+
+def fitted_model(run: Run, experiment: Experiment, progress: "Progress") -> "FitResult":
+    """Train; leave checkpoints, the best weights and a line an epoch in the run, the best weights in the model."""
+    from dltool.model.files import load_weights, save_weights
+    from dltool.training.fit import fit
+
+    def save_state(step: int, arrays: list[tuple[str, np.ndarray]], state: dict[str, Any]) -> None:
+        write_checkpoint(run.checkpoints, step, arrays, state)
+
+    core = experiment.built.core
+    with stop_requests() as should_stop:
+        fitted = fit(
+            experiment.built,
+            experiment.config,
+            experiment.dataset,
+            observer=RecordingObserver(run, progress),
+            save_state=save_state,
+            save_best=lambda best: save_weights(best, run.best_weights),
+            should_stop=should_stop,
+        )
+    if fitted.best_epoch is None:
+        # The monitored value was never a number: the last weights are all there is.
+        save_weights(core, run.best_weights)
+    load_weights(core, run.best_weights)
+    return fitted
+
+
+class RecordingObserver:
+    """Passes on what the training loop tells, and writes the line of each epoch to the run."""
+
+    def __init__(self, run: Run, progress: "Progress") -> None:
+        self.run = run
+        self.progress = progress
+
+    def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
+        self.progress.epoch_begins(epoch, epochs, steps)
+
+    def steps_done(self, step: int, logs: dict[str, float]) -> None:
+        self.progress.steps_done(step, logs)
+
+    def validation_begins(self) -> None:
+        self.progress.validation_begins()
+
+    def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
+        seconds = round(record.seconds, 3)
+        line = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate, "seconds": seconds}
+        self.run.append_metrics(line)
+        self.progress.epoch_ends(record, is_best)
+
+
+def tested_model(run: Run, experiment: Experiment, fitted: "FitResult") -> dict[str, Any]:
+    """Save the model and measure it on the test part, once. The best weights are in it by now."""
+    from dltool.evaluation.evaluate import evaluate
+    from dltool.model.files import save_model
+
+    dataset, built = experiment.dataset, experiment.built
+    save_model(built.full, run.model)
+    test = evaluate(built, experiment.config, *dataset.part("test")) if len(dataset.split.test) else {}
+    best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
+    return {
+        "test": test,
+        "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
+        "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
+        "epochs": len(fitted.history),
+        "parameters": built.full.count_params(),
+    }
+
+
+def concluded(run: Run, expect: Mapping[str, str], results: dict[str, Any], clock: Clock) -> TrainingOutcome:
+    """Check what the config expects, and write results.json, the last file of a run."""
+    seconds = clock.total()
+    values = {
+        **results["test"],
+        **{f"val_{name}": value for name, value in results["validation"].items()},
+        "seconds": seconds["total"],
+        "parameters": results["parameters"],
+    }
+    missed = missed_expectations(expect, values)
+    expectations = {
+        name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
+    }
+    whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
+    run.write_json(run.results, whole)
+    run.update("completed")
+    return TrainingOutcome(run.path, whole, tuple(missed.values()))
