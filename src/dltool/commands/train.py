@@ -143,12 +143,13 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
 
 def for_smoke(document: Document) -> Document:
     """The document with few epochs, and without expectations, which two epochs would not meet."""
-    epochs = build_config(document).training.epochs
+    epochs: Any = build_config(document).training.epochs
     few = SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)
     return with_settings(document, [f"training.epochs={few}", "expect={}"])
 
 
 def smoke_rows(config: Config) -> int:
     """Two batches; fewer rows where the batches are large or their size depends on the data."""
-    batch_size = config.training.batch_size
-    return MOST_SMOKE_ROWS if batch_size is UNKNOWN else min(MOST_SMOKE_ROWS, SMOKE_BATCHES * batch_size)
+    batch_size: Any = config.training.batch_size
+    rows: int = MOST_SMOKE_ROWS if batch_size is UNKNOWN else SMOKE_BATCHES * batch_size
+    return min(MOST_SMOKE_ROWS, rows)

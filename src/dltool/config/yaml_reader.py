@@ -222,6 +222,8 @@ class Composer:
 
     def position(self, event: yaml.Event) -> Position:
         start, end = event.start_mark, event.end_mark
+        assert start is not None
+        assert end is not None
         is_scalar = isinstance(event, yaml.ScalarEvent | yaml.AliasEvent)
         width = max(1, end.column - start.column) if is_scalar and start.line == end.line else 1
         return Position(self.shown_as, start.line + 1, start.column + 1, width)
@@ -234,8 +236,7 @@ def quoted_key(key: Node) -> str:
 def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Problem:
     """PyYAML's error in plainer words. Points at what was left open where that is the cause."""
     mark = error.problem_mark or error.context_mark
-    if mark is None:
-        return Problem(Position(shown_as, 1, 1), f"not valid YAML: {error.problem}")
+    assert mark is not None, "PyYAML's parser always says where"
     position = Position(shown_as, mark.line + 1, mark.column + 1)
     what = error.problem or "not valid YAML"
     lines = text.splitlines()
