@@ -90,7 +90,9 @@ def without_problems(config: Config, facts: Facts | None) -> Config:
 def built_layers(document: Document, config: Config, facts: Facts, inputs: Any) -> tuple[LayerRow, ...]:
     from dltool.model.build import build_model
     from dltool.model.checks import check_fit
+    from dltool.training.determinism import pin
 
+    pin(config.seed)
     built = build_model(config, facts, inputs)
     check_fit(config, facts, built)
     return tuple(
