@@ -70,6 +70,30 @@ def train(
 
 
 @app.command()
+def resume(
+    run: RunFolder,
+    epochs: Annotated[int | None, typer.Option(help="Another number of epochs, also for a completed run.")] = None,
+    allow_change: Annotated[bool, typer.Option(help="Go on although the machine or its versions differ.")] = False,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option(help="Say nothing but warnings and errors.")] = False,
+) -> None:
+    """Go on with a training that was stopped, to the same bits as if it never had been."""
+    with exit_codes(as_json=as_json):
+        with captured() as capture:
+            from dltool.commands.resume import resume as run_resume
+            from dltool.console.progress import TrainingProgress
+            from dltool.console.results import show_complete, show_training
+
+            with TrainingProgress(capture, quiet=quiet or as_json) as progress:
+                outcome = run_resume(run, epochs=epochs, allow_change=allow_change, progress=progress)
+        if outcome is None:
+            show_complete(run, as_json)
+        else:
+            show_training(outcome, is_smoke=False, as_json=as_json, quiet=quiet)
+            raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
 def evaluate(
     run: RunFolder,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dltool.checkpoint_file import write_checkpoint
+from dltool.checkpoint_writer import CheckpointWriter
 from dltool.commands.clock import Clock
 from dltool.commands.experiment import Experiment
-from dltool.commands.signals import stop_requests
+from dltool.commands.signals import StopRequests
 from dltool.config.expectations import missed_expectations
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted
 from dltool.run_files import Run
@@ -19,6 +17,7 @@ from dltool.run_files import Run
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
     from dltool.training.fit import EpochRecord, FitResult
+    from dltool.training.state import TrainingState
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,14 @@ class TrainingOutcome:
 
 
 def complete(
-    run: Run, experiment: Experiment, progress: "Progress", clock: Clock, expect: Mapping[str, str]
+    run: Run,
+    experiment: Experiment,
+    progress: "Progress",
+    clock: Clock,
+    stops: StopRequests,
+    start: "TrainingState | None" = None,
 ) -> TrainingOutcome:
-    """Fit, test, and write the results. However it ends, the run's status says it.
+    """Fit, from `start` on if there is one, test, and write the results. However it ends, the run's status says it.
 
     Raises:
         DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
@@ -46,11 +50,11 @@ def complete(
         for folder in (run.preprocessing, run.checkpoints):
             run.directory(folder)
         with clock.phase("train"):
-            fitted = fitted_model(run, experiment, progress)
+            fitted = fitted_model(run, experiment, progress, stops, start)
         with clock.phase("test"):
             progress.stage("testing")
             results = tested_model(run, experiment, fitted)
-        return concluded(run, expect, results, clock)
+        return concluded(run, experiment.config.expect, results, clock)
 
 
 @contextlib.contextmanager
@@ -70,24 +74,24 @@ def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
         raise
 
 
-def fitted_model(run: Run, experiment: Experiment, progress: "Progress") -> "FitResult":
+def fitted_model(
+    run: Run, experiment: Experiment, progress: "Progress", stops: StopRequests, start: "TrainingState | None"
+) -> "FitResult":
     """Train; leave checkpoints, the best weights and a line an epoch in the run, the best weights in the model."""
     from dltool.model.files import load_weights, save_weights
     from dltool.training.fit import fit
 
-    def save_state(step: int, arrays: list[tuple[str, np.ndarray]], state: dict[str, Any]) -> None:
-        write_checkpoint(run.checkpoints, step, arrays, state)
-
     core = experiment.built.core
-    with stop_requests() as should_stop:
+    with stops.patient(), CheckpointWriter(run.checkpoints) as checkpoints:
         fitted = fit(
             experiment.built,
             experiment.config,
             experiment.dataset,
             observer=RecordingObserver(run, progress),
-            save_state=save_state,
+            save_state=checkpoints.submit,
             save_best=lambda best: save_weights(best, run.best_weights),
-            should_stop=should_stop,
+            should_stop=stops.asked,
+            start=start,
         )
     if fitted.best_epoch is None:
         # The monitored value was never a number: the last weights are all there is.
@@ -113,10 +117,14 @@ class RecordingObserver:
         self.progress.validation_begins()
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
-        seconds = round(record.seconds, 3)
-        line = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate, "seconds": seconds}
-        self.run.append_metrics(line)
+        self.run.append_metrics(metrics_line(record))
         self.progress.epoch_ends(record, is_best)
+
+
+def metrics_line(record: "EpochRecord") -> dict[str, Any]:
+    """The line of metrics.jsonl of an epoch."""
+    learnt = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate}
+    return {**learnt, "seconds": round(record.seconds, 3)}
 
 
 def tested_model(run: Run, experiment: Experiment, fitted: "FitResult") -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dltool.commands.check import checked_config, checked_with
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
 from dltool.commands.experiment import Experiment, new_experiment
+from dltool.commands.signals import StopRequests, stop_requests
 from dltool.config.dump import dump_yaml
 from dltool.config.keras_objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
@@ -42,6 +43,13 @@ def train(document: Document, *, runs: Path, progress: "Progress", most_rows: in
     Raises:
         DltoolError: as its classes say. Before the run directory exists, nothing has been written.
     """
+    with stop_requests() as stops:
+        return train_until_stopped(document, runs, progress, most_rows, stops)
+
+
+def train_until_stopped(
+    document: Document, runs: Path, progress: "Progress", most_rows: int | None, stops: StopRequests
+) -> TrainingOutcome:
     clock = Clock()
     config, _ = checked_config(document)
     tensorflow = Import("tensorflow")
@@ -62,7 +70,7 @@ def train(document: Document, *, runs: Path, progress: "Progress", most_rows: in
     record = new_record(document, experiment, most_rows)
     with create(runs, config.name, record, first_files(document, experiment)) as run:
         progress.run_created(run)
-        return complete(run, experiment, progress, clock, config.expect)
+        return complete(run, experiment, progress, clock, stops)
 
 
 class Import:

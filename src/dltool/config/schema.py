@@ -93,10 +93,18 @@ class Model(Section):
     layers: Annotated[tuple[Layer, ...], Field(strict=False, min_length=1)]
 
 
+Interval = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$")]
+
+
 class Checkpoint(Section):
-    """`monitor` decides which epoch is the best: `val_loss` unless given, or `loss` where nothing is validated."""
+    """`monitor` decides which epoch is the best: `val_loss` unless given, or `loss` where nothing is validated.
+
+    `every` says how often the complete state is written: `500 steps`, `2 epochs` or `10 minutes`. Unless given, after
+    each epoch, and every ten minutes within one.
+    """
 
     monitor: str | None = None
+    every: Interval | None = None
 
 
 class Training(Section):

@@ -174,4 +174,6 @@ def choice_problem(path: ConfigPath, value: Any) -> Problem:
 def pattern_problem(path: ConfigPath, value: str) -> Problem:
     if path == ("name",):
         return Problem(path, f'"{value[:60]}" cannot be the name of a folder', "letters, digits, - _ and . only")
+    if path[-1] == "every":
+        return Problem(path, f'"{value[:60]}" is not an interval', "for example 500 steps, 2 epochs or 10 minutes")
     return Problem(path, f'"{value[:60]}" is not a bound', 'for example ">= 0.97"')

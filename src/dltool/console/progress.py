@@ -1,5 +1,6 @@
 """The progress of a training: a live line on a terminal, plain lines elsewhere."""
 
+import shlex
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -71,6 +72,8 @@ class TrainingProgress:
 
     def ended_early(self, run: Run, status: str) -> None:
         self.line(f"{status}; kept in {run.path}: the epochs so far, the best weights and the last finite state")
+        if status == "interrupted":
+            self.line(f"next  dltool resume {shlex.quote(str(run.path))}")
 
     # --- what the training loop calls ---
 

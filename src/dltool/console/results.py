@@ -60,6 +60,16 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
     console.print(data_text(f"next  dltool evaluate {shell_word(outcome.run)}"), style="dim")
 
 
+def show_complete(run: Path, as_json: bool) -> None:
+    """A completed run was to be resumed."""
+    if as_json:
+        show_json({"run": str(run), "status": "completed", "resumed": False})
+        return
+    console = stdout_console()
+    console.print(data_text(f"{run} is complete: nothing to do"))
+    console.print(data_text(f"next  dltool resume {shell_word(run)} --epochs N trains it further"), style="dim")
+
+
 def shell_word(path: Path) -> str:
     return shlex.quote(str(path))
 

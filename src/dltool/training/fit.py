@@ -17,6 +17,7 @@ from dltool.errors import Interrupted, Problem, TrainingDiverged
 from dltool.model.build import BuiltModel
 from dltool.training.averages import averaged
 from dltool.training.best import Best, make_best
+from dltool.training.cadence import make_cadence
 from dltool.training.callbacks import make_callbacks
 from dltool.training.compile import class_weights, compile_core, learning_rate
 from dltool.training.failures import callback_failures, plain_failures
@@ -86,9 +87,10 @@ def fit(  # noqa: PLR0913
 ) -> FitResult:
     """Train `built.core` on the training part of `dataset`, validating after each epoch.
 
-    `save_state(step, arrays, state)` gets the complete state before the first step, after each epoch, and when training
-    is stopped; `start` is such a state to go on from. `save_best(core)` is called while the model has the weights that
-    were validated, whenever the monitored value has improved. `should_stop` gives the number of a signal, or None.
+    `save_state(step, arrays, state)` gets the complete state before the first step, as often as the config says, when
+    training is stopped, and at the end; `start` is such a state to go on from. `save_best(core)` is called while the
+    model has the weights that were validated, whenever the monitored value has improved. `should_stop` gives the number
+    of a signal, or None.
     `pace` says how many steps a compiled call runs, which changes no bit of the result.
     At the end the model has its final weights: the averaged ones where the optimizer averages, or those that a callback
     has restored.
@@ -145,12 +147,14 @@ class Fitting:
         )
         self.position = Position()
         self.saved = EMPTY_STATE
+        self.cadence = make_cadence(config.training.checkpoint.every)
 
     def run(self, start: TrainingState | None) -> FitResult:
         self.core.stop_training = False
         with callback_failures():
             self.callback_list.on_train_begin()
         if start is None:
+            self.remember()
             self.save()
         else:
             self.resume(start)
@@ -188,7 +192,10 @@ class Fitting:
         self.position.history.append(record)
         self.position.epoch, self.position.step = epoch + 1, 0
         self.position.stop = bool(self.core.stop_training)
-        self.save()
+        self.remember()
+        is_last = self.position.stop or epoch + 1 == self.epochs
+        if is_last or self.cadence.is_due_after(epoch + 1, self.position.steps):
+            self.save()
         self.hooks.observer.epoch_ends(record, is_best)
 
     def order(self, epoch: int) -> Any:
@@ -203,7 +210,8 @@ class Fitting:
                 raise self.interrupted(number)
             with callback_failures():
                 self.callback_list.on_train_batch_begin(position.step)
-            last = min(self.steps, position.step + self.train.pace.steps)
+            count = self.cadence.end_of_call(position.steps, self.train.pace.steps)
+            last = min(self.steps, position.step + count)
             after, is_finite, results = self.train(order, position.step, last)
             logs = logs_of(results)
             if not is_finite:
@@ -213,6 +221,9 @@ class Fitting:
             with callback_failures():
                 self.callback_list.on_train_batch_end(after - 1, logs)
             self.hooks.observer.steps_done(after, logs)
+            if position.step < self.steps and self.cadence.is_due_within(position.steps):
+                self.remember_if_finite(order)
+                self.save()
         if not self.weights_are_finite():
             # The loss may stay finite: relu of NaN is 0.
             raise self.diverged(order, position.step - 1, None)
@@ -243,13 +254,24 @@ class Fitting:
             raise StopRequestedError(number)
 
     def interrupted(self, number: int) -> Interrupted:
+        self.remember()
         self.save()
         epoch, step = self.position.epoch + 1, self.position.step
         return Interrupted(f"stopped in epoch {epoch} of {self.epochs}, after step {step} of {self.steps}", number)
 
-    def save(self) -> None:
+    def remember(self) -> None:
+        """Copy the state as it is now."""
         self.saved = capture(self.built, self.callbacks, self.progress())
+
+    def remember_if_finite(self, order: Any) -> None:
+        if not self.weights_are_finite():
+            raise self.diverged(order, self.position.step - 1, None)
+        self.remember()
+
+    def save(self) -> None:
+        """Have the remembered state written."""
         self.hooks.save_state(self.position.steps, self.saved.arrays, self.saved.state)
+        self.cadence.saved()
 
     def progress(self) -> dict[str, Any]:
         return {"position": asdict(self.position), "best": asdict(self.best)}
@@ -277,6 +299,7 @@ class Fitting:
         position = self.position
         reached = self.run_while_finite(order, step if loss is not None else step + 1)
         position.step, position.steps = reached, position.steps - position.step + reached
+        self.remember()
         self.save()
         if loss is None:
             step, what = reached, "the weights became NaN or infinite"

@@ -1,0 +1,71 @@
+"""Checkpoints written in the background, so that training need not wait for the disk."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from dltool.checkpoint_file import write_checkpoint
+from dltool.errors import DltoolError
+
+Arrays = Sequence[tuple[str, np.ndarray]]
+
+
+class CheckpointWriter:
+    """One thread that writes what it is given, in order. A newer state takes the place of one still waiting.
+
+    A failed write is raised by the next :meth:`submit`, or at the end of the `with` block, which waits for the last
+    write. So nothing is lost in silence, and no run completes without its last checkpoint.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.changed = threading.Condition()
+        self.waiting: tuple[int, Arrays, Mapping[str, Any]] | None = None
+        self.failure: BaseException | None = None
+        self.is_closing = False
+        self.thread = threading.Thread(target=self.work, name="checkpoints")
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self.changed:
+            self.is_closing = True
+            self.changed.notify()
+        self.thread.join()
+        if self.failure is not None and not isinstance(error, DltoolError | MemoryError):
+            raise self.failure
+
+    def submit(self, step: int, arrays: Arrays, state: Mapping[str, Any]) -> None:
+        """Have the state of global step `step` written. The arrays must not change afterwards.
+
+        Raises:
+            MachineError: an earlier write failed.
+        """
+        with self.changed:
+            if self.failure is not None:
+                raise self.failure
+            self.waiting = (step, arrays, state)
+            self.changed.notify()
+
+    def work(self) -> None:
+        while (job := self.next_job()) is not None:
+            try:
+                write_checkpoint(self.directory, *job)
+            except BaseException as error:  # noqa: BLE001 (handed to the training, which raises it)
+                self.failure = error
+                return
+
+    def next_job(self) -> tuple[int, Arrays, Mapping[str, Any]] | None:
+        """The state to write next; waits for one. None at the end."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting is not None or self.is_closing)
+            job, self.waiting = self.waiting, None
+            return job

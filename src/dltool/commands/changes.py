@@ -1,0 +1,54 @@
+"""What differs between a run as it was recorded and this machine today, of all that can change bits."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dltool.machine import describe_machine
+
+COMPARED = ("cpu", "cpu_features", "versions", "environment")
+"""Of the machine. The number of threads is not here: a run goes on with the number that it began with."""
+PINNED = ("op_determinism", "gpus", "onednn", "xla")
+
+
+@dataclass(frozen=True)
+class Change:
+    """`was` and `now` are in the words of run.json."""
+
+    what: str
+    was: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.what} was {said(self.was)} and is {said(self.now)}"
+
+
+def said(value: Any) -> str:
+    if value is None:
+        return "not set"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+def machine_changes(record: Mapping[str, Any], pinned: Mapping[str, Any]) -> list[Change]:
+    """The differences, `record` being a run's run.json and `pinned` what is pinned now."""
+    was, now = record.get("machine"), describe_machine()
+    before = record.get("pinned")
+    changes = list(differences({key: of(was, key) for key in COMPARED}, {key: now.get(key) for key in COMPARED}))
+    return changes + list(
+        differences({key: of(before, key) for key in PINNED}, {key: pinned.get(key) for key in PINNED})
+    )
+
+
+def of(mapping: Any, key: str) -> Any:
+    return mapping.get(key) if isinstance(mapping, Mapping) else None
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[Change]:
+    """Leaf by leaf, in order of the keys."""
+    for key in dict.fromkeys([*was, *now]):
+        one, other = was.get(key), now.get(key)
+        name = f"{above}.{key}" if above else str(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from differences(one, other, name)
+        elif one != other:
+            yield Change(name, one, other)
