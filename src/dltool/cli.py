@@ -94,6 +94,26 @@ def resume(
 
 
 @app.command()
+def reproduce(
+    run: RunFolder,
+    into: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the second run, below this folder.")] = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option(help="Say nothing but warnings, errors and the answer.")] = False,
+) -> None:
+    """Train a completed run again from its record, and say whether it came out the same, bit by bit."""
+    with exit_codes(as_json=as_json):
+        with captured() as capture:
+            from dltool.commands.reproduce import reproduce as run_reproduce
+            from dltool.console.progress import TrainingProgress
+            from dltool.console.results import show_reproduction
+
+            with TrainingProgress(capture, quiet=quiet or as_json) as progress:
+                outcome = run_reproduce(run, into=into, progress=progress)
+        show_reproduction(outcome, as_json)
+        raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
 def evaluate(
     run: RunFolder,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",

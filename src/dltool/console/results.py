@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
     from dltool.commands.completion import TrainingOutcome
     from dltool.commands.evaluate import EvaluationOutcome
+    from dltool.commands.reproduce import Reproduction
     from dltool.config.load import Document
 
 
@@ -68,6 +69,22 @@ def show_complete(run: Path, as_json: bool) -> None:
     console = stdout_console()
     console.print(data_text(f"{run} is complete: nothing to do"))
     console.print(data_text(f"next  dltool resume {shell_word(run)} --epochs N trains it further"), style="dim")
+
+
+def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
+    """Whether a run came out the same again."""
+    if as_json:
+        again = None if outcome.again is None else str(outcome.again)
+        found = {"run": str(outcome.run), "again": again, "identical": not outcome.difference}
+        show_json({**found, "epochs": outcome.epochs, "first_difference": outcome.difference or None})
+        return
+    console = stdout_console()
+    if outcome.difference:
+        console.print(Text("different  ", "bold red") + data_text(outcome.difference))
+    else:
+        console.print(data_text(f"identical  {outcome.epochs} epochs, every weight and every metric"))
+    if outcome.again is not None:
+        console.print(data_text(f"again in   {outcome.again}"))
 
 
 def shell_word(path: Path) -> str:

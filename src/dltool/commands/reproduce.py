@@ -1,0 +1,127 @@
+"""`dltool reproduce RUN`: run it again from its record, from scratch, and say whether it came out the same."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dltool.checkpoint_file import newest_checkpoint
+from dltool.commands.changes import differences, machine_changes
+from dltool.commands.clock import Clock
+from dltool.commands.completion import complete
+from dltool.commands.experiment import new_experiment, recorded_data
+from dltool.commands.signals import StopRequests, stop_requests
+from dltool.commands.train import first_files, new_record
+from dltool.config.load import read_document
+from dltool.errors import RunError
+from dltool.run_directory import create, open_run
+from dltool.run_files import Run
+
+if TYPE_CHECKING:
+    from dltool.commands.progress import Progress
+
+DIFFERENT = 7
+COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters")
+NOT_COMPARED = "seconds"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Two runs compared. `difference` names the first one found, or is empty; `again` is None where it was not kept."""
+
+    run: Path
+    again: Path | None
+    epochs: int
+    difference: str
+
+    @property
+    def exit_code(self) -> int:
+        return DIFFERENT if self.difference else 0
+
+
+def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reproduction:
+    """Train the completed run at `path` again, below `into` or in a folder that is removed, and compare.
+
+    Raises:
+        DataError: the data has changed.
+        RunError: the run is not complete, or damaged.
+        DltoolError: whatever ends a training.
+    """
+    run = open_run(path)
+    if run.read_json(run.record).get("status") != "completed":
+        raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
+    with stop_requests() as stops, folder_for(into) as folder:
+        again = train_again(run, folder, progress, stops)
+        progress.stage("comparing")
+        difference = next(found_differences(run, again), "")
+        epochs = len(run.read_metrics())
+    return Reproduction(run.path, again.path if into else None, epochs, difference)
+
+
+@contextlib.contextmanager
+def folder_for(into: Path | None) -> Iterator[Path]:
+    if into is not None:
+        yield into
+        return
+    with tempfile.TemporaryDirectory(prefix="dltool-reproduce-") as folder:
+        yield Path(folder)
+
+
+def train_again(run: Run, folder: Path, progress: "Progress", stops: StopRequests) -> Run:
+    clock = Clock()
+    progress.stage("reading the data")
+    with clock.phase("data"):
+        config, dataset = recorded_data(run)
+    progress.stage("importing TensorFlow")
+    with clock.phase("import"):
+        import dltool.training.fit  # noqa: F401 (counted apart from the building)
+    progress.stage("building the model")
+    with clock.phase("build"):
+        experiment = new_experiment(config, dataset)
+    old = run.read_json(run.record)
+    for change in machine_changes(old, experiment.pinned):
+        progress.warn(f"{change}: the bits may differ")
+    progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
+    document = read_document(run.resolved)
+    record = {**new_record(document, experiment, old.get("most_rows")), "command": "reproduce"}
+    with create(folder, config.name, record, first_files(document, experiment)) as again:
+        progress.run_created(again)
+        complete(again, experiment, progress, clock, stops)
+    return again
+
+
+def found_differences(run: Run, again: Run) -> Iterator[str]:
+    """In words, the earliest in training first: epochs, then weights, then results."""
+    lines, lines_again = run.read_metrics(), again.read_metrics()
+    for line, other in zip(lines, lines_again, strict=False):
+        for change in differences(without_times(line), without_times(other)):
+            yield f"epoch {line.get('epoch')}: {change}"
+    if len(lines) != len(lines_again):
+        yield f"{len(lines)} epochs were run, and are {len(lines_again)}"
+    yield from different_arrays(run, again)
+    for change in differences(compared_results(run), compared_results(again)):
+        yield f"results: {change}"
+
+
+def compared_results(run: Run) -> dict[str, Any]:
+    results = run.read_json(run.results)
+    return {key: results.get(key) for key in COMPARED_RESULTS}
+
+
+def without_times(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if key != NOT_COMPARED}
+
+
+def different_arrays(run: Run, again: Run) -> Iterator[str]:
+    """The arrays of the last checkpoints, bit by bit."""
+    (old, _), (new, _) = newest_checkpoint(run.checkpoints), newest_checkpoint(again.checkpoints)
+    arrays = dict(new.arrays)
+    for name, array in old.arrays:
+        other = arrays.pop(name, None)
+        if other is None:
+            yield f"the final state: {name} is missing"
+        elif other.dtype != array.dtype or other.tobytes() != array.tobytes():
+            yield f"the final state: {name} differs"
+    yield from (f"the final state: {name} is new" for name in arrays)
