@@ -199,7 +199,7 @@ def schema() -> None:
     with exit_codes():
         from dltool.commands.schema import json_schema
 
-        write_out(json.dumps(json_schema(), indent=2) + "\n")
+        write_out(json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n")
 
 
 @app.command()

@@ -55,16 +55,16 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Split(Section):
-    """How examples are divided. The fractions are of the source's training examples.
-
-    `stratify` keeps the share of each class the same in every part (default: yes for classes). `seed` is the config's
-    unless given, so that one can change the weights and keep the split.
-    """
+    """How examples are divided. The fractions are of the source's training examples."""
 
     validation: Fraction = 0.0
+    """The fraction that measures each epoch."""
     test: Fraction | None = None
+    """The fraction that measures the best epoch, once; unless given, the source's own test part."""
     stratify: bool | None = None
+    """Whether each part has the same share of every class; yes for classes unless given."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    """What decides who is in which part; the config's seed unless given."""
 
     @model_validator(mode="after")
     def leaves_training(self) -> Self:
@@ -78,45 +78,65 @@ class Split(Section):
 
 
 class Data(Section):
-    """`validation` and `test` are sources of their own, instead of a fraction of `source`."""
+    """The examples: where they come from, how they are divided, and what is done to them."""
 
     source: Annotated[Source, PlainValidator(parse_source)]
+    """A built-in data set by name, or your own arrays."""
     validation: Annotated[Source, PlainValidator(parse_source)] | None = None
+    """A source of its own for validation, instead of a fraction of `source`."""
     test: Annotated[Source, PlainValidator(parse_source)] | None = None
+    """A source of its own for the test."""
     target: Literal["category", "number"] | None = None
+    """Whether labels are classes or numbers; whole numbers and text are classes unless given."""
     split: Split = Split()
+    """How the examples of `source` are divided."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
+    """Keras layers that become part of the saved model. Those that learn see the training examples alone."""
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
+    """Keras layers for training only, after the preprocessing."""
 
 
 class Model(Section):
+    """The model."""
+
     layers: Annotated[tuple[Layer, ...], Field(strict=False, min_length=1)]
+    """Keras layers; each takes the output of the one before."""
 
 
 Interval = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$")]
 
 
 class Checkpoint(Section):
-    """`monitor` decides which epoch is the best: `val_loss` unless given, or `loss` where nothing is validated.
-
-    `every` says how often the complete state is written: `500 steps`, `2 epochs` or `10 minutes`. Unless given, after
-    each epoch, and every ten minutes within one.
-    """
+    """What is kept of a training."""
 
     monitor: str | None = None
+    """What decides which epoch is the best: `val_loss` unless given, or `loss` where nothing is validated."""
     every: Interval | None = None
+    """How often the complete state is written: `500 steps`, `2 epochs` or `10 minutes`. Unless given, after each
+    epoch, and every ten minutes within one."""
 
 
 class Training(Section):
+    """How the model learns."""
+
     optimizer: Optimizer
+    """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments."""
     loss: Loss
+    """A Keras loss."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
+    """Keras metrics, measured in training, validation and test."""
     batch_size: Annotated[int, Field(ge=1)] = 32
+    """The number of examples in a step."""
     epochs: Annotated[int, Field(ge=1)]
+    """How often to go through the training examples."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
+    """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """The weight of each class by its name; `balanced` makes all classes count the same."""
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """Keras's dtype policy."""
     checkpoint: Checkpoint = Checkpoint()
+    """What is kept."""
 
 
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -127,8 +147,15 @@ class Config(Section):
     """One experiment, with every value in force."""
 
     name: RunName
+    """The run's name, and that of its folder; the file's name unless given."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """What decides the split, the initial weights, the order of the examples, dropout and augmentation."""
     data: Data
+    """The examples."""
     model: Model
+    """The model."""
     training: Training
+    """How the model learns."""
     expect: dict[str, Expectation] = Field(default_factory=dict)
+    """Bounds on the test metrics, on `val_` metrics of the best epoch, on `seconds` and `parameters`; a miss is exit
+    code 7."""

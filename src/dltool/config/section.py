@@ -10,7 +10,9 @@ from dltool.config.keras_objects import UNKNOWN
 class Section(BaseModel):
     """Strict types, no unknown keys, no NaN or infinity, and nothing can be changed afterwards."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @field_validator("*", mode="wrap")
     @classmethod

@@ -18,37 +18,46 @@ class BuiltinSource(Section):
 
 
 class ImageSource(Section):
-    """A data set of keras.datasets. `path` reads it from a file instead of Keras's cache."""
+    """A data set of keras.datasets."""
 
     path: str | None = None
+    """A file to read it from, instead of Keras's cache."""
 
 
 class Cifar100Source(ImageSource):
     label_mode: Literal["fine", "coarse"] = "fine"
+    """100 classes, or the 20 that they belong to."""
 
 
 class TokenSource(Section):
-    """Texts as sequences of word numbers, cut or padded with zeros in front to `length` words.
-
-    Words rarer than the `num_words` most frequent ones become 2, as in keras.datasets.
-    """
+    """Texts of keras.datasets as sequences of word numbers."""
 
     path: str | None = None
+    """A file to read it from, instead of Keras's cache."""
     num_words: Annotated[int, Field(gt=3)] | None = None
+    """Only the most frequent words keep their numbers; the others become 2, as in keras.datasets."""
     length: Annotated[int, Field(ge=1)] = 200
+    """Each text is cut to its last words, or padded with zeros in front, to this length."""
 
 
 class CaliforniaHousingSource(Section):
+    """House prices of keras.datasets."""
+
     path: str | None = None
+    """A file to read it from, instead of Keras's cache."""
     version: Literal["large", "small"] = "large"
+    """All 20,640 districts, or the first 600."""
 
 
 class ArraysSource(Section):
-    """Your own arrays: one `.npz` (`x` and `y`, or `x_train`, `y_train`, `x_test`, …), or a `.npy` each for x and y."""
+    """Your own arrays: one `.npz`, or a `.npy` each for x and y."""
 
     path: str | None = None
+    """A `.npz` file with `x` and `y`, or with `x_train`, `y_train`, `x_test`, …"""
     x: str | None = None
+    """A `.npy` file of inputs."""
     y: str | None = None
+    """A `.npy` file of labels."""
 
     @model_validator(mode="after")
     def one_form(self) -> Self:
