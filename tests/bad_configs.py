@@ -131,6 +131,7 @@ KEYS_AND_TYPES = {
     "extends-itself": "extends: example.yaml\n" + GOOD,
     "extends-a-missing-file": "extends: [basse.yaml]\n" + GOOD,
     "data-that-depends-on-itself": changed(("validation: 0.2", "validation: $(1 / classes)")),
+    "expectation-of-nothing": GOOD + 'expect: {acuracy: ">= 0.5"}\n',
     "expectation-that-is-no-bound": GOOD + "expect: {accuracy: high}\n",
     "two-mistakes": changed(("epochs: 2", "epochs: ten"), ("units: 8", "unitz: 8")),
 }

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
 
 
+MOST_THREADS = 4096
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Ready to train or to measure. `pinned` is what changes bits and was fixed before the model was built."""
@@ -24,8 +27,10 @@ class Experiment:
     pinned: Mapping[str, Any]
 
 
-def new_experiment(config: Config, dataset: Dataset) -> Experiment:
+def new_experiment(config: Config, dataset: Dataset, threads: int | None = None) -> Experiment:
     """The model for the data, its preprocessing fitted on the training rows alone.
+
+    `threads` is how many TensorFlow may use; unless given, as many as there are cores.
 
     Raises:
         ConfigError: a layer cannot be built, or the model does not fit the data or the loss.
@@ -34,7 +39,7 @@ def new_experiment(config: Config, dataset: Dataset) -> Experiment:
     from dltool.model.checks import check_fit
     from dltool.training.determinism import pin
 
-    pinned = pin(config.seed)
+    pinned = pin(config.seed, threads)
     inputs = dataset.part("train")[0] if config.data.preprocessing else None
     built = build_model(config, dataset.facts, inputs)
     check_fit(config, dataset.facts, built)
@@ -74,6 +79,13 @@ def recorded_experiment(run: Run, config: Config, dataset: Dataset) -> Experimen
     from dltool.model.preprocessing import load_preprocessing
     from dltool.training.determinism import pin
 
-    pinned = pin(config.seed)
+    pinned = pin(config.seed, recorded_threads(run))
     built = build_model(config, dataset.facts, preprocessing_state=load_preprocessing(run.preprocessing))
     return Experiment(config, dataset, built, pinned)
+
+
+def recorded_threads(run: Run) -> int | None:
+    """The number of threads that the run began with: another one could change the last bits."""
+    pinned = run.read_json(run.record).get("pinned")
+    threads = pinned.get("intra_op_threads") if isinstance(pinned, Mapping) else None
+    return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else None

@@ -11,7 +11,7 @@ from dltool.checkpoint_file import newest_checkpoint
 from dltool.commands.changes import differences, machine_changes
 from dltool.commands.clock import Clock
 from dltool.commands.completion import complete
-from dltool.commands.experiment import new_experiment, recorded_data
+from dltool.commands.experiment import new_experiment, recorded_data, recorded_threads
 from dltool.commands.signals import StopRequests, stop_requests
 from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
@@ -79,7 +79,7 @@ def train_again(run: Run, folder: Path, progress: "Progress", stops: StopRequest
         import dltool.training.fit  # noqa: F401 (counted apart from the building)
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = new_experiment(config, dataset)
+        experiment = new_experiment(config, dataset, recorded_threads(run))
     old = run.read_json(run.record)
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the bits may differ")

@@ -22,7 +22,10 @@ SHAPELESS = {
 }
 """Layers whose output has as many features as their input."""
 
-MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss", "ModelCheckpoint": "val_loss"}
+OTHER_RESULTS = ("seconds", "parameters")
+"""What an expectation may bound besides the metrics."""
+
+MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss"}
 """Callbacks with a `monitor`, and its default."""
 
 
@@ -58,7 +61,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
     An argument that holds the UNKNOWN sentinel is not checked.
     """
-    problems = monitor_problems(config, facts)
+    problems = monitor_problems(config, facts) + expectation_problems(config, facts)
     output, loss = last_output(config.model.layers), config.training.loss
     problems += activation_problems(output, loss)
     if facts is not None:
@@ -112,9 +115,7 @@ def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
     if config.training.checkpoint.monitor is not None:
         monitors.append((("training", "checkpoint", "monitor"), config.training.checkpoint.monitor, None))
     for index, callback in enumerate(config.training.callbacks):
-        if callback.name in MONITORING and not (
-            callback.name == "ModelCheckpoint" and not callback.arguments.get("save_best_only")
-        ):
+        if callback.name in MONITORING:
             given = callback.arguments.get("monitor")
             place: ConfigPath = ("training", "callbacks", index)
             where = place if given is None else (*place, callback.name, "monitor")
@@ -140,6 +141,21 @@ def monitor_problem(
     near = get_close_matches(monitor, known, 1, 0.5)
     hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
     return Problem(place, f'no "{monitor}" is measured', hint)
+
+
+def expectation_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
+    """Expectations of what is not among the results."""
+    measured = ["loss", *metric_names(config.training.metrics)]
+    has_validation = facts is None or facts.validation_examples > 0
+    of_validation = [f"val_{name}" for name in measured] if has_validation else []
+    known = [*measured, *of_validation, *OTHER_RESULTS]
+    problems = []
+    for name in config.expect:
+        if name not in known:
+            near = get_close_matches(name, known, 1, 0.5)
+            hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
+            problems.append(Problem(("expect", name), f'no "{name}" is measured', hint, at_key=True))
+    return problems
 
 
 # --- the last layer ---
