@@ -1,0 +1,92 @@
+"""Going on with a run through the command line. What kills and faults do is in tests/exactness/."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.small_configs import EVERYTHING_RANDOM, TINY
+
+from dltool.checkpoint_file import newest_checkpoint
+
+FOUR_EPOCHS = EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 4")
+
+
+def metrics(run: Path) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def results(run: Path) -> dict[str, object]:
+    found = json.loads((run / "results.json").read_text("utf-8"))
+    return {key: value for key, value in found.items() if key != "seconds"}
+
+
+def final_arrays(run: Path) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in newest_checkpoint(run / "checkpoints")[0].arrays}
+
+
+def test_a_complete_run_is_left_as_it_is(train, dltool) -> None:
+    _, run = train(TINY)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "lock"}
+    outcome = dltool("resume", run)
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert "is complete: nothing to do" in outcome.stdout
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_more_epochs_end_like_a_run_of_as_many_from_the_start(train, dltool) -> None:
+    _, whole = train(FOUR_EPOCHS, folder="whole")
+    _, run = train(EVERYTHING_RANDOM)
+    outcome = dltool("resume", run, "--epochs", "4")
+    assert outcome.code == 0
+    assert metrics(run) == metrics(whole)
+    assert results(run) == results(whole)
+    assert final_arrays(run) == final_arrays(whole)
+    assert json.loads((run / "run.json").read_text("utf-8"))["status"] == "completed"
+
+
+def test_fewer_epochs_than_were_run_are_refused(train, dltool) -> None:
+    _, run = train(TINY)
+    outcome = dltool("resume", run, "--epochs", "1")
+    assert outcome.code == 2
+    assert "the run has 2 epochs already" in outcome.stderr
+    assert (run / "results.json").exists()
+
+
+def test_a_lost_last_line_of_metrics_is_written_again(train, dltool) -> None:
+    _, run = train(TINY)
+    expected = metrics(run)
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    (run / "run.json").write_text(json.dumps({**record, "status": "running"}), "utf-8")
+    (run / "metrics.jsonl").write_bytes((run / "metrics.jsonl").read_bytes()[:-30])
+    assert dltool("resume", run).code == 0
+    assert metrics(run) == expected
+
+
+@pytest.mark.parametrize("into", [True, False])
+def test_a_run_comes_out_the_same_again(train, dltool, tmp_path, into) -> None:
+    _, run = train(EVERYTHING_RANDOM)
+    outcome = dltool("reproduce", run, "--json", *(["--into", tmp_path / "again"] if into else []))
+    assert outcome.code == 0
+    found = json.loads(outcome.stdout)
+    assert (found["identical"], found["epochs"], found["first_difference"]) == (True, 2, None)
+    assert (tmp_path / "again/random/0001/results.json").exists() == into
+
+
+def test_the_first_difference_is_named(train, dltool) -> None:
+    _, run = train(TINY)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    lines[1]["val_loss"] += 1e-9
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    outcome = dltool("reproduce", run, "--quiet")
+    assert outcome.code == 7
+    assert f"different  epoch 2: val_loss was {lines[1]['val_loss']} and is" in outcome.stdout
+
+
+def test_an_incomplete_run_is_not_reproduced(train, dltool) -> None:
+    _, run = train(TINY)
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    (run / "run.json").write_text(json.dumps({**record, "status": "interrupted"}), "utf-8")
+    outcome = dltool("reproduce", run)
+    assert outcome.code == 4
+    assert "is not complete" in outcome.stderr
