@@ -13,7 +13,7 @@ PYTEST_OPTIONS ?=
 WORKERS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-all check format keras-names lock clean
+.PHONY: help demo setup test test-all bench check format keras-names lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,9 @@ test: $(STAMP) ## run the tests
 
 test-all: $(STAMP) ## run the tests, slow ones too
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_OPTIONS)
+
+bench: $(STAMP) ## measure what checkpoints cost, in some minutes
+	$(BIN)/python benchmarks/checkpoints.py
 
 check: $(STAMP) ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -75,10 +75,15 @@ def checkpoint_path(directory: Path, step: int) -> Path:
 
 
 def write_checkpoint(
-    directory: Path, step: int, arrays: Sequence[tuple[str, np.ndarray]], state: Mapping[str, Any]
+    directory: Path,
+    step: int,
+    arrays: Sequence[tuple[str, np.ndarray]],
+    state: Mapping[str, Any],
+    before: int | None = None,
 ) -> Path:
     """Writes the checkpoint of global step `step`, then removes all but it and the newest one before it.
 
+    `before` is the step of an older checkpoint that is known to be good; one between the two may be damaged.
     `state` is anything JSON can hold, infinities and NaN too. The file is on the disk when this returns. Raises
     MachineError; whatever checkpoints there were are then still there.
     """
@@ -94,7 +99,7 @@ def write_checkpoint(
                 file, digest, np.asarray(stored, _storage(array.dtype.name), order="C").reshape(-1).view(np.uint8).data
             )
         file.write(digest.digest())
-    _remove_all_but_newest_two(directory, step)
+    _remove_all_but_newest_two(directory, step, before)
     return path
 
 
@@ -149,10 +154,10 @@ def _steps(directory: Path) -> list[int]:
     return [step for step in steps if checkpoint_path(directory, step).name in names]
 
 
-def _remove_all_but_newest_two(directory: Path, step: int) -> None:
+def _remove_all_but_newest_two(directory: Path, step: int, before: int | None) -> None:
     """A checkpoint after `step` was skipped when the run was resumed: it is of no use either."""
-    before = [other for other in _steps(directory) if other < step]
-    keep = {step, max(before, default=step)}
+    older = [other for other in _steps(directory) if other < step and (before is None or other <= before)]
+    keep = {step, max(older, default=step)}
     with disk_errors(directory, "remove an old checkpoint from"):
         for other in set(_steps(directory)) - keep:
             with suppress(FileNotFoundError):

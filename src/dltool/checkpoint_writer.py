@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 
 from dltool.checkpoint_file import write_checkpoint
-from dltool.errors import DltoolError
 
 Arrays = Sequence[tuple[str, np.ndarray]]
 
@@ -19,10 +18,13 @@ class CheckpointWriter:
 
     A failed write is raised by the next :meth:`submit`, or at the end of the `with` block, which waits for the last
     write. So nothing is lost in silence, and no run completes without its last checkpoint.
+
+    `since` is the step of the checkpoint that training goes on from; a newer one was found damaged.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, since: int | None = None) -> None:
         self.directory = directory
+        self.before = since
         self.changed = threading.Condition()
         self.waiting: tuple[int, Arrays, Mapping[str, Any]] | None = None
         self.failure: BaseException | None = None
@@ -40,8 +42,9 @@ class CheckpointWriter:
             self.is_closing = True
             self.changed.notify()
         self.thread.join()
-        if self.failure is not None and not isinstance(error, DltoolError | MemoryError):
-            raise self.failure
+        # Whatever else ended the block, a stop above all, must not hide that what it saved was lost.
+        if self.failure is not None and error is not self.failure:
+            raise self.failure from error
 
     def submit(self, step: int, arrays: Arrays, state: Mapping[str, Any]) -> None:
         """Have the state of global step `step` written. The arrays must not change afterwards.
@@ -58,7 +61,8 @@ class CheckpointWriter:
     def work(self) -> None:
         while (job := self.next_job()) is not None:
             try:
-                write_checkpoint(self.directory, *job)
+                write_checkpoint(self.directory, *job, before=self.before)
+                self.before = job[0]
             except BaseException as error:  # noqa: BLE001 (handed to the training, which raises it)
                 self.failure = error
                 return

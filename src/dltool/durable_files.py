@@ -110,6 +110,26 @@ def open_file(root: Path, relative: str) -> BinaryIO:
     return open(descriptor, "rb")
 
 
+def open_in_place(path: Path, flags: int = 0) -> int:
+    """A descriptor to change a file of a run in place, made where it is missing. Never another file through a link.
+
+    Raises RunError where `path` is a link, no regular file, or has a second name (a hard link); and OSError.
+    """
+    flags |= os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise RunError(f"{path} is not a file; a run directory holds no links") from error
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        what = "has a second name, a hard link" if stat.S_ISREG(status.st_mode) else "is not a file"
+        raise RunError(f"{path} {what}: writing to it could change something outside the run", "copy the run directory")
+    return descriptor
+
+
 def read_file(root: Path, relative: str, limit: int) -> bytes:
     """The bytes of a regular file below `root`, at most `limit` of them. Raises RunError."""
     with open_file(root, relative) as file:

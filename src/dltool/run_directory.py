@@ -27,6 +27,15 @@ FORMAT = 1
 """Raised whenever an older dltool could misread a newer run."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+FOLDERS = ("checkpoints", "evaluation", "preprocessing")
+FILES = (
+    *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras"),
+    *("resolved.yaml", "results.json", "run.json", "split.npz"),
+)
+REPOSITORY = (".git", "HEAD", "objects", "refs")
+"""What git takes a folder for a repository by; the settings of one can name programs that git runs."""
+MOST_ENTRIES = 10_000
+DEEPEST = 10
 NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 LATEST = "latest"
 UNFINISHED_PREFIX = ".new-"
@@ -36,7 +45,8 @@ UNFINISHED_PREFIX = ".new-"
 def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> Iterator[Run]:
     """Creates the next run of `name` below `runs` with its first files, and holds its lock during the body.
 
-    `record` becomes run.json, with the format, version and status "running" added; `files` are the further ones by name
+    `record` becomes run.json, with the format, version and status "running" added, and the text of resolved.yaml as
+    "resolved"; `files` are the further ones by name
     ("config.yaml", "preprocessing/mean.npy"). Two processes at once get two numbers. Raises ConfigError for a bad name,
     MachineError where the disk refuses; then nothing is left behind.
     """
@@ -48,6 +58,9 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
             raise ConfigError(f"{folder} is a file, not a folder for runs")
     parent = runs / name
     run_record = {"format": FORMAT, "dltool": __version__, "name": name, "status": "running", **record}
+    if "resolved.yaml" in files:
+        # To tell an edited config by, and what was edited in it.
+        run_record["resolved"] = files["resolved.yaml"].decode()
     contents = {**files, "run.json": (encode_json(run_record, indent=2) + "\n").encode()}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
     built = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
@@ -80,14 +93,12 @@ def open_run(path: Path) -> Run:
     """The run at `runs/mnist/0001`, `runs/mnist/latest` or `runs/mnist` (the latest).
 
     Raises RunError where there is none (with near names), where it is no run, where a newer dltool wrote it, and where
-    it holds anything but files and folders.
+    it holds, at any depth, anything but files and folders.
     """
     try:
         run = Run(_run_path(path))
         _check_format(run)
-        for entry in os.scandir(run.path):
-            if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
-                raise RunError(f"{entry.path} is neither a file nor a folder; a run directory holds nothing else")
+        _check_entries(run.path)
     except OSError as error:
         raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
     return run
@@ -202,7 +213,7 @@ def _run_path(path: Path) -> Path:
     if path.name == LATEST and (path.is_symlink() or path.is_file()):
         return _follow_latest(path)
     if not path.is_dir():
-        raise RunError(f"{path} is a file, not a run directory", _near_names(path))
+        raise RunError(f"{path} is a file, not a run directory", _near_names(path) or "dltool runs lists the runs")
     if os.path.lexists(path / "run.json"):
         return path
     if os.path.lexists(path / LATEST):
@@ -211,7 +222,7 @@ def _run_path(path: Path) -> Path:
         return path / f"{newest:04d}"
     inside = sorted(os.listdir(path))
     there = "it holds " + ", ".join(inside[:5]) + (", …" if len(inside) > 5 else "") if inside else "it is empty"
-    raise RunError(f"{path} is not a run: it has no run.json; {there}")
+    raise RunError(f"{path} is not a run: it has no run.json; {there}", "dltool runs lists the runs")
 
 
 def _follow_latest(latest: Path) -> Path:
@@ -230,8 +241,33 @@ def _check_format(run: Run) -> None:
     if not isinstance(written_in, int) or isinstance(written_in, bool) or written_in < 1:
         raise RunError(f"{run.record} names no run format")
     if written_in > FORMAT:
-        wrote = f"dltool {record.get('dltool', '(unknown)')} wrote it in run format {written_in}"
-        raise RunError(f"{run.path} is too new: {wrote}, and this is dltool {__version__}, which reads format {FORMAT}")
+        wrote = f"dltool {str(record.get('dltool', '(unknown)'))[:40]} wrote it in run format {written_in}"
+        message = f"{run.path} is too new: {wrote}, and this is dltool {__version__}, which reads format {FORMAT}"
+        raise RunError(message, "install a newer dltool")
+
+
+def _check_entries(root: Path) -> None:
+    """Nothing but files and folders at any depth, those with a fixed name of their kind, and no git repository.
+
+    Raises RunError.
+    """
+    pending, count = [(root, 1)], 0
+    while pending:
+        folder, depth = pending.pop()
+        for entry in os.scandir(folder):
+            count += 1
+            if count > MOST_ENTRIES or depth > DEEPEST:
+                raise RunError(f"{root} holds too many files and folders to be a run directory")
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not is_folder and not entry.is_file(follow_symlinks=False):
+                raise RunError(f"{entry.path} is neither a file nor a folder; a run directory holds nothing else")
+            if depth == 1 and entry.name in (FILES if is_folder else FOLDERS):
+                found, expected = ("folder", "file") if is_folder else ("file", "folder")
+                raise RunError(f"{entry.path} is a {found}; a {expected} is expected")
+            if depth == 1 and entry.name in REPOSITORY:
+                raise RunError(f"{entry.path} belongs to a git repository; a run directory is none")
+            if is_folder:
+                pending.append((Path(entry.path), depth + 1))
 
 
 def _near_names(path: Path) -> str:

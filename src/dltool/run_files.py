@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from dltool import run_lock
-from dltool.durable_files import atomic_write, disk_errors, open_file, read_file, remove_temporaries, sync
+from dltool.durable_files import (
+    atomic_write,
+    disk_errors,
+    open_file,
+    open_in_place,
+    read_file,
+    remove_temporaries,
+    sync,
+)
 from dltool.errors import RunError
 
 Status = Literal["running", "completed", "failed", "interrupted"]
 
-DOCUMENT_LIMIT = 64 * 2**20
+DOCUMENT_LIMIT = 16 * 2**20
 """Bytes that a config, run.json or results.json may have."""
-METRICS_LIMIT = 2**30
+METRICS_LIMIT = 64 * 2**20
+LINE_LIMIT = 2**20
+"""Bytes that a line of metrics.jsonl may have."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +136,7 @@ class Run:
         """
         line = (encode_json(values) + "\n").encode()
         with disk_errors(self.metrics):
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(self.metrics, flags, 0o666), "r+b", buffering=0) as file:
+            with open(open_in_place(self.metrics), "r+b", buffering=0) as file:
                 end = _end_of_whole_lines(file)
                 file.truncate(end)
                 file.seek(end)
@@ -151,6 +160,8 @@ class Run:
         if not os.path.lexists(self.metrics):
             return []
         *lines, _torn = self.read(self.metrics, METRICS_LIMIT).split(b"\n")
+        if any(len(line) > LINE_LIMIT for line in lines):
+            raise RunError(f"{self.metrics} has a line of more than the {LINE_LIMIT:,} bytes that one may have")
         return [parse_json(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, 1)]
 
     def is_locked(self) -> bool:

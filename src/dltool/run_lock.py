@@ -7,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-from dltool.durable_files import disk_errors
+from dltool.durable_files import disk_errors, open_in_place
 from dltool.errors import MachineError, RunError
 
 LOCK = "lock"
@@ -22,7 +22,7 @@ def acquire(path: Path) -> int:
     """
     file = path / LOCK
     with disk_errors(file):
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        descriptor = open_in_place(file)
     try:
         give_up = time.monotonic() + PATIENCE
         while True:
@@ -34,7 +34,8 @@ def acquire(path: Path) -> int:
                     raise MachineError(f"{os.strerror(error.errno or 0).lower()}: cannot lock {file}") from error
                 if time.monotonic() > give_up:
                     holder = " ".join(os.pread(descriptor, 300, 0).decode("ascii", "replace").split())
-                    raise RunError(f"{path} is in use by {holder or 'another process'}") from error
+                    message = f"{path} is in use by {holder or 'another process'}"
+                    raise RunError(message, "wait until it has ended, or stop that process") from error
                 time.sleep(0.02)
         with disk_errors(file):
             os.ftruncate(descriptor, 0)

@@ -8,6 +8,9 @@ from dltool.machine import describe_machine
 
 COMPARED = ("cpu", "cpu_features", "versions", "environment")
 """Of the machine. The number of threads is not here: a run goes on with the number that it began with."""
+LONGEST = 300
+"""Characters of a value. A hostile run.json may hold any number."""
+MOST_CHANGES = 20
 PINNED = ("op_determinism", "gpus", "onednn", "xla")
 
 
@@ -26,7 +29,8 @@ class Change:
 def said(value: Any) -> str:
     if value is None:
         return "not set"
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    words = ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    return words if len(words) <= LONGEST else words[:LONGEST] + " …"
 
 
 def machine_changes(record: Mapping[str, Any], pinned: Mapping[str, Any]) -> list[Change]:
@@ -34,9 +38,12 @@ def machine_changes(record: Mapping[str, Any], pinned: Mapping[str, Any]) -> lis
     was, now = record.get("machine"), describe_machine()
     before = record.get("pinned")
     changes = list(differences({key: of(was, key) for key in COMPARED}, {key: now.get(key) for key in COMPARED}))
-    return changes + list(
-        differences({key: of(before, key) for key in PINNED}, {key: pinned.get(key) for key in PINNED})
-    )
+    changes += differences({key: of(before, key) for key in PINNED}, {key: pinned.get(key) for key in PINNED})
+    return changes[:MOST_CHANGES]
+
+
+def numbered(items: list[Any]) -> dict[str, Any]:
+    return {f"[{number}]": item for number, item in enumerate(items)}
 
 
 def of(mapping: Any, key: str) -> Any:
@@ -47,8 +54,10 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any], above: str = "")
     """Leaf by leaf, in order of the keys."""
     for key in dict.fromkeys([*was, *now]):
         one, other = was.get(key), now.get(key)
-        name = f"{above}.{key}" if above else str(key)
+        name = f"{above}{'' if key[:1] == '[' or not above else '.'}{key}"[:LONGEST]
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             yield from differences(one, other, name)
+        elif isinstance(one, list) and isinstance(other, list) and any(isinstance(item, Mapping) for item in one):
+            yield from differences(numbered(one), numbered(other), name)
         elif one != other:
             yield Change(name, one, other)

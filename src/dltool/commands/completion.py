@@ -11,6 +11,7 @@ from dltool.commands.clock import Clock
 from dltool.commands.experiment import Experiment
 from dltool.commands.signals import StopRequests
 from dltool.config.expectations import missed_expectations
+from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted
 from dltool.run_files import Run
 
@@ -49,6 +50,8 @@ def complete(
     with recorded_status(run, progress):
         for folder in (run.preprocessing, run.checkpoints):
             run.directory(folder)
+        with disk_errors(run.path):
+            sync(run.path)
         with clock.phase("train"):
             fitted = fitted_model(run, experiment, progress, stops, start)
         with clock.phase("test"):
@@ -82,7 +85,8 @@ def fitted_model(
     from dltool.training.fit import fit
 
     core = experiment.built.core
-    with stops.patient(), CheckpointWriter(run.checkpoints) as checkpoints:
+    since = None if start is None else start.state["position"]["steps"]
+    with stops.patient(), CheckpointWriter(run.checkpoints, since) as checkpoints:
         fitted = fit(
             experiment.built,
             experiment.config,

@@ -1,20 +1,29 @@
 """A config with its data and its model: what a training needs, from a config file or from a run directory."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dltool.config.load import build_config, read_document
+from dltool.commands.changes import Change, differences, of, said
+from dltool.config.dump import plain_config
+from dltool.config.keras_objects import KerasObject
+from dltool.config.load import read_recorded
 from dltool.config.schema import Config
+from dltool.config.tree import format_path
+from dltool.config.yaml_reader import MOST_BYTES
 from dltool.data.load import Dataset, load_data
-from dltool.errors import ConfigError, DataError, RunError
+from dltool.errors import ConfigError, ConfigPath, DataError, Position, Problem, RunError
 from dltool.run_files import Run
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
 
-
+T = TypeVar("T")
+MOST_SHOWN = 10
+"""Problems of one file. A hostile one may have any number."""
 MOST_THREADS = 4096
+PARTS = ("preprocessing", "augmentation", "model", "training")
+WRITING_CALLBACKS = ("CSVLogger", "RemoteMonitor", "TensorBoard")
 
 
 @dataclass(frozen=True)
@@ -46,27 +55,72 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None)
     return Experiment(config, dataset, built, pinned)
 
 
-def recorded_data(run: Run) -> tuple[Config, Dataset]:
-    """The config and the data of a run.
+def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> tuple[Config, Dataset]:
+    """The config and the data of a run. Of `may_differ`, see :func:`recorded_config`.
 
     Raises:
-        RunError: the run's files are damaged.
+        RunError: the run's files are damaged, or its config was edited.
         DataError: the data is no longer what the run was trained on.
     """
     record = run.read_json(run.record)
-    run.read(run.resolved)  # refuses links and giants before the file is opened by its name
-    try:
-        config = build_config(read_document(run.resolved))
-    except ConfigError as error:
-        raise RunError(f"{run.resolved} is not a valid config any more: {error}") from None
-    data = record.get("data")
-    recorded = data.get("fingerprint") if isinstance(data, Mapping) else None
+    config = recorded_config(run, record, may_differ)
+    recorded = of(record.get("data"), "fingerprint")
     most_rows = record.get("most_rows")
-    dataset = load_data(config.data, config.seed, most_rows if isinstance(most_rows, int) else None)
+    if most_rows is not None and not is_count(most_rows):
+        raise RunError(f"{run.record}: most_rows is no number of rows")
+    dataset = load_data(config.data, config.seed, most_rows)
     if dataset.fingerprint != recorded:
         message = "the data has changed since the run was trained"
-        raise DataError(message, f"it was {recorded} and is {dataset.fingerprint}")
+        hint = f"it was {said(recorded)} and is {dataset.fingerprint}: bring the old data back, or train a new run"
+        raise DataError(message, hint)
     return config, dataset
+
+
+def recorded_config(run: Run, record: Mapping[str, Any], may_differ: Collection[str]) -> Config:
+    """What resolved.yaml holds, as long as it is what the run was trained with; the paths `may_differ` may differ.
+
+    Raises:
+        RunError: it is not valid, or was edited.
+    """
+    content = run.read(run.resolved, MOST_BYTES)
+    config = valid_config(content, str(run.resolved))
+    text = record.get("resolved")
+    if isinstance(text, str) and text.encode("utf-8", "replace") != content:
+        original = plain_config(valid_config(text.encode("utf-8", "replace"), f"{run.record}: resolved"))
+        edits = [edit for edit in differences(original, plain_config(config)) if edit.what not in may_differ]
+        if edits:
+            raise RunError(
+                Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
+                for edit in first(edits)
+            )
+    return config
+
+
+def edit_hint(edit: Change) -> str:
+    if edit.what == "training.epochs":
+        return f"put {edit.was} back; dltool resume --epochs {edit.now} gives the run another number of epochs"
+    return "put the old value back, or train a new run with the new one"
+
+
+def valid_config(content: bytes, shown_as: str) -> Config:
+    try:
+        return read_recorded(content, shown_as)
+    except ConfigError as error:
+        raise RunError(
+            Problem(None, f"{shown(problem.place)}{problem.message}", problem.hint) for problem in first(error.problems)
+        ) from None
+
+
+def shown(place: Any) -> str:
+    return f"{place.file}:{place.line}:{place.column}: " if isinstance(place, Position) else ""
+
+
+def first(found: Sequence[T]) -> Sequence[T]:
+    return found[:MOST_SHOWN]
+
+
+def is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
 
 
 def recorded_experiment(run: Run, config: Config, dataset: Dataset) -> Experiment:
@@ -75,17 +129,71 @@ def recorded_experiment(run: Run, config: Config, dataset: Dataset) -> Experimen
     Raises:
         RunError: the run's files are damaged.
     """
+    refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
     from dltool.model.preprocessing import load_preprocessing
     from dltool.training.determinism import pin
 
     pinned = pin(config.seed, recorded_threads(run))
-    built = build_model(config, dataset.facts, preprocessing_state=load_preprocessing(run.preprocessing))
+    state = load_preprocessing(run.preprocessing)
+    try:
+        built = build_model(config, dataset.facts, preprocessing_state=state)
+    except ConfigError as error:
+        raise RunError(
+            Problem(None, f"{run.resolved}: {place_of(problem)}{problem.message}", problem.hint)
+            for problem in first(error.problems)
+        ) from error
     return Experiment(config, dataset, built, pinned)
 
 
+def place_of(problem: Problem) -> str:
+    return f"{format_path(problem.place)}: " if isinstance(problem.place, tuple) and problem.place else ""
+
+
 def recorded_threads(run: Run) -> int | None:
-    """The number of threads that the run began with: another one could change the last bits."""
-    pinned = run.read_json(run.record).get("pinned")
-    threads = pinned.get("intra_op_threads") if isinstance(pinned, Mapping) else None
-    return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else None
+    """How many threads the run began with: sums are divided by it. None where the record does not say."""
+    threads = of(run.read_json(run.record).get("pinned"), "intra_op_threads")
+    if threads is None:
+        return None
+    if not is_count(threads) or threads > MOST_THREADS:
+        raise RunError(f"{run.record}: pinned.intra_op_threads is no number of threads")
+    return int(threads)
+
+
+def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> None:
+    """A run's config does not name files that Keras would read or write, nor hosts: somebody else may have written it.
+
+    Of the data's paths, dltool itself takes care.
+
+    Raises:
+        RunError: with every such name in `parts` of the config ("preprocessing", "augmentation", "model", "training").
+    """
+    sections = {
+        "preprocessing": (("data", "preprocessing"), config.data.preprocessing),
+        "augmentation": (("data", "augmentation"), config.data.augmentation),
+        "model": (("model", "layers"), config.model.layers),
+        "training": (("training", "callbacks"), config.training.callbacks),
+    }
+    found = [place for part in parts for place in named_files(sections[part][1], sections[part][0])]
+    if found:
+        hint = "a run is not trusted with files beside it: train a new run from your own config"
+        raise RunError(
+            Problem(None, f"{run.resolved}: {format_path(place)} names something outside the run", hint)
+            for place in first(found)
+        )
+
+
+def named_files(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
+    if isinstance(value, KerasObject):
+        inside = (*place, value.name)
+        if value.kind == "callback" and value.name in WRITING_CALLBACKS:
+            yield inside
+        if isinstance(value.arguments.get("vocabulary"), str):
+            yield (*inside, "vocabulary")
+        yield from named_files(value.arguments, inside)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from named_files(item, (*place, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from named_files(item, (*place, index))

@@ -78,4 +78,5 @@ def _typed(fields: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_number = isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+    return float(value) if is_number and not isinstance(value, bool) else None  # type: ignore[arg-type]

@@ -8,6 +8,9 @@ from types import FrameType
 
 from dltool.errors import Interrupted
 
+RETRY = 0.01
+"""Seconds until a signal that came at a bad moment is looked at again."""
+
 
 class StopRequests:
     """The signals received so far. While `is_patient`, they wait to be asked for; otherwise they raise Interrupted."""
@@ -20,8 +23,16 @@ class StopRequests:
         if number == signal.SIGINT and signal.SIGINT in self.received:
             os._exit(128 + number)
         self.received.append(number)
-        if not self.is_patient:
-            raise Interrupted("stopped", number)
+        self.stop(number, frame)
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """Raises Interrupted unless somebody will ask. The alarm's number stands for the last signal's."""
+        if self.is_patient or not self.received:
+            return
+        if is_in_import_machinery(frame):
+            signal.setitimer(signal.ITIMER_REAL, RETRY)
+        else:
+            raise Interrupted("stopped", self.received[-1] if number == signal.SIGALRM else number)
 
     def asked(self) -> int | None:
         """The number of the first signal, or None."""
@@ -30,13 +41,24 @@ class StopRequests:
     @contextlib.contextmanager
     def patient(self) -> Iterator[None]:
         """Within the block, signals wait; the block asks for them, and what is left is raised at its end."""
+        self.raise_received()
         self.is_patient = True
         try:
             yield
         finally:
             self.is_patient = False
+        self.raise_received()
+
+    def raise_received(self) -> None:
+        """Raises Interrupted if there was a signal: a library may have caught the first one."""
         if self.received:
             raise Interrupted("stopped", self.received[0])
+
+
+def is_in_import_machinery(frame: FrameType | None) -> bool:
+    """Whether an exception raised now could leave Python's import lock held: then another thread's import never ends,
+    nor does a further one of this thread."""
+    return frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 @contextlib.contextmanager
@@ -44,8 +66,10 @@ def stop_requests() -> Iterator[StopRequests]:
     """Within the block SIGINT and SIGTERM become requests. A second SIGINT ends the process at once."""
     requests = StopRequests()
     before = {number: signal.signal(number, requests.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, requests.stop)
     try:
         yield requests
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)

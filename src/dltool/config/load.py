@@ -16,9 +16,9 @@ from dltool.config.expressions import Substitution
 from dltool.config.keras_objects import UNKNOWN
 from dltool.config.merge import apply_setting, merge
 from dltool.config.schema import DATA_FACTS, Config, Training
-from dltool.config.tree import Entry, Node, children, find, position_of, scalars
+from dltool.config.tree import Entry, Node, children, find, format_path, position_of, scalars
 from dltool.config.validate import validate
-from dltool.config.yaml_reader import parse_yaml, read_text
+from dltool.config.yaml_reader import decode, parse_yaml, read_text
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
 
 SOURCE_PLACES = (("data", "source"), ("data", "validation"), ("data", "test"))
@@ -76,6 +76,58 @@ class UnreadableConfig(ConfigError):
     def __init__(self, problems: Iterable[Problem], texts: Mapping[str, str]) -> None:
         super().__init__(problems)
         self.texts = texts
+
+
+def read_recorded(content: bytes, shown_as: str) -> Config:
+    """The config of a run's resolved.yaml, which is not trusted: it holds values, and nothing that has to be looked up.
+
+    Raises:
+        ConfigError: it extends a file, has variables or `$` expressions, or is not valid. Problems have positions.
+    """
+    root = parse_yaml(decode(content, shown_as), shown_as)
+    if not isinstance(root.value, Mapping):
+        raise ConfigError(Problem(root.position, "the file holds no keys and values"))
+    problems = [
+        Problem((key,), "a run's config is complete and refers to nothing else", at_key=True)
+        for key in NOT_EXPERIMENT
+        if key in root.value
+    ]
+    config = None
+    plain = without_doubled_dollars(root, (), problems)
+    if not problems:
+        config, problems = validate(plain)
+    if config is None or problems:
+        raise ConfigError(positioned(root, problem) for problem in problems)
+    return config
+
+
+def without_doubled_dollars(node: Node, path: ConfigPath, problems: list[Problem]) -> Node:
+    """The tree with `$$` as `$`; any other dollar sign is a problem."""
+    if isinstance(node.value, Mapping):
+        return replace(
+            node,
+            value={
+                key.replace("$$", "$"): Entry(entry.key, without_doubled_dollars(entry.node, (*path, key), problems))
+                for key, entry in node.value.items()
+            },
+        )
+    if isinstance(node.value, tuple):
+        items = enumerate(node.value)
+        return replace(node, value=tuple(without_doubled_dollars(item, (*path, i), problems) for i, item in items))
+    if not isinstance(node.value, str):
+        return node
+    if "$" in node.value.replace("$$", ""):
+        problems.append(Problem(path, "a run's config holds values only, no names and expressions with $"))
+    return replace(node, value=node.value.replace("$$", "$"))
+
+
+def positioned(root: Node, problem: Problem) -> Problem:
+    """The problem with its position for a place, and its path in the message."""
+    if not isinstance(problem.place, tuple):
+        return problem
+    position = position_of(root, problem.place, problem.at_key)
+    message = f"{format_path(problem.place)}: {problem.message}" if problem.place else problem.message
+    return replace(problem, place=position, message=message, related=())
 
 
 def read_with_bases(path: Path, shown_as: str, texts: dict[str, str], above: tuple[Path, ...]) -> Node:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from dltool.durable_files import disk_errors, open_in_place
+
 
 @dataclass
 class Capture:
@@ -22,12 +24,18 @@ class Capture:
     file: TextIO
 
     def move_to(self, log: Path) -> None:
-        """From now on write to `log`, which gets what came so far."""
+        """From now on write to `log`, which gets what came so far.
+
+        Raises:
+            RunError: `log` is a link, or no file.
+            MachineError: the disk refuses.
+        """
         self.file.flush()
         self.file.seek(0)
-        new = log.open("a+", encoding="utf-8", errors="replace")
-        new.write(self.file.read())
-        new.flush()
+        with disk_errors(log):
+            new = open(open_in_place(log, os.O_APPEND), "a+", encoding="utf-8", errors="replace")  # noqa: SIM115
+            new.write(self.file.read())
+            new.flush()
         os.dup2(new.fileno(), 2)
         self.file.close()
         self.file = new
@@ -35,8 +43,10 @@ class Capture:
 
     def write(self, line: str) -> None:
         """A line of our own for the log."""
-        self.file.write(line + "\n")
-        self.file.flush()
+        # The log is a courtesy: on a full disk the files that matter report it.
+        with contextlib.suppress(OSError):
+            self.file.write(line + "\n")
+            self.file.flush()
 
 
 @contextlib.contextmanager
@@ -55,5 +65,6 @@ def captured_chatter() -> Iterator[Capture]:
         sys.stderr.flush()
         sys.stdout = stdout
         os.dup2(terminal.fileno(), 2)
-        capture.file.close()
+        with contextlib.suppress(OSError):
+            capture.file.close()
         terminal.close()

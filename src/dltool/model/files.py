@@ -1,50 +1,118 @@
 """A model's files: the best weights, and the model for other programs."""
 
+import hashlib
+import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
+import numpy as np
 
-from dltool.durable_files import atomic_path
+from dltool.durable_files import atomic_path, atomic_write
 from dltool.errors import RunError
+from dltool.model.keras_objects import KERAS_ERRORS
+
+CHECKSUM = "dltool_sha256"
+MOST_OBJECTS = 100_000
+NUMBERS = "biufc"
+BFLOAT16_AS_STORED = "V2"
 
 
 def save_weights(core: keras.Model, path: Path) -> None:
-    """Write `path` (`….weights.h5`) as a whole. Raises MachineError."""
-    with atomic_path(path) as temporary:
-        core.save_weights(temporary)
+    """Write `path` (`….weights.h5`) as a whole, with a checksum in it. Raises MachineError."""
+    atomic_write(path, weights_file(core))
+
+
+def weights_file(core: keras.Model) -> bytes:
+    """The contents of a `.weights.h5`, made in memory: where a disk is full, HDF5 ends the process.
+
+    Keras itself does so within a `.keras` file, but has no public name for it.
+    """
+    from keras.src.saving import saving_lib
+
+    buffer = io.BytesIO()
+    store = saving_lib.H5IOStore(buffer, mode="w")
+    saving_lib._save_state(core, weights_store=store, assets_store=None, inner_path="", visited_saveables=set())
+    arrays = plain_arrays(store.h5_file, Path("the new weights"), most=None)
+    store.h5_file.attrs[CHECKSUM] = checksum(arrays)
+    store.close()
+    return buffer.getvalue()
 
 
 def load_weights(core: keras.Model, path: Path) -> None:
     """Raises RunError where the file is missing, damaged, or of another model."""
     if path.is_symlink() or not path.is_file():
-        raise RunError(f"{path} is missing")
+        raise RunError(
+            f"{path} is missing", "it is written after the first epoch; dltool resume goes on with a training"
+        )
     try:
-        check_self_contained(path)
+        with h5py.File(path, "r") as file:
+            if checksum(plain_arrays(file, path, path.stat().st_size)) != str(file.attrs.get(CHECKSUM)):
+                raise RunError(f"{path} is damaged: its checksum does not match")
         core.load_weights(path)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, *KERAS_ERRORS) as error:
         raise RunError(f"{path} does not hold the weights of this model: {first_line(error)}") from None
 
 
-def check_self_contained(path: Path) -> None:
-    """HDF5 can refer to other files on the machine; weights never do.
+def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5py.Dataset]:
+    """The arrays by name, unread, together of at most `most` bytes. `path` is for messages.
+
+    HDF5 can refer to other files on the machine, and declare more than a file holds; weights do neither.
 
     Raises:
         RunError: this file does.
     """
-    with h5py.File(path, "r") as file:
-        pending: list[h5py.Group] = [file]
-        while pending:
-            group = pending.pop()
-            for name in group:
-                link = group.get(name, getlink=True)
-                if not isinstance(link, h5py.HardLink):
-                    raise RunError(f"{path} has a link at {name}; weights have none")
-                item = group[name]
-                if isinstance(item, h5py.Group):
-                    pending.append(item)
-                elif item.external is not None or item.is_virtual:
-                    raise RunError(f"{path} keeps {name} in another file; weights are in one")
+    arrays: dict[str, h5py.Dataset] = {}
+    total = 0
+    pending: list[h5py.Group] = [file]
+    seen = {address(file)}
+    while pending:
+        group = pending.pop()
+        for name in group:
+            full_name = f"{group.name.rstrip('/')}/{name}"
+            shown = full_name[:200]
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise RunError(f"{path} has a link at {shown}; weights have none")
+            item = group[name]
+            if address(item) in seen or len(seen) >= MOST_OBJECTS:
+                raise RunError(f"{path} has a loop, or too many groups, at {shown}")
+            seen.add(address(item))
+            if isinstance(item, h5py.Group):
+                pending.append(item)
+                continue
+            check_array(item, shown, path)
+            arrays[full_name] = item
+            total += item.size * item.dtype.itemsize
+            if most is not None and total > most:
+                raise RunError(f"{path} declares more at {shown} than its {most:,} bytes can hold")
+    return arrays
+
+
+def checksum(arrays: Mapping[str, h5py.Dataset]) -> str:
+    """HDF5 has none of its own for arrays that are not in chunks."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} {array.attrs.get('dtype', '')}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def check_array(item: Any, shown: str, path: Path) -> None:
+    """A plain array of numbers, stored in the file as it is."""
+    is_array = isinstance(item, h5py.Dataset) and item.shape is not None
+    if not is_array or (item.dtype.kind not in NUMBERS and item.dtype != BFLOAT16_AS_STORED):
+        raise RunError(f"{path} has something else than an array of numbers at {shown}")
+    if item.external is not None or item.is_virtual:
+        raise RunError(f"{path} keeps {shown} in another file; weights are in one")
+    if item.chunks is not None:
+        raise RunError(f"{path} has {shown} in chunks, which may be compressed; weights are plain")
+
+
+def address(item: Any) -> Any:
+    """Where the object is in its file: the same for every hard link to it."""
+    return h5py.h5o.get_info(item.id).addr
 
 
 def first_line(error: Exception) -> str:

@@ -1,11 +1,14 @@
 """Preprocessing layers with state: fitted on the training examples alone, saved, and put back bit for bit."""
 
+import io
 import json
+import math
+import os
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import keras
 import numpy as np
 
 from dltool.config.keras_objects import KerasObject
+from dltool.data.npz_header import header_of_npz
+from dltool.durable_files import read_file
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Origin, apply_layer, made_layer
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
@@ -28,6 +33,7 @@ GIVEN_STATE: Mapping[str, str] = {
 
 ARRAYS, VOCABULARY = "arrays.npz", "vocabulary.txt"
 BATCH_BYTES = 2**28
+LARGEST_FILE = 2**28
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,18 @@ PreprocessingState = Mapping[str, LayerState]
 
 
 def learns(entry: KerasObject) -> bool:
-    return entry.name in GIVEN_STATE and entry.arguments.get(GIVEN_STATE[entry.name]) is None
+    """Whether the layer's state is the run's to keep: learnt from the data, or read from a file that may change."""
+    return entry.name in GIVEN_STATE and (entry.arguments.get(GIVEN_STATE[entry.name]) is None or reads_file(entry))
+
+
+def reads_file(entry: KerasObject) -> bool:
+    """Whether the layer's vocabulary is given as the name of a file."""
+    return isinstance(entry.arguments.get("vocabulary"), str)
+
+
+def without_file(entry: KerasObject) -> KerasObject:
+    """The layer before it has a vocabulary."""
+    return replace(entry, arguments={name: a for name, a in entry.arguments.items() if name != "vocabulary"})
 
 
 def build_preprocessing(
@@ -67,11 +84,12 @@ def build_preprocessing(
     raw = source.tensor
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
-        layer = made_layer(entry, layer_place, names)
+        is_restored = state is not None and learns(entry)
+        layer = made_layer(without_file(entry) if is_restored and reads_file(entry) else entry, layer_place, names)
         if learns(entry):
             if state is not None:
                 restore_layer(layer, state_of(state, f"{index}-{entry.name}"), source)
-            elif training_inputs is not None:
+            elif training_inputs is not None and not reads_file(entry):
                 adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training_inputs)
         applied.append(apply_layer(layer, source, layer_place))
         source = Origin(applied[-1].output, layer_place)
@@ -161,32 +179,61 @@ def plain(token: Any) -> str | int:
 
 
 def load_preprocessing(directory: Path) -> PreprocessingState:
-    """Read what :func:`save_preprocessing` wrote. Nothing in it is executed.
+    """Read what :func:`save_preprocessing` wrote. Nothing in it is executed, and no link is followed.
 
     Raises:
         RunError: a file is missing or damaged.
     """
+    if directory.is_symlink():
+        raise RunError(f"{directory} is a link; a run directory holds none")
     state = {}
     for folder in sorted(directory.iterdir()) if directory.is_dir() else ():
-        if not re.fullmatch(r"\d+-[A-Za-z0-9]+", folder.name) or folder.is_symlink() or not folder.is_dir():
+        if not re.fullmatch(r"[0-9]{1,4}-[A-Za-z0-9]+", folder.name) or folder.is_symlink() or not folder.is_dir():
             raise RunError(f"unexpected in the saved preprocessing: {folder.name}")
-        state[folder.name] = load_layer_state(folder)
+        state[folder.name] = load_layer_state(directory, folder.name)
     return state
 
 
-def load_layer_state(folder: Path) -> LayerState:
-    arrays, vocabulary = folder / ARRAYS, folder / VOCABULARY
-    if arrays.is_symlink() or vocabulary.is_symlink():
-        raise RunError(f"a link in the saved preprocessing: {folder.name}")
+def load_layer_state(directory: Path, key: str) -> LayerState:
+    folder = directory / key
     try:
-        loaded: dict[str, np.ndarray] = {}
-        if arrays.exists():
-            with np.load(arrays, allow_pickle=False) as file:
-                loaded = {name: file[name] for name in file.files}
+        arrays: dict[str, np.ndarray] = {}
+        if os.path.lexists(folder / ARRAYS):
+            arrays = plain_arrays(read_file(directory, f"{key}/{ARRAYS}", LARGEST_FILE))
         words = None
-        if vocabulary.exists():
-            text = vocabulary.read_text(encoding="utf-8")
-            words = [json.loads(line) for line in text.split("\n") if line]
-    except (OSError, ValueError, EOFError, LookupError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"the saved preprocessing of {folder.name} is damaged: {error}") from error
-    return LayerState(loaded, words)
+        if os.path.lexists(folder / VOCABULARY):
+            text = read_file(directory, f"{key}/{VOCABULARY}", LARGEST_FILE).decode("utf-8")
+            words = [token_of(line) for line in text.split("\n") if line]
+    except (OSError, ValueError, EOFError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"the saved preprocessing of {key} is damaged: {error}") from error
+    return LayerState(arrays, words)
+
+
+def plain_arrays(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz`: numbers, not compressed, none declared larger than what is there.
+
+    Raises:
+        ValueError: anything else is in it.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("it is compressed")
+    headers = header_of_npz(io.BytesIO(content))
+    is_whole = content.startswith(b"PK") and sum(member.file_size for member in members) <= len(content)
+    if not is_whole or headers.keys() != {member.filename.removesuffix(".npy") for member in members}:
+        raise ValueError("it holds something else than arrays, or declares more than it holds")
+    for name, header in headers.items():
+        is_number = isinstance(header.descr, str) and re.fullmatch(r"[<|][biuf][1248]", header.descr)
+        if not is_number or math.prod(header.shape) * int(header.descr[2:]) != header.data_bytes:
+            raise ValueError(f"{name} is not an array of numbers, or not whole")
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def token_of(line: str) -> str | int:
+    """A line of a vocabulary. Raises ValueError where it is neither a text nor a whole number."""
+    token = json.loads(line)
+    if isinstance(token, bool) or not (isinstance(token, str) or (isinstance(token, int) and abs(token) < 2**63)):
+        raise ValueError(f"{line[:60]} is neither a text nor a whole number")
+    return token

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from dltool.config.schema import Config
-from dltool.errors import ConfigError, Problem
+from dltool.errors import ConfigError, Problem, RunError
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import make
 from dltool.training.averages import keeps_average
@@ -55,12 +55,36 @@ def remembered(callback: Any) -> tuple[dict[str, Any], dict[str, list[np.ndarray
 
 
 def remind(callback: Any, plain: Mapping[str, Any], arrays: Mapping[str, list[np.ndarray]]) -> None:
-    """Give a new callback, after `on_train_begin`, what another one like it remembered."""
-    if plain["monitor_op"]:
+    """Give a new callback, after `on_train_begin`, what another one like it remembered.
+
+    Raises:
+        RunError: it is not what such a callback remembers. A checkpoint is not trusted to set anything else.
+    """
+    if plain["monitor_op"] and hasattr(callback, "_set_monitor_op"):
         # First, because it flips the sign of min_delta, which the remembered value has flipped already.
         callback._set_monitor_op()
-    for name, value in plain.items():
-        if name != "monitor_op":
-            setattr(callback, name, value)
-    for name, values in arrays.items():
-        setattr(callback, name, [np.array(value) for value in values])
+    fresh = vars(callback)
+    values = {name: value for name, value in plain.items() if name != "monitor_op"}
+    foreign = [name for name, value in values.items() if name not in fresh or not is_alike(fresh[name], value)]
+    weights = [weight.shape for weight in callback.model.weights] if arrays else []
+    for name, kept in arrays.items():
+        # Of arrays, a callback keeps the weights of the model.
+        if name not in fresh or fresh[name] is not None or [array.shape for array in kept] != weights:
+            foreign.append(name)
+    if foreign:
+        kind = type(callback).__name__
+        raise RunError(f"the saved state of {kind} does not fit: {', '.join(sorted(foreign))[:200]}")
+    for name, value in values.items():
+        setattr(callback, name, value)
+    for name, kept in arrays.items():
+        setattr(callback, name, [np.array(array) for array in kept])
+
+
+def is_alike(fresh: Any, remembered: Any) -> bool:
+    """Whether an attribute that is `fresh` in a new callback may become `remembered`. Texts come from the config."""
+    if isinstance(fresh, bool) or isinstance(remembered, bool):
+        return isinstance(fresh, bool) and isinstance(remembered, bool)
+    if isinstance(fresh, str) or isinstance(remembered, str):
+        return bool(fresh == remembered)
+    # A best value is None before the first epoch.
+    return fresh is None or (remembered is not None and isinstance(fresh, int | float | np.generic))

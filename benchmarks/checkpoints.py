@@ -1,0 +1,81 @@
+# ruff: noqa: T201 (a program that prints)
+"""What checkpoints cost: configs/mnist.yaml on data of MNIST's shape, with a save every 100 steps and without saves.
+
+    python benchmarks/checkpoints.py [--pairs 5] [--epochs 2]
+
+Each run is a process of its own; the two kinds take turns, and every other pair is in the other order. Compared is the
+time of training as results.json has it: steps, validation, saves and the wait for the last write, but neither the start
+nor the data. "Without" still has the two saves that every training has, before its first step and at its end.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+CONFIG = Path(__file__).parents[1] / "configs" / "mnist.yaml"
+EVERY = {"with": "100 steps", "without": "100000000 steps"}
+LARGEST_RATIO = 1.03
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What checkpoints cost.")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = measure(Path(folder), options.pairs, options.epochs)
+    medians = {kind: statistics.median(values) for kind, values in seconds.items()}
+    ratios = [one / other for one, other in zip(seconds["with"], seconds["without"], strict=True)]
+    for kind, median in medians.items():
+        print(f"{kind:8} median {median:7.2f} s  {min(seconds[kind]):.2f} to {max(seconds[kind]):.2f} s")
+    print(f"ratio of the medians {medians['with'] / medians['without']:.3f}")
+    print(f"median of the pairs' ratios {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
+    print(f"target: at most {LARGEST_RATIO}")
+
+
+def measure(folder: Path, pairs: int, epochs: int) -> dict[str, list[float]]:
+    """Seconds of training of each run."""
+    data = folder / "mnist.npz"
+    generate(data)
+    seconds: dict[str, list[float]] = {kind: [] for kind in EVERY}
+    for pair in range(pairs):
+        for kind in sorted(EVERY, reverse=pair % 2 == 0):
+            seconds[kind].append(train(folder, data, kind, epochs))
+            print(f"pair {pair + 1}: {kind:8} {seconds[kind][-1]:7.2f} s", flush=True)
+    return seconds
+
+
+def generate(path: Path) -> None:
+    """60,000 and 10,000 images of 28 × 28, one blurred shape a class with noise."""
+    generator = np.random.default_rng(0)
+    shapes = generator.integers(0, 160, (10, 28, 28))
+    arrays = {}
+    for part, rows in (("train", 60_000), ("test", 10_000)):
+        targets = generator.integers(0, 10, rows).astype(np.uint8)
+        noise = generator.integers(0, 96, (rows, 28, 28), dtype=np.uint8)
+        arrays |= {f"x_{part}": (shapes[targets] + noise).astype(np.uint8), f"y_{part}": targets}
+    np.savez(path, **arrays)
+
+
+def train(folder: Path, data: Path, kind: str, epochs: int) -> float:
+    settings = {
+        "name": kind,
+        "data.source": f"{{mnist: {{path: {data}}}}}",
+        "training.epochs": epochs,
+        "training.checkpoint": f"{{every: {EVERY[kind]}}}",
+    }
+    pairs = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    command = [sys.executable, "-m", "dltool", "train", str(CONFIG), "--runs", str(folder), "--json", *pairs]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    return float(json.loads(done.stdout)["seconds"]["train"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What resuming does once the run is this process's own: from the newest checkpoint that verifies to the end."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from dltool.checkpoint_file import Checkpoint, newest_checkpoint
+from dltool.commands.changes import machine_changes
+from dltool.commands.clock import Clock
+from dltool.commands.completion import TrainingOutcome, complete, metrics_line
+from dltool.commands.experiment import recorded_data, recorded_experiment, refuse_files
+from dltool.commands.saved_state import check_saved_state
+from dltool.commands.signals import StopRequests
+from dltool.config.dump import dump_yaml
+from dltool.config.schema import Config
+from dltool.durable_files import atomic_write, disk_errors
+from dltool.errors import ConfigError, MachineError, Problem, RunError
+from dltool.run_files import Run
+
+if TYPE_CHECKING:
+    from dltool.commands.progress import Progress
+    from dltool.training.state import TrainingState
+
+
+def resume_locked(
+    run: Run, epochs: int | None, allow_change: bool, progress: "Progress", stops: StopRequests
+) -> TrainingOutcome:
+    """As :func:`dltool.commands.resume.resume`."""
+    clock = Clock()
+    record = run.read_json(run.record)
+    checkpoint, skipped = newest_checkpoint(run.checkpoints)
+    for reason in skipped:
+        progress.warn(f"an older checkpoint is used: {reason}")
+    check_saved_state(checkpoint, run.checkpoints)
+    progress.stage("reading the data")
+    with clock.phase("data"):
+        config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
+    refuse_files(run, config, ("model", "augmentation", "training"))
+    position = {**checkpoint.state["position"]}
+    if epochs is not None:
+        config = with_epochs(config, epochs, position["epoch"])
+        position["stop"] = False
+    progress.stage("importing TensorFlow")
+    with clock.phase("import"):
+        from dltool.training.state import TrainingState
+    progress.stage("building the model")
+    with clock.phase("build"):
+        experiment = recorded_experiment(run, config, dataset)
+    refuse_other_model(checkpoint, experiment.built.core)
+    refuse_changes(record, experiment.pinned, allow_change, progress)
+    if epochs is not None:
+        record_epochs(run, config)
+    progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
+    progress.run_created(run)
+    start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position})
+    go_back_to(run, record, start)
+    return complete(run, experiment, progress, clock, stops, start)
+
+
+def with_epochs(config: Config, epochs: int, finished: int) -> Config:
+    """The config with another number of epochs.
+
+    Raises:
+        ConfigError: fewer than have been run.
+    """
+    if epochs <= finished:
+        raise ConfigError(f"the run has {finished} epochs already", f"--epochs {finished + 1} or more goes on")
+    return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
+
+
+def record_epochs(run: Run, config: Config) -> None:
+    """Write the config with its new number of epochs. Killed in between, the same command mends it."""
+    text = dump_yaml(config)
+    run.write_json(run.record, {**run.read_json(run.record), "resolved": text})
+    atomic_write(run.resolved, text.encode())
+
+
+def refuse_other_model(checkpoint: Checkpoint, core: Any) -> None:
+    """Raises RunError where the checkpoint is of another model than `core`, before anything of the run is changed."""
+    from dltool.training.state import uncounted
+
+    model = [(uncounted(variable.path), tuple(variable.shape)) for variable in core.variables]
+    saved = [(name, array.shape) for name, array in checkpoint.arrays if name.startswith("core/")]
+    hint = "the config is not the one of the run; train a new run"
+    if len(saved) != len(model):
+        raise RunError(f"the config's model has {len(model)} variables, and the checkpoint's has {len(saved)}", hint)
+    for (name, shape), (saved_name, saved_shape) in zip(model, saved, strict=True):
+        if saved_name.split("/", 2)[-1] != name or saved_shape != shape:
+            theirs = f"{saved_name.split('/', 2)[-1][:100]} {list(saved_shape)}"
+            raise RunError(f"the config's model has {name} {list(shape)} where the checkpoint has {theirs}", hint)
+
+
+def refuse_changes(record: dict[str, Any], pinned: Any, allow_change: bool, progress: "Progress") -> None:
+    """Raises MachineError where something that can change bits differs, unless that is allowed; then it warns."""
+    changes = machine_changes(record, pinned)
+    if not allow_change and changes:
+        hint = "--allow-change goes on all the same, without the promise of the same bits"
+        raise MachineError([Problem(None, str(change), hint) for change in changes])
+    for change in changes:
+        progress.warn(f"{change}: the result may differ in its last bits from a run never stopped")
+
+
+def go_back_to(run: Run, record: dict[str, Any], start: "TrainingState") -> None:
+    """Make the run's files those of the moment of the checkpoint."""
+    from dltool.training.fit import EpochRecord
+
+    run.write_metrics([metrics_line(EpochRecord(**line)) for line in start.state["position"]["history"]])
+    with disk_errors(run.results, "remove"):
+        run.results.unlink(missing_ok=True)
+    resumed = record.get("resumed")
+    times = resumed if isinstance(resumed, list) else []
+    run.update("running", resumed=[*times, time.strftime("%Y-%m-%dT%H:%M:%S%z")])

@@ -1,0 +1,70 @@
+"""Configs in which everything that could go wrong on a resumed run is in use. ReduceLROnPlateau cannot act on a
+learning-rate schedule, so there are two."""
+
+from pathlib import Path
+
+COMMON = """\
+name: {name}
+seed: 5
+data:
+  source: digits
+  split: {{validation: 0.15, test: 0.15}}
+  preprocessing: [{{Rescaling: $(1 / 16)}}]
+  augmentation: [{{RandomTranslation: {{height_factor: 0.1, width_factor: 0.1}}}}, {{GaussianNoise: 0.05}}]
+model:
+  layers:
+    - Conv2D: {{filters: 4, kernel_size: 3, activation: relu}}
+    - BatchNormalization
+    - Dropout: 0.3
+    - Flatten
+    - Dense: {{units: 16, activation: relu}}
+    - Dropout: 0.2
+    - Dense: {{units: $classes, activation: softmax}}
+training:
+  optimizer: {{Adam: {{learning_rate: {rate}, use_ema: true, ema_momentum: 0.9, clipnorm: 1.0}}}}
+  loss: sparse_categorical_crossentropy
+  metrics: [accuracy]
+  class_weights: balanced
+  batch_size: 96
+  epochs: {epochs}
+  callbacks: [{callbacks}]
+  checkpoint: {{monitor: val_accuracy, every: {every}}}
+"""
+STOPPING = "EarlyStopping: {monitor: val_loss, patience: 2, min_delta: 0.35, restore_best_weights: true}"
+PLATEAU = "ReduceLROnPlateau: {monitor: val_loss, factor: 0.5, patience: 1, min_delta: 0.5, cooldown: 1}"
+SCHEDULE = "{CosineDecay: {initial_learning_rate: 0.02, decay_steps: 120}}"
+
+EPOCHS = 7
+STEPS = 14
+"""Of an epoch; the last batch is smaller."""
+
+
+def write_config(folder: Path, kind: str, every: str = "5 steps", epochs: int = EPOCHS) -> Path:
+    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, or "schedule"."""
+    rate, callbacks = (SCHEDULE, "") if kind == "schedule" else ("0.01", f"{{{PLATEAU}}}, {{{STOPPING}}}")
+    path = folder / f"{kind}.yaml"
+    path.write_text(COMMON.format(name=kind, rate=rate, callbacks=callbacks, every=every, epochs=epochs))
+    return path
+
+
+SHORT = """\
+name: short
+data:
+  source: digits
+  split: {validation: 0.2, test: 0.2}
+model:
+  layers: [Flatten, {Dropout: 0.2}, {Dense: {units: $classes, activation: softmax}}]
+training:
+  optimizer: {SGD: {learning_rate: 0.001, momentum: 0.9}}
+  loss: sparse_categorical_crossentropy
+  batch_size: 512
+  epochs: 2
+  checkpoint: {every: 2 steps}
+"""
+
+
+def write_short_config(folder: Path) -> Path:
+    """Six steps, four checkpoints."""
+    path = folder / "short.yaml"
+    path.write_text(SHORT)
+    return path

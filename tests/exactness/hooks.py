@@ -1,0 +1,217 @@
+"""What a forked child changes in itself before it runs: it kills itself, or its disk fails, at a chosen point."""
+
+import importlib
+import os
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.exactness.disk import Disk, PowerLosses, failing, write_image
+
+from dltool import checkpoint_file, checkpoint_writer
+from dltool.commands import completion, experiment
+from dltool.commands import train as train_command
+from dltool.evaluation import evaluate as evaluation
+from dltool.model import build as model_build
+from dltool.run_files import Run
+from dltool.training import fit
+
+WRITER: Any = checkpoint_writer
+FITTING: Any = fit.Fitting
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def at_step(step: int, number: int = signal.SIGKILL) -> None:
+    """The signal, once, when so many steps of the whole training have been run."""
+    act_at_step(step, lambda: send(number))
+
+
+def clock_jumps_at_step(step: int) -> None:
+    """A day back."""
+
+    def jump() -> None:
+        now = time.time
+        time.time = lambda: now() - 86_400
+
+    act_at_step(step, jump)
+
+
+def twice_at_step(step: int, number: int) -> None:
+    def act() -> None:
+        send(number)
+        send(number)
+
+    act_at_step(step, act)
+
+
+def failing_operation(root: str, operation: int, code: int) -> None:
+    """See :func:`tests.exactness.disk.failing`."""
+    Disk(Path(root), failing(operation, code)).install()
+
+
+def counted_operations(root: str, out: str) -> Callable[[], None]:
+    """Writes the list of all operations."""
+    disk = Disk(Path(root), lambda number, operation: None)
+    disk.install()
+
+    def write() -> None:
+        Path(out).write_text("\n".join(disk.operations))
+
+    return write
+
+
+def snapshots(root: str, out: str) -> None:
+    """Copies what a kill before each operation would leave."""
+
+    def before(number: int, operation: str) -> None:
+        disk.remove()
+        shutil.copytree(root, Path(out) / f"{number:03d}", symlinks=True, dirs_exist_ok=True)
+        disk.install()
+
+    disk = Disk(Path(root), before)
+    disk.install()
+
+
+def power_losses(root: str, out: str) -> Callable[[], None]:
+    """Writes what a power loss before each operation would leave, each with the step that was promised by then."""
+    found = PowerLosses(Path(root))
+    original = WRITER.write_checkpoint
+
+    def promising(directory: Path, step: int, *arguments: Any, **options: Any) -> Path:
+        path = original(directory, step, *arguments, **options)
+        with disk.turn:
+            found.promise(step)
+        return path
+
+    WRITER.write_checkpoint = promising
+    disk = found.disk()
+    disk.install()
+
+    def write() -> None:
+        disk.remove()
+        found.look()
+        for number, (image, step) in enumerate(found.images):
+            write_image(image, Path(out) / f"{number:03d} {step}")
+
+    return write
+
+
+def no_room_for(module: str, name: str, size: int) -> None:
+    """A function's files cannot grow beyond so many bytes, whoever writes them: HDF5 in C, too."""
+    owner = importlib.import_module(module)
+    original = getattr(owner, name)
+
+    def limited(*arguments: Any) -> Any:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            return original(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    setattr(owner, name, limited)
+
+
+def act_at_step(step: int, act: Callable[[], None]) -> None:
+    def after(training: Any) -> None:
+        if training.position.steps >= step and not done_already:
+            done_already.append(step)
+            act()
+
+    done_already: list[int] = []
+    observed = FITTING.__init__
+
+    def init(self: Any, *arguments: Any) -> None:
+        observed(self, *arguments)
+        inner = self.hooks.observer
+        steps_done = inner.steps_done
+
+        def done(in_epoch: int, logs: dict[str, float]) -> None:
+            steps_done(in_epoch, logs)
+            after(self)
+
+        inner.steps_done = done
+
+    FITTING.__init__ = init
+
+
+PHASES: dict[str, tuple[Any, str]] = {
+    "validation": (fit.Fitting, "leave_if_asked"),
+    "best weights": (fit.Fitting, "remember"),
+    "last file": (completion, "concluded"),
+    "cleanup": (checkpoint_file, "_remove_all_but_newest_two"),
+    "metrics": (Run, "append_metrics"),
+    "test": (completion, "tested_model"),
+    "status": (Run, "write_json"),
+    "import": (train_command.Import, "wait"),
+    "data": (train_command, "load_data"),
+    "data again": (experiment, "load_data"),
+    "build": (model_build, "build_model"),
+    "evaluation": (evaluation, "evaluate"),
+}
+
+
+def in_phase(phase: str, count: int = 1, number: int = signal.SIGKILL) -> None:
+    """The signal when the function of a phase is called for the `count`-th time."""
+    owner, name = PHASES[phase]
+    before_call(owner, name, count, lambda: send(number))
+
+
+def before_call(owner: Any, name: str, count: int, act: Callable[[], None]) -> None:
+    original = getattr(owner, name)
+    calls = [0]
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == count:
+            act()
+        return original(*arguments, **options)
+
+    setattr(owner, name, counted)
+
+
+def in_write(percent: int, count: int) -> None:
+    """SIGKILL when so much of the `count`-th checkpoint is written; what is written so far reaches the disk."""
+    original = checkpoint_file.write_checkpoint
+    calls = [0]
+
+    def counted(directory: Any, step: int, arrays: Any, state: Any, **options: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == count:
+            checkpoint_file.open = Dying.opener(sum(array.nbytes for _, array in arrays) * percent // 100)  # type: ignore[attr-defined]
+        return original(directory, step, arrays, state, **options)
+
+    WRITER.write_checkpoint = counted
+
+
+class Dying:
+    """A file whose writer is killed after so many bytes."""
+
+    def __init__(self, file: Any, left: int) -> None:
+        self.file, self.left = file, left
+
+    @classmethod
+    def opener(cls, left: int) -> Callable[[Any, str], "Dying"]:
+        return lambda path, mode: cls(open(path, mode, buffering=0), left)
+
+    def __enter__(self) -> "Dying":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        if len(view) > self.left:
+            self.file.write(view[: self.left])
+            send(signal.SIGKILL)
+        self.left -= len(view)
+        written: int = self.file.write(view)
+        return written

@@ -1,0 +1,344 @@
+"""What a bad run directory, and a training that goes wrong, get: an exit code, one plain block, no traceback."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from tests.bad_configs import changed
+from tests.small_configs import TINY
+
+from dltool.checkpoint_file import newest_checkpoint
+from dltool.run_files import Run
+
+CONFIG = TINY.replace("source: iris", "source: {arrays: own.npz}")
+RUN = Path("runs/example/0001")
+
+
+def write_data(folder: Path, seed: int = 0) -> None:
+    random = np.random.default_rng(seed)
+    np.savez(folder / "own.npz", x=random.random((150, 4), "float32"), y=random.integers(0, 3, 150))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The folder of a completed run of two epochs; never to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_data(folder)
+    (folder / "example.yaml").write_text(CONFIG, encoding="utf-8")
+    command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--quiet"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
+    return folder
+
+
+@pytest.fixture
+def completed(trained, tmp_path, monkeypatch) -> Path:
+    """A copy of the run, as a path relative to the working directory."""
+    folder = tmp_path / "here"
+    shutil.copytree(trained, folder, symlinks=True)
+    edit_text(folder / RUN / "resolved.yaml", str(trained), str(folder))
+    edit_record(folder / RUN, resolved=(folder / RUN / "resolved.yaml").read_text("utf-8"))
+    monkeypatch.chdir(folder)
+    return RUN
+
+
+@pytest.fixture
+def run(completed) -> Path:
+    """The run as if it had been killed after its last epoch, before its test."""
+    (completed / "results.json").unlink()
+    edit_record(completed, status="running")
+    return completed
+
+
+def edit_text(file: Path, old: str, new: str) -> None:
+    text = file.read_text("utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), "utf-8")
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "run.json").read_text("utf-8"))
+
+
+def edit_record(run: Path, **changes: object) -> None:
+    (run / "run.json").write_text(json.dumps({**record_of(run), **changes}), "utf-8")
+
+
+def checkpoints(run: Path) -> list[Path]:
+    return sorted((run / "checkpoints").glob("*.ckpt"))
+
+
+def kernel_of(file: Path) -> bytes:
+    with h5py.File(file, "r") as weights:
+        return np.asarray(weights["layers/dense/vars/0"]).tobytes()
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    # Of weights this is a number in the middle: HDF5 itself would not notice.
+    content[len(content) // 2 if file.suffix == ".ckpt" else content.index(kernel_of(file))] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.fixture
+def check_message(golden):
+    def check(name: str, outcome, code: int = 4) -> None:
+        assert outcome.code == code, outcome.stderr
+        assert "Traceback" not in outcome.stderr
+        text = outcome.stderr.replace(os.getcwd(), "HERE").replace(socket.gethostname(), "HOST")
+        text = re.sub(r"process \d+ on", "process PID on", text)
+        text = re.sub(r"[0-9a-f]{64}", "…", text)
+        text = re.sub(r"[\d,]+ bytes( instead of [\d,]+)?", "N bytes", text)
+        if code not in {2, 3, 4}:
+            # Whether something was written is another matter.
+            text = re.sub(r"1 problem; .*\n$", "", text)
+        golden(f"bad-inputs/runs/{name}", text)
+
+    return check
+
+
+# --- the run directory ---
+
+
+def test_a_complete_run_is_left_as_it_is(completed, dltool) -> None:
+    before = {file: file.read_bytes() for file in completed.rglob("*") if file.is_file() and file.name != "lock"}
+    outcome = dltool("resume", completed)
+    assert outcome.code == 0
+    assert "complete" in outcome.stdout + outcome.stderr
+    assert {file: file.read_bytes() for file in before} == before
+
+
+@pytest.mark.parametrize("name", ["missing", "no-run", "file"])
+def test_what_is_no_run_is_named(name, completed, dltool, check_message) -> None:
+    Path("empty").mkdir()
+    path = {"missing": "runs/exampel/0001", "no-run": "empty", "file": "example.yaml"}[name]
+    check_message(name, dltool("evaluate", path))
+
+
+def test_a_second_writer_is_refused_at_once(run, dltool, check_message) -> None:
+    with Run(run).locked():
+        started = time.monotonic()
+        outcome = dltool("resume", run)
+        assert time.monotonic() - started < 1
+    check_message("second-writer", outcome)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
+def test_damaged_best_weights_keep_a_run_from_being_evaluated(damage, run, dltool, check_message) -> None:
+    weights = run / "checkpoints/best.weights.h5"
+    if damage == "missing":
+        weights.unlink()
+    elif damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:3000])
+    else:
+        flip(weights)
+    outcome = dltool("evaluate", run)
+    if damage == "truncated":
+        outcome = type(outcome)(outcome.code, "", re.sub(r"this model: .*", "this model: …", outcome.stderr))
+    check_message(f"weights-{damage}", outcome)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_checkpoint_is_passed_over_and_said(damage, run, dltool, check_message) -> None:
+    newest = checkpoints(run)[-1]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    if damage == "flipped":
+        flip(newest)
+    else:
+        newest.write_bytes(newest.read_bytes()[:-100])
+    outcome = dltool("resume", run, "--quiet")
+    check_message(f"checkpoint-{damage}", outcome, code=0)
+    again = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert [{**line, "seconds": 0} for line in again] == [{**line, "seconds": 0} for line in lines]
+
+
+def test_only_damaged_checkpoints_are_an_error(run, dltool, check_message) -> None:
+    for file in checkpoints(run):
+        flip(file)
+    check_message("checkpoints-all-damaged", dltool("resume", run))
+
+
+def test_no_checkpoint_is_an_error(run, dltool, check_message) -> None:
+    for file in checkpoints(run):
+        file.unlink()
+    check_message("checkpoints-missing", dltool("resume", run))
+
+
+@pytest.mark.parametrize("command", ["evaluate", "resume"])
+def test_a_newer_format_is_named_with_ours(command, run, dltool, check_message) -> None:
+    edit_record(run, format=2, dltool="9.8.7")
+    check_message("newer-format", dltool(command, run))
+
+
+@pytest.mark.parametrize("command", ["evaluate", "resume"])
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("edited-optimizer", "learning_rate: 0.001", "learning_rate: 0.01"),
+        ("edited-architecture", "units: 8", "units: 9"),
+        ("edited-split", "validation: 0.2", "validation: 0.3"),
+        ("edited-invalid", "batch_size: 16", "batch_size: 0"),
+    ],
+)
+def test_an_edited_config_is_refused_with_the_difference(name, old, new, command, run, dltool, check_message) -> None:
+    edit_text(run / "resolved.yaml", old, new)
+    check_message(name, dltool(command, run))
+
+
+def test_an_edited_number_of_epochs_belongs_on_the_command_line(run, dltool, check_message) -> None:
+    edit_text(run / "resolved.yaml", "epochs: 2", "epochs: 3")
+    check_message("edited-epochs", dltool("resume", run))
+    assert dltool("evaluate", run).code == 0
+    assert dltool("resume", run, "--epochs", "3").code == 0
+    assert len((run / "metrics.jsonl").read_text("utf-8").splitlines()) == 3
+    assert dltool("resume", run, "--epochs", "3", "--quiet").code == 2
+
+
+def test_an_architecture_edited_in_the_record_too_does_not_fit_the_checkpoint(run, dltool, check_message) -> None:
+    edit_text(run / "resolved.yaml", "units: 8", "units: 9")
+    edit_record(run, resolved=(run / "resolved.yaml").read_text("utf-8"))
+    before = record_of(run)
+    check_message("edited-architecture-in-both", dltool("resume", run, "--quiet"))
+    assert record_of(run) == before
+
+
+def test_a_torn_last_line_of_the_metrics_is_repaired(run, dltool) -> None:
+    whole = (run / "metrics.jsonl").read_text("utf-8")
+    (run / "metrics.jsonl").write_text(whole + '{"epoch": 3, "lo', "utf-8")
+    assert dltool("runs", "--json").code == 0
+    assert len(Run(run).read_metrics()) == 2
+    assert dltool("resume", run, "--epochs", "3").code == 0
+    assert [line["epoch"] for line in Run(run).read_metrics()] == [1, 2, 3]
+
+
+# --- data and machine ---
+
+
+@pytest.mark.parametrize("command", ["evaluate", "resume"])
+def test_changed_data_is_refused(command, run, dltool, check_message) -> None:
+    write_data(Path(), seed=1)
+    check_message("changed-data", dltool(command, run), code=3)
+
+
+CHANGES = {
+    "cpu": lambda machine: machine.update(cpu="Another CPU"),
+    "version": lambda machine: machine["versions"].update(tensorflow="2.0.0"),
+    "variable": lambda machine: machine["environment"].update(TF_ENABLE_ONEDNN_OPTS="0"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_machine_is_refused_unless_allowed(name, run, dltool, monkeypatch) -> None:
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    machine = record_of(run)["machine"]
+    CHANGES[name](machine)
+    edit_record(run, machine=machine)
+    before = (run / "resolved.yaml").read_bytes(), (run / "run.json").read_bytes()
+    words = {"cpu": "cpu was Another CPU and is", "version": "versions.tensorflow was 2.0.0 and is"}
+    outcome = dltool("resume", run, "--epochs", "3")
+    assert outcome.code == 5
+    assert words.get(name, "environment.TF_ENABLE_ONEDNN_OPTS was 0 and is not set") in outcome.stderr
+    assert outcome.stderr.count("error:") == 1
+    assert "--allow-change" in outcome.stderr
+    assert ((run / "resolved.yaml").read_bytes(), (run / "run.json").read_bytes()) == before
+    allowed = dltool("resume", run, "--allow-change", "--quiet")
+    assert allowed.code == 0
+    assert "the result may differ" in allowed.stderr
+
+
+# --- training ---
+
+
+def test_a_diverged_training_names_epoch_and_step_and_keeps_what_was_finite(completed, dltool, check_message) -> None:
+    Path("example.yaml").write_text(changed(("Adam: {learning_rate: 1e-3}", "SGD: {learning_rate: 1e38}"), text=CONFIG))
+    outcome = dltool("train", "example.yaml", "--runs", "others", "--quiet")
+    assert outcome.code == 6
+    assert re.search(r"in epoch \d+, step \d+ of 6", outcome.stderr)
+    checkpoint, _ = newest_checkpoint(Path("others/example/0001/checkpoints"))
+    assert all(np.isfinite(array).all() for _, array in checkpoint.arrays if array.dtype.kind == "f")
+
+
+def test_running_out_of_memory_suggests_a_batch_size(run, dltool, check_message, monkeypatch) -> None:
+    import tensorflow as tf
+
+    from dltool.training.fit import Fitting
+
+    def too_large(*_: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,8]")
+
+    monkeypatch.setattr(Fitting, "run_steps", too_large)
+    check_message("out-of-memory", dltool("train", "example.yaml", "--runs", "others", "--quiet"), code=5)
+    assert record_of(Path("others/example/0001"))["status"] == "failed"
+    outcome = dltool("resume", run, "--epochs", "3", "--quiet")
+    assert outcome.code == 5
+    assert "batch_size: 8" in outcome.stderr
+
+
+def full_disk(monkeypatch, ending: str) -> None:
+    replace = os.replace
+
+    def refuse(source, target, **options) -> None:
+        if str(target).endswith(ending):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target, **options)
+
+    monkeypatch.setattr(os, "replace", refuse)
+
+
+@pytest.mark.parametrize("ending", [".ckpt", "metrics.jsonl", "model.keras", "results.json", "run.json"])
+def test_a_full_disk_keeps_the_old_checkpoints(ending, run, dltool, check_message, monkeypatch) -> None:
+    before = {file: file.read_bytes() for file in checkpoints(run)}
+    with monkeypatch.context() as patch:
+        full_disk(patch, ending)
+        outcome = dltool("resume", run, "--epochs", "3", "--quiet")
+    outcome = type(outcome)(outcome.code, "", re.sub(r"[0-9]+\.ckpt", "N.ckpt", outcome.stderr))
+    check_message(f"full-disk-{ending.strip('.').replace('.', '-')}", outcome, code=5)
+    if ending in {".ckpt", "metrics.jsonl", "run.json"}:
+        assert {file: file.read_bytes() for file in before} == before
+    assert not list(run.rglob(".tmp-*"))
+    assert dltool("resume", run, "--epochs", "4").code == 0
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_written_is_found_before_training(error, run, dltool, monkeypatch) -> None:
+    open_, mkdir = os.open, os.mkdir
+
+    def refuse_open(path, flags, *arguments, **options) -> int:
+        if flags & os.O_CREAT and "example/0001" in str(path):
+            raise OSError(error, os.strerror(error))
+        return open_(path, flags, *arguments, **options)
+
+    def refuse_mkdir(path, *arguments, **options) -> None:
+        if "others" in str(path):
+            raise OSError(error, os.strerror(error))
+        mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse_open)
+    monkeypatch.setattr(os, "mkdir", refuse_mkdir)
+    for arguments in (("resume", run), ("train", "example.yaml", "--runs", "others")):
+        outcome = dltool(*arguments, "--quiet")
+        assert outcome.code == 5, outcome.stderr
+        assert os.strerror(error).lower() in outcome.stderr
+        assert "Traceback" not in outcome.stderr
+    assert not Path("others").exists()
+
+
+def test_a_clock_that_is_a_day_back_changes_nothing(run, dltool, monkeypatch) -> None:
+    lines = [{**line, "seconds": 0} for line in Run(run).read_metrics()]
+    flip(checkpoints(run)[-1])
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 86_400)
+    for file in run.rglob("*"):
+        os.utime(file, (now() + 86_400, now() + 86_400))
+    assert dltool("resume", run).code == 0
+    assert [{**line, "seconds": 0} for line in Run(run).read_metrics()] == lines
