@@ -23,6 +23,7 @@ ROWS = [
     {"machine", "run_lock"},
     {"run_files"},
     {"run_directory", "checkpoint_file"},
+    {"checkpoint_writer"},
     # The TensorFlow line: nothing above imports tensorflow or keras.
     {"model"},
     {"training"},

@@ -20,7 +20,13 @@ from typing import Any
 
 IMPORTS = (
     *("tensorflow", "keras", "sklearn.datasets", "h5py", "dltool.cli", "dltool.commands.train"),
-    *("dltool.commands.resume", "dltool.training.fit", "dltool.evaluation.evaluate", "dltool.model.preprocessing"),
+    *(
+        "dltool.commands.resume",
+        "dltool.commands.resumption",
+        "dltool.training.fit",
+        "dltool.evaluation.evaluate",
+        "dltool.model.preprocessing",
+    ),
     *("dltool.console.progress", "dltool.console.results", "tests.exactness.hooks"),
 )
 

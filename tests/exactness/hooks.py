@@ -21,7 +21,7 @@ from dltool.run_files import Run
 from dltool.training import fit
 
 WRITER: Any = checkpoint_writer
-FITTING: Any = fit.Fitting
+OBSERVER: Any = completion.RecordingObserver
 
 
 def send(number: int) -> None:
@@ -120,26 +120,21 @@ def no_room_for(module: str, name: str, size: int) -> None:
 
 
 def act_at_step(step: int, act: Callable[[], None]) -> None:
-    def after(training: Any) -> None:
-        if training.position.steps >= step and not done_already:
-            done_already.append(step)
+    """Once, when so many steps of the whole training have been run."""
+    epoch_begins, steps_done = OBSERVER.epoch_begins, OBSERVER.steps_done
+    before, done = [0], [False]
+
+    def begins(self: Any, epoch: int, epochs: int, steps: int) -> None:
+        before[0] = (epoch - 1) * steps
+        epoch_begins(self, epoch, epochs, steps)
+
+    def reached(self: Any, in_epoch: int, logs: dict[str, float]) -> None:
+        steps_done(self, in_epoch, logs)
+        if before[0] + in_epoch >= step and not done[0]:
+            done[0] = True
             act()
 
-    done_already: list[int] = []
-    observed = FITTING.__init__
-
-    def init(self: Any, *arguments: Any) -> None:
-        observed(self, *arguments)
-        inner = self.hooks.observer
-        steps_done = inner.steps_done
-
-        def done(in_epoch: int, logs: dict[str, float]) -> None:
-            steps_done(in_epoch, logs)
-            after(self)
-
-        inner.steps_done = done
-
-    FITTING.__init__ = init
+    OBSERVER.epoch_begins, OBSERVER.steps_done = begins, reached
 
 
 PHASES: dict[str, tuple[Any, str]] = {

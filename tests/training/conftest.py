@@ -14,7 +14,7 @@ from dltool.data.facts import Facts
 from dltool.data.load import Dataset
 from dltool.data.split import Split
 from dltool.model.build import BuiltModel, build_model
-from dltool.training.fit import EpochRecord, FitResult, fit
+from dltool.training.fit import EpochRecord, FitResult, fit, prepare_fit
 from dltool.training.loop import Pace
 from dltool.training.state import TrainingState
 
@@ -125,13 +125,10 @@ def train() -> Callable[..., Trained]:
         recorder = options.pop("recorder", Recorder())
         built = build_model(config, dataset.facts, dataset.part("train")[0])
         result = fit(
-            built,
-            config,
-            dataset,
+            prepare_fit(built, config, dataset, Pace(pace, is_fixed=True)),
             observer=recorder,
             save_state=lambda step, arrays, state: recorder.states.append(TrainingState(arrays, state)),
             save_best=lambda core: recorder.best.append(core.get_weights()),
-            pace=Pace(pace, is_fixed=True),
             **options,
         )
         return Trained(built, recorder, result)

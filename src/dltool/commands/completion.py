@@ -17,7 +17,7 @@ from dltool.run_files import Run
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
-    from dltool.training.fit import EpochRecord, FitResult
+    from dltool.training.fit import EpochRecord, FitResult, Fitting
     from dltool.training.state import TrainingState
 
 
@@ -37,6 +37,7 @@ class TrainingOutcome:
 def complete(
     run: Run,
     experiment: Experiment,
+    fitting: "Fitting",
     progress: "Progress",
     clock: Clock,
     stops: StopRequests,
@@ -53,7 +54,7 @@ def complete(
         with disk_errors(run.path):
             sync(run.path)
         with clock.phase("train"):
-            fitted = fitted_model(run, experiment, progress, stops, start)
+            fitted = fitted_model(run, experiment.built.core, fitting, progress, stops, start)
         with clock.phase("test"):
             progress.stage("testing")
             results = tested_model(run, experiment, fitted)
@@ -65,11 +66,14 @@ def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
     """Whatever ends the block badly becomes the run's status."""
     try:
         yield
-    except (KeyboardInterrupt, Interrupted):
+    except Interrupted as error:
+        error.kept = str(run.path)
         run.update("interrupted")
         progress.ended_early(run, "interrupted")
         raise
     except BaseException as error:
+        if isinstance(error, DltoolError):
+            error.kept = str(run.path)
         # A disk that refused a file may well refuse this one too; the first error is the one to report.
         with contextlib.suppress(DltoolError):
             run.update("failed", reason=str(error) or type(error).__name__)
@@ -78,19 +82,21 @@ def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
 
 
 def fitted_model(
-    run: Run, experiment: Experiment, progress: "Progress", stops: StopRequests, start: "TrainingState | None"
+    run: Run,
+    core: Any,
+    fitting: "Fitting",
+    progress: "Progress",
+    stops: StopRequests,
+    start: "TrainingState | None",
 ) -> "FitResult":
     """Train; leave checkpoints, the best weights and a line an epoch in the run, the best weights in the model."""
     from dltool.model.files import load_weights, save_weights
     from dltool.training.fit import fit
 
-    core = experiment.built.core
     since = None if start is None else start.state["position"]["steps"]
     with stops.patient(), CheckpointWriter(run.checkpoints, since) as checkpoints:
         fitted = fit(
-            experiment.built,
-            experiment.config,
-            experiment.dataset,
+            fitting,
             observer=RecordingObserver(run, progress),
             save_state=checkpoints.submit,
             save_best=lambda best: save_weights(best, run.best_weights),

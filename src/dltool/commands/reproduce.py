@@ -11,7 +11,7 @@ from dltool.checkpoint_file import newest_checkpoint
 from dltool.commands.changes import differences, machine_changes
 from dltool.commands.clock import Clock
 from dltool.commands.completion import complete
-from dltool.commands.experiment import new_experiment, recorded_data, recorded_threads
+from dltool.commands.experiment import new_experiment, recorded_data, recorded_threads, refuse_files
 from dltool.commands.signals import StopRequests, stop_requests
 from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
@@ -74,21 +74,24 @@ def train_again(run: Run, folder: Path, progress: "Progress", stops: StopRequest
     progress.stage("reading the data")
     with clock.phase("data"):
         config, dataset = recorded_data(run)
+        refuse_files(run, config)
     progress.stage("importing TensorFlow")
     with clock.phase("import"):
-        import dltool.training.fit  # noqa: F401 (counted apart from the building)
+        from dltool.training.fit import prepare_fit
     progress.stage("building the model")
     with clock.phase("build"):
         experiment = new_experiment(config, dataset, recorded_threads(run))
+        fitting = prepare_fit(experiment.built, config, dataset)
     old = run.read_json(run.record)
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the bits may differ")
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
-    record = {**new_record(document, experiment, old.get("most_rows")), "command": "reproduce"}
+    # The old commit: asking git about a run directory could run what somebody put there.
+    record = {**new_record(document, experiment, old.get("most_rows"), old.get("git")), "command": "reproduce"}
     with create(folder, config.name, record, first_files(document, experiment)) as again:
         progress.run_created(again)
-        complete(again, experiment, progress, clock, stops)
+        complete(again, experiment, fitting, progress, clock, stops)
     return again
 
 

@@ -41,19 +41,21 @@ def resume_locked(
         position["stop"] = False
     progress.stage("importing TensorFlow")
     with clock.phase("import"):
+        from dltool.training.fit import prepare_fit
         from dltool.training.state import TrainingState
     progress.stage("building the model")
     with clock.phase("build"):
         experiment = recorded_experiment(run, config, dataset)
-    refuse_other_model(checkpoint, experiment.built.core)
-    refuse_changes(record, experiment.pinned, allow_change, progress)
+        refuse_other_model(checkpoint, experiment.built.core)
+        refuse_changes(record, experiment.pinned, allow_change, progress)
+        fitting = prepare_fit(experiment.built, config, dataset)
     if epochs is not None:
         record_epochs(run, config)
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
     progress.run_created(run)
     start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position})
     go_back_to(run, record, start)
-    return complete(run, experiment, progress, clock, stops, start)
+    return complete(run, experiment, fitting, progress, clock, stops, start)
 
 
 def with_epochs(config: Config, epochs: int, finished: int) -> Config:

@@ -71,7 +71,7 @@ class TrainingProgress:
         self.line(f"run {run.path}")
 
     def ended_early(self, run: Run, status: str) -> None:
-        self.line(f"{status}; kept in {run.path}: the epochs so far, the best weights and the last finite state")
+        self.line(f"{status}; what was done by then is kept in {run.path}")
         if status == "interrupted":
             self.line(f"next  dltool resume {shlex.quote(str(run.path))}")
 

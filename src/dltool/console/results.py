@@ -12,7 +12,7 @@ from dltool.config.tree import format_path
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
 from dltool.console.text import duration, number, shape
-from dltool.errors import DltoolError, Interrupted, TrainingDiverged
+from dltool.errors import DltoolError
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
@@ -27,7 +27,7 @@ def show_error(error: DltoolError, document: "Document | None", as_json: bool) -
     console = stderr_console()
     console.print(render_error(error, document), end="")
     count = len(error.problems)
-    if not isinstance(error, Interrupted | TrainingDiverged):
+    if not error.kept:
         console.print(f"{count} problem{'s' if count != 1 else ''}; nothing was written", style="dim")
     if as_json:
         show_json({"ok": False, "exit_code": error.exit_code, "problems": problems_as_json(error, document)})
@@ -49,7 +49,11 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
         return
     console = stdout_console()
     best = results["best"]
-    summary = f"best epoch {best['epoch']} of {results['epochs']} by {best['monitor']} ({number(best['value'])})"
+    summary = f"best epoch {best['epoch']} of {results['epochs']} by {best['monitor']}"
+    if best["value"] is None:
+        summary = f"no best epoch of {results['epochs']}: {best['monitor']} was never a number"
+    else:
+        summary += f" ({number(best['value'])})"
     console.print(data_text(summary))
     if results["test"]:
         console.print(Text("test  ", "bold") + data_text(metric_words(results["test"])))

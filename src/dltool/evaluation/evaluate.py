@@ -12,7 +12,7 @@ from dltool.training.compile import compile_core
 from dltool.training.failures import plain_failures
 from dltool.training.fit import measure
 from dltool.training.loop import test_loop
-from dltool.training.resident import evaluation_batch, make_resident, single, tensor
+from dltool.training.resident import evaluation_batch, make_resident, model_targets, single, tensor
 
 
 def evaluate(
@@ -27,9 +27,10 @@ def evaluate(
         ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
     """
     with plain_failures(config):
+        expected = model_targets(built, single(targets))
         if not built.core.compiled:
-            compile_core(built, config, single(targets))
-        table = make_resident(built, single(inputs), single(targets))
+            compile_core(built, config, expected)
+        table = make_resident(built, single(inputs), expected)
         loop = test_loop(built.core, table, evaluation_batch(built, config.training.batch_size))
         rows = tf.range(len(single(targets)), dtype=tf.int32)
         return measure(built.core, loop, rows, lambda: None)

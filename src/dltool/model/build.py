@@ -11,11 +11,15 @@ import numpy as np
 from dltool.config.keras_objects import KerasObject
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
-from dltool.errors import ConfigError, Problem
+from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.apply import Applied, Names, Origin, Shape, apply_layer, apply_layers, made_here, shown
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import parameter_budget
 from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
+
+LAYERS: ConfigPath = ("model", "layers")
+AUGMENTATION: ConfigPath = ("data", "augmentation")
+MIXING = ("MixUp", "CutMix")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def build_model(
         ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
         RunError: `preprocessing_state` does not belong to this config.
     """
+    refuse_misplaced(config)
     names = Names()
     raw = keras.Input(facts.input_shape, dtype=facts.input_dtype, name="input")
     inputs = next(iter(training_inputs.values())) if training_inputs else None
@@ -69,7 +74,7 @@ def build_model(
         keras.utils.set_random_seed(config.seed)
         start = Origin(like(prepared.tensor, "prepared"), prepared.place)
         with precision(config.training.precision):
-            layers = apply_layers(config.model.layers, start, ("model", "layers"), names)
+            layers = apply_layers(config.model.layers, start, LAYERS, names)
             core = model(start.tensor, layers[-1].output, "core")
         augmentation = build_augmentation(config.data.augmentation, prepared, names)
     full_output = prepared.tensor
@@ -88,6 +93,23 @@ def build_model(
         layers=(*prepared.layers[: len(config.data.preprocessing)], *layers),
         learnt={key: layer_state(layer) for key, layer in learners.items()} if is_fitted else {},
     )
+
+
+def refuse_misplaced(config: Config) -> None:
+    """Raises ConfigError for layers that would do nothing, or something else, where they stand."""
+    problems = [
+        Problem((*place, index, entry.name), f"{entry.name} learns from the data", "it belongs at data.preprocessing")
+        for place, entries in ((LAYERS, config.model.layers), (AUGMENTATION, config.data.augmentation))
+        for index, entry in enumerate(entries)
+        if learns(entry)
+    ]
+    problems += [
+        Problem((*AUGMENTATION, index), f"{entry.name} mixes the labels too, which dltool does not do yet")
+        for index, entry in enumerate(config.data.augmentation)
+        if entry.name in MIXING
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 @dataclass(frozen=True)
@@ -118,9 +140,8 @@ def build_augmentation(entries: tuple[KerasObject, ...], prepared: Origin, names
     """A model of the augmentation layers. They must keep the shape: validation and prediction go without them."""
     if not entries:
         return None
-    place = ("data", "augmentation")
     start = Origin(like(prepared.tensor, "augmentation_input"), prepared.place)
-    applied = apply_layers(entries, start, place, names)
+    applied = apply_layers(entries, start, AUGMENTATION, names)
     if applied[-1].output_shape != prepared.shape:
         changed = next(layer for layer in applied if layer.output_shape != prepared.shape)
         message = f"augmentation must keep the shape {shown(prepared.shape)}, and {changed.name} makes "

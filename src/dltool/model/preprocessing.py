@@ -44,6 +44,8 @@ class LayerState:
     vocabulary: Sequence[Any] | None = None
 
 
+VECTOR_MODES = ("multi_hot", "count", "tf_idf")
+
 PreprocessingState = Mapping[str, LayerState]
 """By "INDEX-LAYER", such as "0-Normalization": the index counts the config's preprocessing layers from 0."""
 
@@ -91,11 +93,23 @@ def build_preprocessing(
                 restore_layer(layer, state_of(state, f"{index}-{entry.name}"), source)
             elif training_inputs is not None and not reads_file(entry):
                 adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training_inputs)
-        applied.append(apply_layer(layer, source, layer_place))
+        applied.append(with_true_shape(entry, apply_layer(layer, source, layer_place)))
         source = Origin(applied[-1].output, layer_place)
         if getattr(source.tensor, "sparse", False) or getattr(source.tensor, "ragged", False):
             raise ConfigError(Problem(layer_place, "sparse and ragged outputs are not supported here"))
     return applied
+
+
+def with_true_shape(entry: KerasObject, applied: Applied) -> Applied:
+    """`applied` with the shape that the layer really gives.
+
+    For one text an example, TextVectorization with a vector a text says (1, vocabulary) and gives (vocabulary,).
+    """
+    shape = applied.output_shape
+    if entry.name != "TextVectorization" or entry.arguments.get("output_mode") not in VECTOR_MODES or len(shape) != 2:
+        return applied
+    output = keras.layers.Reshape(shape[1:], name=f"{applied.layer.name}_vector")(applied.output)
+    return replace(applied, output=output, output_shape=shape[1:])
 
 
 def adapt(layer: Any, place: ConfigPath, before: keras.Model | None, inputs: np.ndarray) -> None:

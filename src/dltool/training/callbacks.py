@@ -1,13 +1,14 @@
 """Keras callbacks, and what they remember."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import keras
 import numpy as np
 
 from dltool.config.schema import Config
-from dltool.errors import ConfigError, Problem, RunError
+from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import make
 from dltool.training.averages import keeps_average
@@ -25,6 +26,8 @@ def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Ca
     callbacks = []
     for index, entry in enumerate(config.training.callbacks):
         place = ("training", "callbacks", index)
+        if entry.name == "TensorBoard" and find_spec("tensorboard") is None:
+            raise MachineError(Problem(place, "TensorBoard is not installed", "run: pip install tensorboard"))
         callback = make(entry, place)
         if isinstance(callback, keras.callbacks.SwapEMAWeights):
             if not keeps_average(built.core):

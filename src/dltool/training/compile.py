@@ -63,11 +63,14 @@ def example_batch(built: BuiltModel, targets: np.ndarray) -> tuple[Any, Any]:
 
 
 def culprit(built: BuiltModel, config: Config, targets: np.ndarray, reason: str) -> Problem:
-    """Which of loss and metrics cannot take the outputs: each is tried alone."""
-    output = built.core.outputs[0]
+    """Which of loss and metrics cannot take the outputs: each is tried alone, on a batch of its true size.
+
+    Otherwise the layer that Keras's `reason` names.
+    """
+    size = config.training.batch_size
     specs = [
-        tf.TensorSpec((None, *targets.shape[1:]), targets.dtype),
-        tf.TensorSpec((None, *built.output_shape), output.dtype),
+        tf.TensorSpec((size, *targets.shape[1:]), targets.dtype),
+        tf.TensorSpec((size, *built.output_shape), built.core.outputs[0].dtype),
     ]
     attempts: list[tuple[ConfigPath, str, Any]] = [
         (LOSS, config.training.loss.name, keras.losses.get(make(config.training.loss, LOSS)))
@@ -80,7 +83,22 @@ def culprit(built: BuiltModel, config: Config, targets: np.ndarray, reason: str)
             tf.function(attempt, autograph=False).get_concrete_function(*specs)
         except KERAS_ERRORS as error:
             return Problem(place, f"{name} cannot take the targets and the outputs: {plain_message(error)}")
-    return Problem(("training",), reason)
+    return Problem(next((row.path for row in built.layers if f"{row.name}." in reason), ("training",)), reason)
+
+
+def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: str) -> None:
+    """Raises ConfigError: what decides between epochs must be one number; F1Score gives one for each class."""
+    several = {name for name, value in core.get_metrics_result().items() if np.ndim(value)}
+    monitors: list[tuple[ConfigPath, Any]] = [(("training", "checkpoint", "monitor"), best)]
+    for index, entry in enumerate(config.training.callbacks):
+        monitors.append((("training", "callbacks", index, entry.name, "monitor"), entry.arguments.get("monitor")))
+    problems = [
+        Problem(place, f"{monitor} is a number for each class", "average: macro in the metric makes it one")
+        for place, monitor in monitors
+        if isinstance(monitor, str) and monitor.removeprefix("val_") in several
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def metric_alone(metric: Any) -> Any:

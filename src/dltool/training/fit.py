@@ -13,16 +13,23 @@ import tensorflow as tf
 from dltool.config.schema import Config
 from dltool.data.load import Dataset
 from dltool.data.order import epoch_order
-from dltool.errors import Interrupted, Problem, TrainingDiverged
+from dltool.errors import ConfigError, Interrupted, Problem, TrainingDiverged
 from dltool.model.build import BuiltModel
+from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, plain_message
 from dltool.training.averages import averaged
 from dltool.training.best import Best, make_best
 from dltool.training.cadence import make_cadence
 from dltool.training.callbacks import make_callbacks
-from dltool.training.compile import class_weights, compile_core, learning_rate
+from dltool.training.compile import (
+    class_weights,
+    compile_core,
+    culprit,
+    learning_rate,
+    refuse_monitors_of_several_numbers,
+)
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Loop, Pace, logs_of, test_loop, train_loop
-from dltool.training.resident import evaluation_batch, make_resident, single
+from dltool.training.resident import evaluation_batch, make_resident, model_targets, single
 from dltool.training.state import Arrays, TrainingState, capture, restore
 
 EMPTY_STATE = TrainingState([], {})
@@ -73,25 +80,44 @@ class Position:
     history: list[EpochRecord] = field(default_factory=list)
 
 
-def fit(  # noqa: PLR0913
-    built: BuiltModel,
-    config: Config,
-    dataset: Dataset,
+def prepare_fit(built: BuiltModel, config: Config, dataset: Dataset, pace: Pace | None = None) -> "Fitting":
+    """Compile the model and trace its steps, so that what does not fit is known before anything is written.
+
+    `pace` says how many steps a compiled call runs, which changes no bit of the result.
+
+    Raises:
+        ConfigError: loss, metrics, class weights or a layer cannot take the data.
+        MachineError: memory ran out.
+    """
+    with plain_failures(config):
+        targets = model_targets(built, single(dataset.targets))
+        compile_core(built, config, targets)
+        fitting = Fitting(built, config, dataset, pace or Pace())
+        try:
+            fitting.trace()
+        except OUT_OF_MEMORY:
+            raise
+        except KERAS_ERRORS as error:
+            raise ConfigError(culprit(built, config, targets, plain_message(error))) from error
+        refuse_monitors_of_several_numbers(config, built.core, fitting.best.monitor)
+        return fitting
+
+
+def fit(
+    fitting: "Fitting",
     *,
     observer: Observer,
     save_state: Callable[[int, Arrays, dict[str, Any]], None],
     save_best: Callable[[keras.Model], None],
     start: TrainingState | None = None,
     should_stop: Callable[[], int | None] = lambda: None,
-    pace: Pace | None = None,
 ) -> FitResult:
-    """Train `built.core` on the training part of `dataset`, validating after each epoch.
+    """Train on the training part of the data, validating after each epoch.
 
     `save_state(step, arrays, state)` gets the complete state before the first step, as often as the config says, when
     training is stopped, and at the end; `start` is such a state to go on from. `save_best(core)` is called while the
     model has the weights that were validated, whenever the monitored value has improved. `should_stop` gives the number
     of a signal, or None.
-    `pace` says how many steps a compiled call runs, which changes no bit of the result.
     At the end the model has its final weights: the averaged ones where the optimizer averages, or those that a callback
     has restored.
 
@@ -100,10 +126,9 @@ def fit(  # noqa: PLR0913
         Interrupted: `should_stop` said so. The state has been saved.
         ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
     """
-    with plain_failures(config):
-        compile_core(built, config, single(dataset.targets))
-        hooks = Hooks(observer, save_state, save_best, should_stop)
-        return Fitting(built, config, dataset, hooks, pace or Pace()).run(start)
+    with plain_failures(fitting.config):
+        fitting.hooks = Hooks(observer, save_state, save_best, should_stop)
+        return fitting.run(start)
 
 
 @dataclass(frozen=True)
@@ -125,15 +150,17 @@ class StopRequestedError(Exception):
 
 
 class Fitting:
-    """One training in progress."""
+    """One training, prepared or in progress."""
 
-    def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, hooks: Hooks, pace: Pace) -> None:
-        self.built, self.core, self.config, self.hooks = built, built.core, config, hooks
+    hooks: Hooks
+
+    def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, pace: Pace) -> None:
+        self.built, self.core, self.config = built, built.core, config
         self.rows = dataset.split.train.astype(np.int32)
         self.validation_rows = dataset.split.validation.astype(np.int32)
         targets = single(dataset.targets)
         weights = class_weights(config, dataset.facts, targets[self.rows])
-        table = make_resident(built, single(dataset.inputs), targets)
+        table = make_resident(built, single(dataset.inputs), model_targets(built, targets))
         size = config.training.batch_size
         weights = None if weights is None else tf.constant(weights)
         self.train = train_loop(built.core, built.augmentation, table, weights, size)
@@ -148,6 +175,13 @@ class Fitting:
         self.position = Position()
         self.saved = EMPTY_STATE
         self.cadence = make_cadence(config.training.checkpoint.every)
+
+    def trace(self) -> None:
+        """Compile the loops for the sizes of this data; they are compiled once and used in the training."""
+        self.train.trace(len(self.rows))
+        if len(self.validation_rows):
+            self.test.trace(len(self.validation_rows))
+        self.core.reset_metrics()
 
     def run(self, start: TrainingState | None) -> FitResult:
         self.core.stop_training = False

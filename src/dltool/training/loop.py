@@ -69,6 +69,16 @@ class Loop:
         finite = tf.math.is_finite(self.step(rows))
         return finite, self.results()
 
+    def trace(self, examples: int) -> None:
+        """Compile for an order of so many rows."""
+        order = tf.TensorSpec((examples,), tf.int32)
+        step = tf.TensorSpec((), tf.int32)
+        whole, rest = divmod(examples, self.batch_size)
+        if whole:
+            self.full.get_concrete_function(order, step, step)
+        if rest:
+            self.rest.get_concrete_function(tf.TensorSpec((rest,), tf.int32))
+
     def __call__(self, order: Any, first: int, last: int) -> tuple[int, bool, Any]:
         """Run the steps; gives the step after the last one run, whether all was finite, and the results."""
         examples = int(order.shape[0])
@@ -93,7 +103,9 @@ def train_loop(core: keras.Model, augmentation: keras.Model | None, table: Resid
         inputs, targets = table.batch(rows)
         if augmentation is not None:
             inputs = augmentation(inputs, training=True)
-        data = (inputs, targets) if weights is None else (inputs, targets, tf.gather(weights, targets))
+        data: tuple[Any, ...] = (inputs, targets)
+        if weights is not None:
+            data = (inputs, targets, tf.gather(weights, tf.reshape(targets, [-1])))
         # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
         return core.train_step(data)["loss"]
 
@@ -111,6 +123,10 @@ def test_loop(core: keras.Model, table: Resident, size: int) -> Loop:
 
 
 def logs_of(results: Any) -> dict[str, float]:
-    """Results as plain numbers, the loss first; a metric of several numbers (F1 by class) is left out."""
-    arrays = {name: np.asarray(value) for name, value in results.items()}
-    return {name: float(array) for name, array in arrays.items() if array.ndim == 0}
+    """Results as plain numbers, the loss first; a metric of several numbers as `f1_score_0`, `f1_score_1`, …"""
+    logs: dict[str, float] = {}
+    for name, value in results.items():
+        array = np.asarray(value)
+        numbers = enumerate(array.ravel())
+        logs |= {name: float(array)} if array.ndim == 0 else {f"{name}_{index}": float(x) for index, x in numbers}
+    return logs

@@ -48,6 +48,14 @@ def make_resident(built: BuiltModel, inputs: np.ndarray, targets: np.ndarray) ->
     return Resident(table, tensor(targets), preprocessing)
 
 
+def model_targets(built: BuiltModel, targets: np.ndarray) -> np.ndarray:
+    """The targets with the axes of the output: (examples, 1) where the model gives one number an example.
+
+    Keras's losses take both, some of its metrics only this.
+    """
+    return targets[:, None] if targets.ndim == 1 and built.output_shape == (1,) else targets
+
+
 def grows(preprocessing: keras.Model, inputs: np.ndarray) -> bool:
     """Whether prepared inputs take more bytes than the raw ones. Text is always prepared once: no GPU can hold it."""
     if inputs.dtype.kind in "OUS":
