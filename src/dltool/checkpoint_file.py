@@ -115,6 +115,11 @@ def read_checkpoint(path: Path, expected: Sequence[ArraySignature] | None = None
             raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
 
 
+def has_checkpoints(directory: Path) -> bool:
+    """Whether a checkpoint was ever written; it need not verify."""
+    return bool(_steps(directory))
+
+
 def newest_checkpoint(
     directory: Path, expected: Sequence[ArraySignature] | None = None
 ) -> tuple[Checkpoint, tuple[str, ...]]:

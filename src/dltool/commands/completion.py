@@ -57,7 +57,7 @@ def complete(
             fitted = fitted_model(run, experiment.built.core, fitting, progress, stops, start)
         with clock.phase("test"):
             progress.stage("testing")
-            results = tested_model(run, experiment, fitted)
+            results = tested_model(run, experiment, fitted, stops)
         return concluded(run, experiment.config.expect, results, clock)
 
 
@@ -94,19 +94,21 @@ def fitted_model(
     from dltool.training.fit import fit
 
     since = None if start is None else start.state["position"]["steps"]
-    with stops.patient(), CheckpointWriter(run.checkpoints, since) as checkpoints:
-        fitted = fit(
-            fitting,
-            observer=RecordingObserver(run, progress),
-            save_state=checkpoints.submit,
-            save_best=lambda best: save_weights(best, run.best_weights),
-            should_stop=stops.asked,
-            start=start,
-        )
-    if fitted.best_epoch is None:
-        # The monitored value was never a number: the last weights are all there is.
-        save_weights(core, run.best_weights)
-    load_weights(core, run.best_weights)
+    # Keras's loading catches whatever a signal would raise in it, and calls the file damaged.
+    with stops.patient():
+        with CheckpointWriter(run.checkpoints, since) as checkpoints:
+            fitted = fit(
+                fitting,
+                observer=RecordingObserver(run, progress),
+                save_state=checkpoints.submit,
+                save_best=lambda best: save_weights(best, run.best_weights),
+                should_stop=stops.asked,
+                start=start,
+            )
+        if fitted.best_epoch is None:
+            # The monitored value was never a number: the last weights are all there is.
+            save_weights(core, run.best_weights)
+        load_weights(core, run.best_weights)
     return fitted
 
 
@@ -137,13 +139,14 @@ def metrics_line(record: "EpochRecord") -> dict[str, Any]:
     return {**learnt, "seconds": round(record.seconds, 3)}
 
 
-def tested_model(run: Run, experiment: Experiment, fitted: "FitResult") -> dict[str, Any]:
+def tested_model(run: Run, experiment: Experiment, fitted: "FitResult", stops: StopRequests) -> dict[str, Any]:
     """Save the model and measure it on the test part, once. The best weights are in it by now."""
     from dltool.evaluation.evaluate import evaluate
     from dltool.model.files import save_model
 
     dataset, built = experiment.dataset, experiment.built
-    save_model(built.full, run.model)
+    with stops.patient():
+        save_model(built.full, run.model)
     test = evaluate(built, experiment.config, *dataset.part("test")) if len(dataset.split.test) else {}
     best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
     return {

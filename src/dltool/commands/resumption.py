@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from dltool.checkpoint_file import Checkpoint, newest_checkpoint
+from dltool.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
 from dltool.commands.changes import machine_changes
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete, metrics_line
@@ -18,7 +18,6 @@ from dltool.run_files import Run
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
-    from dltool.training.state import TrainingState
 
 
 def resume_locked(
@@ -27,15 +26,12 @@ def resume_locked(
     """As :func:`dltool.commands.resume.resume`."""
     clock = Clock()
     record = run.read_json(run.record)
-    checkpoint, skipped = newest_checkpoint(run.checkpoints)
-    for reason in skipped:
-        progress.warn(f"an older checkpoint is used: {reason}")
-    check_saved_state(checkpoint, run.checkpoints)
+    checkpoint = usable_checkpoint(run, progress)
     progress.stage("reading the data")
     with clock.phase("data"):
         config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
     refuse_files(run, config, ("model", "augmentation", "training"))
-    position = {**checkpoint.state["position"]}
+    position: dict[str, Any] = {**checkpoint.state["position"]} if checkpoint else {"epoch": 0, "history": []}
     if epochs is not None:
         config = with_epochs(config, epochs, position["epoch"])
         position["stop"] = False
@@ -46,16 +42,32 @@ def resume_locked(
     progress.stage("building the model")
     with clock.phase("build"):
         experiment = recorded_experiment(run, config, dataset)
-        refuse_other_model(checkpoint, experiment.built.core)
+        if checkpoint:
+            refuse_other_model(checkpoint, experiment.built.core)
         refuse_changes(record, experiment.pinned, allow_change, progress)
         fitting = prepare_fit(experiment.built, config, dataset)
     if epochs is not None:
         record_epochs(run, config)
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
     progress.run_created(run)
-    start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position})
-    go_back_to(run, record, start)
+    start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position}) if checkpoint else None
+    go_back_to(run, record, position["history"])
     return complete(run, experiment, fitting, progress, clock, stops, start)
+
+
+def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
+    """The newest checkpoint that verifies; None where the run was killed before its first, and begins anew.
+
+    Raises:
+        RunError: there are checkpoints, and none of them can be used.
+    """
+    if not has_checkpoints(run.checkpoints):
+        return None
+    checkpoint, skipped = newest_checkpoint(run.checkpoints)
+    for reason in skipped:
+        progress.warn(f"an older checkpoint is used: {reason}")
+    check_saved_state(checkpoint, run.checkpoints)
+    return checkpoint
 
 
 def with_epochs(config: Config, epochs: int, finished: int) -> Config:
@@ -101,11 +113,11 @@ def refuse_changes(record: dict[str, Any], pinned: Any, allow_change: bool, prog
         progress.warn(f"{change}: the result may differ in its last bits from a run never stopped")
 
 
-def go_back_to(run: Run, record: dict[str, Any], start: "TrainingState") -> None:
-    """Make the run's files those of the moment of the checkpoint."""
+def go_back_to(run: Run, record: dict[str, Any], history: list[dict[str, Any]]) -> None:
+    """Make the run's files those of the moment of the checkpoint, `history` being its epochs."""
     from dltool.training.fit import EpochRecord
 
-    run.write_metrics([metrics_line(EpochRecord(**line)) for line in start.state["position"]["history"]])
+    run.write_metrics([metrics_line(EpochRecord(**line)) for line in history])
     with disk_errors(run.results, "remove"):
         run.results.unlink(missing_ok=True)
     resumed = record.get("resumed")

@@ -117,7 +117,7 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
     buffer = io.BytesIO()
     np.savez(buffer, train=split.train, validation=split.validation, test=split.test)
     return {
-        "config.yaml": document.texts[document.shown_as].encode(),
+        "config.yaml": document.content,
         "resolved.yaml": dump_yaml(experiment.config).encode(),
         "split.npz": buffer.getvalue(),
         **preprocessing_files(experiment.built),

@@ -13,17 +13,23 @@ from dltool.config.scalars import is_plain_text
 from dltool.config.schema import Config
 from dltool.config.section import Section
 from dltool.config.sources import Source
-from dltool.config.tree import children, find
+from dltool.config.tree import children, find, is_argument
 from dltool.errors import ConfigPath
 
 
 def plain_config(config: Config) -> dict[str, Any]:
-    """The config as dicts, lists and scalars. What is None, and so left to its default, is left out."""
+    """The config as dicts, lists and scalars. What is None or empty by default is left out."""
     return plain_section(config)
 
 
 def plain_section(section: Section) -> dict[str, Any]:
-    return {key: plain(value) for key, value in section if value is not None}
+    values = {key: (value, plain(value)) for key, value in section if value is not None}
+    defaults = type(section).model_fields
+    return {
+        key: written
+        for key, (value, written) in values.items()
+        if written != {} or value != defaults[key].get_default(call_default_factory=True)
+    }
 
 
 def plain(value: Any) -> Any:
@@ -91,8 +97,6 @@ def origin_of(document: Document, path: ConfigPath, value: Any) -> Origin:
     if depth + 1 < len(path) and not is_shorthand:
         return Origin(path, value, "default", "")
     position = node.position
-    where = (
-        position.file if position.file.startswith("--set ") else f"{position.file}:{position.line}:{position.column}"
-    )
+    where = position.file if is_argument(position) else f"{position.file}:{position.line}:{position.column}"
     written = node.written if "$" in node.written else ""
     return Origin(path, "known when the data has been read" if value is UNKNOWN else value, where, written)

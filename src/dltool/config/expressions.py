@@ -79,7 +79,8 @@ class Substitution:
         if match := NAME.fullmatch(text):
             return self.named(match[1], node)
         if text.startswith("$(") and closing(text, 1) == len(text) - 1:
-            return replace(node, value=self.evaluate(text[2:-1]))
+            name = text[2:-1].strip()
+            return self.named(name, node) if name in self.variables else replace(node, value=self.evaluate(name))
         return replace(node, value=self.interpolate(text))
 
     def named(self, name: str, use: Node) -> Node:
@@ -91,7 +92,9 @@ class Substitution:
             # Only said once: whatever follows would say it again.
             raise ConfigError(Problem(use.position, f"the names expand to more than {MOST_NODES:,} values"))
         # A scalar is shown where it is used; a collection keeps the positions of its own lines.
-        return value if isinstance(value.value, Mapping | tuple) else replace(use, value=value.value)
+        if isinstance(value.value, Mapping | tuple):
+            return value
+        return replace(use, value=value.value, defined=value.defined or value.position)
 
     def lookup(self, name: str) -> Any:
         """A variable as a resolved node, or the plain value of a fact."""
@@ -138,7 +141,7 @@ class Substitution:
                 value = self.evaluate(text[match.end() : end])
                 if value is UNKNOWN:
                     return UNKNOWN
-                pieces.append(str(value))
+                pieces.append(as_text(value))
                 start = end + 1
         if text.startswith("$") and not text.startswith(("$$", "$(")):
             raise BadExpression(f"{text[:40]} is neither a name nor an expression", "for a dollar sign write $$")
@@ -180,6 +183,13 @@ class Substitution:
             return resolve_scalar(self.environment[name])
         except AmbiguousScalar:
             return self.environment[name]
+
+
+def as_text(value: Any) -> str:
+    """A value inside text, as YAML would write it."""
+    if isinstance(value, Mapping | tuple | list):
+        raise BadExpression("a list or a mapping cannot stand inside text")
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
 def number(value: Any) -> Any:

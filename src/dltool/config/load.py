@@ -5,35 +5,34 @@
 read, when facts such as `$classes` may still be unknown, and after.
 """
 
-import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.expressions import Substitution
-from dltool.config.keras_objects import UNKNOWN
 from dltool.config.merge import apply_setting, merge
-from dltool.config.schema import DATA_FACTS, Config, Training
-from dltool.config.tree import Entry, Node, children, find, format_path, position_of, scalars
+from dltool.config.resolve import NOT_EXPERIMENT, resolve
+from dltool.config.schema import Config
+from dltool.config.tree import Entry, Node, find, format_path, position_of
 from dltool.config.validate import validate
-from dltool.config.yaml_reader import decode, parse_yaml, read_text
+from dltool.config.yaml_reader import decode, parse_yaml, read_bytes
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
-
-SOURCE_PLACES = (("data", "source"), ("data", "validation"), ("data", "test"))
-PATH_OPTIONS = ("path", "x", "y")
-NOT_EXPERIMENT = ("vars", "extends")
 
 
 @dataclass(frozen=True)
 class Document:
-    """One config as written: its merged tree, and the texts its positions point into."""
+    """One config as written: its merged tree, and the texts its positions point into.
+
+    `folders` are what relative paths in each text are relative to; `content` is the file, byte for byte.
+    """
 
     path: Path
     shown_as: str
     root: Node
     texts: Mapping[str, str]
+    folders: Mapping[str, Path]
+    content: bytes
 
     def position(self, place: ConfigPath | Position, at_key: bool = False) -> Position:
         return place if isinstance(place, Position) else position_of(self.root, place, at_key)
@@ -45,12 +44,22 @@ def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
     Raises:
         UnreadableConfig: the mistakes that keep the tree from being built, with their positions.
     """
-    texts: dict[str, str] = {}
+    files = Files()
     try:
-        root = read_with_bases(path, str(path), texts, ())
+        root = read_with_bases(path, str(path), files, ())
     except ConfigError as error:
-        raise UnreadableConfig(error.problems, texts) from None
-    return with_settings(Document(path, str(path), root, texts), settings)
+        raise UnreadableConfig(error.problems, files.texts) from None
+    document = Document(path, str(path), root, files.texts, files.folders, files.contents[str(path)])
+    return with_settings(document, settings)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What has been read, by the names that positions carry."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
 
 
 def with_settings(document: Document, settings: Iterable[str]) -> Document:
@@ -59,15 +68,25 @@ def with_settings(document: Document, settings: Iterable[str]) -> Document:
     Raises:
         UnreadableConfig: an argument cannot be read or applied.
     """
-    root, texts = document.root, dict(document.texts)
+    root, texts, folders = document.root, dict(document.texts), dict(document.folders)
     for argument in settings:
         shown_as = f"--set {argument}"
-        texts[shown_as] = argument
+        texts[shown_as], folders[shown_as] = argument, Path.cwd()
         try:
-            root = with_absolute_paths(apply_setting(root, argument), Path.cwd(), only=shown_as)
+            root = apply_setting(root, argument)
         except ConfigError as error:
             raise UnreadableConfig(error.problems, texts) from None
-    return replace(document, root=root, texts=texts)
+    return replace(document, root=root, texts=texts, folders=folders)
+
+
+def with_option(document: Document, option: str, value: str | int) -> Document:
+    """The document with the value of `--name` or `--seed`, taken as it is: no YAML, no expressions."""
+    shown_as = f"{option} {value}"
+    position = Position(shown_as, 1, 1, len(str(value)))
+    literal = value.replace("$", "$$") if isinstance(value, str) else value
+    entry = Entry(position, Node(literal, position, str(value)))
+    root = replace(document.root, value={**document.root.value, option.removeprefix("--"): entry})
+    return replace(document, root=root, texts={**document.texts, shown_as: str(value)})
 
 
 class UnreadableConfig(ConfigError):
@@ -130,13 +149,14 @@ def positioned(root: Node, problem: Problem) -> Problem:
     return replace(problem, place=position, message=message, related=())
 
 
-def read_with_bases(path: Path, shown_as: str, texts: dict[str, str], above: tuple[Path, ...]) -> Node:
-    text = texts[shown_as] = read_text(path, shown_as)
+def read_with_bases(path: Path, shown_as: str, files: Files, above: tuple[Path, ...]) -> Node:
+    content = files.contents[shown_as] = read_bytes(path, shown_as)
+    text = files.texts[shown_as] = decode(content, shown_as)
+    files.folders[shown_as] = path.parent.absolute()
     root = parse_yaml(text, shown_as)
     if not isinstance(root.value, Mapping):
         what = "a list" if isinstance(root.value, tuple) else "a single value"
         raise ConfigError(Problem(root.position, f"the file holds {what}, not keys and values", "begin with `name: …`"))
-    root = with_absolute_paths(root, path.parent.absolute())
     merged: Node | None = None
     for name in base_names(root):
         base = path.parent / name.value
@@ -145,7 +165,7 @@ def read_with_bases(path: Path, shown_as: str, texts: dict[str, str], above: tup
             raise ConfigError(Problem(name.position, f"extends itself: {chain}"))
         if not base.is_file():
             raise ConfigError(Problem(name.position, f"no such file: {base}"))
-        below = read_with_bases(base, os.path.normpath(base), texts, (*above, path.resolve()))
+        below = read_with_bases(base, os.path.normpath(base), files, (*above, path.resolve()))
         merged = below if merged is None else merge(merged, below)
     return root if merged is None else merge(merged, root)
 
@@ -161,36 +181,6 @@ def base_names(root: Node) -> list[Node]:
     return names
 
 
-def with_absolute_paths(root: Node, folder: Path, only: str = "") -> Node:
-    """Relative data paths made absolute: relative to the file they stand in, or for `--set` to the working directory.
-
-    `only` restricts this to what was written in the text of that name.
-    """
-    for place in SOURCE_PLACES:
-        source = find(root, place)
-        for name, options in children(source) if source is not None else ():
-            # `mnist: a.npz` is short for `mnist: {path: a.npz}`.
-            below = [(option, child) for option, child in children(options) if option in PATH_OPTIONS]
-            found: list[tuple[ConfigPath, Node]] = [((name, option), child) for option, child in below]
-            for steps, child in found or [((name,), options)]:
-                if isinstance(child.value, str) and (not only or child.position.file == only):
-                    absolute = replace(child, value=absolute_path(child.value, folder))
-                    root = replaced(root, (*place, *steps), absolute)
-    return root
-
-
-def absolute_path(text: str, folder: Path) -> str:
-    # What begins with an expression is resolved later and is then relative to nothing: `$(env.DATA)/adult.csv`.
-    return text if text.startswith("$") else os.path.normpath(folder / Path(text).expanduser())
-
-
-def replaced(node: Node, path: ConfigPath, new: Node) -> Node:
-    if not path:
-        return new
-    entry = node.value[path[0]]
-    return replace(node, value={**node.value, path[0]: Entry(entry.key, replaced(entry.node, path[1:], new))})
-
-
 def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> Config:
     """The validated config. `facts` are what `$classes`, `$examples`, … stand for.
 
@@ -199,74 +189,42 @@ def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> 
     Raises:
         ConfigError: with every mistake found.
     """
-    resolved, problems = resolve(document, facts)
+    resolved, problems = resolve(document.root, document.path.stem, document.folders, facts)
     config, found = validate(resolved)
-    problems += found
+    # What could not be resolved has left UNKNOWN behind, which is a mistake in some places, but not another one.
+    known = {problem.place for problem in problems}
+    problems += [with_definition(problem, resolved) for problem in found if problem.place not in known]
     if config is None or problems:
         raise ConfigError(sorted(problems, key=lambda problem: order(document, problem)))
-    return config
+    return in_force(config, facts)
+
+
+def with_definition(problem: Problem, resolved: Node) -> Problem:
+    """A mistake in a variable's value also points at where the variable got it."""
+    node = find(resolved, problem.place) if isinstance(problem.place, tuple) else None
+    if node is None or node.defined is None:
+        return problem
+    return replace(problem, related=(*problem.related, (node.defined, "the value comes from here")))
+
+
+def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
+    """The config with the defaults that follow from the rest of it, and from the data once that is known."""
+    split, checkpoint = config.data.split, config.training.checkpoint
+    if split.seed is None:
+        split = split.model_copy(update={"seed": config.seed})
+    if facts is not None and split.stratify is None:
+        split = split.model_copy(update={"stratify": "classes" in facts and not facts["target_shape"]})
+    if facts is not None and checkpoint.monitor is None:
+        monitor = "val_loss" if facts["validation_examples"] else "loss"
+        checkpoint = checkpoint.model_copy(update={"monitor": monitor})
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"split": split}),
+            "training": config.training.model_copy(update={"checkpoint": checkpoint}),
+        }
+    )
 
 
 def order(document: Document, problem: Problem) -> tuple[str, int, int]:
     position = document.position(problem.place or (), problem.at_key)
     return position.file, position.line, position.column
-
-
-def resolve(document: Document, facts: Mapping[str, Any] | None) -> tuple[Node, list[Problem]]:
-    """The tree without `vars`, `extends` and `x-` keys, every name and expression replaced."""
-    root = document.root
-    variables, problems = user_variables(root)
-    substitution = Substitution(names_of_facts(root, variables, facts), variables, os.environ, problems)
-    for name in variables:
-        substitution.check_variable(name)
-    entries = {
-        key: entry for key, entry in root.value.items() if key not in NOT_EXPERIMENT and not key.startswith("x-")
-    }
-    entries.setdefault("name", Entry(root.position, Node(document.path.stem, root.position)))
-    resolved = substitution.resolve(Node(entries, root.position), ())
-    return resolved, problems + dependent_data(resolved)
-
-
-def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The facts together with the two names that the config itself decides: `epochs` and `steps_per_epoch`."""
-    names = dict.fromkeys(DATA_FACTS, UNKNOWN) if facts is None else dict(facts)
-    probe = Substitution(names, variables, os.environ)
-
-    def setting(key: str, default: Any) -> Any:
-        node = find(root, ("training", key))
-        value = probe.resolve(node, ()).value if node else default
-        is_count = isinstance(value, int) and value > 0 and not isinstance(value, bool)
-        return value if is_count else UNKNOWN
-
-    epochs, batch_size = setting("epochs", UNKNOWN), setting("batch_size", Training.model_fields["batch_size"].default)
-    examples = names["examples"]
-    steps: Any = UNKNOWN
-    if isinstance(batch_size, int) and isinstance(examples, int):
-        steps = math.ceil(examples / batch_size)
-    return {**names, "epochs": epochs, "steps_per_epoch": steps}
-
-
-def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:
-    if "vars" not in root.value:
-        return {}, []
-    node = root.value["vars"].node
-    if not isinstance(node.value, Mapping):
-        return {}, [Problem(("vars",), "expected names and their values")]
-    problems = [
-        Problem(("vars", name), "not a name: letters, digits and _ only", at_key=True)
-        if not name.isidentifier()
-        else Problem(("vars", name), f"${name} is a name of dltool's own", "choose another name", at_key=True)
-        for name in node.value
-        if not name.isidentifier() or name in {*DATA_FACTS, "epochs", "steps_per_epoch", "env"}
-    ]
-    return {name: entry.node for name, entry in node.value.items()}, problems
-
-
-def dependent_data(resolved: Node) -> list[Problem]:
-    """What cannot be known in time: the data's own description in terms of the data."""
-    data = find(resolved, ("data",))
-    return [
-        Problem(("data", *path), "cannot depend on the data that it describes")
-        for path, node in (scalars(data) if data else ())
-        if node.value is UNKNOWN and node.written and path and path[0] not in ("preprocessing", "augmentation")
-    ]

@@ -52,6 +52,9 @@ def apply_setting(root: Node, argument: str) -> Node:
     shown_as = f"--set {argument}"
     name, equals, value = argument.partition("=")
     steps = parse_steps(name, shown_as, bool(equals))
+    if steps[0][0] == "extends":
+        message = "extends cannot be set from the command line"
+        raise ConfigError(Problem(steps[0][1], message, "write it in the file"))
     try:
         node = shifted(parse_yaml(value, shown_as, is_argument=True), len(name) + 1)
     except ConfigError as error:

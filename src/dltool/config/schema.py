@@ -11,9 +11,10 @@ from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
-from dltool.config.section import Section
+from dltool.config.section import PASS_UNKNOWN, Section
 from dltool.config.sources import Source, parse_source
 from dltool.errors import Problem
+from dltool.keras_names import KINDS
 
 DATA_FACTS = (
     "classes",
@@ -30,8 +31,10 @@ def as_keras(kind: str) -> PlainValidator:
     """The validator of a field that names a Keras object of `kind`. An object that is one already passes."""
 
     def parse(value: Any) -> Any:
-        if isinstance(value, KerasObject) or value is UNKNOWN:
+        if isinstance(value, KerasObject):
             return value
+        if value is UNKNOWN:
+            raise PydanticCustomError("unknown_whole", "unknown", {"expected": f"the name of {KINDS[kind]}"})
         keras_object, problems = parse_keras_object(kind, value)
         if problems:
             raise PydanticCustomError("problems", "not a valid Keras object", {"problems": problems})
@@ -131,7 +134,7 @@ class Training(Section):
     """How often to go through the training examples."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
     """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""
-    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = None
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None = None
     """The weight of each class by its name; `balanced` makes all classes count the same."""
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Keras's dtype policy."""
@@ -140,7 +143,9 @@ class Training(Section):
 
 
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-Expectation = Annotated[str, Field(pattern=r"^\s*(>=|<=|>|<|==)\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*$")]
+Expectation = Annotated[
+    str, Field(pattern=r"^\s*(>=|<=|>|<|==)\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*$"), PASS_UNKNOWN
+]
 
 
 class Config(Section):

@@ -1,10 +1,21 @@
 """The base of every class that describes keys of a config."""
 
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
 from dltool.config.keras_objects import UNKNOWN
+
+SINGLE_VALUES = (int, float, str, bool, type(None))
+
+
+def pass_unknown(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """What the data has yet to tell is checked when it has told."""
+    return value if value is UNKNOWN else validate(value)
+
+
+PASS_UNKNOWN = WrapValidator(pass_unknown)
+"""For the values of a mapping. The fields of a section need no mark."""
 
 
 class Section(BaseModel):
@@ -16,6 +27,17 @@ class Section(BaseModel):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def pass_unknown(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-        """What the data has yet to tell is checked when it has told."""
-        return value if value is UNKNOWN else validate(value)
+    def pass_unknown_value(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """A single value may wait for the data. A section, a list or a thing with a name may not."""
+        is_single = is_single_value(cls.model_fields[str(info.field_name)].annotation)
+        return pass_unknown(value, validate) if is_single else validate(value)
+
+
+def is_single_value(annotation: Any) -> bool:
+    """Whether the type holds nothing but numbers, texts and the like."""
+    if annotation in SINGLE_VALUES or get_origin(annotation) is Literal:
+        return True
+    members = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return is_single_value(members[0])
+    return get_origin(annotation) not in (tuple, list, dict) and bool(members) and all(map(is_single_value, members))

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.section import Section
-from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, literal_choices, named
+from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, bound, literal_choices, named
 from dltool.errors import ConfigPath, Problem
 
 
@@ -166,5 +166,5 @@ def option_problems(name: str, section: type[Section], details: dict[str, Any]) 
     if kind in EXPECTED:
         return [Problem(place, f"expected {EXPECTED[kind]}, not {named(value)}")]
     if kind in BOUNDS:
-        return [Problem(place, f"must be {BOUNDS[kind]} {context[BOUND_KEYS[kind]]}, not {value}")]
+        return [Problem(place, f"must be {BOUNDS[kind]} {bound(context[BOUND_KEYS[kind]])}, not {value}")]
     return [Problem(place, details["msg"])]

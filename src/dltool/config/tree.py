@@ -6,17 +6,22 @@ from typing import Any
 
 from dltool.errors import ConfigPath, Position
 
+ARGUMENTS = ("--set", "--name", "--seed")
+"""Options of the command line that give values of the config."""
+
 
 @dataclass(frozen=True)
 class Node:
     """A scalar, a tuple of nodes or a mapping of entries, with its position.
 
-    `written` is a scalar as it stands in the text: `3.10` for the number 3.1, `$classes` for the number 10.
+    `written` is a scalar as it stands in the text: `3.10` for the number 3.1, `$classes` for the number 10. Where the
+    value is that of a variable, `defined` is the place that holds it, and `position` the place that uses it.
     """
 
     value: Any
     position: Position
     written: str = ""
+    defined: Position | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,11 @@ def position_of(root: Node, path: ConfigPath, at_key: bool = False) -> Position:
         else:
             return position
     return position
+
+
+def is_argument(position: Position) -> bool:
+    """Whether the position is in an argument of the command line: `--set …`, `--name …` or `--seed …`."""
+    return position.file.startswith(tuple(f"{option} " for option in ARGUMENTS))
 
 
 def format_path(path: ConfigPath) -> str:

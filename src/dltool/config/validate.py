@@ -1,17 +1,22 @@
 """A resolved tree → the typed :class:`Config`, or every mistake in it in plain words."""
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from dltool.config.keras_objects import UNKNOWN
 from dltool.config.schema import Config
 from dltool.config.section import Section
 from dltool.config.tree import Node, find, format_path, to_plain
-from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, literal_choices, named
+from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, bound, literal_choices, named
 from dltool.errors import ConfigPath, Problem
 
+NUMBERS_ONLY = "such names stand for numbers"
+GROUPED = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
+"""A number as Python may write it, and YAML may not."""
 MISSING = 'the key "{}" is missing'
 
 
@@ -55,17 +60,22 @@ def problems_of(details: dict[str, Any], root: Node) -> Iterator[Problem]:
         yield Problem(path[:-1], MISSING.format(path[-1]), missing_hint(path))
     elif kind == "extra_forbidden":
         yield unknown_key(path)
+    elif kind == "unknown_whole":
+        yield Problem(path, f"expected {context['expected']}, not {given(value, path, root)}", NUMBERS_ONLY)
     elif kind in EXPECTED:
-        yield Problem(path, f"expected {EXPECTED[kind]}, not {named(value)}", type_hint(kind, value, find(root, path)))
+        hint = NUMBERS_ONLY if value is UNKNOWN else type_hint(kind, value, path, root)
+        yield Problem(path, f"expected {EXPECTED[kind]}, not {given(value, path, root)}", hint)
     elif kind == "literal_error":
         if not isinstance(value, Mapping):
-            yield choice_problem(path, value)
+            yield choice_problem(path, value, root)
     elif kind in BOUNDS:
-        yield Problem(path, f"must be {BOUNDS[kind]} {context[BOUND_KEYS[kind]]:g}, not {value}")
+        yield Problem(path, f"must be {BOUNDS[kind]} {bound(context[BOUND_KEYS[kind]])}, not {value}")
     elif kind == "finite_number":
         yield Problem(path, f"must be a finite number, not {value}")
     elif kind == "too_short":
-        yield Problem(path, "the list is empty")
+        # The items with a mistake are not counted, and speak for themselves.
+        if not value:
+            yield Problem(path, "the list is empty")
     elif kind == "string_pattern_mismatch":
         yield pattern_problem(path, value)
     else:
@@ -147,8 +157,19 @@ EXAMPLES = {
 }
 
 
-def type_hint(kind: str, value: Any, node: Node | None) -> str:
+def given(value: Any, path: ConfigPath, root: Node) -> str:
+    """The value in words; what waits for the data as it was written."""
+    node = find(root, path)
+    return node.written if value is UNKNOWN and node else named(value)
+
+
+def type_hint(kind: str, value: Any, path: ConfigPath, root: Node) -> str:
+    node = find(root, path)
     written = node.written if node else ""
+    if path[:1] == ("expect",) and isinstance(value, int | float):
+        return f'write ">= {written}"'
+    if kind in {"int_type", "float_type"} and isinstance(value, str) and GROUPED.fullmatch(value):
+        return f"write {value.replace('_', '')}"
     if kind == "string_type" and written:
         return f'quote it: "{written}"'
     if kind == "tuple_type":
@@ -160,7 +181,7 @@ def type_hint(kind: str, value: Any, node: Node | None) -> str:
     return ""
 
 
-def choice_problem(path: ConfigPath, value: Any) -> Problem:
+def choice_problem(path: ConfigPath, value: Any, root: Node) -> Problem:
     section = section_at(path[:-1])
     field = section.model_fields.get(str(path[-1])) if section else None
     choices = [str(choice) for choice in literal_choices(field.annotation)] if field else []
@@ -168,7 +189,7 @@ def choice_problem(path: ConfigPath, value: Any) -> Problem:
     hint = f'did you mean "{near[0]}"?' if near else ""
     if field and any(get_origin(member) is dict for member in get_args(field.annotation)):
         choices.append("keys and values")
-    return Problem(path, f"expected {' or '.join(choices)}, not {named(value)}", hint)
+    return Problem(path, f"expected {' or '.join(choices)}, not {given(value, path, root)}", hint)
 
 
 def pattern_problem(path: ConfigPath, value: str) -> Problem:

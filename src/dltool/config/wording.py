@@ -35,6 +35,11 @@ def named(value: Any) -> str:
     return f"the number {value}"
 
 
+def bound(value: float) -> str:
+    """A limit in full: 4,294,967,296."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
 def literal_choices(annotation: Any) -> Iterator[Any]:
     for member in get_args(annotation):
         yield from [member] if isinstance(member, str) else literal_choices(member)

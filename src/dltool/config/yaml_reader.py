@@ -29,8 +29,8 @@ OPENERS = {
 """What PyYAML was doing when something stayed open, as message and hint."""
 
 
-def read_text(path: Path, shown_as: str) -> str:
-    """The text of a config file: a regular UTF-8 file of at most a megabyte.
+def read_bytes(path: Path, shown_as: str) -> bytes:
+    """What is in a config file: a regular file of at most a megabyte.
 
     Raises:
         ConfigError: it is anything else.
@@ -53,7 +53,7 @@ def read_text(path: Path, shown_as: str) -> str:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise ConfigError(Problem(start, f"is larger than {MOST_BYTES:,} bytes: not a config file"))
-    return decode(content, shown_as)
+    return content
 
 
 def near_files(path: Path) -> str:

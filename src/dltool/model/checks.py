@@ -5,9 +5,12 @@ from math import prod
 from dltool.config.checks import BINARY, LAYERS, LOSS, SPARSE, count, loss_name, static_checks
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
-from dltool.errors import ConfigError, Problem
+from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.apply import shown
 from dltool.model.build import BuiltModel
+
+METRICS: ConfigPath = ("training", "metrics")
+SPARSE_LOOKUPS = ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
 
 
 def check_fit(config: Config, facts: Facts, built: BuiltModel) -> None:
@@ -16,9 +19,26 @@ def check_fit(config: Config, facts: Facts, built: BuiltModel) -> None:
     Raises:
         ConfigError: at the last layer or at what contradicts it.
     """
-    problems = static_checks(config, facts) or output_problems(config, facts, built)
+    problems = static_checks(config, facts) or [
+        *output_problems(config, facts, built),
+        *metric_problems(config, facts, built),
+    ]
     if problems:
         raise ConfigError(problems)
+
+
+def metric_problems(config: Config, facts: Facts, built: BuiltModel) -> list[Problem]:
+    """Metrics that look up the output of a class which the model does not have; only the data's values would tell."""
+    outputs, classes = (built.output_shape or (1,))[-1], len(facts.class_names)
+    if outputs is None or outputs >= classes:
+        return []
+    return [
+        Problem(
+            (*METRICS, index), f"{metric.name} takes an output for each of {count(classes, 'class')}, not {outputs}"
+        )
+        for index, metric in enumerate(config.training.metrics)
+        if metric.name in SPARSE_LOOKUPS
+    ]
 
 
 def output_problems(config: Config, facts: Facts, built: BuiltModel) -> list[Problem]:
