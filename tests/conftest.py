@@ -13,6 +13,15 @@ from dltool import cli
 GOLDEN = Path(__file__).parent / "golden"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def pinned_threads() -> None:
+    """Pin TensorFlow's threads before any test runs an operation; a training in this process pins the same number."""
+    if "tensorflow" in sys.modules:
+        from dltool.training.determinism import pin
+
+        pin(0)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command left: its exit code and what it printed."""

@@ -1,6 +1,8 @@
 """What a bad config gets: exit code 2, one block on stderr, positions, no traceback, nothing written."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -90,7 +92,32 @@ def test_what_is_not_a_file_is_not_read(kind, dltool, golden, folder) -> None:
     golden(f"bad-inputs/yaml/{kind}", outcome.stderr)
 
 
+# The peak of this process's own memory; that of wait4 counts the process that it was forked from.
+MEASURED = """
+import resource
+from dltool.cli import main
+try:
+    main()
+except SystemExit as stop:
+    status = open("/proc/self/status").read().split()
+    print(stop.code, status[status.index("VmHWM:") + 1], sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.parametrize("name", [name for name in YAML if "bomb" in name])
+def test_a_bomb_takes_less_than_a_second_and_100_megabytes(name, folder) -> None:
+    (folder / "example.yaml").write_text(YAML[name], encoding="utf-8")
+    command = [sys.executable, "-c", MEASURED, "check", "example.yaml"]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=True)
+    code, kibibytes, seconds = outcome.stdout.split()
+    assert code == "2"
+    assert int(kibibytes) < 100 * 1024
+    assert float(seconds) < 1.5, "a second, and what other processes add"
+
+
 SETTINGS = {
+    "another-base": "extends=foo.yaml",
     "unknown-key": "trainin.epochs=1",
     "unknown-key-below": "training.epoch=1",
     "wrong-type": "training.epochs=ten",
@@ -109,3 +136,19 @@ SETTINGS = {
 def test_a_bad_setting_is_cited(name, dltool, golden, folder) -> None:
     (folder / "example.yaml").write_text(GOOD, encoding="utf-8")
     check_message(f"bad-inputs/command-line/{name}", dltool("check", "example.yaml", "--set", SETTINGS[name]), golden)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("name-outside", ["--name", "../x"]),
+        ("name-with-a-dollar", ["--name", "$(1 / 0)"]),
+        ("seed-negative", ["--seed", "-1"]),
+    ],
+)
+def test_a_bad_name_or_seed_is_cited(name, arguments, dltool, golden, folder) -> None:
+    (folder / "example.yaml").write_text(GOOD, encoding="utf-8")
+    outcome = dltool("train", "example.yaml", *arguments)
+    assert (outcome.code, outcome.stdout) == (2, "")
+    golden(f"bad-inputs/command-line/{name}", outcome.stderr)
+    assert os.listdir(folder) == ["example.yaml"]

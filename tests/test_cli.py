@@ -1,5 +1,6 @@
 """The command line as a shell sees it."""
 
+import json
 import os
 import pty
 import re
@@ -37,12 +38,25 @@ def test_every_command_explains_itself(command, dltool) -> None:
     assert f"dltool {command}" in outcome.stdout
 
 
-@pytest.mark.parametrize("arguments", [["trian"], ["train"], ["check", "--dta"], ["train", "a.yaml", "--seed", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trian"],
+        ["train"],
+        ["check", "--dta"],
+        ["train", "a.yaml", "--seed", "x"],
+        ["train", "a.yaml", "--no-smoke"],
+        ["train", "a.yaml", "--no-quiet"],
+        ["resume", "a", "--no-quiet"],
+        ["resume", "a", "--no-allow-change"],
+        ["reproduce", "a", "--no-quiet"],
+    ],
+)
 def test_a_wrong_command_line_is_exit_code_2(arguments, dltool) -> None:
     outcome = dltool(*arguments)
     assert outcome.code == 2
     assert outcome.stdout == ""
-    assert "Traceback" not in outcome.stderr
+    assert "Usage:" in outcome.stderr
 
 
 def test_a_reader_that_has_enough_is_no_failure() -> None:
@@ -57,6 +71,50 @@ def test_results_that_cannot_be_written_are_exit_code_5(stdout) -> None:
     outcome = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert outcome.returncode == 5
     assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2> /dev/full"])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["check", "example.yaml"], 0), (["check", "example.yaml", "--set", "seed=x"], 2), (["chekc"], 2)],
+)
+def test_messages_that_cannot_be_written_change_nothing(arguments, code, stderr, tmp_path) -> None:
+    (tmp_path / "example.yaml").write_text(TINY, encoding="utf-8")
+    script = f"{sys.executable} -m dltool {' '.join(arguments)} {stderr}"
+    outcome = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert outcome.returncode == code
+    assert ("no mistake found" in outcome.stdout) == (code == 0)
+    assert "seed" not in outcome.stdout
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2> /dev/full"])
+def test_a_training_whose_messages_cannot_be_written_is_completed(stderr, tmp_path) -> None:
+    (tmp_path / "example.yaml").write_text(TINY, encoding="utf-8")
+    script = f"{sys.executable} -m dltool train example.yaml {stderr}"
+    outcome = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert outcome.returncode == 0
+    assert outcome.stdout.startswith("best epoch")
+    assert json.loads((tmp_path / "runs/example/0001/run.json").read_text("utf-8"))["status"] == "completed"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_encoding_that_lacks_characters_is_no_trouble(encoding, tmp_path) -> None:
+    text = TINY.replace("name: example", "name: example\nx-ü: €").replace(
+        "activation: relu", "activation: relu, name: ü€"
+    )
+    (tmp_path / "größe€.yaml").write_text(text, encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [*DLTOOL, "check", "größe€.yaml"]
+    outcome = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=False)
+    assert (outcome.returncode, outcome.stderr) == (0, b"")
+    outcome = subprocess.run([*command, "--json"], capture_output=True, cwd=tmp_path, env=environment, check=False)
+    found = json.loads(outcome.stdout)["config"]["model"]["layers"][0]["Dense"]["name"]
+    assert found == "ü€"
+    outcome = subprocess.run(
+        [*command, "--set", "seed=ü€"], capture_output=True, cwd=tmp_path, env=environment, check=False
+    )
+    assert outcome.returncode == 2
+    assert b"Traceback" not in outcome.stderr
 
 
 @pytest.mark.parametrize(

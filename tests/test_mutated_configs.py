@@ -1,9 +1,14 @@
 """Whatever is done to a config, checking it succeeds or names a position."""
 
+import copy
 import re
 import tempfile
+from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bad_configs import GOOD, IMAGES
@@ -46,8 +51,83 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=300, deadline=None)
-@given(mutated())
+VALUES: list[Any] = [
+    *(
+        None,
+        [],
+        {},
+        "",
+        0,
+        -1,
+        1.5,
+        True,
+        10**30,
+        1e300,
+        float("inf"),
+        float("nan"),
+        "a" * 300,
+        "é\u202e",
+        "\0",
+        "~x/a",
+    ),
+    *("x", "$x", "$$", "$", "${x}", "$(1/0)", "$(classes * 2)", "$(1 / classes)", "$env.HOME", "balanced", ">= 0.5"),
+    *("adam", "relu", ["iris"], [[]], [{}], [None], [1, 2, 3], {"a": 1}, {"": 1}, {"x-a": 1}, {"0": 1.0}, {"Dense": 3}),
+    *({"Dense": [3]}, {"Dense": None}, {"adam": {}}, {"relu": 3}, [["Dense"]], ["$classes"], {"mnist": {"path": 3}}),
+    *({"mnist": ["a"]}, {"arrays": {"x": "a"}}, {"arrays": ["a.npz"]}, {"arrays": None}, {"arrays": "a.npz"}),
+    {"Bidirectional": {"layer": "$classes"}},
+    {"TimeDistributed": {"Dense": 3}},
+    {"EarlyStopping": {"monitor": [1]}},
+    {"Adam": {"learning_rate": {"CosineDecay": "$steps_per_epoch"}}},
+    {"Normalization": {"mean": [[1]]}},
+    {"StringLookup": {"vocabulary": [1, "a"]}},
+]
+NAMES = ["$classes", "$input_shape", "$epochs", "$steps_per_epoch", "$examples", "$target_shape", ["iris"]]
+KEYS = ["name", "x-y", "Dense", "units", "path", "source", "extends", "vars", "model", "a.b", "a[0]", "", "é", "$x"]
+
+
+def nodes(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of everything below the top."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for step, below in list(items):
+        yield (*path, step)
+        yield from nodes(below, (*path, step))
+
+
+@st.composite
+def restructured(draw: st.DrawFn) -> str:
+    """A good config with a few nodes replaced, removed, renamed, doubled or moved."""
+    tree = yaml.safe_load(draw(st.sampled_from(TEXTS)))
+    for _ in range(draw(st.integers(1, 3))):
+        paths = list(nodes(tree))
+        if not paths:
+            break
+        # Half of the time something near the top: there are few sections, and many arguments.
+        depth = draw(st.sampled_from([1, 2, 3, 99, 99, 99]))
+        *above, step = draw(st.sampled_from([path for path in paths if len(path) <= depth]))
+        parent = reduce(lambda node, each: node[each], above, tree)
+        value = copy.deepcopy(draw(st.one_of(st.sampled_from(VALUES), st.sampled_from(NAMES))))
+        match draw(st.sampled_from(["replace", "replace", "delete", "rename", "add", "double", "move"])):
+            case "replace":
+                parent[step] = value
+            case "delete":
+                del parent[step]
+            case "rename" if isinstance(parent, dict):
+                parent[draw(st.sampled_from(KEYS))] = parent.pop(step)
+            case "add" if isinstance(parent, dict):
+                parent[draw(st.sampled_from(KEYS))] = value
+            case "double" if isinstance(parent, list):
+                parent.insert(step, copy.deepcopy(parent[step]))
+            case "move":
+                moved = parent.pop(step)
+                others = list(nodes(tree))
+                if others:
+                    *up, last = draw(st.sampled_from(others))
+                    reduce(lambda node, each: node[each], up, tree)[last] = moved
+    return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False, default_flow_style=draw(st.booleans()))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(mutated(), restructured(), restructured()))
 def test_a_mutated_config_is_good_or_its_mistakes_have_positions(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "example.yaml"

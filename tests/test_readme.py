@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from dltool import cli
+from dltool.run_directory import FILES, FOLDERS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -32,7 +33,8 @@ def test_the_training_prints_what_the_readme_shows(dltool, monkeypatch, tmp_path
     outcome = dltool("train", "configs/digits.yaml")
     assert outcome.code == 0
     shown = [shape_of(line) for line in block("## What appears", "text").splitlines() if line != "…"]
-    printed = {shape_of(line) for line in (outcome.stderr + outcome.stdout).splitlines()}
+    printed = iter([shape_of(line) for line in (outcome.stderr + outcome.stdout).splitlines()])
+    # In this order, with others in between.
     assert [line for line in shown if line not in printed] == []
     assert "runs/digits/0001" in outcome.stdout
 
@@ -63,6 +65,27 @@ def test_the_options_in_the_readme_exist(dltool) -> None:
         explained = dltool(command, "--help").stdout
         for option in re.findall(r"`(--\w+)", rest):
             assert option in explained, (command, option)
+
+
+def test_the_options_json_and_quiet_are_named_with_the_commands_that_take_them(dltool) -> None:
+    *_, sentence = README[: README.index("Exit codes:")].strip().split("\n\n")
+    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    for part, option in zip(sentence.split(";"), ("--json", "--quiet"), strict=True):
+        takes = {name for name, command in commands.items() if any(option in each.opts for each in command.params)}
+        assert takes == set(re.findall(r"`(\w+)`", part))
+
+
+def test_the_run_directory_in_the_readme_names_every_file() -> None:
+    named = set(re.findall(r"^  ([\w.]+)", block("## The run directory", "text"), re.MULTILINE))
+    assert named == {*FILES, *FOLDERS}
+
+
+def test_every_ready_config_says_what_to_expect_in_what_time_and_by_which_command() -> None:
+    for path in (ROOT / "configs").rglob("*.yaml"):
+        header = "\n".join(line for line in path.read_text("utf-8").splitlines() if line.startswith("#"))
+        assert re.search(r"accuracy|error about|AUC|%", header), path
+        assert re.search(r"(s|seconds|minutes) on two cores", header), path
+        assert f"#   dltool train {path.relative_to(ROOT)}" in header, path
 
 
 def test_the_tree_names_every_file_of_the_program() -> None:

@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError
 
 if TYPE_CHECKING:
@@ -37,7 +39,11 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value, such as training.epochs=1. Repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-RunsFolder = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the runs.")]
+RunsFolder = Annotated[
+    Path | None, typer.Option("--runs", metavar="DIR", help="The folder that holds the runs.", show_default="runs")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings and errors.")]
+RUNS = Path("runs")
 
 
 @app.command()
@@ -45,18 +51,17 @@ def train(
     config: ConfigFile,
     settings: Settings = None,
     name: Annotated[str | None, typer.Option(help="The run's name instead of the config's.")] = None,
-    runs: RunsFolder = Path("runs"),
+    runs: RunsFolder = None,
     seed: Annotated[int | None, typer.Option(help="The seed instead of the config's.")] = None,
     smoke: Annotated[
-        bool, typer.Option(help="Try everything in seconds: two epochs of two batches, nothing kept.")
+        bool, typer.Option("--smoke", help="Try everything in seconds: two epochs of two batches, nothing kept.")
     ] = False,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option(help="Say nothing but warnings and errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train, validate and test the model of a config; leave a run directory."""
-    given = {"name": name, "seed": seed}
-    settings = [*(settings or ()), *(f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None)]
-    with document_errors(config, settings, as_json) as document, captured() as capture:
+    given, folder = {"--name": name, "--seed": seed}, runs or RUNS
+    with document_errors(config, settings or (), as_json, given, folder) as document, captured() as capture:
         from dltool.commands.train import smoke as run_smoke
         from dltool.commands.train import train as run_train
         from dltool.console.progress import TrainingProgress
@@ -64,7 +69,7 @@ def train(
 
         progress = TrainingProgress(capture, quiet=quiet or as_json)
         with progress:
-            outcome = run_smoke(document, progress) if smoke else run_train(document, runs=runs, progress=progress)
+            outcome = run_smoke(document, progress) if smoke else run_train(document, runs=folder, progress=progress)
     show_training(outcome, is_smoke=smoke, as_json=as_json, quiet=quiet)
     raise typer.Exit(outcome.exit_code)
 
@@ -73,9 +78,11 @@ def train(
 def resume(
     run: RunFolder,
     epochs: Annotated[int | None, typer.Option(help="Another number of epochs, also for a completed run.")] = None,
-    allow_change: Annotated[bool, typer.Option(help="Go on although the machine or its versions differ.")] = False,
+    allow_change: Annotated[
+        bool, typer.Option("--allow-change", help="Go on although the machine or its versions differ.")
+    ] = False,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option(help="Say nothing but warnings and errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Go on with a training that was stopped, to the same bits as if it never had been."""
     with exit_codes(as_json=as_json):
@@ -98,7 +105,7 @@ def reproduce(
     run: RunFolder,
     into: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the second run, below this folder.")] = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option(help="Say nothing but warnings, errors and the answer.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings, errors and the answer.")] = False,
 ) -> None:
     """Train a completed run again from its record, and say whether it came out the same, bit by bit."""
     with exit_codes(as_json=as_json):
@@ -156,13 +163,17 @@ def check(
 
 
 @app.command("runs")
-def list_runs(runs: RunsFolder = Path("runs"), as_json: Json = False) -> None:
+def list_runs(runs: RunsFolder = None, as_json: Json = False) -> None:
     """List the runs with their results."""
     with exit_codes(as_json=as_json):
-        from dltool.commands.runs import summaries
+        from dltool.commands.runs import refuse_file, require_folder, summaries
         from dltool.console.tables import show_runs
 
-        show_runs(summaries(runs), runs, as_json)
+        if runs is None:
+            refuse_file(RUNS)
+        else:
+            require_folder(runs)
+        show_runs(summaries(runs or RUNS), runs or RUNS, as_json)
 
 
 @app.command()
@@ -198,8 +209,9 @@ def schema() -> None:
     """Print the JSON Schema of configs, for editors."""
     with exit_codes():
         from dltool.commands.schema import json_schema
+        from dltool.console.streams import write_json_text
 
-        write_out(json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n")
+        write_json_text(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 
 
 @app.command()
@@ -213,12 +225,27 @@ def doctor(as_json: Json = False) -> None:
 
 
 @contextlib.contextmanager
-def document_errors(config: Path, settings: list[str] | tuple[()], as_json: bool) -> Iterator["Document"]:
-    """The document of a config, and around the block the exit codes with its positions."""
+def document_errors(
+    config: Path,
+    settings: Sequence[str],
+    as_json: bool,
+    given: Mapping[str, str | int | None] = MappingProxyType({}),
+    runs: Path | None = None,
+) -> Iterator["Document"]:
+    """The document of a config with the options `given`, and around the block the exit codes with its positions.
+
+    `runs` must be able to hold runs.
+    """
     with exit_codes(as_json=as_json):
-        from dltool.config.load import read_document
+        from dltool.config.load import read_document, with_option
 
         document = read_document(config, settings)
+        for option, value in given.items():
+            document = document if value is None else with_option(document, option, value)
+        if runs is not None:
+            from dltool.commands.runs import refuse_file
+
+            refuse_file(runs)
     with exit_codes(document, as_json):
         yield document
 
@@ -256,9 +283,16 @@ def write_out(text: str) -> None:
 
 
 def main() -> None:
-    """The entry point. Turns a closed or full stdout into an exit code of its own."""
+    """The entry point."""
+    with safe_streams():
+        code = run_app()
+    sys.exit(code)
+
+
+def run_app() -> "int | str | None":
+    """The exit code of the command line. A closed or full stdout has one of its own."""
     if sys.stdout is None:
-        sys.exit(cannot_write("stdout is closed"))
+        return cannot_write("stdout is closed")
     try:
         try:
             app()
@@ -274,12 +308,11 @@ def main() -> None:
             raise
         code = cannot_write(os.strerror(error.errno).lower())
         discard_stdout()
-    sys.exit(code)
+    return code
 
 
 def cannot_write(reason: str) -> int:
-    if sys.stderr is not None:
-        sys.stderr.write(f"error: the results cannot be written: {reason}\n")
+    sys.stderr.write(f"error: the results cannot be written: {reason}\n")
     return 5
 
 

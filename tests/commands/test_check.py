@@ -61,6 +61,13 @@ def test_without_the_data_a_config_for_own_arrays_is_checked_as_far_as_possible(
     assert "example.yaml:3:" in outcome.stderr
 
 
+def test_json_says_null_for_what_the_data_has_yet_to_tell(dltool, tmp_path) -> None:
+    text = GOOD.replace("source: iris", "source: {arrays: missing.npz}").replace("units: 3", "units: $classes")
+    (tmp_path / "example.yaml").write_text(text, encoding="utf-8")
+    found = json.loads(dltool("check", "example.yaml", "--json").stdout)
+    assert found["config"]["model"]["layers"][1]["Dense"]["units"] is None
+
+
 def test_nothing_is_written(dltool, tmp_path) -> None:
     dltool("check", "images.yaml", "--data", "--build")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["example.yaml", "images.yaml"]

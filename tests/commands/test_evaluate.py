@@ -44,7 +44,8 @@ def test_another_process_gives_the_same_numbers(run) -> None:
 def test_the_table_names_every_metric(run, dltool) -> None:
     outcome = dltool("evaluate", run.parent / "latest", "--split", "train")
     assert outcome.code == 0
-    assert "train, 90 examples" in outcome.stdout
+    assert f"{run}: train, 90 examples" in outcome.stdout
+    assert f"next  dltool runs --runs {run.parent.parent}\n" in outcome.stdout
     assert "accuracy" in outcome.stdout
     assert outcome.stderr == ""
 

@@ -1,7 +1,9 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from tests.bad_configs import GOOD
 
 from dltool.commands.runs import summaries
 from dltool.run_directory import create
@@ -88,6 +90,57 @@ def test_results_of_another_shape_are_left_out(tmp_path, results):
     run.update("completed")
     (summary,) = summaries(tmp_path)
     assert (summary.status, summary.seconds, summary.value, dict(summary.test)) == ("completed", None, None, {})
+
+
+@pytest.mark.parametrize(
+    ("last", "said"), [("completed", "evaluate {b}"), ("interrupted", "resume {b}"), ("failed", "evaluate {a}")]
+)
+def test_the_last_line_says_what_can_be_done_with_the_run(dltool, tmp_path, last, said):
+    runs = tmp_path / "my runs"
+    first, second = created(runs, "a"), created(runs, "b")
+    first.update("completed")
+    second.update(last)
+    *_, line = dltool("runs", "--runs", runs).stdout.splitlines()
+    assert line == "next  dltool " + said.format(a=f"'{first.path}'", b=f"'{second.path}'")
+
+
+def test_where_nothing_is_complete_a_training_is_next(dltool, tmp_path):
+    created(tmp_path).update("failed")
+    assert dltool("runs", "--runs", tmp_path).stdout.splitlines()[-1] == "next  dltool train CONFIG"
+
+
+def test_a_folder_that_is_given_must_be_there(dltool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert dltool("runs").code == 0
+    (tmp_path / "experiments").mkdir()
+    outcome = dltool("runs", "--runs", "experimnts")
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "there is no folder experimnts\n  did you mean experiments?" in outcome.stderr
+
+
+@pytest.mark.parametrize("arguments", [["runs", "--runs", "file"], ["runs", "--runs", "file/below"], ["runs"]])
+def test_a_file_is_no_folder_for_runs(dltool, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    for name in ("file", "runs"):
+        (tmp_path / name).touch()
+    outcome = dltool(*arguments)
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "is a file, not a folder for runs" in outcome.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--runs", "file"], ["--runs", "file/below"], []])
+def test_a_training_with_a_file_for_its_runs_fails_before_anything_is_imported(
+    dltool, tmp_path, monkeypatch, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "dltool.commands.train", raising=False)
+    (tmp_path / "example.yaml").write_text(GOOD, encoding="utf-8")
+    for name in ("file", "runs"):
+        (tmp_path / name).touch()
+    outcome = dltool("train", "example.yaml", *arguments)
+    assert outcome.code == 2
+    assert "is a file, not a folder for runs" in outcome.stderr
+    assert "dltool.commands.train" not in sys.modules
 
 
 def test_no_folder_means_no_runs(tmp_path):

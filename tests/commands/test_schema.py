@@ -84,6 +84,11 @@ def test_the_users_own_keys_and_what_is_not_experiment_are_allowed(schema):
     assert schema["additionalProperties"] is False
 
 
+def test_the_users_own_keys_are_allowed_in_every_section(schema):
+    for name in ("Data", "Split", "Model", "Training", "Checkpoint", "ImageSource"):
+        assert schema["definitions"][name]["patternProperties"] == {"^x-": {}}
+
+
 def test_a_config_that_extends_another_need_not_be_complete(schema):
     assert schema["if"] == {"required": ["extends"]}
     assert set(schema["else"]["required"]) == {"data", "model", "training"}

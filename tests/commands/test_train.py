@@ -45,13 +45,14 @@ def final_state(run: Path) -> dict[str, bytes]:
 
 
 def test_a_training_leaves_the_whole_run_directory(train) -> None:
-    outcome, run = train(TINY)
+    text = "\ufeff" + TINY.replace("\n", "\r\n")
+    outcome, run = train(text)
     assert outcome.code == 0
     assert {path.name for path in run.iterdir()} == {
         *("config.yaml", "resolved.yaml", "run.json", "split.npz", "preprocessing", "metrics.jsonl", "results.json"),
         *("model.keras", "checkpoints", "log.txt", "lock"),
     }
-    assert (run / "config.yaml").read_text("utf-8") == TINY
+    assert (run / "config.yaml").read_bytes() == text.encode()
     assert read(run / "run.json")["status"] == "completed"
     assert (run.parent / "latest").resolve() == run.resolve()
     assert [line["epoch"] for line in metrics_without_times(run)] == [1, 2]

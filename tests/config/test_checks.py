@@ -192,6 +192,32 @@ def test_a_monitor_that_will_not_exist_is_named(validation, training, place, mes
     assert problems(Facts(validation_examples=validation), **training) == [(place, message, hint)]
 
 
+@pytest.mark.parametrize("name", ["seconds", "epoch", "loss", "learning_rate", "parameters", "val_accuracy"])
+def test_a_metric_cannot_take_a_name_that_means_something_else(name):
+    (found,) = problems(Facts(), SOFTMAX, metrics=[{"MeanSquaredError": {"name": name}}])
+    assert found[0] == ("training", "metrics", 0, "MeanSquaredError", "name")
+    assert found[1].startswith(f'a metric cannot have the name "{name}"')
+    assert problems(Facts(), SOFTMAX, metrics=[{"MeanSquaredError": {"name": "my_loss"}}]) == []
+
+
+def test_a_class_for_each_pixel_is_checked_by_the_last_axis():
+    mask = Facts(target_shape=(8, 8))
+    assert problems(mask, SOFTMAX) == []
+    five = problems(mask, {"Dense": {"units": 5, "activation": "softmax"}})
+    assert [message for _, message, _ in five] == ["5 outputs for 3 classes"]
+
+
+def test_labels_of_several_values_may_be_meant_as_classes():
+    (found,) = problems(Facts("number", (8, 8), ()), SOFTMAX)
+    expected = "the target is 8x8 numbers, and this loss is for classes"
+    assert found == (LOSS, expected, "if each is a class, write target: category under data")
+
+
+def test_class_weights_need_one_class_an_example():
+    (found,) = problems(Facts(target_shape=(8, 8)), SOFTMAX, class_weights="balanced")
+    assert found[0] == ("training", "class_weights")
+
+
 def test_two_mistakes_give_two_problems():
     found = problems(Facts(), {"Dense": {"units": 5, "activation": "softmax"}}, callbacks=[{"EarlyStopping": "x"}])
     assert len(found) == 2

@@ -7,7 +7,7 @@ from tests.bad_configs import GOOD
 
 from dltool.config.dump import dump_yaml, origins, plain_config
 from dltool.config.keras_objects import UNKNOWN
-from dltool.config.load import build_config, read_document
+from dltool.config.load import build_config, read_document, with_option
 from dltool.config.tree import find
 from dltool.errors import ConfigError
 
@@ -164,6 +164,113 @@ def test_data_paths_are_relative_to_their_file_and_settings_to_the_working_direc
     assert load(text).data.source.options.path == str(tmp_path / "files/a.npz")
     assert load(text, "data.source.mnist.path=b.npz").data.source.options.path == str(tmp_path / "below/b.npz")
     assert load(text, "data.source={mnist: c.npz}").data.source.options.path == str(tmp_path / "below/c.npz")
+
+
+@pytest.mark.parametrize("write", ["mnist: $p", "mnist: $(p)", "mnist: {path: $p}", "mnist: $q"])
+def test_a_path_in_a_variable_is_relative_to_the_file_of_the_variable(load, tmp_path, monkeypatch, write) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    text = GOOD.replace("source: iris", f"source: {{{write}}}")
+    base = "vars: {p: files/a.npz, q: $p}\n"
+    assert load(base + text).data.source.options.path == str(tmp_path / "files/a.npz")
+    (tmp_path / "bases").mkdir()
+    (tmp_path / "bases/base.yaml").write_text(base, encoding="utf-8")
+    text = "extends: bases/base.yaml\n" + text
+    assert load(text).data.source.options.path == str(tmp_path / "bases/files/a.npz")
+    assert load(text, "vars.p=b.npz").data.source.options.path == str(tmp_path / "below/b.npz")
+
+
+@pytest.mark.parametrize("written", ["$(env.HERE)", "$(env.HERE)/../a.npz", "$h"])
+def test_a_path_made_by_an_expression_is_relative_to_the_file_of_the_expression(
+    load, tmp_path, monkeypatch, written
+) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    monkeypatch.setenv("HERE", "a.npz")
+    text = "vars: {h: $(env.HERE)}\n" + GOOD.replace("source: iris", f"source: {{mnist: {written}}}")
+    assert load(text).data.source.options.path == str(tmp_path / "a.npz")
+    config = load(GOOD, f"data.source.mnist={written.replace('$h', '$(env.HERE)')}")
+    assert config.data.source.options.path == str(tmp_path / "below/a.npz")
+
+
+def test_a_path_in_a_resolved_config_is_absolute(load, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "vars: {p: ../a.npz}\n" + GOOD.replace("source: iris", "source: {arrays: $p}")
+    assert f"path: {tmp_path.parent / 'a.npz'}" in dump_yaml(load(text))
+
+
+def test_a_home_folder_that_does_not_exist_is_part_of_the_name(load, tmp_path) -> None:
+    config = load(GOOD.replace("source: iris", "source: {mnist: ~nobody-at-all/a.npz}"))
+    assert config.data.source.options.path == str(tmp_path / "~nobody-at-all/a.npz")
+
+
+def test_notes_of_the_users_own_are_dropped_from_every_section(load) -> None:
+    text = (
+        GOOD.replace("data:", "data:\n  x-note: [$undefined]")
+        .replace("split: {", "split: {x-why: 1, ")
+        .replace("model:", "model:\n  x-note: a")
+        .replace("epochs: 2", "epochs: 2\n  x-lr: 3\n  checkpoint: {x-note: b}")
+        .replace("source: iris", "source: {mnist: {path: /a.npz, x-from: c}}")
+    )
+    assert load(text) == load(GOOD.replace("source: iris", "source: {mnist: {path: /a.npz}}"))
+
+
+def test_notes_are_not_dropped_where_keys_are_names_or_arguments(load) -> None:
+    assert load(GOOD + "  class_weights: {x-ray: 2.0}\n").training.class_weights == {"x-ray": 2.0}
+    with pytest.raises(ConfigError, match="unknown argument of Dense"):
+        load(GOOD.replace("units: 8", "units: 8, x-note: 1"))
+
+
+def test_the_options_name_and_seed_are_taken_as_they_are(load, tmp_path) -> None:
+    (tmp_path / "example.yaml").write_text(GOOD, encoding="utf-8")
+    document = with_option(with_option(read_document(tmp_path / "example.yaml"), "--name", "3"), "--seed", 7)
+    config = build_config(document, FACTS)
+    assert (config.name, config.seed) == ("3", 7)
+    assert [o.origin for o in origins(document, config)[:2]] == ["--name 3", "--seed 7"]
+    with pytest.raises(ConfigError, match=r'"\$x" cannot be the name of a folder'):
+        build_config(with_option(document, "--name", "$x"))
+
+
+def test_defaults_that_follow_from_the_data_are_in_force(load) -> None:
+    config = load(GOOD, "seed=5")
+    assert (config.data.split.seed, config.data.split.stratify) == (5, True)
+    assert config.training.checkpoint.monitor == "val_loss"
+
+
+@pytest.mark.parametrize(
+    ("facts", "stratify", "monitor"),
+    [
+        ({**FACTS, "validation_examples": 0}, True, "loss"),
+        ({**FACTS, "target_shape": [8, 8]}, False, "val_loss"),
+        ({key: value for key, value in FACTS.items() if key != "classes"}, False, "val_loss"),
+    ],
+)
+def test_defaults_differ_with_the_data(tmp_path, facts, stratify, monitor) -> None:
+    (tmp_path / "example.yaml").write_text(GOOD, encoding="utf-8")
+    config = build_config(read_document(tmp_path / "example.yaml"), facts)
+    assert (config.data.split.stratify, config.training.checkpoint.monitor) == (stratify, monitor)
+
+
+def test_sections_that_nobody_wrote_are_not_shown_empty(tmp_path) -> None:
+    (tmp_path / "example.yaml").write_text(GOOD, encoding="utf-8")
+    plain = plain_config(build_config(read_document(tmp_path / "example.yaml")))
+    assert "expect" not in plain
+    assert "checkpoint" not in plain["training"]
+
+
+def test_values_of_mappings_may_wait_for_the_data(tmp_path) -> None:
+    text = GOOD + '  class_weights: {a: $classes}\nexpect: {accuracy: ">= $(1 / classes)"}\n'
+    (tmp_path / "example.yaml").write_text(text, encoding="utf-8")
+    document = read_document(tmp_path / "example.yaml")
+    waiting: object = build_config(document).expect["accuracy"]
+    assert waiting is UNKNOWN
+    assert build_config(document, {**FACTS, "classes": 4}).expect == {"accuracy": ">= 0.25"}
+
+
+def test_the_file_is_kept_byte_for_byte(tmp_path) -> None:
+    content = b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode()
+    (tmp_path / "example.yaml").write_bytes(content)
+    assert read_document(tmp_path / "example.yaml", ["seed=3"]).content == content
 
 
 def test_every_value_knows_its_origin(tmp_path) -> None:

@@ -5,17 +5,18 @@ from hypothesis import strategies as st
 
 from dltool.data.examples import Examples, Part
 from dltool.data.labels import encode, read_labels
+from dltool.data.values import clean_labels
 from dltool.errors import DataError
 
 PLACE = ("data", "source")
 
 
 def part(labels: list[object] | np.ndarray, name: str = "x_train") -> Part:
-    labels = np.asarray(labels)
+    labels = clean_labels(np.asarray(labels), name, PLACE)
     return Part(np.zeros((len(labels), 1), np.float32), labels, PLACE, name)
 
 
-@given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=2).filter(lambda labels: len(set(labels)) > 1))
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2).filter(lambda labels: len(set(labels)) > 1))
 def test_integers_become_indices_of_their_sorted_values(values):
     labels = read_labels(Examples(part(values)), None)
     targets = encode(labels, part(values))
@@ -47,6 +48,28 @@ def test_rows_of_several_values_are_numbers():
     labels = read_labels(Examples(part(one_hot)), None)
     assert labels.target == "number"
     assert encode(labels, part(one_hot)).shape == (3, 3)
+
+
+def test_labels_of_any_width_are_matched_exactly():
+    steam = [76561198000000001, 76561198000000002, 2**64 - 1, 76561198000000001]
+    labels = read_labels(Examples(part(np.array(steam, np.uint64))), None)
+    assert labels.class_names == ("76561198000000001", "76561198000000002", "18446744073709551615")
+    assert encode(labels, part(np.array(steam[:2], np.int64))).tolist() == [0, 1]
+    with pytest.raises(DataError, match='none of the 3 classes: "76561198000000003"'):
+        encode(labels, part(np.array([76561198000000003, -1], np.int64)[:1]))
+
+
+@pytest.mark.parametrize("channel", [(), (1,)])
+def test_masks_are_classes_where_asked_for(channel):
+    masks = np.array([[[0, 5], [9, 0]], [[5, 5], [0, 0]]], np.uint8).reshape(2, 2, 2, *channel)
+    labels = read_labels(Examples(part(masks)), "category")
+    assert labels.class_names == ("0", "5", "9")
+    targets = encode(labels, part(masks))
+    assert targets.dtype == np.int32
+    assert targets.tolist() == [[[0, 1], [2, 0]], [[1, 1], [0, 0]]]
+    with pytest.raises(DataError, match='"7"') as error:
+        encode(labels, part(np.array([[[0, 5], [9, 0]], [[7, 7], [0, 0]]]).reshape(2, 2, 2, *channel)))
+    assert error.value.problems[0].hint == "in 1 rows, the first is row 1, counted from 0"
 
 
 def test_class_names_of_the_source_are_kept_even_where_a_class_has_no_examples():

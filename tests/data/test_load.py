@@ -132,6 +132,23 @@ def test_numbers_cannot_be_stratified():
         load({"source": "diabetes", "split": {"validation": 0.1, "stratify": True}})
 
 
+@pytest.mark.parametrize("most_rows", [None, 5])
+def test_masks_have_a_class_for_each_pixel(tmp_path, most_rows):
+    masks = np.arange(20 * 16).reshape(20, 4, 4) % 3
+    source = npz(tmp_path, x=np.zeros((20, 4, 4, 3), np.uint8), y=masks)
+    dataset = load({"source": source, "target": "category", "split": {"validation": 0.2}}, most_rows=most_rows)
+    assert (dataset.facts.target, dataset.facts.target_shape) == ("category", (4, 4))
+    assert dataset.facts.class_names == ("0", "1", "2")
+    assert dataset.targets["target"].dtype == np.int32
+    with pytest.raises(ConfigError, match="only classes can be stratified"):
+        load({"source": source, "target": "category", "split": {"validation": 0.2, "stratify": True}})
+
+
+def test_labels_beyond_32_bits_are_classes(tmp_path):
+    source = npz(tmp_path, x=numbered(4), y=np.array([76561198000000001, 76561198000000002] * 2))
+    assert load({"source": source}).facts.class_names == ("76561198000000001", "76561198000000002")
+
+
 def test_a_test_source_of_another_shape_is_refused(tmp_path):
     source = npz(tmp_path, x=np.zeros((6, 3)), y=np.arange(6) % 2)
     other = npz(tmp_path, "other.npz", x=np.zeros((2, 4)), y=[0, 1])

@@ -53,3 +53,5 @@ def test_only_classes_are_stratified():
     check_stratify(Split(), "number")
     with pytest.raises(ConfigError, match="only classes can be stratified"):
         check_stratify(Split(stratify=True), "number")
+    with pytest.raises(ConfigError, match=r"only classes can be stratified; each example has \(8, 8\) of them"):
+        check_stratify(Split(stratify=True), "category", (8, 8))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dltool.checkpoint_writer import CheckpointWriter
 from dltool.commands.clock import Clock
 from dltool.commands.experiment import Experiment
-from dltool.commands.signals import StopRequests
+from dltool.commands.signals import StopNow, StopRequests
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted
@@ -66,7 +66,7 @@ def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
     """Whatever ends the block badly becomes the run's status."""
     try:
         yield
-    except Interrupted as error:
+    except (Interrupted, StopNow) as error:
         error.kept = str(run.path)
         run.update("interrupted")
         progress.ended_early(run, "interrupted")

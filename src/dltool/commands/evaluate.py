@@ -46,4 +46,4 @@ def evaluate(path: Path, split: str) -> EvaluationOutcome:
     metrics = measure(experiment.built, config, inputs, targets)
     run.directory(run.evaluation / split)
     run.write_json(run.evaluation / split / "metrics.json", {"examples": examples, "metrics": metrics})
-    return EvaluationOutcome(path, split, examples, metrics)
+    return EvaluationOutcome(run.path, split, examples, metrics)

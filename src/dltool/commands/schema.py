@@ -46,7 +46,6 @@ def json_schema() -> Schema:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "dltool config",
         **top,
-        "patternProperties": {"^x-": {}},
         # A config that extends another may leave anything to it.
         "if": {"required": ["extends"]},
         "else": required_keys(own, sections),
@@ -104,7 +103,7 @@ def own_section(section: Schema) -> Schema:
         else {}
     )
     rest = {key: value for key, value in section.items() if key not in ("required", "properties")}
-    return {**rest, "properties": properties}
+    return {**rest, "properties": properties, "patternProperties": {"^x-": {}}}
 
 
 def with_expression(schema: Schema) -> Schema:

@@ -10,14 +10,29 @@ from dltool.errors import Interrupted
 
 RETRY = 0.01
 """Seconds until a signal that came at a bad moment is looked at again."""
+MOST_RETRIES = 200
+"""Then the process ends without a word: it waits for another thread's import, and has nothing to save."""
+
+
+class StopNow(BaseException):
+    """What a signal raises on its way to becoming Interrupted: Keras catches every Exception that passes through it.
+
+    `kept` is as in :class:`~dltool.errors.DltoolError`.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__("stopped")
+        self.number = number
+        self.kept = ""
 
 
 class StopRequests:
-    """The signals received so far. While `is_patient`, they wait to be asked for; otherwise they raise Interrupted."""
+    """The signals received so far. While `is_patient`, they wait to be asked for; otherwise they raise StopNow."""
 
     def __init__(self) -> None:
         self.received: list[int] = []
         self.is_patient = False
+        self.retries = 0
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and signal.SIGINT in self.received:
@@ -26,13 +41,16 @@ class StopRequests:
         self.stop(number, frame)
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """Raises Interrupted unless somebody will ask. The alarm's number stands for the last signal's."""
+        """Raises StopNow unless somebody will ask. The alarm's number stands for the last signal's."""
         if self.is_patient or not self.received:
             return
-        if is_in_import_machinery(frame):
-            signal.setitimer(signal.ITIMER_REAL, RETRY)
-        else:
-            raise Interrupted("stopped", self.received[-1] if number == signal.SIGALRM else number)
+        asked_by = self.received[-1] if number == signal.SIGALRM else number
+        if not is_in_import_machinery(frame):
+            raise StopNow(asked_by)
+        if self.retries == MOST_RETRIES:
+            os._exit(128 + asked_by)
+        self.retries += 1
+        signal.setitimer(signal.ITIMER_REAL, RETRY)
 
     def asked(self) -> int | None:
         """The number of the first signal, or None."""
@@ -50,9 +68,9 @@ class StopRequests:
         self.raise_received()
 
     def raise_received(self) -> None:
-        """Raises Interrupted if there was a signal: a library may have caught the first one."""
+        """Raises StopNow if there was a signal: a library may have caught the first one."""
         if self.received:
-            raise Interrupted("stopped", self.received[0])
+            raise StopNow(self.received[0])
 
 
 def is_in_import_machinery(frame: FrameType | None) -> bool:
@@ -63,12 +81,20 @@ def is_in_import_machinery(frame: FrameType | None) -> bool:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequests]:
-    """Within the block SIGINT and SIGTERM become requests. A second SIGINT ends the process at once."""
+    """Within the block SIGINT and SIGTERM become requests. A second SIGINT ends the process at once.
+
+    Raises:
+        Interrupted: a signal ended the block.
+    """
     requests = StopRequests()
     before = {number: signal.signal(number, requests.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, requests.stop)
     try:
         yield requests
+    except StopNow as stop:
+        interrupted = Interrupted("stopped", stop.number)
+        interrupted.kept = stop.kept
+        raise interrupted from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():

@@ -25,6 +25,9 @@ SHAPELESS = {
 OTHER_RESULTS = ("seconds", "parameters")
 """What an expectation may bound besides the metrics."""
 
+RESERVED = ("epoch", "loss", "learning_rate", *OTHER_RESULTS)
+"""What stands beside the metrics in metrics.jsonl and in the results."""
+
 MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss"}
 """Callbacks with a `monitor`, and its default."""
 
@@ -61,12 +64,13 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
     An argument that holds the UNKNOWN sentinel is not checked.
     """
-    problems = monitor_problems(config, facts) + expectation_problems(config, facts)
+    problems = name_problems(config) + monitor_problems(config, facts) + expectation_problems(config, facts)
     output, loss = last_output(config.model.layers), config.training.loss
     problems += activation_problems(output, loss)
     if facts is not None:
         wrong_loss = loss_problems(loss, facts)
         problems += wrong_loss or units_problems(output, loss, facts)
+        problems += weight_problems(config, facts)
     return problems
 
 
@@ -102,6 +106,18 @@ def loss_name(loss: KerasObject) -> str:
     """The name of its function, whichever way it was written: mse, MeanSquaredError → mean_squared_error."""
     known = find("loss", loss.name)
     return snake_case(known.means if known else loss.name)
+
+
+def name_problems(config: Config) -> list[Problem]:
+    """Metrics with a name that already means something else."""
+    problems = []
+    for index, metric in enumerate(config.training.metrics):
+        name = metric_name(metric)
+        if name in RESERVED or name.startswith("val_"):
+            place = ("training", "metrics", index, metric.name, "name")
+            what = "val_ marks what is measured in validation" if name.startswith("val_") else f"{name} is taken"
+            problems.append(Problem(place, f'a metric cannot have the name "{name}": {what}', "choose another name"))
+    return problems
 
 
 # --- monitors ---
@@ -240,8 +256,19 @@ def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
             return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
     elif name in SPARSE or (name in ONE_HOT and facts.target_shape in ((), (1,))):
         message = "the target is a number, and this loss is for classes"
+        if facts.target_shape and name in SPARSE:
+            what = "x".join(map(str, facts.target_shape))
+            message = f"the target is {what} numbers, and this loss is for classes"
+            return [Problem(LOSS, message, "if each is a class, write target: category under data")]
         return [Problem(LOSS, message, like(loss, "mean_squared_error"))]
     return []
+
+
+def weight_problems(config: Config, facts: DataFacts) -> list[Problem]:
+    if config.training.class_weights is None or facts.target != "category" or not facts.target_shape:
+        return []
+    message = f"class weights need one class for each example, and these have {facts.target_shape}"
+    return [Problem(("training", "class_weights"), message, "remove it", at_key=True)]
 
 
 def like(loss: KerasObject, name: str) -> str:

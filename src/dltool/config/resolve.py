@@ -42,10 +42,10 @@ def resolve(
 
 def without_notes(node: Node, path: ConfigPath = ()) -> Node:
     """The tree without `x-` keys in dltool's own sections. What is inside Keras objects is Keras's."""
-    is_own = section_at(path) is not None or path in SOURCE_PLACES or path[:-1] in SOURCE_PLACES
-    if not is_own or not isinstance(node.value, Mapping):
+    is_own = section_at(path) is not None or path[:-1] in SOURCE_PLACES
+    if not (is_own or path in SOURCE_PLACES) or not isinstance(node.value, Mapping):
         return node
-    kept = {key: entry for key, entry in node.value.items() if not key.startswith(NOTE)}
+    kept = {key: entry for key, entry in node.value.items() if not (is_own and key.startswith(NOTE))}
     below = {key: replace(entry, node=without_notes(entry.node, (*path, key))) for key, entry in kept.items()}
     return replace(node, value=below)
 

@@ -185,7 +185,8 @@ def choice_problem(path: ConfigPath, value: Any, root: Node) -> Problem:
     section = section_at(path[:-1])
     field = section.model_fields.get(str(path[-1])) if section else None
     choices = [str(choice) for choice in literal_choices(field.annotation)] if field else []
-    near = get_close_matches(str(value), choices, 1, 0.6)
+    longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]
+    near = longer or get_close_matches(str(value), choices, 1, 0.6)
     hint = f'did you mean "{near[0]}"?' if near else ""
     if field and any(get_origin(member) is dict for member in get_args(field.annotation)):
         choices.append("keys and values")

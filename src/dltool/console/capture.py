@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from dltool.console.safe_streams import message_stream
 from dltool.durable_files import disk_errors, open_in_place
 
 
@@ -53,7 +54,7 @@ class Capture:
 def captured_chatter() -> Iterator[Capture]:
     """Capture until the end of the block."""
     sys.stderr.flush()
-    terminal = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    terminal = message_stream(os.dup(2), sys.stderr.encoding)
     stdout = sys.stdout
     file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below)
     capture = Capture(terminal, file)

@@ -6,7 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from dltool.config.load import Document, UnreadableConfig
-from dltool.config.tree import format_path
+from dltool.config.tree import format_path, is_argument
 from dltool.console.text import printable
 from dltool.errors import DltoolError, Position, Problem
 
@@ -60,7 +60,7 @@ def locate(problem: Problem, document: Document | None) -> Position | None:
 
 
 def place_name(position: Position) -> str:
-    if position.file.startswith("--set "):
+    if is_argument(position):
         return printable(position.file)
     return f"{printable(position.file)}:{position.line}:{position.column}"
 
@@ -73,7 +73,7 @@ def excerpt(position: Position, words: str, texts: Mapping[str, str], shows_file
     before = printable(line[start : position.column - 1])
     shown = printable(line[start : start + WIDEST_LINE])
     width = max(1, min(position.width, len(shown) - len(before), MOST_CARETS))
-    gutter = "set" if position.file.startswith("--set ") else str(position.line)
+    gutter = position.file.split(" ")[0].removeprefix("--") if is_argument(position) else str(position.line)
     if shows_file:
         yield Text(f"      {place_name(position)}")
     if shown.strip():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from dltool.config.keras_values import UNKNOWN
 from dltool.config.tree import format_path
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
@@ -121,9 +122,8 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
     if shows_origins:
         for origin in outcome.origins:
             written = f"  ({origin.written})" if origin.written else ""
-            console.print(
-                data_text(f"{format_path(origin.path)} = {origin.value}"), Text(f"  {origin.origin}{written}", "dim")
-            )
+            value = data_text(f"{format_path(origin.path)} = {value_text(origin.value)}")
+            console.print(value, Text(f"  {origin.origin}{written}", "dim"))
     if outcome.layers:
         console.print(layer_table(outcome))
     for line in fact_lines(outcome):
@@ -166,11 +166,25 @@ def layer_table(outcome: "CheckOutcome") -> Table:
     return table
 
 
+def value_text(value: Any) -> str:
+    """A value as YAML writes it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def without_unknown(value: Any) -> Any:
+    """The value for JSON, with null for what the data has yet to tell."""
+    if isinstance(value, Mapping):
+        return {key: without_unknown(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_unknown(item) for item in value]
+    return None if value is UNKNOWN else value
+
+
 def check_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
     facts = outcome.facts
     return {
         "ok": True,
-        "config": outcome.plain_config,
+        "config": without_unknown(outcome.plain_config),
         "origins": {format_path(origin.path): origin.origin for origin in outcome.origins},
         "data": None
         if facts is None

@@ -1,5 +1,6 @@
 """The two streams of a command: results on stdout, messages on stderr."""
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +25,14 @@ def stderr_console() -> Console:
 
 def show_json(value: Mapping[str, Any]) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(encode_json(value, indent=2) + "\n")
+    write_json_text(encode_json(value, indent=2))
+
+
+def write_json_text(text: str) -> None:
+    """JSON on stdout; characters that its encoding lacks as JSON's own escapes."""
+    if sys.stdout.encoding.lower().replace("-", "") != "utf8":
+        text = "".join(character if character.isascii() else json.dumps(character)[1:-1] for character in text)
+    sys.stdout.write(text + "\n")
 
 
 def data_text(text: Any, style: str = "") -> Text:

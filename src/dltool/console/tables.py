@@ -1,5 +1,6 @@
 """What runs, init --list, describe and doctor show."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -53,7 +54,15 @@ def show_runs(runs: Iterable["RunSummary"], folder: Path, as_json: bool) -> None
     for run in runs:
         if run.reason:
             console.print(data_text(f"{run.path}: {run.reason.splitlines()[0]}"), style="dim")
-    console.print(data_text(f"next  dltool evaluate {runs[-1].path}"), style="dim")
+    console.print(data_text(f"next  {next_step(runs)}"), style="dim")
+
+
+def next_step(runs: list["RunSummary"]) -> str:
+    """What to do with the last run, or else with one that is complete."""
+    if runs[-1].status == "interrupted":
+        return f"dltool resume {shlex.quote(str(runs[-1].path))}"
+    completed = [run.path for run in runs if run.status == "completed"]
+    return f"dltool evaluate {shlex.quote(str(completed[-1]))}" if completed else "dltool train CONFIG"
 
 
 def show_templates(templates: Iterable["Template"]) -> None:

@@ -15,7 +15,7 @@ class Facts:
     """The data as a model sees it.
 
     `input_shape` and `target_shape` are of one example; `input_dtype` is "uint8", "int32", "float32" or "string".
-    A target is one class index (`category`, int32) or one or several numbers (`number`, float32). `class_names` is
+    A target is one or several class indices (`category`, int32) or numbers (`number`, float32). `class_names` is
     empty for numbers. `examples` counts the training part, after validation and test have been taken out.
     """
 

@@ -24,7 +24,8 @@ def read_labels(examples: Examples, wanted: Literal["category", "number"] | None
     """What the labels of `examples` are.
 
     Booleans, integers and text are classes, numbered in sorted order; floats and rows of several values are numbers.
-    `wanted` (the config's `target`) overrules: classes by distinct values, or integers as numbers.
+    `wanted` (the config's `target`) overrules: classes by distinct values, also of rows such as the pixels of a mask,
+    or integers as numbers.
 
     Raises:
         DataError: a single class, or labels that cannot be what is wanted.
@@ -33,10 +34,10 @@ def read_labels(examples: Examples, wanted: Literal["category", "number"] | None
     is_text, is_wide = labels.dtype.kind == "U", labels.ndim > 1
     if wanted == "number" and is_text:
         raise DataError(Problem(("data", "target"), "the labels are text, not numbers", "remove it, or write category"))
-    if is_wide and (wanted == "category" or is_text):
-        place = ("data", "target") if wanted else place
-        raise DataError(Problem(place, f"a class needs one label a row; there are {labels.shape[1:]}"))
-    if wanted == "number" or is_wide or (labels.dtype.kind == "f" and wanted is None):
+    if wanted is None and is_wide and is_text:
+        message = f"a label has {labels.shape[1:]} texts, not one"
+        raise DataError(Problem(place, message, "target: category makes each of them a class"))
+    if wanted == "number" or (wanted is None and (is_wide or labels.dtype.kind == "f")):
         return Labels("number", np.empty(0), ())
     if examples.class_names:
         return Labels("category", np.arange(len(examples.class_names)), examples.class_names)
@@ -49,7 +50,9 @@ def read_labels(examples: Examples, wanted: Literal["category", "number"] | None
 
 
 def encode(labels: Labels, part: Part) -> np.ndarray:
-    """The targets of `part`: int32 indices of shape (rows,), or float32 of shape (rows, …).
+    """The targets of `part`: int32 indices, or float32, of the shape of its labels.
+
+    Of class indices, a last axis of one (the channel of a mask) is left out.
 
     Raises:
         DataError: labels that `labels` does not have.
@@ -59,24 +62,29 @@ def encode(labels: Labels, part: Part) -> np.ndarray:
         if given.dtype.kind == "U":
             raise DataError(Problem(part.place, f"the labels of {part.name} are text; the training labels are numbers"))
         return given.astype(np.float32, copy=False)
-    if (given.dtype.kind == "U") != (labels.values.dtype.kind == "U") or given.ndim > 1:
+    if given.ndim > 1 and given.shape[-1] == 1:
+        given = given[..., 0]
+    if (given.dtype.kind == "U") != (labels.values.dtype.kind == "U"):
         here, there = (describe(array) for array in (given, labels.values))
         raise DataError(Problem(part.place, f"the labels of {part.name} are {here}; those of the source are {there}"))
-    index = np.searchsorted(labels.values, given)
-    index = np.minimum(index, len(labels.values) - 1)
-    unknown = labels.values[index] != given
+    values = labels.values
+    if {values.dtype.kind, given.dtype.kind} == {"i", "u"}:
+        # NumPy would compare int64 with uint64 as floats, which are not exact.
+        values, given = values.astype(object), given.astype(object)
+    index = np.minimum(np.searchsorted(values, given), len(values) - 1)
+    unknown = values[index] != given
     if unknown.any():
         raise DataError(unknown_labels(labels, part, unknown))
     return index.astype(np.int32)
 
 
 def describe(array: np.ndarray) -> str:
-    return "text" if array.dtype.kind == "U" else "numbers" if array.ndim == 1 else f"rows of {array.shape[1:]}"
+    return "text" if array.dtype.kind == "U" else "numbers"
 
 
 def unknown_labels(labels: Labels, part: Part, unknown: np.ndarray) -> Problem:
-    values = np.unique(part.labels[unknown])
+    values = np.unique(part.labels.reshape(unknown.shape)[unknown])
     shown = ", ".join(f'"{value}"' for value in values[:SHOWN]) + (", …" if len(values) > SHOWN else "")
-    rows = np.flatnonzero(unknown)
+    rows = np.flatnonzero(unknown.reshape(len(unknown), -1).any(axis=1))
     message = f"{part.name} has labels that are none of the {len(labels.values)} classes: {shown}"
     return Problem(part.place, message, f"in {len(rows):,} rows, the first is row {rows[0]}, counted from 0")

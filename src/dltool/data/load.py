@@ -25,8 +25,8 @@ from dltool.errors import ConfigPath, DataError, Problem
 class Dataset:
     """One table of all examples, and which of its rows are for what.
 
-    `inputs` ("input") is (rows, …) of uint8, int32, float32 or text; `targets` ("target") is (rows,) of int32 class
-    indices, or (rows, …) of float32. `fingerprint` is "sha256:…" over both. `warnings` are sentences for the user.
+    `inputs` ("input") is (rows, …) of uint8, int32, float32 or text; `targets` ("target") is (rows,) or (rows, …)
+    of int32 class indices, or of float32. `fingerprint` is "sha256:…" over both. `warnings` are sentences for the user.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -57,11 +57,11 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     check_parts(data)
     examples = with_other_sources(load_source(data.source, ("data", "source")), data)
     labels = read_labels(examples, data.target)
-    check_stratify(data.split, labels.target)
     sizes = part_sizes(data.split, len(examples.training.labels), rows_of(examples.validation), rows_of(examples.test))
     parts = parts_used(examples, sizes)
     check_alike(parts)
     inputs, targets = stacked([part.inputs for part in parts]), stacked([encode(labels, part) for part in parts])
+    check_stratify(data.split, labels.target, targets.shape[1:])
     split = split_rows(data, examples, sizes, targets, labels, seed)
     if most_rows is not None:
         inputs, targets, split = few_rows(inputs, targets, split, labels, most_rows)
@@ -140,7 +140,8 @@ def split_rows(
     rows = len(examples.training.labels)
     taken_validation = sizes.validation if sizes.taken_validation else 0
     taken_test = sizes.test if sizes.taken_test else 0
-    classes = targets[:rows] if labels.target == "category" and data.split.stratify is not False else None
+    has_class = labels.target == "category" and targets.ndim == 1
+    classes = targets[:rows] if has_class and data.split.stratify is not False else None
     if classes is not None and taken_validation + taken_test:
         check_class_sizes(classes, labels, examples.training.place)
     split = divide(rows, taken_validation, taken_test, seed if data.split.seed is None else data.split.seed, classes)
@@ -167,7 +168,7 @@ def few_rows(
     inputs: np.ndarray, targets: np.ndarray, split: Split, labels: Labels, most: int
 ) -> tuple[np.ndarray, np.ndarray, Split]:
     """A small table with some rows of every part, of as many classes as possible."""
-    classes = targets if labels.target == "category" else None
+    classes = targets if labels.target == "category" and targets.ndim == 1 else None
     kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
     ends = np.cumsum([len(rows) for rows in kept])
     rows = np.concatenate(kept)

@@ -43,11 +43,11 @@ def check_parts(data: Data) -> None:
         raise ConfigError(problems)
 
 
-def check_stratify(split: Split, target: Literal["category", "number"]) -> None:
-    """Raises: ConfigError: `stratify: true` where there are no classes."""
-    if split.stratify and target == "number":
-        problem = Problem((*SPLIT, "stratify"), "only classes can be stratified; the target is a number", "remove it")
-        raise ConfigError(problem)
+def check_stratify(split: Split, target: Literal["category", "number"], target_shape: tuple[int, ...] = ()) -> None:
+    """Raises: ConfigError: `stratify: true` where an example has no class, or several."""
+    if split.stratify and (target == "number" or target_shape):
+        what = "the target is a number" if target == "number" else f"each example has {target_shape} of them"
+        raise ConfigError(Problem((*SPLIT, "stratify"), f"only classes can be stratified; {what}", "remove it"))
 
 
 def part_sizes(split: Split, examples: int, given_validation: int, given_test: int) -> PartSizes:

@@ -28,6 +28,8 @@ def clean_inputs(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
 def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     """(rows,) or (rows, …) of booleans, integers, float32 or text. A single column is taken out of its second axis.
 
+    Integers become int32, or where they do not fit int64 or uint64.
+
     Raises:
         DataError: no rows, NaN or infinity, blank texts, or a dtype with no use here.
     """
@@ -37,12 +39,20 @@ def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
         array = array[:, 0]
     if array.dtype.kind == "b":
         return array
+    if array.dtype.kind in "iu" and not fits_int32(array):
+        # Labels are only told apart: numbers of any size will do.
+        return array.astype(np.int64) if array.max() <= np.iinfo(np.int64).max else array.astype(np.uint64)
     array = in_small_dtype(array, name, place)
     if array.dtype.kind == "U":
         blank = np.char.strip(array) == ""
         if blank.any():
             raise DataError(Problem(place, f"{counted(rows_where(blank))} of {name} have a blank label", first(blank)))
     return array
+
+
+def fits_int32(array: np.ndarray) -> bool:
+    limits = np.iinfo(np.int32)
+    return bool(array.min() >= limits.min and array.max() <= limits.max)
 
 
 def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
@@ -52,8 +62,7 @@ def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarra
     if kind == "b":
         return array.astype(np.uint8)
     if kind in "iu":
-        limits = np.iinfo(np.int32)
-        if array.min() < limits.min or array.max() > limits.max:
+        if not fits_int32(array):
             largest = max(abs(int(array.min())), abs(int(array.max())))
             message = f"{name} holds integers beyond 32 bits ({largest:,})"
             raise DataError(Problem(place, message, "save it as float32 if rounding does no harm"))

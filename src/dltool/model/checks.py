@@ -55,12 +55,12 @@ def output_problems(config: Config, facts: Facts, built: BuiltModel) -> list[Pro
         return [Problem(place, message, hint, related=related)]
     classes = len(facts.class_names)
     if name in SPARSE | BINARY:
-        wanted = (classes,) if name in SPARSE else (1,)
+        wanted = (*facts.target_shape, classes if name in SPARSE else 1)
         if shape == wanted:
             return []
         if len(shape) == 1:
             message = f"{count(shape[0] or 0, 'output')} for {count(classes, 'class')}"
-            return [Problem(place, message, f"units: {wanted[0]}", related=related)]
+            return [Problem(place, message, f"units: {wanted[-1]}", related=related)]
         message = f"the model gives {shown(shape)} for each example, and the loss takes {shown(wanted)}"
-        return [Problem(place, message, flatten, related=related)]
+        return [Problem(place, message, "" if facts.target_shape else flatten, related=related)]
     return []
