@@ -9,8 +9,8 @@ STAMP  := $(VENV)/.installed
 
 # Options for pytest, for example: make test PYTEST_OPTIONS="-k split"
 PYTEST_OPTIONS ?=
-# Worker processes of the tests. 0 runs them in one process; each worker imports TensorFlow once.
-WORKERS ?= 0
+# Worker processes of the tests. WORKERS=0 runs them in one process; each worker imports TensorFlow once.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup test test-all bench check format keras-names lock clean

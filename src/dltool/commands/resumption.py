@@ -61,7 +61,7 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
     Raises:
         RunError: there are checkpoints, and none of them can be used.
     """
-    if not has_checkpoints(run.checkpoints):
+    if not has_checkpoints(run.checkpoints) and not run.read_metrics():
         return None
     checkpoint, skipped = newest_checkpoint(run.checkpoints)
     for reason in skipped:
