@@ -153,7 +153,7 @@ def _write(file: BinaryIO, digest: Any, data: bytes | memoryview) -> None:
 def _steps(directory: Path) -> list[int]:
     try:
         names = os.listdir(directory)
-    except OSError:
+    except FileNotFoundError:
         return []
     steps = [int(match[1]) for name in names if (match := FILE_NAME.fullmatch(name))]
     return [step for step in steps if checkpoint_path(directory, step).name in names]

@@ -28,6 +28,8 @@ from dltool import checkpoint_file, durable_files, run_directory, run_files
 
 CASES = ("nothing", "unlinks", "names")
 REAL = {name: getattr(os, name) for name in ("fsync", "replace", "rename", "unlink", "mkdir")}
+ORIGINAL = dict(REAL)
+"""What to put back: a test may seed a bug in REAL."""
 OPENING = (checkpoint_file, durable_files, run_directory, run_files)
 
 
@@ -88,7 +90,7 @@ class Disk:
 
     @staticmethod
     def remove() -> None:
-        for name, function in REAL.items():
+        for name, function in ORIGINAL.items():
             setattr(os, name, function)
         for module in OPENING:
             with contextlib.suppress(AttributeError):

@@ -62,6 +62,7 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
         RunError: there are checkpoints, and none of them can be used.
     """
     if not has_checkpoints(run.checkpoints) and not run.read_metrics():
+        progress.warn("the run was stopped before its first checkpoint, and begins anew")
         return None
     checkpoint, skipped = newest_checkpoint(run.checkpoints)
     for reason in skipped:
