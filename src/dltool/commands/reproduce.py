@@ -118,7 +118,7 @@ def without_times(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def different_arrays(run: Run, again: Run) -> Iterator[str]:
-    """The arrays of the last checkpoints, bit by bit; the best weights are among them."""
+    """The arrays of the last checkpoints, bit by bit."""
     (old, damaged), (new, _) = newest_checkpoint(run.checkpoints), newest_checkpoint(again.checkpoints)
     if damaged:
         raise RunError(f"the last checkpoint of the run is damaged: {damaged[0]}")

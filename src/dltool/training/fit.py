@@ -32,8 +32,6 @@ from dltool.training.loop import Loop, Pace, logs_of, test_loop, train_loop
 from dltool.training.resident import evaluation_batch, make_resident, model_targets, single
 from dltool.training.state import Arrays, TrainingState, capture, restore
 
-BEST = "best/"
-"""How the names of the best weights begin in a state."""
 EMPTY_STATE = TrainingState([], {})
 
 
@@ -175,7 +173,6 @@ class Fitting:
             list(self.callbacks), model=built.core, epochs=self.epochs, steps=self.steps, verbose=0
         )
         self.position = Position()
-        self.best_weights: list[np.ndarray] = []
         self.saved = EMPTY_STATE
         self.cadence = make_cadence(config.training.checkpoint.every)
 
@@ -219,7 +216,6 @@ class Fitting:
                 logs |= {f"val_{name}": value for name, value in self.validate().items()}
                 is_best = self.best.improves(epoch + 1, logs)
                 if is_best:
-                    self.best_weights = self.core.get_weights()
                     self.hooks.save_best(self.core)
                 with callback_failures():
                     self.callback_list.on_epoch_end(epoch, logs)
@@ -299,10 +295,7 @@ class Fitting:
 
     def remember(self) -> None:
         """Copy the state as it is now."""
-        state = capture(self.built, self.callbacks, self.progress())
-        # The file of the best weights may be newer than this state when a run is resumed from it.
-        best = [(f"{BEST}{index}", weight) for index, weight in enumerate(self.best_weights)]
-        self.saved = TrainingState([*state.arrays, *best], state.state)
+        self.saved = capture(self.built, self.callbacks, self.progress())
 
     def remember_if_finite(self, order: Any) -> None:
         if not self.weights_are_finite():
@@ -324,12 +317,6 @@ class Fitting:
         self.position = Position(**{**position, "history": history})
         self.best = Best(**start.state["best"])
         self.saved = start
-        self.best_weights = [array for name, array in start.arrays if name.startswith(BEST)]
-        if self.best_weights:
-            current = self.core.get_weights()
-            self.core.set_weights(self.best_weights)
-            self.hooks.save_best(self.core)
-            self.core.set_weights(current)
 
     def weights_are_finite(self) -> bool:
         return all(
