@@ -7,10 +7,7 @@ import keras
 import tensorflow as tf
 
 from dltool.errors import MachineError
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from dltool.machine import usable_cores
 
 
 def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
