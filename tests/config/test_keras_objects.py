@@ -292,7 +292,7 @@ def test_no_class_that_runs_code_can_be_named():
 VALUES = {
     "int": st.integers(2, 7),
     "float": st.sampled_from([0.25, 0.5]),
-    "number": st.sampled_from([2, 0.5]),
+    "number": st.sampled_from([1, 0.5]),
     "bool": st.booleans(),
     "text": st.sampled_from(["text", "no", "3"]),
     "null": st.none(),

@@ -2,18 +2,23 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from dltool.config.keras_objects import UNKNOWN
 from dltool.config.schema import Data, Split
-from dltool.config.sources import SOURCES, parse_source, read_source
+from dltool.config.sources import SOURCES, parse_source
 from dltool.errors import Problem
 
 
 def problem_of(value: Any) -> Problem:
-    source, problems = read_source(value)
-    assert source is None
-    (problem,) = problems
+    (problem,) = problems_of(value)
     return problem
+
+
+def problems_of(value: Any) -> list[Problem]:
+    with pytest.raises(PydanticCustomError) as refused:
+        parse_source(value)
+    return (refused.value.context or {})["problems"]
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name != "arrays"])
@@ -86,7 +91,7 @@ def test_an_unknown_source_is_pointed_at_where_it_stands():
 
 
 def test_every_mistake_in_the_options_is_reported():
-    _, problems = read_source({"imdb": {"num_words": "many", "lenght": 3}})
+    problems = problems_of({"imdb": {"num_words": "many", "lenght": 3}})
     assert [problem.place for problem in problems] == [("imdb", "num_words"), ("imdb", "lenght")]
 
 

@@ -1,16 +1,14 @@
 """Data sources: each is named like a Keras object (`digits`, `mnist: file.npz`, `imdb: {num_words: 5000}`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from dltool.config.choices import Choice, Choices
 from dltool.config.section import Section
-from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, bound, literal_choices, named
-from dltool.errors import ConfigPath, Problem
+from dltool.errors import Problem
 
 
 class BuiltinSource(Section):
@@ -85,86 +83,11 @@ SOURCES: Mapping[str, type[Section]] = {
 }
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Choice):
     """A data source by name, with its typed options (an instance of `SOURCES[name]`)."""
-
-    name: str
-    options: Section
 
 
 def parse_source(value: Any) -> Source:
-    """A :class:`Source` from `name`, `{name: value of its first option}` or `{name: {option: value}}`.
-
-    Raises:
-        PydanticCustomError: of type "problems", with every mistake at its place relative to `value`.
-    """
-    if isinstance(value, Source):
-        return value
-    source, problems = read_source(value)
-    if source is None:
-        raise PydanticCustomError("problems", "not a valid data source", {"problems": problems})
-    return source
-
-
-def read_source(value: Any) -> tuple[Source | None, list[Problem]]:
-    place: ConfigPath = ()
-    options: Any = {}
-    if isinstance(value, str):
-        name = value
-    elif isinstance(value, Mapping) and len(value) == 1:
-        ((name, options),) = value.items()
-        place = (name,)
-    else:
-        hint = "for example source: digits, or source: {mnist: {path: mnist.npz}}"
-        several = isinstance(value, Mapping) and len(value) > 1
-        message = f"one source, not {len(value)}" if several else "expected the name of a data source"
-        return None, [Problem((), message, hint)]
-    if name not in SOURCES:
-        return None, [unknown_source(str(name), place)]
-    section = SOURCES[name]
-    is_short = not isinstance(value, Mapping) or not isinstance(options, Mapping)
-    if not isinstance(options, Mapping):
-        if not section.model_fields:
-            return None, [Problem(place, f"{name} takes no options", f"write {name} alone")]
-        options = {next(iter(section.model_fields)): options}
-    try:
-        return Source(name, section.model_validate(dict(options))), []
-    except ValidationError as error:
-        found = [problem for details in error.errors() for problem in option_problems(name, section, dict(details))]
-        # In the short forms there is no option to point at.
-        return None, [replace(problem, place=place, at_key=False) if is_short else problem for problem in found]
-
-
-def unknown_source(name: str, place: ConfigPath) -> Problem:
-    near = get_close_matches(name, SOURCES, 1, 0.6)
-    hint = f'did you mean "{near[0]}"?' if near else "known sources: " + ", ".join(SOURCES)
-    return Problem(place, f'unknown data source "{name[:60]}"', hint, at_key=bool(place))
-
-
-def option_problems(name: str, section: type[Section], details: dict[str, Any]) -> list[Problem]:
-    """One of pydantic's errors about the options of the source `name`."""
-    place: ConfigPath = (name, *details["loc"][:1])
-    kind, context, value = details["type"], details.get("ctx", {}), details["input"]
-    if kind == "problems":
-        return [
-            replace(
-                problem,
-                place=(name, *problem.place),
-                related=tuple(((name, *path), words) for path, words in problem.related),
-            )
-            for problem in context["problems"]
-        ]
-    if kind == "extra_forbidden":
-        near = get_close_matches(str(place[-1]), section.model_fields, 1, 0.5)
-        known = ", ".join(section.model_fields)
-        hint = f'did you mean "{near[0]}"?' if near else f"it takes {known}" if known else f"write {name} alone"
-        return [Problem(place, f"unknown option of {name}", hint, at_key=True)]
-    if kind == "literal_error":
-        choices = " or ".join(literal_choices(section.model_fields[str(place[-1])].annotation))
-        return [Problem(place, f"expected {choices}, not {named(value)}")]
-    if kind in EXPECTED:
-        return [Problem(place, f"expected {EXPECTED[kind]}, not {named(value)}")]
-    if kind in BOUNDS:
-        return [Problem(place, f"must be {BOUNDS[kind]} {bound(context[BOUND_KEYS[kind]])}, not {value}")]
-    return [Problem(place, details["msg"])]
+    """Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
+    choices = Choices("data source", "source: digits, or source: {mnist: {path: mnist.npz}}", SOURCES)
+    return choices.parse(Source, value)

@@ -1,0 +1,185 @@
+"""The columns of a table: what kind of values each holds, and how they become numbers.
+
+A type is written like a data source: `number`, `category: 5` (the value of its first option) or
+`number: {missing: median, scale: standard}`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dltool.config.choices import Choice, Choices
+from dltool.config.section import Section
+from dltool.errors import Problem
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class NumberColumn(Section):
+    """Numbers. What is filled in and the scale are learnt from the training rows alone."""
+
+    missing: Literal["median", "mean", "error"] | float = "median"
+    """What stands for a missing number: the median or mean of the training rows, a number, or `error`: none may be
+    missing."""
+    scale: Literal["standard", "min_max", "robust", "log", "none"] = "standard"
+    """`standard` has mean 0 and standard deviation 1, `min_max` lies between 0 and 1, `robust` has median 0 and
+    interquartile range 1, `log` is `standard` after sign(x) · log(1 + |x|)."""
+    indicator: bool = False
+    """Whether a second number says that the value was missing."""
+
+
+class CategoryColumn(Section):
+    """One of several values, each of them text."""
+
+    min_count: Count = 1
+    """Values rarer than this among the training rows count as unknown."""
+    unknown: Literal["as_category", "error"] = "as_category"
+    """What a value that training has not seen becomes: a category of its own, or an error that names the row."""
+    missing: Literal["as_category", "most_frequent", "error"] = "as_category"
+    """What a missing value becomes."""
+    embedding: Count | None = None
+    """So many learnt numbers for each value, instead of one-hot vectors."""
+    strip: str = ""
+    """Characters to remove from both ends of a value, besides spaces."""
+    replace: dict[str, str] = Field(default_factory=dict)
+    """Values to replace by others, such as `{m: male}`."""
+
+
+class BooleanColumn(Section):
+    """Yes or no, as 1 or 0. true/false, yes/no, t/f, y/n and 1/0 are understood, in upper and lower case."""
+
+    missing: Literal["most_frequent", "error"] | float = "most_frequent"
+    """What stands for a missing value: the most frequent one of the training rows, a number, or `error`."""
+    indicator: bool = False
+    """Whether a second number says that the value was missing."""
+
+
+DatePart = Literal["year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "elapsed"]
+
+
+class DateColumn(Section):
+    """A date, or a date and a time, as numbers with mean 0 and standard deviation 1."""
+
+    parts: Annotated[tuple[DatePart, ...], Field(strict=False, min_length=1)] = ("year", "month", "day", "weekday")
+    """Which numbers: months and days count from 1, weekdays from 0 (Monday); `elapsed` is all of it, in days."""
+    format: str | None = None
+    """How it is written, as in Python's strptime, such as "%d.%m.%Y"; ISO 8601 unless given."""
+    missing: Literal["median", "error"] = "median"
+    """What stands for a missing date: the median of the training rows, or `error`."""
+
+
+class TextColumn(Section):
+    """Text, by Keras's TextVectorization with the vocabulary of the training rows."""
+
+    max_tokens: Count | None = 5000
+    """The most frequent words are kept."""
+    length: Count | None = None
+    """Each text becomes so many word numbers, for an Embedding; unless given, one vector with a number a word."""
+    output_mode: Literal["multi_hot", "count", "tf_idf"] = "tf_idf"
+    """What the vector of a text says of each word, where `length` is not given."""
+    ngrams: Count | None = None
+    """Runs of up to so many words count as words too."""
+    standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = (
+        "lower_and_strip_punctuation"
+    )
+    """What is done to the text before it is split."""
+    split: Literal["whitespace", "character"] = "whitespace"
+    """What is a word."""
+
+
+class ImageColumn(Section):
+    """Paths of picture files, relative to the table."""
+
+    size: Annotated[tuple[Count, Count], Field(strict=False)]
+    """Height and width."""
+    channels: Literal[1, 3, 4] = 3
+    """1 is grey, 3 is colour, 4 has transparency too."""
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    """How another shape is made to fit: by stretching, by cutting off what is too long, or by a black border."""
+
+
+class AudioColumn(Section):
+    """Paths of WAV files, relative to the table."""
+
+    seconds: Annotated[float, Field(gt=0)]
+    """Longer recordings are cut, shorter ones padded with silence."""
+    rate: Annotated[int, Field(ge=1)] | None = None
+    """Samples a second; that of the first file unless given. Other rates are converted."""
+
+
+class IgnoredColumn(Section):
+    """Not used."""
+
+
+COLUMN_TYPES: Mapping[str, type[Section]] = {
+    "number": NumberColumn,
+    "category": CategoryColumn,
+    "boolean": BooleanColumn,
+    "date": DateColumn,
+    "text": TextColumn,
+    "image": ImageColumn,
+    "audio": AudioColumn,
+    "ignore": IgnoredColumn,
+}
+
+
+class ColumnType(Choice):
+    """The type of a column by name, with its typed options (an instance of `COLUMN_TYPES[name]`)."""
+
+
+def parse_column_type(value: Any) -> ColumnType:
+    """Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
+    return Choices("column type", "age: number, or age: {number: {scale: min_max}}", COLUMN_TYPES).parse(
+        ColumnType, value
+    )
+
+
+class CategoryTarget(Section):
+    """One class an example."""
+
+    strip: str = ""
+    """Characters to remove from both ends of a class name, besides spaces."""
+    replace: dict[str, str] = Field(default_factory=dict)
+    """Class names to replace by others."""
+
+
+class NumberTarget(Section):
+    """A number to predict."""
+
+
+class MultiLabelTarget(Section):
+    """Any number of labels an example, in one text."""
+
+    separator: Annotated[str, Field(min_length=1)] = ","
+    """What stands between two labels."""
+
+
+TARGET_TYPES: Mapping[str, type[Section]] = {
+    "category": CategoryTarget,
+    "number": NumberTarget,
+    "multi_label": MultiLabelTarget,
+}
+
+
+class TargetType(Choice):
+    """How a target is read: by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
+
+
+class Target(Section):
+    """What a model is to predict: columns of a table, or, where there are no columns, what the source's labels are.
+
+    It is written `income`, `{income: category}`, `[x, y]` for several numbers, or, for a source without columns,
+    `category` or `number`.
+    """
+
+    columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    type: TargetType | None = None
+
+    @model_validator(mode="after")
+    def several_are_numbers(self) -> Self:
+        if len(self.columns) > 1 and self.type is not None and self.type.name != "number":
+            problem = Problem((), f"several columns can be numbers only, not {self.type.name}")
+            raise PydanticCustomError("problems", "several targets", {"problems": [problem]})
+        return self

@@ -1,0 +1,115 @@
+"""Arrays of examples that need not be in memory as they are read: the values of one input, row by row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Rows(Protocol):
+    """The values of one input for every example: NumPy arrays, in memory or memory-mapped, are such rows.
+
+    `shape` has the rows as its first axis. `dtype` is uint8, int32, int64, float32, or object for text.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """The values of `rows` (an array of indices, or a slice), as an array of that many rows in memory."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Text, each distinct value kept once.
+
+    `codes` (rows, …) of int32 point into `values`, an object array of distinct str. A missing value is the empty text.
+    """
+
+    codes: np.ndarray
+    values: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.codes.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.values.dtype
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return np.asarray(self.values[self.codes[rows]])
+
+    def take(self, rows: np.ndarray) -> "Coded":
+        """The same values for some of the rows."""
+        return Coded(self.codes[rows], self.values)
+
+
+def coded(texts: Sequence[str] | np.ndarray) -> Coded:
+    """Texts of any shape, (rows, …), with their distinct values in the order in which they first appear."""
+    array = np.asarray(texts, dtype=object)
+    numbers: dict[str, int] = {}
+    codes = np.fromiter((numbers.setdefault(str(text), len(numbers)) for text in array.ravel()), np.int32, array.size)
+    values = np.empty(len(numbers), dtype=object)
+    values[:] = list(numbers)
+    return Coded(codes.reshape(array.shape), values)
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Several rows, of one dtype and one shape of an example, one after the other."""
+
+    parts: tuple[Rows, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), *self.parts[0].shape[1:])
+
+    @property
+    def dtype(self) -> Any:
+        return self.parts[0].dtype
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        indices = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
+        result = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        first = 0
+        for part in self.parts:
+            inside = (indices >= first) & (indices < first + len(part))
+            if inside.any():
+                result[inside] = part[indices[inside] - first]
+            first += len(part)
+        return result
+
+
+def stack(parts: Sequence[Rows]) -> Rows:
+    """One after the other: as an array where all are in memory, else without copying."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(part, Coded) for part in parts):
+        return stack_coded([part for part in parts if isinstance(part, Coded)])
+    if all(type(part) is np.ndarray for part in parts):
+        return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])
+    return Stacked(tuple(parts))
+
+
+def stack_coded(parts: Sequence[Coded]) -> Coded:
+    numbers: dict[str, int] = {}
+    codes = []
+    for part in parts:
+        new = np.array([numbers.setdefault(value, len(numbers)) for value in part.values], dtype=np.int32)
+        codes.append(new[part.codes])
+    values = np.empty(len(numbers), dtype=object)
+    values[:] = list(numbers)
+    return Coded(np.concatenate(codes), values)
