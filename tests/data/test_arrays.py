@@ -34,7 +34,7 @@ def saved(tmp_path: Path, **arrays: Any) -> Path:
 
 def test_x_and_y_are_the_training_part(tmp_path):
     examples = load_arrays(ArraysSource(path=str(saved(tmp_path, x=X, y=Y))), SOURCE)
-    np.testing.assert_array_equal(examples.training.inputs, X)
+    np.testing.assert_array_equal(examples.training.inputs["input"], X)
     np.testing.assert_array_equal(examples.training.labels, Y)
     assert examples.validation is None
     assert examples.test is None
@@ -54,7 +54,7 @@ def test_npy_files_for_x_and_y(tmp_path):
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "y.npy", Y)
     options = ArraysSource(x=str(tmp_path / "x.npy"), y=str(tmp_path / "y.npy"))
-    np.testing.assert_array_equal(load_arrays(options, SOURCE).training.inputs, X)
+    np.testing.assert_array_equal(load_arrays(options, SOURCE).training.inputs["input"], X)
 
 
 def test_both_missing_files_are_reported(tmp_path):

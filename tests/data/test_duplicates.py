@@ -14,10 +14,10 @@ def test_every_repeated_example_is_counted(values, cut, width):
     split = Split(np.arange(cut), np.arange(0), np.arange(cut, len(values)))
     count = sum(value in values[:cut] for value in values[cut:])
     expected = (f"{count} of {len(values) - cut} test examples are also training examples",) if count else ()
-    assert duplicate_warnings(inputs, split) == expected
+    assert duplicate_warnings({"input": inputs}, split) == expected
 
 
 @pytest.mark.parametrize("inputs", [np.array([["a"], ["b"], ["a"]]), np.array([[0.5], [1.5], [0.5]], np.float32)])
 def test_texts_and_floats_are_compared_too(inputs):
     split = Split(np.array([0, 1]), np.array([2]), np.arange(0))
-    assert duplicate_warnings(inputs, split) == ("1 of 1 validation examples are also training examples",)
+    assert duplicate_warnings({"input": inputs}, split) == ("1 of 1 validation examples are also training examples",)

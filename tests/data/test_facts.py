@@ -60,7 +60,7 @@ def test_sizes_are_those_in_the_header_of_the_file(tmp_path):
 def test_published_sets_are_known(source, shape, classes, sizes):
     facts = known_facts(Data.model_validate({"source": source}))
     assert facts is not None
-    assert facts.input_shape == shape
+    assert facts.inputs["input"].shape == shape
     assert len(facts.class_names) == classes
     assert (facts.examples, facts.test_examples) == sizes
 

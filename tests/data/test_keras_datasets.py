@@ -80,8 +80,8 @@ def cifar_batch(pictures: np.ndarray, **label_lists: np.ndarray) -> dict[bytes, 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_grey_images_from_an_npz_get_a_channel(tmp_path, name):
     examples = load(name, path=str(grey_npz(tmp_path)))
-    assert examples.training.inputs.shape == (20, 28, 28, 1)
-    assert examples.training.inputs.dtype == np.uint8
+    assert examples.training.inputs["input"].shape == (20, 28, 28, 1)
+    assert examples.training.inputs["input"].dtype == np.uint8
     assert examples.test is not None
     assert len(examples.test.labels) == 5
     assert len(examples.class_names) == 10
@@ -90,7 +90,7 @@ def test_grey_images_from_an_npz_get_a_channel(tmp_path, name):
 def test_integers_of_another_width_become_uint8(tmp_path):
     pictures = images(20, 28, 28)
     examples = load("mnist", path=str(grey_npz(tmp_path, x_train=pictures.astype(np.int64))))
-    np.testing.assert_array_equal(examples.training.inputs[..., 0], pictures)
+    np.testing.assert_array_equal(examples.training.inputs["input"][..., 0], pictures)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_folder_of_the_official_idx_files(tmp_path):
     arrays = {"x_train": images(20, 28, 28), "y_train": labels(20), "x_test": images(5, 28, 28), "y_test": labels(5)}
     write_idx(tmp_path, arrays)
     examples = load("fashion_mnist", path=str(tmp_path))
-    np.testing.assert_array_equal(examples.training.inputs[..., 0], arrays["x_train"])
+    np.testing.assert_array_equal(examples.training.inputs["input"][..., 0], arrays["x_train"])
     np.testing.assert_array_equal(examples.training.labels, arrays["y_train"])
     assert examples.class_names[9] == "Ankle boot"
 
@@ -154,9 +154,9 @@ def test_the_published_cifar10_archive(tmp_path, monkeypatch):
     publish(monkeypatch, "cifar10", path)
     examples = load("cifar10", path=str(path))
     assert examples.test is not None
-    np.testing.assert_array_equal(examples.training.inputs, pictures[:50])
+    np.testing.assert_array_equal(examples.training.inputs["input"], pictures[:50])
     np.testing.assert_array_equal(examples.training.labels, answers[:50])
-    np.testing.assert_array_equal(examples.test.inputs, pictures[50:])
+    np.testing.assert_array_equal(examples.test.inputs["input"], pictures[50:])
 
 
 @pytest.mark.parametrize(("label_mode", "classes"), [("fine", 100), ("coarse", 20)])
@@ -211,7 +211,7 @@ def test_published_texts_come_in_the_order_of_keras(tmp_path, monkeypatch):
         order = np.arange(9)
         generator.shuffle(order)
         # The last number of text 3 is 4 + 3, and what reaches 10 becomes 2.
-        assert part.inputs[:, -1].tolist() == [row + 4 if row + 4 < 10 else 2 for row in order]
+        assert part.inputs["input"][:, -1].tolist() == [row + 4 if row + 4 < 10 else 2 for row in order]
         assert part.labels.tolist() == [row % 2 for row in order]
 
 
@@ -224,13 +224,13 @@ def test_reuters_is_divided_as_keras_divides_it(tmp_path, monkeypatch):
     assert examples.test is not None
     assert examples.training.labels.tolist() == order[:8].tolist()
     assert examples.test.labels.tolist() == order[8:].tolist()
-    assert examples.training.inputs.tolist() == [[1, row + 4, 4] for row in order[:8]]
+    assert examples.training.inputs["input"].tolist() == [[1, row + 4, 4] for row in order[:8]]
 
 
 def test_texts_that_are_padded_already(tmp_path):
     table = np.array([[0, 1, 5, 6], [1, 7, 8, 9]])
     path = write_npz(tmp_path, x_train=table, y_train=labels(2), x_test=table, y_test=labels(2))
-    assert load("imdb", path=str(path), length=2).training.inputs.tolist() == [[5, 6], [8, 9]]
+    assert load("imdb", path=str(path), length=2).training.inputs["input"].tolist() == [[5, 6], [8, 9]]
 
 
 def test_texts_must_be_rows_of_numbers(tmp_path):
@@ -247,5 +247,5 @@ def test_california_housing(tmp_path, version, sizes):
     assert examples.test is not None
     assert (len(examples.training.labels), len(examples.test.labels)) == sizes
     row = int(examples.training.labels[0])
-    np.testing.assert_allclose(examples.training.inputs[0], table[row].astype(np.float32))
+    np.testing.assert_allclose(examples.training.inputs["input"][0], table[row].astype(np.float32))
     assert max(examples.training.labels.max(), examples.test.labels.max()) == sum(sizes) - 1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts
+from dltool.data.facts import Facts, InputFacts
 
 
 @pytest.fixture
@@ -28,6 +28,6 @@ def make_facts() -> Callable[..., Facts]:
         target = {"target": "category" if classes else "number", "target_shape": ()}
         names = tuple("abcdefghijklmn"[:classes])
         sizes = {"examples": 100, "validation_examples": 10, "test_examples": 10}
-        return Facts(**{"input_shape": shape, "input_dtype": dtype, "class_names": names, **target, **sizes, **more})
+        return Facts(**{"inputs": {"input": InputFacts(shape, dtype)}, "class_names": names, **target, **sizes, **more})
 
     return make

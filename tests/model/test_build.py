@@ -37,8 +37,8 @@ def test_the_full_model_is_preprocessing_and_core_in_one_plain_keras_file(make_c
     config = make_config(TUTORIAL, [{"Rescaling": 1 / 255}], [{"RandomFlip": "horizontal"}])
     built = build_model(config, make_facts((8, 8, 1), "uint8"))
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype(np.uint8)
-    assert built.preprocessing is not None
-    expected = built.core(built.preprocessing(images))
+    preparation = built.preparations["input"]
+    expected = built.core(preparation(images))
     np.testing.assert_array_equal(built.full(images), expected)
     built.full.save(tmp_path / "model.keras")
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(images), expected)
@@ -151,6 +151,6 @@ def test_precision_is_of_the_core_alone(make_config, make_facts):
     built = build_model(config, make_facts(), {"input": np.ones((4, 4), np.float32)})
     assert built.core.dtype_policy.name == "mixed_float16"
     assert built.core.layers[-1].compute_dtype == "float16"
-    assert built.preprocessing is not None
-    assert built.preprocessing.layers[-1].compute_dtype == "float32"
+    preparation = built.preparations["input"]
+    assert preparation.layers[-1].compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"

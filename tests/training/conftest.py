@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.load import Dataset
 from dltool.data.split import Split
 from dltool.model.build import BuiltModel, build_model
@@ -56,8 +56,7 @@ def make_config() -> Callable[..., Config]:
 
 def dataset_of(inputs: np.ndarray, targets: np.ndarray, split: Split, classes: int = 3) -> Dataset:
     facts = Facts(
-        input_shape=inputs.shape[1:],
-        input_dtype=str(inputs.dtype),
+        inputs={"input": InputFacts(inputs.shape[1:], str(inputs.dtype))},
         target="category" if classes else "number",
         target_shape=targets.shape[1:],
         class_names=tuple("abcdefghij"[:classes]),

@@ -255,10 +255,10 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights
 
 def test_weights_that_are_not_finite_behind_a_finite_loss_are_found(make_config, dataset, make_dataset, train):
     (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
-    inputs = inputs.copy()
-    inputs[dataset.split.train[epoch_order(7, 0, 90)[35]]] = np.nan
-    with pytest.raises(TrainingDiverged, match="the weights became NaN or infinite in epoch 1, step 3 of 6"):
-        train(make_config(), make_dataset(inputs, targets, dataset.split))
+    # The loss of the only step is measured before its update overflows.
+    config = make_config(training={"optimizer": {"SGD": {"learning_rate": 3e38}}, "batch_size": 90, "epochs": 1})
+    with pytest.raises(TrainingDiverged, match="the weights became NaN or infinite in epoch 1, step 1 of 1"):
+        train(config, make_dataset(inputs * 1000, targets, dataset.split))
 
 
 def test_a_gradient_that_is_not_finite_keeps_the_weights_before_it(make_config, dataset, train):
@@ -301,21 +301,21 @@ def test_a_learned_normalization_comes_from_the_training_rows_alone(make_config,
     config = make_config(data={"preprocessing": ["Normalization"]}, training={"epochs": 1})
     one, other = train(config, dataset), train(config, make_dataset(changed, targets, dataset.split))
     assert_same(one.weights, other.weights)
-    mean = one.built.learnt["0-Normalization"].arrays["mean"]
+    mean = one.built.learnt.layers["0-Normalization"].arrays["mean"]
     np.testing.assert_allclose(mean, inputs[dataset.split.train].mean(axis=0), rtol=1e-5)
 
 
 def test_bytes_are_prepared_in_the_step_and_numbers_once(make_config, make_dataset, dataset, train):
-    from dltool.training.resident import make_resident
+    from dltool.training.tables import make_tables
 
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (118, 6, 6, 1)).astype(np.uint8)
     (targets,) = dataset.targets.values()
     config = make_config(data={"preprocessing": [{"Rescaling": 1 / 255}]}, model={"layers": ["Flatten", *PLAIN_LAYERS]})
     built = build_model(config, make_dataset(pixels, targets, dataset.split).facts)
-    assert make_resident(built, pixels, targets).inputs.dtype == "uint8"
+    assert make_tables(built, {"input": pixels}, targets).feed(np.arange(8), 0, 8)[0][0].dtype == "uint8"
     (inputs,) = dataset.inputs.values()
     config = make_config(data={"preprocessing": [{"Rescaling": 0.5}]})
-    table = make_resident(build_model(config, dataset.facts), inputs, targets)
-    assert table.preprocessing is None
-    np.testing.assert_array_equal(table.inputs, inputs / 2)
+    tables = make_tables(build_model(config, dataset.facts), {"input": inputs}, targets)
+    (found, _), rows = tables.feed(np.arange(len(inputs)), 0, len(inputs))
+    np.testing.assert_array_equal(np.asarray(found)[np.asarray(rows)], inputs / 2)

@@ -8,9 +8,11 @@ import yaml
 
 from dltool import keras_names
 from dltool.commands.schema import Schema, own_schema
+from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
 from dltool.config.keras_mistakes import EXAMPLES
 from dltool.config.keras_values import did_you_mean, expected, listed
 from dltool.config.schema import DATA_FACTS
+from dltool.config.section import Section
 from dltool.config.sources import SOURCES
 from dltool.errors import ConfigError
 from dltool.keras_names import Argument, KerasName, near
@@ -36,7 +38,7 @@ FACTS = {
     "examples": "The number of training examples.",
     "validation_examples": "The number of validation examples.",
     "test_examples": "The number of test examples.",
-    "input_shape": "The shape of one example.",
+    "input_shape": "The shape of one example, where there are no columns.",
     "target_shape": "The shape of one target: [] for one class or number.",
     "epochs": "training.epochs.",
     "steps_per_epoch": "The number of batches in an epoch.",
@@ -63,6 +65,10 @@ SAMPLES = {
     "floats": [0.1],
     "list": [1, 2],
 }
+
+
+CHOICES = {"data source": SOURCES, "column type": COLUMN_TYPES, "target type": TARGET_TYPES}
+EXAMPLES_OF_CHOICES = {"data source": "source: ", "column type": "inputs:\n    COLUMN: ", "target type": "target: "}
 
 
 @dataclass(frozen=True)
@@ -94,13 +100,14 @@ def describe(name: str) -> list[Description]:
         ConfigError: there is no such name; the hint holds near ones.
     """
     found = [described_keras(keras_name) for keras_name in keras_names.find_all(name)]
-    found += [described_source(name)] if name in SOURCES else []
+    for noun, choices in CHOICES.items():
+        found += [described_choice(name, noun, choices[name])] if name in choices else []
     found += [description for path, description in keys() if name in (path, path.rpartition(".")[2])]
     found += [described_kind(name)] if name in keras_names.KINDS else []
     found += [described_fact(name.removeprefix("$"))] if name.removeprefix("$") in FACTS else []
     if not found:
         known = [
-            *SOURCES,
+            *(choice for choices in CHOICES.values() for choice in choices),
             *(path for path, _ in keys()),
             *FACTS,
             *(n for kind in keras_names.KINDS for n in keras_names.names(kind)),
@@ -193,11 +200,11 @@ def described_fact(name: str) -> Description:
     )
 
 
-def described_source(name: str) -> Description:
-    section = own_schema()["definitions"][SOURCES[name].__name__]
+def described_choice(name: str, noun: str, options: type[Section]) -> Description:
+    section = own_schema()["definitions"][options.__name__]
     arguments = key_arguments(section)
     text = plain(str(section.get("description", "A data set of keras.datasets.")))
-    return Description(name, "data source", text, arguments, f"data:\n  source: {name}")
+    return Description(name, noun, text, arguments, f"data:\n  {EXAMPLES_OF_CHOICES[noun]}{name}")
 
 
 def keys() -> Iterator[tuple[str, Description]]:
@@ -245,6 +252,7 @@ def key_arguments(section: Schema) -> tuple[ArgumentDescription, ...]:
     )
 
 
+REFERENCES = {"source": "a data source", "column_type": "a column type", "target": "a column or a target type"}
 TYPE_WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -263,7 +271,7 @@ def type_words(schema: Schema) -> str:
         return listed([type_words(member) for member in schema["anyOf"]])
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return keras_names.KINDS.get(name, "a data source" if name == "source" else "keys and values")
+        return keras_names.KINDS.get(name, REFERENCES.get(name, "keys and values"))
     if "enum" in schema:
         return listed([str(choice) for choice in schema["enum"]])
     if "items" in schema:

@@ -49,7 +49,7 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None)
     from dltool.training.determinism import pin
 
     pinned = pin(config.seed, threads)
-    inputs = dataset.part("train")[0] if config.data.preprocessing else None
+    inputs = dataset.part("train")[0]
     built = build_model(config, dataset.facts, inputs)
     check_fit(config, dataset.facts, built)
     return Experiment(config, dataset, built, pinned)
@@ -131,13 +131,14 @@ def recorded_experiment(run: Run, config: Config, dataset: Dataset) -> Experimen
     """
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
-    from dltool.model.preprocessing import load_preprocessing
+    from dltool.model.inputs import Learnt
+    from dltool.model.preprocessing import load_columns, load_preprocessing
     from dltool.training.determinism import pin
 
     pinned = pin(config.seed, recorded_threads(run))
-    state = load_preprocessing(run.preprocessing)
+    learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
-        built = build_model(config, dataset.facts, preprocessing_state=state)
+        built = build_model(config, dataset.facts, learnt=learnt)
     except ConfigError as error:
         raise RunError(
             Problem(None, f"{run.resolved}: {place_of(problem)}{problem.message}", problem.hint)

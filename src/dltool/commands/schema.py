@@ -9,15 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
 
 from dltool import keras_names
+from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
+from dltool.config.keras_objects import FROM
 from dltool.config.schema import Config
+from dltool.config.section import Section
 from dltool.config.sources import SOURCES
 from dltool.keras_names import Argument
 
 Schema = dict[str, Any]
 
+DEFINED_HERE = ("source", "column_type", "target", *keras_names.KINDS)
 EXPRESSION: Schema = {"type": "string", "pattern": r"\$"}
 JSON_TYPES = {
     "int": "integer",
@@ -51,7 +54,9 @@ def json_schema() -> Schema:
         "else": required_keys(own, sections),
         "definitions": {
             **{name: own_section(section) for name, section in sections.items()},
-            "source": source_schema(sections),
+            "source": choice_schema(SOURCES, sections),
+            "column_type": choice_schema(COLUMN_TYPES, sections),
+            "target": target_schema(sections),
             **{kind: kind_schema(kind) for kind in keras_names.KINDS},
         },
     }
@@ -63,17 +68,14 @@ class OwnSchema(GenerateJsonSchema):
     def generate_inner(self, schema: Any) -> Schema:
         generated = super().generate_inner(schema)
         kind = str(generated.get("$ref", "")).removeprefix("#/$defs/")
-        return {"x-ref": kind} if kind in keras_names.KINDS else generated
-
-    def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> Schema:
-        return {"x-ref": "source"}
+        return {"x-ref": kind} if kind in DEFINED_HERE else generated
 
 
 def own_schema() -> Schema:
     """dltool's own keys, as pydantic describes them, in draft 07."""
     generated = Config.model_json_schema(schema_generator=OwnSchema, ref_template="#/definitions/{model}")
-    # Options of sources are reached by the name of the source, which no field of Config mentions.
-    for section in dict.fromkeys(SOURCES.values()):
+    # The options of a choice are reached by its name, which no field of Config mentions.
+    for section in dict.fromkeys([*SOURCES.values(), *COLUMN_TYPES.values(), *TARGET_TYPES.values()]):
         options = section.model_json_schema(schema_generator=OwnSchema, ref_template="#/definitions/{model}")
         generated.setdefault("$defs", {})[section.__name__] = options
     generated["definitions"] = generated.pop("$defs")
@@ -113,7 +115,7 @@ def with_expression(schema: Schema) -> Schema:
     inner = {key: value for key, value in schema.items() if key not in ("description", "default")}
     types = inner.get("type", ())
     types = [types] if isinstance(types, str) else list(types)
-    if "if" in inner or str(inner.get("$ref", "")).rpartition("/")[2] in {"source", *keras_names.KINDS}:
+    if "if" in inner or str(inner.get("$ref", "")).rpartition("/")[2] in DEFINED_HERE:
         return schema
     for key in ("items", "additionalProperties"):
         if isinstance(inner.get(key), dict):
@@ -151,14 +153,31 @@ def required_keys(own: Schema, sections: Schema) -> Schema:
     return {"required": required, "properties": inside}
 
 
-def source_schema(sections: Schema) -> Schema:
+def target_schema(sections: Schema) -> Schema:
+    """The name of a column, several of them, or a type, under the name of its column or alone."""
+    kinds = choice_schema(TARGET_TYPES, sections)
+    return {
+        "type": ["string", "array", "object"],
+        "items": {"type": "string"},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": {"anyOf": [kinds, sections_of(TARGET_TYPES)]},
+    }
+
+
+def sections_of(choices: Mapping[str, type[Section]]) -> Schema:
+    """The options of any of the choices."""
+    return {"anyOf": [{"$ref": f"#/definitions/{section.__name__}"} for section in choices.values()]}
+
+
+def choice_schema(choices: Mapping[str, type[Section]], sections: Schema) -> Schema:
     properties: Schema = {}
-    for name, section in SOURCES.items():
+    for name, section in choices.items():
         fields = sections[section.__name__].get("properties", {})
         first = or_null(with_expression(next(iter(fields.values())))) if fields else {"type": "null"}
         options = {"$ref": f"#/definitions/{section.__name__}"}
         properties[name] = {"if": {"type": "object"}, "then": options, "else": first}
-    return named_thing(list(SOURCES), properties)
+    return named_thing(list(choices), properties)
 
 
 def named_thing(bare: Iterable[str], properties: Schema) -> Schema:
@@ -203,6 +222,12 @@ def object_schema(kind: str, name: str) -> Schema:
         "properties": {key: described(kind, name, argument) for key, argument in arguments.items()},
         "additionalProperties": False,
     }
+    if kind == "layer":
+        inside["properties"][FROM] = {
+            "type": ["string", "array"],
+            "items": {"type": "string"},
+            "description": "What the layer takes, by name, instead of the output of the layer before it.",
+        }
     required = [key for key, argument in arguments.items() if argument.required]
     first = next((argument for argument in arguments.values() if argument.is_positional), None)
     if required:

@@ -129,7 +129,7 @@ def preprocessing_files(built: "BuiltModel") -> dict[str, bytes]:
     from dltool.model.preprocessing import save_preprocessing
 
     with tempfile.TemporaryDirectory() as folder:
-        save_preprocessing(built.learnt, Path(folder))
+        save_preprocessing(built.learnt.layers, built.learnt.columns, Path(folder))
         files = [file for file in sorted(Path(folder).rglob("*")) if file.is_file()]
         return {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}
 

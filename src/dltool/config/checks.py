@@ -182,6 +182,8 @@ def last_output(layers: Sequence[KerasObject]) -> Output | None:
     activation: str | None = "linear"
     for index in reversed(range(len(layers))):
         layer = layers[index]
+        if layer.sources and layer.name != "Dense":
+            return None
         if layer.name == "Dense":
             own = name_of(layer.arguments.get("activation", "linear") or "linear")
             units = layer.arguments.get("units")

@@ -5,13 +5,15 @@ A type is written like a data source: `number`, `category: 5` (the value of its 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
 from dltool.config.section import Section
+from dltool.config.wording import named
 from dltool.errors import Problem
 
 Count = Annotated[int, Field(ge=1)]
@@ -167,19 +169,53 @@ class TargetType(Choice):
     """How a target is read: by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
 
 
-class Target(Section):
-    """What a model is to predict: columns of a table, or, where there are no columns, what the source's labels are.
+@dataclass(frozen=True)
+class Target:
+    """What a model is to predict: columns of a table, or the labels of a source without columns.
 
-    It is written `income`, `{income: category}`, `[x, y]` for several numbers, or, for a source without columns,
-    `category` or `number`.
+    It is written `income`, `{income: category}`, or `[x, y]` for several numbers; where there are no columns,
+    `category` or `number`, with options or without.
     """
 
-    columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    columns: tuple[str, ...] = ()
     type: TargetType | None = None
 
-    @model_validator(mode="after")
-    def several_are_numbers(self) -> Self:
-        if len(self.columns) > 1 and self.type is not None and self.type.name != "number":
-            problem = Problem((), f"several columns can be numbers only, not {self.type.name}")
-            raise PydanticCustomError("problems", "several targets", {"problems": [problem]})
-        return self
+
+EXAMPLE = "target: income, or target: {income: category}"
+TARGET_CHOICES = Choices("target type", EXAMPLE, TARGET_TYPES)
+
+
+def parse_target(value: Any) -> Target:
+    """Raises PydanticCustomError: of type "problems", with every mistake at its place relative to `value`."""
+    if isinstance(value, Target):
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
+        return Target(tuple(value), TargetType("number", NumberTarget()))
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((name, given),) = value.items()
+        if name not in TARGET_TYPES or is_target_type(given):
+            return Target((str(name),), below(str(name), given))
+    elif isinstance(value, str) and value not in TARGET_TYPES:
+        return Target((value,))
+    if not isinstance(value, str | Mapping):
+        problem = Problem(
+            (),
+            f"expected the name of a column, not {named(value)}",
+            f"for example {EXAMPLE}",
+        )
+        raise PydanticCustomError("problems", "no target", {"problems": [problem]})
+    return Target((), TARGET_CHOICES.parse(TargetType, value))
+
+
+def is_target_type(value: Any) -> bool:
+    name = next(iter(value), None) if isinstance(value, Mapping) and len(value) == 1 else value
+    return isinstance(name, str) and name in TARGET_TYPES
+
+
+def below(column: str, value: Any) -> TargetType:
+    """The type under the name of its column."""
+    try:
+        return TARGET_CHOICES.parse(TargetType, value)
+    except PydanticCustomError as error:
+        found = [replace(problem, place=(column, *problem.place)) for problem in (error.context or {})["problems"]]
+        raise PydanticCustomError("problems", "no target type", {"problems": found}) from None

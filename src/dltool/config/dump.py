@@ -6,13 +6,14 @@ from typing import Any
 
 import yaml
 
+from dltool.config.choices import Choice
+from dltool.config.columns import Target
 from dltool.config.keras_objects import UNKNOWN, KerasObject
 from dltool.config.keras_objects import to_plain as plain_object
 from dltool.config.load import Document
 from dltool.config.scalars import is_plain_text
 from dltool.config.schema import Config
 from dltool.config.section import Section
-from dltool.config.sources import Source
 from dltool.config.tree import children, find, is_argument
 from dltool.errors import ConfigPath
 
@@ -35,14 +36,25 @@ def plain_section(section: Section) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     if isinstance(value, KerasObject):
         return plain_object(value)
-    if isinstance(value, Source):
+    if isinstance(value, Choice):
         options = plain_section(value.options)
         return {value.name: options} if options else value.name
+    if isinstance(value, Target):
+        return plain_target(value)
     if isinstance(value, Section):
         return plain_section(value)
     if isinstance(value, tuple):
         return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
     return value
+
+
+def plain_target(target: Target) -> Any:
+    kind = None if target.type is None else plain(target.type)
+    if len(target.columns) == 1:
+        return {target.columns[0]: kind} if kind else target.columns[0]
+    return list(target.columns) if target.columns else kind
 
 
 def dump_yaml(config: Config) -> str:

@@ -16,6 +16,8 @@ from dltool.keras_names import KINDS, Argument, KerasName, arguments, find, near
 
 __all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_keras_object", "to_plain"]
 
+FROM = "from"
+"""The key of a layer that names what it takes, instead of the output of the layer before it."""
 CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
@@ -24,13 +26,15 @@ class KerasObject:
     """A Keras class or function by its Keras name, with its Keras arguments.
 
     `is_string` marks a Keras string identifier (`adam`, `relu`, `accuracy`), which Keras itself resolves. Arguments may
-    hold further Keras objects.
+    hold further Keras objects. `sources` are what a layer's `from` names, in a list where `lists_sources`.
     """
 
     kind: str
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     is_string: bool = False
+    sources: tuple[str, ...] = ()
+    lists_sources: bool = False
 
 
 Parsed = tuple[KerasObject | None, list[Problem]]
@@ -73,8 +77,26 @@ def parse_with_arguments(kind: str, name: str, given: Any, place: ConfigPath) ->
         return None, problems
     if found.is_string and not arguments(kind, name):
         return parse_function(found, given, place)
+    sources: Any = None
+    if kind == "layer" and isinstance(given, Mapping) and FROM in given:
+        sources = given[FROM]
+        given = {name: value for name, value in given.items() if name != FROM}
     values, problems = parse_arguments(found, given, place)
-    return (None, problems) if problems else (KerasObject(kind, found.means, values), [])
+    names, wrong = parse_sources(sources, (*place, FROM))
+    if problems or wrong:
+        return None, problems + wrong
+    return KerasObject(kind, found.means, values, sources=names, lists_sources=isinstance(sources, list | tuple)), []
+
+
+def parse_sources(value: Any, place: ConfigPath) -> tuple[tuple[str, ...], list[Problem]]:
+    """The names that `from` gives, one or a list of them; none where it is not there."""
+    if value is None:
+        return (), []
+    names = list(value) if isinstance(value, list | tuple) else [value]
+    if not names or not all(isinstance(name, str) for name in names):
+        wrong = next((name for name in names if not isinstance(name, str)), value)
+        return (), [Problem(place, f"expected the name of an input or a layer, not {named(wrong)}", "from: [a, b]")]
+    return tuple(names), []
 
 
 def parse_function(found: KerasName, given: Any, place: ConfigPath) -> Parsed:
@@ -164,7 +186,11 @@ def parse_value(found: KerasName, argument: Argument, value: Any, place: ConfigP
             kind == "schedule" and not isinstance(value, Mapping) and not (isinstance(value, str) and find(kind, value))
         )
         if not is_plain:
-            return parse_keras_object(kind, value, place)
+            keras_object, problems = parse_keras_object(kind, value, place)
+            if keras_object is not None and keras_object.sources:
+                message = "a layer inside another takes what that one gives it"
+                problems = [Problem((*place, keras_object.name, FROM), message, "give the outer layer the from", True)]
+            return keras_object, problems
     value, problems = check_plain(argument.types, argument.name, value, place)
     return value, problems or wrong_values(found, argument.name, value, place)
 
@@ -197,8 +223,12 @@ def wrong_values(found: KerasName, argument: str, value: Any, place: ConfigPath)
 
 def to_plain(keras_object: KerasObject) -> Any:
     """YAML data that :func:`parse_keras_object` reads as this very object."""
-    if keras_object.arguments:
-        return {keras_object.name: {name: plain_value(value) for name, value in keras_object.arguments.items()}}
+    arguments_given = {name: plain_value(value) for name, value in keras_object.arguments.items()}
+    if keras_object.sources:
+        names = list(keras_object.sources) if keras_object.lists_sources else keras_object.sources[0]
+        arguments_given[FROM] = names
+    if arguments_given:
+        return {keras_object.name: arguments_given}
     found = find(keras_object.kind, keras_object.name)
     # `Accuracy` alone is a string to Keras, `Accuracy: {}` the class.
     is_ambiguous = not keras_object.is_string and found is not None and found.is_string

@@ -5,14 +5,16 @@ them for editors, and the rest of the program reads nothing else. Keras objects 
 not here but in the table of :mod:`dltool.keras_names`; a field made by :func:`as_keras` says of which kind it is.
 """
 
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
 from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.section import PASS_UNKNOWN, Section
-from dltool.config.sources import Source, parse_source
+from dltool.config.sources import TABLE_SOURCES, Source, parse_source
 from dltool.errors import Problem
 from dltool.keras_names import KINDS
 
@@ -54,6 +56,11 @@ Metric = Annotated[KerasObject, as_keras("metric"), schema_of("metric")]
 Callback = Annotated[KerasObject, as_keras("callback"), schema_of("callback")]
 
 
+def near_type(name: str) -> str:
+    near = get_close_matches(name, ("category", "number"), 1)
+    return f'did you mean "{near[0]}"?' if near else ""
+
+
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -80,23 +87,52 @@ class Split(Section):
         return self
 
 
+DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
+CacheSize = Annotated[str, Field(pattern=r"^(off|[1-9][0-9]{0,5} (MB|GB|TB))$")]
+
+
 class Data(Section):
     """The examples: where they come from, how they are divided, and what is done to them."""
 
-    source: Annotated[Source, PlainValidator(parse_source)]
+    source: DataSource
     """A built-in data set by name, or your own arrays."""
-    validation: Annotated[Source, PlainValidator(parse_source)] | None = None
+    validation: DataSource | None = None
     """A source of its own for validation, instead of a fraction of `source`."""
-    test: Annotated[Source, PlainValidator(parse_source)] | None = None
+    test: DataSource | None = None
     """A source of its own for the test."""
-    target: Literal["category", "number"] | None = None
-    """Whether labels are classes or numbers; whole numbers and text are classes unless given."""
+    inputs: dict[str, Annotated[ColumnType, PlainValidator(parse_column_type), schema_of("column_type")]] | None = None
+    """The columns of a table that are not as they seem: their types by name. Every column that is not the target is an
+    input, its type inferred, unless it is `ignore`."""
+    target: Annotated[Target, PlainValidator(parse_target), schema_of("target")] | None = None
+    """The column of a table that is to be predicted. Without columns, whether labels are a `category` or a `number`:
+    whole numbers and text are classes unless given."""
     split: Split = Split()
     """How the examples of `source` are divided."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     """Keras layers that become part of the saved model. Those that learn see the training examples alone."""
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     """Keras layers for training only, after the preprocessing."""
+    cache: CacheSize = "4 GB"
+    """How much room decoded pictures and the like may take in dltool's cache folder, or `off`."""
+
+    @model_validator(mode="after")
+    def target_is_a_column(self) -> Self:
+        """In a table `target: category` is the column of that name."""
+        target, has_columns = self.target, isinstance(self.source, Source) and self.source.name in TABLE_SOURCES
+        problem = None
+        if has_columns and target is None:
+            problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
+        elif has_columns and target is not None and not target.columns and target.type is not None:
+            return self.model_copy(update={"target": Target((target.type.name,))})
+        elif not has_columns and target is not None and target.columns:
+            name = self.source.name
+            message = f"{name} has no columns: expected category or number, not {target.columns[0][:60]}"
+            problem = Problem(("target",), message, near_type(target.columns[0]))
+        elif not has_columns and self.inputs is not None:
+            problem = Problem(("inputs",), f"{self.source.name} has no columns", "remove it", at_key=True)
+        if problem is not None:
+            raise PydanticCustomError("problems", "target", {"problems": [problem]})
+        return self
 
 
 class Model(Section):

@@ -82,6 +82,9 @@ SOURCES: Mapping[str, type[Section]] = {
     "arrays": ArraysSource,
 }
 
+TABLE_SOURCES = ("csv", "tsv", "json_lines", "parquet")
+"""The sources that have columns."""
+
 
 class Source(Choice):
     """A data source by name, with its typed options (an instance of `SOURCES[name]`)."""

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from dltool.console.capture import Capture
-from dltool.console.text import duration, number, printable, shape
+from dltool.console.text import duration, inputs_and_target, number, printable
 from dltool.data.facts import Facts
 from dltool.run_files import Run
 
@@ -59,8 +59,7 @@ class TrainingProgress:
         self.capture.write(f"warning: {message}")
 
     def prepared(self, name: str, facts: Facts, parameters: int) -> None:
-        classes = f"{len(facts.class_names)} classes" if facts.class_names else "numbers to predict"
-        self.line(f"{name}: inputs {shape(facts.input_shape)}, {classes}, {parameters:,} parameters")
+        self.line(f"{name}: {inputs_and_target(facts)}, {parameters:,} parameters")
         parts = f"{facts.examples:,} training"
         parts += f" · {facts.validation_examples:,} validation" if facts.validation_examples else ""
         parts += f" · {facts.test_examples:,} test" if facts.test_examples else ""

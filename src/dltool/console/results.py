@@ -12,7 +12,7 @@ from dltool.config.keras_values import UNKNOWN
 from dltool.config.tree import format_path
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
-from dltool.console.text import duration, number, shape
+from dltool.console.text import duration, inputs_and_target, number, shape
 from dltool.errors import DltoolError
 
 if TYPE_CHECKING:
@@ -146,11 +146,10 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
     facts = outcome.facts
     if facts is None:
         return []
-    classes = f"{len(facts.class_names)} classes" if facts.class_names else "numbers to predict"
     sizes = (
         f"{facts.examples:,} training, {facts.validation_examples:,} validation, {facts.test_examples:,} test examples"
     )
-    lines = [f"inputs {shape(facts.input_shape)} {facts.input_dtype}, {classes}", sizes]
+    lines = [inputs_and_target(facts), sizes]
     if outcome.steps_per_epoch:
         lines.append(f"{outcome.steps_per_epoch:,} steps an epoch")
     return lines
@@ -190,7 +189,10 @@ def check_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
         if facts is None
         else {
             **facts.names(),
-            "input_dtype": facts.input_dtype,
+            "inputs": {
+                name: {"shape": list(found.shape), "dtype": found.dtype, "type": found.column and found.column.name}
+                for name, found in facts.inputs.items()
+            },
             "class_names": list(facts.class_names),
         },
         "steps_per_epoch": outcome.steps_per_epoch,

@@ -3,6 +3,10 @@
 import math
 import unicodedata
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dltool.data.facts import Facts
 
 BIDIRECTIONAL = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
@@ -42,3 +46,16 @@ def duration(seconds: float) -> str:
 def shape(sizes: Iterable[int | None]) -> str:
     """`28 × 28 × 1`; a size that differs from example to example is `?`."""
     return " × ".join("?" if size is None else str(size) for size in sizes) or "one value"
+
+
+def inputs_and_target(facts: "Facts") -> str:
+    """`inputs 28 × 28 × 1 uint8, 10 classes`, or how many columns of which types there are."""
+    only, names = facts.only_input, len(facts.class_names)
+    if only is not None:
+        what = f"inputs {shape(only.shape)} {only.dtype}"
+    else:
+        kinds = [found.column.name for found in facts.inputs.values() if found.column]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        what = f"{len(kinds)} columns ({counts})"
+    noun = "labels" if facts.target == "multi_label" else "classes"
+    return f"{what}, {names} {noun}" if names else f"{what}, numbers to predict"

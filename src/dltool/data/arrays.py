@@ -6,6 +6,7 @@ import numpy as np
 
 from dltool.config.sources import ArraysSource
 from dltool.data.examples import Examples, Part
+from dltool.data.facts import ONE_INPUT
 from dltool.data.files import require
 from dltool.data.npz import npz_headers, read_npy, read_npz
 from dltool.data.values import clean_inputs, clean_labels
@@ -85,4 +86,4 @@ def matched_part(
     if len(inputs) != len(labels):
         message = f"{names[0]} has {len(inputs):,} rows, {names[1]} has {len(labels):,}"
         raise DataError(Problem(places[1], message, "each example needs one label"))
-    return Part(inputs, labels, places[0], names[0])
+    return Part({ONE_INPUT: inputs}, labels, places[0], names[0])

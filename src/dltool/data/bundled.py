@@ -4,6 +4,7 @@ import numpy as np
 
 from dltool.data.catalog import FIXED
 from dltool.data.examples import Examples, Part
+from dltool.data.facts import ONE_INPUT
 from dltool.errors import ConfigPath
 
 
@@ -16,4 +17,4 @@ def load_bundled(name: str, place: ConfigPath) -> Examples:
     bundle = getattr(datasets, f"load_{name}")(**options)
     inputs = bundle.images[..., np.newaxis].astype(np.uint8) if name == "digits" else bundle.data.astype(np.float32)
     labels = bundle.target.astype(np.int32 if FIXED[name].class_names else np.float32)
-    return Examples(Part(inputs, labels, place, name), class_names=FIXED[name].class_names)
+    return Examples(Part({ONE_INPUT: inputs}, labels, place, name), class_names=FIXED[name].class_names)

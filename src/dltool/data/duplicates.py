@@ -1,16 +1,23 @@
 """Examples that stand in the training part and again in another."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from dltool.data.rows import Rows
 from dltool.data.split import Split
 
 
-def duplicate_warnings(inputs: np.ndarray, split: Split) -> tuple[str, ...]:
+def duplicate_warnings(inputs: Mapping[str, Rows], split: Split) -> tuple[str, ...]:
     """A sentence for each part some of whose inputs are, byte for byte, inputs of the training part."""
-    keys = row_keys(inputs)
+    arrays = [array for array in inputs.values() if isinstance(array, np.ndarray)]
+    if len(arrays) != 1:
+        return ()
+    (array,) = arrays
+    keys = row_keys(array)
     warnings = []
     for name, rows in (("validation", split.validation), ("test", split.test)):
-        count = repeated_rows(inputs, keys, split.train, rows)
+        count = repeated_rows(array, keys, split.train, rows)
         if count:
             warnings.append(f"{count:,} of {len(rows):,} {name} examples are also training examples")
     return tuple(warnings)

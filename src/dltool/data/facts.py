@@ -1,43 +1,71 @@
 """What the data is like: its shapes, classes and sizes. Imports nothing heavy, so that `check` stays quick."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dltool.config.columns import ColumnType
 from dltool.config.schema import Data
 from dltool.config.sources import Source
 from dltool.data.catalog import Published, published
 from dltool.data.npz_header import header_of_npz
 from dltool.data.sizes import check_parts, check_stratify, part_sizes
 
+ONE_INPUT = "input"
+"""The name of the input of a source that has one and gives it no name."""
+TargetKind = Literal["category", "number", "multi_label"]
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """One input: the shape of one example, and "uint8", "int32", "int64", "float32" or "string".
+
+    `column` is the type of a table's column, which says how it becomes numbers; None for arrays.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    column: ColumnType | None = None
+
 
 @dataclass(frozen=True)
 class Facts:
     """The data as a model sees it.
 
-    `input_shape` and `target_shape` are of one example; `input_dtype` is "uint8", "int32", "float32" or "string".
-    A target is one or several class indices (`category`, int32) or numbers (`number`, float32). `class_names` is
-    empty for numbers. `examples` counts the training part, after validation and test have been taken out.
+    `inputs` are in the order of the columns; `target_shape` is of one example. A target is one or several class
+    indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label (`multi_label`, float32).
+    `class_names` is empty for numbers. `examples` counts the training part, after validation and test have been taken
+    out.
     """
 
-    input_shape: tuple[int, ...]
-    input_dtype: str
-    target: Literal["category", "number"]
+    inputs: Mapping[str, InputFacts]
+    target: TargetKind
     target_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     examples: int
     validation_examples: int
     test_examples: int
 
+    @property
+    def only_input(self) -> InputFacts | None:
+        """The input of data that has one, and no columns."""
+        first = next(iter(self.inputs.values()))
+        return first if len(self.inputs) == 1 and first.column is None else None
+
     def names(self) -> dict[str, Any]:
-        """What `$examples`, `$input_shape`, … stand for. `$classes` is absent where the target is a number."""
+        """What `$examples`, `$input_shape`, … stand for.
+
+        `$classes` is absent where the target is a number, `$input_shape` where there are columns.
+        """
         names: dict[str, Any] = {
             "examples": self.examples,
             "validation_examples": self.validation_examples,
             "test_examples": self.test_examples,
-            "input_shape": list(self.input_shape),
             "target_shape": list(self.target_shape),
         }
-        return names | ({"classes": len(self.class_names)} if self.target == "category" else {})
+        if self.only_input is not None:
+            names["input_shape"] = list(self.only_input.shape)
+        return names | ({"classes": len(self.class_names)} if self.class_names else {})
 
 
 def known_facts(data: Data) -> Facts | None:
@@ -52,19 +80,19 @@ def known_facts(data: Data) -> Facts | None:
     check_parts(data)
     known = published(data.source)
     is_category = known is not None and bool(known.class_names)
-    if known is None or (data.target == "category" and not is_category):
+    wanted = data.target.type.name if data.target and data.target.type else None
+    if known is None or wanted == "multi_label" or (wanted == "category" and not is_category):
         return None
     examples, own_test = sizes_of(data.source, known)
     validation = rows_given(data.validation, "validation") if data.validation else 0
     test = rows_given(data.test, "test") if data.test else own_test
     if validation is None or test is None:
         return None
-    target: Literal["category", "number"] = "number" if data.target == "number" or not is_category else "category"
+    target: TargetKind = "number" if wanted == "number" or not is_category else "category"
     check_stratify(data.split, target)
     sizes = part_sizes(data.split, examples, validation, test)
     return Facts(
-        input_shape=known.input_shape,
-        input_dtype=known.input_dtype,
+        inputs={ONE_INPUT: InputFacts(known.input_shape, known.input_dtype)},
         target=target,
         target_shape=(),
         class_names=known.class_names if target == "category" else (),

@@ -13,6 +13,7 @@ from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Sourc
 from dltool.data.catalog import published
 from dltool.data.download import PublishedFile, fetch, keras_cache
 from dltool.data.examples import Examples, Part
+from dltool.data.facts import ONE_INPUT
 from dltool.data.files import require, unreadable
 from dltool.data.npz import npz_headers, read_npz
 from dltool.data.tokens import fitted_table, padded_table, without_rare
@@ -87,10 +88,9 @@ def load_keras_dataset(source: Source, place: ConfigPath) -> Examples:
     if "x" in arrays:
         arrays = divided(source, arrays)
     training, test = (part(source, arrays, suffix, place) for suffix in ("train", "test"))
-    if training.inputs.shape[1:] != known.input_shape:
-        message = (
-            f"examples of {source.name} have the shape {known.input_shape}, these have {training.inputs.shape[1:]}"
-        )
+    shape = training.inputs[ONE_INPUT].shape[1:]
+    if shape != known.input_shape:
+        message = f"examples of {source.name} have the shape {known.input_shape}, these have {shape}"
         raise DataError(Problem(place, message, "the source arrays takes any shape"))
     return Examples(training, test=test, class_names=known.class_names)
 
@@ -230,7 +230,7 @@ def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Part
     if len(inputs) != len(labels) or labels.ndim != 1:
         message = f"{x} has {len(inputs):,} rows, {y} has the shape {labels.shape}"
         raise DataError(Problem(place, message, "each example needs one label"))
-    return Part(inputs, labels, place, x)
+    return Part({ONE_INPUT: inputs}, labels, place, x)
 
 
 def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:

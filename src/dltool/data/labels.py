@@ -1,11 +1,13 @@
-"""Labels → class indices 0…classes-1, or float32 numbers."""
+"""Labels → class indices 0…classes-1, float32 numbers, or a 0 or 1 for each of several labels."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from dltool.config.columns import MultiLabelTarget, TargetType
 from dltool.data.examples import Examples, Part
+from dltool.data.facts import TargetKind
+from dltool.data.rows import is_text
 from dltool.errors import DataError, Problem
 
 SHOWN = 5
@@ -13,31 +15,38 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Labels:
-    """How labels are read. `values` are the distinct labels in the order of their indices; empty for numbers."""
+    """How labels are read. `values` are the distinct labels in the order of their indices; empty for numbers.
 
-    target: Literal["category", "number"]
+    `separator` stands between the labels of a `multi_label` target.
+    """
+
+    target: TargetKind
     values: np.ndarray
     class_names: tuple[str, ...]
+    separator: str = ""
 
 
-def read_labels(examples: Examples, wanted: Literal["category", "number"] | None) -> Labels:
+def read_labels(examples: Examples, wanted: TargetType | None) -> Labels:
     """What the labels of `examples` are.
 
     Booleans, integers and text are classes, numbered in sorted order; floats and rows of several values are numbers.
     `wanted` (the config's `target`) overrules: classes by distinct values, also of rows such as the pixels of a mask,
-    or integers as numbers.
+    integers as numbers, or texts that list several labels.
 
     Raises:
         DataError: a single class, or labels that cannot be what is wanted.
     """
     labels, place = examples.training.labels, examples.training.place
-    is_text, is_wide = labels.dtype.kind == "U", labels.ndim > 1
-    if wanted == "number" and is_text:
+    has_text, is_wide = is_text(labels), labels.ndim > 1
+    kind = wanted.name if wanted else None
+    if kind == "number" and has_text:
         raise DataError(Problem(("data", "target"), "the labels are text, not numbers", "remove it, or write category"))
-    if wanted is None and is_wide and is_text:
+    if wanted is not None and isinstance(wanted.options, MultiLabelTarget):
+        return multi_labels(examples.training, wanted.options.separator)
+    if kind is None and is_wide and has_text:
         message = f"a label has {labels.shape[1:]} texts, not one"
         raise DataError(Problem(place, message, "target: category makes each of them a class"))
-    if wanted == "number" or (wanted is None and (is_wide or labels.dtype.kind == "f")):
+    if kind == "number" or (kind is None and (is_wide or labels.dtype.kind == "f")):
         return Labels("number", np.empty(0), ())
     if examples.class_names:
         return Labels("category", np.arange(len(examples.class_names)), examples.class_names)
@@ -49,8 +58,28 @@ def read_labels(examples: Examples, wanted: Literal["category", "number"] | None
     return Labels("category", values, tuple(str(value) for value in values))
 
 
+def multi_labels(part: Part, separator: str) -> Labels:
+    """Raises DataError: the labels are no texts, or name fewer than two labels."""
+    if not is_text(part.labels) or part.labels.ndim > 1:
+        raise DataError(
+            Problem(("data", "target"), "multi_label takes one text an example", "write category or number")
+        )
+    names = sorted({label for text in np.unique(part.labels) for label in labels_in(str(text), separator)})
+    if len(names) < 2:
+        raise DataError(
+            Problem(part.place, f"the texts name {len(names)} labels; two are needed", "is the separator right?")
+        )
+    return Labels("multi_label", np.array(names, dtype=object), tuple(names), separator)
+
+
+def labels_in(text: str, separator: str) -> list[str]:
+    return [label.strip() for label in text.split(separator) if label.strip()]
+
+
 def encode(labels: Labels, part: Part) -> np.ndarray:
     """The targets of `part`: int32 indices, or float32, of the shape of its labels.
+
+    Of several labels an example, (rows, classes) of 0 and 1.
 
     Of class indices, a last axis of one (the channel of a mask) is left out.
 
@@ -58,13 +87,15 @@ def encode(labels: Labels, part: Part) -> np.ndarray:
         DataError: labels that `labels` does not have.
     """
     given = part.labels
+    if labels.target == "multi_label":
+        return encode_several(labels, part)
     if labels.target == "number":
-        if given.dtype.kind == "U":
+        if is_text(given):
             raise DataError(Problem(part.place, f"the labels of {part.name} are text; the training labels are numbers"))
         return given.astype(np.float32, copy=False)
     if given.ndim > 1 and given.shape[-1] == 1:
         given = given[..., 0]
-    if (given.dtype.kind == "U") != (labels.values.dtype.kind == "U"):
+    if is_text(given) != is_text(labels.values):
         here, there = (describe(array) for array in (given, labels.values))
         raise DataError(Problem(part.place, f"the labels of {part.name} are {here}; those of the source are {there}"))
     values = labels.values
@@ -78,8 +109,24 @@ def encode(labels: Labels, part: Part) -> np.ndarray:
     return index.astype(np.int32)
 
 
+def encode_several(labels: Labels, part: Part) -> np.ndarray:
+    """(rows, classes) of float32. Raises DataError: a label that training does not have."""
+    numbers = {name: index for index, name in enumerate(labels.class_names)}
+    targets = np.zeros((len(part.labels), len(numbers)), np.float32)
+    unknown = np.zeros(len(part.labels), dtype=bool)
+    for row, text in enumerate(part.labels):
+        for label in labels_in(str(text), labels.separator):
+            if label in numbers:
+                targets[row, numbers[label]] = 1
+            else:
+                unknown[row] = True
+    if unknown.any():
+        raise DataError(unknown_labels(labels, part, unknown))
+    return targets
+
+
 def describe(array: np.ndarray) -> str:
-    return "text" if array.dtype.kind == "U" else "numbers"
+    return "text" if is_text(array) else "numbers"
 
 
 def unknown_labels(labels: Labels, part: Part, unknown: np.ndarray) -> Problem:

@@ -12,34 +12,39 @@ from dltool.data.arrays import load_arrays
 from dltool.data.bundled import load_bundled
 from dltool.data.duplicates import duplicate_warnings
 from dltool.data.examples import Examples, Part
-from dltool.data.facts import Facts
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.fingerprint import fingerprint_of
 from dltool.data.keras_datasets import load_keras_dataset
 from dltool.data.labels import Labels, encode, read_labels
+from dltool.data.rows import Rows, is_text, stack, take
 from dltool.data.sizes import PartSizes, check_parts, check_stratify, part_sizes
 from dltool.data.split import Split, divide, first_of_each_class
 from dltool.errors import ConfigPath, DataError, Problem
+
+PartName = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
 class Dataset:
     """One table of all examples, and which of its rows are for what.
 
-    `inputs` ("input") is (rows, …) of uint8, int32, float32 or text; `targets` ("target") is (rows,) or (rows, …)
-    of int32 class indices, or of float32. `fingerprint` is "sha256:…" over both. `warnings` are sentences for the user.
+    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text; `targets` ("target") is (rows,) or
+    (rows, …) of int32 class indices, or of float32. `fingerprint` is "sha256:…" over both. `warnings` are sentences for
+    the user.
     """
 
-    inputs: Mapping[str, np.ndarray]
+    inputs: Mapping[str, Rows]
     targets: Mapping[str, np.ndarray]
     split: Split
     facts: Facts
     fingerprint: str
     warnings: tuple[str, ...] = ()
 
-    def part(self, name: Literal["train", "validation", "test"]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """The inputs and targets of one part, copied, in ascending order of rows."""
+    def part(self, name: PartName) -> tuple[dict[str, Rows], dict[str, np.ndarray]]:
+        """The inputs and targets of one part, in ascending order of rows."""
         rows: np.ndarray = getattr(self.split, name)
-        return ({key: a[rows] for key, a in self.inputs.items()}, {key: a[rows] for key, a in self.targets.items()})
+        inputs = {key: take(values, rows) for key, values in self.inputs.items()}
+        return inputs, {key: values[rows] for key, values in self.targets.items()}
 
 
 def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
@@ -56,11 +61,12 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     """
     check_parts(data)
     examples = with_other_sources(load_source(data.source, ("data", "source")), data)
-    labels = read_labels(examples, data.target)
+    labels = read_labels(examples, data.target.type if data.target else None)
     sizes = part_sizes(data.split, len(examples.training.labels), rows_of(examples.validation), rows_of(examples.test))
     parts = parts_used(examples, sizes)
     check_alike(parts)
-    inputs, targets = stacked([part.inputs for part in parts]), stacked([encode(labels, part) for part in parts])
+    inputs = {name: stack([part.inputs[name] for part in parts]) for name in examples.training.inputs}
+    targets = np.concatenate([encode(labels, part) for part in parts])
     check_stratify(data.split, labels.target, targets.shape[1:])
     split = split_rows(data, examples, sizes, targets, labels, seed)
     if most_rows is not None:
@@ -69,12 +75,12 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         isinstance(source.options, ArraysSource) for source in (data.source, data.validation, data.test) if source
     )
     return Dataset(
-        {"input": inputs},
+        inputs,
         {"target": targets},
         split,
         facts_of(inputs, targets, split, labels),
-        fingerprint_of(({"input": inputs}, {"target": targets}), labels.class_names),
-        duplicate_warnings(inputs, split) if is_own else (),
+        fingerprint_of((inputs, {"target": targets}), labels.class_names),
+        (*examples.warnings, *(duplicate_warnings(inputs, split) if is_own else ())),
     )
 
 
@@ -112,10 +118,11 @@ def check_alike(parts: list[Part]) -> None:
     training, *others = parts
     problems = []
     for part in others:
-        here, there = described(part.inputs), described(training.inputs)
-        if here != there:
-            message = f"the examples of {part.name} are {here}, those of {training.name} {there}"
-            problems.append(Problem(part.place, message))
+        for name, values in training.inputs.items():
+            here, there = described(part.inputs[name]), described(values)
+            if here != there:
+                message = f"the examples of {part.name} are {here}, those of {training.name} {there}"
+                problems.append(Problem(part.place, message))
         if part.labels.shape[1:] != training.labels.shape[1:]:
             here, there = (f"{each.labels.shape[1:]} in {each.name}" for each in (part, training))
             problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
@@ -123,14 +130,10 @@ def check_alike(parts: list[Part]) -> None:
         raise DataError(problems)
 
 
-def described(array: np.ndarray) -> str:
+def described(rows: Rows) -> str:
     """The kind and shape of one row; what may be stacked is described alike."""
-    kind = {"U": "text", "f": "floats"}.get(array.dtype.kind, "whole numbers")
-    return f"{kind} of shape {array.shape[1:]}" if array.ndim > 1 else kind
-
-
-def stacked(arrays: list[np.ndarray]) -> np.ndarray:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "whole numbers"
+    return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
 
 
 def split_rows(
@@ -165,20 +168,24 @@ def check_class_sizes(classes: np.ndarray, labels: Labels, place: ConfigPath) ->
 
 
 def few_rows(
-    inputs: np.ndarray, targets: np.ndarray, split: Split, labels: Labels, most: int
-) -> tuple[np.ndarray, np.ndarray, Split]:
+    inputs: Mapping[str, Rows], targets: np.ndarray, split: Split, labels: Labels, most: int
+) -> tuple[dict[str, Rows], np.ndarray, Split]:
     """A small table with some rows of every part, of as many classes as possible."""
     classes = targets if labels.target == "category" and targets.ndim == 1 else None
     kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
     ends = np.cumsum([len(rows) for rows in kept])
     rows = np.concatenate(kept)
-    return inputs[rows], targets[rows], Split(*np.split(np.arange(len(rows)), ends[:-1]))
+    few = {name: take(values, rows) for name, values in inputs.items()}
+    return few, targets[rows], Split(*np.split(np.arange(len(rows)), ends[:-1]))
 
 
-def facts_of(inputs: np.ndarray, targets: np.ndarray, split: Split, labels: Labels) -> Facts:
+def dtype_name(rows: Rows) -> str:
+    return "string" if is_text(rows) else np.dtype(rows.dtype).name
+
+
+def facts_of(inputs: Mapping[str, Rows], targets: np.ndarray, split: Split, labels: Labels) -> Facts:
     return Facts(
-        input_shape=inputs.shape[1:],
-        input_dtype="string" if inputs.dtype.kind == "U" else inputs.dtype.name,
+        inputs={name: InputFacts(rows.shape[1:], dtype_name(rows)) for name, rows in inputs.items()},
         target=labels.target,
         target_shape=targets.shape[1:],
         class_names=labels.class_names,

@@ -113,3 +113,41 @@ def stack_coded(parts: Sequence[Coded]) -> Coded:
     values = np.empty(len(numbers), dtype=object)
     values[:] = list(numbers)
     return Coded(np.concatenate(codes), values)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Some of the rows of another, in an order of their own."""
+
+    rows: Rows
+    indices: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.indices), *self.rows.shape[1:])
+
+    @property
+    def dtype(self) -> Any:
+        return self.rows.dtype
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self.rows[self.indices[rows]]
+
+
+COPIED_BYTES = 2**26
+
+
+def take(rows: Rows, indices: np.ndarray) -> Rows:
+    """The rows at `indices`, copied where they are few and in memory."""
+    if isinstance(rows, Coded):
+        return rows.take(indices)
+    if type(rows) is np.ndarray and rows[:1].nbytes * len(indices) <= COPIED_BYTES:
+        return np.asarray(rows[indices])
+    return Taken(rows, indices)
+
+
+def is_text(rows: Rows) -> bool:
+    return np.dtype(rows.dtype).kind in "OUS"

@@ -1,7 +1,6 @@
 """How many rows each part gets: arithmetic that needs no data, shared by `check` and by loading."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from dltool.config.schema import Data, Split
 from dltool.errors import ConfigError, Problem
@@ -43,10 +42,10 @@ def check_parts(data: Data) -> None:
         raise ConfigError(problems)
 
 
-def check_stratify(split: Split, target: Literal["category", "number"], target_shape: tuple[int, ...] = ()) -> None:
+def check_stratify(split: Split, target: str, target_shape: tuple[int, ...] = ()) -> None:
     """Raises: ConfigError: `stratify: true` where an example has no class, or several."""
-    if split.stratify and (target == "number" or target_shape):
-        what = "the target is a number" if target == "number" else f"each example has {target_shape} of them"
+    if split.stratify and (target != "category" or target_shape):
+        what = f"each example has {target_shape} of them" if target == "category" else f"the target is a {target}"
         raise ConfigError(Problem((*SPLIT, "stratify"), f"only classes can be stratified; {what}", "remove it"))
 
 

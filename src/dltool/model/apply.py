@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import keras
@@ -57,30 +58,95 @@ def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
     return make(entry, place, name=names.next(entry.name))
 
 
-def apply_layers(entries: Sequence[KerasObject], source: Origin, place: ConfigPath, names: Names) -> list[Applied]:
-    """Each layer of `entries` applied to the output of the one before; `place` is where the config lists them.
+@dataclass
+class Graph:
+    """What layers may take: the output of the one before, and by name those of inputs and of layers with a `name`.
+
+    `unused` are the layers whose output nothing has taken yet.
+    """
+
+    named: dict[str, Origin] = field(default_factory=dict)
+    unused: dict[ConfigPath, str] = field(default_factory=dict)
+
+    def sources(self, entry: KerasObject, before: Origin | None, place: ConfigPath) -> list[Origin]:
+        """What `entry` takes. Raises ConfigError: an unknown name, or nothing before the first layer."""
+        if not entry.sources:
+            assert before is not None
+            self.unused.pop(before.place, None)
+            return [before]
+        problems = []
+        for index, name in enumerate(entry.sources):
+            if name not in self.named:
+                here = (*place, entry.name, "from")
+                near = get_close_matches(name, self.named, 1, 0.5)
+                hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(self.named) or 'no names yet'}"
+                where = (*here, index) if entry.lists_sources else here
+                problems.append(Problem(where, f'nothing before it is called "{name}"', hint))
+        if problems:
+            raise ConfigError(problems)
+        found = [self.named[name] for name in entry.sources]
+        for origin in found:
+            self.unused.pop(origin.place, None)
+        return found
+
+    def add(self, entry: KerasObject, origin: Origin) -> None:
+        """Raises ConfigError: the name of the layer is taken."""
+        self.unused[origin.place] = entry.name
+        name = entry.arguments.get("name")
+        if not isinstance(name, str):
+            return
+        if name in self.named:
+            problem = Problem(
+                (*origin.place, entry.name, "name"),
+                f'the name "{name}" is taken',
+                "choose another name",
+                related=((self.named[name].place, "by this"),),
+            )
+            raise ConfigError(problem)
+        self.named[name] = origin
+
+
+def apply_layers(
+    entries: Sequence[KerasObject],
+    source: Origin,
+    place: ConfigPath,
+    names: Names,
+    inputs: Mapping[str, Origin] | None = None,
+) -> list[Applied]:
+    """Each layer of `entries` applied to the output of the one before, or to what its `from` names.
+
+    `place` is where the config lists them; `inputs` may be named by `from`.
 
     Raises:
-        ConfigError: at the first layer that cannot take what it is given.
+        ConfigError: at the first layer that cannot take what it is given, or whose output nothing takes.
     """
     applied: list[Applied] = []
+    graph = Graph(dict(inputs or {}))
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
-        applied.append(apply_layer(made_layer(entry, layer_place, names), source, layer_place))
+        taken = graph.sources(entry, source, layer_place)
+        applied.append(apply_layer(made_layer(entry, layer_place, names), taken, layer_place))
         source = Origin(applied[-1].output, layer_place)
+        graph.add(entry, source)
+    graph.unused.pop(source.place, None)
+    if graph.unused:
+        hint = "name it, and take it by from: NAME; or remove it"
+        raise ConfigError(
+            Problem(unused, f"nothing takes the output of this {name}", hint) for unused, name in graph.unused.items()
+        )
     return applied
 
 
-def apply_layer(layer: Any, source: Origin, place: ConfigPath) -> Applied:
-    name = type(layer).__name__
+def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> Applied:
+    name, source = type(layer).__name__, sources[0]
     try:
-        output = layer(source.tensor)
+        output = layer(source.tensor if len(sources) == 1 else [origin.tensor for origin in sources])
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
         raise MachineError(Problem(place, f"out of memory while building {name}")) from error
     except KERAS_ERRORS as error:
-        raise ConfigError(shape_problem(layer, source, place, plain_message(error))) from error
+        raise ConfigError(shape_problem(layer, sources, place, plain_message(error))) from error
     if not isinstance(output, keras.KerasTensor):
         raise ConfigError(Problem(place, f"{name} gives several outputs; one is needed here"))
     shape = tuple(output.shape[1:])
@@ -100,9 +166,14 @@ AXES: Mapping[int, str] = {
 }
 
 
-def shape_problem(layer: Any, source: Origin, place: ConfigPath, reason: str) -> Problem:
+def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reason: str) -> Problem:
     """What shape arrived at the layer, why it cannot take it, and what would fix it."""
-    name, shape = type(layer).__name__, source.shape
+    name, source = type(layer).__name__, sources[0]
+    shape = source.shape
+    if len(sources) > 1:
+        arrived = " and ".join(shown(origin.shape) for origin in sources)
+        related = tuple(made_here(origin)[0] for origin in sources)
+        return Problem(place, f"{name} cannot take inputs of shapes {arrived}: {reason}", related=related)
     expected = re.search(r"expected (min_|max_)?ndim=(\d+), found ndim=(\d+)", reason)
     if expected:
         axes = int(expected[2]) - 1

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from dltool.config.keras_objects import KerasObject
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
+from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem
-from dltool.model.apply import Applied, Names, Origin, Shape, apply_layer, apply_layers, made_here, shown
+from dltool.model.apply import Applied, Names, Origin, Shape, apply_layers, made_here, shown
+from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import parameter_budget
-from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
+from dltool.model.preprocessing import learns
 
 LAYERS: ConfigPath = ("model", "layers")
 AUGMENTATION: ConfigPath = ("data", "augmentation")
+PREPROCESSING: ConfigPath = ("data", "preprocessing")
 MIXING = ("MixUp", "CutMix")
 
 
@@ -26,35 +28,44 @@ MIXING = ("MixUp", "CutMix")
 class BuiltModel:
     """The models of one experiment; they share their layers.
 
-    `core` turns prepared inputs into outputs and is what training changes. `preprocessing` turns raw inputs into
-    prepared ones (None: they are the same). `augmentation` changes prepared inputs, in training only.
-    `full` is preprocessing and core in one: raw inputs in, outputs out. `layers` are the rows of the plan.
-    `learnt` is the state of the preprocessing layers that have any.
+    `core` turns prepared inputs into outputs and is what training changes. `preparations` turn raw inputs into prepared
+    ones, each by the name of its input; what has none needs none. `augmentation` changes prepared inputs, in training
+    only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns, core and full
+    take a dict by the columns' names. `layers` are the rows of the plan.
     """
 
     core: keras.Model
-    preprocessing: keras.Model | None
+    preparations: Mapping[str, keras.Model]
     augmentation: keras.Model | None
     full: keras.Model
     layers: tuple[Applied, ...]
-    learnt: PreprocessingState
+    learnt: Learnt
 
     @property
     def output_shape(self) -> Shape:
         """Without the batch axis."""
         return tuple(self.core.output_shape[1:])
 
+    def structured(self, inputs: Mapping[str, Any]) -> Any:
+        """Prepared inputs by name as `core` takes them."""
+        return dict(inputs) if isinstance(self.core.input, dict) else next(iter(inputs.values()))
+
+    def variables_beside(self) -> dict[str, list[Any]]:
+        """The variables of all that is not `core`, by the part that holds them."""
+        preparing = [variable for model in self.preparations.values() for variable in model.variables]
+        return {"augmentation": self.augmentation.variables if self.augmentation else [], "preprocessing": preparing}
+
 
 def build_model(
     config: Config,
     facts: Facts,
-    training_inputs: Mapping[str, np.ndarray] | None = None,
-    preprocessing_state: PreprocessingState | None = None,
+    training_inputs: Mapping[str, Rows] | None = None,
+    learnt: Learnt | None = None,
 ) -> BuiltModel:
     """Build the models of `config`.
 
-    `training_inputs` are the raw inputs of the training part, which preprocessing layers with state learn from;
-    `preprocessing_state` is what they learnt in an earlier run, and wins.
+    `training_inputs` are the raw inputs of the training part, which preprocessing learns from; `learnt` is what it
+    learnt in an earlier run, and wins.
 
     The seed of the config is set here: initial weights and the seeds of random layers (those without a `seed` of their
     own) follow from it and from the order of the layers. The core comes first, so that augmentation does not change the
@@ -62,40 +73,39 @@ def build_model(
 
     Raises:
         ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
-        RunError: `preprocessing_state` does not belong to this config.
+        RunError: `learnt` does not belong to this config.
     """
-    refuse_misplaced(config)
+    refuse_misplaced(config, facts)
     names = Names()
-    raw = keras.Input(facts.input_shape, dtype=facts.input_dtype, name="input")
-    inputs = next(iter(training_inputs.values())) if training_inputs else None
     keras.utils.set_random_seed(config.seed)
     with parameter_budget():
-        prepared = prepare(config, Origin(raw, ("data", "source")), names, inputs, preprocessing_state)
+        prepared = prepare_inputs(config, facts, names, training_inputs, learnt)
         keras.utils.set_random_seed(config.seed)
-        start = Origin(like(prepared.tensor, "prepared"), prepared.place)
+        starts = {name: Origin(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
         with precision(config.training.precision):
-            layers = apply_layers(config.model.layers, start, LAYERS, names)
-            core = model(start.tensor, layers[-1].output, "core")
+            wired = wire(config, facts, starts, prepared.learnt)
+            layers = apply_layers(config.model.layers, wired.first, LAYERS, names, wired.named)
+            core = model(structure(facts, starts), layers[-1].output, "core")
         augmentation = build_augmentation(config.data.augmentation, prepared, names)
-    full_output = prepared.tensor
-    for applied in layers:
-        full_output = applied.layer(full_output)
+    # The layers of core once more, on the prepared inputs: a model in which all layers lie side by side.
+    full_output = core.call(structure(facts, prepared.outputs))
     # What else the process has done must not matter.
     global_seed_generator().state.assign([config.seed, 0])
-    entries = enumerate(config.data.preprocessing)
-    learners = {f"{index}-{entry.name}": prepared.layers[index].layer for index, entry in entries if learns(entry)}
-    is_fitted = preprocessing_state is not None or inputs is not None
     return BuiltModel(
         core=core,
-        preprocessing=keras.Model(raw, prepared.tensor, name="preprocessing") if prepared.layers else None,
+        preparations={
+            name: keras.Model(prepared.raw[name].tensor, origin.tensor, name=f"prepare_{layer_title(name)}")
+            for name, origin in prepared.outputs.items()
+            if origin.tensor is not prepared.raw[name].tensor
+        },
         augmentation=augmentation,
-        full=model(raw, full_output, config.name),
-        layers=(*prepared.layers[: len(config.data.preprocessing)], *layers),
-        learnt={key: layer_state(layer) for key, layer in learners.items()} if is_fitted else {},
+        full=model(structure(facts, prepared.raw), full_output, config.name),
+        layers=(*prepared.layers, *wired.layers, *layers),
+        learnt=prepared.learnt,
     )
 
 
-def refuse_misplaced(config: Config) -> None:
+def refuse_misplaced(config: Config, facts: Facts) -> None:
     """Raises ConfigError for layers that would do nothing, or something else, where they stand."""
     problems = [
         Problem((*place, index, entry.name), f"{entry.name} learns from the data", "it belongs at data.preprocessing")
@@ -108,39 +118,25 @@ def refuse_misplaced(config: Config) -> None:
         for index, entry in enumerate(config.data.augmentation)
         if entry.name in MIXING
     ]
+    for place, entries in ((PREPROCESSING, config.data.preprocessing), (AUGMENTATION, config.data.augmentation)):
+        problems += [
+            Problem((*place, index, entry.name, "from"), "these layers stand in a line", "remove it", at_key=True)
+            for index, entry in enumerate(entries)
+            if entry.sources
+        ]
+        if entries and facts.only_input is None:
+            message = f"the data has {len(facts.inputs)} columns, and these layers take one input"
+            problems.append(Problem(place, message, "data.inputs says how each column is prepared", at_key=True))
     if problems:
         raise ConfigError(problems)
 
 
-@dataclass(frozen=True)
-class Prepared(Origin):
-    """The output of the preprocessing, and the layers that made it."""
-
-    layers: tuple[Applied, ...] = ()
-
-
-def prepare(
-    config: Config,
-    source: Origin,
-    names: Names,
-    inputs: np.ndarray | None,
-    state: PreprocessingState | None,
-) -> Prepared:
-    applied = build_preprocessing(config.data.preprocessing, source, names, inputs, state)
-    if applied:
-        source = Origin(applied[-1].output, applied[-1].path)
-    if source.tensor.dtype == "uint8":
-        # Keras feeds numbers to a model as float32; bytes would overflow in its layers.
-        applied.append(apply_layer(keras.layers.Rescaling(1.0, name="cast"), source, source.place))
-        source = Origin(applied[-1].output, source.place)
-    return Prepared(source.tensor, source.place, tuple(applied))
-
-
-def build_augmentation(entries: tuple[KerasObject, ...], prepared: Origin, names: Names) -> keras.Model | None:
+def build_augmentation(entries: tuple[KerasObject, ...], inputs: Prepared, names: Names) -> keras.Model | None:
     """A model of the augmentation layers. They must keep the shape: validation and prediction go without them."""
     if not entries:
         return None
-    start = Origin(like(prepared.tensor, "augmentation_input"), prepared.place)
+    prepared = next(iter(inputs.outputs.values()))
+    start = Origin(keras.Input(prepared.shape, dtype=prepared.tensor.dtype, name="augmentation_input"), prepared.place)
     applied = apply_layers(entries, start, AUGMENTATION, names)
     if applied[-1].output_shape != prepared.shape:
         changed = next(layer for layer in applied if layer.output_shape != prepared.shape)
@@ -152,9 +148,10 @@ def build_augmentation(entries: tuple[KerasObject, ...], prepared: Origin, names
     return keras.Model(start.tensor, applied[-1].output, name="augmentation")
 
 
-def like(tensor: Any, name: str) -> Any:
-    """A new input for what `tensor` will hold."""
-    return keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
+def like(origin: Origin, name: str, facts: Facts) -> Any:
+    """A new input for what the prepared `origin` will hold."""
+    title = layer_title(name) if facts.only_input is None else "prepared"
+    return keras.Input(origin.shape, dtype=origin.tensor.dtype, name=title)
 
 
 def model(inputs: Any, outputs: Any, name: str) -> keras.Model:

@@ -17,9 +17,11 @@ import numpy as np
 
 from dltool.config.keras_objects import KerasObject
 from dltool.data.npz_header import header_of_npz
+from dltool.data.rows import Rows, is_text
 from dltool.durable_files import read_file
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Origin, apply_layer, made_layer
+from dltool.model.columns import ColumnState
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 
 GIVEN_STATE: Mapping[str, str] = {
@@ -31,7 +33,7 @@ GIVEN_STATE: Mapping[str, str] = {
 }
 """The layers that learn from data, and the argument that gives their state instead."""
 
-ARRAYS, VOCABULARY = "arrays.npz", "vocabulary.txt"
+ARRAYS, VOCABULARY, COLUMNS = "arrays.npz", "vocabulary.txt", "columns.json"
 BATCH_BYTES = 2**28
 LARGEST_FILE = 2**28
 
@@ -69,7 +71,7 @@ def build_preprocessing(
     entries: Sequence[KerasObject],
     source: Origin,
     names: Names,
-    training_inputs: np.ndarray | None,
+    training_inputs: Rows | None,
     state: PreprocessingState | None,
 ) -> list[Applied]:
     """The config's preprocessing layers, applied to `source`; those with state get it from `state`, else learn it.
@@ -93,7 +95,7 @@ def build_preprocessing(
                 restore_layer(layer, state_of(state, f"{index}-{entry.name}"), source)
             elif training_inputs is not None and not reads_file(entry):
                 adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training_inputs)
-        applied.append(with_true_shape(entry, apply_layer(layer, source, layer_place)))
+        applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
         source = Origin(applied[-1].output, layer_place)
         if getattr(source.tensor, "sparse", False) or getattr(source.tensor, "ragged", False):
             raise ConfigError(Problem(layer_place, "sparse and ragged outputs are not supported here"))
@@ -112,10 +114,10 @@ def with_true_shape(entry: KerasObject, applied: Applied) -> Applied:
     return replace(applied, output=output, output_shape=shape[1:])
 
 
-def adapt(layer: Any, place: ConfigPath, before: keras.Model | None, inputs: np.ndarray) -> None:
+def adapt(layer: Any, place: ConfigPath, before: keras.Model | None, inputs: Rows) -> None:
     """Let `layer` learn from `inputs` after the layers `before` it, in batches where they are large."""
     rows = max(1, BATCH_BYTES // max(1, inputs[:1].nbytes * 4))
-    text = inputs.dtype.kind in "OUS"
+    text = is_text(inputs)
 
     def batches() -> Iterator[Any]:
         for first in range(0, len(inputs), rows):
@@ -175,9 +177,12 @@ def restore_layer(layer: Any, state: LayerState, source: Origin) -> None:
         raise RunError(message) from error
 
 
-def save_preprocessing(state: PreprocessingState, directory: Path) -> None:
-    """Write a folder a layer: `arrays.npz`, and `vocabulary.txt` with one JSON value a line."""
-    for key, layer in state.items():
+def save_preprocessing(layers: PreprocessingState, columns: Mapping[str, ColumnState], directory: Path) -> None:
+    """Write a folder a layer: `arrays.npz`, and `vocabulary.txt` with one JSON value a line; and all columns in one
+    JSON document."""
+    if columns:
+        (directory / COLUMNS).write_text(json.dumps(columns, ensure_ascii=False, indent=1), encoding="utf-8")
+    for key, layer in layers.items():
         folder = directory / key
         folder.mkdir(parents=True, exist_ok=True)
         if layer.arrays:
@@ -192,8 +197,37 @@ def plain(token: Any) -> str | int:
     return token if isinstance(token, str) else int(token)
 
 
+def load_columns(directory: Path) -> dict[str, ColumnState]:
+    """Read what :func:`save_preprocessing` wrote of columns.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    if not os.path.lexists(directory / COLUMNS):
+        return {}
+    try:
+        columns = json.loads(read_file(directory, COLUMNS, LARGEST_FILE))
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"the saved columns are damaged: {error}") from None
+    if not isinstance(columns, dict) or not all(map(is_column_state, columns.values())):
+        raise RunError("the saved columns are damaged: they hold something else than numbers and words")
+    return columns
+
+
+def is_column_state(state: Any) -> bool:
+    """Whether there are numbers, words, and lists of these by name, and nothing else."""
+
+    def is_value(value: Any) -> bool:
+        is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+        return isinstance(value, str) or is_whole or (isinstance(value, float) and math.isfinite(value))
+
+    return isinstance(state, dict) and all(
+        all(map(is_value, value)) if isinstance(value, list) else is_value(value) for value in state.values()
+    )
+
+
 def load_preprocessing(directory: Path) -> PreprocessingState:
-    """Read what :func:`save_preprocessing` wrote. Nothing in it is executed, and no link is followed.
+    """Read what :func:`save_preprocessing` wrote of layers. Nothing in it is executed, and no link is followed.
 
     Raises:
         RunError: a file is missing or damaged.
@@ -202,6 +236,8 @@ def load_preprocessing(directory: Path) -> PreprocessingState:
         raise RunError(f"{directory} is a link; a run directory holds none")
     state = {}
     for folder in sorted(directory.iterdir()) if directory.is_dir() else ():
+        if folder.name == COLUMNS:
+            continue
         if not re.fullmatch(r"[0-9]{1,4}-[A-Za-z0-9]+", folder.name) or folder.is_symlink() or not folder.is_dir():
             raise RunError(f"unexpected in the saved preprocessing: {folder.name}")
         state[folder.name] = load_layer_state(directory, folder.name)

@@ -55,9 +55,12 @@ def made_metrics(entries: Sequence[KerasObject]) -> list[Any]:
 
 def example_batch(built: BuiltModel, targets: np.ndarray) -> tuple[Any, Any]:
     """Symbols for a batch of prepared inputs and targets."""
-    inputs = built.core.inputs[0]
+
+    def symbol(tensor: Any) -> Any:
+        return keras.KerasTensor((None, *tensor.shape[1:]), dtype=tensor.dtype)
+
     return (
-        keras.KerasTensor((None, *inputs.shape[1:]), dtype=inputs.dtype),
+        keras.tree.map_structure(symbol, built.core.input),
         keras.KerasTensor((None, *targets.shape[1:]), dtype=str(targets.dtype)),
     )
 

@@ -29,8 +29,8 @@ from dltool.training.compile import (
 )
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Loop, Pace, logs_of, test_loop, train_loop
-from dltool.training.resident import evaluation_batch, make_resident, model_targets, single
 from dltool.training.state import Arrays, TrainingState, capture, restore
+from dltool.training.tables import evaluation_batch, make_tables, model_targets, single
 
 EMPTY_STATE = TrainingState([], {})
 
@@ -160,7 +160,7 @@ class Fitting:
         self.validation_rows = dataset.split.validation.astype(np.int32)
         targets = single(dataset.targets)
         weights = class_weights(config, dataset.facts, targets[self.rows])
-        table = make_resident(built, single(dataset.inputs), model_targets(built, targets))
+        table = make_tables(built, dataset.inputs, model_targets(built, targets))
         size = config.training.batch_size
         weights = None if weights is None else tf.constant(weights)
         self.train = train_loop(built.core, built.augmentation, table, weights, size)
@@ -232,9 +232,10 @@ class Fitting:
             self.save()
         self.hooks.observer.epoch_ends(record, is_best)
 
-    def order(self, epoch: int) -> Any:
+    def order(self, epoch: int) -> np.ndarray:
         """The rows of the table in the order of this epoch."""
-        return tf.constant(self.rows[epoch_order(self.config.seed, epoch, len(self.rows))])
+        order: np.ndarray = self.rows[epoch_order(self.config.seed, epoch, len(self.rows))]
+        return order
 
     def run_steps(self, epoch: int) -> None:
         order, position = self.order(epoch), self.position
@@ -273,7 +274,7 @@ class Fitting:
             with callback_failures():
                 self.callback_list.on_test_begin()
                 self.callback_list.on_test_batch_begin(0)
-            logs = measure(self.core, self.test, tf.constant(self.validation_rows), self.leave_if_asked)
+            logs = measure(self.core, self.test, self.validation_rows, self.leave_if_asked)
             with callback_failures():
                 self.callback_list.on_test_batch_end(self.test.steps(examples) - 1, logs)
                 self.callback_list.on_test_end(logs)
@@ -366,10 +367,10 @@ class Fitting:
         return reached
 
 
-def measure(core: keras.Model, loop: Loop, rows: Any, between: Callable[[], None]) -> dict[str, float]:
+def measure(core: keras.Model, loop: Loop, rows: np.ndarray, between: Callable[[], None]) -> dict[str, float]:
     """The loss and metrics over `rows`. `between` is called between compiled calls."""
     core.reset_metrics()
-    step, steps = 0, loop.steps(int(rows.shape[0]))
+    step, steps = 0, loop.steps(len(rows))
     results: Any = {}
     while step < steps:
         between()

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.training.resident import Resident
+from dltool.training.tables import Tables
 
 TARGET_SECONDS = 0.05
 
@@ -38,69 +38,72 @@ class Pace:
 class Loop:
     """Steps first…last-1 of the rows `order`, in batches of `batch_size`; the last batch may be smaller.
 
-    `step` is called while compiling with the rows (a 1-D tensor) of one batch, and gives a number that must be
-    finite for the loop to go on. `results` gives what a call returns after its last step.
+    `step` is called while compiling with the inputs and targets of one batch, and gives a number that must be finite
+    for the loop to go on. `results` gives what a call returns after its last step.
     """
 
-    step: Callable[[Any], Any]
+    tables: Tables
+    step: Callable[[Any, Any], Any]
     results: Callable[[], Any]
     batch_size: int
     pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
-        self.full = tf.function(self.run_full, autograph=False)
+        tables, rows = self.tables.specs, tf.TensorSpec((None,), tf.int32)
+        self.full = tf.function(
+            self.run_full, autograph=False, input_signature=(tables, rows, tf.TensorSpec((), tf.int32))
+        )
         self.rest = tf.function(self.run_rest, autograph=False)
 
     def steps(self, examples: int) -> int:
         return -(-examples // self.batch_size)
 
-    def run_full(self, order: Any, first: Any, last: Any) -> Any:
+    def run_full(self, tables: Any, order: Any, steps: Any) -> Any:
         def goes_on(step: Any, finite: Any) -> Any:
-            return tf.logical_and(step < last, finite)
+            return tf.logical_and(step < steps, finite)
 
         def body(step: Any, finite: Any) -> Any:
             rows = tf.slice(order, [step * self.batch_size], [self.batch_size])
-            return step + 1, tf.math.is_finite(self.step(rows))
+            return step + 1, tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
 
-        step, finite = tf.while_loop(goes_on, body, (first, tf.constant(True)))
+        step, finite = tf.while_loop(goes_on, body, (tf.constant(0), tf.constant(True)))
         return step, finite, self.results()
 
-    def run_rest(self, rows: Any) -> Any:
-        finite = tf.math.is_finite(self.step(rows))
+    def run_rest(self, tables: Any, rows: Any) -> Any:
+        finite = tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
         return finite, self.results()
 
     def trace(self, examples: int) -> None:
         """Compile for an order of so many rows."""
-        order = tf.TensorSpec((examples,), tf.int32)
-        step = tf.TensorSpec((), tf.int32)
         whole, rest = divmod(examples, self.batch_size)
         if whole:
-            self.full.get_concrete_function(order, step, step)
+            self.full.get_concrete_function()
         if rest:
-            self.rest.get_concrete_function(tf.TensorSpec((rest,), tf.int32))
+            tables, rows = self.tables.feed(np.arange(rest, dtype=np.int32), 0, rest)
+            self.rest.get_concrete_function(tables, rows)
 
-    def __call__(self, order: Any, first: int, last: int) -> tuple[int, bool, Any]:
-        """Run the steps; gives the step after the last one run, whether all was finite, and the results."""
-        examples = int(order.shape[0])
-        whole = examples // self.batch_size
+    def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
+        """Run the steps, of the rows `order` (int32), at most up to `last`.
+
+        Gives the step after the last one run, whether all was finite, and the results.
+        """
+        whole, size = len(order) // self.batch_size, self.batch_size
         began = time.perf_counter()
-        if first < whole:
-            stop = min(last, whole)
-            after, is_finite, results = self.full(order, tf.constant(first), tf.constant(stop))
-            after, is_finite = int(after), bool(is_finite)
-        else:
-            is_finite, results = self.rest(order[whole * self.batch_size :])
-            after, is_finite = first + 1, bool(is_finite)
-        if first < whole:
-            self.pace.measured(after - first, time.perf_counter() - began)
-        return after, is_finite, results
+        if first >= whole:
+            is_finite, results = self.rest(*self.tables.feed(order, whole * size, len(order)))
+            return first + 1, bool(is_finite), results
+        stop = min(last, whole, first + self.tables.most_steps(size))
+        tables, rows = self.tables.feed(order, first * size, stop * size)
+        steps, is_finite, results = self.full(tables, rows, tf.constant(stop - first))
+        after = first + int(steps)
+        self.pace.measured(after - first, time.perf_counter() - began)
+        return after, bool(is_finite), results
 
 
-def train_loop(core: keras.Model, augmentation: keras.Model | None, table: Resident, weights: Any, size: int) -> Loop:
+def train_loop(core: keras.Model, augmentation: keras.Model | None, tables: Tables, weights: Any, size: int) -> Loop:
     """The loop that learns. `weights` (classes,) weigh an example by its class; None: all the same."""
 
-    def step(rows: Any) -> Any:
-        inputs, targets = table.batch(rows)
+    def step(inputs: Any, targets: Any) -> Any:
         if augmentation is not None:
             inputs = augmentation(inputs, training=True)
         data: tuple[Any, ...] = (inputs, targets)
@@ -109,17 +112,17 @@ def train_loop(core: keras.Model, augmentation: keras.Model | None, table: Resid
         # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
         return core.train_step(data)["loss"]
 
-    return Loop(step, core.get_metrics_result, size)
+    return Loop(tables, step, core.get_metrics_result, size)
 
 
-def test_loop(core: keras.Model, table: Resident, size: int) -> Loop:
+def test_loop(core: keras.Model, tables: Tables, size: int) -> Loop:
     """The loop that only measures. It never stops early: a loss that is not finite is a result like any other."""
 
-    def step(rows: Any) -> Any:
-        core.test_step(table.batch(rows))
+    def step(inputs: Any, targets: Any) -> Any:
+        core.test_step((inputs, targets))
         return tf.constant(0.0)
 
-    return Loop(step, core.get_metrics_result, size)
+    return Loop(tables, step, core.get_metrics_result, size)
 
 
 def logs_of(results: Any) -> dict[str, float]:

@@ -34,8 +34,7 @@ def variables(built: BuiltModel) -> list[tuple[str, Any]]:
         "core": core.variables,
         "optimizer": core.optimizer.variables,
         "metrics": core.metrics_variables,
-        "augmentation": built.augmentation.variables if built.augmentation else (),
-        "preprocessing": built.preprocessing.variables if built.preprocessing else (),
+        **built.variables_beside(),
         "random": (global_seed_generator().state,),
     }
     return [

@@ -1,0 +1,230 @@
+"""The columns of a table as Keras sees them: what each learns from the training rows, and the layers that use it.
+
+A column becomes numbers in two steps. Its preparation is fixed once learnt (filled in, scaled, looked up) and can be
+computed once for all rows; its encoding (one-hot vectors, embeddings) is part of what is trained. Both are plain Keras.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from dltool.config.columns import BooleanColumn, CategoryColumn, ColumnType, DateColumn, NumberColumn, TextColumn
+from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
+from dltool.data.rows import Coded, Rows, Taken
+
+ColumnState = Mapping[str, Any]
+"""What a column learnt, as JSON can hold it: numbers by name, and for text and categories a list of words."""
+
+BLOCK = 2**20
+BEFORE_ALL_DATES = -(10**9)
+"""Days. A missing date is the smallest int64, which lies before; and this fits into 32 bits, which Keras wants."""
+LEAST_SPREAD = 1e-12
+
+
+def learn(column: ColumnType, rows: Rows) -> ColumnState:
+    """What `column` learns from the training `rows`, and from nothing else."""
+    options = column.options
+    if isinstance(options, NumberColumn):
+        return learn_number(options, in_memory(rows))
+    if isinstance(options, BooleanColumn):
+        return {"fill": most_frequent_number(in_memory(rows)) if options.missing == "most_frequent" else 0.0}
+    if isinstance(options, CategoryColumn):
+        return learn_category(options, rows)
+    if isinstance(options, DateColumn):
+        return learn_date(options, in_memory(rows))
+    if isinstance(options, TextColumn):
+        return learn_text(options, rows)
+    return {}
+
+
+def in_memory(rows: Rows) -> np.ndarray:
+    """The values, each row of a time series once however many windows hold it."""
+    if isinstance(rows, Taken) and hasattr(rows.rows, "distinct"):
+        rows = rows.rows.distinct(rows.indices)
+    return np.concatenate([rows[first : first + BLOCK] for first in range(0, max(1, len(rows)), BLOCK)])
+
+
+def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
+    """Statistics in float64. `center` and `spread` are those of the values after they were filled in."""
+    present = values[~np.isnan(values)].astype(np.float64)
+    fill = 0.0
+    if isinstance(options.missing, float | int):
+        fill = float(options.missing)
+    elif len(present):
+        fill = float(np.mean(present) if options.missing == "mean" else np.median(present))
+    filled = np.where(np.isnan(values), fill, values.astype(np.float64))
+    center, spread = scale_of(options.scale, filled) if len(filled) else (0.0, 1.0)
+    return {"fill": fill, "center": center, "spread": spread}
+
+
+def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
+    """What is subtracted, and what the rest is divided by; 1 where all values are the same."""
+    if scale == "log":
+        values = np.sign(values) * np.log1p(np.abs(values))
+    if scale in ("standard", "log"):
+        center, spread = np.mean(values), np.std(values)
+    elif scale == "min_max":
+        center, spread = np.min(values), np.max(values) - np.min(values)
+    elif scale == "robust":
+        center = np.median(values)
+        spread = np.subtract(*np.percentile(values, [75, 25]))
+    else:
+        return 0.0, 1.0
+    return float(center), float(spread) if spread > LEAST_SPREAD else 1.0
+
+
+def most_frequent_number(values: np.ndarray) -> float:
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return 0.0
+    distinct, counts = np.unique(present, return_counts=True)
+    return float(distinct[np.argmax(counts)])
+
+
+def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:
+    """The values that are frequent enough, in sorted order; the missing one, an empty text, is one of them."""
+    counts = counted(rows)
+    known = sorted(text for text, count in counts.items() if text and count >= options.min_count)
+    state: dict[str, Any] = {"vocabulary": known}
+    if options.missing == "as_category":
+        state["vocabulary"] = ["", *known]
+    elif options.missing == "most_frequent":
+        state["fill"] = max(known, key=lambda text: counts[text], default="")
+    return state
+
+
+def counted(rows: Rows) -> dict[str, int]:
+    if isinstance(rows, Coded):
+        counts = np.bincount(rows.codes.ravel(), minlength=len(rows.values))
+        return {str(text): int(count) for text, count in zip(rows.values, counts, strict=True) if count}
+    texts, numbers = np.unique(in_memory(rows).astype(str), return_counts=True)
+    return dict(zip(map(str, texts), map(int, numbers), strict=True))
+
+
+def learn_date(options: DateColumn, seconds: np.ndarray) -> ColumnState:
+    present = seconds[seconds // SECONDS_A_DAY > BEFORE_ALL_DATES]
+    fill = int(np.median(present)) if len(present) else 0
+    filled = np.where(seconds // SECONDS_A_DAY > BEFORE_ALL_DATES, seconds, fill)
+    scales = [scale_of("standard", np.asarray(DATE_PARTS[part](filled), np.float64)) for part in options.parts]
+    return {"fill": fill, "center": [center for center, _ in scales], "spread": [spread for _, spread in scales]}
+
+
+def learn_text(options: TextColumn, rows: Rows) -> ColumnState:
+    layer = vectorization(options, "text")
+    texts = rows[0 : len(rows)] if isinstance(rows, Coded) else in_memory(rows)
+    layer.adapt(keras.ops.convert_to_tensor(texts.astype(object), dtype="string"))
+    state: dict[str, Any] = {"vocabulary": [str(word) for word in layer.get_vocabulary()]}
+    weights = getattr(layer._lookup_layer, "idf_weights_const", None)
+    return state if weights is None else {**state, "weights": [float(weight) for weight in np.asarray(weights)]}
+
+
+def vectorization(options: TextColumn, name: str) -> Any:
+    mode = "int" if options.length is not None else options.output_mode
+    return keras.layers.TextVectorization(
+        max_tokens=options.max_tokens,
+        standardize=options.standardize,
+        split=options.split,
+        ngrams=options.ngrams,
+        output_mode=mode,
+        output_sequence_length=options.length,
+        name=name,
+    )
+
+
+# --- layers ---
+
+
+def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any:
+    """The prepared values of the raw input `raw`, (batch,) or (batch, steps).
+
+    Numbers are float32 with a last axis, categories and sequences of words int32 indices without one.
+    """
+    options = column.options
+    if isinstance(options, NumberColumn):
+        return prepare_number(options, state, raw, title)
+    if isinstance(options, BooleanColumn):
+        is_missing = keras.ops.isnan(raw)
+        fill = float(options.missing) if isinstance(options.missing, float | int) else state["fill"]
+        return on_last_axis([keras.ops.where(is_missing, fill, raw), *indicator(options.indicator, is_missing)])
+    if isinstance(options, CategoryColumn):
+        return prepare_category(options, state, raw, title)
+    if isinstance(options, DateColumn):
+        return prepare_date(options, state, raw)
+    if isinstance(options, TextColumn):
+        layer = vectorization(options, title)
+        weights = state.get("weights")
+        size = len(state["vocabulary"])
+        layer.set_vocabulary(list(state["vocabulary"]), None if weights is None else np.array(weights[:size]))
+        return layer(raw)
+    # Pictures and sound: Keras's layers would overflow in bytes.
+    return keras.layers.Rescaling(1.0, name=f"{title}_cast")(raw) if raw.dtype == "uint8" else raw
+
+
+def prepare_number(options: NumberColumn, state: ColumnState, raw: Any, title: str) -> Any:
+    is_missing = keras.ops.isnan(raw)
+    filled = raw if options.missing == "error" else keras.ops.where(is_missing, state["fill"], raw)
+    if options.scale == "log":
+        filled = keras.ops.sign(filled) * keras.ops.log1p(keras.ops.abs(filled))
+    scaled = filled
+    if options.scale != "none":
+        scaled = keras.layers.Normalization(
+            axis=None, mean=state["center"], variance=state["spread"] ** 2, name=f"{title}_scaled"
+        )(filled)
+    return on_last_axis([scaled, *indicator(options.indicator, is_missing)])
+
+
+def indicator(is_wanted: bool, is_missing: Any) -> list[Any]:
+    return [keras.ops.cast(is_missing, "float32")] if is_wanted else []
+
+
+def on_last_axis(parts: list[Any]) -> Any:
+    return keras.ops.stack(parts, axis=-1) if len(parts) > 1 else keras.ops.expand_dims(parts[0], -1)
+
+
+def prepare_category(options: CategoryColumn, state: ColumnState, raw: Any, title: str) -> Any:
+    vocabulary, fill = list(state["vocabulary"]), state.get("fill")
+    lookup = keras.layers.StringLookup(
+        vocabulary=[*vocabulary, ""] if fill else vocabulary,
+        num_oov_indices=0 if options.unknown == "error" else 1,
+        name=f"{title}_index",
+    )
+    index = keras.ops.cast(lookup(raw), "int32")
+    if fill:
+        first = 0 if options.unknown == "error" else 1
+        missing = len(vocabulary) + first
+        index = keras.ops.where(keras.ops.equal(index, missing), vocabulary.index(fill) + first, index)
+    return index
+
+
+def prepare_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
+    days = raw // SECONDS_A_DAY
+    rest = raw - days * SECONDS_A_DAY
+    is_missing = keras.ops.less(days, BEFORE_ALL_DATES)
+    days = keras.ops.where(is_missing, state["fill"] // SECONDS_A_DAY, days)
+    rest = keras.ops.where(is_missing, state["fill"] % SECONDS_A_DAY, rest)
+    seconds = days * SECONDS_A_DAY + rest
+    parts = []
+    for part, center, spread in zip(options.parts, state["center"], state["spread"], strict=True):
+        value = keras.ops.cast(DATE_PARTS[part](seconds), "float32")
+        parts.append((value - center) / spread)
+    return on_last_axis(parts)
+
+
+def encode(column: ColumnType, state: ColumnState, prepared: Any, title: str) -> Any:
+    """What layers take of the prepared column: its numbers on the last axis."""
+    options = column.options
+    if isinstance(options, CategoryColumn):
+        size = len(state["vocabulary"]) + (options.unknown != "error")
+        if options.embedding is None:
+            return keras.ops.one_hot(prepared, size)
+        return keras.layers.Embedding(size, options.embedding, name=f"{title}_embedding")(prepared)
+    return prepared
+
+
+def is_vector(column: ColumnType) -> bool:
+    """Whether the encoded column has just features, so that it can stand beside others in one vector."""
+    options = column.options
+    is_numeric = isinstance(options, NumberColumn | BooleanColumn | CategoryColumn | DateColumn)
+    return is_numeric or (isinstance(options, TextColumn) and options.length is None)

@@ -1,0 +1,164 @@
+"""From raw inputs to what the first layer takes: preparation, encoding, and all columns in one vector."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from dltool.config.columns import ColumnType
+from dltool.config.schema import Config
+from dltool.data.facts import Facts
+from dltool.data.rows import Rows
+from dltool.errors import ConfigError, ConfigPath, Problem, RunError
+from dltool.model.apply import Applied, Names, Origin, apply_layer, shown
+from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
+from dltool.model.keras_objects import KERAS_ERRORS, plain_message
+from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
+
+SOURCE: ConfigPath = ("data", "source")
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What preprocessing learnt from the training rows: the layers of `data.preprocessing`, and columns by name."""
+
+    layers: PreprocessingState = field(default_factory=dict)
+    columns: Mapping[str, ColumnState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Raw inputs and what preparation makes of them, by name, with the rows of the plan and what was learnt."""
+
+    raw: Mapping[str, Origin]
+    outputs: Mapping[str, Origin]
+    layers: tuple[Applied, ...]
+    learnt: Learnt
+
+
+@dataclass(frozen=True)
+class Wired:
+    """What `from` may name besides layers, what the first layer takes, and the rows of the plan."""
+
+    named: Mapping[str, Origin]
+    first: Origin
+    layers: tuple[Applied, ...]
+
+
+def layer_title(name: str) -> str:
+    """The name of a column as Keras allows it in the name of a layer."""
+    return name.replace("/", "_") or "_"
+
+
+def structure(facts: Facts, tensors: Mapping[str, Origin]) -> Any:
+    """One tensor, or of data with columns a dict."""
+    if facts.only_input is not None:
+        return next(iter(tensors.values())).tensor
+    return {name: origin.tensor for name, origin in tensors.items()}
+
+
+def prepare_inputs(
+    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, learnt: Learnt | None
+) -> Prepared:
+    """Raises ConfigError and RunError as :func:`dltool.model.build.build_model`."""
+    if facts.only_input is not None:
+        return prepare_array(config, facts, names, training, learnt)
+    return prepare_columns(facts, training, learnt)
+
+
+def prepare_array(
+    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, learnt: Learnt | None
+) -> Prepared:
+    """One input, through the layers of `data.preprocessing`."""
+    ((name, found),) = facts.inputs.items()
+    entries = config.data.preprocessing
+    raw = source = Origin(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), SOURCE)
+    rows = None if training is None else training[name]
+    state = None if learnt is None else learnt.layers
+    applied = build_preprocessing(entries, source, names, rows, state)
+    rows_of_plan = tuple(applied)
+    if applied:
+        source = Origin(applied[-1].output, applied[-1].path)
+    if source.tensor.dtype == "uint8":
+        # Keras feeds numbers to a model as float32; bytes would overflow in its layers.
+        cast = apply_layer(keras.layers.Rescaling(1.0, name="cast"), [source], source.place)
+        source = Origin(cast.output, source.place)
+    learners = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
+    is_fitted = state is not None or rows is not None
+    layers = {key: layer_state(layer) for key, layer in learners.items()} if is_fitted else {}
+    return Prepared({name: raw}, {name: source}, rows_of_plan, Learnt(layers))
+
+
+def prepare_columns(facts: Facts, training: Mapping[str, Rows] | None, learnt: Learnt | None) -> Prepared:
+    """Each column by its type."""
+    states: dict[str, ColumnState] = {}
+    raw: dict[str, Origin] = {}
+    outputs: dict[str, Origin] = {}
+    for name, found in facts.inputs.items():
+        assert found.column is not None
+        if learnt is not None:
+            if name not in learnt.columns:
+                raise RunError(f"the saved preprocessing knows no column {name[:100]}")
+            states[name] = learnt.columns[name]
+        else:
+            assert training is not None
+            states[name] = learn(found.column, training[name])
+        place = ("data", "inputs", name)
+        title = layer_title(name)
+        raw[name] = Origin(keras.Input(found.shape, dtype=found.dtype, name=title), place)
+        outputs[name] = Origin(prepared_column(found.column, states[name], raw[name].tensor, title, name), place)
+    return Prepared(raw, outputs, (), Learnt(columns=states))
+
+
+def prepared_column(column: ColumnType, state: ColumnState, raw: Any, title: str, name: str) -> Any:
+    try:
+        return prepare(column, state, raw, title)
+    except KERAS_ERRORS as error:
+        # What has just been learnt fits.
+        raise RunError(
+            f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
+        ) from error
+
+
+def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Learnt) -> Wired:
+    """Encode the prepared inputs `starts`, and join those that no layer takes by name.
+
+    Raises:
+        ConfigError: a column that is no vector would have to stand beside others.
+    """
+    if facts.only_input is not None:
+        return Wired({}, next(iter(starts.values())), ())
+    encoded: dict[str, Origin] = {}
+    for name, origin in starts.items():
+        column = facts.inputs[name].column
+        assert column is not None
+        encoded[name] = Origin(encode(column, learnt.columns[name], origin.tensor, layer_title(name)), origin.place)
+    taken = {name for entry in config.model.layers for name in entry.sources}
+    layers = config.model.layers
+    joined = {name: origin for name, origin in encoded.items() if name not in taken}
+    if not joined or layers[0].sources:
+        # The first layer says itself what it takes.
+        return Wired(encoded, next(iter(encoded.values())), ())
+    if len(joined) == 1:
+        return Wired(encoded, next(iter(joined.values())), ())
+    problems = [
+        Problem(
+            origin.place, f"{name} is {shown(origin.shape)} and cannot stand in one vector with other columns", TAKE
+        )
+        for name, origin in joined.items()
+        if not is_vector_of(facts, name)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    layer = keras.layers.Concatenate(name="inputs")
+    applied = apply_layer(layer, list(joined.values()), SOURCE)
+    return Wired(encoded, Origin(applied.output, SOURCE), (applied,))
+
+
+TAKE = "let a layer take it: from: NAME"
+
+
+def is_vector_of(facts: Facts, name: str) -> bool:
+    column = facts.inputs[name].column
+    return column is not None and is_vector(column)
