@@ -7,6 +7,7 @@ import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 from dltool.checkpoint_file import newest_checkpoint
+from dltool.errors import Interrupted
 
 FOUR_EPOCHS = EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 4")
 
@@ -43,6 +44,73 @@ def test_more_epochs_end_like_a_run_of_as_many_from_the_start(train, dltool) -> 
     assert results(run) == results(whole)
     assert final_arrays(run) == final_arrays(whole)
     assert json.loads((run / "run.json").read_text("utf-8"))["status"] == "completed"
+
+
+def killed(run: Path) -> None:
+    """As if it had been killed after its last epoch, before its test."""
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    (run / "run.json").write_text(json.dumps({**record, "status": "running"}), "utf-8")
+    (run / "results.json").unlink()
+
+
+@pytest.mark.parametrize("found", ["of a later epoch", "missing", "damaged"])
+def test_the_best_weights_are_those_of_the_checkpoint_whatever_their_file_holds(train, dltool, found) -> None:
+    _, run = train(EVERYTHING_RANDOM)
+    file = run / "checkpoints/best.weights.h5"
+    best, expected = file.read_bytes(), results(run)
+    killed(run)
+    if found == "of a later epoch":
+        _, longer = train(FOUR_EPOCHS, folder="longer")
+        file.write_bytes((longer / "checkpoints/best.weights.h5").read_bytes())
+        assert file.read_bytes() != best
+    elif found == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(best[:100])
+    assert dltool("resume", run).code == 0
+    assert file.read_bytes() == best
+    assert results(run) == expected
+
+
+def test_best_weights_of_an_epoch_that_is_run_again_from_the_start_are_gone_until_then(
+    train, dltool, monkeypatch
+) -> None:
+    from dltool.training.fit import Fitting
+
+    _, run = train(EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 2\n  checkpoint: {every: 9 epochs}"))
+    expected, file = results(run), run / "checkpoints/best.weights.h5"
+    killed(run)
+    max((run / "checkpoints").glob("*.ckpt")).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Fitting, "run_epoch", stop_now)
+        assert dltool("resume", run).code == 130
+    assert not file.exists()
+    assert dltool("evaluate", run).code == 4
+    assert dltool("resume", run).code == 0
+    assert results(run) == expected
+
+
+def stop_now(*_: object, **__: object) -> None:
+    raise Interrupted("stopped", 2)
+
+
+@pytest.mark.parametrize("kept", ["run.json", "resolved.yaml", "results.json"])
+def test_more_epochs_that_were_killed_while_they_were_recorded_are_run_by_the_next_resume(
+    train, dltool, monkeypatch, kept
+) -> None:
+    """`kept` is the last file that was changed."""
+    _, run = train(TINY)
+    steps = {"run.json": "atomic_write", "resolved.yaml": "disk_errors", "results.json": "metrics_line"}
+    with monkeypatch.context() as patch:
+        patch.setattr(f"dltool.commands.resumption.{steps[kept]}", stop_now)
+        assert dltool("resume", run, "--epochs", "3").code == 130
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    assert record["status"] == "running"
+    assert ("epochs: 3" in (run / "resolved.yaml").read_text("utf-8")) == (kept != "run.json")
+    assert (run / "results.json").exists() == (kept != "results.json")
+    assert dltool("resume", run).code == 0
+    assert [line["epoch"] for line in metrics(run)] == [1, 2, 3]
+    assert "epochs: 3" in (run / "resolved.yaml").read_text("utf-8")
 
 
 def test_fewer_epochs_than_were_run_are_refused(train, dltool) -> None:
