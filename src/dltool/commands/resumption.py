@@ -13,7 +13,7 @@ from dltool.commands.experiment import recorded_data, recorded_experiment, refus
 from dltool.commands.saved_state import check_saved_state
 from dltool.commands.signals import StopRequests
 from dltool.config.dump import dump_yaml
-from dltool.config.schema import Config
+from dltool.config.schema import MOST_EPOCHS, Config
 from dltool.config.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
@@ -52,7 +52,7 @@ def resume_locked(
         refuse_changes(record, experiment.pinned, allow_change, progress)
         fitting = prepare_fit(experiment.built, config, dataset)
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
-    progress.run_created(run)
+    progress.run_created(run, is_kept=True, can_resume=True)
     start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position}) if checkpoint else None
     go_back_to(run, record, start.state if start else None, None if epochs is None else config)
     return complete(run, experiment, fitting, progress, clock, stops, start)
@@ -78,8 +78,10 @@ def with_epochs(config: Config, epochs: int, finished: int) -> Config:
     """The config with another number of epochs.
 
     Raises:
-        ConfigError: fewer than have been run.
+        ConfigError: fewer than have been run, or more than a config may have.
     """
+    if epochs > MOST_EPOCHS:
+        raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, not {epochs}")
     if epochs <= finished:
         raise ConfigError(f"the run has {finished} epochs already", f"--epochs {finished + 1} or more goes on")
     return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
