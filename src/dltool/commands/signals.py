@@ -10,7 +10,7 @@ from dltool.errors import Interrupted
 
 RETRY = 0.01
 """Seconds until a signal that came at a bad moment is looked at again."""
-MOST_RETRIES = 200
+MOST_RETRIES = 100
 """Then the process ends without a word: it waits for another thread's import, and has nothing to save."""
 
 

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from dltool.console.capture import Capture
 from dltool.console.text import duration, number, printable, shape
-from dltool.data.facts import Facts
-from dltool.run_files import Run
 
 if TYPE_CHECKING:
+    from dltool.data.facts import Facts
+    from dltool.run_files import Run
     from dltool.training.fit import EpochRecord
 
 BAR_WIDTH = 20
@@ -35,6 +35,7 @@ class TrainingProgress:
         self.console = Console(file=capture.terminal, highlight=False, soft_wrap=not capture.terminal.isatty())
         self.is_live = self.console.is_terminal and not self.console.is_dumb_terminal and not quiet
         self.live: Live | None = None
+        self.is_kept = self.can_resume = True
         self.epoch, self.epochs, self.steps = 0, 0, 0
         self.epoch_started = self.last_sign_of_life = time.monotonic()
         self.last_frame = 0.0
@@ -58,7 +59,7 @@ class TrainingProgress:
         self.console.print(Text("warning: ", "yellow") + Text(printable(message)), soft_wrap=True)
         self.capture.write(f"warning: {message}")
 
-    def prepared(self, name: str, facts: Facts, parameters: int) -> None:
+    def prepared(self, name: str, facts: "Facts", parameters: int) -> None:
         classes = f"{len(facts.class_names)} classes" if facts.class_names else "numbers to predict"
         self.line(f"{name}: inputs {shape(facts.input_shape)}, {classes}, {parameters:,} parameters")
         parts = f"{facts.examples:,} training"
@@ -66,13 +67,18 @@ class TrainingProgress:
         parts += f" · {facts.test_examples:,} test" if facts.test_examples else ""
         self.line(f"{parts} examples")
 
-    def run_created(self, run: Run) -> None:
+    def run_created(self, run: "Run", *, is_kept: bool, can_resume: bool) -> None:
+        self.is_kept, self.can_resume = is_kept, can_resume
         self.capture.move_to(run.log)
-        self.line(f"run {run.path}")
+        if is_kept:
+            self.line(f"run {run.path}")
 
-    def ended_early(self, run: Run, status: str) -> None:
+    def ended_early(self, run: "Run", status: str) -> None:
+        if not self.is_kept:
+            self.line(f"{status}; nothing is kept")
+            return
         self.line(f"{status}; what was done by then is kept in {run.path}")
-        if status == "interrupted":
+        if status == "interrupted" and self.can_resume:
             self.line(f"next  dltool resume {shlex.quote(str(run.path))}")
 
     # --- what the training loop calls ---
