@@ -151,6 +151,42 @@ def test_the_first_difference_is_named(train, dltool) -> None:
     assert f"different  epoch 2: val_loss was {lines[1]['val_loss']} and is" in outcome.stdout
 
 
+@pytest.mark.parametrize("into", [True, False])
+def test_a_second_run_that_was_stopped_is_named_only_where_it_is_kept(
+    train, dltool, monkeypatch, tmp_path, into
+) -> None:
+    _, run = train(TINY)
+    monkeypatch.setattr("dltool.training.fit.Fitting.run_epoch", stop_now)
+    outcome = dltool("reproduce", run, *(["--into", tmp_path / "again"] if into else []))
+    assert outcome.code == 130
+    again = tmp_path / "again/example/0001"
+    assert (f"run {again}" in outcome.stderr, f"dltool resume {again}" in outcome.stderr) == (into, into)
+    assert "dltool-reproduce-" not in outcome.stderr
+    assert ("nothing is kept" in outcome.stderr, "nothing was written" in outcome.stderr) == (not into, not into)
+
+
+def test_a_run_that_cannot_be_resumed_says_so_at_its_start(train, dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("dltool.training.fit.Fitting.run_epoch", stop_now)
+    config = TINY.replace("  batch_size", f"  callbacks: [{{CSVLogger: {tmp_path}/log.csv}}]\n  batch_size")
+    outcome, run = train(config)
+    assert outcome.code == 130
+    warning = "warning: this run cannot be resumed: training.callbacks[0].CSVLogger names something outside it"
+    assert warning in outcome.stderr
+    assert "dltool resume" not in outcome.stderr
+    assert "dltool resume" not in dltool("runs", "--runs", run.parents[1]).stdout
+    refused = dltool("resume", run)
+    assert refused.code == 4
+    assert "training.callbacks[0].CSVLogger names something outside the run" in refused.stderr
+
+
+def test_more_epochs_than_a_config_may_have_are_refused(train, dltool) -> None:
+    _, run = train(TINY)
+    outcome = dltool("resume", run, "--epochs", "100001")
+    assert outcome.code == 2
+    assert "--epochs: must be at most 100,000, not 100001" in outcome.stderr
+    assert (run / "results.json").exists()
+
+
 def test_an_incomplete_run_is_not_reproduced(train, dltool) -> None:
     _, run = train(TINY)
     record = json.loads((run / "run.json").read_text("utf-8"))

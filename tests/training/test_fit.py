@@ -261,7 +261,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights
     assert_same([array for _, array in saved.arrays], [array for _, array in from_start.states[-1].arrays])
 
 
-HUGE_STEPS = {**SMOOTH, "training": {"optimizer": {"SGD": {"learning_rate": 3e38}}}}
+HUGE_STEPS = {"SGD": {"learning_rate": 3e38}}
 
 
 @pytest.fixture
@@ -272,21 +272,22 @@ def large(dataset, make_dataset):
 
 
 def test_weights_that_are_not_finite_behind_a_finite_loss_are_found(make_config, large, train):
-    training = {**HUGE_STEPS["training"], "batch_size": 90}
+    config = make_config(**SMOOTH, training={"optimizer": HUGE_STEPS, "batch_size": 90})
     with pytest.raises(TrainingDiverged, match="the weights became NaN or infinite in epoch 1, step 1 of 1"):
-        train(make_config(**{**HUGE_STEPS, "training": training}), large)
+        train(config, large)
 
 
 def test_stopped_with_weights_that_are_not_finite_the_finite_ones_before_are_kept(make_config, large, train, whole):
+    config = make_config(**SMOOTH, training={"optimizer": HUGE_STEPS})
     calls, recorder = iter([None, 2]), type(whole.recorder)()
     with pytest.raises(TrainingDiverged, match="the weights became NaN or infinite in epoch 1, step 1 of 6"):
-        train(make_config(**HUGE_STEPS), large, pace=1, recorder=recorder, should_stop=lambda: next(calls))
+        train(config, large, pace=1, recorder=recorder, should_stop=lambda: next(calls))
     assert all(np.isfinite(array).all() for name, array in recorder.states[-1].arrays if name.startswith("core/"))
 
 
 def test_the_finite_state_in_a_later_epoch_has_the_metrics_of_that_epoch_alone(make_config, dataset, train, whole):
     rates = {"PiecewiseConstantDecay": {"boundaries": [8], "values": [0.1, 3e38]}}
-    config = make_config(**SMOOTH, **{"training": {"optimizer": {"SGD": {"learning_rate": rates}}}})
+    config = make_config(**SMOOTH, training={"optimizer": {"SGD": {"learning_rate": rates}}})
     diverged, stopped = type(whole.recorder)(), type(whole.recorder)()
     with pytest.raises(TrainingDiverged, match="in epoch 2"):
         train(config, dataset, recorder=diverged)
