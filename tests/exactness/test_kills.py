@@ -149,6 +149,18 @@ def test_a_clock_set_back_by_a_day_changes_nothing(server: Server, straight: Str
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["plateau", "schedule"])
+def test_fewer_epochs_than_the_killed_run_had_reached_give_the_bits_of_a_run_of_as_many(
+    server: Server, straight: Straight, tmp_path: Path, kind: str
+):
+    run, config = tmp_path / kind / "0001", write_config(tmp_path, kind, every="30 steps")
+    assert server.run("train", config, "--runs", tmp_path, hook="at_step", step=4 * STEPS + 2).code == KILLED
+    assert server.run("resume", run, "--epochs", "3", hook="in_phase", phase="test").code == KILLED
+    assert server.run("resume", run).code == 0
+    assert essence(run) == straight(kind, 3)
+
+
+@pytest.mark.slow
 def test_more_epochs_give_the_bits_of_a_run_that_had_them_from_the_start(
     server: Server, straight: Straight, tmp_path: Path
 ):
