@@ -1,13 +1,14 @@
 """Going on with a run through the command line. What kills and faults do is in tests/exactness/."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 from dltool.checkpoint_file import newest_checkpoint
-from dltool.errors import Interrupted
+from dltool.errors import ConfigError, Interrupted
 
 FOUR_EPOCHS = EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 4")
 
@@ -163,6 +164,31 @@ def test_a_second_run_that_was_stopped_is_named_only_where_it_is_kept(
     assert (f"run {again}" in outcome.stderr, f"dltool resume {again}" in outcome.stderr) == (into, into)
     assert "dltool-reproduce-" not in outcome.stderr
     assert ("nothing is kept" in outcome.stderr, "nothing was written" in outcome.stderr) == (not into, not into)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["dltool.model.build.build_model", "dltool.evaluation.evaluate.evaluate", "dltool.training.fit.prepare_fit"],
+)
+def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_still_a_signal(
+    train, dltool, monkeypatch, place
+) -> None:
+    def masked(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as stop:
+            raise ConfigError("MISMATCH of exception types") from stop
+
+    _, run = train(TINY)
+    killed(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, masked)
+        outcome = dltool("resume", run)
+    assert outcome.code == 143
+    assert "MISMATCH" not in outcome.stderr
+    if place.endswith("evaluate"):
+        assert json.loads((run / "run.json").read_text("utf-8"))["status"] == "interrupted"
+    assert dltool("resume", run).code == 0
 
 
 def test_a_run_that_cannot_be_resumed_says_so_at_its_start(train, dltool, monkeypatch, tmp_path) -> None:

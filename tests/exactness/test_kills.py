@@ -51,9 +51,13 @@ def test_the_run_to_compare_with_uses_everything(straight: Straight):
 @pytest.mark.slow
 def test_40_kills_at_random_times_change_nothing(server: Server, straight: Straight, tmp_path: Path):
     expected = {kind: straight(kind) for kind in ("plateau", "schedule")}
-    begin = time.monotonic()
-    server.run("train", write_config(tmp_path, "schedule"), "--runs", tmp_path / "timed")
-    longest = time.monotonic() - begin
+    begin, timed = time.monotonic(), tmp_path / "timed"
+    child = server.start("train", write_config(tmp_path, "schedule"), "--runs", timed)
+    while not (timed / "schedule" / "0001").exists():
+        time.sleep(0.01)
+    building = time.monotonic() - begin
+    assert child.wait().code == 0
+    training = time.monotonic() - begin - building
 
     def one(number: int) -> int:
         """A run with up to three kills."""
@@ -66,7 +70,8 @@ def test_40_kills_at_random_times_change_nothing(server: Server, straight: Strai
             if kills < 3:
                 while not run.exists():
                     time.sleep(0.01)
-                time.sleep(chance.uniform(0, 0.9 * longest if kills else 0.6 * longest))
+                # A third of the training at most, so that three kills fit into it.
+                time.sleep(chance.uniform(0, (building if kills else 0) + training / 3))
                 child.send(signal.SIGKILL)
             ended = child.wait()
             if ended.code == 0:
