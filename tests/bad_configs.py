@@ -158,6 +158,7 @@ RANGE = {
     "learning-rate-infinite": changed(("1e-3", ".inf")),
     "batch-size-zero": changed(("batch_size: 16", "batch_size: 0")),
     "epochs-zero": changed(("epochs: 2", "epochs: 0")),
+    "epochs-too-many": changed(("epochs: 2", "epochs: 100001")),
     "dropout-one": changed(("Dense: {units: 8, activation: relu}", "Dropout: 1.0")),
     "dropout-negative": changed(("Dense: {units: 8, activation: relu}", "Dropout: {rate: -0.5}")),
     "fractions-over-one": changed(("validation: 0.2, test: 0.2", "validation: 0.6, test: 0.5")),

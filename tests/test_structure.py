@@ -117,6 +117,17 @@ def test_a_light_start_imports_nothing_heavy(module):
     assert not loaded & HEAVY
 
 
+def test_a_run_that_is_in_use_is_refused_before_anything_that_takes_time_is_imported():
+    modules = (
+        "dltool.cli, dltool.commands.resume, dltool.console.capture, dltool.console.progress, dltool.console.results"
+    )
+    code = f"import sys, {modules}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert "dltool.run_lock" in loaded
+    assert not loaded & {*HEAVY, "yaml", "dltool.config.schema", "dltool.config.load", "dltool.keras_names"}
+
+
 def test_the_version_is_the_one_of_the_project():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert dltool.__version__ == project["version"]

@@ -103,14 +103,14 @@ def write_checkpoint(
     return path
 
 
-def read_checkpoint(path: Path, expected: Sequence[ArraySignature] | None = None) -> Checkpoint:
-    """Reads and verifies one checkpoint. With `expected`, any other names, shapes or dtypes are refused unread.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads and verifies one checkpoint.
 
     Memory is taken only for what the file really holds. Raises RunError.
     """
     with open_file(path.parent, path.name) as file:
         try:
-            return _read(file, str(path), expected)
+            return _read(file, str(path))
         except OSError as error:
             raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
 
@@ -120,14 +120,12 @@ def has_checkpoints(directory: Path) -> bool:
     return bool(_steps(directory))
 
 
-def newest_checkpoint(
-    directory: Path, expected: Sequence[ArraySignature] | None = None
-) -> tuple[Checkpoint, tuple[str, ...]]:
+def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
     """The newest checkpoint that verifies, and why each newer one does not. Raises RunError where none does."""
     skipped: list[str] = []
     for step in sorted(_steps(directory), reverse=True):
         try:
-            checkpoint = read_checkpoint(checkpoint_path(directory, step), expected)
+            checkpoint = read_checkpoint(checkpoint_path(directory, step))
         except RunError as error:
             skipped.append(str(error))
             continue
@@ -172,7 +170,7 @@ def _remove_all_but_newest_two(directory: Path, step: int, before: int | None) -
 # --- reading ---
 
 
-def _read(file: BinaryIO, where: str, expected: Sequence[ArraySignature] | None) -> Checkpoint:
+def _read(file: BinaryIO, where: str) -> Checkpoint:
     file_size = os.fstat(file.fileno()).st_size
     opening = file.read(16)
     header_size = int.from_bytes(opening[8:], "little")
@@ -185,8 +183,6 @@ def _read(file: BinaryIO, where: str, expected: Sequence[ArraySignature] | None)
     size = 16 + header_size + sum(signature.size for signature in signatures) + 32
     if size != file_size:
         raise RunError(f"{where} is damaged: {file_size:,} bytes instead of {size:,}")
-    if expected is not None:
-        _compare(signatures, tuple(expected), where)
     digest = hashlib.sha256(opening + header)
     arrays = tuple((signature.name, _read_array(file, digest, signature, where)) for signature in signatures)
     if file.read() != digest.digest():
@@ -216,14 +212,6 @@ def _parse_signature(entry: Any) -> ArraySignature:
     if not isinstance(name, str) or not dimensions_are_valid or dtype not in DTYPES:
         raise ValueError("not the signature of an array")
     return ArraySignature(name, tuple(shape), dtype)
-
-
-def _compare(found: tuple[ArraySignature, ...], expected: tuple[ArraySignature, ...], where: str) -> None:
-    if len(found) != len(expected):
-        raise RunError(f"{where} holds {len(found)} arrays, and the model has {len(expected)}")
-    for position, (theirs, ours) in enumerate(zip(found, expected, strict=True)):
-        if theirs != ours:
-            raise RunError(f"{where} does not fit the model: array {position} is {theirs}, and the model's is {ours}")
 
 
 def _read_array(file: BinaryIO, digest: Any, signature: ArraySignature, where: str) -> np.ndarray:

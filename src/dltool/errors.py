@@ -2,6 +2,7 @@
 
     DltoolError                exit code
     ├── ConfigError            2   the config or the command line
+    │   └── UnreadableConfig       what cannot even be parsed
     ├── DataError              3   the data
     ├── RunError               4   a run directory or something in it
     ├── MachineError           5   disk, memory, network, a missing extra
@@ -13,7 +14,7 @@ Code below the command line raises these and never prints. A :class:`Problem` na
 only the command line turns a path into file, line and column.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -67,6 +68,14 @@ class DltoolError(Exception):
 
 class ConfigError(DltoolError):
     exit_code = 2
+
+
+class UnreadableConfig(ConfigError):
+    """A config with no tree; `texts` lets the positions be shown all the same."""
+
+    def __init__(self, problems: Iterable[Problem], texts: Mapping[str, str]) -> None:
+        super().__init__(problems)
+        self.texts = texts
 
 
 class DataError(DltoolError):

@@ -11,7 +11,7 @@ from dltool.durable_files import disk_errors, open_in_place
 from dltool.errors import MachineError, RunError
 
 LOCK = "lock"
-PATIENCE = 0.3
+PATIENCE = 0.1
 """Seconds. Somebody who only looks whether a run is in use holds its lock for some microseconds."""
 
 

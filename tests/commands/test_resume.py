@@ -1,12 +1,14 @@
 """Going on with a run through the command line. What kills and faults do is in tests/exactness/."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 from dltool.checkpoint_file import newest_checkpoint
+from dltool.errors import ConfigError, Interrupted
 
 FOUR_EPOCHS = EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 4")
 
@@ -45,6 +47,73 @@ def test_more_epochs_end_like_a_run_of_as_many_from_the_start(train, dltool) -> 
     assert json.loads((run / "run.json").read_text("utf-8"))["status"] == "completed"
 
 
+def killed(run: Path) -> None:
+    """As if it had been killed after its last epoch, before its test."""
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    (run / "run.json").write_text(json.dumps({**record, "status": "running"}), "utf-8")
+    (run / "results.json").unlink()
+
+
+@pytest.mark.parametrize("found", ["of a later epoch", "missing", "damaged"])
+def test_the_best_weights_are_those_of_the_checkpoint_whatever_their_file_holds(train, dltool, found) -> None:
+    _, run = train(EVERYTHING_RANDOM)
+    file = run / "checkpoints/best.weights.h5"
+    best, expected = file.read_bytes(), results(run)
+    killed(run)
+    if found == "of a later epoch":
+        _, longer = train(FOUR_EPOCHS, folder="longer")
+        file.write_bytes((longer / "checkpoints/best.weights.h5").read_bytes())
+        assert file.read_bytes() != best
+    elif found == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(best[:100])
+    assert dltool("resume", run).code == 0
+    assert file.read_bytes() == best
+    assert results(run) == expected
+
+
+def test_best_weights_of_an_epoch_that_is_run_again_from_the_start_are_gone_until_then(
+    train, dltool, monkeypatch
+) -> None:
+    from dltool.training.fit import Fitting
+
+    _, run = train(EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 2\n  checkpoint: {every: 9 epochs}"))
+    expected, file = results(run), run / "checkpoints/best.weights.h5"
+    killed(run)
+    max((run / "checkpoints").glob("*.ckpt")).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Fitting, "run_epoch", stop_now)
+        assert dltool("resume", run).code == 130
+    assert not file.exists()
+    assert dltool("evaluate", run).code == 4
+    assert dltool("resume", run).code == 0
+    assert results(run) == expected
+
+
+def stop_now(*_: object, **__: object) -> None:
+    raise Interrupted("stopped", 2)
+
+
+@pytest.mark.parametrize("kept", ["run.json", "resolved.yaml", "results.json"])
+def test_more_epochs_that_were_killed_while_they_were_recorded_are_run_by_the_next_resume(
+    train, dltool, monkeypatch, kept
+) -> None:
+    """`kept` is the last file that was changed."""
+    _, run = train(TINY)
+    steps = {"run.json": "atomic_write", "resolved.yaml": "disk_errors", "results.json": "metrics_line"}
+    with monkeypatch.context() as patch:
+        patch.setattr(f"dltool.commands.resumption.{steps[kept]}", stop_now)
+        assert dltool("resume", run, "--epochs", "3").code == 130
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    assert record["status"] == "running"
+    assert ("epochs: 3" in (run / "resolved.yaml").read_text("utf-8")) == (kept != "run.json")
+    assert (run / "results.json").exists() == (kept != "results.json")
+    assert dltool("resume", run).code == 0
+    assert [line["epoch"] for line in metrics(run)] == [1, 2, 3]
+    assert "epochs: 3" in (run / "resolved.yaml").read_text("utf-8")
+
+
 def test_fewer_epochs_than_were_run_are_refused(train, dltool) -> None:
     _, run = train(TINY)
     outcome = dltool("resume", run, "--epochs", "1")
@@ -81,6 +150,67 @@ def test_the_first_difference_is_named(train, dltool) -> None:
     outcome = dltool("reproduce", run, "--quiet")
     assert outcome.code == 7
     assert f"different  epoch 2: val_loss was {lines[1]['val_loss']} and is" in outcome.stdout
+
+
+@pytest.mark.parametrize("into", [True, False])
+def test_a_second_run_that_was_stopped_is_named_only_where_it_is_kept(
+    train, dltool, monkeypatch, tmp_path, into
+) -> None:
+    _, run = train(TINY)
+    monkeypatch.setattr("dltool.training.fit.Fitting.run_epoch", stop_now)
+    outcome = dltool("reproduce", run, *(["--into", tmp_path / "again"] if into else []))
+    assert outcome.code == 130
+    again = tmp_path / "again/example/0001"
+    assert (f"run {again}" in outcome.stderr, f"dltool resume {again}" in outcome.stderr) == (into, into)
+    assert "dltool-reproduce-" not in outcome.stderr
+    assert ("nothing is kept" in outcome.stderr, "nothing was written" in outcome.stderr) == (not into, not into)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["dltool.model.build.build_model", "dltool.evaluation.evaluate.evaluate", "dltool.training.fit.prepare_fit"],
+)
+def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_still_a_signal(
+    train, dltool, monkeypatch, place
+) -> None:
+    def masked(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as stop:
+            raise ConfigError("MISMATCH of exception types") from stop
+
+    _, run = train(TINY)
+    killed(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, masked)
+        outcome = dltool("resume", run)
+    assert outcome.code == 143
+    assert "MISMATCH" not in outcome.stderr
+    if place.endswith("evaluate"):
+        assert json.loads((run / "run.json").read_text("utf-8"))["status"] == "interrupted"
+    assert dltool("resume", run).code == 0
+
+
+def test_a_run_that_cannot_be_resumed_says_so_at_its_start(train, dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("dltool.training.fit.Fitting.run_epoch", stop_now)
+    config = TINY.replace("  batch_size", f"  callbacks: [{{CSVLogger: {tmp_path}/log.csv}}]\n  batch_size")
+    outcome, run = train(config)
+    assert outcome.code == 130
+    warning = "warning: this run cannot be resumed: training.callbacks[0].CSVLogger names something outside it"
+    assert warning in outcome.stderr
+    assert "dltool resume" not in outcome.stderr
+    assert "dltool resume" not in dltool("runs", "--runs", run.parents[1]).stdout
+    refused = dltool("resume", run)
+    assert refused.code == 4
+    assert "training.callbacks[0].CSVLogger names something outside the run" in refused.stderr
+
+
+def test_more_epochs_than_a_config_may_have_are_refused(train, dltool) -> None:
+    _, run = train(TINY)
+    outcome = dltool("resume", run, "--epochs", "100001")
+    assert outcome.code == 2
+    assert "--epochs: must be at most 100,000, not 100001" in outcome.stderr
+    assert (run / "results.json").exists()
 
 
 def test_an_incomplete_run_is_not_reproduced(train, dltool) -> None:

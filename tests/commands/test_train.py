@@ -16,6 +16,7 @@ import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 from dltool.checkpoint_file import newest_checkpoint
+from dltool.errors import Interrupted
 
 
 def read(path: Path):
@@ -232,3 +233,15 @@ def test_a_signal_finishes_the_step_saves_and_exits_with_its_code(number, tmp_pa
     assert "Traceback" not in stderr
     assert read(metrics.parent / "run.json")["status"] == "interrupted"
     newest_checkpoint(metrics.parent / "checkpoints")
+
+
+def test_a_smoke_run_that_was_stopped_names_no_folder(train, monkeypatch) -> None:
+    def stop(_: object) -> None:
+        raise Interrupted("stopped", 2)
+
+    monkeypatch.setattr("dltool.training.fit.Fitting.run_epoch", stop)
+    outcome, _ = train(TINY, "--smoke")
+    assert outcome.code == 130
+    assert "nothing is kept" in outcome.stderr
+    assert "dltool-smoke-" not in outcome.stderr
+    assert "dltool resume" not in outcome.stderr

@@ -58,13 +58,13 @@ training:
   optimizer: {SGD: {learning_rate: 0.001, momentum: 0.9}}
   loss: sparse_categorical_crossentropy
   batch_size: 512
-  epochs: 2
+  epochs: {epochs}
   checkpoint: {every: 2 steps}
 """
 
 
-def write_short_config(folder: Path) -> Path:
+def write_short_config(folder: Path, epochs: int = 2) -> Path:
     """Six steps, four checkpoints."""
     path = folder / "short.yaml"
-    path.write_text(SHORT)
+    path.write_text(SHORT.replace("{epochs}", str(epochs)))
     return path

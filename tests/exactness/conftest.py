@@ -34,7 +34,9 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.numbers, self.turn = folder, itertools.count(), threading.Lock()
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        # Of this working tree, wherever an installed dltool may come from.
+        places = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+        environment = {**os.environ, "PYTHONPATH": places, "COLUMNS": "100", "TF_CPP_MIN_LOG_LEVEL": "3"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.exactness.fork_server"],
             cwd=ROOT,

@@ -43,6 +43,7 @@ def check_checkpoints(run: Path, promised: int = -1) -> int:
         return -1
     assert checkpoint.step >= promised, f"checkpoint {promised} is lost"
     if checkpoint.state["best"]["epoch"]:
+        assert any(name.startswith("best/") for name, _ in checkpoint.arrays)
         with h5py.File(run / "checkpoints" / "best.weights.h5") as file:
             assert len(file)
     return checkpoint.step
@@ -72,7 +73,9 @@ def distinct(runs: Iterable[Path]) -> list[Path]:
             for file in run.rglob("*")
             if file.is_file() and ".tmp-" not in file.name and file.name not in ("lock", "log.txt", "run.json")
         )
-        found.setdefault((check_files(run), check_checkpoints(run), str(files)), run)
+        found.setdefault(
+            (check_files(run), check_checkpoints(run), (run / "resolved.yaml").read_text(), str(files)), run
+        )
     return list(found.values())
 
 
@@ -148,6 +151,28 @@ def test_a_power_loss_before_any_operation_loses_nothing_that_was_promised(
     left = distinct(runs)
     print(f"{len(runs)} states, {len(left)} different ones resumed")
     all_resume(server, [run for run in left if check_files(run) != "completed"], short[0])
+
+
+def test_a_kill_before_any_operation_of_more_epochs_leaves_the_run_complete_or_to_be_resumed(
+    server: Server, tmp_path: Path
+):
+    assert server.run("train", write_short_config(tmp_path, epochs=3), "--runs", tmp_path / "straight").code == 0
+    expected = essence(tmp_path / "straight" / "short" / "0001")
+    run = tmp_path / "runs" / "short" / "0001"
+    assert server.run("train", write_short_config(tmp_path), "--runs", tmp_path / "runs").code == 0
+    shorter = essence(run)
+    options = {"root": str(tmp_path / "runs"), "out": str(tmp_path / "killed")}
+    ended = server.run("resume", run, "--epochs", "3", hook="snapshots", **options)
+    assert ended.code == 0, ended.output
+    assert essence(run) == expected
+    runs = sorted((tmp_path / "killed").glob("*/short/0001"))
+    complete = [run for run in runs if check_files(run) == "completed"]
+    found = [{**essence(run), "left behind": []} for run in complete]
+    assert found[0] == shorter
+    assert all(one in (shorter, expected) for one in found)
+    left = distinct(run for run in runs if run not in complete)
+    print(f"{len(runs)} operations, {len(left)} different states resumed")
+    all_resume(server, left, expected)
 
 
 @pytest.mark.parametrize(

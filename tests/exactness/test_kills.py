@@ -51,9 +51,13 @@ def test_the_run_to_compare_with_uses_everything(straight: Straight):
 @pytest.mark.slow
 def test_40_kills_at_random_times_change_nothing(server: Server, straight: Straight, tmp_path: Path):
     expected = {kind: straight(kind) for kind in ("plateau", "schedule")}
-    begin = time.monotonic()
-    server.run("train", write_config(tmp_path, "schedule"), "--runs", tmp_path / "timed")
-    longest = time.monotonic() - begin
+    begin, timed = time.monotonic(), tmp_path / "timed"
+    child = server.start("train", write_config(tmp_path, "schedule"), "--runs", timed)
+    while not (timed / "schedule" / "0001").exists():
+        time.sleep(0.01)
+    building = time.monotonic() - begin
+    assert child.wait().code == 0
+    training = time.monotonic() - begin - building
 
     def one(number: int) -> int:
         """A run with up to three kills."""
@@ -66,7 +70,8 @@ def test_40_kills_at_random_times_change_nothing(server: Server, straight: Strai
             if kills < 3:
                 while not run.exists():
                     time.sleep(0.01)
-                time.sleep(chance.uniform(0, 0.9 * longest if kills else 0.6 * longest))
+                # A third of the training at most, so that three kills fit into it.
+                time.sleep(chance.uniform(0, (building if kills else 0) + training / 3))
                 child.send(signal.SIGKILL)
             ended = child.wait()
             if ended.code == 0:
@@ -146,6 +151,18 @@ def test_a_clock_set_back_by_a_day_changes_nothing(server: Server, straight: Str
     command = ["train", str(config), *(word for pair in options.items() for word in pair)]
     assert server.run(*command, hook="clock_jumps_at_step", step=5).code == 0
     assert essence(run) == straight("schedule", 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["plateau", "schedule"])
+def test_fewer_epochs_than_the_killed_run_had_reached_give_the_bits_of_a_run_of_as_many(
+    server: Server, straight: Straight, tmp_path: Path, kind: str
+):
+    run, config = tmp_path / kind / "0001", write_config(tmp_path, kind, every="30 steps")
+    assert server.run("train", config, "--runs", tmp_path, hook="at_step", step=4 * STEPS + 2).code == KILLED
+    assert server.run("resume", run, "--epochs", "3", hook="in_phase", phase="test").code == KILLED
+    assert server.run("resume", run).code == 0
+    assert essence(run) == straight(kind, 3)
 
 
 @pytest.mark.slow

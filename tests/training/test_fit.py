@@ -160,6 +160,14 @@ def test_best_weights_are_those_of_the_best_epoch(make_config, dataset, train):
     assert core.evaluate(inputs, targets, verbose=0)[1] == pytest.approx(max(values))
 
 
+def test_going_on_saves_the_best_weights_of_the_state_again(make_config, images, train, whole):
+    recorder = type(whole.recorder)()
+    train(make_config(**EVERYTHING), images, start=whole.recorder.states[1], recorder=recorder)
+    assert len(recorder.best) == len(whole.recorder.best)
+    for again, best in zip(recorder.best, whole.recorder.best, strict=True):
+        assert_same(again, best)
+
+
 def test_without_validation_the_loss_decides(make_config, make_dataset, dataset, train):
     (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
     nothing = np.array([], dtype=np.int64)
@@ -253,12 +261,48 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights
     assert_same([array for _, array in saved.arrays], [array for _, array in from_start.states[-1].arrays])
 
 
-def test_weights_that_are_not_finite_behind_a_finite_loss_are_found(make_config, dataset, make_dataset, train):
+HUGE_STEPS = {"SGD": {"learning_rate": 3e38}}
+
+
+@pytest.fixture
+def large(dataset, make_dataset):
+    """With `HUGE_STEPS`, the first step has a finite loss and leaves weights that are not finite."""
     (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
-    # The loss of the only step is measured before its update overflows.
-    config = make_config(training={"optimizer": {"SGD": {"learning_rate": 3e38}}, "batch_size": 90, "epochs": 1})
+    return make_dataset(100 * inputs, targets, dataset.split)
+
+
+def test_weights_that_are_not_finite_behind_a_finite_loss_are_found(make_config, large, train):
+    config = make_config(**SMOOTH, training={"optimizer": HUGE_STEPS, "batch_size": 90})
     with pytest.raises(TrainingDiverged, match="the weights became NaN or infinite in epoch 1, step 1 of 1"):
-        train(config, make_dataset(inputs * 1000, targets, dataset.split))
+        train(config, large)
+
+
+def test_stopped_with_weights_that_are_not_finite_the_finite_ones_before_are_kept(make_config, large, train, whole):
+    config = make_config(**SMOOTH, training={"optimizer": HUGE_STEPS})
+    calls, recorder = iter([None, 2]), type(whole.recorder)()
+    with pytest.raises(TrainingDiverged, match="the weights became NaN or infinite in epoch 1, step 1 of 6"):
+        train(config, large, pace=1, recorder=recorder, should_stop=lambda: next(calls))
+    assert all(np.isfinite(array).all() for name, array in recorder.states[-1].arrays if name.startswith("core/"))
+
+
+def test_the_finite_state_in_a_later_epoch_has_the_metrics_of_that_epoch_alone(make_config, dataset, train, whole):
+    rates = {"PiecewiseConstantDecay": {"boundaries": [8], "values": [0.1, 3e38]}}
+    config = make_config(**SMOOTH, training={"optimizer": {"SGD": {"learning_rate": rates}}})
+    diverged, stopped = type(whole.recorder)(), type(whole.recorder)()
+    with pytest.raises(TrainingDiverged, match="in epoch 2"):
+        train(config, dataset, recorder=diverged)
+    position = diverged.states[-1].state["position"]
+    assert (position["epoch"], position["step"] > 0) == (1, True)
+    with pytest.raises(Interrupted):
+        train(
+            config,
+            dataset,
+            pace=1,
+            recorder=stopped,
+            should_stop=lambda: 2 if len(stopped.records) == 1 and stopped.steps[-1] == position["step"] else None,
+        )
+    assert without_times(diverged.states[-1].state) == without_times(stopped.states[-1].state)
+    assert_same([array for _, array in diverged.states[-1].arrays], [array for _, array in stopped.states[-1].arrays])
 
 
 def test_a_gradient_that_is_not_finite_keeps_the_weights_before_it(make_config, dataset, train):

@@ -48,7 +48,7 @@ def complete(
     Raises:
         DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
     """
-    with recorded_status(run, progress):
+    with recorded_status(run, progress), stops.unmasked():
         for folder in (run.preprocessing, run.checkpoints):
             run.directory(folder)
         with disk_errors(run.path):

@@ -23,6 +23,8 @@ MOST_SHOWN = 10
 """Problems of one file. A hostile one may have any number."""
 MOST_THREADS = 4096
 PARTS = ("preprocessing", "augmentation", "model", "training")
+RESUMED_PARTS = ("augmentation", "model", "training")
+"""What preprocessing has read is in the run."""
 WRITING_CALLBACKS = ("CSVLogger", "RemoteMonitor", "TensorBoard")
 
 
@@ -161,21 +163,26 @@ def recorded_threads(run: Run) -> int | None:
     return int(threads)
 
 
-def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> None:
-    """A run's config does not name files that Keras would read or write, nor hosts: somebody else may have written it.
-
-    Of the data's paths, dltool itself takes care.
-
-    Raises:
-        RunError: with every such name in `parts` of the config ("preprocessing", "augmentation", "model", "training").
-    """
+def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
+    """Where `parts` ("preprocessing", "augmentation", "model", "training") name what is outside the run."""
     sections = {
         "preprocessing": (("data", "preprocessing"), config.data.preprocessing),
         "augmentation": (("data", "augmentation"), config.data.augmentation),
         "model": (("model", "layers"), config.model.layers),
         "training": (("training", "callbacks"), config.training.callbacks),
     }
-    found = [place for part in parts for place in named_files(sections[part][1], sections[part][0])]
+    return [place for part in parts for place in named_files(sections[part][1], sections[part][0])]
+
+
+def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> None:
+    """A run's config does not name files that Keras would read or write, nor hosts: somebody else may have written it.
+
+    Of the data's paths, dltool itself takes care.
+
+    Raises:
+        RunError: with every such name in `parts` of the config, see :func:`places_outside`.
+    """
+    found = places_outside(config, parts)
     if found:
         hint = "a run is not trusted with files beside it: train a new run from your own config"
         raise RunError(

@@ -19,8 +19,8 @@ class Progress(Observer, Protocol):
     def prepared(self, name: str, facts: Facts, parameters: int) -> None:
         """Data and model are ready."""
 
-    def run_created(self, run: Run) -> None:
-        """The run directory exists; its log takes over."""
+    def run_created(self, run: Run, *, is_kept: bool, can_resume: bool) -> None:
+        """The run directory exists; its log takes over. `is_kept`: it is still there when the command has ended."""
 
     def ended_early(self, run: Run, status: str) -> None:
-        """The run stops here; what it has is kept."""
+        """The run stops here."""

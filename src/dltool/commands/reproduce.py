@@ -12,10 +12,10 @@ from dltool.commands.changes import differences, machine_changes
 from dltool.commands.clock import Clock
 from dltool.commands.completion import complete
 from dltool.commands.experiment import new_experiment, recorded_data, recorded_threads, refuse_files
-from dltool.commands.signals import StopRequests, stop_requests
+from dltool.commands.signals import StopNow, StopRequests, stop_requests
 from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
-from dltool.errors import RunError
+from dltool.errors import DltoolError, RunError
 from dltool.run_directory import create, open_run
 from dltool.run_files import Run
 
@@ -53,7 +53,7 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
     if run.read_json(run.record).get("status") != "completed":
         raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
     with stop_requests() as stops, folder_for(into) as folder:
-        again = train_again(run, folder, progress, stops)
+        again = train_again(run, folder, into is not None, progress, stops)
         progress.stage("comparing")
         difference = next(found_differences(run, again), "")
         epochs = len(run.read_metrics())
@@ -65,11 +65,15 @@ def folder_for(into: Path | None) -> Iterator[Path]:
     if into is not None:
         yield into
         return
-    with tempfile.TemporaryDirectory(prefix="dltool-reproduce-") as folder:
-        yield Path(folder)
+    try:
+        with tempfile.TemporaryDirectory(prefix="dltool-reproduce-") as folder:
+            yield Path(folder)
+    except (DltoolError, StopNow) as error:
+        error.kept = ""
+        raise
 
 
-def train_again(run: Run, folder: Path, progress: "Progress", stops: StopRequests) -> Run:
+def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", stops: StopRequests) -> Run:
     clock = Clock()
     progress.stage("reading the data")
     with clock.phase("data"):
@@ -90,7 +94,7 @@ def train_again(run: Run, folder: Path, progress: "Progress", stops: StopRequest
     # The old commit: asking git about a run directory could run what somebody put there.
     record = {**new_record(document, experiment, old.get("most_rows"), old.get("git")), "command": "reproduce"}
     with create(folder, config.name, record, first_files(document, experiment)) as again:
-        progress.run_created(again)
+        progress.run_created(again, is_kept=is_kept, can_resume=True)
         complete(again, experiment, fitting, progress, clock, stops)
     return again
 

@@ -1,6 +1,8 @@
 """What resuming does once the run is this process's own: from the newest checkpoint that verifies to the end."""
 
+import hashlib
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dltool.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
@@ -11,7 +13,8 @@ from dltool.commands.experiment import recorded_data, recorded_experiment, refus
 from dltool.commands.saved_state import check_saved_state
 from dltool.commands.signals import StopRequests
 from dltool.config.dump import dump_yaml
-from dltool.config.schema import Config
+from dltool.config.schema import MOST_EPOCHS, Config
+from dltool.config.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.run_files import Run
@@ -26,12 +29,14 @@ def resume_locked(
     """As :func:`dltool.commands.resume.resume`."""
     clock = Clock()
     record = run.read_json(run.record)
+    finish_new_config(run, record)
     checkpoint = usable_checkpoint(run, progress)
     progress.stage("reading the data")
     with clock.phase("data"):
         config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
-    refuse_files(run, config, ("model", "augmentation", "training"))
-    position: dict[str, Any] = {**checkpoint.state["position"]} if checkpoint else {"epoch": 0, "history": []}
+    # Of the model, whoever builds it takes care.
+    refuse_files(run, config, ("training",))
+    position: dict[str, Any] = {**checkpoint.state["position"]} if checkpoint else {"epoch": 0}
     if epochs is not None:
         config = with_epochs(config, epochs, position["epoch"])
         position["stop"] = False
@@ -46,12 +51,10 @@ def resume_locked(
             refuse_other_model(checkpoint, experiment.built.core)
         refuse_changes(record, experiment.pinned, allow_change, progress)
         fitting = prepare_fit(experiment.built, config, dataset)
-    if epochs is not None:
-        record_epochs(run, config)
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
-    progress.run_created(run)
+    progress.run_created(run, is_kept=True, can_resume=True)
     start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position}) if checkpoint else None
-    go_back_to(run, record, position["history"])
+    go_back_to(run, record, start.state if start else None, None if epochs is None else config)
     return complete(run, experiment, fitting, progress, clock, stops, start)
 
 
@@ -75,18 +78,13 @@ def with_epochs(config: Config, epochs: int, finished: int) -> Config:
     """The config with another number of epochs.
 
     Raises:
-        ConfigError: fewer than have been run.
+        ConfigError: fewer than have been run, or more than a config may have.
     """
+    if epochs > MOST_EPOCHS:
+        raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, not {epochs}")
     if epochs <= finished:
         raise ConfigError(f"the run has {finished} epochs already", f"--epochs {finished + 1} or more goes on")
     return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
-
-
-def record_epochs(run: Run, config: Config) -> None:
-    """Write the config with its new number of epochs. Killed in between, the same command mends it."""
-    text = dump_yaml(config)
-    run.write_json(run.record, {**run.read_json(run.record), "resolved": text})
-    atomic_write(run.resolved, text.encode())
 
 
 def refuse_other_model(checkpoint: Checkpoint, core: Any) -> None:
@@ -114,13 +112,37 @@ def refuse_changes(record: dict[str, Any], pinned: Any, allow_change: bool, prog
         progress.warn(f"{change}: the result may differ in its last bits from a run never stopped")
 
 
-def go_back_to(run: Run, record: dict[str, Any], history: list[dict[str, Any]]) -> None:
-    """Make the run's files those of the moment of the checkpoint, `history` being its epochs."""
+def go_back_to(run: Run, record: dict[str, Any], state: Mapping[str, Any] | None, new_config: Config | None) -> None:
+    """Make the run's files those of the moment of the checkpoint with `state`, or of the beginning.
+
+    run.json is the first: from then on the run is unfinished, and `new_config` is its config, if there is one.
+    """
     from dltool.training.fit import EpochRecord
 
-    run.write_metrics([metrics_line(EpochRecord(**line)) for line in history])
-    with disk_errors(run.results, "remove"):
-        run.results.unlink(missing_ok=True)
     resumed = record.get("resumed")
     times = resumed if isinstance(resumed, list) else []
-    run.update("running", resumed=[*times, time.strftime("%Y-%m-%dT%H:%M:%S%z")])
+    fields: dict[str, Any] = {"resumed": [*times, time.strftime("%Y-%m-%dT%H:%M:%S%z")]}
+    text = None if new_config is None else dump_yaml(new_config)
+    if text is not None:
+        fields |= {"resolved": text, "replaced": digest(run.read(run.resolved, MOST_BYTES))}
+    run.update("running", **fields)
+    if text is not None:
+        atomic_write(run.resolved, text.encode())
+    with disk_errors(run.results, "remove"):
+        run.results.unlink(missing_ok=True)
+        if state is None or state["best"]["epoch"] is None:
+            # Of an epoch that is run again. Where the state has best weights, the training writes them.
+            run.best_weights.unlink(missing_ok=True)
+    history = state["position"]["history"] if state else []
+    run.write_metrics([metrics_line(EpochRecord(**line)) for line in history])
+
+
+def finish_new_config(run: Run, record: dict[str, Any]) -> None:
+    """Write the config that run.json has, where a process was killed in :func:`go_back_to` before it could."""
+    text = record.get("resolved")
+    if isinstance(text, str) and digest(run.read(run.resolved, MOST_BYTES)) == record.get("replaced"):
+        atomic_write(run.resolved, text.encode("utf-8", "replace"))
+
+
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -33,6 +33,7 @@ class RunSummary:
     monitor: str | None = None
     value: float | None = None
     test: Mapping[str, float] = field(default_factory=dict)
+    resumable: bool = True
 
 
 def summaries(runs: Path) -> list[RunSummary]:
@@ -88,6 +89,7 @@ def _read(run: Run) -> RunSummary:
         monitor=_typed(best, "monitor", str),
         value=_number(best.get("value")),
         test={name: n for name, v in (_typed(results, "test", dict) or {}).items() if (n := _number(v)) is not None},
+        resumable=record.get("resumable") is not False,
     )
 
 

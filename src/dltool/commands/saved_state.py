@@ -20,7 +20,7 @@ def check_saved_state(checkpoint: Checkpoint, directory: Path) -> None:
     position, best, notes = state.get("position"), state.get("best"), state.get("callbacks")
     wrong = (
         ("position", not is_position(position)),
-        ("best", not is_best(best)),
+        ("best", not is_best(best, names)),
         ("variables", not isinstance(state.get("variables"), list)),
         ("callbacks", not (isinstance(notes, list) and all(is_note(note, i, names) for i, note in enumerate(notes)))),
     )
@@ -53,13 +53,15 @@ def is_record(value: Any) -> bool:
     )
 
 
-def is_best(value: Any) -> bool:
+def is_best(value: Any, names: set[str]) -> bool:
+    """There are best weights where there is a best epoch."""
     return (
         has_keys(value, BEST)
         and isinstance(value["monitor"], str)
         and value["direction"] in ("min", "max")
         and (value["epoch"] is None or is_count(value["epoch"]))
         and (value["value"] is None or is_number(value["value"]))
+        and (value["epoch"] is None) == (not any(name.startswith("best/") for name in names))
     )
 
 

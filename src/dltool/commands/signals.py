@@ -10,7 +10,7 @@ from dltool.errors import Interrupted
 
 RETRY = 0.01
 """Seconds until a signal that came at a bad moment is looked at again."""
-MOST_RETRIES = 200
+MOST_RETRIES = 100
 """Then the process ends without a word: it waits for another thread's import, and has nothing to save."""
 
 
@@ -31,6 +31,7 @@ class StopRequests:
 
     def __init__(self) -> None:
         self.received: list[int] = []
+        self.raised: int | None = None
         self.is_patient = False
         self.retries = 0
 
@@ -46,6 +47,7 @@ class StopRequests:
             return
         asked_by = self.received[-1] if number == signal.SIGALRM else number
         if not is_in_import_machinery(frame):
+            self.raised = asked_by
             raise StopNow(asked_by)
         if self.retries == MOST_RETRIES:
             os._exit(128 + asked_by)
@@ -66,6 +68,16 @@ class StopRequests:
         finally:
             self.is_patient = False
         self.raise_received()
+
+    @contextlib.contextmanager
+    def unmasked(self) -> Iterator[None]:
+        """Raises StopNow where TensorFlow has made an error of its own of one that was raised in the block."""
+        try:
+            yield
+        except Exception as error:
+            if self.raised is None:
+                raise
+            raise StopNow(self.raised) from error
 
     def raise_received(self) -> None:
         """Raises StopNow if there was a signal: a library may have caught the first one."""
@@ -90,7 +102,8 @@ def stop_requests() -> Iterator[StopRequests]:
     before = {number: signal.signal(number, requests.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, requests.stop)
     try:
-        yield requests
+        with requests.unmasked():
+            yield requests
     except StopNow as stop:
         interrupted = Interrupted("stopped", stop.number)
         interrupted.kept = stop.kept

@@ -18,12 +18,13 @@ import numpy as np
 from dltool.commands.check import checked_config, checked_with
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
-from dltool.commands.experiment import Experiment, new_experiment
+from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside
 from dltool.commands.signals import StopRequests, stop_requests
 from dltool.config.dump import dump_yaml
 from dltool.config.keras_objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
 from dltool.config.schema import Config
+from dltool.config.tree import format_path
 from dltool.data.load import load_data
 from dltool.errors import DltoolError, RunError
 from dltool.machine import describe_machine, git_commit
@@ -38,18 +39,22 @@ SMOKE_BATCHES = 2
 MOST_SMOKE_ROWS = 512
 
 
-def train(document: Document, *, runs: Path, progress: "Progress", most_rows: int | None = None) -> TrainingOutcome:
+def train(
+    document: Document, *, runs: Path, progress: "Progress", most_rows: int | None = None, is_kept: bool = True
+) -> TrainingOutcome:
     """Train, validate and test; leave a run below `runs`. `most_rows` keeps so many examples of each part.
+
+    Without `is_kept`, nobody is told where the run is.
 
     Raises:
         DltoolError: as its classes say. Before the run directory exists, nothing has been written.
     """
     with stop_requests() as stops:
-        return train_until_stopped(document, runs, progress, most_rows, stops)
+        return train_until_stopped(document, runs, progress, most_rows, is_kept, stops)
 
 
 def train_until_stopped(
-    document: Document, runs: Path, progress: "Progress", most_rows: int | None, stops: StopRequests
+    document: Document, runs: Path, progress: "Progress", most_rows: int | None, is_kept: bool, stops: StopRequests
 ) -> TrainingOutcome:
     clock = Clock()
     config, _ = checked_config(document)
@@ -70,8 +75,11 @@ def train_until_stopped(
         fitting = prepare_fit(experiment.built, config, dataset)
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
     record = new_record(document, experiment, most_rows, git_commit(document.path.absolute().parent))
+    outside = places_outside(config, RESUMED_PARTS)
     with create(runs, config.name, record, first_files(document, experiment)) as run:
-        progress.run_created(run)
+        progress.run_created(run, is_kept=is_kept, can_resume=not outside)
+        for place in outside if is_kept else ():
+            progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
         return complete(run, experiment, fitting, progress, clock, stops)
 
 
@@ -103,6 +111,7 @@ def new_record(
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": document.shown_as,
         "seed": experiment.config.seed,
+        "resumable": not places_outside(experiment.config, RESUMED_PARTS),
         "most_rows": most_rows,
         "data": data,
         "machine": describe_machine(),
@@ -146,7 +155,7 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
     config, _ = checked_config(small)
     try:
         with tempfile.TemporaryDirectory(prefix="dltool-smoke-") as folder:
-            outcome = train(small, runs=Path(folder), progress=progress, most_rows=smoke_rows(config))
+            outcome = train(small, runs=Path(folder), progress=progress, most_rows=smoke_rows(config), is_kept=False)
             progress.stage("reloading")
             expected = outcome.results["test"]
             # As texts, in which NaN equals NaN.

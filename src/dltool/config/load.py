@@ -17,7 +17,7 @@ from dltool.config.schema import Config
 from dltool.config.tree import Entry, Node, find, format_path, position_of
 from dltool.config.validate import validate
 from dltool.config.yaml_reader import decode, parse_yaml, read_bytes
-from dltool.errors import ConfigError, ConfigPath, Position, Problem
+from dltool.errors import ConfigError, ConfigPath, Position, Problem, UnreadableConfig
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,6 @@ def with_option(document: Document, option: str, value: str | int) -> Document:
     entry = Entry(position, Node(literal, position, str(value)))
     root = replace(document.root, value={**document.root.value, option.removeprefix("--"): entry})
     return replace(document, root=root, texts={**document.texts, shown_as: str(value)})
-
-
-class UnreadableConfig(ConfigError):
-    """A config with no tree; `texts` lets the positions be shown all the same."""
-
-    def __init__(self, problems: Iterable[Problem], texts: Mapping[str, str]) -> None:
-        super().__init__(problems)
-        self.texts = texts
 
 
 def read_recorded(content: bytes, shown_as: str) -> Config:

@@ -29,6 +29,10 @@ DATA_FACTS = (
 """What a config may name of its data; `epochs` and `steps_per_epoch` follow from these and the config."""
 
 
+MOST_EPOCHS = 100_000
+"""Each has a line in metrics.jsonl, and is in every checkpoint's history."""
+
+
 def as_keras(kind: str) -> PlainValidator:
     """The validator of a field that names a Keras object of `kind`. An object that is one already passes."""
 
@@ -166,7 +170,7 @@ class Training(Section):
     """Keras metrics, measured in training, validation and test."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """The number of examples in a step."""
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
     """How often to go through the training examples."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
     """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""

@@ -1,20 +1,22 @@
 """Problems in the manner of a compiler: place, message, the line, a caret and a hint."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from dltool.config.load import Document, UnreadableConfig
 from dltool.config.tree import format_path, is_argument
 from dltool.console.text import printable
-from dltool.errors import DltoolError, Position, Problem
+from dltool.errors import DltoolError, Position, Problem, UnreadableConfig
+
+if TYPE_CHECKING:
+    from dltool.config.load import Document
 
 WIDEST_LINE = 150
 MOST_CARETS = 60
 
 
-def render_error(error: DltoolError, document: Document | None) -> Text:
+def render_error(error: DltoolError, document: "Document | None") -> Text:
     """All problems of `error`; what was written belongs to the caller's last line."""
     texts = texts_of(error, document)
     text = Text()
@@ -24,13 +26,13 @@ def render_error(error: DltoolError, document: Document | None) -> Text:
     return text
 
 
-def texts_of(error: DltoolError, document: Document | None) -> Mapping[str, str]:
+def texts_of(error: DltoolError, document: "Document | None") -> Mapping[str, str]:
     if isinstance(error, UnreadableConfig):
         return error.texts
     return document.texts if document else {}
 
 
-def problem_lines(problem: Problem, document: Document | None, texts: Mapping[str, str]) -> Iterator[Text]:
+def problem_lines(problem: Problem, document: "Document | None", texts: Mapping[str, str]) -> Iterator[Text]:
     position = locate(problem, document)
     path = format_path(problem.place) if isinstance(problem.place, tuple) else ""
     header = Text()
@@ -51,7 +53,7 @@ def problem_lines(problem: Problem, document: Document | None, texts: Mapping[st
             yield from excerpt(other, words, texts, shows_file=other.file != position.file)
 
 
-def locate(problem: Problem, document: Document | None) -> Position | None:
+def locate(problem: Problem, document: "Document | None") -> Position | None:
     if isinstance(problem.place, Position):
         return problem.place
     if problem.place is None or document is None:
@@ -89,7 +91,7 @@ def excerpt(position: Position, words: str, texts: Mapping[str, str], shows_file
         yield Text("      | ", "dim") + Text(printable(words))
 
 
-def problems_as_json(error: DltoolError, document: Document | None) -> list[dict[str, Any]]:
+def problems_as_json(error: DltoolError, document: "Document | None") -> list[dict[str, Any]]:
     """The problems for `--json`: file, line, column, path, message, hint."""
     found = []
     for problem in error.problems:

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from dltool.console.capture import Capture
 from dltool.console.text import duration, inputs_and_target, number, printable
-from dltool.data.facts import Facts
-from dltool.run_files import Run
 
 if TYPE_CHECKING:
+    from dltool.data.facts import Facts
+    from dltool.run_files import Run
     from dltool.training.fit import EpochRecord
 
 BAR_WIDTH = 20
@@ -35,6 +35,7 @@ class TrainingProgress:
         self.console = Console(file=capture.terminal, highlight=False, soft_wrap=not capture.terminal.isatty())
         self.is_live = self.console.is_terminal and not self.console.is_dumb_terminal and not quiet
         self.live: Live | None = None
+        self.is_kept = self.can_resume = True
         self.epoch, self.epochs, self.steps = 0, 0, 0
         self.epoch_started = self.last_sign_of_life = time.monotonic()
         self.last_frame = 0.0
@@ -58,20 +59,25 @@ class TrainingProgress:
         self.console.print(Text("warning: ", "yellow") + Text(printable(message)), soft_wrap=True)
         self.capture.write(f"warning: {message}")
 
-    def prepared(self, name: str, facts: Facts, parameters: int) -> None:
+    def prepared(self, name: str, facts: "Facts", parameters: int) -> None:
         self.line(f"{name}: {inputs_and_target(facts)}, {parameters:,} parameters")
         parts = f"{facts.examples:,} training"
         parts += f" · {facts.validation_examples:,} validation" if facts.validation_examples else ""
         parts += f" · {facts.test_examples:,} test" if facts.test_examples else ""
         self.line(f"{parts} examples")
 
-    def run_created(self, run: Run) -> None:
+    def run_created(self, run: "Run", *, is_kept: bool, can_resume: bool) -> None:
+        self.is_kept, self.can_resume = is_kept, can_resume
         self.capture.move_to(run.log)
-        self.line(f"run {run.path}")
+        if is_kept:
+            self.line(f"run {run.path}")
 
-    def ended_early(self, run: Run, status: str) -> None:
+    def ended_early(self, run: "Run", status: str) -> None:
+        if not self.is_kept:
+            self.line(f"{status}; nothing is kept")
+            return
         self.line(f"{status}; what was done by then is kept in {run.path}")
-        if status == "interrupted":
+        if status == "interrupted" and self.can_resume:
             self.line(f"next  dltool resume {shlex.quote(str(run.path))}")
 
     # --- what the training loop calls ---

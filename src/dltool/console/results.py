@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from dltool.config.keras_values import UNKNOWN
 from dltool.config.tree import format_path
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
@@ -172,6 +171,8 @@ def value_text(value: Any) -> str:
 
 def without_unknown(value: Any) -> Any:
     """The value for JSON, with null for what the data has yet to tell."""
+    from dltool.config.keras_values import UNKNOWN
+
     if isinstance(value, Mapping):
         return {key: without_unknown(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -34,7 +34,9 @@ def weights_file(core: keras.Model) -> bytes:
 
     buffer = io.BytesIO()
     store = saving_lib.H5IOStore(buffer, mode="w")
-    saving_lib._save_state(core, weights_store=store, assets_store=None, inner_path="", visited_saveables=set())
+    saving_lib._save_state(
+        weights_alone(core), weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
+    )
     arrays = plain_arrays(store.h5_file, Path("the new weights"), most=None)
     store.h5_file.attrs[CHECKSUM] = checksum(arrays)
     store.close()
@@ -51,9 +53,15 @@ def load_weights(core: keras.Model, path: Path) -> None:
         with h5py.File(path, "r") as file:
             if checksum(plain_arrays(file, path, path.stat().st_size)) != str(file.attrs.get(CHECKSUM)):
                 raise RunError(f"{path} is damaged: its checksum does not match")
-        core.load_weights(path)
+        weights_alone(core).load_weights(path)
     except (OSError, *KERAS_ERRORS) as error:
         raise RunError(f"{path} does not hold the weights of this model: {first_line(error)}") from None
+
+
+def weights_alone(core: keras.Model) -> keras.Model:
+    """The same layers without an optimizer, which Keras would write and read with the weights. The best weights are
+    written again when a run is resumed, and the optimizer is then at another step."""
+    return keras.Model(core.inputs, core.outputs, name=core.name)
 
 
 def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5py.Dataset]:

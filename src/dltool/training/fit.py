@@ -29,7 +29,7 @@ from dltool.training.compile import (
 )
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Loop, Pace, logs_of, test_loop, train_loop
-from dltool.training.state import Arrays, TrainingState, capture, restore
+from dltool.training.state import Arrays, TrainingState, best_weights, capture, restore, restore_best
 from dltool.training.tables import evaluation_batch, make_tables, model_targets, single
 
 EMPTY_STATE = TrainingState([], {})
@@ -116,8 +116,8 @@ def fit(
 
     `save_state(step, arrays, state)` gets the complete state before the first step, as often as the config says, when
     training is stopped, and at the end; `start` is such a state to go on from. `save_best(core)` is called while the
-    model has the weights that were validated, whenever the monitored value has improved. `should_stop` gives the number
-    of a signal, or None.
+    model has the weights that were validated, whenever the monitored value has improved, and when training goes on from
+    a state that has best weights. `should_stop` gives the number of a signal, or None.
     At the end the model has its final weights: the averaged ones where the optimizer averages, or those that a callback
     has restored.
 
@@ -173,6 +173,7 @@ class Fitting:
             list(self.callbacks), model=built.core, epochs=self.epochs, steps=self.steps, verbose=0
         )
         self.position = Position()
+        self.best_weights: Arrays = []
         self.saved = EMPTY_STATE
         self.cadence = make_cadence(config.training.checkpoint.every)
 
@@ -216,6 +217,7 @@ class Fitting:
                 logs |= {f"val_{name}": value for name, value in self.validate().items()}
                 is_best = self.best.improves(epoch + 1, logs)
                 if is_best:
+                    self.best_weights = best_weights(self.core)
                     self.hooks.save_best(self.core)
                 with callback_failures():
                     self.callback_list.on_epoch_end(epoch, logs)
@@ -242,6 +244,7 @@ class Fitting:
         while position.step < self.steps and not self.core.stop_training:
             number = self.hooks.should_stop()
             if number is not None:
+                self.refuse_weights_that_are_not_finite(order)
                 raise self.interrupted(number)
             with callback_failures():
                 self.callback_list.on_train_batch_begin(position.step)
@@ -257,11 +260,10 @@ class Fitting:
                 self.callback_list.on_train_batch_end(after - 1, logs)
             self.hooks.observer.steps_done(after, logs)
             if position.step < self.steps and self.cadence.is_due_within(position.steps):
-                self.remember_if_finite(order)
+                self.refuse_weights_that_are_not_finite(order)
+                self.remember()
                 self.save()
-        if not self.weights_are_finite():
-            # The loss may stay finite: relu of NaN is 0.
-            raise self.diverged(order, position.step - 1, None)
+        self.refuse_weights_that_are_not_finite(order)
 
     def validate(self) -> dict[str, float]:
         """The loss and metrics of the validation part, under their own names; nothing where there is none."""
@@ -296,12 +298,8 @@ class Fitting:
 
     def remember(self) -> None:
         """Copy the state as it is now."""
-        self.saved = capture(self.built, self.callbacks, self.progress())
-
-    def remember_if_finite(self, order: Any) -> None:
-        if not self.weights_are_finite():
-            raise self.diverged(order, self.position.step - 1, None)
-        self.remember()
+        state = capture(self.built, self.callbacks, self.progress())
+        self.saved = TrainingState([*state.arrays, *self.best_weights], state.state)
 
     def save(self) -> None:
         """Have the remembered state written."""
@@ -312,12 +310,21 @@ class Fitting:
         return {"position": asdict(self.position), "best": asdict(self.best)}
 
     def resume(self, start: TrainingState) -> None:
+        self.best_weights = restore_best(self.core, start)
+        if self.best_weights:
+            # What was saved last may be of an epoch after this state, which is now run again.
+            self.hooks.save_best(self.core)
         restore(self.built, self.callbacks, start)
         position = start.state["position"]
         history = [EpochRecord(**record) for record in position["history"]]
         self.position = Position(**{**position, "history": history})
         self.best = Best(**start.state["best"])
         self.saved = start
+
+    def refuse_weights_that_are_not_finite(self, order: Any) -> None:
+        """The loss may have stayed finite: that of a step is computed before its weights, and relu of NaN may be 0."""
+        if not self.weights_are_finite():
+            raise self.diverged(order, self.position.step - 1, None)
 
     def weights_are_finite(self) -> bool:
         return all(
@@ -352,6 +359,10 @@ class Fitting:
         good, stride = self.saved, max(1, self.train.pace.steps)
         reached: int = good.state["position"]["step"]
         restore(self.built, self.callbacks, good)
+        if reached == 0:
+            # The state of an epoch's end still has its metrics.
+            self.core.reset_metrics()
+            good = capture(self.built, self.callbacks, {})
         while reached < until:
             step, target = reached, min(until, reached + stride)
             while step < target:

@@ -17,6 +17,8 @@ from dltool.model.build import BuiltModel, global_seed_generator
 from dltool.training.callbacks import remembered, remind
 
 Arrays = list[tuple[str, np.ndarray]]
+BEST = "best/"
+"""How the names of the best weights begin."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,30 @@ def variables(built: BuiltModel) -> list[tuple[str, Any]]:
         for part, found in parts.items()
         for index, variable in enumerate(found)
     ]
+
+
+def best_weights(core: keras.Model) -> Arrays:
+    """A copy of the weights as they are now, under the names that the best ones have in a state."""
+    return [(name, np.array(variable.numpy())) for name, variable in best_variables(core)]
+
+
+def best_variables(core: keras.Model) -> list[tuple[str, Any]]:
+    return [(f"{BEST}{index}/{uncounted(variable.path)}", variable) for index, variable in enumerate(core.variables)]
+
+
+def restore_best(core: keras.Model, saved: TrainingState) -> Arrays:
+    """Put the best weights of a state into the model, and give them; nothing where no epoch was the best yet.
+
+    Raises:
+        RunError: they are not of this model. Nothing has been changed then.
+    """
+    best = [(name, array) for name, array in saved.arrays if name.startswith(BEST)]
+    if best:
+        targets = best_variables(core)
+        compare(signature(best), targets)
+        for (_, variable), (_, array) in zip(targets, best, strict=True):
+            variable.assign(array)
+    return best
 
 
 def uncounted(path: str) -> str:
@@ -78,7 +104,10 @@ def restore(built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], sa
         RunError: the state is not of this model, optimizer, metrics and callbacks. Nothing has been changed then.
     """
     targets = variables(built)
-    compare(signature(saved.arrays[: len(targets)]), saved.state["variables"], targets)
+    recorded = saved.state["variables"]
+    if signature(saved.arrays[: len(targets)]) != recorded:
+        raise RunError("the saved state contradicts itself: its arrays are not those it lists")
+    compare(recorded, targets)
     notes = saved.state["callbacks"]
     if [note["class"] for note in notes] != [type(callback).__name__ for callback in callbacks]:
         raise RunError("the saved state has other callbacks than the config")
@@ -93,10 +122,8 @@ def restore(built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], sa
         remind(callback, note["plain"], kept)
 
 
-def compare(found: list[list[Any]], recorded: list[list[Any]], targets: list[tuple[str, Any]]) -> None:
+def compare(recorded: list[list[Any]], targets: list[tuple[str, Any]]) -> None:
     expected = [[name, list(variable.shape), str(variable.dtype)] for name, variable in targets]
-    if found != recorded:
-        raise RunError("the saved state contradicts itself: its arrays are not those it lists")
     if len(expected) != len(recorded):
         raise RunError(f"the saved state has {len(recorded)} variables, and the model has {len(expected)}")
     for ours, theirs in zip(expected, recorded, strict=True):
