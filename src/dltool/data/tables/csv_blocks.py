@@ -35,18 +35,22 @@ def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes
         raise Irregular(b"")
     rest, size = b"", FIRST_BYTES
     while piece := stream.read(size):
-        block, size = rest + piece, BLOCK_BYTES
-        if quote is None or quote not in block:
-            end = block.rfind(b"\n") + 1
-        elif comment is not None and has_comment(block, comment):
-            raise Irregular(block)
+        size = BLOCK_BYTES
+        if quote is None or (quote not in piece and quote not in rest):
+            end = piece.rfind(b"\n") + 1
+            if end:
+                yield b"".join((rest, memoryview(piece)[:end]))
+                rest = piece[end:]
+            else:
+                rest += piece
         else:
+            block = rest + piece
             end = end_of_quoted(block, quote, dialect.delimiter.encode())
-            if end < 0:
+            if end < 0 or (comment is not None and has_comment(block, comment)):
                 raise Irregular(block)
-        if end:
-            yield block[:end]
-        rest = block[end:]
+            if end:
+                yield block[:end]
+            rest = block[end:]
         if len(rest) > LONGEST_LINE:
             raise LineTooLong
     if quote is not None and quote in rest:

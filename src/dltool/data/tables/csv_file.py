@@ -7,31 +7,25 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dltool.config.table_sources import CsvSource
 from dltool.data.files import require
-from dltool.data.tables.cells import LARGEST, Cells, Texts, number_of, texts_of
+from dltool.data.tables.cells import Cells, number_of, texts_of
 from dltool.data.tables.csv_blocks import Irregular, whole_records
+from dltool.data.tables.csv_parser import BlockParser, Misshapen
 from dltool.data.tables.records import Records, Unreadable, dialect_of
 from dltool.data.tables.source import Block, Want
-from dltool.data.tables.streams import NotText, lines_of, open_text, reading
+from dltool.data.tables.streams import lines_of, open_text, reading
 from dltool.errors import ConfigPath, DataError, Problem
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 RECORDS_PER_BLOCK = 10_000
 MOST_SHOWN = 10
 MOST_THREADS = 4
 YEAR = re.compile(r"[12]\d{3}", re.ASCII)
-
-
-class Misshapen(Exception):
-    """Rows with too many or too few fields, or a text that pyarrow cannot parse."""
 
 
 class CsvFile:
@@ -133,13 +127,14 @@ class CsvFile:
             raise self.misshapen(error) from None
 
     def fast_blocks(self, stream: io.BufferedReader, wants: Mapping[str, Want]) -> Iterator[Block]:
-        parser = BlockParser(self)
+        parser = BlockParser(self.names, self.options)
         pieces = whole_records(stream, self.dialect)
         irregular: Irregular | None = None
         waiting: deque[Future[Block]] = deque()
         # The first block tells what the columns hold; the others are then parsed as that.
         for first in islice(pieces, 1):
-            yield parser.parse(first, dict(wants))
+            block = parser.parse(first, dict(wants))
+            yield replace(block, expected=block.rows * int(1.05 * self.path.stat().st_size) // len(first))
         threads = min(usable_cores(), MOST_THREADS)
         with ThreadPoolExecutor(threads, "dltool-csv") as pool:
             try:
@@ -212,114 +207,6 @@ class CsvFile:
     def unreadable(self, error: Unreadable) -> DataError:
         hint = "if quotes have no meaning in this file, write quote: null"
         return DataError(Problem(self.place, f"{self.path}, line {error.line:,}: {error.what}", hint))
-
-
-class BlockParser:
-    """Parses one block by pyarrow. Has no state that changes: several threads may use it."""
-
-    def __init__(self, file: CsvFile) -> None:
-        import pyarrow as pa
-        from pyarrow import csv
-
-        self.csv, self.invalid = csv, pa.ArrowInvalid
-        self.float64, self.text = pa.float64(), pa.dictionary(pa.int32(), pa.string())
-        self.buffer = pa.BufferReader
-        self.file, self.dialect = file, file.dialect
-        self.missing = file.missing
-        comment = self.dialect.comment_bytes
-        self.comments = (
-            None if comment is None else re.compile(rb"^" + re.escape(comment) + rb"[^\n]*\n?", re.MULTILINE)
-        )
-        # A blank line is no row, in a table of one column too.
-        self.blank_lines = re.compile(rb"^[ \t]+\r?$\n?", re.MULTILINE) if len(file.names) == 1 else None
-        # Numbers are taken with the space that may stand before them, missing markers are not.
-        self.nulls = ["", *(space + marker for marker in file.missing for space in ("", " "))]
-
-    def parse(self, data: bytes, wants: Mapping[str, Want]) -> Block:
-        data = self.plain(data)
-        if not data.strip():
-            return Block(0, {name: texts_of([]) for name in wants})
-        try:
-            table = self.table(data, wants)
-            columns = {name: self.cells(table.column(name), want) for name, want in wants.items()}
-        except self.invalid:
-            # Some cell is no number: which one, the texts will tell.
-            return self.as_text(data, wants)
-        if any(cells is None for cells in columns.values()):
-            return self.as_text(data, wants)
-        return Block(table.num_rows, {name: cells for name, cells in columns.items() if cells is not None})
-
-    def plain(self, data: bytes) -> bytes:
-        """UTF-8 for certain, without comments, and with a delimiter of one byte."""
-        if not data.isascii():
-            try:
-                data.decode()
-            except UnicodeDecodeError:
-                raise NotText from None
-        if 0 in data:
-            raise NotText
-        if self.comments is not None:
-            data = self.comments.sub(b"", data)
-        if self.blank_lines is not None:
-            data = self.blank_lines.sub(b"", data)
-        several = self.dialect.several
-        return data if several is None else data.replace(several.encode(), self.dialect.delimiter.encode())
-
-    def table(self, data: bytes, wants: Mapping[str, Want]) -> "pa.Table":
-        wrong = []
-
-        def invalid_row(row: Any) -> str:
-            if row.text.strip():
-                wrong.append(row.actual_columns)
-            return "skip"
-
-        csv, quote = self.csv, self.dialect.quote
-        table = csv.read_csv(
-            self.buffer(data),
-            csv.ReadOptions(column_names=list(self.file.names), use_threads=False, block_size=len(data) + 1),
-            csv.ParseOptions(
-                delimiter=self.dialect.delimiter,
-                quote_char=quote if quote is not None and quote.encode() in data else False,
-                newlines_in_values=quote is not None and quote.encode() in data,
-                invalid_row_handler=invalid_row,
-            ),
-            csv.ConvertOptions(
-                check_utf8=False,
-                column_types={name: self.float64 if want == "number" else self.text for name, want in wants.items()},
-                include_columns=list(wants),
-                null_values=self.nulls,
-                strings_can_be_null=True,
-                decimal_point=self.file.decimal,
-            ),
-        )
-        if wrong:
-            raise Misshapen
-        return table
-
-    def as_text(self, data: bytes, wants: Mapping[str, Want]) -> Block:
-        try:
-            table = self.table(data, dict.fromkeys(wants, "text"))
-        except self.invalid as error:
-            raise Misshapen(str(error)) from None
-        return Block(table.num_rows, {name: self.texts(table.column(name)) for name in wants})
-
-    def cells(self, column: "pa.ChunkedArray", want: Want) -> Cells | None:
-        """None where a number is not finite, or too large for float32."""
-        if want == "text":
-            return self.texts(column)
-        values: np.ndarray = column.to_numpy()
-        if np.count_nonzero(np.abs(values) <= LARGEST) + column.null_count != len(values):
-            return None
-        return values
-
-    def texts(self, column: "pa.ChunkedArray") -> Texts:
-        (chunk,) = column.unify_dictionaries().combine_chunks().chunks if column.num_chunks != 1 else column.chunks
-        codes = chunk.indices.fill_null(-1).to_numpy()
-        values = [value.strip() for value in chunk.dictionary.to_pylist()]
-        if self.missing.isdisjoint(values) and "" not in values:
-            return Texts(codes, values)
-        absent = np.array([not value or value in self.missing for value in values] + [True])
-        return Texts(np.where(absent[codes], np.int32(-1), codes), values)
 
 
 def is_no_name(text: str) -> bool:

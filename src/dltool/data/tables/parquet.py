@@ -8,6 +8,7 @@ import numpy as np
 
 from dltool.config.table_sources import ParquetSource
 from dltool.data.files import require, unreadable
+from dltool.data.tables.arrow import texts_of_dictionary, values_of
 from dltool.data.tables.cells import LARGEST, NO_DATE, Cells, Texts, as_texts
 from dltool.data.tables.source import Block, Want
 from dltool.errors import ConfigPath, DataError, Problem
@@ -69,8 +70,10 @@ class ParquetFile:
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[Block]:
         """See :class:`dltool.data.tables.source.TableFile`."""
         with self.opened() as file:
+            rows = file.metadata.num_rows
             for batch in file.iter_batches(ROWS_PER_BLOCK, columns=list(wants)):
-                yield Block(batch.num_rows, {name: cells_of(batch.column(name), want) for name, want in wants.items()})
+                cells = {name: cells_of(batch.column(name), want) for name, want in wants.items()}
+                yield Block(batch.num_rows, cells, rows)
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
         return [row + 1 for row in rows]
@@ -108,29 +111,17 @@ def cells_of(array: "pa.Array", want: Want) -> Cells:
     if types.is_null(kind):
         return Texts(np.full(len(array), -1, np.int32), [])
     if types.is_boolean(kind):
-        codes = array.cast(pa.int8()).cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
-        return Texts(codes, ["false", "true"])
+        return Texts(values_of(array.cast(pa.int8()).cast(pa.int32()), np.int32, -1), ["false", "true"])
     if types.is_date(kind) or types.is_timestamp(kind):
         return seconds_of(array)
-    if types.is_integer(kind) and want == "text":
-        return texts_from(array.cast(pa.string()))
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
-        values: np.ndarray = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    if types.is_floating(kind) or types.is_decimal(kind) or (types.is_integer(kind) and want == "number"):
+        values = values_of(array.cast(pa.float64(), safe=False), np.float64, np.nan)
         return as_texts(values) if (np.abs(values) > LARGEST).any() else values
-    return texts_from(array)
-
-
-def texts_from(array: "pa.Array") -> Texts:
-    import pyarrow as pa
-
-    if not pa.types.is_dictionary(array.type):
+    if not types.is_dictionary(kind):
         array = array.cast(pa.string()).dictionary_encode()
-    codes = array.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
-    values = ["" if value is None else value.strip() for value in array.dictionary.to_pylist()]
-    if "" in values:
-        blank = np.array([not value for value in values] + [True])
-        codes = np.where(blank[codes], np.int32(-1), codes)
-    return Texts(codes, values)
+    elif array.type.index_type != pa.int32():
+        array = array.cast(pa.dictionary(pa.int32(), pa.string()))
+    return texts_of_dictionary(array, is_missing=lambda text: False)
 
 
 def seconds_of(array: "pa.Array") -> np.ndarray:
@@ -139,9 +130,7 @@ def seconds_of(array: "pa.Array") -> np.ndarray:
 
     kind = array.type
     if pa.types.is_date32(kind):
-        numbers, factor, divisor = array.cast(pa.int32()).cast(pa.int64()), SECONDS_PER_DAY, 1
-    else:
-        numbers, factor, divisor = array.cast(pa.int64()), 1, PER_SECOND.get(getattr(kind, "unit", "ms"), 1)
-    seconds = numbers.fill_null(0).to_numpy(zero_copy_only=False) * factor // divisor
-    present = array.is_valid().to_numpy(zero_copy_only=False)
-    return np.where(present, seconds, NO_DATE)
+        days = values_of(array, np.int32, np.iinfo(np.int32).min).astype(np.int64)
+        return np.where(days == np.iinfo(np.int32).min, NO_DATE, days * SECONDS_PER_DAY)
+    numbers = values_of(array, np.int64, NO_DATE)
+    return np.where(numbers == NO_DATE, NO_DATE, numbers // PER_SECOND[getattr(kind, "unit", "ms")])

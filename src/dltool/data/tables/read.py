@@ -121,6 +121,7 @@ class TableReader:
         asked = wants or {self.file.names[0]: "text"}
         rows = 0
         for block in self.file.blocks(asked):
+            self.stores.expected_rows = max(self.stores.expected_rows, block.expected)
             for name, column in columns.items():
                 column.append(block.columns[name])
                 wants[name] = column.want

@@ -12,10 +12,14 @@ Want = Literal["number", "text"]
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows. The columns hold as many cells each."""
+    """Some rows. The columns hold as many cells each.
+
+    `expected` is about how many rows the whole file has, or 0 where that is not known.
+    """
 
     rows: int
     columns: Mapping[str, Cells]
+    expected: int = 0
 
 
 class TableFile(Protocol):

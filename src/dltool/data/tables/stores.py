@@ -26,8 +26,10 @@ class Store:
         else:
             end = self.rows + len(values)
             if end > len(self.array):
-                # A large array grows in place: no second copy is needed, and pages that nobody wrote take no memory.
-                self.array.resize(max(end, 2 * len(self.array)), refcheck=False)
+                # Pages that nobody has written take no memory: a wrong guess of the rows costs none.
+                larger = np.empty(max(end, 2 * len(self.array), self.stores.expected_rows), self.array.dtype)
+                larger[: self.rows] = self.array[: self.rows]
+                self.array = larger
             self.array[self.rows : end] = values
         self.rows += len(values)
         self.stores.grow(len(values) * self.array.itemsize)
@@ -60,7 +62,7 @@ class Stores:
     def __init__(self, budget: int | None, folder: Path | None, place: ConfigPath) -> None:
         self.budget, self.folder, self.place = budget, folder, place
         self.all: list[Store] = []
-        self.bytes = self.made = 0
+        self.bytes = self.made = self.expected_rows = 0
         self.spilled = False
 
     def new(self, dtype: type) -> Store:
