@@ -1,0 +1,101 @@
+"""Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `parquet: …`."""
+
+import codecs
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dltool.config.section import Section
+from dltool.errors import Problem
+
+Text = Annotated[str, Field(min_length=1)]
+Character = Annotated[str, Field(min_length=1, max_length=1)]
+Texts = Annotated[tuple[Text, ...], Field(strict=False)]
+
+
+class CsvSource(Section):
+    """A text file with a row a line. Spaces around a field are not part of it. `.gz`, `.bz2`, `.xz` and `.zst` are
+    unpacked."""
+
+    path: str
+    """The file."""
+    delimiter: Text = ","
+    """What stands between two fields. Where it has several characters, no field can be quoted."""
+    header: bool | None = None
+    """Whether the first line has the names of the columns; true unless `names` are given."""
+    names: Texts = ()
+    """The names of the columns; with `header: true` they take the place of those in the file."""
+    encoding: str = "utf-8"
+    """How the file writes characters, such as utf-8, latin-1, cp1252 or utf-16."""
+    quote: Character | None = '"'
+    """What stands around a field that has delimiters or line ends in it; null: nothing does."""
+    missing: Texts = ()
+    """What stands for a missing value, besides the empty field."""
+    comment: Character | None = None
+    """Lines that begin with it are skipped."""
+    decimal: Literal[".", ","] = "."
+    """The decimal point of numbers."""
+
+    @property
+    def has_header(self) -> bool:
+        return not self.names if self.header is None else self.header
+
+    @model_validator(mode="after")
+    def is_readable(self) -> Self:
+        problems = [*self.encoding_problems(), *self.name_problems(), *self.character_problems()]
+        if problems:
+            raise PydanticCustomError("problems", "options that do not fit", {"problems": problems})
+        return self
+
+    def encoding_problems(self) -> list[Problem]:
+        try:
+            is_text = isinstance(codecs.decode(b"", self.encoding), str)
+        except (LookupError, ValueError, TypeError):
+            is_text = False
+        hint = "for example utf-8, latin-1, cp1252 or utf-16"
+        return [] if is_text else [Problem(("encoding",), f'unknown encoding "{self.encoding[:60]}"', hint)]
+
+    def name_problems(self) -> list[Problem]:
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        return [Problem(("names",), f'two columns are called "{name}"') for name in twice]
+
+    def character_problems(self) -> list[Problem]:
+        used = {"delimiter": self.delimiter, "quote": self.quote, "comment": self.comment}
+        problems = [
+            Problem((key,), f"{key} and {other} are the same")
+            for other, key in (("delimiter", "quote"), ("delimiter", "comment"), ("quote", "comment"))
+            if used[key] is not None and used[key] == used[other]
+        ]
+        if self.decimal == self.delimiter:
+            problems.append(Problem(("decimal",), "decimal and delimiter are the same", 'write delimiter: ";"'))
+        problems += [
+            Problem((key,), f"a line end cannot be the {key}")
+            for key, value in used.items()
+            if value is not None and ("\n" in value or "\r" in value)
+        ]
+        return problems
+
+
+class TsvSource(CsvSource):
+    """A text file with a row a line and tabs between the fields; otherwise like `csv`."""
+
+    delimiter: Text = "\t"
+    """What stands between two fields."""
+
+
+class JsonLinesSource(Section):
+    """A text file with a JSON object a line, in UTF-8. `.gz`, `.bz2`, `.xz` and `.zst` are unpacked."""
+
+    path: str
+    """The file."""
+
+
+class ParquetSource(Section):
+    """A Parquet file."""
+
+    path: str
+    """The file."""
+
+
+TableOptions = CsvSource | JsonLinesSource | ParquetSource

@@ -1,0 +1,65 @@
+"""Keys by which rows of several columns are told apart: to find rows that stand in a table twice, or in two tables."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from dltool.data.duplicates import row_keys
+from dltool.data.rows import Coded, Rows, coded
+
+ROWS_AT_ONCE = 1 << 16
+
+
+def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
+    """(rows,) of uint64 over one or several columns, (rows, …) each: equal rows have equal keys, others hardly ever.
+
+    The order of the columns does not matter, nor in which order texts were coded, so that rows of two tables can be
+    compared. Missing numbers are equal to each other, and so are 0 and -0. Reads some rows at a time.
+    """
+    rows = len(next(iter(columns.values())))
+    keys = np.zeros(rows, np.uint64)
+    names = text_keys(columns)
+    for name, (column, values) in zip(names, columns.items(), strict=True):
+        assert len(values) == rows, column
+        hashes = text_keys(values.values) if isinstance(values, Coded) else None
+        for first in range(0, rows, ROWS_AT_ONCE):
+            block = slice(first, first + ROWS_AT_ONCE)
+            if hashes is not None and isinstance(values, Coded):
+                words = hashes[values.codes[block]]
+            else:
+                words = words_of(values[block])
+            keys[block] += mixed(mixed(one_word(words)) + name)
+    return keys
+
+
+def words_of(values: np.ndarray) -> np.ndarray:
+    """The same shape, in numbers whose bytes tell whether they are equal."""
+    if values.dtype.kind in "OU":
+        texts = coded(values)
+        return np.asarray(text_keys(texts.values)[texts.codes])
+    if values.dtype.kind != "f":
+        return values
+    return np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0))
+
+
+def one_word(words: np.ndarray) -> np.ndarray:
+    """(rows,) of uint64 from (rows, …) of any numbers."""
+    words = np.ascontiguousarray(words)
+    return words.view(f"u{words.itemsize}").astype(np.uint64) if words.ndim == 1 else row_keys(words)
+
+
+def mixed(words: np.ndarray) -> np.ndarray:
+    """One to one, with every bit depending on all bits.
+
+    Source: G. L. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014 (the end of SplitMix64).
+    """
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
+
+
+def text_keys(texts: Iterable[str]) -> np.ndarray:
+    """(texts,) of uint64, the same in every process."""
+    digests = b"".join(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, np.uint64)

@@ -1,0 +1,260 @@
+"""Columns built block by block: each kind takes cells and gives values, and notes the cells that do not fit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dltool.config.columns import CategoryColumn, DateColumn
+from dltool.data.rows import Coded, Rows
+from dltool.data.tables.cells import (
+    NO_DATE,
+    Cells,
+    Texts,
+    as_texts,
+    boolean_of,
+    date_of,
+    date_text,
+    is_iso_date,
+    number_of,
+    number_text,
+)
+from dltool.data.tables.source import Want
+from dltool.data.tables.stores import Stores
+
+MOST_MISFITS = 10
+MOST_DISTINCT_NUMBERS = 50
+MOST_CATEGORIES = 100_000
+
+
+@dataclass
+class Misfits:
+    """Cells that are not of the column's kind: how many, and the first row of each of the first few texts."""
+
+    count: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    more_texts: bool = False
+
+    def add(self, texts: Texts, is_misfit: np.ndarray, first_row: int) -> None:
+        """`is_misfit` (rows,) marks cells of a block that begins at `first_row`."""
+        where = np.flatnonzero(is_misfit)
+        self.count += len(where)
+        codes, first = np.unique(texts.codes[where], return_index=True)
+        for code, index in sorted(zip(codes.tolist(), first.tolist(), strict=True), key=lambda pair: pair[1]):
+            text = texts.values[code]
+            if text not in self.rows and len(self.rows) == MOST_MISFITS:
+                self.more_texts = True
+                return
+            self.rows.setdefault(text, first_row + int(where[index]))
+
+
+class Builder:
+    """The common part: rows, missing cells, misfits."""
+
+    want: Want = "text"
+
+    def __init__(self, stores: Stores, dtype: type) -> None:
+        self.store = stores.new(dtype)
+        self.rows = self.missing = 0
+        self.misfits = Misfits()
+
+    @property
+    def distinct(self) -> int | None:
+        raise NotImplementedError
+
+    @property
+    def range(self) -> tuple[str | None, str | None]:
+        return None, None
+
+    @property
+    def present(self) -> int:
+        return self.rows - self.missing
+
+    def append(self, cells: Cells) -> None:
+        values, missing = self.values_of(cells)
+        self.store.append(values)
+        self.missing += missing
+        self.rows += len(values)
+
+    def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
+        raise NotImplementedError
+
+    def finish(self) -> Rows:
+        return self.store.finish()
+
+    def parsed(self, cells: Cells, parse: Callable[[str], float | int], dtype: type, missing: Any) -> np.ndarray:
+        """Every cell by `parse`; what it gives `missing` for, though the cell has a text, is a misfit."""
+        texts = as_texts(cells)
+        values = texts.mapped(parse, dtype, missing)
+        absent = values == missing if missing == missing else np.isnan(values)  # noqa: PLR0124 - NaN equals nothing
+        misfit = absent & (texts.codes >= 0)
+        if misfit.any():
+            self.misfits.add(texts, misfit, self.rows)
+        return values
+
+
+class NumberBuilder(Builder):
+    """float32, NaN where missing. `distinct` is None once there are many.
+
+    `is_counting`: whole numbers, each of them one more than the last.
+    """
+
+    want: Want = "number"
+
+    def __init__(self, stores: Stores, decimal: str = ".") -> None:
+        super().__init__(stores, np.float32)
+        self.decimal = decimal
+        self.distinct_values: set[float] | None = set()
+        self.low, self.high = np.inf, -np.inf
+        self.is_whole = self.is_counting = True
+        self.last: float | None = None
+
+    def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
+        if isinstance(cells, Texts) or cells.dtype != np.float64:
+            cells = self.parsed(cells, lambda text: number_of(text, self.decimal), np.float64, np.nan)
+        # The sum tells sooner than a look at every cell that none is missing.
+        absent = int(np.count_nonzero(np.isnan(cells))) if np.isnan(cells.sum()) else 0
+        self.note(cells[~np.isnan(cells)] if absent else cells)
+        self.is_counting = self.is_counting and not absent
+        return cells.astype(np.float32), absent
+
+    def note(self, numbers: np.ndarray) -> None:
+        if not len(numbers):
+            return
+        self.low, self.high = min(self.low, float(numbers.min())), max(self.high, float(numbers.max()))
+        self.is_whole = self.is_whole and bool((numbers == np.trunc(numbers)).all())
+        if self.is_counting:
+            start = numbers[0] if self.last is None else self.last + 1
+            self.is_counting = self.is_whole and bool((numbers == start + np.arange(len(numbers))).all())
+            self.last = float(numbers[-1])
+        if self.distinct_values is not None:
+            # A few numbers often tell already that there are many.
+            for some in (numbers[:1000], numbers):
+                self.distinct_values.update(np.unique(some).tolist())
+                if len(self.distinct_values) > MOST_DISTINCT_NUMBERS:
+                    self.distinct_values = None
+                    return
+
+    @property
+    def distinct(self) -> int | None:
+        return None if self.distinct_values is None else len(self.distinct_values)
+
+    @property
+    def range(self) -> tuple[str | None, str | None]:
+        if self.low > self.high:
+            return None, None
+        if self.is_whole:
+            return number_text(self.low), number_text(self.high)
+        return f"{self.low:.6g}", f"{self.high:.6g}"
+
+
+class BooleanBuilder(Builder):
+    """float32 of 1 and 0, NaN where missing."""
+
+    def __init__(self, stores: Stores) -> None:
+        super().__init__(stores, np.float32)
+        self.seen = np.zeros(2, bool)
+
+    def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
+        values = self.parsed(cells, boolean_of, np.float32, np.nan)
+        self.seen |= [bool((values == 0).any()), bool((values == 1).any())]
+        return values, int(np.count_nonzero(np.isnan(values)))
+
+    @property
+    def distinct(self) -> int | None:
+        return int(self.seen.sum())
+
+
+class DateBuilder(Builder):
+    """int64 seconds since 1970-01-01T00:00, NO_DATE where missing."""
+
+    def __init__(self, stores: Stores, options: DateColumn | None = None) -> None:
+        super().__init__(stores, np.int64)
+        self.written = None if options is None else options.format
+        self.low: int | None = None
+        self.high: int | None = None
+
+    def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
+        if isinstance(cells, Texts) or cells.dtype != np.int64:
+            cells = self.parsed(cells, lambda text: date_of(text, self.written), np.int64, NO_DATE)
+        present = cells[cells != NO_DATE]
+        if len(present):
+            low, high = int(present.min()), int(present.max())
+            self.low = low if self.low is None else min(low, self.low)
+            self.high = high if self.high is None else max(high, self.high)
+        return cells, len(cells) - len(present)
+
+    @property
+    def distinct(self) -> int | None:
+        return None if self.low is None or self.low != self.high else 1
+
+    @property
+    def range(self) -> tuple[str | None, str | None]:
+        if self.low is None or self.high is None:
+            return None, None
+        return date_text(self.low), date_text(self.high)
+
+
+class TextBuilder(Builder):
+    """Codes of distinct texts, the empty one where missing.
+
+    With `most`, the texts are dropped once there are more, and cells are counted: `spaced` have several words, `words`
+    is all of their words, `numeric` and `dated` could be numbers and ISO dates.
+    """
+
+    NUMBER_STARTS = frozenset("0123456789+-.,")
+
+    def __init__(
+        self, stores: Stores, options: CategoryColumn | None = None, most: int | None = None, decimal: str = "."
+    ) -> None:
+        super().__init__(stores, np.int32)
+        self.options, self.most, self.decimal = options, most, decimal
+        self.numbers: dict[str, int] = {}
+        self.is_dropped = False
+        self.spaced = self.words = self.numeric = self.dated = 0
+
+    def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
+        texts = as_texts(cells)
+        values = texts.values if self.options is None else [tidied(value, self.options) for value in texts.values]
+        missing = int(np.count_nonzero(texts.codes < 0))
+        if self.options is not None and "" in values:
+            blank = np.array([not value for value in values] + [False])
+            missing += int(blank[texts.codes].sum())
+        if self.most is not None:
+            self.note(texts)
+        if self.is_dropped:
+            return np.zeros(len(texts), np.int32), missing
+        number = self.numbers.setdefault
+        table = [number(value, len(self.numbers)) for value in values]
+        table.append(number("", len(self.numbers)) if missing else 0)
+        self.is_dropped = self.most is not None and len(self.numbers) > self.most
+        return np.array(table, np.int32)[texts.codes], missing
+
+    def finish(self) -> Rows:
+        values = np.empty(len(self.numbers), dtype=object)
+        values[:] = list(self.numbers)
+        return Coded(self.store.finish(), values)
+
+    def note(self, texts: Texts) -> None:
+        counts = np.bincount(texts.codes + 1, minlength=len(texts.values) + 1)[1:].tolist()
+        for value, count in zip(texts.values, counts, strict=True):
+            words = len(value.split())
+            self.words += count * words
+            self.spaced += count * (words > 1)
+            self.numeric += count * self.is_number(value)
+            self.dated += count * is_iso_date(value)
+
+    def is_number(self, value: str) -> bool:
+        # Most texts do not even begin like a number.
+        return value[:1] in self.NUMBER_STARTS and not np.isnan(number_of(value, self.decimal))
+
+    @property
+    def distinct(self) -> int | None:
+        return None if self.is_dropped else len(self.numbers) - ("" in self.numbers)
+
+
+def tidied(text: str, options: CategoryColumn) -> str:
+    """Without the characters to strip and the spaces around, then replaced."""
+    stripped = text.strip(options.strip + " ") if options.strip else text
+    return options.replace.get(stripped, stripped)

@@ -1,0 +1,111 @@
+"""The cells of one column in one block of rows, and their values as numbers, dates and truth values."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+NO_DATE = np.iinfo(np.int64).min
+TRUE, FALSE = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+ISO_DATE = re.compile(
+    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?", re.ASCII
+)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Cells as text. `codes` (rows,) of int32 point into `values`, which may hold a text twice; -1 is missing."""
+
+    codes: np.ndarray
+    values: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def mapped(self, function: Callable[[str], float | int], dtype: type, missing: float) -> np.ndarray:
+        """(rows,) of `dtype`: the function's value for each text, and `missing` for a missing one."""
+        table: np.ndarray = np.array([*map(function, self.values), missing], dtype=dtype)
+        return np.asarray(table[self.codes])
+
+
+Cells = Texts | np.ndarray
+"""Texts, or (rows,) of float64 numbers (NaN is missing), or of int64 dates in seconds since 1970 (NO_DATE is)."""
+
+
+def texts_of(cells: Sequence[str | None]) -> Texts:
+    """Texts with each distinct value kept once; None and the empty text are missing."""
+    numbers: dict[str | None, int] = {None: -1, "": -1}
+    codes = np.fromiter((numbers.setdefault(cell, len(numbers) - 2) for cell in cells), np.int32, len(cells))
+    return Texts(codes, list(numbers)[2:])  # type: ignore[arg-type]
+
+
+def as_texts(cells: Cells) -> Texts:
+    """Numbers and dates written out: whole numbers without a point, dates in ISO 8601."""
+    if isinstance(cells, Texts):
+        return cells
+    is_date = cells.dtype == np.int64
+    present = cells != NO_DATE if is_date else ~np.isnan(cells)
+    values, inverse = np.unique(cells[present], return_inverse=True)
+    codes = np.full(len(cells), -1, np.int32)
+    codes[present] = inverse
+    return Texts(codes, [date_text(value) if is_date else number_text(value) for value in values.tolist()])
+
+
+def number_text(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value))
+
+
+def date_text(seconds: int) -> str:
+    moment = EPOCH + timedelta(seconds=seconds)
+    return moment.date().isoformat() if seconds % 86_400 == 0 else moment.replace(tzinfo=None).isoformat(" ")
+
+
+def number_of(text: str, decimal: str = ".") -> float:
+    """The number that `text` writes out, or NaN: "nan", "inf" and what is too large for float32 are none."""
+    if decimal != ".":
+        text = text.translate({ord("."): "x", ord(decimal): "."})
+    value = float(text) if NUMBER.fullmatch(text) else np.nan
+    return value if abs(value) <= LARGEST else np.nan
+
+
+BOOLEANS: Mapping[str, float] = {
+    **dict.fromkeys((*TRUE, "1", "1.0"), 1.0),
+    **dict.fromkeys((*FALSE, "0", "0.0"), 0.0),
+}
+
+
+def boolean_of(text: str) -> float:
+    return BOOLEANS.get(text.lower(), np.nan)
+
+
+def date_of(text: str, written: str | None = None) -> int:
+    """Seconds since 1970-01-01T00:00, rounded down, or NO_DATE. A time with a zone is taken to UTC.
+
+    `written` is a format of strptime; ISO 8601 unless given.
+    """
+    try:
+        if written is not None:
+            moment = datetime.strptime(text, written)  # noqa: DTZ007 - the format may have a zone
+        elif ISO_DATE.fullmatch(text):
+            moment = datetime.fromisoformat(text.replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
+        else:
+            return NO_DATE
+    except ValueError:
+        return NO_DATE
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - EPOCH) // SECOND
+
+
+def is_iso_date(text: str) -> bool:
+    return len(text) >= 10 and text[4] == "-" and date_of(text) != NO_DATE
+
+
+def is_boolean_word(text: str) -> bool:
+    return text.lower() in {*TRUE, *FALSE}

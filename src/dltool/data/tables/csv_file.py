@@ -1,0 +1,218 @@
+"""Delimited text: fast by pyarrow, in blocks on several threads; by Python's csv where a file needs it."""
+
+import io
+import os
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+
+from dltool.config.table_sources import CsvSource
+from dltool.data.files import require
+from dltool.data.tables.cells import Cells, number_of, texts_of
+from dltool.data.tables.csv_blocks import Irregular, whole_records
+from dltool.data.tables.csv_parser import BlockParser, Misshapen
+from dltool.data.tables.records import Records, Unreadable, dialect_of
+from dltool.data.tables.source import Block, Want
+from dltool.data.tables.streams import lines_of, open_text, reading
+from dltool.errors import ConfigPath, DataError, Problem
+
+RECORDS_PER_BLOCK = 10_000
+MOST_SHOWN = 10
+MOST_THREADS = 4
+YEAR = re.compile(r"[12]\d{3}", re.ASCII)
+
+
+class CsvFile:
+    """A file of delimited text.
+
+    `names` are those of the options, else those of the file's first line, else `fallback` if it fits, else column_1, …
+    """
+
+    row_word = "line"
+
+    def __init__(self, options: CsvSource, place: ConfigPath, fallback: Sequence[Sequence[str]] = ()) -> None:
+        """`place` is that of the path in the config.
+
+        Raises:
+            DataError: no such file, no rows, names that are empty or stand twice, or text in another encoding.
+        """
+        self.options, self.place = options, place
+        self.path = require(options.path, place)
+        self.dialect = dialect_of(options)
+        self.decimal: str = options.decimal
+        self.missing = frozenset(options.missing)
+        self.names = self.find_names(fallback)
+
+    def find_names(self, fallback: Sequence[Sequence[str]]) -> tuple[str, ...]:
+        with self.opened() as stream:
+            try:
+                first = [fields for _, fields in islice(Records(lines_of(stream), self.dialect), 2)]
+            except Unreadable as error:
+                raise self.unreadable(error) from None
+        if not first:
+            raise DataError(Problem(self.place, f"{self.path} has no rows: it is empty"))
+        if self.options.has_header and len(first) == 1:
+            raise DataError(Problem(self.place, f"{self.path} has no rows: there is nothing after its first line"))
+        width = len(first[0])
+        if self.options.names:
+            if len(self.options.names) != width:
+                message = f"{self.path} has {width} columns, names has {len(self.options.names)}"
+                raise DataError(Problem((*self.place[:-1], "names"), message))
+            return self.options.names
+        if not self.options.has_header:
+            return self.given_names(width, fallback)
+        self.check_names(first[0])
+        return tuple(first[0])
+
+    def given_names(self, width: int, fallback: Sequence[Sequence[str]]) -> tuple[str, ...]:
+        for names in fallback:
+            if len(names) == width:
+                return tuple(names)
+        if fallback:
+            expected = " or ".join(str(count) for count in sorted({len(names) for names in fallback}))
+            message = f"{self.path} has {width} columns; {expected} are expected, as in the training table"
+            raise DataError(Problem(self.place, message))
+        return tuple(f"column_{number}" for number in range(1, width + 1))
+
+    def check_names(self, names: Sequence[str]) -> None:
+        problems = [
+            Problem(
+                self.place,
+                f"{self.path}: column {number} of {len(names)} has no name",
+                "write one into the file, or name all columns: {names: […], header: true}",
+            )
+            for number, name in enumerate(names, 1)
+            if not name
+        ]
+        for name in dict.fromkeys(names):
+            numbers = [str(number) for number, other in enumerate(names, 1) if other == name]
+            if name and len(numbers) > 1:
+                message = f'{self.path}: the columns {" and ".join(numbers)} are both called "{name}"'
+                problems.append(Problem(self.place, message, "write names: […] and header: true to rename them"))
+        numbers = [name for name in names if is_no_name(name)]
+        if numbers and self.options.header is None:
+            message = f'{self.path}: its first line should have the names of the columns, "{numbers[0]}" is a number'
+            hint = "write header: false if that line is a row, or header: true if these are names"
+            problems = [Problem(self.place, message, hint)]
+        if problems:
+            raise DataError(problems)
+
+    @contextmanager
+    def opened(self) -> Iterator[io.BufferedReader]:
+        with reading(self.path, self.place, self.options.encoding), open_text(self.path, self.options.encoding) as text:
+            yield text
+
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[Block]:
+        """See :class:`dltool.data.tables.source.TableFile`.
+
+        Raises:
+            DataError: rows with too many or too few fields, all of them counted; quotes that are never closed; bytes
+                that are not text; a damaged file.
+        """
+        try:
+            with self.opened() as stream:
+                if self.options.has_header:
+                    next(iter(Records(lines_of(stream), self.dialect)))
+                try:
+                    yield from self.fast_blocks(stream, wants)
+                except Irregular as found:
+                    yield from self.careful_blocks(lines_of(stream, found.rest), wants)
+        except (Misshapen, Unreadable) as error:
+            raise self.misshapen(error) from None
+
+    def fast_blocks(self, stream: io.BufferedReader, wants: Mapping[str, Want]) -> Iterator[Block]:
+        parser = BlockParser(self.names, self.options)
+        pieces = whole_records(stream, self.dialect)
+        irregular: Irregular | None = None
+        waiting: deque[Future[Block]] = deque()
+        # The first block tells what the columns hold; the others are then parsed as that.
+        for first in islice(pieces, 1):
+            block = parser.parse(first, dict(wants))
+            yield replace(block, expected=block.rows * int(1.05 * self.path.stat().st_size) // len(first))
+        threads = min(usable_cores(), MOST_THREADS)
+        with ThreadPoolExecutor(threads, "dltool-csv") as pool:
+            try:
+                while True:
+                    try:
+                        piece = next(pieces)
+                    except StopIteration:
+                        break
+                    except Irregular as found:
+                        irregular = found
+                        break
+                    waiting.append(pool.submit(parser.parse, piece, dict(wants)))
+                    if len(waiting) > threads:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+        if irregular is not None:
+            raise irregular
+
+    def careful_blocks(self, lines: Iterator[bytes], wants: Mapping[str, Want]) -> Iterator[Block]:
+        records = iter(Records(lines, self.dialect))
+        while rows := [fields for _, fields in islice(records, RECORDS_PER_BLOCK)]:
+            width = len(self.names)
+            if any(len(fields) != width for fields in rows):
+                raise Misshapen
+            columns = dict(zip(self.names, zip(*rows, strict=True), strict=True))
+            cells: dict[str, Cells] = {
+                name: texts_of([None if cell in self.missing else cell for cell in columns[name]]) for name in wants
+            }
+            yield Block(len(rows), cells)
+
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """(line, fields) of every row, from the file's beginning."""
+        with self.opened() as stream:
+            records = iter(Records(lines_of(stream), self.dialect))
+            if self.options.has_header:
+                next(records)
+            yield from records
+
+    def numbers_of(self, rows: Sequence[int]) -> list[int]:
+        """The lines of some rows. Reads the file up to the last of them."""
+        wanted, lines = set(rows), {}
+        for row, (line, _) in enumerate(islice(self.records(), max(rows, default=-1) + 1)):
+            if row in wanted:
+                lines[row] = line
+        return [lines[row] for row in rows]
+
+    def misshapen(self, error: Misshapen | Unreadable) -> DataError:
+        """What is wrong with the rows of the file, read once more from its beginning."""
+        problems: list[Problem] = []
+        count, width = 0, len(self.names)
+        try:
+            for line, fields in self.records():
+                if len(fields) != width:
+                    count += 1
+                    if count <= MOST_SHOWN:
+                        message = f"{self.path}, line {line:,}: {width} fields expected, {len(fields)} found"
+                        problems.append(Problem(self.place, message))
+        except Unreadable as found:
+            problems += self.unreadable(found).problems
+        if count > MOST_SHOWN:
+            message = f"{self.path}: {count:,} lines in all have another number of fields than {width}"
+            problems.append(Problem(self.place, message, "is the delimiter right?"))
+        if not problems:
+            problems.append(Problem(self.place, f"{self.path} cannot be read as a table: {error}"))
+        return DataError(problems)
+
+    def unreadable(self, error: Unreadable) -> DataError:
+        hint = "if quotes have no meaning in this file, write quote: null"
+        return DataError(Problem(self.place, f"{self.path}, line {error.line:,}: {error.what}", hint))
+
+
+def is_no_name(text: str) -> bool:
+    """Whether it is a number. Years are often names."""
+    return not np.isnan(number_of(text)) and not YEAR.fullmatch(text)
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

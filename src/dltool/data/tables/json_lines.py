@@ -1,0 +1,131 @@
+"""JSON lines: an object a line, with single values."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from dltool.config.table_sources import JsonLinesSource
+from dltool.data.files import require
+from dltool.data.tables.cells import Texts, texts_of
+from dltool.data.tables.source import Block, Want
+from dltool.data.tables.streams import NotText, lines_of, open_text, reading
+from dltool.errors import ConfigPath, DataError, Problem
+
+RECORDS_PER_BLOCK = 10_000
+MOST_SHOWN = 10
+
+
+class JsonLinesFile:
+    """A file of JSON lines. Its columns are all keys that occur; an absent key is a missing value.
+
+    Single values are taken as text: a number and a text of the same digits are the same.
+    """
+
+    row_word = "line"
+    decimal = "."
+
+    def __init__(self, options: JsonLinesSource, place: ConfigPath) -> None:
+        """`place` is that of the path in the config.
+
+        Raises:
+            DataError: no such file, no rows, lines that are no JSON objects, nested values; all of them counted.
+        """
+        self.place = place
+        self.path = require(options.path, place)
+        self.names = self.find_names()
+
+    def find_names(self) -> tuple[str, ...]:
+        names: dict[str, None] = {}
+        wrong: list[tuple[int, str]] = []
+        nested: dict[str, int] = {}
+        rows = 0
+        with reading(self.path, self.place), open_text(self.path) as stream:
+            for line, text in texts(lines_of(stream)):
+                try:
+                    record = parsed(text)
+                except ValueError as error:
+                    wrong.append((line, str(error)))
+                    continue
+                rows += 1
+                names.update(dict.fromkeys(record))
+                for name, value in record.items():
+                    if isinstance(value, list | dict):
+                        nested.setdefault(name, line)
+        problems = [Problem(self.place, f"{self.path}, line {line:,}: {what}") for line, what in wrong[:MOST_SHOWN]]
+        if len(wrong) > MOST_SHOWN:
+            problems.append(Problem(self.place, f"{self.path}: {len(wrong):,} lines in all are no objects"))
+        problems += [
+            Problem(
+                self.place, f"{self.path}, line {line:,}: {name} holds lists or objects; single values are expected"
+            )
+            for name, line in nested.items()
+        ]
+        if "" in names:
+            problems.append(Problem(self.place, f"{self.path}: a key is empty"))
+        if not problems and not names:
+            problems.append(
+                Problem(self.place, f"{self.path} has no rows: {'its objects are' if rows else 'it is'} empty")
+            )
+        if problems:
+            raise DataError(problems)
+        return tuple(names)
+
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[Block]:
+        """See :class:`dltool.data.tables.source.TableFile`."""
+        with reading(self.path, self.place), open_text(self.path) as stream:
+            records = (parsed(text) for _, text in texts(lines_of(stream)))
+            while rows := list(islice(records, RECORDS_PER_BLOCK)):
+                columns: dict[str, Texts] = {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants}
+                yield Block(len(rows), columns)
+
+    def numbers_of(self, rows: Sequence[int]) -> list[int]:
+        """The lines of some rows. Reads the file up to the last of them."""
+        wanted, found = set(rows), {}
+        with reading(self.path, self.place), open_text(self.path) as stream:
+            for row, (line, _) in enumerate(islice(texts(lines_of(stream)), max(rows, default=-1) + 1)):
+                if row in wanted:
+                    found[row] = line
+        return [found[row] for row in rows]
+
+
+def texts(lines: Iterator[bytes]) -> Iterator[tuple[int, str]]:
+    """(line, text) of the lines that are not blank."""
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode().strip()
+        except UnicodeDecodeError:
+            raise NotText from None
+        if "\0" in text:
+            raise NotText
+        if text:
+            yield number, text
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Raises ValueError: the text is no JSON object, or a key is in it twice."""
+    try:
+        record = json.loads(text, object_pairs_hook=without_repeats)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(record, dict):
+        raise ValueError("an object is expected: {…}")
+    return record
+
+
+def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        name = next(name for name, _ in pairs if sum(other == name for other, _ in pairs) > 1)
+        raise ValueError(f'the key "{name}" is there twice')
+    return record
+
+
+def as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return None if value is None else value.strip()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

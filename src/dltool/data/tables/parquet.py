@@ -1,0 +1,136 @@
+"""Parquet files."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dltool.config.table_sources import ParquetSource
+from dltool.data.files import require, unreadable
+from dltool.data.tables.arrow import texts_of_dictionary, values_of
+from dltool.data.tables.cells import LARGEST, NO_DATE, Cells, Texts, as_texts
+from dltool.data.tables.source import Block, Want
+from dltool.errors import ConfigPath, DataError, Problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_PER_BLOCK = 1 << 15
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+SECONDS_PER_DAY = 86_400
+
+
+class ParquetFile:
+    """A Parquet file of single values: numbers, truth values, dates and texts."""
+
+    row_word = "row"
+    decimal = "."
+
+    def __init__(self, options: ParquetSource, place: ConfigPath) -> None:
+        """`place` is that of the path in the config.
+
+        Raises:
+            DataError: no such file, no Parquet, no rows, or columns of other types, all of them named.
+        """
+        self.place = place
+        self.path = require(options.path, place)
+        with self.opened() as file:
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+        self.names = tuple(schema.names)
+        problems = [
+            Problem(
+                place,
+                f"{self.path}: {field.name} holds {field.type}; numbers, texts, dates or truth values are expected",
+            )
+            for field in schema
+            if not is_single(field.type)
+        ]
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        problems += [Problem(place, f'{self.path}: two columns are called "{name}"') for name in twice]
+        problems += [Problem(place, f"{self.path}: a column has no name")] * ("" in self.names)
+        if not problems and not (rows and self.names):
+            problems.append(Problem(place, f"{self.path} has no rows"))
+        if problems:
+            raise DataError(problems)
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        try:
+            with parquet.ParquetFile(self.path) as file:
+                yield file
+        except pa.ArrowInvalid as error:
+            raise DataError(Problem(self.place, f"{self.path} is no Parquet file, or is damaged: {error}")) from None
+        except OSError as error:
+            raise unreadable(self.path, self.place, error) from None
+
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[Block]:
+        """See :class:`dltool.data.tables.source.TableFile`."""
+        with self.opened() as file:
+            rows = file.metadata.num_rows
+            for batch in file.iter_batches(ROWS_PER_BLOCK, columns=list(wants)):
+                cells = {name: cells_of(batch.column(name), want) for name, want in wants.items()}
+                yield Block(batch.num_rows, cells, rows)
+
+    def numbers_of(self, rows: Sequence[int]) -> list[int]:
+        return [row + 1 for row in rows]
+
+
+def is_single(kind: "pa.DataType") -> bool:
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (
+        types.is_boolean,
+        types.is_integer,
+        types.is_floating,
+        types.is_decimal,
+        types.is_string,
+        types.is_large_string,
+        types.is_string_view,
+        types.is_date,
+        types.is_timestamp,
+        types.is_null,
+    )
+    return any(test(kind) for test in tests)
+
+
+def cells_of(array: "pa.Array", want: Want) -> Cells:
+    """The cells of a block of one column. Whole numbers that are wanted as text keep all their digits."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    kind = array.type
+    if types.is_dictionary(kind) and not types.is_string(kind.value_type):
+        array = array.dictionary_decode()
+        kind = array.type
+    if types.is_null(kind):
+        return Texts(np.full(len(array), -1, np.int32), [])
+    if types.is_boolean(kind):
+        return Texts(values_of(array.cast(pa.int8()).cast(pa.int32()), np.int32, -1), ["false", "true"])
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return seconds_of(array)
+    if types.is_floating(kind) or types.is_decimal(kind) or (types.is_integer(kind) and want == "number"):
+        values = values_of(array.cast(pa.float64(), safe=False), np.float64, np.nan)
+        return as_texts(values) if (np.abs(values) > LARGEST).any() else values
+    if not types.is_dictionary(kind):
+        array = array.cast(pa.string()).dictionary_encode()
+    elif array.type.index_type != pa.int32():
+        array = array.cast(pa.dictionary(pa.int32(), pa.string()))
+    return texts_of_dictionary(array, is_missing=lambda text: False)
+
+
+def seconds_of(array: "pa.Array") -> np.ndarray:
+    """(rows,) of int64 seconds since 1970-01-01T00:00, rounded down; NO_DATE where missing."""
+    import pyarrow as pa
+
+    kind = array.type
+    if pa.types.is_date32(kind):
+        days = values_of(array, np.int32, np.iinfo(np.int32).min).astype(np.int64)
+        return np.where(days == np.iinfo(np.int32).min, NO_DATE, days * SECONDS_PER_DAY)
+    numbers = values_of(array, np.int64, NO_DATE)
+    return np.where(numbers == NO_DATE, NO_DATE, numbers // PER_SECOND[getattr(kind, "unit", "ms")])
