@@ -1,0 +1,101 @@
+"""The calendar as integer arithmetic: a moment in seconds since 1970-01-01T00:00 → year, month, day, …
+
+Every function takes int64 numbers of any shape, NumPy arrays or tensors, and uses nothing but + - * // and %, so that
+the very same code runs on arrays and inside a compiled model. Years are those of the Gregorian calendar, carried on
+into the past (ISO 8601), and there are no time zones.
+
+Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days` and `weekday_from_days`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+SECONDS_A_DAY = 86_400
+DAYS_IN_400_YEARS = 146_097
+# From 0000-03-01, with which Hinnant's years begin, and from 0001-01-01 to 1970-01-01.
+DAYS_FROM_MARCH_0000 = 719_468
+DAYS_FROM_JANUARY_0001 = 719_162
+
+
+def days(seconds: Any) -> Any:
+    """Whole days since 1970-01-01."""
+    return seconds // SECONDS_A_DAY
+
+
+def year_and_day_from_march(seconds: Any) -> tuple[Any, Any]:
+    """Hinnant's year, which begins on 1 March, and the days in it, from 0. The leap day is then a year's last."""
+    since = days(seconds) + DAYS_FROM_MARCH_0000
+    era = since // DAYS_IN_400_YEARS
+    day_of_era = since % DAYS_IN_400_YEARS
+    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
+    first_day = 365 * year_of_era + year_of_era // 4 - year_of_era // 100
+    return year_of_era + 400 * era, day_of_era - first_day
+
+
+def month_from_march(day: Any) -> Any:
+    """0 for March … 11 for February, of the days since 1 March."""
+    return (5 * day + 2) // 153
+
+
+def year(seconds: Any) -> Any:
+    """1 BC is 0."""
+    year_from_march, day_from_march = year_and_day_from_march(seconds)
+    return year_from_march + month_from_march(day_from_march) // 10
+
+
+def month(seconds: Any) -> Any:
+    """1…12."""
+    _, day_from_march = year_and_day_from_march(seconds)
+    return (month_from_march(day_from_march) + 2) % 12 + 1
+
+
+def day(seconds: Any) -> Any:
+    """1…31."""
+    _, day_from_march = year_and_day_from_march(seconds)
+    return day_from_march - (153 * month_from_march(day_from_march) + 2) // 5 + 1
+
+
+def weekday(seconds: Any) -> Any:
+    """0 (Monday) … 6 (Sunday)."""
+    return (days(seconds) + 3) % 7
+
+
+def day_of_year(seconds: Any) -> Any:
+    """1…366."""
+    before = year(seconds) - 1
+    new_year = 365 * before + before // 4 - before // 100 + before // 400
+    return days(seconds) + DAYS_FROM_JANUARY_0001 - new_year + 1
+
+
+def hour(seconds: Any) -> Any:
+    """0…23."""
+    return seconds % SECONDS_A_DAY // 3600
+
+
+def minute(seconds: Any) -> Any:
+    """0…59."""
+    return seconds % 3600 // 60
+
+
+def second(seconds: Any) -> Any:
+    """0…59."""
+    return seconds % 60
+
+
+def elapsed(seconds: Any) -> Any:
+    """Days since 1970-01-01 with their fraction: float64 for int64 arrays and TensorFlow tensors."""
+    return seconds / SECONDS_A_DAY
+
+
+DATE_PARTS: Mapping[str, Callable[[Any], Any]] = {
+    "year": year,
+    "month": month,
+    "day": day,
+    "weekday": weekday,
+    "day_of_year": day_of_year,
+    "hour": hour,
+    "minute": minute,
+    "second": second,
+    "elapsed": elapsed,
+}
+"""The function of each part of a date that a config may name."""
