@@ -95,14 +95,14 @@ class Members:
 
 
 class Reader:
-    """Reads members by their position, in any order."""
+    """Reads members by their position, in any order. `descriptor` is an open file to take instead of opening it."""
 
-    def __init__(self, access: Access, place: ConfigPath = ()) -> None:
+    def __init__(self, access: Access, place: ConfigPath = (), descriptor: int = -1) -> None:
         self.access = access
-        self._descriptor = -1
-        if access.kind != "folder":
+        self.descriptor = descriptor
+        if access.kind != "folder" and descriptor < 0:
             try:
-                self._descriptor = spooled(access.path) if access.kind == "compressed tar" else opened(access.path)
+                self.descriptor = spooled(access.path) if access.kind == "compressed tar" else opened(access.path)
             except DAMAGED as error:
                 words = (error.strerror if isinstance(error, OSError) else None) or str(error)
                 hint = "a compressed tar is expanded into a nameless temporary file: set TMPDIR to a folder with room"
@@ -111,7 +111,7 @@ class Reader:
                         place, f"{access.path} cannot be opened: {words.lower()}", hint if "tar" in access.kind else ""
                     )
                 ) from None
-            weakref.finalize(self, os.close, self._descriptor)
+            weakref.finalize(self, os.close, self.descriptor)
 
     def read(self, member: Member) -> bytes:
         """Raises UnreadableMember."""
@@ -119,13 +119,24 @@ class Reader:
             if self.access.kind == "folder":
                 return whole_file(os.path.join(self.access.path, member.name), member.size)
             if self.access.kind == "zip":
-                return zipped(self._descriptor, member)
-            content = os.pread(self._descriptor, member.size, member.start)
+                return zipped(self.descriptor, member)
+            content = os.pread(self.descriptor, member.size, member.start)
         except OSError as error:
             raise UnreadableMember((error.strerror or str(error)).lower()) from None
         if len(content) != member.size:
             raise UnreadableMember(f"{member.size:,} bytes expected, {len(content):,} found")
         return content
+
+    def read_start(self, member: Member, most: int) -> bytes:
+        """At most `most` bytes, from the beginning, without the checks of :meth:`read`. Raises UnreadableMember."""
+        if self.access.kind == "zip":
+            return self.read(member)[:most]
+        try:
+            if self.access.kind == "folder":
+                return start_of_file(os.path.join(self.access.path, member.name), most)
+            return os.pread(self.descriptor, min(most, member.size), member.start)
+        except OSError as error:
+            raise UnreadableMember((error.strerror or str(error)).lower()) from None
 
 
 def opened(path: str) -> int:
@@ -141,15 +152,19 @@ def spooled(path: str) -> int:
 
 
 def whole_file(path: str, size: int) -> bytes:
-    # Opening a FIFO that has taken the file's place would wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        content = os.pread(descriptor, size + 1, 0)
-    finally:
-        os.close(descriptor)
+    content = start_of_file(path, size + 1)
     if len(content) != size:
         raise UnreadableMember("its size has changed since the files were listed")
     return content
+
+
+def start_of_file(path: str, most: int) -> bytes:
+    # Opening a FIFO that has taken the file's place would wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.pread(descriptor, most, 0)
+    finally:
+        os.close(descriptor)
 
 
 def zipped(descriptor: int, member: Member) -> bytes:
