@@ -129,8 +129,12 @@ def load_image_files(
     return load_pictures(Access(str(folder), "folder"), members, form, place, cache_budget)
 
 
-def files_named(paths: np.ndarray, folder: Path, place: ConfigPath) -> list[Member]:
-    """The files of a column of paths, in its order."""
+def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str = "picture") -> list[Member]:
+    """The files of a column of paths, in its order. `noun` is what messages call such a file.
+
+    Raises:
+        DataError: with all the rows without a path or a file.
+    """
     members: list[Member] = []
     found: dict[str, Member | str] = {}
     faults: list[str] = []
@@ -144,7 +148,7 @@ def files_named(paths: np.ndarray, folder: Path, place: ConfigPath) -> list[Memb
             faults.append(f"row {row:,}: {file}")
     if faults:
         more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
-        message = f"{'1 row names' if len(faults) == 1 else f'{len(faults):,} rows name'} no picture: "
+        message = f"{'1 row names' if len(faults) == 1 else f'{len(faults):,} rows name'} no {noun}: "
         hint = "rows are counted from 0, paths are relative to the table"
         raise DataError(Problem(place, message + "; ".join(faults[:SHOWN]) + more, hint))
     return members
