@@ -53,9 +53,7 @@ def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
     try:
         if image.format == "PNG":
             check_png(content)
-        if form.size is not None:
-            longer = DRAFT * max(form.size)
-            image.draft(MODES[form.channels], (longer, longer))
+        draft(image, form)
         image.load()
         image = in_channels(upright(image), form.channels)
         if form.size is not None:
@@ -63,6 +61,14 @@ def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
         return image.tobytes(), (image.height, image.width)
     except DAMAGE as error:
         raise BadImage(f"damaged: {error}") from None
+
+
+def draft(image: Image.Image, form: ImageForm) -> None:
+    """A JPEG is decoded no larger than needed, and without colour where only grey is wanted."""
+    longer = DRAFT * max(form.size or image.size)
+    is_large = min(image.size) >= 2 * longer
+    if is_large or form.channels == 1:
+        image.draft(MODES[form.channels], (longer, longer) if is_large else None)
 
 
 def size_of(content: bytes) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO
 
 from dltool.data.image_worker import Fault, ImageWork, decode_rows, to_json
@@ -86,19 +86,7 @@ def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
 
     Another program is started, not this one forked: TensorFlow may be half imported in another thread.
     """
-    # -P: no module from the user's folder takes the place of one of ours.
-    command = [sys.executable, "-P", "-m", "dltool.data.image_worker"]
-    paths = os.pathsep.join(path for path in sys.path if os.path.isabs(path))
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": paths, "PYTHONUTF8": "1"},
-        pass_fds=[work.descriptor] if work.descriptor >= 0 else [],
-        # Ctrl-C is for the parent alone, which then ends this one.
-        process_group=0,
-    )
+    process = started(work)
     with process:
         try:
             send(process, json.dumps(to_json(work)) + "\n")
@@ -106,6 +94,30 @@ def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
         except BaseException:
             process.kill()
             raise
+        finally:
+            # What a dead process did not read is still waiting to be written.
+            with suppress(BrokenPipeError):
+                pipe(process.stdin).close()
+
+
+def started(work: ImageWork) -> subprocess.Popen[str]:
+    """Raises MachineError."""
+    # -P: no module from the user's folder takes the place of one of ours.
+    command = [sys.executable, "-P", "-m", "dltool.data.image_worker"]
+    paths = os.pathsep.join(path for path in sys.path if os.path.isabs(path))
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONUTF8": "1"},
+            pass_fds=[work.descriptor] if work.descriptor >= 0 else [],
+            # Ctrl-C is for the parent alone, which then ends this one.
+            process_group=0,
+        )
+    except OSError as error:
+        raise MachineError(f"no process could be started to decode pictures: {error}") from None
 
 
 def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[Fault]:

@@ -1,6 +1,8 @@
 """Pictures row by row: from a file of decoded ones, or decoded as they are asked for."""
 
-import mmap
+import math
+import os
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,59 +17,92 @@ from dltool.data.image_decode import BadImage, ImageForm, decode
 from dltool.data.image_worker import Fault
 from dltool.data.listing import SHOWN, Member, printable
 from dltool.data.members import Reader, UnreadableMember
-from dltool.errors import ConfigPath, DataError, Problem
+from dltool.errors import ConfigPath, DataError, MachineError, Problem
 from dltool.machine import usable_cores
 
-KEPT_BYTES = 64 * 2**20
-"""So much of a mapped file may stay in this process's memory."""
-READ_AROUND = 64 * 1024
-"""With a page that is touched, the kernel brings in its neighbours."""
 
+class CacheFile:
+    """An open file of the cache; it stays readable when it is removed.
 
-class MappedFile:
-    """The rows of a cache file as one array that is not in memory."""
+    Rows are read, not mapped: a mapped page brings in a megabyte of neighbours, so that an epoch in random order would
+    soon hold the whole file in this process's memory.
+    """
 
     def __init__(self, entry: Entry) -> None:
-        with entry.path.open("rb") as file:
-            self._mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.array = np.ndarray(entry.shape, np.uint8, self._mapping, HEADER_BYTES)
-        self._touched = 0
+        self.entry = entry
+        self._descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._descriptor)
 
-    def touched(self, rows: int, are_neighbours: bool) -> None:
-        """Counts what was read; what is more than `KEPT_BYTES` goes back to the kernel, which has it in its cache."""
-        row_bytes = self.array[0].nbytes if len(self.array) else 0
-        self._touched += rows * (row_bytes if are_neighbours else row_bytes + READ_AROUND)
-        if self._touched > KEPT_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-            self._mapping.madvise(mmap.MADV_DONTNEED)
-            self._touched = 0
+    def read(self, result: np.ndarray, indices: np.ndarray) -> None:
+        """The rows `indices` (int64) into `result`, whose memory is in one piece.
+
+        Raises:
+            MachineError: the disk failed, or the file was cut short by somebody.
+        """
+        row_bytes = math.prod(self.entry.shape[1:])
+        view = result.data.cast("B")
+        # Rows that follow each other are read at once.
+        firsts = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
+        stops = [*firsts[1:].tolist(), len(indices)]
+        for first, stop, row in zip(firsts.tolist(), stops, indices[firsts].tolist(), strict=True):
+            self._read_at(view[first * row_bytes : stop * row_bytes], HEADER_BYTES + row * row_bytes)
+
+    def _read_at(self, view: memoryview, position: int) -> None:
+        while view:
+            try:
+                count = os.preadv(self._descriptor, [view], position)
+            except OSError as error:
+                words = (error.strerror or str(error)).lower()
+                raise MachineError(f"{words}: cannot read {self.entry.path}") from None
+            if not count:
+                raise MachineError(f"{self.entry.path} has been cut short", "start again: it will be made anew")
+            view, position = view[count:], position + count
+
+
+def row_numbers(rows: Any, count: int) -> np.ndarray:
+    """int64 indices from 0 to `count`, from what an array of so many rows is indexed by.
+
+    Raises:
+        IndexError: a row that there is not.
+    """
+    if isinstance(rows, slice):
+        return np.arange(*rows.indices(count), dtype=np.int64)
+    indices = np.asarray(rows)
+    indices = np.flatnonzero(indices) if indices.dtype == bool else indices.astype(np.int64)
+    indices = np.where(indices < 0, indices + count, indices)
+    if len(indices) and not (indices.min() >= 0 and indices.max() < count):
+        raise IndexError(f"a row beyond the {count:,} that there are")
+    return indices
 
 
 @dataclass(frozen=True)
-class MappedRows:
+class CacheRows:
     """Rows `first` to `stop` of a cache file: (rows, height, width, channels) of uint8."""
 
-    file: MappedFile
+    file: CacheFile
     first: int
     stop: int
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.file.array.shape[1:])
+        return (len(self), *self.file.entry.shape[1:])
 
     @property
     def dtype(self) -> Any:
-        return self.file.array.dtype
+        return np.dtype(np.uint8)
 
     def __len__(self) -> int:
         return self.stop - self.first
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        result = np.array(self.file.array[self.first : self.stop][rows])
-        self.file.touched(len(result), isinstance(rows, slice))
+        indices = row_numbers(rows, len(self)) + self.first
+        result = np.empty((len(indices), *self.shape[1:]), np.uint8)
+        if len(indices):
+            self.file.read(result, indices)
         return result
 
-    def part(self, first: int, stop: int) -> "MappedRows":
-        return MappedRows(self.file, self.first + first, self.first + stop)
+    def part(self, first: int, stop: int) -> "CacheRows":
+        return CacheRows(self.file, self.first + first, self.first + stop)
 
 
 @dataclass(frozen=True)
@@ -123,8 +158,7 @@ class DecodedRows:
         return len(self.members)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        indices = np.arange(len(self))[rows]
-        chosen = [self.members[index] for index in indices]
+        chosen = [self.members[index] for index in row_numbers(rows, len(self)).tolist()]
         result = np.empty((len(chosen), *self.shape[1:]), np.uint8)
         pieces = usable_cores() * 4
         firsts = [len(chosen) * piece // pieces for piece in range(pieces)]
@@ -166,8 +200,8 @@ def different_sizes(
         counts[found] = counts.get(found, 0) + 1
         examples.setdefault(found, members[fault.row].name)
     most, second = sorted(counts, key=lambda found: (-counts[found], found))[:2]
-    shown = " and ".join(f"{counts[found]:,} are {found[0]} × {found[1]}" for found in (most, second))
-    rest = f", and there are {len(counts) - 2:,} other sizes" if len(counts) > 2 else ""
+    shown = ", ".join(f"{counts[found]:,} are {found[0]} × {found[1]}" for found in (most, second))
+    rest = f", {len(members) - unread - counts[most] - counts[second]:,} of other sizes" if len(counts) > 2 else ""
     other = second if second in examples else most
     message = f"the pictures differ in size (height × width): {shown} ({printable(examples[other])}){rest}"
     return Problem(place, message, f"write size: [{most[0]}, {most[1]}]")

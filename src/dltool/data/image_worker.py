@@ -4,6 +4,7 @@ It is started by :mod:`dltool.data.image_processes`, which writes lines of JSON 
 work, then members with their rows; the answer to these are the faults.
 """
 
+import gc
 import json
 import os
 import sys
@@ -93,6 +94,8 @@ def main() -> None:
     work = from_json(json.loads(sys.stdin.readline()))
     reader = Reader(work.access, descriptor=work.descriptor)
     output = os.open(work.output, os.O_WRONLY | os.O_CLOEXEC)
+    # What has been imported stays; the collector need not look through it again and again.
+    gc.freeze()
     for line in sys.stdin:
         members = ((row, Member(*fields)) for row, *fields in json.loads(line))
         try:

@@ -21,7 +21,7 @@ from dltool.config.folder_sources import ImagesSource
 from dltool.data.image_cache import DEFAULT_BUDGET, HEADER_BYTES, cache_folder, entry_bytes, find, new_entry
 from dltool.data.image_decode import EXTENSIONS, BadImage, ImageForm, size_of
 from dltool.data.image_processes import decode_all
-from dltool.data.image_rows import DecodedRows, Decoder, MappedFile, MappedRows, bad_pictures
+from dltool.data.image_rows import CacheFile, CacheRows, DecodedRows, Decoder, bad_pictures
 from dltool.data.image_worker import Fault, ImageWork
 from dltool.data.labelled import Item, labelled
 from dltool.data.listing import SHOWN, Member, printable
@@ -40,7 +40,7 @@ class Pictures:
     picture, its name, their order or the form is another one. `warnings` are sentences for the user.
     """
 
-    rows: MappedRows | DecodedRows
+    rows: CacheRows | DecodedRows
     identity: str
     warnings: tuple[str, ...] = ()
 
@@ -51,7 +51,7 @@ class FolderPart:
     columns, (rows,) each of text. `place` is the config's key that named them, `name` what messages call them.
     """
 
-    inputs: Mapping[str, MappedRows | DecodedRows]
+    inputs: Mapping[str, CacheRows | DecodedRows]
     labels: np.ndarray
     place: ConfigPath
     name: str
@@ -99,7 +99,7 @@ def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DE
     )
 
 
-def folder_part(rows: MappedRows | DecodedRows, items: Sequence[Item], place: ConfigPath, name: str) -> FolderPart:
+def folder_part(rows: CacheRows | DecodedRows, items: Sequence[Item], place: ConfigPath, name: str) -> FolderPart:
     columns = {key: texts(item.columns[key] for item in items) for key in items[0].columns}
     return FolderPart({"image": rows}, texts(item.label for item in items), place, name, columns)
 
@@ -186,7 +186,7 @@ def load_pictures(
     key = hashlib.sha256(repr((FORMAT, PIL.__version__, identity)).encode()).hexdigest()[:32]
     known = find(key) if cache_budget else None
     if known:
-        return Pictures(MappedRows(MappedFile(known), 0, known.shape[0]), identity)
+        return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]), identity)
     reader = Reader(access, place)
     size = form.size or first_size(reader, members, form, access.path, place)
     shape = (len(members), *size, form.channels)
@@ -230,7 +230,7 @@ def decoded_rows(
     form: ImageForm,
     place: ConfigPath,
     cache_budget: int,
-) -> MappedRows:
+) -> CacheRows:
     size = shape[1], shape[2]
     with new_entry(key, shape, cache_budget) as entry:
         work = ImageWork(reader.access, form, size, str(entry.path), HEADER_BYTES, reader.descriptor)
@@ -238,7 +238,7 @@ def decoded_rows(
         if faults:
             raise bad_pictures(faults, members, reader.access.path, place, size)
         # Opened before it has its name, so that nobody can take it away in between.
-        return MappedRows(MappedFile(entry), 0, shape[0])
+        return CacheRows(CacheFile(entry), 0, shape[0])
 
 
 def check_headers(decoder: Decoder, members: Sequence[Member]) -> None:

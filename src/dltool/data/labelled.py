@@ -125,7 +125,7 @@ def by_folders(files: Sequence[Member], top: list[str], path: str, place: Config
     depth = 1 if has_parts else 0
     stray = [member.name for member, parts in zip(files, below, strict=True) if len(parts) < depth + 2]
     if stray:
-        raise DataError(Problem(place, f"{counted(stray)} of {path} in no class folder: {some(stray)}"))
+        raise DataError(Problem(place, f"{counted(stray)} in no class folder of {path}: {some(stray)}"))
     result: Parts = {}
     for member, parts in zip(files, below, strict=True):
         name = PART_NAMES[parts[0].lower()] if has_parts else "training"
