@@ -1,7 +1,7 @@
 import pytest
 
 from dltool.config.schema import Data, Split
-from dltool.data.sizes import check_parts, check_stratify, part_sizes
+from dltool.data.sizes import PartSizes, check_parts, check_stratify, named_sizes, part_sizes
 from dltool.errors import ConfigError
 
 
@@ -55,3 +55,18 @@ def test_only_classes_are_stratified():
         check_stratify(Split(stratify=True), "number")
     with pytest.raises(ConfigError, match=r"only classes can be stratified; each example has \(8, 8\) of them"):
         check_stratify(Split(stratify=True), "category", (8, 8))
+
+
+def test_a_column_takes_the_place_of_the_parts_that_it_names():
+    data = Data.model_validate({"source": "iris", "split": {"column": "part"}})
+    assert named_sizes(data, (80, 20, 0), 7, 9) == PartSizes(80, 20, 9, taken_validation=True, taken_test=False)
+
+
+def test_a_column_and_a_source_do_not_both_give_a_part():
+    data = Data.model_validate({"source": "iris", "test": "wine", "split": {"column": "part"}})
+    assert named_sizes(data, (80, 20, 0), 0, 9).test == 9
+    with pytest.raises(ConfigError) as error:
+        named_sizes(data, (80, 20, 5), 0, 9)
+    (problem,) = error.value.problems
+    assert problem.message == "data.test already gives the test examples, and the column names 5 more"
+    assert (problem.place, problem.related) == (("data", "split", "column"), ((("data", "test"), "given here"),))

@@ -121,3 +121,35 @@ def test_fractions_leave_something_for_training():
     (problem,) = details["ctx"]["problems"]
     assert problem.message == "validation and test together take 1 of the examples: none is left for training"
     assert problem.place == ("test",)
+
+
+@pytest.mark.parametrize(
+    ("split", "places"),
+    [
+        ({"group": "a", "order": "b"}, [("group", "order")]),
+        ({"group": "a", "order": "b", "column": "c"}, [("order", "column"), ("group", "column")]),
+        ({"column": "c", "validation": 0.1, "test": 0.0}, [("validation", "column")]),
+        ({"column": "c", "test": 0.1, "stratify": True}, [("test", "column"), ("stratify", "column")]),
+        ({"order": "time", "test": 0.1, "stratify": True}, [("stratify", "order")]),
+    ],
+)
+def test_rules_of_a_split_exclude_each_other(split, places):
+    with pytest.raises(ValidationError) as error:
+        Split.model_validate(split)
+    (details,) = error.value.errors()
+    problems = details["ctx"]["problems"]
+    assert [(problem.place[0], problem.related[0][0][0]) for problem in problems] == places
+    assert problems[0].message == f"{places[0][0]} and {places[0][1]} exclude each other"
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"group": "who", "test": 0.1, "stratify": True, "seed": 7},
+        {"order": "time", "validation": 0.1, "stratify": False},
+        {"column": "part", "validation": 0.0, "stratify": False, "seed": 7},
+        {"column": UNKNOWN, "validation": 0.0},
+    ],
+)
+def test_a_split_may_have_a_rule(split):
+    Split.model_validate(split)

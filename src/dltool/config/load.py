@@ -205,7 +205,8 @@ def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
     if split.seed is None:
         split = split.model_copy(update={"seed": config.seed})
     if facts is not None and split.stratify is None:
-        split = split.model_copy(update={"stratify": "classes" in facts and not facts["target_shape"]})
+        stratify = split.may_be_stratified and "classes" in facts and not facts["target_shape"]
+        split = split.model_copy(update={"stratify": stratify})
     if facts is not None and checkpoint.monitor is None:
         monitor = "val_loss" if facts["validation_examples"] else "loss"
         checkpoint = checkpoint.model_copy(update={"monitor": monitor})

@@ -77,6 +77,13 @@ class Split(Section):
     """The fraction that measures the best epoch, once; unless given, the source's own test part."""
     stratify: bool | None = None
     """Whether each part has the same share of every class; yes for classes unless given."""
+    group: str | None = None
+    """A column: rows with the same value of it are all in one part."""
+    order: str | None = None
+    """A column: the rows with its smallest values are for training, those with its largest for the test. `time` means,
+    where no column has that name, the table's date column, or else the order of the rows."""
+    column: str | None = None
+    """A column that names the part of each row: train, validation or test."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     """What decides who is in which part; the config's seed unless given."""
 
@@ -89,6 +96,45 @@ class Split(Section):
             problem = Problem(("test",), message, related=((("validation",), f"validation: {self.validation:g}"),))
             raise PydanticCustomError("problems", "split sum", {"problems": [problem]})
         return self
+
+    @model_validator(mode="after")
+    def one_rule(self) -> Self:
+        rule, *others = self.rules or ("",)
+        problems = [exclusive(other, rule) for other in others]
+        if rule == "column":
+            problems += [
+                exclusive(part, rule) for part in ("validation", "test") if getattr(self, part) not in (None, 0)
+            ]
+        if rule in ("order", "column") and self.stratify is True:
+            problems.append(exclusive("stratify", rule))
+        if problems:
+            raise PydanticCustomError("problems", "exclusive keys", {"problems": problems})
+        return self
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Which keys say how rows are divided other than at random."""
+        return tuple(rule for rule in ("column", "order", "group") if getattr(self, rule) is not None)
+
+    @property
+    def may_be_stratified(self) -> bool:
+        """Whether the rules leave a choice of which rows go where."""
+        return self.order is None and self.column is None
+
+
+def exclusive(key: str, rule: str) -> Problem:
+    """`key` makes no sense beside `rule`; both are keys of the split."""
+    says = {
+        "column": "the column already names the part of each row",
+        "order": "the order already decides which rows go where",
+    }
+    return Problem(
+        (key,),
+        f"{key} and {rule} exclude each other",
+        f"{says[rule]}; remove one of the two",
+        at_key=True,
+        related=(((rule,), f"{rule} is given here"),),
+    )
 
 
 DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]

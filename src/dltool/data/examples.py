@@ -8,6 +8,9 @@ import numpy as np
 from dltool.data.rows import Rows
 from dltool.errors import ConfigPath
 
+ONE_INPUT = "input"
+"""The name of the input of a source that has one and gives it no name."""
+
 
 @dataclass(frozen=True)
 class Part:

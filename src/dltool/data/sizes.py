@@ -49,6 +49,31 @@ def check_stratify(split: Split, target: str, target_shape: tuple[int, ...] = ()
         raise ConfigError(Problem((*SPLIT, "stratify"), f"only classes can be stratified; {what}", "remove it"))
 
 
+def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, given_test: int) -> PartSizes:
+    """The rows of each part where a column names them: `named` for training, validation and test.
+
+    A part that the column does not name is the one that the source has already, or that another source gives.
+
+    Raises:
+        ConfigError: the column names a part that has a source of its own.
+    """
+    sources = {"validation": data.validation, "test": data.test}
+    problems = [
+        Problem(
+            (*SPLIT, "column"),
+            f"data.{part} already gives the {part} examples, and the column names {rows:,} more",
+            f"remove data.{part}, or those rows",
+            related=((("data", part), "given here"),),
+        )
+        for part, rows in zip(sources, named[1:], strict=True)
+        if rows and sources[part] is not None
+    ]
+    if problems:
+        raise ConfigError(problems)
+    training, validation, test = named
+    return PartSizes(training, validation or given_validation, test or given_test, validation > 0, test > 0)
+
+
 def part_sizes(split: Split, examples: int, given_validation: int, given_test: int) -> PartSizes:
     """The rows of each part.
 

@@ -1,0 +1,35 @@
+"""Amounts of bytes: `4 GB`, `500 MB`, or `off` for none."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from dltool.config.wording import named
+from dltool.errors import Problem
+
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def byte_size(value: Any) -> int:
+    """Bytes; 0 for `off`.
+
+    Raises:
+        PydanticCustomError: of type "problems".
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if value == "off":
+        return 0
+    match = (
+        re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([KMGT]?B)", value.upper()) if isinstance(value, str) else None
+    )
+    if match is None:
+        problem = Problem((), f"expected an amount such as 4 GB, or off, not {named(value)}")
+        raise PydanticCustomError("problems", "not an amount", {"problems": [problem]})
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchema({"type": ["string", "integer"]})]
+"""Bytes as a whole number, written with a unit."""

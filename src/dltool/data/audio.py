@@ -1,0 +1,140 @@
+"""The source `audio`, and columns of recordings: WAV files as rows of float32 samples.
+
+They are decoded once, into memory; where there are too many for that, each time that they are asked for.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from dltool.config.columns import AudioColumn
+from dltool.config.folder_sources import AudioSource
+from dltool.data.audio_rows import AudioForm, DecodedSounds, Recordings
+from dltool.data.examples import Examples
+from dltool.data.images import files_named
+from dltool.data.item_parts import part_of_items
+from dltool.data.labelled import labelled
+from dltool.data.listing import Member, printable
+from dltool.data.members import Access, Reader, open_members
+from dltool.data.wav import WavHeader
+from dltool.errors import ConfigPath, DataError, Problem
+
+EXTENSIONS = (".wav", ".wave")
+DEFAULT_BUDGET = 2**30
+MOST_SECONDS = 60
+"""Without `seconds`, recordings are padded to the longest: one very long one would make all of them so."""
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """`rows` (recordings, samples) of float32 between -1 and 1. `identity` is a sha256 in hexadecimal: another one
+    where a file, its name, their order or the form is another one.
+    """
+
+    rows: np.ndarray | DecodedSounds
+    form: AudioForm
+    identity: str
+
+    def part(self, first: int, stop: int) -> np.ndarray | DecodedSounds:
+        return self.rows.part(first, stop) if isinstance(self.rows, DecodedSounds) else self.rows[first:stop]
+
+
+@dataclass(frozen=True)
+class AudioExamples:
+    """What a folder of recordings gives. Another source is like it with `rate: form.rate, seconds: form.seconds`."""
+
+    examples: Examples
+    form: AudioForm
+    identity: str
+
+
+def load_audio(options: AudioSource, place: ConfigPath, budget: int = DEFAULT_BUDGET) -> AudioExamples:
+    """The recordings of class folders, with the input "audio". `place` is that of the source in the config.
+
+    The rate is that of the first training recording and the length that of the longest one, unless given. `budget` is
+    how many bytes of samples may be in memory.
+
+    Raises:
+        DataError: with all the files that are refused, have no class, or cannot be decoded.
+    """
+    place = (*place, "audio")
+    members = open_members(options.path, (*place, "path"))
+    found = labelled(members, EXTENSIONS, options.pattern, place, "recording")
+    # The training part first: it alone decides the form.
+    parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
+    chosen = [item.member for item in chain.from_iterable(items for _, items in parts)]
+    recordings = Recordings(Reader(members.access, place), members.path, (*place, "path"))
+    training = len(found.parts["training"])
+    sounds = load_sounds(recordings, chosen, (options.rate, options.seconds), budget, training)
+    loaded = {}
+    first = 0
+    for name, items in parts:
+        inputs = {"audio": sounds.part(first, first + len(items))}
+        loaded[name] = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
+        first += len(items)
+    examples = Examples(
+        loaded["training"], loaded.get("validation"), loaded.get("test"), warnings=tuple(found.warnings)
+    )
+    return AudioExamples(examples, sounds.form, sounds.identity)
+
+
+def load_audio_files(
+    paths: np.ndarray, folder: Path, options: AudioColumn, place: ConfigPath, budget: int = DEFAULT_BUDGET
+) -> Sounds:
+    """The recordings that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
+
+    Raises:
+        DataError: with all the rows without a path or a file, and all the recordings that cannot be decoded.
+    """
+    members = files_named(paths, folder, place, "recording")
+    recordings = Recordings(Reader(Access(str(folder), "folder"), place), str(folder), place)
+    return load_sounds(recordings, members, (options.rate, options.seconds), budget, len(members))
+
+
+def load_sounds(
+    recordings: Recordings,
+    members: Sequence[Member],
+    asked: tuple[int | None, float | None],
+    budget: int,
+    training: int,
+) -> Sounds:
+    """`asked` are the rate and the seconds; the first `training` members decide what is not asked for."""
+    headers = recordings.headers(members)
+    form = audio_form(asked, headers[:training], members, recordings.place)
+    identity = identity_of(members, form)
+    if len(members) * form.samples * 4 > budget:
+        return Sounds(DecodedSounds(recordings, tuple(members), form), form, identity)
+    return Sounds(recordings.samples(members, form), form, identity)
+
+
+def audio_form(
+    asked: tuple[int | None, float | None], headers: Sequence[WavHeader], members: Sequence[Member], place: ConfigPath
+) -> AudioForm:
+    """Raises: DataError: `seconds` is not given and one recording is very long, or it is not even one sample."""
+    rate, seconds = asked
+    rate = rate or headers[0].rate
+    if seconds is not None:
+        samples = round(seconds * rate)
+        if not samples:
+            raise DataError(Problem(place, f"{seconds:g} seconds at {rate:,} samples a second are not one sample"))
+        return AudioForm(rate, samples)
+    lengths = np.array([ceil(header.frames * rate / header.rate) for header in headers])
+    longest = int(np.argmax(lengths))
+    if lengths[longest] > MOST_SECONDS * rate:
+        median = float(np.median(lengths)) / rate
+        message = f"{printable(members[longest].name)} has {lengths[longest] / rate:,.1f} seconds"
+        hint = f"say how long recordings shall be, such as seconds: {max(median, 0.1):.2g} (half of them are longer)"
+        raise DataError(Problem(place, message, hint))
+    return AudioForm(rate, int(lengths[longest]))
+
+
+def identity_of(members: Sequence[Member], form: AudioForm) -> str:
+    digest = hashlib.sha256(repr((form.rate, form.samples)).encode())
+    for member in members:
+        digest.update(f"\0{member.name}\0{member.size}\0{member.identity}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

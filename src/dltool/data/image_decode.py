@@ -1,0 +1,177 @@
+"""One picture: from the bytes of its file to height × width × channels of uint8. Needs Pillow alone."""
+
+import functools
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+# Some 10,000 × 9,000. Pillow warns from this number on.
+MOST_PIXELS = 89_478_485
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa", "La"}
+# What Pillow lets out, besides OSError, where a file is damaged.
+DAMAGE = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError),
+    *(struct.error, zlib.error, MemoryError, Image.DecompressionBombError),
+)
+# JPEG can be decoded at half the size, a quarter or an eighth. Twice the wanted size leaves the quality alone.
+DRAFT = 2
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_CHUNK = struct.Struct(">I4s")
+
+
+class BadImage(Exception):
+    """A picture cannot be used; the message says why and does not name it."""
+
+
+@dataclass(frozen=True)
+class ImageForm:
+    """What pictures become. `size` is (height, width); None leaves each as it is."""
+
+    size: tuple[int, int] | None
+    channels: Literal[1, 3, 4]
+    resize: Literal["stretch", "crop", "pad"]
+
+
+def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
+    """The values of the pixels, row by row, and the (height, width).
+
+    The first frame of several, turned upright as EXIF says. 16-bit grey is scaled to 8 bits. Where `form` has no
+    transparency, what is transparent lies over black. Other sizes are resampled bilinearly with antialiasing.
+
+    Raises:
+        BadImage: no picture, a damaged one, or one of more than `MOST_PIXELS`.
+    """
+    image = opened(content)
+    try:
+        if image.format == "PNG":
+            check_png(content)
+        draft(image, form)
+        image.load()
+        image = in_channels(upright(image), form.channels)
+        if form.size is not None:
+            image = fitted(image, *form.size, form.resize)
+        return image.tobytes(), (image.height, image.width)
+    except DAMAGE as error:
+        raise BadImage(f"damaged: {error}") from None
+
+
+def draft(image: Image.Image, form: ImageForm) -> None:
+    """A JPEG is decoded no larger than needed, and without colour where only grey is wanted."""
+    longer = DRAFT * max(form.size or image.size)
+    is_large = min(image.size) >= 2 * longer
+    if is_large or form.channels == 1:
+        image.draft(MODES[form.channels], (longer, longer) if is_large else None)
+
+
+def size_of(content: bytes) -> tuple[int, int]:
+    """(height, width) of a picture turned upright, from its header alone; `content` may end behind it.
+
+    Raises:
+        BadImage: as :func:`decode`.
+    """
+    image = opened(content)
+    if orientation(image) in (5, 6, 7, 8):
+        return image.width, image.height
+    return image.height, image.width
+
+
+def opened(content: bytes) -> Image.Image:
+    """Only the header is read yet."""
+    quiet_pillow()
+    if not content:
+        raise BadImage("the file is empty")
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise BadImage("no JPEG, PNG, GIF, BMP or WebP picture, or a damaged header") from None
+    except Image.DecompressionBombError:
+        raise BadImage(f"its header declares more than {2 * MOST_PIXELS:,} pixels") from None
+    except DAMAGE as error:
+        raise BadImage(f"damaged header: {error}") from None
+    if image.width * image.height > MOST_PIXELS:
+        message = f"its header declares {image.width:,} × {image.height:,} pixels; {MOST_PIXELS:,} are the most"
+        raise BadImage(message)
+    return image
+
+
+@functools.cache
+def quiet_pillow() -> None:
+    """Oddities in a picture's metadata are no news for somebody who trains on ten thousand of them."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def check_png(content: bytes) -> None:
+    """Pillow passes over the checksums of the pixels. Raises BadImage."""
+    view = memoryview(content)
+    position = len(PNG_START)
+    while position + PNG_CHUNK.size + 4 <= len(content):
+        length, kind = PNG_CHUNK.unpack_from(content, position)
+        end = position + PNG_CHUNK.size + length
+        if zlib.crc32(view[position + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            raise BadImage("damaged: a checksum is wrong")
+        if kind == b"IEND":
+            return
+        position = end + 4
+    raise BadImage("damaged: the file ends too early")
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1…8. Damaged metadata do not spoil a picture."""
+    if not any(key in image.info for key in ("exif", "xmp", "Raw profile type exif")):
+        return 1
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except DAMAGE:
+        return 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+
+
+def in_channels(image: Image.Image, channels: int) -> Image.Image:
+    if image.mode.startswith("I"):
+        image = in_8_bits(image)
+    if image.mode == MODES[channels] and (channels == 4 or "transparency" not in image.info):
+        return image
+    if channels == 4:
+        # CMYK has no direct way to RGBA.
+        return (image.convert("RGB") if image.mode == "CMYK" else image).convert("RGBA")
+    if image.mode in WITH_ALPHA or "transparency" in image.info:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image)
+    return image.convert("RGB").convert(MODES[channels])
+
+
+def in_8_bits(image: Image.Image) -> Image.Image:
+    """0…65535 becomes 0…255. Pillow's own conversion would cut off at 255."""
+    import numpy as np
+
+    values = np.asarray(image).astype(np.uint32).clip(0, 65535)
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def fitted(image: Image.Image, height: int, width: int, resize: str) -> Image.Image:
+    if image.size == (width, height):
+        return image
+    bilinear = Image.Resampling.BILINEAR
+    if resize == "stretch":
+        return image.resize((width, height), bilinear)
+    if resize == "crop":
+        scale = min(image.width / width, image.height / height)
+        left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+        return image.resize((width, height), bilinear, (left, top, image.width - left, image.height - top))
+    scale = min(width / image.width, height / image.height)
+    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    canvas = Image.new(image.mode, (width, height))
+    canvas.paste(image.resize(inner, bilinear), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return canvas

@@ -1,0 +1,267 @@
+"""The source `images`, and columns of picture files: pictures as rows of uint8.
+
+They are decoded once, into a file of the cache; where that cannot be, each time that they are asked for.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+from dltool.config.columns import ImageColumn
+from dltool.config.folder_sources import ImagesSource
+from dltool.data.image_cache import DEFAULT_BUDGET, HEADER_BYTES, cache_folder, entry_bytes, find, new_entry
+from dltool.data.image_decode import EXTENSIONS, BadImage, ImageForm, size_of
+from dltool.data.image_processes import decode_all
+from dltool.data.image_rows import CacheFile, CacheRows, DecodedRows, Decoder, bad_pictures
+from dltool.data.image_worker import Fault, ImageWork
+from dltool.data.labelled import Item, labelled
+from dltool.data.listing import SHOWN, Member, printable
+from dltool.data.members import Access, Reader, UnreadableMember, open_members
+from dltool.errors import ConfigPath, DataError, Problem
+from dltool.machine import usable_cores
+
+FORMAT = 1
+"""Part of the cache's names: one more whenever pictures are decoded differently."""
+ENOUGH_FOR_A_HEADER = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """`rows` (pictures, height, width, channels) of uint8. `identity` is a sha256 in hexadecimal: another one where a
+    picture, its name, their order or the form is another one. `warnings` are sentences for the user.
+    """
+
+    rows: CacheRows | DecodedRows
+    identity: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FolderPart:
+    """Some examples of a folder, with what an example's part has: inputs by name, class names as labels, and further
+    columns, (rows,) each of text. `place` is the config's key that named them, `name` what messages call them.
+    """
+
+    inputs: Mapping[str, CacheRows | DecodedRows]
+    labels: np.ndarray
+    place: ConfigPath
+    name: str
+    columns: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ImageExamples:
+    """The parts that the folder has. `identity` is that of :class:`Pictures`."""
+
+    training: FolderPart
+    validation: FolderPart | None
+    test: FolderPart | None
+    identity: str
+    warnings: tuple[str, ...]
+
+
+def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DEFAULT_BUDGET) -> ImageExamples:
+    """The pictures of class folders, with the input "image". `place` is that of the source in the config.
+
+    `cache_budget` is how many bytes the cache may take; 0 makes no use of it.
+
+    Raises:
+        DataError: with all the files that are refused, have no class, or cannot be decoded.
+        MachineError: a process that decodes was killed.
+    """
+    place = (*place, "images")
+    members = open_members(options.path, (*place, "path"))
+    found = labelled(members, EXTENSIONS, options.pattern, place, "picture")
+    form = ImageForm(options.size, options.channels, options.resize)
+    chosen = [item.member for item in chain.from_iterable(found.parts.values())]
+    pictures = load_pictures(members.access, chosen, form, (*place, "path"), cache_budget)
+    parts = {}
+    first = 0
+    for name, items in found.parts.items():
+        rows = pictures.rows.part(first, first + len(items))
+        parts[name] = folder_part(rows, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
+        first += len(items)
+    return ImageExamples(
+        parts["training"],
+        parts.get("validation"),
+        parts.get("test"),
+        pictures.identity,
+        (*found.warnings, *pictures.warnings),
+    )
+
+
+def folder_part(rows: CacheRows | DecodedRows, items: Sequence[Item], place: ConfigPath, name: str) -> FolderPart:
+    columns = {key: texts(item.columns[key] for item in items) for key in items[0].columns}
+    return FolderPart({"image": rows}, texts(item.label for item in items), place, name, columns)
+
+
+def texts(values: Iterator[str]) -> np.ndarray:
+    found = list(values)
+    array = np.empty(len(found), dtype=object)
+    array[:] = found
+    return array
+
+
+def load_image_files(
+    paths: np.ndarray,
+    folder: Path,
+    options: ImageColumn,
+    place: ConfigPath,
+    cache_budget: int = DEFAULT_BUDGET,
+) -> Pictures:
+    """The pictures that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
+
+    Raises:
+        DataError: with all the rows without a path or a file, and all the pictures that cannot be decoded.
+        MachineError: a process that decodes was killed.
+    """
+    members = files_named(paths, folder, place)
+    form = ImageForm(options.size, options.channels, options.resize)
+    return load_pictures(Access(str(folder), "folder"), members, form, place, cache_budget)
+
+
+def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str = "picture") -> list[Member]:
+    """The files of a column of paths, in its order. `noun` is what messages call such a file.
+
+    Raises:
+        DataError: with all the rows without a path or a file.
+    """
+    members: list[Member] = []
+    found: dict[str, Member | str] = {}
+    faults: list[str] = []
+    for row, path in enumerate(map(str, paths)):
+        file = found.get(path)
+        if file is None:
+            file = found[path] = file_named(path, folder)
+        if isinstance(file, Member):
+            members.append(file)
+        else:
+            faults.append(f"row {row:,}: {file}")
+    if faults:
+        more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
+        message = f"{'1 row names' if len(faults) == 1 else f'{len(faults):,} rows name'} no {noun}: "
+        hint = "rows are counted from 0, paths are relative to the table"
+        raise DataError(Problem(place, message + "; ".join(faults[:SHOWN]) + more, hint))
+    return members
+
+
+def file_named(path: str, folder: Path) -> Member | str:
+    """A file, or else what is wrong with its path."""
+    if not path.strip():
+        return "the path is blank"
+    try:
+        status = os.stat(folder / path)
+    except (OSError, ValueError) as error:
+        words = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        return f"{words}: {printable(path)}{near(folder / path)}"
+    if not stat.S_ISREG(status.st_mode):
+        return f"{printable(path)} is not a regular file"
+    return Member(path, status.st_size, str(status.st_mtime_ns))
+
+
+def near(path: Path) -> str:
+    try:
+        names = os.listdir(path.parent)
+    except (OSError, ValueError):
+        return f" (there is no folder {printable(str(path.parent))})"
+    close = get_close_matches(path.name, sorted(names), 1, 0.6)
+    return f" (that folder has {close[0]})" if close else ""
+
+
+def load_pictures(
+    access: Access, members: Sequence[Member], form: ImageForm, place: ConfigPath, cache_budget: int
+) -> Pictures:
+    """The pictures `members`, in their order: from the cache, or decoded into it, or decoded as they are asked for."""
+    identity = identity_of(members, form)
+    # Another release may decode a little differently.
+    key = hashlib.sha256(repr((FORMAT, PIL.__version__, identity)).encode()).hexdigest()[:32]
+    known = find(key) if cache_budget else None
+    if known:
+        return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]), identity)
+    reader = Reader(access, place)
+    size = form.size or first_size(reader, members, form, access.path, place)
+    shape = (len(members), *size, form.channels)
+    warnings: tuple[str, ...] = ()
+    if entry_bytes(shape) <= cache_budget:
+        try:
+            return Pictures(decoded_rows(key, shape, reader, members, form, place, cache_budget), identity)
+        except OSError as error:
+            words = (error.strerror or str(error)).lower()
+            warnings = (f"the cache {cache_folder()} cannot be written ({words}): pictures are decoded in each epoch",)
+    decoder = Decoder(reader, form, size, access.path, place)
+    check_headers(decoder, members)
+    return Pictures(DecodedRows(decoder, tuple(members)), identity, warnings)
+
+
+def identity_of(members: Sequence[Member], form: ImageForm) -> str:
+    digest = hashlib.sha256(repr((form.size, form.channels, form.resize)).encode())
+    for member in members:
+        digest.update(f"\0{member.name}\0{member.size}\0{member.identity}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def first_size(
+    reader: Reader, members: Sequence[Member], form: ImageForm, path: str, place: ConfigPath
+) -> tuple[int, int]:
+    """(height, width) of the first picture that has one."""
+    faults = []
+    for row, member in enumerate(members):
+        try:
+            return size_of(reader.read(member))
+        except (BadImage, UnreadableMember) as error:
+            faults.append(Fault(row, str(error)))
+    raise bad_pictures(faults, members, path, place, (0, 0))
+
+
+def decoded_rows(
+    key: str,
+    shape: tuple[int, int, int, int],
+    reader: Reader,
+    members: Sequence[Member],
+    form: ImageForm,
+    place: ConfigPath,
+    cache_budget: int,
+) -> CacheRows:
+    size = shape[1], shape[2]
+    with new_entry(key, shape, cache_budget) as entry:
+        work = ImageWork(reader.access, form, size, str(entry.path), HEADER_BYTES, reader.descriptor)
+        faults = decode_all(work, reader, members)
+        if faults:
+            raise bad_pictures(faults, members, reader.access.path, place, size)
+        # Opened before it has its name, so that nobody can take it away in between.
+        return CacheRows(CacheFile(entry), 0, shape[0])
+
+
+def check_headers(decoder: Decoder, members: Sequence[Member]) -> None:
+    """Raises DataError naming all pictures without a proper header, or of another size where they must have one."""
+
+    def fault_of(row: int) -> Fault | None:
+        try:
+            size = header_size(decoder.reader, members[row])
+        except (BadImage, UnreadableMember) as error:
+            return Fault(row, str(error))
+        return Fault(row, "", *size) if decoder.form.size is None and size != decoder.size else None
+
+    with ThreadPoolExecutor(usable_cores(), "headers") as threads:
+        faults = [fault for fault in threads.map(fault_of, range(len(members))) if fault]
+    if faults:
+        raise bad_pictures(faults, members, decoder.path, decoder.place, decoder.size)
+
+
+def header_size(reader: Reader, member: Member) -> tuple[int, int]:
+    """(height, width), from the beginning of the file where that is enough."""
+    if member.size > ENOUGH_FOR_A_HEADER:
+        try:
+            return size_of(reader.read_start(member, ENOUGH_FOR_A_HEADER))
+        except BadImage:
+            pass
+    return size_of(reader.read(member))

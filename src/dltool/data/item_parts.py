@@ -1,0 +1,24 @@
+"""Files with their classes → parts of examples."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from dltool.data.examples import Part
+from dltool.data.labelled import Item
+from dltool.data.rows import Rows
+from dltool.errors import ConfigPath
+
+
+def part_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Part:
+    """`inputs` (items, …), with the items' classes as labels and what a pattern found as columns."""
+    columns = {key: text_array(item.columns[key] for item in items) for key in items[0].columns}
+    return Part(inputs, text_array(item.label for item in items), place, name, columns)
+
+
+def text_array(texts: Iterable[str]) -> np.ndarray:
+    """(texts,) of str objects."""
+    found = list(texts)
+    array = np.empty(len(found), dtype=object)
+    array[:] = found
+    return array

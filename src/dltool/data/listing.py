@@ -1,0 +1,166 @@
+"""What a folder or an archive holds, and which names are refused or passed over."""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dltool.errors import ConfigPath, DataError, Problem
+
+SHOWN = 10
+LONGEST_NAME = 1_000
+LARGEST_MEMBER = 2**30
+# Hidden files, and what operating systems leave behind.
+NOT_DATA = re.compile(r"(?:^|/)(?:\.|(?:__macosx|thumbs\.db|desktop\.ini)(?:/|$))", re.IGNORECASE)
+KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file. `name` has its folders, with slashes ("train/cat/1.jpg"); `size` is in bytes.
+
+    `identity` changes with the content: the CRC-32 in a zip, times and sizes elsewhere. The rest is for reading it from
+    an archive: `stored` bytes at `start`, deflated or as they are.
+    """
+
+    name: str
+    size: int
+    identity: str
+    start: int = 0
+    stored: int = 0
+    is_deflated: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files in natural order ("2.jpg" before "10.jpg"), and all folders, those without files too."""
+
+    members: tuple[Member, ...]
+    folders: tuple[str, ...]
+
+
+def listing(members: Iterable[Member], folders: Iterable[str]) -> Listing:
+    """Sorted, without hidden files and those that operating systems leave behind."""
+    kept = [member for member in members if not is_passed_over(member.name)]
+    kept.sort(key=lambda member: natural_key(member.name))
+    named = {folder for folder in folders if not is_passed_over(folder)}
+    for parent in {member.name.rpartition("/")[0] for member in kept}:
+        parts = parent.split("/") if parent else []
+        named.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return Listing(tuple(kept), tuple(sorted(named, key=natural_key)))
+
+
+def is_passed_over(name: str) -> bool:
+    return NOT_DATA.search(name) is not None
+
+
+# Longer runs of digits are cut into several, so that no number is too long to compare.
+DIGITS = re.compile("([0-9]{1,18})")
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Sorts runs of digits by their number. Equal numbers ("1", "01") are told apart by the name itself."""
+    pieces: list[str | int] = list(DIGITS.split(name))
+    pieces[1::2] = map(int, pieces[1::2])
+    return pieces, name
+
+
+def refused_name(name: str) -> str:
+    """Why a name in an archive is refused; empty where it is not."""
+    if name.startswith("/") or name[1:3] == ":/":
+        return "an absolute path"
+    if ".." in name.split("/"):
+        return "leads out of the archive"
+    return unusable_name(name)
+
+
+def unusable_name(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        return f"a name of {len(name):,} characters"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "a name that is not UTF-8"
+    return ""
+
+
+def refused(path: Path, offenders: Sequence[tuple[str, str]], place: ConfigPath) -> DataError:
+    """One error that lists `offenders`: names, each with what is wrong with it."""
+    shown = "; ".join(f"{printable(name)} ({why})" for name, why in offenders[:SHOWN])
+    more = f"; and {len(offenders) - SHOWN:,} more" if len(offenders) > SHOWN else ""
+    return DataError(Problem(place, f"{path} is refused, nothing of it was read: {shown}{more}"))
+
+
+def printable(name: str) -> str:
+    """Names that are not UTF-8, or very long, as a message can show them."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= 200 else f"{text[:197]}…"
+
+
+def list_folder(root: Path, place: ConfigPath) -> Listing:
+    """The files below `root`.
+
+    Raises:
+        DataError: links that lead out of it or in a circle, FIFOs and devices, unreadable folders; all of them.
+    """
+    members: list[Member] = []
+    folders: list[str] = []
+    offenders: list[tuple[str, str]] = []
+    real_root = os.path.realpath(root)
+    waiting: list[tuple[str, frozenset[str]]] = [("", frozenset([real_root]))]
+    while waiting:
+        folder, above = waiting.pop()
+        try:
+            with os.scandir(os.path.join(root, folder)) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            offenders.append((folder, (error.strerror or str(error)).lower()))
+            continue
+        for entry in entries:
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            if is_passed_over(entry.name):
+                continue
+            why = unusable_name(name) or refused_entry(entry, real_root, above)
+            if why:
+                offenders.append((name, why))
+            elif entry.is_dir():
+                folders.append(name)
+                waiting.append((name, above | {os.path.realpath(entry.path)} if entry.is_symlink() else above))
+            else:
+                status = entry.stat()
+                members.append(Member(name, status.st_size, f"{status.st_mtime_ns}"))
+    if offenders:
+        raise refused(root, sorted(offenders), place)
+    return listing(members, folders)
+
+
+def refused_entry(entry: os.DirEntry[str], real_root: str, above: frozenset[str]) -> str:
+    """Why an entry of a folder is refused; empty where it is not."""
+    try:
+        if entry.is_symlink():
+            target = os.path.realpath(entry.path)
+            if os.path.commonpath([real_root, target]) != real_root:
+                return f"a link out of the folder, to {printable(target)}"
+            # The folders above that are no links are those of the link's own path.
+            if entry.is_dir() and (target in above or entry.path.startswith(target + os.sep)):
+                return "a link to a folder it is in"
+        mode = entry.stat().st_mode
+    except OSError as error:
+        return "a link to nothing" if entry.is_symlink() else (error.strerror or str(error)).lower()
+    if stat.S_ISDIR(mode):
+        return ""
+    if not stat.S_ISREG(mode):
+        return KINDS.get(stat.S_IFMT(mode), "not a file")
+    return too_large(entry.stat().st_size)
+
+
+def too_large(size: int) -> str:
+    return f"{size:,} bytes; a single file may have {LARGEST_MEMBER:,}" if size > LARGEST_MEMBER else ""

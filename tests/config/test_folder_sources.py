@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from dltool.config.byte_sizes import ByteSize
+from dltool.config.file_patterns import file_pattern, pattern_problems
+from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
+
+
+def test_the_path_is_enough():
+    assert ImagesSource(path="pets").channels == 3
+    assert AudioSource(path="digits").seconds is None
+    assert TextSource(path="reviews").encoding == "utf-8"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": [32]},
+        {"size": [0, 32]},
+        {"channels": 2},
+        {"resize": "shrink"},
+        {"pattern": "{number}.jpg"},
+        {"colour": True},
+    ],
+)
+def test_other_options_are_refused(options):
+    with pytest.raises(ValidationError):
+        ImagesSource.model_validate({"path": "pets", **options})
+
+
+def test_a_size_is_height_and_width():
+    assert ImagesSource.model_validate({"path": "pets", "size": [32, 48]}).size == (32, 48)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{speaker}.wav", "the pattern does not say where the class stands"),
+        ("{class}/{speaker.wav", "a brace without its other half"),
+        ("{class}/{a b}.wav", '"{a b}" is no name: letters, digits and underscores'),
+        ("{class}/{}.wav", '"{}" is no name: letters, digits and underscores'),
+        ("{class}/{x}_{x}.wav", "{x} stands in it twice"),
+        ("{class}{speaker}.wav", "nothing stands between two names"),
+        ("/home/{class}.wav", "the pattern is matched against the end of a path"),
+    ],
+)
+def test_a_bad_pattern_says_what_is_wrong(pattern, message):
+    assert [problem.message for problem in pattern_problems(pattern)] == [message]
+    with pytest.raises(ValueError, match=r"."):
+        file_pattern(pattern)
+
+
+NAMES = st.text("abc.+*()[]é ", min_size=1)
+
+
+@given(folder=NAMES, label=NAMES, number=st.text("0123456789", min_size=1))
+def test_a_pattern_finds_what_was_put_in(folder, label, number):
+    match = file_pattern("{class}/(x)+{number}.wav").fullmatch(f"{folder}/{label}/(x)+{number}.wav")
+    assert match is not None
+    assert match.groupdict() == {"class": label, "number": number}
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"),
+    [("4 GB", 4 * 10**9), ("500MB", 5 * 10**8), ("1.5 TB", 15 * 10**11), ("off", 0), (4096, 4096), ("10 kb", 10_000)],
+)
+def test_amounts_of_bytes(text, bytes_):
+    assert TypeAdapter(ByteSize).validate_python(text) == bytes_
+
+
+@pytest.mark.parametrize("text", ["4", "GB", "-1 GB", "4 gigabytes", -1, True, None, "1e3 GB"])
+def test_other_amounts_are_refused(text):
+    with pytest.raises(ValidationError):
+        TypeAdapter(ByteSize).validate_python(text)
