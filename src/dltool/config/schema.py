@@ -15,6 +15,7 @@ from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_colu
 from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.section import PASS_UNKNOWN, Section
 from dltool.config.sources import TABLE_SOURCES, Source, parse_source
+from dltool.config.windows import Windows
 from dltool.errors import Problem
 from dltool.keras_names import KINDS
 
@@ -156,6 +157,8 @@ class Data(Section):
     target: Annotated[Target, PlainValidator(parse_target), schema_of("target")] | None = None
     """The column of a table that is to be predicted. Without columns, whether labels are a `category` or a `number`:
     whole numbers and text are classes unless given."""
+    windows: Windows | None = None
+    """Of a table with a row for each moment: examples are windows over its rows, and the target lies after them."""
     split: Split = Split()
     """How the examples of `source` are divided."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
@@ -165,12 +168,24 @@ class Data(Section):
     cache: CacheSize = "4 GB"
     """How much room decoded pictures and the like may take in dltool's cache folder, or `off`."""
 
+    @property
+    def cache_bytes(self) -> int:
+        """0 where there is to be no cache."""
+        if self.cache == "off":
+            return 0
+        number, unit = self.cache.split()
+        return int(number) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[unit]
+
     @model_validator(mode="after")
     def target_is_a_column(self) -> Self:
         """In a table `target: category` is the column of that name."""
         target, has_columns = self.target, isinstance(self.source, Source) and self.source.name in TABLE_SOURCES
         problem = None
-        if has_columns and target is None:
+        if self.windows is not None and has_columns:
+            return self.with_windows(self.windows)
+        if self.windows is not None:
+            problem = Problem(("windows",), f"{self.source.name} has no columns to slide over", "remove it", at_key=True)
+        elif has_columns and target is None:
             problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
         elif has_columns and target is not None and not target.columns and target.type is not None:
             return self.model_copy(update={"target": Target((target.type.name,))})
@@ -183,6 +198,22 @@ class Data(Section):
         if problem is not None:
             raise PydanticCustomError("problems", "target", {"problems": [problem]})
         return self
+
+    def with_windows(self, windows: Windows) -> Self:
+        """The target of windows is named there, and rows are divided by their time alone."""
+        target = Target((windows.target,), self.target.type if self.target else None)
+        problems = []
+        if self.target is not None and self.target.columns not in ((), (windows.target,)):
+            related = ((("windows", "target"), "the target of the windows"),)
+            problems.append(Problem(("target",), "windows have one target", "remove it", related=related))
+        if self.split.group is not None:
+            problem = Problem(("split", "group"), "windows are divided by time", "windows.key keeps series apart")
+            problems.append(problem)
+        if self.split.stratify:
+            problems.append(Problem(("split", "stratify"), "windows are divided by time", "remove it", at_key=True))
+        if problems:
+            raise PydanticCustomError("problems", "windows", {"problems": problems})
+        return self.model_copy(update={"target": target})
 
 
 class Model(Section):

@@ -7,7 +7,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
+from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.section import Section
+from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource, TsvSource
 from dltool.errors import Problem
 
 
@@ -80,10 +82,19 @@ SOURCES: Mapping[str, type[Section]] = {
     "reuters": TokenSource,
     "california_housing": CaliforniaHousingSource,
     "arrays": ArraysSource,
+    "csv": CsvSource,
+    "tsv": TsvSource,
+    "json_lines": JsonLinesSource,
+    "parquet": ParquetSource,
+    "images": ImagesSource,
+    "audio": AudioSource,
+    "text": TextSource,
 }
 
 TABLE_SOURCES = ("csv", "tsv", "json_lines", "parquet")
 """The sources that have columns."""
+FOLDER_SOURCES = ("images", "audio", "text")
+"""The sources that are folders or archives of files."""
 
 
 class Source(Choice):

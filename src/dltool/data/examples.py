@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from dltool.config.columns import ColumnType
 from dltool.data.rows import Rows
+from dltool.data.split import Split
+from dltool.data.split_columns import Values
+from dltool.data.tables.table import Column
 from dltool.errors import ConfigPath
 
 ONE_INPUT = "input"
@@ -25,14 +30,18 @@ class Part:
     labels: np.ndarray
     place: ConfigPath
     name: str
-    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    columns: Mapping[str, Values] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One source. `class_names`, where the source knows them, are what the labels 0, 1, … stand for.
+    """One source, with the parts that others give.
 
-    `warnings` are sentences for the user.
+    `class_names`, where the source knows them, are what the labels 0, 1, … stand for. `types` are those of a table's
+    columns that are inputs, and `dates` the names of its columns of dates. `divided` says who is in which part, of the
+    parts one after the other, where no rule has to: of windows. `settled` are keys of the config's `data` that reading
+    has decided, such as the types of all columns. `identity` is a hash of the files where the values need not be read
+    to know whether they have changed. `warnings` are sentences for the user.
     """
 
     training: Part
@@ -40,3 +49,9 @@ class Examples:
     test: Part | None = None
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    dates: tuple[str, ...] = ()
+    divided: Split | None = None
+    settled: Mapping[str, Any] = field(default_factory=dict)
+    identity: str = ""
+    columns: tuple[Column, ...] = ()

@@ -1,24 +1,28 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
-from dltool.config.schema import Data
-from dltool.config.sources import ArraysSource, BuiltinSource, Source
+from dltool.config.columns import CategoryColumn, ColumnType
+from dltool.config.schema import Config, Data
+from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.data.arrays import load_arrays
 from dltool.data.bundled import load_bundled
+from dltool.data.catalog import published
 from dltool.data.duplicates import duplicate_warnings
 from dltool.data.examples import Examples, Part
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.fingerprint import fingerprint_of
 from dltool.data.keras_datasets import load_keras_dataset
 from dltool.data.labels import Labels, encode, read_labels
-from dltool.data.rows import Rows, is_text, stack, take
-from dltool.data.sizes import PartSizes, check_parts, check_stratify, part_sizes
-from dltool.data.split import Split, divide, first_of_each_class
+from dltool.data.rows import Coded, Rows, is_text, stack, take
+from dltool.data.sizes import PartSizes, check_parts, check_stratify, named_sizes, part_sizes
+from dltool.data.split import Split, first_of_each_class
+from dltool.data.split_rules import SplitColumns, divide_rows, named_parts
+from dltool.data.tables.table import Column
 from dltool.errors import ConfigPath, DataError, Problem
 
 PartName = Literal["train", "validation", "test"]
@@ -30,7 +34,7 @@ class Dataset:
 
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text; `targets` ("target") is (rows,) or
     (rows, …) of int32 class indices, or of float32. `fingerprint` is "sha256:…" over both. `warnings` are sentences for
-    the user.
+    the user. `settled` are keys of the config's `data` that reading has decided; `columns` what a table holds.
     """
 
     inputs: Mapping[str, Rows]
@@ -39,6 +43,12 @@ class Dataset:
     facts: Facts
     fingerprint: str
     warnings: tuple[str, ...] = ()
+    settled: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
+
+    def in_force(self, config: Config) -> Config:
+        """The config with what reading has decided."""
+        return config.model_copy(update={"data": config.data.model_copy(update=dict(self.settled))})
 
     def part(self, name: PartName) -> tuple[dict[str, Rows], dict[str, np.ndarray]]:
         """The inputs and targets of one part, in ascending order of rows."""
@@ -60,28 +70,93 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         MachineError: a set must be downloaded and cannot be; or memory.
     """
     check_parts(data)
-    examples = with_other_sources(load_source(data.source, ("data", "source")), data)
-    labels = read_labels(examples, data.target.type if data.target else None)
-    sizes = part_sizes(data.split, len(examples.training.labels), rows_of(examples.validation), rows_of(examples.test))
+    examples = load_examples(data)
+    wanted = examples.settled.get("target", data.target)
+    labels = read_labels(examples, wanted.type if wanted else None)
+    columns = SplitColumns(examples.training.columns, examples.dates)
+    sizes = sizes_of(data, examples, columns)
     parts = parts_used(examples, sizes)
     check_alike(parts)
     inputs = {name: stack([part.inputs[name] for part in parts]) for name in examples.training.inputs}
     targets = np.concatenate([encode(labels, part) for part in parts])
     check_stratify(data.split, labels.target, targets.shape[1:])
-    split = split_rows(data, examples, sizes, targets, labels, seed)
+    split = examples.divided or split_rows(data, examples, sizes, columns, targets, labels, seed)
+    check_unknown(inputs, examples.types, split)
     if most_rows is not None:
         inputs, targets, split = few_rows(inputs, targets, split, labels, most_rows)
-    is_own = any(
-        isinstance(source.options, ArraysSource) for source in (data.source, data.validation, data.test) if source
-    )
     return Dataset(
         inputs,
         {"target": targets},
         split,
-        facts_of(inputs, targets, split, labels),
-        fingerprint_of((inputs, {"target": targets}), labels.class_names),
-        (*examples.warnings, *(duplicate_warnings(inputs, split) if is_own else ())),
+        facts_of(inputs, column_types(data, inputs, examples.types), targets, split, labels),
+        fingerprint_of(({} if examples.identity else inputs, {"target": targets}), (*labels.class_names, examples.identity)),
+        (*examples.warnings, *(duplicate_warnings(inputs, split) if may_repeat(data) else ())),
+        examples.settled,
+        examples.columns,
     )
+
+
+def may_repeat(data: Data) -> bool:
+    """Published sets are what they are; windows overlap."""
+    sources = [source for source in (data.source, data.validation, data.test) if source]
+    return data.windows is None and any(published(source) is None for source in sources)
+
+
+def load_examples(data: Data) -> Examples:
+    if data.windows is not None:
+        from dltool.data.window_examples import load_window_examples
+
+        return load_window_examples(data)
+    if data.source.name in TABLE_SOURCES:
+        from dltool.data.table_examples import load_table_examples
+
+        return load_table_examples(data)
+    if data.source.name in FOLDER_SOURCES:
+        from dltool.data.folder_examples import load_folder_examples
+
+        return load_folder_examples(data)
+    return with_other_sources(load_source(data.source, ("data", "source")), data)
+
+
+def sizes_of(data: Data, examples: Examples, columns: SplitColumns) -> PartSizes:
+    rows, given = len(examples.training.labels), (rows_of(examples.validation), rows_of(examples.test))
+    named = named_parts(data.split, columns)
+    if named is not None:
+        return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
+    if examples.divided is not None:
+        return PartSizes(rows, 0, 0, taken_validation=True, taken_test=True)
+    return part_sizes(data.split, rows, *given)
+
+
+def column_types(
+    data: Data, inputs: Mapping[str, Rows], types: Mapping[str, ColumnType]
+) -> Mapping[str, ColumnType]:
+    """Of one input of pictures, sound or text for layers of its own, the column is of no interest any more."""
+    if len(inputs) > 1 or not types:
+        return types
+    ((name, kind),) = types.items()
+    is_raw = kind.name in ("image", "audio") or (kind.name == "text" and data.preprocessing)
+    return {} if is_raw else {name: kind}
+
+
+def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
+    """Raises: DataError: values that training has not seen, in columns where they are an error."""
+    problems = []
+    for name, kind in types.items():
+        rows = inputs[name]
+        if not (isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error" and isinstance(rows, Coded)):
+            continue
+        counts = np.bincount(rows.codes[split.train].ravel(), minlength=len(rows.values))
+        for part in ("validation", "test"):
+            codes = np.asarray(rows.codes[getattr(split, part)])
+            unseen = np.unique(codes[counts[codes] < kind.options.min_count])
+            if len(unseen):
+                shown = ", ".join(f'"{value}"' for value in rows.values[unseen][:5])
+                found = int(np.isin(codes, unseen).sum())
+                message = f'{found:,} {part} values of "{name}" are not among the training rows: {shown}'
+                problems.append(Problem(("data", "inputs", name), message, "unknown: as_category takes them"))
+    if problems:
+        raise DataError(problems)
 
 
 def load_source(source: Source, place: ConfigPath) -> Examples:
@@ -137,17 +212,21 @@ def described(rows: Rows) -> str:
 
 
 def split_rows(
-    data: Data, examples: Examples, sizes: PartSizes, targets: np.ndarray, labels: Labels, seed: int
+    data: Data,
+    examples: Examples,
+    sizes: PartSizes,
+    columns: SplitColumns,
+    targets: np.ndarray,
+    labels: Labels,
+    seed: int,
 ) -> Split:
     """The parts as rows of the table, in which the source's training rows come first, then validation, then test."""
     rows = len(examples.training.labels)
-    taken_validation = sizes.validation if sizes.taken_validation else 0
-    taken_test = sizes.test if sizes.taken_test else 0
-    has_class = labels.target == "category" and targets.ndim == 1
+    has_class = labels.target == "category" and targets.ndim == 1 and data.split.may_be_stratified
     classes = targets[:rows] if has_class and data.split.stratify is not False else None
-    if classes is not None and taken_validation + taken_test:
+    if classes is not None and data.split.group is None and (sizes.taken_validation or sizes.taken_test):
         check_class_sizes(classes, labels, examples.training.place)
-    split = divide(rows, taken_validation, taken_test, seed if data.split.seed is None else data.split.seed, classes)
+    split = divide_rows(data.split, rows, sizes, columns, seed, classes)
     validation, test = split.validation, split.test
     if not sizes.taken_validation:
         validation = np.arange(rows, rows + sizes.validation)
@@ -183,9 +262,13 @@ def dtype_name(rows: Rows) -> str:
     return "string" if is_text(rows) else np.dtype(rows.dtype).name
 
 
-def facts_of(inputs: Mapping[str, Rows], targets: np.ndarray, split: Split, labels: Labels) -> Facts:
+def facts_of(
+    inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], targets: np.ndarray, split: Split, labels: Labels
+) -> Facts:
     return Facts(
-        inputs={name: InputFacts(rows.shape[1:], dtype_name(rows)) for name, rows in inputs.items()},
+        inputs={
+            name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()
+        },
         target=labels.target,
         target_shape=targets.shape[1:],
         class_names=labels.class_names,

@@ -1,0 +1,262 @@
+"""Tables as examples: which columns are inputs, which the target, and which only divide the rows."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dltool.config.columns import (
+    COLUMN_TYPES,
+    CategoryColumn,
+    CategoryTarget,
+    ColumnType,
+    MultiLabelTarget,
+    NumberColumn,
+    NumberTarget,
+    TargetType,
+)
+from dltool.config.schema import Data
+from dltool.config.sources import Source
+from dltool.data.audio import load_audio_files
+from dltool.data.examples import Examples, Part
+from dltool.data.image_cache import cache_folder
+from dltool.data.images import load_image_files
+from dltool.data.rows import Coded, Rows
+from dltool.data.split_columns import Values, is_missing
+from dltool.data.tables.read import read_table
+from dltool.data.tables.table import Column, Table, Wanted
+from dltool.errors import ConfigPath, DataError, Problem
+from dltool.machine import usable_memory
+
+TARGET: ConfigPath = ("data", "target")
+INPUTS: ConfigPath = ("data", "inputs")
+MEMORY_SHARE = 4
+"""Columns are kept in memory up to this part of it."""
+MOST_NUMBERED_CLASSES = 20
+"""A target of whole numbers is of classes where there are no more distinct ones."""
+SHOWN = 5
+
+
+def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "test")) -> dict[str, Table]:
+    """The tables of the config by their key. All have the types of the first.
+
+    Raises:
+        DataError: with every problem of a file, its columns and cells.
+    """
+    assert data.target is not None
+    needed = (*data.target.columns, *dividing_columns(data))
+    declared = dict(data.inputs or {})
+    as_target = column_of(data.target.type)
+    if as_target is not None:
+        declared |= {name: as_target for name in data.target.columns if data.windows is None or name not in declared}
+    places = {name: (*INPUTS, name) for name in data.inputs or {}} | dict.fromkeys(data.target.columns, TARGET)
+    places |= {name: ("data", *key) for key, name in named_columns(data)}
+    tables: dict[str, Table] = {}
+    for role in roles:
+        source = getattr(data, role)
+        if source is not None:
+            wanted = Wanted(declared, places, tables.get("source"), needed)
+            tables[role] = table_in_reach(source, ("data", role), wanted)
+    return tables
+
+
+def table_in_reach(source: Source, place: ConfigPath, wanted: Wanted) -> Table:
+    """The table, in memory or else in files that are gone with this process."""
+    folder = cache_folder()
+    with tempfile.TemporaryDirectory(prefix="dltool-table-", dir=folder if folder.is_dir() else None) as spill:
+        # An open file stays readable when its name is gone, and takes no room once the process ends, however it does.
+        return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=Path(spill))
+
+
+def column_of(target: TargetType | None) -> ColumnType | None:
+    """How the column of a target is to be read; None where that is to be seen."""
+    if target is None:
+        return None
+    if isinstance(target.options, CategoryTarget):
+        options = CategoryColumn(strip=target.options.strip, replace=target.options.replace)
+        return ColumnType("category", options)
+    if isinstance(target.options, MultiLabelTarget):
+        return ColumnType("category", CategoryColumn())
+    return ColumnType("number", NumberColumn())
+
+
+def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
+    """The columns by which the config divides or orders rows, with the keys that name them."""
+    for section, keys in (("split", ("group", "order", "column")), ("windows", ("key", "order"))):
+        for key in keys:
+            name = getattr(getattr(data, section), key, None)
+            if name is not None:
+                yield (section, key), name
+
+
+def dividing_columns(data: Data) -> tuple[str, ...]:
+    """Those that must be there. `order: time` may mean another column."""
+    return tuple(name for (_, key), name in named_columns(data) if not (key == "order" and name == "time"))
+
+
+def load_table_examples(data: Data) -> Examples:
+    """The examples of a table, one for each row.
+
+    Raises:
+        DataError: with every problem of the tables.
+        MachineError: there is no room for their columns.
+    """
+    tables = load_tables(data)
+    first = tables["source"]
+    types = input_types(data, first)
+    target = settled_target(data, first)
+    problems: list[Problem] = []
+    parts: dict[str, Part] = {}
+    for role, table in tables.items():
+        problems += [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
+        try:
+            labels = labels_of(data, table, target, ("data", role))
+        except DataError as error:
+            problems += error.problems
+            continue
+        if not problems:
+            columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
+            inputs = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
+            parts[role] = Part(inputs, labels, ("data", role), table.path.name, {**dates_of(table), **as_values(columns)})
+    if problems:
+        raise DataError(problems)
+    return Examples(
+        parts["source"],
+        parts.get("validation"),
+        parts.get("test"),
+        types=types,
+        dates=tuple(dates_of(first)),
+        settled=settled(data, first, types, target),
+        columns=tuple(first.columns.values()),
+    )
+
+
+def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
+    """The columns that are inputs: all but the target, what divides the rows unless it is declared, and ignored ones.
+
+    Raises:
+        DataError: none is left.
+    """
+    assert data.target is not None
+    declared = data.inputs or {}
+    apart = set() if data.windows is not None else set(data.target.columns)
+    aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
+    types = {}
+    for name, column in table.columns.items():
+        if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
+            continue
+        types[name] = column.declared or ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
+        if data.windows is not None and name in data.target.columns and name not in declared:
+            types[name] = ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
+    if not types:
+        raise DataError(Problem(("data", "source"), f"{table.path} has no column left for the inputs"))
+    return types
+
+
+def settled(data: Data, table: Table, types: Mapping[str, ColumnType], target: TargetType | None) -> dict[str, Any]:
+    """What reading has decided: the type of every column, so that the run's other commands need not decide again."""
+    assert data.target is not None
+    ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
+    inputs = {name: types.get(name, ignored) for name in table.columns if name not in data.target.columns}
+    if data.windows is not None:
+        inputs |= {name: types.get(name, ignored) for name in data.target.columns}
+    inputs = {name: kind for name, kind in inputs.items() if kind is not ignored or name not in dividing_columns(data)}
+    return {"inputs": inputs, "target": replace(data.target, type=target)}
+
+
+def dates_of(table: Table) -> dict[str, Values]:
+    return as_values({name: column.values for name, column in table.columns.items() if column.kind == "date"})
+
+
+def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
+    return {name: rows if isinstance(rows, Coded) else np.asarray(rows[:]) for name, rows in columns.items()}
+
+
+def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> Rows:
+    """The values of an input; of paths, what their files hold."""
+    values = table.columns[name].values
+    if kind.name not in ("image", "audio"):
+        return values
+    assert isinstance(values, Coded)
+    place = (*INPUTS, name)
+    paths = values.values[values.codes]
+    if kind.name == "image":
+        return load_image_files(paths, table.path.parent, kind.options, place, data.cache_bytes).rows  # type: ignore[arg-type]
+    return load_audio_files(paths, table.path.parent, kind.options, place).rows  # type: ignore[arg-type]
+
+
+def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:
+    """A column that may not have missing values, and has some."""
+    if getattr(kind.options, "missing", None) != "error" or not table.columns[name].missing:
+        return
+    rows = np.flatnonzero(is_missing(as_values({name: table.columns[name].values})[name]))
+    message = f'"{name}" is missing in {rows_named(table, rows)}'
+    yield Problem((*INPUTS, name), message, "fill it in, or say what stands for it: missing")
+
+
+def rows_named(table: Table, rows: np.ndarray) -> str:
+    """ "3 rows: adult.csv, line 5; …"."""
+    count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+    places = "; ".join(table.names_of(rows[:SHOWN].tolist()))
+    return f"{count}: {places}{'; …' if len(rows) > SHOWN else ''}"
+
+
+# --- the target ---
+
+
+def settled_target(data: Data, table: Table) -> TargetType | None:
+    """What the target is, where the config does not say: whole numbers are classes where there are few of them."""
+    assert data.target is not None
+    if data.target.type is not None:
+        return data.target.type
+    (column,) = (table.columns[name] for name in data.target.columns)
+    if column.kind == "number" and data.windows is None and are_classes(column):
+        return TargetType("category", CategoryTarget())
+    if column.kind == "number":
+        return TargetType("number", NumberTarget())
+    return TargetType("category", CategoryTarget())
+
+
+def are_classes(column: Column) -> bool:
+    values = column.values[:]
+    if column.distinct is None or column.distinct > MOST_NUMBERED_CLASSES:
+        return False
+    return bool(np.all((values == np.round(values)) | np.isnan(values)))
+
+
+def labels_of(data: Data, table: Table, target: TargetType | None, place: ConfigPath) -> np.ndarray:
+    """(rows,) of str or float32, or (rows, columns) of float32.
+
+    Raises:
+        DataError: rows without a label, or a column that cannot be a target.
+    """
+    assert data.target is not None
+    problems = []
+    labels = []
+    for name in data.target.columns:
+        column = table.columns[name]
+        if column.kind == "date":
+            problems.append(Problem(TARGET, f'"{name}" holds dates, which cannot be predicted', "choose another column"))
+            continue
+        values = as_values({name: column.values})[name]
+        rows = np.flatnonzero(is_missing(values))
+        if len(rows) and not (target is not None and target.name == "multi_label"):
+            message = f'the target "{name}" is missing in {rows_named(table, rows)}'
+            problems.append(Problem(place, message, "remove these rows, or fill them in"))
+        labels.append(values)
+    if problems:
+        raise DataError(problems)
+    if len(labels) > 1:
+        return np.stack([np.asarray(values, np.float32) for values in labels], axis=1)
+    return class_labels(labels[0]) if target is not None and target.name != "number" else np.asarray(labels[0])
+
+
+def class_labels(values: Values) -> np.ndarray:
+    """Classes as text or numbers, of which whole ones are integers."""
+    if isinstance(values, Coded):
+        return np.asarray(values.values[values.codes])
+    whole = values.astype(np.int64)
+    return whole if (whole == values).all() else values

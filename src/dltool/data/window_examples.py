@@ -1,0 +1,140 @@
+"""Windows over tables as examples: every part of the rows in the order of time, and no window in two parts."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from dltool.config.columns import ColumnType
+from dltool.config.schema import Data, Split
+from dltool.data.examples import Examples, Part
+from dltool.data.rows import Coded, Rows, stack
+from dltool.data.sizes import part_sizes
+from dltool.data.split import TEST, TRAINING, VALIDATION
+from dltool.data.split_columns import Values, is_missing, numbered, order_named
+from dltool.data.split_rules import SplitColumns, divide_rows
+from dltool.data.table_examples import (
+    as_values,
+    class_labels,
+    dates_of,
+    input_types,
+    load_tables,
+    missing_problems,
+    settled,
+    settled_target,
+)
+from dltool.data.tables.table import Table
+from dltool.data.windows import PLACE, make_windows, positions_in_series
+from dltool.errors import ConfigError, DataError, Problem
+
+NO_WINDOWS = ("image", "audio", "text")
+
+
+def load_window_examples(data: Data) -> Examples:
+    """The windows of all tables of the config; their split is decided here, by the rows.
+
+    Raises:
+        ConfigError: a column that has no use in windows, or a split that leaves a part empty.
+        DataError: with every problem of the tables; too few rows.
+    """
+    windows = data.windows
+    assert windows is not None
+    tables = load_tables(data)
+    first = tables["source"]
+    types = input_types(data, first)
+    refuse(types)
+    target = settled_target(data, first)
+    problems = [p for table in tables.values() for name, kind in types.items() for p in missing_problems(table, name, kind)]
+    if problems:
+        raise DataError(problems)
+    columns = {name: stack([table.columns[name].values for table in tables.values()]) for name in first.columns}
+    values = as_values({name: columns[name] for name in {*dates_of(first), *dividing(data, first)}})
+    order = None
+    if windows.order is not None:
+        order = order_named(values, tuple(dates_of(first)), windows.order, (*PLACE, "order"))
+    series = series_of(values, windows.key, tables)
+    goal = as_values({"goal": columns[windows.target]})["goal"]
+    table = make_windows(
+        windows,
+        parts_of_rows(data, tables, values, order, series),
+        ~is_missing(goal),
+        series,
+        None if order is None else order[1],
+        "" if order is None else order[0],
+    )
+    labels = goal[table.target_rows] if isinstance(goal, np.ndarray) else goal.values[goal.codes[table.target_rows]]
+    if target is not None and target.name == "category":
+        labels = class_labels(labels)
+    inputs: dict[str, Rows] = {name: table.of(columns[name]) for name in types}
+    return Examples(
+        Part(inputs, labels, ("data", "source"), first.path.name),
+        types=types,
+        divided=table.split,
+        settled=settled(data, first, types, target),
+        warnings=table.warnings,
+        columns=tuple(first.columns.values()),
+    )
+
+
+def refuse(types: Mapping[str, ColumnType]) -> None:
+    problems = [
+        Problem(("data", "inputs", name), f"{kind.name} has no use in windows", f"declare it: {name}: ignore")
+        for name, kind in types.items()
+        if kind.name in NO_WINDOWS
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def dividing(data: Data, table: Table) -> set[str]:
+    """The columns by which rows are divided, ordered and told apart, as far as the table has them."""
+    assert data.windows is not None
+    names = (data.split.order, data.split.column, data.windows.key, data.windows.order)
+    return {name for name in names if name is not None and name in table.columns}
+
+
+def series_of(values: Mapping[str, Values], key: str | None, tables: Mapping[str, Table]) -> np.ndarray | None:
+    """(rows,): which series each row is of. Rows of two tables are of two series."""
+    if key is None and len(tables) == 1:
+        return None
+    number = np.repeat(np.arange(len(tables)), [table.rows for table in tables.values()])
+    if key is None:
+        return number
+    codes, distinct = numbered(values[key])
+    return np.asarray(number * len(distinct) + codes)
+
+
+def parts_of_rows(
+    data: Data,
+    tables: Mapping[str, Table],
+    values: Mapping[str, Values],
+    order: tuple[str, Values] | None,
+    series: np.ndarray | None,
+) -> np.ndarray:
+    """(rows,): TRAINING, VALIDATION or TEST. The rows of the source are divided, those of other tables have a part."""
+    rows = tables["source"].rows
+    given = {role: table.rows for role, table in tables.items()}
+    rule, times = data.split, {name: part(found, rows) for name, found in values.items()}
+    if rule.column is None and rule.order is None:
+        # The time of rows without one is their place in their series.
+        name = "time" if order is None else order[0]
+        own = np.arange(rows) if series is None else positions_in_series(series[:rows])
+        times |= {name: own if order is None else part(order[1], rows)}
+        rule = rule.model_copy(update={"order": name})
+    sizes = part_sizes(as_given(rule), rows, given.get("validation", 0), given.get("test", 0))
+    split = divide_rows(rule, rows, sizes, SplitColumns(times), seed=0)
+    parts = np.full(sum(given.values()), TRAINING)
+    parts[split.validation], parts[split.test] = VALIDATION, TEST
+    first = rows
+    for role, number in (("validation", VALIDATION), ("test", TEST)):
+        parts[first : first + given.get(role, 0)] = number
+        first += given.get(role, 0)
+    return parts
+
+
+def as_given(rule: Split) -> Split:
+    """A column that names the parts takes no fractions."""
+    return rule if rule.column is None else rule.model_copy(update={"validation": 0.0, "test": None})
+
+
+def part(values: Values, rows: int) -> Values:
+    return Coded(values.codes[:rows], values.values) if isinstance(values, Coded) else values[:rows]
