@@ -29,10 +29,20 @@ def test_every_part_is_what_python_says(moments):
         "hour": [moment.hour for moment in moments],
         "minute": [moment.minute for moment in moments],
         "second": [moment.second for moment in moments],
-        "elapsed": [(moment - EPOCH) / timedelta(days=1) for moment in moments],
     }
+    for name, values in expected.items():
+        np.testing.assert_array_equal(DATE_PARTS[name](seconds), values, err_msg=name)
+    days = [(moment - EPOCH) / timedelta(days=1) for moment in moments]
+    np.testing.assert_allclose(elapsed(seconds), days, rtol=1e-15)
+
+
+@pytest.mark.slow
+def test_every_part_is_the_same_in_a_compiled_graph():
+    tensorflow = pytest.importorskip("tensorflow")
+    seconds = np.random.default_rng(0).integers(-(10**11), 10**11, 1000)
     for name, part in DATE_PARTS.items():
-        np.testing.assert_array_equal(part(seconds), expected[name], err_msg=name)
+        compiled = tensorflow.function(part)(tensorflow.constant(seconds))
+        np.testing.assert_array_equal(compiled.numpy(), part(seconds), err_msg=name)
 
 
 @given(st.integers(-(2**62), 2**62))

@@ -1,6 +1,6 @@
 """The calendar as integer arithmetic: a moment in seconds since 1970-01-01T00:00 → year, month, day, …
 
-Every function takes int64 numbers of any shape, NumPy arrays or tensors, and uses nothing but + - * // and %, so that
+Every function takes int64 numbers of any shape, NumPy arrays or tensors, and uses nothing but operators, so that
 the very same code runs on arrays and inside a compiled model. Years are those of the Gregorian calendar, carried on
 into the past (ISO 8601), and there are no time zones.
 
@@ -83,8 +83,13 @@ def second(seconds: Any) -> Any:
 
 
 def elapsed(seconds: Any) -> Any:
-    """Days since 1970-01-01 with their fraction: float64 for int64 arrays and TensorFlow tensors."""
-    return seconds / SECONDS_A_DAY
+    """Days since 1970-01-01 with their fraction: float64 for int64 arrays and TensorFlow tensors.
+
+    Keras's symbolic tensors would make it float32, which is minutes off: call it inside a layer.
+    """
+    # TensorFlow's graphs divide by a constant by multiplying, which rounds differently: so does this, everywhere. The
+    # first division only makes floats of integers.
+    return seconds / 1 * (1 / SECONDS_A_DAY)
 
 
 DATE_PARTS: Mapping[str, Callable[[Any], Any]] = {
