@@ -51,7 +51,7 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
 
         dataset = load_data(config.data, config.seed)
         facts, warnings = dataset.facts, dataset.warnings
-        config = checked_with(document, facts)
+        config = dataset.in_force(checked_with(document, facts))
         inputs = dataset.part("train")[0]
     if build and facts:
         layers = built_layers(document, config, facts, inputs)

@@ -62,7 +62,7 @@ def train_until_stopped(
     progress.stage("reading the data")
     with clock.phase("data"):
         dataset = load_data(config.data, config.seed, most_rows)
-        config = checked_with(document, dataset.facts)
+        config = dataset.in_force(checked_with(document, dataset.facts))
     for warning in dataset.warnings:
         progress.warn(warning)
     progress.stage("importing TensorFlow")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
 from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.section import PASS_UNKNOWN, Section
@@ -139,7 +140,6 @@ def exclusive(key: str, rule: str) -> Problem:
 
 
 DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
-CacheSize = Annotated[str, Field(pattern=r"^(off|[1-9][0-9]{0,5} (MB|GB|TB))$")]
 
 
 class Data(Section):
@@ -165,26 +165,20 @@ class Data(Section):
     """Keras layers that become part of the saved model. Those that learn see the training examples alone."""
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     """Keras layers for training only, after the preprocessing."""
-    cache: CacheSize = "4 GB"
+    cache: ByteSize = 4 * 10**9
     """How much room decoded pictures and the like may take in dltool's cache folder, or `off`."""
-
-    @property
-    def cache_bytes(self) -> int:
-        """0 where there is to be no cache."""
-        if self.cache == "off":
-            return 0
-        number, unit = self.cache.split()
-        return int(number) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[unit]
 
     @model_validator(mode="after")
     def target_is_a_column(self) -> Self:
         """In a table `target: category` is the column of that name."""
-        target, has_columns = self.target, isinstance(self.source, Source) and self.source.name in TABLE_SOURCES
+        target, has_columns = self.target, self.source.name in TABLE_SOURCES
         problem = None
         if self.windows is not None and has_columns:
             return self.with_windows(self.windows)
         if self.windows is not None:
-            problem = Problem(("windows",), f"{self.source.name} has no columns to slide over", "remove it", at_key=True)
+            problem = Problem(
+                ("windows",), f"{self.source.name} has no columns to slide over", "remove it", at_key=True
+            )
         elif has_columns and target is None:
             problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
         elif has_columns and target is not None and not target.columns and target.type is not None:

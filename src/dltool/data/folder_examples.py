@@ -32,8 +32,13 @@ def load_folder_examples(data: Data) -> Examples:
             raise ConfigError(Problem(("data", role), message))
         other = load_folder(like(source, settled.get("source", data.source)), data, ("data", role))
         part = getattr(other, role) or other.training
-        identity = f"{examples.identity} {other.identity}"
-        examples = replace(examples, identity=identity, warnings=(*examples.warnings, *other.warnings), **{role: part})
+        examples = replace(
+            examples,
+            validation=part if role == "validation" else examples.validation,
+            test=part if role == "test" else examples.test,
+            identity=f"{examples.identity} {other.identity}",
+            warnings=(*examples.warnings, *other.warnings),
+        )
     return examples
 
 
@@ -50,9 +55,8 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> Examples:
     """One source. What it leaves open, such as the size of pictures, is settled by its files."""
     options = source.options
     if isinstance(options, ImagesSource):
-        images = load_images(options, place, data.cache_bytes)
-        size = images.training.inputs["image"].shape[1:3]
-        settled = {"source": Source(source.name, options.model_copy(update={"size": size}))}
+        images = load_images(options, place, data.cache)
+        settled = {"source": Source(source.name, options.model_copy(update={"size": images.size}))}
         return replace(images.examples, settled=settled, identity=images.identity)
     if isinstance(options, AudioSource):
         sounds = load_audio(options, place)

@@ -6,7 +6,7 @@ They are decoded once, into a file of the cache; where that cannot be, each time
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,12 +18,14 @@ import PIL
 
 from dltool.config.columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
+from dltool.data.examples import Examples
 from dltool.data.image_cache import DEFAULT_BUDGET, HEADER_BYTES, cache_folder, entry_bytes, find, new_entry
 from dltool.data.image_decode import EXTENSIONS, BadImage, ImageForm, size_of
 from dltool.data.image_processes import decode_all
 from dltool.data.image_rows import CacheFile, CacheRows, DecodedRows, Decoder, bad_pictures
 from dltool.data.image_worker import Fault, ImageWork
-from dltool.data.labelled import Item, labelled
+from dltool.data.item_parts import part_of_items
+from dltool.data.labelled import labelled
 from dltool.data.listing import SHOWN, Member, printable
 from dltool.data.members import Access, Reader, UnreadableMember, open_members
 from dltool.errors import ConfigPath, DataError, Problem
@@ -46,27 +48,14 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class FolderPart:
-    """Some examples of a folder, with what an example's part has: inputs by name, class names as labels, and further
-    columns, (rows,) each of text. `place` is the config's key that named them, `name` what messages call them.
+class ImageExamples:
+    """What a folder of pictures gives. Another source is like it with `size: size`. `identity` is that of
+    :class:`Pictures`.
     """
 
-    inputs: Mapping[str, CacheRows | DecodedRows]
-    labels: np.ndarray
-    place: ConfigPath
-    name: str
-    columns: Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class ImageExamples:
-    """The parts that the folder has. `identity` is that of :class:`Pictures`."""
-
-    training: FolderPart
-    validation: FolderPart | None
-    test: FolderPart | None
+    examples: Examples
+    size: tuple[int, int]
     identity: str
-    warnings: tuple[str, ...]
 
 
 def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DEFAULT_BUDGET) -> ImageExamples:
@@ -87,28 +76,13 @@ def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DE
     parts = {}
     first = 0
     for name, items in found.parts.items():
-        rows = pictures.rows.part(first, first + len(items))
-        parts[name] = folder_part(rows, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
+        inputs = {"image": pictures.rows.part(first, first + len(items))}
+        parts[name] = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
         first += len(items)
-    return ImageExamples(
-        parts["training"],
-        parts.get("validation"),
-        parts.get("test"),
-        pictures.identity,
-        (*found.warnings, *pictures.warnings),
-    )
-
-
-def folder_part(rows: CacheRows | DecodedRows, items: Sequence[Item], place: ConfigPath, name: str) -> FolderPart:
-    columns = {key: texts(item.columns[key] for item in items) for key in items[0].columns}
-    return FolderPart({"image": rows}, texts(item.label for item in items), place, name, columns)
-
-
-def texts(values: Iterator[str]) -> np.ndarray:
-    found = list(values)
-    array = np.empty(len(found), dtype=object)
-    array[:] = found
-    return array
+    warnings = (*found.warnings, *pictures.warnings)
+    examples = Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=warnings)
+    height, width = pictures.rows.shape[1:3]
+    return ImageExamples(examples, (height, width), pictures.identity)
 
 
 def load_image_files(

@@ -89,11 +89,17 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         {"target": targets},
         split,
         facts_of(inputs, column_types(data, inputs, examples.types), targets, split, labels),
-        fingerprint_of(({} if examples.identity else inputs, {"target": targets}), (*labels.class_names, examples.identity)),
+        fingerprint(inputs, targets, labels, examples.identity),
         (*examples.warnings, *(duplicate_warnings(inputs, split) if may_repeat(data) else ())),
         examples.settled,
         examples.columns,
     )
+
+
+def fingerprint(inputs: Mapping[str, Rows], targets: np.ndarray, labels: Labels, identity: str) -> str:
+    """Files that have an identity need not be read for it."""
+    contents: tuple[Mapping[str, Rows], ...] = ({"target": targets},) if identity else (inputs, {"target": targets})
+    return fingerprint_of(contents, (*labels.class_names, identity) if identity else labels.class_names)
 
 
 def may_repeat(data: Data) -> bool:
@@ -128,9 +134,7 @@ def sizes_of(data: Data, examples: Examples, columns: SplitColumns) -> PartSizes
     return part_sizes(data.split, rows, *given)
 
 
-def column_types(
-    data: Data, inputs: Mapping[str, Rows], types: Mapping[str, ColumnType]
-) -> Mapping[str, ColumnType]:
+def column_types(data: Data, inputs: Mapping[str, Rows], types: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
     """Of one input of pictures, sound or text for layers of its own, the column is of no interest any more."""
     if len(inputs) > 1 or not types:
         return types
@@ -144,7 +148,9 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
     problems = []
     for name, kind in types.items():
         rows = inputs[name]
-        if not (isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error" and isinstance(rows, Coded)):
+        if not (
+            isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error" and isinstance(rows, Coded)
+        ):
             continue
         counts = np.bincount(rows.codes[split.train].ravel(), minlength=len(rows.values))
         for part in ("validation", "test"):
@@ -266,9 +272,7 @@ def facts_of(
     inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], targets: np.ndarray, split: Split, labels: Labels
 ) -> Facts:
     return Facts(
-        inputs={
-            name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()
-        },
+        inputs={name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()},
         target=labels.target,
         target_shape=targets.shape[1:],
         class_names=labels.class_names,

@@ -26,7 +26,7 @@ def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
         for first in range(0, rows, ROWS_AT_ONCE):
             block = slice(first, first + ROWS_AT_ONCE)
             if hashes is not None and isinstance(values, Coded):
-                words = hashes[values.codes[block]]
+                words = np.asarray(hashes[values.codes[block]])
             else:
                 words = words_of(values[block])
             keys[block] += mixed(mixed(one_word(words)) + name)

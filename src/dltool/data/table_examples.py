@@ -120,7 +120,9 @@ def load_table_examples(data: Data) -> Examples:
         if not problems:
             columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
             inputs = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
-            parts[role] = Part(inputs, labels, ("data", role), table.path.name, {**dates_of(table), **as_values(columns)})
+            parts[role] = Part(
+                inputs, labels, ("data", role), table.path.name, {**dates_of(table), **as_values(columns)}
+            )
     if problems:
         raise DataError(problems)
     return Examples(
@@ -184,7 +186,7 @@ def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> Rows:
     place = (*INPUTS, name)
     paths = values.values[values.codes]
     if kind.name == "image":
-        return load_image_files(paths, table.path.parent, kind.options, place, data.cache_bytes).rows  # type: ignore[arg-type]
+        return load_image_files(paths, table.path.parent, kind.options, place, data.cache).rows  # type: ignore[arg-type]
     return load_audio_files(paths, table.path.parent, kind.options, place).rows  # type: ignore[arg-type]
 
 
@@ -239,7 +241,9 @@ def labels_of(data: Data, table: Table, target: TargetType | None, place: Config
     for name in data.target.columns:
         column = table.columns[name]
         if column.kind == "date":
-            problems.append(Problem(TARGET, f'"{name}" holds dates, which cannot be predicted', "choose another column"))
+            problems.append(
+                Problem(TARGET, f'"{name}" holds dates, which cannot be predicted', "choose another column")
+            )
             continue
         values = as_values({name: column.values})[name]
         rows = np.flatnonzero(is_missing(values))

@@ -43,7 +43,9 @@ def load_window_examples(data: Data) -> Examples:
     types = input_types(data, first)
     refuse(types)
     target = settled_target(data, first)
-    problems = [p for table in tables.values() for name, kind in types.items() for p in missing_problems(table, name, kind)]
+    problems = [
+        p for table in tables.values() for name, kind in types.items() for p in missing_problems(table, name, kind)
+    ]
     if problems:
         raise DataError(problems)
     columns = {name: stack([table.columns[name].values for table in tables.values()]) for name in first.columns}

@@ -88,12 +88,11 @@ class Layout:
         arrays = []
         for group in self.groups:
             parts = [self.rows_of(name, indices) for name in group]
-            parts = [part if part.ndim == self.rank(group) else part[..., np.newaxis] for part in parts]
+            if len(group) > 1:
+                flat = [self.slots[name].is_flat for name in group]
+                parts = [part[..., np.newaxis] if is_flat else part for part, is_flat in zip(parts, flat, strict=True)]
             arrays.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
         return [*arrays, self.targets[indices]]
-
-    def rank(self, group: Sequence[str]) -> int:
-        return max(self.samples[name].ndim for name in group)
 
     @property
     def row_bytes(self) -> int:
@@ -203,13 +202,14 @@ def grouped(samples: Mapping[str, np.ndarray]) -> list[list[str]]:
 
 def slots_of(groups: Sequence[Sequence[str]], samples: Mapping[str, np.ndarray]) -> dict[str, Slot]:
     slots = {}
+    least = min(sample.ndim for sample in samples.values())
     for number, group in enumerate(groups):
         if len(group) == 1:
             slots[group[0]] = Slot(number)
             continue
-        rank, first = max(samples[name].ndim for name in group), 0
+        first = 0
         for name in group:
-            is_flat = samples[name].ndim < rank
+            is_flat = samples[name].ndim == least
             last = first + (1 if is_flat else samples[name].shape[-1])
             slots[name] = Slot(number, first, last, is_flat)
             first = last
