@@ -18,7 +18,7 @@ def read(value):
 
 def test_the_path_is_enough():
     for name, section in SOURCES.sections.items():
-        assert read({name: "table"}) == (section(path="table"), [])
+        assert read({name: "table"}) == (section.model_validate({"path": "table"}), [])
 
 
 def test_tabs_are_the_default_of_tsv():

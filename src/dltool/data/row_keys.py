@@ -40,14 +40,14 @@ def words_of(values: np.ndarray) -> np.ndarray:
         return np.asarray(text_keys(texts.values)[texts.codes])
     if values.dtype.kind != "f":
         return values
-    return np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0))
+    return np.asarray(np.where(np.isnan(values), np.array(np.nan, values.dtype), values + np.array(0, values.dtype)))
 
 
 def one_word(words: np.ndarray) -> np.ndarray:
     """(rows,) of uint64 from (rows, …) of any numbers."""
     words = np.ascontiguousarray(words)
     if words.ndim > 1:
-        return row_keys(words)
+        return np.asarray(row_keys(words))
     numbers: np.ndarray = words.view(f"u{words.itemsize}")
     return numbers.astype(np.uint64)
 

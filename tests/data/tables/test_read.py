@@ -161,7 +161,9 @@ def test_past_its_budget_a_table_is_in_files_and_the_same(tmp_path, monkeypatch)
         other = spilled.columns[name].values
         assert isinstance(getattr(other, "codes", other), np.memmap)
         np.testing.assert_array_equal(other[:], column.values[:])
-    assert spilled.columns["a"].values.mode == "r"
+    numbers = spilled.columns["a"].values
+    assert isinstance(numbers, np.memmap)
+    assert numbers.mode == "r"
 
 
 def test_within_its_budget_a_table_writes_no_files(tmp_path):
