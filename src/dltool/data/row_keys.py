@@ -40,13 +40,16 @@ def words_of(values: np.ndarray) -> np.ndarray:
         return np.asarray(text_keys(texts.values)[texts.codes])
     if values.dtype.kind != "f":
         return values
-    return np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0))
+    return np.asarray(np.where(np.isnan(values), np.array(np.nan, values.dtype), values + np.array(0, values.dtype)))
 
 
 def one_word(words: np.ndarray) -> np.ndarray:
     """(rows,) of uint64 from (rows, …) of any numbers."""
     words = np.ascontiguousarray(words)
-    return words.view(f"u{words.itemsize}").astype(np.uint64) if words.ndim == 1 else row_keys(words)
+    if words.ndim > 1:
+        return np.asarray(row_keys(words))
+    numbers: np.ndarray = words.view(f"u{words.itemsize}")
+    return numbers.astype(np.uint64)
 
 
 def mixed(words: np.ndarray) -> np.ndarray:
@@ -56,7 +59,7 @@ def mixed(words: np.ndarray) -> np.ndarray:
     """
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    return np.asarray(words ^ (words >> np.uint64(31)))
 
 
 def text_keys(texts: Iterable[str]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Delimited text: fast by pyarrow, in blocks on several threads; by Python's csv where a file needs it."""
 
 import io
+import json
 import os
 import re
 from collections import deque
@@ -25,6 +26,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 RECORDS_PER_BLOCK = 10_000
 MOST_SHOWN = 10
 MOST_THREADS = 4
+OTHER_DELIMITERS = ";\t|,"
 YEAR = re.compile(r"[12]\d{3}", re.ASCII)
 
 
@@ -95,6 +97,10 @@ class CsvFile:
             if name and len(numbers) > 1:
                 message = f'{self.path}: the columns {" and ".join(numbers)} are both called "{name}"'
                 problems.append(Problem(self.place, message, "write names: […] and header: true to rename them"))
+        other = next((character for character in OTHER_DELIMITERS if len(names) == 1 and character in names[0]), None)
+        if other is not None:
+            message = f'{self.path} has one column only, called "{names[0][:60]}"'
+            problems = [Problem(self.place, message, f"write delimiter: {json.dumps(other)}")]
         numbers = [name for name in names if is_no_name(name)]
         if numbers and self.options.header is None:
             message = f'{self.path}: its first line should have the names of the columns, "{numbers[0]}" is a number'

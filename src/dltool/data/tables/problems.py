@@ -81,7 +81,7 @@ def hint_for(file: TableFile, name: str, builder: Builder, wanted: Wanted) -> st
         hints.append(f"if it stands for a missing value, write missing: [{markers}]")
     if wanted.like is not None:
         hints.append(f"{wanted.like.path.name} has {NOUNS[type(builder)]} there")
-    elif isinstance(builder, DateBuilder):
+    elif isinstance(builder, DateBuilder) and builder.written is None:
         hints.append(f'say how its dates are written: {name}: {{date: {{format: "%d.%m.%Y"}}}}')
     elif name not in wanted.declared:
         hints.append(f"if the column holds categories, declare it: {name}: category")

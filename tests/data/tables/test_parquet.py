@@ -1,0 +1,94 @@
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from dltool.config.choices import Choice
+from dltool.config.columns import parse_column_type
+from dltool.config.table_sources import ParquetSource
+from dltool.data.tables import parquet as reader
+from dltool.data.tables.read import read_table
+from dltool.data.tables.table import Wanted
+from dltool.errors import DataError
+
+NO_DATE = np.iinfo(np.int64).min
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(columns):
+        parquet.write_table(pa.table(columns), tmp_path / "table.parquet")
+        return Choice("parquet", ParquetSource(path=str(tmp_path / "table.parquet")))
+
+    return write
+
+
+def problems_of(source, wanted=None):
+    with pytest.raises(DataError) as error:
+        read_table(source, (), wanted)
+    return [problem.message[problem.message.index("table.parquet") :] for problem in error.value.problems]
+
+
+@pytest.mark.parametrize("rows_per_block", [1, 1 << 15])
+@pytest.mark.parametrize(
+    ("array", "kind", "expected"),
+    [
+        (pa.array([1, None, 3]), "number", [1, np.nan, 3]),
+        (pa.array([1.5, None, np.nan]), "number", [1.5, np.nan, np.nan]),
+        (pa.array([1, 2, 2], pa.uint8()), "number", [1, 2, 2]),
+        (pa.array([1.5, 2, None], pa.float16()), "number", [1.5, 2, np.nan]),
+        (pa.array([Decimal("1.5"), Decimal(2), None]), "number", [1.5, 2, np.nan]),
+        (pa.array([True, None, False]), "boolean", [1, np.nan, 0]),
+        (pa.array(["x ", None, "y"]), "category", ["x", "", "y"]),
+        (pa.array(["x", "", "y"], pa.large_string()), "category", ["x", "", "y"]),
+        (pa.array(["x", None, "y"]).dictionary_encode(), "category", ["x", "", "y"]),
+        (pa.array(["x", "y", "y"]).cast(pa.dictionary(pa.int8(), pa.string())), "category", ["x", "y", "y"]),
+        (pa.array([5, 6, 6]).dictionary_encode(), "number", [5, 6, 6]),
+        (pa.array([date(1970, 1, 2), None, date(1969, 12, 31)]), "date", [86_400, NO_DATE, -86_400]),
+        (pa.array([86_400_000, None, 0], pa.date64()), "date", [86_400, NO_DATE, 0]),
+        (pa.array([1_500_000_000, None, -1], pa.timestamp("ns")), "date", [1, NO_DATE, -1]),
+        (pa.array([datetime(1970, 1, 1, 1, tzinfo=UTC), None, None]), "date", [3600, NO_DATE, NO_DATE]),
+        (pa.array(["1.5", None, "2"]), "number", [1.5, np.nan, 2]),
+        (pa.nulls(3), "ignore", [np.nan] * 3),
+    ],
+)
+def test_single_values_of_every_type(written, monkeypatch, array, kind, expected, rows_per_block):
+    monkeypatch.setattr(reader, "ROWS_PER_BLOCK", rows_per_block)
+    column = read_table(written({"a": array}), ()).columns["a"]
+    assert column.kind == kind
+    np.testing.assert_array_equal(column.values[:], expected)
+
+
+def test_whole_numbers_as_categories_keep_all_their_digits(written):
+    wanted = Wanted({"a": parse_column_type("category"), "b": parse_column_type("category")})
+    table = read_table(written({"a": [2**60 + 1, 5, None], "b": [1.0, 2.5, None]}), (), wanted)
+    assert list(table.columns["a"].values[:]) == [str(2**60 + 1), "5", ""]
+    assert list(table.columns["b"].values[:]) == ["1", "2.5", ""]
+
+
+def test_nested_values_are_refused_by_name(written):
+    table = {"a": [[1], [2]], "b": [{"c": 1}, None], "d": [b"x", b"y"], "e": [1, 2]}
+    messages = problems_of(written(table))
+    assert [message.split(" holds ")[0] for message in messages] == [f"table.parquet: {name}" for name in "abd"]
+
+
+def test_infinity_and_what_float32_cannot_hold_are_errors(written):
+    rows = [0.5] * 100
+    assert problems_of(written({"a": [*rows, np.inf], "b": [*rows, 1e300]})) == [
+        'table.parquet, row 101: a is "inf", which is no number',
+        'table.parquet, row 101: b is "1e+300", which is too large for float32',
+    ]
+
+
+def test_no_rows(written):
+    assert problems_of(written({"a": pa.array([], pa.int64())})) == ["table.parquet has no rows"]
+
+
+def test_what_is_no_parquet_file(tmp_path):
+    (tmp_path / "table.parquet").write_text("a,b\n1,2\n")
+    source = Choice("parquet", ParquetSource(path=str(tmp_path / "table.parquet")))
+    (message,) = problems_of(source)
+    assert message.startswith("table.parquet is no Parquet file, or is damaged: ")
