@@ -62,7 +62,7 @@ class Layout:
         self.before = {name: model for name, model in built.preparations.items() if name not in self.in_step}
         self.functions = {name: compiled(model) for name, model in self.before.items()}
         self.looked_up = {
-            name: self.prepared(name, rows.values)
+            name: self.prepared_values(name, rows)
             for name, rows in inputs.items()
             if isinstance(rows, Coded) and name in self.before and fits_lookup(self.before[name], rows)
         }
@@ -75,6 +75,12 @@ class Layout:
         if function is None:
             return values.astype(object) if values.dtype.kind in "OUS" else values
         return np.asarray(function(tensor(values)))
+
+    def prepared_values(self, name: str, rows: Coded) -> np.ndarray:
+        """Each distinct text prepared once. In a window all steps are prepared alike, so one of them tells."""
+        steps = rows.shape[1:]
+        values = np.broadcast_to(rows.values.reshape(-1, *(1 for _ in steps)), (len(rows.values), *steps))
+        return self.prepared(name, values)[(slice(None), *(0 for _ in steps))]
 
     def rows_of(self, name: str, indices: np.ndarray) -> np.ndarray:
         """The rows of one input as they are stored."""
@@ -229,9 +235,8 @@ def grows(preparation: keras.Model, rows: Rows) -> bool:
 
 def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
     """Whether each distinct text can be prepared once, and rows then be looked up."""
-    shape = preparation.output_shape[1:]
-    size = 8 * len(rows.values) * math.prod(axis or 1 for axis in shape)
-    return rows.codes.ndim == 1 or not shape or size <= PREPARE_BYTES
+    size = 8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:])
+    return size <= PREPARE_BYTES
 
 
 def compiled(preparation: keras.Model) -> Any:
