@@ -277,7 +277,8 @@ def type_words(schema: Schema) -> str:
     if "items" in schema:
         return f"a list of {type_words(schema['items']).split(' ', 1)[1]}s"
     bounds = [f"{words} {schema[key]}" for key, words in BOUNDS.items() if key in schema]
-    return ", ".join([TYPE_WORDS[schema["type"]], *bounds])
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return ", ".join([listed([TYPE_WORDS[word] for word in types]), *bounds])
 
 
 def plain(text: str) -> str:

@@ -5,7 +5,10 @@ would say `oneOf`: editors complete the first and word their messages by the sec
 wherever a value is, because it may stand for one.
 """
 
-from collections.abc import Iterable, Mapping
+import ast
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
@@ -79,8 +82,31 @@ def own_schema() -> Schema:
         options = section.model_json_schema(schema_generator=OwnSchema, ref_template="#/definitions/{model}")
         generated.setdefault("$defs", {})[section.__name__] = options
     generated["definitions"] = generated.pop("$defs")
+    for section in sections():
+        described = generated if section is Config else generated["definitions"].get(section.__name__, {})
+        for name, text in descriptions(section).items():
+            described.get("properties", {}).get(name, {})["description"] = text
     draft: Schema = as_draft_07(generated)
     return draft
+
+
+def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
+    """Every class of keys."""
+    for section in base.__subclasses__():
+        yield section
+        yield from sections(section)
+
+
+def descriptions(section: type[Section]) -> dict[str, str]:
+    """The text below each field, those of the classes it is derived from included."""
+    found: dict[str, str] = {}
+    for part in reversed([part for part in section.__mro__ if issubclass(part, Section) and part is not Section]):
+        body = ast.parse(inspect.getsource(part)).body[0].body  # type: ignore[attr-defined]
+        for field, text in pairwise(body):
+            is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+                found[field.target.id] = inspect.cleandoc(str(text.value.value))
+    return found
 
 
 def as_draft_07(schema: Any) -> Any:

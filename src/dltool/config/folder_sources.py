@@ -27,7 +27,7 @@ class ImagesSource(Section):
 
     path: str
     """The folder or archive: class folders, or `train` and `test` (and `validation`) of class folders."""
-    size: Annotated[tuple[Count, Count], Field(strict=False)] | None = None
+    size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)] | None = None
     """Height and width; unless given, all pictures must have the same."""
     channels: Literal[1, 3, 4] = 3
     """1 is grey, 3 is colour, 4 has transparency too."""

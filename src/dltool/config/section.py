@@ -19,11 +19,13 @@ PASS_UNKNOWN = WrapValidator(pass_unknown)
 
 
 class Section(BaseModel):
-    """Strict types, no unknown keys, no NaN or infinity, and nothing can be changed afterwards."""
+    """Strict types, no unknown keys, no NaN or infinity, and nothing can be changed afterwards.
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    The text below a field describes it. It is read from the source where it is shown: pydantic would read it at every
+    start.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="wrap")
     @classmethod
