@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
@@ -156,14 +156,15 @@ def load_pictures(
     access: Access, members: Sequence[Member], form: ImageForm, place: ConfigPath, cache_budget: int
 ) -> Pictures:
     """The pictures `members`, in their order: from the cache, or decoded into it, or decoded as they are asked for."""
-    identity = identity_of(members, form)
-    # Another release may decode a little differently.
-    key = hashlib.sha256(repr((FORMAT, PIL.__version__, identity)).encode()).hexdigest()[:32]
+    reader = Reader(access, place)
+    size = form.size or first_size(reader, members, form, access.path, place)
+    # A run records the size that was found: with it the pictures are still the same.
+    identity = identity_of(members, replace(form, size=size))
+    # Another release may decode a little differently; and without a size, pictures of several are refused.
+    key = hashlib.sha256(repr((FORMAT, PIL.__version__, identity, form.size)).encode()).hexdigest()[:32]
     known = find(key) if cache_budget else None
     if known:
         return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]), identity)
-    reader = Reader(access, place)
-    size = form.size or first_size(reader, members, form, access.path, place)
     shape = (len(members), *size, form.channels)
     warnings: tuple[str, ...] = ()
     if entry_bytes(shape) <= cache_budget:
