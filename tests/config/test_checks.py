@@ -18,6 +18,7 @@ class Facts:
 
 NUMBER = Facts("number", (), ())
 PAIR = Facts(class_names=("no", "yes"))
+LABELS = Facts("multi_label", (3,))
 SOFTMAX = {"Dense": {"units": 3, "activation": "softmax"}}
 
 
@@ -40,6 +41,18 @@ LOSS = ("training", "loss")
 @pytest.mark.parametrize(
     ("facts", "layer", "loss", "expected"),
     [
+        (
+            LABELS,
+            {"Dense": {"units": 1, "activation": "sigmoid"}},
+            "binary_crossentropy",
+            (LAST, "1 output for 3 labels", "units: $classes"),
+        ),
+        (
+            LABELS,
+            SOFTMAX,
+            "sparse_categorical_crossentropy",
+            (LOSS, "an example may have several labels, and this loss takes one class", "loss: binary_crossentropy"),
+        ),
         (
             Facts(),
             {"Dense": {"units": 5, "activation": "softmax"}},

@@ -287,6 +287,9 @@ def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
         if name in BINARY and classes > 2:
             message = f"this loss is for two classes, and the data has {classes}"
             return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
+    elif name in SPARSE and facts.target == "multi_label":
+        message = "an example may have several labels, and this loss takes one class"
+        return [Problem(LOSS, message, like(loss, "binary_crossentropy"))]
     elif name in SPARSE or (name in ONE_HOT and facts.target_shape in ((), (1,))):
         message = "the target is a number, and this loss is for classes"
         if facts.target_shape and name in SPARSE:
@@ -317,6 +320,8 @@ def units_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -
     if wanted is None or output.units == wanted:
         return []
     given, related = count(output.units, "output"), ((LOSS, "the loss"),)
+    if facts.target == "multi_label":
+        return [Problem(output.place, f"{given} for {count(wanted, 'label')}", "units: $classes", related=related)]
     if facts.target == "number":
         message = f"{given} for {count(wanted, 'number')}"
         return [Problem(output.place, message, f"units: {wanted}", related=related)]
@@ -336,7 +341,7 @@ def outputs_needed(loss: KerasObject, facts: DataFacts) -> int | None:
     name = loss_name(loss)
     if facts.target == "number":
         return math.prod(facts.target_shape)
-    if name in SPARSE:
+    if name in SPARSE or facts.target == "multi_label":
         return len(facts.class_names)
     return 1 if name in BINARY else None
 

@@ -54,6 +54,11 @@ def output_problems(config: Config, facts: Facts, built: BuiltModel) -> list[Pro
         hint = flatten if len(shape) > len(wanted) else f"units: {prod(wanted)}"
         return [Problem(place, message, hint, related=related)]
     classes = len(facts.class_names)
+    if facts.target == "multi_label":
+        if shape == (classes,):
+            return []
+        message = f"the model gives {shown(shape)} for each example, which has {count(classes, 'label')}"
+        return [Problem(place, message, flatten if len(shape) > 1 else "units: $classes", related=related)]
     if name in SPARSE | BINARY:
         wanted = (*facts.target_shape, classes if name in SPARSE else 1)
         if shape == wanted:
