@@ -211,9 +211,8 @@ def text_inputs(folder: Path) -> Any:
 
 def write_arrays(folder: Path) -> None:
     random = np.random.default_rng(0)
-    arrays = {"x_train": random.integers(0, 9, (40, 4, 4)), "y_train": np.arange(40) % 3}
-    arrays |= {"x_test": random.integers(0, 9, (35, 4, 4)), "y_test": np.arange(35) % 3}
-    np.savez(folder / "own.npz", **{name: array.astype(np.uint8) for name, array in arrays.items()})
+    x, y = random.integers(0, 9, (75, 4, 4)).astype(np.uint8), np.arange(75) % 3
+    np.savez(folder / "own.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
 
 
 def array_inputs(folder: Path) -> np.ndarray:

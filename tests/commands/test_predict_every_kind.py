@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,14 +28,14 @@ def outputs_of_evaluation(dltool, run: Path) -> np.ndarray:
     return np.concatenate(found)
 
 
-def predicted(dltool, run: Path, *files: Path) -> list[dict]:
+def predicted(dltool, run: Path, *files: Path) -> list[dict[str, Any]]:
     out = run.parent / "predictions.jsonl"
     outcome = dltool("predict", run, *files, "--out", out)
     assert outcome.code == 0, outcome.stderr
     return [json.loads(line) for line in out.read_text("utf-8").splitlines()]
 
 
-def numbers_in(lines: list[dict], outputs: int) -> np.ndarray:
+def numbers_in(lines: list[dict[str, Any]], outputs: int) -> np.ndarray:
     """The model's outputs again: of two classes with one output, the probability of the second."""
     values = [[value for value in line.values() if isinstance(value, float)] for line in lines]
     return np.array(values, np.float32)[:, -outputs:]
