@@ -69,7 +69,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     problems += activation_problems(output, loss)
     if facts is not None:
         wrong_loss = loss_problems(loss, facts)
-        problems += wrong_loss or units_problems(output, loss, facts)
+        problems += wrong_loss or units_problems(output, loss, facts) or label_problems(output, loss, facts)
         problems += weight_problems(config, facts)
     return problems
 
@@ -246,7 +246,11 @@ BINARY = {"binary_crossentropy", "binary_focal_crossentropy"}
 def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
     """A loss that is not for this kind of target."""
     name, classes = loss_name(loss), len(facts.class_names)
-    if facts.target == "category":
+    if facts.target == "multi_label":
+        if name in SPARSE | ONE_HOT:
+            message = "an example may have several labels, and this loss is for one class"
+            return [Problem(LOSS, message, like(loss, "binary_crossentropy"))]
+    elif facts.target == "category":
         if name in ONE_HOT:
             message = "the targets are class indices, and this loss takes one-hot vectors"
             return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
@@ -264,6 +268,15 @@ def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
             return [Problem(LOSS, message, "if each is a class, write target: category under data")]
         return [Problem(LOSS, message, like(loss, "mean_squared_error"))]
     return []
+
+
+def label_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -> list[Problem]:
+    """Probabilities of one class where each label has its own."""
+    if output is None or facts.target != "multi_label" or output.activation != "softmax":
+        return []
+    place = (*LAYERS, output.index, output.layer.name, "activation")
+    message = "softmax makes the probabilities of one class, and an example may have several labels"
+    return [Problem(place, message, "activation: sigmoid", related=((LOSS, "the loss"),))]
 
 
 def weight_problems(config: Config, facts: DataFacts) -> list[Problem]:
@@ -286,6 +299,8 @@ def units_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -
     if wanted is None or output.units == wanted:
         return []
     given, related = count(output.units, "output"), ((LOSS, "the loss"),)
+    if facts.target == "multi_label":
+        return [Problem(output.place, f"{given} for {count(wanted, 'label')}", "units: $classes", related=related)]
     if facts.target == "number":
         message = f"{given} for {count(wanted, 'number')}"
         return [Problem(output.place, message, f"units: {wanted}", related=related)]
@@ -303,7 +318,7 @@ def units_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -
 def outputs_needed(loss: KerasObject, facts: DataFacts) -> int | None:
     """How many outputs one example must have; None where the loss does not tell."""
     name = loss_name(loss)
-    if facts.target == "number":
+    if facts.target != "category":
         return prod(facts.target_shape)
     if name in SPARSE:
         return len(facts.class_names)
