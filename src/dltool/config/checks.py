@@ -69,7 +69,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     problems += activation_problems(output, loss) + spectrogram_problems(config)
     if facts is not None:
         wrong_loss = loss_problems(loss, facts)
-        problems += wrong_loss or units_problems(output, loss, facts)
+        problems += wrong_loss or units_problems(output, loss, facts) or label_problems(output, loss, facts)
         problems += weight_problems(config, facts)
     return problems
 
@@ -277,7 +277,11 @@ BINARY = {"binary_crossentropy", "binary_focal_crossentropy"}
 def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
     """A loss that is not for this kind of target."""
     name, classes = loss_name(loss), len(facts.class_names)
-    if facts.target == "category":
+    if facts.target == "multi_label":
+        if name in SPARSE | ONE_HOT:
+            message = "an example may have several labels, and this loss is for one class"
+            return [Problem(LOSS, message, like(loss, "binary_crossentropy"))]
+    elif facts.target == "category":
         if name in ONE_HOT:
             message = "the targets are class indices, and this loss takes one-hot vectors"
             return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
@@ -298,6 +302,15 @@ def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
             return [Problem(LOSS, message, "if each is a class, write target: category under data")]
         return [Problem(LOSS, message, like(loss, "mean_squared_error"))]
     return []
+
+
+def label_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -> list[Problem]:
+    """Probabilities of one class where each label has its own."""
+    if output is None or facts.target != "multi_label" or output.activation != "softmax":
+        return []
+    place = (*LAYERS, output.index, output.layer.name, "activation")
+    message = "softmax makes the probabilities of one class, and an example may have several labels"
+    return [Problem(place, message, "activation: sigmoid", related=((LOSS, "the loss"),))]
 
 
 def weight_problems(config: Config, facts: DataFacts) -> list[Problem]:
@@ -339,9 +352,9 @@ def units_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -
 def outputs_needed(loss: KerasObject, facts: DataFacts) -> int | None:
     """How many outputs one example must have; None where the loss does not tell."""
     name = loss_name(loss)
-    if facts.target == "number":
+    if facts.target != "category":
         return math.prod(facts.target_shape)
-    if name in SPARSE or facts.target == "multi_label":
+    if name in SPARSE:
         return len(facts.class_names)
     return 1 if name in BINARY else None
 

@@ -15,7 +15,7 @@ from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
 from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.section import PASS_UNKNOWN, Section
-from dltool.config.sources import TABLE_SOURCES, Source, parse_source
+from dltool.config.sources import Source, kind_of, parse_source
 from dltool.config.windows import Windows
 from dltool.errors import Problem
 from dltool.keras_names import KINDS
@@ -169,9 +169,22 @@ class Data(Section):
     """How much room decoded pictures and the like may take in dltool's cache folder, or `off`."""
 
     @model_validator(mode="after")
+    def parts_are_alike(self) -> Self:
+        problems = [
+            Problem(
+                (role,), f"{other.name} cannot be a part of {self.source.name}", "all parts come from one kind of file"
+            )
+            for role, other in (("validation", self.validation), ("test", self.test))
+            if other is not None and kind_of(other) != kind_of(self.source)
+        ]
+        if problems:
+            raise PydanticCustomError("problems", "kinds of sources", {"problems": problems})
+        return self
+
+    @model_validator(mode="after")
     def target_is_a_column(self) -> Self:
         """In a table `target: category` is the column of that name."""
-        target, has_columns = self.target, self.source.name in TABLE_SOURCES
+        target, has_columns = self.target, kind_of(self.source) == "table"
         problem = None
         if self.windows is not None and has_columns:
             return self.with_windows(self.windows)
@@ -183,6 +196,10 @@ class Data(Section):
             problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
         elif has_columns and target is not None and not target.columns and target.type is not None:
             return self.model_copy(update={"target": Target((target.type.name,))})
+        elif has_columns and target is not None and set(target.columns) & set(self.inputs or ()):
+            name = next(name for name in target.columns if name in (self.inputs or ()))
+            hint = f"say how it is read there: target: {{{name}: category}}"
+            problem = Problem(("inputs", name), "the target is no input", hint, at_key=True)
         elif not has_columns and target is not None and target.columns:
             name = self.source.name
             message = f"{name} has no columns: expected category or number, not {target.columns[0][:60]}"

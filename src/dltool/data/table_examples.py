@@ -53,7 +53,8 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
     as_target = column_of(data.target.type)
     if as_target is not None:
         declared |= {name: as_target for name in data.target.columns if data.windows is None or name not in declared}
-    places = {name: (*INPUTS, name) for name in data.inputs or {}} | dict.fromkeys(data.target.columns, TARGET)
+    target: ConfigPath = TARGET if data.windows is None else ("data", "windows", "target")
+    places = {name: (*INPUTS, name) for name in data.inputs or {}} | dict.fromkeys(data.target.columns, target)
     places |= {name: ("data", *key) for key, name in named_columns(data)}
     tables: dict[str, Table] = {}
     for role in roles:
