@@ -137,6 +137,30 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    run: RunFolder,
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE…", help="New data of the kind of the run's source; - is standard input."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict with the best model of a run, from the run directory alone."""
+    with exit_codes(as_json=as_json):
+        with captured() as capture:
+            from dltool.commands.predict import predict as run_predict
+            from dltool.console.progress import TrainingProgress
+            from dltool.console.results import show_predictions
+
+            with TrainingProgress(capture) as progress:
+                outcome = run_predict(run, files, out, progress)
+        show_predictions(outcome, as_json)
+
+
+@app.command()
 def check(
     config: ConfigFile,
     settings: Settings = None,

@@ -218,6 +218,22 @@ def test_class_weights_need_one_class_an_example():
     assert found[0] == ("training", "class_weights")
 
 
+def test_a_spectrogram_may_not_depend_on_the_other_recordings_of_its_batch():
+    (found,) = problems(None, {"MelSpectrogram": {"num_mel_bins": 40}}, SOFTMAX)
+    place = ("model", "layers", 0, "MelSpectrogram", "top_db")
+    message = "80 decibels below the loudest of all recordings in a batch: each depends on the others"
+    assert found == (place, message, "top_db: 200")
+    (quiet,) = problems(None, {"MelSpectrogram": {"min_power": 1e-4, "top_db": 120.0}}, SOFTMAX)
+    assert quiet[2] == "top_db: 140"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"top_db": 200.0}, {"min_power": 1e-4, "top_db": 140.0}, {"power_to_db": False}, {"top_db": UNKNOWN}]
+)
+def test_a_spectrogram_that_depends_on_its_own_recording_alone_is_fine(arguments):
+    assert problems(None, {"MelSpectrogram": arguments}, SOFTMAX) == []
+
+
 def test_two_mistakes_give_two_problems():
     found = problems(Facts(), {"Dense": {"units": 5, "activation": "softmax"}}, callbacks=[{"EarlyStopping": "x"}])
     assert len(found) == 2

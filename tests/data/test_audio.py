@@ -60,7 +60,7 @@ def test_the_form_as_options_gives_the_same_form(tmp_path):
 def test_a_pattern_gives_columns_by_which_to_group(tmp_path):
     options = AudioSource(path=str(two_classes(tmp_path)), pattern="{class}/{speaker}_{number}.wav")
     columns = load_audio(options, SOURCE).examples.training.columns
-    assert {name: values.tolist() for name, values in columns.items()} == {
+    assert {name: np.asarray(values).tolist() for name, values in columns.items()} == {
         "speaker": ["a", "a", "b"],
         "number": ["1", "2", "1"],
     }

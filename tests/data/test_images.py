@@ -14,8 +14,9 @@ from tests.data.pictures import class_folders, encoded, pixels, tree
 from dltool.config.columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
 from dltool.data import image_processes
+from dltool.data.examples import Examples
 from dltool.data.image_rows import CacheRows, DecodedRows
-from dltool.data.images import ImageExamples, load_image_files, load_images
+from dltool.data.images import load_image_files, load_images
 from dltool.errors import DataError, MachineError, Problem
 
 SOURCE = ("data", "source")
@@ -23,8 +24,8 @@ PLACE = (*SOURCE, "images", "path")
 FILES = class_folders()
 
 
-def load(path: Path, budget: int = 10**9, **options: Any) -> ImageExamples:
-    return load_images(ImagesSource(path=str(path), **options), SOURCE, budget)
+def load(path: Path, budget: int = 10**9, **options: Any) -> Examples:
+    return load_images(ImagesSource(path=str(path), **options), SOURCE, budget).examples
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:
@@ -33,7 +34,7 @@ def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Proble
     return error.value.problems
 
 
-def image(examples: ImageExamples) -> np.ndarray:
+def image(examples: Examples) -> np.ndarray:
     return examples.training.inputs["image"][:]
 
 
@@ -83,9 +84,11 @@ def test_nothing_is_written_beside_the_data(cache, tmp_path):
 
 def test_a_changed_picture_is_decoded_anew(cache, tmp_path):
     path = write_folder(tmp_path / "files", FILES)
-    before = load(path)
+    options = ImagesSource(path=str(path))
+    before = load_images(options, SOURCE).identity
+    assert load_images(options, SOURCE).identity == before
     os.utime(path / "a/0.png", ns=(0, 0))
-    assert load(path).identity != before.identity
+    assert load_images(options, SOURCE).identity != before
     (path / "a/0.png").write_bytes(encoded(pixels(4, 5, seed=9)))
     np.testing.assert_array_equal(image(load(path))[0], pixels(4, 5, seed=9))
 
@@ -105,7 +108,7 @@ def test_parts_and_columns(cache, tmp_path):
     assert examples.test.name == "the test part of files.zip"
     assert examples.test.place == PLACE
     assert len(examples.test.inputs["image"]) == 2
-    assert {name: list(values) for name, values in examples.test.columns.items()} == {
+    assert {name: list(np.asarray(values)) for name, values in examples.test.columns.items()} == {
         "person": ["ann", "ann"],
         "rest": ["test", "test"],
     }

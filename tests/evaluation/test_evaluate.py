@@ -49,6 +49,6 @@ def test_the_same_weights_give_the_same_bits_in_another_model(config, facts, exa
 
 def test_predictions_are_those_of_the_full_model(config, facts, examples):
     built = build_model(config, facts)
-    outputs = predict(built.full, {"input": examples[0]["input"][:300]}, 256)
+    outputs = predict(built, config, {"input": examples[0]["input"][:300]})
     assert outputs.shape == (300, 3)
     np.testing.assert_allclose(outputs, built.full.predict(examples[0]["input"][:300], verbose=0), rtol=1e-5)

@@ -275,7 +275,7 @@ def type_words(schema: Schema) -> str:
     if "enum" in schema:
         return listed([str(choice) for choice in schema["enum"]])
     if "items" in schema:
-        return f"a list of {type_words(schema['items']).split(' ', 1)[1]}s"
+        return f"a list of {type_words(schema['items']).removeprefix('a ')}s"
     bounds = [f"{words} {schema[key]}" for key, words in BOUNDS.items() if key in schema]
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return ", ".join([listed([TYPE_WORDS[word] for word in types]), *bounds])

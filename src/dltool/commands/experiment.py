@@ -11,6 +11,7 @@ from dltool.config.load import read_recorded
 from dltool.config.schema import Config
 from dltool.config.tree import format_path
 from dltool.config.yaml_reader import MOST_BYTES
+from dltool.data.facts import Facts
 from dltool.data.load import Dataset, load_data
 from dltool.errors import ConfigError, ConfigPath, DataError, Position, Problem, RunError
 from dltool.run_files import Run
@@ -126,7 +127,12 @@ def is_count(value: object) -> bool:
 
 
 def recorded_experiment(run: Run, config: Config, dataset: Dataset) -> Experiment:
-    """The model of a run, with what its preprocessing learnt then, and with new weights.
+    """The model of a run and its data. Raises as :func:`recorded_model`."""
+    return Experiment(config, dataset, *recorded_model(run, config, dataset.facts))
+
+
+def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel", Mapping[str, Any]]:
+    """The model of a run, with what its preprocessing learnt then, and with new weights; and what is pinned.
 
     Raises:
         RunError: the run's files are damaged.
@@ -140,13 +146,12 @@ def recorded_experiment(run: Run, config: Config, dataset: Dataset) -> Experimen
     pinned = pin(config.seed, recorded_threads(run))
     learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
-        built = build_model(config, dataset.facts, learnt=learnt)
+        return build_model(config, facts, learnt=learnt), pinned
     except ConfigError as error:
         raise RunError(
             Problem(None, f"{run.resolved}: {place_of(problem)}{problem.message}", problem.hint)
             for problem in first(error.problems)
         ) from error
-    return Experiment(config, dataset, built, pinned)
 
 
 def place_of(problem: Problem) -> str:

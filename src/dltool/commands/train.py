@@ -104,8 +104,7 @@ def new_record(
     document: Document, experiment: Experiment, most_rows: int | None, git: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """What run.json says of a run from its start."""
-    facts = experiment.dataset.facts
-    data = {"fingerprint": experiment.dataset.fingerprint, "class_names": list(facts.class_names), **facts.names()}
+    data = {"fingerprint": experiment.dataset.fingerprint, **experiment.dataset.facts.record()}
     return {
         "command": "train",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

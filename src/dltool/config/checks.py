@@ -1,10 +1,10 @@
 """Whether the parts of a config fit each other and the data, as far as that can be told without building a model."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from math import prod
 from typing import Any, Protocol
 
 from dltool.config.keras_objects import UNKNOWN, KerasObject
@@ -66,7 +66,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     """
     problems = name_problems(config) + monitor_problems(config, facts) + expectation_problems(config, facts)
     output, loss = last_output(config.model.layers), config.training.loss
-    problems += activation_problems(output, loss)
+    problems += activation_problems(output, loss) + spectrogram_problems(config)
     if facts is not None:
         wrong_loss = loss_problems(loss, facts)
         problems += wrong_loss or units_problems(output, loss, facts)
@@ -232,6 +232,37 @@ def activation_problems(output: Output | None, loss: KerasObject) -> list[Proble
     return []
 
 
+# --- layers whose results depend on the batch ---
+
+HIGHEST_DECIBELS = 100.0
+"""No moment of a recording between -1 and 1 is as loud."""
+
+
+def spectrogram_problems(config: Config) -> list[Problem]:
+    """MelSpectrogram cuts off what is `top_db` below the loudest moment of the whole batch, not of each recording.
+
+    The same recording would then be another one in a batch of other size; where nothing lies so low, it is not.
+    """
+    sections = {
+        ("data", "preprocessing"): config.data.preprocessing,
+        ("data", "augmentation"): config.data.augmentation,
+        LAYERS: config.model.layers,
+    }
+    problems = []
+    for place, layers in sections.items():
+        for index, layer in enumerate(layers):
+            if layer.name != "MelSpectrogram" or layer.arguments.get("power_to_db") is False:
+                continue
+            top, power = layer.arguments.get("top_db", 80.0), layer.arguments.get("min_power", 1e-10)
+            if UNKNOWN in (top, power):
+                continue
+            least = math.ceil(HIGHEST_DECIBELS - 10 * math.log10(max(power, 1e-30)))
+            if top < least:
+                message = f"{top:g} decibels below the loudest of all recordings in a batch: each depends on the others"
+                problems.append(Problem((*place, index, layer.name, "top_db"), message, f"top_db: {least}"))
+    return problems
+
+
 # --- loss and target ---
 
 REGRESSION = {
@@ -304,7 +335,7 @@ def outputs_needed(loss: KerasObject, facts: DataFacts) -> int | None:
     """How many outputs one example must have; None where the loss does not tell."""
     name = loss_name(loss)
     if facts.target == "number":
-        return prod(facts.target_shape)
+        return math.prod(facts.target_shape)
     if name in SPARSE:
         return len(facts.class_names)
     return 1 if name in BINARY else None

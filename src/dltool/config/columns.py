@@ -94,7 +94,7 @@ class TextColumn(Section):
 class ImageColumn(Section):
     """Paths of picture files, relative to the table."""
 
-    size: Annotated[tuple[Count, Count], Field(strict=False)]
+    size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)]
     """Height and width."""
     channels: Literal[1, 3, 4] = 3
     """1 is grey, 3 is colour, 4 has transparency too."""

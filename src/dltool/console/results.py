@@ -1,6 +1,7 @@
 """What train, evaluate and check say at the end."""
 
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
     from dltool.commands.completion import TrainingOutcome
     from dltool.commands.evaluate import EvaluationOutcome
+    from dltool.commands.predict import PredictionOutcome
     from dltool.commands.reproduce import Reproduction
     from dltool.config.load import Document
 
@@ -111,6 +113,26 @@ def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
     for name, value in outcome.metrics.items():
         console.print(Text(f"  {name}  ", "bold") + Text(number(value)))
     console.print(data_text(f"next  dltool runs --runs {shell_word(outcome.run.parent.parent)}"), style="dim")
+
+
+def show_predictions(outcome: "PredictionOutcome", as_json: bool) -> None:
+    """Where the predictions are; or else the predictions themselves, with everything else on stderr."""
+    from dltool.evaluation.predictions import records, write_csv
+
+    if as_json:
+        found = {} if outcome.out else {"predictions": records(outcome.columns)}
+        out = str(outcome.out) if outcome.out else None
+        show_json({"run": str(outcome.run), "examples": outcome.examples, "out": out, **found})
+        return
+    counted = f"{outcome.examples:,} prediction{'s' if outcome.examples != 1 else ''}"
+    if outcome.out:
+        console, next_step = stdout_console(), f"dltool evaluate {shell_word(outcome.run)}"
+        console.print(data_text(f"{outcome.out}: {counted} of {outcome.run}"))
+    else:
+        write_csv(outcome.columns, sys.stdout)
+        console, next_step = stderr_console(), "--out predictions.csv writes a file, as .jsonl and .parquet do"
+        console.print(data_text(f"{counted} of {outcome.run}"))
+    console.print(data_text(f"next  {next_step}"), style="dim")
 
 
 def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> None:

@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dltool.config.columns import ColumnType
 from dltool.config.schema import Data
-from dltool.config.sources import Source
+from dltool.config.sources import TABLE_SOURCES, Source
 from dltool.data.catalog import Published, published
 from dltool.data.npz_header import header_of_npz
 from dltool.data.sizes import check_parts, check_stratify, part_sizes
+from dltool.errors import RunError
 
 ONE_INPUT = "input"
 """The name of the input of a source that has one and gives it no name."""
 TargetKind = Literal["category", "number", "multi_label"]
+DTYPES = ("uint8", "int32", "int64", "float32", "string")
+MOST_AXES = 8
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,68 @@ class Facts:
         if self.only_input is not None:
             names["input_shape"] = list(self.only_input.shape)
         return names | ({"classes": len(self.class_names)} if self.class_names else {})
+
+    def record(self) -> dict[str, Any]:
+        """What run.json holds, and :func:`recorded_facts` makes facts of; the types of columns are in the config."""
+        inputs = {
+            name: {"shape": list(found.shape), "dtype": found.dtype, "is_column": found.column is not None}
+            for name, found in self.inputs.items()
+        }
+        return {**self.names(), "inputs": inputs, "target": self.target, "class_names": list(self.class_names)}
+
+
+def recorded_facts(record: Any, data: Data) -> Facts:
+    """The facts of a run's data from what its run.json says, which is not trusted. `data` is that of its config.
+
+    Raises:
+        RunError: something is missing, or cannot be.
+    """
+    found: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
+    inputs = found.get("inputs")
+    if not isinstance(inputs, Mapping) or not inputs or not all(is_input(*item, data) for item in inputs.items()):
+        raise RunError("run.json does not say which inputs the run has", "train it again with this version")
+    sizes = ("examples", "validation_examples", "test_examples")
+    has_sizes = all(is_size(found.get(name)) for name in sizes) and is_shape(found.get("target_shape"))
+    if not has_sizes or not are_names(found.get("class_names"), found.get("target")):
+        raise RunError("run.json does not say which target the run has", "train it again with this version")
+    types = data.inputs or {}
+    return Facts(
+        {
+            name: InputFacts(tuple(each["shape"]), each["dtype"], types[name] if each["is_column"] else None)
+            for name, each in inputs.items()
+        },
+        found["target"],
+        tuple(found["target_shape"]),
+        tuple(found["class_names"]),
+        *(found[name] for name in sizes),
+    )
+
+
+def are_names(names: Any, target: Any) -> bool:
+    """Whether they are names of classes or labels: several, all different; none of numbers."""
+    if target not in get_args(TargetKind) or not isinstance(names, list):
+        return False
+    are_different = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+    return not names if target == "number" else are_different and len(names) > 1
+
+
+def is_input(name: str, found: Any, data: Data) -> bool:
+    """Whether an entry of a run.json describes an input that the config may have."""
+    if not isinstance(found, Mapping) or not is_shape(found.get("shape")) or found.get("dtype") not in DTYPES:
+        return False
+    if not isinstance(found.get("is_column"), bool):
+        return False
+    kind = (data.inputs or {}).get(name)
+    is_typed = kind is not None and kind.name != "ignore"
+    return is_typed if data.source.name in TABLE_SOURCES else not found["is_column"]
+
+
+def is_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= MOST_AXES and all(map(is_size, value))
+
+
+def is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
 def known_facts(data: Data) -> Facts | None:

@@ -70,7 +70,8 @@ def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DE
     place = (*place, "images")
     members = open_members(options.path, (*place, "path"))
     found = labelled(members, EXTENSIONS, options.pattern, place, "picture")
-    form = ImageForm(options.size, options.channels, options.resize)
+    size = None if options.size is None else (options.size[0], options.size[1])
+    form = ImageForm(size, options.channels, options.resize)
     chosen = [item.member for item in chain.from_iterable(found.parts.values())]
     pictures = load_pictures(members.access, chosen, form, (*place, "path"), cache_budget)
     parts = {}
@@ -99,7 +100,7 @@ def load_image_files(
         MachineError: a process that decodes was killed.
     """
     members = files_named(paths, folder, place)
-    form = ImageForm(options.size, options.channels, options.resize)
+    form = ImageForm((options.size[0], options.size[1]), options.channels, options.resize)
     return load_pictures(Access(str(folder), "folder"), members, form, place, cache_budget)
 
 

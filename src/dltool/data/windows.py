@@ -105,7 +105,8 @@ def make_windows(
     No window has rows, its target's included, of two series or two parts, or across a gap. A gap is a step between two
     rows of a series that is not the usual one, where more than 90 % of all steps are the usual one; months and trading
     days have no usual step, and there rows are simply counted. In each stretch of rows without such a break the windows
-    begin at its first row and then at every `stride`-th. Windows without a target are left out, with a warning.
+    begin at its first row and then at every `stride`-th. Windows without a target are left out, with a warning. With a
+    horizon of 0, which no config has and which is for prediction, each stretch's last rows are a window in any case.
 
     Raises:
         DataError: two rows of a series at the same time, or a part without a single window.
@@ -140,7 +141,10 @@ def starts_between(breaks: np.ndarray, options: Windows) -> np.ndarray:
     room = np.diff(bounds) - options.length - options.horizon
     counts = np.maximum(room // options.stride + 1, 0)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(np.repeat(bounds[:-1], counts) + within * options.stride)
+    starts = np.repeat(bounds[:-1], counts) + within * options.stride
+    if options.horizon == 0:
+        starts = np.union1d(starts, (bounds[1:] - options.length)[counts > 0])
+    return np.asarray(starts)
 
 
 def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, has_key: bool) -> None:

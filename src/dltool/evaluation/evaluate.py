@@ -1,8 +1,8 @@
 """Loss, metrics and predictions of a finished model."""
 
 from collections.abc import Mapping
+from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ from dltool.training.compile import compile_core
 from dltool.training.failures import plain_failures
 from dltool.training.fit import measure
 from dltool.training.loop import test_loop
-from dltool.training.tables import evaluation_batch, make_tables, model_targets, single, tensor
+from dltool.training.tables import evaluation_batch, make_tables, model_targets, single
 
 
 def evaluate(
@@ -37,12 +37,24 @@ def evaluate(
         return measure(built.core, loop, rows, lambda: None)
 
 
-def predict(full: keras.Model, inputs: Mapping[str, Rows], batch_size: int) -> np.ndarray:
-    """The outputs for raw inputs, (examples, …)."""
-    function = tf.function(lambda batch: full(batch, training=False), autograph=False, reduce_retracing=True)
-    is_named, examples = isinstance(full.input, dict), len(next(iter(inputs.values())))
-    parts = []
-    for first in range(0, examples, batch_size):
-        batch = {name: tensor(rows[first : first + batch_size]) for name, rows in inputs.items()}
-        parts.append(function(batch if is_named else next(iter(batch.values()))).numpy())
-    return np.concatenate(parts)
+def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> np.ndarray:
+    """The outputs for raw inputs, (examples, …) of float32 (float64 where that is the precision).
+
+    They are computed in the batches of :func:`evaluate`, so that the same examples give the same bits.
+
+    Raises:
+        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
+    """
+    with plain_failures(config):
+        order = np.arange(len(next(iter(inputs.values()))), dtype=np.int32)
+        tables = make_tables(built, inputs, np.zeros(len(order), np.float32))
+        size = evaluation_batch(built, config.training.batch_size)
+
+        def outputs(tensors: Any, rows: Any) -> Any:
+            found = built.core(tables.batch(tensors, rows)[0], training=False)
+            return tf.cast(found, tf.float32) if found.dtype.size < 4 else found
+
+        compiled = tf.function(outputs, autograph=False)
+        # All batches have one shape but the last, so that there are two functions to compile.
+        batches = [(first, min(first + size, len(order))) for first in range(0, len(order), size)]
+        return np.concatenate([compiled(*tables.feed(order, *batch)).numpy() for batch in batches])

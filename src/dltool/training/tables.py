@@ -80,7 +80,10 @@ class Layout:
         """Each distinct text prepared once. In a window all steps are prepared alike, so one of them tells."""
         steps = rows.shape[1:]
         values = np.broadcast_to(rows.values.reshape(-1, *(1 for _ in steps)), (len(rows.values), *steps))
-        return self.prepared(name, values)[(slice(None), *(0 for _ in steps))]
+        prepared = self.prepared(name, values)
+        for _ in steps:
+            prepared = prepared[:, 0]
+        return prepared
 
     def rows_of(self, name: str, indices: np.ndarray) -> np.ndarray:
         """The rows of one input as they are stored."""
@@ -235,7 +238,7 @@ def grows(preparation: keras.Model, rows: Rows) -> bool:
 
 def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
     """Whether each distinct text can be prepared once, and rows then be looked up."""
-    size = 8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:])
+    size: int = 8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:])
     return size <= PREPARE_BYTES
 
 

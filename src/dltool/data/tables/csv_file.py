@@ -63,10 +63,12 @@ class CsvFile:
             raise DataError(Problem(self.place, f"{self.path} has no rows: there is nothing after its first line"))
         width = len(first[0])
         if self.options.names:
-            if len(self.options.names) != width:
+            # What comes after the names of the training table are those without columns that may be absent.
+            names = next((names for names in (self.options.names, *fallback[1:]) if len(names) == width), None)
+            if names is None:
                 message = f"{self.path} has {width} columns, names has {len(self.options.names)}"
                 raise DataError(Problem((*self.place[:-1], "names"), message))
-            return self.options.names
+            return tuple(names)
         if not self.options.has_header:
             return self.given_names(width, fallback)
         self.check_names(first[0])

@@ -52,7 +52,7 @@ def open_table(source: Choice, place: ConfigPath, wanted: Wanted) -> TableFile:
     if isinstance(options, CsvSource):
         names = () if wanted.like is None else tuple(wanted.like.columns)
         without_optional = tuple(name for name in names if name not in wanted.optional)
-        return CsvFile(options, place, [names, without_optional] if names else [])
+        return CsvFile(options, place, list(dict.fromkeys([names, without_optional])) if names else [])
     if isinstance(options, JsonLinesSource):
         return JsonLinesFile(options, place)
     assert isinstance(options, ParquetSource)

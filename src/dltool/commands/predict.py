@@ -1,0 +1,88 @@
+"""`dltool predict RUN FILE…`: what the best model of a run says of new data, from the run directory alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dltool.commands.experiment import recorded_config, recorded_model
+from dltool.commands.train import Import
+from dltool.data.facts import recorded_facts
+from dltool.data.new_examples import STDIN, load_new, unseen_problems
+from dltool.errors import ConfigError, DataError
+from dltool.evaluation.predictions import FORMATS, predictions, refuse_unclear, whole_text, write
+from dltool.run_directory import open_run
+
+if TYPE_CHECKING:
+    from dltool.commands.progress import Progress
+
+
+@dataclass(frozen=True)
+class PredictionOutcome:
+    """`columns` by name, (examples,) each: where the example is from, and what is predicted. `out` has been written."""
+
+    run: Path
+    columns: dict[str, np.ndarray]
+    out: Path | None
+
+    @property
+    def examples(self) -> int:
+        return len(self.columns["file"])
+
+
+def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progress") -> PredictionOutcome:
+    """Predict with the best weights of the run at `path`, for the examples in `files` ("-" is standard input).
+
+    Raises:
+        ConfigError: `out` cannot be a file of predictions.
+        DataError: with every problem of the files.
+        RunError: the run is damaged.
+        MachineError: `out` cannot be written.
+    """
+    if out is not None:
+        check_out(out, files)
+    run = open_run(path)
+    record = run.read_json(run.record)
+    config = recorded_config(run, record, ("training.epochs",))
+    facts = recorded_facts(record.get("data"), config.data)
+    refuse_unclear(config, facts)
+    if record.get("status") != "completed":
+        progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
+    tensorflow = Import("tensorflow")
+    progress.stage("reading the data")
+    new = load_new(config.data, facts, files)
+    for warning in new.warnings:
+        progress.warn(warning)
+    progress.stage("importing TensorFlow")
+    tensorflow.wait()
+    from dltool.evaluation.evaluate import predict as outputs_of
+    from dltool.model.files import load_weights
+
+    built, _ = recorded_model(run, config, facts)
+    load_weights(built.core, run.best_weights)
+    types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
+    known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.learnt.columns.items()}
+    problems = unseen_problems(new.tables, types, known)
+    if problems:
+        raise DataError(problems)
+    progress.stage("predicting")
+    found = predictions(config, facts, outputs_of(built, config, new.inputs))
+    named = np.array([whole_text(name) for name in new.files], dtype=object)
+    columns = {"file": named, **({} if new.rows is None else {"row": new.rows}), **found}
+    if out is not None:
+        write(columns, out)
+    return PredictionOutcome(run.path, columns, out)
+
+
+def check_out(out: Path, files: Sequence[str]) -> None:
+    """Raises: ConfigError: an unknown ending, a folder, no folder to be in, or one of the inputs."""
+    if out.suffix.lower() not in FORMATS:
+        raise ConfigError(f"{out} has no ending that says what to write", f"such as {', '.join(FORMATS)}")
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder; a file is expected")
+    if not out.parent.is_dir():
+        raise ConfigError(f"there is no folder {out.parent}")
+    if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
+        raise ConfigError(f"{out} is one of the files to predict for", "give the predictions another name")

@@ -1,0 +1,154 @@
+"""Predictions as a table: what the outputs of a model say, and the files that hold it."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from dltool.config.checks import BINARY, SPARSE, loss_name
+from dltool.config.columns import MultiLabelTarget
+from dltool.config.schema import Config
+from dltool.data.facts import Facts
+from dltool.durable_files import atomic_path
+from dltool.errors import ConfigError, RunError
+
+PLACES = ("file", "row")
+"""The columns that say which example a prediction is for."""
+FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@]")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+Columns = Mapping[str, np.ndarray]
+
+
+def refuse_unclear(config: Config, facts: Facts) -> None:
+    """Raises: ConfigError: the outputs of such a model are not what a table of predictions can hold."""
+    name = loss_name(config.training.loss)
+    if facts.target == "category" and facts.target_shape:
+        shape = " × ".join(map(str, facts.target_shape))
+        raise ConfigError(f"the model predicts {shape} classes for each example, which a table cannot hold", KERAS)
+    if facts.target == "category" and name not in SPARSE | BINARY:
+        raise ConfigError(f"with the loss {name}, the outputs of the model are no probabilities of classes", KERAS)
+
+
+KERAS = "keras.models.load_model(…/model.keras).predict(…) gives the outputs as they are"
+
+
+def predictions(config: Config, facts: Facts, outputs: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns that `outputs` (examples, …) mean.
+
+    Of classes: "class", and "probability of NAME" for each. Of labels: "labels", those above 0.5, and the same
+    probabilities. Of numbers: the columns of the target, or "prediction" where it has no name.
+
+    Raises:
+        RunError: the model has other outputs than the run has classes.
+    """
+    values = outputs.reshape(len(outputs), -1)
+    if facts.target == "number":
+        return dict(zip(number_names(config, values.shape[1]), values.T, strict=True))
+    values = probabilities(config, values, is_binary=loss_name(config.training.loss) in BINARY, facts=facts)
+    if values.shape[1] != len(facts.class_names):
+        message = f"the model has {values.shape[1]} outputs, and the run has {len(facts.class_names)} classes"
+        raise RunError(message)
+    names = np.array([whole_text(name) for name in facts.class_names], dtype=object)
+    each = {f"probability of {name}": column for name, column in zip(names, values.T, strict=True)}
+    if facts.target == "category":
+        return {"class": names[values.argmax(axis=1)], **each}
+    options = config.data.target.type.options if config.data.target and config.data.target.type else None
+    separator = options.separator if isinstance(options, MultiLabelTarget) else ","
+    labels = np.array([separator.join(names[row]) for row in values > 0.5], dtype=object)
+    return {"labels": labels, **each}
+
+
+def probabilities(config: Config, values: np.ndarray, facts: Facts, *, is_binary: bool) -> np.ndarray:
+    """(examples, classes). Of two classes a model may have one output, the probability of the second."""
+    if config.training.loss.arguments.get("from_logits") is True:
+        values = (1 + np.tanh(values / 2)) / 2 if is_binary else softmax(values)
+    if facts.target == "category" and values.shape[1] == 1:
+        return np.concatenate([1 - values, values], axis=1)
+    return values
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def number_names(config: Config, count: int) -> list[str]:
+    columns = config.data.target.columns if config.data.target else ()
+    names = list(columns) if len(columns) == count else ["prediction"]
+    if len(names) < count:
+        names = [f"prediction_{number}" for number in range(1, count + 1)]
+    return [f"predicted {name}" if name in PLACES else whole_text(name) for name in names]
+
+
+def whole_text(text: str) -> str:
+    """The text with escapes for what is no character, so that any file can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+# --- files ---
+
+
+def write_csv(columns: Columns, file: TextIO) -> None:
+    """With a line of names. Texts that a spreadsheet would take for a formula have a ' in front."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(no_formula, columns))
+    writer.writerows(zip(*map(written, columns.values()), strict=True))
+
+
+def written(column: np.ndarray) -> Iterable[Any]:
+    """Numbers in the fewest digits that give the same bits again."""
+    if column.dtype == object:
+        return map(no_formula, column)
+    numbers: list[Any] = (column.astype(str) if column.dtype.kind == "f" else column).tolist()
+    return numbers
+
+
+def no_formula(text: str) -> str:
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def records(columns: Columns) -> list[dict[str, object]]:
+    """A mapping for each row; numbers that are none are None, as JSON has none."""
+    plain = [
+        [float(text) if np.isfinite(float(text)) else None for text in column.astype(str).tolist()]
+        if column.dtype.kind == "f"
+        else column.tolist()
+        for column in columns.values()
+    ]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*plain, strict=True)]
+
+
+def write_text(columns: Columns, path: Path) -> None:
+    with path.open("x", encoding="utf-8", newline="") as file:
+        if path.suffix.lower() == ".csv":
+            write_csv(columns, file)
+        else:
+            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records(columns))
+
+
+def write_parquet(columns: Columns, path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(
+        pa.table({name: pa.array(np.ascontiguousarray(column)) for name, column in columns.items()}), path
+    )
+
+
+FORMATS: Mapping[str, Callable[[Columns, Path], None]] = {
+    ".csv": write_text,
+    ".jsonl": write_text,
+    ".parquet": write_parquet,
+}
+"""By the ending of the file."""
+
+
+def write(columns: Columns, path: Path) -> None:
+    """Replaces the file as a whole. Raises MachineError."""
+    with atomic_path(path) as temporary:
+        FORMATS[path.suffix.lower()](columns, temporary)
