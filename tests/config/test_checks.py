@@ -51,7 +51,7 @@ LOSS = ("training", "loss")
             LABELS,
             SOFTMAX,
             "sparse_categorical_crossentropy",
-            (LOSS, "an example may have several labels, and this loss takes one class", "loss: binary_crossentropy"),
+            (LOSS, "an example may have several labels, and this loss is for one class", "loss: binary_crossentropy"),
         ),
         (
             Facts(),
