@@ -159,6 +159,13 @@ def test_several_files_and_standard_input_follow_each_other(run, dltool, monkeyp
     assert [line["class"] for line in lines[:3]] == [line["class"] for line in lines[3:]]
 
 
+def test_a_closed_standard_input_is_said_to_be_closed(run, dltool, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    outcome = dltool("predict", run, "-")
+    assert outcome.code == 3
+    assert "standard input is closed" in outcome.stderr
+
+
 BAD = {
     "missing-column": "mass,iland,length\n1,north,3\n",
     "unseen-category": "mass,island,length\n1,north,3\n2,east,3\n3,east,3\n4,west,1\n",
