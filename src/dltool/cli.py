@@ -202,20 +202,38 @@ def list_runs(runs: RunsFolder = None, as_json: Json = False) -> None:
 
 @app.command()
 def init(
-    template: Annotated[
-        str | None, typer.Argument(metavar="[TEMPLATE]", help="One of those that --list names.")
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TEMPLATE|DATA]",
+            help="A template, or your data: a table, a folder or an archive of class folders, or a text file a class.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of a table to predict; chosen unless given.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="Write it there, if there is no such file yet.")
     ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
 ) -> None:
-    """Print a ready config to begin with: dltool init digits > digits.yaml"""
+    """Print a ready config to begin with: dltool init penguins.csv > penguins.yaml"""
     with exit_codes():
-        from dltool.commands.init import template_text, templates
+        from dltool.commands.init import config_for, templates, write_new
+        from dltool.console.streams import data_text, stderr_console
         from dltool.console.tables import show_templates
 
-        if show_list or template is None:
+        if show_list or what is None:
             show_templates(templates())
+            return
+        drafted = config_for(what, target, out)
+        if out is None:
+            write_out(drafted.text)
         else:
-            write_out(template_text(template))
+            write_new(drafted.text, out)
+        console = stderr_console()
+        for sentence in drafted.said:
+            console.print(data_text(sentence))
 
 
 @app.command()

@@ -1,10 +1,12 @@
-"""`dltool init`: a ready config to begin with."""
+"""`dltool init`: a ready config to begin with, a template or one drafted for some data."""
 
+import tarfile
+import zipfile
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from dltool.errors import ConfigError
+from dltool.errors import ConfigError, MachineError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -36,6 +38,88 @@ def template_text(name: str) -> str:
     names = [template.name for template in templates()]
     if name not in names:
         near = get_close_matches(name, names, 1)
-        hint = f'did you mean "{near[0]}"?' if near else "`dltool init --list` names them"
-        raise ConfigError(f'there is no template "{name}"', hint)
+        hint = f'did you mean "{near[0]}"?' if near else "`dltool init --list` names the templates"
+        raise ConfigError(f'"{name}" is neither a template nor a file or folder', hint)
     return (templates_folder() / f"{name}.yaml").read_text("utf-8").replace("configs/", "")
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A config drafted for data, and sentences for the user."""
+
+    text: str
+    said: tuple[str, ...]
+
+
+def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
+    """The config that `what` names, as it has to be in the file `out`, or in the working directory.
+
+    A template keeps its name, whatever lies in the folder; anything else is data.
+
+    Raises:
+        ConfigError: neither; a target where there are no columns, or one that cannot be predicted; `out` is there.
+        DataError: with every problem of the data.
+        MachineError: there is no room for it.
+    """
+    if out is not None and out.exists():
+        raise there_already(out)
+    path = Path(what).expanduser()
+    is_template = what in [template.name for template in templates()]
+    if not is_template and path.exists():
+        return draft_for(path, target, out)
+    text = template_text(what)
+    if target is not None:
+        raise ConfigError("a template has its target already", "--target is for a table of your own")
+    return Drafted(text, () if out is None else (f"next  dltool train {out}",))
+
+
+def draft_for(path: Path, target: str | None, out: Path | None) -> Drafted:
+    from dltool.commands.draft import written
+    from dltool.commands.draft_folder import draft_folder
+    from dltool.commands.draft_table import draft_table
+
+    folder = Path.cwd() if out is None else out.absolute().parent
+    if not is_folder(path):
+        draft = draft_table(path, folder, target)
+    elif target is None:
+        draft = draft_folder(path, folder)
+    else:
+        raise ConfigError(f"{path} has no columns: its folders or files are the classes", "leave --target out")
+    stem = path.absolute().name.split(".")[0]
+    command = str(out or f"{stem}.yaml")
+    text = written(draft, stem, command, folder)
+    return Drafted(text, (*draft.said, *(() if out is None else (f"next  dltool train {out}",))))
+
+
+def is_folder(path: Path) -> bool:
+    """A folder or an archive; a packed table is none."""
+    if path.is_dir():
+        return True
+    return path.is_file() and (zipfile.is_zipfile(path) or is_tar(path))
+
+
+def is_tar(path: Path) -> bool:
+    # A table is not unpacked to see whether it is one.
+    return path.name.lower().endswith((".tar", ".tgz", ".tbz2", ".txz")) or (
+        ".tar." in path.name.lower() and tarfile.is_tarfile(path)
+    )
+
+
+def write_new(text: str, out: Path) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        ConfigError: it is.
+        MachineError: it cannot be written.
+    """
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise there_already(out) from None
+    except OSError as error:
+        raise MachineError(f"{out} cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def there_already(out: Path) -> ConfigError:
+    return ConfigError(f"{out} is there already, and is left as it is", "name another file, or remove it")

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Protocol
 
@@ -251,16 +251,27 @@ def spectrogram_problems(config: Config) -> list[Problem]:
     problems = []
     for place, layers in sections.items():
         for index, layer in enumerate(layers):
-            if layer.name != "MelSpectrogram" or layer.arguments.get("power_to_db") is False:
-                continue
-            top, power = layer.arguments.get("top_db", 80.0), layer.arguments.get("min_power", 1e-10)
-            if UNKNOWN in (top, power):
-                continue
-            least = math.ceil(HIGHEST_DECIBELS - 10 * math.log10(max(power, 1e-30)))
-            if top < least:
+            least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
+            if least is not None and top is not UNKNOWN and top < least:
                 message = f"{top:g} decibels below the loudest of all recordings in a batch: each depends on the others"
                 problems.append(Problem((*place, index, layer.name, "top_db"), message, f"top_db: {least}"))
     return problems
+
+
+def decibels_needed(layer: KerasObject) -> int | None:
+    """The least `top_db` with which a spectrogram depends on nothing but its recording; None for other layers."""
+    power = layer.arguments.get("min_power", 1e-10)
+    if layer.name != "MelSpectrogram" or layer.arguments.get("power_to_db") is False or power is UNKNOWN:
+        return None
+    return math.ceil(HIGHEST_DECIBELS - 10 * math.log10(max(power, 1e-30)))
+
+
+def independent(layer: KerasObject) -> KerasObject:
+    """The layer; a MelSpectrogram without a `top_db` of its own gets the one that it needs."""
+    least = decibels_needed(layer)
+    if least is None or "top_db" in layer.arguments:
+        return layer
+    return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
 
 
 # --- loss and target ---
@@ -291,6 +302,9 @@ def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
         if name in BINARY and classes > 2:
             message = f"this loss is for two classes, and the data has {classes}"
             return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
+    elif name in SPARSE and facts.target == "multi_label":
+        message = "an example may have several labels, and this loss takes one class"
+        return [Problem(LOSS, message, like(loss, "binary_crossentropy"))]
     elif name in SPARSE or (name in ONE_HOT and facts.target_shape in ((), (1,))):
         message = "the target is a number, and this loss is for classes"
         if facts.target_shape and name in SPARSE:

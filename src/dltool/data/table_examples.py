@@ -10,6 +10,7 @@ import numpy as np
 
 from dltool.config.columns import (
     COLUMN_TYPES,
+    AudioColumn,
     CategoryColumn,
     CategoryTarget,
     ColumnType,
@@ -20,7 +21,7 @@ from dltool.config.columns import (
 )
 from dltool.config.schema import Data
 from dltool.config.sources import Source
-from dltool.data.audio import load_audio_files
+from dltool.data.audio import load_audio_files, rate_of
 from dltool.data.examples import Examples, Part
 from dltool.data.image_cache import cache_folder
 from dltool.data.images import load_image_files
@@ -107,7 +108,7 @@ def load_table_examples(data: Data) -> Examples:
     """
     tables = load_tables(data)
     first = tables["source"]
-    types = input_types(data, first)
+    types = {name: with_rate(first, name, kind) for name, kind in input_types(data, first).items()}
     target = settled_target(data, first)
     problems: list[Problem] = []
     parts: dict[str, Part] = {}
@@ -189,6 +190,19 @@ def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> Rows:
     if kind.name == "image":
         return load_image_files(paths, table.path.parent, kind.options, place, data.cache).rows  # type: ignore[arg-type]
     return load_audio_files(paths, table.path.parent, kind.options, place).rows  # type: ignore[arg-type]
+
+
+def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
+    """The type of a column of recordings with the rate of the first one, which all later ones are to have."""
+    values = table.columns[name].values
+    if not isinstance(kind.options, AudioColumn) or kind.options.rate is not None or not isinstance(values, Coded):
+        return kind
+    try:
+        rate = rate_of(str(values[:1][0]), table.path.parent, (*INPUTS, name))
+    except DataError:
+        # Reading them all names all that are bad.
+        return kind
+    return ColumnType(kind.name, kind.options.model_copy(update={"rate": rate}))
 
 
 def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:

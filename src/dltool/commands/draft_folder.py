@@ -1,0 +1,247 @@
+"""A config for a folder or an archive of class folders: pictures, recordings, texts."""
+
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from dltool.commands.draft import Draft, Lines, counted, listed, path_scalar, shown, split_lines, training_lines
+from dltool.config.folder_sources import TextSource
+from dltool.data import audio, image_decode
+from dltool.data.audio_rows import Recordings
+from dltool.data.examples import Examples
+from dltool.data.image_decode import BadImage, opened, size_of
+from dltool.data.labelled import Item, Labelled, labelled
+from dltool.data.members import Members, Reader, UnreadableMember, open_members
+from dltool.data.rows import Rows
+from dltool.data.texts import load_texts
+from dltool.errors import DataError
+
+CLASSES = ("- Dense: {units: $classes, activation: softmax}", "")
+LOSS = "sparse_categorical_crossentropy"
+SAMPLE = 1_000
+LARGEST_SIDE = 96
+SMALLEST_SIDE = 8
+MEL_BANDS = 64
+
+
+def draft_folder(path: Path, folder: Path) -> Draft:
+    """`folder` is that of the config.
+
+    Raises:
+        DataError: what is there is refused, damaged, or not in classes.
+    """
+    members = open_members(str(path), ())
+    names = [member.name.lower() for member in members.members]
+    pictures = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
+    recordings = sum(name.endswith(audio.EXTENSIONS) for name in names)
+    if max(pictures, recordings) * 2 <= len(names):
+        return draft_texts(path, folder)
+    return draft_images(members, path, folder) if pictures >= recordings else draft_audio(members, path, folder)
+
+
+def parts_line(found: Labelled | Examples) -> list[tuple[str, str]]:
+    """The split, of what the source does not divide itself."""
+    if isinstance(found, Labelled):
+        own, examples = {*map(str, found.parts)}, len(found.parts["training"])
+    else:
+        own = {role for role in ("validation", "test") if getattr(found, role) is not None}
+        examples = len(found.training.labels)
+    if "test" not in own:
+        return [split_lines(examples)]
+    return [] if "validation" in own else [("split: {validation: 0.1}", "the test part is the data's own")]
+
+
+def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
+    what = f"{counted(examples, noun)} of {counted(len(classes), 'class')}"
+    return f"{shown(path.absolute().name)[1:-1]}: {what}, {class_words(classes)}."
+
+
+def class_words(classes: Counter[str]) -> str:
+    (most, many), (_, few) = classes.most_common(1)[0], classes.most_common()[-1]
+    return f"{listed(sorted(classes))}" if many == few else f"{few:,} to {many:,} of each, {shown(most)} most often"
+
+
+def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
+    items = found.parts["training"]
+    return items, Counter(item.label for item in items)
+
+
+# --- pictures ---
+
+
+def draft_images(members: Members, path: Path, folder: Path) -> Draft:
+    found = labelled(members, image_decode.EXTENSIONS, None, (), "picture")
+    items, classes = of_training(found)
+    sizes, modes = seen_pictures(members, items)
+    (height, width), share = sizes.most_common(1)[0][0], sizes.most_common(1)[0][1] / sizes.total()
+    size = fitting(height, width)
+    channels = 1 if modes and modes.keys() <= {"1", "L", "I", "F", "I;16"} else 3
+    others = "all are" if share == 1 else "others are stretched; most are"
+    resized = "" if size == (height, width) else ", which is large"
+    form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
+    data = [
+        (f"source: {{images: {{path: {path_scalar(path, folder)}, {form}}}}}", f"{others} {height} × {width}{resized}"),
+        *parts_line(found),
+        ("preprocessing:", ""),
+        ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
+        *augmentation(classes, channels),
+    ]
+    pixels = len(items) * size[0] * size[1]
+    return Draft(
+        title(path, sum(map(len, found.parts.values())), "picture", classes),
+        data,
+        convolutions(size, 32 if pixels < 20_000_000 else 16),
+        training_lines(len(items), LOSS, "accuracy", steps=3_000, most_epochs=60),
+        "accuracy",
+    )
+
+
+def seen_pictures(members: Members, items: tuple[Item, ...]) -> tuple[Counter[tuple[int, int]], Counter[str]]:
+    """(height, width) and Pillow's modes of some pictures, spread over all; the damaged ones are found later."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    modes: Counter[str] = Counter()
+    for item in items[:: -(-len(items) // SAMPLE)]:
+        try:
+            content = members.reader().read(item.member)
+            sizes[size_of(content)] += 1
+            modes[opened(content).mode] += 1
+        except (BadImage, UnreadableMember):
+            continue
+    if not sizes:
+        raise DataError(f"none of the pictures of {members.path} can be read")
+    return sizes, modes
+
+
+def fitting(height: int, width: int) -> tuple[int, int]:
+    """The size, reduced where it is large; at least so large that it can be convolved."""
+    factor = min(1.0, LARGEST_SIDE / max(height, width))
+    return max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
+
+
+def augmentation(classes: Counter[str], channels: int) -> Lines:
+    if channels == 1 or all(len(name) <= 2 for name in classes):
+        layer, why = "RandomTranslation: {height_factor: 0.1, width_factor: 0.1}", "a mirrored sign may be another one"
+    else:
+        layer, why = "RandomFlip: horizontal", "not for pictures that mean something else in a mirror"
+    return [("augmentation:", "in training only"), (f"  - {layer}", why)]
+
+
+def convolutions(size: tuple[int, int], filters: int) -> Lines:
+    """Blocks that halve the picture until it is small."""
+    lines: list[tuple[str, str]] = []
+    side, width = min(size), filters
+    while side >= SMALLEST_SIDE or not lines:
+        lines += [
+            (f"- Conv2D: {{filters: {width}, kernel_size: 3, padding: same, activation: relu}}", ""),
+            ("- BatchNormalization", ""),
+            ("- MaxPooling2D: 2", f"{size[0]} × {size[1]} become {size[0] // 2} × {size[1] // 2}"),
+        ]
+        size = size[0] // 2, size[1] // 2
+        side, width = min(size), min(2 * width, 128)
+    return [
+        *lines,
+        ("- GlobalAveragePooling2D" if max(size) > SMALLEST_SIDE else "- Flatten", ""),
+        ("- Dropout: 0.3", ""),
+        ("- Dense: {units: 64, activation: relu}", ""),
+        CLASSES,
+    ]
+
+
+# --- recordings ---
+
+
+def draft_audio(members: Members, path: Path, folder: Path) -> Draft:
+    found = labelled(members, audio.EXTENSIONS, None, (), "recording")
+    items, classes = of_training(found)
+    every = [item.member for item in chain.from_iterable(found.parts.values())]
+    headers = Recordings(Reader(members.access, ()), members.path, ()).headers(every)
+    rate = Counter(header.rate for header in headers).most_common(1)[0][0]
+    lengths = np.array([header.frames / header.rate for header in headers])
+    seconds = float(np.clip(np.ceil(10 * np.quantile(lengths, 0.9)) / 10, 0.1, 10))
+    # Windows of 32 ms, half as far apart, as is usual for speech; FFTs want powers of two.
+    window = 2 ** round(np.log2(rate * 0.032))
+    bands = min(MEL_BANDS, window // 4)
+    layer = f"fft_length: {window}, sequence_stride: {window // 2}, sampling_rate: {rate}, num_mel_bins: {bands}"
+    frames = max(1, round(seconds * rate) // (window // 2))
+    form = f"seconds: {seconds:g}, rate: {rate}"
+    median = f"half last up to {np.median(lengths):.2g} s, nine of ten {seconds:g} s: longer ones are cut"
+    data = [
+        (f"source: {{audio: {{path: {path_scalar(path, folder)}, {form}}}}}", median),
+        *speakers(items),
+        *parts_line(found),
+        ("preprocessing:", ""),
+        (f"  - MelSpectrogram: {{{layer}}}", ""),
+        ("  - Normalization: {axis: 1}", "each band has mean 0 and standard deviation 1 over the training part"),
+        ("  - Reshape: {target_shape: [" + f"{bands}, -1, 1]}}", "a picture of one channel"),
+    ]
+    return Draft(
+        title(path, len(every), "recording", classes),
+        data,
+        convolutions((bands, frames), 16),
+        training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
+        "accuracy",
+    )
+
+
+def speakers(items: tuple[Item, ...]) -> Lines:
+    """A remark where names of files begin with few words that come in several classes, as with speakers."""
+    stems = [Path(item.member.name).stem.rpartition("_") for item in items]
+    names = Counter(stem for stem, _, _ in stems)
+    classes = {(stem, item.label) for (stem, _, _), item in zip(stems, items, strict=True)}
+    if "" in names or not 1 < len(names) <= len(items) / 4 or len(classes) < 2 * len(names):
+        return []
+    names_shown = listed(sorted(names))
+    ending = Path(items[0].member.name).suffix
+    return [
+        ("", f"File names begin with {names_shown}: if these are speakers, a test of unknown speakers takes"),
+        ("", f'  pattern: "{{class}}/{{speaker}}_{{number}}{ending}" in the source, and group: speaker in the split.'),
+    ]
+
+
+# --- texts ---
+
+
+def draft_texts(path: Path, folder: Path) -> Draft:
+    found = load_texts(TextSource(path=str(path)), ())
+    classes = Counter(map(str, found.training.labels))
+    texts = found.training.inputs["text"]
+    examples = sum(len(part.labels) for part in (found.training, found.validation, found.test) if part)
+    data = [
+        (f"source: {{text: {{path: {path_scalar(path, folder)}}}}}", ""),
+        *parts_line(found),
+        *words_of(texts),
+    ]
+    return Draft(
+        title(path, examples, "text", classes),
+        data,
+        [*TEXT_LAYERS, CLASSES],
+        text_training(len(texts), "accuracy", LOSS),
+        "accuracy",
+    )
+
+
+MOST_TOKENS = 20_000
+TEXT_LAYERS: Lines = (
+    (f"- Embedding: {{input_dim: {MOST_TOKENS}, output_dim: 32, mask_zero: true}}", "a vector for each word"),
+    ("- Dropout: 0.3", ""),
+    ("- GlobalAveragePooling1D", "the mean over the words"),
+    ("- Dropout: 0.3", ""),
+)
+
+
+def words_of(texts: Rows) -> Lines:
+    """Preprocessing: as many words of a text as nearly all have."""
+    sample = texts[np.linspace(0, len(texts) - 1, min(len(texts), 10 * SAMPLE)).astype(int)]
+    counts = np.array([len(str(text).split()) for text in sample])
+    length = int(np.clip(np.quantile(counts, 0.95), 4, 400))
+    layer = f"TextVectorization: {{max_tokens: {MOST_TOKENS}, output_sequence_length: {length}}}"
+    return [
+        ("preprocessing:", ""),
+        (f"  - {layer}", f"texts have {int(np.median(counts))} words in the middle, {counts.max():,} at most"),
+    ]
+
+
+def text_training(examples: int, metric: str, loss: str) -> Lines:
+    return training_lines(examples, loss, metric, steps=2_500, most_epochs=40)
