@@ -146,14 +146,15 @@ class Data(Section):
     """The examples: where they come from, how they are divided, and what is done to them."""
 
     source: DataSource
-    """A built-in data set by name, or your own arrays."""
+    """A built-in data set by name, or your own files: `csv`, `tsv`, `json_lines`, `parquet`, `images`, `audio`, `text`
+    or `arrays`."""
     validation: DataSource | None = None
     """A source of its own for validation, instead of a fraction of `source`."""
     test: DataSource | None = None
     """A source of its own for the test."""
     inputs: dict[str, Annotated[ColumnType, PlainValidator(parse_column_type), schema_of("column_type")]] | None = None
-    """The columns of a table that are not as they seem: their types by name. Every column that is not the target is an
-    input, its type inferred, unless it is `ignore`."""
+    """The columns of a table that are not as they seem, with their types: `number`, `category`, `boolean`, `date`,
+    `text`, `image`, `audio` or `ignore`. Every other column that is not the target is an input, its type inferred."""
     target: Annotated[Target, PlainValidator(parse_target), schema_of("target")] | None = None
     """The column of a table that is to be predicted. Without columns, whether labels are a `category` or a `number`:
     whole numbers and text are classes unless given."""
