@@ -28,8 +28,11 @@ test: $(STAMP) ## run the tests
 test-all: $(STAMP) ## run the tests, slow ones too
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_OPTIONS)
 
-bench: $(STAMP) ## measure what checkpoints cost, in some minutes
+bench: $(STAMP) ## measure checkpoints, tables and pictures, in some minutes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'
 	$(BIN)/python benchmarks/checkpoints.py
+	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/pictures.py
 
 check: $(STAMP) ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bad_configs import GOOD, IMAGES
+from tests.bad_data import PICTURES, SERIES, SOUNDS, TABLE, TEXTS
 
 from dltool.commands.check import check
 from dltool.config.load import read_document
@@ -19,7 +20,33 @@ from dltool.console.problems import render_error
 from dltool.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-TEXTS = [GOOD, IMAGES, *(path.read_text("utf-8") for path in sorted(CONFIGS.glob("*.yaml")))]
+EVERY_KEY = """\
+data:
+  source: {csv: {path: people.csv, delimiter: ",", missing: ["?"], quote: null, encoding: utf-8, decimal: "."}}
+  test: {csv: {path: other.csv, header: false}}
+  inputs:
+    age: {number: {missing: median, scale: standard, indicator: true}}
+    job: {category: {min_count: 5, unknown: error, replace: {m: male}}}
+    born: {date: {parts: [year, month], format: "%d.%m.%Y"}}
+    notes: {text: {max_tokens: 100, length: 20}}
+    photo: {image: {size: [4, 5], channels: 1}}
+    voice: {audio: {seconds: 1.5, rate: 8000}}
+    member: boolean
+    id: ignore
+  target: {label: {category: {strip: "."}}}
+  split: {validation: 0.2, group: job, seed: 3}
+  cache: 4 GB
+model:
+  layers:
+    - Embedding: {input_dim: 100, output_dim: 8, from: notes}
+    - GlobalAveragePooling1D: {name: words}
+    - Flatten: {from: photo, name: pixels}
+    - Concatenate: {from: [words, pixels, age]}
+    - Dense: {units: $classes, activation: softmax}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 1}
+"""
+CONFIG_TEXTS = [GOOD, IMAGES, TABLE, SERIES, PICTURES, SOUNDS, TEXTS, EVERY_KEY]
+CONFIG_TEXTS += [path.read_text("utf-8") for path in sorted(CONFIGS.glob("*.yaml"))]
 MARKS = """{ } [ ] : , - & * ! | > ' " # % @ ` $ $( ) ${ <<: null true no .nan .inf -1 0 1e400 010 1:30 ~""".split()  # noqa: SIM905
 PIECES = st.one_of(
     st.sampled_from([*MARKS, "\t", "\n", "\n---\n", "- Dense: 3", "extends: example.yaml"]),
@@ -31,7 +58,7 @@ PIECES = st.one_of(
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
     """A good config with a few edits: pieces removed, inserted or replaced, lines moved or repeated."""
-    text = draw(st.sampled_from(TEXTS))
+    text = draw(st.sampled_from(CONFIG_TEXTS))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 30)))
@@ -80,6 +107,9 @@ VALUES: list[Any] = [
     {"Adam": {"learning_rate": {"CosineDecay": "$steps_per_epoch"}}},
     {"Normalization": {"mean": [[1]]}},
     {"StringLookup": {"vocabulary": [1, "a"]}},
+    *({"csv": "a.csv"}, {"csv": 3}, {"csv": {"path": "a", "names": ["a", 1]}}, {"images": {"pattern": "{"}}),
+    *({"number": 3}, {"category": {}}, {"date": {"parts": [[]]}}, {"image": {"size": [1, "a"]}}, {"multi_label": ""}),
+    *({"length": 1, "target": "a"}, {"label": {"category": None}}, {"a": {"b": {"c": {}}}}, ["a", 1], "4 GB", "time"),
 ]
 NAMES = ["$classes", "$input_shape", "$epochs", "$steps_per_epoch", "$examples", "$target_shape", ["iris"]]
 KEYS = ["name", "x-y", "Dense", "units", "path", "source", "extends", "vars", "model", "a.b", "a[0]", "", "é", "$x"]
@@ -96,7 +126,7 @@ def nodes(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 @st.composite
 def restructured(draw: st.DrawFn) -> str:
     """A good config with a few nodes replaced, removed, renamed, doubled or moved."""
-    tree = yaml.safe_load(draw(st.sampled_from(TEXTS)))
+    tree = yaml.safe_load(draw(st.sampled_from(CONFIG_TEXTS)))
     for _ in range(draw(st.integers(1, 3))):
         paths = list(nodes(tree))
         if not paths:

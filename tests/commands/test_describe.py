@@ -3,8 +3,9 @@ import yaml
 
 from dltool import keras_names
 from dltool.commands.describe import PLACES, describe, described_keras, placed, sample
+from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES, parse_column_type, parse_target
 from dltool.config.keras_objects import parse_keras_object
-from dltool.config.sources import SOURCES
+from dltool.config.sources import SOURCES, parse_source
 from dltool.errors import ConfigError
 from dltool.keras_names import KINDS
 
@@ -49,7 +50,37 @@ def test_config_keys_are_found_by_path_and_by_their_last_word():
 def test_every_data_source_is_described():
     for name in SOURCES:
         description = next(found for found in describe(name) if found.kind == "data source")
-        assert yaml.safe_load(description.example) == {"data": {"source": name}}
+        assert parse_source(yaml.safe_load(description.example)["data"]["source"]).name == name
+
+
+def test_every_type_of_columns_and_targets_is_described():
+    for name in COLUMN_TYPES:
+        description = next(found for found in describe(name) if found.kind == "column type")
+        assert parse_column_type(yaml.safe_load(description.example)["data"]["inputs"]["COLUMN"]).name == name
+    for name in TARGET_TYPES:
+        description = next(found for found in describe(name) if found.kind == "target type")
+        kind = parse_target(yaml.safe_load(description.example)["data"]["target"]).type
+        assert kind is not None
+        assert kind.name == name
+
+
+def test_every_option_of_a_choice_has_a_text():
+    for name in {*SOURCES, *COLUMN_TYPES, *TARGET_TYPES}:
+        for description in describe(name):
+            assert all(argument.doc for argument in description.arguments), (name, description.kind)
+
+
+def test_a_section_that_may_be_left_out_has_its_keys():
+    (windows,) = describe("windows")
+    types = {argument.name: argument.type for argument in windows.arguments}
+    assert types["length"] == "a whole number, at least 1, required"
+    assert types["key"] == "text or null"
+
+
+def test_a_list_is_described_by_what_it_holds():
+    images = next(found for found in describe("images") if found.kind == "data source")
+    types = {argument.name: argument.type for argument in images.arguments}
+    assert types["size"] == "a list of whole numbers, at least 1 or null"
 
 
 def test_values_from_the_data_and_kinds_are_described():

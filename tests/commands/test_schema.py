@@ -6,7 +6,9 @@ import yaml
 
 from dltool import keras_names
 from dltool.commands.schema import json_schema, type_schema
+from dltool.config.keras_objects import parse_keras_object
 from dltool.config.load import read_document
+from dltool.config.schema import Data
 from dltool.config.sources import SOURCES
 from dltool.config.tree import to_plain
 from dltool.keras_names import KINDS
@@ -184,7 +186,54 @@ training:
   callbacks: [{EarlyStopping: {patience: 3, verbose: true}}, TerminateOnNaN]
   class_weights: balanced
 """
+DATA_FORMS = [
+    "{source: {csv: a.csv}, target: income}",
+    "{source: {csv: {path: $file, missing: ['?'], header: false, quote: null}}, target: [a, b]}",
+    "{source: {tsv: a.tsv}, target: {income: category}, test: {csv: b.csv}}",
+    "{source: {json_lines: a.jsonl}, target: {income: {category: {strip: ., replace: {a: b}}}}}",
+    "{source: {parquet: a}, target: {tags: {multi_label: '|'}}, split: {group: house, test: 0.1}}",
+    "{source: {csv: a}, target: b, inputs: {a: number, c: {category: 5}, d: ignore, e: {number: mean}, f: text}}",
+    "{source: {csv: a}, target: b, inputs: {a: {number: {missing: 3.5, scale: robust}}, c: {date: {parts: [year]}}}}",
+    "{source: {csv: a}, target: b, inputs: {a: {image: {size: [4, 5], channels: 1}}, c: {audio: 1.5}}}",
+    "{source: {csv: a}, target: b, inputs: {a: {text: {length: $words}}, c: boolean}, split: {column: part}}",
+    "{source: {csv: a}, windows: {length: 24, target: level, key: place}, split: {test: 0.1, order: time}}",
+    "{source: {images: folder}, cache: 4 GB}",
+    "{source: {images: {path: a.zip, size: [4, 5], channels: 3, pattern: '{class}/{n}.png'}}, cache: 'off'}",
+    "{source: {audio: {path: a.zip, rate: 8000, seconds: 1}}, split: {group: speaker, validation: 0.1}}",
+    "{source: {text: folder}, target: category}",
+    "{source: digits, target: {category: {}}}",
+]
+LAYER_FORMS = ["{Dense: {units: 4, from: age}}", "{Add: {from: [a, b], name: sum}}"]
+
+
+@pytest.mark.parametrize("form", DATA_FORMS)
+def test_every_form_of_data_meets_the_schema_and_is_read(schema, form):
+    data = yaml.safe_load(form)
+    assert is_valid(schema, {"extends": "a", "data": data}, schema)
+    text = form.replace("$file", "a").replace("$words", "3")
+    Data.model_validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("form", LAYER_FORMS)
+def test_a_layer_may_take_others_by_name(schema, form):
+    layer = yaml.safe_load(form)
+    assert is_valid(schema, {"extends": "a", "model": {"layers": [layer]}}, schema)
+    assert not parse_keras_object("layer", layer)[1]
+
+
 BAD = [
+    "{extends: a, data: {source: {csv: 3}}}",
+    "{extends: a, data: {source: {csv: {delimeter: x}}}}",
+    "{extends: a, data: {source: {csv: a}, target: 3}}",
+    "{extends: a, data: {source: {csv: a}, target: {a: categry}}}",
+    "{extends: a, data: {source: {csv: a}, target: {a: category, b: number}}}",
+    "{extends: a, data: {source: {csv: a}, inputs: {a: nubmer}}}",
+    "{extends: a, data: {source: {csv: a}, inputs: {a: {number: {scale: big}}}}}",
+    "{extends: a, data: {source: {csv: a}, inputs: [a]}}",
+    "{extends: a, data: {source: {csv: a}, windows: {length: 0, target: a}}}",
+    "{extends: a, data: {source: {images: {path: a, channels: 2}}}}",
+    "{extends: a, data: {source: {images: {path: a, size: [1, 2, 3]}}}}",
+    "{extends: a, model: {layers: [{Add: {from: 3}}]}}",
     "{extends: a, optimzer: adam}",
     "{name: a}",
     "{extends: a, training: {batch_size: 0}}",

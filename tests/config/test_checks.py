@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from dltool.config.checks import metric_names, static_checks
+from dltool.config.checks import independent, metric_names, static_checks
 from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.schema import Config
 
@@ -18,6 +18,7 @@ class Facts:
 
 NUMBER = Facts("number", (), ())
 PAIR = Facts(class_names=("no", "yes"))
+LABELS = Facts("multi_label", (3,))
 SOFTMAX = {"Dense": {"units": 3, "activation": "softmax"}}
 
 
@@ -40,6 +41,18 @@ LOSS = ("training", "loss")
 @pytest.mark.parametrize(
     ("facts", "layer", "loss", "expected"),
     [
+        (
+            LABELS,
+            {"Dense": {"units": 1, "activation": "sigmoid"}},
+            "binary_crossentropy",
+            (LAST, "1 output for 3 labels", "units: $classes"),
+        ),
+        (
+            LABELS,
+            SOFTMAX,
+            "sparse_categorical_crossentropy",
+            (LOSS, "an example may have several labels, and this loss is for one class", "loss: binary_crossentropy"),
+        ),
         (
             Facts(),
             {"Dense": {"units": 5, "activation": "softmax"}},
@@ -219,7 +232,7 @@ def test_class_weights_need_one_class_an_example():
 
 
 def test_a_spectrogram_may_not_depend_on_the_other_recordings_of_its_batch():
-    (found,) = problems(None, {"MelSpectrogram": {"num_mel_bins": 40}}, SOFTMAX)
+    (found,) = problems(None, {"MelSpectrogram": {"num_mel_bins": 40, "top_db": 80.0}}, SOFTMAX)
     place = ("model", "layers", 0, "MelSpectrogram", "top_db")
     message = "80 decibels below the loudest of all recordings in a batch: each depends on the others"
     assert found == (place, message, "top_db: 200")
@@ -228,10 +241,20 @@ def test_a_spectrogram_may_not_depend_on_the_other_recordings_of_its_batch():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"top_db": 200.0}, {"min_power": 1e-4, "top_db": 140.0}, {"power_to_db": False}, {"top_db": UNKNOWN}]
+    "arguments",
+    [{}, {"top_db": 200.0}, {"min_power": 1e-4, "top_db": 140.0}, {"power_to_db": False}, {"top_db": UNKNOWN}],
 )
 def test_a_spectrogram_that_depends_on_its_own_recording_alone_is_fine(arguments):
     assert problems(None, {"MelSpectrogram": arguments}, SOFTMAX) == []
+
+
+def test_a_spectrogram_without_a_top_db_gets_the_one_that_it_needs():
+    assert independent(KerasObject("layer", "MelSpectrogram")).arguments == {"top_db": 200.0}
+    assert independent(KerasObject("layer", "MelSpectrogram", {"power_to_db": False})).arguments == {
+        "power_to_db": False
+    }
+    given = KerasObject("layer", "MelSpectrogram", {"top_db": 300.0})
+    assert independent(given) is given
 
 
 def test_two_mistakes_give_two_problems():

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dltool.data.duplicates import duplicate_warnings
+from dltool.data.rows import Rows, coded
 from dltool.data.split import Split
 
 
@@ -15,6 +16,12 @@ def test_every_repeated_example_is_counted(values, cut, width):
     count = sum(value in values[:cut] for value in values[cut:])
     expected = (f"{count} of {len(values) - cut} test examples are also training examples",) if count else ()
     assert duplicate_warnings({"input": inputs}, split) == expected
+
+
+def test_a_row_is_a_duplicate_where_all_of_its_columns_are():
+    inputs: dict[str, Rows] = {"age": np.array([1, 2, 1, 1], np.float32), "job": coded(["a", "b", "b", "a"])}
+    split = Split(np.array([0, 1]), np.arange(0), np.array([2, 3]))
+    assert duplicate_warnings(inputs, split) == ("1 of 2 test examples are also training examples",)
 
 
 @pytest.mark.parametrize("inputs", [np.array([["a"], ["b"], ["a"]]), np.array([[0.5], [1.5], [0.5]], np.float32)])

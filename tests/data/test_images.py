@@ -76,6 +76,23 @@ def test_a_second_start_decodes_nothing(cache, written, monkeypatch):
     assert len(list(cache.iterdir())) == 1
 
 
+def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkeypatch):
+    path = write_folder(tmp_path / "files", class_folders(size=(4, 5)))
+    first = load_images(ImagesSource(path=str(path)), SOURCE)
+    monkeypatch.setattr("dltool.data.images.decode_all", None)
+    second = load_images(ImagesSource(path=str(path), size=first.size), SOURCE)
+    assert second.identity == first.identity
+    np.testing.assert_array_equal(image(second.examples), image(first.examples))
+
+
+def test_pictures_that_were_resized_are_not_taken_for_pictures_of_one_size(cache, tmp_path):
+    mixed = {**class_folders(size=(4, 5)), "a/9.png": encoded(pixels(6, 6))}
+    path = write_folder(tmp_path / "files", mixed)
+    load_images(ImagesSource(path=str(path), size=(4, 5)), SOURCE)
+    with pytest.raises(DataError, match="differ in size"):
+        load_images(ImagesSource(path=str(path)), SOURCE)
+
+
 def test_nothing_is_written_beside_the_data(cache, tmp_path):
     path = write_folder(tmp_path / "files", FILES)
     load(path)

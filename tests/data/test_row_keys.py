@@ -30,6 +30,11 @@ def test_the_same_values_in_other_columns_are_another_row():
     assert row_keys_of({"x": a, "y": b})[0] != row_keys_of({"x": b, "y": a})[0]
 
 
+def test_signs_that_differ_do_not_cancel_out():
+    rows = np.array([[[1], [2], [3], [4]], [[1], [-2], [3], [-4]], [[-1], [2], [3], [-4]]], np.float32)
+    assert len(set(row_keys_of({"x": rows[:, :, 0]}))) == 3
+
+
 def test_images_count_by_all_their_pixels():
     images = np.zeros((3, 4, 4, 1), np.uint8)
     images[2, 3, 3] = 1

@@ -37,6 +37,11 @@ def test_several_numbers_for_one_are_refused(make_config, make_facts):
         ([SOFTMAX], {}, {}),
         ([{"Dense": {"units": 1, "activation": "sigmoid"}}], {"loss": "binary_crossentropy"}, {"classes": 2}),
         ([{"Dense": 1}], {"loss": "mse"}, {"classes": 0}),
+        (
+            [{"Dense": {"units": 3, "activation": "sigmoid"}}],
+            {"loss": "binary_crossentropy"},
+            {"target": "multi_label", "target_shape": (3,)},
+        ),
         ([{"Dense": 2}], {"loss": "mae"}, {"classes": 0, "target_shape": (2,)}),
     ],
 )

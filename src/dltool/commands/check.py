@@ -1,7 +1,8 @@
 """`dltool check`: every mistake that can be found without training."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dltool.config.checks import static_checks
 from dltool.config.dump import Origin, origins, plain_config
@@ -9,6 +10,9 @@ from dltool.config.load import Document, build_config
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, known_facts
 from dltool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dltool.data.load import Dataset
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,28 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
+class ColumnRow:
+    """One column of a table. `use` is "input", "target", the key that names it ("split.group"), or empty.
+
+    `distinct` is None where there are many; `low` and `high` where there is no range.
+    """
+
+    name: str
+    type: str
+    use: str
+    why: str
+    missing: int
+    distinct: int | None
+    low: str | None
+    high: str | None
+
+
+@dataclass(frozen=True)
 class CheckOutcome:
-    """A config without mistakes, and what is known of it. `facts` is None while only reading the data could tell."""
+    """A config without mistakes, and what is known of it. `facts` is None while only reading the data could tell.
+
+    `columns` are those of a table that was read; `classes` the training, validation and test examples of each class.
+    """
 
     shown_as: str
     plain_config: dict[str, Any]
@@ -31,6 +55,8 @@ class CheckOutcome:
     facts: Facts | None
     steps_per_epoch: int | None
     layers: tuple[LayerRow, ...]
+    columns: tuple[ColumnRow, ...]
+    classes: Mapping[str, tuple[int, int, int]]
     warnings: tuple[str, ...]
     read_data: bool
     built: bool
@@ -45,6 +71,8 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
     config, facts = checked_config(document)
     warnings: tuple[str, ...] = ()
     layers: tuple[LayerRow, ...] = ()
+    columns: tuple[ColumnRow, ...] = ()
+    classes: Mapping[str, tuple[int, int, int]] = {}
     inputs = None
     if read_data or (build and (facts is None or config.data.preprocessing)):
         from dltool.data.load import load_data
@@ -53,6 +81,7 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
         facts, warnings = dataset.facts, dataset.warnings
         config = dataset.in_force(checked_with(document, facts))
         inputs = dataset.part("train")[0]
+        columns, classes = tuple(column_rows(config, dataset)), class_counts(dataset)
     if build and facts:
         layers = built_layers(document, config, facts, inputs)
     return CheckOutcome(
@@ -62,10 +91,39 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
         facts,
         -(-facts.examples // config.training.batch_size) if facts else None,
         layers,
+        columns,
+        classes,
         warnings,
         read_data,
         build,
     )
+
+
+def column_rows(config: Config, dataset: "Dataset") -> Iterator[ColumnRow]:
+    from dltool.data.table_examples import named_columns
+
+    target = config.data.target
+    uses = dict.fromkeys(dataset.facts.inputs, "input")
+    if dataset.columns:
+        uses |= {name: ".".join(key) for key, name in named_columns(config.data)}
+        uses |= dict.fromkeys(target.columns if target else (), "target")
+    for found in dataset.columns:
+        use, numbers = uses.get(found.name, ""), (found.missing, found.distinct, found.low, found.high)
+        kind = target.type.name if target and target.type and use == "target" else found.kind
+        yield ColumnRow(found.name, kind, use, found.why, *numbers)
+
+
+def class_counts(dataset: "Dataset") -> dict[str, tuple[int, int, int]]:
+    """The examples of each class or label, of one or several an example; nothing for numbers and for masks."""
+    facts, targets, split = dataset.facts, dataset.targets["target"], dataset.split
+    parts = [targets[rows] for rows in (split.train, split.validation, split.test)]
+    if facts.target == "multi_label":
+        counts = [part.sum(axis=0).astype(int).tolist() for part in parts]
+    elif facts.target == "category" and not facts.target_shape:
+        counts = [[int((part == index).sum()) for index in range(len(facts.class_names))] for part in parts]
+    else:
+        return {}
+    return dict(zip(facts.class_names, zip(*counts, strict=True), strict=True))
 
 
 def checked_config(document: Document) -> tuple[Config, Facts | None]:

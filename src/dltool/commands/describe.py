@@ -13,7 +13,7 @@ from dltool.config.keras_mistakes import EXAMPLES
 from dltool.config.keras_values import did_you_mean, expected, listed
 from dltool.config.schema import DATA_FACTS
 from dltool.config.section import Section
-from dltool.config.sources import SOURCES
+from dltool.config.sources import SOURCES, ArraysSource
 from dltool.errors import ConfigError
 from dltool.keras_names import Argument, KerasName, near
 
@@ -69,6 +69,8 @@ SAMPLES = {
 
 CHOICES = {"data source": SOURCES, "column type": COLUMN_TYPES, "target type": TARGET_TYPES}
 EXAMPLES_OF_CHOICES = {"data source": "source: ", "column type": "inputs:\n    COLUMN: ", "target type": "target: "}
+SAMPLES_OF_OPTIONS = {"path": "PATH", "size": [64, 64], "seconds": 1.0}
+"""For those that must be given."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,11 @@ def described_choice(name: str, noun: str, options: type[Section]) -> Descriptio
     section = own_schema()["definitions"][options.__name__]
     arguments = key_arguments(section)
     text = plain(str(section.get("description", "A data set of keras.datasets.")))
-    return Description(name, noun, text, arguments, f"data:\n  {EXAMPLES_OF_CHOICES[noun]}{name}")
+    # Of `arrays`, one of several must be given.
+    required = ("path",) if options is ArraysSource else section.get("required", ())
+    needed = {key: SAMPLES_OF_OPTIONS[key] for key in required}
+    thing = flow({name: needed}) if needed else name
+    return Description(name, noun, text, arguments, f"data:\n  {EXAMPLES_OF_CHOICES[noun]}{thing}")
 
 
 def keys() -> Iterator[tuple[str, Description]]:
@@ -235,8 +241,10 @@ def sentence(words: str, default: Any) -> str:
 
 
 def section_of(schema: Schema, sections: Mapping[str, Schema]) -> Schema:
-    name = str(schema.get("$ref", "")).rpartition("/")[2]
-    return sections.get(name, {})
+    """The section that a key holds, which may be null too."""
+    members = (schema, *schema.get("anyOf", ()))
+    names = [str(member.get("$ref", "")).rpartition("/")[2] for member in members]
+    return next((sections[name] for name in names if name in sections), {})
 
 
 def key_arguments(section: Schema) -> tuple[ArgumentDescription, ...]:
@@ -275,7 +283,8 @@ def type_words(schema: Schema) -> str:
     if "enum" in schema:
         return listed([str(choice) for choice in schema["enum"]])
     if "items" in schema:
-        return f"a list of {type_words(schema['items']).removeprefix('a ')}s"
+        noun, comma, rest = type_words(schema["items"]).removeprefix("a ").partition(",")
+        return f"a list of {noun}s{comma}{rest}"
     bounds = [f"{words} {schema[key]}" for key, words in BOUNDS.items() if key in schema]
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return ", ".join([listed([TYPE_WORDS[word] for word in types]), *bounds])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.commands.experiment import recorded_config, recorded_model
-from dltool.commands.train import Import
 from dltool.data.facts import recorded_facts
 from dltool.data.new_examples import STDIN, load_new, unseen_problems
 from dltool.errors import ConfigError, DataError
@@ -46,17 +45,15 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
     run = open_run(path)
     record = run.read_json(run.record)
     config = recorded_config(run, record, ("training.epochs",))
-    facts = recorded_facts(record.get("data"), config.data)
+    facts = recorded_facts(record.get("data"), config.data, str(run.record))
     refuse_unclear(config, facts)
     if record.get("status") != "completed":
         progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
-    tensorflow = Import("tensorflow")
     progress.stage("reading the data")
     new = load_new(config.data, facts, files)
     for warning in new.warnings:
         progress.warn(warning)
     progress.stage("importing TensorFlow")
-    tensorflow.wait()
     from dltool.evaluation.evaluate import predict as outputs_of
     from dltool.model.files import load_weights
 

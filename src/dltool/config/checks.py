@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Protocol
 
@@ -69,7 +69,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     problems += activation_problems(output, loss) + spectrogram_problems(config)
     if facts is not None:
         wrong_loss = loss_problems(loss, facts)
-        problems += wrong_loss or units_problems(output, loss, facts)
+        problems += wrong_loss or units_problems(output, loss, facts) or label_problems(output, loss, facts)
         problems += weight_problems(config, facts)
     return problems
 
@@ -251,16 +251,27 @@ def spectrogram_problems(config: Config) -> list[Problem]:
     problems = []
     for place, layers in sections.items():
         for index, layer in enumerate(layers):
-            if layer.name != "MelSpectrogram" or layer.arguments.get("power_to_db") is False:
-                continue
-            top, power = layer.arguments.get("top_db", 80.0), layer.arguments.get("min_power", 1e-10)
-            if UNKNOWN in (top, power):
-                continue
-            least = math.ceil(HIGHEST_DECIBELS - 10 * math.log10(max(power, 1e-30)))
-            if top < least:
+            least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
+            if least is not None and top is not UNKNOWN and top < least:
                 message = f"{top:g} decibels below the loudest of all recordings in a batch: each depends on the others"
                 problems.append(Problem((*place, index, layer.name, "top_db"), message, f"top_db: {least}"))
     return problems
+
+
+def decibels_needed(layer: KerasObject) -> int | None:
+    """The least `top_db` with which a spectrogram depends on nothing but its recording; None for other layers."""
+    power = layer.arguments.get("min_power", 1e-10)
+    if layer.name != "MelSpectrogram" or layer.arguments.get("power_to_db") is False or power is UNKNOWN:
+        return None
+    return math.ceil(HIGHEST_DECIBELS - 10 * math.log10(max(power, 1e-30)))
+
+
+def independent(layer: KerasObject) -> KerasObject:
+    """The layer; a MelSpectrogram without a `top_db` of its own gets the one that it needs."""
+    least = decibels_needed(layer)
+    if least is None or "top_db" in layer.arguments:
+        return layer
+    return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
 
 
 # --- loss and target ---
@@ -277,7 +288,11 @@ BINARY = {"binary_crossentropy", "binary_focal_crossentropy"}
 def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
     """A loss that is not for this kind of target."""
     name, classes = loss_name(loss), len(facts.class_names)
-    if facts.target == "category":
+    if facts.target == "multi_label":
+        if name in SPARSE | ONE_HOT:
+            message = "an example may have several labels, and this loss is for one class"
+            return [Problem(LOSS, message, like(loss, "binary_crossentropy"))]
+    elif facts.target == "category":
         if name in ONE_HOT:
             message = "the targets are class indices, and this loss takes one-hot vectors"
             return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
@@ -287,6 +302,9 @@ def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
         if name in BINARY and classes > 2:
             message = f"this loss is for two classes, and the data has {classes}"
             return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
+    elif name in SPARSE and facts.target == "multi_label":
+        message = "an example may have several labels, and this loss takes one class"
+        return [Problem(LOSS, message, like(loss, "binary_crossentropy"))]
     elif name in SPARSE or (name in ONE_HOT and facts.target_shape in ((), (1,))):
         message = "the target is a number, and this loss is for classes"
         if facts.target_shape and name in SPARSE:
@@ -295,6 +313,15 @@ def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
             return [Problem(LOSS, message, "if each is a class, write target: category under data")]
         return [Problem(LOSS, message, like(loss, "mean_squared_error"))]
     return []
+
+
+def label_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -> list[Problem]:
+    """Probabilities of one class where each label has its own."""
+    if output is None or facts.target != "multi_label" or output.activation != "softmax":
+        return []
+    place = (*LAYERS, output.index, output.layer.name, "activation")
+    message = "softmax makes the probabilities of one class, and an example may have several labels"
+    return [Problem(place, message, "activation: sigmoid", related=((LOSS, "the loss"),))]
 
 
 def weight_problems(config: Config, facts: DataFacts) -> list[Problem]:
@@ -317,6 +344,8 @@ def units_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -
     if wanted is None or output.units == wanted:
         return []
     given, related = count(output.units, "output"), ((LOSS, "the loss"),)
+    if facts.target == "multi_label":
+        return [Problem(output.place, f"{given} for {count(wanted, 'label')}", "units: $classes", related=related)]
     if facts.target == "number":
         message = f"{given} for {count(wanted, 'number')}"
         return [Problem(output.place, message, f"units: {wanted}", related=related)]
@@ -334,7 +363,7 @@ def units_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -
 def outputs_needed(loss: KerasObject, facts: DataFacts) -> int | None:
     """How many outputs one example must have; None where the loss does not tell."""
     name = loss_name(loss)
-    if facts.target == "number":
+    if facts.target != "category":
         return math.prod(facts.target_shape)
     if name in SPARSE:
         return len(facts.class_names)

@@ -7,13 +7,13 @@ It is written like a Keras object: `digits`, `mnist: file.npz` (the value of its
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from dltool.config.section import Section
-from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, bound, literal_choices, named
+from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, MISSING, bound, literal_choices, named
 from dltool.errors import ConfigPath, Problem
 
 
@@ -78,7 +78,8 @@ class Choices:
         try:
             return name, section.model_validate(dict(options)), []
         except ValidationError as error:
-            found = [problem for details in error.errors() for problem in option_problems(name, section, dict(details))]
+            problems = [p for details in error.errors() for p in option_problems(name, section, dict(details))]
+            found = list(dict.fromkeys(problems))
             # In the short forms there is no option to point at.
             return (
                 name,
@@ -90,6 +91,9 @@ class Choices:
         near = get_close_matches(name, self.sections, 1, 0.6)
         hint = f'did you mean "{near[0]}"?' if near else f"known {self.noun}s: " + ", ".join(self.sections)
         return Problem(place, f'unknown {self.what} "{name[:60]}"', hint, at_key=bool(place))
+
+
+LENGTHS = {"string_too_short": "at least one character", "string_too_long": "one character"}
 
 
 def option_problems(name: str, section: type[Section], details: dict[str, Any]) -> list[Problem]:
@@ -110,11 +114,32 @@ def option_problems(name: str, section: type[Section], details: dict[str, Any]) 
         known = ", ".join(section.model_fields)
         hint = f'did you mean "{near[0]}"?' if near else f"it takes {known}" if known else f"write {name} alone"
         return [Problem(place, f"unknown option of {name}", hint, at_key=True)]
-    if kind == "literal_error":
-        choices = " or ".join(literal_choices(section.model_fields[str(place[-1])].annotation))
-        return [Problem(place, f"expected {choices}, not {named(value)}")]
-    if kind in EXPECTED:
-        return [Problem(place, f"expected {EXPECTED[kind]}, not {named(value)}")]
+    if kind == "missing":
+        return [Problem((name,), MISSING.format(place[-1]), f"for example {name}: {{{place[-1]}: …}}")]
     if kind in BOUNDS:
         return [Problem(place, f"must be {BOUNDS[kind]} {bound(context[BOUND_KEYS[kind]])}, not {value}")]
+    return value_problems(place, details, section.model_fields[str(place[-1])].annotation if len(place) > 1 else None)
+
+
+def value_problems(place: ConfigPath, details: dict[str, Any], annotation: Any) -> list[Problem]:
+    """A value that is none of what `annotation` allows."""
+    kind, context, value = details["type"], details.get("ctx", {}), details["input"]
+    if kind in LENGTHS:
+        return [Problem(place, f"expected {LENGTHS[kind]}, not {named(value)}")]
+    if kind in ("too_short", "too_long"):
+        wanted = context["min_length" if kind == "too_short" else "max_length"]
+        if wanted == len(value):
+            # Items with a mistake are not counted, and speak for themselves.
+            return []
+        return [Problem(place, f"expected {wanted} values, not {len(value)}" if value else "the list is empty")]
+    choices = [str(choice) for choice in literal_choices(annotation)]
+    if kind == "literal_error" or (choices and kind in EXPECTED):
+        # Of a union, each member has its complaint about the same value: they are one.
+        others = ["a number"] if float in get_args(annotation) else []
+        near = get_close_matches(str(value), choices, 1, 0.6)
+        hint = f'did you mean "{near[0]}"?' if near else ""
+        return [Problem(place, f"expected {' or '.join(choices + others)}, not {named(value)}", hint)]
+    if kind in EXPECTED:
+        hint = f"write [{value}]" if kind == "tuple_type" and isinstance(value, str) else ""
+        return [Problem(place, f"expected {EXPECTED[kind]}, not {named(value)}", hint)]
     return [Problem(place, details["msg"])]

@@ -103,7 +103,8 @@ class Substitution:
         if name in self.names:
             return self.names[name]
         if name in DATA_FACTS:
-            raise BadExpression(f"this data has no ${name}", "its target is a number, not a class")
+            why = "it has columns, each of its own" if name == "input_shape" else "its target is a number, not a class"
+            raise BadExpression(f"this data has no ${name}", why)
         known = sorted({*self.variables, *self.names})
         near = get_close_matches(name, known, 3)
         hint = "did you mean " + " or ".join(f"${word}" for word in near) + "?" if near else ""

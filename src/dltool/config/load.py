@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dltool.config.checks import independent
 from dltool.config.merge import apply_setting, merge
 from dltool.config.resolve import NOT_EXPERIMENT, resolve
 from dltool.config.schema import Config
@@ -210,9 +211,11 @@ def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
     if facts is not None and checkpoint.monitor is None:
         monitor = "val_loss" if facts["validation_examples"] else "loss"
         checkpoint = checkpoint.model_copy(update={"monitor": monitor})
+    layers = {name: tuple(map(independent, getattr(config.data, name))) for name in ("preprocessing", "augmentation")}
     return config.model_copy(
         update={
-            "data": config.data.model_copy(update={"split": split}),
+            "data": config.data.model_copy(update={"split": split, **layers}),
+            "model": config.model.model_copy(update={"layers": tuple(map(independent, config.model.layers))}),
             "training": config.training.model_copy(update={"checkpoint": checkpoint}),
         }
     )

@@ -15,7 +15,7 @@ from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
 from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.section import PASS_UNKNOWN, Section
-from dltool.config.sources import TABLE_SOURCES, Source, parse_source
+from dltool.config.sources import Source, kind_of, parse_source
 from dltool.config.windows import Windows
 from dltool.errors import Problem
 from dltool.keras_names import KINDS
@@ -146,14 +146,15 @@ class Data(Section):
     """The examples: where they come from, how they are divided, and what is done to them."""
 
     source: DataSource
-    """A built-in data set by name, or your own arrays."""
+    """A built-in data set by name, or your own files: `csv`, `tsv`, `json_lines`, `parquet`, `images`, `audio`, `text`
+    or `arrays`."""
     validation: DataSource | None = None
     """A source of its own for validation, instead of a fraction of `source`."""
     test: DataSource | None = None
     """A source of its own for the test."""
     inputs: dict[str, Annotated[ColumnType, PlainValidator(parse_column_type), schema_of("column_type")]] | None = None
-    """The columns of a table that are not as they seem: their types by name. Every column that is not the target is an
-    input, its type inferred, unless it is `ignore`."""
+    """The columns of a table that are not as they seem, with their types: `number`, `category`, `boolean`, `date`,
+    `text`, `image`, `audio` or `ignore`. Every other column that is not the target is an input, its type inferred."""
     target: Annotated[Target, PlainValidator(parse_target), schema_of("target")] | None = None
     """The column of a table that is to be predicted. Without columns, whether labels are a `category` or a `number`:
     whole numbers and text are classes unless given."""
@@ -169,9 +170,22 @@ class Data(Section):
     """How much room decoded pictures and the like may take in dltool's cache folder, or `off`."""
 
     @model_validator(mode="after")
+    def parts_are_alike(self) -> Self:
+        problems = [
+            Problem(
+                (role,), f"{other.name} cannot be a part of {self.source.name}", "all parts come from one kind of file"
+            )
+            for role, other in (("validation", self.validation), ("test", self.test))
+            if other is not None and kind_of(other) != kind_of(self.source)
+        ]
+        if problems:
+            raise PydanticCustomError("problems", "kinds of sources", {"problems": problems})
+        return self
+
+    @model_validator(mode="after")
     def target_is_a_column(self) -> Self:
         """In a table `target: category` is the column of that name."""
-        target, has_columns = self.target, self.source.name in TABLE_SOURCES
+        target, has_columns = self.target, kind_of(self.source) == "table"
         problem = None
         if self.windows is not None and has_columns:
             return self.with_windows(self.windows)
@@ -183,6 +197,10 @@ class Data(Section):
             problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
         elif has_columns and target is not None and not target.columns and target.type is not None:
             return self.model_copy(update={"target": Target((target.type.name,))})
+        elif has_columns and target is not None and set(target.columns) & set(self.inputs or ()):
+            name = next(name for name in target.columns if name in (self.inputs or ()))
+            hint = f"say how it is read there: target: {{{name}: category}}"
+            problem = Problem(("inputs", name), "the target is no input", hint, at_key=True)
         elif not has_columns and target is not None and target.columns:
             name = self.source.name
             message = f"{name} has no columns: expected category or number, not {target.columns[0][:60]}"

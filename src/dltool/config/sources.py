@@ -101,6 +101,11 @@ class Source(Choice):
     """A data source by name, with its typed options (an instance of `SOURCES[name]`)."""
 
 
+def kind_of(source: Source) -> str:
+    """What the parts of one config have in common: tables, arrays, or folders of the same files."""
+    return "table" if source.name in TABLE_SOURCES else source.name if source.name in FOLDER_SOURCES else "arrays"
+
+
 def parse_source(value: Any) -> Source:
     """Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
     choices = Choices("data source", "source: digits, or source: {mnist: {path: mnist.npz}}", SOURCES)

@@ -63,7 +63,7 @@ class CsvSource(Section):
     def character_problems(self) -> list[Problem]:
         used = {"delimiter": self.delimiter, "quote": self.quote, "comment": self.comment}
         problems = [
-            Problem((key,), f"{key} and {other} are the same")
+            Problem((key if key in self.model_fields_set else other,), f"{key} and {other} are the same")
             for other, key in (("delimiter", "quote"), ("delimiter", "comment"), ("quote", "comment"))
             if used[key] is not None and used[key] == used[other]
         ]

@@ -11,13 +11,12 @@ from dltool.config.keras_objects import UNKNOWN
 from dltool.config.schema import Config
 from dltool.config.section import Section
 from dltool.config.tree import Node, find, format_path, to_plain
-from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, bound, literal_choices, named
+from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, MISSING, bound, literal_choices, named
 from dltool.errors import ConfigPath, Problem
 
 NUMBERS_ONLY = "such names stand for numbers"
 GROUPED = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
 """A number as Python may write it, and YAML may not."""
-MISSING = 'the key "{}" is missing'
 
 
 def validate(root: Node) -> tuple[Config | None, list[Problem]]:

@@ -15,6 +15,7 @@ EXPECTED = {
     "model_attributes_type": "keys and values",
 }
 BOUNDS = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below", "less_than_equal": "at most"}
+MISSING = 'the key "{}" is missing'
 BOUND_KEYS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
 
 
@@ -42,4 +43,4 @@ def bound(value: float) -> str:
 
 def literal_choices(annotation: Any) -> Iterator[Any]:
     for member in get_args(annotation):
-        yield from [member] if isinstance(member, str) else literal_choices(member)
+        yield from [member] if isinstance(member, str | int) else literal_choices(member)

@@ -2,10 +2,13 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,12 +19,15 @@ from dltool.console.text import duration, inputs_and_target, number, shape
 from dltool.errors import DltoolError
 
 if TYPE_CHECKING:
-    from dltool.commands.check import CheckOutcome
+    from dltool.commands.check import CheckOutcome, ColumnRow
     from dltool.commands.completion import TrainingOutcome
     from dltool.commands.evaluate import EvaluationOutcome
     from dltool.commands.predict import PredictionOutcome
     from dltool.commands.reproduce import Reproduction
     from dltool.config.load import Document
+
+NARROW = 60
+MOST_CLASSES = 20
 
 
 def show_error(error: DltoolError, document: "Document | None", as_json: bool) -> None:
@@ -145,6 +151,10 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
             written = f"  ({origin.written})" if origin.written else ""
             value = data_text(f"{format_path(origin.path)} = {value_text(origin.value)}")
             console.print(value, Text(f"  {origin.origin}{written}", "dim"))
+    if outcome.columns:
+        show_columns(outcome.columns, console)
+    if outcome.classes:
+        console.print(class_table(outcome))
     if outcome.layers:
         console.print(layer_table(outcome))
     for line in fact_lines(outcome):
@@ -172,8 +182,50 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
     )
     lines = [inputs_and_target(facts), sizes]
     if outcome.steps_per_epoch:
-        lines.append(f"{outcome.steps_per_epoch:,} steps an epoch")
+        lines.append(f"{outcome.steps_per_epoch:,} step{'s' * (outcome.steps_per_epoch > 1)} an epoch")
     return lines
+
+
+def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
+    """A row for each column of a table; where there is no room, two lines."""
+    rows = []
+    for column in columns:
+        name = data_text(column.name)
+        if column.use not in ("", "input"):
+            name += Text(f" ({column.use})", "dim")
+        limits = "" if column.low is None else f"{column.low} to {column.high}"
+        distinct = "many" if column.distinct is None else f"{column.distinct:,}"
+        rows.append((name, column, limits, "" if column.type == "ignore" else distinct))
+    if console.width < NARROW:
+        for name, column, limits, _ in rows:
+            console.print(name + Text(f"  {column.type}", "bold"))
+            missing = f"{column.missing:,} missing" if column.missing else ""
+            console.print(Padding(data_text("; ".join(filter(None, (column.why, missing, limits)))), (0, 0, 0, 2)))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("column", "type"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("missing", "distinct"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("range", "why"):
+        table.add_column(heading, overflow="fold")
+    for name, column, limits, distinct in rows:
+        missing = f"{column.missing:,}" if column.missing else ""
+        table.add_row(name, column.type, missing, distinct, data_text(limits), data_text(column.why))
+    console.print(table)
+
+
+def class_table(outcome: "CheckOutcome") -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    labels = outcome.facts is not None and outcome.facts.target == "multi_label"
+    table.add_column("label" if labels else "class", overflow="fold")
+    for part in ("training", "validation", "test"):
+        table.add_column(part, justify="right", no_wrap=True)
+    for name, counts in list(outcome.classes.items())[:MOST_CLASSES]:
+        table.add_row(data_text(name), *(f"{count:,}" for count in counts))
+    if len(outcome.classes) > MOST_CLASSES:
+        table.add_row(f"… and {len(outcome.classes) - MOST_CLASSES:,} more", "", "", "")
+    return table
 
 
 def layer_table(outcome: "CheckOutcome") -> Table:
@@ -217,6 +269,11 @@ def check_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
                 for name, found in facts.inputs.items()
             },
             "class_names": list(facts.class_names),
+            "columns": [asdict(column) for column in outcome.columns],
+            "examples_of_classes": {
+                name: dict(zip(("train", "validation", "test"), counts, strict=True))
+                for name, counts in outcome.classes.items()
+            },
         },
         "steps_per_epoch": outcome.steps_per_epoch,
         "parameters": sum(row.parameters for row in outcome.layers) if outcome.built else None,

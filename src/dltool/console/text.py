@@ -56,6 +56,6 @@ def inputs_and_target(facts: "Facts") -> str:
     else:
         kinds = [found.column.name for found in facts.inputs.values() if found.column]
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-        what = f"{len(kinds)} columns ({counts})"
+        what = f"{len(kinds)} column{'s' * (len(kinds) > 1)} ({counts})"
     noun = "labels" if facts.target == "multi_label" else "classes"
     return f"{what}, {names} {noun}" if names else f"{what}, numbers to predict"

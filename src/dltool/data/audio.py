@@ -96,6 +96,13 @@ def load_audio_files(
     return load_sounds(recordings, members, (options.rate, options.seconds), budget, len(members))
 
 
+def rate_of(path: str, folder: Path, place: ConfigPath) -> int:
+    """Samples a second of one recording. Raises: DataError: it cannot be read."""
+    members = files_named(np.array([path]), folder, place, "recording")
+    (header,) = Recordings(Reader(Access(str(folder), "folder"), place), str(folder), place).headers(members)
+    return header.rate
+
+
 def load_sounds(
     recordings: Recordings,
     members: Sequence[Member],

@@ -10,14 +10,13 @@ from dltool.data.audio import load_audio
 from dltool.data.examples import Examples
 from dltool.data.images import load_images
 from dltool.data.texts import load_texts
-from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.errors import ConfigPath
 
 
 def load_folder_examples(data: Data) -> Examples:
     """The examples of the source, with the parts that other sources give: their part of that kind, else all they have.
 
     Raises:
-        ConfigError: sources of two kinds.
         DataError: with all the files that cannot be used.
         MachineError: there is no room for them.
     """
@@ -27,9 +26,6 @@ def load_folder_examples(data: Data) -> Examples:
         source = getattr(data, role)
         if source is None:
             continue
-        if source.name != data.source.name:
-            message = f"{source.name} is not of the kind of the source, {data.source.name}"
-            raise ConfigError(Problem(("data", role), message))
         other = load_folder(like(source, settled.get("source", data.source)), data, ("data", role))
         part = getattr(other, role) or other.training
         examples = replace(

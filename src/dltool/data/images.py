@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ import PIL
 from dltool.config.columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
 from dltool.data.examples import Examples
-from dltool.data.image_cache import DEFAULT_BUDGET, HEADER_BYTES, cache_folder, entry_bytes, find, new_entry
+from dltool.data.image_cache import DEFAULT_BUDGET, HEADER_BYTES, Entry, cache_folder, entry_bytes, find, new_entry
 from dltool.data.image_decode import EXTENSIONS, BadImage, ImageForm, size_of
 from dltool.data.image_processes import decode_all
 from dltool.data.image_rows import CacheFile, CacheRows, DecodedRows, Decoder, bad_pictures
@@ -156,14 +156,15 @@ def load_pictures(
     access: Access, members: Sequence[Member], form: ImageForm, place: ConfigPath, cache_budget: int
 ) -> Pictures:
     """The pictures `members`, in their order: from the cache, or decoded into it, or decoded as they are asked for."""
-    identity = identity_of(members, form)
-    # Another release may decode a little differently.
-    key = hashlib.sha256(repr((FORMAT, PIL.__version__, identity)).encode()).hexdigest()[:32]
-    known = find(key) if cache_budget else None
+    key = cache_key(members, form)
+    known = find_decoded(members, form) if cache_budget else None
     if known:
-        return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]), identity)
+        settled = replace(form, size=known.shape[1:3])
+        return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]), identity_of(members, settled))
     reader = Reader(access, place)
     size = form.size or first_size(reader, members, form, access.path, place)
+    # Pictures of one size are the same whether it is declared or not.
+    identity = identity_of(members, replace(form, size=size))
     shape = (len(members), *size, form.channels)
     warnings: tuple[str, ...] = ()
     if entry_bytes(shape) <= cache_budget:
@@ -175,6 +176,21 @@ def load_pictures(
     decoder = Decoder(reader, form, size, access.path, place)
     check_headers(decoder, members)
     return Pictures(DecodedRows(decoder, tuple(members)), identity, warnings)
+
+
+def find_decoded(members: Sequence[Member], form: ImageForm) -> Entry | None:
+    """The pictures in the cache. Those that were all found to have the declared size need not be resized to it."""
+    known = find(cache_key(members, form))
+    if known or form.size is None:
+        return known
+    undeclared = find(cache_key(members, replace(form, size=None)))
+    return undeclared if undeclared and undeclared.shape[1:3] == form.size else None
+
+
+def cache_key(members: Sequence[Member], form: ImageForm) -> str:
+    # Another release may decode a little differently.
+    made = repr((FORMAT, PIL.__version__, identity_of(members, form)))
+    return hashlib.sha256(made.encode()).hexdigest()[:32]
 
 
 def identity_of(members: Sequence[Member], form: ImageForm) -> str:

@@ -67,7 +67,11 @@ def multi_labels(part: Part, separator: str) -> Labels:
     names = sorted({label for text in np.unique(part.labels) for label in labels_in(str(text), separator)})
     if len(names) < 2:
         raise DataError(
-            Problem(part.place, f"the texts name {len(names)} labels; two are needed", "is the separator right?")
+            Problem(
+                part.place,
+                f"the texts name {len(names) or 'no'} label{'s' * (not names)}; two are needed",
+                "is the separator right?",
+            )
         )
     return Labels("multi_label", np.array(names, dtype=object), tuple(names), separator)
 
@@ -134,4 +138,6 @@ def unknown_labels(labels: Labels, part: Part, unknown: np.ndarray) -> Problem:
     shown = ", ".join(f'"{value}"' for value in values[:SHOWN]) + (", …" if len(values) > SHOWN else "")
     rows = np.flatnonzero(unknown.reshape(len(unknown), -1).any(axis=1))
     message = f"{part.name} has labels that are none of the {len(labels.values)} classes: {shown}"
-    return Problem(part.place, message, f"in {len(rows):,} rows, the first is row {rows[0]}, counted from 0")
+    return Problem(
+        part.place, message, f"in {len(rows):,} row{'s' * (len(rows) > 1)}, the first is row {rows[0]}, counted from 0"
+    )

@@ -159,7 +159,8 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
             if len(unseen):
                 shown = ", ".join(f'"{value}"' for value in rows.values[unseen][:5])
                 found = int(np.isin(codes, unseen).sum())
-                message = f'{found:,} {part} values of "{name}" are not among the training rows: {shown}'
+                values = "value" if found == 1 else "values"
+                message = f'{found:,} {part} {values} of "{name}" not among those of the training rows: {shown}'
                 problems.append(Problem(("data", "inputs", name), message, "unknown: as_category takes them"))
     if problems:
         raise DataError(problems)

@@ -118,6 +118,8 @@ def kept_input(files: Sequence[str]) -> Iterator[tuple[list[str], str]]:
     if STDIN not in files:
         yield list(files), STDIN_NAME
         return
+    if sys.stdin is None:
+        raise DataError("standard input is closed")
     with tempfile.TemporaryDirectory(prefix="dltool-") as folder:
         kept = Path(folder, STDIN_NAME)
         with disk_errors(kept), kept.open("wb") as file:

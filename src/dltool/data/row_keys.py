@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from math import prod
 
 import numpy as np
 
-from dltool.data.duplicates import row_keys
 from dltool.data.rows import Coded, Rows, coded
 
-ROWS_AT_ONCE = 1 << 16
+BYTES_AT_ONCE = 1 << 20
 
 
 def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
@@ -23,8 +23,9 @@ def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
     for name, (column, values) in zip(names, columns.items(), strict=True):
         assert len(values) == rows, column
         hashes = text_keys(values.values) if isinstance(values, Coded) else None
-        for first in range(0, rows, ROWS_AT_ONCE):
-            block = slice(first, first + ROWS_AT_ONCE)
+        at_once = max(1, BYTES_AT_ONCE // (8 * max(1, prod(values.shape[1:]))))
+        for first in range(0, rows, at_once):
+            block = slice(first, first + at_once)
             if hashes is not None and isinstance(values, Coded):
                 words = np.asarray(hashes[values.codes[block]])
             else:
@@ -46,10 +47,15 @@ def words_of(values: np.ndarray) -> np.ndarray:
 def one_word(words: np.ndarray) -> np.ndarray:
     """(rows,) of uint64 from (rows, …) of any numbers."""
     words = np.ascontiguousarray(words)
-    if words.ndim > 1:
-        return np.asarray(row_keys(words))
-    numbers: np.ndarray = words.view(f"u{words.itemsize}")
-    return numbers.astype(np.uint64)
+    if words.ndim == 1:
+        numbers: np.ndarray = words.view(f"u{words.itemsize}")
+        return numbers.astype(np.uint64)
+    values = words.reshape(len(words), -1).view(np.uint8)
+    width = next(size for size in (8, 4, 2, 1) if values.shape[1] % size == 0)
+    several = values.view(f"u{width}").astype(np.uint64)
+    factors = np.random.Generator(np.random.Philox(key=0)).integers(0, 2**64, several.shape[1], dtype=np.uint64)
+    # Without mixing, two signs that both differ would cancel out.
+    return np.asarray(mixed(several) @ factors)
 
 
 def mixed(words: np.ndarray) -> np.ndarray:

@@ -1,15 +1,14 @@
 """Tables as examples: which columns are inputs, which the target, and which only divide the rows."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dltool.config.columns import (
     COLUMN_TYPES,
+    AudioColumn,
     CategoryColumn,
     CategoryTarget,
     ColumnType,
@@ -20,7 +19,7 @@ from dltool.config.columns import (
 )
 from dltool.config.schema import Data
 from dltool.config.sources import Source
-from dltool.data.audio import load_audio_files
+from dltool.data.audio import load_audio_files, rate_of
 from dltool.data.examples import Examples, Part
 from dltool.data.image_cache import cache_folder
 from dltool.data.images import load_image_files
@@ -45,6 +44,7 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
 
     Raises:
         DataError: with every problem of a file, its columns and cells.
+        MachineError: there is no room for columns that do not fit in memory.
     """
     assert data.target is not None
     needed = (*data.target.columns, *dividing_columns(data))
@@ -52,23 +52,17 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
     as_target = column_of(data.target.type)
     if as_target is not None:
         declared |= {name: as_target for name in data.target.columns if data.windows is None or name not in declared}
-    places = {name: (*INPUTS, name) for name in data.inputs or {}} | dict.fromkeys(data.target.columns, TARGET)
+    target: ConfigPath = TARGET if data.windows is None else ("data", "windows", "target")
+    places = {name: (*INPUTS, name) for name in data.inputs or {}} | dict.fromkeys(data.target.columns, target)
     places |= {name: ("data", *key) for key, name in named_columns(data)}
     tables: dict[str, Table] = {}
     for role in roles:
         source = getattr(data, role)
         if source is not None:
             wanted = Wanted(declared, places, tables.get("source"), needed)
-            tables[role] = table_in_reach(source, ("data", role), wanted)
+            budget = usable_memory() // MEMORY_SHARE
+            tables[role] = read_table(source, ("data", role), wanted, budget=budget, spill=cache_folder())
     return tables
-
-
-def table_in_reach(source: Source, place: ConfigPath, wanted: Wanted) -> Table:
-    """The table, in memory or else in files that are gone with this process."""
-    folder = cache_folder()
-    with tempfile.TemporaryDirectory(prefix="dltool-table-", dir=folder if folder.is_dir() else None) as spill:
-        # An open file stays readable when its name is gone, and takes no room once the process ends, however it does.
-        return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=Path(spill))
 
 
 def column_of(target: TargetType | None) -> ColumnType | None:
@@ -106,7 +100,7 @@ def load_table_examples(data: Data) -> Examples:
     """
     tables = load_tables(data)
     first = tables["source"]
-    types = input_types(data, first)
+    types = {name: with_rate(first, name, kind) for name, kind in input_types(data, first).items()}
     target = settled_target(data, first)
     problems: list[Problem] = []
     parts: dict[str, Part] = {}
@@ -188,6 +182,19 @@ def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> Rows:
     if kind.name == "image":
         return load_image_files(paths, table.path.parent, kind.options, place, data.cache).rows  # type: ignore[arg-type]
     return load_audio_files(paths, table.path.parent, kind.options, place).rows  # type: ignore[arg-type]
+
+
+def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
+    """The type of a column of recordings with the rate of the first one, which all later ones are to have."""
+    values = table.columns[name].values
+    if not isinstance(kind.options, AudioColumn) or kind.options.rate is not None or not isinstance(values, Coded):
+        return kind
+    try:
+        rate = rate_of(str(values[:1][0]), table.path.parent, (*INPUTS, name))
+    except DataError:
+        # Reading them all names all that are bad.
+        return kind
+    return ColumnType(kind.name, kind.options.model_copy(update={"rate": rate}))
 
 
 def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:

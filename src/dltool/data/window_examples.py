@@ -63,9 +63,8 @@ def load_window_examples(data: Data) -> Examples:
         None if order is None else order[1],
         "" if order is None else order[0],
     )
-    labels = goal[table.target_rows] if isinstance(goal, np.ndarray) else goal.values[goal.codes[table.target_rows]]
-    if target is not None and target.name == "category":
-        labels = class_labels(labels)
+    found = goal.take(table.target_rows) if isinstance(goal, Coded) else goal[table.target_rows]
+    labels = np.asarray(found) if target is not None and target.name == "number" else class_labels(found)
     inputs: dict[str, Rows] = {name: table.of(columns[name]) for name in types}
     return Examples(
         Part(inputs, labels, ("data", "source"), first.path.name),

@@ -174,6 +174,10 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
         arrived = " and ".join(shown(origin.shape) for origin in sources)
         related = tuple(made_here(origin)[0] for origin in sources)
         return Problem(place, f"{name} cannot take inputs of shapes {arrived}: {reason}", related=related)
+    if "should be called on a list of inputs" in reason:
+        return Problem(
+            place, f"{name} takes several inputs, and one arrives", "from: [a, b]", related=made_here(source)
+        )
     expected = re.search(r"expected (min_|max_)?ndim=(\d+), found ndim=(\d+)", reason)
     if expected:
         axes = int(expected[2]) - 1

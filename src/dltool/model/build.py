@@ -125,7 +125,7 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
             if entry.sources
         ]
         if entries and facts.only_input is None:
-            message = f"the data has {len(facts.inputs)} columns, and these layers take one input"
+            message = "the data has columns, and these layers take one input"
             problems.append(Problem(place, message, "data.inputs says how each column is prepared", at_key=True))
     if problems:
         raise ConfigError(problems)

@@ -46,11 +46,12 @@ def output_problems(config: Config, facts: Facts, built: BuiltModel) -> list[Pro
     place, shape, name = (*LAYERS, last), built.output_shape, loss_name(config.training.loss)
     related = ((LOSS, "the loss"),)
     flatten = "add Flatten or a global pooling layer before it"
-    if facts.target == "number":
+    if facts.target != "category":
         wanted = facts.target_shape or (1,)
         if shape in (facts.target_shape, wanted) or None in shape:
             return []
-        message = f"the model gives {shown(shape)} for each example, and the target is {count(prod(wanted), 'number')}"
+        noun = "number" if facts.target == "number" else "label"
+        message = f"the model gives {shown(shape)} for each example, and the target is {count(prod(wanted), noun)}"
         hint = flatten if len(shape) > len(wanted) else f"units: {prod(wanted)}"
         return [Problem(place, message, hint, related=related)]
     classes = len(facts.class_names)

@@ -153,7 +153,7 @@ def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any
     if isinstance(options, DateColumn):
         return prepare_date(options, state, raw)
     if isinstance(options, TextColumn):
-        layer = vectorization(options, title)
+        layer = vectorization(options, f"{title}_words")
         weights = state.get("weights")
         size = len(state["vocabulary"])
         layer.set_vocabulary(list(state["vocabulary"]), None if weights is None else np.array(weights[:size]))

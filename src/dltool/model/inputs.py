@@ -134,8 +134,9 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
         column = facts.inputs[name].column
         assert column is not None
         encoded[name] = Origin(encode(column, learnt.columns[name], origin.tensor, layer_title(name)), origin.place)
-    taken = {name for entry in config.model.layers for name in entry.sources}
     layers = config.model.layers
+    refuse_ignored(config)
+    taken = {name for entry in layers for name in entry.sources}
     joined = {name: origin for name, origin in encoded.items() if name not in taken}
     if not joined or layers[0].sources:
         # The first layer says itself what it takes.
@@ -144,7 +145,9 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
         return Wired(encoded, next(iter(joined.values())), ())
     problems = [
         Problem(
-            origin.place, f"{name} is {shown(origin.shape)} and cannot stand in one vector with other columns", TAKE
+            origin.place,
+            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other columns",
+            f"let a layer take it: from: {name}",
         )
         for name, origin in joined.items()
         if not is_vector_of(facts, name)
@@ -156,7 +159,22 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     return Wired(encoded, Origin(applied.output, SOURCE), (applied,))
 
 
-TAKE = "let a layer take it: from: NAME"
+def refuse_ignored(config: Config) -> None:
+    """Raises ConfigError: a layer takes a column that is ignored."""
+    own = {entry.arguments.get("name") for entry in config.model.layers}
+    ignored = {name for name, kind in (config.data.inputs or {}).items() if kind.name == "ignore"} - own
+    problems = [
+        Problem(
+            ("model", "layers", index, entry.name, "from"),
+            f'the column "{name}" is ignored',
+            f"declare it under data.inputs: {name}: number",
+        )
+        for index, entry in enumerate(config.model.layers)
+        for name in entry.sources
+        if name in ignored
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def is_vector_of(facts: Facts, name: str) -> bool:

@@ -76,7 +76,8 @@ def complaint(builder: Builder, text: str) -> str:
 def hint_for(file: TableFile, name: str, builder: Builder, wanted: Wanted) -> str:
     hints = []
     misfits = builder.misfits
-    if isinstance(file, CsvFile) and not misfits.more_texts and len(misfits.rows) <= MOST_TEXTS:
+    is_marker = not misfits.more_texts and len(misfits.rows) <= MOST_TEXTS and builder.present
+    if isinstance(file, CsvFile) and is_marker:
         markers = ", ".join(shown(text) for text in (*file.options.missing, *misfits.rows))
         hints.append(f"if it stands for a missing value, write missing: [{markers}]")
     if wanted.like is not None:

@@ -44,7 +44,7 @@ class Recoded(io.RawIOBase):
             piece = self.source.read(BUFFER // 4)
             try:
                 text = self.decoder.decode(piece, final=not piece)
-            except UnicodeDecodeError:
+            except UnicodeError:
                 raise NotText from None
             if not piece and not text:
                 return 0
@@ -96,17 +96,23 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.BufferedReader
 def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
     """Where the first byte is that is zero or not of the encoding: its offset and line, and the bytes from there on."""
     decoder = codecs.getincrementaldecoder(encoding)()
+    has_wide_characters = b"\0" in "a".encode(encoding)
     offset, line = 0, 1
     with unpacked(path) as raw:
         while True:
             piece = raw.read(BUFFER)
             held = decoder.getstate()[0]
-            zero = piece.find(0)
+            zero = -1 if has_wide_characters else piece.find(0)
             try:
-                decoder.decode(piece if zero < 0 else piece[:zero], final=not piece)
-            except UnicodeDecodeError as error:
-                at, data = error.start - len(held), held + piece
-                return offset + at, line + piece[: max(at, 0)].count(b"\n"), data[error.start :]
+                text = decoder.decode(piece if zero < 0 else piece[:zero], final=not piece)
+            except UnicodeError as error:
+                # Without a start, it is the byte order mark that is missing.
+                start, data = getattr(error, "start", 0), held + piece
+                at = start - len(held)
+                return offset + at, line + piece[: max(at, 0)].count(b"\n"), data[start:]
+            if "\0" in text:
+                before = text[: text.index("\0")]
+                return offset + len(before.encode(encoding)), line + before.count("\n"), b"\0"
             if zero >= 0:
                 return offset + zero, line + piece[:zero].count(b"\n"), piece[zero:]
             if not piece:
