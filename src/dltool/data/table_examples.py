@@ -60,9 +60,13 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
         source = getattr(data, role)
         if source is not None:
             wanted = Wanted(declared, places, tables.get("source"), needed)
-            budget = usable_memory() // MEMORY_SHARE
-            tables[role] = read_table(source, ("data", role), wanted, budget=budget, spill=cache_folder())
+            tables[role] = table_in_reach(source, ("data", role), wanted)
     return tables
+
+
+def table_in_reach(source: Source, place: ConfigPath, wanted: Wanted) -> Table:
+    """The table, in memory or else in files that are gone with this process."""
+    return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=cache_folder())
 
 
 def column_of(target: TargetType | None) -> ColumnType | None:

@@ -4,8 +4,9 @@ import pytest
 from dltool.config.choices import Choice
 from dltool.config.table_sources import CsvSource
 from dltool.data.rows import Coded
-from dltool.data.tables import csv_blocks
+from dltool.data.tables import csv_blocks, stores
 from dltool.data.tables.read import read_table
+from dltool.data.tables.stores import FileRows
 from dltool.data.tables.table import Wanted
 from dltool.errors import DataError, MachineError
 

@@ -34,7 +34,7 @@ class FileRows:
         return (len(self),)
 
     def __len__(self) -> int:
-        return len(self.pages) // np.dtype(self.dtype).itemsize
+        return len(self.pages) // int(np.dtype(self.dtype).itemsize)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         indices = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
