@@ -6,9 +6,9 @@ A type is written like a data source: `number`, `category: 5` (the value of its 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
@@ -47,6 +47,14 @@ class CategoryColumn(Section):
     """Characters to remove from both ends of a value, besides spaces."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Values to replace by others, such as `{m: male}`."""
+
+    @model_validator(mode="after")
+    def rare_values_are_allowed(self) -> Self:
+        if self.min_count > 1 and self.unknown == "error":
+            message = "rare values count as unknown, and unknown: error allows none"
+            problem = Problem(("min_count",), message, "remove one of the two", at_key=True)
+            raise PydanticCustomError("problems", "rare values", {"problems": [problem]})
+        return self
 
 
 class BooleanColumn(Section):

@@ -82,13 +82,15 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     check_stratify(data.split, labels.target, targets.shape[1:])
     split = examples.divided or split_rows(data, examples, sizes, columns, targets, labels, seed)
     check_unknown(inputs, examples.types, split)
+    types = column_types(data, inputs, examples.types)
     if most_rows is not None:
         inputs, targets, split = few_rows(inputs, targets, split, labels, most_rows)
+        types = {name: lenient(kind) for name, kind in types.items()}
     return Dataset(
         inputs,
         {"target": targets},
         split,
-        facts_of(inputs, column_types(data, inputs, examples.types), targets, split, labels),
+        facts_of(inputs, types, targets, split, labels),
         fingerprint(inputs, targets, labels, examples.identity),
         (*examples.warnings, *(duplicate_warnings(inputs, split) if may_repeat(data) else ())),
         examples.settled,
@@ -152,7 +154,7 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
             isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error" and isinstance(rows, Coded)
         ):
             continue
-        counts = np.bincount(rows.codes[split.train].ravel(), minlength=len(rows.values))
+        counts = np.bincount(np.ravel(rows.codes[split.train]), minlength=len(rows.values))
         for part in ("validation", "test"):
             codes = np.asarray(rows.codes[getattr(split, part)])
             unseen = np.unique(codes[counts[codes] < kind.options.min_count])
@@ -164,6 +166,13 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
                 problems.append(Problem(("data", "inputs", name), message, "unknown: as_category takes them"))
     if problems:
         raise DataError(problems)
+
+
+def lenient(kind: ColumnType) -> ColumnType:
+    """What all training rows hold, some of them may lack."""
+    if not isinstance(kind.options, CategoryColumn):
+        return kind
+    return ColumnType(kind.name, kind.options.model_copy(update={"unknown": "as_category"}))
 
 
 def load_source(source: Source, place: ConfigPath) -> Examples:
