@@ -13,6 +13,7 @@ import numpy as np
 from dltool.config.columns import BooleanColumn, CategoryColumn, ColumnType, DateColumn, NumberColumn, TextColumn
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 from dltool.data.rows import Coded, Rows, Taken
+from dltool.data.windows import Windowed
 
 ColumnState = Mapping[str, Any]
 """What a column learnt, as JSON can hold it: numbers by name, and for text and categories a list of words."""
@@ -41,7 +42,7 @@ def learn(column: ColumnType, rows: Rows) -> ColumnState:
 
 def in_memory(rows: Rows) -> np.ndarray:
     """The values, each row of a time series once however many windows hold it."""
-    if isinstance(rows, Taken) and hasattr(rows.rows, "distinct"):
+    if isinstance(rows, Taken) and isinstance(rows.rows, Windowed):
         rows = rows.rows.distinct(rows.indices)
     return np.concatenate([rows[first : first + BLOCK] for first in range(0, max(1, len(rows)), BLOCK)])
 
@@ -72,7 +73,9 @@ def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
         spread = np.subtract(*np.percentile(values, [75, 25]))
     else:
         return 0.0, 1.0
-    return float(center), float(spread) if spread > LEAST_SPREAD else 1.0
+    # Where all values are the same, the mean may differ from them in its last bits.
+    is_spread = spread > max(LEAST_SPREAD * abs(center), np.finfo(np.float32).tiny)
+    return float(center), float(spread) if is_spread else 1.0
 
 
 def most_frequent_number(values: np.ndarray) -> float:
@@ -97,7 +100,7 @@ def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:
 
 def counted(rows: Rows) -> dict[str, int]:
     if isinstance(rows, Coded):
-        counts = np.bincount(rows.codes.ravel(), minlength=len(rows.values))
+        counts = np.bincount(in_memory(rows.codes).ravel(), minlength=len(rows.values))
         return {str(text): int(count) for text, count in zip(rows.values, counts, strict=True) if count}
     texts, numbers = np.unique(in_memory(rows).astype(str), return_counts=True)
     return dict(zip(map(str, texts), map(int, numbers), strict=True))
@@ -143,7 +146,7 @@ def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any
     """
     options = column.options
     if isinstance(options, NumberColumn):
-        return prepare_number(options, state, raw, title)
+        return prepare_number(options, state, raw)
     if isinstance(options, BooleanColumn):
         is_missing = keras.ops.isnan(raw)
         fill = float(options.missing) if isinstance(options.missing, float | int) else state["fill"]
@@ -162,17 +165,16 @@ def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any
     return keras.layers.Rescaling(1.0, name=f"{title}_cast")(raw) if raw.dtype == "uint8" else raw
 
 
-def prepare_number(options: NumberColumn, state: ColumnState, raw: Any, title: str) -> Any:
+def prepare_number(options: NumberColumn, state: ColumnState, raw: Any) -> Any:
     is_missing = keras.ops.isnan(raw)
     filled = raw if options.missing == "error" else keras.ops.where(is_missing, state["fill"], raw)
     if options.scale == "log":
-        filled = keras.ops.sign(filled) * keras.ops.log1p(keras.ops.abs(filled))
-    scaled = filled
+        # TensorFlow's logarithm has other last bits at the end of a batch; those of float64 are not seen in float32.
+        exact = keras.ops.cast(filled, "float64")
+        filled = keras.ops.cast(keras.ops.sign(exact) * keras.ops.log1p(keras.ops.abs(exact)), "float32")
     if options.scale != "none":
-        scaled = keras.layers.Normalization(
-            axis=None, mean=state["center"], variance=state["spread"] ** 2, name=f"{title}_scaled"
-        )(filled)
-    return on_last_axis([scaled, *indicator(options.indicator, is_missing)])
+        filled = (filled - state["center"]) / state["spread"]
+    return on_last_axis([filled, *indicator(options.indicator, is_missing)])
 
 
 def indicator(is_wanted: bool, is_missing: Any) -> list[Any]:
@@ -207,8 +209,12 @@ def prepare_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
     seconds = days * SECONDS_A_DAY + rest
     parts = []
     for part, center, spread in zip(options.parts, state["center"], state["spread"], strict=True):
-        value = keras.ops.cast(DATE_PARTS[part](seconds), "float32")
-        parts.append((value - center) / spread)
+        if part == "elapsed":
+            # Whole seconds are exact, and days as float32 are minutes off.
+            value = keras.ops.cast(seconds - round(center * SECONDS_A_DAY), "float32") / (spread * SECONDS_A_DAY)
+        else:
+            value = (keras.ops.cast(DATE_PARTS[part](seconds), "float32") - center) / spread
+        parts.append(value)
     return on_last_axis(parts)
 
 
