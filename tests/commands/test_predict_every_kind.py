@@ -57,7 +57,11 @@ def test_predictions_without_the_training_data_are_the_outputs_of_evaluation(nam
     found = numbers_in(lines, expected.shape[-1])
     extra = len(found) - len(expected)
     assert extra == (2 if name == "windows" else 0)
-    np.testing.assert_array_equal(found[: len(expected)], expected)
+    if extra:
+        # Two more examples in the batch: TensorFlow's last bits at the end of one are others.
+        np.testing.assert_allclose(found[: len(expected)], expected, rtol=1e-6)
+    else:
+        np.testing.assert_array_equal(found, expected)
 
     model = keras.models.load_model(run / "model.keras")
     if isinstance(raw, dict):

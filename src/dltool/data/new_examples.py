@@ -251,7 +251,7 @@ def unseen_problems(
             values = table.columns[name].values
             assert isinstance(values, Coded)
             is_unseen = np.array([bool(text) and text not in known[name] for text in values.values])
-            rows = np.flatnonzero(is_unseen[values.codes])
+            rows = np.flatnonzero(is_unseen[values.codes[:]])
             for code in dict.fromkeys(values.codes[rows].tolist()[: 100 * SHOWN]):
                 where = rows_named(table, rows[values.codes[rows] == code])
                 message = f'"{name}" is "{values.values[code]}" in {where}: training has not seen it'

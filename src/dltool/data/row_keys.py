@@ -38,7 +38,7 @@ def words_of(values: np.ndarray) -> np.ndarray:
     """The same shape, in numbers whose bytes tell whether they are equal."""
     if values.dtype.kind in "OU":
         texts = coded(values)
-        return np.asarray(text_keys(texts.values)[texts.codes])
+        return np.asarray(text_keys(texts.values)[texts.codes[:]])
     if values.dtype.kind != "f":
         return values
     return np.asarray(np.where(np.isnan(values), np.array(np.nan, values.dtype), values + np.array(0, values.dtype)))

@@ -32,7 +32,7 @@ class Coded:
     `codes` (rows, …) of int32 point into `values`, an object array of distinct str. A missing value is the empty text.
     """
 
-    codes: np.ndarray
+    codes: Rows
     values: np.ndarray
 
     @property
@@ -51,7 +51,7 @@ class Coded:
 
     def take(self, rows: np.ndarray) -> "Coded":
         """The same values for some of the rows."""
-        return Coded(self.codes[rows], self.values)
+        return Coded(Taken(self.codes, rows), self.values)
 
 
 def coded(texts: Sequence[str] | np.ndarray) -> Coded:
@@ -109,7 +109,7 @@ def stack_coded(parts: Sequence[Coded]) -> Coded:
     codes = []
     for part in parts:
         new = np.array([numbers.setdefault(value, len(numbers)) for value in part.values], dtype=np.int32)
-        codes.append(new[part.codes])
+        codes.append(new[part.codes[:]])
     values = np.empty(len(numbers), dtype=object)
     values[:] = list(numbers)
     return Coded(np.concatenate(codes), values)
@@ -137,16 +137,9 @@ class Taken:
         return self.rows[self.indices[rows]]
 
 
-COPIED_BYTES = 2**26
-
-
 def take(rows: Rows, indices: np.ndarray) -> Rows:
-    """The rows at `indices`, copied where they are few and in memory."""
-    if isinstance(rows, Coded):
-        return rows.take(indices)
-    if type(rows) is np.ndarray and rows[:1].nbytes * len(indices) <= COPIED_BYTES:
-        return np.asarray(rows[indices])
-    return Taken(rows, indices)
+    """The rows at `indices`, without a copy."""
+    return rows.take(indices) if isinstance(rows, Coded) else Taken(rows, indices)
 
 
 def is_text(rows: Rows) -> bool:

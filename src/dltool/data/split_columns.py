@@ -58,7 +58,7 @@ def order_named(
 def is_missing(values: Values) -> np.ndarray:
     """(rows,) of booleans."""
     if isinstance(values, Coded):
-        return np.asarray(is_missing(values.values)[values.codes])
+        return np.asarray(is_missing(values.values)[values.codes[:]])
     if values.dtype.kind == "f":
         return np.isnan(values)
     if values.dtype == np.int64:
@@ -70,8 +70,8 @@ def numbered(values: Values) -> tuple[np.ndarray, np.ndarray]:
     """The number of each row's value, (rows,) of int64, and the distinct values in ascending order."""
     if isinstance(values, Coded):
         distinct, numbers = np.unique(values.values.astype(object), return_inverse=True)
-        used = np.bincount(numbers[values.codes], minlength=len(distinct)) > 0
+        used = np.bincount(numbers[values.codes[:]], minlength=len(distinct)) > 0
         renumbered = np.cumsum(used) - 1
-        return renumbered[numbers[values.codes]], distinct[used]
+        return renumbered[numbers[values.codes[:]]], distinct[used]
     distinct, numbers = np.unique(values, return_inverse=True)
     return numbers.astype(np.int64), distinct

@@ -182,7 +182,7 @@ def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> Rows:
         return values
     assert isinstance(values, Coded)
     place = (*INPUTS, name)
-    paths = values.values[values.codes]
+    paths = values[:]
     if kind.name == "image":
         return load_image_files(paths, table.path.parent, kind.options, place, data.cache).rows  # type: ignore[arg-type]
     return load_audio_files(paths, table.path.parent, kind.options, place).rows  # type: ignore[arg-type]
@@ -272,6 +272,6 @@ def labels_of(data: Data, table: Table, target: TargetType | None, place: Config
 def class_labels(values: Values) -> np.ndarray:
     """Classes as text or numbers, of which whole ones are integers."""
     if isinstance(values, Coded):
-        return np.asarray(values.values[values.codes])
+        return np.asarray(values[:])
     whole = values.astype(np.int64)
     return whole if (whole == values).all() else values

@@ -1,7 +1,7 @@
 """Windows over a time series: which rows each example has, and in which part it is."""
 
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -49,8 +49,7 @@ class WindowTable:
         Text stays coded; its codes are gathered as they are asked for too.
         """
         if isinstance(base, Coded):
-            # Codes need only be indexed; np.asarray makes an array of them.
-            return Coded(cast("np.ndarray", self.of(base.codes)), base.values)
+            return Coded(self.of(base.codes), base.values)
         return Windowed(base, self.rows, self.starts, self.length)
 
 
@@ -86,6 +85,12 @@ class Windowed:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
+
+    def distinct(self, windows: np.ndarray) -> np.ndarray:
+        """The rows of these windows, each once however many of them hold it."""
+        begins = np.bincount(self.starts[windows], minlength=len(self.rows) + 1)
+        ends = np.bincount(self.starts[windows] + self.length, minlength=len(self.rows) + 1)
+        return self.base[self.rows[np.cumsum(begins - ends)[:-1] > 0]]
 
 
 def make_windows(

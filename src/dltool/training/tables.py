@@ -14,8 +14,11 @@ from dltool.data.rows import Coded, Rows, is_text
 from dltool.machine import usable_memory
 from dltool.model.build import BuiltModel
 
-PREPARE_BYTES = 2**26
+LOOKUP_BYTES = 2**26
+BLOCK_BYTES = 2**23
+"""Of rows that are prepared at once."""
 LARGEST_OUTPUT_BYTES = 2**24
+ALIGNMENT = 64
 CHUNK_BYTES = 2**26
 """Of rows that are read ahead."""
 RESIDENT_SHARE = 4
@@ -66,9 +69,13 @@ class Layout:
             for name, rows in inputs.items()
             if isinstance(rows, Coded) and name in self.before and fits_lookup(self.before[name], rows)
         }
-        self.samples = {name: self.rows_of(name, np.arange(1)) for name in inputs}
-        self.groups = grouped(self.samples)
-        self.slots = slots_of(self.groups, self.samples)
+        samples = {name: self.rows_of(name, np.arange(1)) for name in inputs}
+        self.groups = grouped(samples)
+        self.slots = slots_of(self.groups, samples)
+        arrays = self.arrays(np.arange(1))
+        self.specs = [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in arrays]
+        # Text is counted as if it were a pointer.
+        self.row_bytes = max(1, sum(array.nbytes for array in arrays))
 
     def prepared(self, name: str, values: np.ndarray) -> np.ndarray:
         function = self.functions.get(name)
@@ -103,16 +110,6 @@ class Layout:
             arrays.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
         return [*arrays, self.targets[indices]]
 
-    @property
-    def row_bytes(self) -> int:
-        """Text is counted as if it were a pointer."""
-        return sum(array.nbytes for array in self.arrays(np.arange(1)))
-
-    @property
-    def specs(self) -> list[tf.TensorSpec]:
-        arrays = self.arrays(np.arange(1))
-        return [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in arrays]
-
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
         gathered = [tf.gather(table, rows) for table in tables]
         inputs = {}
@@ -132,11 +129,12 @@ class Resident:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        rows = len(layout.targets)
-        size = max(1, PREPARE_BYTES // max(1, layout.row_bytes))
-        blocks = [layout.arrays(np.arange(first, min(rows, first + size))) for first in range(0, rows, size)]
-        columns = list(zip(*blocks, strict=True))
-        self.tensors = [tensor(parts[0] if len(parts) == 1 else np.concatenate(parts)) for parts in columns]
+        rows, size = len(layout.targets), max(1, BLOCK_BYTES // layout.row_bytes)
+        tables = [aligned((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype) for spec in layout.specs]
+        for first in range(0, rows, size):
+            for table, array in zip(tables, layout.arrays(np.arange(first, min(rows, first + size))), strict=True):
+                table[first : first + len(array)] = array
+        self.tensors = [shared(table) for table in tables]
         self.order: tuple[Any, Any] = (None, None)
 
     @property
@@ -168,7 +166,7 @@ class Streamed:
         return self.layout.specs
 
     def most_steps(self, batch_size: int) -> int:
-        return max(1, CHUNK_BYTES // max(1, batch_size * self.layout.row_bytes))
+        return max(1, CHUNK_BYTES // (batch_size * self.layout.row_bytes))
 
     def feed(self, order: np.ndarray, first: int, last: int) -> tuple[list[Any], Any]:
         arrays = self.read(order, first, last)
@@ -239,7 +237,7 @@ def grows(preparation: keras.Model, rows: Rows) -> bool:
 def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
     """Whether each distinct text can be prepared once, and rows then be looked up."""
     size: int = 8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:])
-    return size <= PREPARE_BYTES
+    return size <= LOOKUP_BYTES
 
 
 def compiled(preparation: keras.Model) -> Any:
@@ -256,6 +254,24 @@ def model_targets(built: BuiltModel, targets: np.ndarray) -> np.ndarray:
 
 def tensor(array: np.ndarray) -> Any:
     return tf.constant(array.astype(object), tf.string) if array.dtype.kind in "OUS" else tf.constant(array)
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A new array that begins where TensorFlow wants its tensors to begin."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if np.dtype(dtype) == object or not size:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    array: np.ndarray = memory[first : first + size].view(dtype)
+    return array.reshape(shape)
+
+
+def shared(array: np.ndarray) -> Any:
+    """A tensor in the memory of an `aligned` array, on a GPU a copy; tf.constant would always copy."""
+    if array.dtype == object or not array.size:
+        return tensor(array)
+    return tf.identity(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
 
 
 def dtype_of(array: np.ndarray) -> Any:

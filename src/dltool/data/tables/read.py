@@ -11,6 +11,7 @@ import numpy as np
 from dltool.config.choices import Choice
 from dltool.config.columns import CategoryColumn, ColumnType, DateColumn
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
+from dltool.data.tables.arrow import release_unused
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Again, Decided, Guess
@@ -43,7 +44,9 @@ def read_table(
     wanted = wanted or Wanted()
     place = (*place, source.name, "path")
     file = open_table(source, place, wanted)
-    return TableReader(file, place, wanted, Stores(budget, spill, place)).read()
+    table = TableReader(file, place, wanted, Stores(budget, spill, place)).read()
+    release_unused()
+    return table
 
 
 def open_table(source: Choice, place: ConfigPath, wanted: Wanted) -> TableFile:
