@@ -57,4 +57,4 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> np
         compiled = tf.function(outputs, autograph=False)
         # All batches have one shape but the last, so that there are two functions to compile.
         batches = [(first, min(first + size, len(order))) for first in range(0, len(order), size)]
-        return np.concatenate([compiled(*tables.feed(order, *batch)).numpy() for batch in batches])
+        return np.concatenate([compiled(*tables.feed(order, *batch, size)).numpy() for batch in batches])

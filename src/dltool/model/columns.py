@@ -90,7 +90,8 @@ def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:
     """The values that are frequent enough, in sorted order; the missing one, an empty text, is one of them."""
     counts = counted(rows)
     known = sorted(text for text, count in counts.items() if text and count >= options.min_count)
-    state: dict[str, Any] = {"vocabulary": known}
+    # Keras wants one word at least.
+    state: dict[str, Any] = {"vocabulary": known or [""]}
     if options.missing == "as_category":
         state["vocabulary"] = ["", *known]
     elif options.missing == "most_frequent":

@@ -79,7 +79,7 @@ class Loop:
         if whole:
             self.full.get_concrete_function()
         if rest:
-            tables, rows = self.tables.feed(np.arange(rest, dtype=np.int32), 0, rest)
+            tables, rows = self.tables.feed(np.arange(rest, dtype=np.int32), 0, rest, self.batch_size)
             self.rest.get_concrete_function(tables, rows)
 
     def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
@@ -88,12 +88,12 @@ class Loop:
         Gives the step after the last one run, whether all was finite, and the results.
         """
         whole, size = len(order) // self.batch_size, self.batch_size
-        began = time.perf_counter()
         if first >= whole:
-            is_finite, results = self.rest(*self.tables.feed(order, whole * size, len(order)))
+            is_finite, results = self.rest(*self.tables.feed(order, whole * size, len(order), size))
             return first + 1, bool(is_finite), results
-        stop = min(last, whole, first + self.tables.most_steps(size))
-        tables, rows = self.tables.feed(order, first * size, stop * size)
+        stop = min(last, whole, first + self.tables.most_steps(order, first * size, size))
+        tables, rows = self.tables.feed(order, first * size, stop * size, size)
+        began = time.perf_counter()
         steps, is_finite, results = self.full(tables, rows, tf.constant(stop - first))
         after = first + int(steps)
         self.pace.measured(after - first, time.perf_counter() - began)

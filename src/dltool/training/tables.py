@@ -19,8 +19,8 @@ BLOCK_BYTES = 2**23
 """Of rows that are prepared at once."""
 LARGEST_OUTPUT_BYTES = 2**24
 ALIGNMENT = 64
-CHUNK_BYTES = 2**26
-"""Of rows that are read ahead."""
+CHUNK_BYTES = 2**25
+"""Of rows that are read at once. Some are in use, and as many more are read meanwhile."""
 RESIDENT_SHARE = 4
 """All rows are kept in memory where they take less than this part of it. The size of the machine decides, and not what
 is free at the moment: the rule must not change from run to run, nor be a timing."""
@@ -46,11 +46,11 @@ class Tables(Protocol):
     def specs(self) -> list[tf.TensorSpec]:
         """Of the tensors that :meth:`feed` gives."""
 
-    def most_steps(self, batch_size: int) -> int:
-        """How many steps one call may have."""
+    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+        """How many whole batches of `size` examples, from `order[first]` on, one call may have; at least one."""
 
-    def feed(self, order: np.ndarray, first: int, last: int) -> tuple[list[Any], Any]:
-        """Tensors, and the rows of them that are the examples `order[first:last]`."""
+    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
+        """Tensors, and the rows of them that are the examples `order[first:last]`, in batches of `size`."""
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
         """Prepared inputs and targets of the given rows, inside a compiled function."""
@@ -63,13 +63,13 @@ class Layout:
         self.built, self.inputs, self.targets = built, inputs, targets
         self.in_step = {name: model for name, model in built.preparations.items() if grows(model, inputs[name])}
         self.before = {name: model for name, model in built.preparations.items() if name not in self.in_step}
-        self.functions = {name: compiled(model) for name, model in self.before.items()}
         self.looked_up = {
-            name: self.prepared_values(name, rows)
+            name: (rows.codes, prepared_values(self.before.pop(name), rows))
             for name, rows in inputs.items()
             if isinstance(rows, Coded) and name in self.before and fits_lookup(self.before[name], rows)
         }
-        samples = {name: self.rows_of(name, np.arange(1)) for name in inputs}
+        self.prepare = compiled(self.before)
+        samples = self.stored(np.arange(1))
         self.groups = grouped(samples)
         self.slots = slots_of(self.groups, samples)
         arrays = self.arrays(np.arange(1))
@@ -77,33 +77,26 @@ class Layout:
         # Text is counted as if it were a pointer.
         self.row_bytes = max(1, sum(array.nbytes for array in arrays))
 
-    def prepared(self, name: str, values: np.ndarray) -> np.ndarray:
-        function = self.functions.get(name)
-        if function is None:
-            return values.astype(object) if values.dtype.kind in "OUS" else values
-        return np.asarray(function(tensor(values)))
-
-    def prepared_values(self, name: str, rows: Coded) -> np.ndarray:
-        """Each distinct text prepared once. In a window all steps are prepared alike, so one of them tells."""
-        steps = rows.shape[1:]
-        values = np.broadcast_to(rows.values.reshape(-1, *(1 for _ in steps)), (len(rows.values), *steps))
-        prepared = self.prepared(name, values)
-        for _ in steps:
-            prepared = prepared[:, 0]
-        return prepared
-
-    def rows_of(self, name: str, indices: np.ndarray) -> np.ndarray:
-        """The rows of one input as they are stored."""
-        rows = self.inputs[name]
-        if name in self.looked_up and isinstance(rows, Coded):
-            return np.asarray(self.looked_up[name][rows.codes[indices]])
-        return self.prepared(name, rows[indices])
+    def stored(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """These rows of each input as they are stored."""
+        found: dict[str, np.ndarray] = {}
+        raw: dict[str, Any] = {}
+        for name, rows in self.inputs.items():
+            if name in self.looked_up:
+                codes, prepared = self.looked_up[name]
+                found[name] = prepared[codes[indices]]
+            elif name in self.before:
+                raw[name] = tensor(rows[indices])
+            else:
+                found[name] = rows[indices]
+        return found | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
 
     def arrays(self, indices: np.ndarray) -> list[np.ndarray]:
         """The tensors' contents for these rows: the inputs in their groups, and the targets last."""
         arrays = []
+        stored = self.stored(indices)
         for group in self.groups:
-            parts = [self.rows_of(name, indices) for name in group]
+            parts = [stored[name] for name in group]
             if len(group) > 1:
                 flat = [self.slots[name].is_flat for name in group]
                 parts = [part[..., np.newaxis] if is_flat else part for part, is_flat in zip(parts, flat, strict=True)]
@@ -141,10 +134,10 @@ class Resident:
     def specs(self) -> list[tf.TensorSpec]:
         return self.layout.specs
 
-    def most_steps(self, batch_size: int) -> int:
-        return 2**31 - 1
+    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+        return len(order)
 
-    def feed(self, order: np.ndarray, first: int, last: int) -> tuple[list[Any], Any]:
+    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
         if self.order[0] is not order:
             self.order = (order, tf.constant(order))
         return self.tensors, self.order[1][first:last]
@@ -159,30 +152,41 @@ class Streamed:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.reader = ThreadPoolExecutor(1, thread_name_prefix="reading ahead")
-        self.ahead: tuple[Any, int, int, Future[list[np.ndarray]]] | None = None
+        self.tensors: list[Any] = []
+        self.order: Any = None
+        self.first = self.last = 0
+        self.ahead: tuple[Any, int, Future[list[np.ndarray]]] | None = None
 
     @property
     def specs(self) -> list[tf.TensorSpec]:
         return self.layout.specs
 
-    def most_steps(self, batch_size: int) -> int:
-        return max(1, CHUNK_BYTES // (batch_size * self.layout.row_bytes))
+    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+        is_here = self.order is order and self.first <= first < self.last
+        return max(1, ((self.last if is_here else self.end(order, first, size)) - first) // size)
 
-    def feed(self, order: np.ndarray, first: int, last: int) -> tuple[list[Any], Any]:
-        arrays = self.read(order, first, last)
-        next_last = min(len(order), 2 * last - first)
-        if next_last > last:
-            rows = order[last:next_last]
-            self.ahead = (order, last, next_last, self.reader.submit(self.layout.arrays, rows))
-        return [tensor(array) for array in arrays], tf.range(last - first)
+    def end(self, order: np.ndarray, first: int, size: int) -> int:
+        """Up to where rows are read at once."""
+        return min(len(order), first + size * max(1, CHUNK_BYTES // (size * self.layout.row_bytes)))
+
+    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
+        if self.order is not order or not self.first <= first <= last <= self.last:
+            # The old ones go first: there is no need to have both.
+            self.tensors, self.order = [], None
+            end = self.end(order, first, size)
+            self.tensors = [tensor(array) for array in self.read(order, first, end)]
+            self.order, self.first, self.last = order, first, end
+            if end < len(order):
+                rows = order[end : self.end(order, end, size)]
+                self.ahead = order, end, self.reader.submit(self.layout.arrays, rows)
+        return self.tensors, tf.range(first - self.first, last - self.first)
 
     def read(self, order: np.ndarray, first: int, last: int) -> list[np.ndarray]:
-        if self.ahead is not None:
-            of, begin, end, future = self.ahead
-            self.ahead = None
-            if of is order and begin == first and end >= last:
-                return [array[: last - first] for array in future.result()]
-            future.cancel()
+        ahead, self.ahead = self.ahead, None
+        if ahead is not None:
+            if ahead[0] is order and ahead[1] == first:
+                return ahead[2].result()
+            ahead[2].cancel()
         return self.layout.arrays(order[first:last])
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
@@ -240,8 +244,27 @@ def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
     return size <= LOOKUP_BYTES
 
 
-def compiled(preparation: keras.Model) -> Any:
-    return tf.function(lambda batch: preparation(batch, training=False), autograph=False, reduce_retracing=True)
+def compiled(preparations: Mapping[str, keras.Model]) -> Any:
+    """All preparations in one function, from raw rows by name to prepared ones."""
+
+    def prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: model(raw[name], training=False) for name, model in preparations.items()}
+
+    raw = {
+        name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)
+        for name, model in preparations.items()
+    }
+    return tf.function(prepare, autograph=False, input_signature=[raw])
+
+
+def prepared_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
+    """Each distinct text prepared once. In a window all steps are prepared alike, so one of them tells."""
+    steps = rows.shape[1:]
+    values = np.broadcast_to(rows.values.reshape(-1, *(1 for _ in steps)), (len(rows.values), *steps))
+    prepared = np.asarray(preparation(tensor(values), training=False))
+    for _ in steps:
+        prepared = prepared[:, 0]
+    return prepared
 
 
 def model_targets(built: BuiltModel, targets: np.ndarray) -> np.ndarray:
