@@ -263,6 +263,21 @@ def test_folders_have_no_target_column(dltool) -> None:
     assert dltool("init", "pictures", "--target", "y").code == 2
 
 
+@pytest.mark.parametrize("name", ["texts", "texts.zip"])
+def test_class_folders_of_texts_get_a_config(dltool, tmp_path, name) -> None:
+    files = {f"{kind}/{number}.txt": f"{kind} words {number}\n" for kind in ("ham", "spam") for number in range(20)}
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for file, text in files.items():
+                archive.writestr(file, text)
+    else:
+        for file, text in files.items():
+            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / file).write_text(text, encoding="utf-8")
+    assert dltool("init", tmp_path / name, "--out", tmp_path / "draft.yaml").code == 0
+    assert "2 classes" in dltool("check", "--data", tmp_path / "draft.yaml").stdout
+
+
 # --- it trains ---
 
 
