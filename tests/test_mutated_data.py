@@ -46,9 +46,7 @@ CONFIGS = [
     of_series(("target: level", "target: label, order: age"), ("Dense: 1", "Dense: 2")),
 ]
 CELLS = st.one_of(
-    st.sampled_from(
-        ["", " ", "1", "2", "-1.5", "1e400", "nan", "inf", "0x1", "1_000", "1,5", "yes", "no", "a", "b c d"]
-    ),
+    st.sampled_from(["", " ", "1", "2", "-1.5", "1e400", "nan", "inf", "0x1", "1_000", "1,5", "yes", "no", "b c d"]),
     st.sampled_from(["2020-01-01", "2020-01-01T00:00", "9999-12-31", "train", "test", "[/foo]", "=1+1", "é"]),
     st.sampled_from(['"', '"a,b"', "\0", "\r", "\x1b[31m"]),
     st.text(max_size=4),

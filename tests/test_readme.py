@@ -53,6 +53,40 @@ def test_the_config_in_the_readme_is_the_file() -> None:
     assert block("## The config", "yaml") == (ROOT / "configs/digits.yaml").read_text("utf-8")
 
 
+JOBS = ("clerk", "farmer", "nurse")
+ADULT = [
+    f"{17 + i * 7 % 60},{gain},{'?' if i % 10 == 3 else JOBS[i % 3]},{i},{'>50K' if i % 3 else '<=50K'}"
+    for i, gain in enumerate(0 if i % 5 else i * 97 for i in range(200))
+]
+REST = """\
+model: {layers: [Dense: {units: $classes, activation: softmax}]}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, epochs: 1}
+"""
+
+
+def test_the_columns_are_shown_as_the_readme_shows(dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.yaml").write_text(block("## Your data", "yaml") + REST, encoding="utf-8")
+    table = "\n".join(["age,capital_gain,occupation,id,income", *ADULT, ""])
+    (tmp_path / "adult.csv").write_text(table, encoding="utf-8")
+    outcome = dltool("check", "example.yaml", "--data")
+    assert outcome.code == 0, outcome.stderr
+    printed = [line.rstrip() for line in outcome.stdout.splitlines()]
+    shown = block("## Your data", "text").splitlines()
+    assert shown == printed[: len(shown)]
+
+
+def test_the_windows_in_the_readme_are_read(dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    rest = "model: {layers: [Flatten, Dense: 1]}\ntraining: {optimizer: adam, loss: mse, epochs: 1}\n"
+    (tmp_path / "example.yaml").write_text(block("Windows are runs", "yaml") + rest, encoding="utf-8")
+    lines = [f"{station},{hour * 5 % 17 / 2}" for hour in range(400) for station in "ab"]
+    (tmp_path / "hours.csv").write_text("\n".join(["station,level", *lines, ""]), encoding="utf-8")
+    outcome = dltool("check", "example.yaml", "--data")
+    assert outcome.code == 0, outcome.stderr
+    assert "1 column (1 number), numbers to predict" in outcome.stdout
+
+
 def test_every_command_in_the_table_exists(dltool) -> None:
     commands = re.findall(r"^\| `dltool (\w+)", README, re.MULTILINE)
     assert len(commands) == len(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]

@@ -381,7 +381,9 @@ def test_a_record_without_facts_is_refused(run, dltool) -> None:
     records: list[Any] = [None, [], {"fingerprint": "sha256:0"}]
     for data in records:
         edit_record(run, data=data)
-        assert dltool("predict", run, "new.csv").code == 4
+        outcome = dltool("predict", run, "new.csv")
+        assert outcome.code == 4
+        assert "run/0001/run.json does not say which inputs the run has" in outcome.stderr
 
 
 @pytest.mark.parametrize("layer", ["Lambda: {function: print}", "Dense: 3"])

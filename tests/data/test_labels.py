@@ -70,7 +70,7 @@ def test_masks_are_classes_where_asked_for(channel):
     assert targets.tolist() == [[[0, 1], [2, 0]], [[1, 1], [0, 0]]]
     with pytest.raises(DataError, match='"7"') as error:
         encode(labels, part(np.array([[[0, 5], [9, 0]], [[7, 7], [0, 0]]]).reshape(2, 2, 2, *channel)))
-    assert error.value.problems[0].hint == "in 1 rows, the first is row 1, counted from 0"
+    assert error.value.problems[0].hint == "in 1 row, the first is row 1, counted from 0"
 
 
 def test_class_names_of_the_source_are_kept_even_where_a_class_has_no_examples():

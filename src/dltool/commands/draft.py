@@ -16,7 +16,7 @@ from dltool.config.load import Document, build_config
 from dltool.config.scalars import is_plain_text
 from dltool.config.yaml_reader import parse_yaml
 from dltool.data.load import Dataset, load_data
-from dltool.errors import ConfigError, Position, Problem
+from dltool.errors import ConfigError, DataError
 
 Lines = Sequence[tuple[str, str]]
 """Lines of YAML, each with its comment."""
@@ -26,6 +26,7 @@ WIDEST_ALIGNED = 56
 PLAIN = re.compile(r"[A-Za-z_./][\w./-]*", re.ASCII)
 OLD_BOOLEANS = frozenset({"y", "n", "yes", "no", "on", "off"})
 LONGEST_SHOWN = 30
+FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Baseline:
 
 
 def written(draft: Draft, stem: str, command: str, folder: Path) -> str:
-    """The text of the config. `command` is the file that it goes to, `folder` where that is.
+    """The text of the config. `command` trains it, `folder` is where it lies.
 
     The config is loaded with its data once, for the baseline and so that none is written that cannot be trained.
 
@@ -70,19 +71,10 @@ def loaded(text: str, folder: Path) -> Dataset:
     shown_as = "the drafted config"
     root = parse_yaml(text, shown_as)
     document = Document(folder / "config.yaml", shown_as, root, {shown_as: text}, {shown_as: folder}, text.encode())
-    try:
-        config = build_config(document)
-        dataset = load_data(config.data, config.seed)
-        checked_with(document, dataset.facts)
-    except ConfigError as error:
-        raise ConfigError([without_place(problem) for problem in error.problems]) from None
+    config = build_config(document)
+    dataset = load_data(config.data, config.seed)
+    checked_with(document, dataset.facts)
     return dataset
-
-
-def without_place(problem: Problem) -> Problem:
-    """Nobody can look into a text that is not written."""
-    place = None if isinstance(problem.place, tuple | Position) else problem.place
-    return Problem(place, problem.message, problem.hint)
 
 
 def baseline(dataset: Dataset, draft: Draft) -> Baseline:
@@ -113,7 +105,7 @@ def text_of(draft: Draft, name: str, command: str, found: Baseline | None) -> st
     )
     return f"""\
 # {draft.title}
-#   dltool train {command}
+#   {command}
 # Baseline: {"" if found is None else found.words}.
 name: {name}
 seed: {SEED}  # the split, the initial weights and the order of the examples
@@ -172,7 +164,7 @@ def path_scalar(path: Path, folder: Path) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise ConfigError(f"the name of {path.name!a} is not UTF-8 and cannot stand in a config", "rename it") from None
-    # A home folder is not meant.
+    # No home folder is meant.
     return scalar(f"./{text}" if text.startswith("~") else text)
 
 
@@ -196,9 +188,11 @@ def training_lines(
     examples: int, loss: str, metric: str, *, steps: int = 6_000, most_epochs: int = 200
 ) -> list[tuple[str, str]]:
     """The section `training` for so many training examples: about `steps` steps in all."""
-    batch_size = next((size for most, size in ((5_000, 32), (50_000, 128), (500_000, 512)) if examples <= most), 2_048)
+    batch_size = next(
+        (size for most, size in ((500, 8), (5_000, 32), (50_000, 128), (500_000, 512)) if examples <= most), 2_048
+    )
     epochs = int(np.clip(steps * batch_size / max(examples, 1), 5, most_epochs))
-    patience = max(3, epochs // 8)
+    patience = max(3, epochs // 6)
     monitor = f"val_{metric}"
     return [
         ("optimizer: {Adam: {learning_rate: 1e-3}}", ""),
@@ -212,6 +206,8 @@ def training_lines(
     ]
 
 
-def split_lines(examples: int) -> tuple[str, str]:
-    small = examples < 50_000
-    return ("split: {validation: 0.15, test: 0.2}" if small else "split: {validation: 0.1, test: 0.1}"), ""
+def split_line(examples: int) -> str:
+    """Raises: DataError: too few to be divided."""
+    if examples < FEWEST:
+        raise DataError(f"{counted(examples, 'example')}: too few for training, validation and test", f"{FEWEST} do")
+    return "split: {validation: 0.15, test: 0.2}" if examples < 50_000 else "split: {validation: 0.1, test: 0.1}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dltool.commands.draft import Draft, Lines, counted, listed, path_scalar, shown, split_lines, training_lines
+from dltool.commands.draft import Draft, Lines, counted, listed, shown, split_line, training_lines
 from dltool.config.folder_sources import TextSource
 from dltool.data import audio, image_decode
 from dltool.data.audio_rows import Recordings
@@ -26,8 +26,8 @@ SMALLEST_SIDE = 8
 MEL_BANDS = 64
 
 
-def draft_folder(path: Path, folder: Path) -> Draft:
-    """`folder` is that of the config.
+def draft_folder(path: Path, named: str) -> Draft:
+    """`named` is the path as YAML.
 
     Raises:
         DataError: what is there is refused, damaged, or not in classes.
@@ -37,8 +37,8 @@ def draft_folder(path: Path, folder: Path) -> Draft:
     pictures = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
     recordings = sum(name.endswith(audio.EXTENSIONS) for name in names)
     if max(pictures, recordings) * 2 <= len(names):
-        return draft_texts(path, folder)
-    return draft_images(members, path, folder) if pictures >= recordings else draft_audio(members, path, folder)
+        return draft_texts(path, named)
+    return draft_images(members, path, named) if pictures >= recordings else draft_audio(members, path, named)
 
 
 def parts_line(found: Labelled | Examples) -> list[tuple[str, str]]:
@@ -49,13 +49,13 @@ def parts_line(found: Labelled | Examples) -> list[tuple[str, str]]:
         own = {role for role in ("validation", "test") if getattr(found, role) is not None}
         examples = len(found.training.labels)
     if "test" not in own:
-        return [split_lines(examples)]
+        return [(split_line(examples), "")]
     return [] if "validation" in own else [("split: {validation: 0.1}", "the test part is the data's own")]
 
 
 def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
     what = f"{counted(examples, noun)} of {counted(len(classes), 'class')}"
-    return f"{shown(path.absolute().name)[1:-1]}: {what}, {class_words(classes)}."
+    return f"{shown(path.name)[1:-1]}: {what}, {class_words(classes)}."
 
 
 def class_words(classes: Counter[str]) -> str:
@@ -71,18 +71,18 @@ def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
 # --- pictures ---
 
 
-def draft_images(members: Members, path: Path, folder: Path) -> Draft:
+def draft_images(members: Members, path: Path, named: str) -> Draft:
     found = labelled(members, image_decode.EXTENSIONS, None, (), "picture")
     items, classes = of_training(found)
     sizes, modes = seen_pictures(members, items)
     (height, width), share = sizes.most_common(1)[0][0], sizes.most_common(1)[0][1] / sizes.total()
     size = fitting(height, width)
     channels = 1 if modes and modes.keys() <= {"1", "L", "I", "F", "I;16"} else 3
-    others = "all are" if share == 1 else "others are stretched; most are"
-    resized = "" if size == (height, width) else ", which is large"
+    seen = f"{'all' if share == 1 else 'most'} are {height} × {width}"
+    resized = "" if share == 1 and size == (height, width) else ", all are stretched to this"
     form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
     data = [
-        (f"source: {{images: {{path: {path_scalar(path, folder)}, {form}}}}}", f"{others} {height} × {width}{resized}"),
+        (f"source: {{images: {{path: {named}, {form}}}}}", f"{seen}{resized}"),
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
@@ -93,7 +93,7 @@ def draft_images(members: Members, path: Path, folder: Path) -> Draft:
         title(path, sum(map(len, found.parts.values())), "picture", classes),
         data,
         convolutions(size, 32 if pixels < 20_000_000 else 16),
-        training_lines(len(items), LOSS, "accuracy", steps=3_000, most_epochs=60),
+        training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
         "accuracy",
     )
 
@@ -135,7 +135,6 @@ def convolutions(size: tuple[int, int], filters: int) -> Lines:
     while side >= SMALLEST_SIDE or not lines:
         lines += [
             (f"- Conv2D: {{filters: {width}, kernel_size: 3, padding: same, activation: relu}}", ""),
-            ("- BatchNormalization", ""),
             ("- MaxPooling2D: 2", f"{size[0]} × {size[1]} become {size[0] // 2} × {size[1] // 2}"),
         ]
         size = size[0] // 2, size[1] // 2
@@ -152,7 +151,7 @@ def convolutions(size: tuple[int, int], filters: int) -> Lines:
 # --- recordings ---
 
 
-def draft_audio(members: Members, path: Path, folder: Path) -> Draft:
+def draft_audio(members: Members, path: Path, named: str) -> Draft:
     found = labelled(members, audio.EXTENSIONS, None, (), "recording")
     items, classes = of_training(found)
     every = [item.member for item in chain.from_iterable(found.parts.values())]
@@ -163,16 +162,19 @@ def draft_audio(members: Members, path: Path, folder: Path) -> Draft:
     # Windows of 32 ms, half as far apart, as is usual for speech; FFTs want powers of two.
     window = 2 ** round(np.log2(rate * 0.032))
     bands = min(MEL_BANDS, window // 4)
-    layer = f"fft_length: {window}, sequence_stride: {window // 2}, sampling_rate: {rate}, num_mel_bins: {bands}"
+    layer = (
+        f"fft_length: {window}, sequence_stride: {window // 2}, sampling_rate: {rate}, num_mel_bins: {bands}, "
+        "min_power: 1e-5, top_db: 150"
+    )
     frames = max(1, round(seconds * rate) // (window // 2))
     form = f"seconds: {seconds:g}, rate: {rate}"
     median = f"half last up to {np.median(lengths):.2g} s, nine of ten {seconds:g} s: longer ones are cut"
     data = [
-        (f"source: {{audio: {{path: {path_scalar(path, folder)}, {form}}}}}", median),
+        (f"source: {{audio: {{path: {named}, {form}}}}}", median),
         *speakers(items),
         *parts_line(found),
         ("preprocessing:", ""),
-        (f"  - MelSpectrogram: {{{layer}}}", ""),
+        (f"  - MelSpectrogram: {{{layer}}}", "below 1e-5 is silence"),
         ("  - Normalization: {axis: 1}", "each band has mean 0 and standard deviation 1 over the training part"),
         ("  - Reshape: {target_shape: [" + f"{bands}, -1, 1]}}", "a picture of one channel"),
     ]
@@ -203,13 +205,13 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 # --- texts ---
 
 
-def draft_texts(path: Path, folder: Path) -> Draft:
+def draft_texts(path: Path, named: str) -> Draft:
     found = load_texts(TextSource(path=str(path)), ())
     classes = Counter(map(str, found.training.labels))
     texts = found.training.inputs["text"]
     examples = sum(len(part.labels) for part in (found.training, found.validation, found.test) if part)
     data = [
-        (f"source: {{text: {{path: {path_scalar(path, folder)}}}}}", ""),
+        (f"source: {{text: {{path: {named}}}}}", ""),
         *parts_line(found),
         *words_of(texts),
     ]

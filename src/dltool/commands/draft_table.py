@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ from dltool.commands.draft import (
     Lines,
     counted,
     listed,
-    path_scalar,
     scalar,
     shown,
-    split_lines,
+    split_line,
     training_lines,
 )
 from dltool.commands.draft_folder import CLASSES, LOSS, TEXT_LAYERS, text_training, words_of
 from dltool.config.columns import parse_column_type
-from dltool.config.sources import SOURCES, Source
+from dltool.config.sources import Source
+from dltool.config.table_sources import JsonLinesSource, ParquetSource
 from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.files import require
 from dltool.data.rows import Coded
@@ -71,8 +71,8 @@ class Times:
     """Seconds from row to row where that is regular, else None."""
 
 
-def draft_table(path: Path, folder: Path, target: str | None) -> Draft:
-    """`folder` is that of the config; `target` the column to predict, if it is said.
+def draft_table(path: Path, named: str, target: str | None) -> Draft:
+    """`named` is the path as YAML; `target` the column to predict, if it is said.
 
     Raises:
         ConfigError: there is no such column, or it cannot be predicted.
@@ -80,18 +80,19 @@ def draft_table(path: Path, folder: Path, target: str | None) -> Draft:
     """
     require(str(path), ())
     kind, sniffed = kind_of(path)
-    options = SOURCES[kind].model_validate({"path": str(path)}) if sniffed is None else sniffed.options
-    declared = {} if sniffed is None else sniffed.columns
-    types = {name: parse_column_type(value) for name, (value, _) in declared.items()}
-    table = table_in_reach(Source(kind, options), (), Wanted(declared=types))
+    table = read(kind, sniffed)
     name, why = chosen(table, target)
-    if sniffed is not None and table.columns[name].kind == "category":
-        sniffed = without_markers_of(sniffed, name)
+    of_target = [marker for marker, columns in sniffed.markers.items() if columns == [name]]
+    if of_target and table.columns[name].kind != "number":
+        # Where it stands in no other column it is a class.
+        sniffed = sniffed.without_markers(of_target)
+        table = read(kind, sniffed)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
     times = times_of(table) if is_number else None
+    declared = sniffed.columns
     uses = {other: use_of(table.columns[other], table.rows, declared) for other in table.columns if other != name}
-    source = source_lines(kind, options if sniffed is None else sniffed.options, path, folder, sniffed)
+    source = source_lines(kind, sniffed, named)
     title = f"{shown(path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
     said = (f'the target is "{name}": {why}',)
     if times is not None and times.step is not None:
@@ -119,27 +120,32 @@ def draft_table(path: Path, folder: Path, target: str | None) -> Draft:
 # --- the file ---
 
 
-def kind_of(path: Path) -> tuple[str, Sniffed | None]:
-    """The source for the file, by its name, and how it is written where that is to be seen."""
+def kind_of(path: Path) -> tuple[str, Sniffed]:
+    """The source for the file, by its name, and how it is written."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
-    if suffixes and suffixes[-1] in JSON_LINES:
-        return "json_lines", None
-    if suffixes and suffixes[-1] in PARQUET:
-        return "parquet", None
+    ending = suffixes[-1] if suffixes else ""
+    if ending in JSON_LINES:
+        return "json_lines", Sniffed(JsonLinesSource(path=str(path)))
+    if ending in PARQUET:
+        return "parquet", Sniffed(ParquetSource(path=str(path)))
     sniffed = sniff_csv(path, ())
-    return ("tsv" if sniffed.options.delimiter == "\t" else "csv"), sniffed
+    return ("tsv" if getattr(sniffed.options, "delimiter", "") == "\t" else "csv"), sniffed
 
 
-def source_lines(kind: str, options: Any, path: Path, folder: Path, sniffed: Sniffed | None) -> Lines:
-    given = options.model_dump(exclude_defaults=True, exclude={"path"})
+def read(kind: str, sniffed: Sniffed) -> Table:
+    types = {name: parse_column_type(value) for name, (value, _) in sniffed.columns.items()}
+    return table_in_reach(Source(kind, sniffed.options), (), Wanted(declared=types))
+
+
+def source_lines(kind: str, sniffed: Sniffed, named: str) -> Lines:
+    given = sniffed.options.model_dump(exclude_defaults=True, exclude={"path"})
     if kind == "tsv":
         given.pop("delimiter", None)
-    written = [f"path: {path_scalar(path, folder)}", *(f"{key}: {value_of(value)}" for key, value in given.items())]
+    written = [f"path: {named}", *(f"{key}: {value_of(value)}" for key, value in given.items())]
     remarks = []
     if "header" in given:
-        remarks.append("the first line is a row" if not given["header"] else "the first line has names")
-    for marker, columns in (sniffed.markers if sniffed else {}).items():
-        remarks.append(f"{shown(marker)} stands in {listed(columns, 3)}")
+        remarks.append("the first line has names" if given["header"] else "the first line is a row")
+    remarks += [f"{shown(marker)} stands in {listed(columns, 3)}" for marker, columns in sniffed.markers.items()]
     if sum(map(len, written)) < 80:
         return [(f"source: {{{kind}: {{{', '.join(written)}}}}}", "; ".join(remarks[:3]))]
     return [("source:", "; ".join(remarks[:3])), (f"  {kind}:", ""), *((f"    {line}", "") for line in written)]
@@ -151,12 +157,6 @@ def value_of(value: Any) -> str:
     return scalar(value) if isinstance(value, str) else json.dumps(value)
 
 
-def without_markers_of(sniffed: Sniffed, target: str) -> Sniffed:
-    """Nothing but a class: what stands for a missing value in the target alone."""
-    markers = {marker: columns for marker, columns in sniffed.markers.items() if columns != [target] or marker == "?"}
-    return replace(sniffed, options=sniffed.options.model_copy(update={"missing": tuple(markers)}), markers=markers)
-
-
 # --- the target ---
 
 
@@ -166,12 +166,12 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         if target not in table.columns:
             names = ", ".join(list(table.columns)[:12])
             raise ConfigError(f'{table.path.name} has no column "{target}"', f"its columns are {names}")
-        if not can_be_target(table.columns[target]):
+        if not can_be_target(table.columns[target], table.rows):
             column = table.columns[target]
             message = f'"{target}" cannot be predicted: {column.kind}, {column.why}'
             raise ConfigError(message, "choose another column")
         return target, "as --target says"
-    able = [name for name, column in table.columns.items() if can_be_target(column)]
+    able = [name for name, column in table.columns.items() if can_be_target(column, table.rows)]
     if not able:
         raise ConfigError(f"no column of {table.path.name} can be predicted", "name one: --target COLUMN")
     by_name = {name.lower().strip(): name for name in reversed(able)}
@@ -182,8 +182,10 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     return able[-1], f"chosen as {last}"
 
 
-def can_be_target(column: Column) -> bool:
-    return column.kind in ("number", "category", "boolean")
+def can_be_target(column: Column, rows: int) -> bool:
+    """Numbers, and texts that come more than once."""
+    few = column.distinct is not None and 2 * column.distinct <= rows
+    return column.kind in ("number", "boolean") or (column.kind == "category" and few)
 
 
 def target_of(column: Column, *, is_number: bool) -> tuple[str, str]:
@@ -216,7 +218,7 @@ def present(column: Column) -> np.ndarray:
 # --- the other columns ---
 
 
-def use_of(column: Column, rows: int, declared: dict[str, tuple[Any, str]]) -> Use:
+def use_of(column: Column, rows: int, declared: Mapping[str, tuple[Any, str]]) -> Use:
     if column.kind == "ignore":
         why = declared[column.name][1] if column.name in declared else column.why
         return Use("ignore", why)
@@ -330,11 +332,17 @@ def times_of(table: Table) -> Times | None:
 
 def moments_of_parts(table: Table) -> np.ndarray | None:
     """(rows,) of seconds, by columns called year, month, day and so on."""
-    by_name = {name.lower(): column for name, column in table.columns.items() if column.kind == "number"}
+    by_name = {name.lower(): column for name, column in table.columns.items() if column.kind in ("number", "ignore")}
     names = [name for name in PARTS_OF_TIME if name in by_name]
     if len(names) < 3 or names != list(PARTS_OF_TIME[: len(names)]):
         return None
-    values = [np.asarray(by_name[name].values[:]) for name in names]
+    # An ignored column has the same number in every row, and no values any more.
+    values = [
+        np.full(table.rows, 2000.0 if name == "year" else 1.0)
+        if by_name[name].kind == "ignore"
+        else np.asarray(by_name[name].values[:])
+        for name in names
+    ]
     if any(np.isnan(part).any() for part in values) or not 1 <= values[0].min() <= values[0].max() <= 9999:
         return None
     year, month, day, *clock = (part.astype(np.int64) for part in values)
@@ -350,7 +358,7 @@ def series_parts(
 ) -> tuple[Lines, Lines, Lines]:
     """Data, layers and training of windows that say by how much the next value of the target differs from the last."""
     assert times.step is not None
-    length = min(LENGTHS.get(times.step, 12), max(1, table.rows // 30))
+    length = min(LENGTHS.get(times.step, 12), max(1, table.rows // 10))
     column = table.columns[target]
     values = present(column)
     lost = f"missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
@@ -361,7 +369,7 @@ def series_parts(
         *source,
         (
             f"windows: {{length: {length}, target: {scalar(target)}{order}}}",
-            f"a row every {duration(times.step)}, in order",
+            f"a row every {'month' if times.step in MONTH else duration(times.step)}, in order",
         ),
         *input_lines(uses),
         ("split: {validation: 0.15, test: 0.2}", "by time: the last rows are the test"),
@@ -401,19 +409,20 @@ def in_windows(name: str, column: Column, use: Use, times: Times) -> Use:
     if use.kind != "ignore" and name.lower() == "year":
         return Use("ignore", "the years of the test are not among those of the training")
     if name == times.column:
-        hours = "[month, weekday, hour]" if (times.step or 0) < SECONDS_A_DAY else "[month, weekday]"
-        return replace(use, kind=f"{{date: {{parts: {hours}}}}}")
+        step = times.step or 0
+        parts = ["month", *["weekday"] * (step <= SECONDS_A_DAY), *["hour"] * (step < SECONDS_A_DAY)]
+        return replace(use, kind=f"{{date: {{parts: [{', '.join(parts)}]}}}}")
     return use
 
 
 def division(table: Table, column: Column, times: Times | None, *, is_number: bool) -> tuple[str, str]:
-    line, comment = split_lines(table.rows)
+    line = split_line(table.rows)
     if times is not None and (times.column is not None or "time" not in table.columns):
         order = scalar(times.column) if times.column is not None else "time"
         return line.replace("}", f", order: {order}}}"), "by time: the last rows are the test"
     if not is_number and (classes_of(column)[1] == 1).any():
         return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every part"
-    return line, comment
+    return line, ""
 
 
 # --- the model ---

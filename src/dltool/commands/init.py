@@ -1,12 +1,14 @@
 """`dltool init`: a ready config to begin with, a template or one drafted for some data."""
 
+import os
+import shlex
 import tarfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from dltool.errors import ConfigError, MachineError
+from dltool.errors import ConfigError, DataError, MachineError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -63,7 +65,7 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
     """
     if out is not None and out.exists():
         raise there_already(out)
-    path = Path(what).expanduser()
+    path = Path(what)
     is_template = what in [template.name for template in templates()]
     if not is_template and path.exists():
         return draft_for(path, target, out)
@@ -73,22 +75,27 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
     return Drafted(text, () if out is None else (f"next  dltool train {out}",))
 
 
-def draft_for(path: Path, target: str | None, out: Path | None) -> Drafted:
-    from dltool.commands.draft import written
+def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
+    from dltool.commands.draft import path_scalar, written
     from dltool.commands.draft_folder import draft_folder
     from dltool.commands.draft_table import draft_table
 
     folder = Path.cwd() if out is None else out.absolute().parent
-    if not is_folder(path):
-        draft = draft_table(path, folder, target)
-    elif target is None:
-        draft = draft_folder(path, folder)
-    else:
-        raise ConfigError(f"{path} has no columns: its folders or files are the classes", "leave --target out")
-    stem = path.absolute().name.split(".")[0]
-    command = str(out or f"{stem}.yaml")
-    text = written(draft, stem, command, folder)
-    return Drafted(text, (*draft.said, *(() if out is None else (f"next  dltool train {out}",))))
+    path, named = Path(os.path.abspath(given)), path_scalar(given, folder)
+    stem = path.name.split(".")[0] or path.name
+    command = f"dltool train {shlex.quote(str(out or f'{stem}.yaml'))}"
+    try:
+        if not is_folder(path):
+            draft = draft_table(path, named, target)
+        elif target is None:
+            draft = draft_folder(path, named)
+        else:
+            raise ConfigError(f"{given} has no columns: its folders or files are the classes", "leave --target out")
+        text = written(draft, stem, command, folder)
+    except (ConfigError, DataError) as error:
+        # Nobody can look into a config that is not written.
+        raise type(error)([replace(problem, place=None, related=()) for problem in error.problems]) from None
+    return Drafted(text, (*draft.said, *(() if out is None else (f"next  {command}",))))
 
 
 def is_folder(path: Path) -> bool:

@@ -45,7 +45,7 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
     run = open_run(path)
     record = run.read_json(run.record)
     config = recorded_config(run, record, ("training.epochs",))
-    facts = recorded_facts(record.get("data"), config.data)
+    facts = recorded_facts(record.get("data"), config.data, str(run.record))
     refuse_unclear(config, facts)
     if record.get("status") != "completed":
         progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")

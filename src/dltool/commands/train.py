@@ -7,7 +7,7 @@ import contextlib
 import io
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -60,7 +60,7 @@ def train_until_stopped(
     config, _ = checked_config(document)
     tensorflow = Import("tensorflow")
     progress.stage("reading the data")
-    with clock.phase("data"):
+    with clock.phase("data"), tensorflow.quiet_failures():
         dataset = load_data(config.data, config.seed, most_rows)
         config = dataset.in_force(checked_with(document, dataset.facts))
     for warning in dataset.warnings:
@@ -98,6 +98,15 @@ class Import:
 
     def wait(self) -> None:
         self.thread.join()
+
+    @contextlib.contextmanager
+    def quiet_failures(self) -> Iterator[None]:
+        """A failure of the block waits for the import: what TensorFlow then says would stand beside the message."""
+        try:
+            yield
+        except DltoolError:
+            self.wait()
+            raise
 
 
 def new_record(

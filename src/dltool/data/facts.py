@@ -79,7 +79,7 @@ class Facts:
         return {**self.names(), "inputs": inputs, "target": self.target, "class_names": list(self.class_names)}
 
 
-def recorded_facts(record: Any, data: Data) -> Facts:
+def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
     """The facts of a run's data from what its run.json says, which is not trusted. `data` is that of its config.
 
     Raises:
@@ -88,11 +88,11 @@ def recorded_facts(record: Any, data: Data) -> Facts:
     found: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
     inputs = found.get("inputs")
     if not isinstance(inputs, Mapping) or not inputs or not all(is_input(*item, data) for item in inputs.items()):
-        raise RunError("run.json does not say which inputs the run has", "train it again with this version")
+        raise RunError(f"{shown_as} does not say which inputs the run has", "train it again with this version")
     sizes = ("examples", "validation_examples", "test_examples")
     has_sizes = all(is_size(found.get(name)) for name in sizes) and is_shape(found.get("target_shape"))
     if not has_sizes or not are_names(found.get("class_names"), found.get("target")):
-        raise RunError("run.json does not say which target the run has", "train it again with this version")
+        raise RunError(f"{shown_as} does not say which target the run has", "train it again with this version")
     types = data.inputs or {}
     return Facts(
         {

@@ -1,9 +1,7 @@
 """Tables as examples: which columns are inputs, which the target, and which only divide the rows."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +44,7 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
 
     Raises:
         DataError: with every problem of a file, its columns and cells.
+        MachineError: there is no room for columns that do not fit in memory.
     """
     assert data.target is not None
     needed = (*data.target.columns, *dividing_columns(data))
@@ -67,10 +66,7 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
 
 def table_in_reach(source: Source, place: ConfigPath, wanted: Wanted) -> Table:
     """The table, in memory or else in files that are gone with this process."""
-    folder = cache_folder()
-    with tempfile.TemporaryDirectory(prefix="dltool-table-", dir=folder if folder.is_dir() else None) as spill:
-        # An open file stays readable when its name is gone, and takes no room once the process ends, however it does.
-        return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=Path(spill))
+    return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=cache_folder())
 
 
 def column_of(target: TargetType | None) -> ColumnType | None:

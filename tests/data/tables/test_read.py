@@ -4,8 +4,9 @@ import pytest
 from dltool.config.choices import Choice
 from dltool.config.table_sources import CsvSource
 from dltool.data.rows import Coded
-from dltool.data.tables import csv_blocks
+from dltool.data.tables import csv_blocks, stores
 from dltool.data.tables.read import read_table
+from dltool.data.tables.stores import FileRows
 from dltool.data.tables.table import Wanted
 from dltool.errors import DataError, MachineError
 
@@ -159,11 +160,23 @@ def test_past_its_budget_a_table_is_in_files_and_the_same(tmp_path, monkeypatch)
     spilled = read_table(source, (), budget=10_000, spill=tmp_path / "spill")
     for name, column in memory.columns.items():
         other = spilled.columns[name].values
-        assert isinstance(getattr(other, "codes", other), np.memmap)
+        assert isinstance(getattr(other, "codes", other), FileRows)
         np.testing.assert_array_equal(other[:], column.values[:])
-    numbers = spilled.columns["a"].values
-    assert isinstance(numbers, np.memmap)
-    assert numbers.mode == "r"
+    # Nothing is left behind, whatever happens to this process.
+    assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_rows_of_a_file_are_those_of_its_array(tmp_path, monkeypatch):
+    monkeypatch.setattr(stores, "ROWS_AT_ONCE", 7)
+    store = stores.Stores(0, tmp_path, ()).new(np.int64)
+    values = np.arange(100)
+    store.append(values)
+    rows = store.finish()
+    assert isinstance(rows, FileRows)
+    assert (rows.shape, rows.dtype, len(rows)) == ((100,), np.int64, 100)
+    for index in (slice(None), slice(5, 2), slice(3, 90, 4), np.array([99, 0, 0, -1, 50] * 4), np.array([], int)):
+        np.testing.assert_array_equal(rows[index], values[index])
+    np.testing.assert_array_equal(np.asarray(rows), values)
 
 
 def test_within_its_budget_a_table_writes_no_files(tmp_path):

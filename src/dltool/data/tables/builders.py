@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -234,7 +234,8 @@ class TextBuilder(Builder):
     def finish(self) -> Rows:
         values = np.empty(len(self.numbers), dtype=object)
         values[:] = list(self.numbers)
-        return Coded(self.store.finish(), values)
+        # Codes need only be indexed; those in a file are.
+        return Coded(cast("np.ndarray", self.store.finish()), values)
 
     def note(self, texts: Texts) -> None:
         counts = np.bincount(texts.codes + 1, minlength=len(texts.values) + 1)[1:].tolist()

@@ -33,8 +33,8 @@ def read_table(
 ) -> Table:
     """The table that `source` names; `place` is that of the source in the config.
 
-    Once its columns take more than `budget` bytes they are written to files in the folder `spill`, which must be this
-    table's own, and memory-mapped; only the distinct texts stay in memory.
+    Once its columns take more than `budget` bytes they are written to files without a name in the folder `spill`; only
+    the distinct texts stay in memory.
 
     Raises:
         DataError: with every problem of the file's form, or else of its columns and cells.

@@ -2,8 +2,8 @@
 
 import codecs
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice, product
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dltool.config.table_sources import CsvSource
+from dltool.config.table_sources import CsvSource, TableOptions
 from dltool.data.tables.cells import Texts, number_of
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.records import Records, Unreadable, dialect_of
@@ -60,14 +60,19 @@ class Seen:
 
 @dataclass(frozen=True)
 class Sniffed:
-    """The options of a `csv` source, and the columns that are not what they seem: by name, how to declare them and why.
+    """The options of a source, and the columns that are not what they seem: by name, how to declare them and why.
 
     `markers` are the missing markers with the columns in which they are.
     """
 
-    options: CsvSource
-    columns: dict[str, tuple[Any, str]]
-    markers: dict[str, list[str]]
+    options: TableOptions
+    columns: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    markers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def without_markers(self, unwanted: Collection[str]) -> "Sniffed":
+        markers = {marker: columns for marker, columns in self.markers.items() if marker not in unwanted}
+        options = self.options.model_copy(update={"missing": tuple(markers)})
+        return replace(self, options=options, markers=markers)
 
 
 def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
@@ -151,8 +156,7 @@ def decimal_of(rows: Sequence[Sequence[str]]) -> str:
 def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
     """`header` and `names` where they are not the default.
 
-    The first row has names if it has texts above numbers; where there are no numbers, if none of its texts is a value
-    of its column.
+    The first row has names if it has texts above numbers, or else if none of its texts is a value of its column.
     """
     if len(rows) < 2:
         return {}
@@ -163,13 +167,12 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
         for index, cells in enumerate(columns)
         if cells and 2 * sum(not np.isnan(number_of(cell, decimal)) for cell in cells) > len(cells)
     ]
-    if numeric:
-        above = sum(np.isnan(number_of(first[index], decimal)) for index in numeric if first[index])
-        has_names = 2 * above > sum(bool(first[index]) for index in numeric)
-    else:
-        has_names = len({*first}) == len(first) and not any(
-            cell in cells for cell, cells in zip(first, columns, strict=True)
-        )
+    above = [index for index in numeric if np.isnan(number_of(first[index], decimal))]
+    texts = [index for index in range(len(first)) if index not in numeric and columns[index]]
+    are_new = len({*first}) == len(first) and not any(first[index] in columns[index] for index in texts)
+    # Where no number tells, a text that stands above texts that come again and again, and is none of them.
+    repeating = [index for index in texts if 2 * len({*columns[index]}) <= len(columns[index])]
+    has_names = 2 * len(above) > len(numeric) or (are_new and bool(repeating or not numeric))
     if not has_names:
         return {"header": False}
     names: list[str] = []

@@ -1,27 +1,65 @@
 """Columns that grow block by block: in memory while they fit in a budget, in files from then on."""
 
+import mmap
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
+from dltool.data.rows import Rows
 from dltool.errors import ConfigPath, MachineError, Problem
 
 FIRST_CAPACITY = 1024
+ROWS_AT_ONCE = 2**14
+"""Each may bring in a page of its own: 64 MiB at most."""
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """One column in a file without a name: (rows,) of `dtype`.
+
+    The file is mapped, and its pages are given back after every reading, so that they do not count as this process's
+    memory: an epoch in random order would soon hold the whole file.
+    """
+
+    pages: mmap.mmap
+    dtype: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self),)
+
+    def __len__(self) -> int:
+        return len(self.pages) // int(np.dtype(self.dtype).itemsize)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        indices = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
+        result, values = np.empty(indices.shape, self.dtype), np.frombuffer(self.pages, self.dtype)
+        for first in range(0, len(indices), ROWS_AT_ONCE):
+            block = slice(first, first + ROWS_AT_ONCE)
+            result[block] = values[indices[block]]
+            self.pages.madvise(mmap.MADV_DONTNEED)
+        return result
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
 
 
 class Store:
     """One column, (rows,) of one dtype."""
 
-    def __init__(self, stores: "Stores", number: int, dtype: type) -> None:
-        self.stores, self.number = stores, number
+    def __init__(self, stores: "Stores", dtype: type) -> None:
+        self.stores = stores
         self.array: np.ndarray = np.empty(FIRST_CAPACITY, dtype)
         self.rows = 0
-        self.path: Path | None = None
+        self.file: IO[bytes] | None = None
 
     def append(self, values: np.ndarray) -> None:
-        if self.path is not None:
+        if self.file is not None:
             self.write(values)
         else:
             end = self.rows + len(values)
@@ -35,22 +73,27 @@ class Store:
         self.stores.grow(len(values) * self.array.itemsize)
 
     def write(self, values: np.ndarray) -> None:
-        assert self.path is not None
-        with full_disk(self.path, self.stores.place), self.path.open("ab") as file:
-            file.write(np.ascontiguousarray(values, self.array.dtype).data)
+        assert self.file is not None
+        with full_disk(self.stores):
+            self.file.write(np.ascontiguousarray(values, self.array.dtype).data)
 
-    def spill(self, folder: Path) -> None:
-        self.path = folder / f"column-{self.number}.bin"
-        self.path.unlink(missing_ok=True)
+    def spill(self) -> None:
+        assert self.stores.folder is not None
+        with full_disk(self.stores):
+            # It has no name: its room is free again when this process ends, however it does.
+            self.stores.folder.mkdir(parents=True, exist_ok=True)
+            self.file = tempfile.TemporaryFile(dir=self.stores.folder)  # noqa: SIM115 - closed by finish or drop
         self.write(self.array[: self.rows])
         self.array = np.empty(0, self.array.dtype)
 
-    def finish(self) -> np.ndarray:
-        """All the values: an array, or where they are in a file, a read-only memory map."""
-        if self.path is not None:
-            return np.memmap(self.path, self.array.dtype, mode="r", shape=(self.rows,))
-        self.array.resize(self.rows, refcheck=False)
-        return self.array
+    def finish(self) -> Rows:
+        """All the values: an array, or where they are in a file, its rows."""
+        if self.file is None:
+            self.array.resize(self.rows, refcheck=False)
+            return self.array
+        with full_disk(self.stores), self.file as file:
+            file.flush()
+            return FileRows(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), self.array.dtype)
 
 
 class Stores:
@@ -62,15 +105,14 @@ class Stores:
     def __init__(self, budget: int | None, folder: Path | None, place: ConfigPath) -> None:
         self.budget, self.folder, self.place = budget, folder, place
         self.all: list[Store] = []
-        self.bytes = self.made = self.expected_rows = 0
+        self.bytes = self.expected_rows = 0
         self.spilled = False
 
     def new(self, dtype: type) -> Store:
-        store = Store(self, self.made, dtype)
-        self.made += 1
+        store = Store(self, dtype)
         self.all.append(store)
-        if self.spilled and self.folder is not None:
-            store.spill(self.folder)
+        if self.spilled:
+            store.spill()
         return store
 
     def drop(self, store: Store) -> None:
@@ -78,25 +120,22 @@ class Stores:
         self.all.remove(store)
         self.bytes -= store.rows * store.array.itemsize
         store.array = np.empty(0, store.array.dtype)
-        if store.path is not None:
-            store.path.unlink(missing_ok=True)
+        if store.file is not None:
+            store.file.close()
 
     def grow(self, count: int) -> None:
         self.bytes += count
         if self.spilled or self.folder is None or self.budget is None or self.bytes <= self.budget:
             return
         self.spilled = True
-        with full_disk(self.folder, self.place):
-            self.folder.mkdir(parents=True, exist_ok=True)
         for store in self.all:
-            store.spill(self.folder)
+            store.spill()
 
 
 @contextmanager
-def full_disk(path: Path, place: ConfigPath) -> Iterator[None]:
+def full_disk(stores: Stores) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise MachineError(
-            Problem(place, f"{path} cannot be written: {(error.strerror or str(error)).lower()}")
-        ) from None
+        words = (error.strerror or str(error)).lower()
+        raise MachineError(Problem(stores.place, f"{stores.folder} cannot be written: {words}")) from None
