@@ -67,9 +67,9 @@ def main() -> None:
         (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
         (folder / "by_hand.py").write_text(BY_HAND, encoding="utf-8")
         generate(folder / "table.csv", 1000)
-        least = {kind: run(folder, kind)[1] for kind in COMMANDS}
+        least = {kind: run(folder, kind)[2] for kind in COMMANDS}
         generate(folder / "table.csv", options.rows)
-        runs: dict[str, list[tuple[float, int]]] = {kind: [] for kind in COMMANDS}
+        runs: dict[str, list[tuple[float, float, int]]] = {kind: [] for kind in COMMANDS}
         for pair in range(options.pairs):
             for kind in sorted(COMMANDS, reverse=pair % 2 == 0):
                 runs[kind].append(run(folder, kind))
@@ -77,14 +77,16 @@ def main() -> None:
     report(runs, least, options.rows)
 
 
-def report(runs: dict[str, list[tuple[float, int]]], least: dict[str, int], rows: int) -> None:
-    seconds = {kind: [one for one, _ in values] for kind, values in runs.items()}
+def report(runs: dict[str, list[tuple[float, float, int]]], least: dict[str, int], rows: int) -> None:
+    seconds = {kind: [wall for wall, _, _ in values] for kind, values in runs.items()}
     array = rows * (NUMBERS + CATEGORIES + 1) * VALUE_BYTES
     for kind, values in seconds.items():
         median, best = statistics.median(values), min(values)
-        peak = statistics.median(peak for _, peak in runs[kind])
+        peak = statistics.median(peak for *_, peak in runs[kind])
+        processor = statistics.median(busy for _, busy, _ in runs[kind])
         above = peak - least[kind]
         print(f"{kind:8} median {median:.2f} s, best {best:.2f} s: {rows / median:,.0f} rows a second")
+        print(f"{'':8} processor {processor:.2f} s")
         print(
             f"{'':8} peak {peak / 1e6:,.0f} MB, {above / 1e6:,.0f} MB above 1,000 rows: {above / array:.2f} × the array"
         )
@@ -93,8 +95,8 @@ def report(runs: dict[str, list[tuple[float, int]]], least: dict[str, int], rows
     print("targets: a ratio of at least 1, and for dltool at most 1.5 × the array")
 
 
-def run(folder: Path, kind: str) -> tuple[float, int]:
-    """Seconds and peak bytes of one process."""
+def run(folder: Path, kind: str) -> tuple[float, float, int]:
+    """Seconds of wall and of processor time, and peak bytes, of one process."""
     begin = time.perf_counter()
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(
@@ -106,7 +108,8 @@ def run(folder: Path, kind: str) -> tuple[float, int]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(said.decode(errors="replace"))
-    return time.perf_counter() - begin, usage.ru_maxrss * 1024
+    seconds = time.perf_counter() - begin
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
 def generate(path: Path, rows: int) -> None:

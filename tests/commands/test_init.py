@@ -1,57 +1,270 @@
-"""`dltool init DATA`: a config that loads, names its baseline, and leaves out what would give the answer away."""
+"""A ready config to begin with, above all one for somebody's own data."""
 
+import io
+import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import yaml
+from tests.data.pictures import class_folders, encoded
+from tests.wav_files import sound
 
-HEADER = "id,colour,size,weight,verdict,told"
-
-
-def write_table(path: Path, rows: int = 60, missing: str = "NA") -> Path:
-    lines = [HEADER]
-    for row in range(rows):
-        verdict = ("yes", "no", "no")[row % 3]
-        weight = missing if row == 7 else f"{1.5 + row % 11 / 4}"
-        lines.append(f"{row},{('red', 'green')[row % 2]},{row % 7},{weight},{verdict},{verdict.upper()}")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+ROWS = 120
 
 
-def test_the_config_of_a_table_loads_with_its_data(dltool, tmp_path):
-    table = write_table(tmp_path / "a table.csv")
-    done = dltool("init", table, "--target", "verdict", "--out", tmp_path / "draft.yaml")
-    assert (done.code, done.stdout) == (0, "")
-    checked = dltool("check", "--data", tmp_path / "draft.yaml")
-    assert checked.code == 0, checked.stderr
-    assert "2 classes" in checked.stdout
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_it_names_the_baseline_and_what_gives_the_target_away(dltool, tmp_path):
-    text = dltool("init", write_table(tmp_path / "table.csv"), "--target", "verdict").stdout
-    assert 'the most frequent class, "no"' in text
-    assert "told: ignore" in text
-    assert "tells the target" in text
-    assert 'missing: ["NA"]' in text or "missing: [NA]" in text
-    assert "split: {validation:" in text
+def table(header: str, line: str, name: str = "data.csv", rows: int = ROWS) -> str:
+    """A file with `{i}` the number of the row, `{x}` a number and `{k}` a letter that follows from the number."""
+    generator = np.random.default_rng(0)
+    numbers = generator.normal(size=rows).round(3)
+    lines = [line.format(i=i, x=x, k="a" if x < 0.3 else "b", n=i % 7) for i, x in enumerate(numbers)]
+    Path(name).write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return name
 
 
-def test_an_unknown_target_gives_near_names(dltool, tmp_path):
-    done = dltool("init", write_table(tmp_path / "table.csv"), "--target", "verdit")
-    assert done.code in (2, 3)
-    assert "verdict" in done.stderr
-    assert done.stdout == ""
+@pytest.fixture
+def drafted(dltool):
+    """The config of a successful init, which `check --data` finds good."""
+
+    def draft(*arguments: str) -> dict[str, Any]:
+        outcome = dltool("init", *arguments)
+        assert outcome.code == 0, outcome.stderr
+        Path("drafted.yaml").write_text(outcome.stdout, encoding="utf-8")
+        checked = dltool("check", "drafted.yaml", "--data")
+        assert checked.code == 0, checked.stderr
+        return yaml.safe_load(outcome.stdout)
+
+    return draft
 
 
-def test_a_file_that_is_there_is_left_alone(dltool, tmp_path):
-    (tmp_path / "draft.yaml").write_text("mine", encoding="utf-8")
-    done = dltool("init", write_table(tmp_path / "table.csv"), "--target", "verdict", "--out", tmp_path / "draft.yaml")
-    assert done.code == 2
-    assert (tmp_path / "draft.yaml").read_text(encoding="utf-8") == "mine"
+# --- the command ---
+
+
+def test_a_template_stays_a_template_whatever_lies_in_the_folder(dltool) -> None:
+    Path("digits").mkdir()
+    assert "source: digits" in dltool("init", "digits").stdout
+    assert dltool("init", "digits", "--target", "y").code == 2
+
+
+def test_a_name_that_is_neither_template_nor_data_is_refused(dltool) -> None:
+    outcome = dltool("init", "digit")
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert '"digit" is neither a template nor a file or folder\n  did you mean "digits"?' in outcome.stderr
+
+
+@pytest.mark.parametrize("what", ["digits", "data.csv"])
+def test_a_file_that_is_there_is_never_overwritten(dltool, what: str) -> None:
+    table("x,y", "{x},{k}")
+    Path("mine.yaml").write_text("mine", encoding="utf-8")
+    outcome = dltool("init", what, "--out", "mine.yaml")
+    assert outcome.code == 2
+    assert "mine.yaml is there already, and is left as it is\n  name another file" in outcome.stderr
+    assert Path("mine.yaml").read_text("utf-8") == "mine"
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_the_machine(dltool) -> None:
+    table("x,y", "{x},{k}")
+    outcome = dltool("init", "data.csv", "--out", "no/mine.yaml")
+    assert (outcome.code, outcome.stdout) == (5, "")
+    assert "no/mine.yaml cannot be written: no such file or directory" in outcome.stderr
+
+
+def test_a_config_for_a_table_reads_like_this(dltool, golden) -> None:
+    table("id,when,size,size_in_cm,kind,empty,y", "{i},2020-01-0{n:d},{x},{x}5,k{n},,{k}".replace("{n:d}", "1"))
+    outcome = dltool("init", "data.csv", "--out", "mine.yaml")
+    assert outcome.code == 0
+    golden("init/table", Path("mine.yaml").read_text("utf-8") + outcome.stderr)
+
+
+def test_a_config_elsewhere_names_the_data_from_there(dltool) -> None:
+    table("x,y", "{x},{k}", '~my $data\'s "é😀".csv')
+    Path("configs").mkdir()
+    assert dltool("init", './~my $data\'s "é😀".csv', "--out", "configs/a.yaml").code == 0
+    assert dltool("check", "configs/a.yaml", "--data").code == 0
+
+
+def test_columns_and_classes_may_have_any_name(drafted) -> None:
+    header = '"a: b",{c},$x,no,#y,x-z,number,"[t]\x1b"'
+    table(header, "{x},{i}.5,{n},{n}.5,{n}.25,{n}.75,{n}.125,${k}:")
+    config = drafted("data.csv")
+    assert list(config["data"]["target"]) == ["[t]\x1b"]
+    assert list(config["data"]["inputs"]) == ["a: b", "{c}", "$x", "no", "#y", "x-z", "number"]
+
+
+# --- what is chosen for tables ---
+
+
+@pytest.mark.parametrize(
+    ("header", "arguments", "target", "why"),
+    [
+        ("species,x,z", [], "species", "chosen by its name"),
+        ("z,x,other", [], "other", "chosen as the last column"),
+        ("other,x,species", ["--target", "other"], "other", "as --target says"),
+    ],
+)
+def test_the_target_is_chosen_and_said(dltool, header: str, arguments: list[str], target: str, why: str) -> None:
+    table(header, "{k},{x},{k}")
+    outcome = dltool("init", "data.csv", *arguments)
+    assert f'the target is "{target}": {why}' in outcome.stderr
+    assert f"target: {{{target}: category}}  # {why}; 2 classes: " in outcome.stdout
+
+
+def test_a_target_that_cannot_be_one_is_refused(dltool) -> None:
+    table("name,x,y", "n{i},{x},{k}")
+    assert 'no column "z"\n  its columns are name, x, y' in dltool("init", "data.csv", "--target", "z").stderr
+    outcome = dltool("init", "data.csv", "--target", "name")
+    assert outcome.code == 2
+    assert '"name" cannot be predicted: ignore, an identifier: 120 distinct texts' in outcome.stderr
+
+
+def test_columns_that_identify_a_row_or_tell_the_target_are_ignored(drafted) -> None:
+    table("no,user_id,x,same,copy,y", "{i},{i}7{n},{x},1,{k}{k},{k}")
+    inputs = drafted("data.csv")["data"]["inputs"]
+    assert {name for name, kind in inputs.items() if kind == "ignore"} == {"no", "user_id", "same", "copy"}
+
+
+def test_a_number_that_goes_along_with_the_target_is_ignored_unless_it_is_the_only_input(drafted) -> None:
+    table("x,z,y", "{x},{n},{x}1")
+    assert drafted("data.csv")["data"]["inputs"] == {"x": "ignore", "z": "number"}
+    table("x,y", "{x},{x}1")
+    assert drafted("data.csv")["data"]["inputs"] == {"x": "number"}
+
+
+def test_skewed_numbers_missing_ones_and_many_categories_get_their_options(drafted) -> None:
+    lines = [f"{10 ** (i % 7)},{'' if i % 9 else i},c{i % 41},{'ab'[i % 2]}" for i in range(400)]
+    Path("data.csv").write_text("\n".join(["money,gaps,city,y", *lines]), encoding="utf-8")
+    inputs = drafted("data.csv")["data"]["inputs"]
+    assert inputs["money"] == {"number": {"scale": "log"}}
+    assert inputs["gaps"] == {"number": {"indicator": True}}
+    assert inputs["city"] == {"category": {"min_count": 5, "embedding": 8}}
+
+
+def test_a_marker_in_the_target_alone_is_a_class(drafted) -> None:
+    lines = [f"{i % 5},{'?' if i % 4 else 'v'},{'None' if i % 3 else 'some'}" for i in range(ROWS)]
+    Path("data.csv").write_text("\n".join(["x,z,answer", *lines]), encoding="utf-8")
+    assert drafted("data.csv")["data"]["source"]["csv"]["missing"] == ["?"]
+
+
+def test_a_class_with_one_row_is_not_stratified(drafted) -> None:
+    with Path(table("x,y", "{x},{k}")).open("a") as file:
+        file.write("1,rare\n")
+    assert drafted("data.csv")["data"]["split"] == {"validation": 0.15, "test": 0.2, "stratify": False}
+
+
+def test_rows_without_a_target_are_named(dltool) -> None:
+    table("x,y", "{x},{k}")
+    Path("data.csv").write_text(Path("data.csv").read_text().replace(",a\n", ",\n", 1), encoding="utf-8")
+    outcome = dltool("init", "data.csv", "--out", "mine.yaml")
+    assert outcome.code == 3
+    assert 'error: the target "y" is missing in 1 row: data.csv, line ' in outcome.stderr
+    assert not Path("mine.yaml").exists()
+
+
+def test_too_few_rows_are_said_to_be_too_few(dltool) -> None:
+    table("x,y", "{x},{k}", rows=5)
+    assert "5 examples: too few for training, validation and test" in dltool("init", "data.csv").stderr
+
+
+def test_a_table_of_texts_becomes_word_vectors(drafted) -> None:
+    table("review,sentiment", "it was a film {i} {k}{k},{k}")
+    config = drafted("data.csv")
+    assert "TextVectorization" in config["data"]["preprocessing"][0]
+    assert "Embedding" in config["model"]["layers"][0]
+
+
+def test_json_lines_and_packed_files_are_tables_too(drafted) -> None:
+    Path("data.jsonl").write_text(
+        "".join(json.dumps({"x": i % 7, "y": "ab"[i % 2]}) + "\n" for i in range(ROWS)), encoding="utf-8"
+    )
+    assert drafted("data.jsonl")["data"]["source"] == {"json_lines": {"path": "data.jsonl"}}
+
+
+# --- time ---
+
+
+def test_rows_in_regular_steps_become_windows_that_are_compared_with_the_last_value(dltool, drafted) -> None:
+    lines = [f"{2020},{1},{1 + i // 24},{i % 24},{'NA' if i % 50 == 3 else i % 9 / 2}" for i in range(480)]
+    Path("data.csv").write_text("\n".join(["year,month,day,hour,level", *lines]), encoding="utf-8")
+    config = drafted("data.csv")
+    assert config["data"]["windows"] == {"length": 24, "target": "level"}
+    assert config["data"]["inputs"]["year"] == "ignore"
+    assert "repeating the last value" in dltool("init", "data.csv").stdout
+
+
+def test_rows_in_irregular_order_of_time_are_divided_by_it(drafted) -> None:
+    days = np.cumsum(1 + np.arange(90) % 4)
+    lines = [f"{np.datetime64('2020-01-01') + int(day)},{day % 7},{day % 7 + day % 11 / 10}" for day in days]
+    Path("data.csv").write_text("\n".join(["when,x,sales", *lines]), encoding="utf-8")
+    config = drafted("data.csv")
+    assert config["data"]["split"] == {"validation": 0.15, "test": 0.2, "order": "when"}
+
+
+# --- folders ---
+
+
+def write_all(files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(content)
+
+
+def recordings(top: str = "") -> dict[str, bytes]:
+    times = np.arange(2_400) / 8_000
+    tones = {"low": 300, "high": 1_500}
+    return {
+        f"{top}{name}/{speaker}_{number}.wav": sound(0.3 * np.sin(times * (tone + 9 * number)))
+        for name, tone in tones.items()
+        for speaker in ("anna", "ben")
+        for number in range(10)
+    }
+
+
+def test_large_pictures_are_made_smaller(drafted) -> None:
+    write_all(class_folders(2, 10, (100, 200), "pictures/"))
+    config = drafted("pictures")
+    assert config["data"]["source"] == {"images": {"path": "pictures", "size": [48, 96], "channels": 3}}
+
+
+def test_parts_that_are_there_are_kept(drafted) -> None:
+    write_all(class_folders(2, 10, top="pictures/train/") | class_folders(2, 3, top="pictures/test/"))
+    assert drafted("pictures")["data"]["split"] == {"validation": 0.1}
+
+
+def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, drafted) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in recordings("sounds/").items():
+            archive.writestr(name, data)
+    Path("sounds.zip").write_bytes(content.getvalue())
+    config = drafted("sounds.zip")
+    assert config["data"]["source"] == {"audio": {"path": "sounds.zip", "seconds": 0.3, "rate": 8000}}
+    assert 'begin with "anna", "ben"' in dltool("init", "sounds.zip").stdout
+
+
+def test_a_damaged_picture_is_named_before_anything_is_written(dltool) -> None:
+    write_all(class_folders(2, 10, top="pictures/"))
+    Path("pictures/a/3.png").write_bytes(b"no picture")
+    outcome = dltool("init", "pictures", "--out", "mine.yaml")
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "a/3.png" in outcome.stderr
+    assert not Path("mine.yaml").exists()
+
+
+def test_folders_have_no_target_column(dltool) -> None:
+    write_all(class_folders(2, 10, top="pictures/"))
+    assert dltool("init", "pictures", "--target", "y").code == 2
 
 
 @pytest.mark.parametrize("name", ["texts", "texts.zip"])
-def test_class_folders_of_texts_get_a_config(dltool, tmp_path, name):
+def test_class_folders_of_texts_get_a_config(dltool, tmp_path, name) -> None:
     files = {f"{kind}/{number}.txt": f"{kind} words {number}\n" for kind in ("ham", "spam") for number in range(20)}
     if name.endswith(".zip"):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
@@ -65,5 +278,54 @@ def test_class_folders_of_texts_get_a_config(dltool, tmp_path, name):
     assert "2 classes" in dltool("check", "--data", tmp_path / "draft.yaml").stdout
 
 
-def test_a_template_stays_a_template(dltool):
-    assert dltool("init", "digits").stdout.startswith("# Handwritten digits")
+# --- it trains ---
+
+
+def make_table() -> None:
+    table("x,z,y", "{x},{n},{k}", "it")
+
+
+def make_numbers() -> None:
+    table("x,z,y", "{x},{n},{x}", "plain")
+    lines = [line.split(",") for line in Path("plain").read_text().splitlines()[1:]]
+    rows = [f"{x},{z},{100 + 20 * float(x) + 5 * int(z)}" for x, z, _ in lines]
+    Path("it").write_text("\n".join(["x,z,y", *rows]), encoding="utf-8")
+
+
+def make_series() -> None:
+    days = np.datetime64("2020-01-01") + np.arange(400)
+    lines = [f"{day},{50 + 20 * np.sin(i / 3):.3f}" for i, day in enumerate(days)]
+    Path("it").write_text("\n".join(["day,level", *lines]), encoding="utf-8")
+
+
+def make_pictures() -> None:
+    generator = np.random.default_rng(1)
+
+    for name, low in (("dark", 0), ("bright", 120)):
+        write_all(
+            {
+                f"it/{name}/{i}.png": encoded(generator.integers(low, low + 130, (16, 16, 3), np.uint8))
+                for i in range(40)
+            }
+        )
+
+
+def make_recordings() -> None:
+    write_all(recordings("it/"))
+
+
+def make_texts() -> None:
+    Path("it").mkdir()
+    for name, word in (("pos", "fine"), ("neg", "bad")):
+        lines = [f"a {word} film of {i} minutes" for i in range(60)]
+        Path(f"it/reviews.{name}").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [make_table, make_numbers, make_series, make_pictures, make_recordings, make_texts])
+def test_what_is_drafted_trains_as_it_stands_and_beats_the_baseline_that_it_names(dltool, make) -> None:
+    make()
+    assert dltool("init", "it", "--out", "mine.yaml").code == 0
+    assert "expect: {" in Path("mine.yaml").read_text("utf-8")
+    outcome = dltool("train", "mine.yaml")
+    assert outcome.code == 0, outcome.stdout + outcome.stderr

@@ -332,11 +332,17 @@ def times_of(table: Table) -> Times | None:
 
 def moments_of_parts(table: Table) -> np.ndarray | None:
     """(rows,) of seconds, by columns called year, month, day and so on."""
-    by_name = {name.lower(): column for name, column in table.columns.items() if column.kind == "number"}
+    by_name = {name.lower(): column for name, column in table.columns.items() if column.kind in ("number", "ignore")}
     names = [name for name in PARTS_OF_TIME if name in by_name]
     if len(names) < 3 or names != list(PARTS_OF_TIME[: len(names)]):
         return None
-    values = [np.asarray(by_name[name].values[:]) for name in names]
+    # An ignored column has the same number in every row, and no values any more.
+    values = [
+        np.full(table.rows, 2000.0 if name == "year" else 1.0)
+        if by_name[name].kind == "ignore"
+        else np.asarray(by_name[name].values[:])
+        for name in names
+    ]
     if any(np.isnan(part).any() for part in values) or not 1 <= values[0].min() <= values[0].max() <= 9999:
         return None
     year, month, day, *clock = (part.astype(np.int64) for part in values)

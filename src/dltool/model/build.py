@@ -13,7 +13,7 @@ from dltool.data.facts import Facts
 from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.apply import Applied, Names, Origin, Shape, apply_layers, made_here, shown
-from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, structure, wire
+from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import parameter_budget
 from dltool.model.preprocessing import learns
@@ -94,7 +94,7 @@ def build_model(
     return BuiltModel(
         core=core,
         preparations={
-            name: keras.Model(prepared.raw[name].tensor, origin.tensor, name=f"prepare_{layer_title(name)}")
+            name: keras.Model(prepared.raw[name].tensor, origin.tensor, name=f"prepare_{scope_title(name)}")
             for name, origin in prepared.outputs.items()
             if origin.tensor is not prepared.raw[name].tensor
         },

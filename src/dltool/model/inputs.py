@@ -1,5 +1,7 @@
 """From raw inputs to what the first layer takes: preparation, encoding, and all columns in one vector."""
 
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,8 +49,15 @@ class Wired:
 
 
 def layer_title(name: str) -> str:
-    """The name of a column as Keras allows it in the name of a layer."""
-    return name.replace("/", "_") or "_"
+    """The name of a column as Keras allows it in the name of an input."""
+    return scope_title(name) if "/" in name or not name else name
+
+
+def scope_title(name: str) -> str:
+    """The name of a column as TensorFlow allows it in the names of layers that compute. Another column has another."""
+    if re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.-]*", name):
+        return name
+    return f"column_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}_{zlib.crc32(name.encode()):08x}"
 
 
 def structure(facts: Facts, tensors: Mapping[str, Origin]) -> Any:
@@ -105,20 +114,24 @@ def prepare_columns(facts: Facts, training: Mapping[str, Rows] | None, learnt: L
             assert training is not None
             states[name] = learn(found.column, training[name])
         place = ("data", "inputs", name)
-        title = layer_title(name)
-        raw[name] = Origin(keras.Input(found.shape, dtype=found.dtype, name=title), place)
-        outputs[name] = Origin(prepared_column(found.column, states[name], raw[name].tensor, title, name), place)
+        raw[name] = Origin(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
+        outputs[name] = Origin(prepared_column(found.column, states[name], raw[name].tensor, name), place)
     return Prepared(raw, outputs, (), Learnt(columns=states))
 
 
-def prepared_column(column: ColumnType, state: ColumnState, raw: Any, title: str, name: str) -> Any:
+def prepared_column(column: ColumnType, state: ColumnState, raw: Any, name: str) -> Any:
     try:
-        return prepare(column, state, raw, title)
+        prepared = prepare(column, state, raw, scope_title(name))
     except KERAS_ERRORS as error:
         # What has just been learnt fits.
         raise RunError(
             f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
         ) from error
+    # Keras calls the sum of two tensors `add`, as it calls the layer Add, and wants all names in a model to differ.
+    for operation in keras.Function(raw, prepared).operations if prepared is not raw else ():
+        if not isinstance(operation, keras.Layer):
+            operation.name = f"{scope_title(name)}_{operation.name}"
+    return prepared
 
 
 def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Learnt) -> Wired:
@@ -133,7 +146,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     for name, origin in starts.items():
         column = facts.inputs[name].column
         assert column is not None
-        encoded[name] = Origin(encode(column, learnt.columns[name], origin.tensor, layer_title(name)), origin.place)
+        encoded[name] = Origin(encode(column, learnt.columns[name], origin.tensor, scope_title(name)), origin.place)
     layers = config.model.layers
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}
