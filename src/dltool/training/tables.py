@@ -302,12 +302,13 @@ def dtype_of(array: np.ndarray) -> Any:
 
 
 def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
-    """Rows a step when nothing is learnt: the largest power of two at which no layer's output exceeds 16 MiB.
+    """Rows a step when nothing is learnt: the largest power of two at which no input or output exceeds 16 MiB.
 
     Between 32 and 4096; `batch_size` where a shape is not known. A rule and not a timing, so that the same rows always
     give the same bits.
     """
-    sizes = [math.prod(size or 0 for size in layer.output_shape) for layer in built.layers]
+    inputs = [tuple(tensor.shape[1:]) for tensor in built.core.inputs]
+    sizes = [math.prod(size or 0 for size in shape) for shape in (*inputs, *(x.output_shape for x in built.layers))]
     if 0 in sizes:
         return batch_size
     fitting = LARGEST_OUTPUT_BYTES // (4 * max(1, *sizes))
