@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-NUMBERS, CATEGORIES = 7, 4
+NUMBERS, CATEGORIES, WORDS = 7, 4, 8
 VALUE_BYTES = 4
 CONFIG = """
 data:
@@ -79,7 +79,10 @@ def main() -> None:
 
 def report(runs: dict[str, list[tuple[float, float, int]]], least: dict[str, int], rows: int) -> None:
     seconds = {kind: [wall for wall, _, _ in values] for kind, values in runs.items()}
-    array = rows * (NUMBERS + CATEGORIES + 1) * VALUE_BYTES
+    columns = rows * (NUMBERS + CATEGORIES + 1) * VALUE_BYTES
+    array = rows * (NUMBERS + CATEGORIES * WORDS + 1) * VALUE_BYTES
+    print(f"the array of what the network takes, one-hot vectors and all: {array / 1e6:,.0f} MB")
+    print(f"the columns: {columns / 1e6:,.0f} MB")
     for kind, values in seconds.items():
         median, best = statistics.median(values), min(values)
         peak = statistics.median(peak for *_, peak in runs[kind])
@@ -88,7 +91,8 @@ def report(runs: dict[str, list[tuple[float, float, int]]], least: dict[str, int
         print(f"{kind:8} median {median:.2f} s, best {best:.2f} s: {rows / median:,.0f} rows a second")
         print(f"{'':8} processor {processor:.2f} s")
         print(
-            f"{'':8} peak {peak / 1e6:,.0f} MB, {above / 1e6:,.0f} MB above 1,000 rows: {above / array:.2f} × the array"
+            f"{'':8} peak {peak / 1e6:,.0f} MB, {above / 1e6:,.0f} MB above 1,000 rows: "
+            f"{above / array:.2f} × the array, {above / columns:.2f} × the columns"
         )
     ratios = [one / other for one, other in zip(seconds["by hand"], seconds["dltool"], strict=True)]
     print(f"median of the pairs' ratios {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
@@ -113,16 +117,16 @@ def run(folder: Path, kind: str) -> tuple[float, float, int]:
 
 
 def generate(path: Path, rows: int) -> None:
-    """Numbers, one in twenty of two columns missing; categories of 8 values; a label that some of them decide."""
+    """Numbers, one in twenty of two columns missing; categories; a label that some of them decide."""
     generator = np.random.default_rng(0)
     columns: dict[str, pa.Array] = {}
     numbers = generator.normal(10, 3, (NUMBERS, rows)).round(3)
     for index, values in enumerate(numbers):
         is_missing = generator.random(rows) < 0.05 if index < 2 else None
         columns[f"number_{index}"] = pa.array(values, mask=is_missing)
-    words = np.array([f"value {index}" for index in range(8)])
+    words = np.array([f"value {index}" for index in range(WORDS)])
     for index in range(CATEGORIES):
-        columns[f"category_{index}"] = pa.array(words[generator.integers(0, 8, rows)])
+        columns[f"category_{index}"] = pa.array(words[generator.integers(0, WORDS, rows)])
     columns["label"] = pa.array(np.where(numbers[2] + numbers[3] > 20, "yes", "no"))
     csv.write_csv(pa.table(columns), path)
 

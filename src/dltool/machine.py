@@ -1,8 +1,10 @@
 """What a run was made on: the machine, the versions, the commit of its config. Imports nothing heavy."""
 
+import ctypes
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,16 @@ def _cpuinfo() -> dict[str, str]:
     """The first processor of /proc/cpuinfo; empty elsewhere."""
     first = _text("/proc/cpuinfo").split("\n\n")[0]
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+
+
+def release_memory() -> None:
+    """Gives the system what the C library, and Arrow if it has been used, keep of freed memory for later."""
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    # Only glibc has it.
+    if trim is not None:
+        trim(0)
 
 
 def _text(path: str) -> str:

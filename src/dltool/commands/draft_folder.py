@@ -207,7 +207,7 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 
 def draft_texts(path: Path, named: str) -> Draft:
     found = load_texts(TextSource(path=str(path)), ())
-    classes = Counter(map(str, found.training.labels))
+    classes = Counter(map(str, found.training.labels[:]))
     texts = found.training.inputs["text"]
     examples = sum(len(part.labels) for part in (found.training, found.validation, found.test) if part)
     data = [

@@ -1,4 +1,4 @@
-"""Examples that stand in the training part and again in another."""
+"""Examples that stand in the training part, and there or in another part again."""
 
 from collections.abc import Mapping
 from math import prod
@@ -13,23 +13,30 @@ MOST_READ = 2**28
 """Bytes of pictures and sound that are read for nothing but this."""
 
 
-def duplicate_warnings(inputs: Mapping[str, Rows], split: Split) -> tuple[str, ...]:
+def duplicate_warnings(inputs: Mapping[str, Rows], targets: np.ndarray, split: Split) -> tuple[str, ...]:
     """A sentence for each part some of whose examples have the same inputs, all of them, as one of the training part.
 
-    Where much would have to be read from files, nothing is said.
+    One for the training part itself, of examples that have the same target too. Where much would have to be read from
+    files, nothing is said.
     """
     if sum(prod(rows.shape) for rows in inputs.values() if not isinstance(rows, np.ndarray | Coded)) > MOST_READ:
         return ()
     keys = row_keys_of(inputs)
+    labelled = np.sort((keys + row_keys_of({"target": targets}))[split.train])
+    repeated = int((labelled[1:] == labelled[:-1]).sum())
     training = np.sort(keys[split.train])
     counts = {
         name: (found_in(training, np.sort(keys[rows])), len(rows))
         for name, rows in (("validation", split.validation), ("test", split.test))
     }
-    return tuple(
-        f"{count:,} of {rows:,} {name} examples are also training examples"
-        for name, (count, rows) in counts.items()
-        if count
+    within = f"{repeated:,} of {len(training):,} training examples repeat an earlier one, the target too"
+    return (
+        *([within] if repeated else []),
+        *(
+            f"{count:,} of {rows:,} {name} examples are also training examples"
+            for name, (count, rows) in counts.items()
+            if count
+        ),
     )
 
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from dltool.config.columns import ColumnType
 from dltool.data.rows import Rows
 from dltool.data.split import Split
@@ -22,12 +20,12 @@ class Part:
     """Some examples. `place` is the config's key that named them, `name` what messages call them ("x_test").
 
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `labels` is (rows,) or (rows, …) of any
-    kind; text may be str objects. `columns` are further values by name, (rows,) each, by which rows may be grouped,
-    ordered or divided.
+    kind; text may be str objects or coded. `columns` are further values by name, (rows,) each, by which rows may be
+    grouped, ordered or divided.
     """
 
     inputs: Mapping[str, Rows]
-    labels: np.ndarray
+    labels: Values
     place: ConfigPath
     name: str
     columns: Mapping[str, Values] = field(default_factory=dict)

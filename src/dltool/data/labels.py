@@ -7,7 +7,8 @@ import numpy as np
 from dltool.config.columns import MultiLabelTarget, TargetType
 from dltool.data.examples import Examples, Part
 from dltool.data.facts import TargetKind
-from dltool.data.rows import is_text
+from dltool.data.rows import Coded, is_text
+from dltool.data.split_columns import distinct
 from dltool.errors import DataError, Problem
 
 SHOWN = 5
@@ -37,7 +38,7 @@ def read_labels(examples: Examples, wanted: TargetType | None) -> Labels:
         DataError: a single class, or labels that cannot be what is wanted.
     """
     labels, place = examples.training.labels, examples.training.place
-    has_text, is_wide = is_text(labels), labels.ndim > 1
+    has_text, is_wide = is_text(labels), len(labels.shape) > 1
     kind = wanted.name if wanted else None
     if kind == "number" and has_text:
         raise DataError(Problem(("data", "target"), "the labels are text, not numbers", "remove it, or write category"))
@@ -50,7 +51,7 @@ def read_labels(examples: Examples, wanted: TargetType | None) -> Labels:
         return Labels("number", np.empty(0), ())
     if examples.class_names:
         return Labels("category", np.arange(len(examples.class_names)), examples.class_names)
-    values = np.unique(labels)
+    values = distinct(labels)
     if len(values) == 1:
         raise DataError(
             Problem(place, f'all {len(labels):,} examples have the label "{values[0]}"', "two classes are needed")
@@ -60,11 +61,11 @@ def read_labels(examples: Examples, wanted: TargetType | None) -> Labels:
 
 def multi_labels(part: Part, separator: str) -> Labels:
     """Raises DataError: the labels are no texts, or name fewer than two labels."""
-    if not is_text(part.labels) or part.labels.ndim > 1:
+    if not is_text(part.labels) or len(part.labels.shape) > 1:
         raise DataError(
             Problem(("data", "target"), "multi_label takes one text an example", "write category or number")
         )
-    names = sorted({label for text in np.unique(part.labels) for label in labels_in(str(text), separator)})
+    names = sorted({label for text in distinct(part.labels) for label in labels_in(str(text), separator)})
     if len(names) < 2:
         raise DataError(
             Problem(
@@ -93,24 +94,29 @@ def encode(labels: Labels, part: Part) -> np.ndarray:
     given = part.labels
     if labels.target == "multi_label":
         return encode_several(labels, part)
-    if labels.target == "number":
-        if is_text(given):
-            raise DataError(Problem(part.place, f"the labels of {part.name} are text; the training labels are numbers"))
-        return given.astype(np.float32, copy=False)
-    if given.ndim > 1 and given.shape[-1] == 1:
-        given = given[..., 0]
-    if is_text(given) != is_text(labels.values):
-        here, there = (describe(array) for array in (given, labels.values))
+    if is_text(given) != (labels.target == "category" and is_text(labels.values)):
+        here, there = ("text" if is_text(array) else "numbers" for array in (given, labels.values))
         raise DataError(Problem(part.place, f"the labels of {part.name} are {here}; those of the source are {there}"))
-    values = labels.values
+    if isinstance(given, Coded):
+        codes = given.codes[:]
+        index, unknown = indices(labels.values, given.values)
+        index, unknown = index[codes], unknown[codes]
+    elif labels.target == "number":
+        return given.astype(np.float32, copy=False)
+    else:
+        index, unknown = indices(labels.values, given[..., 0] if given.ndim > 1 and given.shape[-1] == 1 else given)
+    if unknown.any():
+        raise DataError(unknown_labels(labels, part, unknown))
+    return index
+
+
+def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the sorted `values` each of `given` is, and which are not there."""
     if {values.dtype.kind, given.dtype.kind} == {"i", "u"}:
         # NumPy would compare int64 with uint64 as floats, which are not exact.
         values, given = values.astype(object), given.astype(object)
-    index = np.minimum(np.searchsorted(values, given), len(values) - 1)
-    unknown = values[index] != given
-    if unknown.any():
-        raise DataError(unknown_labels(labels, part, unknown))
-    return index.astype(np.int32)
+    index = np.minimum(np.searchsorted(values, given), len(values) - 1).astype(np.int32)
+    return index, values[index] != given
 
 
 def encode_several(labels: Labels, part: Part) -> np.ndarray:
@@ -118,7 +124,7 @@ def encode_several(labels: Labels, part: Part) -> np.ndarray:
     numbers = {name: index for index, name in enumerate(labels.class_names)}
     targets = np.zeros((len(part.labels), len(numbers)), np.float32)
     unknown = np.zeros(len(part.labels), dtype=bool)
-    for row, text in enumerate(part.labels):
+    for row, text in enumerate(part.labels[:]):
         for label in labels_in(str(text), labels.separator):
             if label in numbers:
                 targets[row, numbers[label]] = 1
@@ -129,12 +135,8 @@ def encode_several(labels: Labels, part: Part) -> np.ndarray:
     return targets
 
 
-def describe(array: np.ndarray) -> str:
-    return "text" if is_text(array) else "numbers"
-
-
 def unknown_labels(labels: Labels, part: Part, unknown: np.ndarray) -> Problem:
-    values = np.unique(part.labels.reshape(unknown.shape)[unknown])
+    values = np.unique(part.labels[:].reshape(unknown.shape)[unknown])
     shown = ", ".join(f'"{value}"' for value in values[:SHOWN]) + (", …" if len(values) > SHOWN else "")
     rows = np.flatnonzero(unknown.reshape(len(unknown), -1).any(axis=1))
     message = f"{part.name} has labels that are none of the {len(labels.values)} classes: {shown}"

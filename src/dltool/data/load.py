@@ -24,6 +24,7 @@ from dltool.data.split import Split, first_of_each_class
 from dltool.data.split_rules import SplitColumns, divide_rows, named_parts
 from dltool.data.tables.table import Column
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.machine import release_memory
 
 PartName = Literal["train", "validation", "test"]
 
@@ -86,16 +87,18 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     if most_rows is not None:
         inputs, targets, split = few_rows(inputs, targets, split, labels, most_rows)
         types = {name: lenient(kind) for name, kind in types.items()}
-    return Dataset(
+    dataset = Dataset(
         inputs,
         {"target": targets},
         split,
         facts_of(inputs, types, targets, split, labels),
         fingerprint(inputs, targets, labels, examples.identity),
-        (*examples.warnings, *(duplicate_warnings(inputs, split) if may_repeat(data) else ())),
+        (*examples.warnings, *(duplicate_warnings(inputs, targets, split) if may_repeat(data) else ())),
         examples.settled,
         examples.columns,
     )
+    release_memory()
+    return dataset
 
 
 def fingerprint(inputs: Mapping[str, Rows], targets: np.ndarray, labels: Labels, identity: str) -> str:

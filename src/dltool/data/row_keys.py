@@ -8,7 +8,7 @@ import numpy as np
 
 from dltool.data.rows import Coded, Rows, coded
 
-BYTES_AT_ONCE = 1 << 20
+BYTES_AT_ONCE = 1 << 18
 
 
 def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
@@ -30,7 +30,7 @@ def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
                 words = np.asarray(hashes[values.codes[block]])
             else:
                 words = words_of(values[block])
-            keys[block] += mixed(mixed(one_word(words)) + name)
+            keys[block] += mixed(one_word(words) + name)
     return keys
 
 
@@ -63,9 +63,12 @@ def mixed(words: np.ndarray) -> np.ndarray:
 
     Source: G. L. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014 (the end of SplitMix64).
     """
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(words ^ (words >> np.uint64(31)))
+    words = words ^ (words >> np.uint64(30))
+    words *= np.uint64(0xBF58476D1CE4E5B9)
+    words ^= words >> np.uint64(27)
+    words *= np.uint64(0x94D049BB133111EB)
+    words ^= words >> np.uint64(31)
+    return words
 
 
 def text_keys(texts: Iterable[str]) -> np.ndarray:

@@ -66,6 +66,13 @@ def is_missing(values: Values) -> np.ndarray:
     return np.asarray(values == "") if values.dtype.kind in "OU" else np.zeros(len(values), bool)
 
 
+def distinct(values: Values) -> np.ndarray:
+    """The values that there are, in ascending order."""
+    if isinstance(values, Coded):
+        return np.unique(values.values[np.bincount(np.ravel(values.codes[:]), minlength=len(values.values)) > 0])
+    return np.unique(values)
+
+
 def numbered(values: Values) -> tuple[np.ndarray, np.ndarray]:
     """The number of each row's value, (rows,) of int64, and the distinct values in ascending order."""
     if isinstance(values, Coded):

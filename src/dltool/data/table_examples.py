@@ -19,10 +19,8 @@ from dltool.config.columns import (
 )
 from dltool.config.schema import Data
 from dltool.config.sources import Source
-from dltool.data.audio import load_audio_files, rate_of
 from dltool.data.examples import Examples, Part
 from dltool.data.image_cache import cache_folder
-from dltool.data.images import load_image_files
 from dltool.data.rows import Coded, Rows
 from dltool.data.split_columns import Values, is_missing
 from dltool.data.tables.read import read_table
@@ -184,7 +182,11 @@ def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> Rows:
     place = (*INPUTS, name)
     paths = values[:]
     if kind.name == "image":
+        from dltool.data.images import load_image_files
+
         return load_image_files(paths, table.path.parent, kind.options, place, data.cache).rows  # type: ignore[arg-type]
+    from dltool.data.audio import load_audio_files
+
     return load_audio_files(paths, table.path.parent, kind.options, place).rows  # type: ignore[arg-type]
 
 
@@ -193,6 +195,8 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
     values = table.columns[name].values
     if not isinstance(kind.options, AudioColumn) or kind.options.rate is not None or not isinstance(values, Coded):
         return kind
+    from dltool.data.audio import rate_of
+
     try:
         rate = rate_of(str(values[:1][0]), table.path.parent, (*INPUTS, name))
     except DataError:
@@ -240,8 +244,8 @@ def are_classes(column: Column) -> bool:
     return bool(np.all((values == np.round(values)) | np.isnan(values)))
 
 
-def labels_of(data: Data, table: Table, target: TargetType | None, place: ConfigPath) -> np.ndarray:
-    """(rows,) of str or float32, or (rows, columns) of float32.
+def labels_of(data: Data, table: Table, target: TargetType | None, place: ConfigPath) -> Values:
+    """(rows,) of text or float32, or (rows, columns) of float32.
 
     Raises:
         DataError: rows without a label, or a column that cannot be a target.
@@ -266,12 +270,12 @@ def labels_of(data: Data, table: Table, target: TargetType | None, place: Config
         raise DataError(problems)
     if len(labels) > 1:
         return np.stack([np.asarray(values, np.float32) for values in labels], axis=1)
-    return class_labels(labels[0]) if target is not None and target.name != "number" else np.asarray(labels[0])
+    return class_labels(labels[0]) if target is not None and target.name != "number" else labels[0]
 
 
-def class_labels(values: Values) -> np.ndarray:
+def class_labels(values: Values) -> Values:
     """Classes as text or numbers, of which whole ones are integers."""
     if isinstance(values, Coded):
-        return np.asarray(values[:])
+        return values
     whole = values.astype(np.int64)
     return whole if (whole == values).all() else values

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.data.rows import Coded, Rows, is_text
-from dltool.machine import usable_memory
+from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
 
 LOOKUP_BYTES = 2**26
@@ -127,6 +127,7 @@ class Resident:
         for first in range(0, rows, size):
             for table, array in zip(tables, layout.arrays(np.arange(first, min(rows, first + size))), strict=True):
                 table[first : first + len(array)] = array
+        release_memory()
         self.tensors = [shared(table) for table in tables]
         self.order: tuple[Any, Any] = (None, None)
 

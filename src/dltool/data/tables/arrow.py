@@ -1,6 +1,5 @@
 """Arrow arrays as NumPy arrays by their buffers: pyarrow's own way imports pandas wherever that is installed."""
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -38,9 +37,3 @@ def texts_of_dictionary(array: "pa.DictionaryArray", is_missing: Callable[[str],
     if any(absent):
         codes = np.where(np.array([*absent, True])[codes], np.int32(-1), codes)
     return Texts(codes, values)
-
-
-def release_unused() -> None:
-    """Gives the system what Arrow, if it has been used, keeps for its next arrays."""
-    if "pyarrow" in sys.modules:
-        sys.modules["pyarrow"].default_memory_pool().release_unused()

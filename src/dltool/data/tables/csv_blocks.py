@@ -72,12 +72,17 @@ def end_of_quoted(block: bytes, quote: bytes, delimiter: bytes) -> int:
     """
     data = np.frombuffer(block, np.uint8)
     quotes = np.flatnonzero(data == quote[0])
-    before = np.concatenate([[NEWLINE], data])[quotes[::2]]
-    closers = quotes[1::2]
-    after = np.concatenate([data, [NEWLINE]])[closers + 1]
-    ends = [NEWLINE, quote[0], *delimiter]
-    if not (np.isin(before, ends).all() and np.isin(after, [*ends, ord("\r")]).all()):
+    openers, closers = quotes[::2], quotes[1::2]
+    before, after = data[openers[openers > 0] - 1], data[closers[closers < len(data) - 1] + 1]
+    is_end = np.zeros(256, bool)
+    is_end[[NEWLINE, quote[0], *delimiter]] = True
+    if not is_end[before].all():
         return -1
-    lines = np.flatnonzero(data == NEWLINE)
-    outside = lines[np.searchsorted(quotes, lines) % 2 == 0]
-    return int(outside[-1]) + 1 if len(outside) else 0
+    is_end[ord("\r")] = True
+    if not is_end[after].all():
+        return -1
+    end = block.rfind(b"\n")
+    while end >= 0 and (quotes_before := int(np.searchsorted(quotes, end))) % 2:
+        # It is within the field that the quote before it opened.
+        end = block.rfind(b"\n", 0, int(quotes[quotes_before - 1]))
+    return end + 1

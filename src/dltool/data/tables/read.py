@@ -11,7 +11,6 @@ import numpy as np
 from dltool.config.choices import Choice
 from dltool.config.columns import CategoryColumn, ColumnType, DateColumn
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
-from dltool.data.tables.arrow import release_unused
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Again, Decided, Guess
@@ -44,9 +43,7 @@ def read_table(
     wanted = wanted or Wanted()
     place = (*place, source.name, "path")
     file = open_table(source, place, wanted)
-    table = TableReader(file, place, wanted, Stores(budget, spill, place)).read()
-    release_unused()
-    return table
+    return TableReader(file, place, wanted, Stores(budget, spill, place)).read()
 
 
 def open_table(source: Choice, place: ConfigPath, wanted: Wanted) -> TableFile:
