@@ -73,11 +73,7 @@ class Chunks:
             self._first += CHUNK
         if not chunk:
             return ""
-        return json.dumps([(row, *fields_of(member)) for row, member in chunk]) + "\n"
-
-
-def fields_of(member: Member) -> tuple[str | int | bool, ...]:
-    return member.name, member.size, member.identity, member.start, member.stored, member.is_deflated
+        return json.dumps([(row, *member) for row, member in chunk]) + "\n"
 
 
 @contextmanager

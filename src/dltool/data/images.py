@@ -156,15 +156,16 @@ def load_pictures(
     access: Access, members: Sequence[Member], form: ImageForm, place: ConfigPath, cache_budget: int
 ) -> Pictures:
     """The pictures `members`, in their order: from the cache, or decoded into it, or decoded as they are asked for."""
-    key = cache_key(members, form)
-    known = find_decoded(members, form) if cache_budget else None
+    files = digest_of(members)
+    key = cache_key(files, form)
+    known = find_decoded(files, form) if cache_budget else None
     if known:
         settled = replace(form, size=known.shape[1:3])
-        return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]), identity_of(members, settled))
+        return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]), identity_of(files, settled))
     reader = Reader(access, place)
     size = form.size or first_size(reader, members, form, access.path, place)
     # Pictures of one size are the same whether it is declared or not.
-    identity = identity_of(members, replace(form, size=size))
+    identity = identity_of(files, replace(form, size=size))
     shape = (len(members), *size, form.channels)
     warnings: tuple[str, ...] = ()
     if entry_bytes(shape) <= cache_budget:
@@ -178,26 +179,32 @@ def load_pictures(
     return Pictures(DecodedRows(decoder, tuple(members)), identity, warnings)
 
 
-def find_decoded(members: Sequence[Member], form: ImageForm) -> Entry | None:
+def find_decoded(files: str, form: ImageForm) -> Entry | None:
     """The pictures in the cache. Those that were all found to have the declared size need not be resized to it."""
-    known = find(cache_key(members, form))
+    known = find(cache_key(files, form))
     if known or form.size is None:
         return known
-    undeclared = find(cache_key(members, replace(form, size=None)))
+    undeclared = find(cache_key(files, replace(form, size=None)))
     return undeclared if undeclared and undeclared.shape[1:3] == form.size else None
 
 
-def cache_key(members: Sequence[Member], form: ImageForm) -> str:
+def cache_key(files: str, form: ImageForm) -> str:
     # Another release may decode a little differently.
-    made = repr((FORMAT, PIL.__version__, identity_of(members, form)))
-    return hashlib.sha256(made.encode()).hexdigest()[:32]
+    return sha256_of(FORMAT, PIL.__version__, identity_of(files, form))[:32]
 
 
-def identity_of(members: Sequence[Member], form: ImageForm) -> str:
-    digest = hashlib.sha256(repr((form.size, form.channels, form.resize)).encode())
-    for member in members:
-        digest.update(f"\0{member.name}\0{member.size}\0{member.identity}".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+def identity_of(files: str, form: ImageForm) -> str:
+    """A hash of the files, by their digest, and of the form that they are brought to."""
+    return sha256_of(form.size, form.channels, form.resize, files)
+
+
+def digest_of(members: Sequence[Member]) -> str:
+    named = "\0".join(f"{member.name}\0{member.size}\0{member.identity}" for member in members)
+    return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def sha256_of(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
 def first_size(

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from itertools import takewhile
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from dltool.config.file_patterns import file_pattern
 from dltool.data.listing import SHOWN, Member, natural_key
@@ -22,13 +24,12 @@ PART_NAMES: Mapping[str, PartName] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A file with its class, and what else a pattern found in its path."""
 
     member: Member
     label: str
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,10 @@ def other_files(members: Members, used: int, extensions: Sequence[str], noun: st
 
 def common_folder(files: Sequence[Member]) -> list[str]:
     """The folders that all the files are in."""
-    first = files[0].name.split("/")[:-1]
-    for member in files:
-        parts = member.name.split("/")[:-1]
-        same = 0
-        while same < min(len(first), len(parts)) and first[same] == parts[same]:
-            same += 1
-        del first[same:]
-        if not first:
-            break
-    return first
+    names = [member.name for member in files]
+    # What the first and the last name in alphabetical order begin with, all names begin with.
+    pairs = zip(min(names).split("/")[:-1], max(names).split("/")[:-1], strict=False)
+    return [one for one, other in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 Parts = dict[PartName, list[Item]]

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dltool.errors import ConfigPath, DataError, Problem
 
@@ -23,8 +24,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One file. `name` has its folders, with slashes ("train/cat/1.jpg"); `size` is in bytes.
 
     `identity` changes with the content: the CRC-32 in a zip, times and sizes elsewhere. The rest is for reading it from
@@ -77,7 +77,7 @@ def refused_name(name: str) -> str:
     """Why a name in an archive is refused; empty where it is not."""
     if name.startswith("/") or name[1:3] == ":/":
         return "an absolute path"
-    if ".." in name.split("/"):
+    if ".." in name and ".." in name.split("/"):
         return "leads out of the archive"
     return unusable_name(name)
 
@@ -85,6 +85,8 @@ def refused_name(name: str) -> str:
 def unusable_name(name: str) -> str:
     if len(name) > LONGEST_NAME:
         return f"a name of {len(name):,} characters"
+    if name.isascii():
+        return ""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -23,7 +23,7 @@ def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
     for name, (column, values) in zip(names, columns.items(), strict=True):
         assert len(values) == rows, column
         hashes = text_keys(values.values) if isinstance(values, Coded) else None
-        at_once = max(1, BYTES_AT_ONCE // (8 * max(1, prod(values.shape[1:]))))
+        at_once = max(1, BYTES_AT_ONCE // max(8, np.dtype(values.dtype).itemsize * prod(values.shape[1:])))
         for first in range(0, rows, at_once):
             block = slice(first, first + at_once)
             if hashes is not None and isinstance(values, Coded):

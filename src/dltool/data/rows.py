@@ -82,7 +82,7 @@ class Stacked:
         return sum(len(part) for part in self.parts)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        indices = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
+        indices = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
         result = np.empty((len(indices), *self.shape[1:]), self.dtype)
         first = 0
         for part in self.parts:
