@@ -1,15 +1,15 @@
 """Layers applied one at a time, so that a mistake is found at the layer that causes it."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
 import keras
 
-from dltool.config.checks import snake_case
 from dltool.config.keras_objects import KerasObject
+from dltool.config.wording import snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
 from dltool.model.parameters import TooManyParametersError
@@ -43,15 +43,20 @@ class Applied:
 
 
 class Names:
-    """Names for layers that the config does not name: those Keras would give in a process of its own."""
+    """Names for layers that the config does not name: those Keras would give in a process of its own.
 
-    def __init__(self) -> None:
+    `taken` are names that the config gives.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
         self.counts: dict[str, int] = {}
+        self.taken = frozenset(taken)
 
     def next(self, class_name: str) -> str:
         stem = snake_case(class_name)
         count = self.counts[stem] = self.counts.get(stem, -1) + 1
-        return f"{stem}_{count}" if count else stem
+        name = f"{stem}_{count}" if count else stem
+        return self.next(class_name) if name in self.taken else name
 
 
 def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
@@ -62,10 +67,11 @@ def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
 class Graph:
     """What layers may take: the output of the one before, and by name those of inputs and of layers with a `name`.
 
-    `unused` are the layers whose output nothing has taken yet.
+    `layers` are the layers themselves by name, to be used again; `unused` those whose output nothing has taken yet.
     """
 
     named: dict[str, Origin] = field(default_factory=dict)
+    layers: dict[str, Any] = field(default_factory=dict)
     unused: dict[ConfigPath, str] = field(default_factory=dict)
 
     def sources(self, entry: KerasObject, before: Origin | None, place: ConfigPath) -> list[Origin]:
@@ -89,7 +95,7 @@ class Graph:
             self.unused.pop(origin.place, None)
         return found
 
-    def add(self, entry: KerasObject, origin: Origin) -> None:
+    def add(self, entry: KerasObject, layer: Any, origin: Origin) -> None:
         """Raises ConfigError: the name of the layer is taken."""
         self.unused[origin.place] = entry.name
         name = entry.arguments.get("name")
@@ -104,6 +110,8 @@ class Graph:
             )
             raise ConfigError(problem)
         self.named[name] = origin
+        if not entry.is_shared:
+            self.layers[name] = layer
 
 
 def apply_layers(
@@ -125,9 +133,12 @@ def apply_layers(
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
         taken = graph.sources(entry, source, layer_place)
-        applied.append(apply_layer(made_layer(entry, layer_place, names), taken, layer_place))
-        source = Origin(applied[-1].output, layer_place)
-        graph.add(entry, source)
+        layer = graph.layers[entry.name] if entry.is_shared else made_layer(entry, layer_place, names)
+        row = apply_layer(layer, taken, layer_place)
+        # Its parameters are counted where it is used first.
+        applied.append(replace(row, parameters=0) if entry.is_shared else row)
+        source = Origin(row.output, layer_place)
+        graph.add(entry, layer, source)
     graph.unused.pop(source.place, None)
     if graph.unused:
         hint = "name it, and take it by from: NAME; or remove it"
