@@ -59,6 +59,7 @@ def schema_of(kind: str) -> WithJsonSchema:
 
 
 Layer = Annotated[KerasObject, as_keras("layer"), schema_of("layer")]
+Entry = Annotated[KerasObject, as_keras("layer"), schema_of("entry")]
 Optimizer = Annotated[KerasObject, as_keras("optimizer"), schema_of("optimizer")]
 Loss = Annotated[KerasObject, as_keras("loss"), schema_of("loss")]
 Metric = Annotated[KerasObject, as_keras("metric"), schema_of("metric")]
@@ -247,7 +248,7 @@ class Block(Section):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """What differs between its uses, with the values unless given; `null` where one must be given. `$NAME` in its
     layers."""
-    layers: Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+    layers: Annotated[tuple[Annotated[Any, schema_of("entry")], ...], Field(strict=False, min_length=1)]
     """As in `model.layers`. `from: input` is what the block was given; names are its own."""
 
 
@@ -256,7 +257,7 @@ class Model(Section):
 
     blocks: dict[str, Block] = Field(default_factory=dict)
     """Lists of layers by name, to be used in `layers` like a layer."""
-    layers: Annotated[tuple[Layer, ...], Field(strict=False, min_length=1), BeforeValidator(with_shared_layers)]
+    layers: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1), BeforeValidator(with_shared_layers)]
     """Keras layers, each of which takes the output of the one before or what its `from` names; blocks, and
     `repeat: {times: 3, layers: [...]}`."""
 
