@@ -69,7 +69,8 @@ def json_schema() -> Schema:
 
 def entry_schema() -> Schema:
     """One entry of a list of layers. Blocks, and layers used again, have names that only the config knows."""
-    own_name = {"pattern": "^[a-z_]"}
+    pattern = "^[a-z_]"
+    named: Schema = {"patternProperties": {pattern: {}}, "additionalProperties": False, "minProperties": 1}
     options = {
         "times": {"type": ["integer", "string"], "minimum": 1, "pattern": EXPRESSION["pattern"]},
         "layers": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/entry"}},
@@ -82,9 +83,7 @@ def entry_schema() -> Schema:
         "additionalProperties": False,
     }
     return {
-        "if": {
-            "anyOf": [{"type": "string", **own_name}, {"type": "object", "propertyNames": own_name, "minProperties": 1}]
-        },
+        "if": {"anyOf": [{"type": "string", "pattern": pattern}, {"type": "object", **named}]},
         "then": {"properties": {REPEAT: repeat}, "maxProperties": 1},
         "else": {"$ref": "#/definitions/layer"},
     }
