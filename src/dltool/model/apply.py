@@ -163,6 +163,9 @@ def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> App
         raise ConfigError(shape_problem(layer, sources, place, plain_message(error))) from error
     if not isinstance(output, keras.KerasTensor):
         raise ConfigError(Problem(place, f"{name} gives several outputs; one is needed here"))
+    if any(output is tensor for tensor in tensors):
+        # keras.layers.Equalization declares its input as its output, of which Keras can make no model.
+        raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
     if any(size is not None and size <= 0 for size in shape):
         message = f"{name} leaves nothing of the input of shape {shown(source.shape)}: its output is {shown(shape)}"
@@ -190,6 +193,9 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
     """What shape arrived at the layer, why it cannot take it, and what would fix it."""
     name, source = type(layer).__name__, sources[0]
     shape, wanted = source.shape, taken_by(layer)
+    if "states" in wanted:
+        message = f"{name} is a cell: it makes one step, of an input and a state"
+        return Problem(place, message, f"write RNN: {{cell: {{{name}: …}}}}")
     if len(sources) < len(wanted):
         message = f"{name} takes {len(wanted)} inputs ({', '.join(wanted)}), and {len(sources)} arrives"
         return Problem(place, message, f"from: [{', '.join(wanted)}], with the names", related=made_here(source))
