@@ -8,6 +8,7 @@ wherever a value is, because it may stand for one.
 import ast
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -42,7 +43,7 @@ ACTIVATION_OR_LAYER = "activation"
 
 def json_schema() -> Schema:
     """A schema that every valid config meets."""
-    own = own_schema()
+    own = dict(own_schema())
     sections = own.pop("definitions")
     top = own_section(own)
     top["properties"] |= {
@@ -98,6 +99,7 @@ class OwnSchema(GenerateJsonSchema):
         return {"x-ref": kind} if kind in DEFINED_HERE else generated
 
 
+@cache
 def own_schema() -> Schema:
     """dltool's own keys, as pydantic describes them, in draft 07."""
     generated = Config.model_json_schema(schema_generator=OwnSchema, ref_template="#/definitions/{model}")
