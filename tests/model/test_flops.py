@@ -29,7 +29,9 @@ def einsum_flops(op: Any) -> int:
     if op.type != "Einsum":
         return 0
     terms = op.get_attr("equation").decode().split("->")[0].split(",")
-    sizes = {axis: size for term, x in zip(terms, op.inputs, strict=True) for axis, size in zip(term, x.shape)}
+    sizes = {
+        axis: size for term, x in zip(terms, op.inputs, strict=True) for axis, size in zip(term, x.shape, strict=True)
+    }
     return 2 * math.prod(sizes.values())
 
 
@@ -138,7 +140,7 @@ def test_a_recurrent_layer_counts_every_step_without_being_unrolled():
 
 
 def test_layers_of_the_users_own_and_sizes_that_vary_have_no_count():
-    class Own(layers.Dense):
+    class Own(layers.Dense):  # type: ignore[misc]
         pass
 
     assert forward_flops(Own(3), [(4,)], (3,)) is None

@@ -6,7 +6,7 @@ as they work when nothing is learnt: dropout and noise do nothing then.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -69,11 +69,14 @@ def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     return FORMULAS[name](layer, inputs, output)
 
 
-def elements(shape: Sequence[int | None]) -> int:
-    sizes = [size for size in shape if size is not None]
-    if len(sizes) < len(shape):
-        raise UnknownCountError
-    return math.prod(sizes)
+def elements(shape: Iterable[int | None]) -> int:
+    """Raises UnknownCountError where a size varies."""
+    total = 1
+    for size in shape:
+        if size is None:
+            raise UnknownCountError
+        total *= size
+    return total
 
 
 def moved(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
@@ -124,28 +127,28 @@ def dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 def einsum_dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     terms, result = layer.equation.split("->")
     kernel = terms.split(",")[1]
-    summed = math.prod(size for axis, size in zip(kernel, layer.kernel.shape, strict=True) if axis not in result)
+    summed = elements(size for axis, size in zip(kernel, layer.kernel.shape, strict=True) if axis not in result)
     bias = elements(output) if layer.bias_axes is not None else 0
     return 2 * elements(output) * summed + bias + activation(layer, output)
 
 
 def convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     # The kernel is (…, channels of a group, filters).
-    return 2 * elements(output) * math.prod(layer.kernel.shape[:-1]) + ending(layer, output)
+    return 2 * elements(output) * elements(layer.kernel.shape[:-1]) + ending(layer, output)
 
 
 def transposed_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     # The kernel is (…, filters, channels): each number that arrives is spread over it.
-    return 2 * elements(inputs[0]) * math.prod(layer.kernel.shape[:-1]) + ending(layer, output)
+    return 2 * elements(inputs[0]) * elements(layer.kernel.shape[:-1]) + ending(layer, output)
 
 
 def depthwise_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return 2 * elements(output) * math.prod(layer.kernel_size) + ending(layer, output)
+    return 2 * elements(output) * elements(layer.kernel_size) + ending(layer, output)
 
 
 def separable_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    places = elements(output) / layer.filters
-    kernels = math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
+    places: float = elements(output) / layer.filters
+    kernels = elements(layer.depthwise_kernel.shape) + elements(layer.pointwise_kernel.shape)
     return 2 * places * kernels + ending(layer, output)
 
 
@@ -166,9 +169,9 @@ def cell_step(cell: Any, places: float = 1) -> float:
         return sum(cell_step(inner) for inner in cell.cells)
     if name not in PER_UNIT:
         raise UnknownCountError
-    units = cell.filters if name == "ConvLSTMCell" else cell.units
-    weights = math.prod(cell.kernel.shape) + math.prod(cell.recurrent_kernel.shape)
-    bias = math.prod(cell.bias.shape) if cell.use_bias else 0
+    units: int = cell.filters if name == "ConvLSTMCell" else cell.units
+    weights = elements(cell.kernel.shape) + elements(cell.recurrent_kernel.shape)
+    bias = elements(cell.bias.shape) if cell.use_bias else 0
     return places * (2 * weights + bias + PER_UNIT[name] * units)
 
 
@@ -212,11 +215,12 @@ def multi_head_attention(layer: Any, inputs: Sequence[Shape], output: Shape) -> 
     total = 0.0
     for projection, places in (*projections, (layer._output_dense, queries)):
         kernel, bias = projection.kernel.shape, projection.bias
-        total += places * (2 * math.prod(kernel) + (0 if bias is None else math.prod(bias.shape)))
+        total += places * (2 * elements(kernel) + (0 if bias is None else elements(bias.shape)))
     # The kernels are (features, heads, size of a head).
     _, heads, key_size = layer._query_dense.kernel.shape
     value_size = layer._value_dense.kernel.shape[-1]
-    return total + heads * queries * values * (2 * key_size + SOFTMAX + 2 * value_size) + heads * queries * key_size
+    scores = queries * values * (2 * key_size + SOFTMAX + 2 * value_size)
+    return total + int(heads) * (float(scores) + queries * key_size)
 
 
 def dot(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
@@ -229,7 +233,7 @@ def dot(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 
 def pooling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return math.prod(layer.pool_size) * elements(output)
+    return elements(layer.pool_size) * elements(output)
 
 
 def merging(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
@@ -246,14 +250,13 @@ def up_sampling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 def spectrogram(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     """For each frame a real Fourier transform (2.5 n log2 n), magnitudes (3 a frequency), and the mel filters."""
-    size, frequencies = layer.fft_length, layer.fft_length // 2 + 1
-    frames = elements(output) / layer.num_mel_bins
-    return frames * (2.5 * size * math.log2(size) + frequencies * (3 + 2 * layer.num_mel_bins))
+    size, mels = int(layer.fft_length), int(layer.num_mel_bins)
+    return elements(output) / mels * (2.5 * size * math.log2(size) + (size // 2 + 1) * (3 + 2 * mels))
 
 
 def stft(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     """Keras convolves with sines and cosines; both parts, whichever is given."""
-    return 2 * 2 * elements(output) * layer.frame_length
+    return 2 * 2 * elements(output) * int(layer.frame_length)
 
 
 def over_dimensions(name: str, formula: Formula) -> dict[str, Formula]:
