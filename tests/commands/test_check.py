@@ -1,6 +1,7 @@
 """Checking a config without training."""
 
 import json
+import re
 
 import pytest
 from tests.bad_configs import GOOD, IMAGES
@@ -24,7 +25,11 @@ def test_every_value_is_shown_with_its_origin(dltool, golden) -> None:
 
 
 def test_the_plan_is_shown_with_shapes_and_parameters(dltool, golden) -> None:
-    golden("check/build", dltool("check", "images.yaml", "--build").stdout)
+    shown = dltool("check", "images.yaml", "--build").stdout
+    golden(
+        "check/build",
+        re.sub(r"about \S+ s without validation, at \S+ ms", "about … s without validation, at … ms", shown),
+    )
 
 
 def test_json_holds_config_origins_data_and_layers(dltool) -> None:
@@ -35,6 +40,21 @@ def test_json_holds_config_origins_data_and_layers(dltool) -> None:
     assert found["origins"]["training.epochs"] == f"images.yaml:7:{IMAGES.splitlines()[6].index('epochs: 1') + 9}"
     assert found["parameters"] == sum(layer["parameters"] for layer in found["layers"]) == 40 + 144 * 10 + 10
     assert [layer["output_shape"] for layer in found["layers"]] == [[6, 6, 4], [144], [10]]
+    assert [layer["line"] for layer in found["layers"]] == ["images.yaml:4", "images.yaml:5", "images.yaml:6"]
+    flops = [layer["flops"] for layer in found["layers"]]
+    assert flops[:2] == [6 * 6 * 4 * (2 * 9 + 1), 0]
+    assert found["flops"] == sum(flops)
+    assert found["memory_bytes"] == sum(found["memory"].values())
+    # Adam keeps two numbers for each weight, and the learning rate and the number of steps.
+    assert found["memory"]["optimizer"] == 2 * found["memory"]["weights"] + 4 + 8
+    assert found["seconds_per_epoch"] == found["seconds_per_step"] * found["steps_per_epoch"] > 0
+
+
+def test_without_build_json_says_null_for_what_a_model_would_tell(dltool) -> None:
+    found = json.loads(dltool("check", "images.yaml", "--json").stdout)
+    assert found["steps_per_epoch"] == 45
+    assert [found[key] for key in ("parameters", "flops", "memory_bytes", "memory", "seconds_per_epoch")] == [None] * 5
+    assert found["layers"] == []
 
 
 def test_json_lists_the_problems_of_a_bad_config(dltool) -> None:

@@ -6,12 +6,13 @@ as they work when nothing is learnt: dropout and noise do nothing then.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 
-Shape = tuple[int | None, ...]
+from dltool.model.calls import Shape, calls
+
 Formula = Callable[[Any, Sequence[Shape], Shape], float]
 
 SOFTMAX = 5
@@ -41,25 +42,13 @@ def model_flops(model: keras.Model) -> int | None:
     return forward_flops(model, [], ())
 
 
-def calls(model: keras.Model) -> Iterator[tuple[Any, list[Any], list[Any]]]:
-    """Each call of a layer in a functional or sequential model: the layer, the tensors it takes, those it gives."""
-    # Keras has no public way to them; `operations` lists a layer once, however often it is called.
-    graph = getattr(model, "_functional", None) or model
-    for nodes in graph._nodes_by_depth.values():
-        for node in nodes:
-            if not node.is_input:
-                yield node.operation, list(node.input_tensors), list(node.outputs)
-
-
 def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     """Raises UnknownCountError."""
     if isinstance(layer, keras.Model):
-        if not (hasattr(layer, "_nodes_by_depth") or getattr(layer, "_functional", None)):
+        inside = list(calls(layer))
+        if not inside:
             raise UnknownCountError
-        return sum(
-            count(inner, [tuple(tensor.shape[1:]) for tensor in taken], tuple(given[0].shape[1:]))
-            for inner, taken, given in calls(layer)
-        )
+        return sum(count(call.layer, call.input_shapes, call.output_shape) for call in inside)
     if not isinstance(layer, keras.Layer):
         return operation(layer, inputs, output)
     # Not by its name: a layer of the user's own may have the same, and some of Keras's have another.
@@ -94,16 +83,21 @@ def per_input(operations: float) -> Formula:
 def operation(operation: Any, inputs: Sequence[Shape], output: Shape) -> float:
     """A function of keras.ops in a model: one operation for each number it makes."""
     name = type(operation).__name__
-    if name in {"Einsum", "Tensordot", "Dot", "Vdot", "Inner"}:
+    if name in SUMMING_OPERATIONS:
         raise UnknownCountError
     if name == "Matmul":
         return 2 * elements(output) * elements(inputs[0][-1:])
     return 0 if name in MOVING_OPERATIONS else elements(output)
 
 
+SUMMING_OPERATIONS = {
+    *("Einsum", "Tensordot", "Dot", "Vdot", "Inner", "DotProductAttention"),
+    *("Conv", "ConvTranspose", "DepthwiseConv", "SeparableConv"),
+}
 MOVING_OPERATIONS = {
     *("Reshape", "Transpose", "ExpandDims", "Squeeze", "GetItem", "Concatenate", "Stack", "Split", "Cast", "Where"),
     *("OneHot", "Pad", "Flip", "Repeat", "Tile", "BroadcastTo", "Moveaxis", "Swapaxes", "Ravel", "Take"),
+    "ConvertToTensor",
 }
 
 
@@ -218,9 +212,9 @@ def multi_head_attention(layer: Any, inputs: Sequence[Shape], output: Shape) -> 
         total += places * (2 * elements(kernel) + (0 if bias is None else elements(bias.shape)))
     # The kernels are (features, heads, size of a head).
     _, heads, key_size = layer._query_dense.kernel.shape
-    value_size = layer._value_dense.kernel.shape[-1]
+    value_size: int = layer._value_dense.kernel.shape[-1]
     scores = queries * values * (2 * key_size + SOFTMAX + 2 * value_size)
-    return total + int(heads) * (float(scores) + queries * key_size)
+    return float(total + heads * (scores + queries * key_size))
 
 
 def dot(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
@@ -242,6 +236,12 @@ def merging(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 def activation_layer(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     return activation(layer, output)
+
+
+def rescaling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    # With its defaults it makes floats of whole numbers.
+    is_cast = isinstance(layer.scale, int | float) and layer.scale == 1 and layer.offset == 0
+    return 0 if is_cast else 2 * elements(output)
 
 
 def up_sampling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
@@ -285,7 +285,8 @@ FORMULAS: Mapping[str, Formula] = {
     **over_dimensions("AdaptiveMaxPooling{}D", per_input(1)),
     **over_dimensions("AdaptiveAveragePooling{}D", per_input(1)),
     **dict.fromkeys(("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"), merging),
-    **dict.fromkeys(("BatchNormalization", "Normalization", "Rescaling"), per_output(2)),
+    **dict.fromkeys(("BatchNormalization", "Normalization"), per_output(2)),
+    "Rescaling": rescaling,
     **dict.fromkeys(("LayerNormalization", "GroupNormalization"), per_output(LAYER_NORMALIZATION)),
     **dict.fromkeys(("RMSNormalization", "UnitNormalization"), per_output(4)),
     **dict.fromkeys(("ReLU", "LeakyReLU", "ELU", "PReLU"), per_output(1)),
