@@ -84,7 +84,7 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
     columns: tuple[ColumnRow, ...] = ()
     classes: Mapping[str, tuple[int, int, int]] = {}
     dataset = None
-    if read_data or (build and (facts is None or config.data.preprocessing)):
+    if read_data or (build and (facts is None or learns_from_data(config))):
         from dltool.data.load import load_data
 
         dataset = load_data(config.data, config.seed)
@@ -107,6 +107,13 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
         read_data,
         plan,
     )
+
+
+def learns_from_data(config: Config) -> bool:
+    """Whether a preprocessing layer cannot be made without the data."""
+    from dltool.model.preprocessing import learns
+
+    return any(map(learns, config.data.preprocessing))
 
 
 def column_rows(config: Config, dataset: "Dataset") -> Iterator[ColumnRow]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dltool.training.plan import Plan
 
 NOT_KNOWN = "?"
+SHORTEST = 0.1
+"""Seconds."""
 
 
 def layer_table(outcome: "CheckOutcome") -> Table:
@@ -69,8 +71,9 @@ def steps_text(steps: int) -> str:
 def time_text(seconds: float | None, steps: int) -> str:
     if seconds is None:
         return ""
-    step = f"{1000 * seconds:.2g} ms" if seconds < 1 else duration(seconds)
-    return f": about {duration(seconds * steps)} without validation, at {step} a step"
+    step = f"{1000 * seconds:.3g} ms" if seconds < 0.9 else duration(seconds)
+    epoch = f"about {duration(seconds * steps)}" if seconds * steps >= SHORTEST else f"less than {duration(SHORTEST)}"
+    return f": {epoch} without validation, at {step} a step"
 
 
 def plan_as_json(outcome: "CheckOutcome") -> dict[str, Any]:

@@ -1,36 +1,43 @@
 """How much a forward pass leaves in memory for the backward pass: an estimate by the kinds of layers."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from dltool.model.calls import Call, Shape, calls
+from dltool.model.calls import Shape, calls
 
 VIEWS = ("Flatten", "Reshape", "Identity", "Masking")
 """Their output is their input's memory."""
+GRADIENTS_AT_ONCE = 2
 PER_STEP = 3
 """Of a recurrent cell's gates: as summed, as activated, and what is made of them."""
 
 
 def activation_bytes(model: keras.Model) -> int:
-    """Bytes for one example: what each layer gives, once more for the largest two, whose gradients are there at the
-    same time, and inside of recurrent layers and attention what each step or head keeps.
+    """Bytes for one example: what each layer gives, and inside of recurrent layers and attention what each step or head
+    keeps; then the largest output twice more, for the gradients that come and go where it is.
 
     Sizes that vary from example to example count as 1. TensorFlow may free some of it earlier, or keep more.
     """
-    sizes = sorted((kept(call) for call in calls(model)), reverse=True)
-    return sum(sizes) + sum(sizes[:2])
+    found = list(sizes(model))
+    return sum(given + kept for given, kept in found) + GRADIENTS_AT_ONCE * max(
+        (given for given, _ in found), default=0
+    )
 
 
-def kept(call: Call) -> int:
-    if isinstance(call.layer, keras.Model):
-        return sum(kept(inner) for inner in calls(call.layer))
-    numbers = inside(call.layer, call.input_shapes)
-    if type(call.layer).__name__ not in VIEWS:
-        numbers += sum(elements(tuple(tensor.shape[1:])) for tensor in call.outputs)
-    return numbers * int(tf.as_dtype(call.outputs[0].dtype).size)
+def sizes(model: keras.Model) -> Iterator[tuple[int, int]]:
+    """Of each call the bytes of its output, and of what it keeps besides."""
+    for call in calls(model):
+        if isinstance(call.layer, keras.Model):
+            yield from sizes(call.layer)
+            continue
+        width = int(tf.as_dtype(call.outputs[0].dtype).size)
+        is_view = type(call.layer).__name__ in VIEWS
+        given = 0 if is_view else sum(elements(tuple(tensor.shape[1:])) for tensor in call.outputs)
+        yield width * given, width * inside(call.layer, call.input_shapes)
 
 
 def inside(layer: Any, inputs: list[Shape]) -> int:
