@@ -166,21 +166,26 @@ def check(
     settings: Settings = None,
     data: Annotated[bool, typer.Option("--data", help="Read the data too: sizes, classes, splits.")] = False,
     build: Annotated[
-        bool, typer.Option("--build", help="Build the model too: shapes and parameters of every layer.")
+        bool, typer.Option("--build", help="Build the model too: its layers, what they cost, and the time of a step.")
     ] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE.svg", help="Build the model, and draw its graph with Graphviz."),
+    ] = None,
     origins: Annotated[
         bool, typer.Option("--origins", help="Show every value in force and where it was decided.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Find every mistake in a config without training. Writes nothing."""
+    """Find every mistake in a config without training. Writes nothing but the drawing."""
+    build = build or svg is not None
     with (
         document_errors(config, settings or (), as_json) as document,
         captured() if build else contextlib.nullcontext(),
     ):
         from dltool.commands.check import check as run_check
 
-        outcome = run_check(document, read_data=data, build=build)
+        outcome = run_check(document, read_data=data, build=build, svg=svg)
     from dltool.console.results import show_check
 
     show_check(outcome, origins, as_json)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.byte_sizes import size_text
@@ -55,7 +56,7 @@ class CheckOutcome:
     """A config without mistakes, and what is known of it. `facts` is None while only reading the data could tell.
 
     `columns` are those of a table that was read; `classes` the training, validation and test examples of each class.
-    `layers` and `plan` are of a model that was built.
+    `layers` and `plan` are of a model that was built, and `svg` is where it was drawn.
     """
 
     shown_as: str
@@ -69,10 +70,11 @@ class CheckOutcome:
     warnings: tuple[str, ...]
     read_data: bool
     plan: "Plan | None"
+    svg: Path | None
 
 
-def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
-    """Check the config alone, or with its data, or with its model too.
+def check(document: Document, *, read_data: bool, build: bool, svg: Path | None = None) -> CheckOutcome:
+    """Check the config alone, or with its data, or with its model too. `svg` is where a built model is drawn.
 
     Raises:
         ConfigError, DataError, MachineError: with every mistake found.
@@ -92,7 +94,7 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
         config = dataset.in_force(checked_with(document, facts))
         columns, classes = tuple(column_rows(config, dataset)), class_counts(dataset)
     if build and facts:
-        layers, plan = built_plan(document, config, facts, dataset)
+        layers, plan = built_plan(document, config, facts, dataset, svg)
         warnings += memory_warnings(plan)
     return CheckOutcome(
         document.shown_as,
@@ -106,6 +108,7 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
         warnings,
         read_data,
         plan,
+        svg,
     )
 
 
@@ -163,13 +166,14 @@ def without_problems(config: Config, facts: Facts | None) -> Config:
 
 
 def built_plan(
-    document: Document, config: Config, facts: Facts, dataset: "Dataset | None"
+    document: Document, config: Config, facts: Facts, dataset: "Dataset | None", svg: Path | None
 ) -> tuple[tuple[LayerRow, ...], "Plan"]:
     """The layers of the model, and what training it takes; its first steps are tried.
 
     Raises:
         ConfigError, MachineError: whatever would keep `train` from its first step.
     """
+    from dltool.commands.drawing import boxes_of, check_svg, dot_text, draw
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
     from dltool.model.checks import check_fit
@@ -177,9 +181,13 @@ def built_plan(
     from dltool.training.determinism import pin
     from dltool.training.plan import make_plan
 
+    if svg is not None:
+        check_svg(svg)
     pin(config.seed)
     built = build_model(config, facts, dataset.part("train")[0] if dataset else None)
     check_fit(config, facts, built)
+    if svg is not None:
+        draw(dot_text(boxes_of(built, facts), config.name), svg)
     rows = []
     for layer in built.layers:
         call = call_of(layer.output)

@@ -85,6 +85,7 @@ def plan_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
         "flops": plan and plan.flops,
         "memory_bytes": memory and memory.total,
         "memory": memory and asdict(memory),
+        "svg": str(outcome.svg) if outcome.svg else None,
         "seconds_per_step": plan and plan.seconds,
         "seconds_per_epoch": plan and plan.seconds and plan.seconds * (outcome.steps_per_epoch or 0),
         "layers": [asdict(row) for row in outcome.layers],

@@ -165,6 +165,8 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
     done = {(False, False): "config", (True, False): "config and data", (False, True): "config and model"}
     built = outcome.plan is not None
     what = done.get((outcome.read_data, built), "config, data and model")
+    if outcome.svg is not None:
+        console.print(data_text(f"{outcome.svg}: the graph of the model"))
     console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
     step = (
