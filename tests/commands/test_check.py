@@ -1,10 +1,16 @@
 """Checking a config without training."""
 
+import io
 import json
 import re
 
 import pytest
+from rich.console import Console
 from tests.bad_configs import GOOD, IMAGES
+
+from dltool.commands.check import CheckOutcome, LayerRow
+from dltool.console.plan import layer_table
+from dltool.training.plan import Memory, Plan
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +94,36 @@ def test_json_says_null_for_what_the_data_has_yet_to_tell(dltool, tmp_path) -> N
 def test_nothing_is_written(dltool, tmp_path) -> None:
     dltool("check", "images.yaml", "--data", "--build")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["example.yaml", "images.yaml"]
+
+
+def test_a_machine_with_too_little_memory_is_a_warning(dltool, monkeypatch) -> None:
+    from dltool.commands import check
+    from dltool.training import plan
+
+    monkeypatch.setattr(check, "usable_memory", lambda: 100_000)
+    monkeypatch.setattr(plan, "usable_memory", lambda: 100_000)
+    outcome = dltool("check", "images.yaml", "--build")
+    assert outcome.code == 0
+    warning = "warning: training needs about 184 KB, and this machine has 100 KB of memory\n"
+    assert outcome.stderr == warning
+    assert "45 steps an epoch\n" in outcome.stdout
+
+
+def test_the_table_of_layers_fits_in_80_columns(tmp_path) -> None:
+    path = tmp_path / "a-folder-with-quite-a-long-name-that-goes-on-and-on" / "images.yaml"
+    layers = (
+        LayerRow("GlobalAveragePooling3D", f"{path}:1234", (128, 128, 128, None), 1_234_567_890, None),
+        LayerRow("Dense", "images.yaml:7", (10,), 10, 1_999_999),
+    )
+    memory = Memory(1, 2, None, 3, 4)
+    outcome = CheckOutcome(
+        *("images.yaml", {}, [], None, None, layers, (), {}, (), False, Plan(1_234_567_900, None, memory, None), None)
+    )
+    screen = io.StringIO()
+    Console(file=screen, width=80, no_color=True).print(layer_table(outcome))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in screen.getvalue()
+    assert [line.split()[-1] for line in (lines[0], *lines[-2:])] == ["FLOPs", "M", "M"]
+    assert "1,234,567,890" in screen.getvalue()
+    assert "≥ 2.00 M" in lines[-1]
