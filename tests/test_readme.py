@@ -83,7 +83,7 @@ def test_the_plan_is_shown_as_the_readme_shows(dltool, monkeypatch, tmp_path) ->
     *shown, time = block("## The commands", "text").splitlines()
     assert shown == [line.rstrip() for line in printed[:-1]]
     # The time is the machine's.
-    assert shape_of(time) == shape_of(printed[-1])
+    assert time.split(":")[0] == printed[-1].split(":")[0]
 
 
 def test_the_windows_in_the_readme_are_read(dltool, monkeypatch, tmp_path) -> None:
