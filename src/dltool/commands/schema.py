@@ -14,6 +14,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from dltool import keras_names
+from dltool.config.blocks import REPEAT
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
 from dltool.config.keras_objects import FROM
 from dltool.config.schema import Config
@@ -23,7 +24,7 @@ from dltool.keras_names import Argument
 
 Schema = dict[str, Any]
 
-DEFINED_HERE = ("source", "column_type", "target", *keras_names.KINDS)
+DEFINED_HERE = ("entry", "source", "column_type", "target", *keras_names.KINDS)
 EXPRESSION: Schema = {"type": "string", "pattern": r"\$"}
 JSON_TYPES = {
     "int": "integer",
@@ -57,11 +58,34 @@ def json_schema() -> Schema:
         "else": required_keys(own, sections),
         "definitions": {
             **{name: own_section(section) for name, section in sections.items()},
+            "entry": entry_schema(),
             "source": choice_schema(SOURCES, sections),
             "column_type": choice_schema(COLUMN_TYPES, sections),
             "target": target_schema(sections),
             **{kind: kind_schema(kind) for kind in keras_names.KINDS},
         },
+    }
+
+
+def entry_schema() -> Schema:
+    """One entry of a list of layers. Blocks, and layers used again, have names that only the config knows."""
+    pattern = "^[a-z_]"
+    named: Schema = {"patternProperties": {pattern: {}}, "additionalProperties": False, "minProperties": 1}
+    options = {
+        "times": {"type": ["integer", "string"], "minimum": 1, "pattern": EXPRESSION["pattern"]},
+        "layers": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/entry"}},
+    }
+    repeat: Schema = {
+        "description": "The layers, several times; $index counts the rounds from 0.",
+        "type": "object",
+        "properties": options,
+        "required": list(options),
+        "additionalProperties": False,
+    }
+    return {
+        "if": {"anyOf": [{"type": "string", "pattern": pattern}, {"type": "object", **named}]},
+        "then": {"properties": {REPEAT: repeat}, "maxProperties": 1},
+        "else": {"$ref": "#/definitions/layer"},
     }
 
 

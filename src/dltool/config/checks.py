@@ -1,7 +1,6 @@
 """Whether the parts of a config fit each other and the data, as far as that can be told without building a model."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 
 from dltool.config.keras_objects import UNKNOWN, KerasObject
 from dltool.config.schema import Config
+from dltool.config.wording import snake_case
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import arguments, find
 
@@ -75,12 +75,6 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
 
 # --- names ---
-
-
-def snake_case(name: str) -> str:
-    """As Keras does: SparseCategoricalAccuracy → sparse_categorical_accuracy."""
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def metric_names(metrics: Sequence[KerasObject], unique: bool = True) -> list[str]:

@@ -8,12 +8,12 @@ not here but in the table of :mod:`dltool.keras_names`; a field made by :func:`a
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
-from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
+from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object, shared_layers
 from dltool.config.section import PASS_UNKNOWN, Section
 from dltool.config.sources import Source, kind_of, parse_source
 from dltool.config.windows import Windows
@@ -30,6 +30,9 @@ DATA_FACTS = (
 )
 """What a config may name of its data; `epochs` and `steps_per_epoch` follow from these and the config."""
 
+
+OWN_NAMES = (*DATA_FACTS, "epochs", "steps_per_epoch", "env")
+"""What `$` stands before, and the user's own names cannot be."""
 
 MOST_EPOCHS = 100_000
 """Each has a line in metrics.jsonl, and is in every checkpoint's history."""
@@ -56,6 +59,7 @@ def schema_of(kind: str) -> WithJsonSchema:
 
 
 Layer = Annotated[KerasObject, as_keras("layer"), schema_of("layer")]
+Entry = Annotated[KerasObject, as_keras("layer"), schema_of("entry")]
 Optimizer = Annotated[KerasObject, as_keras("optimizer"), schema_of("optimizer")]
 Loss = Annotated[KerasObject, as_keras("loss"), schema_of("loss")]
 Metric = Annotated[KerasObject, as_keras("metric"), schema_of("metric")]
@@ -228,11 +232,34 @@ class Data(Section):
         return self.model_copy(update={"target": target})
 
 
+def with_shared_layers(value: Any) -> Any:
+    """The list in which layers that are used again, by their names, are told from those of Keras."""
+    if not isinstance(value, list | tuple):
+        return value
+    layers, problems = shared_layers(value)
+    if problems:
+        raise PydanticCustomError("problems", "shared layers", {"problems": problems})
+    return layers
+
+
+class Block(Section):
+    """Layers that are used in several places of the model, as `- NAME` or `- NAME: {PARAMETER: VALUE}`."""
+
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """What differs between its uses, with the values unless given; `null` where one must be given. `$NAME` in its
+    layers."""
+    layers: Annotated[tuple[Annotated[Any, schema_of("entry")], ...], Field(strict=False, min_length=1)]
+    """As in `model.layers`. `from: input` is what the block was given; names are its own."""
+
+
 class Model(Section):
     """The model."""
 
-    layers: Annotated[tuple[Layer, ...], Field(strict=False, min_length=1)]
-    """Keras layers; each takes the output of the one before."""
+    blocks: dict[str, Block] = Field(default_factory=dict)
+    """Lists of layers by name, to be used in `layers` like a layer."""
+    layers: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1), BeforeValidator(with_shared_layers)]
+    """Keras layers, each of which takes the output of the one before or what its `from` names; blocks, and
+    `repeat: {times: 3, layers: [...]}`."""
 
 
 Interval = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$")]

@@ -1,15 +1,16 @@
 """Layers applied one at a time, so that a mistake is found at the layer that causes it."""
 
+import inspect
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
 import keras
 
-from dltool.config.checks import snake_case
 from dltool.config.keras_objects import KerasObject
+from dltool.config.wording import snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
 from dltool.model.parameters import TooManyParametersError
@@ -43,15 +44,20 @@ class Applied:
 
 
 class Names:
-    """Names for layers that the config does not name: those Keras would give in a process of its own."""
+    """Names for layers that the config does not name: those Keras would give in a process of its own.
 
-    def __init__(self) -> None:
+    `taken` are names that the config gives.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
         self.counts: dict[str, int] = {}
+        self.taken = frozenset(taken)
 
     def next(self, class_name: str) -> str:
         stem = snake_case(class_name)
         count = self.counts[stem] = self.counts.get(stem, -1) + 1
-        return f"{stem}_{count}" if count else stem
+        name = f"{stem}_{count}" if count else stem
+        return self.next(class_name) if name in self.taken else name
 
 
 def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
@@ -62,10 +68,11 @@ def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
 class Graph:
     """What layers may take: the output of the one before, and by name those of inputs and of layers with a `name`.
 
-    `unused` are the layers whose output nothing has taken yet.
+    `layers` are the layers themselves by name, to be used again; `unused` those whose output nothing has taken yet.
     """
 
     named: dict[str, Origin] = field(default_factory=dict)
+    layers: dict[str, Any] = field(default_factory=dict)
     unused: dict[ConfigPath, str] = field(default_factory=dict)
 
     def sources(self, entry: KerasObject, before: Origin | None, place: ConfigPath) -> list[Origin]:
@@ -89,7 +96,7 @@ class Graph:
             self.unused.pop(origin.place, None)
         return found
 
-    def add(self, entry: KerasObject, origin: Origin) -> None:
+    def add(self, entry: KerasObject, layer: Any, origin: Origin) -> None:
         """Raises ConfigError: the name of the layer is taken."""
         self.unused[origin.place] = entry.name
         name = entry.arguments.get("name")
@@ -104,6 +111,8 @@ class Graph:
             )
             raise ConfigError(problem)
         self.named[name] = origin
+        if not entry.is_shared:
+            self.layers[name] = layer
 
 
 def apply_layers(
@@ -125,9 +134,12 @@ def apply_layers(
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
         taken = graph.sources(entry, source, layer_place)
-        applied.append(apply_layer(made_layer(entry, layer_place, names), taken, layer_place))
-        source = Origin(applied[-1].output, layer_place)
-        graph.add(entry, source)
+        layer = graph.layers[entry.name] if entry.is_shared else made_layer(entry, layer_place, names)
+        row = apply_layer(layer, taken, layer_place)
+        # Its parameters are counted where it is used first.
+        applied.append(replace(row, parameters=0) if entry.is_shared else row)
+        source = Origin(row.output, layer_place)
+        graph.add(entry, layer, source)
     graph.unused.pop(source.place, None)
     if graph.unused:
         hint = "name it, and take it by from: NAME; or remove it"
@@ -139,8 +151,10 @@ def apply_layers(
 
 def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> Applied:
     name, source = type(layer).__name__, sources[0]
+    tensors = [origin.tensor for origin in sources]
     try:
-        output = layer(source.tensor if len(sources) == 1 else [origin.tensor for origin in sources])
+        # Attention takes a query and a value; Add and the like take a list.
+        output = layer(*tensors) if len(taken_by(layer)) > 1 or len(tensors) == 1 else layer(tensors)
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -149,11 +163,20 @@ def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> App
         raise ConfigError(shape_problem(layer, sources, place, plain_message(error))) from error
     if not isinstance(output, keras.KerasTensor):
         raise ConfigError(Problem(place, f"{name} gives several outputs; one is needed here"))
+    if any(output is tensor for tensor in tensors):
+        # keras.layers.Equalization declares its input as its output, of which Keras can make no model.
+        raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
     if any(size is not None and size <= 0 for size in shape):
         message = f"{name} leaves nothing of the input of shape {shown(source.shape)}: its output is {shown(shape)}"
         raise ConfigError(Problem(place, message, SMALL, related=made_here(source)))
     return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0)
+
+
+def taken_by(layer: Any) -> list[str]:
+    """What the layer has to be given, by the names of its arguments; merging layers take one list."""
+    parameters = inspect.signature(layer.call).parameters.values()
+    return [item.name for item in parameters if item.default is item.empty and item.kind is item.POSITIONAL_OR_KEYWORD]
 
 
 SMALL = "remove a pooling layer or a stride before it, or use padding: same"
@@ -169,11 +192,22 @@ AXES: Mapping[int, str] = {
 def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reason: str) -> Problem:
     """What shape arrived at the layer, why it cannot take it, and what would fix it."""
     name, source = type(layer).__name__, sources[0]
-    shape = source.shape
+    shape, wanted = source.shape, taken_by(layer)
+    if "states" in wanted:
+        message = f"{name} is a cell: it makes one step, of an input and a state"
+        return Problem(place, message, f"write RNN: {{cell: {{{name}: …}}}}")
+    if len(sources) < len(wanted):
+        message = f"{name} takes {len(wanted)} inputs ({', '.join(wanted)}), and {len(sources)} arrives"
+        return Problem(place, message, f"from: [{', '.join(wanted)}], with the names", related=made_here(source))
     if len(sources) > 1:
         arrived = " and ".join(shown(origin.shape) for origin in sources)
         related = tuple(made_here(origin)[0] for origin in sources)
-        return Problem(place, f"{name} cannot take inputs of shapes {arrived}: {reason}", related=related)
+        message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
+        if "incompatible shapes" in reason:
+            message = f"{name} takes inputs of one shape, and {arrived} arrive"
+        elif "except for the concatenation axis" in reason:
+            message = f"{name} takes inputs that differ in axis {layer.axis} alone, and {arrived} arrive"
+        return Problem(place, message, related=related)
     if "should be called on a list of inputs" in reason:
         return Problem(
             place, f"{name} takes several inputs, and one arrives", "from: [a, b]", related=made_here(source)
@@ -183,6 +217,10 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
         axes = int(expected[2]) - 1
         message = f"{name} takes an input with {AXES.get(axes, f'{axes} axes')}, and {shown(shape)} arrives"
         return Problem(place, message, rank_hint(shape, axes), related=made_here(source))
+    features = re.search(r"expected axis -1 of input shape to have value (\d+)", reason)
+    if features:
+        message = f"{name} was made for inputs with {features[1]} features, and {shown(shape)} arrives"
+        return Problem(place, message, related=made_here(source))
     if re.search(r"[Nn]egative dimension|dimension size|would be <= 0|output size|Computed output", reason):
         message = f"{name} does not fit an input of shape {shown(shape)}: nothing would be left"
         return Problem(place, message, SMALL, related=made_here(source))
