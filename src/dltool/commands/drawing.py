@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dltool.config.checks import snake_case
+from dltool.config.wording import snake_case
 from dltool.data.facts import Facts
 from dltool.durable_files import atomic_write
 from dltool.errors import ConfigError, MachineError
