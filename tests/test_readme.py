@@ -76,6 +76,16 @@ def test_the_columns_are_shown_as_the_readme_shows(dltool, monkeypatch, tmp_path
     assert shown == printed[: len(shown)]
 
 
+def test_the_plan_is_shown_as_the_readme_shows(dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    *printed, _, _ = dltool("check", "configs/digits.yaml", "--build").stdout.splitlines()
+    *shown, time = block("## The commands", "text").splitlines()
+    assert shown == [line.rstrip() for line in printed[:-1]]
+    # The time is the machine's.
+    assert time.split(":")[0] == printed[-1].split(":")[0]
+
+
 def test_the_windows_in_the_readme_are_read(dltool, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     rest = "model: {layers: [Flatten, Dense: 1]}\ntraining: {optimizer: adam, loss: mse, epochs: 1}\n"

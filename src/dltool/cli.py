@@ -42,6 +42,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 RunsFolder = Annotated[
     Path | None, typer.Option("--runs", metavar="DIR", help="The folder that holds the runs.", show_default="runs")
 ]
+AllowedCode = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow-code", metavar="FILE.py", help="Run this file: its Keras layers, losses and metrics. Repeatable."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings and errors.")]
 RUNS = Path("runs")
 
@@ -56,12 +62,17 @@ def train(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Try everything in seconds: two epochs of two batches, nothing kept.")
     ] = False,
+    allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train, validate and test the model of a config; leave a run directory."""
     given, folder = {"--name": name, "--seed": seed}, runs or RUNS
-    with document_errors(config, settings or (), as_json, given, folder) as document, captured() as capture:
+    with (
+        document_errors(config, settings or (), as_json, given, folder) as document,
+        allowed_code(allow_code),
+        captured() as capture,
+    ):
         from dltool.commands.train import smoke as run_smoke
         from dltool.commands.train import train as run_train
         from dltool.console.progress import TrainingProgress
@@ -81,11 +92,12 @@ def resume(
     allow_change: Annotated[
         bool, typer.Option("--allow-change", help="Go on although the machine or its versions differ.")
     ] = False,
+    allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a training that was stopped, to the same bits as if it never had been."""
-    with exit_codes(as_json=as_json):
+    with exit_codes(as_json=as_json), allowed_code(allow_code):
         with captured() as capture:
             from dltool.commands.resume import resume as run_resume
             from dltool.console.progress import TrainingProgress
@@ -104,11 +116,12 @@ def resume(
 def reproduce(
     run: RunFolder,
     into: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the second run, below this folder.")] = None,
+    allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings, errors and the answer.")] = False,
 ) -> None:
     """Train a completed run again from its record, and say whether it came out the same, bit by bit."""
-    with exit_codes(as_json=as_json):
+    with exit_codes(as_json=as_json), allowed_code(allow_code):
         with captured() as capture:
             from dltool.commands.reproduce import reproduce as run_reproduce
             from dltool.console.progress import TrainingProgress
@@ -124,10 +137,11 @@ def reproduce(
 def evaluate(
     run: RunFolder,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
     """Measure the best model of a run on one part of its data."""
-    with exit_codes(as_json=as_json):
+    with exit_codes(as_json=as_json), allowed_code(allow_code):
         with captured():
             from dltool.commands.evaluate import evaluate as run_evaluate
             from dltool.console.results import show_evaluation
@@ -146,10 +160,11 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout.")
     ] = None,
+    allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
     """Predict with the best model of a run, from the run directory alone."""
-    with exit_codes(as_json=as_json):
+    with exit_codes(as_json=as_json), allowed_code(allow_code):
         with captured() as capture:
             from dltool.commands.predict import predict as run_predict
             from dltool.console.progress import TrainingProgress
@@ -166,21 +181,28 @@ def check(
     settings: Settings = None,
     data: Annotated[bool, typer.Option("--data", help="Read the data too: sizes, classes, splits.")] = False,
     build: Annotated[
-        bool, typer.Option("--build", help="Build the model too: shapes and parameters of every layer.")
+        bool, typer.Option("--build", help="Build the model too: its layers, what they cost, and the time of a step.")
     ] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE.svg", help="Build the model, and draw its graph with Graphviz."),
+    ] = None,
     origins: Annotated[
         bool, typer.Option("--origins", help="Show every value in force and where it was decided.")
     ] = False,
+    allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
-    """Find every mistake in a config without training. Writes nothing."""
+    """Find every mistake in a config without training. Writes nothing but the drawing."""
+    build = build or svg is not None
     with (
         document_errors(config, settings or (), as_json) as document,
+        allowed_code(allow_code),
         captured() if build else contextlib.nullcontext(),
     ):
         from dltool.commands.check import check as run_check
 
-        outcome = run_check(document, read_data=data, build=build)
+        outcome = run_check(document, read_data=data, build=build, svg=svg)
     from dltool.console.results import show_check
 
     show_check(outcome, origins, as_json)
@@ -290,6 +312,19 @@ def document_errors(
             refuse_file(runs)
     with exit_codes(document, as_json):
         yield document
+
+
+@contextlib.contextmanager
+def allowed_code(files: Sequence[Path] | None) -> Iterator[None]:
+    """Within the block, a config may name the classes in these files. They are read here, and run by a model."""
+    if not files:
+        yield
+        return
+    from dltool.config.allowed_code import read_allowed_code
+    from dltool.keras_names import allowing
+
+    with allowing(read_allowed_code(files)):
+        yield
 
 
 @contextlib.contextmanager

@@ -1,9 +1,16 @@
 """Checking a config without training."""
 
+import io
 import json
+import re
 
 import pytest
+from rich.console import Console
 from tests.bad_configs import GOOD, IMAGES
+
+from dltool.commands.check import CheckOutcome, LayerRow
+from dltool.console.plan import layer_table
+from dltool.training.plan import Memory, Plan
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +31,8 @@ def test_every_value_is_shown_with_its_origin(dltool, golden) -> None:
 
 
 def test_the_plan_is_shown_with_shapes_and_parameters(dltool, golden) -> None:
-    golden("check/build", dltool("check", "images.yaml", "--build").stdout)
+    shown = dltool("check", "images.yaml", "--build").stdout
+    golden("check/build", re.sub(r"epoch: .* without validation, at .* ms", "epoch: … without validation, at …", shown))
 
 
 def test_json_holds_config_origins_data_and_layers(dltool) -> None:
@@ -35,6 +43,21 @@ def test_json_holds_config_origins_data_and_layers(dltool) -> None:
     assert found["origins"]["training.epochs"] == f"images.yaml:7:{IMAGES.splitlines()[6].index('epochs: 1') + 9}"
     assert found["parameters"] == sum(layer["parameters"] for layer in found["layers"]) == 40 + 144 * 10 + 10
     assert [layer["output_shape"] for layer in found["layers"]] == [[6, 6, 4], [144], [10]]
+    assert [layer["line"] for layer in found["layers"]] == ["images.yaml:4", "images.yaml:5", "images.yaml:6"]
+    flops = [layer["flops"] for layer in found["layers"]]
+    assert flops[:2] == [6 * 6 * 4 * (2 * 9 + 1), 0]
+    assert found["flops"] == sum(flops)
+    assert found["memory_bytes"] == sum(found["memory"].values())
+    # Adam keeps two numbers for each weight, and the learning rate and the number of steps.
+    assert found["memory"]["optimizer"] == 2 * found["memory"]["weights"] + 4 + 8
+    assert found["seconds_per_epoch"] == found["seconds_per_step"] * found["steps_per_epoch"] > 0
+
+
+def test_without_build_json_says_null_for_what_a_model_would_tell(dltool) -> None:
+    found = json.loads(dltool("check", "images.yaml", "--json").stdout)
+    assert found["steps_per_epoch"] == 45
+    assert [found[key] for key in ("parameters", "flops", "memory_bytes", "memory", "seconds_per_epoch")] == [None] * 5
+    assert found["layers"] == []
 
 
 def test_json_lists_the_problems_of_a_bad_config(dltool) -> None:
@@ -71,3 +94,36 @@ def test_json_says_null_for_what_the_data_has_yet_to_tell(dltool, tmp_path) -> N
 def test_nothing_is_written(dltool, tmp_path) -> None:
     dltool("check", "images.yaml", "--data", "--build")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["example.yaml", "images.yaml"]
+
+
+def test_a_machine_with_too_little_memory_is_a_warning(dltool, monkeypatch) -> None:
+    from dltool.commands import check
+    from dltool.training import plan
+
+    monkeypatch.setattr(check, "usable_memory", lambda: 100_000)
+    monkeypatch.setattr(plan, "usable_memory", lambda: 100_000)
+    outcome = dltool("check", "images.yaml", "--build")
+    assert outcome.code == 0
+    warning = "warning: training needs about 184 KB, and this machine has 100 KB of memory\n"
+    assert outcome.stderr == warning
+    assert "45 steps an epoch\n" in outcome.stdout
+
+
+def test_the_table_of_layers_fits_in_80_columns(tmp_path) -> None:
+    path = tmp_path / "a-folder-with-quite-a-long-name-that-goes-on-and-on" / "images.yaml"
+    layers = (
+        LayerRow("GlobalAveragePooling3D", f"{path}:1234", (128, 128, 128, None), 1_234_567_890, None),
+        LayerRow("Dense", "images.yaml:7", (10,), 10, 1_999_999),
+    )
+    memory = Memory(1, 2, None, 3, 4)
+    outcome = CheckOutcome(
+        *("images.yaml", {}, [], None, None, layers, (), {}, (), False, Plan(1_234_567_900, None, memory, None), None)
+    )
+    screen = io.StringIO()
+    Console(file=screen, width=80, no_color=True).print(layer_table(outcome))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in screen.getvalue()
+    assert [line.split()[-1] for line in (lines[0], *lines[-2:])] == ["FLOPs", "M", "M"]
+    assert "1,234,567,890" in screen.getvalue()
+    assert "≥ 2.00 M" in lines[-1]

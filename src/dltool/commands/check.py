@@ -2,27 +2,36 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.byte_sizes import size_text
 from dltool.config.checks import static_checks
 from dltool.config.dump import Origin, origins, plain_config
 from dltool.config.load import Document, build_config
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, known_facts
 from dltool.errors import ConfigError
+from dltool.machine import usable_memory
 
 if TYPE_CHECKING:
     from dltool.data.load import Dataset
+    from dltool.training.plan import Plan
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer of the plan: where it was written, and its output without the batch axis."""
+    """One layer of the plan: where it was written, and its output without the batch axis.
+
+    `flops` are those of a forward pass of one example, None where they are not known. What prepares and encodes the
+    columns of a table is one row, without an output of its own.
+    """
 
     name: str
     line: str
-    output_shape: tuple[int | None, ...]
+    output_shape: tuple[int | None, ...] | None
     parameters: int
+    flops: int | None
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class CheckOutcome:
     """A config without mistakes, and what is known of it. `facts` is None while only reading the data could tell.
 
     `columns` are those of a table that was read; `classes` the training, validation and test examples of each class.
+    `layers` and `plan` are of a model that was built, and `svg` is where it was drawn.
     """
 
     shown_as: str
@@ -59,11 +69,12 @@ class CheckOutcome:
     classes: Mapping[str, tuple[int, int, int]]
     warnings: tuple[str, ...]
     read_data: bool
-    built: bool
+    plan: "Plan | None"
+    svg: Path | None
 
 
-def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
-    """Check the config alone, or with its data, or with its model too.
+def check(document: Document, *, read_data: bool, build: bool, svg: Path | None = None) -> CheckOutcome:
+    """Check the config alone, or with its data, or with its model too. `svg` is where a built model is drawn.
 
     Raises:
         ConfigError, DataError, MachineError: with every mistake found.
@@ -71,19 +82,20 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
     config, facts = checked_config(document)
     warnings: tuple[str, ...] = ()
     layers: tuple[LayerRow, ...] = ()
+    plan = None
     columns: tuple[ColumnRow, ...] = ()
     classes: Mapping[str, tuple[int, int, int]] = {}
-    inputs = None
-    if read_data or (build and (facts is None or config.data.preprocessing)):
+    dataset = None
+    if read_data or (build and (facts is None or learns_from_data(config))):
         from dltool.data.load import load_data
 
         dataset = load_data(config.data, config.seed)
         facts, warnings = dataset.facts, dataset.warnings
         config = dataset.in_force(checked_with(document, facts))
-        inputs = dataset.part("train")[0]
         columns, classes = tuple(column_rows(config, dataset)), class_counts(dataset)
     if build and facts:
-        layers = built_layers(document, config, facts, inputs)
+        layers, plan = built_plan(document, config, facts, dataset, svg)
+        warnings += memory_warnings(plan)
     return CheckOutcome(
         document.shown_as,
         plain_config(config),
@@ -95,8 +107,16 @@ def check(document: Document, *, read_data: bool, build: bool) -> CheckOutcome:
         classes,
         warnings,
         read_data,
-        build,
+        plan,
+        svg,
     )
+
+
+def learns_from_data(config: Config) -> bool:
+    """Whether a preprocessing layer cannot be made without the data."""
+    from dltool.model.preprocessing import learns
+
+    return any(map(learns, config.data.preprocessing))
 
 
 def column_rows(config: Config, dataset: "Dataset") -> Iterator[ColumnRow]:
@@ -145,18 +165,54 @@ def without_problems(config: Config, facts: Facts | None) -> Config:
     return config
 
 
-def built_layers(document: Document, config: Config, facts: Facts, inputs: Any) -> tuple[LayerRow, ...]:
-    from dltool.model.build import build_model
-    from dltool.model.checks import check_fit
-    from dltool.training.determinism import pin
+def built_plan(
+    document: Document, config: Config, facts: Facts, dataset: "Dataset | None", svg: Path | None
+) -> tuple[tuple[LayerRow, ...], "Plan"]:
+    """The layers of the model, and what training it takes; its first steps are tried.
 
+    Raises:
+        ConfigError, MachineError: whatever would keep `train` from its first step.
+    """
+    from dltool.commands.drawing import boxes_of, check_svg, dot_text, draw
+    from dltool.model.build import build_model
+    from dltool.model.calls import call_of
+    from dltool.model.checks import check_fit
+    from dltool.model.flops import forward_flops
+    from dltool.training.determinism import pin
+    from dltool.training.plan import make_plan
+
+    if svg is not None:
+        check_svg(svg)
     pin(config.seed)
-    built = build_model(config, facts, inputs)
+    built = build_model(config, facts, dataset.part("train")[0] if dataset else None)
     check_fit(config, facts, built)
-    return tuple(
-        LayerRow(layer.name, line_of(document, layer.path), layer.output_shape, layer.parameters)
-        for layer in built.layers
-    )
+    if svg is not None:
+        draw(dot_text(boxes_of(built, facts), config.name), svg)
+    rows = []
+    for layer in built.layers:
+        call = call_of(layer.output)
+        flops = forward_flops(call.layer, call.input_shapes, call.output_shape)
+        line = line_of(document, layer.path)
+        rows.append(LayerRow(layer.name, line, layer.output_shape, layer.parameters, flops))
+    plan = make_plan(built, config, facts, dataset)
+    if facts.only_input is None:
+        rows.insert(0, columns_row(plan, rows, line_of(document, ("data", "source"))))
+    return tuple(rows), plan
+
+
+def columns_row(plan: "Plan", rows: list[LayerRow], line: str) -> LayerRow:
+    """What the layers leave of the whole."""
+    known = [row.flops for row in rows if row.flops is not None]
+    flops = None if plan.flops is None or len(known) < len(rows) else plan.flops - sum(known)
+    return LayerRow("columns", line, None, plan.parameters - sum(row.parameters for row in rows), flops)
+
+
+def memory_warnings(plan: "Plan") -> tuple[str, ...]:
+    """Nothing where the machine has room for the training."""
+    needed, there = plan.memory.total, usable_memory()
+    if needed < there:
+        return ()
+    return (f"training needs about {size_text(needed)}, and this machine has {size_text(there)} of memory",)
 
 
 def line_of(document: Document, path: tuple[str | int, ...]) -> str:

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, cast
 
-from dltool.commands.experiment import recorded_data, recorded_experiment
+from dltool.commands.experiment import recorded_data, recorded_experiment, require_code
 from dltool.errors import ConfigError
 from dltool.run_directory import open_run
 
@@ -32,6 +32,7 @@ def evaluate(path: Path, split: str) -> EvaluationOutcome:
         near = get_close_matches(split, PARTS, 1)
         raise ConfigError(f'"{split}" is no part of the data', f"write {near[0] if near else ', '.join(PARTS)}")
     run = open_run(path)
+    require_code(run, f"evaluate {run.path}")
     config, dataset = recorded_data(run)
     inputs, targets = dataset.part(cast("Literal['train', 'validation', 'test']", split))
     examples = len(targets["target"])

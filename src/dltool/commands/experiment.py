@@ -1,5 +1,6 @@
 """A config with its data and its model: what a training needs, from a config file or from a run directory."""
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +14,8 @@ from dltool.config.tree import format_path
 from dltool.config.yaml_reader import MOST_BYTES
 from dltool.data.facts import Facts
 from dltool.data.load import Dataset, load_data
-from dltool.errors import ConfigError, ConfigPath, DataError, Position, Problem, RunError
+from dltool.errors import ConfigError, ConfigPath, DataError, Position, Problem, RunError, UnreadableConfig
+from dltool.keras_names import ALLOWED
 from dltool.run_files import Run
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ T = TypeVar("T")
 MOST_SHOWN = 10
 """Problems of one file. A hostile one may have any number."""
 MOST_THREADS = 4096
+MOST_SHOWN_CHARACTERS = 200
+CODE = ("file", "sha256")
+"""What run.json says of a file of the user's own code."""
 PARTS = ("preprocessing", "augmentation", "model", "training")
 RESUMED_PARTS = ("augmentation", "model", "training")
 """What preprocessing has read is in the run."""
@@ -77,6 +82,31 @@ def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) 
         hint = f"it was {said(recorded)} and is {dataset.fingerprint}: bring the old data back, or train a new run"
         raise DataError(message, hint)
     return config, dataset
+
+
+def require_code(run: Run, command: str) -> None:
+    """The files that `--allow-code` names are those that the run was trained with. `command` is for the hint.
+
+    A run holds no code: whoever gave it to us could have put anything there.
+
+    Raises:
+        ConfigError: one is missing, or is not the same.
+        RunError: run.json does not say which they are.
+    """
+    recorded = run.read_json(run.record).get("code", [])
+    if not isinstance(recorded, list) or not all(isinstance(of(item, key), str) for item in recorded for key in CODE):
+        raise RunError(f"{run.record}: code is no list of files")
+    wanted = {item["sha256"]: item["file"][:MOST_SHOWN_CHARACTERS] for item in first(recorded)}
+    given = {code.sha256: code.shown_as for code in ALLOWED}
+    missing = [file for digest, file in wanted.items() if digest not in given]
+    others = [file for digest, file in given.items() if digest not in wanted]
+    again = " ".join(["dltool", command, *(f"--allow-code {shlex.quote(file)}" for file in wanted.values())])
+    if others:
+        what = f"the run was trained with another {missing[0]}" if missing else "the run was trained without it"
+        hint = "bring that file back, or train a new run" if missing else again
+        raise ConfigError(f"--allow-code {others[0]}: {what}", hint)
+    if missing:
+        raise ConfigError(f"{run.path} needs code that a run does not hold: {', '.join(missing)}", again)
 
 
 def recorded_config(run: Run, record: Mapping[str, Any], may_differ: Collection[str]) -> Config:
@@ -147,6 +177,9 @@ def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel"
     learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
         return build_model(config, facts, learnt=learnt), pinned
+    except UnreadableConfig:
+        # Of code that is allowed: not the run's.
+        raise
     except ConfigError as error:
         raise RunError(
             Problem(None, f"{run.resolved}: {place_of(problem)}{problem.message}", problem.hint)

@@ -1,5 +1,6 @@
 """`dltool predict RUN FILE…`: what the best model of a run says of new data, from the run directory alone."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dltool.commands.experiment import recorded_config, recorded_model
+from dltool.commands.experiment import recorded_config, recorded_model, require_code
 from dltool.data.facts import recorded_facts
 from dltool.data.new_examples import STDIN, load_new, unseen_problems
 from dltool.errors import ConfigError, DataError
@@ -43,6 +44,7 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
     if out is not None:
         check_out(out, files)
     run = open_run(path)
+    require_code(run, f"predict {run.path} {shlex.join(files)}")
     record = run.read_json(run.record)
     config = recorded_config(run, record, ("training.epochs",))
     facts = recorded_facts(record.get("data"), config.data, str(run.record))

@@ -11,7 +11,7 @@ from dltool.checkpoint_file import newest_checkpoint
 from dltool.commands.changes import differences, machine_changes
 from dltool.commands.clock import Clock
 from dltool.commands.completion import complete
-from dltool.commands.experiment import new_experiment, recorded_data, recorded_threads, refuse_files
+from dltool.commands.experiment import new_experiment, recorded_data, recorded_threads, refuse_files, require_code
 from dltool.commands.signals import StopNow, StopRequests, stop_requests
 from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
@@ -52,6 +52,7 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
     run = open_run(path)
     if run.read_json(run.record).get("status") != "completed":
         raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
+    require_code(run, f"reproduce {run.path}")
     with stop_requests() as stops, folder_for(into) as folder:
         again = train_again(run, folder, into is not None, progress, stops)
         progress.stage("comparing")

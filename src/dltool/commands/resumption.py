@@ -9,7 +9,7 @@ from dltool.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoin
 from dltool.commands.changes import machine_changes
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete, metrics_line
-from dltool.commands.experiment import recorded_data, recorded_experiment, refuse_files
+from dltool.commands.experiment import recorded_data, recorded_experiment, refuse_files, require_code
 from dltool.commands.saved_state import check_saved_state
 from dltool.commands.signals import StopRequests
 from dltool.config.dump import dump_yaml
@@ -28,6 +28,7 @@ def resume_locked(
 ) -> TrainingOutcome:
     """As :func:`dltool.commands.resume.resume`."""
     clock = Clock()
+    require_code(run, f"resume {run.path}")
     record = run.read_json(run.record)
     finish_new_config(run, record)
     checkpoint = usable_checkpoint(run, progress)

@@ -27,6 +27,7 @@ from dltool.config.schema import Config
 from dltool.config.tree import format_path
 from dltool.data.load import load_data
 from dltool.errors import DltoolError, RunError
+from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine, git_commit
 from dltool.run_directory import create
 
@@ -125,6 +126,7 @@ def new_record(
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
         "git": git,
+        "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],
     }
 
 

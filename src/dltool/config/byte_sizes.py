@@ -33,3 +33,10 @@ def byte_size(value: Any) -> int:
 
 ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchema({"type": ["string", "integer"]})]
 """Bytes as a whole number, written with a unit."""
+
+
+def size_text(size: int) -> str:
+    """`512 B`, `4.1 MB`, `12 GB`: an amount as people write it."""
+    unit, factor = max((item for item in UNITS.items() if item[1] <= max(size, 1)), key=lambda item: item[1])
+    amount = size / factor
+    return f"{amount:.1f} {unit}" if amount < 10 and factor > 1 else f"{amount:.0f} {unit}"

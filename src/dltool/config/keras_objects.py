@@ -254,6 +254,9 @@ def parse_layers(value: Any, place: ConfigPath) -> tuple[Any, list[Problem]]:
 def wrong_values(found: KerasName, argument: str, value: Any, place: ConfigPath) -> list[Problem]:
     if found.kind == "layer" and argument == "name" and isinstance(value, str) and ("/" in value or not value):
         return [Problem(place, 'the name of a layer cannot be empty or contain "/"')]
+    if found.code is not None:
+        # What a `rate` of the user's own may be, nobody else knows.
+        return []
     if isinstance(value, int | float) and not isinstance(value, bool):
         message = out_of_range(found.means, argument, value)
         return [Problem(place, message)] if message else []

@@ -7,7 +7,7 @@ overwrite duplicate keys, follow YAML 1.1 and recurse without a limit.
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import yaml
@@ -19,6 +19,7 @@ from dltool.errors import ConfigError, Position, Problem
 MOST_BYTES = 1_000_000
 MOST_NODES = 20_000
 DEEPEST = 60
+YAML = (".yaml", ".yml")
 BRACES = re.compile(r"\$\{(\w+)\}")
 
 OPENERS = {
@@ -29,8 +30,8 @@ OPENERS = {
 """What PyYAML was doing when something stayed open, as message and hint."""
 
 
-def read_bytes(path: Path, shown_as: str) -> bytes:
-    """What is in a config file: a regular file of at most a megabyte.
+def read_bytes(path: Path, shown_as: str, what: str = "a config file", endings: Collection[str] = YAML) -> bytes:
+    """What is in a file, a regular one of at most a megabyte. `what` it is to be, and its `endings`, are for messages.
 
     Raises:
         ConfigError: it is anything else.
@@ -40,29 +41,29 @@ def read_bytes(path: Path, shown_as: str) -> bytes:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        raise ConfigError(Problem(start, "no such file", near_files(path))) from None
+        raise ConfigError(Problem(start, "no such file", near_files(path, endings))) from None
     except OSError as error:
         raise ConfigError(Problem(start, f"cannot be read: {os.strerror(error.errno or 0).lower()}")) from None
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         if stat.S_ISDIR(mode):
-            raise ConfigError(Problem(start, "is a directory, not a config file", near_files(path / "x")))
+            raise ConfigError(Problem(start, f"is a directory, not {what}", near_files(path / "x", endings)))
         raise ConfigError(Problem(start, "is not a regular file"))
     with os.fdopen(descriptor, "rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        raise ConfigError(Problem(start, f"is larger than {MOST_BYTES:,} bytes: not a config file"))
+        raise ConfigError(Problem(start, f"is larger than {MOST_BYTES:,} bytes: not {what}"))
     return content
 
 
-def near_files(path: Path) -> str:
-    """A hint naming the YAML files beside `path` that it may have meant."""
+def near_files(path: Path, endings: Collection[str]) -> str:
+    """A hint naming the files beside `path` that it may have meant."""
     from difflib import get_close_matches
 
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
-    names = sorted(item.name for item in path.parent.iterdir() if item.suffix in {".yaml", ".yml"})
+    names = sorted(item.name for item in path.parent.iterdir() if item.suffix in endings)
     near = get_close_matches(path.name, names, 3, 0.5) or names[:3]
     return "did you mean " + " or ".join(str(path.parent / name) for name in near) + "?" if near else ""
 

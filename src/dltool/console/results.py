@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dltool.config.tree import format_path
+from dltool.console.plan import layer_table, plan_as_json, plan_lines, steps_text
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
-from dltool.console.text import duration, inputs_and_target, number, shape
+from dltool.console.text import duration, inputs_and_target, number
 from dltool.errors import DltoolError
 
 if TYPE_CHECKING:
@@ -162,9 +163,12 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
     for warning in outcome.warnings:
         stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     done = {(False, False): "config", (True, False): "config and data", (False, True): "config and model"}
-    what = done.get((outcome.read_data, outcome.built), "config, data and model")
+    built = outcome.plan is not None
+    what = done.get((outcome.read_data, built), "config, data and model")
+    if outcome.svg is not None:
+        console.print(data_text(f"{outcome.svg}: the graph of the model"))
     console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
-    further = "" if outcome.built else " --build" if outcome.read_data else " --data --build"
+    further = "" if built else " --build" if outcome.read_data else " --data --build"
     step = (
         f"dltool check {shlex.quote(outcome.shown_as)}{further}"
         if further
@@ -181,8 +185,10 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
         f"{facts.examples:,} training, {facts.validation_examples:,} validation, {facts.test_examples:,} test examples"
     )
     lines = [inputs_and_target(facts), sizes]
+    if outcome.plan is not None:
+        return [*lines, *plan_lines(outcome.plan, outcome.steps_per_epoch)]
     if outcome.steps_per_epoch:
-        lines.append(f"{outcome.steps_per_epoch:,} step{'s' * (outcome.steps_per_epoch > 1)} an epoch")
+        lines.append(steps_text(outcome.steps_per_epoch))
     return lines
 
 
@@ -228,16 +234,6 @@ def class_table(outcome: "CheckOutcome") -> Table:
     return table
 
 
-def layer_table(outcome: "CheckOutcome") -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, justify in (("layer", "left"), ("line", "left"), ("output", "left"), ("parameters", "right")):
-        table.add_column(heading, justify="right" if justify == "right" else "left")
-    for row in outcome.layers:
-        table.add_row(data_text(row.name), data_text(row.line), shape(row.output_shape), f"{row.parameters:,}")
-    table.add_row(Text("total", "bold"), "", "", Text(f"{sum(row.parameters for row in outcome.layers):,}", "bold"))
-    return table
-
-
 def value_text(value: Any) -> str:
     """A value as YAML writes it."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
@@ -276,10 +272,6 @@ def check_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
             },
         },
         "steps_per_epoch": outcome.steps_per_epoch,
-        "parameters": sum(row.parameters for row in outcome.layers) if outcome.built else None,
-        "layers": [
-            {"name": row.name, "line": row.line, "output_shape": list(row.output_shape), "parameters": row.parameters}
-            for row in outcome.layers
-        ],
+        **plan_as_json(outcome),
         "warnings": list(outcome.warnings),
     }

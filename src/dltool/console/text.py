@@ -32,6 +32,15 @@ def number(value: float) -> str:
     return f"{value:.4f}" if 0.001 <= abs(value) < 100_000 or value == 0 else f"{value:.3e}"
 
 
+def short(count: int) -> str:
+    """`512`, `12.4 k`, `296 M`, `1.05 G`: a large number to three figures."""
+    for factor, prefix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= factor:
+            value = count / factor
+            return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {prefix}"
+    return str(count)
+
+
 def duration(seconds: float) -> str:
     """`4.1 s`, `2 min 05 s`, `1 h 02 min`."""
     if seconds < 60:

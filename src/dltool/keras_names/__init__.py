@@ -5,8 +5,9 @@ them true. `signatures.json` is read at the first look-up, `docs.json` only when
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
@@ -44,12 +45,44 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class AllowedCode:
+    """A file of Python that the command line allows, as it was read: nothing is read or run a second time.
+
+    `shown_as` is its path as given, `sha256` in hexadecimal digits. `names` are its classes, kind → name → entry, as in
+    `signatures.json`.
+    """
+
+    shown_as: str
+    source: bytes
+    sha256: str
+    names: Mapping[str, Mapping[str, Any]] = field(hash=False, compare=False)
+
+
+ALLOWED: list[AllowedCode] = []
+"""The files in force, see :func:`allowing`."""
+
+
+@contextmanager
+def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
+    """Within the block, the classes in `files` have names as Keras's own do (as in keras.saving.custom_object_scope).
+
+    It is the command line's: a config cannot do it.
+    """
+    ALLOWED.extend(files)
+    try:
+        yield
+    finally:
+        ALLOWED.clear()
+
+
+@dataclass(frozen=True)
 class KerasName:
     """A name that Keras gives to a class or function.
 
     `means` is the name of the class or function itself: "Adam" for "adam", "MaxPooling2D" for "MaxPool2D". `is_string`
     marks identifiers that Keras resolves, `is_function` a function, which has no arguments to set, and `refusal` says
-    why a config cannot use the name ("runs Python code, …"), or is empty.
+    why a config cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a class that is not
+    Keras's but the user's own.
     """
 
     kind: str
@@ -58,6 +91,7 @@ class KerasName:
     is_string: bool = False
     is_function: bool = False
     refusal: str = ""
+    code: AllowedCode | None = None
 
 
 def find(kind: str, name: str) -> KerasName | None:
@@ -69,7 +103,8 @@ def find(kind: str, name: str) -> KerasName | None:
     target = table(kind)[means]
     is_function = "function" in target
     is_string = "string" in entry or "chosen" in entry or is_function
-    return KerasName(kind, name, means, is_string, is_function, target.get("refused", ""))
+    code = next((code for code in ALLOWED if name in code.names.get(kind, {})), None)
+    return KerasName(kind, name, means, is_string, is_function, target.get("refused", ""), code)
 
 
 def find_all(name: str) -> list[KerasName]:
@@ -154,6 +189,8 @@ def argument_summary(kind: str, name: str, argument: str) -> str:
 
 def table(kind: str) -> Mapping[str, Any]:
     entries: Mapping[str, Any] = signatures()[kind]
+    for code in ALLOWED:
+        entries = {**entries, **code.names.get(kind, {})}
     return entries
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from dltool.config.keras_objects import KerasObject
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.keras_names import find
+from dltool.model.allowed_code import allowed_class, check_saved, where_in_own_code
 
 MODULES: Mapping[str, Any] = {
     "layer": keras.layers,
@@ -33,6 +34,9 @@ KERAS_ERRORS = (
     AssertionError,
     RuntimeError,
     tf.errors.OpError,
+    # Of the user's own classes alone.
+    NameError,
+    ImportError,
 )
 """What Keras raises for bad arguments and shapes. Running out of memory is handled before them."""
 
@@ -53,13 +57,17 @@ def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
         return keras_object.name
     inside = (*place, keras_object.name)
     arguments = {name: made_inside(value, (*inside, name)) for name, value in keras_object.arguments.items()}
-    factory = allowed_class(keras_object, place)
+    known = find(keras_object.kind, keras_object.name)
+    factory = allowed_class(known, place) if known and known.code else keras_class(keras_object, place)
     try:
-        return factory(**{**more, **arguments})
+        made = factory(**{**more, **arguments})
     except OUT_OF_MEMORY as error:
         raise MachineError(Problem(place, f"out of memory while making {keras_object.name}")) from error
     except KERAS_ERRORS as error:
         raise ConfigError(Problem(place, f"{keras_object.name}: {plain_message(error)}")) from error
+    if known and known.code and known.kind == "layer":
+        check_saved(made, arguments, place)
+    return made
 
 
 def made_inside(value: Any, place: ConfigPath) -> Any:
@@ -73,7 +81,7 @@ def made_inside(value: Any, place: ConfigPath) -> Any:
     return value
 
 
-def allowed_class(keras_object: KerasObject, place: ConfigPath) -> Any:
+def keras_class(keras_object: KerasObject, place: ConfigPath) -> Any:
     """The class of that name in the public module of its kind: only what the table allows, and nothing else."""
     known = find(keras_object.kind, keras_object.name)
     factory = getattr(MODULES[keras_object.kind], keras_object.name, None) if known else None
@@ -84,7 +92,10 @@ def allowed_class(keras_object: KerasObject, place: ConfigPath) -> Any:
 
 
 def plain_message(error: BaseException) -> str:
-    """Keras's message as one line: no colours, no call stack, no list of arguments, shapes without the batch axis."""
+    """Keras's message as one line: no colours, no call stack, no list of arguments, shapes without the batch axis.
+
+    Where it comes from the user's own code, it ends with the file and the line.
+    """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error.args[0] if isinstance(error, KeyError) and error.args else error))
     text = re.split(r"\n\s*Arguments received by|\n\s*Detected at node|\s\[Op:", text)[0]
     text = re.sub(r"Exception encountered when calling [^\n]*\n", "", text)
@@ -92,4 +103,4 @@ def plain_message(error: BaseException) -> str:
     text = re.sub(r"\(None, ", "(", text).replace("(None,)", "()")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = " ".join(lines).strip().rstrip(".") or type(error).__name__
-    return line if len(line) <= 300 else line[:297] + "..."
+    return (line if len(line) <= 300 else line[:297] + "...") + where_in_own_code(error)

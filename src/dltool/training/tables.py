@@ -18,6 +18,7 @@ LOOKUP_BYTES = 2**26
 BLOCK_BYTES = 2**23
 """Of rows that are prepared at once."""
 LARGEST_OUTPUT_BYTES = 2**24
+POINTER_BYTES = 8
 ALIGNMENT = 64
 CHUNK_BYTES = 2**25
 """Of rows that are read at once. Some are in use, and as many more are read meanwhile."""
@@ -72,10 +73,8 @@ class Layout:
         samples = self.stored(np.arange(1))
         self.groups = grouped(samples)
         self.slots = slots_of(self.groups, samples)
-        arrays = self.arrays(np.arange(1))
-        self.specs = [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in arrays]
-        # Text is counted as if it were a pointer.
-        self.row_bytes = max(1, sum(array.nbytes for array in arrays))
+        self.specs = [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in self.arrays(np.arange(1))]
+        self.row_bytes = max(1, bytes_of_row(self.specs))
 
     def stored(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """These rows of each input as they are stored."""
@@ -197,8 +196,21 @@ class Streamed:
 def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: np.ndarray) -> Tables:
     """The tables of `targets` (rows, …) and of as many raw `inputs`."""
     layout = Layout(built, inputs, targets)
-    fits = layout.row_bytes * len(targets) * RESIDENT_SHARE <= usable_memory()
-    return Resident(layout) if fits else Streamed(layout)
+    return Resident(layout) if are_resident(layout.row_bytes, len(targets)) else Streamed(layout)
+
+
+def are_resident(row_bytes: int, rows: int) -> bool:
+    return row_bytes * rows * RESIDENT_SHARE <= usable_memory()
+
+
+def bytes_of_row(specs: Sequence[tf.TensorSpec]) -> int:
+    """Of one example in all tensors; text is counted as if it were a pointer."""
+    return sum(math.prod(spec.shape[1:]) * (spec.dtype.size or POINTER_BYTES) for spec in specs)
+
+
+def bytes_of_tables(row_bytes: int, rows: int) -> int:
+    """What so many rows take in memory, or those of them that are there at once."""
+    return row_bytes * rows if are_resident(row_bytes, rows) else 2 * CHUNK_BYTES
 
 
 def grouped(samples: Mapping[str, np.ndarray]) -> list[list[str]]:

@@ -1,0 +1,64 @@
+"""How much a forward pass leaves in memory for the backward pass: an estimate by the kinds of layers."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dltool.model.calls import Shape, calls
+
+VIEWS = ("Flatten", "Reshape", "Identity", "Masking")
+"""Their output is their input's memory."""
+GRADIENTS_AT_ONCE = 2
+PER_STEP = 3
+"""Of a recurrent cell's gates: as summed, as activated, and what is made of them."""
+
+
+def activation_bytes(model: keras.Model) -> int:
+    """Bytes for one example: what each layer gives, and inside of recurrent layers and attention what each step or head
+    keeps; then the largest output twice more, for the gradients that come and go where it is.
+
+    Sizes that vary from example to example count as 1. TensorFlow may free some of it earlier, or keep more.
+    """
+    found = list(sizes(model))
+    return sum(given + kept for given, kept in found) + GRADIENTS_AT_ONCE * max(
+        (given for given, _ in found), default=0
+    )
+
+
+def sizes(model: keras.Model) -> Iterator[tuple[int, int]]:
+    """Of each call the bytes of its output, and of what it keeps besides."""
+    for call in calls(model):
+        if isinstance(call.layer, keras.Model):
+            yield from sizes(call.layer)
+            continue
+        width = int(tf.as_dtype(call.outputs[0].dtype).size)
+        is_view = type(call.layer).__name__ in VIEWS
+        given = 0 if is_view else sum(elements(tuple(tensor.shape[1:])) for tensor in call.outputs)
+        yield width * given, width * inside(call.layer, call.input_shapes)
+
+
+def inside(layer: Any, inputs: list[Shape]) -> int:
+    """Numbers that a layer keeps besides its output."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        return inside(layer.forward_layer, inputs) + inside(layer.backward_layer, inputs)
+    if isinstance(layer, keras.layers.RNN):
+        cells = getattr(layer.cell, "cells", [layer.cell])
+        gates: int = sum(cell.kernel.shape[-1] for cell in cells if hasattr(cell, "kernel"))
+        places = elements(inputs[0][1:-1]) if len(inputs[0]) > 2 else 1
+        return PER_STEP * elements(inputs[0][:1]) * gates * places
+    if isinstance(layer, keras.layers.MultiHeadAttention | keras.layers.GroupQueryAttention):
+        queries, values = elements(inputs[0][:-1]), elements(inputs[min(1, len(inputs) - 1)][:-1])
+        heads: int = layer._query_dense.kernel.shape[1]
+        size: int = layer._query_dense.kernel.shape[2]
+        # Queries, keys, values and their weighted sum; scores as products and as shares.
+        return heads * (2 * size * (queries + values) + 2 * queries * values)
+    if isinstance(layer, keras.layers.Attention):
+        return 2 * elements(inputs[0][:-1]) * elements(inputs[1][:-1])
+    return 0
+
+
+def elements(shape: Shape) -> int:
+    return math.prod(size or 1 for size in shape)

@@ -1,0 +1,46 @@
+"""Which layer of a finished model takes what: the calls that Keras remembers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a layer, or of a function of keras.ops: the symbolic tensors that it takes, and those it gives."""
+
+    layer: Any
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+
+    @property
+    def input_shapes(self) -> list[Shape]:
+        """Without the batch axis."""
+        return [tuple(tensor.shape[1:]) for tensor in self.inputs]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Of the first output, without the batch axis."""
+        return tuple(self.outputs[0].shape[1:])
+
+
+def calls(model: keras.Model) -> Iterator[Call]:
+    """Every call in a functional or sequential model, but those of its inputs. None in models of other kinds."""
+    # Keras has no public way to them; `operations` lists a layer once, however often it is called.
+    graph = getattr(model, "_functional", None) or model
+    for nodes in getattr(graph, "_nodes_by_depth", {}).values():
+        yield from (call_at(node) for node in nodes if not node.is_input)
+
+
+def call_of(tensor: Any) -> Call:
+    """The call that gave a symbolic tensor."""
+    operation, index, _ = tensor._keras_history
+    return call_at(operation._inbound_nodes[index])
+
+
+def call_at(node: Any) -> Call:
+    return Call(node.operation, tuple(node.input_tensors), tuple(node.outputs))

@@ -1,0 +1,307 @@
+"""Floating-point operations of a forward pass, for one example, by formula.
+
+A multiply-add counts as two, as in TensorFlow's own count. Bias, activations and merging count one for each number they
+make, softmax five (maximum, subtract, exponential, sum, divide); what only moves numbers counts nothing. Layers count
+as they work when nothing is learnt: dropout and noise do nothing then.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from dltool.model.calls import Shape, calls
+
+Formula = Callable[[Any, Sequence[Shape], Shape], float]
+
+SOFTMAX = 5
+BILINEAR = 8
+"""Four neighbours, each with its weight."""
+LAYER_NORMALIZATION = 7
+"""Mean 1, variance 2, to mean 0 and variance 1 2, scale and offset 2."""
+
+
+class UnknownCountError(Exception):
+    """There is no formula, or a size differs from example to example."""
+
+
+def forward_flops(layer: Any, inputs: Sequence[Shape], output: Shape) -> int | None:
+    """Operations for one example of a layer that takes `inputs` and gives `output`, shapes without the batch axis.
+
+    None for layers that are not Keras's own, and where a shape is not known.
+    """
+    try:
+        return round(count(layer, inputs, output))
+    except UnknownCountError:
+        return None
+
+
+def model_flops(model: keras.Model) -> int | None:
+    """Operations of all layers of a model for one example; None as in :func:`forward_flops`."""
+    return forward_flops(model, [], ())
+
+
+def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    """Raises UnknownCountError."""
+    if isinstance(layer, keras.Model):
+        inside = list(calls(layer))
+        if not inside:
+            raise UnknownCountError
+        return sum(count(call.layer, call.input_shapes, call.output_shape) for call in inside)
+    if not isinstance(layer, keras.Layer):
+        return operation(layer, inputs, output)
+    # Not by its name: a layer of the user's own may have the same, and some of Keras's have another.
+    name = next((name for name in FORMULAS if getattr(keras.layers, name) is type(layer)), None)
+    if name is None:
+        raise UnknownCountError
+    return FORMULAS[name](layer, inputs, output)
+
+
+def elements(shape: Iterable[int | None]) -> int:
+    """Raises UnknownCountError where a size varies."""
+    total = 1
+    for size in shape:
+        if size is None:
+            raise UnknownCountError
+        total *= size
+    return total
+
+
+def moved(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return 0
+
+
+def per_output(operations: float) -> Formula:
+    return lambda layer, inputs, output: operations * elements(output)
+
+
+def per_input(operations: float) -> Formula:
+    return lambda layer, inputs, output: operations * elements(inputs[0])
+
+
+def operation(operation: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    """A function of keras.ops in a model: one operation for each number it makes."""
+    name = type(operation).__name__
+    if name in SUMMING_OPERATIONS:
+        raise UnknownCountError
+    if name == "Matmul":
+        return 2 * elements(output) * elements(inputs[0][-1:])
+    return 0 if name in MOVING_OPERATIONS else elements(output)
+
+
+SUMMING_OPERATIONS = {
+    *("Einsum", "Tensordot", "Dot", "Vdot", "Inner", "DotProductAttention"),
+    *("Conv", "ConvTranspose", "DepthwiseConv", "SeparableConv"),
+}
+MOVING_OPERATIONS = {
+    *("Reshape", "Transpose", "ExpandDims", "Squeeze", "GetItem", "Concatenate", "Stack", "Split", "Cast", "Where"),
+    *("OneHot", "Pad", "Flip", "Repeat", "Tile", "BroadcastTo", "Moveaxis", "Swapaxes", "Ravel", "Take"),
+    "ConvertToTensor",
+}
+
+
+def activation(layer: Any, output: Shape) -> float:
+    name = getattr(layer.activation, "__name__", "")
+    return 0 if name == "linear" else (SOFTMAX if "softmax" in name else 1) * elements(output)
+
+
+def ending(layer: Any, output: Shape) -> float:
+    """Bias and activation."""
+    return (elements(output) if layer.use_bias else 0) + activation(layer, output)
+
+
+# --- dense layers and convolutions ---
+
+
+def dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return 2 * elements(output) * elements(inputs[0][-1:]) + ending(layer, output)
+
+
+def einsum_dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    terms, result = layer.equation.split("->")
+    kernel = terms.split(",")[1]
+    summed = elements(size for axis, size in zip(kernel, layer.kernel.shape, strict=True) if axis not in result)
+    bias = elements(output) if layer.bias_axes is not None else 0
+    return 2 * elements(output) * summed + bias + activation(layer, output)
+
+
+def convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    # The kernel is (…, channels of a group, filters).
+    return 2 * elements(output) * elements(layer.kernel.shape[:-1]) + ending(layer, output)
+
+
+def transposed_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    # The kernel is (…, filters, channels): each number that arrives is spread over it.
+    return 2 * elements(inputs[0]) * elements(layer.kernel.shape[:-1]) + ending(layer, output)
+
+
+def depthwise_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return 2 * elements(output) * elements(layer.kernel_size) + ending(layer, output)
+
+
+def separable_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    places: float = elements(output) / layer.filters
+    kernels = elements(layer.depthwise_kernel.shape) + elements(layer.pointwise_kernel.shape)
+    return 2 * places * kernels + ending(layer, output)
+
+
+# --- recurrent layers ---
+
+PER_UNIT = {"SimpleRNNCell": 2, "LSTMCell": 13, "GRUCell": 14, "ConvLSTMCell": 13}
+"""Additions, products and activations of a step, for one unit, besides kernels and bias.
+
+LSTM: four sums of two products, five activations, three products and one sum. GRU: three sums, three activations,
+reset times state, and z·h + (1-z)·h'.
+"""
+
+
+def cell_step(cell: Any, places: float = 1) -> float:
+    """A step of one example; of a convolutional cell at so many places."""
+    name = type(cell).__name__
+    if name == "StackedRNNCells":
+        return sum(cell_step(inner) for inner in cell.cells)
+    if name not in PER_UNIT:
+        raise UnknownCountError
+    units: int = cell.filters if name == "ConvLSTMCell" else cell.units
+    weights = elements(cell.kernel.shape) + elements(cell.recurrent_kernel.shape)
+    bias = elements(cell.bias.shape) if cell.use_bias else 0
+    return places * (2 * weights + bias + PER_UNIT[name] * units)
+
+
+def recurrent(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return elements(inputs[0][:1]) * cell_step(layer.cell)
+
+
+def convolutional_recurrent(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    one_step = output[1:] if layer.return_sequences else output
+    return elements(inputs[0][:1]) * cell_step(layer.cell, elements(one_step) / layer.cell.filters)
+
+
+def bidirectional(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    merging = 0 if layer.merge_mode in ("concat", None) else elements(output)
+    return count(layer.forward_layer, inputs, output) + count(layer.backward_layer, inputs, output) + merging
+
+
+def time_distributed(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return elements(output[:1]) * count(layer.layer, [shape[1:] for shape in inputs], output[1:])
+
+
+def wrapped(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return count(layer.layer, inputs, output)
+
+
+# --- attention ---
+
+
+def attention(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    """Scores query · key, softmax, and the weighted sum of values."""
+    query, value = inputs[0], inputs[1]
+    pairs = elements(query[:-1]) * elements(value[:-1])
+    score = 4 if type(layer).__name__ == "AdditiveAttention" else 2
+    return pairs * (score * elements(query[-1:]) + SOFTMAX + 2 * elements(value[-1:]))
+
+
+def multi_head_attention(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    """Four projections, and attention for each head."""
+    queries, values = elements(inputs[0][:-1]), elements(inputs[min(1, len(inputs) - 1)][:-1])
+    projections = ((layer._query_dense, queries), (layer._key_dense, values), (layer._value_dense, values))
+    total = 0.0
+    for projection, places in (*projections, (layer._output_dense, queries)):
+        kernel, bias = projection.kernel.shape, projection.bias
+        total += places * (2 * elements(kernel) + (0 if bias is None else elements(bias.shape)))
+    # The kernels are (features, heads, size of a head).
+    _, heads, key_size = layer._query_dense.kernel.shape
+    value_size: int = layer._value_dense.kernel.shape[-1]
+    scores = queries * values * (2 * key_size + SOFTMAX + 2 * value_size)
+    return float(total + heads * (scores + queries * key_size))
+
+
+def dot(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    axis = layer.axes if isinstance(layer.axes, int) else layer.axes[0]
+    summed = inputs[0][axis - 1 if axis > 0 else axis]
+    return 2 * elements(output) * elements((summed,))
+
+
+# --- the rest ---
+
+
+def pooling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return elements(layer.pool_size) * elements(output)
+
+
+def merging(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return (len(inputs) - 1) * elements(output)
+
+
+def activation_layer(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return activation(layer, output)
+
+
+def rescaling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    # With its defaults it makes floats of whole numbers.
+    is_cast = isinstance(layer.scale, int | float) and layer.scale == 1 and layer.offset == 0
+    return 0 if is_cast else 2 * elements(output)
+
+
+def up_sampling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    return 0 if getattr(layer, "interpolation", "nearest") == "nearest" else BILINEAR * elements(output)
+
+
+def spectrogram(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    """For each frame a real Fourier transform (2.5 n log2 n), magnitudes (3 a frequency), and the mel filters."""
+    size, mels = int(layer.fft_length), int(layer.num_mel_bins)
+    return elements(output) / mels * (2.5 * size * math.log2(size) + (size // 2 + 1) * (3 + 2 * mels))
+
+
+def stft(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    """Keras convolves with sines and cosines; both parts, whichever is given."""
+    return 2 * 2 * elements(output) * int(layer.frame_length)
+
+
+def over_dimensions(name: str, formula: Formula) -> dict[str, Formula]:
+    return {name.format(dimensions): formula for dimensions in (1, 2, 3)}
+
+
+FORMULAS: Mapping[str, Formula] = {
+    "Dense": dense,
+    "EinsumDense": einsum_dense,
+    **over_dimensions("Conv{}D", convolution),
+    **over_dimensions("Conv{}DTranspose", transposed_convolution),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), depthwise_convolution),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), separable_convolution),
+    **dict.fromkeys(("RNN", "SimpleRNN", "LSTM", "GRU"), recurrent),
+    **over_dimensions("ConvLSTM{}D", convolutional_recurrent),
+    "Bidirectional": bidirectional,
+    "TimeDistributed": time_distributed,
+    "SpectralNormalization": wrapped,
+    **dict.fromkeys(("Attention", "AdditiveAttention"), attention),
+    **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention"), multi_head_attention),
+    "Dot": dot,
+    **over_dimensions("MaxPooling{}D", pooling),
+    **over_dimensions("AveragePooling{}D", pooling),
+    **over_dimensions("GlobalMaxPooling{}D", per_input(1)),
+    **over_dimensions("GlobalAveragePooling{}D", per_input(1)),
+    **over_dimensions("AdaptiveMaxPooling{}D", per_input(1)),
+    **over_dimensions("AdaptiveAveragePooling{}D", per_input(1)),
+    **dict.fromkeys(("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"), merging),
+    **dict.fromkeys(("BatchNormalization", "Normalization"), per_output(2)),
+    "Rescaling": rescaling,
+    **dict.fromkeys(("LayerNormalization", "GroupNormalization"), per_output(LAYER_NORMALIZATION)),
+    **dict.fromkeys(("RMSNormalization", "UnitNormalization"), per_output(4)),
+    **dict.fromkeys(("ReLU", "LeakyReLU", "ELU", "PReLU"), per_output(1)),
+    "Activation": activation_layer,
+    "Softmax": per_output(SOFTMAX),
+    **over_dimensions("UpSampling{}D", up_sampling),
+    "Resizing": per_output(BILINEAR),
+    "MelSpectrogram": spectrogram,
+    "STFTSpectrogram": stft,
+    **over_dimensions("Cropping{}D", moved),
+    **over_dimensions("ZeroPadding{}D", moved),
+    **over_dimensions("SpatialDropout{}D", moved),
+    **dict.fromkeys(("Reshape", "Flatten", "Permute", "RepeatVector", "Concatenate", "Identity", "Masking"), moved),
+    **dict.fromkeys(("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise"), moved),
+    **dict.fromkeys(("ActivityRegularization", "Embedding", "ReversibleEmbedding", "CenterCrop"), moved),
+    **dict.fromkeys(("CategoryEncoding", "Discretization", "HashedCrossing", "Hashing"), moved),
+    **dict.fromkeys(("IntegerLookup", "StringLookup", "TextVectorization"), moved),
+}
