@@ -15,15 +15,15 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from dltool import keras_names
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
-from dltool.config.keras_objects import FROM
-from dltool.config.schema import Config
+from dltool.config.keras_objects import BACKBONE, FROM
+from dltool.config.schema import MODEL_LAYER, Config
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES
 from dltool.keras_names import Argument
 
 Schema = dict[str, Any]
 
-DEFINED_HERE = ("source", "column_type", "target", *keras_names.KINDS)
+DEFINED_HERE = ("source", "column_type", "target", MODEL_LAYER, *keras_names.KINDS)
 EXPRESSION: Schema = {"type": "string", "pattern": r"\$"}
 JSON_TYPES = {
     "int": "integer",
@@ -60,6 +60,7 @@ def json_schema() -> Schema:
             "source": choice_schema(SOURCES, sections),
             "column_type": choice_schema(COLUMN_TYPES, sections),
             "target": target_schema(sections),
+            MODEL_LAYER: model_layer_schema(),
             **{kind: kind_schema(kind) for kind in keras_names.KINDS},
         },
     }
@@ -233,6 +234,15 @@ def kind_schema(kind: str) -> Schema:
     return named_thing(bare, {name: object_schema(kind, name) for name in with_arguments})
 
 
+def model_layer_schema() -> Schema:
+    """A layer, or a backbone under the key that says so. Its properties are there for completion in editors."""
+    backbone: Schema = {
+        "additionalProperties": False,
+        "properties": {BACKBONE: {"$ref": "#/definitions/backbone"}},
+    }
+    return {"if": {"type": "object", "required": [BACKBONE]}, "then": backbone, "else": {"$ref": "#/definitions/layer"}}
+
+
 def stands_alone(kind: str, name: str) -> bool:
     is_chosen = keras_names.find_known(kind, name).is_string
     return is_chosen or not any(argument.required for argument in keras_names.arguments(kind, name).values())
@@ -248,7 +258,7 @@ def object_schema(kind: str, name: str) -> Schema:
         "properties": {key: described(kind, name, argument) for key, argument in arguments.items()},
         "additionalProperties": False,
     }
-    if kind == "layer":
+    if kind in ("layer", "backbone"):
         inside["properties"][FROM] = {
             "type": ["string", "array"],
             "items": {"type": "string"},

@@ -14,10 +14,14 @@ from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS, Argument, KerasName, arguments, find, nearest
 
-__all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_keras_object", "to_plain"]
+__all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_keras_object", "parse_model_layer", "to_plain"]
 
 FROM = "from"
 """The key of a layer that names what it takes, instead of the output of the layer before it."""
+BACKBONE = "backbone"
+"""The key of a whole network of keras.applications in place of a layer."""
+PUBLISHED = "imagenet"
+"""The weights that Keras publishes for each backbone; any other text is the path of a file."""
 CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
@@ -35,6 +39,11 @@ class KerasObject:
     is_string: bool = False
     sources: tuple[str, ...] = ()
     lists_sources: bool = False
+
+    @property
+    def steps(self) -> ConfigPath:
+        """From the place of an entry of `model.layers` to its arguments."""
+        return (BACKBONE, self.name) if self.kind == "backbone" else (self.name,)
 
 
 Parsed = tuple[KerasObject | None, list[Problem]]
@@ -62,6 +71,13 @@ def parse_keras_object(kind: str, value: Any, path: ConfigPath = ()) -> Parsed:
     return None, [Problem(path, f"expected the name of {KINDS[kind]}, not {what}", f"for example {EXAMPLES[kind]}")]
 
 
+def parse_model_layer(value: Any, path: ConfigPath = ()) -> Parsed:
+    """An entry of `model.layers`: a layer, or `backbone: {ResNet50: {…}}`, which can stand nowhere else."""
+    if isinstance(value, Mapping) and list(value) == [BACKBONE]:
+        return parse_keras_object("backbone", value[BACKBONE], (*path, BACKBONE))
+    return parse_keras_object("layer", value, path)
+
+
 def parse_name(kind: str, name: str, path: ConfigPath) -> Parsed:
     found, problems = usable_name(kind, name, path, at_key=False)
     if found is None:
@@ -78,7 +94,7 @@ def parse_with_arguments(kind: str, name: str, given: Any, place: ConfigPath) ->
     if found.is_string and not arguments(kind, name):
         return parse_function(found, given, place)
     sources: Any = None
-    if kind == "layer" and isinstance(given, Mapping) and FROM in given:
+    if kind in ("layer", "backbone") and isinstance(given, Mapping) and FROM in given:
         sources = given[FROM]
         given = {name: value for name, value in given.items() if name != FROM}
     values, problems = parse_arguments(found, given, place)
@@ -210,7 +226,8 @@ def parse_layers(value: Any, place: ConfigPath) -> tuple[Any, list[Problem]]:
 
 
 def wrong_values(found: KerasName, argument: str, value: Any, place: ConfigPath) -> list[Problem]:
-    if found.kind == "layer" and argument == "name" and isinstance(value, str) and ("/" in value or not value):
+    is_layer_name = found.kind in ("layer", "backbone") and argument == "name"
+    if is_layer_name and isinstance(value, str) and ("/" in value or not value):
         return [Problem(place, 'the name of a layer cannot be empty or contain "/"')]
     if isinstance(value, int | float) and not isinstance(value, bool):
         message = out_of_range(found.means, argument, value)
@@ -227,6 +244,8 @@ def to_plain(keras_object: KerasObject) -> Any:
     if keras_object.sources:
         names = list(keras_object.sources) if keras_object.lists_sources else keras_object.sources[0]
         arguments_given[FROM] = names
+    if keras_object.kind == "backbone":
+        return {BACKBONE: {keras_object.name: arguments_given} if arguments_given else keras_object.name}
     if arguments_given:
         return {keras_object.name: arguments_given}
     found = find(keras_object.kind, keras_object.name)

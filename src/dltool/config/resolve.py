@@ -2,13 +2,13 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dltool.config.expressions import Substitution
-from dltool.config.keras_objects import UNKNOWN
+from dltool.config.keras_objects import BACKBONE, PUBLISHED, UNKNOWN
 from dltool.config.schema import DATA_FACTS, Training
 from dltool.config.tree import Entry, Node, children, find, scalars
 from dltool.config.validate import section_at
@@ -100,11 +100,19 @@ def dependent_data(resolved: Node) -> list[Problem]:
 
 
 def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
-    """Relative data paths made absolute, by the folder of the text that holds their characters.
+    """Relative paths of data and of weights made absolute, by the folder of the text that holds their characters.
 
     That is the file of the path itself, of the variable whose value it is, or of the expression that gives it; for
     `--set` it is the working directory.
     """
+    for place, node in (*data_paths(root), *weight_paths(root)):
+        folder = folders[(node.defined or node.position).file]
+        absolute = os.path.normpath(folder / os.path.expanduser(node.value))
+        root = replaced(root, place, replace(node, value=absolute))
+    return root
+
+
+def data_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
     for place in SOURCE_PLACES:
         source = find(root, place)
         for name, options in children(source) if source is not None and isinstance(source.value, Mapping) else ():
@@ -113,14 +121,25 @@ def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
             found: list[tuple[ConfigPath, Node]] = [((name, option), child) for option, child in below]
             for steps, child in found or [((name,), options)]:
                 if isinstance(child.value, str):
-                    folder = folders[(child.defined or child.position).file]
-                    absolute = os.path.normpath(folder / os.path.expanduser(child.value))
-                    root = replaced(root, (*place, *steps), replace(child, value=absolute))
-    return root
+                    yield (*place, *steps), child
+
+
+def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
+    """Files of weights, `backbone: {NAME: {weights: FILE}}` or short `backbone: {NAME: FILE}`."""
+    layers = find(root, ("model", "layers"))
+    for path, node in scalars(layers) if layers is not None else ():
+        is_weights = path[1:2] == (BACKBONE,) and (len(path) == 3 or path[3:] == ("weights",))
+        if is_weights and isinstance(node.value, str) and node.value != PUBLISHED:
+            yield ("model", "layers", *path), node
 
 
 def replaced(node: Node, path: ConfigPath, new: Node) -> Node:
     if not path:
         return new
-    entry = node.value[path[0]]
-    return replace(node, value={**node.value, path[0]: Entry(entry.key, replaced(entry.node, path[1:], new))})
+    step, *below = path
+    if isinstance(node.value, Mapping):
+        entry = node.value[str(step)]
+        changed = Entry(entry.key, replaced(entry.node, tuple(below), new))
+        return replace(node, value={**node.value, str(step): changed})
+    items = [replaced(child, tuple(below), new) if key == step else child for key, child in children(node)]
+    return replace(node, value=tuple(items))

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
-from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
+from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object, parse_model_layer
 from dltool.config.section import PASS_UNKNOWN, Section
 from dltool.config.sources import Source, kind_of, parse_source
 from dltool.config.windows import Windows
@@ -35,6 +35,10 @@ MOST_EPOCHS = 100_000
 """Each has a line in metrics.jsonl, and is in every checkpoint's history."""
 
 
+MODEL_LAYER = "model_layer"
+"""A layer or a backbone."""
+
+
 def as_keras(kind: str) -> PlainValidator:
     """The validator of a field that names a Keras object of `kind`. An object that is one already passes."""
 
@@ -42,8 +46,11 @@ def as_keras(kind: str) -> PlainValidator:
         if isinstance(value, KerasObject):
             return value
         if value is UNKNOWN:
-            raise PydanticCustomError("unknown_whole", "unknown", {"expected": f"the name of {KINDS[kind]}"})
-        keras_object, problems = parse_keras_object(kind, value)
+            what = KINDS["layer" if kind == MODEL_LAYER else kind]
+            raise PydanticCustomError("unknown_whole", "unknown", {"expected": f"the name of {what}"})
+        keras_object, problems = (
+            parse_model_layer(value) if kind == MODEL_LAYER else parse_keras_object(kind, value)
+        )
         if problems:
             raise PydanticCustomError("problems", "not a valid Keras object", {"problems": problems})
         return keras_object
@@ -56,6 +63,7 @@ def schema_of(kind: str) -> WithJsonSchema:
 
 
 Layer = Annotated[KerasObject, as_keras("layer"), schema_of("layer")]
+ModelLayer = Annotated[KerasObject, as_keras(MODEL_LAYER), schema_of(MODEL_LAYER)]
 Optimizer = Annotated[KerasObject, as_keras("optimizer"), schema_of("optimizer")]
 Loss = Annotated[KerasObject, as_keras("loss"), schema_of("loss")]
 Metric = Annotated[KerasObject, as_keras("metric"), schema_of("metric")]
@@ -231,8 +239,9 @@ class Data(Section):
 class Model(Section):
     """The model."""
 
-    layers: Annotated[tuple[Layer, ...], Field(strict=False, min_length=1)]
-    """Keras layers; each takes the output of the one before."""
+    layers: Annotated[tuple[ModelLayer, ...], Field(strict=False, min_length=1)]
+    """Keras layers; each takes the output of the one before. `backbone: {NAME: {weights: imagenet}}` is a whole network
+    of keras.applications, without its classifier, that takes images of 0 to 255."""
 
 
 Interval = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$")]
