@@ -46,7 +46,7 @@ def resume_locked(
         from dltool.training.state import TrainingState
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = recorded_experiment(run, config, dataset)
+        experiment = recorded_experiment(run, config, dataset, is_pretrained=checkpoint is None)
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         refuse_changes(record, experiment.pinned, allow_change, progress)

@@ -18,7 +18,7 @@ import numpy as np
 from dltool.commands.check import checked_config, checked_with
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
-from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside
+from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
 from dltool.commands.signals import StopRequests, stop_requests
 from dltool.config.dump import dump_yaml
 from dltool.config.keras_objects import UNKNOWN
@@ -124,6 +124,7 @@ def new_record(
         "data": data,
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
+        "weights": weight_files(experiment.built),
         "git": git,
     }
 

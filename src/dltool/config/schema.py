@@ -48,9 +48,7 @@ def as_keras(kind: str) -> PlainValidator:
         if value is UNKNOWN:
             what = KINDS["layer" if kind == MODEL_LAYER else kind]
             raise PydanticCustomError("unknown_whole", "unknown", {"expected": f"the name of {what}"})
-        keras_object, problems = (
-            parse_model_layer(value) if kind == MODEL_LAYER else parse_keras_object(kind, value)
-        )
+        keras_object, problems = parse_model_layer(value) if kind == MODEL_LAYER else parse_keras_object(kind, value)
         if problems:
             raise PydanticCustomError("problems", "not a valid Keras object", {"problems": problems})
         return keras_object

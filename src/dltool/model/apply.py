@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,10 +11,10 @@ import keras
 from dltool.config.checks import snake_case
 from dltool.config.keras_objects import KerasObject
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
+from dltool.model.backbones import WeightsFile, make_backbone
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
 from dltool.model.parameters import TooManyParametersError
-
-Shape = tuple[int | None, ...]
+from dltool.model.shapes import Shape, shown
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Origin:
 
 @dataclass(frozen=True)
 class Applied:
-    """A layer in use. `path` is its place in the config, `output_shape` without the batch axis."""
+    """A layer in use. `path` is its place in the config, `output_shape` without the batch axis, and `weights` the file
+    that a backbone got its weights from."""
 
     path: ConfigPath
     name: str
@@ -40,6 +41,7 @@ class Applied:
     output: Any
     output_shape: Shape
     parameters: int
+    weights: WeightsFile | None = None
 
 
 class Names:
@@ -77,7 +79,7 @@ class Graph:
         problems = []
         for index, name in enumerate(entry.sources):
             if name not in self.named:
-                here = (*place, entry.name, "from")
+                here = (*place, *entry.steps, "from")
                 near = get_close_matches(name, self.named, 1, 0.5)
                 hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(self.named) or 'no names yet'}"
                 where = (*here, index) if entry.lists_sources else here
@@ -97,7 +99,7 @@ class Graph:
             return
         if name in self.named:
             problem = Problem(
-                (*origin.place, entry.name, "name"),
+                (*origin.place, *entry.steps, "name"),
                 f'the name "{name}" is taken',
                 "choose another name",
                 related=((self.named[name].place, "by this"),),
@@ -125,7 +127,8 @@ def apply_layers(
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
         taken = graph.sources(entry, source, layer_place)
-        applied.append(apply_layer(made_layer(entry, layer_place, names), taken, layer_place))
+        apply = apply_backbone if entry.kind == "backbone" else apply_entry
+        applied.append(apply(entry, taken, layer_place, names))
         source = Origin(applied[-1].output, layer_place)
         graph.add(entry, source)
     graph.unused.pop(source.place, None)
@@ -135,6 +138,19 @@ def apply_layers(
             Problem(unused, f"nothing takes the output of this {name}", hint) for unused, name in graph.unused.items()
         )
     return applied
+
+
+def apply_entry(entry: KerasObject, sources: Sequence[Origin], place: ConfigPath, names: Names) -> Applied:
+    return apply_layer(made_layer(entry, place, names), sources, place)
+
+
+def apply_backbone(entry: KerasObject, sources: Sequence[Origin], place: ConfigPath, names: Names) -> Applied:
+    source = sources[0]
+    if len(sources) > 1:
+        raise ConfigError(Problem((*place, *entry.steps, "from"), f"{entry.name} takes one input"))
+    backbone = make_backbone(entry, source.shape, place, names.next(entry.name), made_here(source))
+    applied = apply_layer(backbone.network, sources, place)
+    return replace(applied, name=entry.name, weights=backbone.weights)
 
 
 def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> Applied:
@@ -203,9 +219,3 @@ def rank_hint(shape: Shape, axes: int) -> str:
 
 def made_here(source: Origin) -> tuple[tuple[ConfigPath, str], ...]:
     return ((source.place, f"made here: {shown(source.shape)}"),)
-
-
-def shown(shape: Shape) -> str:
-    """(26, 26, 32), with ? for an axis whose length varies."""
-    inside = ", ".join("?" if size is None else str(size) for size in shape)
-    return f"({inside},)" if len(shape) == 1 else f"({inside})"
