@@ -79,6 +79,8 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
         if path in (None, PUBLISHED):
             raise ConfigError(Problem(place, f"{entry.name}: {plain_message(error)}", related=made_here)) from error
         raise ConfigError(weights_problem(entry.name, str(path), (*inside, "weights"), error)) from error
+    # Keras's own takes a list of one.
+    network = keras.Model(images, network.output, name=network.name)
     network.trainable = is_trainable
     path = files[0] if files else weights
     return Backbone(network, None if path is None else WeightsFile(Path(path), digest(Path(path))))
