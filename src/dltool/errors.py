@@ -21,6 +21,15 @@ from typing import ClassVar
 ConfigPath = tuple[str | int, ...]
 
 
+class TextPath(tuple[str | int, ...]):
+    """A path in the text as it stands there, where the model's layers have blocks and repeats.
+
+    Any other path is one in the config in force, where those are written out.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Position:
     """A stretch of one line of a text: a config file, or the argument of `--set`.

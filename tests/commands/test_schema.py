@@ -180,6 +180,8 @@ model:
     - Conv2D: {filters: 3, kernel_size: [3, $k], padding: same}
     - Bidirectional: {layer: {LSTM: 64}}
     - Pipeline: [{RandomFlip: horizontal}]
+    - repeat: {times: $n, layers: [{residual: {filters: $(8 * index), from: input}}, residual, {residual: 3}]}
+  blocks: {residual: {parameters: {filters: }, layers: [{Add: {from: [input, x]}}]}}
 training:
   optimizer: {Adam: {learning_rate: {CosineDecay: {initial_learning_rate: 0.1, decay_steps: $steps_per_epoch}}}}
   batch_size: $b
@@ -234,6 +236,8 @@ BAD = [
     "{extends: a, data: {source: {images: {path: a, channels: 2}}}}",
     "{extends: a, data: {source: {images: {path: a, size: [1, 2, 3]}}}}",
     "{extends: a, model: {layers: [{Add: {from: 3}}]}}",
+    "{extends: a, model: {layers: [{repeat: {layers: [Flatten]}}]}}",
+    "{extends: a, model: {blocks: {a: {layers: [{Add: {from: 3}}]}}}}",
     "{extends: a, optimzer: adam}",
     "{name: a}",
     "{extends: a, training: {batch_size: 0}}",

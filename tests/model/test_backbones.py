@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dltool import keras_names
-from dltool.config.keras_objects import parse_model_layer, to_plain
+from dltool.config.keras_objects import parse_entry, to_plain
 from dltool.errors import ConfigError, MachineError
 from dltool.model.build import build_model
 
@@ -78,9 +78,12 @@ def test_raw_images_give_what_keras_gives_for_images_prepared_by_hand(make_confi
 
 
 def test_the_same_config_gives_the_same_weights_and_names_inside_too(make_config, make_facts):
-    config, facts = make_config(layers("MobileNetV3Small", weights=None, pooling="max")), make_facts((32, 32, 3), "uint8")
+    config, facts = (
+        make_config(layers("MobileNetV3Small", weights=None, pooling="max")),
+        make_facts((32, 32, 3), "uint8"),
+    )
     one, other = (build_model(config, facts).core.layers[1] for _ in range(2))
-    assert one.name == other.name == "mobile_net_v3small"
+    assert one.name == other.name == "mobile_net_v3_small"
     assert [layer.name for layer in one.layers] == [layer.name for layer in other.layers]
     for left, right in zip(one.weights, other.weights, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -121,8 +124,7 @@ def test_a_file_of_other_weights_is_refused_with_both_shapes(make_config, pictur
     problem = problem_of(make_config(layers(weights=str(weights), alpha=0.5)), pictures)
     assert problem.place == ("model", "layers", 0, "backbone", "MobileNet", "weights")
     assert problem.message == (
-        f"{weights} does not fit MobileNet: conv1 has weights of shape (3, 3, 3, 16), "
-        "and the file has (3, 3, 3, 8)"
+        f"{weights} does not fit MobileNet: conv1 has weights of shape (3, 3, 3, 16), and the file has (3, 3, 3, 8)"
     )
     assert problem.hint == "only MobileNet itself, with the same arguments, has weights that fit"
 
@@ -136,9 +138,7 @@ def test_what_is_no_file_of_weights_is_refused(make_config, pictures, tmp_path, 
     assert problem.message.startswith(("no such file: ", f"{tmp_path / name} is no file"))
 
 
-def test_published_weights_that_are_not_there_are_named_with_their_place(
-    make_config, pictures, tmp_path, monkeypatch
-):
+def test_published_weights_that_are_not_there_are_named_with_their_place(make_config, pictures, tmp_path, monkeypatch):
     def no_network(*_args, **_options):
         raise URLError("no network")
 
@@ -183,9 +183,7 @@ def test_images_that_it_cannot_take_are_named_with_what_it_needs(make_config, ma
     problem = problem_of(make_config(layers()), make_facts(shape, "uint8"))
     assert problem.place == ("model", "layers", 0)
     arrived = f"({shape[0]},)" if len(shape) == 1 else str(shape)
-    assert problem.message == (
-        f"MobileNet takes images (height, width, 3) of at least 32 × 32, and {arrived} arrives"
-    )
+    assert problem.message == (f"MobileNet takes images (height, width, 3) of at least 32 × 32, and {arrived} arrives")
     assert problem.hint.startswith(hint)
 
 
@@ -209,12 +207,27 @@ def test_a_backbone_takes_a_name_and_what_its_from_names(make_config, pictures):
     assert problem.hint == 'did you mean "one"?' or "known are" in problem.hint
 
 
+def test_a_backbone_is_used_twice_by_its_name(make_config, pictures):
+    config = make_config(
+        [
+            {"Rescaling": {"scale": 1.0, "name": "photo"}},
+            {"backbone": {"MobileNet": {**SMALL, "name": "features"}}},
+            {"Rescaling": {"scale": 0.5, "from": "photo"}},
+            {"features": {"name": "darker"}},
+            {"Concatenate": {"from": ["features", "darker"]}},
+            LAST,
+        ]
+    )
+    built = build_model(config, pictures)
+    assert [row.parameters for row in built.layers] == [0, 218_544, 0, 0, 0, 1539]
+
+
 def test_what_a_config_says_of_a_backbone_is_written_back_as_it_was():
     for entry in (
         {"backbone": {"ResNet50": {"weights": None, "pooling": "avg", "name": "features", "from": "photo"}}},
         {"backbone": "EfficientNetV2B0"},
     ):
-        parsed, problems = parse_model_layer(entry)
+        parsed, problems = parse_entry(entry)
         assert not problems
         assert to_plain(parsed) == entry
 

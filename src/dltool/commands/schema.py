@@ -14,16 +14,17 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from dltool import keras_names
+from dltool.config.blocks import REPEAT
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
 from dltool.config.keras_objects import BACKBONE, FROM
-from dltool.config.schema import MODEL_LAYER, Config
+from dltool.config.schema import Config
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES
 from dltool.keras_names import Argument
 
 Schema = dict[str, Any]
 
-DEFINED_HERE = ("source", "column_type", "target", MODEL_LAYER, *keras_names.KINDS)
+DEFINED_HERE = ("entry", "source", "column_type", "target", *keras_names.KINDS)
 EXPRESSION: Schema = {"type": "string", "pattern": r"\$"}
 JSON_TYPES = {
     "int": "integer",
@@ -57,12 +58,34 @@ def json_schema() -> Schema:
         "else": required_keys(own, sections),
         "definitions": {
             **{name: own_section(section) for name, section in sections.items()},
+            "entry": entry_schema(),
             "source": choice_schema(SOURCES, sections),
             "column_type": choice_schema(COLUMN_TYPES, sections),
             "target": target_schema(sections),
-            MODEL_LAYER: model_layer_schema(),
             **{kind: kind_schema(kind) for kind in keras_names.KINDS},
         },
+    }
+
+
+def entry_schema() -> Schema:
+    """One entry of a list of layers. Blocks, and layers used again, have names that only the config knows."""
+    pattern = "^[a-z_]"
+    named: Schema = {"patternProperties": {pattern: {}}, "additionalProperties": False, "minProperties": 1}
+    options = {
+        "times": {"type": ["integer", "string"], "minimum": 1, "pattern": EXPRESSION["pattern"]},
+        "layers": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/entry"}},
+    }
+    repeat: Schema = {
+        "description": "The layers, several times; $index counts the rounds from 0.",
+        "type": "object",
+        "properties": options,
+        "required": list(options),
+        "additionalProperties": False,
+    }
+    return {
+        "if": {"anyOf": [{"type": "string", "pattern": pattern}, {"type": "object", **named}]},
+        "then": {"properties": {REPEAT: repeat, BACKBONE: {"$ref": "#/definitions/backbone"}}, "maxProperties": 1},
+        "else": {"$ref": "#/definitions/layer"},
     }
 
 
@@ -232,15 +255,6 @@ def kind_schema(kind: str) -> Schema:
         return {**schema, "else": {"$ref": "#/definitions/layer"}}
     with_arguments = [name for name in keras_names.names(kind) if keras_names.arguments(kind, name)]
     return named_thing(bare, {name: object_schema(kind, name) for name in with_arguments})
-
-
-def model_layer_schema() -> Schema:
-    """A layer, or a backbone under the key that says so. Its properties are there for completion in editors."""
-    backbone: Schema = {
-        "additionalProperties": False,
-        "properties": {BACKBONE: {"$ref": "#/definitions/backbone"}},
-    }
-    return {"if": {"type": "object", "required": [BACKBONE]}, "then": backbone, "else": {"$ref": "#/definitions/layer"}}
 
 
 def stands_alone(kind: str, name: str) -> bool:

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 
 from dltool.config.keras_objects import PUBLISHED, UNKNOWN, KerasObject
 from dltool.config.schema import Config
+from dltool.config.wording import snake_case
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import arguments, find
 
@@ -76,12 +76,6 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
 
 # --- names ---
-
-
-def snake_case(name: str) -> str:
-    """As Keras does: SparseCategoricalAccuracy → sparse_categorical_accuracy."""
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def metric_names(metrics: Sequence[KerasObject], unique: bool = True) -> list[str]:

@@ -101,12 +101,13 @@ def leaves(value: Any, path: ConfigPath) -> Iterator[tuple[ConfigPath, Any]]:
 
 
 def origin_of(document: Document, path: ConfigPath, value: Any) -> Origin:
-    node, depth = None, len(path)
+    place, _ = document.written(path)
+    node, depth = None, len(place)
     while node is None:
-        node = find(document.root, path[:depth])
+        node = find(document.root, place[:depth])
         depth -= 1
     is_shorthand = not list(children(node)) and path  # `Dense: 10` is where `Dense.units` was written
-    if depth + 1 < len(path) and not is_shorthand:
+    if depth + 1 < len(place) and not is_shorthand:
         return Origin(path, value, "default", "")
     position = node.position
     where = position.file if is_argument(position) else f"{position.file}:{position.line}:{position.column}"

@@ -3,7 +3,7 @@
 Names, arguments and types come from the tables of :mod:`dltool.keras_names`. Nothing is imported or built here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS, Argument, KerasName, arguments, find, nearest
 
-__all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_keras_object", "parse_model_layer", "to_plain"]
+__all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_entry", "parse_keras_object", "to_plain"]
 
 FROM = "from"
 """The key of a layer that names what it takes, instead of the output of the layer before it."""
@@ -30,7 +30,8 @@ class KerasObject:
     """A Keras class or function by its Keras name, with its Keras arguments.
 
     `is_string` marks a Keras string identifier (`adam`, `relu`, `accuracy`), which Keras itself resolves. Arguments may
-    hold further Keras objects. `sources` are what a layer's `from` names, in a list where `lists_sources`.
+    hold further Keras objects. `sources` are what a layer's `from` names, in a list where `lists_sources`. `is_shared`:
+    not a new layer but the one before it that is called `name`, used again.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class KerasObject:
     is_string: bool = False
     sources: tuple[str, ...] = ()
     lists_sources: bool = False
+    is_shared: bool = False
 
     @property
     def steps(self) -> ConfigPath:
@@ -71,7 +73,7 @@ def parse_keras_object(kind: str, value: Any, path: ConfigPath = ()) -> Parsed:
     return None, [Problem(path, f"expected the name of {KINDS[kind]}, not {what}", f"for example {EXAMPLES[kind]}")]
 
 
-def parse_model_layer(value: Any, path: ConfigPath = ()) -> Parsed:
+def parse_entry(value: Any, path: ConfigPath = ()) -> Parsed:
     """An entry of `model.layers`: a layer, or `backbone: {ResNet50: {…}}`, which can stand nowhere else."""
     if isinstance(value, Mapping) and list(value) == [BACKBONE]:
         return parse_keras_object("backbone", value[BACKBONE], (*path, BACKBONE))
@@ -102,6 +104,51 @@ def parse_with_arguments(kind: str, name: str, given: Any, place: ConfigPath) ->
     if problems or wrong:
         return None, problems + wrong
     return KerasObject(kind, found.means, values, sources=names, lists_sources=isinstance(sources, list | tuple)), []
+
+
+def shared_layers(values: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
+    """A list of layers in which those that name a layer before them, instead of one of Keras's, are parsed."""
+    named_before: set[Any] = set()
+    layers: list[Any] = []
+    problems: list[Problem] = []
+    for index, value in enumerate(values):
+        name, given = name_and_arguments(value)
+        if isinstance(name, str) and name in named_before and find("layer", name) is None:
+            layer, wrong = parse_shared(name, given, (index, name))
+            layers.append(layer)
+            problems += wrong
+            given = layer.arguments
+        else:
+            layers.append(value)
+        if isinstance(value, KerasObject):
+            given = value.arguments
+        named_before.add(given.get("name") if isinstance(given, Mapping) else None)
+    return layers, problems
+
+
+def name_and_arguments(value: Any) -> tuple[Any, Any]:
+    name, given = next(iter(value.items())) if isinstance(value, Mapping) and len(value) == 1 else (value, None)
+    return name_and_arguments(given) if name == BACKBONE and given is not None else (name, given)
+
+
+def parse_shared(name: str, given: Any, place: ConfigPath) -> tuple[KerasObject, list[Problem]]:
+    options = {} if given is None else given
+    if not isinstance(options, Mapping):
+        options = {"": given}
+    unknown = [key for key in options if key not in (FROM, "name")]
+    problems = [
+        Problem(
+            (*place, key) if key else place,
+            f"{name} is a layer that is there already",
+            "it takes from, and name for its output here",
+            at_key=bool(key),
+        )
+        for key in unknown
+    ]
+    names, wrong = parse_sources(options.get(FROM), (*place, FROM))
+    own = {"name": options["name"]} if isinstance(options.get("name"), str) else {}
+    lists = isinstance(options.get(FROM), list | tuple)
+    return KerasObject("layer", name, own, sources=names, lists_sources=lists, is_shared=True), problems + wrong
 
 
 def parse_sources(value: Any, place: ConfigPath) -> tuple[tuple[str, ...], list[Problem]]:
@@ -249,6 +296,8 @@ def to_plain(keras_object: KerasObject) -> Any:
     if arguments_given:
         return {keras_object.name: arguments_given}
     found = find(keras_object.kind, keras_object.name)
+    if keras_object.is_shared:
+        return keras_object.name
     # `Accuracy` alone is a string to Keras, `Accuracy: {}` the class.
     is_ambiguous = not keras_object.is_string and found is not None and found.is_string
     return {keras_object.name: {}} if is_ambiguous else keras_object.name

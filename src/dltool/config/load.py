@@ -6,11 +6,12 @@ read, when facts such as `$classes` may still be unknown, and after.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dltool.config.blocks import Uses, WrittenLayer, written
 from dltool.config.checks import independent
 from dltool.config.merge import apply_setting, merge
 from dltool.config.resolve import NOT_EXPERIMENT, resolve
@@ -18,14 +19,15 @@ from dltool.config.schema import Config
 from dltool.config.tree import Entry, Node, find, format_path, position_of
 from dltool.config.validate import validate
 from dltool.config.yaml_reader import decode, parse_yaml, read_bytes
-from dltool.errors import ConfigError, ConfigPath, Position, Problem, UnreadableConfig
+from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, UnreadableConfig
 
 
 @dataclass(frozen=True)
 class Document:
     """One config as written: its merged tree, and the texts its positions point into.
 
-    `folders` are what relative paths in each text are relative to; `content` is the file, byte for byte.
+    `folders` are what relative paths in each text are relative to; `content` is the file, byte for byte. `layers` is
+    where each layer of the model was written: :func:`build_config` notes it, as only then is it known.
     """
 
     path: Path
@@ -34,9 +36,15 @@ class Document:
     texts: Mapping[str, str]
     folders: Mapping[str, Path]
     content: bytes
+    layers: list[WrittenLayer] = field(default_factory=list)
 
     def position(self, place: ConfigPath | Position, at_key: bool = False) -> Position:
-        return place if isinstance(place, Position) else position_of(self.root, place, at_key)
+        """Of a place in the config in force, whose list of layers has blocks and repeats written out."""
+        return place if isinstance(place, Position) else position_of(self.root, self.written(place)[0], at_key)
+
+    def written(self, place: ConfigPath) -> tuple[TextPath, Uses]:
+        """A place in the config in force as one in the text, and the uses of blocks that led there."""
+        return written(place, self.layers)
 
 
 def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
@@ -182,14 +190,28 @@ def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> 
     Raises:
         ConfigError: with every mistake found.
     """
-    resolved, problems = resolve(document.root, document.path.stem, document.folders, facts)
+    resolved, document.layers[:], problems = resolve(document.root, document.path.stem, document.folders, facts)
     config, found = validate(resolved)
     # What could not be resolved has left UNKNOWN behind, which is a mistake in some places, but not another one.
     known = {problem.place for problem in problems}
-    problems += [with_definition(problem, resolved) for problem in found if problem.place not in known]
+    problems += [
+        with_definition(problem, resolved)
+        for problem in found
+        if not isinstance(problem.place, tuple) or document.written(problem.place)[0] not in known
+    ]
     if config is None or problems:
-        raise ConfigError(sorted(problems, key=lambda problem: order(document, problem)))
+        raise ConfigError(sorted(once(document, problems), key=lambda problem: order(document, problem)))
     return in_force(config, facts)
+
+
+def once(document: Document, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """A mistake in a block is one mistake, however often the block is used."""
+    known = set()
+    for problem in problems:
+        position = document.position(problem.place or (), problem.at_key)
+        if (position, problem.message) not in known:
+            known.add((position, problem.message))
+            yield problem
 
 
 def with_definition(problem: Problem, resolved: Node) -> Problem:
@@ -215,7 +237,9 @@ def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"split": split, **layers}),
-            "model": config.model.model_copy(update={"layers": tuple(map(independent, config.model.layers))}),
+            "model": config.model.model_copy(
+                update={"blocks": {}, "layers": tuple(map(independent, config.model.layers))}
+            ),
             "training": config.training.model_copy(update={"checkpoint": checkpoint}),
         }
     )

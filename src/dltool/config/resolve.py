@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dltool.config.blocks import WrittenLayer, flat_layers
 from dltool.config.expressions import Substitution
 from dltool.config.keras_objects import BACKBONE, PUBLISHED, UNKNOWN
-from dltool.config.schema import DATA_FACTS, Training
+from dltool.config.schema import DATA_FACTS, OWN_NAMES, Training
+from dltool.config.sources import TABLE_SOURCES
 from dltool.config.tree import Entry, Node, children, find, scalars
 from dltool.config.validate import section_at
-from dltool.errors import ConfigPath, Problem
+from dltool.errors import ConfigPath, Problem, TextPath
 
 SOURCE_PLACES = (("data", "source"), ("data", "validation"), ("data", "test"))
 PATH_OPTIONS = ("path", "x", "y")
@@ -23,10 +25,11 @@ NOTE = "x-"
 
 def resolve(
     root: Node, name: str, folders: Mapping[str, Path], facts: Mapping[str, Any] | None
-) -> tuple[Node, list[Problem]]:
+) -> tuple[Node, tuple[WrittenLayer, ...], list[Problem]]:
     """The tree without `vars`, `extends` and `x-` keys, every name and expression replaced, paths absolute.
 
-    `name` is that of a config that gives itself none; `folders` are those of the texts that positions are in.
+    Blocks and repeats are written out; where each layer of the model was written is the second result. `name` is that
+    of a config that gives itself none; `folders` are those of the texts that positions are in.
     """
     variables, problems = user_variables(root)
     substitution = Substitution(names_of_facts(root, variables, facts), variables, os.environ, problems)
@@ -34,10 +37,47 @@ def resolve(
         substitution.check_variable(variable)
     entries = {key: entry for key, entry in root.value.items() if key not in NOT_EXPERIMENT}
     entries.setdefault("name", Entry(root.position, Node(name.replace("$", "$$"), root.position)))
-    resolved = substitution.resolve(without_notes(Node(entries, root.position)), ())
+    noted = without_notes(Node(entries, root.position))
+    model = noted.value.pop("model", None)
+    resolved = substitution.resolve(noted, ())
+    written: tuple[WrittenLayer, ...] = ()
+    if model is not None:
+        node, written = written_out(model.node, substitution, may_have_columns(resolved))
+        resolved.value["model"] = replace(model, node=node)
     known = {problem.place for problem in problems}
     dependent = [problem for problem in dependent_data(resolved) if problem.place not in known]
-    return with_absolute_paths(resolved, folders), problems + dependent
+    found = [in_text(problem) for problem in problems + dependent]
+    return with_absolute_paths(resolved, folders), written, found
+
+
+def in_text(problem: Problem) -> Problem:
+    """All that is found here is found in the tree as written."""
+    place = TextPath(problem.place) if isinstance(problem.place, tuple) else problem.place
+    related = tuple((TextPath(at) if isinstance(at, tuple) else at, words) for at, words in problem.related)
+    return replace(problem, place=place, related=related)
+
+
+def may_have_columns(resolved: Node) -> bool:
+    """Whether the data has, or may have, inputs by names of its own."""
+    source = find(resolved, ("data", "source"))
+    name = next(iter(source.value), "") if source is not None and isinstance(source.value, Mapping) else ""
+    return source is None or name in TABLE_SOURCES or name == "arrays"
+
+
+def written_out(model: Node, substitution: Substitution, has_columns: bool) -> tuple[Node, tuple[WrittenLayer, ...]]:
+    """The section with its flat list of layers. The blocks stay as they are, for their form to be checked."""
+    items = find(model, ("layers",))
+    if items is None or not isinstance(items.value, tuple):
+        return substitution.resolve(model, ("model",)), ()
+    layers, written = flat_layers(model, substitution, has_columns)
+    below = {
+        key: replace(entry, node=substitution.resolve(entry.node, ("model", key)))
+        for key, entry in model.value.items()
+        if key not in ("layers", "blocks")
+    }
+    blocks = {"blocks": model.value["blocks"]} if "blocks" in model.value else {}
+    layered = replace(model.value["layers"], node=replace(items, value=layers))
+    return replace(model, value={**blocks, **below, "layers": layered}), written
 
 
 def without_notes(node: Node, path: ConfigPath = ()) -> Node:
@@ -80,7 +120,7 @@ def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:
         if not name.isidentifier()
         else Problem(("vars", name), f"${name} is a name of dltool's own", "choose another name", at_key=True)
         for name in node.value
-        if not name.isidentifier() or name in {*DATA_FACTS, "epochs", "steps_per_epoch", "env"}
+        if not name.isidentifier() or name in OWN_NAMES
     ]
     return {name: entry.node for name, entry in node.value.items()}, problems
 

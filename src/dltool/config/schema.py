@@ -8,12 +8,12 @@ not here but in the table of :mod:`dltool.keras_names`; a field made by :func:`a
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
-from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object, parse_model_layer
+from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_entry, parse_keras_object, shared_layers
 from dltool.config.section import PASS_UNKNOWN, Section
 from dltool.config.sources import Source, kind_of, parse_source
 from dltool.config.windows import Windows
@@ -31,12 +31,15 @@ DATA_FACTS = (
 """What a config may name of its data; `epochs` and `steps_per_epoch` follow from these and the config."""
 
 
+OWN_NAMES = (*DATA_FACTS, "epochs", "steps_per_epoch", "env")
+"""What `$` stands before, and the user's own names cannot be."""
+
 MOST_EPOCHS = 100_000
 """Each has a line in metrics.jsonl, and is in every checkpoint's history."""
 
 
-MODEL_LAYER = "model_layer"
-"""A layer or a backbone."""
+ENTRY = "entry"
+"""Of a list of layers in the model: a layer or a backbone."""
 
 
 def as_keras(kind: str) -> PlainValidator:
@@ -46,9 +49,9 @@ def as_keras(kind: str) -> PlainValidator:
         if isinstance(value, KerasObject):
             return value
         if value is UNKNOWN:
-            what = KINDS["layer" if kind == MODEL_LAYER else kind]
+            what = KINDS["layer" if kind == ENTRY else kind]
             raise PydanticCustomError("unknown_whole", "unknown", {"expected": f"the name of {what}"})
-        keras_object, problems = parse_model_layer(value) if kind == MODEL_LAYER else parse_keras_object(kind, value)
+        keras_object, problems = parse_entry(value) if kind == ENTRY else parse_keras_object(kind, value)
         if problems:
             raise PydanticCustomError("problems", "not a valid Keras object", {"problems": problems})
         return keras_object
@@ -61,7 +64,7 @@ def schema_of(kind: str) -> WithJsonSchema:
 
 
 Layer = Annotated[KerasObject, as_keras("layer"), schema_of("layer")]
-ModelLayer = Annotated[KerasObject, as_keras(MODEL_LAYER), schema_of(MODEL_LAYER)]
+Entry = Annotated[KerasObject, as_keras(ENTRY), schema_of(ENTRY)]
 Optimizer = Annotated[KerasObject, as_keras("optimizer"), schema_of("optimizer")]
 Loss = Annotated[KerasObject, as_keras("loss"), schema_of("loss")]
 Metric = Annotated[KerasObject, as_keras("metric"), schema_of("metric")]
@@ -234,12 +237,35 @@ class Data(Section):
         return self.model_copy(update={"target": target})
 
 
+def with_shared_layers(value: Any) -> Any:
+    """The list in which layers that are used again, by their names, are told from those of Keras."""
+    if not isinstance(value, list | tuple):
+        return value
+    layers, problems = shared_layers(value)
+    if problems:
+        raise PydanticCustomError("problems", "shared layers", {"problems": problems})
+    return layers
+
+
+class Block(Section):
+    """Layers that are used in several places of the model, as `- NAME` or `- NAME: {PARAMETER: VALUE}`."""
+
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """What differs between its uses, with the values unless given; `null` where one must be given. `$NAME` in its
+    layers."""
+    layers: Annotated[tuple[Annotated[Any, schema_of("entry")], ...], Field(strict=False, min_length=1)]
+    """As in `model.layers`. `from: input` is what the block was given; names are its own."""
+
+
 class Model(Section):
     """The model."""
 
-    layers: Annotated[tuple[ModelLayer, ...], Field(strict=False, min_length=1)]
-    """Keras layers; each takes the output of the one before. `backbone: {NAME: {weights: imagenet}}` is a whole network
-    of keras.applications, without its classifier, that takes images of 0 to 255."""
+    blocks: dict[str, Block] = Field(default_factory=dict)
+    """Lists of layers by name, to be used in `layers` like a layer."""
+    layers: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1), BeforeValidator(with_shared_layers)]
+    """Keras layers, each of which takes the output of the one before or what its `from` names; blocks;
+    `repeat: {times: 3, layers: [...]}`; and `backbone: {NAME: {weights: imagenet}}`, a whole network of
+    keras.applications without its classifier, which takes images of 0 to 255."""
 
 
 Interval = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$")]

@@ -100,8 +100,14 @@ def written_path(location: tuple[str | int, ...], root: Node) -> ConfigPath:
 def section_at(path: ConfigPath) -> type[Section] | None:
     """The class that describes the mapping at `path`, if it is one of dltool's own."""
     section: type[Section] = Config
+    is_name = False
     for step in path:
+        if is_name:
+            # A key of a mapping whose values are such sections.
+            is_name = False
+            continue
         field = section.model_fields.get(str(step))
+        is_name = field is not None and get_origin(field.annotation) is dict
         below = next((t for t in candidates(field.annotation) if issubclass(t, Section)), None) if field else None
         if below is None:
             return None

@@ -1,6 +1,7 @@
 """How messages name types, bounds and values."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
@@ -44,3 +45,9 @@ def bound(value: float) -> str:
 def literal_choices(annotation: Any) -> Iterator[Any]:
     for member in get_args(annotation):
         yield from [member] if isinstance(member, str | int) else literal_choices(member)
+
+
+def snake_case(name: str) -> str:
+    """As Keras does: SparseCategoricalAccuracy → sparse_categorical_accuracy."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -7,9 +7,10 @@ from rich.text import Text
 
 from dltool.config.tree import format_path, is_argument
 from dltool.console.text import printable
-from dltool.errors import DltoolError, Position, Problem, UnreadableConfig
+from dltool.errors import ConfigPath, DltoolError, Position, Problem, UnreadableConfig
 
 if TYPE_CHECKING:
+    from dltool.config.blocks import Uses
     from dltool.config.load import Document
 
 WIDEST_LINE = 150
@@ -34,7 +35,8 @@ def texts_of(error: DltoolError, document: "Document | None") -> Mapping[str, st
 
 def problem_lines(problem: Problem, document: "Document | None", texts: Mapping[str, str]) -> Iterator[Text]:
     position = locate(problem, document)
-    path = format_path(problem.place) if isinstance(problem.place, tuple) else ""
+    place, uses = written_place(problem, document)
+    path = format_path(place)
     header = Text()
     if position:
         header.append(f"{place_name(position)}: ", "bold")
@@ -47,10 +49,10 @@ def problem_lines(problem: Problem, document: "Document | None", texts: Mapping[
         return
     yield header
     yield from excerpt(position, problem.hint, texts)
-    for place, words in problem.related:
-        other = document.position(place) if document else place
-        if isinstance(other, Position):
-            yield from excerpt(other, words, texts, shows_file=other.file != position.file)
+    for other, words in (*related_places(problem, document, uses), *uses):
+        found = document.position(other) if document else other
+        if isinstance(found, Position):
+            yield from excerpt(found, words, texts, shows_file=found.file != position.file)
 
 
 def locate(problem: Problem, document: "Document | None") -> Position | None:
@@ -59,6 +61,24 @@ def locate(problem: Problem, document: "Document | None") -> Position | None:
     if problem.place is None or document is None:
         return None
     return document.position(problem.place, problem.at_key)
+
+
+def written_place(problem: Problem, document: "Document | None") -> tuple[ConfigPath, "Uses"]:
+    """The place in the text, where it is one, and the uses of blocks that led there."""
+    if not isinstance(problem.place, tuple):
+        return (), ()
+    return document.written(problem.place) if document else (problem.place, ())
+
+
+def related_places(
+    problem: Problem, document: "Document | None", uses: "Uses"
+) -> Iterator[tuple[ConfigPath | Position, str]]:
+    """The other places, each with the use of the block that it is in where the problem itself is in none or another."""
+    for place, words in problem.related:
+        yield place, words
+        inside = document.written(place)[1] if document and isinstance(place, tuple) else ()
+        if inside and inside[0] not in uses:
+            yield inside[0][0], "in this use"
 
 
 def place_name(position: Position) -> str:
@@ -101,7 +121,7 @@ def problems_as_json(error: DltoolError, document: "Document | None") -> list[di
                 "file": position.file if position else None,
                 "line": position.line if position else None,
                 "column": position.column if position else None,
-                "path": format_path(problem.place) if isinstance(problem.place, tuple) else None,
+                "path": format_path(written_place(problem, document)[0]) or None,
                 "message": problem.message,
                 "hint": problem.hint or None,
             }

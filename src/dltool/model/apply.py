@@ -1,15 +1,16 @@
 """Layers applied one at a time, so that a mistake is found at the layer that causes it."""
 
+import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
 import keras
 
-from dltool.config.checks import snake_case
 from dltool.config.keras_objects import KerasObject
+from dltool.config.wording import snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.backbones import WeightsFile, make_backbone
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
@@ -45,15 +46,20 @@ class Applied:
 
 
 class Names:
-    """Names for layers that the config does not name: those Keras would give in a process of its own."""
+    """Names for layers that the config does not name: those Keras would give in a process of its own.
 
-    def __init__(self) -> None:
+    `taken` are names that the config gives.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
         self.counts: dict[str, int] = {}
+        self.taken = frozenset(taken)
 
     def next(self, class_name: str) -> str:
         stem = snake_case(class_name)
         count = self.counts[stem] = self.counts.get(stem, -1) + 1
-        return f"{stem}_{count}" if count else stem
+        name = f"{stem}_{count}" if count else stem
+        return self.next(class_name) if name in self.taken else name
 
 
 def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
@@ -64,10 +70,11 @@ def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
 class Graph:
     """What layers may take: the output of the one before, and by name those of inputs and of layers with a `name`.
 
-    `unused` are the layers whose output nothing has taken yet.
+    `layers` are the layers themselves by name, to be used again; `unused` those whose output nothing has taken yet.
     """
 
     named: dict[str, Origin] = field(default_factory=dict)
+    layers: dict[str, Any] = field(default_factory=dict)
     unused: dict[ConfigPath, str] = field(default_factory=dict)
 
     def sources(self, entry: KerasObject, before: Origin | None, place: ConfigPath) -> list[Origin]:
@@ -91,7 +98,7 @@ class Graph:
             self.unused.pop(origin.place, None)
         return found
 
-    def add(self, entry: KerasObject, origin: Origin) -> None:
+    def add(self, entry: KerasObject, layer: Any, origin: Origin) -> None:
         """Raises ConfigError: the name of the layer is taken."""
         self.unused[origin.place] = entry.name
         name = entry.arguments.get("name")
@@ -106,6 +113,8 @@ class Graph:
             )
             raise ConfigError(problem)
         self.named[name] = origin
+        if not entry.is_shared:
+            self.layers[name] = layer
 
 
 def apply_layers(
@@ -127,10 +136,16 @@ def apply_layers(
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
         taken = graph.sources(entry, source, layer_place)
-        apply = apply_backbone if entry.kind == "backbone" else apply_entry
-        applied.append(apply(entry, taken, layer_place, names))
-        source = Origin(applied[-1].output, layer_place)
-        graph.add(entry, source)
+        if entry.is_shared:
+            # Its parameters are counted where it is used first.
+            row = replace(apply_layer(graph.layers[entry.name], taken, layer_place), parameters=0)
+        elif entry.kind == "backbone":
+            row = apply_backbone(entry, taken, layer_place, names)
+        else:
+            row = apply_layer(made_layer(entry, layer_place, names), taken, layer_place)
+        applied.append(row)
+        source = Origin(row.output, layer_place)
+        graph.add(entry, row.layer, source)
     graph.unused.pop(source.place, None)
     if graph.unused:
         hint = "name it, and take it by from: NAME; or remove it"
@@ -138,10 +153,6 @@ def apply_layers(
             Problem(unused, f"nothing takes the output of this {name}", hint) for unused, name in graph.unused.items()
         )
     return applied
-
-
-def apply_entry(entry: KerasObject, sources: Sequence[Origin], place: ConfigPath, names: Names) -> Applied:
-    return apply_layer(made_layer(entry, place, names), sources, place)
 
 
 def apply_backbone(entry: KerasObject, sources: Sequence[Origin], place: ConfigPath, names: Names) -> Applied:
@@ -155,8 +166,10 @@ def apply_backbone(entry: KerasObject, sources: Sequence[Origin], place: ConfigP
 
 def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> Applied:
     name, source = type(layer).__name__, sources[0]
+    tensors = [origin.tensor for origin in sources]
     try:
-        output = layer(source.tensor if len(sources) == 1 else [origin.tensor for origin in sources])
+        # Attention takes a query and a value; Add and the like take a list.
+        output = layer(*tensors) if len(taken_by(layer)) > 1 or len(tensors) == 1 else layer(tensors)
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -165,11 +178,20 @@ def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> App
         raise ConfigError(shape_problem(layer, sources, place, plain_message(error))) from error
     if not isinstance(output, keras.KerasTensor):
         raise ConfigError(Problem(place, f"{name} gives several outputs; one is needed here"))
+    if any(output is tensor for tensor in tensors):
+        # keras.layers.Equalization declares its input as its output, of which Keras can make no model.
+        raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
     if any(size is not None and size <= 0 for size in shape):
         message = f"{name} leaves nothing of the input of shape {shown(source.shape)}: its output is {shown(shape)}"
         raise ConfigError(Problem(place, message, SMALL, related=made_here(source)))
     return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0)
+
+
+def taken_by(layer: Any) -> list[str]:
+    """What the layer has to be given, by the names of its arguments; merging layers take one list."""
+    parameters = inspect.signature(layer.call).parameters.values()
+    return [item.name for item in parameters if item.default is item.empty and item.kind is item.POSITIONAL_OR_KEYWORD]
 
 
 SMALL = "remove a pooling layer or a stride before it, or use padding: same"
@@ -185,11 +207,22 @@ AXES: Mapping[int, str] = {
 def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reason: str) -> Problem:
     """What shape arrived at the layer, why it cannot take it, and what would fix it."""
     name, source = type(layer).__name__, sources[0]
-    shape = source.shape
+    shape, wanted = source.shape, taken_by(layer)
+    if "states" in wanted:
+        message = f"{name} is a cell: it makes one step, of an input and a state"
+        return Problem(place, message, f"write RNN: {{cell: {{{name}: …}}}}")
+    if len(sources) < len(wanted):
+        message = f"{name} takes {len(wanted)} inputs ({', '.join(wanted)}), and {len(sources)} arrives"
+        return Problem(place, message, f"from: [{', '.join(wanted)}], with the names", related=made_here(source))
     if len(sources) > 1:
         arrived = " and ".join(shown(origin.shape) for origin in sources)
         related = tuple(made_here(origin)[0] for origin in sources)
-        return Problem(place, f"{name} cannot take inputs of shapes {arrived}: {reason}", related=related)
+        message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
+        if "incompatible shapes" in reason:
+            message = f"{name} takes inputs of one shape, and {arrived} arrive"
+        elif "except for the concatenation axis" in reason:
+            message = f"{name} takes inputs that differ in axis {layer.axis} alone, and {arrived} arrive"
+        return Problem(place, message, related=related)
     if "should be called on a list of inputs" in reason:
         return Problem(
             place, f"{name} takes several inputs, and one arrives", "from: [a, b]", related=made_here(source)
@@ -199,6 +232,10 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
         axes = int(expected[2]) - 1
         message = f"{name} takes an input with {AXES.get(axes, f'{axes} axes')}, and {shown(shape)} arrives"
         return Problem(place, message, rank_hint(shape, axes), related=made_here(source))
+    features = re.search(r"expected axis -1 of input shape to have value (\d+)", reason)
+    if features:
+        message = f"{name} was made for inputs with {features[1]} features, and {shown(shape)} arrives"
+        return Problem(place, message, related=made_here(source))
     if re.search(r"[Nn]egative dimension|dimension size|would be <= 0|output size|Computed output", reason):
         message = f"{name} does not fit an input of shape {shown(shape)}: nothing would be left"
         return Problem(place, message, SMALL, related=made_here(source))

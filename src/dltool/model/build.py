@@ -79,7 +79,8 @@ def build_model(
         RunError: `learnt` does not belong to this config.
     """
     refuse_misplaced(config, facts)
-    names = Names()
+    given = [entry.arguments.get("name") for entry in config.model.layers]
+    names = Names(name for name in given if isinstance(name, str))
     keras.utils.set_random_seed(config.seed)
     with parameter_budget():
         prepared = prepare_inputs(config, facts, names, training_inputs, learnt)

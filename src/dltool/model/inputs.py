@@ -20,6 +20,8 @@ from dltool.model.preprocessing import PreprocessingState, build_preprocessing, 
 from dltool.model.shapes import shown
 
 SOURCE: ConfigPath = ("data", "source")
+INPUT = "input"
+"""What `from` calls all that the data gives to the model, unless a column has that name."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
         ConfigError: a column that is no vector would have to stand beside others.
     """
     if facts.only_input is not None:
-        return Wired({}, next(iter(starts.values())), ())
+        (first,) = starts.values()
+        return Wired({INPUT: first}, first, ())
     encoded: dict[str, Origin] = {}
     for name, origin in starts.items():
         column = facts.inputs[name].column
@@ -152,11 +155,13 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}
     joined = {name: origin for name, origin in encoded.items() if name not in taken}
-    if not joined or layers[0].sources:
+    takes_joined = not layers[0].sources or (INPUT in taken and INPUT not in encoded)
+    if not joined or not takes_joined:
         # The first layer says itself what it takes.
         return Wired(encoded, next(iter(encoded.values())), ())
     if len(joined) == 1:
-        return Wired(encoded, next(iter(joined.values())), ())
+        (first,) = joined.values()
+        return Wired({INPUT: first, **encoded}, first, ())
     problems = [
         Problem(
             origin.place,
@@ -170,7 +175,8 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
         raise ConfigError(problems)
     layer = keras.layers.Concatenate(name="inputs")
     applied = apply_layer(layer, list(joined.values()), SOURCE)
-    return Wired(encoded, Origin(applied.output, SOURCE), (applied,))
+    first = Origin(applied.output, SOURCE)
+    return Wired({INPUT: first, **encoded}, first, (applied,))
 
 
 def refuse_ignored(config: Config) -> None:
