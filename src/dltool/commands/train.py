@@ -177,10 +177,14 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
 
 
 def for_smoke(document: Document) -> Document:
-    """The document with few epochs, and without expectations, which two epochs would not meet."""
-    epochs: Any = build_config(document).training.epochs
-    few = SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)
-    return with_settings(document, [f"training.epochs={few}", "expect={}"])
+    """The document with few epochs, or one of each phase, and without expectations, which they would not meet."""
+    training = build_config(document).training
+    if training.phases is not None:
+        few = [f"training.phases[{number}].epochs=1" for number in range(len(training.phases))]
+    else:
+        epochs: Any = training.epochs
+        few = [f"training.epochs={SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)}"]
+    return with_settings(document, [*few, "expect={}"])
 
 
 def smoke_rows(config: Config) -> int:

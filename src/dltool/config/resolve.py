@@ -83,6 +83,8 @@ def written_out(model: Node, substitution: Substitution, has_columns: bool) -> t
 def without_notes(node: Node, path: ConfigPath = ()) -> Node:
     """The tree without `x-` keys in dltool's own sections. What is inside Keras objects is Keras's."""
     is_own = section_at(path) is not None or path[:-1] in SOURCE_PLACES
+    if is_own and isinstance(node.value, tuple):
+        return replace(node, value=tuple(without_notes(item, (*path, i)) for i, item in children(node)))
     if not (is_own or path in SOURCE_PLACES) or not isinstance(node.value, Mapping):
         return node
     kept = {key: entry for key, entry in node.value.items() if not (is_own and key.startswith(NOTE))}
@@ -95,13 +97,17 @@ def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str
     names = dict.fromkeys(DATA_FACTS, UNKNOWN) if facts is None else dict(facts)
     probe = Substitution(names, variables, os.environ)
 
-    def setting(key: str, default: Any) -> Any:
-        node = find(root, ("training", key))
+    def setting(*path: str | int, default: Any = UNKNOWN) -> Any:
+        node = find(root, ("training", *path))
         value = probe.resolve(node, ()).value if node else default
         is_count = isinstance(value, int) and value > 0 and not isinstance(value, bool)
         return value if is_count else UNKNOWN
 
-    epochs, batch_size = setting("epochs", UNKNOWN), setting("batch_size", Training.model_fields["batch_size"].default)
+    epochs, batch_size = setting("epochs"), setting("batch_size", default=Training.model_fields["batch_size"].default)
+    phases = find(root, ("training", "phases"))
+    if phases is not None and isinstance(phases.value, tuple):
+        each = [setting("phases", index, "epochs") for index, _ in enumerate(phases.value)]
+        epochs = UNKNOWN if UNKNOWN in each else sum(each)
     examples = names["examples"]
     steps: Any = UNKNOWN
     if isinstance(batch_size, int) and isinstance(examples, int):
