@@ -28,6 +28,7 @@ PAGES = {
     "loss": "https://keras.io/api/losses/",
     "metric": "https://keras.io/api/metrics/",
     "callback": "https://keras.io/api/callbacks/",
+    "backbone": "https://keras.io/api/applications/",
 }
 CHOSEN = {
     "metric": "Binary, categorical or sparse categorical accuracy, as the targets and predictions need.",
@@ -154,6 +155,8 @@ def example(found: KerasName) -> str:
 
 def placed(kind: str, thing: Any) -> str:
     """YAML of `thing` where a config names one of its kind."""
+    if kind == "backbone":
+        kind, thing = "layer", {"backbone": thing}
     if kind not in PLACES:
         outer = {
             "schedule": {"Adam": {"learning_rate": thing}},

@@ -156,16 +156,21 @@ def is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
 
 
-def recorded_experiment(run: Run, config: Config, dataset: Dataset) -> Experiment:
+def recorded_experiment(run: Run, config: Config, dataset: Dataset, is_pretrained: bool = False) -> Experiment:
     """The model of a run and its data. Raises as :func:`recorded_model`."""
-    return Experiment(config, dataset, *recorded_model(run, config, dataset.facts))
+    return Experiment(config, dataset, *recorded_model(run, config, dataset.facts, is_pretrained))
 
 
-def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel", Mapping[str, Any]]:
+def recorded_model(
+    run: Run, config: Config, facts: Facts, is_pretrained: bool = False
+) -> tuple["BuiltModel", Mapping[str, Any]]:
     """The model of a run, with what its preprocessing learnt then, and with new weights; and what is pinned.
 
+    Its own weights are in the run. The files of a backbone's weights are needed where it is to begin anew, and
+    `is_pretrained`.
+
     Raises:
-        RunError: the run's files are damaged.
+        RunError: the run's files are damaged, or a file of weights is not what it was.
     """
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
@@ -176,7 +181,7 @@ def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel"
     pinned = pin(config.seed, recorded_threads(run))
     learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
-        return build_model(config, facts, learnt=learnt), pinned
+        built = build_model(config, facts, learnt=learnt, is_pretrained=is_pretrained)
     except UnreadableConfig:
         # Of code that is allowed: not the run's.
         raise
@@ -185,6 +190,29 @@ def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel"
             Problem(None, f"{run.resolved}: {place_of(problem)}{problem.message}", problem.hint)
             for problem in first(error.problems)
         ) from error
+    refuse_other_weights(run.read_json(run.record), built)
+    return built, pinned
+
+
+def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
+    """By the places of backbones in the config, the files that their weights came from."""
+    return {
+        format_path(layer.path): {"file": str(layer.weights.path), "sha256": layer.weights.sha256}
+        for layer in built.layers
+        if layer.weights is not None
+    }
+
+
+def refuse_other_weights(record: Mapping[str, Any], built: "BuiltModel") -> None:
+    """Raises RunError where a file of weights is not the one that `record`, the run's run.json, names."""
+    problems = []
+    for place, now in weight_files(built).items():
+        was = of(of(record.get("weights"), place), "sha256")
+        if was != now["sha256"]:
+            message = f"{now['file']} has changed since the run was made: its sha256 was {said(was)}"
+            problems.append(Problem(None, message, "bring the old file back, or train a new run"))
+    if problems:
+        raise RunError(problems)
 
 
 def place_of(problem: Problem) -> str:

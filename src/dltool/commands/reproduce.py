@@ -11,7 +11,14 @@ from dltool.checkpoint_file import newest_checkpoint
 from dltool.commands.changes import differences, machine_changes
 from dltool.commands.clock import Clock
 from dltool.commands.completion import complete
-from dltool.commands.experiment import new_experiment, recorded_data, recorded_threads, refuse_files, require_code
+from dltool.commands.experiment import (
+    new_experiment,
+    recorded_data,
+    recorded_threads,
+    refuse_files,
+    refuse_other_weights,
+    require_code,
+)
 from dltool.commands.signals import StopNow, StopRequests, stop_requests
 from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
@@ -86,6 +93,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
     progress.stage("building the model")
     with clock.phase("build"):
         experiment = new_experiment(config, dataset, recorded_threads(run))
+        refuse_other_weights(run.read_json(run.record), experiment.built)
         fitting = prepare_fit(experiment.built, config, dataset)
     old = run.read_json(run.record)
     for change in machine_changes(old, experiment.pinned):

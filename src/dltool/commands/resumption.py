@@ -47,7 +47,7 @@ def resume_locked(
         from dltool.training.state import TrainingState
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = recorded_experiment(run, config, dataset)
+        experiment = recorded_experiment(run, config, dataset, is_pretrained=checkpoint is None)
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         refuse_changes(record, experiment.pinned, allow_change, progress)
@@ -76,7 +76,7 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
 
 
 def with_epochs(config: Config, epochs: int, finished: int) -> Config:
-    """The config with another number of epochs.
+    """The config with another number of epochs. Of several phases, the last one gets more or fewer.
 
     Raises:
         ConfigError: fewer than have been run, or more than a config may have.
@@ -85,7 +85,15 @@ def with_epochs(config: Config, epochs: int, finished: int) -> Config:
         raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, not {epochs}")
     if epochs <= finished:
         raise ConfigError(f"the run has {finished} epochs already", f"--epochs {finished + 1} or more goes on")
-    return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
+    training = config.training
+    *before, last = training.parts
+    earlier = sum(phase.epochs for phase in before)
+    if epochs <= earlier:
+        raise ConfigError(f"the phases before the last have {earlier} epochs", f"--epochs {earlier + 1} or more")
+    update: dict[str, Any] = {"epochs": epochs}
+    if training.phases is not None:
+        update = {"phases": (*before, last.model_copy(update={"epochs": epochs - earlier}))}
+    return config.model_copy(update={"training": training.model_copy(update=update)})
 
 
 def refuse_other_model(checkpoint: Checkpoint, core: Any) -> None:

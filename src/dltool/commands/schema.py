@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from dltool import keras_names
 from dltool.config.blocks import REPEAT
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
-from dltool.config.keras_objects import FROM
+from dltool.config.keras_objects import BACKBONE, FROM
 from dltool.config.schema import Config
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES
@@ -85,7 +85,7 @@ def entry_schema() -> Schema:
     }
     return {
         "if": {"anyOf": [{"type": "string", "pattern": pattern}, {"type": "object", **named}]},
-        "then": {"properties": {REPEAT: repeat}, "maxProperties": 1},
+        "then": {"properties": {REPEAT: repeat, BACKBONE: {"$ref": "#/definitions/backbone"}}, "maxProperties": 1},
         "else": {"$ref": "#/definitions/layer"},
     }
 
@@ -274,7 +274,7 @@ def object_schema(kind: str, name: str) -> Schema:
         "properties": {key: described(kind, name, argument) for key, argument in arguments.items()},
         "additionalProperties": False,
     }
-    if kind == "layer":
+    if kind in ("layer", "backbone"):
         inside["properties"][FROM] = {
             "type": ["string", "array"],
             "items": {"type": "string"},

@@ -18,7 +18,7 @@ import numpy as np
 from dltool.commands.check import checked_config, checked_with
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
-from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside
+from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
 from dltool.commands.signals import StopRequests, stop_requests
 from dltool.config.dump import dump_yaml
 from dltool.config.keras_objects import UNKNOWN
@@ -125,6 +125,7 @@ def new_record(
         "data": data,
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
+        "weights": weight_files(experiment.built),
         "git": git,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],
     }
@@ -178,10 +179,14 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
 
 
 def for_smoke(document: Document) -> Document:
-    """The document with few epochs, and without expectations, which two epochs would not meet."""
-    epochs: Any = build_config(document).training.epochs
-    few = SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)
-    return with_settings(document, [f"training.epochs={few}", "expect={}"])
+    """The document with few epochs, or one of each phase, and without expectations, which they would not meet."""
+    training = build_config(document).training
+    if training.phases is not None:
+        few = [f"training.phases[{number}].epochs=1" for number in range(len(training.phases))]
+    else:
+        epochs: Any = training.epochs
+        few = [f"training.epochs={SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)}"]
+    return with_settings(document, [*few, "expect={}"])
 
 
 def smoke_rows(config: Config) -> int:

@@ -1,12 +1,13 @@
 """Whether the parts of a config fit each other and the data, as far as that can be told without building a model."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-from dltool.config.keras_objects import UNKNOWN, KerasObject
+from dltool.config.keras_objects import PUBLISHED, UNKNOWN, KerasObject
 from dltool.config.schema import Config
 from dltool.config.wording import snake_case
 from dltool.errors import ConfigPath, Problem
@@ -66,7 +67,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     """
     problems = name_problems(config) + monitor_problems(config, facts) + expectation_problems(config, facts)
     output, loss = last_output(config.model.layers), config.training.loss
-    problems += activation_problems(output, loss) + spectrogram_problems(config)
+    problems += activation_problems(output, loss) + spectrogram_problems(config) + weight_file_problems(config)
     if facts is not None:
         wrong_loss = loss_problems(loss, facts)
         problems += wrong_loss or units_problems(output, loss, facts) or label_problems(output, loss, facts)
@@ -266,6 +267,30 @@ def independent(layer: KerasObject) -> KerasObject:
     if least is None or "top_db" in layer.arguments:
         return layer
     return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
+
+
+# --- backbones ---
+
+
+def weight_file_problems(config: Config) -> list[Problem]:
+    """Files of a backbone's weights that are not there."""
+    found = [
+        missing_weights(layer.arguments.get("weights"), (*LAYERS, index, *layer.steps, "weights"))
+        for index, layer in enumerate(config.model.layers)
+        if layer.kind == "backbone"
+    ]
+    return [problem for problem in found if problem is not None]
+
+
+def missing_weights(path: Any, place: ConfigPath) -> Problem | None:
+    """What is wrong with the path of a file of weights, which may also be null, or the name of the published ones."""
+    if not isinstance(path, str) or path == PUBLISHED or os.path.isfile(path):
+        return None
+    if os.path.exists(path):
+        return Problem(place, f"{path} is no file", "a .weights.h5 or .h5 that Keras has written")
+    near = get_close_matches(os.path.basename(path), [PUBLISHED], 1, 0.6)
+    hint = f'did you mean "{near[0]}"?' if near else f"{PUBLISHED} stands for the published ones, null for random ones"
+    return Problem(place, f"no such file: {path}", hint)
 
 
 # --- loss and target ---

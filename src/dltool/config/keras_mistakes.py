@@ -19,6 +19,7 @@ HOMES = {
     "regularizer": "it belongs at an argument such as kernel_regularizer",
     "constraint": "it belongs at an argument such as kernel_constraint",
     "activation": "it belongs at an argument such as activation",
+    "backbone": "it belongs at model.layers, as backbone: {NAME: {…}}",
 }
 ARGUMENT_HOMES = {
     **dict.fromkeys(
@@ -28,6 +29,8 @@ ARGUMENT_HOMES = {
         key: f"it belongs at training.{key}"
         for key in ("batch_size", "callbacks", "epochs", "loss", "metrics", "optimizer")
     },
+    **dict.fromkeys(("include_top", "classes", "classifier_activation"), "leave it out: the layers after it classify"),
+    "include_preprocessing": "leave it out: a backbone always takes images of 0 to 255",
     "learning_rate": "it belongs at training.optimizer, under the optimizer's name",
     "lr": 'did you mean "learning_rate"?',
     "decay": "give learning_rate a schedule, such as ExponentialDecay",
@@ -47,6 +50,7 @@ EXAMPLES = {
     "regularizer": "L2: 1e-4",
     "constraint": "MaxNorm: 3",
     "activation": "relu",
+    "backbone": "EfficientNetV2B0: {weights: imagenet}",
 }
 
 
@@ -61,7 +65,9 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
         return Problem(
             place, f'"{name[:60]}" is an import path: nothing is imported, Keras names stand alone', hint, at_key
         )
-    close = nearest(kind, name)
+    if kind == "layer" and name == "backbone":
+        return Problem(place, "a backbone stands in model.layers alone, as backbone: {NAME: {…}}", "", at_key)
+    close = nearest(kind, name) or (near(name, ["backbone"], 1) if kind == "layer" else [])
     others = find_all(name)
     if others:
         other = others[0].kind

@@ -49,6 +49,7 @@ RANGES = {
     **dict.fromkeys(("label_smoothing", "precision", "recall", "sensitivity", "specificity"), FRACTION),
     **dict.fromkeys(("RandomNormal.stddev", "TruncatedNormal.stddev", "num_oov_indices"), NOT_NEGATIVE),
     "VarianceScaling.scale": POSITIVE,
+    **dict.fromkeys((f"MobileNet{version}.alpha" for version in ("", "V2", "V3Small", "V3Large")), POSITIVE),
 }
 """Ranges by argument, or by `Object.argument` where it differs from others of that name."""
 

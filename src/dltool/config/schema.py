@@ -5,6 +5,7 @@ them for editors, and the rest of the program reads nothing else. Keras objects 
 not here but in the table of :mod:`dltool.keras_names`; a field made by :func:`as_keras` says of which kind it is.
 """
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
@@ -13,11 +14,11 @@ from pydantic_core import PydanticCustomError
 
 from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
-from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object, shared_layers
+from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_entry, parse_keras_object, shared_layers
 from dltool.config.section import PASS_UNKNOWN, Section
 from dltool.config.sources import Source, kind_of, parse_source
 from dltool.config.windows import Windows
-from dltool.errors import Problem
+from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS
 
 DATA_FACTS = (
@@ -38,6 +39,10 @@ MOST_EPOCHS = 100_000
 """Each has a line in metrics.jsonl, and is in every checkpoint's history."""
 
 
+ENTRY = "entry"
+"""Of a list of layers in the model: a layer or a backbone."""
+
+
 def as_keras(kind: str) -> PlainValidator:
     """The validator of a field that names a Keras object of `kind`. An object that is one already passes."""
 
@@ -45,8 +50,9 @@ def as_keras(kind: str) -> PlainValidator:
         if isinstance(value, KerasObject):
             return value
         if value is UNKNOWN:
-            raise PydanticCustomError("unknown_whole", "unknown", {"expected": f"the name of {KINDS[kind]}"})
-        keras_object, problems = parse_keras_object(kind, value)
+            what = KINDS["layer" if kind == ENTRY else kind]
+            raise PydanticCustomError("unknown_whole", "unknown", {"expected": f"the name of {what}"})
+        keras_object, problems = parse_entry(value) if kind == ENTRY else parse_keras_object(kind, value)
         if problems:
             raise PydanticCustomError("problems", "not a valid Keras object", {"problems": problems})
         return keras_object
@@ -59,7 +65,7 @@ def schema_of(kind: str) -> WithJsonSchema:
 
 
 Layer = Annotated[KerasObject, as_keras("layer"), schema_of("layer")]
-Entry = Annotated[KerasObject, as_keras("layer"), schema_of("entry")]
+Entry = Annotated[KerasObject, as_keras(ENTRY), schema_of(ENTRY)]
 Optimizer = Annotated[KerasObject, as_keras("optimizer"), schema_of("optimizer")]
 Loss = Annotated[KerasObject, as_keras("loss"), schema_of("loss")]
 Metric = Annotated[KerasObject, as_keras("metric"), schema_of("metric")]
@@ -258,8 +264,9 @@ class Model(Section):
     blocks: dict[str, Block] = Field(default_factory=dict)
     """Lists of layers by name, to be used in `layers` like a layer."""
     layers: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1), BeforeValidator(with_shared_layers)]
-    """Keras layers, each of which takes the output of the one before or what its `from` names; blocks, and
-    `repeat: {times: 3, layers: [...]}`."""
+    """Keras layers, each of which takes the output of the one before or what its `from` names; blocks;
+    `repeat: {times: 3, layers: [...]}`; and `backbone: {NAME: {weights: imagenet}}`, a whole network of
+    keras.applications without its classifier, which takes images of 0 to 255."""
 
 
 Interval = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$")]
@@ -275,10 +282,25 @@ class Checkpoint(Section):
     epoch, and every ten minutes within one."""
 
 
+Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
+
+
+class Phase(Section):
+    """A part of the training."""
+
+    epochs: Epochs
+    """How often to go through the training examples in this phase."""
+    optimizer: Optimizer
+    """A Keras optimizer, which starts anew with the phase."""
+    trainable: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    """The names of the layers that learn, also of those inside a backbone; `*` stands for any characters. All others
+    are frozen. Unless given, the `trainable` of each layer decides."""
+
+
 class Training(Section):
     """How the model learns."""
 
-    optimizer: Optimizer
+    optimizer: Optimizer | None
     """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments."""
     loss: Loss
     """A Keras loss."""
@@ -286,8 +308,10 @@ class Training(Section):
     """Keras metrics, measured in training, validation and test."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """The number of examples in a step."""
-    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
+    epochs: Epochs | None
     """How often to go through the training examples."""
+    phases: Annotated[tuple[Phase, ...], Field(strict=False, min_length=1)] | None = None
+    """Instead of `optimizer` and `epochs`: parts of the training, one after the other, each with its own."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
     """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None = None
@@ -296,6 +320,50 @@ class Training(Section):
     """Keras's dtype policy."""
     checkpoint: Checkpoint = Checkpoint()
     """What is kept."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def need_not_repeat_phases(cls, value: Any) -> Any:
+        has_phases = isinstance(value, Mapping) and value.get("phases") is not None
+        return {"optimizer": None, "epochs": None, **value} if has_phases else value
+
+    @model_validator(mode="after")
+    def has_phases_or_is_one(self) -> Self:
+        problems = []
+        for key, value in (("optimizer", self.optimizer), ("epochs", self.epochs)):
+            if self.phases is not None and value is not None:
+                hint, related = f"each phase has its own {key}; remove this", ((("phases",), "phases are given here"),)
+                problems.append(
+                    Problem((key,), f"{key} and phases exclude each other", hint, at_key=True, related=related)
+                )
+            elif self.phases is None and value is None:
+                what = KINDS["optimizer"] if key == "optimizer" else "a whole number"
+                problems.append(Problem((key,), f"expected {what}, not null"))
+        if not problems and self.total_epochs is not UNKNOWN and self.total_epochs > MOST_EPOCHS:
+            message = f"together the phases have {self.total_epochs:,} epochs, and {MOST_EPOCHS:,} are allowed"
+            problems.append(Problem(("phases",), message))
+        if problems:
+            raise PydanticCustomError("problems", "phases", {"problems": problems})
+        return self
+
+    @property
+    def parts(self) -> tuple[Phase, ...]:
+        """The phases; without any, the whole training as one."""
+        if self.phases is not None:
+            return self.phases
+        assert self.optimizer is not None
+        assert self.epochs is not None
+        return (Phase(epochs=self.epochs, optimizer=self.optimizer),)
+
+    @property
+    def total_epochs(self) -> Any:
+        """Those of all phases; UNKNOWN where the data has yet to tell."""
+        epochs: list[Any] = [part.epochs for part in self.parts]
+        return UNKNOWN if UNKNOWN in epochs else sum(epochs)
+
+    def place_of(self, part: int) -> ConfigPath:
+        """Where the config has the keys of the phase with that number, counted from 0."""
+        return ("training",) if self.phases is None else ("training", "phases", part)
 
 
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]

@@ -102,8 +102,8 @@ def section_at(path: ConfigPath) -> type[Section] | None:
     section: type[Section] = Config
     is_name = False
     for step in path:
-        if is_name:
-            # A key of a mapping whose values are such sections.
+        if is_name or isinstance(step, int):
+            # A key of a mapping, or a place in a list, whose values are such sections.
             is_name = False
             continue
         field = section.model_fields.get(str(step))
@@ -116,9 +116,10 @@ def section_at(path: ConfigPath) -> type[Section] | None:
 
 
 def candidates(annotation: Any) -> Iterator[type[BaseModel]]:
-    for member in (annotation, *get_args(annotation)):
-        if isinstance(member, type) and issubclass(member, BaseModel):
-            yield member
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for member in get_args(annotation):
+        yield from candidates(member)
 
 
 def sections(section: type[Section] = Config, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, type[Section]]]:

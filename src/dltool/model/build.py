@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -12,11 +12,12 @@ from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem
-from dltool.model.apply import Applied, Names, Origin, Shape, apply_layers, made_here, shown
+from dltool.model.apply import Applied, Names, Origin, apply_layers, made_here
 from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import parameter_budget
 from dltool.model.preprocessing import learns
+from dltool.model.shapes import Shape, shown
 
 LAYERS: ConfigPath = ("model", "layers")
 AUGMENTATION: ConfigPath = ("data", "augmentation")
@@ -61,11 +62,13 @@ def build_model(
     facts: Facts,
     training_inputs: Mapping[str, Rows] | None = None,
     learnt: Learnt | None = None,
+    is_pretrained: bool = True,
 ) -> BuiltModel:
     """Build the models of `config`.
 
     `training_inputs` are the raw inputs of the training part, which preprocessing learns from; `learnt` is what it
-    learnt in an earlier run, and wins.
+    learnt in an earlier run, and wins. Unless the model `is_pretrained`, backbones get random weights: their files are
+    not read.
 
     The seed of the config is set here: initial weights and the seeds of random layers (those without a `seed` of their
     own) follow from it and from the order of the layers. The core comes first, so that augmentation does not change the
@@ -85,7 +88,8 @@ def build_model(
         starts = {name: Origin(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
         with precision(config.training.precision):
             wired = wire(config, facts, starts, prepared.learnt)
-            layers = apply_layers(config.model.layers, wired.first, LAYERS, names, wired.named)
+            entries = config.model.layers if is_pretrained else tuple(map(untrained, config.model.layers))
+            layers = apply_layers(entries, wired.first, LAYERS, names, wired.named)
             core = model(structure(facts, starts), layers[-1].output, "core")
         augmentation = build_augmentation(config.data.augmentation, prepared, names)
     # The layers of core once more, on the prepared inputs: a model in which all layers lie side by side.
@@ -104,6 +108,13 @@ def build_model(
         layers=(*prepared.layers, *wired.layers, *layers),
         learnt=prepared.learnt,
     )
+
+
+def untrained(entry: KerasObject) -> KerasObject:
+    """The entry; a backbone with random weights."""
+    if entry.kind != "backbone":
+        return entry
+    return replace(entry, arguments={**entry.arguments, "weights": None})
 
 
 def refuse_misplaced(config: Config, facts: Facts) -> None:

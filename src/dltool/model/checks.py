@@ -6,8 +6,8 @@ from dltool.config.checks import BINARY, LAYERS, LOSS, SPARSE, count, loss_name,
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, ConfigPath, Problem
-from dltool.model.apply import shown
 from dltool.model.build import BuiltModel
+from dltool.model.shapes import shown
 
 METRICS: ConfigPath = ("training", "metrics")
 SPARSE_LOOKUPS = ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")

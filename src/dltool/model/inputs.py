@@ -13,10 +13,11 @@ from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
-from dltool.model.apply import Applied, Names, Origin, apply_layer, shown
+from dltool.model.apply import Applied, Names, Origin, apply_layer
 from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
+from dltool.model.shapes import shown
 
 SOURCE: ConfigPath = ("data", "source")
 INPUT = "input"

@@ -20,8 +20,8 @@ METRICS: ConfigPath = ("training", "metrics")
 CHOSEN = ("accuracy", "acc", "Accuracy")
 
 
-def compile_core(built: BuiltModel, config: Config, targets: np.ndarray) -> None:
-    """Compile `built.core` and make the variables of its optimizer and metrics.
+def compile_core(built: BuiltModel, config: Config, targets: np.ndarray, phase: int = 0) -> None:
+    """Compile `built.core` for a phase, counted from 0, and make the variables of its optimizer and metrics.
 
     `targets` are targets of this data, for their shape and dtype alone. With precision mixed_float16 Keras wraps the
     optimizer in a LossScaleOptimizer; losses and metrics compute in float32 whatever the precision.
@@ -30,18 +30,29 @@ def compile_core(built: BuiltModel, config: Config, targets: np.ndarray) -> None
         ConfigError: at the optimizer, loss or metric that Keras refuses.
     """
     training = config.training
-    optimizer = make(training.optimizer, ("training", "optimizer"))
+    place, optimizer = made_optimizer(config, phase)
     metrics = made_metrics(training.metrics)
     try:
         # The loss is made once more where a failure has to be placed; Keras objects hold state.
         built.core.compile(optimizer=optimizer, loss=make(training.loss, LOSS), metrics=metrics)
     except KERAS_ERRORS as error:
-        raise ConfigError(Problem(("training", "optimizer"), plain_message(error))) from error
+        raise ConfigError(Problem(place, plain_message(error))) from error
     try:
         # Keras's fit does the same before its first step; variables cannot be made inside a compiled loop.
         built.core._symbolic_build(data_batch=example_batch(built, targets))
     except KERAS_ERRORS as error:
         raise ConfigError(culprit(built, config, targets, plain_message(error))) from error
+
+
+def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
+    place = (*config.training.place_of(phase), "optimizer")
+    return place, make(config.training.parts[phase].optimizer, place)
+
+
+def refuse_optimizers(config: Config) -> None:
+    """Raises ConfigError at an optimizer that Keras refuses, also of a phase that is yet to come."""
+    for phase in range(len(config.training.parts)):
+        made_optimizer(config, phase)
 
 
 def made_metrics(entries: Sequence[KerasObject]) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -54,6 +54,10 @@ class Loop:
             self.run_full, autograph=False, input_signature=(tables, rows, tf.TensorSpec((), tf.int32))
         )
         self.rest = tf.function(self.run_rest, autograph=False)
+
+    def anew(self) -> "Loop":
+        """The same loop, to be compiled again: what its steps do has changed."""
+        return replace(self)
 
     def steps(self, examples: int) -> int:
         return -(-examples // self.batch_size)
