@@ -35,7 +35,7 @@ def saved(tmp_path: Path, **arrays: Any) -> Path:
 def test_x_and_y_are_the_training_part(tmp_path):
     examples = load_arrays(ArraysSource(path=str(saved(tmp_path, x=X, y=Y))), SOURCE)
     np.testing.assert_array_equal(examples.training.inputs["input"], X)
-    np.testing.assert_array_equal(examples.training.labels, Y)
+    np.testing.assert_array_equal(examples.training.labels["target"], Y)
     assert examples.validation is None
     assert examples.test is None
 
@@ -47,7 +47,7 @@ def test_every_part_of_the_file_is_read(tmp_path, validation):
     examples = load_arrays(ArraysSource(path=str(path)), SOURCE)
     assert examples.validation is not None
     assert examples.test is not None
-    assert (len(examples.validation.labels), len(examples.test.labels)) == (3, 2)
+    assert (len(examples.validation.labels["target"]), len(examples.test.labels["target"])) == (3, 2)
 
 
 def test_npy_files_for_x_and_y(tmp_path):

@@ -105,7 +105,8 @@ def descriptions(section: type[Section]) -> dict[str, str]:
         for field, text in pairwise(body):
             is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
-                found[field.target.id] = inspect.cleandoc(str(text.value.value))
+                key = part.model_fields[field.target.id].alias or field.target.id
+                found[key] = inspect.cleandoc(str(text.value.value))
     return found
 
 

@@ -1,7 +1,7 @@
 """Layers applied one at a time, so that a mistake is found at the layer that causes it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -112,10 +112,12 @@ def apply_layers(
     place: ConfigPath,
     names: Names,
     inputs: Mapping[str, Origin] | None = None,
+    ends: Collection[int] = (),
 ) -> list[Applied]:
     """Each layer of `entries` applied to the output of the one before, or to what its `from` names.
 
-    `place` is where the config lists them; `inputs` may be named by `from`.
+    `place` is where the config lists them; `inputs` may be named by `from`. `ends` are those whose outputs nothing has
+    to take: the last one unless given.
 
     Raises:
         ConfigError: at the first layer that cannot take what it is given, or whose output nothing takes.
@@ -128,7 +130,8 @@ def apply_layers(
         applied.append(apply_layer(made_layer(entry, layer_place, names), taken, layer_place))
         source = Origin(applied[-1].output, layer_place)
         graph.add(entry, source)
-    graph.unused.pop(source.place, None)
+    for index in ends or (len(entries) - 1,):
+        graph.unused.pop((*place, index), None)
     if graph.unused:
         hint = "name it, and take it by from: NAME; or remove it"
         raise ConfigError(

@@ -30,7 +30,7 @@ from dltool.training.compile import (
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Loop, Pace, logs_of, test_loop, train_loop
 from dltool.training.state import Arrays, TrainingState, best_weights, capture, restore, restore_best
-from dltool.training.tables import evaluation_batch, make_tables, model_targets, single
+from dltool.training.tables import evaluation_batch, make_tables, model_targets
 
 EMPTY_STATE = TrainingState([], {})
 
@@ -90,7 +90,7 @@ def prepare_fit(built: BuiltModel, config: Config, dataset: Dataset, pace: Pace 
         MachineError: memory ran out.
     """
     with plain_failures(config):
-        targets = model_targets(built, single(dataset.targets))
+        targets = model_targets(built, dataset.targets)
         compile_core(built, config, targets)
         fitting = Fitting(built, config, dataset, pace or Pace())
         try:
@@ -141,6 +141,15 @@ class Hooks:
     should_stop: Callable[[], int | None]
 
 
+def class_weights_of(built: BuiltModel, config: Config, dataset: Dataset, rows: np.ndarray) -> Any:
+    """A tensor of the weight of each class, or None. Only a model with one output has some."""
+    name = built.heads[0].target
+    if len(built.heads) > 1 or name is None:
+        return None
+    weights = class_weights(config, dataset.facts.targets[name], dataset.targets[name][rows])
+    return None if weights is None else tf.constant(weights)
+
+
 class StopRequestedError(Exception):
     """Leaves a validation; `number` is the signal's."""
 
@@ -158,16 +167,14 @@ class Fitting:
         self.built, self.core, self.config = built, built.core, config
         self.rows = dataset.split.train.astype(np.int32)
         self.validation_rows = dataset.split.validation.astype(np.int32)
-        targets = single(dataset.targets)
-        weights = class_weights(config, dataset.facts, targets[self.rows])
-        table = make_tables(built, dataset.inputs, model_targets(built, targets))
+        table = make_tables(built, dataset.inputs, model_targets(built, dataset.targets))
         size = config.training.batch_size
-        weights = None if weights is None else tf.constant(weights)
+        weights = class_weights_of(built, config, dataset, self.rows)
         self.train = train_loop(built.core, built.augmentation, table, weights, size)
         self.train.pace = pace
         self.test = test_loop(built.core, table, evaluation_batch(built, size))
         self.epochs, self.steps = config.training.epochs, self.train.steps(len(self.rows))
-        self.best: Best = make_best(config, built.core, len(self.validation_rows) > 0)
+        self.best: Best = make_best(config, built, len(self.validation_rows) > 0)
         self.callbacks = make_callbacks(config, built)
         self.callback_list = keras.callbacks.CallbackList(
             list(self.callbacks), model=built.core, epochs=self.epochs, steps=self.steps, verbose=0
