@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dltool.config.schema import Data
+from dltool.data.facts import TargetFacts
 from dltool.data.load import Dataset, load_data
 from dltool.data.rows import Rows
 from dltool.errors import ConfigError, DataError
@@ -117,7 +118,7 @@ def test_the_seed_of_the_split_overrules_that_of_the_config():
 def test_text_labels_become_class_names(tmp_path):
     source = npz(tmp_path, x=numbered(6), y=np.array(["cat", "ant", "cat", "bee", "ant", "bee"]))
     dataset = load({"source": source})
-    assert dataset.facts.class_names == ("ant", "bee", "cat")
+    assert dataset.facts.targets["target"].class_names == ("ant", "bee", "cat")
     assert dataset.targets["target"].tolist() == [2, 0, 2, 1, 0, 1]
 
 
@@ -142,8 +143,7 @@ def test_masks_have_a_class_for_each_pixel(tmp_path, most_rows):
     masks = np.arange(20 * 16).reshape(20, 4, 4) % 3
     source = npz(tmp_path, x=np.zeros((20, 4, 4, 3), np.uint8), y=masks)
     dataset = load({"source": source, "target": "category", "split": {"validation": 0.2}}, most_rows=most_rows)
-    assert (dataset.facts.target, dataset.facts.target_shape) == ("category", (4, 4))
-    assert dataset.facts.class_names == ("0", "1", "2")
+    assert dataset.facts.targets == {"target": TargetFacts("category", (4, 4), ("0", "1", "2"))}
     assert dataset.targets["target"].dtype == np.int32
     with pytest.raises(ConfigError, match="only classes can be stratified"):
         load({"source": source, "target": "category", "split": {"validation": 0.2, "stratify": True}})
@@ -151,7 +151,8 @@ def test_masks_have_a_class_for_each_pixel(tmp_path, most_rows):
 
 def test_labels_beyond_32_bits_are_classes(tmp_path):
     source = npz(tmp_path, x=numbered(4), y=np.array([76561198000000001, 76561198000000002] * 2))
-    assert load({"source": source}).facts.class_names == ("76561198000000001", "76561198000000002")
+    names = load({"source": source}).facts.targets["target"].class_names
+    assert names == ("76561198000000001", "76561198000000002")
 
 
 def test_a_test_source_of_another_shape_is_refused(tmp_path):

@@ -73,7 +73,9 @@ def test_labels_are_those_above_one_half() -> None:
     ],
 )
 def test_numbers_have_the_names_of_their_columns(target, shape, width, names) -> None:
-    found = predictions(config_of("mse", target), facts_of("number", (), shape), {"output": np.ones((3, width), np.float32)})
+    found = predictions(
+        config_of("mse", target), facts_of("number", (), shape), {"output": np.ones((3, width), np.float32)}
+    )
     assert list(found) == names
 
 
@@ -108,14 +110,14 @@ def test_numbers_and_plain_texts_are_left_alone(text) -> None:
 
 
 def test_numbers_have_the_fewest_digits_that_give_the_same_bits() -> None:
-    values = outputs(0.1, 1e-10, 1 / 3, np.nan)
+    values = np.array([0.1, 1e-10, 1 / 3, np.nan], np.float32)
     _, *lines = csv_of(a=values)
     assert lines == ["0.1", "1e-10", "0.33333334", "nan"]
     np.testing.assert_array_equal(np.array(lines, np.float32), values)
 
 
 def test_json_has_null_for_what_is_no_number() -> None:
-    assert records({"a": outputs(0.1, np.nan), "b": np.array(["=x", "y"], object)}) == [
+    assert records({"a": np.array([0.1, np.nan], np.float32), "b": np.array(["=x", "y"], object)}) == [
         {"a": 0.1, "b": "=x"},
         {"a": None, "b": "y"},
     ]

@@ -24,8 +24,16 @@ def make_config() -> Callable[..., Config]:
 
 @pytest.fixture
 def make_facts() -> Callable[..., Facts]:
-    def make(shape: tuple[int, ...] = (4,), dtype: str = "float32", classes: int = 3, **more: Any) -> Facts:
-        target = TargetFacts("category" if classes else "number", (), tuple("abcdefghijklmn"[:classes]))
+    def make(
+        shape: tuple[int, ...] = (4,),
+        dtype: str = "float32",
+        classes: int = 3,
+        kind: Any = None,
+        target_shape: tuple[int, ...] = (),
+        **more: Any,
+    ) -> Facts:
+        kind = kind or ("category" if classes else "number")
+        target = TargetFacts(kind, target_shape, tuple("abcdefghijklmn"[:classes]))
         sizes = {"examples": 100, "validation_examples": 10, "test_examples": 10}
         found = {"inputs": {"input": InputFacts(shape, dtype)}, "targets": {"target": target}, **sizes, **more}
         return Facts(**found)

@@ -1,6 +1,6 @@
 """Optimizer, loss and metrics of the config, given to the model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.checks import metric_names
-from dltool.config.outputs import Head
+from dltool.config.keras_objects import KerasObject
 from dltool.config.schema import Config
 from dltool.data.facts import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
@@ -31,7 +31,7 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
     optimizer = make(config.training.optimizer, ("training", "optimizer"))
     # The losses are made once more where a failure has to be placed; Keras objects hold state.
     losses: Any = {head.name: make(head.loss, head.loss_place) for head in built.heads}
-    metrics: Any = {head.name: found for head in built.heads if (found := made_metrics(head))}
+    metrics: Any = {head.name: made_metrics(head.metrics, head.metrics_place) for head in built.heads if head.metrics}
     weights = (
         None if all(head.weight == 1 for head in built.heads) else {head.name: head.weight for head in built.heads}
     )
@@ -48,10 +48,10 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
         raise ConfigError(culprit(built, config, targets, plain_message(error))) from error
 
 
-def made_metrics(head: Head) -> list[Any]:
-    """Metrics under the names that Keras would give them in a process of their own."""
-    metrics = [make(entry, (*head.metrics_place, index)) for index, entry in enumerate(head.metrics)]
-    for metric, name in zip(metrics, metric_names(head.metrics, unique=False), strict=True):
+def made_metrics(entries: Sequence[KerasObject], place: ConfigPath) -> list[Any]:
+    """Metrics under the names that Keras would give them in a process of their own. `place` is that of their list."""
+    metrics = [make(entry, (*place, index)) for index, entry in enumerate(entries)]
+    for metric, name in zip(metrics, metric_names(entries, unique=False), strict=True):
         if isinstance(metric, keras.metrics.Metric):
             metric.name = name
     return metrics
