@@ -51,7 +51,7 @@ def test_a_part_is_given_once():
 
 def test_only_classes_are_stratified():
     check_stratify(Split(stratify=True), {"target": TargetFacts("category")})
-    check_stratify(Split(), "number")
+    check_stratify(Split(), {"target": TargetFacts("number")})
     with pytest.raises(ConfigError, match="only classes can be stratified"):
         check_stratify(Split(stratify=True), {"target": TargetFacts("number")})
     with pytest.raises(ConfigError, match=r"only classes can be stratified; each example has \(8, 8\) of them"):

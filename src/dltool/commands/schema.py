@@ -177,17 +177,19 @@ def required_keys(own: Schema, sections: Schema) -> Schema:
         section = sections.get(own["properties"][name].get("$ref", "").rpartition("/")[2], {})
         if section.get("required"):
             inside[name] = {"required": section["required"]}
-    return {"required": required, "properties": inside}
+    loss = {"properties": {"training": {"required": ["loss"]}}}
+    has_outputs = {"properties": {"model": {"required": ["outputs"]}}, "required": ["model"]}
+    return {"required": required, "properties": inside, "if": has_outputs, "else": loss}
 
 
 def target_schema(sections: Schema) -> Schema:
-    """The name of a column, several of them, or a type, under the name of its column or alone."""
+    """The name of a column, several of them, or a type, under the name of its column or alone; several names with
+    types."""
     kinds = choice_schema(TARGET_TYPES, sections)
     return {
         "type": ["string", "array", "object"],
         "items": {"type": "string"},
         "minProperties": 1,
-        "maxProperties": 1,
         "additionalProperties": {"anyOf": [kinds, sections_of(TARGET_TYPES)]},
     }
 
