@@ -9,8 +9,9 @@ from dltool.data.load import Dataset
 from dltool.data.split import Split
 from dltool.evaluation.evaluate import evaluate, predict
 from dltool.model.build import build_model
-from dltool.training.best import direction
-from dltool.training.fit import prepare_fit
+from dltool.training.best import make_best
+from dltool.training.callbacks import make_callbacks
+from dltool.training.compile import compile_core
 from dltool.training.tables import make_tables, model_targets
 
 LAYERS = [
@@ -84,9 +85,9 @@ def test_more_or_less_of_an_outputs_metric_is_better_as_its_metric_says(make_con
     training = {"loss": None, "metrics": [], "checkpoint": {"monitor": monitor}, "callbacks": callbacks}
     config = make_config(data={"source": SOURCE}, model={"layers": LAYERS, "outputs": OUTPUTS}, training=training)
     built = build_model(config, two.facts)
-    fitting = prepare_fit(built, config, two)
-    assert fitting.best.direction == direction(built, monitor, (), "") == way
-    assert [callback.mode for callback in fitting.callbacks] == [way] * 2
+    compile_core(built, config, model_targets(built, two.targets))
+    assert make_best(config, built, has_validation=True).direction == way
+    assert [callback.mode for callback in make_callbacks(config, built)] == [way] * 2
 
 
 def test_two_outputs_may_have_one_target(make_config, dataset, train):

@@ -63,7 +63,7 @@ def predictions(config: Config, facts: Facts, outputs: Mapping[str, np.ndarray])
 
     Of classes: "class", and "probability of NAME" for each. Of labels: "labels", those above 0.5, and the same
     probabilities. Of numbers: the columns of the target, or "prediction" where it has no name. Of an input that is
-    restored: how far from it the output is. Where the config names outputs, the name of each stands before its columns.
+    restored: how far from it the output is. Where the config names outputs, their columns begin with their names.
 
     Raises:
         RunError: the model has other outputs than the run has classes.
@@ -71,9 +71,14 @@ def predictions(config: Config, facts: Facts, outputs: Mapping[str, np.ndarray])
     columns: dict[str, np.ndarray] = {}
     for head in heads_of(config):
         found = predicted(config, head, target_of(head, facts), outputs[head.name])
-        prefix = f"{whole_text(head.name)} " if config.model.outputs else ""
-        columns |= {f"{prefix}{name}": values for name, values in found.items()}
+        columns |= {column_name(head, name) if config.model.outputs else name: found[name] for name in found}
     return columns
+
+
+def column_name(head: Head, name: str) -> str:
+    """The name of the output, and what the column says of it where that is another word."""
+    own = f"predicted {head.name}" if head.name in PLACES else whole_text(head.name)
+    return own if name in (head.name, "prediction") else f"{own} {name}"
 
 
 def predicted(config: Config, head: Head, target: TargetFacts | None, outputs: np.ndarray) -> dict[str, np.ndarray]:
