@@ -148,6 +148,37 @@ KEYS_AND_TYPES = {
     "data-that-depends-on-itself": changed(("validation: 0.2", "validation: $(1 / classes)")),
     "expectation-of-nothing": GOOD + 'expect: {acuracy: ">= 0.5"}\n',
     "expectation-that-is-no-bound": GOOD + "expect: {accuracy: high}\n",
+    "loss-beside-outputs": changed(("training:", "  outputs:\n    a: {loss: mse}\ntraining:")),
+    "output-without-a-loss": changed(
+        ("training:", "  outputs:\n    a: {metrics: [accuracy]}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+    ),
+    "misspelt-key-of-an-output": changed(
+        ("training:", "  outputs:\n    a: {los: mse, form: b}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+    ),
+    "output-with-a-bad-name": changed(
+        ("training:", "  outputs:\n    val_a: {loss: mse}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+    ),
+    "two-targets-of-one": changed(("source: iris", "source: iris\n  target: {a: category, b: number}")),
+    "unknown-type-of-one-of-two-targets": changed(
+        ("source: iris", "source: {csv: a.csv}\n  target: {a: categry, b: number}")
+    ),
+    "column-as-the-input": changed(("source: iris", "source: {csv: a.csv}\n  target: {a: input}")),
+    "named-arrays-without-a-file": changed(("source: iris", "source: {arrays: {x: {a: b}, y: {c: d}}}")),
+    "named-arrays-that-are-none": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, x: {a: 1}, y: {}}}"),
+    ),
+    "unknown-target-of-arrays": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, y: {a: b, c: d}}}\n  target: {aa: number}")
+    ),
+    "one-type-for-two-targets": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, y: {a: b, c: d}}}\n  target: category")
+    ),
+    "other-names-in-the-test": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, y: {a: b, c: d}}}\n  test: {arrays: {path: b.npz, y: {a: b}}}")
+    ),
     "two-mistakes": changed(("epochs: 2", "epochs: ten"), ("units: 8", "unitz: 8")),
 }
 
@@ -201,4 +232,30 @@ BUILT = {
     "one-hot-loss-for-class-numbers": changed(("sparse_categorical_crossentropy", "categorical_crossentropy")),
     "classes-of-a-regression": changed(("source: iris", "source: diabetes"), ("units: 3", "units: $classes")),
     "class-loss-for-a-regression": changed(("source: iris", "source: diabetes")),
+    "restoring-another-shape": changed(
+        ("source: digits", "source: digits, target: input"),
+        ("loss: sparse_categorical_crossentropy, metrics: [accuracy]", "loss: mse"),
+        text=IMAGES,
+    ),
+    "output-of-no-layer": changed(
+        ("training:", "  outputs:\n    flower: {loss: sparse_categorical_crossentropy, from: lst}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+        ("activation: softmax", "activation: softmax, name: last"),
+    ),
+    "layer-after-the-outputs": changed(
+        ("training:", "    - Dense: 5\n  outputs:\n    last: {loss: sparse_categorical_crossentropy}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+        ("activation: softmax", "activation: softmax, name: last"),
+    ),
+    "five-outputs-of-one-output": changed(
+        ("training:", "  outputs:\n    last: {loss: sparse_categorical_crossentropy}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+        ("units: 3, activation: softmax", "units: 5, activation: softmax, name: last"),
+    ),
+    "classes-of-several-targets": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, y: {a: b, c: d}}}"),
+        ("training:", "  outputs: {a: {loss: mse}}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+        ("units: 3, activation: softmax", "units: $classes_a, name: a"),
+    ),
 }

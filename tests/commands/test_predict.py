@@ -341,6 +341,7 @@ def test_a_run_without_weights_is_refused(run, dltool) -> None:
 
 
 INPUT = {"shape": [], "dtype": "float32", "is_column": True}
+TARGET = {"kind": "category", "shape": [], "class_names": ["a", "b"]}
 HOSTILE: list[dict[str, Any]] = [
     {"inputs": None},
     {"inputs": {}},
@@ -354,16 +355,21 @@ HOSTILE: list[dict[str, Any]] = [
     {"inputs": {"weight": INPUT}},
     {"inputs": {"mass": INPUT}},
     {"inputs": {"mass": {**INPUT, "is_column": False}}},
-    {"target": "nothing"},
-    {"target": ["category"]},
-    {"target": "number"},
-    {"target_shape": [True]},
-    {"target_shape": None},
-    {"class_names": ["a", "a"]},
-    {"class_names": ["a"]},
-    {"class_names": ["a", "b", "c"]},
-    {"class_names": [1, 2]},
-    {"class_names": None},
+    {"targets": None},
+    {"targets": {}},
+    {"targets": {"target": TARGET, "other": TARGET}},
+    {"targets": {"other": TARGET}},
+    {"targets": {"target": ["category"]}},
+    {"targets": {"target": {**TARGET, "kind": "nothing"}}},
+    {"targets": {"target": {**TARGET, "kind": ["category"]}}},
+    {"targets": {"target": {**TARGET, "kind": "number"}}},
+    {"targets": {"target": {**TARGET, "shape": [True]}}},
+    {"targets": {"target": {**TARGET, "shape": None}}},
+    {"targets": {"target": {**TARGET, "class_names": ["a", "a"]}}},
+    {"targets": {"target": {**TARGET, "class_names": ["a"]}}},
+    {"targets": {"target": {**TARGET, "class_names": ["a", "b", "c"]}}},
+    {"targets": {"target": {**TARGET, "class_names": [1, 2]}}},
+    {"targets": {"target": {**TARGET, "class_names": None}}},
     {"examples": -1},
     {"examples": "many"},
 ]

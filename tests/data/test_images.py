@@ -54,8 +54,8 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_pictures_and_labels(cache, written, budget):
     examples = load(written, budget)
     np.testing.assert_array_equal(image(examples), EXPECTED)
-    assert list(examples.training.labels) == ["a", "a", "a", "b", "b", "b"]
-    assert examples.training.labels.dtype == object
+    assert list(examples.training.labels["target"]) == ["a", "a", "a", "b", "b", "b"]
+    assert examples.training.labels["target"].dtype == object
     assert examples.warnings == ()
     assert isinstance(examples.training.inputs["image"], CacheRows if budget else DecodedRows)
 

@@ -35,7 +35,7 @@ def evaluate(path: Path, split: str) -> EvaluationOutcome:
     require_code(run, f"evaluate {run.path}")
     config, dataset = recorded_data(run)
     inputs, targets = dataset.part(cast("Literal['train', 'validation', 'test']", split))
-    examples = len(targets["target"])
+    examples = len(next(iter(inputs.values())))
     if not examples:
         raise ConfigError(f"the run has no {split} examples", f"data.split.{split} of its config takes some")
 

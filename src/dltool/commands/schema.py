@@ -131,7 +131,8 @@ def descriptions(section: type[Section]) -> dict[str, str]:
         for field, text in pairwise(body):
             is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
-                found[field.target.id] = inspect.cleandoc(str(text.value.value))
+                key = part.model_fields[field.target.id].alias or field.target.id
+                found[key] = inspect.cleandoc(str(text.value.value))
     return found
 
 
@@ -202,17 +203,19 @@ def required_keys(own: Schema, sections: Schema) -> Schema:
         section = sections.get(own["properties"][name].get("$ref", "").rpartition("/")[2], {})
         if section.get("required"):
             inside[name] = {"required": section["required"]}
-    return {"required": required, "properties": inside}
+    loss = {"properties": {"training": {"required": ["loss"]}}}
+    has_outputs = {"properties": {"model": {"required": ["outputs"]}}, "required": ["model"]}
+    return {"required": required, "properties": inside, "if": has_outputs, "else": loss}
 
 
 def target_schema(sections: Schema) -> Schema:
-    """The name of a column, several of them, or a type, under the name of its column or alone."""
+    """The name of a column, several of them, or a type, under the name of its column or alone; several names with
+    types."""
     kinds = choice_schema(TARGET_TYPES, sections)
     return {
         "type": ["string", "array", "object"],
         "items": {"type": "string"},
         "minProperties": 1,
-        "maxProperties": 1,
         "additionalProperties": {"anyOf": [kinds, sections_of(TARGET_TYPES)]},
     }
 

@@ -166,10 +166,15 @@ class MultiLabelTarget(Section):
     """What stands between two labels."""
 
 
+class InputTarget(Section):
+    """The input itself, as the preprocessing leaves it and before augmentation: for models that restore it."""
+
+
 TARGET_TYPES: Mapping[str, type[Section]] = {
     "category": CategoryTarget,
     "number": NumberTarget,
     "multi_label": MultiLabelTarget,
+    "input": InputTarget,
 }
 
 
@@ -177,26 +182,41 @@ class TargetType(Choice):
     """How a target is read: by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
 
 
+ONE_TARGET = "target"
+"""The name of the only target, where it has none of its own."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a model is to predict: columns of a table, or the labels of a source without columns.
 
     It is written `income`, `{income: category}`, or `[x, y]` for several numbers; where there are no columns,
-    `category` or `number`, with options or without.
+    `category` or `number`, with options or without. Several targets are `{digit: category, size: number}`: one of these
+    for each, with its name for its column.
     """
 
     columns: tuple[str, ...] = ()
     type: TargetType | None = None
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is what the model is given, and nothing that the data has beside it."""
+        return self.type is not None and isinstance(self.type.options, InputTarget)
 
 
 EXAMPLE = "target: income, or target: {income: category}"
 TARGET_CHOICES = Choices("target type", EXAMPLE, TARGET_TYPES)
 
 
-def parse_target(value: Any) -> Target:
-    """Raises PydanticCustomError: of type "problems", with every mistake at its place relative to `value`."""
-    if isinstance(value, Target):
+def parse_target(value: Any) -> Target | tuple[Target, ...]:
+    """One target, or several.
+
+    Raises PydanticCustomError: of type "problems", with every mistake at its place relative to `value`.
+    """
+    if isinstance(value, Target) or (isinstance(value, tuple) and all(isinstance(each, Target) for each in value)):
         return value
+    if isinstance(value, Mapping) and len(value) > 1:
+        return parse_targets(value)
     if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
         return Target(tuple(value), TargetType("number", NumberTarget()))
     if isinstance(value, Mapping) and len(value) == 1:
@@ -215,6 +235,19 @@ def parse_target(value: Any) -> Target:
     return Target((), TARGET_CHOICES.parse(TargetType, value))
 
 
+def parse_targets(value: Mapping[Any, Any]) -> tuple[Target, ...]:
+    targets: list[Target] = []
+    problems: list[Problem] = []
+    for name, given in value.items():
+        try:
+            targets.append(Target((str(name),), below(str(name), given)))
+        except PydanticCustomError as error:
+            problems += (error.context or {})["problems"]
+    if problems:
+        raise PydanticCustomError("problems", "no target types", {"problems": problems})
+    return tuple(targets)
+
+
 def is_target_type(value: Any) -> bool:
     name = next(iter(value), None) if isinstance(value, Mapping) and len(value) == 1 else value
     return isinstance(name, str) and name in TARGET_TYPES
@@ -223,7 +256,11 @@ def is_target_type(value: Any) -> bool:
 def below(column: str, value: Any) -> TargetType:
     """The type under the name of its column."""
     try:
-        return TARGET_CHOICES.parse(TargetType, value)
+        kind = TARGET_CHOICES.parse(TargetType, value)
+        if isinstance(kind.options, InputTarget):
+            problem = Problem((), "a column is not the input", "target: input stands alone")
+            raise PydanticCustomError("problems", "no target type", {"problems": [problem]})
+        return kind
     except PydanticCustomError as error:
         found = [replace(problem, place=(column, *problem.place)) for problem in (error.context or {})["problems"]]
         raise PydanticCustomError("problems", "no target type", {"problems": found}) from None

@@ -10,7 +10,7 @@ from typing import Any
 from dltool.config.blocks import LAYERS, WrittenLayer, flat_layers
 from dltool.config.expressions import Substitution
 from dltool.config.keras_objects import BACKBONE, PUBLISHED, UNKNOWN
-from dltool.config.schema import DATA_FACTS, OWN_NAMES, Training
+from dltool.config.schema import DATA_FACTS, TARGET_FACTS, Training
 from dltool.config.sources import TABLE_SOURCES
 from dltool.config.tree import Entry, Node, children, find, scalars
 from dltool.config.validate import section_at
@@ -98,7 +98,7 @@ def without_notes(node: Node, path: ConfigPath = ()) -> Node:
 
 def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str, Any] | None) -> dict[str, Any]:
     """The facts together with the two names that the config itself decides: `epochs` and `steps_per_epoch`."""
-    names = dict.fromkeys(DATA_FACTS, UNKNOWN) if facts is None else dict(facts)
+    names = dict.fromkeys((*DATA_FACTS, *names_of_targets(root)), UNKNOWN) if facts is None else dict(facts)
     probe = Substitution(names, variables, os.environ)
 
     def setting(*path: str | int, default: Any = UNKNOWN) -> Any:
@@ -119,18 +119,26 @@ def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str
     return {**names, "epochs": epochs, "steps_per_epoch": steps}
 
 
+def names_of_targets(root: Node) -> list[str]:
+    """The names that there are for each of several targets: `classes_digit`, `target_shape_digit`."""
+    named = find(root, ("data", "source", "arrays", "y")) or find(root, ("data", "target"))
+    targets = named.value if named is not None and isinstance(named.value, Mapping) and len(named.value) > 1 else ()
+    return [f"{fact}_{target}" for target in targets for fact in TARGET_FACTS]
+
+
 def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:
     if "vars" not in root.value:
         return {}, []
     node = root.value["vars"].node
     if not isinstance(node.value, Mapping):
         return {}, [Problem(("vars",), "expected names and their values")]
+    own = {*OWN_NAMES, *names_of_targets(root)}
     problems = [
         Problem(("vars", name), "not a name: letters, digits and _ only", at_key=True)
         if not name.isidentifier()
         else Problem(("vars", name), f"${name} is a name of dltool's own", "choose another name", at_key=True)
         for name in node.value
-        if not name.isidentifier() or name in OWN_NAMES
+        if not name.isidentifier() or name in own
     ]
     return {name: entry.node for name, entry in node.value.items()}, problems
 

@@ -223,7 +223,8 @@ def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
 
 def class_table(outcome: "CheckOutcome") -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    labels = outcome.facts is not None and outcome.facts.target == "multi_label"
+    targets = outcome.facts.targets.values() if outcome.facts else ()
+    labels = any(target.kind == "multi_label" for target in targets)
     table.add_column("label" if labels else "class", overflow="fold")
     for part in ("training", "validation", "test"):
         table.add_column(part, justify="right", no_wrap=True)
@@ -264,7 +265,8 @@ def check_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
                 name: {"shape": list(found.shape), "dtype": found.dtype, "type": found.column and found.column.name}
                 for name, found in facts.inputs.items()
             },
-            "class_names": list(facts.class_names),
+            "class_names": list(facts.only_target.class_names if facts.only_target else ()),
+            "targets": facts.record()["targets"],
             "columns": [asdict(column) for column in outcome.columns],
             "examples_of_classes": {
                 name: dict(zip(("train", "validation", "test"), counts, strict=True))

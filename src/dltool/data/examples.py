@@ -19,16 +19,19 @@ ONE_INPUT = "input"
 class Part:
     """Some examples. `place` is the config's key that named them, `name` what messages call them ("x_test").
 
-    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `labels` is (rows,) or (rows, …) of any
-    kind; text may be str objects or coded. `columns` are further values by name, (rows,) each, by which rows may be
-    grouped, ordered or divided.
+    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `labels` by the name of their target are
+    (rows,) or (rows, …) of any kind; text may be str objects or coded. `columns` are further values by name, (rows,)
+    each, by which rows may be grouped, ordered or divided.
     """
 
     inputs: Mapping[str, Rows]
-    labels: Values
+    labels: Mapping[str, Values]
     place: ConfigPath
     name: str
     columns: Mapping[str, Values] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
@@ -123,10 +123,12 @@ def apply_layers(
     place: ConfigPath,
     names: Names,
     inputs: Mapping[str, Origin] | None = None,
+    ends: Collection[int] = (),
 ) -> list[Applied]:
     """Each layer of `entries` applied to the output of the one before, or to what its `from` names.
 
-    `place` is where the config lists them; `inputs` may be named by `from`.
+    `place` is where the config lists them; `inputs` may be named by `from`. `ends` are those whose outputs nothing has
+    to take: the last one unless given.
 
     Raises:
         ConfigError: at the first layer that cannot take what it is given, or whose output nothing takes.
@@ -146,7 +148,8 @@ def apply_layers(
         applied.append(row)
         source = Origin(row.output, layer_place)
         graph.add(entry, row.layer, source)
-    graph.unused.pop(source.place, None)
+    for index in ends or (len(entries) - 1,):
+        graph.unused.pop((*place, index), None)
     if graph.unused:
         hint = "name it, and take it by from: NAME; or remove it"
         raise ConfigError(

@@ -7,7 +7,9 @@ from typing import Any
 
 import keras
 
+from dltool.config.checks import layer_index, target_problems, unknown_layer
 from dltool.config.keras_objects import KerasObject
+from dltool.config.outputs import Head, heads_of
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.data.rows import Rows
@@ -31,8 +33,9 @@ class BuiltModel:
 
     `core` turns prepared inputs into outputs and is what training changes. `preparations` turn raw inputs into prepared
     ones, each by the name of its input; what has none needs none. `augmentation` changes prepared inputs, in training
-    only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns, core and full
-    take a dict by the columns' names. `layers` are the rows of the plan.
+    only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns or several arrays,
+    core and full take a dict by their names; where the config names outputs, they give a dict by these. `layers` are
+    the rows of the plan, and `outputs` those of them that are the outputs, by the name of their `heads`.
     """
 
     core: keras.Model
@@ -40,16 +43,22 @@ class BuiltModel:
     augmentation: keras.Model | None
     full: keras.Model
     layers: tuple[Applied, ...]
+    heads: tuple[Head, ...]
+    outputs: Mapping[str, Applied]
     learnt: Learnt
 
     @property
-    def output_shape(self) -> Shape:
-        """Without the batch axis."""
-        return tuple(self.core.output_shape[1:])
+    def input_shape(self) -> Shape:
+        """Of the only input as it is prepared, without the batch axis."""
+        return tuple(self.core.inputs[0].shape[1:])
 
     def structured(self, inputs: Mapping[str, Any]) -> Any:
         """Prepared inputs by name as `core` takes them."""
         return dict(inputs) if isinstance(self.core.input, dict) else next(iter(inputs.values()))
+
+    def structured_outputs(self, values: Mapping[str, Any]) -> Any:
+        """Something for each output, by name, as `core` gives its outputs."""
+        return dict(values) if isinstance(self.core.output, dict) else next(iter(values.values()))
 
     def variables_beside(self) -> dict[str, list[Any]]:
         """The variables of all that is not `core`, by the part that holds them."""
@@ -79,6 +88,8 @@ def build_model(
         RunError: `learnt` does not belong to this config.
     """
     refuse_misplaced(config, facts)
+    heads = heads_of(config)
+    ends = output_layers(config, facts, heads)
     given = [entry.arguments.get("name") for entry in config.model.layers]
     names = Names(name for name in given if isinstance(name, str))
     keras.utils.set_random_seed(config.seed)
@@ -89,8 +100,10 @@ def build_model(
         with precision(config.training.precision):
             wired = wire(config, facts, starts, prepared.learnt)
             entries = config.model.layers if is_pretrained else tuple(map(untrained, config.model.layers))
-            layers = apply_layers(entries, wired.first, LAYERS, names, wired.named)
-            core = model(structure(facts, starts), layers[-1].output, "core")
+            layers = apply_layers(entries, wired.first, LAYERS, names, wired.named, ends.values())
+            outputs = {name: layers[index] for name, index in ends.items()}
+            tensors = {name: end.output for name, end in outputs.items()}
+            core = model(structure(facts, starts), tensors if config.model.outputs else layers[-1].output, "core")
         augmentation = build_augmentation(config.data.augmentation, prepared, names)
     # The layers of core once more, on the prepared inputs: a model in which all layers lie side by side.
     full_output = core.call(structure(facts, prepared.outputs))
@@ -106,6 +119,8 @@ def build_model(
         augmentation=augmentation,
         full=model(structure(facts, prepared.raw), full_output, config.name),
         layers=(*prepared.layers, *wired.layers, *layers),
+        heads=heads,
+        outputs=outputs,
         learnt=prepared.learnt,
     )
 
@@ -115,6 +130,25 @@ def untrained(entry: KerasObject) -> KerasObject:
     if entry.kind != "backbone":
         return entry
     return replace(entry, arguments={**entry.arguments, "weights": None})
+
+
+def output_layers(config: Config, facts: Facts, heads: tuple[Head, ...]) -> dict[str, int]:
+    """Which of `model.layers` give the outputs, by the name of the output.
+
+    Raises:
+        ConfigError: there is no such layer, or nothing that an output can be compared with.
+    """
+    found = {head.name: layer_index(config, head) for head in heads}
+    problems = [unknown_layer(config, head) for head in heads if found[head.name] is None]
+    problems += target_problems(config, heads)
+    for head in heads:
+        if head.target is None and (facts.only_input is None or facts.only_input.dtype == "string"):
+            what = "is text" if facts.only_input else "has several inputs"
+            place = (*head.place, "target") if config.model.outputs else ("data", "target")
+            problems.append(Problem(place, f"the data {what}, which cannot be restored", "choose another target"))
+    if problems:
+        raise ConfigError(problems)
+    return {name: index for name, index in found.items() if index is not None}
 
 
 def refuse_misplaced(config: Config, facts: Facts) -> None:
@@ -137,8 +171,10 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
             if entry.sources
         ]
         if entries and facts.only_input is None:
-            message = "the data has columns, and these layers take one input"
-            problems.append(Problem(place, message, "data.inputs says how each column is prepared", at_key=True))
+            has_columns = any(found.column is not None for found in facts.inputs.values())
+            message = f"the data has {'columns' if has_columns else 'several inputs'}, and these layers take one input"
+            hint = "data.inputs says how each column is prepared" if has_columns else "begin model.layers with them"
+            problems.append(Problem(place, message, hint, at_key=True))
     if problems:
         raise ConfigError(problems)
 

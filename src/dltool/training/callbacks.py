@@ -35,7 +35,10 @@ def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Ca
                 )
             continue
         if getattr(callback, "mode", None) == "auto" and isinstance(getattr(callback, "monitor", None), str):
-            direction(built.core, callback.monitor, place, "mode: max or mode: min")
+            way = direction(built, callback.monitor, place, "mode: max or mode: min")
+            if len(built.heads) > 1:
+                # Keras does not find the metrics of an output by the names that it gives them.
+                callback.mode = way
         callbacks.append(callback)
     return callbacks
 

@@ -33,7 +33,7 @@ from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Loop, Pace, logs_of, test_loop, train_loop
 from dltool.training.phases import learners, refuse_idle_phases, set_learning
 from dltool.training.state import Arrays, TrainingState, best_weights, capture, restore, restore_best
-from dltool.training.tables import evaluation_batch, make_tables, model_targets, single
+from dltool.training.tables import evaluation_batch, make_tables, model_targets
 
 EMPTY_STATE = TrainingState([], {})
 
@@ -139,6 +139,15 @@ class Hooks:
     should_stop: Callable[[], int | None]
 
 
+def class_weights_of(built: BuiltModel, config: Config, dataset: Dataset, rows: np.ndarray) -> Any:
+    """A tensor of the weight of each class, or None. Only a model with one output has some."""
+    name = built.heads[0].target
+    if len(built.heads) > 1 or name is None:
+        return None
+    weights = class_weights(config, dataset.facts.targets[name], dataset.targets[name][rows])
+    return None if weights is None else tf.constant(weights)
+
+
 class StopRequestedError(Exception):
     """Leaves a validation; `number` is the signal's."""
 
@@ -156,21 +165,19 @@ class Fitting:
         self.built, self.core, self.config = built, built.core, config
         self.rows = dataset.split.train.astype(np.int32)
         self.validation_rows = dataset.split.validation.astype(np.int32)
-        targets = single(dataset.targets)
-        self.targets = model_targets(built, targets)
+        self.targets = model_targets(built, dataset.targets)
         self.learners = list(learners(built.core))
         refuse_idle_phases(config, self.learners)
         refuse_optimizers(config)
         self.compile(0)
-        weights = class_weights(config, dataset.facts, targets[self.rows])
         table = make_tables(built, dataset.inputs, self.targets)
         size = config.training.batch_size
-        weights = None if weights is None else tf.constant(weights)
+        weights = class_weights_of(built, config, dataset, self.rows)
         self.train = train_loop(built.core, built.augmentation, table, weights, size)
         self.train.pace = pace
         self.test = test_loop(built.core, table, evaluation_batch(built, size))
         self.epochs, self.steps = config.training.total_epochs, self.train.steps(len(self.rows))
-        self.best: Best = make_best(config, built.core, len(self.validation_rows) > 0)
+        self.best: Best = make_best(config, built, len(self.validation_rows) > 0)
         self.callbacks = make_callbacks(config, built)
         self.callback_list = keras.callbacks.CallbackList(
             list(self.callbacks), model=built.core, epochs=self.epochs, steps=self.steps, verbose=0

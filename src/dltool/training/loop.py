@@ -105,7 +105,8 @@ class Loop:
 
 
 def train_loop(core: keras.Model, augmentation: keras.Model | None, tables: Tables, weights: Any, size: int) -> Loop:
-    """The loop that learns. `weights` (classes,) weigh an example by its class; None: all the same."""
+    """The loop that learns. `weights` (classes,) weigh an example by its class, of a model with one output; None: all
+    the same."""
 
     def step(inputs: Any, targets: Any) -> Any:
         if augmentation is not None:
