@@ -10,7 +10,7 @@ from typing import Any
 from dltool.config.blocks import LAYERS, WrittenLayer, flat_layers
 from dltool.config.expressions import Substitution
 from dltool.config.keras_objects import BACKBONE, PUBLISHED, UNKNOWN
-from dltool.config.schema import DATA_FACTS, TARGET_FACTS, Training
+from dltool.config.schema import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Training
 from dltool.config.sources import TABLE_SOURCES
 from dltool.config.tree import Entry, Node, children, find, scalars
 from dltool.config.validate import section_at
