@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -89,7 +90,7 @@ def test_a_run_records_the_file_and_its_checksum(run, folder):
 
 
 def test_plain_keras_loads_the_model_with_custom_objects(run, folder):
-    space: dict = {}
+    space: dict[str, Any] = {}
     exec(OWN, space)
     model = keras.models.load_model(run / "model.keras", custom_objects={"Scale": space["Scale"]})
     assert model.layers[-3].factor == 0.5

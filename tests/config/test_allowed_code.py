@@ -122,7 +122,9 @@ def test_the_classes_are_named_as_keras_s_own_and_only_while_they_are_allowed(re
     )
     code = read(HEAD + text)
     with allowing([code]):
-        assert find("layer", "Mine").code is code
+        known = find("layer", "Mine")
+        assert known is not None
+        assert known.code is code
         assert "Mine" in names("layer")
         assert next(iter(arguments("layer", "Mine"))) == "rate"
         # A rate of Keras's is below 1; of this one, nobody knows.
