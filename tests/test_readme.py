@@ -86,6 +86,16 @@ def test_the_plan_is_shown_as_the_readme_shows(dltool, monkeypatch, tmp_path) ->
     assert time.split(":")[0] == printed[-1].split(":")[0]
 
 
+def test_the_layer_in_the_readme_is_allowed_and_used(dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scale.py").write_text(block("## Your own layers", "python"), encoding="utf-8")
+    layers = "layers: [Scale: {factor: 0.5}, Dense: {units: $classes, activation: softmax}]"
+    config = "data: {source: iris}\n" + REST.replace("layers: [Dense: {units: $classes, activation: softmax}]", layers)
+    (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
+    outcome = dltool("check", "config.yaml", "--build", "--allow-code", "scale.py")
+    assert outcome.code == 0, outcome.stderr
+
+
 def test_the_windows_in_the_readme_are_read(dltool, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     rest = "model: {layers: [Flatten, Dense: 1]}\ntraining: {optimizer: adam, loss: mse, epochs: 1}\n"

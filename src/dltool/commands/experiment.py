@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dltool.commands.changes import Change, differences, of, said
@@ -96,6 +97,10 @@ def require_code(run: Run, command: str) -> None:
     recorded = run.read_json(run.record).get("code", [])
     if not isinstance(recorded, list) or not all(isinstance(of(item, key), str) for item in recorded for key in CODE):
         raise RunError(f"{run.record}: code is no list of files")
+    inside = [code.shown_as for code in ALLOWED if Path(code.shown_as).resolve().is_relative_to(run.path.resolve())]
+    if inside:
+        message = f"--allow-code {inside[0]}: the file is in the run directory, of which nothing is ever run"
+        raise ConfigError(message, "name the file that the run was trained with")
     wanted = {item["sha256"]: item["file"][:MOST_SHOWN_CHARACTERS] for item in first(recorded)}
     given = {code.sha256: code.shown_as for code in ALLOWED}
     missing = [file for digest, file in wanted.items() if digest not in given]

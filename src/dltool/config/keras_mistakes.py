@@ -39,6 +39,8 @@ ARGUMENT_HOMES = {
 }
 """Where an argument goes that its object does not take."""
 
+OWN_KINDS = ("layer", "loss", "metric")
+"""What --allow-code makes nameable."""
 EXAMPLES = {
     "layer": "Dense: 10",
     "optimizer": "Adam: {learning_rate: 1e-3}",
@@ -76,6 +78,8 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
         return Problem(place, f"{name} is {KINDS[other]}, not {KINDS[kind]}", hint, at_key)
     noun = KINDS[kind].split(" ", 1)[1]
     hint = did_you_mean(close) or elsewhere(kind, name) or f"for example {EXAMPLES[kind]}"
+    if hint.startswith("for example") and kind in OWN_KINDS and re.fullmatch(r"[A-Z]\w*", name):
+        hint += "; a class of your own needs --allow-code FILE.py"
     return Problem(place, f'unknown {noun} "{name[:60]}"', hint, at_key)
 
 
