@@ -174,7 +174,7 @@ def test_published_weights_are_read_from_keras_own_cache(make_config, pictures, 
 @pytest.mark.parametrize(
     ("shape", "hint"),
     [
-        ((32, 32, 1), "channels: 3 in the source"),
+        ((32, 32, 1), "channels: 3 in the source; of grey images"),
         ((28, 40, 3), "add `Resizing: {height: 32, width: 32}` before it, or more"),
         ((3072,), "a backbone stands before Flatten and the like"),
     ],

@@ -96,7 +96,7 @@ def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: R
     if len(shape) != 3:
         hint = "a backbone stands before Flatten and the like"
     elif shape[-1] != CHANNELS:
-        hint = "channels: 3 in the source, or `Conv2D: {filters: 3, kernel_size: 1}` before it, makes three channels"
+        hint = "channels: 3 in the source; of grey images `Concatenate: {from: [input, input, input]}` makes three"
     elif any(size is not None and size < least for size in shape[:2]):
         hint = f"add `Resizing: {{height: {least}, width: {least}}}` before it, or more"
     if hint:
