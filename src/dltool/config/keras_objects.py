@@ -78,7 +78,9 @@ def parse_entry(value: Any, path: ConfigPath = ()) -> Parsed:
     if isinstance(value, Mapping) and list(value) == [BACKBONE]:
         return parse_keras_object("backbone", value[BACKBONE], (*path, BACKBONE))
     if value == BACKBONE:
-        return None, [Problem(path, "expected the name of a backbone", f"for example backbone: {EXAMPLES[BACKBONE]}")]
+        return None, [
+            Problem(path, "expected the name of a backbone", f"for example backbone: {{{EXAMPLES[BACKBONE]}}}")
+        ]
     return parse_keras_object("layer", value, path)
 
 
