@@ -75,6 +75,8 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
         other = others[0].kind
         is_same_word = bool(close) and close[0].lower().replace("_", "") == name.lower().replace("_", "")
         hint = did_you_mean(close[:1]) if is_same_word else HOMES[other]
+        if (kind, other) == ("layer", "backbone"):
+            hint = f"write backbone: {{{name}: {{…}}}} in model.layers"
         return Problem(place, f"{name} is {KINDS[other]}, not {KINDS[kind]}", hint, at_key)
     noun = KINDS[kind].split(" ", 1)[1]
     hint = did_you_mean(close) or elsewhere(kind, name) or f"for example {EXAMPLES[kind]}"
@@ -97,7 +99,7 @@ def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Prob
     if "class_name" in value:
         return Problem(path, message, f"write {value['class_name']}: {{…}}, with what is under config inside")
     first, *rest = value
-    if not isinstance(first, str) or find(kind, first) is None:
+    if not isinstance(first, str) or find(kind, first) is None or all(find(kind, str(name)) for name in rest):
         return Problem(path, message, f"for example {EXAMPLES[kind]}")
     names = next(iter(arguments(kind, first)), None)
     inside = [] if value[first] is None or names is None else [f"{names}: {shown(value[first])}"]

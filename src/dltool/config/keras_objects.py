@@ -77,6 +77,10 @@ def parse_entry(value: Any, path: ConfigPath = ()) -> Parsed:
     """An entry of `model.layers`: a layer, or `backbone: {ResNet50: {…}}`, which can stand nowhere else."""
     if isinstance(value, Mapping) and list(value) == [BACKBONE]:
         return parse_keras_object("backbone", value[BACKBONE], (*path, BACKBONE))
+    if value == BACKBONE:
+        return None, [
+            Problem(path, "expected the name of a backbone", f"for example backbone: {{{EXAMPLES[BACKBONE]}}}")
+        ]
     return parse_keras_object("layer", value, path)
 
 

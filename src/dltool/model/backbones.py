@@ -56,8 +56,10 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
     refuse_other_shapes(entry.name, shape, place, made_here)
     inside = (*place, *entry.steps)
     function = keras_class(entry, place)
-    arguments = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
-    weights, is_trainable = arguments.pop("weights"), arguments.pop("trainable")
+    # To Keras, the name of a network says which one it is.
+    ours = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
+    arguments = {key: ours[key] for key in ours if key not in ("weights", "trainable", "name")}
+    weights = ours["weights"]
     missing = missing_weights(weights, (*inside, "weights"))
     if missing:
         raise ConfigError(missing)
@@ -80,8 +82,8 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
             raise ConfigError(Problem(place, f"{entry.name}: {plain_message(error)}", related=made_here)) from error
         raise ConfigError(weights_problem(entry.name, str(path), (*inside, "weights"), error)) from error
     # Keras's own takes a list of one.
-    network = keras.Model(images, network.output, name=network.name)
-    network.trainable = is_trainable
+    network = keras.Model(images, network.output, name=ours["name"])
+    network.trainable = ours["trainable"]
     path = files[0] if files else weights
     return Backbone(network, None if path is None else WeightsFile(Path(path), digest(Path(path))))
 
@@ -94,7 +96,7 @@ def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: R
     if len(shape) != 3:
         hint = "a backbone stands before Flatten and the like"
     elif shape[-1] != CHANNELS:
-        hint = "channels: 3 in the source, or `Conv2D: {filters: 3, kernel_size: 1}` before it, makes three channels"
+        hint = "channels: 3 in the source; of grey images `Concatenate: {from: [input, input, input]}` makes three"
     elif any(size is not None and size < least for size in shape[:2]):
         hint = f"add `Resizing: {{height: {least}, width: {least}}}` before it, or more"
     if hint:
