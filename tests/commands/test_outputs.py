@@ -74,9 +74,7 @@ def test_a_run_with_two_outputs_does_all_that_runs_do(trained, dltool, tmp_path)
     assert evaluated["metrics"] == results["test"]
     predicted = dltool("predict", run, "people.csv")
     (first, *_) = csv.DictReader(io.StringIO(predicted.stdout))
-    assert list(first) == [
-        *("file", "row", "kind class", "kind probability of a", "kind probability of b", "size")
-    ]
+    assert list(first) == [*("file", "row", "kind class", "kind probability of a", "kind probability of b", "size")]
     model = keras.models.load_model(run / "model.keras")
     assert model.predict({"age": np.zeros((3, 1), np.float32)}, verbose=0).keys() == {"kind", "size"}
 
