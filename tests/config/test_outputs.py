@@ -7,8 +7,8 @@ import pytest
 
 from dltool.config.checks import measured_names, static_checks
 from dltool.config.dump import dump_yaml
-from dltool.config.load import read_recorded
 from dltool.config.keras_objects import UNKNOWN
+from dltool.config.load import read_recorded
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 

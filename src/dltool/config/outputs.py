@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from dltool.config.keras_objects import UNKNOWN, KerasObject
 from dltool.config.schema import Config, Data
@@ -19,13 +20,13 @@ class Head:
     """One output, with its loss and metrics.
 
     `layer` is the name of the layer whose output it is; None is the last one of the model. `target` is the name of the
-    target that it is compared with; None is the input itself, as preprocessing leaves it. `place` is where the config
-    gives its loss and metrics.
+    target that it is compared with; None is the input itself, as preprocessing leaves it. Both are UNKNOWN while the
+    data has yet to tell. `place` is where the config gives its loss and metrics.
     """
 
     name: str
-    layer: str | None
-    target: str | None
+    layer: Any
+    target: Any
     loss: KerasObject
     metrics: Sequence[KerasObject]
     weight: float
@@ -61,7 +62,7 @@ def heads_of(config: Config) -> tuple[Head, ...]:
     )
 
 
-def target_named(data: Data, given: str | None, output: str) -> str | None:
+def target_named(data: Data, given: Any, output: str) -> Any:
     """The name of the target that an output means; what it means may not be there."""
     targets = data.targets
     wanted = output if given is None else given
