@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
@@ -105,6 +106,16 @@ def test_the_windows_in_the_readme_are_read(dltool, monkeypatch, tmp_path) -> No
     outcome = dltool("check", "example.yaml", "--data")
     assert outcome.code == 0, outcome.stderr
     assert "1 column (1 number), numbers to predict" in outcome.stdout
+
+
+def test_the_outputs_in_the_readme_are_built(dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.yaml").write_text(block("## Several inputs and outputs", "yaml"), encoding="utf-8")
+    halves = np.zeros((40, 8, 4), np.uint8)
+    np.savez("halves.npz", left=halves, right=halves, digit=np.arange(40) % 10, even=np.arange(40) % 2 == 0)
+    outcome = dltool("check", "example.yaml", "--data", "--build")
+    assert outcome.code == 0, outcome.stderr
+    assert "2 inputs (2 uint8), digit: 10 classes, is_even: 2 classes" in outcome.stdout
 
 
 def test_every_command_in_the_table_exists(dltool) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from dltool.config.checks import measured_names, static_checks
 from dltool.config.dump import dump_yaml
+from dltool.config.keras_objects import UNKNOWN
 from dltool.config.load import read_recorded
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
@@ -158,6 +159,21 @@ def test_where_several_targets_have_classes_the_hint_names_the_one() -> None:
     outputs = {**OUTPUTS, "size": {"loss": "binary_crossentropy"}}
     first = found(config_of(layers=layers, outputs=outputs), facts)[0]
     assert first[2] == "units: 3, or units: $classes_digit"
+
+
+def test_what_the_data_has_yet_to_tell_is_not_checked() -> None:
+    outputs = {
+        name: {**output, "from": UNKNOWN, "target": UNKNOWN, "weight": UNKNOWN} for name, output in OUTPUTS.items()
+    }
+    assert found(config_of(outputs=outputs)) == []
+
+
+def test_a_target_beside_the_input_is_not_there() -> None:
+    data = {"source": "digits", "target": "input"}
+    ((place, message, _),) = found(
+        config_of(data, outputs={"digit": {**OUTPUTS["digit"], "target": "label"}}), Facts({})
+    )
+    assert (place, message) == ((*OF, "digit", "target"), 'there is no target "label"')
 
 
 def test_several_targets_need_outputs() -> None:

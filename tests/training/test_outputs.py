@@ -9,6 +9,7 @@ from dltool.data.load import Dataset
 from dltool.data.split import Split
 from dltool.evaluation.evaluate import evaluate, predict
 from dltool.model.build import build_model
+from dltool.training import tables
 from dltool.training.best import make_best
 from dltool.training.callbacks import make_callbacks
 from dltool.training.compile import compile_core
@@ -66,6 +67,28 @@ def test_the_numbers_are_those_of_keras(config, two):
     assert found == {name: pytest.approx(value, rel=1e-4) for name, value in theirs.items()}
 
 
+def test_rows_that_are_read_ahead_give_the_same_numbers(config, two, monkeypatch):
+    built = build_model(config, two.facts)
+    resident = evaluate(built, config, two.inputs, two.targets)
+    monkeypatch.setattr(tables, "usable_memory", lambda: 1)
+    monkeypatch.setattr(tables, "CHUNK_BYTES", 400)
+    assert evaluate(built, config, two.inputs, two.targets) == resident
+
+
+def test_a_single_output_with_a_name_is_trained_like_one_without(make_config, dataset, train):
+    layers = [{"Dense": {"units": 3, "activation": "softmax", "name": "kind"}}]
+    weighted = {"class_weights": "balanced", "epochs": 1}
+    plain = make_config(model={"layers": layers}, training=weighted)
+    outputs = {"kind": OUTPUTS["kind"]}
+    named = make_config(
+        model={"layers": layers, "outputs": outputs}, training={**weighted, "loss": None, "metrics": []}
+    )
+    one, other = train(plain, dataset), train(named, dataset)
+    assert one.result.history[0].logs == other.result.history[0].logs
+    for left, right in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 def test_training_goes_on_from_a_state_to_the_same_bits(config, two, train):
     whole = train(config, two)
     start = whole.recorder.states[2]
@@ -113,8 +136,8 @@ def test_what_is_restored_is_the_input_before_augmentation(make_config, images):
     config = make_config(data=data, model={"layers": layers}, training={"loss": "mse", "metrics": []})
     facts = Facts(images.facts.inputs, {}, 90, 20, 8)
     built = build_model(config, facts)
-    tables = make_tables(built, images.inputs, model_targets(built, {}))
-    given, restored = tables.batch(*tables.feed(np.arange(10), 0, 10, 10))
+    rows = make_tables(built, images.inputs, model_targets(built, {}))
+    given, restored = rows.batch(*rows.feed(np.arange(10), 0, 10, 10))
     half = images.inputs["input"][:10] / 2
     np.testing.assert_array_equal(given, half)
     np.testing.assert_array_equal(restored, half)

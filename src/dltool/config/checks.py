@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 from dltool.config.keras_objects import PUBLISHED, UNKNOWN, KerasObject
-from dltool.config.outputs import INPUT, Head, heads_of
+from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.config.wording import snake_case
 from dltool.errors import ConfigPath, Problem
@@ -83,6 +83,8 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
 def head_problems(config: Config, head: Head, facts: DataFacts | None) -> list[Problem]:
     """Mistakes between the layer of an output, its loss and its target."""
+    if head.layer is UNKNOWN:
+        return []
     index = layer_index(config, head)
     if index is None:
         return [unknown_layer(config, head)]
@@ -93,52 +95,6 @@ def head_problems(config: Config, head: Head, facts: DataFacts | None) -> list[P
         return problems
     wrong = loss_problems(head, target) or units_problems(output, head, target, dollar_of(facts.targets, head))
     return problems + (wrong or label_problems(output, head, target))
-
-
-# --- outputs and targets ---
-
-
-def layer_index(config: Config, head: Head) -> int | None:
-    """Which of the layers gives the output; None where there is none of that name."""
-    if head.layer is None:
-        return len(config.model.layers) - 1
-    found = [i for i, entry in enumerate(config.model.layers) if entry.arguments.get("name") == head.layer]
-    return found[-1] if found else None
-
-
-def unknown_layer(config: Config, head: Head) -> Problem:
-    names = [name for entry in config.model.layers if isinstance(name := entry.arguments.get("name"), str)]
-    near = get_close_matches(head.layer or "", names, 1, 0.5)
-    hint = f'did you mean "{near[0]}"?' if near else "give the layer a name, and let from name it here"
-    is_given = config.model.outputs[head.name].layer is not None
-    place = (*head.place, "from") if is_given else head.place
-    return Problem(place, f'no layer is called "{head.layer}"', hint, at_key=not is_given)
-
-
-def target_problems(config: Config, heads: Sequence[Head]) -> list[Problem]:
-    """Outputs without a target, and targets without an output."""
-    targets = config.data.targets
-    if not config.model.outputs:
-        example = ", ".join(f"{name}: {{loss: …}}" for name in targets)
-        message = f"the data has {len(targets)} targets, and each needs an output"
-        return [Problem(("model",), message, f"outputs: {{{example}}}", at_key=True)] if len(targets) > 1 else []
-    problems = []
-    for head in heads:
-        if head.target is None or head.target in targets:
-            continue
-        known = [*targets, INPUT]
-        near = get_close_matches(head.target, known, 1, 0.5)
-        hint = f"target: {near[0]}?" if near else f"target: one of {', '.join(known)}"
-        is_given = config.model.outputs[head.name].target is not None
-        place = (*head.place, "target") if is_given else head.place
-        problems.append(Problem(place, f'there is no target "{head.target}"', hint, at_key=not is_given))
-    unused = targets.keys() - {head.target for head in heads} if not problems else ()
-    problems += [
-        Problem(("model", "outputs"), f'no output is compared with the target "{name}"', f"{name}: {{loss: …}}", True)
-        for name in targets
-        if name in unused
-    ]
-    return problems
 
 
 def dollar_of(targets: Mapping[str, TargetFacts], head: Head) -> str:

@@ -91,7 +91,8 @@ class Split(Section):
     test: Fraction | None = None
     """The fraction that measures the best epoch, once; unless given, the source's own test part."""
     stratify: bool | None = None
-    """Whether each part has the same share of every class; yes for classes unless given."""
+    """Whether each part has the same share of every class; yes for classes unless given. Of several targets, the first
+    one with classes counts."""
     group: str | None = None
     """A column: rows with the same value of it are all in one part."""
     order: str | None = None

@@ -7,9 +7,8 @@ from typing import Any
 
 import keras
 
-from dltool.config.checks import layer_index, target_problems, unknown_layer
 from dltool.config.keras_objects import KerasObject
-from dltool.config.outputs import Head, heads_of
+from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.data.rows import Rows

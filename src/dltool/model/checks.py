@@ -34,10 +34,12 @@ def head_problems(head: Head, facts: Facts, built: BuiltModel) -> list[Problem]:
 
 
 def input_problems(head: Head, output: Applied, built: BuiltModel) -> list[Problem]:
-    wanted = built.input_shape
-    if output.output_shape == wanted or None in (*output.output_shape, *wanted):
+    wanted, shape = built.input_shape, output.output_shape
+    # Of whole numbers, such as those of words, each may be a class.
+    is_fitting = shape[:-1] == wanted if loss_name(head.loss) in SPARSE else shape == wanted
+    if is_fitting or None in (*shape, *wanted):
         return []
-    message = f"the model gives {shown(output.output_shape)} for each example, and the input is {shown(wanted)}"
+    message = f"the model gives {shown(shape)} for each example, and the input is {shown(wanted)}"
     related = ((head.loss_place, "the loss"),)
     return [Problem(output.path, message, f"end with a layer that gives {shown(wanted)}", related=related)]
 

@@ -113,7 +113,8 @@ def train_loop(core: keras.Model, augmentation: keras.Model | None, tables: Tabl
             inputs = augmentation(inputs, training=True)
         data: tuple[Any, ...] = (inputs, targets)
         if weights is not None:
-            data = (inputs, targets, tf.gather(weights, tf.reshape(targets, [-1])))
+            (classes,) = tf.nest.flatten(targets)
+            data = (inputs, targets, tf.gather(weights, tf.reshape(classes, [-1])))
         # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
         return core.train_step(data)["loss"]
 
