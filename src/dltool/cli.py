@@ -190,11 +190,12 @@ def check(
 def list_runs(runs: RunsFolder = None, as_json: Json = False) -> None:
     """List the runs with their results."""
     with exit_codes(as_json=as_json):
-        from dltool.commands.runs import refuse_file, require_folder, summaries
+        from dltool.commands.runs import require_folder, summaries
         from dltool.console.tables import show_runs
+        from dltool.run_directory import refuse_no_runs_folder
 
         if runs is None:
-            refuse_file(RUNS)
+            refuse_no_runs_folder(RUNS)
         else:
             require_folder(runs)
         show_runs(summaries(runs or RUNS), runs or RUNS, as_json)
@@ -285,9 +286,9 @@ def document_errors(
         for option, value in given.items():
             document = document if value is None else with_option(document, option, value)
         if runs is not None:
-            from dltool.commands.runs import refuse_file
+            from dltool.run_directory import refuse_no_runs_folder
 
-            refuse_file(runs)
+            refuse_no_runs_folder(runs)
     with exit_codes(document, as_json):
         yield document
 

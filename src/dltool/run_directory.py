@@ -38,6 +38,7 @@ MOST_ENTRIES = 10_000
 DEEPEST = 10
 NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 LATEST = "latest"
+RECORD = "run.json"
 UNFINISHED_PREFIX = ".new-"
 
 
@@ -53,15 +54,13 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     if not NAME.fullmatch(name):
         message = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
         raise ConfigError(Problem(("name",), message))
-    for folder in (runs, *runs.parents):
-        if os.path.lexists(folder) and not folder.is_dir():
-            raise ConfigError(f"{folder} is a file, not a folder for runs")
     parent = runs / name
+    refuse_no_runs_folder(parent)
     run_record = {"format": FORMAT, "dltool": __version__, "name": name, "status": "running", **record}
     if "resolved.yaml" in files:
         # To tell an edited config by, and what was edited in it.
         run_record["resolved"] = files["resolved.yaml"].decode()
-    contents = {**files, "run.json": (encode_json(run_record, indent=2) + "\n").encode()}
+    contents = {**files, RECORD: (encode_json(run_record, indent=2) + "\n").encode()}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
     built = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
     descriptor = -1
@@ -87,6 +86,19 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
         yield Run(built)
     finally:
         os.close(descriptor)
+
+
+def refuse_no_runs_folder(runs: Path) -> None:
+    """Raises ConfigError where `runs`, or a folder around it, is something else than a folder, or is a run."""
+    for folder in (runs, *runs.parents):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise ConfigError(
+                f"{folder} is a file, not a folder for runs", "name a folder, or one that is not there yet"
+            )
+    real = runs.resolve()
+    for folder in (real, *real.parents):
+        if os.path.lexists(folder / RECORD):
+            raise ConfigError(f"{folder} is a run, and a run holds no others", "name a folder outside it")
 
 
 def open_run(path: Path) -> Run:
@@ -214,7 +226,7 @@ def _run_path(path: Path) -> Path:
         return _follow_latest(path)
     if not path.is_dir():
         raise RunError(f"{path} is a file, not a run directory", _near_names(path) or "dltool runs lists the runs")
-    if os.path.lexists(path / "run.json"):
+    if os.path.lexists(path / RECORD):
         return path
     if os.path.lexists(path / LATEST):
         return _follow_latest(path / LATEST)

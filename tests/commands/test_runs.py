@@ -143,5 +143,19 @@ def test_a_training_with_a_file_for_its_runs_fails_before_anything_is_imported(
     assert "dltool.commands.train" not in sys.modules
 
 
+@pytest.mark.parametrize("arguments", [("train", "example.yaml", "--runs"), ("reproduce", "runs/mnist/0001", "--into")])
+def test_a_run_inside_another_is_refused_before_anything_is_read(dltool, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.yaml").write_text(GOOD, encoding="utf-8")
+    first = created(tmp_path / "runs")
+    first.update("completed")
+    monkeypatch.delattr("dltool.commands.train.load_data")
+    monkeypatch.delattr("dltool.commands.experiment.load_data")
+    outcome = dltool(*arguments, "runs/mnist/0001/evaluation")
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "runs/mnist/0001 is a run, and a run holds no others\n  name a folder outside it" in outcome.stderr
+    assert dltool("runs").code == 0
+
+
 def test_no_folder_means_no_runs(tmp_path):
     assert summaries(tmp_path / "runs") == []

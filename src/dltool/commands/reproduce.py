@@ -16,7 +16,7 @@ from dltool.commands.signals import StopNow, StopRequests, stop_requests
 from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
 from dltool.errors import DltoolError, RunError
-from dltool.run_directory import create, open_run
+from dltool.run_directory import create, open_run, refuse_no_runs_folder
 from dltool.run_files import Run
 
 if TYPE_CHECKING:
@@ -45,10 +45,13 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
     """Train the completed run at `path` again, below `into` or in a folder that is removed, and compare.
 
     Raises:
+        ConfigError: `into` cannot hold runs.
         DataError: the data has changed.
         RunError: the run is not complete, or damaged.
         DltoolError: whatever ends a training.
     """
+    if into is not None:
+        refuse_no_runs_folder(into)
     run = open_run(path)
     if run.read_json(run.record).get("status") != "completed":
         raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")

@@ -1,6 +1,5 @@
 """`dltool runs`: every run below a folder with its outcome, broken ones too."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from dltool.errors import ConfigError, RunError
-from dltool.run_directory import list_runs, open_run
+from dltool.run_directory import list_runs, open_run, refuse_no_runs_folder
 from dltool.run_files import Run, Status
 
 T = TypeVar("T")
@@ -43,19 +42,12 @@ def summaries(runs: Path) -> list[RunSummary]:
 
 def require_folder(runs: Path) -> None:
     """Raises ConfigError, with near names, where there is no folder `runs`."""
-    refuse_file(runs)
+    refuse_no_runs_folder(runs)
     if not runs.is_dir():
         beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
         near = get_close_matches(runs.name, beside, 1)
         hint = f"did you mean {runs.with_name(near[0])}?" if near else "`dltool runs` lists those in runs"
         raise ConfigError(f"there is no folder {runs}", hint)
-
-
-def refuse_file(runs: Path) -> None:
-    """Raises ConfigError where `runs`, or a folder around it, is something else than a folder."""
-    for folder in (runs, *runs.parents):
-        if os.path.lexists(folder) and not folder.is_dir():
-            raise ConfigError(f"{folder} is a file, not a folder for runs", "--runs takes a folder")
 
 
 def summary(run: Run) -> RunSummary:
