@@ -221,6 +221,26 @@ def test_a_torn_last_line_of_the_metrics_is_repaired(run, dltool) -> None:
     assert [line["epoch"] for line in Run(run).read_metrics()] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("command", ["evaluate", "resume", "predict"])
+@pytest.mark.parametrize("damage", ["changed", "gone", "new"])
+def test_other_preprocessing_than_was_learnt_is_refused(damage, command, run, dltool, check_message) -> None:
+    file = run / "preprocessing/0-Normalization/arrays.npz"
+    with np.load(file) as arrays:
+        values = dict(arrays)
+    values["mean"] = np.nextafter(values["mean"], 1, dtype="float32")
+    if damage == "changed":
+        np.savez(file, **values)
+    elif damage == "gone":
+        file.unlink()
+    else:
+        np.savez(file.with_name("more.npz"), **values)
+    before = record_of(run)
+    outcome = dltool(command, run, *(["own.npz"] if command == "predict" else []))
+    lines = [line for line in outcome.stderr.splitlines(keepends=True) if not line.startswith("warning")]
+    check_message(f"preprocessing-{damage}", type(outcome)(outcome.code, outcome.stdout, "".join(lines)))
+    assert record_of(run) == before
+
+
 # --- data and machine ---
 
 
@@ -234,6 +254,7 @@ CHANGES = {
     "cpu": lambda machine: machine.update(cpu="Another CPU"),
     "version": lambda machine: machine["versions"].update(tensorflow="2.0.0"),
     "variable": lambda machine: machine["environment"].update(TF_ENABLE_ONEDNN_OPTS="0"),
+    "precision": lambda machine: machine["environment"].update(ONEDNN_DEFAULT_FPMATH_MODE="BF16"),
 }
 
 
@@ -245,6 +266,7 @@ def test_a_changed_machine_is_refused_unless_allowed(name, run, dltool, monkeypa
     edit_record(run, machine=machine)
     before = (run / "resolved.yaml").read_bytes(), (run / "run.json").read_bytes()
     words = {"cpu": "cpu was Another CPU and is", "version": "versions.tensorflow was 2.0.0 and is"}
+    words["precision"] = "environment.ONEDNN_DEFAULT_FPMATH_MODE was BF16 and is not set"
     outcome = dltool("resume", run, "--epochs", "3")
     assert outcome.code == 5
     assert words.get(name, "environment.TF_ENABLE_ONEDNN_OPTS was 0 and is not set") in outcome.stderr
@@ -254,6 +276,13 @@ def test_a_changed_machine_is_refused_unless_allowed(name, run, dltool, monkeypa
     allowed = dltool("resume", run, "--allow-change", "--quiet")
     assert allowed.code == 0
     assert "the result may differ" in allowed.stderr
+
+
+def test_other_settings_of_keras_are_refused(run, dltool, monkeypatch) -> None:
+    monkeypatch.setattr("keras.config.floatx", lambda: "float64")
+    outcome = dltool("resume", run)
+    assert outcome.code == 5
+    assert "keras.floatx was float32 and is float64" in outcome.stderr
 
 
 # --- training ---

@@ -21,7 +21,7 @@ from typing import Any
 from dltool import __version__, run_lock
 from dltool.durable_files import disk_errors, read_file, sync
 from dltool.errors import ConfigError, Problem, RunError
-from dltool.run_files import Run, encode_json
+from dltool.run_files import Run, digest, encode_json
 
 FORMAT = 1
 """Raised whenever an older dltool could misread a newer run."""
@@ -39,6 +39,7 @@ DEEPEST = 10
 NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 LATEST = "latest"
 RECORD = "run.json"
+PREPROCESSING = "preprocessing/"
 UNFINISHED_PREFIX = ".new-"
 
 
@@ -47,7 +48,7 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     """Creates the next run of `name` below `runs` with its first files, and holds its lock during the body.
 
     `record` becomes run.json, with the format, version and status "running" added, and the text of resolved.yaml as
-    "resolved"; `files` are the further ones by name
+    "resolved" and the digests of the preprocessing's files as "preprocessing"; `files` are the further ones by name
     ("config.yaml", "preprocessing/mean.npy"). Two processes at once get two numbers. Raises ConfigError for a bad name,
     MachineError where the disk refuses; then nothing is left behind.
     """
@@ -60,6 +61,8 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     if "resolved.yaml" in files:
         # To tell an edited config by, and what was edited in it.
         run_record["resolved"] = files["resolved.yaml"].decode()
+    learnt = {name: data for name, data in files.items() if name.startswith(PREPROCESSING)}
+    run_record["preprocessing"] = {name.removeprefix(PREPROCESSING): digest(data) for name, data in learnt.items()}
     contents = {**files, RECORD: (encode_json(run_record, indent=2) + "\n").encode()}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
     built = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"

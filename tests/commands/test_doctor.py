@@ -157,6 +157,20 @@ def test_the_machine_is_described_without_a_host_or_heavy_imports():
     assert os.uname().nodename not in done.stdout
 
 
+@pytest.mark.parametrize("prefix", ["ONEDNN", "DNNL"])
+@pytest.mark.parametrize(
+    ("name", "default", "other"), [("MAX_CPU_ISA", "all", "AVX2"), ("DEFAULT_FPMATH_MODE", "STRICT", "BF16")]
+)
+def test_variables_that_change_bits_are_recorded_unless_they_are_at_their_default(
+    monkeypatch, prefix, name, default, other
+):
+    before = machine.describe_machine()["environment"]
+    monkeypatch.setenv(f"{prefix}_{name}", default)
+    assert machine.describe_machine()["environment"] == before
+    monkeypatch.setenv(f"{prefix}_{name}", other)
+    assert machine.describe_machine()["environment"] == {**before, f"{prefix}_{name}": other}
+
+
 def git(directory: Path, *arguments: str) -> None:
     identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     subprocess.run(["git", "-C", str(directory), *identity, *arguments], check=True, capture_output=True)

@@ -115,8 +115,10 @@ ARRAYS = {
 @pytest.mark.parametrize("command", ["evaluate", "resume"])
 @pytest.mark.parametrize("name", ARRAYS)
 def test_hostile_arrays_of_the_preprocessing_are_refused(name, command, attack, refused) -> None:
-    (attack.run / "preprocessing/0-Normalization/arrays.npz").write_bytes(ARRAYS[name])
-    assert "preprocessing" in refused(command)
+    attack.learnt("0-Normalization/arrays.npz", ARRAYS[name])
+    message = refused(command)
+    assert "preprocessing" in message
+    assert "learnt" not in message
 
 
 @pytest.mark.parametrize("name", ["..", "0-..", "0-Normalization.", "٣-Normalization", "x"])
@@ -231,6 +233,10 @@ RECORDS: dict[str, dict[str, Any]] = {
     "threads are a text": {"pinned": {"intra_op_threads": "2"}},
     "threads are any number": {"pinned": {"intra_op_threads": 10**9}},
     "other resolved config": {"resolved": "[" * 1000},
+    "preprocessing is a list": {"preprocessing": ["0-Normalization/arrays.npz"]},
+    "preprocessing is nested": {
+        "preprocessing": {"0-Normalization": {"arrays.npz": 1}, "/etc/passwd": None, "x" * 10**6: 1}
+    },
     "format is a text": {"format": "1"},
     "format is a float": {"format": 1.0},
 }

@@ -140,9 +140,10 @@ def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel"
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
     from dltool.model.inputs import Learnt
-    from dltool.model.preprocessing import load_columns, load_preprocessing
+    from dltool.model.preprocessing import LARGEST_FILE, load_columns, load_preprocessing
     from dltool.training.determinism import pin
 
+    refuse_other_preprocessing(run, LARGEST_FILE)
     pinned = pin(config.seed, recorded_threads(run))
     learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
@@ -152,6 +153,22 @@ def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel"
             Problem(None, f"{run.resolved}: {place_of(problem)}{problem.message}", problem.hint)
             for problem in first(error.problems)
         ) from error
+
+
+def refuse_other_preprocessing(run: Run, largest_file: int) -> None:
+    """What preprocessing learnt is as much a part of the run as its weights.
+
+    Raises:
+        RunError: a file of it is missing, new or not the one that run.json knows.
+    """
+    recorded = run.read_json(run.record).get("preprocessing")
+    changes = list(differences(recorded if isinstance(recorded, dict) else {}, run.preprocessing_digests(largest_file)))
+    if changes:
+        hint = "put the old file back, or train a new run"
+        raise RunError(
+            Problem(None, f"{run.preprocessing}/{change.what} is not what the run's preprocessing learnt", hint)
+            for change in first(changes)
+        )
 
 
 def place_of(problem: Problem) -> str:

@@ -1,6 +1,5 @@
 """What resuming does once the run is this process's own: from the newest checkpoint that verifies to the end."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from dltool.config.schema import MOST_EPOCHS, Config
 from dltool.config.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
-from dltool.run_files import Run
+from dltool.run_files import Run, digest
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
@@ -142,7 +141,3 @@ def finish_new_config(run: Run, record: dict[str, Any]) -> None:
     text = record.get("resolved")
     if isinstance(text, str) and digest(run.read(run.resolved, MOST_BYTES)) == record.get("replaced"):
         atomic_write(run.resolved, text.encode("utf-8", "replace"))
-
-
-def digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
