@@ -11,7 +11,7 @@ from typing import Any
 
 from dltool import __version__
 
-PACKAGES = ("tensorflow", "keras", "numpy")
+PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 # What can change the bits of a training, or which device it runs on.
 VARIABLES = (
     *("CUDA_VISIBLE_DEVICES", "DNNL_DEFAULT_FPMATH_MODE", "DNNL_MAX_CPU_ISA", "KERAS_BACKEND"),

@@ -153,7 +153,7 @@ def test_the_machine_is_described_without_a_host_or_heavy_imports():
     described = machine.describe_machine()
     assert described["cores"] >= 1
     assert described["memory"] > 2**28
-    assert set(described["versions"]) == {"dltool", "tensorflow", "keras", "numpy"}
+    assert set(described["versions"]) == {"dltool", "tensorflow", "keras", "numpy", "pillow"}
     assert os.uname().nodename not in done.stdout
 
 

@@ -1,10 +1,12 @@
 """A config with its data and its model: what a training needs, from a config file or from a run directory."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dltool.commands.changes import Change, differences, of, said
+from dltool.commands.changes import Change, differences, of
+from dltool.commands.data_changes import data_changes
 from dltool.config.dump import plain_config
 from dltool.config.keras_objects import KerasObject
 from dltool.config.load import read_recorded
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
 
 T = TypeVar("T")
+SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
 MOST_SHOWN = 10
 """Problems of one file. A hostile one may have any number."""
 MOST_THREADS = 4096
@@ -67,20 +70,20 @@ def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) 
     """
     record = run.read_json(run.record)
     config = recorded_config(run, record, may_differ)
-    recorded = of(record.get("data"), "fingerprint")
     most_rows = record.get("most_rows")
     if most_rows is not None and not is_count(most_rows):
         raise RunError(f"{run.record}: most_rows is no number of rows")
     dataset = load_data(config.data, config.seed, most_rows)
-    if dataset.fingerprint != recorded:
-        message = "the data has changed since the run was trained"
-        hint = f"it was {said(recorded)} and is {dataset.fingerprint}: bring the old data back, or train a new run"
-        raise DataError(message, hint)
+    if changes := data_changes(record.get("data"), dataset):
+        hint = "bring the old data back, or train a new run"
+        raise DataError(f"the data has changed since the run was trained: {changes}", hint)
     return config, dataset
 
 
 def recorded_config(run: Run, record: Mapping[str, Any], may_differ: Collection[str]) -> Config:
     """What resolved.yaml holds, as long as it is what the run was trained with; the paths `may_differ` may differ.
+
+    So may where the data is: whether it is still the same, its contents say.
 
     Raises:
         RunError: it is not valid, or was edited.
@@ -90,13 +93,18 @@ def recorded_config(run: Run, record: Mapping[str, Any], may_differ: Collection[
     text = record.get("resolved")
     if isinstance(text, str) and text.encode("utf-8", "replace") != content:
         original = plain_config(valid_config(text.encode("utf-8", "replace"), f"{run.record}: resolved"))
-        edits = [edit for edit in differences(original, plain_config(config)) if edit.what not in may_differ]
+        edits = [edit for edit in differences(original, plain_config(config)) if not may_be_edited(edit, may_differ)]
         if edits:
             raise RunError(
                 Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
                 for edit in first(edits)
             )
     return config
+
+
+def may_be_edited(edit: Change, may_differ: Collection[str]) -> bool:
+    is_text = isinstance(edit.was, str) and isinstance(edit.now, str)
+    return edit.what in may_differ or (is_text and SOURCE_PATH.fullmatch(edit.what) is not None)
 
 
 def edit_hint(edit: Change) -> str:

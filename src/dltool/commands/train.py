@@ -18,6 +18,7 @@ import numpy as np
 from dltool.commands.check import checked_config, checked_with
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
+from dltool.commands.data_changes import recorded_contents
 from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside
 from dltool.commands.signals import StopRequests, stop_requests
 from dltool.config.dump import dump_yaml
@@ -113,7 +114,7 @@ def new_record(
     document: Document, experiment: Experiment, most_rows: int | None, git: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """What run.json says of a run from its start."""
-    data = {"fingerprint": experiment.dataset.fingerprint, **experiment.dataset.facts.record()}
+    dataset = experiment.dataset
     return {
         "command": "train",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -121,7 +122,7 @@ def new_record(
         "seed": experiment.config.seed,
         "resumable": not places_outside(experiment.config, RESUMED_PARTS),
         "most_rows": most_rows,
-        "data": data,
+        "data": {**recorded_contents(dataset), **dataset.facts.record()},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
         "git": git,

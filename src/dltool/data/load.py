@@ -15,7 +15,7 @@ from dltool.data.catalog import published
 from dltool.data.duplicates import duplicate_warnings
 from dltool.data.examples import Examples, Part
 from dltool.data.facts import Facts, InputFacts
-from dltool.data.fingerprint import fingerprint_of
+from dltool.data.fingerprint import PartContents, contents_of, fingerprint_of
 from dltool.data.keras_datasets import load_keras_dataset
 from dltool.data.labels import Labels, encode, read_labels
 from dltool.data.rows import Coded, Rows, is_text, stack, take
@@ -34,18 +34,23 @@ class Dataset:
     """One table of all examples, and which of its rows are for what.
 
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text; `targets` ("target") is (rows,) or
-    (rows, …) of int32 class indices, or of float32. `fingerprint` is "sha256:…" over both. `warnings` are sentences for
-    the user. `settled` are keys of the config's `data` that reading has decided; `columns` what a table holds.
+    (rows, …) of int32 class indices, or of float32. `contents` says what the parts of the source hold, `fingerprint` is
+    "sha256:…" over that. `warnings` are sentences for the user. `settled` are keys of the config's `data` that reading
+    has decided; `columns` what a table holds.
     """
 
     inputs: Mapping[str, Rows]
     targets: Mapping[str, np.ndarray]
     split: Split
     facts: Facts
-    fingerprint: str
+    contents: Mapping[str, PartContents]
     warnings: tuple[str, ...] = ()
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.contents, self.facts.class_names)
 
     def in_force(self, config: Config) -> Config:
         """The config with what reading has decided."""
@@ -76,35 +81,40 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     labels = read_labels(examples, wanted.type if wanted else None)
     columns = SplitColumns(examples.training.columns, examples.dates)
     sizes = sizes_of(data, examples, columns)
-    parts = parts_used(examples, sizes)
+    named = parts_used(examples, sizes)
+    parts = list(named.values())
     check_alike(parts)
     inputs = {name: stack([part.inputs[name] for part in parts]) for name in examples.training.inputs}
+    digests = {
+        name: np.concatenate([part.digests[name] for part in parts])
+        for name in inputs
+        if all(name in part.digests for part in parts)
+    }
+    stops = np.cumsum([rows_of(part) for part in parts]).tolist()
+    ranges = dict(zip(named, zip([0, *stops], stops, strict=False), strict=True))
     targets = np.concatenate([encode(labels, part) for part in parts])
     check_stratify(data.split, labels.target, targets.shape[1:])
     split = examples.divided or split_rows(data, examples, sizes, columns, targets, labels, seed)
     check_unknown(inputs, examples.types, split)
     types = column_types(data, inputs, examples.types)
     if most_rows is not None:
-        inputs, targets, split = few_rows(inputs, targets, split, labels, most_rows)
+        rows, split = few_rows(targets, split, labels, most_rows)
+        inputs = {name: take(values, rows) for name, values in inputs.items()}
+        digests = {name: values[rows] for name, values in digests.items()}
+        targets, ranges = targets[rows], {"training": (0, len(rows))}
         types = {name: lenient(kind) for name, kind in types.items()}
     dataset = Dataset(
         inputs,
         {"target": targets},
         split,
         facts_of(inputs, types, targets, split, labels),
-        fingerprint(inputs, targets, labels, examples.identity),
+        contents_of({**inputs, **digests}, targets, ranges),
         (*examples.warnings, *(duplicate_warnings(inputs, targets, split) if may_repeat(data) else ())),
         examples.settled,
         examples.columns,
     )
     release_memory()
     return dataset
-
-
-def fingerprint(inputs: Mapping[str, Rows], targets: np.ndarray, labels: Labels, identity: str) -> str:
-    """Files that have an identity need not be read for it."""
-    contents: tuple[Mapping[str, Rows], ...] = ({"target": targets},) if identity else (inputs, {"target": targets})
-    return fingerprint_of(contents, (*labels.class_names, identity) if identity else labels.class_names)
 
 
 def may_repeat(data: Data) -> bool:
@@ -201,10 +211,11 @@ def rows_of(part: Part | None) -> int:
     return len(part.labels) if part else 0
 
 
-def parts_used(examples: Examples, sizes: PartSizes) -> list[Part]:
+def parts_used(examples: Examples, sizes: PartSizes) -> dict[str, Part]:
     validation = None if sizes.taken_validation else examples.validation
     test = None if sizes.taken_test else examples.test
-    return [part for part in (examples.training, validation, test) if part]
+    parts = {"training": examples.training, "validation": validation, "test": test}
+    return {name: part for name, part in parts.items() if part}
 
 
 def check_alike(parts: list[Part]) -> None:
@@ -265,16 +276,13 @@ def check_class_sizes(classes: np.ndarray, labels: Labels, place: ConfigPath) ->
     raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
 
 
-def few_rows(
-    inputs: Mapping[str, Rows], targets: np.ndarray, split: Split, labels: Labels, most: int
-) -> tuple[dict[str, Rows], np.ndarray, Split]:
-    """A small table with some rows of every part, of as many classes as possible."""
+def few_rows(targets: np.ndarray, split: Split, labels: Labels, most: int) -> tuple[np.ndarray, Split]:
+    """The rows of a small table with some of every part, of as many classes as possible, and its parts."""
     classes = targets if labels.target == "category" and targets.ndim == 1 else None
     kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
     ends = np.cumsum([len(rows) for rows in kept])
     rows = np.concatenate(kept)
-    few = {name: take(values, rows) for name, values in inputs.items()}
-    return few, targets[rows], Split(*np.split(np.arange(len(rows)), ends[:-1]))
+    return rows, Split(*np.split(np.arange(len(rows)), ends[:-1]))
 
 
 def dtype_name(rows: Rows) -> str:
