@@ -98,13 +98,13 @@ def attack(trained: Path, tmp_path: Path) -> Attack:
 
 
 @pytest.fixture
-def refused(attack: Attack, dltool) -> Callable[..., str]:
+def refused(attack: Attack, trained: Path, dltool) -> Callable[..., str]:
     """Run a command, which must give up with a plain message, soon, in little memory, nothing outside touched."""
 
     def check(command: str, *, code: int = 4) -> str:
         before = snapshot(attack.outside)
         with limits():
-            outcome = dltool(command, attack.run)
+            outcome = dltool(command, attack.run, *new_files(command, trained))
         assert outcome.code == code, outcome.stderr
         assert "Traceback" not in outcome.stderr
         assert outcome.stdout == ""
@@ -114,6 +114,11 @@ def refused(attack: Attack, dltool) -> Callable[..., str]:
         return outcome.stderr
 
     return check
+
+
+def new_files(command: str, trained: Path) -> list[Path]:
+    """What `predict` is to predict for."""
+    return [trained.parents[2] / "own.npz"] if command == "predict" else []
 
 
 def snapshot(folder: Path) -> list[tuple[str, object, int]]:

@@ -147,6 +147,7 @@ def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel"
     """
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
+    from dltool.model.checks import check_fit
     from dltool.model.inputs import Learnt
     from dltool.model.preprocessing import LARGEST_FILE, load_columns, load_preprocessing
     from dltool.training.determinism import pin
@@ -155,12 +156,14 @@ def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel"
     pinned = pin(config.seed, recorded_threads(run))
     learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
-        return build_model(config, facts, learnt=learnt), pinned
+        built = build_model(config, facts, learnt=learnt)
+        check_fit(config, facts, built)
     except ConfigError as error:
         raise RunError(
             Problem(None, f"{run.resolved}: {place_of(problem)}{problem.message}", problem.hint)
             for problem in first(error.problems)
         ) from error
+    return built, pinned
 
 
 def refuse_other_preprocessing(run: Run, largest_file: int) -> None:

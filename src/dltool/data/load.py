@@ -14,7 +14,7 @@ from dltool.data.bundled import load_bundled
 from dltool.data.catalog import published
 from dltool.data.duplicates import duplicate_warnings
 from dltool.data.examples import Examples, Part
-from dltool.data.facts import Facts, InputFacts
+from dltool.data.facts import Facts, InputFacts, is_for_layers
 from dltool.data.fingerprint import PartContents, contents_of, fingerprint_of
 from dltool.data.keras_datasets import load_keras_dataset
 from dltool.data.labels import Labels, encode, read_labels
@@ -150,12 +150,10 @@ def sizes_of(data: Data, examples: Examples, columns: SplitColumns) -> PartSizes
 
 
 def column_types(data: Data, inputs: Mapping[str, Rows], types: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
-    """Of one input of pictures, sound or text for layers of its own, the column is of no interest any more."""
     if len(inputs) > 1 or not types:
         return types
     ((name, kind),) = types.items()
-    is_raw = kind.name in ("image", "audio") or (kind.name == "text" and data.preprocessing)
-    return {} if is_raw else {name: kind}
+    return {} if is_for_layers(kind, data) else {name: kind}
 
 
 def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
