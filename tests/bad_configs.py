@@ -190,7 +190,7 @@ RANGE = {
         (
             "  split:",
             (
-                "  preprocessing: [{TextVectorization: {ngrams: [1, 1000000000], output_sequence_length: 1000000000}}]\n"
+                "  preprocessing: [{TextVectorization: {ngrams: [1, 1000000000], output_sequence_length: 900000}}]\n"
                 "  split:"
             ),
         )

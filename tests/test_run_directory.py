@@ -316,6 +316,14 @@ def test_an_update_keeps_what_it_does_not_name(tmp_path):
     assert (record["status"], record["seconds"], record["command"]) == ("completed", 1.5, "train")
 
 
+def test_why_a_run_failed_is_forgotten_when_it_goes_on(tmp_path):
+    run = created(tmp_path)
+    run.update("failed", reason="no space left on device", exit_code=5)
+    assert run.read_json(run.record)["reason"] == "no space left on device"
+    run.update("running")
+    assert not {"reason", "exit_code"} & run.read_json(run.record).keys()
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.dictionaries(st.text(), st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)))

@@ -87,17 +87,18 @@ def resume(
     """Go on with a training that was stopped, to the same bits as if it never had been."""
     with exit_codes(as_json=as_json):
         with captured() as capture:
+            from dltool.commands.resume import AlreadyComplete
             from dltool.commands.resume import resume as run_resume
             from dltool.console.progress import TrainingProgress
             from dltool.console.results import show_complete, show_training
 
             with TrainingProgress(capture, quiet=quiet or as_json) as progress:
                 outcome = run_resume(run, epochs=epochs, allow_change=allow_change, progress=progress)
-        if outcome is None:
-            show_complete(run, as_json)
+        if isinstance(outcome, AlreadyComplete):
+            show_complete(outcome, as_json)
         else:
             show_training(outcome, is_smoke=False, as_json=as_json, quiet=quiet)
-            raise typer.Exit(outcome.exit_code)
+        raise typer.Exit(outcome.exit_code)
 
 
 @app.command()

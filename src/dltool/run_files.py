@@ -27,6 +27,8 @@ from dltool.durable_files import (
 from dltool.errors import RunError
 
 Status = Literal["running", "completed", "failed", "interrupted"]
+FAILURE = ("reason", "exit_code")
+"""What run.json says of a failed run besides."""
 
 DOCUMENT_LIMIT = 16 * 2**20
 """Bytes that a config, run.json or results.json may have."""
@@ -127,8 +129,15 @@ class Run:
         return path
 
     def update(self, status: Status, **fields: Any) -> None:
-        """Sets the status, and further fields, in run.json. Raises RunError, MachineError."""
-        self.write_json(self.record, {**self.read_json(self.record), "status": status, **fields})
+        """Sets the status, and further fields, in run.json. Why a run failed is there as long as that is its status.
+
+        Raises RunError, MachineError.
+        """
+        record = {**self.read_json(self.record), "status": status, **fields}
+        if status != "failed":
+            for name in FAILURE:
+                record.pop(name, None)
+        self.write_json(self.record, record)
 
     def preprocessing_digests(self, limit: int) -> dict[str, str]:
         """The digest of every file that preprocessing left, by its path below. Raises RunError, also where one of them

@@ -104,6 +104,15 @@ def test_the_last_line_says_what_can_be_done_with_the_run(dltool, tmp_path, last
     assert line == "next  dltool " + said.format(a=f"'{first.path}'", b=f"'{second.path}'")
 
 
+def test_a_run_that_failed_for_lack_of_room_can_be_resumed(dltool, tmp_path):
+    run = created(tmp_path)
+    run.update("failed", reason="no space left on device", exit_code=5)
+    lines = dltool("runs", "--runs", tmp_path).stdout.splitlines()
+    assert lines[-2:] == [f"{run.path}: no space left on device", f"next  dltool resume {run.path}"]
+    run.update("failed", reason="the loss is NaN", exit_code=6)
+    assert dltool("runs", "--runs", tmp_path).stdout.splitlines()[-1] == "next  dltool train CONFIG"
+
+
 def test_where_nothing_is_complete_a_training_is_next(dltool, tmp_path):
     created(tmp_path).update("failed")
     assert dltool("runs", "--runs", tmp_path).stdout.splitlines()[-1] == "next  dltool train CONFIG"

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from dltool.errors import ConfigError, RunError
+from dltool.errors import ConfigError, MachineError, RunError
 from dltool.run_directory import list_runs, open_run, refuse_no_runs_folder
 from dltool.run_files import Run, Status
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run. Status "broken" comes with a `reason`; "failed" may.
+    """One run. Status "broken" comes with a `reason`; "failed" may. `can_resume` says whether going on makes sense.
 
     `started` is ISO 8601; `seconds` of wall time in all; `value` is the monitor's at the best epoch. What is not known
     yet, or not any more, is None.
@@ -32,7 +32,7 @@ class RunSummary:
     monitor: str | None = None
     value: float | None = None
     test: Mapping[str, float] = field(default_factory=dict)
-    resumable: bool = True
+    can_resume: bool = False
 
 
 def summaries(runs: Path) -> list[RunSummary]:
@@ -81,7 +81,8 @@ def _read(run: Run) -> RunSummary:
         monitor=_typed(best, "monitor", str),
         value=_number(best.get("value")),
         test={name: n for name, v in (_typed(results, "test", dict) or {}).items() if (n := _number(v)) is not None},
-        resumable=record.get("resumable") is not False,
+        can_resume=record.get("resumable") is not False
+        and (status == "interrupted" or (status == "failed" and record.get("exit_code") == MachineError.exit_code)),
     )
 
 

@@ -78,7 +78,7 @@ def train_until_stopped(
     record = new_record(document, experiment, most_rows, git_commit(document.path.absolute().parent))
     outside = places_outside(config, RESUMED_PARTS)
     with create(runs, config.name, record, first_files(document, experiment)) as run:
-        progress.run_created(run, is_kept=is_kept, can_resume=not outside)
+        progress.run_created(run, is_kept=is_kept)
         for place in outside if is_kept else ():
             progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
         return complete(run, experiment, fitting, progress, clock, stops)
