@@ -45,5 +45,7 @@ def test_one_of_eight_wins_and_the_others_leave_at_once(
     assert sorted(codes) == [0, *[4] * 7]
     # Alone on a core they would have left by then; TensorFlow takes more of both.
     assert all(seconds < 1 for seconds, _, _ in losers)
+    # A shared machine may take its time; TensorFlow alone would take as much.
+    assert all(waited < 3 for _, _, waited in losers)
     assert all(memory < 250_000 for _, memory, _ in losers)
     assert essence(run) == straight("schedule")

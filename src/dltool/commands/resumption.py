@@ -55,7 +55,12 @@ def resume_locked(
     progress.run_created(run, is_kept=True)
     start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position}) if checkpoint else None
     noted = noted_resumption(record, changes, experiment.pinned)
-    go_back_to(run, noted, start.state if start else None, None if epochs is None else config)
+    try:
+        go_back_to(run, noted, start.state if start else None, None if epochs is None else config)
+    except MachineError as error:
+        # A completed run that was to get more epochs may still be the old one.
+        error.kept, error.can_resume = str(run.path), run.read_json(run.record).get("status") != "completed"
+        raise
     return complete(run, experiment, fitting, progress, clock, stops, start)
 
 
