@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dltool.commands.progress import Progress
 
 
+MOST_MISSED = 20
+"""A hostile results.json may hold any number."""
+
+
 @dataclass(frozen=True)
 class AlreadyComplete:
     """Nothing was left to do. `missed` says in words which expectations the run had not met."""
@@ -64,11 +68,12 @@ def is_complete(run: Run) -> bool:
 def missed_by(run: Run) -> tuple[str, ...]:
     """What results.json says of the expectations that were not met."""
     found = run.read_json(run.results).get("expectations")
-    missed = {
-        name: each
+    missed = [
+        (said(name), each)
         for name, each in (found if isinstance(found, dict) else {}).items()
         if isinstance(each, dict) and each.get("met") is False
-    }
+    ]
     return tuple(
-        f"{name} should be {said(each.get('bound'))}, and is {said(each.get('value'))}" for name, each in missed.items()
+        f"{name} should be {said(each.get('bound'))}, and is {said(each.get('value'))}"
+        for name, each in missed[:MOST_MISSED]
     )
