@@ -265,6 +265,31 @@ RANGE = {
     "seed-too-large": changed(("name: example", "seed: 4294967296")),
     "seed-negative": changed(("name: example", "seed: -1")),
     "units-zero": changed(("units: 8", "units: 0")),
+    "giant-picture": changed(("source: iris", "source: {images: {path: pictures, size: [40000, 40000]}}")),
+    "giant-picture-in-a-column": changed(
+        (
+            "source: iris",
+            "source: {csv: people.csv}\n  target: label\n  inputs: {photo: {image: {size: [9000, 9000], channels: 3}}}",
+        )
+    ),
+    "giant-runs-of-words": changed(
+        (
+            "source: iris",
+            (
+                "source: {csv: people.csv}\n  target: label\n"
+                "  inputs: {about: {text: {ngrams: 1000000000, length: 1000000000}}}"
+            ),
+        )
+    ),
+    "giant-runs-of-words-in-a-layer": changed(
+        (
+            "  split:",
+            (
+                "  preprocessing: [{TextVectorization: {ngrams: [1, 1000000000], output_sequence_length: 900000}}]\n"
+                "  split:"
+            ),
+        )
+    ),
 }
 
 BUILT = {

@@ -154,7 +154,9 @@ def test_every_ready_config_says_what_to_expect_in_what_time_and_by_which_comman
 
 
 def test_the_tree_names_every_file_of_the_program() -> None:
-    named = set(re.findall(r"^([\w./-]+)(?: {2,}|$)", block("## The files", "text"), re.MULTILINE))
+    listed = re.findall(r"^([\w./-]+)(?: {2,}|$)", block("## The files", "text"), re.MULTILINE)
+    named = set(listed)
+    assert len(listed) == len(named), "each of them once"
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if tracked.returncode:
         pytest.skip("not a git checkout")

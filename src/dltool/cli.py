@@ -99,17 +99,18 @@ def resume(
     """Go on with a training that was stopped, to the same bits as if it never had been."""
     with exit_codes(as_json=as_json), allowed_code(allow_code):
         with captured() as capture:
+            from dltool.commands.resume import AlreadyComplete
             from dltool.commands.resume import resume as run_resume
             from dltool.console.progress import TrainingProgress
             from dltool.console.results import show_complete, show_training
 
             with TrainingProgress(capture, quiet=quiet or as_json) as progress:
                 outcome = run_resume(run, epochs=epochs, allow_change=allow_change, progress=progress)
-        if outcome is None:
-            show_complete(run, as_json)
+        if isinstance(outcome, AlreadyComplete):
+            show_complete(outcome, as_json)
         else:
             show_training(outcome, is_smoke=False, as_json=as_json, quiet=quiet)
-            raise typer.Exit(outcome.exit_code)
+        raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
@@ -212,11 +213,12 @@ def check(
 def list_runs(runs: RunsFolder = None, as_json: Json = False) -> None:
     """List the runs with their results."""
     with exit_codes(as_json=as_json):
-        from dltool.commands.runs import refuse_file, require_folder, summaries
+        from dltool.commands.runs import require_folder, summaries
         from dltool.console.tables import show_runs
+        from dltool.run_directory import refuse_no_runs_folder
 
         if runs is None:
-            refuse_file(RUNS)
+            refuse_no_runs_folder(RUNS)
         else:
             require_folder(runs)
         show_runs(summaries(runs or RUNS), runs or RUNS, as_json)
@@ -307,9 +309,9 @@ def document_errors(
         for option, value in given.items():
             document = document if value is None else with_option(document, option, value)
         if runs is not None:
-            from dltool.commands.runs import refuse_file
+            from dltool.run_directory import refuse_no_runs_folder
 
-            refuse_file(runs)
+            refuse_no_runs_folder(runs)
     with exit_codes(document, as_json):
         yield document
 

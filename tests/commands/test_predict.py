@@ -383,6 +383,27 @@ def test_a_record_that_cannot_be_is_refused(run, dltool, change) -> None:
     assert "Traceback" not in outcome.stderr
 
 
+@pytest.mark.parametrize("name", ["mass", "island", "length"])
+def test_a_column_that_is_said_to_be_none_is_refused(run, dltool, name) -> None:
+    data = record_of(run)["data"]
+    data["inputs"][name]["is_column"] = False
+    edit_record(run, data=data)
+    outcome = dltool("predict", run, "new.csv")
+    assert outcome.code == 4, outcome.stderr
+    assert "run/0001/run.json does not say which inputs the run has" in outcome.stderr
+
+
+def test_a_giant_embedding_in_a_run_is_refused(run, dltool) -> None:
+    text = (run / "resolved.yaml").read_text("utf-8")
+    changed = text.replace("unknown: error", "unknown: error\n        embedding: 1000000000000")
+    assert changed != text
+    (run / "resolved.yaml").write_text(changed, "utf-8")
+    edit_record(run, resolved=changed)
+    outcome = dltool("predict", run, "new.csv")
+    assert outcome.code == 4, outcome.stderr
+    assert "data.inputs.island.category.embedding: the embedding makes the model too large" in outcome.stderr
+
+
 def test_a_record_without_facts_is_refused(run, dltool) -> None:
     records: list[Any] = [None, [], {"fingerprint": "sha256:0"}]
     for data in records:

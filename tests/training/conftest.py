@@ -63,7 +63,7 @@ def dataset_of(inputs: np.ndarray, targets: np.ndarray, split: Split, classes: i
         validation_examples=len(split.validation),
         test_examples=len(split.test),
     )
-    return Dataset({"input": inputs}, {"target": targets}, split, facts, "sha256:0")
+    return Dataset({"input": inputs}, {"target": targets}, split, facts, {})
 
 
 def blobs(rows: int = 118, width: int = 4) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ A type is written like a data source: `number`, `category: 5` (the value of its 
 `number: {missing: median, scale: standard}`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,12 @@ from dltool.config.wording import named
 from dltool.errors import Problem
 
 Count = Annotated[int, Field(ge=1)]
+MOST_NGRAMS = 100
+"""A text of so many words has so many times as many runs of them."""
+MOST_WORDS = 100_000
+"""Of one text: a batch has so many for each of its texts."""
+MOST_PIXEL_VALUES = 100_000_000
+"""Of one picture: each takes a byte."""
 
 
 class NumberColumn(Section):
@@ -85,11 +92,11 @@ class TextColumn(Section):
 
     max_tokens: Count | None = 5000
     """The most frequent words are kept."""
-    length: Count | None = None
+    length: Annotated[int, Field(ge=1, le=MOST_WORDS)] | None = None
     """Each text becomes so many word numbers, for an Embedding; unless given, one vector with a number a word."""
     output_mode: Literal["multi_hot", "count", "tf_idf"] = "tf_idf"
     """What the vector of a text says of each word, where `length` is not given."""
-    ngrams: Count | None = None
+    ngrams: Annotated[int, Field(ge=1, le=MOST_NGRAMS)] | None = None
     """Runs of up to so many words count as words too."""
     standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = (
         "lower_and_strip_punctuation"
@@ -97,6 +104,17 @@ class TextColumn(Section):
     """What is done to the text before it is split."""
     split: Literal["whitespace", "character"] = "whitespace"
     """What is a word."""
+
+
+def refuse_giant(size: tuple[int, ...], channels: Any) -> None:
+    """Raises PydanticCustomError where a picture of that size would have more values than `MOST_PIXEL_VALUES`."""
+    # A number of channels may wait for the data.
+    values = math.prod(size) * (channels if isinstance(channels, int) else 1)
+    if values > MOST_PIXEL_VALUES:
+        shown = " × ".join(f"{length:,}" for length in (*size, channels))
+        message = f"{shown} are {values:,} values a picture, and at most {MOST_PIXEL_VALUES:,} can be meant"
+        problem = Problem(("size",), message, "height and width in pixels")
+        raise PydanticCustomError("problems", "giant picture", {"problems": [problem]})
 
 
 class ImageColumn(Section):
@@ -108,6 +126,11 @@ class ImageColumn(Section):
     """1 is grey, 3 is colour, 4 has transparency too."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     """How another shape is made to fit: by stretching, by cutting off what is too long, or by a black border."""
+
+    @model_validator(mode="after")
+    def is_no_giant(self) -> Self:
+        refuse_giant(self.size, self.channels)
+        return self
 
 
 class AudioColumn(Section):

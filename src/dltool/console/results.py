@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dltool.commands.evaluate import EvaluationOutcome
     from dltool.commands.predict import PredictionOutcome
     from dltool.commands.reproduce import Reproduction
+    from dltool.commands.resume import AlreadyComplete
     from dltool.config.load import Document
 
 NARROW = 60
@@ -36,10 +37,16 @@ def show_error(error: DltoolError, document: "Document | None", as_json: bool) -
     console = stderr_console()
     console.print(render_error(error, document), end="")
     count = len(error.problems)
+    next_step = f"dltool resume {shlex.quote(error.kept)}" if error.kept and error.can_resume else None
     if not error.kept:
         console.print(f"{count} problem{'s' if count != 1 else ''}; nothing was written", style="dim")
+    else:
+        console.print(data_text(f"what was done by then is kept in {error.kept}"))
+    if next_step:
+        console.print(data_text(f"next  {next_step}"))
     if as_json:
-        show_json({"ok": False, "exit_code": error.exit_code, "problems": problems_as_json(error, document)})
+        found = {"ok": False, "exit_code": error.exit_code, "problems": problems_as_json(error, document)}
+        show_json({**found, "run": error.kept or None, "next": next_step})
 
 
 def metric_words(metrics: Mapping[str, float]) -> str:
@@ -49,8 +56,7 @@ def metric_words(metrics: Mapping[str, float]) -> str:
 def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, quiet: bool) -> None:
     """The results of a training: on stdout, with what to do next; the expectations it missed on stderr."""
     results = outcome.results
-    for line in outcome.missed:
-        stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
+    show_missed(outcome.missed)
     if as_json:
         show_json({"run": None if is_smoke else str(outcome.run), **results})
         return
@@ -74,14 +80,21 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
     console.print(data_text(f"next  dltool evaluate {shell_word(outcome.run)}"), style="dim")
 
 
-def show_complete(run: Path, as_json: bool) -> None:
+def show_missed(missed: Iterable[str]) -> None:
+    for line in missed:
+        stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
+
+
+def show_complete(outcome: "AlreadyComplete", as_json: bool) -> None:
     """A completed run was to be resumed."""
+    show_missed(outcome.missed)
     if as_json:
-        show_json({"run": str(run), "status": "completed", "resumed": False})
+        missed = list(outcome.missed)
+        show_json({"run": str(outcome.run), "status": "completed", "resumed": False, "missed": missed})
         return
     console = stdout_console()
-    console.print(data_text(f"{run} is complete: nothing to do"))
-    console.print(data_text(f"next  dltool resume {shell_word(run)} --epochs N trains it further"), style="dim")
+    console.print(data_text(f"{outcome.run} is complete: nothing to do"))
+    console.print(data_text(f"next  dltool resume {shell_word(outcome.run)} --epochs N trains it further"), style="dim")
 
 
 def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
@@ -95,7 +108,8 @@ def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
     if outcome.difference:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
     else:
-        console.print(data_text(f"identical  {outcome.epochs} epochs, every weight and every metric"))
+        epochs = "1 epoch" if outcome.epochs == 1 else f"{outcome.epochs} epochs"
+        console.print(data_text(f"identical  {epochs}, every weight and every metric"))
     if outcome.again is not None:
         console.print(data_text(f"again in   {outcome.again}"))
 
@@ -105,6 +119,10 @@ def shell_word(path: Path) -> str:
 
 
 def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
+    if outcome.unwritten:
+        stderr_console().print(
+            Text("warning: ", "yellow") + data_text(f"the metrics are not kept: {outcome.unwritten}")
+        )
     if as_json:
         show_json(
             {

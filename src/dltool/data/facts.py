@@ -1,5 +1,6 @@
 """What the data is like: its shapes, classes and sizes. Imports nothing heavy, so that `check` stays quick."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -17,6 +18,8 @@ ONE_INPUT = "input"
 TargetKind = Literal["category", "number", "multi_label"]
 DTYPES = ("uint8", "int32", "int64", "float32", "string")
 MOST_AXES = 8
+MOST_VALUES = 10**8
+"""Of one example."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,12 @@ def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
     """
     found: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
     inputs = found.get("inputs")
-    if not isinstance(inputs, Mapping) or not inputs or not all(is_input(*item, data) for item in inputs.items()):
+    is_alone = isinstance(inputs, Mapping) and len(inputs) == 1
+    if (
+        not isinstance(inputs, Mapping)
+        or not inputs
+        or not all(is_input(name, found, data, is_alone=is_alone) for name, found in inputs.items())
+    ):
         raise RunError(f"{shown_as} does not say which inputs the run has", "train it again with this version")
     sizes = ("examples", "validation_examples", "test_examples")
     targets, wanted = found.get("targets"), data.targets.keys()
@@ -142,19 +150,28 @@ def is_target(found: Any) -> bool:
     return not names if found["kind"] == "number" else are_different and len(names) > 1
 
 
-def is_input(name: str, found: Any, data: Data) -> bool:
+def is_for_layers(kind: ColumnType, data: Data) -> bool:
+    """Whether the only input, of this type, is for layers of its own: the column is then of no interest any more."""
+    return kind.name in ("image", "audio") or (kind.name == "text" and bool(data.preprocessing))
+
+
+def is_input(name: str, found: Any, data: Data, *, is_alone: bool) -> bool:
     """Whether an entry of a run.json describes an input that the config may have."""
     if not isinstance(found, Mapping) or not is_shape(found.get("shape")) or found.get("dtype") not in DTYPES:
         return False
     if not isinstance(found.get("is_column"), bool):
         return False
     kind = (data.inputs or {}).get(name)
-    is_typed = kind is not None and kind.name != "ignore"
-    return is_typed if data.source.name in TABLE_SOURCES else not found["is_column"]
+    if data.source.name not in TABLE_SOURCES:
+        return not found["is_column"]
+    if kind is None or kind.name == "ignore":
+        return False
+    return bool(found["is_column"] != (is_alone and is_for_layers(kind, data)))
 
 
 def is_shape(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= MOST_AXES and all(map(is_size, value))
+    is_list = isinstance(value, list) and len(value) <= MOST_AXES and all(map(is_size, value))
+    return is_list and math.prod(max(1, size) for size in value) <= MOST_VALUES
 
 
 def is_size(value: Any) -> bool:

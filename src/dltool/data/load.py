@@ -1,6 +1,6 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -14,8 +14,8 @@ from dltool.data.bundled import load_bundled
 from dltool.data.catalog import published
 from dltool.data.duplicates import duplicate_warnings
 from dltool.data.examples import Examples, Part
-from dltool.data.facts import Facts, InputFacts, TargetFacts
-from dltool.data.fingerprint import fingerprint_of
+from dltool.data.facts import Facts, InputFacts, TargetFacts, is_for_layers
+from dltool.data.fingerprint import PartContents, contents_of, fingerprint_of
 from dltool.data.keras_datasets import load_keras_dataset
 from dltool.data.labels import Labels, encode, read_labels
 from dltool.data.rows import Coded, Rows, is_text, stack, take
@@ -34,8 +34,9 @@ class Dataset:
     """One table of all examples, and which of its rows are for what.
 
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text; `targets` by name are (rows,) or (rows, …)
-    of int32 class indices, or of float32; there is none where the input itself is the target. `fingerprint` is
-    "sha256:…" over both. `warnings` are sentences for the user. `settled` are keys of the config's `data` that reading
+    of int32 class indices, or of float32; there is none where the input itself is the target. `contents` says what the
+    parts of the source hold, `fingerprint` is "sha256:…" over that. `warnings` are sentences for the user. `settled`
+    are keys of the config's `data` that reading
     has decided; `columns` what a table holds.
     """
 
@@ -43,10 +44,15 @@ class Dataset:
     targets: Mapping[str, np.ndarray]
     split: Split
     facts: Facts
-    fingerprint: str
+    contents: Mapping[str, PartContents]
     warnings: tuple[str, ...] = ()
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        names = (name for target in self.facts.targets.values() for name in target.class_names)
+        return fingerprint_of(self.contents, names)
 
     def in_force(self, config: Config) -> Config:
         """The config with what reading has decided."""
@@ -77,9 +83,17 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     labels = [read_labels(examples, target.type, name) for name, target in wanted.items()]
     columns = SplitColumns(examples.training.columns, examples.dates)
     sizes = sizes_of(data, examples, columns)
-    parts = parts_used(examples, sizes)
+    named = parts_used(examples, sizes)
+    parts = list(named.values())
     check_alike(parts)
     inputs = {name: stack([part.inputs[name] for part in parts]) for name in examples.training.inputs}
+    digests = {
+        name: np.concatenate([part.digests[name] for part in parts])
+        for name in inputs
+        if all(name in part.digests for part in parts)
+    }
+    stops = np.cumsum([rows_of(part) for part in parts]).tolist()
+    ranges = dict(zip(named, zip([0, *stops], stops, strict=False), strict=True))
     targets = {each.name: np.concatenate([encode(each, part) for part in parts]) for each in labels}
     described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
     check_stratify(data.split, described)
@@ -90,29 +104,24 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     check_unknown(inputs, examples.types, split)
     types = column_types(data, inputs, examples.types)
     if most_rows is not None:
-        inputs, targets, split = few_rows(inputs, targets, split, classes, most_rows)
+        rows, split = few_rows(split, classes, most_rows)
+        inputs = {name: take(values, rows) for name, values in inputs.items()}
+        digests = {name: values[rows] for name, values in digests.items()}
+        targets = {name: values[rows] for name, values in targets.items()}
+        ranges = {"training": (0, len(rows))}
         types = {name: lenient(kind) for name, kind in types.items()}
     dataset = Dataset(
         inputs,
         targets,
         split,
         facts_of(inputs, types, described, split),
-        fingerprint(inputs, targets, labels, examples.identity),
+        contents_of({**inputs, **digests}, targets, ranges),
         (*examples.warnings, *(duplicate_warnings(inputs, targets, split) if may_repeat(data) else ())),
         examples.settled,
         examples.columns,
     )
     release_memory()
     return dataset
-
-
-def fingerprint(
-    inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray], labels: Sequence[Labels], identity: str
-) -> str:
-    """Files that have an identity need not be read for it."""
-    contents: tuple[Mapping[str, Rows], ...] = (targets,) if identity else (inputs, targets)
-    names = tuple(name for each in labels for name in each.class_names)
-    return fingerprint_of(contents, (*names, identity) if identity else names)
 
 
 def may_repeat(data: Data) -> bool:
@@ -148,12 +157,10 @@ def sizes_of(data: Data, examples: Examples, columns: SplitColumns) -> PartSizes
 
 
 def column_types(data: Data, inputs: Mapping[str, Rows], types: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
-    """Of one input of pictures, sound or text for layers of its own, the column is of no interest any more."""
     if len(inputs) > 1 or not types:
         return types
     ((name, kind),) = types.items()
-    is_raw = kind.name in ("image", "audio") or (kind.name == "text" and data.preprocessing)
-    return {} if is_raw else {name: kind}
+    return {} if is_for_layers(kind, data) else {name: kind}
 
 
 def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
@@ -213,10 +220,11 @@ def rows_of(part: Part | None) -> int:
     return len(part) if part else 0
 
 
-def parts_used(examples: Examples, sizes: PartSizes) -> list[Part]:
+def parts_used(examples: Examples, sizes: PartSizes) -> dict[str, Part]:
     validation = None if sizes.taken_validation else examples.validation
     test = None if sizes.taken_test else examples.test
-    return [part for part in (examples.training, validation, test) if part]
+    parts = {"training": examples.training, "validation": validation, "test": test}
+    return {name: part for name, part in parts.items() if part}
 
 
 def check_alike(parts: list[Part]) -> None:
@@ -283,23 +291,12 @@ def check_class_sizes(classes: np.ndarray, labels: Labels, place: ConfigPath) ->
     raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
 
 
-def few_rows(
-    inputs: Mapping[str, Rows],
-    targets: Mapping[str, np.ndarray],
-    split: Split,
-    classes: np.ndarray | None,
-    most: int,
-) -> tuple[dict[str, Rows], dict[str, np.ndarray], Split]:
-    """A small table with some rows of every part, of as many classes as possible."""
+def few_rows(split: Split, classes: np.ndarray | None, most: int) -> tuple[np.ndarray, Split]:
+    """The rows of a small table with some of every part, of as many classes as possible, and its parts."""
     kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
     ends = np.cumsum([len(rows) for rows in kept])
     rows = np.concatenate(kept)
-    few = {name: take(values, rows) for name, values in inputs.items()}
-    return (
-        few,
-        {name: values[rows] for name, values in targets.items()},
-        Split(*np.split(np.arange(len(rows)), ends[:-1])),
-    )
+    return rows, Split(*np.split(np.arange(len(rows)), ends[:-1]))
 
 
 def dtype_name(rows: Rows) -> str:

@@ -192,7 +192,7 @@ def read_rows(data: Data, facts: Facts, path: str) -> NewExamples:
     shown = STDIN_NAME if table.path == Path.cwd() / STDIN_NAME else path
     if data.windows is not None:
         return windows_over(data.windows, table, types, shown)
-    inputs = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
+    inputs = {name: input_rows(data, table, name, kind)[0] for name, kind in types.items()}
     return NewExamples(inputs, repeated(shown, table.rows), np.arange(1, table.rows + 1), tables=(table,))
 
 

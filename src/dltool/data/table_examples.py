@@ -125,9 +125,14 @@ def load_table_examples(data: Data) -> Examples:
                 problems += error.problems
         if not problems:
             columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
-            inputs = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
+            found = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
             parts[role] = Part(
-                inputs, labels, ("data", role), table.path.name, {**dates_of(table), **as_values(columns)}
+                {name: rows for name, (rows, _) in found.items()},
+                labels,
+                ("data", role),
+                table.path.name,
+                {**dates_of(table), **as_values(columns)},
+                {name: digests for name, (_, digests) in found.items() if digests is not None},
             )
     if problems:
         raise DataError(problems)
@@ -182,21 +187,24 @@ def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
     return {name: rows if isinstance(rows, Coded) else np.asarray(rows[:]) for name, rows in columns.items()}
 
 
-def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> Rows:
-    """The values of an input; of paths, what their files hold."""
+def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> tuple[Rows, np.ndarray | None]:
+    """The values of an input; of paths, what their files hold, and digests of these that are quicker to compare."""
     values = table.columns[name].values
     if kind.name not in ("image", "audio"):
-        return values
+        return values, None
     assert isinstance(values, Coded)
     place = (*INPUTS, name)
     paths = values[:]
     if kind.name == "image":
         from dltool.data.images import load_image_files
 
-        return load_image_files(paths, table.path.parent, kind.options, place, data.cache).rows  # type: ignore[arg-type]
+        pictures = load_image_files(paths, table.path.parent, kind.options, place, data.cache)  # type: ignore[arg-type]
+        return pictures.rows, pictures.digests
     from dltool.data.audio import load_audio_files
 
-    return load_audio_files(paths, table.path.parent, kind.options, place).rows  # type: ignore[arg-type]
+    use_cache = data.cache > 0
+    sounds = load_audio_files(paths, table.path.parent, kind.options, place, use_cache=use_cache)  # type: ignore[arg-type]
+    return sounds.rows, sounds.digests
 
 
 def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:

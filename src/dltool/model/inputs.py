@@ -16,6 +16,7 @@ from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Origin, apply_layer
 from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
+from dltool.model.parameters import TooManyParametersError
 from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
 from dltool.model.shapes import shown
 
@@ -150,7 +151,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     """Encode the prepared inputs `starts`, and join those that no layer takes by name.
 
     Raises:
-        ConfigError: a column that is no vector would have to stand beside others.
+        ConfigError: a column that is no vector would have to stand beside others, or one with a giant embedding.
     """
     if facts.only_input is not None:
         ((name, first),) = starts.items()
@@ -161,7 +162,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
         if column is None:
             encoded[name] = origin
             continue
-        encoded[name] = Origin(encode(column, learnt.columns[name], origin.tensor, scope_title(name)), origin.place)
+        encoded[name] = Origin(encoded_column(column, learnt.columns[name], origin, name), origin.place)
     layers = config.model.layers
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}
@@ -188,6 +189,14 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     applied = apply_layer(layer, list(joined.values()), SOURCE)
     first = Origin(applied.output, SOURCE)
     return Wired({INPUT: first, **encoded}, first, (applied,))
+
+
+def encoded_column(column: ColumnType, state: ColumnState, origin: Origin, name: str) -> Any:
+    try:
+        return encode(column, state, origin.tensor, scope_title(name))
+    except TooManyParametersError as error:
+        place = (*origin.place, column.name, "embedding")
+        raise ConfigError(Problem(place, f"the embedding makes the model too large: {error}")) from error
 
 
 def refuse_ignored(config: Config) -> None:

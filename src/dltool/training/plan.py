@@ -98,7 +98,7 @@ def first_batch(dataset: Dataset, config: Config) -> Dataset:
     rows = dataset.split.train[: config.training.batch_size]
     inputs = {name: values[rows] for name, values in dataset.inputs.items()}
     targets = {name: values[rows] for name, values in dataset.targets.items()}
-    return Dataset(inputs, targets, whole(len(rows), dataset.facts), dataset.facts, dataset.fingerprint)
+    return Dataset(inputs, targets, whole(len(rows), dataset.facts), dataset.facts, {})
 
 
 def zeros(facts: Facts, config: Config) -> Dataset:
@@ -109,7 +109,7 @@ def zeros(facts: Facts, config: Config) -> Dataset:
         name: np.zeros((size, *found.shape), np.int32 if found.kind == "category" else np.float32)
         for name, found in facts.targets.items()
     }
-    return Dataset(inputs, targets, whole(size, facts), facts, "")
+    return Dataset(inputs, targets, whole(size, facts), facts, {})
 
 
 def whole(size: int, facts: Facts) -> Split:
