@@ -148,10 +148,20 @@ def apply_layers(
     return applied
 
 
+ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
+"""Layers that Keras calls with their inputs one by one. Others take several in a list."""
+
+
 def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> Applied:
     name, source = type(layer).__name__, sources[0]
+    tensors = [origin.tensor for origin in sources]
+    is_attention = isinstance(layer, ATTENTION)
+    if is_attention and len(tensors) not in (2, 3):
+        message = f"{name} takes a query and a value, and maybe a key; {len(tensors)} inputs arrive"
+        related = tuple(made_here(origin)[0] for origin in sources)
+        raise ConfigError(Problem(place, message, "for example from: [x, x] for attention to itself", related=related))
     try:
-        output = layer(source.tensor if len(sources) == 1 else [origin.tensor for origin in sources])
+        output = layer(*tensors) if is_attention or len(tensors) == 1 else layer(tensors)
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
