@@ -1,5 +1,6 @@
 """Every config in configs/ builds, with the parameters that its header promises or that are known of its network."""
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,7 @@ def arrays(shape: tuple[int, ...], classes: int = 10) -> Callable[[Path], list[s
 
 
 def scenes(folder: Path) -> list[str]:
-    x = np.zeros((20, 32, 32, 1), np.uint8)
-    y = np.arange(20 * 32 * 32).reshape(20, 32, 32) % 11
-    np.savez(folder / "scenes.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    runpy.run_path(str(CONFIGS / "scenes.py"))["main"]([folder / "scenes.npz"])
     return [f"vars.data={folder}"]
 
 
@@ -131,3 +130,18 @@ def test_resnet_20_is_that_of_the_paper(tmp_path):
     weighted = [layer for layer in core.layers if type(layer).__name__ in ("Conv2D", "Dense")]
     assert len(weighted) == 20
     assert len((CONFIGS / "cifar10-resnet20.yaml").read_text("utf-8").splitlines()) <= 60
+
+
+def test_the_pictures_for_the_u_net_have_a_class_for_each_pixel(tmp_path):
+    scenes(tmp_path)
+    found = np.load(tmp_path / "scenes.npz")
+    assert {name: (found[name].shape, found[name].dtype.name) for name in found.files} == {
+        "x_train": ((2000, 32, 32, 1), "uint8"),
+        "y_train": ((2000, 32, 32), "uint8"),
+        "x_test": ((400, 32, 32, 1), "uint8"),
+        "y_test": ((400, 32, 32), "uint8"),
+    }
+    assert set(np.unique(found["y_test"])) == set(range(11))
+    ink, brightness = found["y_test"] > 0, found["x_test"][..., 0]
+    assert brightness[ink].min() >= 79
+    assert brightness[~ink].max() < 100
