@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.bad_configs import BUILT, GOOD, KEYS_AND_TYPES, RANGE, YAML, YAML_BYTES
+from tests.bad_graphs import GOOD as GRAPHS
+from tests.bad_graphs import NAMES, SHAPES
 
 Golden = Callable[[str, str], None]
 
@@ -152,3 +154,28 @@ def test_a_bad_name_or_seed_is_cited(name, arguments, dltool, golden, folder) ->
     assert (outcome.code, outcome.stdout) == (2, "")
     golden(f"bad-inputs/command-line/{name}", outcome.stderr)
     assert os.listdir(folder) == ["example.yaml"]
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_graphs_that_the_bad_ones_vary_are_good(name, dltool, folder) -> None:
+    (folder / "example.yaml").write_text(GRAPHS[name], encoding="utf-8")
+    assert dltool("check", "--build", "example.yaml").code == 0
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_that_do_not_meet_are_reported_where_they_meet(name, dltool, golden, folder) -> None:
+    (folder / "example.yaml").write_text(SHAPES[name], encoding="utf-8")
+    check_message(f"bad-inputs/graphs/{name}", dltool("check", "--build", "example.yaml"), golden)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_and_parameters_that_do_not_fit_are_reported_at_their_place(name, dltool, golden, folder) -> None:
+    (folder / "example.yaml").write_text(NAMES[name], encoding="utf-8")
+    settings = (
+        "--set",
+        "model.blocks.residual.parameters.filters=-4",
+        "--set",
+        "model.layers[1].repeat.layers=[residual]",
+    )
+    outcome = dltool("check", "--build", "example.yaml", *(settings if name == "range-by-set" else ()))
+    check_message(f"bad-inputs/graphs/{name}", outcome, golden)

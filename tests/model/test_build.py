@@ -159,15 +159,6 @@ def test_attention_takes_a_query_and_a_value_and_maybe_a_key(make_config, make_f
     np.testing.assert_array_equal(seen, row.layer(*(given[name] for name in taken)))
 
 
-@pytest.mark.parametrize("taken", [["x"], ["x", "x", "x", "x"]])
-def test_attention_to_one_input_says_how_to_write_attention_to_itself(make_config, make_facts, taken):
-    attention = {"MultiHeadAttention": {"num_heads": 1, "key_dim": 4, "from": taken}}
-    problem = problem_of(make_config([{"Dense": {"units": 8, "name": "x"}}, attention]), make_facts((5, 6)))
-    assert problem.place == ("model", "layers", 1)
-    assert problem.message.startswith("MultiHeadAttention takes a query and a value, and maybe a key; ")
-    assert problem.hint == "for example from: [x, x] for attention to itself"
-
-
 def test_what_a_constructor_refuses_is_placed_at_the_layer(make_config, make_facts):
     problem = problem_of(
         make_config([{"Dense": 4}, {"MultiHeadAttention": {"num_heads": 1, "key_dim": 4}}]), make_facts()

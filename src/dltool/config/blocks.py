@@ -9,7 +9,7 @@ from typing import Any
 from dltool.config.expressions import Substitution
 from dltool.config.keras_objects import FROM, UNKNOWN
 from dltool.config.schema import OWN_NAMES
-from dltool.config.tree import Entry, Node, find, scalars
+from dltool.config.tree import Entry, Node, children, find, scalars
 from dltool.config.wording import named, snake_case
 from dltool.errors import ConfigError, ConfigPath, Problem, TextPath
 from dltool.keras_names import find as find_keras
@@ -46,11 +46,15 @@ def written(place: ConfigPath, layers: Sequence[WrittenLayer]) -> tuple[TextPath
 
 @dataclass(frozen=True)
 class Block:
-    """A block as written: its parameters with their defaults (null where one must be given), and its layers."""
+    """A block as written: its parameters with their defaults (null where one must be given), and its layers.
+
+    One that is not whole has a mistake in its own keys.
+    """
 
     place: ConfigPath
     parameters: Mapping[str, Node]
     layers: tuple[Node, ...]
+    is_whole: bool
 
 
 @dataclass(frozen=True)
@@ -75,17 +79,23 @@ class Scope:
             return (self.named[name],)
         return self.outer.find(name) if self.outer else (name,)
 
+    def names(self) -> tuple[str, ...]:
+        """What `from` may name here besides `input`."""
+        return (*self.named, *(self.outer.names() if self.outer else ()))
 
-def flat_layers(model: Node, substitution: Substitution) -> tuple[tuple[Node, ...], tuple[WrittenLayer, ...]]:
+
+def flat_layers(
+    model: Node, substitution: Substitution, has_columns: bool
+) -> tuple[tuple[Node, ...], tuple[WrittenLayer, ...]]:
     """The layers of `model` (unresolved), one after the other, names and expressions replaced.
 
     A layer that one in a block takes by `from: input` gets a name where it has none, so that the list says it all.
-    Mistakes are added to the problems of `substitution`.
+    Mistakes are added to the problems of `substitution`. Where the data `has_columns`, names may be theirs.
 
     Raises:
         ConfigError: blocks that contain themselves, or too many layers.
     """
-    expansion = Expansion(substitution, blocks_of(model, substitution.problems))
+    expansion = Expansion(substitution, blocks_of(model, substitution.problems), has_columns)
     expansion.refuse_cycles()
     items = find(model, ("layers",))
     if items is None or not isinstance(items.value, tuple):
@@ -107,8 +117,10 @@ def blocks_of(model: Node, problems: list[Problem]) -> dict[str, Block]:
         layers, given = find(entry.node, ("layers",)), find(entry.node, ("parameters",))
         parameters = {} if given is None or not isinstance(given.value, Mapping) else given.value
         body = layers.value if layers is not None and isinstance(layers.value, tuple) else ()
-        blocks[name] = Block(place, {key: parameter.node for key, parameter in parameters.items()}, body)
-        problems += parameter_problems(blocks[name])
+        keys = {key for key, _ in children(entry.node) if not str(key).startswith("x-")}
+        is_whole = bool(body) and keys <= {"parameters", "layers"}
+        blocks[name] = Block(place, {key: parameter.node for key, parameter in parameters.items()}, body, is_whole)
+        problems += parameter_problems(blocks[name]) if is_whole else ()
     return blocks
 
 
@@ -142,6 +154,7 @@ class Expansion:
 
     base: Substitution
     blocks: Mapping[str, Block]
+    has_columns: bool
     layers: list[Node] = field(default_factory=list)
     written: list[WrittenLayer] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -237,13 +250,17 @@ class Expansion:
 
     def lay_block(self, name: str, given: Node | None, place: ConfigPath, scope: Scope, before: Source) -> Source:
         block = self.blocks[name]
+        if not block.is_whole:
+            return before
         arguments = self.block_arguments(name, block, given, (*place, name), scope)
         own = {key: arguments.pop(key) for key in (NAME, FROM) if key in arguments}
         if FROM in own:
-            before = self.sources(own[FROM], scope) or before
+            before = self.sources(own[FROM], (*place, name, FROM), scope) or before
         label = self.label(own, name, scope)
         inside = Scope(
-            with_values(self.base, arguments),
+            replace(
+                with_values(self.base, arguments), home="make it a parameter of the block, or define it under vars"
+            ),
             before or None,
             f"{label}_",
             ((TextPath(place), "used here"), *scope.uses),
@@ -307,12 +324,13 @@ class Expansion:
                 item, name = renamed(item, self.name_of(shared[0])), self.name_of(shared[0])
             elif self.is_misspelt(name, place, scope):
                 return before
-        taken = self.sources(arguments[FROM].node, scope) if FROM in arguments else before
+        taken = self.sources(arguments[FROM].node, (*place, name, FROM), scope) if FROM in arguments else before
         previous = (len(self.layers) - 1,)
         if FROM in arguments or (taken and taken != previous):
             item = with_argument(item, FROM, self.names_of(taken, arguments.get(FROM), item))
         local = arguments[NAME].node.value if NAME in arguments else None
         if isinstance(local, str) and local:
+            self.refuse_taken(local, (*place, name, NAME), scope)
             node = arguments[NAME].node
             item = with_argument(item, NAME, replace(node, value=self.actual_name(scope.prefix + local, place)))
         after = self.add(item, place, scope)
@@ -327,25 +345,39 @@ class Expansion:
         self.written.append(WrittenLayer(TextPath(place), scope.uses))
         return (len(self.layers) - 1,)
 
+    def refuse_taken(self, name: str, place: ConfigPath, scope: Scope) -> None:
+        """A name stands for one layer of a list; in the rounds of a `repeat` for the latest."""
+        number = scope.named.get(name)
+        if number is not None and self.written[number].place != place[:-2]:
+            related = ((self.written[number].place, "by this"), *scope.uses)
+            message = f'the name "{name[:60]}" is taken'
+            self.base.problems.append(Problem(TextPath(place), message, "choose another name", related=related))
+
     def is_misspelt(self, name: str, place: ConfigPath, scope: Scope) -> bool:
         """Whether it is near the name of a block or of a layer, which is then said."""
-        known: list[str] = [*self.blocks, REPEAT]
-        around: Scope | None = scope
-        while around is not None:
-            known += around.named
-            around = around.outer
-        near = get_close_matches(name, known, 1, 0.75)
-        if near and name[:1].islower():
-            hint = f'did you mean "{near[0]}"?'
-            self.problem((*place, name), f'unknown layer or block "{name[:60]}"', hint, at_key=True, scope=scope)
-        return bool(near) and name[:1].islower()
+        near = get_close_matches(name, [*self.blocks, REPEAT, *scope.names()], 1, 0.75)
+        if not near or not name[:1].islower():
+            return False
+        hint = f'did you mean "{near[0]}"?'
+        self.problem((*place, name), f'unknown layer or block "{name[:60]}"', hint, at_key=True, scope=scope)
+        return True
 
-    def sources(self, node: Node, scope: Scope) -> Source:
+    def sources(self, node: Node, place: ConfigPath, scope: Scope) -> Source:
         """What the value of a `from` names. What is no name stays for the validation to refuse."""
-        items = node.value if isinstance(node.value, tuple) else (node,)
+        is_list = isinstance(node.value, tuple)
+        items = node.value if is_list else (node,)
         if not all(isinstance(item.value, str) for item in items):
             return ()
-        return tuple(source for item in items for source in scope.find(item.value))
+        found: list[int | str] = []
+        for index, item in enumerate(items):
+            source = scope.find(item.value)
+            if source == (item.value,) and item.value != INPUT and not self.has_columns:
+                near = get_close_matches(item.value, scope.names(), 1, 0.5)
+                hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join((INPUT, *scope.names()))}"
+                where = (*place, index) if is_list else place
+                self.problem(where, f'nothing before it is called "{item.value[:60]}"', hint, scope=scope)
+            found += source
+        return tuple(found)
 
     def names_of(self, sources: Source, entry: Entry | None, item: Node) -> Node:
         """The value of a `from` in the flat list."""

@@ -48,7 +48,8 @@ class Substitution:
     """What names stand for while one config tree is resolved.
 
     `names` are the facts of the data, some of them UNKNOWN before the data has been read; `variables` the nodes under
-    `vars`, resolved when first used; `environment` what `env.NAME` reads.
+    `vars`, resolved when first used; `environment` what `env.NAME` reads. `home` says where a
+    name may be defined.
     """
 
     names: Mapping[str, Any]
@@ -58,6 +59,7 @@ class Substitution:
     resolved: dict[str, Node] = field(default_factory=dict)
     resolving: list[str] = field(default_factory=list)
     expanded: int = 0
+    home: str = "define it under vars"
 
     def resolve(self, node: Node, path: ConfigPath) -> Node:
         """The tree with every `$` replaced. Mistakes are collected in `problems` and leave UNKNOWN behind."""
@@ -108,7 +110,7 @@ class Substitution:
         known = sorted({*self.variables, *self.names})
         near = get_close_matches(name, known, 3)
         hint = "did you mean " + " or ".join(f"${word}" for word in near) + "?" if near else ""
-        raise BadExpression(f"${name} is not defined", hint or "define it under vars")
+        raise BadExpression(f"${name} is not defined", hint or self.home)
 
     def check_variable(self, name: str) -> None:
         """Resolve a variable that may be used nowhere, so that a mistake in it is found."""

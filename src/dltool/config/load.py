@@ -208,9 +208,9 @@ def once(document: Document, problems: Iterable[Problem]) -> Iterator[Problem]:
     """A mistake in a block is one mistake, however often the block is used."""
     known = set()
     for problem in problems:
-        place = document.written(problem.place)[0] if isinstance(problem.place, tuple) else problem.place
-        if (place, problem.message) not in known:
-            known.add((place, problem.message))
+        position = document.position(problem.place or (), problem.at_key)
+        if (position, problem.message) not in known:
+            known.add((position, problem.message))
             yield problem
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.blocks import WrittenLayer, flat_layers
+from dltool.config.blocks import LAYERS, WrittenLayer, flat_layers
 from dltool.config.expressions import Substitution
 from dltool.config.keras_objects import UNKNOWN
 from dltool.config.schema import DATA_FACTS, OWN_NAMES, Training
+from dltool.config.sources import TABLE_SOURCES
 from dltool.config.tree import Entry, Node, children, find, scalars
 from dltool.config.validate import section_at
 from dltool.errors import ConfigPath, Problem, TextPath
@@ -41,7 +42,7 @@ def resolve(
     resolved = substitution.resolve(noted, ())
     written: tuple[WrittenLayer, ...] = ()
     if model is not None:
-        node, written = written_out(model.node, substitution)
+        node, written = written_out(model.node, substitution, may_have_columns(resolved))
         resolved.value["model"] = replace(model, node=node)
     known = {problem.place for problem in problems}
     dependent = [problem for problem in dependent_data(resolved) if problem.place not in known]
@@ -56,12 +57,23 @@ def in_text(problem: Problem) -> Problem:
     return replace(problem, place=place, related=related)
 
 
-def written_out(model: Node, substitution: Substitution) -> tuple[Node, tuple[WrittenLayer, ...]]:
+def may_have_columns(resolved: Node) -> bool:
+    """Whether the data has, or may have, inputs by names of its own."""
+    source = find(resolved, ("data", "source"))
+    name = next(iter(source.value), "") if source is not None and isinstance(source.value, Mapping) else ""
+    return source is None or name in TABLE_SOURCES or name == "arrays"
+
+
+def written_out(model: Node, substitution: Substitution, has_columns: bool) -> tuple[Node, tuple[WrittenLayer, ...]]:
     """The section with its flat list of layers. The blocks stay as they are, for their form to be checked."""
     items = find(model, ("layers",))
+    if items is not None and isinstance(items.value, str):
+        # A variable may hold the list.
+        model = replaced(model, ("layers",), substitution.resolve(items, LAYERS))
+        items = find(model, ("layers",))
     if items is None or not isinstance(items.value, tuple):
         return substitution.resolve(model, ("model",)), ()
-    layers, written = flat_layers(model, substitution)
+    layers, written = flat_layers(model, substitution, has_columns)
     below = {
         key: replace(entry, node=substitution.resolve(entry.node, ("model", key)))
         for key, entry in model.value.items()

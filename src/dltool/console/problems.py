@@ -49,10 +49,10 @@ def problem_lines(problem: Problem, document: "Document | None", texts: Mapping[
         return
     yield header
     yield from excerpt(position, problem.hint, texts)
-    for related, words in (*problem.related, *uses):
-        other = document.position(related) if document else related
-        if isinstance(other, Position):
-            yield from excerpt(other, words, texts, shows_file=other.file != position.file)
+    for other, words in (*related_places(problem, document, uses), *uses):
+        found = document.position(other) if document else other
+        if isinstance(found, Position):
+            yield from excerpt(found, words, texts, shows_file=found.file != position.file)
 
 
 def locate(problem: Problem, document: "Document | None") -> Position | None:
@@ -68,6 +68,17 @@ def written_place(problem: Problem, document: "Document | None") -> tuple[Config
     if not isinstance(problem.place, tuple):
         return (), ()
     return document.written(problem.place) if document else (problem.place, ())
+
+
+def related_places(
+    problem: Problem, document: "Document | None", uses: "Uses"
+) -> Iterator[tuple[ConfigPath | Position, str]]:
+    """The other places, each with the use of the block that it is in where the problem itself is in none or another."""
+    for place, words in problem.related:
+        yield place, words
+        inside = document.written(place)[1] if document and isinstance(place, tuple) else ()
+        if inside and inside[0] not in uses:
+            yield inside[0][0], "in this use"
 
 
 def place_name(position: Position) -> str:

@@ -1,5 +1,6 @@
 """Layers applied one at a time, so that a mistake is found at the layer that causes it."""
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -148,20 +149,12 @@ def apply_layers(
     return applied
 
 
-ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
-"""Layers that Keras calls with their inputs one by one. Others take several in a list."""
-
-
 def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> Applied:
     name, source = type(layer).__name__, sources[0]
     tensors = [origin.tensor for origin in sources]
-    is_attention = isinstance(layer, ATTENTION)
-    if is_attention and len(tensors) not in (2, 3):
-        message = f"{name} takes a query and a value, and maybe a key; {len(tensors)} inputs arrive"
-        related = tuple(made_here(origin)[0] for origin in sources)
-        raise ConfigError(Problem(place, message, "for example from: [x, x] for attention to itself", related=related))
     try:
-        output = layer(*tensors) if is_attention or len(tensors) == 1 else layer(tensors)
+        # Attention takes a query and a value; Add and the like take a list.
+        output = layer(*tensors) if len(taken_by(layer)) > 1 or len(tensors) == 1 else layer(tensors)
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -170,11 +163,20 @@ def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> App
         raise ConfigError(shape_problem(layer, sources, place, plain_message(error))) from error
     if not isinstance(output, keras.KerasTensor):
         raise ConfigError(Problem(place, f"{name} gives several outputs; one is needed here"))
+    if any(output is tensor for tensor in tensors):
+        # keras.layers.Equalization declares its input as its output, of which Keras can make no model.
+        raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
     if any(size is not None and size <= 0 for size in shape):
         message = f"{name} leaves nothing of the input of shape {shown(source.shape)}: its output is {shown(shape)}"
         raise ConfigError(Problem(place, message, SMALL, related=made_here(source)))
     return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0)
+
+
+def taken_by(layer: Any) -> list[str]:
+    """What the layer has to be given, by the names of its arguments; merging layers take one list."""
+    parameters = inspect.signature(layer.call).parameters.values()
+    return [item.name for item in parameters if item.default is item.empty and item.kind is item.POSITIONAL_OR_KEYWORD]
 
 
 SMALL = "remove a pooling layer or a stride before it, or use padding: same"
@@ -190,11 +192,22 @@ AXES: Mapping[int, str] = {
 def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reason: str) -> Problem:
     """What shape arrived at the layer, why it cannot take it, and what would fix it."""
     name, source = type(layer).__name__, sources[0]
-    shape = source.shape
+    shape, wanted = source.shape, taken_by(layer)
+    if "states" in wanted:
+        message = f"{name} is a cell: it makes one step, of an input and a state"
+        return Problem(place, message, f"write RNN: {{cell: {{{name}: …}}}}")
+    if len(sources) < len(wanted):
+        message = f"{name} takes {len(wanted)} inputs ({', '.join(wanted)}), and {len(sources)} arrives"
+        return Problem(place, message, f"from: [{', '.join(wanted)}], with the names", related=made_here(source))
     if len(sources) > 1:
         arrived = " and ".join(shown(origin.shape) for origin in sources)
         related = tuple(made_here(origin)[0] for origin in sources)
-        return Problem(place, f"{name} cannot take inputs of shapes {arrived}: {reason}", related=related)
+        message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
+        if "incompatible shapes" in reason:
+            message = f"{name} takes inputs of one shape, and {arrived} arrive"
+        elif "except for the concatenation axis" in reason:
+            message = f"{name} takes inputs that differ in axis {layer.axis} alone, and {arrived} arrive"
+        return Problem(place, message, related=related)
     if "should be called on a list of inputs" in reason:
         return Problem(
             place, f"{name} takes several inputs, and one arrives", "from: [a, b]", related=made_here(source)
@@ -204,6 +217,10 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
         axes = int(expected[2]) - 1
         message = f"{name} takes an input with {AXES.get(axes, f'{axes} axes')}, and {shown(shape)} arrives"
         return Problem(place, message, rank_hint(shape, axes), related=made_here(source))
+    features = re.search(r"expected axis -1 of input shape to have value (\d+)", reason)
+    if features:
+        message = f"{name} was made for inputs with {features[1]} features, and {shown(shape)} arrives"
+        return Problem(place, message, related=made_here(source))
     if re.search(r"[Nn]egative dimension|dimension size|would be <= 0|output size|Computed output", reason):
         message = f"{name} does not fit an input of shape {shown(shape)}: nothing would be left"
         return Problem(place, message, SMALL, related=made_here(source))
