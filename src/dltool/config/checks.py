@@ -70,7 +70,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     if facts is not None:
         wrong_loss = loss_problems(loss, facts)
         problems += wrong_loss or units_problems(output, loss, facts) or label_problems(output, loss, facts)
-        problems += weight_problems(config, facts)
+        problems += weight_problems(config, facts) + one_hot_problems(config, facts)
     return problems
 
 
@@ -287,9 +287,6 @@ def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
             message = "an example may have several labels, and this loss is for one class"
             return [Problem(LOSS, message, like(loss, "binary_crossentropy"))]
     elif facts.target == "category":
-        if name in ONE_HOT:
-            message = "the targets are class indices, and this loss takes one-hot vectors"
-            return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
         if name in REGRESSION:
             message = "the targets are classes, and this loss is for numbers"
             return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
@@ -323,6 +320,45 @@ def weight_problems(config: Config, facts: DataFacts) -> list[Problem]:
         return []
     message = f"class weights need one class for each example, and these have {facts.target_shape}"
     return [Problem(("training", "class_weights"), message, "remove it", at_key=True)]
+
+
+# --- one-hot targets ---
+
+SPARSE_TWINS = {
+    "CategoricalAccuracy": "SparseCategoricalAccuracy",
+    "CategoricalCrossentropy": "SparseCategoricalCrossentropy",
+    "TopKCategoricalAccuracy": "SparseTopKCategoricalAccuracy",
+    "categorical_accuracy": "sparse_categorical_accuracy",
+    "categorical_crossentropy": "sparse_categorical_crossentropy",
+    "top_k_categorical_accuracy": "sparse_top_k_categorical_accuracy",
+}
+"""Metrics of one-hot targets, and those of class indices that measure the same."""
+MIXING = ("MixUp", "CutMix")
+
+
+def one_hot_classes(config: Config, facts: DataFacts) -> int | None:
+    """How many numbers each class index becomes before loss and metrics see it; None where they take it as it is."""
+    is_one_hot = facts.target == "category" and loss_name(config.training.loss) in ONE_HOT
+    return len(facts.class_names) if is_one_hot else None
+
+
+def one_hot_problems(config: Config, facts: DataFacts) -> list[Problem]:
+    """Metrics that take classes in another form than the loss, and mixed labels where the loss takes one class."""
+    loss, problems = config.training.loss, []
+    twins = SPARSE_TWINS if loss_name(loss) in SPARSE else {twin: name for name, twin in SPARSE_TWINS.items()}
+    if facts.target == "category" and loss_name(loss) in SPARSE | ONE_HOT:
+        takes = "class indices" if loss_name(loss) in SPARSE else "one-hot targets"
+        for index, metric in enumerate(config.training.metrics):
+            if metric.name in twins:
+                message = f"{metric.name} does not measure {takes}, which the loss takes"
+                place = ("training", "metrics", index)
+                problems.append(Problem(place, message, f"write {twins[metric.name]}", related=((LOSS, "the loss"),)))
+    for index, layer in enumerate(config.data.augmentation):
+        if layer.name in MIXING and loss_name(loss) not in ONE_HOT:
+            message = f"{layer.name} mixes the labels too, and this loss takes them unmixed"
+            hint = like(loss, "categorical_crossentropy") + " makes the classes one-hot vectors"
+            problems.append(Problem(("data", "augmentation", index), message, hint, related=((LOSS, "the loss"),)))
+    return problems
 
 
 def like(loss: KerasObject, name: str) -> str:
@@ -359,7 +395,7 @@ def outputs_needed(loss: KerasObject, facts: DataFacts) -> int | None:
     name = loss_name(loss)
     if facts.target != "category":
         return math.prod(facts.target_shape)
-    if name in SPARSE:
+    if name in SPARSE | ONE_HOT:
         return len(facts.class_names)
     return 1 if name in BINARY else None
 

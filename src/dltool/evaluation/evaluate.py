@@ -47,7 +47,7 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> np
     """
     with plain_failures(config):
         order = np.arange(len(next(iter(inputs.values()))), dtype=np.int32)
-        tables = make_tables(built, inputs, np.zeros(len(order), np.float32))
+        tables = make_tables(built, inputs, np.zeros(len(order), np.int32))
         size = evaluation_batch(built, config.training.batch_size)
 
         def outputs(tensors: Any, rows: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from dltool.config.checks import BINARY, LAYERS, LOSS, SPARSE, count, loss_name, static_checks
+from dltool.config.checks import BINARY, LAYERS, LOSS, ONE_HOT, SPARSE, count, loss_name, static_checks
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, ConfigPath, Problem
@@ -55,8 +55,8 @@ def output_problems(config: Config, facts: Facts, built: BuiltModel) -> list[Pro
         hint = flatten if len(shape) > len(wanted) else f"units: {prod(wanted)}"
         return [Problem(place, message, hint, related=related)]
     classes = len(facts.class_names)
-    if name in SPARSE | BINARY:
-        wanted = (*facts.target_shape, classes if name in SPARSE else 1)
+    if name in SPARSE | ONE_HOT | BINARY:
+        wanted = (*facts.target_shape, 1 if name in BINARY else classes)
         if shape == wanted:
             return []
         if len(shape) == 1:

@@ -61,8 +61,13 @@ def example_batch(built: BuiltModel, targets: np.ndarray) -> tuple[Any, Any]:
 
     return (
         keras.tree.map_structure(symbol, built.core.input),
-        keras.KerasTensor((None, *targets.shape[1:]), dtype=str(targets.dtype)),
+        keras.KerasTensor(*loss_form(built, (None, *targets.shape[1:]), str(targets.dtype))),
     )
+
+
+def loss_form(built: BuiltModel, shape: tuple[int | None, ...], dtype: str) -> tuple[tuple[int | None, ...], str]:
+    """Shape and dtype of targets as loss and metrics take them, see :func:`dltool.training.tables.in_loss_form`."""
+    return (shape, dtype) if built.one_hot is None else ((*shape, built.one_hot), "float32")
 
 
 def culprit(built: BuiltModel, config: Config, targets: np.ndarray, reason: str) -> Problem:
@@ -72,7 +77,7 @@ def culprit(built: BuiltModel, config: Config, targets: np.ndarray, reason: str)
     """
     size = config.training.batch_size
     specs = [
-        tf.TensorSpec((size, *targets.shape[1:]), targets.dtype),
+        tf.TensorSpec(*loss_form(built, (size, *targets.shape[1:]), str(targets.dtype))),
         tf.TensorSpec((size, *built.output_shape), built.core.outputs[0].dtype),
     ]
     attempts: list[tuple[ConfigPath, str, Any]] = [

@@ -113,7 +113,7 @@ class Layout:
                 values = values[..., slot.first : slot.last]
             model = self.in_step.get(name)
             inputs[name] = values if model is None else model(values, training=False)
-        return self.built.structured(inputs), gathered[-1]
+        return self.built.structured(inputs), in_loss_form(self.built, gathered[-1])
 
 
 class Resident:
@@ -286,6 +286,12 @@ def model_targets(built: BuiltModel, targets: np.ndarray) -> np.ndarray:
     Keras's losses take both, some of its metrics only this.
     """
     return targets[:, None] if targets.ndim == 1 and built.output_shape == (1,) else targets
+
+
+def in_loss_form(built: BuiltModel, targets: Any) -> Any:
+    """A batch of targets as loss and metrics take it: class indices (batch, …) as float32 (batch, …, classes) where the
+    loss is for one-hot vectors."""
+    return targets if built.one_hot is None else tf.one_hot(targets, built.one_hot)
 
 
 def tensor(array: np.ndarray) -> Any:
