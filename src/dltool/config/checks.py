@@ -347,10 +347,10 @@ def one_hot_problems(config: Config, facts: DataFacts) -> list[Problem]:
     loss, problems = config.training.loss, []
     twins = SPARSE_TWINS if loss_name(loss) in SPARSE else {twin: name for name, twin in SPARSE_TWINS.items()}
     if facts.target == "category" and loss_name(loss) in SPARSE | ONE_HOT:
-        takes = "class indices" if loss_name(loss) in SPARSE else "one-hot targets"
+        forms = ["one-hot targets", "class indices"][:: 1 if loss_name(loss) in SPARSE else -1]
         for index, metric in enumerate(config.training.metrics):
             if metric.name in twins:
-                message = f"{metric.name} does not measure {takes}, which the loss takes"
+                message = f"{metric.name} takes {forms[0]}, and the loss takes {forms[1]}"
                 place = ("training", "metrics", index)
                 problems.append(Problem(place, message, f"write {twins[metric.name]}", related=((LOSS, "the loss"),)))
     for index, layer in enumerate(config.data.augmentation):
