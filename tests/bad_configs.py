@@ -329,7 +329,21 @@ BUILT = {
     "metric-with-a-taken-name": changed(("metrics: [accuracy]", "metrics: [{MeanSquaredError: {name: seconds}}]")),
     "misspelt-monitor": changed(("epochs: 2", "epochs: 2\n  checkpoint: {monitor: val_acuracy}")),
     "regression-loss-for-classes": changed(("sparse_categorical_crossentropy", "mse")),
-    "one-hot-loss-for-class-numbers": changed(("sparse_categorical_crossentropy", "categorical_crossentropy")),
+    "one-hot-metric-for-class-numbers": changed(("[accuracy]", "[CategoricalAccuracy]")),
+    "class-number-metric-for-one-hot": changed(
+        ("sparse_categorical_crossentropy", "categorical_crossentropy"), ("[accuracy]", "[SparseCategoricalAccuracy]")
+    ),
+    "mixing-class-numbers": changed(("data: {", "data: {augmentation: [MixUp], "), text=IMAGES),
+    "mixing-what-is-no-picture": changed(
+        ("  source: iris", "  source: iris\n  augmentation: [MixUp]"),
+        ("sparse_categorical_crossentropy", "categorical_crossentropy"),
+    ),
+    "mixing-in-the-model": changed(("    - Flatten", "    - CutMix\n    - Flatten"), text=IMAGES),
+    "mixing-inside-another-layer": changed(
+        ("data: {", "data: {augmentation: [{Pipeline: {layers: [MixUp]}}], "),
+        ("sparse_categorical_crossentropy", "categorical_crossentropy"),
+        text=IMAGES,
+    ),
     "classes-of-a-regression": changed(("source: iris", "source: diabetes"), ("units: 3", "units: $classes")),
     "class-loss-for-a-regression": changed(("source: iris", "source: diabetes")),
     "restoring-another-shape": changed(

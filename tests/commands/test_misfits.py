@@ -73,11 +73,6 @@ def test_a_layer_that_learns_from_the_data_belongs_to_the_preprocessing(fails, l
     assert "it belongs at data.preprocessing" in said
 
 
-@pytest.mark.parametrize("layer", ["MixUp", "CutMix"])
-def test_mixing_labels_is_refused_and_not_done_by_half(fails, layer) -> None:
-    assert "mixes the labels too" in fails(config(data=f"augmentation: [{layer}]"))
-
-
 def test_a_monitor_must_be_one_number(fails) -> None:
     text = config("one hot", training="metrics: [F1Score], checkpoint: {monitor: val_f1_score}")
     assert "val_f1_score is a number for each class" in fails(text, target="one hot")

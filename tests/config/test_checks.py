@@ -73,26 +73,6 @@ LOSS = ("training", "loss")
         (
             Facts(),
             SOFTMAX,
-            "categorical_crossentropy",
-            (
-                LOSS,
-                "the targets are class indices, and this loss takes one-hot vectors",
-                "loss: sparse_categorical_crossentropy",
-            ),
-        ),
-        (
-            Facts(),
-            SOFTMAX,
-            "CategoricalCrossentropy",
-            (
-                LOSS,
-                "the targets are class indices, and this loss takes one-hot vectors",
-                "loss: SparseCategoricalCrossentropy",
-            ),
-        ),
-        (
-            Facts(),
-            SOFTMAX,
             "mse",
             (LOSS, "the targets are classes, and this loss is for numbers", "loss: sparse_categorical_crossentropy"),
         ),
@@ -266,6 +246,34 @@ def test_a_spectrogram_without_a_top_db_gets_the_one_that_it_needs():
     }
     given = KerasObject("layer", "MelSpectrogram", {"top_db": 300.0})
     assert independent(given) is given
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric", "message", "hint"),
+    [
+        (
+            "sparse_categorical_crossentropy",
+            {"TopKCategoricalAccuracy": 2},
+            "TopKCategoricalAccuracy takes one-hot targets, and the loss takes class indices",
+            "write SparseTopKCategoricalAccuracy",
+        ),
+        (
+            "categorical_crossentropy",
+            "sparse_categorical_accuracy",
+            "sparse_categorical_accuracy takes class indices, and the loss takes one-hot targets",
+            "write categorical_accuracy",
+        ),
+    ],
+)
+def test_a_metric_takes_classes_in_the_form_of_the_loss(loss, metric, message, hint):
+    assert problems(Facts(), SOFTMAX, loss=loss, metrics=[metric]) == [(("training", "metrics", 0), message, hint)]
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", {"CategoricalCrossentropy": {"label_smoothing": 0.1}}])
+def test_a_loss_for_one_hot_vectors_takes_classes(loss):
+    assert problems(Facts(), SOFTMAX, loss=loss, metrics=["accuracy", "F1Score"]) == []
+    (found,) = problems(Facts(), {"Dense": {"units": 5, "activation": "softmax"}}, loss=loss)
+    assert found[:2] == (LAST, "5 outputs for 3 classes")
 
 
 def test_two_mistakes_give_two_problems():

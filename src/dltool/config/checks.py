@@ -75,7 +75,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     heads = heads_of(config)
     problems = name_problems(heads) + monitor_problems(config, facts) + expectation_problems(config, facts)
     problems += spectrogram_problems(config) + weight_file_problems(config)
-    problems += target_problems(config, heads) + weight_problems(config, heads, facts)
+    problems += target_problems(config, heads) + weight_problems(config, heads, facts) + mixing_problems(config, heads)
     for head in heads:
         problems += head_problems(config, head, facts)
     return problems
@@ -94,7 +94,7 @@ def head_problems(config: Config, head: Head, facts: DataFacts | None) -> list[P
     if facts is None or target is None:
         return problems
     wrong = loss_problems(head, target) or units_problems(output, head, target, dollar_of(facts.targets, head))
-    return problems + (wrong or label_problems(output, head, target))
+    return problems + (wrong or label_problems(output, head, target)) + form_problems(head, target)
 
 
 def dollar_of(targets: Mapping[str, TargetFacts], head: Head) -> str:
@@ -359,9 +359,6 @@ def loss_problems(head: Head, target: TargetFacts) -> list[Problem]:
             message = "an example may have several labels, and this loss is for one class"
             return [Problem(place, message, like(loss, "binary_crossentropy"))]
     elif target.kind == "category":
-        if name in ONE_HOT:
-            message = "the targets are class indices, and this loss takes one-hot vectors"
-            return [Problem(place, message, like(loss, "sparse_categorical_crossentropy"))]
         if name in REGRESSION:
             message = "the targets are classes, and this loss is for numbers"
             return [Problem(place, message, like(loss, "sparse_categorical_crossentropy"))]
@@ -405,6 +402,65 @@ def weight_problems(config: Config, heads: Sequence[Head], facts: DataFacts | No
     return [Problem(place, message, "remove it", at_key=True)]
 
 
+# --- one-hot targets ---
+
+SPARSE_TWINS = {
+    "CategoricalAccuracy": "SparseCategoricalAccuracy",
+    "CategoricalCrossentropy": "SparseCategoricalCrossentropy",
+    "TopKCategoricalAccuracy": "SparseTopKCategoricalAccuracy",
+    "categorical_accuracy": "sparse_categorical_accuracy",
+    "categorical_crossentropy": "sparse_categorical_crossentropy",
+    "top_k_categorical_accuracy": "sparse_top_k_categorical_accuracy",
+}
+"""Metrics of one-hot targets, and those of class indices that measure the same."""
+MIXING = ("MixUp", "CutMix")
+
+
+def one_hot_classes(heads: Sequence[Head], facts: DataFacts) -> dict[str, int]:
+    """How many numbers each class index becomes before loss and metrics see it, by the name of the output.
+
+    Outputs whose loss takes the targets as they are are left out.
+    """
+    found = {head.name: facts.targets.get(head.target or "") for head in heads if loss_name(head.loss) in ONE_HOT}
+    return {name: len(target.class_names) for name, target in found.items() if target and target.kind == "category"}
+
+
+def form_problems(head: Head, target: TargetFacts) -> list[Problem]:
+    """Metrics that take classes in another form than the loss."""
+    name = loss_name(head.loss)
+    if target.kind != "category" or name not in SPARSE | ONE_HOT:
+        return []
+    twins = SPARSE_TWINS if name in SPARSE else {twin: name for name, twin in SPARSE_TWINS.items()}
+    forms = ["one-hot targets", "class indices"][:: 1 if name in SPARSE else -1]
+    return [
+        Problem(
+            (*head.metrics_place, index),
+            f"{metric.name} takes {forms[0]}, and the loss takes {forms[1]}",
+            f"write {twins[metric.name]}",
+            related=((head.loss_place, "the loss"),),
+        )
+        for index, metric in enumerate(head.metrics)
+        if metric.name in twins
+    ]
+
+
+def mixing_problems(config: Config, heads: Sequence[Head]) -> list[Problem]:
+    """Mixed labels where the loss takes one class, or where there are several outputs."""
+    problems = []
+    for index, layer in enumerate(config.data.augmentation):
+        place, head = ("data", "augmentation", index), heads[0]
+        if layer.name not in MIXING:
+            continue
+        if config.model.outputs:
+            message = f"{layer.name} mixes the labels of the last layer alone, and the model has outputs by name"
+            problems.append(Problem(place, message))
+        elif loss_name(head.loss) not in ONE_HOT:
+            message = f"{layer.name} mixes the labels too, and this loss takes them unmixed"
+            hint = like(head.loss, "categorical_crossentropy") + " makes the classes one-hot vectors"
+            problems.append(Problem(place, message, hint, related=((head.loss_place, "the loss"),)))
+    return problems
+
+
 def like(loss: KerasObject, name: str) -> str:
     """`name` in the form the loss is written in: a string identifier or a class."""
     return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
@@ -439,7 +495,7 @@ def outputs_needed(loss: KerasObject, target: TargetFacts) -> int | None:
     name = loss_name(loss)
     if target.kind != "category":
         return math.prod(target.shape)
-    if name in SPARSE:
+    if name in SPARSE | ONE_HOT:
         return len(target.class_names)
     return 1 if name in BINARY else None
 

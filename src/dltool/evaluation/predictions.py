@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from dltool.config.checks import BINARY, SPARSE, loss_name
+from dltool.config.checks import BINARY, ONE_HOT, SPARSE, loss_name
 from dltool.config.columns import MultiLabelTarget, Target
 from dltool.config.outputs import Head, heads_of
 from dltool.config.schema import Config
@@ -38,7 +38,7 @@ def refuse_unclear(config: Config, facts: Facts) -> None:
         if target.shape:
             shape = " × ".join(map(str, target.shape))
             raise ConfigError(f"the model predicts {shape} classes for each example, which a table cannot hold", KERAS)
-        if name not in SPARSE | BINARY:
+        if name not in SPARSE | ONE_HOT | BINARY:
             raise ConfigError(f"with the loss {name}, the outputs of the model are no probabilities of classes", KERAS)
 
 

@@ -1,19 +1,20 @@
 """From a config and the facts of its data to the models that are trained and saved."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
+from dltool.config.checks import MIXING, one_hot_classes
 from dltool.config.keras_objects import KerasObject
 from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem
-from dltool.model.apply import Applied, Names, Origin, apply_layers, made_here
+from dltool.model.apply import Applied, Names, Origin, apply_layer, apply_layers, made_here, made_layer
 from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import parameter_budget
@@ -23,7 +24,7 @@ from dltool.model.shapes import Shape, shown
 LAYERS: ConfigPath = ("model", "layers")
 AUGMENTATION: ConfigPath = ("data", "augmentation")
 PREPROCESSING: ConfigPath = ("data", "preprocessing")
-MIXING = ("MixUp", "CutMix")
+PICTURE_AXES = 3
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class BuiltModel:
     ones, each by the name of its input; what has none needs none. `augmentation` changes prepared inputs, in training
     only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns or several arrays,
     core and full take a dict by their names; where the config names outputs, they give a dict by these. `layers` are
-    the rows of the plan, and `outputs` those of them that are the outputs, by the name of their `heads`.
+    the rows of the plan, and `outputs` those of them that are the outputs, by the name of their `heads`. `one_hot` is
+    how many numbers each class index becomes for the loss, of the outputs where it does. An augmentation that mixes
+    labels takes and gives [inputs, targets].
     """
 
     core: keras.Model
@@ -45,6 +48,7 @@ class BuiltModel:
     heads: tuple[Head, ...]
     outputs: Mapping[str, Applied]
     learnt: Learnt
+    one_hot: Mapping[str, int]
 
     @property
     def input_shape(self) -> Shape:
@@ -89,6 +93,7 @@ def build_model(
     refuse_misplaced(config, facts)
     heads = heads_of(config)
     ends = output_layers(config, facts, heads)
+    one_hot = one_hot_classes(heads, facts)
     given = [entry.arguments.get("name") for entry in config.model.layers]
     names = Names(name for name in given if isinstance(name, str))
     keras.utils.set_random_seed(config.seed)
@@ -103,7 +108,8 @@ def build_model(
             outputs = {name: layers[index] for name, index in ends.items()}
             tensors = {name: end.output for name, end in outputs.items()}
             core = model(structure(facts, starts), tensors if config.model.outputs else layers[-1].output, "core")
-        augmentation = build_augmentation(config.data.augmentation, prepared, names)
+        labels = mixed_labels(heads[0], facts, one_hot)
+        augmentation = build_augmentation(config.data.augmentation, prepared, names, labels)
     # The layers of core once more, on the prepared inputs: a model in which all layers lie side by side.
     full_output = core.call(structure(facts, prepared.outputs))
     # What else the process has done must not matter.
@@ -121,7 +127,14 @@ def build_model(
         heads=heads,
         outputs=outputs,
         learnt=prepared.learnt,
+        one_hot=one_hot,
     )
+
+
+def mixed_labels(head: Head, facts: Facts, one_hot: Mapping[str, int]) -> Shape:
+    """The shape of the targets of one example as an augmentation may mix them."""
+    target = facts.targets[head.target].shape if head.target is not None else ()
+    return (*target, one_hot[head.name]) if head.name in one_hot else target
 
 
 def untrained(entry: KerasObject) -> KerasObject:
@@ -158,11 +171,16 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
         for index, entry in enumerate(entries)
         if learns(entry)
     ]
-    problems += [
-        Problem((*AUGMENTATION, index), f"{entry.name} mixes the labels too, which dltool does not do yet")
-        for index, entry in enumerate(config.data.augmentation)
-        if entry.name in MIXING
-    ]
+    for place, value in (
+        (LAYERS, config.model.layers),
+        (PREPROCESSING, config.data.preprocessing),
+        (AUGMENTATION, config.data.augmentation),
+    ):
+        problems += [
+            Problem(found, f"{found[-1]} mixes examples and their labels", "it belongs at data.augmentation, by itself")
+            for found in mixing_places(value, place)
+            if len(found) > len(AUGMENTATION) + 2 or place != AUGMENTATION
+        ]
     for place, entries in ((PREPROCESSING, config.data.preprocessing), (AUGMENTATION, config.data.augmentation)):
         problems += [
             Problem((*place, index, entry.name, "from"), "these layers stand in a line", "remove it", at_key=True)
@@ -178,13 +196,36 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
         raise ConfigError(problems)
 
 
-def build_augmentation(entries: tuple[KerasObject, ...], inputs: Prepared, names: Names) -> keras.Model | None:
-    """A model of the augmentation layers. They must keep the shape: validation and prediction go without them."""
+def mixing_places(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
+    """Where `value` names a layer that mixes examples, on its own or inside another."""
+    if isinstance(value, KerasObject):
+        inside = (*place, value.name)
+        if value.name in MIXING:
+            yield inside
+        yield from mixing_places(value.arguments, inside)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from mixing_places(item, (*place, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from mixing_places(item, (*place, index))
+
+
+def build_augmentation(
+    entries: tuple[KerasObject, ...], inputs: Prepared, names: Names, target: Shape
+) -> keras.Model | None:
+    """A model of the augmentation layers. They must keep the shape: validation and prediction go without them.
+
+    Where one of them mixes labels, it takes and gives inputs and targets; `target` is the shape of one, for the loss.
+    """
     if not entries:
         return None
     prepared = next(iter(inputs.outputs.values()))
     start = Origin(keras.Input(prepared.shape, dtype=prepared.tensor.dtype, name="augmentation_input"), prepared.place)
-    applied = apply_layers(entries, start, AUGMENTATION, names)
+    if any(entry.name in MIXING for entry in entries):
+        applied, labels = apply_mixing(entries, start, keras.Input(target, name="labels"), names)
+    else:
+        applied, labels = apply_layers(entries, start, AUGMENTATION, names), None
     if applied[-1].output_shape != prepared.shape:
         changed = next(layer for layer in applied if layer.output_shape != prepared.shape)
         message = f"augmentation must keep the shape {shown(prepared.shape)}, and {changed.name} makes "
@@ -192,7 +233,32 @@ def build_augmentation(entries: tuple[KerasObject, ...], inputs: Prepared, names
         raise ConfigError(
             Problem(changed.path, message + shown(changed.output_shape), hint, related=made_here(prepared))
         )
-    return keras.Model(start.tensor, applied[-1].output, name="augmentation")
+    if labels is None:
+        return keras.Model(start.tensor, applied[-1].output, name="augmentation")
+    before, after = labels
+    return keras.Model([start.tensor, before], [applied[-1].output, after], name="augmentation")
+
+
+def apply_mixing(
+    entries: Sequence[KerasObject], source: Origin, before: Any, names: Names
+) -> tuple[list[Applied], tuple[Any, Any]]:
+    """Augmentation layers of which some mix the labels `before` too; gives those with the labels after it."""
+    applied, labels = [], before
+    for index, entry in enumerate(entries):
+        place = (*AUGMENTATION, index)
+        layer = made_layer(entry, place, names)
+        if entry.name in MIXING:
+            if len(source.shape) != PICTURE_AXES or len(before.shape) != 1 + 1:
+                arrives = f"{shown(source.shape)} arrives with targets {shown(tuple(before.shape[1:]))}"
+                message = f"{entry.name} mixes pictures (height, width, channels) of one class each, and {arrives}"
+                raise ConfigError(Problem(place, message, related=made_here(source)))
+            mixed = layer({"images": source.tensor, "labels": labels})
+            labels = mixed["labels"]
+            applied.append(Applied(place, entry.name, layer, mixed["images"], source.shape, 0))
+        else:
+            applied.append(apply_layer(layer, [source], place))
+        source = Origin(applied[-1].output, place)
+    return applied, (before, labels)
 
 
 def like(origin: Origin, name: str, facts: Facts) -> Any:

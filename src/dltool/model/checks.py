@@ -2,7 +2,7 @@
 
 from math import prod
 
-from dltool.config.checks import BINARY, SPARSE, count, loss_name, static_checks
+from dltool.config.checks import BINARY, ONE_HOT, SPARSE, count, loss_name, static_checks
 from dltool.config.outputs import Head
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, TargetFacts
@@ -72,8 +72,8 @@ def output_problems(head: Head, output: Applied, target: TargetFacts) -> list[Pr
         hint = flatten if len(shape) > len(wanted) else f"units: {prod(wanted)}"
         return [Problem(place, message, hint, related=related)]
     classes = len(target.class_names)
-    if name in SPARSE | BINARY:
-        wanted = (*target.shape, classes if name in SPARSE else 1)
+    if name in SPARSE | ONE_HOT | BINARY:
+        wanted = (*target.shape, 1 if name in BINARY else classes)
         if shape == wanted:
             return []
         if len(shape) == 1:

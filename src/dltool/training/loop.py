@@ -109,16 +109,25 @@ def train_loop(core: keras.Model, augmentation: keras.Model | None, tables: Tabl
     the same."""
 
     def step(inputs: Any, targets: Any) -> Any:
-        if augmentation is not None:
+        if augmentation is not None and len(augmentation.inputs) > 1:
+            inputs, targets = augmentation([inputs, targets], training=True)
+        elif augmentation is not None:
             inputs = augmentation(inputs, training=True)
         data: tuple[Any, ...] = (inputs, targets)
         if weights is not None:
             (classes,) = tf.nest.flatten(targets)
-            data = (inputs, targets, tf.gather(weights, tf.reshape(classes, [-1])))
+            data = (inputs, targets, example_weights(weights, classes))
         # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
         return core.train_step(data)["loss"]
 
     return Loop(tables, step, core.get_metrics_result, size)
+
+
+def example_weights(weights: Any, targets: Any) -> Any:
+    """(batch,), by the classes' `weights`; of one-hot and mixed targets, by the share of each class."""
+    if targets.dtype.is_floating:
+        return tf.linalg.matvec(targets, weights)
+    return tf.gather(weights, tf.reshape(targets, [-1]))
 
 
 def test_loop(core: keras.Model, tables: Tables, size: int) -> Loop:

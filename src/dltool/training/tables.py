@@ -116,7 +116,10 @@ class Layout:
             inputs[name] = values if model is None else model(values, training=False)
         targets = dict(zip(self.targets, gathered[len(self.groups) :], strict=True))
         restored = next(iter(inputs.values()))
-        by_output = {head.name: targets.get(head.name, restored) for head in self.built.heads}
+        by_output = {
+            head.name: in_loss_form(self.built, head.name, targets[head.name]) if head.name in targets else restored
+            for head in self.built.heads
+        }
         return self.built.structured(inputs), self.built.structured_outputs(by_output)
 
 
@@ -297,6 +300,12 @@ def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[
         name: values[:, None] if values.ndim == 1 and built.outputs[name].output_shape == (1,) else values
         for name, values in found.items()
     }
+
+
+def in_loss_form(built: BuiltModel, name: str, targets: Any) -> Any:
+    """A batch of targets of an output as loss and metrics take it: class indices (batch, …) as float32 (batch, …,
+    classes) where the loss is for one-hot vectors."""
+    return tf.one_hot(targets, built.one_hot[name]) if name in built.one_hot else targets
 
 
 def tensor(array: np.ndarray) -> Any:
