@@ -171,7 +171,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     problems = [
         Problem(
             origin.place,
-            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other inputs",
+            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other {'columns' if facts.inputs[name].column else 'inputs'}",
             f"let a layer take it: from: {name}",
         )
         for name, origin in joined.items()
