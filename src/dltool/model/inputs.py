@@ -168,10 +168,11 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
         return Wired(encoded, next(iter(encoded.values())), ())
     if len(joined) == 1:
         return Wired(encoded, next(iter(joined.values())), ())
+    noun = "inputs" if any(found.column is None for found in facts.inputs.values()) else "columns"
     problems = [
         Problem(
             origin.place,
-            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other {'columns' if facts.inputs[name].column else 'inputs'}",
+            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other {noun}",
             f"let a layer take it: from: {name}",
         )
         for name, origin in joined.items()
