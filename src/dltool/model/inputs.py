@@ -168,11 +168,10 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
         return Wired(encoded, next(iter(encoded.values())), ())
     if len(joined) == 1:
         return Wired(encoded, next(iter(joined.values())), ())
-    noun = "inputs" if any(found.column is None for found in facts.inputs.values()) else "columns"
     problems = [
         Problem(
             origin.place,
-            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other {noun}",
+            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other inputs",
             f"let a layer take it: from: {name}",
         )
         for name, origin in joined.items()
