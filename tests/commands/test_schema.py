@@ -204,7 +204,11 @@ DATA_FORMS = [
     "{source: {audio: {path: a.zip, rate: 8000, seconds: 1}}, split: {group: speaker, validation: 0.1}}",
     "{source: {text: folder}, target: category}",
     "{source: digits, target: {category: {}}}",
+    "{source: digits, target: input}",
+    "{source: {csv: a}, target: {digit: category, size: number, tags: {multi_label: '|'}}}",
+    "{source: {arrays: {path: a.npz, x: {left: a, right: b}, y: {digit: c, even: d}}}, target: {even: number}}",
 ]
+OUTPUTS = "{layers: [Dense: 3], outputs: {a: {loss: mse, from: b, target: input, metrics: [mae], weight: 0.5}}}"
 LAYER_FORMS = ["{Dense: {units: 4, from: age}}", "{Add: {from: [a, b], name: sum}}"]
 
 
@@ -228,7 +232,7 @@ BAD = [
     "{extends: a, data: {source: {csv: {delimeter: x}}}}",
     "{extends: a, data: {source: {csv: a}, target: 3}}",
     "{extends: a, data: {source: {csv: a}, target: {a: categry}}}",
-    "{extends: a, data: {source: {csv: a}, target: {a: category, b: number}}}",
+    "{extends: a, data: {source: {csv: a}, target: {a: categry, b: number}}}",
     "{extends: a, data: {source: {csv: a}, inputs: {a: nubmer}}}",
     "{extends: a, data: {source: {csv: a}, inputs: {a: {number: {scale: big}}}}}",
     "{extends: a, data: {source: {csv: a}, inputs: [a]}}",
@@ -251,9 +255,17 @@ BAD = [
     "{extends: a, model: {layers: [{Conv2D: {filters: 1, kernel_size: 3, padding: sme}}]}}",
     "{extends: a, model: {layers: [{Lambda: x}]}}",
     "{extends: a, model: {layers: []}}",
+    "{extends: a, model: {outputs: {a: {loss: mes}}}}",
+    "{extends: a, model: {outputs: {a: {loss: mse, form: b}}}}",
     "{extends: a, data: {source: {digits: 3}}}",
     "{extends: a, data: {source: minst}}",
 ]
+
+
+def test_outputs_meet_the_schema_and_have_losses_of_their_own(schema):
+    config = {"data": {"source": "digits"}, "training": {"optimizer": "adam", "epochs": 1}}
+    assert is_valid(schema, {**config, "model": yaml.safe_load(OUTPUTS)}, schema)
+    assert not is_valid(schema, {**config, "model": {"layers": ["Flatten"]}}, schema)
 
 
 def test_every_form_that_a_config_may_take_meets_the_schema(schema):
