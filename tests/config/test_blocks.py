@@ -132,6 +132,11 @@ layers:
     assert len(layers_of(load(model, rest, facts))) == 6
 
 
+def test_the_list_of_layers_may_be_a_variable(load: Load) -> None:
+    rest = "\nvars: {mine: [repeat: {times: 2, layers: [Flatten]}, Dense: $n], n: 3}" + REST
+    assert layers_of(load("layers: $mine", rest)) == ["Flatten", "Flatten", {"Dense": {"units": 3}}]
+
+
 def test_set_changes_a_block_before_it_is_used(load: Load) -> None:
     model = """
 blocks:

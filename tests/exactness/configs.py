@@ -3,6 +3,8 @@ learning-rate schedule, so there are two, and one more with phases."""
 
 from pathlib import Path
 
+from tests.every_column import write_table
+
 COMMON = """\
 name: {name}
 seed: 5
@@ -49,8 +51,10 @@ STEPS = 14
 
 
 def write_config(folder: Path, kind: str, every: str = "5 steps", epochs: int = EPOCHS) -> Path:
-    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", or
-    "phases", of two, two and the other epochs."""
+    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "phases", of
+    two, two and the other epochs, or one of OTHER_DATA, which is as it is."""
+    if kind in OTHER_DATA:
+        return write_other_config(folder, kind)
     rate = SCHEDULE if kind == "schedule" else "0.01"
     learning = PHASES.format(last=epochs - 4) if kind == "phases" else ALONE.format(rate=rate, epochs=epochs)
     callbacks = {"plateau": f"{{{PLATEAU}}}, {{{STOPPING}}}", "phases": f"{{{PLATEAU}}}", "schedule": ""}[kind]
@@ -79,4 +83,48 @@ def write_short_config(folder: Path, epochs: int = 2) -> Path:
     """Six steps, four checkpoints."""
     path = folder / "short.yaml"
     path.write_text(SHORT.replace("{epochs}", str(epochs)))
+    return path
+
+
+TABLE = """\
+name: {name}
+data:
+  source: {{csv: table.csv}}
+  inputs: {inputs}
+  target: {target}
+  split: {{validation: 0.2, test: 0.2}}
+model:
+  blocks:
+    dense: {{parameters: {{units: }}, layers: [Dense: {{units: $units, activation: relu}}, Dropout: 0.3]}}
+  layers: [{first}, {{repeat: {{times: 2, layers: [dense: 8]}}}}, {last}]
+training:
+  optimizer: {{Adam: {{learning_rate: 0.01}}}}
+  loss: {loss}
+  batch_size: 16
+  epochs: {epochs}
+  checkpoint: {{every: {every}}}
+"""
+OTHER_DATA = {
+    "table": {
+        "inputs": "{number: ignore, words: ignore, tags: ignore}",
+        "target": "label",
+        "first": "BatchNormalization",
+        "last": "{Dense: {units: $classes, activation: softmax}}",
+        "loss": "sparse_categorical_crossentropy",
+    },
+    "windows": {
+        "inputs": "{label: ignore, about: ignore, words: ignore, tags: ignore}",
+        "target": "{number: number}\n  windows: {length: 4, target: number}",
+        "first": "{LSTM: {units: 6, recurrent_dropout: 0.2}}",
+        "last": "{Dense: 1}",
+        "loss": "mse",
+    },
+}
+
+
+def write_other_config(folder: Path, kind: str) -> Path:
+    """A `kind` of OTHER_DATA, with columns of every type."""
+    write_table(folder, 150)
+    path = folder / f"{kind}.yaml"
+    path.write_text(TABLE.format(name=kind, every="2 steps", epochs=3, **OTHER_DATA[kind]))
     return path

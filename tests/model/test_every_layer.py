@@ -52,7 +52,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "Discretization": {"num_bins": 3},
     "GroupNormalization": {"groups": 2},
     "RandomPosterization": {"factor": 4},
-    "STFTSpectrogram": {"sequence_length": 16, "sequence_stride": 8, "fft_length": 16},
+    "STFTSpectrogram": {"frame_length": 16, "frame_step": 8, "fft_length": 16},
     "SpectralNormalization": {"layer": {"Dense": 3}},
     "TimeDistributed": {"layer": {"Dense": 3}},
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.blocks import WrittenLayer, flat_layers
+from dltool.config.blocks import LAYERS, WrittenLayer, flat_layers
 from dltool.config.expressions import Substitution
 from dltool.config.keras_objects import BACKBONE, PUBLISHED, UNKNOWN
 from dltool.config.schema import DATA_FACTS, OWN_NAMES, Training
@@ -67,6 +67,10 @@ def may_have_columns(resolved: Node) -> bool:
 def written_out(model: Node, substitution: Substitution, has_columns: bool) -> tuple[Node, tuple[WrittenLayer, ...]]:
     """The section with its flat list of layers. The blocks stay as they are, for their form to be checked."""
     items = find(model, ("layers",))
+    if items is not None and isinstance(items.value, str):
+        # A variable may hold the list.
+        model = replaced(model, ("layers",), substitution.resolve(items, LAYERS))
+        items = find(model, ("layers",))
     if items is None or not isinstance(items.value, tuple):
         return substitution.resolve(model, ("model",)), ()
     layers, written = flat_layers(model, substitution, has_columns)
