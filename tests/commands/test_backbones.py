@@ -7,7 +7,7 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
-from tests.bad_configs import changed
+from tests.bad_configs import PHASES, changed
 from tests.commands.test_resume import final_arrays, killed, metrics, results
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,10 @@ def files(tmp_path_factory) -> Path:
     """Pictures of three classes, and weights as Keras writes them."""
     import keras
 
+    from dltool.training.determinism import pin
+
+    # TensorFlow started as a training expects it.
+    pin(0)
     folder = tmp_path_factory.mktemp("files")
     random, labels = np.random.default_rng(0), np.arange(60) % 3
     np.savez(folder / "pictures.npz", x=random.integers(0, 256, (60, *SHAPE)).astype(np.uint8), y=labels)
@@ -91,16 +95,13 @@ def test_a_run_is_made_again_from_the_same_file_alone(train, dltool, folder) -> 
     assert "own.weights.h5 has changed since the run was made" in outcome.stderr
 
 
-@pytest.mark.slow
-def test_more_epochs_belong_to_the_last_phase(train, dltool, folder) -> None:
-    longer = CONFIG.replace('{epochs: 1, trainable: ["conv', '{epochs: 3, trainable: ["conv')
-    _, whole = train(longer, folder="whole")
-    _, run = train(CONFIG)
+def test_more_epochs_belong_to_the_last_phase(train, dltool) -> None:
+    _, whole = train(PHASES.replace("{epochs: 1, opt", "{epochs: 3, opt"), folder="whole")
+    _, run = train(PHASES)
     outcome = dltool("resume", run, "--epochs", "4")
     assert outcome.code == 0, outcome.stderr
     assert metrics(run) == metrics(whole)
     assert final_arrays(run) == final_arrays(whole)
-    assert dltool("resume", run, "--epochs", "3").code == 2
 
 
 def test_fewer_epochs_than_the_phases_before_the_last_are_refused(train, dltool) -> None:
