@@ -10,7 +10,9 @@ TARGET = np.arange(4, dtype=np.int32)
 
 
 def fingerprint(rows: Rows, class_names: tuple[str, ...] = ("a", "b")) -> str:
-    return fingerprint_of(contents_of({"input": rows}, TARGET[: len(rows)], {"training": (0, len(rows))}), class_names)
+    return fingerprint_of(
+        contents_of({"input": rows}, {"target": TARGET[: len(rows)]}, {"training": (0, len(rows))}), class_names
+    )
 
 
 @pytest.mark.parametrize("other", [X[::-1], X.reshape(3, 4), X.astype(np.uint32), X + 1])
@@ -39,7 +41,7 @@ def test_text_counts_by_its_words_however_they_are_numbered():
 def test_contents_are_told_apart_by_part_and_by_input():
     inputs, parts = {"a": X, "b": X[:, 0]}, {"training": (0, 3), "test": (3, 4)}
     changed = {**inputs, "b": np.array([0, 3, 6, 7], np.int32)}
-    before, after = contents_of(inputs, TARGET, parts), contents_of(changed, TARGET, parts)
+    before, after = contents_of(inputs, {"target": TARGET}, parts), contents_of(changed, {"target": TARGET}, parts)
     assert (before["training"].rows, before["test"].rows) == (3, 1)
     assert before["training"] == after["training"]
     assert before["test"].inputs["a"] == after["test"].inputs["a"]

@@ -42,7 +42,7 @@ def image(examples: Examples) -> np.ndarray:
 
 def digests(examples: Examples) -> np.ndarray:
     found = examples.training.digests["image"]
-    assert (found.shape, found.dtype.name) == ((len(examples.training.labels), 32), "uint8")
+    assert (found.shape, found.dtype.name) == ((len(examples.training), 32), "uint8")
     return found
 
 
