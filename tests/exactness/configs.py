@@ -51,8 +51,8 @@ STEPS = 14
 
 
 def write_config(folder: Path, kind: str, every: str = "5 steps", epochs: int = EPOCHS) -> Path:
-    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "phases", of
-    two, two and the other epochs, or one of OTHER_DATA, which is as it is."""
+    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "phases",
+    of two, two and the other epochs, or one of OTHER_DATA, which is as it is."""
     if kind in OTHER_DATA:
         return write_other_config(folder, kind)
     rate = SCHEDULE if kind == "schedule" else "0.01"
