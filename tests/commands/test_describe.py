@@ -4,7 +4,7 @@ import yaml
 from dltool import keras_names
 from dltool.commands.describe import PLACES, describe, described_keras, placed, sample
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES, parse_column_type, parse_target
-from dltool.config.keras_objects import parse_keras_object
+from dltool.config.keras_objects import parse_entry, parse_keras_object
 from dltool.config.sources import SOURCES, parse_source
 from dltool.errors import ConfigError
 from dltool.keras_names import KINDS
@@ -106,7 +106,7 @@ def test_every_example_is_yaml_that_a_config_accepts():
         ((key, value),) = keys.items()
         place = next(kind for kind, path in PLACES.items() if path == (section, key))
         for item in value if isinstance(value, list) else [value]:
-            _, problems = parse_keras_object(place, item)
+            _, problems = parse_entry(item) if place == "layer" else parse_keras_object(place, item)
             assert not problems, (kind, name, problems)
 
 

@@ -245,9 +245,10 @@ def sentence(words: str, default: Any) -> str:
 
 
 def section_of(schema: Schema, sections: Mapping[str, Schema]) -> Schema:
-    """The section that a key holds, which may be null too, or each of the values under it."""
+    """The section that a key holds, which may be null or a list of such too, or each of the values under it."""
     each = schema.get("additionalProperties")
-    members = (schema, *schema.get("anyOf", ()), *([each] if isinstance(each, dict) else []))
+    members = [schema, *schema.get("anyOf", ()), *([each] if isinstance(each, dict) else [])]
+    members += [member["items"] for member in members if isinstance(member.get("items"), Mapping)]
     names = [str(member.get("$ref", "")).rpartition("/")[2] for member in members]
     return next((sections[name] for name in names if name in sections), {})
 
@@ -289,7 +290,7 @@ def type_words(schema: Schema) -> str:
         return listed([str(choice) for choice in schema["enum"]])
     if "items" in schema:
         noun, comma, rest = type_words(schema["items"]).removeprefix("a ").partition(",")
-        return f"a list of {noun}s{comma}{rest}"
+        return f"a list of {noun.removesuffix('s')}s{comma}{rest}"
     bounds = [f"{words} {schema[key]}" for key, words in BOUNDS.items() if key in schema]
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return ", ".join([listed([TYPE_WORDS[word] for word in types]), *bounds])

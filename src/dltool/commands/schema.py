@@ -26,6 +26,7 @@ from dltool.keras_names import Argument
 Schema = dict[str, Any]
 
 DEFINED_HERE = ("entry", "source", "column_type", "target", *keras_names.KINDS)
+PHASES = "phases"
 EXPRESSION: Schema = {"type": "string", "pattern": r"\$"}
 JSON_TYPES = {
     "int": "integer",
@@ -203,6 +204,10 @@ def required_keys(own: Schema, sections: Schema) -> Schema:
         section = sections.get(own["properties"][name].get("$ref", "").rpartition("/")[2], {})
         if section.get("required"):
             inside[name] = {"required": section["required"]}
+        if PHASES in section.get("properties", {}):
+            # Each phase has its own.
+            left = [key for key in section["required"] if key not in sections["Phase"]["properties"]]
+            inside[name] = {"if": {"required": [PHASES]}, "then": {"required": left}, "else": inside[name]}
     loss = {"properties": {"training": {"required": ["loss"]}}}
     has_outputs = {"properties": {"model": {"required": ["outputs"]}}, "required": ["model"]}
     return {"required": required, "properties": inside, "if": has_outputs, "else": loss}

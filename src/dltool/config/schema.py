@@ -417,7 +417,8 @@ class Training(Section):
     """How the model learns."""
 
     optimizer: Optimizer | None
-    """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments."""
+    """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments. Not with
+    `phases`."""
     loss: Loss | None = None
     """A Keras loss. With `model.outputs`, each of them has its own."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
@@ -425,7 +426,7 @@ class Training(Section):
     batch_size: Annotated[int, Field(ge=1)] = 32
     """The number of examples in a step."""
     epochs: Epochs | None
-    """How often to go through the training examples."""
+    """How often to go through the training examples. Not with `phases`."""
     phases: Annotated[tuple[Phase, ...], Field(strict=False, min_length=1)] | None = None
     """Instead of `optimizer` and `epochs`: parts of the training, one after the other, each with its own."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
