@@ -268,7 +268,8 @@ def activation_problems(output: Output | None, head: Head) -> list[Problem]:
         return [Problem(place, message, "remove the activation, or from_logits", related=related)]
     if from_logits is False and output.activation == "linear":
         wanted = "sigmoid" if loss_name(loss).startswith("binary") else "softmax"
-        message = "the loss expects probabilities, and the last layer has no activation"
+        layer = "the last layer" if head.layer is None else "this layer"
+        message = f"the loss expects probabilities, and {layer} has no activation"
         return [Problem(output.place[:-1], message, f"activation: {wanted}, or from_logits: true", related=related)]
     return []
 
