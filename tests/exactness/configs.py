@@ -42,13 +42,16 @@ STEPS = 14
 
 
 def write_config(folder: Path, kind: str, every: str = "5 steps", epochs: int = EPOCHS) -> Path:
-    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", or one of
-    OTHER_DATA, which is as it is."""
+    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "mixing",
+    which mixes examples with their labels, or one of OTHER_DATA, which is as it is."""
     rate, callbacks = (SCHEDULE, "") if kind == "schedule" else ("0.01", f"{{{PLATEAU}}}, {{{STOPPING}}}")
     if kind in OTHER_DATA:
         return write_other_config(folder, kind)
     path = folder / f"{kind}.yaml"
-    path.write_text(COMMON.format(name=kind, rate=rate, callbacks=callbacks, every=every, epochs=epochs))
+    text = COMMON.format(name=kind, rate=rate, callbacks=callbacks, every=every, epochs=epochs)
+    if kind == "mixing":
+        text = text.replace("{GaussianNoise: 0.05}", "MixUp, CutMix").replace("loss: sparse_", "loss: ")
+    path.write_text(text)
     return path
 
 
