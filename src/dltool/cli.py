@@ -68,21 +68,19 @@ def train(
 ) -> None:
     """Train, validate and test the model of a config; leave a run directory."""
     given, folder = {"--name": name, "--seed": seed}, runs or RUNS
-    with (
-        document_errors(config, settings or (), as_json, given, folder) as document,
-        allowed_code(allow_code),
-        captured() as capture,
-    ):
-        from dltool.commands.train import smoke as run_smoke
-        from dltool.commands.train import train as run_train
-        from dltool.console.progress import TrainingProgress
-        from dltool.console.results import show_training
+    with document_errors(config, settings or (), as_json, given, folder) as document, allowed_code(allow_code):
+        with captured() as capture:
+            from dltool.commands.train import smoke as run_smoke
+            from dltool.commands.train import train as run_train
+            from dltool.console.progress import TrainingProgress
+            from dltool.console.results import show_training
 
-        progress = TrainingProgress(capture, quiet=quiet or as_json)
-        with progress:
-            outcome = run_smoke(document, progress) if smoke else run_train(document, runs=folder, progress=progress)
-    show_training(outcome, is_smoke=smoke, as_json=as_json, quiet=quiet)
-    raise typer.Exit(outcome.exit_code)
+            with TrainingProgress(capture, quiet=quiet or as_json) as progress:
+                outcome = (
+                    run_smoke(document, progress) if smoke else run_train(document, runs=folder, progress=progress)
+                )
+        show_training(outcome, is_smoke=smoke, as_json=as_json, quiet=quiet)
+        raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
@@ -195,17 +193,14 @@ def check(
 ) -> None:
     """Find every mistake in a config without training. Writes nothing but the drawing."""
     build = build or svg is not None
-    with (
-        document_errors(config, settings or (), as_json) as document,
-        allowed_code(allow_code),
-        captured() if build else contextlib.nullcontext(),
-    ):
-        from dltool.commands.check import check as run_check
+    with document_errors(config, settings or (), as_json) as document, allowed_code(allow_code):
+        with captured() if build else contextlib.nullcontext():
+            from dltool.commands.check import check as run_check
 
-        outcome = run_check(document, read_data=data, build=build, svg=svg)
-    from dltool.console.results import show_check
+            outcome = run_check(document, read_data=data, build=build, svg=svg)
+        from dltool.console.results import show_check
 
-    show_check(outcome, origins, as_json)
+        show_check(outcome, origins, as_json)
 
 
 @app.command("runs")

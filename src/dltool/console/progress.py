@@ -78,7 +78,9 @@ class TrainingProgress:
             return
         self.line(f"{status}; what was done by then is kept in {run.path}")
         if status == "interrupted" and self.can_resume:
-            self.line(f"next  dltool resume {shlex.quote(str(run.path))}")
+            from dltool.keras_names import code_options
+
+            self.line(f"next  dltool resume {shlex.quote(str(run.path))}{code_options()}")
 
     # --- what the training loop calls ---
 

@@ -71,7 +71,7 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
         console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
         return
     console.print(Text("run   ", "bold") + data_text(outcome.run))
-    console.print(data_text(f"next  dltool evaluate {shell_word(outcome.run)}"), style="dim")
+    console.print(data_text(f"next  dltool evaluate {with_code(outcome.run)}"), style="dim")
 
 
 def show_complete(run: Path, as_json: bool) -> None:
@@ -81,7 +81,7 @@ def show_complete(run: Path, as_json: bool) -> None:
         return
     console = stdout_console()
     console.print(data_text(f"{run} is complete: nothing to do"))
-    console.print(data_text(f"next  dltool resume {shell_word(run)} --epochs N trains it further"), style="dim")
+    console.print(data_text(f"next  dltool resume {with_code(run)} --epochs N trains it further"), style="dim")
 
 
 def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
@@ -102,6 +102,13 @@ def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
 
 def shell_word(path: Path) -> str:
     return shlex.quote(str(path))
+
+
+def with_code(path: Path) -> str:
+    """A run or a config in a command, with the options that name the code it needs."""
+    from dltool.keras_names import code_options
+
+    return shell_word(path) + code_options()
 
 
 def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
@@ -133,7 +140,7 @@ def show_predictions(outcome: "PredictionOutcome", as_json: bool) -> None:
         return
     counted = f"{outcome.examples:,} prediction{'s' if outcome.examples != 1 else ''}"
     if outcome.out:
-        console, next_step = stdout_console(), f"dltool evaluate {shell_word(outcome.run)}"
+        console, next_step = stdout_console(), f"dltool evaluate {with_code(outcome.run)}"
         console.print(data_text(f"{outcome.out}: {counted} of {outcome.run}"))
     else:
         write_csv(outcome.columns, sys.stdout)
@@ -169,11 +176,8 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
         console.print(data_text(f"{outcome.svg}: the graph of the model"))
     console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
-    step = (
-        f"dltool check {shlex.quote(outcome.shown_as)}{further}"
-        if further
-        else f"dltool train {shlex.quote(outcome.shown_as)}"
-    )
+    verb = "check" if further else "train"
+    step = f"dltool {verb} {with_code(Path(outcome.shown_as))}{further}"
     console.print(data_text(f"next  {step}"), style="dim")
 
 
