@@ -27,6 +27,29 @@ model:
 training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 1}
 """
 
+BACKBONE = """\
+data: {source: digits, split: {validation: 0.1, test: 0.1}}
+model:
+  layers:
+    - backbone: {MobileNet: {weights: null, alpha: 0.25, pooling: avg, trainable: false}}
+    - Dense: {units: 10, activation: softmax, name: head}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 1}
+"""
+
+PHASES = """\
+data: {source: iris, split: {validation: 0.2, test: 0.2}}
+model:
+  layers:
+    - Dense: {units: 8, activation: relu, name: body}
+    - Dense: {units: 3, activation: softmax, name: head}
+training:
+  loss: sparse_categorical_crossentropy
+  metrics: [accuracy]
+  phases:
+    - {epochs: 1, trainable: [head], optimizer: adam}
+    - {epochs: 1, optimizer: {SGD: {learning_rate: 1e-3}}}
+"""
+
 
 def changed(*replacements: tuple[str, str], text: str = GOOD) -> str:
     for old, new in replacements:
@@ -77,6 +100,43 @@ YAML_BYTES = {
 }
 
 KEYS_AND_TYPES = {
+    "misspelt-backbone": changed(("MobileNet:", "MobilNet:"), text=BACKBONE),
+    "misspelt-argument-of-a-backbone": changed(("pooling: avg", "poling: avg"), text=BACKBONE),
+    "pooling-that-no-backbone-has": changed(("pooling: avg", "pooling: average"), text=BACKBONE),
+    "backbone-with-its-classifier": changed(("pooling: avg", "include_top: true"), text=BACKBONE),
+    "backbone-as-a-layer": changed(("backbone: {MobileNet: {", "MobileNet: {"), ("false}}", "false}"), text=BACKBONE),
+    "misspelt-key-of-a-backbone": changed(("backbone:", "bakbone:"), text=BACKBONE),
+    "two-backbones-in-one": changed(("false}}", "false}, ResNet50: {}}"), text=BACKBONE),
+    "layer-as-a-backbone": changed(("MobileNet: {", "Dense: {"), text=BACKBONE),
+    "backbone-inside-a-layer": changed(
+        ("backbone: {MobileNet: {", "TimeDistributed: {layer: {backbone: {MobileNet: {"),
+        ("false}}", "false}}}}"),
+        text=BACKBONE,
+    ),
+    "backbone-without-a-name": changed(
+        ("backbone: {MobileNet: {weights: null, alpha: 0.25, pooling: avg, trainable: false}}", "backbone"),
+        text=BACKBONE,
+    ),
+    "phases-and-an-optimizer": changed(("  metrics:", "  optimizer: adam\n  epochs: 3\n  metrics:"), text=PHASES),
+    "neither-phases-nor-epochs": changed(("  epochs: 2\n", "")),
+    "optimizer-null": changed(
+        ("optimizer: {Adam: {learning_rate: 1e-3}}", "optimizer: null"), ("epochs: 2", "epochs: ~")
+    ),
+    "misspelt-key-of-a-phase": changed(("trainable: [head]", "trianable: [head]"), text=PHASES),
+    "phase-without-epochs": changed(("{epochs: 1, trainable", "{trainable"), text=PHASES),
+    "phase-with-another-optimizer-name": changed(("optimizer: adam}", "optimizer: adan}"), text=PHASES),
+    "no-phases": changed(
+        ("    - {epochs: 1, trainable: [head], optimizer: adam}\n", ""),
+        ("    - {epochs: 1, optimizer: {SGD: {learning_rate: 1e-3}}}\n", ""),
+        ("  phases:\n", "  phases: []\n"),
+        text=PHASES,
+    ),
+    "phases-as-a-mapping": changed(
+        ("    - {epochs: 1, trainable: [head], optimizer: adam}\n", "    epochs: 1\n"),
+        ("    - {epochs: 1, optimizer: {SGD: {learning_rate: 1e-3}}}\n", ""),
+        text=PHASES,
+    ),
+    "text-for-a-list-of-names": changed(("trainable: [head]", "trainable: head"), text=PHASES),
     "misspelt-key": changed(("optimizer:", "optimzer:")),
     "key-at-the-wrong-level": changed(("  batch_size: 16\n", "")) + "batch_size: 16\n",
     "number-as-key": changed(("name: example", "3: example")),
@@ -148,10 +208,45 @@ KEYS_AND_TYPES = {
     "data-that-depends-on-itself": changed(("validation: 0.2", "validation: $(1 / classes)")),
     "expectation-of-nothing": GOOD + 'expect: {acuracy: ">= 0.5"}\n',
     "expectation-that-is-no-bound": GOOD + "expect: {accuracy: high}\n",
+    "loss-beside-outputs": changed(("training:", "  outputs:\n    a: {loss: mse}\ntraining:")),
+    "output-without-a-loss": changed(
+        ("training:", "  outputs:\n    a: {metrics: [accuracy]}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+    ),
+    "misspelt-key-of-an-output": changed(
+        ("training:", "  outputs:\n    a: {los: mse, form: b}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+    ),
+    "output-with-a-bad-name": changed(
+        ("training:", "  outputs:\n    val_a: {loss: mse}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+    ),
+    "two-targets-of-one": changed(("source: iris", "source: iris\n  target: {a: category, b: number}")),
+    "unknown-type-of-one-of-two-targets": changed(
+        ("source: iris", "source: {csv: a.csv}\n  target: {a: categry, b: number}")
+    ),
+    "column-as-the-input": changed(("source: iris", "source: {csv: a.csv}\n  target: {a: input}")),
+    "named-arrays-without-a-file": changed(("source: iris", "source: {arrays: {x: {a: b}, y: {c: d}}}")),
+    "named-arrays-that-are-none": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, x: {a: 1}, y: {}}}"),
+    ),
+    "unknown-target-of-arrays": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, y: {a: b, c: d}}}\n  target: {aa: number}")
+    ),
+    "one-type-for-two-targets": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, y: {a: b, c: d}}}\n  target: category")
+    ),
+    "other-names-in-the-test": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, y: {a: b, c: d}}}\n  test: {arrays: {path: b.npz, y: {a: b}}}")
+    ),
     "two-mistakes": changed(("epochs: 2", "epochs: ten"), ("units: 8", "unitz: 8")),
 }
 
 RANGE = {
+    "width-of-a-backbone-zero": changed(("alpha: 0.25", "alpha: 0"), text=BACKBONE),
+    "phase-of-no-epochs": changed(("{epochs: 1, trainable", "{epochs: 0, trainable"), text=PHASES),
+    "learning-rate-of-a-phase-zero": changed(("1e-3", "0"), text=PHASES),
+    "phases-with-too-many-epochs": changed(("epochs: 1, opt", "epochs: 100000, opt"), text=PHASES),
     "learning-rate-zero": changed(("1e-3", "0")),
     "learning-rate-negative": changed(("1e-3", "-0.1")),
     "learning-rate-nan": changed(("1e-3", ".nan")),
@@ -170,9 +265,45 @@ RANGE = {
     "seed-too-large": changed(("name: example", "seed: 4294967296")),
     "seed-negative": changed(("name: example", "seed: -1")),
     "units-zero": changed(("units: 8", "units: 0")),
+    "giant-picture": changed(("source: iris", "source: {images: {path: pictures, size: [40000, 40000]}}")),
+    "giant-picture-in-a-column": changed(
+        (
+            "source: iris",
+            "source: {csv: people.csv}\n  target: label\n  inputs: {photo: {image: {size: [9000, 9000], channels: 3}}}",
+        )
+    ),
+    "giant-runs-of-words": changed(
+        (
+            "source: iris",
+            (
+                "source: {csv: people.csv}\n  target: label\n"
+                "  inputs: {about: {text: {ngrams: 1000000000, length: 1000000000}}}"
+            ),
+        )
+    ),
+    "giant-runs-of-words-in-a-layer": changed(
+        (
+            "  split:",
+            (
+                "  preprocessing: [{TextVectorization: {ngrams: [1, 1000000000], output_sequence_length: 900000}}]\n"
+                "  split:"
+            ),
+        )
+    ),
 }
 
 BUILT = {
+    "one-channel-for-a-backbone": BACKBONE,
+    "small-images-for-a-backbone": changed(
+        ("    - backbone", "    - Concatenate: {from: [input, input, input]}\n    - backbone"), text=BACKBONE
+    ),
+    "vector-for-a-backbone": changed(("    - backbone", "    - Flatten\n    - backbone"), text=BACKBONE),
+    "pattern-that-means-no-layer": changed(("trainable: [head]", 'trainable: [head, "boddy", "conv*"]'), text=PHASES),
+    "phase-in-which-nothing-learns": changed(
+        ("units: 8, activation: relu, name: body", "units: 8, trainable: false"),
+        ("softmax, name: head", "softmax, name: head, trainable: false"),
+        text=PHASES,
+    ),
     "pooling-to-nothing": changed(
         ("    - Flatten\n", "    - MaxPooling2D: 4\n    - MaxPooling2D: 4\n    - Flatten\n"), text=IMAGES
     ),
@@ -215,4 +346,30 @@ BUILT = {
     ),
     "classes-of-a-regression": changed(("source: iris", "source: diabetes"), ("units: 3", "units: $classes")),
     "class-loss-for-a-regression": changed(("source: iris", "source: diabetes")),
+    "restoring-another-shape": changed(
+        ("source: digits", "source: digits, target: input"),
+        ("loss: sparse_categorical_crossentropy, metrics: [accuracy]", "loss: mse"),
+        text=IMAGES,
+    ),
+    "output-of-no-layer": changed(
+        ("training:", "  outputs:\n    flower: {loss: sparse_categorical_crossentropy, from: lst}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+        ("activation: softmax", "activation: softmax, name: last"),
+    ),
+    "layer-after-the-outputs": changed(
+        ("training:", "    - Dense: 5\n  outputs:\n    last: {loss: sparse_categorical_crossentropy}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+        ("activation: softmax", "activation: softmax, name: last"),
+    ),
+    "five-outputs-of-one-output": changed(
+        ("training:", "  outputs:\n    last: {loss: sparse_categorical_crossentropy}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+        ("units: 3, activation: softmax", "units: 5, activation: softmax, name: last"),
+    ),
+    "classes-of-several-targets": changed(
+        ("source: iris", "source: {arrays: {path: a.npz, y: {a: b, c: d}}}"),
+        ("training:", "  outputs: {a: {loss: mse}}\ntraining:"),
+        ("  loss: sparse_categorical_crossentropy\n  metrics: [accuracy]\n", ""),
+        ("units: 3, activation: softmax", "units: $classes_a, name: a"),
+    ),
 }

@@ -398,6 +398,7 @@ BAD_DATA_CONFIGS: dict[str, Bad] = {
         code=2,
     ),
     "table-tested-by-a-folder": people(("  split", "  test: {images: pictures}\n  split"), (", test: 0.2", ""), code=2),
+    "giant-embedding": inputs("job: {category: {embedding: 1000000000000}}", code=2),
     "preprocessing-with-columns": people(("  split", "  preprocessing: [Normalization]\n  split"), code=2),
     "augmentation-with-columns": people(("  split", "  augmentation: [{GaussianNoise: 0.1}]\n  split"), code=2),
     "from-naming-nothing": people(("activation: softmax}", "activation: softmax, from: agee}"), code=2),

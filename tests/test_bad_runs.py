@@ -221,6 +221,26 @@ def test_a_torn_last_line_of_the_metrics_is_repaired(run, dltool) -> None:
     assert [line["epoch"] for line in Run(run).read_metrics()] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("command", ["evaluate", "resume", "predict"])
+@pytest.mark.parametrize("damage", ["changed", "gone", "new"])
+def test_other_preprocessing_than_was_learnt_is_refused(damage, command, run, dltool, check_message) -> None:
+    file = run / "preprocessing/0-Normalization/arrays.npz"
+    with np.load(file) as arrays:
+        values = dict(arrays)
+    values["mean"] = np.nextafter(values["mean"], 1, dtype="float32")
+    if damage == "changed":
+        np.savez(file, **values)
+    elif damage == "gone":
+        file.unlink()
+    else:
+        np.savez(file.with_name("more.npz"), **values)
+    before = record_of(run)
+    outcome = dltool(command, run, *(["own.npz"] if command == "predict" else []))
+    lines = [line for line in outcome.stderr.splitlines(keepends=True) if not line.startswith("warning")]
+    check_message(f"preprocessing-{damage}", type(outcome)(outcome.code, outcome.stdout, "".join(lines)))
+    assert record_of(run) == before
+
+
 # --- data and machine ---
 
 
@@ -234,6 +254,7 @@ CHANGES = {
     "cpu": lambda machine: machine.update(cpu="Another CPU"),
     "version": lambda machine: machine["versions"].update(tensorflow="2.0.0"),
     "variable": lambda machine: machine["environment"].update(TF_ENABLE_ONEDNN_OPTS="0"),
+    "precision": lambda machine: machine["environment"].update(ONEDNN_DEFAULT_FPMATH_MODE="BF16"),
 }
 
 
@@ -245,6 +266,7 @@ def test_a_changed_machine_is_refused_unless_allowed(name, run, dltool, monkeypa
     edit_record(run, machine=machine)
     before = (run / "resolved.yaml").read_bytes(), (run / "run.json").read_bytes()
     words = {"cpu": "cpu was Another CPU and is", "version": "versions.tensorflow was 2.0.0 and is"}
+    words["precision"] = "environment.ONEDNN_DEFAULT_FPMATH_MODE was BF16 and is not set"
     outcome = dltool("resume", run, "--epochs", "3")
     assert outcome.code == 5
     assert words.get(name, "environment.TF_ENABLE_ONEDNN_OPTS was 0 and is not set") in outcome.stderr
@@ -254,6 +276,20 @@ def test_a_changed_machine_is_refused_unless_allowed(name, run, dltool, monkeypa
     allowed = dltool("resume", run, "--allow-change", "--quiet")
     assert allowed.code == 0
     assert "the result may differ" in allowed.stderr
+    record = record_of(run)
+    ((change,),) = [entry["changes"] for entry in record["resumed"]]
+    assert f"{change['what']} was {change['was']} and is {change['now']}" in outcome.stderr
+    # From now on this is the run's machine.
+    assert record["machine"] != machine
+    assert dltool("resume", run, "--epochs", "3", "--quiet").code == 0
+    assert [len(entry["changes"]) for entry in record_of(run)["resumed"]] == [1, 0]
+
+
+def test_other_settings_of_keras_are_refused(run, dltool, monkeypatch) -> None:
+    monkeypatch.setattr("keras.config.floatx", lambda: "float64")
+    outcome = dltool("resume", run)
+    assert outcome.code == 5
+    assert "keras.floatx was float32 and is float64" in outcome.stderr
 
 
 # --- training ---
@@ -279,6 +315,7 @@ def test_running_out_of_memory_suggests_a_batch_size(run, dltool, check_message,
     monkeypatch.setattr(Fitting, "run_steps", too_large)
     check_message("out-of-memory", dltool("train", "example.yaml", "--runs", "others", "--quiet"), code=5)
     assert record_of(Path("others/example/0001"))["status"] == "failed"
+    assert dltool("runs", "--runs", "others").stdout.endswith("next  dltool resume others/example/0001\n")
     outcome = dltool("resume", run, "--epochs", "3", "--quiet")
     assert outcome.code == 5
     assert "batch_size: 8" in outcome.stderr
@@ -331,6 +368,81 @@ def test_a_folder_that_cannot_be_written_is_found_before_training(error, run, dl
         assert os.strerror(error).lower() in outcome.stderr
         assert "Traceback" not in outcome.stderr
     assert not Path("others").exists()
+
+
+def refuse_writing(monkeypatch, error: int = errno.EROFS) -> None:
+    open_, mkdir = os.open, os.mkdir
+
+    def refuse_open(path, flags, *arguments, **options) -> int:
+        if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR) and "example/0001" in str(path):
+            raise OSError(error, os.strerror(error))
+        return open_(path, flags, *arguments, **options)
+
+    def refuse_mkdir(path, *arguments, **options) -> None:
+        if "example/0001" in str(path):
+            raise OSError(error, os.strerror(error))
+        mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse_open)
+    monkeypatch.setattr(os, "mkdir", refuse_mkdir)
+
+
+def test_a_completed_run_that_cannot_be_written_is_complete_all_the_same(completed, dltool, monkeypatch) -> None:
+    refuse_writing(monkeypatch)
+    outcome = dltool("resume", completed)
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert "is complete: nothing to do" in outcome.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_run_that_cannot_be_written_is_evaluated_with_a_warning(completed, dltool, monkeypatch, options) -> None:
+    expected = json.loads((completed / "results.json").read_text("utf-8"))["test"]
+    refuse_writing(monkeypatch)
+    outcome = dltool("evaluate", completed, *options)
+    assert outcome.code == 0
+    assert outcome.stderr.startswith("warning: the metrics are not kept: read-only file system: cannot create ")
+    if options:
+        assert json.loads(outcome.stdout)["metrics"] == expected
+    else:
+        assert "accuracy" in outcome.stdout
+
+
+def test_an_expectation_that_was_missed_is_missed_by_a_resumption_too(completed, dltool) -> None:
+    results = json.loads((completed / "results.json").read_text("utf-8"))
+    results["expectations"] = {
+        "accuracy": {"bound": ">= 2", "value": 0.5, "met": False},
+        "loss": {"bound": "< 9", "value": 1.0, "met": True},
+    }
+    (completed / "results.json").write_text(json.dumps(results), "utf-8")
+    outcome = dltool("resume", completed)
+    assert outcome.code == 7
+    assert outcome.stderr == "expectation missed: accuracy should be >= 2, and is 0.5\n"
+    assert "is complete: nothing to do" in outcome.stdout
+    outcome = dltool("resume", completed, "--json")
+    assert outcome.code == 7
+    assert json.loads(outcome.stdout)["missed"] == ["accuracy should be >= 2, and is 0.5"]
+
+
+def never(*_: object) -> None:
+    raise AssertionError("it should have been refused before training")
+
+
+def test_a_run_that_cannot_be_compared_is_not_reproduced(completed, dltool, monkeypatch) -> None:
+    monkeypatch.setattr("dltool.commands.reproduce.train_again", never)
+    flip(checkpoints(completed)[-1])
+    outcome = dltool("reproduce", completed)
+    assert outcome.code == 4
+    assert "the last checkpoint of the run is damaged" in outcome.stderr
+
+
+def test_a_folder_that_a_second_run_cannot_be_written_to_is_found_before_it_is_trained(
+    completed, dltool, monkeypatch
+) -> None:
+    monkeypatch.setattr("dltool.commands.reproduce.train_again", never)
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != os.getcwd() and str(path) != ".")
+    outcome = dltool("reproduce", completed, "--into", "again/deeper")
+    assert outcome.code == 5
+    assert "cannot be written\n  --into takes a folder that can" in outcome.stderr
 
 
 def test_a_clock_that_is_a_day_back_changes_nothing(run, dltool, monkeypatch) -> None:

@@ -50,6 +50,14 @@ def write_raw(path: Path, header: object, data: bytes = b"", header_size: int | 
 # --- what is written is read ---
 
 
+def test_a_header_that_would_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    write_checkpoint(tmp_path, 1, SMALL, STATE)
+    monkeypatch.setattr("dltool.checkpoint_file.HEADER_LIMIT", 2000)
+    with pytest.raises(MachineError, match=r"would need a header of 4[0-9,]+ bytes, and 2,000 are the most"):
+        write_checkpoint(tmp_path, 2, SMALL, {"history": [0.5] * 800})
+    assert newest_checkpoint(tmp_path)[0].step == 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.text(), stored_arrays()), max_size=4),

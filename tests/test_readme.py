@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
@@ -107,6 +108,16 @@ def test_the_windows_in_the_readme_are_read(dltool, monkeypatch, tmp_path) -> No
     assert "1 column (1 number), numbers to predict" in outcome.stdout
 
 
+def test_the_outputs_in_the_readme_are_built(dltool, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.yaml").write_text(block("## Several inputs and outputs", "yaml"), encoding="utf-8")
+    halves = np.zeros((40, 8, 4), np.uint8)
+    np.savez("halves.npz", left=halves, right=halves, digit=np.arange(40) % 10, even=np.arange(40) % 2 == 0)
+    outcome = dltool("check", "example.yaml", "--data", "--build")
+    assert outcome.code == 0, outcome.stderr
+    assert "2 inputs (2 uint8), digit: 10 classes, is_even: 2 classes" in outcome.stdout
+
+
 def test_every_command_in_the_table_exists(dltool) -> None:
     commands = re.findall(r"^\| `dltool (\w+)", README, re.MULTILINE)
     assert len(commands) == len(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
@@ -143,7 +154,9 @@ def test_every_ready_config_says_what_to_expect_in_what_time_and_by_which_comman
 
 
 def test_the_tree_names_every_file_of_the_program() -> None:
-    named = set(re.findall(r"^([\w./-]+)(?: {2,}|$)", block("## The files", "text"), re.MULTILINE))
+    listed = re.findall(r"^([\w./-]+)(?: {2,}|$)", block("## The files", "text"), re.MULTILINE)
+    named = set(listed)
+    assert len(listed) == len(named), "each of them once"
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if tracked.returncode:
         pytest.skip("not a git checkout")

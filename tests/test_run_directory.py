@@ -86,6 +86,17 @@ def test_a_file_in_place_of_the_runs_folder_is_refused(tmp_path):
         created(tmp_path / "runs")
 
 
+@pytest.mark.parametrize("runs", ["mnist/0001", "mnist/0001/evaluation/deeper", "mnist", "link"])
+def test_no_run_is_made_inside_another(tmp_path, runs):
+    first = created(tmp_path)
+    (tmp_path / "link").symlink_to(first.path)
+    before = everything_below(tmp_path)
+    with pytest.raises(ConfigError, match="0001 is a run, and a run holds no others"):
+        created(tmp_path / runs, "0001" if runs == "mnist" else "other")
+    assert everything_below(tmp_path) == before
+    assert open_run(first.path) == first
+
+
 @pytest.mark.parametrize("call", ["fsync", "rename", "replace"])
 def test_a_disk_that_refuses_leaves_no_rubbish(tmp_path, monkeypatch, call):
     """Each of the first calls fails in turn, until all succeed."""
@@ -303,6 +314,14 @@ def test_an_update_keeps_what_it_does_not_name(tmp_path):
     run.update("completed", seconds=1.5)
     record = run.read_json(run.record)
     assert (record["status"], record["seconds"], record["command"]) == ("completed", 1.5, "train")
+
+
+def test_why_a_run_failed_is_forgotten_when_it_goes_on(tmp_path):
+    run = created(tmp_path)
+    run.update("failed", reason="no space left on device", exit_code=5)
+    assert run.read_json(run.record)["reason"] == "no space left on device"
+    run.update("running")
+    assert not {"reason", "exit_code"} & run.read_json(run.record).keys()
 
 
 @settings(max_examples=30, deadline=None)

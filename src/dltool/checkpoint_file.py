@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dltool.durable_files import atomic_path, disk_errors, open_file
-from dltool.errors import RunError
+from dltool.errors import MachineError, RunError
 
 MAGIC = b"dltool\x00\x01"
 FORMAT = 1
@@ -90,6 +90,10 @@ def write_checkpoint(
     array_headers = [vars(signature) for signature in signature_of(arrays)]
     header = json.dumps({"format": FORMAT, "step": step, "state": state, "arrays": array_headers}).encode()
     path = checkpoint_path(directory, step)
+    if len(header) > HEADER_LIMIT:
+        # A longer one would not be read again.
+        message = f"{path} would need a header of {len(header):,} bytes, and {HEADER_LIMIT:,} are the most"
+        raise MachineError(message, "the history of all epochs is in it: train fewer epochs, or measure fewer metrics")
     with atomic_path(path) as temporary, open(temporary, "xb") as file:
         digest = hashlib.sha256()
         _write(file, digest, MAGIC + len(header).to_bytes(8, "little") + header)

@@ -68,7 +68,10 @@ def train(
 ) -> None:
     """Train, validate and test the model of a config; leave a run directory."""
     given, folder = {"--name": name, "--seed": seed}, runs or RUNS
-    with document_errors(config, settings or (), as_json, given, folder) as document, allowed_code(allow_code):
+    with (
+        document_errors(config, settings or (), as_json, given, folder) as document,
+        allowed_code(allow_code, document, as_json),
+    ):
         with captured() as capture:
             from dltool.commands.train import smoke as run_smoke
             from dltool.commands.train import train as run_train
@@ -95,19 +98,20 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Go on with a training that was stopped, to the same bits as if it never had been."""
-    with exit_codes(as_json=as_json), allowed_code(allow_code):
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
         with captured() as capture:
+            from dltool.commands.resume import AlreadyComplete
             from dltool.commands.resume import resume as run_resume
             from dltool.console.progress import TrainingProgress
             from dltool.console.results import show_complete, show_training
 
             with TrainingProgress(capture, quiet=quiet or as_json) as progress:
                 outcome = run_resume(run, epochs=epochs, allow_change=allow_change, progress=progress)
-        if outcome is None:
-            show_complete(run, as_json)
+        if isinstance(outcome, AlreadyComplete):
+            show_complete(outcome, as_json)
         else:
             show_training(outcome, is_smoke=False, as_json=as_json, quiet=quiet)
-            raise typer.Exit(outcome.exit_code)
+        raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
@@ -119,7 +123,7 @@ def reproduce(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings, errors and the answer.")] = False,
 ) -> None:
     """Train a completed run again from its record, and say whether it came out the same, bit by bit."""
-    with exit_codes(as_json=as_json), allowed_code(allow_code):
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
         with captured() as capture:
             from dltool.commands.reproduce import reproduce as run_reproduce
             from dltool.console.progress import TrainingProgress
@@ -139,7 +143,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure the best model of a run on one part of its data."""
-    with exit_codes(as_json=as_json), allowed_code(allow_code):
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
         with captured():
             from dltool.commands.evaluate import evaluate as run_evaluate
             from dltool.console.results import show_evaluation
@@ -162,7 +166,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict with the best model of a run, from the run directory alone."""
-    with exit_codes(as_json=as_json), allowed_code(allow_code):
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
         with captured() as capture:
             from dltool.commands.predict import predict as run_predict
             from dltool.console.progress import TrainingProgress
@@ -193,7 +197,7 @@ def check(
 ) -> None:
     """Find every mistake in a config without training. Writes nothing but the drawing."""
     build = build or svg is not None
-    with document_errors(config, settings or (), as_json) as document, allowed_code(allow_code):
+    with document_errors(config, settings or (), as_json) as document, allowed_code(allow_code, document, as_json):
         with captured() if build else contextlib.nullcontext():
             from dltool.commands.check import check as run_check
 
@@ -207,11 +211,12 @@ def check(
 def list_runs(runs: RunsFolder = None, as_json: Json = False) -> None:
     """List the runs with their results."""
     with exit_codes(as_json=as_json):
-        from dltool.commands.runs import refuse_file, require_folder, summaries
+        from dltool.commands.runs import require_folder, summaries
         from dltool.console.tables import show_runs
+        from dltool.run_directory import refuse_no_runs_folder
 
         if runs is None:
-            refuse_file(RUNS)
+            refuse_no_runs_folder(RUNS)
         else:
             require_folder(runs)
         show_runs(summaries(runs or RUNS), runs or RUNS, as_json)
@@ -302,23 +307,28 @@ def document_errors(
         for option, value in given.items():
             document = document if value is None else with_option(document, option, value)
         if runs is not None:
-            from dltool.commands.runs import refuse_file
+            from dltool.run_directory import refuse_no_runs_folder
 
-            refuse_file(runs)
+            refuse_no_runs_folder(runs)
     with exit_codes(document, as_json):
         yield document
 
 
 @contextlib.contextmanager
-def allowed_code(files: Sequence[Path] | None) -> Iterator[None]:
-    """Within the block, a config may name the classes in these files. They are read here, and run by a model."""
+def allowed_code(
+    files: Sequence[Path] | None, document: "Document | None" = None, as_json: bool = False
+) -> Iterator[None]:
+    """Within the block, a config may name the classes in these files. They are read here, and run by a model.
+
+    Failures of the block are shown in it, so that the next command can name the files.
+    """
     if not files:
         yield
         return
     from dltool.config.allowed_code import read_allowed_code
     from dltool.keras_names import allowing
 
-    with allowing(read_allowed_code(files)):
+    with allowing(read_allowed_code(files)), exit_codes(document, as_json):
         yield
 
 

@@ -62,11 +62,13 @@ class Problem:
 class DltoolError(Exception):
     """A failure that the user can do something about. Carries one problem or several.
 
-    `kept` is the run directory that holds what had been done by then; empty where nothing was written.
+    `kept` is the run directory that holds what had been done by then; empty where nothing was written. `can_resume`
+    says whether `dltool resume` goes on with it.
     """
 
     exit_code: ClassVar[int] = 1
     kept = ""
+    can_resume = False
 
     def __init__(self, problems: str | Problem | Iterable[Problem], hint: str = "") -> None:
         if isinstance(problems, str):

@@ -11,13 +11,19 @@ from typing import Any
 
 from dltool import __version__
 
-PACKAGES = ("tensorflow", "keras", "numpy")
+PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 # What can change the bits of a training, or which device it runs on.
 VARIABLES = (
-    *("CUDA_VISIBLE_DEVICES", "KERAS_BACKEND", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA"),
+    *("CUDA_VISIBLE_DEVICES", "DNNL_DEFAULT_FPMATH_MODE", "DNNL_MAX_CPU_ISA", "KERAS_BACKEND"),
+    *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA"),
     *("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTEROP_THREADS"),
     *("TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS"),
 )
+# oneDNN's documentation says so; set to these, they are as good as not set.
+DEFAULTS = {
+    **dict.fromkeys(("DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_DEFAULT_FPMATH_MODE"), "STRICT"),
+    **dict.fromkeys(("DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA"), "ALL"),
+}
 # Kernels are chosen by these.
 CPU_FEATURES = (
     *("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"),
@@ -36,8 +42,14 @@ def describe_machine() -> dict[str, Any]:
         "cores": usable_cores(),
         "memory": usable_memory(),
         "versions": {"dltool": __version__, **{package: installed_version(package) for package in PACKAGES}},
-        "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "environment": relevant_variables(),
     }
+
+
+def relevant_variables() -> dict[str, str]:
+    """Those of `VARIABLES` that are set, to something else than their default."""
+    found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    return {name: value for name, value in found.items() if value.upper() != DEFAULTS.get(name)}
 
 
 def installed_version(package: str) -> str | None:

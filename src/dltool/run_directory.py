@@ -21,7 +21,7 @@ from typing import Any
 from dltool import __version__, run_lock
 from dltool.durable_files import disk_errors, read_file, sync
 from dltool.errors import ConfigError, Problem, RunError
-from dltool.run_files import Run, encode_json
+from dltool.run_files import Run, digest, encode_json
 
 FORMAT = 1
 """Raised whenever an older dltool could misread a newer run."""
@@ -38,6 +38,8 @@ MOST_ENTRIES = 10_000
 DEEPEST = 10
 NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 LATEST = "latest"
+RECORD = "run.json"
+PREPROCESSING = "preprocessing/"
 UNFINISHED_PREFIX = ".new-"
 
 
@@ -46,22 +48,22 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     """Creates the next run of `name` below `runs` with its first files, and holds its lock during the body.
 
     `record` becomes run.json, with the format, version and status "running" added, and the text of resolved.yaml as
-    "resolved"; `files` are the further ones by name
+    "resolved" and the digests of the preprocessing's files as "preprocessing"; `files` are the further ones by name
     ("config.yaml", "preprocessing/mean.npy"). Two processes at once get two numbers. Raises ConfigError for a bad name,
     MachineError where the disk refuses; then nothing is left behind.
     """
     if not NAME.fullmatch(name):
         message = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
         raise ConfigError(Problem(("name",), message))
-    for folder in (runs, *runs.parents):
-        if os.path.lexists(folder) and not folder.is_dir():
-            raise ConfigError(f"{folder} is a file, not a folder for runs")
     parent = runs / name
+    refuse_no_runs_folder(parent)
     run_record = {"format": FORMAT, "dltool": __version__, "name": name, "status": "running", **record}
     if "resolved.yaml" in files:
         # To tell an edited config by, and what was edited in it.
         run_record["resolved"] = files["resolved.yaml"].decode()
-    contents = {**files, "run.json": (encode_json(run_record, indent=2) + "\n").encode()}
+    learnt = {name: data for name, data in files.items() if name.startswith(PREPROCESSING)}
+    run_record["preprocessing"] = {name.removeprefix(PREPROCESSING): digest(data) for name, data in learnt.items()}
+    contents = {**files, RECORD: (encode_json(run_record, indent=2) + "\n").encode()}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
     built = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
     descriptor = -1
@@ -87,6 +89,19 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
         yield Run(built)
     finally:
         os.close(descriptor)
+
+
+def refuse_no_runs_folder(runs: Path) -> None:
+    """Raises ConfigError where `runs`, or a folder around it, is something else than a folder, or is a run."""
+    for folder in (runs, *runs.parents):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise ConfigError(
+                f"{folder} is a file, not a folder for runs", "name a folder, or one that is not there yet"
+            )
+    real = runs.resolve()
+    for folder in (real, *real.parents):
+        if os.path.lexists(folder / RECORD):
+            raise ConfigError(f"{folder} is a run, and a run holds no others", "name a folder outside it")
 
 
 def open_run(path: Path) -> Run:
@@ -214,7 +229,7 @@ def _run_path(path: Path) -> Path:
         return _follow_latest(path)
     if not path.is_dir():
         raise RunError(f"{path} is a file, not a run directory", _near_names(path) or "dltool runs lists the runs")
-    if os.path.lexists(path / "run.json"):
+    if os.path.lexists(path / RECORD):
         return path
     if os.path.lexists(path / LATEST):
         return _follow_latest(path / LATEST)

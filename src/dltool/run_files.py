@@ -4,6 +4,7 @@ What is read from a run is not trusted: no links are followed, nothing is execut
 """
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -26,6 +27,8 @@ from dltool.durable_files import (
 from dltool.errors import RunError
 
 Status = Literal["running", "completed", "failed", "interrupted"]
+FAILURE = ("reason", "exit_code")
+"""What run.json says of a failed run besides."""
 
 DOCUMENT_LIMIT = 16 * 2**20
 """Bytes that a config, run.json or results.json may have."""
@@ -126,8 +129,22 @@ class Run:
         return path
 
     def update(self, status: Status, **fields: Any) -> None:
-        """Sets the status, and further fields, in run.json. Raises RunError, MachineError."""
-        self.write_json(self.record, {**self.read_json(self.record), "status": status, **fields})
+        """Sets the status, and further fields, in run.json. Why a run failed is there as long as that is its status.
+
+        Raises RunError, MachineError.
+        """
+        record = {**self.read_json(self.record), "status": status, **fields}
+        if status != "failed":
+            for name in FAILURE:
+                record.pop(name, None)
+        self.write_json(self.record, record)
+
+    def preprocessing_digests(self, limit: int) -> dict[str, str]:
+        """The digest of every file that preprocessing left, by its path below. Raises RunError, also where one of them
+        has more than `limit` bytes.
+        """
+        files = [Path(folder) / name for folder, _, names in os.walk(self.preprocessing) for name in names]
+        return {file.relative_to(self.preprocessing).as_posix(): digest(self.read(file, limit)) for file in files}
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """Adds one line to metrics.jsonl, on the disk when this returns, or not at all. Raises MachineError.
@@ -182,6 +199,11 @@ class Run:
             yield
         finally:
             os.close(descriptor)
+
+
+def digest(content: bytes) -> str:
+    """What run.json says of a file, to tell by whether it has changed."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _finite(value: Any) -> Any:

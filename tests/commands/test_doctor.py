@@ -153,8 +153,22 @@ def test_the_machine_is_described_without_a_host_or_heavy_imports():
     described = machine.describe_machine()
     assert described["cores"] >= 1
     assert described["memory"] > 2**28
-    assert set(described["versions"]) == {"dltool", "tensorflow", "keras", "numpy"}
+    assert set(described["versions"]) == {"dltool", "tensorflow", "keras", "numpy", "pillow"}
     assert os.uname().nodename not in done.stdout
+
+
+@pytest.mark.parametrize("prefix", ["ONEDNN", "DNNL"])
+@pytest.mark.parametrize(
+    ("name", "default", "other"), [("MAX_CPU_ISA", "all", "AVX2"), ("DEFAULT_FPMATH_MODE", "STRICT", "BF16")]
+)
+def test_variables_that_change_bits_are_recorded_unless_they_are_at_their_default(
+    monkeypatch, prefix, name, default, other
+):
+    before = machine.describe_machine()["environment"]
+    monkeypatch.setenv(f"{prefix}_{name}", default)
+    assert machine.describe_machine()["environment"] == before
+    monkeypatch.setenv(f"{prefix}_{name}", other)
+    assert machine.describe_machine()["environment"] == {**before, f"{prefix}_{name}": other}
 
 
 def git(directory: Path, *arguments: str) -> None:

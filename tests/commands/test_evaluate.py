@@ -1,6 +1,8 @@
 """Evaluating a run from its directory alone."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from tests.data.hostile_archives import write_folder
+from tests.data.pictures import class_folders, encoded, pixels
 from tests.small_configs import TINY
 
 
@@ -56,6 +60,99 @@ def test_changed_data_is_refused(run, dltool, tmp_path) -> None:
     outcome = dltool("evaluate", run)
     assert outcome.code == 3
     assert "the data has changed since the run was trained" in outcome.stderr
+
+
+TABLE = """\
+name: table
+data:
+  source: {csv: train.csv}
+  test: {csv: test.csv}
+  target: kind
+  split: {validation: 0.2, group: household}
+model: {layers: [{Dense: {units: $classes, activation: softmax}}]}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, epochs: 1}
+"""
+
+
+def write_tables(folder: Path, *changes: tuple[str, str], more: int = 0) -> None:
+    """A train.csv of 40 rows and a test.csv of 10, with replacements in the latter, and `more` rows."""
+    rows = [f"{number * 7 % 31},{number % 7},{number % 5},{'ab'[number % 2]}" for number in range(50 + more)]
+    head = "age,fare,household,kind\n"
+    (folder / "train.csv").write_text(head + "\n".join(rows[:40]), "utf-8")
+    test = head + "\n".join(rows[40:])
+    for old, new in changes:
+        assert old in test
+        test = test.replace(old, new)
+    (folder / "test.csv").write_text(test, "utf-8")
+
+
+def test_of_changed_data_it_is_said_what_differs(train, dltool, tmp_path) -> None:
+    def said() -> str:
+        outcome = dltool("evaluate", run)
+        assert outcome.code == 3
+        assert "bring the old data back" in outcome.stderr
+        return outcome.stderr.splitlines()[0].partition("since the run was trained: ")[2]
+
+    write_tables(tmp_path)
+    _, run = train(TABLE)
+    assert dltool("evaluate", run).code == 0
+    write_tables(tmp_path, ("\n22,", "\n20,"))
+    assert said() == "column age in test"
+    write_tables(tmp_path, ("\n15,0,", "\n16,6,"))
+    assert said() == "columns age, fare in test"
+    write_tables(tmp_path, ("9,2,4,a", "9,2,4,b"))
+    assert said() == "the target in test"
+    write_tables(tmp_path, more=3)
+    assert said() == "3 more rows in test"
+    write_tables(tmp_path, more=-1)
+    assert said() == "1 fewer row in test"
+    write_tables(tmp_path)
+    table = (tmp_path / "train.csv").read_text("utf-8")
+    (tmp_path / "train.csv").write_text("\n".join(line.replace(",0,", ",9,") for line in table.splitlines()), "utf-8")
+    assert said().startswith("column fare in training")
+    (tmp_path / "train.csv").write_text(re.sub(r",(.),(a|b)$", r",8\1,\2", table, flags=re.MULTILINE), "utf-8")
+    assert dltool("evaluate", run).code == 0
+    (tmp_path / "train.csv").write_text(re.sub(r",([01]),(a|b)$", r",7,\2", table, flags=re.MULTILINE), "utf-8")
+    assert said() == "which rows are in which part"
+
+
+def test_data_that_was_moved_is_found_where_the_config_says(train, dltool, tmp_path) -> None:
+    write_tables(tmp_path)
+    _, run = train(TABLE)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "train.csv").rename(tmp_path / "elsewhere/moved.csv")
+    assert dltool("evaluate", run).code == 3
+    resolved = run / "resolved.yaml"
+    resolved.write_text(resolved.read_text("utf-8").replace("/train.csv", "/elsewhere/moved.csv"), "utf-8")
+    assert dltool("evaluate", run).code == 0
+    assert dltool("resume", run, "--epochs", "2").code == 0
+    assert dltool("evaluate", run).code == 0
+    resolved.write_text(resolved.read_text("utf-8").replace("/elsewhere/moved.csv", "/test.csv"), "utf-8")
+    outcome = dltool("evaluate", run)
+    assert outcome.code == 3
+    assert "30 fewer rows in training" in outcome.stderr
+
+
+@pytest.mark.parametrize("cache", ["4 GB", "off"])
+def test_pictures_are_told_by_their_contents_and_not_by_their_times(
+    train, dltool, tmp_path, monkeypatch, cache
+) -> None:
+    monkeypatch.setenv("DLTOOL_CACHE", str(tmp_path / "cache"))
+    path = write_folder(tmp_path / "files", class_folders(size=(4, 5)))
+    config = TABLE.replace("source: {csv: train.csv}", f"source: {{images: files}}\n  cache: {cache}")
+    config = config.replace("  test: {csv: test.csv}\n  target: kind\n", "").replace("0.2, group: household", "0.4")
+    _, run = train(config.replace("layers: [", "layers: [Flatten, ").replace("0.4", "0.4, test: 0.2"))
+    picture = path / "a/0.png"
+    times = picture.stat()
+    os.utime(picture, ns=(0, 0))
+    assert dltool("evaluate", run, "--split", "train").code == 0
+    content = bytearray(picture.read_bytes())
+    flipped = encoded(pixels(4, 5, seed=0)[::-1])
+    picture.write_bytes(flipped.ljust(len(content), b"\0"))
+    os.utime(picture, ns=(times.st_atime_ns, times.st_mtime_ns))
+    outcome = dltool("evaluate", run, "--split", "train")
+    assert outcome.code == 3
+    assert "since the run was trained: the examples in training\n" in outcome.stderr
 
 
 def test_missing_data_is_named(run, dltool, tmp_path) -> None:

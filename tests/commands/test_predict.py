@@ -341,6 +341,7 @@ def test_a_run_without_weights_is_refused(run, dltool) -> None:
 
 
 INPUT = {"shape": [], "dtype": "float32", "is_column": True}
+TARGET = {"kind": "category", "shape": [], "class_names": ["a", "b"]}
 HOSTILE: list[dict[str, Any]] = [
     {"inputs": None},
     {"inputs": {}},
@@ -354,16 +355,21 @@ HOSTILE: list[dict[str, Any]] = [
     {"inputs": {"weight": INPUT}},
     {"inputs": {"mass": INPUT}},
     {"inputs": {"mass": {**INPUT, "is_column": False}}},
-    {"target": "nothing"},
-    {"target": ["category"]},
-    {"target": "number"},
-    {"target_shape": [True]},
-    {"target_shape": None},
-    {"class_names": ["a", "a"]},
-    {"class_names": ["a"]},
-    {"class_names": ["a", "b", "c"]},
-    {"class_names": [1, 2]},
-    {"class_names": None},
+    {"targets": None},
+    {"targets": {}},
+    {"targets": {"target": TARGET, "other": TARGET}},
+    {"targets": {"other": TARGET}},
+    {"targets": {"target": ["category"]}},
+    {"targets": {"target": {**TARGET, "kind": "nothing"}}},
+    {"targets": {"target": {**TARGET, "kind": ["category"]}}},
+    {"targets": {"target": {**TARGET, "kind": "number"}}},
+    {"targets": {"target": {**TARGET, "shape": [True]}}},
+    {"targets": {"target": {**TARGET, "shape": None}}},
+    {"targets": {"target": {**TARGET, "class_names": ["a", "a"]}}},
+    {"targets": {"target": {**TARGET, "class_names": ["a"]}}},
+    {"targets": {"target": {**TARGET, "class_names": ["a", "b", "c"]}}},
+    {"targets": {"target": {**TARGET, "class_names": [1, 2]}}},
+    {"targets": {"target": {**TARGET, "class_names": None}}},
     {"examples": -1},
     {"examples": "many"},
 ]
@@ -375,6 +381,27 @@ def test_a_record_that_cannot_be_is_refused(run, dltool, change) -> None:
     outcome = dltool("predict", run, "new.csv")
     assert outcome.code == 4, outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize("name", ["mass", "island", "length"])
+def test_a_column_that_is_said_to_be_none_is_refused(run, dltool, name) -> None:
+    data = record_of(run)["data"]
+    data["inputs"][name]["is_column"] = False
+    edit_record(run, data=data)
+    outcome = dltool("predict", run, "new.csv")
+    assert outcome.code == 4, outcome.stderr
+    assert "run/0001/run.json does not say which inputs the run has" in outcome.stderr
+
+
+def test_a_giant_embedding_in_a_run_is_refused(run, dltool) -> None:
+    text = (run / "resolved.yaml").read_text("utf-8")
+    changed = text.replace("unknown: error", "unknown: error\n        embedding: 1000000000000")
+    assert changed != text
+    (run / "resolved.yaml").write_text(changed, "utf-8")
+    edit_record(run, resolved=changed)
+    outcome = dltool("predict", run, "new.csv")
+    assert outcome.code == 4, outcome.stderr
+    assert "data.inputs.island.category.embedding: the embedding makes the model too large" in outcome.stderr
 
 
 def test_a_record_without_facts_is_refused(run, dltool) -> None:

@@ -191,6 +191,30 @@ def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_still_a_signal
     assert dltool("resume", run).code == 0
 
 
+@pytest.mark.parametrize("option", ["--quiet", "--json"])
+def test_a_stopped_run_is_named_however_little_is_said(train, dltool, monkeypatch, option) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("dltool.training.fit.Fitting.run_epoch", stop_now)
+        outcome, run = train(TINY, option)
+    assert outcome.code == 130
+    last = f"what was done by then is kept in {run}\nnext  dltool resume {run}\n"
+    assert outcome.stderr == f"error: stopped\n{last}"
+    if option == "--json":
+        found = json.loads(outcome.stdout)
+        assert (found["run"], found["next"]) == (str(run), f"dltool resume {run}")
+
+
+def test_a_resumption_that_was_stopped_while_it_read_the_data_is_named(train, dltool, monkeypatch) -> None:
+    _, run = train(TINY)
+    killed(run)
+    with monkeypatch.context() as patch:
+        patch.setattr("dltool.commands.experiment.load_data", lambda *_: signal.raise_signal(signal.SIGINT))
+        outcome = dltool("resume", run, "--quiet")
+    assert outcome.code == 130
+    assert outcome.stderr.endswith(f"what was done by then is kept in {run}\nnext  dltool resume {run}\n")
+    assert dltool("resume", run).code == 0
+
+
 def test_a_run_that_cannot_be_resumed_says_so_at_its_start(train, dltool, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("dltool.training.fit.Fitting.run_epoch", stop_now)
     config = TINY.replace("  batch_size", f"  callbacks: [{{CSVLogger: {tmp_path}/log.csv}}]\n  batch_size")

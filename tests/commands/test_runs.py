@@ -104,6 +104,15 @@ def test_the_last_line_says_what_can_be_done_with_the_run(dltool, tmp_path, last
     assert line == "next  dltool " + said.format(a=f"'{first.path}'", b=f"'{second.path}'")
 
 
+def test_a_run_that_failed_for_lack_of_room_can_be_resumed(dltool, tmp_path):
+    run = created(tmp_path)
+    run.update("failed", reason="no space left on device", exit_code=5)
+    lines = dltool("runs", "--runs", tmp_path).stdout.splitlines()
+    assert lines[-2:] == [f"{run.path}: no space left on device", f"next  dltool resume {run.path}"]
+    run.update("failed", reason="the loss is NaN", exit_code=6)
+    assert dltool("runs", "--runs", tmp_path).stdout.splitlines()[-1] == "next  dltool train CONFIG"
+
+
 def test_where_nothing_is_complete_a_training_is_next(dltool, tmp_path):
     created(tmp_path).update("failed")
     assert dltool("runs", "--runs", tmp_path).stdout.splitlines()[-1] == "next  dltool train CONFIG"
@@ -141,6 +150,20 @@ def test_a_training_with_a_file_for_its_runs_fails_before_anything_is_imported(
     assert outcome.code == 2
     assert "is a file, not a folder for runs" in outcome.stderr
     assert "dltool.commands.train" not in sys.modules
+
+
+@pytest.mark.parametrize("arguments", [("train", "example.yaml", "--runs"), ("reproduce", "runs/mnist/0001", "--into")])
+def test_a_run_inside_another_is_refused_before_anything_is_read(dltool, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.yaml").write_text(GOOD, encoding="utf-8")
+    first = created(tmp_path / "runs")
+    first.update("completed")
+    monkeypatch.delattr("dltool.commands.train.load_data")
+    monkeypatch.delattr("dltool.commands.experiment.load_data")
+    outcome = dltool(*arguments, "runs/mnist/0001/evaluation")
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "runs/mnist/0001 is a run, and a run holds no others\n  name a folder outside it" in outcome.stderr
+    assert dltool("runs").code == 0
 
 
 def test_no_folder_means_no_runs(tmp_path):

@@ -208,7 +208,7 @@ def test_arrays_of_the_users_own_with_text_labels(train, tmp_path) -> None:
     np.savez(tmp_path / "own.npz", x=random.random((120, 4), "float32"), y=labels)
     outcome, run = train(TINY.replace("source: iris", "source: {arrays: own.npz}"))
     assert outcome.code == 0
-    assert read(run / "run.json")["data"]["class_names"] == ["\x1b[31mowl", "cat", "dog[/foo]"]
+    assert read(run / "run.json")["data"]["targets"]["target"]["class_names"] == ["\x1b[31mowl", "cat", "dog[/foo]"]
     assert "\x1b" not in outcome.stdout + outcome.stderr
 
 

@@ -9,11 +9,22 @@ from dltool.config.schema import Config
 
 
 @dataclass(frozen=True)
+class Target:
+    kind: str = "category"
+    shape: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ("a", "b", "c")
+
+
+@dataclass(frozen=True)
 class Facts:
-    target: str = "category"
-    target_shape: tuple[int, ...] = ()
+    kind: str = "category"
+    shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ("a", "b", "c")
     validation_examples: int = 10
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        return {"target": Target(self.kind, self.shape, self.class_names)}
 
 
 NUMBER = Facts("number", (), ())
@@ -194,7 +205,7 @@ def test_a_metric_cannot_take_a_name_that_means_something_else(name):
 
 
 def test_a_class_for_each_pixel_is_checked_by_the_last_axis():
-    mask = Facts(target_shape=(8, 8))
+    mask = Facts(shape=(8, 8))
     assert problems(mask, SOFTMAX) == []
     five = problems(mask, {"Dense": {"units": 5, "activation": "softmax"}})
     assert [message for _, message, _ in five] == ["5 outputs for 3 classes"]
@@ -207,7 +218,7 @@ def test_labels_of_several_values_may_be_meant_as_classes():
 
 
 def test_class_weights_need_one_class_an_example():
-    (found,) = problems(Facts(target_shape=(8, 8)), SOFTMAX, class_weights="balanced")
+    (found,) = problems(Facts(shape=(8, 8)), SOFTMAX, class_weights="balanced")
     assert found[0] == ("training", "class_weights")
 
 

@@ -123,6 +123,12 @@ def test_a_source_replaces_the_source_of_the_base(load) -> None:
     assert load("extends: base.yaml\ndata: {source: {mnist: a.npz}}\n", base=GOOD).data.source.name == "mnist"
 
 
+def test_another_target_takes_the_place_of_the_old_one(load):
+    base = GOOD.replace("source: iris", "source: {csv: a.csv}\n  target: {income: category}")
+    changed = load("extends: base.yaml\ndata: {target: {age: number}}\n", base=base)
+    assert changed.data.target_columns == ("age",)
+
+
 def test_a_long_circle_of_bases_is_an_error(load) -> None:
     with pytest.raises(ConfigError, match=r"extends itself: example.yaml → a.yaml → b.yaml → example.yaml"):
         load("extends: a.yaml\n", a="extends: b.yaml\n", b="extends: example.yaml\n")

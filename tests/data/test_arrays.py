@@ -35,7 +35,7 @@ def saved(tmp_path: Path, **arrays: Any) -> Path:
 def test_x_and_y_are_the_training_part(tmp_path):
     examples = load_arrays(ArraysSource(path=str(saved(tmp_path, x=X, y=Y))), SOURCE)
     np.testing.assert_array_equal(examples.training.inputs["input"], X)
-    np.testing.assert_array_equal(examples.training.labels, Y)
+    np.testing.assert_array_equal(examples.training.labels["target"], Y)
     assert examples.validation is None
     assert examples.test is None
 
@@ -47,7 +47,7 @@ def test_every_part_of_the_file_is_read(tmp_path, validation):
     examples = load_arrays(ArraysSource(path=str(path)), SOURCE)
     assert examples.validation is not None
     assert examples.test is not None
-    assert (len(examples.validation.labels), len(examples.test.labels)) == (3, 2)
+    assert (len(examples.validation.labels["target"]), len(examples.test.labels["target"])) == (3, 2)
 
 
 def test_npy_files_for_x_and_y(tmp_path):
@@ -55,6 +55,45 @@ def test_npy_files_for_x_and_y(tmp_path):
     np.save(tmp_path / "y.npy", Y)
     options = ArraysSource(x=str(tmp_path / "x.npy"), y=str(tmp_path / "y.npy"))
     np.testing.assert_array_equal(load_arrays(options, SOURCE).training.inputs["input"], X)
+
+
+NAMED: dict[str, Any] = {"x": {"left": "a", "right": "b"}, "y": {"digit": "c", "size": "d"}}
+
+
+def test_several_inputs_and_targets_by_name(tmp_path):
+    parts = {"a_train": X, "b_train": X * 2, "c_train": Y, "d_train": Y / 2}
+    test = {key.replace("train", "test"): rows[:2] for key, rows in parts.items()}
+    examples = load_arrays(ArraysSource(path=str(saved(tmp_path, **parts, **test)), **NAMED), SOURCE)
+    assert examples.validation is None
+    assert examples.test is not None
+    assert len(examples.test) == 2
+    assert list(examples.training.inputs) == ["left", "right"]
+    np.testing.assert_array_equal(examples.training.inputs["right"], X * 2)
+    np.testing.assert_array_equal(examples.training.labels["size"], Y / 2)
+
+
+def test_an_array_that_is_not_there_is_reported_at_its_name(tmp_path):
+    problems = problems_of(ArraysSource(path=str(saved(tmp_path, a=X, c=Y)), **NAMED))
+    assert [problem.place for problem in problems] == [
+        (*SOURCE, "arrays", "x", "right"),
+        (*SOURCE, "arrays", "y", "size"),
+    ]
+    assert problems[0].message.endswith("data.npz has a but no b")
+    assert problems[0].hint == "it holds a, c"
+
+
+def test_arrays_of_other_lengths_are_reported_at_their_names(tmp_path):
+    problems = problems_of(ArraysSource(path=str(saved(tmp_path, a=X, b=X[:3], c=Y, d=Y[:2])), **NAMED))
+    assert [(problem.place[-1], problem.message) for problem in problems if isinstance(problem.place, tuple)] == [
+        ("right", "a has 6 rows, b has 3"),
+        ("size", "a has 6 rows, d has 2"),
+    ]
+
+
+def test_without_a_target_no_labels_are_needed(tmp_path):
+    examples = load_arrays(ArraysSource(path=str(saved(tmp_path, x=X))), SOURCE, has_target=False)
+    assert examples.training.labels == {}
+    assert len(examples.training) == 6
 
 
 def test_both_missing_files_are_reported(tmp_path):

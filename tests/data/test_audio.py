@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def problem_of(options: AudioSource) -> Problem:
 def test_recordings_are_as_long_as_the_longest(tmp_path):
     loaded = load_audio(AudioSource(path=str(two_classes(tmp_path))), SOURCE)
     part = loaded.examples.training
-    assert part.labels.tolist() == ["no", "yes", "yes"]
+    assert part.labels["target"].tolist() == ["no", "yes", "yes"]
     assert part.inputs["audio"][:].tolist() == [[0.5, 0.25], [0.125, 0], [-0.5, 0]]
     assert part.inputs["audio"].dtype == np.float32
     assert (part.place, part.name) == (PLACE, f"the training part of {tmp_path.name}")
@@ -115,7 +116,7 @@ def test_one_very_long_recording_needs_the_seconds(tmp_path):
     assert load_audio(AudioSource(path=str(folder), seconds=61, rate=100), SOURCE).form.samples == 6100
 
 
-def test_recordings_beyond_the_budget_are_decoded_when_asked_for(tmp_path):
+def test_recordings_beyond_the_budget_are_decoded_when_asked_for(cache, tmp_path):
     written(tmp_path, {f"{row % 2}/{row}.wav": sound([row / 100, 0.5]) for row in range(40)})
     options = AudioSource(path=str(tmp_path))
     here, there = (load_audio(options, SOURCE, budget).examples.training.inputs["audio"] for budget in (2**30, 100))
@@ -126,7 +127,7 @@ def test_recordings_beyond_the_budget_are_decoded_when_asked_for(tmp_path):
     np.testing.assert_array_equal(there[5:9], here[5:9])
 
 
-def test_a_recording_that_is_damaged_later_is_named(tmp_path):
+def test_a_recording_that_is_damaged_later_is_named(cache, tmp_path):
     written(tmp_path, {f"{row % 2}/{row}.wav": sound([0.25, 0.5]) for row in range(4)})
     rows = load_audio(AudioSource(path=str(tmp_path)), SOURCE, 8).examples.training.inputs["audio"]
     (tmp_path / "1/3.wav").write_bytes(b"RIFF" + bytes(44))
@@ -134,12 +135,19 @@ def test_a_recording_that_is_damaged_later_is_named(tmp_path):
         rows[np.arange(4)]
 
 
-def test_a_changed_file_has_another_identity(tmp_path):
+def test_recordings_that_are_not_in_memory_are_told_by_their_contents(cache, tmp_path):
     options = AudioSource(path=str(two_classes(tmp_path)))
-    before = load_audio(options, SOURCE).identity
-    assert load_audio(options, SOURCE).identity == before
-    written(tmp_path, {"no/c_1.wav": sound([0.5])})
-    assert load_audio(options, SOURCE).identity != before
+    assert not load_audio(options, SOURCE).examples.training.digests
+
+    def digests() -> np.ndarray:
+        return load_audio(options, SOURCE, 8).examples.training.digests["audio"]
+
+    before = digests()
+    assert (before.shape, before.dtype.name) == ((len(before), 32), "uint8")
+    os.utime(tmp_path / "no/a_1.wav", ns=(0, 0))
+    np.testing.assert_array_equal(digests(), before)
+    written(tmp_path, {"no/a_1.wav": sound([0.5])})
+    assert (digests() != before).any(axis=1).sum() == 1
 
 
 def test_a_column_of_a_table_names_recordings(tmp_path):

@@ -61,7 +61,7 @@ def test_published_sets_are_known(source, shape, classes, sizes):
     facts = known_facts(Data.model_validate({"source": source}))
     assert facts is not None
     assert facts.inputs["input"].shape == shape
-    assert len(facts.class_names) == classes
+    assert len(facts.targets["target"].class_names) == classes
     assert (facts.examples, facts.test_examples) == sizes
 
 

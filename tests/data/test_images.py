@@ -15,8 +15,10 @@ from dltool.config.columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
 from dltool.data import image_processes
 from dltool.data.examples import Examples
+from dltool.data.file_digests import file_digests
 from dltool.data.image_rows import CacheRows, DecodedRows
 from dltool.data.images import load_image_files, load_images
+from dltool.data.members import open_members
 from dltool.errors import DataError, MachineError, Problem
 
 SOURCE = ("data", "source")
@@ -38,6 +40,12 @@ def image(examples: Examples) -> np.ndarray:
     return examples.training.inputs["image"][:]
 
 
+def digests(examples: Examples) -> np.ndarray:
+    found = examples.training.digests["image"]
+    assert (found.shape, found.dtype.name) == ((len(examples.training.labels), 32), "uint8")
+    return found
+
+
 EXPECTED = np.stack([pixels(4, 5, seed=100 * label + number) for label in range(2) for number in range(3)])
 
 
@@ -54,8 +62,8 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_pictures_and_labels(cache, written, budget):
     examples = load(written, budget)
     np.testing.assert_array_equal(image(examples), EXPECTED)
-    assert list(examples.training.labels) == ["a", "a", "a", "b", "b", "b"]
-    assert examples.training.labels.dtype == object
+    assert list(examples.training.labels["target"]) == ["a", "a", "a", "b", "b", "b"]
+    assert examples.training.labels["target"].dtype == object
     assert examples.warnings == ()
     assert isinstance(examples.training.inputs["image"], CacheRows if budget else DecodedRows)
 
@@ -72,8 +80,8 @@ def test_a_second_start_decodes_nothing(cache, written, monkeypatch):
     monkeypatch.setattr("dltool.data.images.decode_all", None)
     second = load(written)
     np.testing.assert_array_equal(image(second), image(first))
-    assert second.identity == first.identity
-    assert len(list(cache.iterdir())) == 1
+    np.testing.assert_array_equal(digests(second), digests(first))
+    assert len(list(cache.glob("*.pixels"))) == 1
 
 
 def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkeypatch):
@@ -81,7 +89,7 @@ def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkey
     first = load_images(ImagesSource(path=str(path)), SOURCE)
     monkeypatch.setattr("dltool.data.images.decode_all", None)
     second = load_images(ImagesSource(path=str(path), size=first.size), SOURCE)
-    assert second.identity == first.identity
+    np.testing.assert_array_equal(digests(second.examples), digests(first.examples))
     np.testing.assert_array_equal(image(second.examples), image(first.examples))
 
 
@@ -101,20 +109,65 @@ def test_nothing_is_written_beside_the_data(cache, tmp_path):
 
 def test_a_changed_picture_is_decoded_anew(cache, tmp_path):
     path = write_folder(tmp_path / "files", FILES)
-    options = ImagesSource(path=str(path))
-    before = load_images(options, SOURCE).identity
-    assert load_images(options, SOURCE).identity == before
-    os.utime(path / "a/0.png", ns=(0, 0))
-    assert load_images(options, SOURCE).identity != before
+    load(path)
     (path / "a/0.png").write_bytes(encoded(pixels(4, 5, seed=9)))
     np.testing.assert_array_equal(image(load(path))[0], pixels(4, 5, seed=9))
+
+
+@pytest.mark.parametrize("budget", [10**9, 10_000, 0])
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_pictures_are_told_by_their_contents(cache, tmp_path, budget, kind):
+    """In the cache, only their digests in it, and neither."""
+    files = class_folders(size=(40, 50)) if budget == 10_000 else dict(FILES)
+
+    def written_anew(content: bytes) -> Path:
+        if kind == "tar":
+            return write_tar(tmp_path / "files.tar", {**files, "a/0.png": content}, "w")
+        return write_folder(tmp_path / "files", {**files, "a/0.png": content})
+
+    size, content = len(files["a/0.png"]), files["a/0.png"]
+    path = written_anew(content)
+    before, times = digests(load(path, budget)), os.stat(path if kind == "tar" else path / "a/0.png")
+    assert isinstance(load(path, budget).training.inputs["image"], CacheRows if budget == 10**9 else DecodedRows)
+    assert list(cache.glob("*")) == [] if budget == 0 else list(cache.glob("*.digests"))
+    changed_at = path if kind == "tar" else path / "a/0.png"
+    os.utime(changed_at, ns=(0, 0))
+    np.testing.assert_array_equal(digests(load(path, budget)), before)
+    # Another picture of as many bytes, with the time of the old one.
+    other = content[:-20] + b"\0" * 20
+    assert len(other) == size
+    written_anew(other)
+    os.utime(changed_at, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert file_digests_differ(path, before)
+
+
+def file_digests_differ(path: Path, before: np.ndarray) -> bool:
+    members = open_members(str(path), PLACE)
+    found = file_digests(members.access, members.members, PLACE, use_cache=True)
+    return (found != before).any(axis=1).tolist() == [True, *[False] * (len(before) - 1)]
+
+
+def test_a_second_start_reads_no_file(cache, written, monkeypatch):
+    before = digests(load(written))
+    monkeypatch.setattr("dltool.data.file_digests.read_all", None)
+    monkeypatch.setattr("dltool.data.images.Reader", None)
+    np.testing.assert_array_equal(digests(load(written)), before)
+
+
+def test_damaged_digests_in_the_cache_are_found_anew(cache, tmp_path):
+    path = write_folder(tmp_path / "files", FILES)
+    before = digests(load(path))
+    (file,) = cache.glob("*.digests")
+    for content in (file.read_bytes()[:-1], bytes(len(file.read_bytes())), b""):
+        file.write_bytes(content)
+        np.testing.assert_array_equal(digests(load(path)), before)
 
 
 def test_other_options_are_decoded_apart(cache, written):
     assert image(load(written, size=(2, 3), channels=1)).shape == (6, 2, 3, 1)
     assert image(load(written, size=(2, 3), channels=1, resize="pad")).shape == (6, 2, 3, 1)
     assert image(load(written)).shape == (6, 4, 5, 3)
-    assert len(list(cache.iterdir())) == 3
+    assert len(list(cache.glob("*.pixels"))) == 3
 
 
 def test_parts_and_columns(cache, tmp_path):
@@ -181,7 +234,7 @@ def test_different_sizes_are_an_error_that_names_the_most_frequent_ones(cache, t
 
 def test_what_exceeds_the_budget_is_decoded_as_it_is_asked_for(cache, written):
     assert isinstance(load(written, budget=4000).training.inputs["image"], DecodedRows)
-    assert not cache.exists()
+    assert not list(cache.glob("*.pixels"))
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(cache, written):
@@ -194,7 +247,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(cache, written):
 
 def test_a_damaged_cache_file_is_replaced(cache, written):
     load(written)
-    (path,) = cache.iterdir()
+    (path,) = cache.glob("*.pixels")
     os.truncate(path, 5000)
     np.testing.assert_array_equal(image(load(written)), EXPECTED)
 
@@ -251,6 +304,6 @@ def test_all_rows_without_a_picture_are_listed(cache, tmp_path):
 
 def test_the_cache_is_the_users_alone(cache, written):
     load(written)
-    (path,) = cache.iterdir()
+    (path,) = cache.glob("*.pixels")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700

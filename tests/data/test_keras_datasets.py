@@ -83,7 +83,7 @@ def test_grey_images_from_an_npz_get_a_channel(tmp_path, name):
     assert examples.training.inputs["input"].shape == (20, 28, 28, 1)
     assert examples.training.inputs["input"].dtype == np.uint8
     assert examples.test is not None
-    assert len(examples.test.labels) == 5
+    assert len(examples.test.labels["target"]) == 5
     assert len(examples.class_names) == 10
 
 
@@ -117,7 +117,7 @@ def test_a_folder_of_the_official_idx_files(tmp_path):
     write_idx(tmp_path, arrays)
     examples = load("fashion_mnist", path=str(tmp_path))
     np.testing.assert_array_equal(examples.training.inputs["input"][..., 0], arrays["x_train"])
-    np.testing.assert_array_equal(examples.training.labels, arrays["y_train"])
+    np.testing.assert_array_equal(examples.training.labels["target"], arrays["y_train"])
     assert examples.class_names[9] == "Ankle boot"
 
 
@@ -132,7 +132,7 @@ def test_the_cache_of_keras_is_read(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "datasets").mkdir()
     publish(monkeypatch, "mnist", grey_npz(tmp_path).rename(tmp_path / "datasets" / "mnist.npz"))
-    assert len(load("mnist").training.labels) == 20
+    assert len(load("mnist").training.labels["target"]) == 20
 
 
 def test_without_cache_and_network_the_machine_is_at_fault(tmp_path, monkeypatch):
@@ -155,7 +155,7 @@ def test_the_published_cifar10_archive(tmp_path, monkeypatch):
     examples = load("cifar10", path=str(path))
     assert examples.test is not None
     np.testing.assert_array_equal(examples.training.inputs["input"], pictures[:50])
-    np.testing.assert_array_equal(examples.training.labels, answers[:50])
+    np.testing.assert_array_equal(examples.training.labels["target"], answers[:50])
     np.testing.assert_array_equal(examples.test.inputs["input"], pictures[50:])
 
 
@@ -166,14 +166,14 @@ def test_the_published_cifar100_archive(tmp_path, monkeypatch, label_mode, class
     path = write_cifar(tmp_path / "c.tar.gz", {f"cifar-100-python/{name}": batch for name in ("train", "test")})
     publish(monkeypatch, "cifar100", path)
     examples = load("cifar100", path=str(path), label_mode=label_mode)
-    np.testing.assert_array_equal(examples.training.labels, fine if label_mode == "fine" else coarse)
+    np.testing.assert_array_equal(examples.training.labels["target"], fine if label_mode == "fine" else coarse)
     assert len(examples.class_names) == classes
 
 
 def test_cifar_labels_in_a_column(tmp_path):
     x, y = images(12, 32, 32, 3), labels(12)[:, np.newaxis]
     examples = load("cifar10", path=str(write_npz(tmp_path, x_train=x, y_train=y, x_test=x, y_test=y)))
-    assert examples.training.labels.shape == (12,)
+    assert examples.training.labels["target"].shape == (12,)
 
 
 class Bomb:
@@ -212,7 +212,7 @@ def test_published_texts_come_in_the_order_of_keras(tmp_path, monkeypatch):
         generator.shuffle(order)
         # The last number of text 3 is 4 + 3, and what reaches 10 becomes 2.
         assert part.inputs["input"][:, -1].tolist() == [row + 4 if row + 4 < 10 else 2 for row in order]
-        assert part.labels.tolist() == [row % 2 for row in order]
+        assert part.labels["target"].tolist() == [row % 2 for row in order]
 
 
 def test_reuters_is_divided_as_keras_divides_it(tmp_path, monkeypatch):
@@ -222,8 +222,8 @@ def test_reuters_is_divided_as_keras_divides_it(tmp_path, monkeypatch):
     order = np.arange(10)
     np.random.RandomState(113).shuffle(order)
     assert examples.test is not None
-    assert examples.training.labels.tolist() == order[:8].tolist()
-    assert examples.test.labels.tolist() == order[8:].tolist()
+    assert examples.training.labels["target"].tolist() == order[:8].tolist()
+    assert examples.test.labels["target"].tolist() == order[8:].tolist()
     assert np.asarray(examples.training.inputs["input"]).tolist() == [[1, row + 4, 4] for row in order[:8]]
 
 
@@ -245,7 +245,7 @@ def test_california_housing(tmp_path, version, sizes):
     path = write_npz(tmp_path, x=table, y=np.arange(700.0))
     examples = load("california_housing", path=str(path), version=version)
     assert examples.test is not None
-    assert (len(examples.training.labels), len(examples.test.labels)) == sizes
-    row = int(examples.training.labels[0])
+    assert (len(examples.training.labels["target"]), len(examples.test.labels["target"])) == sizes
+    row = int(examples.training.labels["target"][0])
     np.testing.assert_allclose(examples.training.inputs["input"][0], table[row].astype(np.float32))
-    assert max(examples.training.labels.max(), examples.test.labels.max()) == sum(sizes) - 1
+    assert max(examples.training.labels["target"].max(), examples.test.labels["target"].max()) == sum(sizes) - 1

@@ -14,7 +14,7 @@ PLACE = ("data", "source")
 
 def part(labels: list[object] | np.ndarray, name: str = "x_train") -> Part:
     labels = clean_labels(np.asarray(labels), name, PLACE)
-    return Part({"input": np.zeros((len(labels), 1), np.float32)}, labels, PLACE, name)
+    return Part({"input": np.zeros((len(labels), 1), np.float32)}, {"target": labels}, PLACE, name)
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2).filter(lambda labels: len(set(labels)) > 1))
@@ -33,7 +33,7 @@ def test_text_and_booleans_are_classes():
 
 def test_floats_are_numbers_unless_asked_for_as_classes():
     floats = part(np.array([1.5, 0.5, 1.5], np.float32))
-    assert read_labels(Examples(floats), None).target == "number"
+    assert read_labels(Examples(floats), None).kind == "number"
     labels = read_labels(Examples(floats), parse_target("category").type)
     assert labels.class_names == ("0.5", "1.5")
     assert encode(labels, floats).tolist() == [1, 0, 1]
@@ -47,7 +47,7 @@ def test_integers_are_numbers_where_asked_for():
 def test_rows_of_several_values_are_numbers():
     one_hot = np.eye(3, dtype=np.int32)
     labels = read_labels(Examples(part(one_hot)), None)
-    assert labels.target == "number"
+    assert labels.kind == "number"
     assert encode(labels, part(one_hot)).shape == (3, 3)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dltool.config.schema import Data
+from dltool.data.facts import TargetFacts
 from dltool.data.load import Dataset, load_data
 from dltool.data.rows import Rows
 from dltool.errors import ConfigError, DataError
@@ -117,7 +118,7 @@ def test_the_seed_of_the_split_overrules_that_of_the_config():
 def test_text_labels_become_class_names(tmp_path):
     source = npz(tmp_path, x=numbered(6), y=np.array(["cat", "ant", "cat", "bee", "ant", "bee"]))
     dataset = load({"source": source})
-    assert dataset.facts.class_names == ("ant", "bee", "cat")
+    assert dataset.facts.targets["target"].class_names == ("ant", "bee", "cat")
     assert dataset.targets["target"].tolist() == [2, 0, 2, 1, 0, 1]
 
 
@@ -142,8 +143,7 @@ def test_masks_have_a_class_for_each_pixel(tmp_path, most_rows):
     masks = np.arange(20 * 16).reshape(20, 4, 4) % 3
     source = npz(tmp_path, x=np.zeros((20, 4, 4, 3), np.uint8), y=masks)
     dataset = load({"source": source, "target": "category", "split": {"validation": 0.2}}, most_rows=most_rows)
-    assert (dataset.facts.target, dataset.facts.target_shape) == ("category", (4, 4))
-    assert dataset.facts.class_names == ("0", "1", "2")
+    assert dataset.facts.targets == {"target": TargetFacts("category", (4, 4), ("0", "1", "2"))}
     assert dataset.targets["target"].dtype == np.int32
     with pytest.raises(ConfigError, match="only classes can be stratified"):
         load({"source": source, "target": "category", "split": {"validation": 0.2, "stratify": True}})
@@ -151,7 +151,8 @@ def test_masks_have_a_class_for_each_pixel(tmp_path, most_rows):
 
 def test_labels_beyond_32_bits_are_classes(tmp_path):
     source = npz(tmp_path, x=numbered(4), y=np.array([76561198000000001, 76561198000000002] * 2))
-    assert load({"source": source}).facts.class_names == ("76561198000000001", "76561198000000002")
+    names = load({"source": source}).facts.targets["target"].class_names
+    assert names == ("76561198000000001", "76561198000000002")
 
 
 def test_a_test_source_of_another_shape_is_refused(tmp_path):
@@ -205,3 +206,78 @@ def test_the_fingerprint_is_of_the_data_and_not_of_the_split():
     first, second = (load({"source": "iris", "split": {"validation": 0.2}}, seed) for seed in (1, 2))
     assert first.fingerprint == second.fingerprint != load({"source": "wine"}).fingerprint
     assert first.fingerprint.startswith("sha256:")
+
+
+def named_arrays(tmp_path: Path, rows: int = 40) -> dict[str, Any]:
+    kinds = np.arange(rows) % 2
+    arrays = {"a": numbered(rows), "b": numbered(rows), "c": numbered(rows)[:, 0], "d": kinds, "e": np.arange(rows) % 4}
+    np.savez(tmp_path / "named.npz", **arrays)
+    names = {"x": {"left": "a", "right": "b"}, "y": {"size": "c", "kind": "d", "quarter": "e"}}
+    return {"arrays": {"path": str(tmp_path / "named.npz"), **names}}
+
+
+def test_several_targets_are_each_read_as_they_seem_or_as_the_config_says(tmp_path):
+    source = named_arrays(tmp_path)
+    facts = load({"source": source}).facts
+    assert {name: target.kind for name, target in facts.targets.items()} == {
+        "size": "number",
+        "kind": "category",
+        "quarter": "category",
+    }
+    told = load({"source": source, "target": {"quarter": "number"}}).facts
+    assert told.targets["quarter"] == TargetFacts("number")
+    assert facts.names()["classes_quarter"] == 4
+    assert "classes" not in facts.names()
+    assert told.names()["classes"] == told.names()["classes_kind"] == 2
+
+
+def test_the_first_target_with_classes_is_stratified(tmp_path):
+    dataset = load({"source": named_arrays(tmp_path), "split": {"validation": 0.5}})
+    for rows in (dataset.split.train, dataset.split.validation):
+        assert np.bincount(dataset.targets["kind"][rows]).tolist() == [10, 10]
+    few = load({"source": named_arrays(tmp_path), "split": {"validation": 0.5}}, most_rows=6)
+    assert sizes(few) == (6, 6, 0)
+    assert {len(values) for values in few.targets.values()} == {12}
+
+
+def test_the_fingerprint_holds_every_target(tmp_path):
+    source = named_arrays(tmp_path)
+    first = load({"source": source}).fingerprint
+    assert load({"source": source}).fingerprint == first
+    arrays = dict(np.load(tmp_path / "named.npz"))
+    np.savez(tmp_path / "named.npz", **{**arrays, "e": arrays["e"][::-1]})
+    assert load({"source": source}).fingerprint != first
+
+
+def test_another_part_has_the_names_of_the_source(tmp_path):
+    source = named_arrays(tmp_path)
+    other = {"arrays": {"path": source["arrays"]["path"]}}
+    assert sizes(load({"source": source, "test": other})) == (40, 0, 40)
+
+
+def test_the_input_as_the_target_needs_no_labels(tmp_path):
+    dataset = load({"source": npz(tmp_path, x=numbered(6)), "target": "input", "split": {"validation": 0.5}})
+    assert dataset.targets == dataset.facts.targets == {}
+    assert sizes(dataset) == (3, 3, 0)
+    assert sizes(load({"source": "digits", "target": "input"}, most_rows=7)) == (7, 0, 0)
+    with pytest.raises(ConfigError, match="only classes can be stratified; the target is the input"):
+        load({"source": "digits", "target": "input", "split": {"validation": 0.5, "stratify": True}})
+
+
+def test_columns_of_a_table_as_targets(tmp_path):
+    lines = [f"{row % 7},{'ab'[row % 2]},{row / 2},{'xyz'[row % 3]}" for row in range(30)]
+    (tmp_path / "a.csv").write_text("\n".join(["n,kind,size,word", *lines]))
+    data = {"source": {"csv": str(tmp_path / "a.csv")}, "target": {"kind": "category", "size": "number"}}
+    dataset = load({**data, "split": {"validation": 0.2}})
+    assert list(dataset.inputs) == ["n", "word"]
+    assert dataset.targets["kind"].tolist() == [row % 2 for row in range(30)]
+    assert dataset.targets["size"].tolist() == [row / 2 for row in range(30)]
+    assert dataset.settled["target"] == Data.model_validate(data).target
+    lines[3] = "3,,,x"
+    (tmp_path / "a.csv").write_text("\n".join(["n,kind,size,word", *lines]))
+    with pytest.raises(DataError) as error:
+        load(data)
+    assert [problem.message for problem in error.value.problems] == [
+        'the target "kind" is missing in 1 row: a.csv, line 5',
+        'the target "size" is missing in 1 row: a.csv, line 5',
+    ]

@@ -1,6 +1,7 @@
 import pytest
 
 from dltool.config.schema import Data, Split
+from dltool.data.facts import TargetFacts
 from dltool.data.sizes import PartSizes, check_parts, check_stratify, named_sizes, part_sizes
 from dltool.errors import ConfigError
 
@@ -49,12 +50,12 @@ def test_a_part_is_given_once():
 
 
 def test_only_classes_are_stratified():
-    check_stratify(Split(stratify=True), "category")
-    check_stratify(Split(), "number")
+    check_stratify(Split(stratify=True), {"target": TargetFacts("category")})
+    check_stratify(Split(), {"target": TargetFacts("number")})
     with pytest.raises(ConfigError, match="only classes can be stratified"):
-        check_stratify(Split(stratify=True), "number")
+        check_stratify(Split(stratify=True), {"target": TargetFacts("number")})
     with pytest.raises(ConfigError, match=r"only classes can be stratified; each example has \(8, 8\) of them"):
-        check_stratify(Split(stratify=True), "category", (8, 8))
+        check_stratify(Split(stratify=True), {"target": TargetFacts("category", (8, 8))})
 
 
 def test_a_column_takes_the_place_of_the_parts_that_it_names():

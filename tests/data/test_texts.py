@@ -24,7 +24,7 @@ def written(folder: Path, files: dict[str, str | bytes]) -> str:
 
 def rows(part) -> list[tuple[str, str]]:
     assert isinstance(part.inputs["text"], Coded)
-    return list(zip(part.labels.tolist(), part.inputs["text"][:].tolist(), strict=True))
+    return list(zip(part.labels["target"].tolist(), part.inputs["text"][:].tolist(), strict=True))
 
 
 def problem_of(options: TextSource) -> Problem:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts
+from dltool.data.facts import Facts, InputFacts, TargetFacts
 from dltool.evaluation.evaluate import evaluate, predict
 from dltool.model.build import build_model
 
@@ -23,7 +23,8 @@ def config() -> Config:
 
 @pytest.fixture
 def facts() -> Facts:
-    return Facts({"input": InputFacts((5, 5, 1), "uint8")}, "category", (), ("a", "b", "c"), 100, 10, 10)
+    target = TargetFacts("category", (), ("a", "b", "c"))
+    return Facts({"input": InputFacts((5, 5, 1), "uint8")}, {"target": target}, 100, 10, 10)
 
 
 @pytest.fixture
@@ -49,6 +50,6 @@ def test_the_same_weights_give_the_same_bits_in_another_model(config, facts, exa
 
 def test_predictions_are_those_of_the_full_model(config, facts, examples):
     built = build_model(config, facts)
-    outputs = predict(built, config, {"input": examples[0]["input"][:300]})
+    outputs = predict(built, config, {"input": examples[0]["input"][:300]})["output"]
     assert outputs.shape == (300, 3)
     np.testing.assert_allclose(outputs, built.full.predict(examples[0]["input"][:300], verbose=0), rtol=1e-5)

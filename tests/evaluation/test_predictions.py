@@ -8,7 +8,7 @@ import pytest
 
 from dltool.config.columns import parse_target
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts
+from dltool.data.facts import Facts, InputFacts, TargetFacts
 from dltool.errors import ConfigError, RunError
 from dltool.evaluation.predictions import predictions, records, refuse_unclear, write_csv
 
@@ -21,11 +21,11 @@ def config_of(loss: Any = "sparse_categorical_crossentropy", target: Any = None)
 
 
 def facts_of(target: Any = "category", names: tuple[str, ...] = ("a", "b", "c"), shape: tuple[int, ...] = ()) -> Facts:
-    return Facts({"input": InputFacts((4,), "float32")}, target, shape, names, 10, 10, 10)
+    return Facts({"input": InputFacts((4,), "float32")}, {"target": TargetFacts(target, shape, names)}, 10, 10, 10)
 
 
-def outputs(*rows: Any) -> np.ndarray:
-    return np.array(rows, np.float32)
+def outputs(*rows: Any) -> dict[str, np.ndarray]:
+    return {"output": np.array(rows, np.float32)}
 
 
 def test_the_class_is_the_most_probable_one() -> None:
@@ -73,13 +73,15 @@ def test_labels_are_those_above_one_half() -> None:
     ],
 )
 def test_numbers_have_the_names_of_their_columns(target, shape, width, names) -> None:
-    found = predictions(config_of("mse", target), facts_of("number", (), shape), np.ones((3, width), np.float32))
+    found = predictions(
+        config_of("mse", target), facts_of("number", (), shape), {"output": np.ones((3, width), np.float32)}
+    )
     assert list(found) == names
 
 
 def test_more_outputs_than_classes_are_refused() -> None:
     with pytest.raises(RunError, match="5 outputs, and the run has 3 classes"):
-        predictions(config_of(), facts_of(), np.ones((2, 5), np.float32))
+        predictions(config_of(), facts_of(), {"output": np.ones((2, 5), np.float32)})
 
 
 @pytest.mark.parametrize(("loss", "shape"), [("hinge", ()), ("sparse_categorical_crossentropy", (4, 4))])
@@ -108,14 +110,14 @@ def test_numbers_and_plain_texts_are_left_alone(text) -> None:
 
 
 def test_numbers_have_the_fewest_digits_that_give_the_same_bits() -> None:
-    values = outputs(0.1, 1e-10, 1 / 3, np.nan)
+    values = np.array([0.1, 1e-10, 1 / 3, np.nan], np.float32)
     _, *lines = csv_of(a=values)
     assert lines == ["0.1", "1e-10", "0.33333334", "nan"]
     np.testing.assert_array_equal(np.array(lines, np.float32), values)
 
 
 def test_json_has_null_for_what_is_no_number() -> None:
-    assert records({"a": outputs(0.1, np.nan), "b": np.array(["=x", "y"], object)}) == [
+    assert records({"a": np.array([0.1, np.nan], np.float32), "b": np.array(["=x", "y"], object)}) == [
         {"a": 0.1, "b": "=x"},
         {"a": None, "b": "y"},
     ]

@@ -1,5 +1,5 @@
 """Configs in which everything that could go wrong on a resumed run is in use. ReduceLROnPlateau cannot act on a
-learning-rate schedule, so there are two."""
+learning-rate schedule, so there are two, and one more with phases."""
 
 from pathlib import Path
 
@@ -23,15 +23,24 @@ model:
     - Dropout: 0.2
     - Dense: {{units: $classes, activation: softmax}}
 training:
-  optimizer: {{Adam: {{learning_rate: {rate}, use_ema: true, ema_momentum: 0.9, clipnorm: 1.0}}}}
+{learning}
   loss: sparse_categorical_crossentropy
   metrics: [accuracy]
   class_weights: balanced
   batch_size: 96
-  epochs: {epochs}
   callbacks: [{callbacks}]
   checkpoint: {{monitor: val_accuracy, every: {every}}}
 """
+ALONE = """\
+  optimizer: {{Adam: {{learning_rate: {rate}, use_ema: true, ema_momentum: 0.9, clipnorm: 1.0}}}}
+  epochs: {epochs}"""
+PHASES = """\
+  phases:
+    - epochs: 2
+      trainable: ["dense*", batch_normalization]
+      optimizer: {{Adam: {{learning_rate: 0.01, use_ema: true, ema_momentum: 0.9}}}}
+    - {{epochs: 2, optimizer: {{SGD: {{learning_rate: 0.05, momentum: 0.9, clipnorm: 1.0}}}}}}
+    - {{epochs: {last}, trainable: [conv2d, dense_1], optimizer: rmsprop}}"""
 STOPPING = "EarlyStopping: {monitor: val_loss, patience: 2, min_delta: 0.35, restore_best_weights: true}"
 PLATEAU = "ReduceLROnPlateau: {monitor: val_loss, factor: 0.5, patience: 1, min_delta: 0.5, cooldown: 1}"
 SCHEDULE = "{CosineDecay: {initial_learning_rate: 0.02, decay_steps: 120}}"
@@ -43,12 +52,15 @@ STEPS = 14
 
 def write_config(folder: Path, kind: str, every: str = "5 steps", epochs: int = EPOCHS) -> Path:
     """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "mixing",
-    which mixes examples with their labels, or one of OTHER_DATA, which is as it is."""
-    rate, callbacks = (SCHEDULE, "") if kind == "schedule" else ("0.01", f"{{{PLATEAU}}}, {{{STOPPING}}}")
+    which mixes examples with their labels, "phases", of two, two and the other epochs, or one of OTHER_DATA, which is
+    as it is."""
     if kind in OTHER_DATA:
         return write_other_config(folder, kind)
+    rate = SCHEDULE if kind == "schedule" else "0.01"
+    learning = PHASES.format(last=epochs - 4) if kind == "phases" else ALONE.format(rate=rate, epochs=epochs)
+    callbacks = {"plateau": f"{{{PLATEAU}}}, {{{STOPPING}}}", "phases": f"{{{PLATEAU}}}"}.get(kind, "")
     path = folder / f"{kind}.yaml"
-    text = COMMON.format(name=kind, rate=rate, callbacks=callbacks, every=every, epochs=epochs)
+    text = COMMON.format(name=kind, learning=learning, callbacks=callbacks, every=every)
     if kind == "mixing":
         text = text.replace("{GaussianNoise: 0.05}", "MixUp, CutMix").replace("loss: sparse_", "loss: ")
     path.write_text(text)

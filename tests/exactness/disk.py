@@ -121,7 +121,10 @@ class Raw(io.FileIO):
 
 
 def failing(number: int, code: int) -> Callable[[int, str], None]:
-    """The operation with this number fails. A full disk then stays full; removing still works on it."""
+    """The operation with this number fails. A full disk then stays full; removing still works on it.
+
+    The suite gives each operation one of three errors in turn, not each of them all three.
+    """
 
     def before(current: int, operation: str) -> None:
         full = code == errno.ENOSPC and current > number and operation not in ("unlink", "rename", "replace")

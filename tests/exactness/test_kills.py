@@ -120,6 +120,30 @@ def test_kills_in_validation_at_its_end_and_in_the_test_change_nothing(
 
 
 @pytest.mark.slow
+def test_kills_in_every_phase_and_where_they_meet_change_nothing(server: Server, straight: Straight, tmp_path: Path):
+    """A phase has 28 steps: killed at its last, its first and its second step, and in the middle."""
+    steps = (10, 28, 29, 30, 41, 56, 57, 70)
+    kills: list[Hooked] = [("at_step", {"step": step}) for step in steps]
+    chain(server, tmp_path, "phases", kills)
+    run = straight("phases")
+    assert essence(tmp_path / "phases" / "0001") == run
+    assert run["state"]["position"]["phase"] == 2
+    assert {name.split("/")[2] for name in run["arrays"] if name.startswith("optimizer/")} == {"rm_sprop"}
+
+
+@pytest.mark.slow
+def test_kills_with_a_checkpoint_after_each_step_and_each_epoch_change_nothing(
+    server: Server, straight: Straight, tmp_path: Path
+):
+    for every in ("1 steps", "1 epochs"):
+        folder = tmp_path / every.replace(" ", "-")
+        folder.mkdir()
+        kills: list[Hooked] = [("at_step", {"step": step}) for step in (28, 29, 57)]
+        chain(server, folder, "phases", kills, every=every)
+        assert essence(folder / "phases" / "0001") == straight("phases")
+
+
+@pytest.mark.slow
 def test_a_kill_before_the_first_checkpoint_changes_nothing(server: Server, straight: Straight, tmp_path: Path):
     chain(server, tmp_path, "schedule", [("in_write", {"percent": 50, "count": 1})], epochs=2)
     assert essence(tmp_path / "schedule" / "0001") == straight("schedule", 2)

@@ -1,6 +1,9 @@
-"""After a power loss at any operation there is a whole checkpoint, and none that was promised is lost."""
+"""After a power loss at any operation there is a whole checkpoint, and none that was promised is lost. So it is with a
+new run: whole once it was announced, and never half."""
 
+import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +12,11 @@ import pytest
 from tests.exactness import disk
 from tests.exactness.disk import PowerLosses, write_image
 
-from dltool import durable_files
+from dltool import durable_files, run_directory
 from dltool.checkpoint_file import newest_checkpoint, write_checkpoint
 from dltool.durable_files import atomic_write
 from dltool.errors import RunError
+from dltool.run_directory import create
 
 
 def losses(folder: Path) -> list[str]:
@@ -44,6 +48,43 @@ def look(folder: Path, number: int, image: dict[str, bytes | None], promised: in
     if len(image.get("run.json") or b"0000") != 4 or image.get("run.json") == b"":
         wrong.append("run.json is torn")
     return wrong
+
+
+RUN = "runs/mnist/0001"
+FILES = {"config.yaml": b"name: mnist\n", "preprocessing/mean.npy": b"0"}
+
+
+def lost_runs(folder: Path) -> list[str]:
+    """What is wrong after a power loss before any operation of the creation of a run, and after it was announced."""
+    root = folder / "disk"
+    root.mkdir()
+    found = PowerLosses(root)
+    with found.disk().installed(), create(root / "runs", "mnist", {}, FILES):
+        found.promise(1)
+    wrong = []
+    for image, promised in found.images:
+        there = image.get(f"{RUN}/run.json")
+        if promised > 0 and there is None:
+            wrong.append("the run is lost")
+        # Where the names have reached the disk before the contents, it was not announced yet.
+        elif promised > 0 and (not there or json.loads(there)["status"] != "running"):
+            wrong.append("run.json is torn")
+        elif promised > 0:
+            wrong += [f"{name} is torn" for name, data in FILES.items() if image.get(f"{RUN}/{name}") != data]
+    return wrong
+
+
+def test_no_announced_run_is_lost(tmp_path: Path):
+    assert not lost_runs(tmp_path)
+
+
+@pytest.mark.parametrize("dropped", [r"disk", r"runs", r"mnist", r"\.new-.*", r"preprocessing"])
+def test_a_dropped_fsync_of_any_folder_of_a_new_run_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dropped: str
+):
+    real = run_directory.sync
+    monkeypatch.setattr(run_directory, "sync", lambda path: None if re.fullmatch(dropped, path.name) else real(path))
+    assert lost_runs(tmp_path)
 
 
 def test_no_promised_checkpoint_is_lost(tmp_path: Path):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts
+from dltool.data.facts import Facts, InputFacts, TargetFacts
 
 
 @pytest.fixture
@@ -24,10 +24,18 @@ def make_config() -> Callable[..., Config]:
 
 @pytest.fixture
 def make_facts() -> Callable[..., Facts]:
-    def make(shape: tuple[int, ...] = (4,), dtype: str = "float32", classes: int = 3, **more: Any) -> Facts:
-        target = {"target": "category" if classes else "number", "target_shape": ()}
-        names = tuple("abcdefghijklmn"[:classes])
+    def make(
+        shape: tuple[int, ...] = (4,),
+        dtype: str = "float32",
+        classes: int = 3,
+        kind: Any = None,
+        target_shape: tuple[int, ...] = (),
+        **more: Any,
+    ) -> Facts:
+        kind = kind or ("category" if classes else "number")
+        target = TargetFacts(kind, target_shape, tuple("abcdefghijklmn"[:classes]))
         sizes = {"examples": 100, "validation_examples": 10, "test_examples": 10}
-        return Facts(**{"inputs": {"input": InputFacts(shape, dtype)}, "class_names": names, **target, **sizes, **more})
+        found = {"inputs": {"input": InputFacts(shape, dtype)}, "targets": {"target": target}, **sizes, **more}
+        return Facts(**found)
 
     return make

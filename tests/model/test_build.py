@@ -139,6 +139,26 @@ def test_a_billion_parameters_are_refused_before_they_are_made(make_config, make
     assert keras.layers.Layer.add_weight.__module__.startswith("keras")
 
 
+@pytest.mark.parametrize("taken", [["x", "x"], ["x", "y"], ["x", "y", "x"]])
+def test_attention_takes_a_query_and_a_value_and_maybe_a_key(make_config, make_facts, taken):
+    layers = [
+        {"Dense": {"units": 8, "name": "x"}},
+        {"Dense": {"units": 8, "name": "y"}},
+        {"MultiHeadAttention": {"num_heads": 2, "key_dim": 4, "from": taken, "name": "seen"}},
+        {"Add": {"from": ["seen", "x", "y"]}},
+        "Flatten",
+        {"Dense": 3},
+    ]
+    built = build_model(make_config(layers), make_facts((5, 6)))
+    row = built.layers[2]
+    assert (row.output_shape, row.parameters) == ((5, 8), 288)
+    tensors = {name: built.core.get_layer(name).output for name in ("x", "y")}
+    inside = keras.Model(built.core.input, [row.output, *tensors.values()])
+    seen, *values = inside(np.random.default_rng(0).normal(size=(2, 5, 6)))
+    given = dict(zip(tensors, values, strict=True))
+    np.testing.assert_array_equal(seen, row.layer(*(given[name] for name in taken)))
+
+
 def test_what_a_constructor_refuses_is_placed_at_the_layer(make_config, make_facts):
     problem = problem_of(
         make_config([{"Dense": 4}, {"MultiHeadAttention": {"num_heads": 1, "key_dim": 4}}]), make_facts()

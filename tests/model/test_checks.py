@@ -40,7 +40,7 @@ def test_several_numbers_for_one_are_refused(make_config, make_facts):
         (
             [{"Dense": {"units": 3, "activation": "sigmoid"}}],
             {"loss": "binary_crossentropy"},
-            {"target": "multi_label", "target_shape": (3,)},
+            {"kind": "multi_label", "target_shape": (3,)},
         ),
         ([{"Dense": 2}], {"loss": "mae"}, {"classes": 0, "target_shape": (2,)}),
     ],

@@ -18,6 +18,7 @@ from tests.small_configs import TINY
 from dltool.checkpoint_file import newest_checkpoint, write_checkpoint
 from dltool.config.dump import dump_yaml
 from dltool.config.load import read_recorded
+from dltool.run_files import digest
 
 CONFIG = TINY.replace("source: iris", "source: {arrays: own.npz}").replace(
     "  batch_size", "  callbacks: [{EarlyStopping: {patience: 5, restore_best_weights: true}}]\n  batch_size"
@@ -49,6 +50,13 @@ class Attack:
         assert after != before
         file.write_text(after, "utf-8")
         self.record(resolved=after)
+
+    def learnt(self, name: str, content: bytes) -> None:
+        """Change a file of the preprocessing, and the record with it."""
+        file = self.run / "preprocessing" / name
+        file.write_bytes(content)
+        known = json.loads((self.run / "run.json").read_text("utf-8"))["preprocessing"]
+        self.record(preprocessing={**known, name: digest(content)})
 
     def state(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Change the state in every checkpoint, checksums included."""
@@ -90,13 +98,13 @@ def attack(trained: Path, tmp_path: Path) -> Attack:
 
 
 @pytest.fixture
-def refused(attack: Attack, dltool) -> Callable[..., str]:
+def refused(attack: Attack, trained: Path, dltool) -> Callable[..., str]:
     """Run a command, which must give up with a plain message, soon, in little memory, nothing outside touched."""
 
     def check(command: str, *, code: int = 4) -> str:
         before = snapshot(attack.outside)
         with limits():
-            outcome = dltool(command, attack.run)
+            outcome = dltool(command, attack.run, *new_files(command, trained))
         assert outcome.code == code, outcome.stderr
         assert "Traceback" not in outcome.stderr
         assert outcome.stdout == ""
@@ -106,6 +114,11 @@ def refused(attack: Attack, dltool) -> Callable[..., str]:
         return outcome.stderr
 
     return check
+
+
+def new_files(command: str, trained: Path) -> list[Path]:
+    """What `predict` is to predict for."""
+    return [trained.parents[2] / "own.npz"] if command == "predict" else []
 
 
 def snapshot(folder: Path) -> list[tuple[str, object, int]]:

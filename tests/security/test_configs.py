@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tests.security.conftest import new_files
 
-COMMANDS = ("evaluate", "resume")
+COMMANDS = ("evaluate", "resume", "predict")
 
 
 def above(text: str) -> Callable[[str], str]:
@@ -111,7 +112,7 @@ def test_hostile_data_is_exit_code_3(kind, attack, refused, monkeypatch) -> None
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_model_file_is_never_read(command, attack, dltool) -> None:
+def test_a_model_file_is_never_read(command, attack, trained, dltool) -> None:
     (attack.run / "model.keras").write_bytes(pickle.dumps(Evil()))
-    assert dltool(command, attack.run).code == 0
+    assert dltool(command, attack.run, *new_files(command, trained)).code == 0
     assert not os.path.exists("executed")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import re
 import struct
@@ -62,15 +63,16 @@ WEIGHTS: dict[str, Callable[[h5py.File, Path], object]] = {
 }
 
 
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_hostile_weights_are_refused(name, attack, refused) -> None:
+def test_hostile_weights_are_refused(name, command, attack, refused) -> None:
     with h5py.File(attack.outside / "other.h5", "w") as other:
         other["kernel"] = np.zeros(4, "float32")
         other["layers/dense/vars/0"] = np.zeros((4, 8), "float32")
     with h5py.File(attack.run / "checkpoints/best.weights.h5", "w") as file:
         WEIGHTS[name](file, attack.outside)
         file.attrs[CHECKSUM] = "sha256:" + "0" * 64
-    message = refused("evaluate")
+    message = refused(command)
     assert "best.weights.h5" in message
     # What the array itself gives away is found before it is read for its checksum.
     assert ("checksum" in message) == (name == "nothing")
@@ -112,11 +114,13 @@ ARRAYS = {
 }
 
 
-@pytest.mark.parametrize("command", ["evaluate", "resume"])
+@pytest.mark.parametrize("command", ["evaluate", "resume", "predict"])
 @pytest.mark.parametrize("name", ARRAYS)
 def test_hostile_arrays_of_the_preprocessing_are_refused(name, command, attack, refused) -> None:
-    (attack.run / "preprocessing/0-Normalization/arrays.npz").write_bytes(ARRAYS[name])
-    assert "preprocessing" in refused(command)
+    attack.learnt("0-Normalization/arrays.npz", ARRAYS[name])
+    message = refused(command)
+    assert "preprocessing" in message
+    assert "learnt" not in message
 
 
 @pytest.mark.parametrize("name", ["..", "0-..", "0-Normalization.", "٣-Normalization", "x"])
@@ -231,6 +235,10 @@ RECORDS: dict[str, dict[str, Any]] = {
     "threads are a text": {"pinned": {"intra_op_threads": "2"}},
     "threads are any number": {"pinned": {"intra_op_threads": 10**9}},
     "other resolved config": {"resolved": "[" * 1000},
+    "preprocessing is a list": {"preprocessing": ["0-Normalization/arrays.npz"]},
+    "preprocessing is nested": {
+        "preprocessing": {"0-Normalization": {"arrays.npz": 1}, "/etc/passwd": None, "x" * 10**6: 1}
+    },
     "format is a text": {"format": "1"},
     "format is a float": {"format": 1.0},
 }
@@ -242,6 +250,17 @@ def test_a_hostile_record_is_refused(name, command, attack, refused) -> None:
     attack.record(**RECORDS[name])
     is_data = "data" in RECORDS[name]
     refused(command, code=3 if is_data else 4)
+
+
+@pytest.mark.parametrize("target", ["category", "number"])
+@pytest.mark.parametrize("shape", [[10**9], [2**31 - 1] * 8, [0, 2**31 - 1], [10**4, 10**4, 0, 10**4], [2, 10**7]])
+def test_a_giant_target_in_the_record_is_refused(shape, target, attack, refused) -> None:
+    data = json.loads((attack.run / "run.json").read_text("utf-8"))["data"]
+    names = data["class_names"] if target == "category" else []
+    attack.record(data={**data, "target_shape": shape, "target": target, "class_names": names})
+    is_small = math.prod(max(1, size) for size in shape) <= 10**8
+    # Masks are not predicted at all.
+    refused("predict", code=2 if is_small and target == "category" else 4)
 
 
 @pytest.mark.parametrize(

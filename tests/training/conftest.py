@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts
+from dltool.data.facts import Facts, InputFacts, TargetFacts
 from dltool.data.load import Dataset
 from dltool.data.split import Split
 from dltool.model.build import BuiltModel, build_model
@@ -55,16 +55,15 @@ def make_config() -> Callable[..., Config]:
 
 
 def dataset_of(inputs: np.ndarray, targets: np.ndarray, split: Split, classes: int = 3) -> Dataset:
+    target = TargetFacts("category" if classes else "number", targets.shape[1:], tuple("abcdefghij"[:classes]))
     facts = Facts(
         inputs={"input": InputFacts(inputs.shape[1:], str(inputs.dtype))},
-        target="category" if classes else "number",
-        target_shape=targets.shape[1:],
-        class_names=tuple("abcdefghij"[:classes]),
+        targets={"target": target},
         examples=len(split.train),
         validation_examples=len(split.validation),
         test_examples=len(split.test),
     )
-    return Dataset({"input": inputs}, {"target": targets}, split, facts, "sha256:0")
+    return Dataset({"input": inputs}, {"target": targets}, split, facts, {})
 
 
 def blobs(rows: int = 118, width: int = 4) -> tuple[np.ndarray, np.ndarray]:

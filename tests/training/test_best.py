@@ -23,15 +23,16 @@ def test_the_direction_is_the_metrics_own(make_config, dataset, monitor, directi
     config = make_config(training={"metrics": ["accuracy", "mse"], "checkpoint": {"monitor": monitor}})
     built = build_model(config, dataset.facts)
     (targets,) = dataset.targets.values()
-    compile_core(built, config, targets[:, None].astype("float32") if monitor == "mse" else targets)
-    assert make_best(config, built.core, has_validation=True).direction == direction
+    given = targets[:, None].astype("float32") if monitor == "mse" else targets
+    compile_core(built, config, {"output": given})
+    assert make_best(config, built, has_validation=True).direction == direction
 
 
 def test_a_metric_without_direction_cannot_be_monitored(make_config, dataset):
     training = {"metrics": ["TruePositives"], "checkpoint": {"monitor": "val_true_positives"}}
     config = make_config(training={**training, "loss": "categorical_crossentropy"})
     built = build_model(config, dataset.facts)
-    compile_core(built, config, np.zeros((4, 3), np.float32))
+    compile_core(built, config, {"output": np.zeros((4, 3), np.float32)})
     with pytest.raises(ConfigError, match="val_true_positives: cannot tell whether more or less is better") as refused:
-        make_best(config, built.core, has_validation=True)
+        make_best(config, built, has_validation=True)
     assert refused.value.problems[0].place == ("training", "checkpoint", "monitor")

@@ -29,14 +29,16 @@ def test_a_metric_has_the_name_that_keras_would_log(name):
     theirs = uncounted(getattr(keras.metrics, name)(**needed).name)
     entry = KerasObject("metric", name, needed)
     assert metric_name(entry) == theirs
-    assert made_metrics([entry])[0].name == theirs
+    assert made_metrics([entry], ("training", "metrics"))[0].name == theirs
 
 
 def test_balanced_weights_are_those_of_scikit_learn(make_config, dataset):
     from sklearn.utils.class_weight import compute_class_weight
 
     targets = np.array([0] * 10 + [1] * 5 + [2] * 1, dtype=np.int32)
-    weights = class_weights(make_config(training={"class_weights": "balanced"}), dataset.facts, targets)
+    weights = class_weights(
+        make_config(training={"class_weights": "balanced"}), dataset.facts.targets["target"], targets
+    )
     assert weights is not None
     np.testing.assert_allclose(weights, compute_class_weight("balanced", classes=np.arange(3), y=targets), rtol=1e-6)
 
@@ -44,7 +46,7 @@ def test_balanced_weights_are_those_of_scikit_learn(make_config, dataset):
 def test_unknown_and_missing_classes_are_named(make_config, dataset):
     config = make_config(training={"class_weights": {"a": 1.0, "bee": 2.0}})
     with pytest.raises(ConfigError) as refused:
-        class_weights(config, dataset.facts, np.zeros(3, np.int32))
+        class_weights(config, dataset.facts.targets["target"], np.zeros(3, np.int32))
     unknown, missing = refused.value.problems
     assert (unknown.place, unknown.message) == (("training", "class_weights", "bee"), "no such class")
     assert missing.message == "no weight for b, c"
@@ -53,7 +55,7 @@ def test_unknown_and_missing_classes_are_named(make_config, dataset):
 def test_a_loss_that_cannot_take_the_outputs_is_named(make_config, dataset):
     config = make_config(training={"loss": "categorical_crossentropy"})
     with pytest.raises(ConfigError) as refused:
-        compile_core(build_model(config, dataset.facts), config, np.zeros((4, 7), np.float32))
+        compile_core(build_model(config, dataset.facts), config, {"output": np.zeros((4, 7), np.float32)})
     (problem,) = refused.value.problems
     assert problem.place == ("training", "loss")
     assert "\n" not in problem.message

@@ -357,9 +357,9 @@ def test_bytes_are_prepared_in_the_step_and_numbers_once(make_config, make_datas
     (targets,) = dataset.targets.values()
     config = make_config(data={"preprocessing": [{"Rescaling": 1 / 255}]}, model={"layers": ["Flatten", *PLAIN_LAYERS]})
     built = build_model(config, make_dataset(pixels, targets, dataset.split).facts)
-    assert make_tables(built, {"input": pixels}, targets).feed(np.arange(8), 0, 8, 8)[0][0].dtype == "uint8"
+    assert make_tables(built, {"input": pixels}, {"output": targets}).feed(np.arange(8), 0, 8, 8)[0][0].dtype == "uint8"
     (inputs,) = dataset.inputs.values()
     config = make_config(data={"preprocessing": [{"Rescaling": 0.5}]})
-    tables = make_tables(build_model(config, dataset.facts), {"input": inputs}, targets)
+    tables = make_tables(build_model(config, dataset.facts), {"input": inputs}, {"output": targets})
     (found, _), rows = tables.feed(np.arange(len(inputs)), 0, len(inputs), 8)
     np.testing.assert_array_equal(np.asarray(found)[np.asarray(rows)], inputs / 2)

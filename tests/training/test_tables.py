@@ -116,9 +116,9 @@ def assert_same(left: list[np.ndarray], right: list[np.ndarray]) -> None:
 def test_rows_that_are_read_ahead_train_to_the_same_bits(load, train, monkeypatch, write) -> None:
     config, dataset = load(write)
     resident = train(config, dataset)
-    assert isinstance(make_tables(resident.built, dataset.inputs, dataset.targets["target"]), Resident)
+    assert isinstance(make_tables(resident.built, dataset.inputs, {"output": dataset.targets["target"]}), Resident)
     stream(monkeypatch)
-    assert isinstance(make_tables(resident.built, dataset.inputs, dataset.targets["target"]), Streamed)
+    assert isinstance(make_tables(resident.built, dataset.inputs, {"output": dataset.targets["target"]}), Streamed)
     streamed = train(config, dataset)
     assert_same(streamed.weights, resident.weights)
     logs = [[record.logs for record in trained.result.history] for trained in (streamed, resident)]
@@ -137,7 +137,7 @@ def test_what_is_fed_are_the_rows_of_the_order_whatever_is_read_at_once(
     built = build_model(make_config(), dataset.facts)
     stream(monkeypatch, chunk)
     (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
-    streamed = make_tables(built, dataset.inputs, targets)
+    streamed = make_tables(built, dataset.inputs, {"output": targets})
     orders = [np.random.default_rng(seed).permutation(len(targets)) for seed in (0, 1)]
     for order, first, size in [(0, 0, 10), (0, 10, 10), (0, 110, 10), (1, 110, 10), (1, 0, 16), (0, 5, 3), (0, 0, 200)]:
         rows = orders[order]
@@ -164,7 +164,7 @@ def test_the_next_rows_are_read_while_these_are_used(make_config, dataset, monke
 
     stream(monkeypatch, 200)
     (targets,) = dataset.targets.values()
-    streamed = make_tables(build_model(make_config(), dataset.facts), {"input": Watched()}, targets)
+    streamed = make_tables(build_model(make_config(), dataset.facts), {"input": Watched()}, {"output": targets})
     read.clear()
     order = np.arange(118)
     for first in range(0, 118, 10):
@@ -200,7 +200,7 @@ def test_a_tensor_in_shared_memory_is_the_array(dtype) -> None:
 def test_columns_of_one_dtype_lie_in_one_tensor(load) -> None:
     config, dataset = load(write_table_of_numbers)
     built = build_model(config, dataset.facts, dataset.part("train")[0])
-    specs = make_tables(built, dataset.inputs, dataset.targets["target"]).specs
+    specs = make_tables(built, dataset.inputs, {"output": dataset.targets["target"]}).specs
     # Numbers, booleans and words; category indices; dates, which take more room prepared; the targets.
     assert len(specs) <= 5
 
@@ -210,9 +210,9 @@ def test_texts_are_looked_up_as_they_would_be_prepared(make_config, dataset, mon
     facts = replace(dataset.facts, inputs={"x": InputFacts((), "string", parse_column_type("category"))})
     texts = coded(["a", "b", "a", "c"])
     built = build_model(make_config(), facts, {"x": texts})
-    without = make_tables(built, {"x": texts}, np.zeros(4, np.float32)).feed(np.arange(4), 0, 4, 4)[0][0]
+    without = make_tables(built, {"x": texts}, {}).feed(np.arange(4), 0, 4, 4)[0][0]
     monkeypatch.setattr(tables, "LOOKUP_BYTES", 10**6)
-    found = make_tables(built, {"x": texts}, np.zeros(4, np.float32)).feed(np.arange(4), 0, 4, 4)[0][0]
+    found = make_tables(built, {"x": texts}, {}).feed(np.arange(4), 0, 4, 4)[0][0]
     assert found.numpy().tolist() == without.numpy().tolist() == [2, 3, 2, 4]
 
 

@@ -122,28 +122,36 @@ def learns_from_data(config: Config) -> bool:
 def column_rows(config: Config, dataset: "Dataset") -> Iterator[ColumnRow]:
     from dltool.data.table_examples import named_columns
 
-    target = config.data.target
+    kinds = {name: target.type for target in config.data.targets.values() for name in target.columns}
     uses = dict.fromkeys(dataset.facts.inputs, "input")
     if dataset.columns:
         uses |= {name: ".".join(key) for key, name in named_columns(config.data)}
-        uses |= dict.fromkeys(target.columns if target else (), "target")
+        uses |= dict.fromkeys(kinds, "target")
     for found in dataset.columns:
         use, numbers = uses.get(found.name, ""), (found.missing, found.distinct, found.low, found.high)
-        kind = target.type.name if target and target.type and use == "target" else found.kind
-        yield ColumnRow(found.name, kind, use, found.why, *numbers)
+        kind = kinds.get(found.name) if use == "target" else None
+        yield ColumnRow(found.name, kind.name if kind else found.kind, use, found.why, *numbers)
 
 
 def class_counts(dataset: "Dataset") -> dict[str, tuple[int, int, int]]:
-    """The examples of each class or label, of one or several an example; nothing for numbers and for masks."""
-    facts, targets, split = dataset.facts, dataset.targets["target"], dataset.split
-    parts = [targets[rows] for rows in (split.train, split.validation, split.test)]
-    if facts.target == "multi_label":
-        counts = [part.sum(axis=0).astype(int).tolist() for part in parts]
-    elif facts.target == "category" and not facts.target_shape:
-        counts = [[int((part == index).sum()) for index in range(len(facts.class_names))] for part in parts]
-    else:
-        return {}
-    return dict(zip(facts.class_names, zip(*counts, strict=True), strict=True))
+    """The examples of each class or label, of one or several an example; nothing for numbers and for masks.
+
+    Of several targets, each class has the name of its target in front.
+    """
+    split = dataset.split
+    found: dict[str, tuple[int, int, int]] = {}
+    for name, target in dataset.facts.targets.items():
+        parts = [dataset.targets[name][rows] for rows in (split.train, split.validation, split.test)]
+        if target.kind == "multi_label":
+            counts = [part.sum(axis=0).astype(int).tolist() for part in parts]
+        elif target.kind == "category" and not target.shape:
+            counts = [[int((part == index).sum()) for index in range(len(target.class_names))] for part in parts]
+        else:
+            continue
+        prefix = "" if len(dataset.facts.targets) == 1 else f"{name}: "
+        names = [f"{prefix}{each}" for each in target.class_names]
+        found |= dict(zip(names, zip(*counts, strict=True), strict=True))
+    return found
 
 
 def checked_config(document: Document) -> tuple[Config, Facts | None]:

@@ -12,7 +12,7 @@ from dltool.commands.experiment import Experiment
 from dltool.commands.signals import StopNow, StopRequests
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
-from dltool.errors import DltoolError, ExpectationMissed, Interrupted
+from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
 from dltool.run_files import Run
 
 if TYPE_CHECKING:
@@ -67,18 +67,28 @@ def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
     try:
         yield
     except (Interrupted, StopNow) as error:
-        error.kept = str(run.path)
+        error.kept, error.can_resume = str(run.path), is_resumable(run)
         run.update("interrupted")
         progress.ended_early(run, "interrupted")
         raise
     except BaseException as error:
+        code = 1
         if isinstance(error, DltoolError):
-            error.kept = str(run.path)
+            error.kept, code = str(run.path), error.exit_code
+            # Of other failures, going on would end in the same.
+            error.can_resume = isinstance(error, MachineError) and is_resumable(run)
         # A disk that refused a file may well refuse this one too; the first error is the one to report.
         with contextlib.suppress(DltoolError):
-            run.update("failed", reason=str(error) or type(error).__name__)
+            run.update("failed", reason=str(error) or type(error).__name__, exit_code=code)
         progress.ended_early(run, "failed")
         raise
+
+
+def is_resumable(run: Run) -> bool:
+    """Whether nothing in the run's config stands in the way of a resumption."""
+    with contextlib.suppress(DltoolError):
+        return run.read_json(run.record).get("resumable") is not False
+    return False
 
 
 def fitted_model(

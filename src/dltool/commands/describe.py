@@ -28,18 +28,19 @@ PAGES = {
     "loss": "https://keras.io/api/losses/",
     "metric": "https://keras.io/api/metrics/",
     "callback": "https://keras.io/api/callbacks/",
+    "backbone": "https://keras.io/api/applications/",
 }
 CHOSEN = {
     "metric": "Binary, categorical or sparse categorical accuracy, as the targets and predictions need.",
     "loss": "Binary, categorical or sparse categorical cross-entropy, as the targets and predictions need.",
 }
 FACTS = {
-    "classes": "The number of classes.",
+    "classes": "The number of classes; of several targets, $classes_NAME is that of one.",
     "examples": "The number of training examples.",
     "validation_examples": "The number of validation examples.",
     "test_examples": "The number of test examples.",
     "input_shape": "The shape of one example, where there are no columns.",
-    "target_shape": "The shape of one target: [] for one class or number.",
+    "target_shape": "The shape of one target: [] for one class or number; of several targets, $target_shape_NAME.",
     "epochs": "training.epochs.",
     "steps_per_epoch": "The number of batches in an epoch.",
 }
@@ -154,6 +155,8 @@ def example(found: KerasName) -> str:
 
 def placed(kind: str, thing: Any) -> str:
     """YAML of `thing` where a config names one of its kind."""
+    if kind == "backbone":
+        kind, thing = "layer", {"backbone": thing}
     if kind not in PLACES:
         outer = {
             "schedule": {"Adam": {"learning_rate": thing}},
@@ -230,7 +233,8 @@ def keys() -> Iterator[tuple[str, Description]]:
                 summary = ". ".join(part for part in (summary.rstrip("."), sentence(words, default)) if part) + "."
             yield place, Description(place, "config key", summary, key_arguments(inner))
             if inner:
-                yield from below(inner, f"{place}.")
+                # Under names of the user's own, all look alike.
+                yield from below(inner, f"{place}.NAME." if "additionalProperties" in schema else f"{place}.")
 
     yield from below(own, "")
 
@@ -241,8 +245,9 @@ def sentence(words: str, default: Any) -> str:
 
 
 def section_of(schema: Schema, sections: Mapping[str, Schema]) -> Schema:
-    """The section that a key holds, which may be null too."""
-    members = (schema, *schema.get("anyOf", ()))
+    """The section that a key holds, which may be null too, or each of the values under it."""
+    each = schema.get("additionalProperties")
+    members = (schema, *schema.get("anyOf", ()), *([each] if isinstance(each, dict) else []))
     names = [str(member.get("$ref", "")).rpartition("/")[2] for member in members]
     return next((sections[name] for name in names if name in sections), {})
 

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from dltool.commands.check import checked_with
+from dltool.config.columns import ONE_TARGET
 from dltool.config.load import Document, build_config
 from dltool.config.scalars import is_plain_text
 from dltool.config.yaml_reader import parse_yaml
@@ -80,11 +81,11 @@ def loaded(text: str, folder: Path) -> Dataset:
 def baseline(dataset: Dataset, draft: Draft) -> Baseline:
     """Of the test part, as the metrics of a run are."""
     inputs, targets = dataset.part("test")
-    training, test = dataset.targets["target"][dataset.split.train], targets["target"]
+    training, test = dataset.targets[ONE_TARGET][dataset.split.train], targets[ONE_TARGET]
     if draft.metric == "accuracy":
         most = int(np.argmax(np.bincount(training)))
         share = float(np.mean(test == most))
-        name = shown(dataset.facts.class_names[most])
+        name = shown(dataset.facts.targets[ONE_TARGET].class_names[most])
         words = f"the most frequent class, {name}, is right in {share:.1%} of the test examples"
         return Baseline(words, f"> {share:.4f}")
     middle = float(np.median(training))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dltool.commands.draft import Draft, Lines, counted, listed, shown, split_line, training_lines
+from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data import audio, image_decode
 from dltool.data.audio_rows import Recordings
@@ -47,7 +48,7 @@ def parts_line(found: Labelled | Examples) -> list[tuple[str, str]]:
         own, examples = {*map(str, found.parts)}, len(found.parts["training"])
     else:
         own = {role for role in ("validation", "test") if getattr(found, role) is not None}
-        examples = len(found.training.labels)
+        examples = len(found.training)
     if "test" not in own:
         return [(split_line(examples), "")]
     return [] if "validation" in own else [("split: {validation: 0.1}", "the test part is the data's own")]
@@ -207,9 +208,9 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 
 def draft_texts(path: Path, named: str) -> Draft:
     found = load_texts(TextSource(path=str(path)), ())
-    classes = Counter(map(str, found.training.labels[:]))
+    classes = Counter(map(str, found.training.labels[ONE_TARGET][:]))
     texts = found.training.inputs["text"]
-    examples = sum(len(part.labels) for part in (found.training, found.validation, found.test) if part)
+    examples = sum(len(part) for part in (found.training, found.validation, found.test) if part)
     data = [
         (f"source: {{text: {{path: {named}}}}}", ""),
         *parts_line(found),

@@ -12,9 +12,10 @@ from dltool.config.wording import snake_case
 from dltool.data.facts import Facts
 from dltool.durable_files import atomic_write
 from dltool.errors import ConfigError, MachineError
-from dltool.model.apply import Applied, shown
+from dltool.model.apply import Applied
 from dltool.model.build import BuiltModel
 from dltool.model.calls import call_of
+from dltool.model.shapes import shown
 
 DRAWING_SECONDS = 60
 ESCAPES = {'"': '\\"', "\\": "\\\\", "&": "&amp;"}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from dltool.commands.experiment import recorded_data, recorded_experiment, require_code
-from dltool.errors import ConfigError
+from dltool.errors import ConfigError, MachineError
 from dltool.run_directory import open_run
 
 PARTS = ("train", "validation", "test")
@@ -14,10 +14,13 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
+    """`unwritten` says why the metrics could not be written to the run; empty where they were."""
+
     run: Path
     split: str
     examples: int
     metrics: dict[str, float]
+    unwritten: str = ""
 
 
 def evaluate(path: Path, split: str) -> EvaluationOutcome:
@@ -35,7 +38,7 @@ def evaluate(path: Path, split: str) -> EvaluationOutcome:
     require_code(run, f"evaluate {run.path}")
     config, dataset = recorded_data(run)
     inputs, targets = dataset.part(cast("Literal['train', 'validation', 'test']", split))
-    examples = len(targets["target"])
+    examples = len(next(iter(inputs.values())))
     if not examples:
         raise ConfigError(f"the run has no {split} examples", f"data.split.{split} of its config takes some")
 
@@ -45,6 +48,10 @@ def evaluate(path: Path, split: str) -> EvaluationOutcome:
     experiment = recorded_experiment(run, config, dataset)
     load_weights(experiment.built.core, run.best_weights)
     metrics = measure(experiment.built, config, inputs, targets)
-    run.directory(run.evaluation / split)
-    run.write_json(run.evaluation / split / "metrics.json", {"examples": examples, "metrics": metrics})
-    return EvaluationOutcome(run.path, split, examples, metrics)
+    unwritten = ""
+    try:
+        run.directory(run.evaluation / split)
+        run.write_json(run.evaluation / split / "metrics.json", {"examples": examples, "metrics": metrics})
+    except MachineError as error:
+        unwritten = str(error)
+    return EvaluationOutcome(run.path, split, examples, metrics, unwritten)

@@ -1,5 +1,6 @@
 """A config with its data and its model: what a training needs, from a config file or from a run directory."""
 
+import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dltool.commands.changes import Change, differences, of, said
+from dltool.commands.data_changes import data_changes
 from dltool.config.dump import plain_config
 from dltool.config.keras_objects import KerasObject
 from dltool.config.load import read_recorded
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
 
 T = TypeVar("T")
+SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
 MOST_SHOWN = 10
 """Problems of one file. A hostile one may have any number."""
 MOST_THREADS = 4096
@@ -73,15 +76,13 @@ def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) 
     """
     record = run.read_json(run.record)
     config = recorded_config(run, record, may_differ)
-    recorded = of(record.get("data"), "fingerprint")
     most_rows = record.get("most_rows")
     if most_rows is not None and not is_count(most_rows):
         raise RunError(f"{run.record}: most_rows is no number of rows")
     dataset = load_data(config.data, config.seed, most_rows)
-    if dataset.fingerprint != recorded:
-        message = "the data has changed since the run was trained"
-        hint = f"it was {said(recorded)} and is {dataset.fingerprint}: bring the old data back, or train a new run"
-        raise DataError(message, hint)
+    if changes := data_changes(record.get("data"), dataset):
+        hint = "bring the old data back, or train a new run"
+        raise DataError(f"the data has changed since the run was trained: {changes}", hint)
     return config, dataset
 
 
@@ -117,6 +118,8 @@ def require_code(run: Run, command: str) -> None:
 def recorded_config(run: Run, record: Mapping[str, Any], may_differ: Collection[str]) -> Config:
     """What resolved.yaml holds, as long as it is what the run was trained with; the paths `may_differ` may differ.
 
+    So may where the data is: whether it is still the same, its contents say.
+
     Raises:
         RunError: it is not valid, or was edited.
     """
@@ -125,13 +128,18 @@ def recorded_config(run: Run, record: Mapping[str, Any], may_differ: Collection[
     text = record.get("resolved")
     if isinstance(text, str) and text.encode("utf-8", "replace") != content:
         original = plain_config(valid_config(text.encode("utf-8", "replace"), f"{run.record}: resolved"))
-        edits = [edit for edit in differences(original, plain_config(config)) if edit.what not in may_differ]
+        edits = [edit for edit in differences(original, plain_config(config)) if not may_be_edited(edit, may_differ)]
         if edits:
             raise RunError(
                 Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
                 for edit in first(edits)
             )
     return config
+
+
+def may_be_edited(edit: Change, may_differ: Collection[str]) -> bool:
+    is_text = isinstance(edit.was, str) and isinstance(edit.now, str)
+    return edit.what in may_differ or (is_text and SOURCE_PATH.fullmatch(edit.what) is not None)
 
 
 def edit_hint(edit: Change) -> str:
@@ -161,27 +169,35 @@ def is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
 
 
-def recorded_experiment(run: Run, config: Config, dataset: Dataset) -> Experiment:
+def recorded_experiment(run: Run, config: Config, dataset: Dataset, is_pretrained: bool = False) -> Experiment:
     """The model of a run and its data. Raises as :func:`recorded_model`."""
-    return Experiment(config, dataset, *recorded_model(run, config, dataset.facts))
+    return Experiment(config, dataset, *recorded_model(run, config, dataset.facts, is_pretrained))
 
 
-def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel", Mapping[str, Any]]:
+def recorded_model(
+    run: Run, config: Config, facts: Facts, is_pretrained: bool = False
+) -> tuple["BuiltModel", Mapping[str, Any]]:
     """The model of a run, with what its preprocessing learnt then, and with new weights; and what is pinned.
 
+    Its own weights are in the run. The files of a backbone's weights are needed where it is to begin anew, and
+    `is_pretrained`.
+
     Raises:
-        RunError: the run's files are damaged.
+        RunError: the run's files are damaged, or a file of weights is not what it was.
     """
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
+    from dltool.model.checks import check_fit
     from dltool.model.inputs import Learnt
-    from dltool.model.preprocessing import load_columns, load_preprocessing
+    from dltool.model.preprocessing import LARGEST_FILE, load_columns, load_preprocessing
     from dltool.training.determinism import pin
 
+    refuse_other_preprocessing(run, LARGEST_FILE)
     pinned = pin(config.seed, recorded_threads(run))
     learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
-        return build_model(config, facts, learnt=learnt), pinned
+        built = build_model(config, facts, learnt=learnt, is_pretrained=is_pretrained)
+        check_fit(config, facts, built)
     except UnreadableConfig:
         # Of code that is allowed: not the run's.
         raise
@@ -190,6 +206,45 @@ def recorded_model(run: Run, config: Config, facts: Facts) -> tuple["BuiltModel"
             Problem(None, f"{run.resolved}: {place_of(problem)}{problem.message}", problem.hint)
             for problem in first(error.problems)
         ) from error
+    refuse_other_weights(run.read_json(run.record), built)
+    return built, pinned
+
+
+def refuse_other_preprocessing(run: Run, largest_file: int) -> None:
+    """What preprocessing learnt is as much a part of the run as its weights.
+
+    Raises:
+        RunError: a file of it is missing, new or not the one that run.json knows.
+    """
+    recorded = run.read_json(run.record).get("preprocessing")
+    changes = list(differences(recorded if isinstance(recorded, dict) else {}, run.preprocessing_digests(largest_file)))
+    if changes:
+        hint = "put the old file back, or train a new run"
+        raise RunError(
+            Problem(None, f"{run.preprocessing}/{change.what} is not what the run's preprocessing learnt", hint)
+            for change in first(changes)
+        )
+
+
+def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
+    """By the places of backbones in the config, the files that their weights came from."""
+    return {
+        format_path(layer.path): {"file": str(layer.weights.path), "sha256": layer.weights.sha256}
+        for layer in built.layers
+        if layer.weights is not None
+    }
+
+
+def refuse_other_weights(record: Mapping[str, Any], built: "BuiltModel") -> None:
+    """Raises RunError where a file of weights is not the one that `record`, the run's run.json, names."""
+    problems = []
+    for place, now in weight_files(built).items():
+        was = of(of(record.get("weights"), place), "sha256")
+        if was != now["sha256"]:
+            message = f"{now['file']} has changed since the run was made: its sha256 was {said(was)}"
+            problems.append(Problem(None, message, "bring the old file back, or train a new run"))
+    if problems:
+        raise RunError(problems)
 
 
 def place_of(problem: Problem) -> str:

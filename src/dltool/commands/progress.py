@@ -19,7 +19,7 @@ class Progress(Observer, Protocol):
     def prepared(self, name: str, facts: Facts, parameters: int) -> None:
         """Data and model are ready."""
 
-    def run_created(self, run: Run, *, is_kept: bool, can_resume: bool) -> None:
+    def run_created(self, run: Run, *, is_kept: bool) -> None:
         """The run directory exists; its log takes over. `is_kept`: it is still there when the command has ended."""
 
     def ended_early(self, run: Run, status: str) -> None:

@@ -1,22 +1,30 @@
 """`dltool reproduce RUN`: run it again from its record, from scratch, and say whether it came out the same."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.checkpoint_file import newest_checkpoint
+from dltool.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.commands.changes import differences, machine_changes
 from dltool.commands.clock import Clock
 from dltool.commands.completion import complete
-from dltool.commands.experiment import new_experiment, recorded_data, recorded_threads, refuse_files, require_code
+from dltool.commands.experiment import (
+    new_experiment,
+    recorded_data,
+    recorded_threads,
+    refuse_files,
+    refuse_other_weights,
+    require_code,
+)
 from dltool.commands.signals import StopNow, StopRequests, stop_requests
 from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
-from dltool.errors import DltoolError, RunError
-from dltool.run_directory import create, open_run
+from dltool.errors import DltoolError, MachineError, RunError
+from dltool.run_directory import create, open_run, refuse_no_runs_folder
 from dltool.run_files import Run
 
 if TYPE_CHECKING:
@@ -45,20 +53,43 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
     """Train the completed run at `path` again, below `into` or in a folder that is removed, and compare.
 
     Raises:
+        ConfigError: `into` cannot hold runs.
         DataError: the data has changed.
         RunError: the run is not complete, or damaged.
         DltoolError: whatever ends a training.
     """
+    if into is not None:
+        refuse_no_runs_folder(into)
+        require_writable(into)
     run = open_run(path)
     if run.read_json(run.record).get("status") != "completed":
         raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
     require_code(run, f"reproduce {run.path}")
+    # Before hours of training: what the second run is to be compared with.
+    run.read_metrics()
+    run.read_json(run.results)
+    last_checkpoint(run)
     with stop_requests() as stops, folder_for(into) as folder:
         again = train_again(run, folder, into is not None, progress, stops)
         progress.stage("comparing")
         difference = next(found_differences(run, again), "")
         epochs = len(run.read_metrics())
     return Reproduction(run.path, again.path if into else None, epochs, difference)
+
+
+def require_writable(folder: Path) -> None:
+    """Raises MachineError where nothing can be written in `folder`, or where it would have to be made."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise MachineError(f"{there} cannot be written", "--into takes a folder that can")
+
+
+def last_checkpoint(run: Run) -> Checkpoint:
+    """Raises RunError where it is damaged."""
+    checkpoint, damaged = newest_checkpoint(run.checkpoints)
+    if damaged:
+        raise RunError(f"the last checkpoint of the run is damaged: {damaged[0]}")
+    return checkpoint
 
 
 @contextlib.contextmanager
@@ -86,6 +117,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
     progress.stage("building the model")
     with clock.phase("build"):
         experiment = new_experiment(config, dataset, recorded_threads(run))
+        refuse_other_weights(run.read_json(run.record), experiment.built)
         fitting = prepare_fit(experiment.built, config, dataset)
     old = run.read_json(run.record)
     for change in machine_changes(old, experiment.pinned):
@@ -95,7 +127,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
     # The old commit: asking git about a run directory could run what somebody put there.
     record = {**new_record(document, experiment, old.get("most_rows"), old.get("git")), "command": "reproduce"}
     with create(folder, config.name, record, first_files(document, experiment)) as again:
-        progress.run_created(again, is_kept=is_kept, can_resume=True)
+        progress.run_created(again, is_kept=is_kept)
         complete(again, experiment, fitting, progress, clock, stops)
     return again
 
@@ -124,9 +156,7 @@ def without_times(line: Mapping[str, Any]) -> dict[str, Any]:
 
 def different_arrays(run: Run, again: Run) -> Iterator[str]:
     """The arrays of the last checkpoints, bit by bit."""
-    (old, damaged), (new, _) = newest_checkpoint(run.checkpoints), newest_checkpoint(again.checkpoints)
-    if damaged:
-        raise RunError(f"the last checkpoint of the run is damaged: {damaged[0]}")
+    old, new = last_checkpoint(run), last_checkpoint(again)
     arrays = dict(new.arrays)
     for name, array in old.arrays:
         other = arrays.pop(name, None)

@@ -1,18 +1,40 @@
 """`dltool resume RUN`: go on with a training that was stopped, to the same bits as if it never had been."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dltool.commands.signals import stop_requests
+from dltool.commands.changes import said
+from dltool.commands.signals import StopNow, stop_requests
+from dltool.errors import ExpectationMissed
 from dltool.run_directory import open_run
+from dltool.run_files import Run
 
 if TYPE_CHECKING:
     from dltool.commands.completion import TrainingOutcome
     from dltool.commands.progress import Progress
 
 
-def resume(path: Path, *, epochs: int | None, allow_change: bool, progress: "Progress") -> "TrainingOutcome | None":
-    """Go on from the newest checkpoint that verifies. None where the run is complete and nothing is left to do.
+MOST_MISSED = 20
+"""A hostile results.json may hold any number."""
+
+
+@dataclass(frozen=True)
+class AlreadyComplete:
+    """Nothing was left to do. `missed` says in words which expectations the run had not met."""
+
+    run: Path
+    missed: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return ExpectationMissed.exit_code if self.missed else 0
+
+
+def resume(
+    path: Path, *, epochs: int | None, allow_change: bool, progress: "Progress"
+) -> "TrainingOutcome | AlreadyComplete":
+    """Go on from the newest checkpoint that verifies, unless the run is complete.
 
     `epochs` gives the run another number of epochs. `allow_change` goes on although the machine differs.
 
@@ -23,10 +45,35 @@ def resume(path: Path, *, epochs: int | None, allow_change: bool, progress: "Pro
         DltoolError: whatever ends a training.
     """
     run = open_run(path)
+    # Before the lock: a completed run may lie where nothing can be written.
+    if epochs is None and is_complete(run):
+        return AlreadyComplete(run.path, missed_by(run))
     # What takes time to import comes after the lock: a second writer is turned away at once.
     with stop_requests() as stops, run.locked():
-        if epochs is None and run.read_json(run.record).get("status") == "completed":
-            return None
-        from dltool.commands.resumption import resume_locked
+        if epochs is None and is_complete(run):
+            return AlreadyComplete(run.path, missed_by(run))
+        try:
+            from dltool.commands.resumption import resume_locked
 
-        return resume_locked(run, epochs, allow_change, progress, stops)
+            return resume_locked(run, epochs, allow_change, progress, stops)
+        except StopNow as stop:
+            stop.kept, stop.can_resume = str(run.path), not is_complete(run)
+            raise
+
+
+def is_complete(run: Run) -> bool:
+    return run.read_json(run.record).get("status") == "completed"
+
+
+def missed_by(run: Run) -> tuple[str, ...]:
+    """What results.json says of the expectations that were not met."""
+    found = run.read_json(run.results).get("expectations")
+    missed = [
+        (said(name), each)
+        for name, each in (found if isinstance(found, dict) else {}).items()
+        if isinstance(each, dict) and each.get("met") is False
+    ]
+    return tuple(
+        f"{name} should be {said(each.get('bound'))}, and is {said(each.get('value'))}"
+        for name, each in missed[:MOST_MISSED]
+    )

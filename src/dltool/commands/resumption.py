@@ -1,12 +1,11 @@
 """What resuming does once the run is this process's own: from the newest checkpoint that verifies to the end."""
 
-import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dltool.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
-from dltool.commands.changes import machine_changes
+from dltool.commands.changes import Change, machine_changes, said
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete, metrics_line
 from dltool.commands.experiment import recorded_data, recorded_experiment, refuse_files, require_code
@@ -17,7 +16,8 @@ from dltool.config.schema import MOST_EPOCHS, Config
 from dltool.config.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
-from dltool.run_files import Run
+from dltool.machine import describe_machine
+from dltool.run_files import Run, digest
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
@@ -47,15 +47,21 @@ def resume_locked(
         from dltool.training.state import TrainingState
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = recorded_experiment(run, config, dataset)
+        experiment = recorded_experiment(run, config, dataset, is_pretrained=checkpoint is None)
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
-        refuse_changes(record, experiment.pinned, allow_change, progress)
+        changes = refuse_changes(record, experiment.pinned, allow_change, progress)
         fitting = prepare_fit(experiment.built, config, dataset)
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
-    progress.run_created(run, is_kept=True, can_resume=True)
+    progress.run_created(run, is_kept=True)
     start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position}) if checkpoint else None
-    go_back_to(run, record, start.state if start else None, None if epochs is None else config)
+    noted = noted_resumption(record, changes, experiment.pinned)
+    try:
+        go_back_to(run, noted, start.state if start else None, None if epochs is None else config)
+    except MachineError as error:
+        # A completed run that was to get more epochs may still be the old one.
+        error.kept, error.can_resume = str(run.path), run.read_json(run.record).get("status") != "completed"
+        raise
     return complete(run, experiment, fitting, progress, clock, stops, start)
 
 
@@ -76,7 +82,7 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
 
 
 def with_epochs(config: Config, epochs: int, finished: int) -> Config:
-    """The config with another number of epochs.
+    """The config with another number of epochs. Of several phases, the last one gets more or fewer.
 
     Raises:
         ConfigError: fewer than have been run, or more than a config may have.
@@ -85,7 +91,15 @@ def with_epochs(config: Config, epochs: int, finished: int) -> Config:
         raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, not {epochs}")
     if epochs <= finished:
         raise ConfigError(f"the run has {finished} epochs already", f"--epochs {finished + 1} or more goes on")
-    return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
+    training = config.training
+    *before, last = training.parts
+    earlier = sum(phase.epochs for phase in before)
+    if epochs <= earlier:
+        raise ConfigError(f"the phases before the last have {earlier} epochs", f"--epochs {earlier + 1} or more")
+    update: dict[str, Any] = {"epochs": epochs}
+    if training.phases is not None:
+        update = {"phases": (*before, last.model_copy(update={"epochs": epochs - earlier}))}
+    return config.model_copy(update={"training": training.model_copy(update=update)})
 
 
 def refuse_other_model(checkpoint: Checkpoint, core: Any) -> None:
@@ -103,7 +117,9 @@ def refuse_other_model(checkpoint: Checkpoint, core: Any) -> None:
             raise RunError(f"the config's model has {name} {list(shape)} where the checkpoint has {theirs}", hint)
 
 
-def refuse_changes(record: dict[str, Any], pinned: Any, allow_change: bool, progress: "Progress") -> None:
+def refuse_changes(
+    record: Mapping[str, Any], pinned: Mapping[str, Any], allow_change: bool, progress: "Progress"
+) -> list[Change]:
     """Raises MachineError where something that can change bits differs, unless that is allowed; then it warns."""
     changes = machine_changes(record, pinned)
     if not allow_change and changes:
@@ -111,18 +127,27 @@ def refuse_changes(record: dict[str, Any], pinned: Any, allow_change: bool, prog
         raise MachineError([Problem(None, str(change), hint) for change in changes])
     for change in changes:
         progress.warn(f"{change}: the result may differ in its last bits from a run never stopped")
+    return changes
 
 
-def go_back_to(run: Run, record: dict[str, Any], state: Mapping[str, Any] | None, new_config: Config | None) -> None:
+def noted_resumption(record: Mapping[str, Any], changes: Sequence[Change], pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.json says of a resumption: when, and what was allowed to differ. The machine is then the new one."""
+    resumed = record.get("resumed")
+    allowed = [{"what": change.what, "was": said(change.was), "now": said(change.now)} for change in changes]
+    entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changes": allowed}
+    fields = {"resumed": [*(resumed if isinstance(resumed, list) else []), entry]}
+    return fields | ({"machine": describe_machine(), "pinned": dict(pinned)} if changes else {})
+
+
+def go_back_to(run: Run, noted: Mapping[str, Any], state: Mapping[str, Any] | None, new_config: Config | None) -> None:
     """Make the run's files those of the moment of the checkpoint with `state`, or of the beginning.
 
-    run.json is the first: from then on the run is unfinished, and `new_config` is its config, if there is one.
+    run.json is the first, with what is `noted` in it: from then on the run is unfinished, and `new_config` is its
+    config, if there is one.
     """
     from dltool.training.fit import EpochRecord
 
-    resumed = record.get("resumed")
-    times = resumed if isinstance(resumed, list) else []
-    fields: dict[str, Any] = {"resumed": [*times, time.strftime("%Y-%m-%dT%H:%M:%S%z")]}
+    fields = dict(noted)
     text = None if new_config is None else dump_yaml(new_config)
     if text is not None:
         fields |= {"resolved": text, "replaced": digest(run.read(run.resolved, MOST_BYTES))}
@@ -143,7 +168,3 @@ def finish_new_config(run: Run, record: dict[str, Any]) -> None:
     text = record.get("resolved")
     if isinstance(text, str) and digest(run.read(run.resolved, MOST_BYTES)) == record.get("replaced"):
         atomic_write(run.resolved, text.encode("utf-8", "replace"))
-
-
-def digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"

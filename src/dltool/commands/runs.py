@@ -1,14 +1,13 @@
 """`dltool runs`: every run below a folder with its outcome, broken ones too."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from dltool.errors import ConfigError, RunError
-from dltool.run_directory import list_runs, open_run
+from dltool.errors import ConfigError, MachineError, RunError
+from dltool.run_directory import list_runs, open_run, refuse_no_runs_folder
 from dltool.run_files import Run, Status
 
 T = TypeVar("T")
@@ -16,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run. Status "broken" comes with a `reason`; "failed" may.
+    """One run. Status "broken" comes with a `reason`; "failed" may. `can_resume` says whether going on makes sense.
 
     `started` is ISO 8601; `seconds` of wall time in all; `value` is the monitor's at the best epoch. What is not known
     yet, or not any more, is None.
@@ -33,7 +32,7 @@ class RunSummary:
     monitor: str | None = None
     value: float | None = None
     test: Mapping[str, float] = field(default_factory=dict)
-    resumable: bool = True
+    can_resume: bool = False
 
 
 def summaries(runs: Path) -> list[RunSummary]:
@@ -43,19 +42,12 @@ def summaries(runs: Path) -> list[RunSummary]:
 
 def require_folder(runs: Path) -> None:
     """Raises ConfigError, with near names, where there is no folder `runs`."""
-    refuse_file(runs)
+    refuse_no_runs_folder(runs)
     if not runs.is_dir():
         beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
         near = get_close_matches(runs.name, beside, 1)
         hint = f"did you mean {runs.with_name(near[0])}?" if near else "`dltool runs` lists those in runs"
         raise ConfigError(f"there is no folder {runs}", hint)
-
-
-def refuse_file(runs: Path) -> None:
-    """Raises ConfigError where `runs`, or a folder around it, is something else than a folder."""
-    for folder in (runs, *runs.parents):
-        if os.path.lexists(folder) and not folder.is_dir():
-            raise ConfigError(f"{folder} is a file, not a folder for runs", "--runs takes a folder")
 
 
 def summary(run: Run) -> RunSummary:
@@ -89,7 +81,8 @@ def _read(run: Run) -> RunSummary:
         monitor=_typed(best, "monitor", str),
         value=_number(best.get("value")),
         test={name: n for name, v in (_typed(results, "test", dict) or {}).items() if (n := _number(v)) is not None},
-        resumable=record.get("resumable") is not False,
+        can_resume=record.get("resumable") is not False
+        and (status == "interrupted" or (status == "failed" and record.get("exit_code") == MachineError.exit_code)),
     )
 
 

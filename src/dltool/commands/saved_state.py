@@ -8,7 +8,7 @@ from dltool.checkpoint_file import Checkpoint, checkpoint_path
 from dltool.errors import RunError
 
 MOST = 2**63
-POSITION = ("epoch", "step", "steps", "stop", "history")
+POSITION = ("epoch", "phase", "step", "steps", "stop", "history")
 RECORD = ("epoch", "logs", "learning_rate", "seconds")
 BEST = ("monitor", "direction", "epoch", "value")
 NOTE = ("class", "plain", "arrays")
@@ -33,7 +33,7 @@ def check_saved_state(checkpoint: Checkpoint, directory: Path) -> None:
 def is_position(value: Any) -> bool:
     if not has_keys(value, POSITION) or not isinstance(value["stop"], bool) or not isinstance(value["history"], list):
         return False
-    counts = all(is_count(value[key]) for key in ("epoch", "step", "steps"))
+    counts = all(is_count(value[key]) for key in ("epoch", "phase", "step", "steps"))
     # Training stops at the end of an epoch only.
     return (
         counts

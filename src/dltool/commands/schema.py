@@ -8,6 +8,7 @@ wherever a value is, because it may stand for one.
 import ast
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from dltool import keras_names
 from dltool.config.blocks import REPEAT
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
-from dltool.config.keras_objects import FROM
+from dltool.config.keras_objects import BACKBONE, FROM
 from dltool.config.schema import Config
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES
@@ -42,7 +43,7 @@ ACTIVATION_OR_LAYER = "activation"
 
 def json_schema() -> Schema:
     """A schema that every valid config meets."""
-    own = own_schema()
+    own = dict(own_schema())
     sections = own.pop("definitions")
     top = own_section(own)
     top["properties"] |= {
@@ -84,7 +85,7 @@ def entry_schema() -> Schema:
     }
     return {
         "if": {"anyOf": [{"type": "string", "pattern": pattern}, {"type": "object", **named}]},
-        "then": {"properties": {REPEAT: repeat}, "maxProperties": 1},
+        "then": {"properties": {REPEAT: repeat, BACKBONE: {"$ref": "#/definitions/backbone"}}, "maxProperties": 1},
         "else": {"$ref": "#/definitions/layer"},
     }
 
@@ -98,6 +99,7 @@ class OwnSchema(GenerateJsonSchema):
         return {"x-ref": kind} if kind in DEFINED_HERE else generated
 
 
+@cache
 def own_schema() -> Schema:
     """dltool's own keys, as pydantic describes them, in draft 07."""
     generated = Config.model_json_schema(schema_generator=OwnSchema, ref_template="#/definitions/{model}")
@@ -129,7 +131,8 @@ def descriptions(section: type[Section]) -> dict[str, str]:
         for field, text in pairwise(body):
             is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
-                found[field.target.id] = inspect.cleandoc(str(text.value.value))
+                key = part.model_fields[field.target.id].alias or field.target.id
+                found[key] = inspect.cleandoc(str(text.value.value))
     return found
 
 
@@ -200,17 +203,19 @@ def required_keys(own: Schema, sections: Schema) -> Schema:
         section = sections.get(own["properties"][name].get("$ref", "").rpartition("/")[2], {})
         if section.get("required"):
             inside[name] = {"required": section["required"]}
-    return {"required": required, "properties": inside}
+    loss = {"properties": {"training": {"required": ["loss"]}}}
+    has_outputs = {"properties": {"model": {"required": ["outputs"]}}, "required": ["model"]}
+    return {"required": required, "properties": inside, "if": has_outputs, "else": loss}
 
 
 def target_schema(sections: Schema) -> Schema:
-    """The name of a column, several of them, or a type, under the name of its column or alone."""
+    """The name of a column, several of them, or a type, under the name of its column or alone; several names with
+    types."""
     kinds = choice_schema(TARGET_TYPES, sections)
     return {
         "type": ["string", "array", "object"],
         "items": {"type": "string"},
         "minProperties": 1,
-        "maxProperties": 1,
         "additionalProperties": {"anyOf": [kinds, sections_of(TARGET_TYPES)]},
     }
 
@@ -272,7 +277,7 @@ def object_schema(kind: str, name: str) -> Schema:
         "properties": {key: described(kind, name, argument) for key, argument in arguments.items()},
         "additionalProperties": False,
     }
-    if kind == "layer":
+    if kind in ("layer", "backbone"):
         inside["properties"][FROM] = {
             "type": ["string", "array"],
             "items": {"type": "string"},

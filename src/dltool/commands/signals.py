@@ -17,13 +17,14 @@ MOST_RETRIES = 100
 class StopNow(BaseException):
     """What a signal raises on its way to becoming Interrupted: Keras catches every Exception that passes through it.
 
-    `kept` is as in :class:`~dltool.errors.DltoolError`.
+    `kept` and `can_resume` are as in :class:`~dltool.errors.DltoolError`.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__("stopped")
         self.number = number
         self.kept = ""
+        self.can_resume = False
 
 
 class StopRequests:
@@ -106,7 +107,7 @@ def stop_requests() -> Iterator[StopRequests]:
             yield requests
     except StopNow as stop:
         interrupted = Interrupted("stopped", stop.number)
-        interrupted.kept = stop.kept
+        interrupted.kept, interrupted.can_resume = stop.kept, stop.can_resume
         raise interrupted from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -18,7 +18,8 @@ import numpy as np
 from dltool.commands.check import checked_config, checked_with
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
-from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside
+from dltool.commands.data_changes import recorded_contents
+from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
 from dltool.commands.signals import StopRequests, stop_requests
 from dltool.config.dump import dump_yaml
 from dltool.config.keras_objects import UNKNOWN
@@ -78,7 +79,7 @@ def train_until_stopped(
     record = new_record(document, experiment, most_rows, git_commit(document.path.absolute().parent))
     outside = places_outside(config, RESUMED_PARTS)
     with create(runs, config.name, record, first_files(document, experiment)) as run:
-        progress.run_created(run, is_kept=is_kept, can_resume=not outside)
+        progress.run_created(run, is_kept=is_kept)
         for place in outside if is_kept else ():
             progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
         return complete(run, experiment, fitting, progress, clock, stops)
@@ -114,7 +115,7 @@ def new_record(
     document: Document, experiment: Experiment, most_rows: int | None, git: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """What run.json says of a run from its start."""
-    data = {"fingerprint": experiment.dataset.fingerprint, **experiment.dataset.facts.record()}
+    dataset = experiment.dataset
     return {
         "command": "train",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -122,9 +123,10 @@ def new_record(
         "seed": experiment.config.seed,
         "resumable": not places_outside(experiment.config, RESUMED_PARTS),
         "most_rows": most_rows,
-        "data": data,
+        "data": {**recorded_contents(dataset), **dataset.facts.record()},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
+        "weights": weight_files(experiment.built),
         "git": git,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],
     }
@@ -178,10 +180,14 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
 
 
 def for_smoke(document: Document) -> Document:
-    """The document with few epochs, and without expectations, which two epochs would not meet."""
-    epochs: Any = build_config(document).training.epochs
-    few = SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)
-    return with_settings(document, [f"training.epochs={few}", "expect={}"])
+    """The document with few epochs, or one of each phase, and without expectations, which they would not meet."""
+    training = build_config(document).training
+    if training.phases is not None:
+        few = [f"training.phases[{number}].epochs=1" for number in range(len(training.phases))]
+    else:
+        epochs: Any = training.epochs
+        few = [f"training.epochs={SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)}"]
+    return with_settings(document, [*few, "expect={}"])
 
 
 def smoke_rows(config: Config) -> int:

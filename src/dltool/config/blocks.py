@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from dltool.config.expressions import Substitution
-from dltool.config.keras_objects import FROM, UNKNOWN
+from dltool.config.keras_objects import BACKBONE, FROM, UNKNOWN
 from dltool.config.schema import OWN_NAMES
 from dltool.config.tree import Entry, Node, children, find, scalars
 from dltool.config.wording import named, snake_case
@@ -110,7 +110,7 @@ def blocks_of(model: Node, problems: list[Problem]) -> dict[str, Block]:
     blocks: dict[str, Block] = {}
     for name, entry in section.value.items() if section is not None and isinstance(section.value, Mapping) else ():
         place = (*BLOCKS, name)
-        if not name.isidentifier() or name == REPEAT or find_keras("layer", name):
+        if not name.isidentifier() or name in (REPEAT, BACKBONE) or find_keras("layer", name):
             what = "has a meaning of its own" if name.isidentifier() else "is no name: letters, digits and _ only"
             problems.append(Problem(place, f"{name} {what}", "choose another name", at_key=True))
             continue
@@ -146,6 +146,14 @@ def head(item: Node) -> tuple[str, Node | None]:
         ((name, entry),) = item.value.items()
         return name, entry.node
     return "", None
+
+
+def head_of_layer(item: Node) -> tuple[ConfigPath, Node | None]:
+    """The steps to the arguments of a layer, the last of which is its name, and the arguments."""
+    name, given = head(item)
+    if name == BACKBONE and given is not None and head(given)[0]:
+        return (BACKBONE, head(given)[0]), head(given)[1]
+    return (name,), given
 
 
 @dataclass
@@ -314,23 +322,25 @@ class Expansion:
     # --- layers ---
 
     def lay_layer(self, item: Node, place: ConfigPath, scope: Scope, before: Source) -> Source:
-        name, given = head(item)
+        steps, given = head_of_layer(item)
+        name = str(steps[-1])
         if not name:
             return self.add(item, place, scope)
         arguments = dict(given.value) if given is not None and isinstance(given.value, Mapping) else {}
-        if not find_keras("layer", name):
+        if steps == (name,) and not find_keras("layer", name):
             shared = scope.find(name)
             if isinstance(shared[0], int):
                 item, name = renamed(item, self.name_of(shared[0])), self.name_of(shared[0])
             elif self.is_misspelt(name, place, scope):
                 return before
-        taken = self.sources(arguments[FROM].node, (*place, name, FROM), scope) if FROM in arguments else before
+        inside = (*place, *steps[:-1], name)
+        taken = self.sources(arguments[FROM].node, (*inside, FROM), scope) if FROM in arguments else before
         previous = (len(self.layers) - 1,)
         if FROM in arguments or (taken and taken != previous):
             item = with_argument(item, FROM, self.names_of(taken, arguments.get(FROM), item))
         local = arguments[NAME].node.value if NAME in arguments else None
         if isinstance(local, str) and local:
-            self.refuse_taken(local, (*place, name, NAME), scope)
+            self.refuse_taken(local, place, (*inside, NAME), scope)
             node = arguments[NAME].node
             item = with_argument(item, NAME, replace(node, value=self.actual_name(scope.prefix + local, place)))
         after = self.add(item, place, scope)
@@ -345,10 +355,10 @@ class Expansion:
         self.written.append(WrittenLayer(TextPath(place), scope.uses))
         return (len(self.layers) - 1,)
 
-    def refuse_taken(self, name: str, place: ConfigPath, scope: Scope) -> None:
+    def refuse_taken(self, name: str, layer: ConfigPath, place: ConfigPath, scope: Scope) -> None:
         """A name stands for one layer of a list; in the rounds of a `repeat` for the latest."""
         number = scope.named.get(name)
-        if number is not None and self.written[number].place != place[:-2]:
+        if number is not None and self.written[number].place != layer:
             related = ((self.written[number].place, "by this"), *scope.uses)
             message = f'the name "{name[:60]}" is taken'
             self.base.problems.append(Problem(TextPath(place), message, "choose another name", related=related))
@@ -394,7 +404,8 @@ class Expansion:
     def name_of(self, number: int) -> str:
         """The name of a layer, which gets one where it has none."""
         item = self.layers[number]
-        name, given = head(item)
+        steps, given = head_of_layer(item)
+        name = str(steps[-1])
         arguments = given.value if given is not None and isinstance(given.value, Mapping) else {}
         if NAME in arguments and isinstance(arguments[NAME].node.value, str):
             return str(arguments[NAME].node.value)
@@ -431,6 +442,8 @@ def renamed(item: Node, name: str) -> Node:
 def with_argument(item: Node, key: str, value: Node) -> Node:
     """The layer with one more argument. `Dense` and `Dense: 10` become `Dense: {units: 10, …}`."""
     name, given = head(item)
+    if name == BACKBONE and given is not None and head(given)[0]:
+        return replace(item, value={name: replace(item.value[name], node=with_argument(given, key, value))})
     if given is None:
         return replace(
             item, value={name: Entry(item.position, replace(item, value={key: Entry(item.position, value)}))}

@@ -1,18 +1,19 @@
 """Whether the parts of a config fit each other and the data, as far as that can be told without building a model."""
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-from dltool.config.keras_objects import UNKNOWN, KerasObject
+from dltool.config.keras_objects import PUBLISHED, UNKNOWN, KerasObject
+from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.config.wording import snake_case
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import arguments, find
 
-LOSS: ConfigPath = ("training", "loss")
 LAYERS: ConfigPath = ("model", "layers")
 
 SHAPELESS = {
@@ -32,22 +33,29 @@ MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss"}
 """Callbacks with a `monitor`, and its default."""
 
 
-class DataFacts(Protocol):
-    """The part of `dltool.data.facts.Facts` that is needed here; config/ does not import data/."""
+class TargetFacts(Protocol):
+    """The part of `dltool.data.facts.TargetFacts` that is needed here; config/ does not import data/."""
 
     @property
-    def target(self) -> str: ...
+    def kind(self) -> str: ...
     @property
-    def target_shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]: ...
     @property
     def class_names(self) -> tuple[str, ...]: ...
+
+
+class DataFacts(Protocol):
+    """Likewise of `dltool.data.facts.Facts`."""
+
+    @property
+    def targets(self) -> Mapping[str, TargetFacts]: ...
     @property
     def validation_examples(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class Output:
-    """The end of the model as written: how many features it has and its last activation, None where not known."""
+    """An end of the model as written: how many features it has and its last activation, None where not known."""
 
     index: int
     layer: KerasObject
@@ -64,14 +72,36 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
     An argument that holds the UNKNOWN sentinel is not checked.
     """
-    problems = name_problems(config) + monitor_problems(config, facts) + expectation_problems(config, facts)
-    output, loss = last_output(config.model.layers), config.training.loss
-    problems += activation_problems(output, loss) + spectrogram_problems(config)
-    if facts is not None:
-        wrong_loss = loss_problems(loss, facts)
-        problems += wrong_loss or units_problems(output, loss, facts) or label_problems(output, loss, facts)
-        problems += weight_problems(config, facts) + one_hot_problems(config, facts)
+    heads = heads_of(config)
+    problems = name_problems(heads) + monitor_problems(config, facts) + expectation_problems(config, facts)
+    problems += spectrogram_problems(config) + weight_file_problems(config)
+    problems += target_problems(config, heads) + weight_problems(config, heads, facts)
+    problems += mixing_problems(config, heads)
+    for head in heads:
+        problems += head_problems(config, head, facts)
     return problems
+
+
+def head_problems(config: Config, head: Head, facts: DataFacts | None) -> list[Problem]:
+    """Mistakes between the layer of an output, its loss and its target."""
+    if head.layer is UNKNOWN:
+        return []
+    index = layer_index(config, head)
+    if index is None:
+        return [unknown_layer(config, head)]
+    output = last_output(config.model.layers[: index + 1])
+    problems = activation_problems(output, head)
+    target = facts.targets.get(head.target) if facts is not None and head.target is not None else None
+    if facts is None or target is None:
+        return problems
+    wrong = loss_problems(head, target) or units_problems(output, head, target, dollar_of(facts.targets, head))
+    return problems + (wrong or label_problems(output, head, target)) + metric_form_problems(head, target)
+
+
+def dollar_of(targets: Mapping[str, TargetFacts], head: Head) -> str:
+    """How a config writes the number of classes of the output's target."""
+    are_several = sum(bool(target.class_names) for target in targets.values()) > 1
+    return f"$classes_{head.target}" if are_several else "$classes"
 
 
 # --- names ---
@@ -79,13 +109,18 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
 def metric_names(metrics: Sequence[KerasObject], unique: bool = True) -> list[str]:
     """The names under which Keras logs the metrics; `unique` numbers repeated ones as its results do."""
-    names: list[str] = []
+    names = [metric_name(metric) for metric in metrics]
+    return numbered(names) if unique else names
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """Repeated names with the number of the repetition."""
     counts: dict[str, int] = {}
-    for metric in metrics:
-        name = metric_name(metric)
+    found = []
+    for name in names:
         count = counts[name] = counts.get(name, -1) + 1
-        names.append(f"{name}_{count}" if unique and count else name)
-    return names
+        found.append(f"{name}_{count}" if count else name)
+    return found
 
 
 def metric_name(metric: KerasObject) -> str:
@@ -102,15 +137,28 @@ def loss_name(loss: KerasObject) -> str:
     return snake_case(known.means if known else loss.name)
 
 
-def name_problems(config: Config) -> list[Problem]:
+def measured_names(heads: Sequence[Head]) -> list[str]:
+    """What each epoch logs, by Keras's names: with several outputs, those of an output begin with its name."""
+    if len(heads) == 1:
+        return ["loss", *metric_names(heads[0].metrics)]
+    names = ["loss", *(f"{head.name}_loss" for head in heads)]
+    return names + numbered(f"{head.name}_{metric_name(metric)}" for head in heads for metric in head.metrics)
+
+
+def name_problems(heads: Sequence[Head]) -> list[Problem]:
     """Metrics with a name that already means something else."""
     problems = []
-    for index, metric in enumerate(config.training.metrics):
-        name = metric_name(metric)
-        if name in RESERVED or name.startswith("val_"):
-            place = ("training", "metrics", index, metric.name, "name")
-            what = "val_ marks what is measured in validation" if name.startswith("val_") else f"{name} is taken"
-            problems.append(Problem(place, f'a metric cannot have the name "{name}": {what}', "choose another name"))
+    for head in heads:
+        for index, metric in enumerate(head.metrics):
+            name = metric_name(metric)
+            logged = name if len(heads) == 1 else f"{head.name}_{name}"
+            taken = name if name in RESERVED else logged if logged in RESERVED else None
+            if taken is not None or name.startswith("val_"):
+                place = (*head.metrics_place, index, metric.name, "name")
+                what = f"{taken} is taken" if taken else "val_ marks what is measured in validation"
+                problems.append(
+                    Problem(place, f'a metric cannot have the name "{name}": {what}', "choose another name")
+                )
     return problems
 
 
@@ -119,7 +167,7 @@ def name_problems(config: Config) -> list[Problem]:
 
 def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
     """Monitors that will not be among the logs."""
-    measured = ["loss", *metric_names(config.training.metrics)]
+    measured = measured_names(heads_of(config))
     has_validation = None if facts is None else facts.validation_examples > 0
     monitors: list[tuple[ConfigPath, str, str | None]] = []
     if config.training.checkpoint.monitor is not None:
@@ -155,7 +203,7 @@ def monitor_problem(
 
 def expectation_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
     """Expectations of what is not among the results."""
-    measured = ["loss", *metric_names(config.training.metrics)]
+    measured = measured_names(heads_of(config))
     has_validation = facts is None or facts.validation_examples > 0
     of_validation = [f"val_{name}" for name in measured] if has_validation else []
     known = [*measured, *of_validation, *OTHER_RESULTS]
@@ -205,12 +253,12 @@ def name_of(value: Any) -> str | None:
     return snake_case(value.name) if isinstance(value, KerasObject) else value if isinstance(value, str) else None
 
 
-def activation_problems(output: Output | None, loss: KerasObject) -> list[Problem]:
+def activation_problems(output: Output | None, head: Head) -> list[Problem]:
     """Probabilities where the loss expects logits, the reverse, and a softmax over a single output."""
     if output is None:
         return []
-    place = (*LAYERS, output.index, output.layer.name, "activation")
-    related = ((LOSS, "the loss"),)
+    place, loss = (*LAYERS, output.index, output.layer.name, "activation"), head.loss
+    related = ((head.loss_place, "the loss"),)
     if output.activation == "softmax" and output.units == 1:
         return [Problem(place, "softmax over one output is always 1", "activation: sigmoid")]
     if not loss_name(loss).endswith("crossentropy"):
@@ -268,6 +316,30 @@ def independent(layer: KerasObject) -> KerasObject:
     return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
 
 
+# --- backbones ---
+
+
+def weight_file_problems(config: Config) -> list[Problem]:
+    """Files of a backbone's weights that are not there."""
+    found = [
+        missing_weights(layer.arguments.get("weights"), (*LAYERS, index, *layer.steps, "weights"))
+        for index, layer in enumerate(config.model.layers)
+        if layer.kind == "backbone"
+    ]
+    return [problem for problem in found if problem is not None]
+
+
+def missing_weights(path: Any, place: ConfigPath) -> Problem | None:
+    """What is wrong with the path of a file of weights, which may also be null, or the name of the published ones."""
+    if not isinstance(path, str) or path == PUBLISHED or os.path.isfile(path):
+        return None
+    if os.path.exists(path):
+        return Problem(place, f"{path} is no file", "a .weights.h5 or .h5 that Keras has written")
+    near = get_close_matches(os.path.basename(path), [PUBLISHED], 1, 0.6)
+    hint = f'did you mean "{near[0]}"?' if near else f"{PUBLISHED} stands for the published ones, null for random ones"
+    return Problem(place, f"no such file: {path}", hint)
+
+
 # --- loss and target ---
 
 REGRESSION = {
@@ -279,47 +351,56 @@ ONE_HOT = {"categorical_crossentropy", "categorical_focal_crossentropy"}
 BINARY = {"binary_crossentropy", "binary_focal_crossentropy"}
 
 
-def loss_problems(loss: KerasObject, facts: DataFacts) -> list[Problem]:
+def loss_problems(head: Head, target: TargetFacts) -> list[Problem]:
     """A loss that is not for this kind of target."""
-    name, classes = loss_name(loss), len(facts.class_names)
-    if facts.target == "multi_label":
+    loss, place = head.loss, head.loss_place
+    name, classes = loss_name(loss), len(target.class_names)
+    if target.kind == "multi_label":
         if name in SPARSE | ONE_HOT:
             message = "an example may have several labels, and this loss is for one class"
-            return [Problem(LOSS, message, like(loss, "binary_crossentropy"))]
-    elif facts.target == "category":
+            return [Problem(place, message, like(loss, "binary_crossentropy"))]
+    elif target.kind == "category":
         if name in REGRESSION:
             message = "the targets are classes, and this loss is for numbers"
-            return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
+            return [Problem(place, message, like(loss, "sparse_categorical_crossentropy"))]
         if name in BINARY and classes > 2:
             message = f"this loss is for two classes, and the data has {classes}"
-            return [Problem(LOSS, message, like(loss, "sparse_categorical_crossentropy"))]
-    elif name in SPARSE and facts.target == "multi_label":
+            return [Problem(place, message, like(loss, "sparse_categorical_crossentropy"))]
+    elif name in SPARSE and target.kind == "multi_label":
         message = "an example may have several labels, and this loss takes one class"
-        return [Problem(LOSS, message, like(loss, "binary_crossentropy"))]
-    elif name in SPARSE or (name in ONE_HOT and facts.target_shape in ((), (1,))):
+        return [Problem(place, message, like(loss, "binary_crossentropy"))]
+    elif name in SPARSE or (name in ONE_HOT and target.shape in ((), (1,))):
         message = "the target is a number, and this loss is for classes"
-        if facts.target_shape and name in SPARSE:
-            what = "x".join(map(str, facts.target_shape))
+        if target.shape and name in SPARSE:
+            what = "x".join(map(str, target.shape))
             message = f"the target is {what} numbers, and this loss is for classes"
-            return [Problem(LOSS, message, "if each is a class, write target: category under data")]
-        return [Problem(LOSS, message, like(loss, "mean_squared_error"))]
+            return [Problem(place, message, "if each is a class, write target: category under data")]
+        return [Problem(place, message, like(loss, "mean_squared_error"))]
     return []
 
 
-def label_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -> list[Problem]:
+def label_problems(output: Output | None, head: Head, target: TargetFacts) -> list[Problem]:
     """Probabilities of one class where each label has its own."""
-    if output is None or facts.target != "multi_label" or output.activation != "softmax":
+    if output is None or target.kind != "multi_label" or output.activation != "softmax":
         return []
     place = (*LAYERS, output.index, output.layer.name, "activation")
     message = "softmax makes the probabilities of one class, and an example may have several labels"
-    return [Problem(place, message, "activation: sigmoid", related=((LOSS, "the loss"),))]
+    return [Problem(place, message, "activation: sigmoid", related=((head.loss_place, "the loss"),))]
 
 
-def weight_problems(config: Config, facts: DataFacts) -> list[Problem]:
-    if config.training.class_weights is None or facts.target != "category" or not facts.target_shape:
+def weight_problems(config: Config, heads: Sequence[Head], facts: DataFacts | None) -> list[Problem]:
+    place = ("training", "class_weights")
+    if config.training.class_weights is None:
         return []
-    message = f"class weights need one class for each example, and these have {facts.target_shape}"
-    return [Problem(("training", "class_weights"), message, "remove it", at_key=True)]
+    if len(heads) > 1:
+        return [Problem(place, "class weights are for models with one output", "remove it", at_key=True)]
+    if heads[0].target is None:
+        return [Problem(place, "the target is the input, which has no classes", "remove it", at_key=True)]
+    target = None if facts is None else facts.targets.get(heads[0].target)
+    if target is None or target.kind != "category" or not target.shape:
+        return []
+    message = f"class weights need one class for each example, and these have {target.shape}"
+    return [Problem(place, message, "remove it", at_key=True)]
 
 
 # --- one-hot targets ---
@@ -336,28 +417,43 @@ SPARSE_TWINS = {
 MIXING = ("MixUp", "CutMix")
 
 
-def one_hot_classes(config: Config, facts: DataFacts) -> int | None:
+def one_hot_classes(head: Head, target: TargetFacts) -> int | None:
     """How many numbers each class index becomes before loss and metrics see it; None where they take it as it is."""
-    is_one_hot = facts.target == "category" and loss_name(config.training.loss) in ONE_HOT
-    return len(facts.class_names) if is_one_hot else None
+    is_one_hot = target.kind == "category" and loss_name(head.loss) in ONE_HOT
+    return len(target.class_names) if is_one_hot else None
 
 
-def one_hot_problems(config: Config, facts: DataFacts) -> list[Problem]:
-    """Metrics that take classes in another form than the loss, and mixed labels where the loss takes one class."""
-    loss, problems = config.training.loss, []
-    twins = SPARSE_TWINS if loss_name(loss) in SPARSE else {twin: name for name, twin in SPARSE_TWINS.items()}
-    if facts.target == "category" and loss_name(loss) in SPARSE | ONE_HOT:
-        forms = ["one-hot targets", "class indices"][:: 1 if loss_name(loss) in SPARSE else -1]
-        for index, metric in enumerate(config.training.metrics):
-            if metric.name in twins:
-                message = f"{metric.name} takes {forms[0]}, and the loss takes {forms[1]}"
-                place = ("training", "metrics", index)
-                problems.append(Problem(place, message, f"write {twins[metric.name]}", related=((LOSS, "the loss"),)))
+def metric_form_problems(head: Head, target: TargetFacts) -> list[Problem]:
+    """Metrics that take classes in another form than the loss: nothing else would say so."""
+    name = loss_name(head.loss)
+    if target.kind != "category" or name not in SPARSE | ONE_HOT:
+        return []
+    twins = SPARSE_TWINS if name in SPARSE else {twin: name for name, twin in SPARSE_TWINS.items()}
+    forms = ["one-hot targets", "class indices"][:: 1 if name in SPARSE else -1]
+    return [
+        Problem(
+            (*head.metrics_place, index),
+            f"{metric.name} takes {forms[0]}, and the loss takes {forms[1]}",
+            f"write {twins[metric.name]}",
+            related=((head.loss_place, "the loss"),),
+        )
+        for index, metric in enumerate(head.metrics)
+        if metric.name in twins
+    ]
+
+
+def mixing_problems(config: Config, heads: Sequence[Head]) -> list[Problem]:
+    """Layers that mix labels where the loss takes one class, or where there are several outputs."""
+    problems = []
+    loss, related = heads[0].loss, ((heads[0].loss_place, "the loss"),)
     for index, layer in enumerate(config.data.augmentation):
-        if layer.name in MIXING and loss_name(loss) not in ONE_HOT:
+        place = ("data", "augmentation", index)
+        if layer.name in MIXING and len(heads) > 1:
+            problems.append(Problem(place, f"{layer.name} mixes the labels of models with one output", "remove it"))
+        elif layer.name in MIXING and loss_name(loss) not in ONE_HOT:
             message = f"{layer.name} mixes the labels too, and this loss takes them unmixed"
             hint = like(loss, "categorical_crossentropy") + " makes the classes one-hot vectors"
-            problems.append(Problem(("data", "augmentation", index), message, hint, related=((LOSS, "the loss"),)))
+            problems.append(Problem(place, message, hint, related=related))
     return problems
 
 
@@ -366,37 +462,37 @@ def like(loss: KerasObject, name: str) -> str:
     return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
 
 
-def units_problems(output: Output | None, loss: KerasObject, facts: DataFacts) -> list[Problem]:
+def units_problems(output: Output | None, head: Head, target: TargetFacts, dollar: str) -> list[Problem]:
     """A last layer with more or fewer outputs than the loss needs for this target."""
     if output is None or output.units is None:
         return []
-    wanted = outputs_needed(loss, facts)
+    wanted = outputs_needed(head.loss, target)
     if wanted is None or output.units == wanted:
         return []
-    given, related = count(output.units, "output"), ((LOSS, "the loss"),)
-    if facts.target == "multi_label":
-        return [Problem(output.place, f"{given} for {count(wanted, 'label')}", "units: $classes", related=related)]
-    if facts.target == "number":
+    given, related = count(output.units, "output"), ((head.loss_place, "the loss"),)
+    if target.kind == "multi_label":
+        return [Problem(output.place, f"{given} for {count(wanted, 'label')}", f"units: {dollar}", related=related)]
+    if target.kind == "number":
         message = f"{given} for {count(wanted, 'number')}"
         return [Problem(output.place, message, f"units: {wanted}", related=related)]
-    classes = len(facts.class_names)
+    classes = len(target.class_names)
     message = f"{given} for {count(classes, 'class')}"
-    if loss_name(loss) in BINARY:
+    if loss_name(head.loss) in BINARY:
         message += ": this loss needs one"
         return [Problem(output.place, message, "units: 1 and activation: sigmoid", related=related)]
-    hint = f"units: {classes}, or units: $classes"
+    hint = f"units: {classes}, or units: {dollar}"
     if classes == 2 and output.units == 1:
         hint += "; or loss: binary_crossentropy with activation: sigmoid"
     return [Problem(output.place, message, hint, related=related)]
 
 
-def outputs_needed(loss: KerasObject, facts: DataFacts) -> int | None:
+def outputs_needed(loss: KerasObject, target: TargetFacts) -> int | None:
     """How many outputs one example must have; None where the loss does not tell."""
     name = loss_name(loss)
-    if facts.target != "category":
-        return math.prod(facts.target_shape)
+    if target.kind != "category":
+        return math.prod(target.shape)
     if name in SPARSE | ONE_HOT:
-        return len(facts.class_names)
+        return len(target.class_names)
     return 1 if name in BINARY else None
 
 

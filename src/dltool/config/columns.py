@@ -4,6 +4,7 @@ A type is written like a data source: `number`, `category: 5` (the value of its 
 `number: {missing: median, scale: standard}`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,12 @@ from dltool.config.wording import named
 from dltool.errors import Problem
 
 Count = Annotated[int, Field(ge=1)]
+MOST_NGRAMS = 100
+"""A text of so many words has so many times as many runs of them."""
+MOST_WORDS = 100_000
+"""Of one text: a batch has so many for each of its texts."""
+MOST_PIXEL_VALUES = 100_000_000
+"""Of one picture: each takes a byte."""
 
 
 class NumberColumn(Section):
@@ -85,11 +92,11 @@ class TextColumn(Section):
 
     max_tokens: Count | None = 5000
     """The most frequent words are kept."""
-    length: Count | None = None
+    length: Annotated[int, Field(ge=1, le=MOST_WORDS)] | None = None
     """Each text becomes so many word numbers, for an Embedding; unless given, one vector with a number a word."""
     output_mode: Literal["multi_hot", "count", "tf_idf"] = "tf_idf"
     """What the vector of a text says of each word, where `length` is not given."""
-    ngrams: Count | None = None
+    ngrams: Annotated[int, Field(ge=1, le=MOST_NGRAMS)] | None = None
     """Runs of up to so many words count as words too."""
     standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = (
         "lower_and_strip_punctuation"
@@ -97,6 +104,17 @@ class TextColumn(Section):
     """What is done to the text before it is split."""
     split: Literal["whitespace", "character"] = "whitespace"
     """What is a word."""
+
+
+def refuse_giant(size: tuple[int, ...], channels: Any) -> None:
+    """Raises PydanticCustomError where a picture of that size would have more values than `MOST_PIXEL_VALUES`."""
+    # A number of channels may wait for the data.
+    values = math.prod(size) * (channels if isinstance(channels, int) else 1)
+    if values > MOST_PIXEL_VALUES:
+        shown = " × ".join(f"{length:,}" for length in (*size, channels))
+        message = f"{shown} are {values:,} values a picture, and at most {MOST_PIXEL_VALUES:,} can be meant"
+        problem = Problem(("size",), message, "height and width in pixels")
+        raise PydanticCustomError("problems", "giant picture", {"problems": [problem]})
 
 
 class ImageColumn(Section):
@@ -108,6 +126,11 @@ class ImageColumn(Section):
     """1 is grey, 3 is colour, 4 has transparency too."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     """How another shape is made to fit: by stretching, by cutting off what is too long, or by a black border."""
+
+    @model_validator(mode="after")
+    def is_no_giant(self) -> Self:
+        refuse_giant(self.size, self.channels)
+        return self
 
 
 class AudioColumn(Section):
@@ -166,10 +189,15 @@ class MultiLabelTarget(Section):
     """What stands between two labels."""
 
 
+class InputTarget(Section):
+    """The input itself, as the preprocessing leaves it and before augmentation: for models that restore it."""
+
+
 TARGET_TYPES: Mapping[str, type[Section]] = {
     "category": CategoryTarget,
     "number": NumberTarget,
     "multi_label": MultiLabelTarget,
+    "input": InputTarget,
 }
 
 
@@ -177,26 +205,41 @@ class TargetType(Choice):
     """How a target is read: by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
 
 
+ONE_TARGET = "target"
+"""The name of the only target, where it has none of its own."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a model is to predict: columns of a table, or the labels of a source without columns.
 
     It is written `income`, `{income: category}`, or `[x, y]` for several numbers; where there are no columns,
-    `category` or `number`, with options or without.
+    `category` or `number`, with options or without. Several targets are `{digit: category, size: number}`: one of these
+    for each, with its name for its column.
     """
 
     columns: tuple[str, ...] = ()
     type: TargetType | None = None
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is what the model is given, and nothing that the data has beside it."""
+        return self.type is not None and isinstance(self.type.options, InputTarget)
 
 
 EXAMPLE = "target: income, or target: {income: category}"
 TARGET_CHOICES = Choices("target type", EXAMPLE, TARGET_TYPES)
 
 
-def parse_target(value: Any) -> Target:
-    """Raises PydanticCustomError: of type "problems", with every mistake at its place relative to `value`."""
-    if isinstance(value, Target):
+def parse_target(value: Any) -> Target | tuple[Target, ...]:
+    """One target, or several.
+
+    Raises PydanticCustomError: of type "problems", with every mistake at its place relative to `value`.
+    """
+    if isinstance(value, Target) or (isinstance(value, tuple) and all(isinstance(each, Target) for each in value)):
         return value
+    if isinstance(value, Mapping) and len(value) > 1:
+        return parse_targets(value)
     if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
         return Target(tuple(value), TargetType("number", NumberTarget()))
     if isinstance(value, Mapping) and len(value) == 1:
@@ -215,6 +258,19 @@ def parse_target(value: Any) -> Target:
     return Target((), TARGET_CHOICES.parse(TargetType, value))
 
 
+def parse_targets(value: Mapping[Any, Any]) -> tuple[Target, ...]:
+    targets: list[Target] = []
+    problems: list[Problem] = []
+    for name, given in value.items():
+        try:
+            targets.append(Target((str(name),), below(str(name), given)))
+        except PydanticCustomError as error:
+            problems += (error.context or {})["problems"]
+    if problems:
+        raise PydanticCustomError("problems", "no target types", {"problems": problems})
+    return tuple(targets)
+
+
 def is_target_type(value: Any) -> bool:
     name = next(iter(value), None) if isinstance(value, Mapping) and len(value) == 1 else value
     return isinstance(name, str) and name in TARGET_TYPES
@@ -223,7 +279,11 @@ def is_target_type(value: Any) -> bool:
 def below(column: str, value: Any) -> TargetType:
     """The type under the name of its column."""
     try:
-        return TARGET_CHOICES.parse(TargetType, value)
+        kind = TARGET_CHOICES.parse(TargetType, value)
+        if isinstance(kind.options, InputTarget):
+            problem = Problem((), "a column is not the input", "target: input stands alone")
+            raise PydanticCustomError("problems", "no target type", {"problems": [problem]})
+        return kind
     except PydanticCustomError as error:
         found = [replace(problem, place=(column, *problem.place)) for problem in (error.context or {})["problems"]]
         raise PydanticCustomError("problems", "no target type", {"problems": found}) from None

@@ -13,7 +13,7 @@ from dltool.config.keras_objects import to_plain as plain_object
 from dltool.config.load import Document
 from dltool.config.scalars import is_plain_text
 from dltool.config.schema import Config
-from dltool.config.section import Section
+from dltool.config.section import Section, keys_of
 from dltool.config.tree import children, find, is_argument
 from dltool.errors import ConfigPath
 
@@ -24,12 +24,13 @@ def plain_config(config: Config) -> dict[str, Any]:
 
 
 def plain_section(section: Section) -> dict[str, Any]:
-    values = {key: (value, plain(value)) for key, value in section if value is not None}
-    defaults = type(section).model_fields
+    keys = keys_of(type(section))
+    given = {key: getattr(section, field) for key, field in zip(keys, type(section).model_fields, strict=True)}
+    values = {key: (value, plain(value)) for key, value in given.items() if value is not None}
     return {
         key: written
         for key, (value, written) in values.items()
-        if written != {} or value != defaults[key].get_default(call_default_factory=True)
+        if written != {} or value != keys[key].get_default(call_default_factory=True)
     }
 
 
@@ -43,6 +44,8 @@ def plain(value: Any) -> Any:
         return plain_target(value)
     if isinstance(value, Section):
         return plain_section(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], Target):
+        return {target.columns[0]: plain(target.type) for target in value}
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     if isinstance(value, Mapping):

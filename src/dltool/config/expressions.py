@@ -105,7 +105,9 @@ class Substitution:
         if name in self.names:
             return self.names[name]
         if name in DATA_FACTS:
+            own = [f"${known}" for known in self.names if known.startswith(f"{name}_")]
             why = "it has columns, each of its own" if name == "input_shape" else "its target is a number, not a class"
+            why = f"each target has its own: {', '.join(own)}" if own else why
             raise BadExpression(f"this data has no ${name}", why)
         known = sorted({*self.variables, *self.names})
         near = get_close_matches(name, known, 3)

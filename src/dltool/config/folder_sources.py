@@ -1,11 +1,12 @@
 """Sources that are folders or archives of files: pictures, recordings, texts."""
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from dltool.config.columns import refuse_giant
 from dltool.config.file_patterns import pattern_problems
 from dltool.config.section import Section
 
@@ -36,6 +37,13 @@ class ImagesSource(Section):
     pattern: Pattern | None = None
     """How the end of a path tells the class, such as "{class}/{scene}_{number}.jpg"; {split} tells the part, and other
     names become columns."""
+
+    @model_validator(mode="after")
+    def is_no_giant(self) -> Self:
+        # Where it is not given, pictures have the size that they have.
+        if self.size is not None:
+            refuse_giant(self.size, self.channels)
+        return self
 
 
 class AudioSource(Section):

@@ -19,6 +19,7 @@ HOMES = {
     "regularizer": "it belongs at an argument such as kernel_regularizer",
     "constraint": "it belongs at an argument such as kernel_constraint",
     "activation": "it belongs at an argument such as activation",
+    "backbone": "it belongs at model.layers, as backbone: {NAME: {…}}",
 }
 ARGUMENT_HOMES = {
     **dict.fromkeys(
@@ -28,6 +29,8 @@ ARGUMENT_HOMES = {
         key: f"it belongs at training.{key}"
         for key in ("batch_size", "callbacks", "epochs", "loss", "metrics", "optimizer")
     },
+    **dict.fromkeys(("include_top", "classes", "classifier_activation"), "leave it out: the layers after it classify"),
+    "include_preprocessing": "leave it out: a backbone always takes images of 0 to 255",
     "learning_rate": "it belongs at training.optimizer, under the optimizer's name",
     "lr": 'did you mean "learning_rate"?',
     "decay": "give learning_rate a schedule, such as ExponentialDecay",
@@ -49,6 +52,7 @@ EXAMPLES = {
     "regularizer": "L2: 1e-4",
     "constraint": "MaxNorm: 3",
     "activation": "relu",
+    "backbone": "EfficientNetV2B0: {weights: imagenet}",
 }
 
 
@@ -63,12 +67,16 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
         return Problem(
             place, f'"{name[:60]}" is an import path: nothing is imported, Keras names stand alone', hint, at_key
         )
-    close = nearest(kind, name)
+    if kind == "layer" and name == "backbone":
+        return Problem(place, "a backbone stands in model.layers alone, as backbone: {NAME: {…}}", "", at_key)
+    close = nearest(kind, name) or (near(name, ["backbone"], 1) if kind == "layer" else [])
     others = find_all(name)
     if others:
         other = others[0].kind
         is_same_word = bool(close) and close[0].lower().replace("_", "") == name.lower().replace("_", "")
         hint = did_you_mean(close[:1]) if is_same_word else HOMES[other]
+        if (kind, other) == ("layer", "backbone"):
+            hint = f"write backbone: {{{name}: {{…}}}} in model.layers"
         return Problem(place, f"{name} is {KINDS[other]}, not {KINDS[kind]}", hint, at_key)
     noun = KINDS[kind].split(" ", 1)[1]
     hint = did_you_mean(close) or elsewhere(kind, name) or f"for example {EXAMPLES[kind]}"
@@ -91,7 +99,7 @@ def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Prob
     if "class_name" in value:
         return Problem(path, message, f"write {value['class_name']}: {{…}}, with what is under config inside")
     first, *rest = value
-    if not isinstance(first, str) or find(kind, first) is None:
+    if not isinstance(first, str) or find(kind, first) is None or all(find(kind, str(name)) for name in rest):
         return Problem(path, message, f"for example {EXAMPLES[kind]}")
     names = next(iter(arguments(kind, first)), None)
     inside = [] if value[first] is None or names is None else [f"{names}: {shown(value[first])}"]

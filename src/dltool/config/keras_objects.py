@@ -14,10 +14,14 @@ from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS, Argument, KerasName, arguments, find, nearest
 
-__all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_keras_object", "to_plain"]
+__all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_entry", "parse_keras_object", "to_plain"]
 
 FROM = "from"
 """The key of a layer that names what it takes, instead of the output of the layer before it."""
+BACKBONE = "backbone"
+"""The key of a whole network of keras.applications in place of a layer."""
+PUBLISHED = "imagenet"
+"""The weights that Keras publishes for each backbone; any other text is the path of a file."""
 CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
@@ -37,6 +41,11 @@ class KerasObject:
     sources: tuple[str, ...] = ()
     lists_sources: bool = False
     is_shared: bool = False
+
+    @property
+    def steps(self) -> ConfigPath:
+        """From the place of an entry of `model.layers` to its arguments."""
+        return (BACKBONE, self.name) if self.kind == "backbone" else (self.name,)
 
 
 Parsed = tuple[KerasObject | None, list[Problem]]
@@ -64,6 +73,17 @@ def parse_keras_object(kind: str, value: Any, path: ConfigPath = ()) -> Parsed:
     return None, [Problem(path, f"expected the name of {KINDS[kind]}, not {what}", f"for example {EXAMPLES[kind]}")]
 
 
+def parse_entry(value: Any, path: ConfigPath = ()) -> Parsed:
+    """An entry of `model.layers`: a layer, or `backbone: {ResNet50: {…}}`, which can stand nowhere else."""
+    if isinstance(value, Mapping) and list(value) == [BACKBONE]:
+        return parse_keras_object("backbone", value[BACKBONE], (*path, BACKBONE))
+    if value == BACKBONE:
+        return None, [
+            Problem(path, "expected the name of a backbone", f"for example backbone: {{{EXAMPLES[BACKBONE]}}}")
+        ]
+    return parse_keras_object("layer", value, path)
+
+
 def parse_name(kind: str, name: str, path: ConfigPath) -> Parsed:
     found, problems = usable_name(kind, name, path, at_key=False)
     if found is None:
@@ -80,7 +100,7 @@ def parse_with_arguments(kind: str, name: str, given: Any, place: ConfigPath) ->
     if found.is_string and not arguments(kind, name):
         return parse_function(found, given, place)
     sources: Any = None
-    if kind == "layer" and isinstance(given, Mapping) and FROM in given:
+    if kind in ("layer", "backbone") and isinstance(given, Mapping) and FROM in given:
         sources = given[FROM]
         given = {name: value for name, value in given.items() if name != FROM}
     values, problems = parse_arguments(found, given, place)
@@ -96,7 +116,7 @@ def shared_layers(values: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
     layers: list[Any] = []
     problems: list[Problem] = []
     for index, value in enumerate(values):
-        name, given = next(iter(value.items())) if isinstance(value, Mapping) and len(value) == 1 else (value, None)
+        name, given = name_and_arguments(value)
         if isinstance(name, str) and name in named_before and find("layer", name) is None:
             layer, wrong = parse_shared(name, given, (index, name))
             layers.append(layer)
@@ -108,6 +128,11 @@ def shared_layers(values: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
             given = value.arguments
         named_before.add(given.get("name") if isinstance(given, Mapping) else None)
     return layers, problems
+
+
+def name_and_arguments(value: Any) -> tuple[Any, Any]:
+    name, given = next(iter(value.items())) if isinstance(value, Mapping) and len(value) == 1 else (value, None)
+    return name_and_arguments(given) if name == BACKBONE and given is not None else (name, given)
 
 
 def parse_shared(name: str, given: Any, place: ConfigPath) -> tuple[KerasObject, list[Problem]]:
@@ -252,7 +277,8 @@ def parse_layers(value: Any, place: ConfigPath) -> tuple[Any, list[Problem]]:
 
 
 def wrong_values(found: KerasName, argument: str, value: Any, place: ConfigPath) -> list[Problem]:
-    if found.kind == "layer" and argument == "name" and isinstance(value, str) and ("/" in value or not value):
+    is_layer_name = found.kind in ("layer", "backbone") and argument == "name"
+    if is_layer_name and isinstance(value, str) and ("/" in value or not value):
         return [Problem(place, 'the name of a layer cannot be empty or contain "/"')]
     if found.code is not None:
         # What a `rate` of the user's own may be, nobody else knows.
@@ -272,6 +298,8 @@ def to_plain(keras_object: KerasObject) -> Any:
     if keras_object.sources:
         names = list(keras_object.sources) if keras_object.lists_sources else keras_object.sources[0]
         arguments_given[FROM] = names
+    if keras_object.kind == "backbone":
+        return {BACKBONE: {keras_object.name: arguments_given} if arguments_given else keras_object.name}
     if arguments_given:
         return {keras_object.name: arguments_given}
     found = find(keras_object.kind, keras_object.name)

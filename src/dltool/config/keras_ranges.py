@@ -30,10 +30,11 @@ RANGES = {
     ),
     **dict.fromkeys(("num_heads", "num_query_heads", "num_key_value_heads", "height", "width"), AT_LEAST_ONE),
     **dict.fromkeys(("max_tokens", "num_tokens", "num_bins", "num_classes", "top_k", "k"), AT_LEAST_ONE),
-    **dict.fromkeys(
-        ("ema_overwrite_frequency", "output_sequence_length", "Conv1D.groups", "Conv2D.groups"), AT_LEAST_ONE
-    ),
+    **dict.fromkeys(("ema_overwrite_frequency", "Conv1D.groups", "Conv2D.groups"), AT_LEAST_ONE),
     **dict.fromkeys(("Conv3D.groups",), AT_LEAST_ONE),
+    # More would fill the memory while the training texts are read.
+    "output_sequence_length": Range(least=1, most=100_000),
+    "ngrams": Range(least=1, most=100),
     "gradient_accumulation_steps": Range(least=2),
     **dict.fromkeys(("rate", "dropout", "recurrent_dropout"), BELOW_ONE),
     "MinMaxNorm.rate": FRACTION,
@@ -49,6 +50,7 @@ RANGES = {
     **dict.fromkeys(("label_smoothing", "precision", "recall", "sensitivity", "specificity"), FRACTION),
     **dict.fromkeys(("RandomNormal.stddev", "TruncatedNormal.stddev", "num_oov_indices"), NOT_NEGATIVE),
     "VarianceScaling.scale": POSITIVE,
+    **dict.fromkeys((f"MobileNet{version}.alpha" for version in ("", "V2", "V3Small", "V3Large")), POSITIVE),
 }
 """Ranges by argument, or by `Object.argument` where it differs from others of that name."""
 

@@ -228,7 +228,12 @@ def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
     if split.seed is None:
         split = split.model_copy(update={"seed": config.seed})
     if facts is not None and split.stratify is None:
-        stratify = split.may_be_stratified and "classes" in facts and not facts["target_shape"]
+        has_classes = any(
+            facts.get(f"target_shape{name.removeprefix('classes')}") == []
+            for name in facts
+            if name.startswith("classes")
+        )
+        stratify = split.may_be_stratified and has_classes
         split = split.model_copy(update={"stratify": stratify})
     if facts is not None and checkpoint.monitor is None:
         monitor = "val_loss" if facts["validation_examples"] else "loss"

@@ -37,6 +37,9 @@ def merge(base: Node, over: Node, path: ConfigPath = ()) -> Node:
 
 
 def names_another(base: Mapping[str, Entry], over: Mapping[str, Entry], path: ConfigPath) -> bool:
+    if path == ("data", "target"):
+        # One or several, they are named as a whole.
+        return base.keys() != over.keys()
     if len(base) != 1 or len(over) != 1 or base.keys() == over.keys():
         return False
     (old,), (new,) = base, over

@@ -2,15 +2,15 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dltool.config.blocks import LAYERS, WrittenLayer, flat_layers
 from dltool.config.expressions import Substitution
-from dltool.config.keras_objects import UNKNOWN
-from dltool.config.schema import DATA_FACTS, OWN_NAMES, Training
+from dltool.config.keras_objects import BACKBONE, PUBLISHED, UNKNOWN
+from dltool.config.schema import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Training
 from dltool.config.sources import TABLE_SOURCES
 from dltool.config.tree import Entry, Node, children, find, scalars
 from dltool.config.validate import section_at
@@ -87,6 +87,8 @@ def written_out(model: Node, substitution: Substitution, has_columns: bool) -> t
 def without_notes(node: Node, path: ConfigPath = ()) -> Node:
     """The tree without `x-` keys in dltool's own sections. What is inside Keras objects is Keras's."""
     is_own = section_at(path) is not None or path[:-1] in SOURCE_PLACES
+    if is_own and isinstance(node.value, tuple):
+        return replace(node, value=tuple(without_notes(item, (*path, i)) for i, item in children(node)))
     if not (is_own or path in SOURCE_PLACES) or not isinstance(node.value, Mapping):
         return node
     kept = {key: entry for key, entry in node.value.items() if not (is_own and key.startswith(NOTE))}
@@ -96,21 +98,32 @@ def without_notes(node: Node, path: ConfigPath = ()) -> Node:
 
 def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str, Any] | None) -> dict[str, Any]:
     """The facts together with the two names that the config itself decides: `epochs` and `steps_per_epoch`."""
-    names = dict.fromkeys(DATA_FACTS, UNKNOWN) if facts is None else dict(facts)
+    names = dict.fromkeys((*DATA_FACTS, *names_of_targets(root)), UNKNOWN) if facts is None else dict(facts)
     probe = Substitution(names, variables, os.environ)
 
-    def setting(key: str, default: Any) -> Any:
-        node = find(root, ("training", key))
+    def setting(*path: str | int, default: Any = UNKNOWN) -> Any:
+        node = find(root, ("training", *path))
         value = probe.resolve(node, ()).value if node else default
         is_count = isinstance(value, int) and value > 0 and not isinstance(value, bool)
         return value if is_count else UNKNOWN
 
-    epochs, batch_size = setting("epochs", UNKNOWN), setting("batch_size", Training.model_fields["batch_size"].default)
+    epochs, batch_size = setting("epochs"), setting("batch_size", default=Training.model_fields["batch_size"].default)
+    phases = find(root, ("training", "phases"))
+    if phases is not None and isinstance(phases.value, tuple):
+        each = [setting("phases", index, "epochs") for index, _ in enumerate(phases.value)]
+        epochs = UNKNOWN if UNKNOWN in each else sum(each)
     examples = names["examples"]
     steps: Any = UNKNOWN
     if isinstance(batch_size, int) and isinstance(examples, int):
         steps = math.ceil(examples / batch_size)
     return {**names, "epochs": epochs, "steps_per_epoch": steps}
+
+
+def names_of_targets(root: Node) -> list[str]:
+    """The names that there are for each of several targets: `classes_digit`, `target_shape_digit`."""
+    named = find(root, ("data", "source", "arrays", "y")) or find(root, ("data", "target"))
+    targets = named.value if named is not None and isinstance(named.value, Mapping) and len(named.value) > 1 else ()
+    return [f"{fact}_{target}" for target in targets for fact in TARGET_FACTS]
 
 
 def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:
@@ -119,12 +132,13 @@ def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:
     node = root.value["vars"].node
     if not isinstance(node.value, Mapping):
         return {}, [Problem(("vars",), "expected names and their values")]
+    own = {*OWN_NAMES, *names_of_targets(root)}
     problems = [
         Problem(("vars", name), "not a name: letters, digits and _ only", at_key=True)
         if not name.isidentifier()
         else Problem(("vars", name), f"${name} is a name of dltool's own", "choose another name", at_key=True)
         for name in node.value
-        if not name.isidentifier() or name in OWN_NAMES
+        if not name.isidentifier() or name in own
     ]
     return {name: entry.node for name, entry in node.value.items()}, problems
 
@@ -144,11 +158,19 @@ def dependent_data(resolved: Node) -> list[Problem]:
 
 
 def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
-    """Relative data paths made absolute, by the folder of the text that holds their characters.
+    """Relative paths of data and of weights made absolute, by the folder of the text that holds their characters.
 
     That is the file of the path itself, of the variable whose value it is, or of the expression that gives it; for
     `--set` it is the working directory.
     """
+    for place, node in (*data_paths(root), *weight_paths(root)):
+        folder = folders[(node.defined or node.position).file]
+        absolute = os.path.normpath(folder / os.path.expanduser(node.value))
+        root = replaced(root, place, replace(node, value=absolute))
+    return root
+
+
+def data_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
     for place in SOURCE_PLACES:
         source = find(root, place)
         for name, options in children(source) if source is not None and isinstance(source.value, Mapping) else ():
@@ -157,14 +179,25 @@ def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
             found: list[tuple[ConfigPath, Node]] = [((name, option), child) for option, child in below]
             for steps, child in found or [((name,), options)]:
                 if isinstance(child.value, str):
-                    folder = folders[(child.defined or child.position).file]
-                    absolute = os.path.normpath(folder / os.path.expanduser(child.value))
-                    root = replaced(root, (*place, *steps), replace(child, value=absolute))
-    return root
+                    yield (*place, *steps), child
+
+
+def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
+    """Files of weights, `backbone: {NAME: {weights: FILE}}` or short `backbone: {NAME: FILE}`."""
+    layers = find(root, ("model", "layers"))
+    for path, node in scalars(layers) if layers is not None else ():
+        is_weights = path[1:2] == (BACKBONE,) and (len(path) == 3 or path[3:] == ("weights",))
+        if is_weights and isinstance(node.value, str) and node.value != PUBLISHED:
+            yield ("model", "layers", *path), node
 
 
 def replaced(node: Node, path: ConfigPath, new: Node) -> Node:
     if not path:
         return new
-    entry = node.value[path[0]]
-    return replace(node, value={**node.value, path[0]: Entry(entry.key, replaced(entry.node, path[1:], new))})
+    step, *below = path
+    if isinstance(node.value, Mapping):
+        entry = node.value[str(step)]
+        changed = Entry(entry.key, replaced(entry.node, tuple(below), new))
+        return replace(node, value={**node.value, str(step): changed})
+    items = [replaced(child, tuple(below), new) if key == step else child for key, child in children(node)]
+    return replace(node, value=tuple(items))

@@ -5,6 +5,7 @@ them for editors, and the rest of the program reads nothing else. Keras objects 
 not here but in the table of :mod:`dltool.keras_names`; a field made by :func:`as_keras` says of which kind it is.
 """
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
@@ -12,12 +13,12 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, mod
 from pydantic_core import PydanticCustomError
 
 from dltool.config.byte_sizes import ByteSize
-from dltool.config.columns import TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
-from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object, shared_layers
+from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
+from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_entry, parse_keras_object, shared_layers
 from dltool.config.section import PASS_UNKNOWN, Section
-from dltool.config.sources import Source, kind_of, parse_source
+from dltool.config.sources import ArraysSource, Source, kind_of, parse_source
 from dltool.config.windows import Windows
-from dltool.errors import Problem
+from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS
 
 DATA_FACTS = (
@@ -29,6 +30,9 @@ DATA_FACTS = (
     "target_shape",
 )
 """What a config may name of its data; `epochs` and `steps_per_epoch` follow from these and the config."""
+TARGET_FACTS = ("classes", "target_shape")
+"""Those of one target. Of several they are named after them: `classes_digit`. `classes` is there too where only one of
+them has classes."""
 
 
 OWN_NAMES = (*DATA_FACTS, "epochs", "steps_per_epoch", "env")
@@ -38,6 +42,10 @@ MOST_EPOCHS = 100_000
 """Each has a line in metrics.jsonl, and is in every checkpoint's history."""
 
 
+ENTRY = "entry"
+"""Of a list of layers in the model: a layer or a backbone."""
+
+
 def as_keras(kind: str) -> PlainValidator:
     """The validator of a field that names a Keras object of `kind`. An object that is one already passes."""
 
@@ -45,8 +53,9 @@ def as_keras(kind: str) -> PlainValidator:
         if isinstance(value, KerasObject):
             return value
         if value is UNKNOWN:
-            raise PydanticCustomError("unknown_whole", "unknown", {"expected": f"the name of {KINDS[kind]}"})
-        keras_object, problems = parse_keras_object(kind, value)
+            what = KINDS["layer" if kind == ENTRY else kind]
+            raise PydanticCustomError("unknown_whole", "unknown", {"expected": f"the name of {what}"})
+        keras_object, problems = parse_entry(value) if kind == ENTRY else parse_keras_object(kind, value)
         if problems:
             raise PydanticCustomError("problems", "not a valid Keras object", {"problems": problems})
         return keras_object
@@ -59,7 +68,7 @@ def schema_of(kind: str) -> WithJsonSchema:
 
 
 Layer = Annotated[KerasObject, as_keras("layer"), schema_of("layer")]
-Entry = Annotated[KerasObject, as_keras("layer"), schema_of("entry")]
+Entry = Annotated[KerasObject, as_keras(ENTRY), schema_of(ENTRY)]
 Optimizer = Annotated[KerasObject, as_keras("optimizer"), schema_of("optimizer")]
 Loss = Annotated[KerasObject, as_keras("loss"), schema_of("loss")]
 Metric = Annotated[KerasObject, as_keras("metric"), schema_of("metric")]
@@ -82,7 +91,8 @@ class Split(Section):
     test: Fraction | None = None
     """The fraction that measures the best epoch, once; unless given, the source's own test part."""
     stratify: bool | None = None
-    """Whether each part has the same share of every class; yes for classes unless given."""
+    """Whether each part has the same share of every class; yes for classes unless given. Of several targets, the first
+    one with classes counts."""
     group: str | None = None
     """A column: rows with the same value of it are all in one part."""
     order: str | None = None
@@ -146,6 +156,22 @@ def exclusive(key: str, rule: str) -> Problem:
 DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
 
 
+def are_alike(source: Source, first: Source) -> bool:
+    """Whether two sources of arrays have inputs and targets of the same names. One that names none has those of the
+    first."""
+    options = source.options
+    if isinstance(options, ArraysSource) and options.x is None and options.y is None:
+        return True
+    given, names = (
+        [
+            frozenset(names) if isinstance(names := getattr(each.options, key, None), dict) else None
+            for key in ("x", "y")
+        ]
+        for each in (source, first)
+    )
+    return given == names
+
+
 class Data(Section):
     """The examples: where they come from, how they are divided, and what is done to them."""
 
@@ -159,9 +185,10 @@ class Data(Section):
     inputs: dict[str, Annotated[ColumnType, PlainValidator(parse_column_type), schema_of("column_type")]] | None = None
     """The columns of a table that are not as they seem, with their types: `number`, `category`, `boolean`, `date`,
     `text`, `image`, `audio` or `ignore`. Every other column that is not the target is an input, its type inferred."""
-    target: Annotated[Target, PlainValidator(parse_target), schema_of("target")] | None = None
+    target: Annotated[Target | tuple[Target, ...], PlainValidator(parse_target), schema_of("target")] | None = None
     """The column of a table that is to be predicted. Without columns, whether labels are a `category` or a `number`:
-    whole numbers and text are classes unless given."""
+    whole numbers and text are classes unless given. `input`: the input itself, as the preprocessing leaves it. Several
+    targets by name, each with its type: `{digit: category, size: number}`."""
     windows: Windows | None = None
     """Of a table with a row for each moment: examples are windows over its rows, and the target lies after them."""
     split: Split = Split()
@@ -182,8 +209,67 @@ class Data(Section):
             for role, other in (("validation", self.validation), ("test", self.test))
             if other is not None and kind_of(other) != kind_of(self.source)
         ]
+        problems += [
+            Problem((role,), "it has other inputs or targets than the source", "the same names under x and y")
+            for role, other in (("validation", self.validation), ("test", self.test))
+            if other is not None and not problems and not are_alike(other, self.source)
+        ]
         if problems:
             raise PydanticCustomError("problems", "kinds of sources", {"problems": problems})
+        return self
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """What is to be predicted, by name; the only target is called "target" unless it has a name of its own.
+
+        There is none where it is the input.
+        """
+        given, names = self.given_targets, self.named_targets
+        if given[0].is_input:
+            return {}
+        if names:
+            types = {name: each.type for each in given for name in each.columns or names}
+            return {name: Target((name,), types.get(name)) for name in names}
+        return {each.columns[0]: each for each in given} if isinstance(self.target, tuple) else {ONE_TARGET: given[0]}
+
+    @property
+    def given_targets(self) -> tuple[Target, ...]:
+        """What `target` says, at least one."""
+        return self.target if isinstance(self.target, tuple) else (self.target or Target(),)
+
+    @property
+    def named_targets(self) -> tuple[str, ...]:
+        """The targets to which the source gives names."""
+        return self.source.options.target_names if isinstance(self.source.options, ArraysSource) else ()
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The columns of all targets."""
+        return tuple(name for target in self.targets.values() for name in target.columns)
+
+    @model_validator(mode="after")
+    def targets_are_there(self) -> Self:
+        """Of a source without columns, only arrays have targets with names."""
+        if kind_of(self.source) == "table" or self.target is None:
+            return self
+        several, given, names = isinstance(self.target, tuple), self.given_targets, self.named_targets
+        problems = []
+        if len(names) > 1 and not given[0].columns and not given[0].is_input:
+            hint = f"target: {{{names[0]}: category}}"
+            problems.append(Problem(("target",), f"there are {len(names)} targets: say it of each", hint))
+        for target in given:
+            if not names and several:
+                message = f"{self.source.name} has one target, without a name"
+                problems.append(Problem(("target",), message, "target: category, or number"))
+                break
+            if names and target.columns and target.columns[0] not in names:
+                near = get_close_matches(target.columns[0], names, 1, 0.5)
+                hint = f'did you mean "{near[0]}"?' if near else f"the targets are {', '.join(names)}"
+                place = ("target", target.columns[0]) if target.type else ("target",)
+                message = f'there is no target "{target.columns[0][:60]}"'
+                problems.append(Problem(place, message, hint, at_key=target.type is not None))
+        if problems:
+            raise PydanticCustomError("problems", "targets", {"problems": problems})
         return self
 
     @model_validator(mode="after")
@@ -199,13 +285,13 @@ class Data(Section):
             )
         elif has_columns and target is None:
             problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
-        elif has_columns and target is not None and not target.columns and target.type is not None:
+        elif has_columns and isinstance(target, Target) and not target.columns and target.type is not None:
             return self.model_copy(update={"target": Target((target.type.name,))})
-        elif has_columns and target is not None and set(target.columns) & set(self.inputs or ()):
-            name = next(name for name in target.columns if name in (self.inputs or ()))
+        elif has_columns and set(self.target_columns) & set(self.inputs or ()):
+            name = next(name for name in self.target_columns if name in (self.inputs or ()))
             hint = f"say how it is read there: target: {{{name}: category}}"
             problem = Problem(("inputs", name), "the target is no input", hint, at_key=True)
-        elif not has_columns and target is not None and target.columns:
+        elif not has_columns and isinstance(target, Target) and target.columns and not self.named_targets:
             name = self.source.name
             message = f"{name} has no columns: expected category or number, not {target.columns[0][:60]}"
             problem = Problem(("target",), message, near_type(target.columns[0]))
@@ -217,9 +303,10 @@ class Data(Section):
 
     def with_windows(self, windows: Windows) -> Self:
         """The target of windows is named there, and rows are divided by their time alone."""
-        target = Target((windows.target,), self.target.type if self.target else None)
+        given = self.given_targets[0]
+        target = Target((windows.target,), given.type)
         problems = []
-        if self.target is not None and self.target.columns not in ((), (windows.target,)):
+        if len(self.given_targets) > 1 or given.is_input or given.columns not in ((), (windows.target,)):
             related = ((("windows", "target"), "the target of the windows"),)
             problems.append(Problem(("target",), "windows have one target", "remove it", related=related))
         if self.split.group is not None:
@@ -252,14 +339,50 @@ class Block(Section):
     """As in `model.layers`. `from: input` is what the block was given; names are its own."""
 
 
+class Output(Section):
+    """One of several outputs of the model, and what it is trained for."""
+
+    layer: str | None = Field(default=None, alias="from")
+    """The layer whose output it is, by its `name`; the one of the output's name unless given."""
+    target: str | None = None
+    """What it is compared with: the target of the output's name, or the only one, unless given. `input` is the input
+    itself, as the preprocessing leaves it."""
+    loss: Loss
+    """A Keras loss."""
+    metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
+    """Keras metrics of this output."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """By what its loss is multiplied in the sum that is minimized."""
+
+
 class Model(Section):
     """The model."""
 
     blocks: dict[str, Block] = Field(default_factory=dict)
     """Lists of layers by name, to be used in `layers` like a layer."""
     layers: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1), BeforeValidator(with_shared_layers)]
-    """Keras layers, each of which takes the output of the one before or what its `from` names; blocks, and
-    `repeat: {times: 3, layers: [...]}`."""
+    """Keras layers, each of which takes the output of the one before or what its `from` names; blocks;
+    `repeat: {times: 3, layers: [...]}`; and `backbone: {NAME: {weights: imagenet}}`, a whole network of
+    keras.applications without its classifier, which takes images of 0 to 255."""
+    outputs: dict[str, Output] = Field(default_factory=dict)
+    """Where there are several: each by a name of its own, with its loss and metrics. Unless given, the output of the
+    last layer."""
+
+    @model_validator(mode="after")
+    def outputs_can_be_named(self) -> Self:
+        problems = [
+            Problem(
+                ("outputs", name),
+                'the name of an output cannot be empty, contain "/" or begin with "val_"',
+                "choose another name",
+                at_key=True,
+            )
+            for name in self.outputs
+            if not name or "/" in name or name.startswith("val_")
+        ]
+        if problems:
+            raise PydanticCustomError("problems", "names of outputs", {"problems": problems})
+        return self
 
 
 Interval = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$")]
@@ -275,19 +398,36 @@ class Checkpoint(Section):
     epoch, and every ten minutes within one."""
 
 
+Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
+
+
+class Phase(Section):
+    """A part of the training."""
+
+    epochs: Epochs
+    """How often to go through the training examples in this phase."""
+    optimizer: Optimizer
+    """A Keras optimizer, which starts anew with the phase."""
+    trainable: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    """The names of the layers that learn, also of those inside a backbone; `*` stands for any characters. All others
+    are frozen. Unless given, the `trainable` of each layer decides."""
+
+
 class Training(Section):
     """How the model learns."""
 
-    optimizer: Optimizer
+    optimizer: Optimizer | None
     """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments."""
-    loss: Loss
-    """A Keras loss."""
+    loss: Loss | None = None
+    """A Keras loss. With `model.outputs`, each of them has its own."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
     """Keras metrics, measured in training, validation and test."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """The number of examples in a step."""
-    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
+    epochs: Epochs | None
     """How often to go through the training examples."""
+    phases: Annotated[tuple[Phase, ...], Field(strict=False, min_length=1)] | None = None
+    """Instead of `optimizer` and `epochs`: parts of the training, one after the other, each with its own."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
     """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None = None
@@ -296,6 +436,50 @@ class Training(Section):
     """Keras's dtype policy."""
     checkpoint: Checkpoint = Checkpoint()
     """What is kept."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def need_not_repeat_phases(cls, value: Any) -> Any:
+        has_phases = isinstance(value, Mapping) and value.get("phases") is not None
+        return {"optimizer": None, "epochs": None, **value} if has_phases else value
+
+    @model_validator(mode="after")
+    def has_phases_or_is_one(self) -> Self:
+        problems = []
+        for key, value in (("optimizer", self.optimizer), ("epochs", self.epochs)):
+            if self.phases is not None and value is not None:
+                hint, related = f"each phase has its own {key}; remove this", ((("phases",), "phases are given here"),)
+                problems.append(
+                    Problem((key,), f"{key} and phases exclude each other", hint, at_key=True, related=related)
+                )
+            elif self.phases is None and value is None:
+                what = f"the name of {KINDS['optimizer']}" if key == "optimizer" else "a whole number"
+                problems.append(Problem((key,), f"expected {what}, not null"))
+        if not problems and self.total_epochs is not UNKNOWN and self.total_epochs > MOST_EPOCHS:
+            message = f"together the phases have {self.total_epochs:,} epochs, and {MOST_EPOCHS:,} are allowed"
+            problems.append(Problem(("phases",), message))
+        if problems:
+            raise PydanticCustomError("problems", "phases", {"problems": problems})
+        return self
+
+    @property
+    def parts(self) -> tuple[Phase, ...]:
+        """The phases; without any, the whole training as one."""
+        if self.phases is not None:
+            return self.phases
+        assert self.optimizer is not None
+        assert self.epochs is not None
+        return (Phase(epochs=self.epochs, optimizer=self.optimizer),)
+
+    @property
+    def total_epochs(self) -> Any:
+        """Those of all phases; UNKNOWN where the data has yet to tell."""
+        epochs: list[Any] = [part.epochs for part in self.parts]
+        return UNKNOWN if UNKNOWN in epochs else sum(epochs)
+
+    def place_of(self, part: int) -> ConfigPath:
+        """Where the config has the keys of the phase with that number, counted from 0."""
+        return ("training",) if self.phases is None else ("training", "phases", part)
 
 
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, field_validator
+from pydantic.fields import FieldInfo
 
 from dltool.config.keras_objects import UNKNOWN
 
@@ -33,6 +34,11 @@ class Section(BaseModel):
         """A single value may wait for the data. A section, a list or a thing with a name may not."""
         is_single = is_single_value(cls.model_fields[str(info.field_name)].annotation)
         return pass_unknown(value, validate) if is_single else validate(value)
+
+
+def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
+    """The fields by the keys that a config has for them. `from` is a word of Python's, and cannot name a field."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def is_single_value(annotation: Any) -> bool:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.section import Section
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource, TsvSource
+from dltool.config.wording import named
 from dltool.errors import Problem
 
 
@@ -54,15 +55,43 @@ class ArraysSource(Section):
 
     path: str | None = None
     """A `.npz` file with `x` and `y`, or with `x_train`, `y_train`, `x_test`, …"""
-    x: str | None = None
-    """A `.npy` file of inputs."""
-    y: str | None = None
-    """A `.npy` file of labels."""
+    x: str | dict[str, str] | None = None
+    """A `.npy` file of inputs. Of a `.npz`, several inputs by name with their arrays: `{left: x1, right: x2}`; of
+    `x1_train` and `x1_test` the name is x1."""
+    y: str | dict[str, str] | None = None
+    """A `.npy` file of labels. Of a `.npz`, several targets by name with their arrays."""
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Where the targets have names."""
+        return tuple(self.y) if isinstance(self.y, dict) else ()
+
+    @field_validator("x", "y", mode="before")
+    @classmethod
+    def names_arrays(cls, value: Any, info: ValidationInfo) -> Any:
+        key = str(info.field_name)
+        problem = None
+        if isinstance(value, Mapping):
+            wrong = next((name for name, array in value.items() if not isinstance(array, str)), None)
+            if not value:
+                problem = Problem((key,), "no array is named", f"for example {key}: {{left: {key}1, right: {key}2}}")
+            elif wrong is not None:
+                problem = Problem((key, wrong), f"expected the name of an array, not {named(value[wrong])}")
+        elif value is not None and not isinstance(value, str):
+            problem = Problem((key,), f"expected a file or names with their arrays, not {named(value)}")
+        if problem is not None:
+            raise PydanticCustomError("problems", "no arrays", {"problems": [problem]})
+        return value
 
     @model_validator(mode="after")
     def one_form(self) -> Self:
-        other = "x" if self.x is not None else "y"
-        if self.path is not None and (self.x is not None or self.y is not None):
+        several = next((key for key in ("x", "y") if isinstance(getattr(self, key), dict)), None)
+        if several is not None and self.path is None:
+            hint = f"arrays: {{path: data.npz, {several}: …}}"
+            problem = Problem((several,), "names of arrays need the .npz that holds them", hint, at_key=True)
+            raise PydanticCustomError("problems", "no file", {"problems": [problem]})
+        other = "x" if isinstance(self.x, str) else "y"
+        if self.path is not None and (isinstance(self.x, str) or isinstance(self.y, str)):
             message = f"path and {other} exclude each other"
             hint = "write path for one .npz, or x and y for two .npy files"
             problem = Problem((other,), message, hint, at_key=True, related=((("path",), "path is given here"),))

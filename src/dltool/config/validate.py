@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from dltool.config.keras_objects import UNKNOWN
 from dltool.config.schema import Config
-from dltool.config.section import Section
+from dltool.config.section import Section, keys_of
 from dltool.config.tree import Node, find, format_path, to_plain
 from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, MISSING, bound, literal_choices, named
 from dltool.errors import ConfigPath, Problem
@@ -21,10 +21,11 @@ GROUPED = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
 
 def validate(root: Node) -> tuple[Config | None, list[Problem]]:
     """The config, or the problems that keep it from being one."""
+    problems = list(loss_problems(root))
     try:
-        return Config.model_validate(to_plain(root)), []
+        config = Config.model_validate(to_plain(root))
+        return (None if problems else config), problems
     except ValidationError as error:
-        problems: list[Problem] = []
         for details in error.errors(include_url=False):
             for problem in problems_of(dict(details), root):
                 # The members of a union each have their complaint about the same value: the first one is enough.
@@ -32,6 +33,22 @@ def validate(root: Node) -> tuple[Config | None, list[Problem]]:
                 if not (is_repeated and details["type"] in {*EXPECTED, "literal_error"}):
                     problems.append(problem)
         return None, without_consequences(list(dict.fromkeys(problems)))
+
+
+def loss_problems(root: Node) -> Iterator[Problem]:
+    """Either the training has a loss, or each output of the model."""
+    training, outputs = find(root, ("training",)), find(root, ("model", "outputs"))
+    if training is None or not isinstance(training.value, Mapping):
+        return
+    if outputs is None or not outputs.value:
+        if "loss" not in training.value:
+            yield Problem(("training",), MISSING.format("loss"), EXAMPLES["loss"])
+        return
+    for key in ("loss", "metrics"):
+        if key in training.value and training.value[key].node.value != ():
+            message, hint = f"each of model.outputs has its own {key}", "remove it here"
+            related = ((("model", "outputs"), "the outputs"),)
+            yield Problem(("training", key), message, hint, at_key=True, related=related)
 
 
 def without_consequences(problems: list[Problem]) -> list[Problem]:
@@ -102,8 +119,8 @@ def section_at(path: ConfigPath) -> type[Section] | None:
     section: type[Section] = Config
     is_name = False
     for step in path:
-        if is_name:
-            # A key of a mapping whose values are such sections.
+        if is_name or isinstance(step, int):
+            # A key of a mapping, or a place in a list, whose values are such sections.
             is_name = False
             continue
         field = section.model_fields.get(str(step))
@@ -116,15 +133,17 @@ def section_at(path: ConfigPath) -> type[Section] | None:
 
 
 def candidates(annotation: Any) -> Iterator[type[BaseModel]]:
-    for member in (annotation, *get_args(annotation)):
-        if isinstance(member, type) and issubclass(member, BaseModel):
-            yield member
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for member in get_args(annotation):
+        yield from candidates(member)
 
 
 def sections(section: type[Section] = Config, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, type[Section]]]:
+    """All but those under names of the user's own."""
     yield path, section
     for name, field in section.model_fields.items():
-        for below in candidates(field.annotation):
+        for below in candidates(field.annotation) if get_origin(field.annotation) is not dict else ():
             if issubclass(below, Section):
                 yield from sections(below, (*path, name))
 
@@ -132,8 +151,8 @@ def sections(section: type[Section] = Config, path: ConfigPath = ()) -> Iterator
 def unknown_key(path: ConfigPath) -> Problem:
     *above, key = path
     section = section_at(tuple(above))
-    known = sorted(section.model_fields) if section else []
-    homes = [format_path((*place, str(key))) for place, other in sections() if key in other.model_fields]
+    known = sorted(keys_of(section)) if section else []
+    homes = [format_path((*place, str(key))) for place, other in sections() if key in keys_of(other)]
     near = get_close_matches(str(key), known, 1, 0.6)
     if near:
         hint = f'did you mean "{near[0]}"?'

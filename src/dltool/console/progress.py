@@ -1,6 +1,5 @@
 """The progress of a training: a live line on a terminal, plain lines elsewhere."""
 
-import shlex
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -35,7 +34,7 @@ class TrainingProgress:
         self.console = Console(file=capture.terminal, highlight=False, soft_wrap=not capture.terminal.isatty())
         self.is_live = self.console.is_terminal and not self.console.is_dumb_terminal and not quiet
         self.live: Live | None = None
-        self.is_kept = self.can_resume = True
+        self.is_kept = True
         self.epoch, self.epochs, self.steps = 0, 0, 0
         self.epoch_started = self.last_sign_of_life = time.monotonic()
         self.last_frame = 0.0
@@ -66,8 +65,8 @@ class TrainingProgress:
         parts += f" · {facts.test_examples:,} test" if facts.test_examples else ""
         self.line(f"{parts} examples")
 
-    def run_created(self, run: "Run", *, is_kept: bool, can_resume: bool) -> None:
-        self.is_kept, self.can_resume = is_kept, can_resume
+    def run_created(self, run: "Run", *, is_kept: bool) -> None:
+        self.is_kept = is_kept
         self.capture.move_to(run.log)
         if is_kept:
             self.line(f"run {run.path}")
@@ -76,11 +75,8 @@ class TrainingProgress:
         if not self.is_kept:
             self.line(f"{status}; nothing is kept")
             return
-        self.line(f"{status}; what was done by then is kept in {run.path}")
-        if status == "interrupted" and self.can_resume:
-            from dltool.keras_names import code_options
-
-            self.line(f"next  dltool resume {shlex.quote(str(run.path))}{code_options()}")
+        # Whoever reports the error says on the screen where what was done is kept.
+        self.capture.write(status)
 
     # --- what the training loop calls ---
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dltool.commands.evaluate import EvaluationOutcome
     from dltool.commands.predict import PredictionOutcome
     from dltool.commands.reproduce import Reproduction
+    from dltool.commands.resume import AlreadyComplete
     from dltool.config.load import Document
 
 NARROW = 60
@@ -36,10 +37,16 @@ def show_error(error: DltoolError, document: "Document | None", as_json: bool) -
     console = stderr_console()
     console.print(render_error(error, document), end="")
     count = len(error.problems)
+    next_step = f"dltool resume {with_code(Path(error.kept))}" if error.kept and error.can_resume else None
     if not error.kept:
         console.print(f"{count} problem{'s' if count != 1 else ''}; nothing was written", style="dim")
+    else:
+        console.print(data_text(f"what was done by then is kept in {error.kept}"))
+    if next_step:
+        console.print(data_text(f"next  {next_step}"))
     if as_json:
-        show_json({"ok": False, "exit_code": error.exit_code, "problems": problems_as_json(error, document)})
+        found = {"ok": False, "exit_code": error.exit_code, "problems": problems_as_json(error, document)}
+        show_json({**found, "run": error.kept or None, "next": next_step})
 
 
 def metric_words(metrics: Mapping[str, float]) -> str:
@@ -49,8 +56,7 @@ def metric_words(metrics: Mapping[str, float]) -> str:
 def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, quiet: bool) -> None:
     """The results of a training: on stdout, with what to do next; the expectations it missed on stderr."""
     results = outcome.results
-    for line in outcome.missed:
-        stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
+    show_missed(outcome.missed)
     if as_json:
         show_json({"run": None if is_smoke else str(outcome.run), **results})
         return
@@ -74,14 +80,21 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
     console.print(data_text(f"next  dltool evaluate {with_code(outcome.run)}"), style="dim")
 
 
-def show_complete(run: Path, as_json: bool) -> None:
+def show_missed(missed: Iterable[str]) -> None:
+    for line in missed:
+        stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
+
+
+def show_complete(outcome: "AlreadyComplete", as_json: bool) -> None:
     """A completed run was to be resumed."""
+    show_missed(outcome.missed)
     if as_json:
-        show_json({"run": str(run), "status": "completed", "resumed": False})
+        missed = list(outcome.missed)
+        show_json({"run": str(outcome.run), "status": "completed", "resumed": False, "missed": missed})
         return
     console = stdout_console()
-    console.print(data_text(f"{run} is complete: nothing to do"))
-    console.print(data_text(f"next  dltool resume {with_code(run)} --epochs N trains it further"), style="dim")
+    console.print(data_text(f"{outcome.run} is complete: nothing to do"))
+    console.print(data_text(f"next  dltool resume {with_code(outcome.run)} --epochs N trains it further"), style="dim")
 
 
 def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
@@ -95,7 +108,8 @@ def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
     if outcome.difference:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
     else:
-        console.print(data_text(f"identical  {outcome.epochs} epochs, every weight and every metric"))
+        epochs = "1 epoch" if outcome.epochs == 1 else f"{outcome.epochs} epochs"
+        console.print(data_text(f"identical  {epochs}, every weight and every metric"))
     if outcome.again is not None:
         console.print(data_text(f"again in   {outcome.again}"))
 
@@ -112,6 +126,10 @@ def with_code(path: Path) -> str:
 
 
 def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
+    if outcome.unwritten:
+        stderr_console().print(
+            Text("warning: ", "yellow") + data_text(f"the metrics are not kept: {outcome.unwritten}")
+        )
     if as_json:
         show_json(
             {
@@ -176,8 +194,7 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
         console.print(data_text(f"{outcome.svg}: the graph of the model"))
     console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
-    verb = "check" if further else "train"
-    step = f"dltool {verb} {with_code(Path(outcome.shown_as))}{further}"
+    step = f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}"
     console.print(data_text(f"next  {step}"), style="dim")
 
 
@@ -227,7 +244,8 @@ def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
 
 def class_table(outcome: "CheckOutcome") -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    labels = outcome.facts is not None and outcome.facts.target == "multi_label"
+    targets = outcome.facts.targets.values() if outcome.facts else ()
+    labels = any(target.kind == "multi_label" for target in targets)
     table.add_column("label" if labels else "class", overflow="fold")
     for part in ("training", "validation", "test"):
         table.add_column(part, justify="right", no_wrap=True)
@@ -268,7 +286,8 @@ def check_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
                 name: {"shape": list(found.shape), "dtype": found.dtype, "type": found.column and found.column.name}
                 for name, found in facts.inputs.items()
             },
-            "class_names": list(facts.class_names),
+            "class_names": list(facts.only_target.class_names if facts.only_target else ()),
+            "targets": facts.record()["targets"],
             "columns": [asdict(column) for column in outcome.columns],
             "examples_of_classes": {
                 name: dict(zip(("train", "validation", "test"), counts, strict=True))

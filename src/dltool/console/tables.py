@@ -59,7 +59,7 @@ def show_runs(runs: Iterable["RunSummary"], folder: Path, as_json: bool) -> None
 
 def next_step(runs: list["RunSummary"]) -> str:
     """What to do with the last run, or else with one that is complete."""
-    if runs[-1].status == "interrupted" and runs[-1].resumable:
+    if runs[-1].can_resume:
         return f"dltool resume {shlex.quote(str(runs[-1].path))}"
     completed = [run.path for run in runs if run.status == "completed"]
     return f"dltool evaluate {shlex.quote(str(completed[-1]))}" if completed else "dltool train CONFIG"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dltool.data.facts import Facts
+    from dltool.data.facts import Facts, TargetFacts
 
 BIDIRECTIONAL = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
@@ -59,12 +59,22 @@ def shape(sizes: Iterable[int | None]) -> str:
 
 def inputs_and_target(facts: "Facts") -> str:
     """`inputs 28 × 28 × 1 uint8, 10 classes`, or how many columns of which types there are."""
-    only, names = facts.only_input, len(facts.class_names)
+    only = facts.only_input
     if only is not None:
         what = f"inputs {shape(only.shape)} {only.dtype}"
     else:
-        kinds = [found.column.name for found in facts.inputs.values() if found.column]
+        kinds = [found.column.name if found.column else found.dtype for found in facts.inputs.values()]
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-        what = f"{len(kinds)} column{'s' * (len(kinds) > 1)} ({counts})"
-    noun = "labels" if facts.target == "multi_label" else "classes"
-    return f"{what}, {names} {noun}" if names else f"{what}, numbers to predict"
+        noun = "column" if next(iter(facts.inputs.values())).column else "input"
+        what = f"{len(kinds)} {noun}{'s' * (len(kinds) > 1)} ({counts})"
+    if not facts.targets:
+        return f"{what}, to be restored"
+    names = [f"{name}: " if len(facts.targets) > 1 else "" for name in facts.targets]
+    targets = zip(names, facts.targets.values(), strict=True)
+    return ", ".join([what, *(f"{name}{target_words(target)}" for name, target in targets)])
+
+
+def target_words(target: "TargetFacts") -> str:
+    """`10 classes`."""
+    noun = "labels" if target.kind == "multi_label" else "classes"
+    return f"{len(target.class_names)} {noun}" if target.class_names else "numbers to predict"

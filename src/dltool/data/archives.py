@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from dltool.data.listing import KINDS, Listing, Member, listing, refused, refused_name, too_large
+from dltool.data.listing import KINDS, Listing, Member, listing, refused, refused_name, times_of, too_large
 from dltool.errors import ConfigPath, DataError, Problem
 
 DAMAGED = (
@@ -108,7 +108,7 @@ def list_tar(path: Path, place: ConfigPath) -> Listing:
             elif entry.isdir():
                 folders.append(name)
             else:
-                identity = f"{status.st_mtime_ns}:{status.st_size}:{entry.offset_data}"
+                identity = f"{times_of(status)}:{status.st_size}:{entry.offset_data}"
                 members.append(Member(name, entry.size, identity, entry.offset_data, entry.size))
             if giant:
                 # To go on would be to unpack it.

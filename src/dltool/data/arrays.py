@@ -1,9 +1,13 @@
-"""The source `arrays`: the user's own `.npz` file, or an `.npy` file each for x and y."""
+"""The source `arrays`: the user's own `.npz` file, also of several inputs and targets, or an `.npy` file each."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dltool.config.columns import ONE_TARGET
 from dltool.config.sources import ArraysSource
 from dltool.data.examples import Examples, Part
 from dltool.data.facts import ONE_INPUT
@@ -12,15 +16,30 @@ from dltool.data.npz import npz_headers, read_npy, read_npz
 from dltool.data.values import clean_inputs, clean_labels
 from dltool.errors import ConfigPath, DataError, Problem
 
-KEYS = {
-    "training": (("x_train", "y_train"), ("x", "y")),
-    "validation": (("x_validation", "y_validation"), ("x_val", "y_val")),
-    "test": (("x_test", "y_test"),),
-}
+ENDINGS = {"training": ("_train", ""), "validation": ("_validation", "_val"), "test": ("_test",)}
+"""What stands after the name of an array in each part: x_train, x_test, …; x alone is training."""
 
 
-def load_arrays(options: ArraysSource, place: ConfigPath) -> Examples:
+@dataclass(frozen=True)
+class Wanted:
+    """Which arrays a part needs: the inputs and targets by name with the names of their arrays, less the ending.
+
+    `places` are those of the names in the config.
+    """
+
+    inputs: Mapping[str, str]
+    targets: Mapping[str, str]
+    places: Mapping[str, ConfigPath]
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.inputs.values(), *self.targets.values())))
+
+
+def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = True) -> Examples:
     """Examples with the parts that the file has. `place` is that of the source in the config.
+
+    Without a target, labels may be absent and are not read.
 
     Raises:
         DataError: with every problem of the files.
@@ -28,22 +47,27 @@ def load_arrays(options: ArraysSource, place: ConfigPath) -> Examples:
     """
     if options.path is None:
         return Examples(load_pair(options, (*place, "arrays")))
+    wanted = wanted_arrays(options, (*place, "arrays"), has_target)
     place = (*place, "arrays", "path")
     path = require(options.path, place)
     headers = npz_headers(path, str(path), place)
-    keys = {part: pair for part, pairs in KEYS.items() if (pair := chosen(pairs, headers)) is not None}
-    if "training" not in keys:
-        message = f"{path} has no x_train and y_train, nor x and y"
+    endings = {part: found for part in ENDINGS if (found := chosen(ENDINGS[part], wanted, headers)) is not None}
+    if "training" not in endings:
+        some, or_some = (" and ".join(f"{name}{ending}" for name in wanted.arrays) for ending in ENDINGS["training"])
+        message = f"{path} has no {some}, nor {or_some}"
         raise DataError(Problem(place, message, f"it holds {', '.join(sorted(headers))}"))
-    halves = [(have, lack) for x, y in keys.values() for have, lack in ((x, y), (y, x)) if lack not in headers]
-    if halves:
-        raise DataError([Problem(place, f"{path} has {have} but no {lack}") for have, lack in halves])
-    arrays = read_npz(path, [name for pair in keys.values() for name in pair], headers, str(path), place)
+    missing = [
+        problem for ending in endings.values() for problem in missing_arrays(wanted, ending, headers, path, place)
+    ]
+    if missing:
+        raise DataError(missing)
+    names = [f"{name}{ending}" for ending in endings.values() for name in wanted.arrays]
+    arrays = read_npz(path, names, headers, str(path), place)
     parts = {}
     problems: list[Problem] = []
-    for part, (x, y) in keys.items():
+    for part, ending in endings.items():
         try:
-            parts[part] = matched_part(arrays, (x, y), (place, place))
+            parts[part] = matched_part(arrays, wanted, ending)
         except DataError as error:
             problems += error.problems
     if problems:
@@ -51,39 +75,78 @@ def load_arrays(options: ArraysSource, place: ConfigPath) -> Examples:
     return Examples(parts["training"], parts.get("validation"), parts.get("test"))
 
 
-def chosen(pairs: tuple[tuple[str, str], ...], present: Mapping[str, object]) -> tuple[str, str] | None:
-    """The first spelling of which the file has at least one half."""
-    return next((pair for pair in pairs if pair[0] in present or pair[1] in present), None)
+def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) -> Wanted:
+    inputs = options.x if isinstance(options.x, dict) else {ONE_INPUT: "x"}
+    targets = options.y if isinstance(options.y, dict) else {ONE_TARGET: "y"}
+    places: dict[str, ConfigPath] = {}
+    for key, names in (("x", inputs), ("y", targets)):
+        is_given = isinstance(getattr(options, key), dict)
+        places |= {array: (*place, key, name) if is_given else (*place, "path") for name, array in names.items()}
+    return Wanted(inputs, targets if has_target else {}, places)
+
+
+def chosen(endings: tuple[str, ...], wanted: Wanted, present: Mapping[str, object]) -> str | None:
+    """The first ending with which the file has at least one of the arrays."""
+    return next((end for end in endings if any(f"{name}{end}" in present for name in wanted.arrays)), None)
+
+
+def missing_arrays(
+    wanted: Wanted, ending: str, present: Mapping[str, object], path: Path, place: ConfigPath
+) -> list[Problem]:
+    have = next(f"{name}{ending}" for name in wanted.arrays if f"{name}{ending}" in present)
+    return [
+        Problem(
+            wanted.places[name],
+            f"{path} has {have} but no {name}{ending}",
+            "" if wanted.places[name] == place else f"it holds {', '.join(sorted(present))}",
+        )
+        for name in wanted.arrays
+        if f"{name}{ending}" not in present
+    ]
 
 
 def load_pair(options: ArraysSource, place: ConfigPath) -> Part:
+    """An `.npy` file each for x and y."""
     arrays: dict[str, np.ndarray] = {}
     problems: list[Problem] = []
-    for name, text in (("x", options.x), ("y", options.y)):
+    for name in ("x", "y"):
         try:
-            arrays[name] = read_npy(require(text or "", (*place, name)), name, (*place, name))
+            file = require(str(getattr(options, name)), (*place, name))
+            arrays[name] = read_npy(file, name, (*place, name))
         except DataError as error:
             problems += error.problems
     if problems:
         raise DataError(problems)
-    return matched_part(arrays, ("x", "y"), ((*place, "x"), (*place, "y")))
+    places = {name: (*place, name) for name in ("x", "y")}
+    return matched_part(arrays, Wanted({ONE_INPUT: "x"}, {ONE_TARGET: "y"}, places), "")
 
 
-def matched_part(
-    arrays: Mapping[str, np.ndarray], names: tuple[str, str], places: tuple[ConfigPath, ConfigPath]
-) -> Part:
-    """x and y of one part, cleaned and of the same length."""
-    cleaned: list[np.ndarray] = []
+def matched_part(arrays: Mapping[str, np.ndarray], wanted: Wanted, ending: str) -> Part:
+    """The arrays of one part, cleaned and of the same length."""
     problems: list[Problem] = []
-    for name, place, clean in zip(names, places, (clean_inputs, clean_labels), strict=True):
-        try:
-            cleaned.append(clean(arrays[name], name, place))
-        except DataError as error:
-            problems += error.problems
+
+    def cleaned(names: Mapping[str, str], clean: Callable[[np.ndarray, str, ConfigPath], np.ndarray]) -> dict[str, Any]:
+        found = {}
+        for name, array in names.items():
+            try:
+                found[name] = clean(arrays[f"{array}{ending}"], f"{array}{ending}", wanted.places[array])
+            except DataError as error:
+                problems.extend(error.problems)
+        return found
+
+    inputs, labels = cleaned(wanted.inputs, clean_inputs), cleaned(wanted.targets, clean_labels)
     if problems:
         raise DataError(problems)
-    inputs, labels = cleaned
-    if len(inputs) != len(labels):
-        message = f"{names[0]} has {len(inputs):,} rows, {names[1]} has {len(labels):,}"
-        raise DataError(Problem(places[1], message, "each example needs one label"))
-    return Part({ONE_INPUT: inputs}, labels, places[0], names[0])
+    first = next(iter(wanted.inputs.values()))
+    rows = len(next(iter(inputs.values())))
+    for names, found, hint in (
+        (wanted.inputs, inputs, "each example needs all inputs"),
+        (wanted.targets, labels, "each example needs one label"),
+    ):
+        for name, array in names.items():
+            if len(found[name]) != rows:
+                message = f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}"
+                problems.append(Problem(wanted.places[array], message, hint))
+    if problems:
+        raise DataError(problems)
+    return Part(inputs, labels, wanted.places[first], f"{first}{ending}")

@@ -3,9 +3,8 @@
 They are decoded once, into memory; where there are too many for that, each time that they are asked for.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import ceil
 from pathlib import Path
@@ -16,6 +15,7 @@ from dltool.config.columns import AudioColumn
 from dltool.config.folder_sources import AudioSource
 from dltool.data.audio_rows import AudioForm, DecodedSounds, Recordings
 from dltool.data.examples import Examples
+from dltool.data.file_digests import file_digests
 from dltool.data.images import files_named
 from dltool.data.item_parts import part_of_items
 from dltool.data.labelled import labelled
@@ -32,13 +32,13 @@ MOST_SECONDS = 60
 
 @dataclass(frozen=True)
 class Sounds:
-    """`rows` (recordings, samples) of float32 between -1 and 1. `identity` is a sha256 in hexadecimal: another one
-    where a file, its name, their order or the form is another one.
+    """`rows` (recordings, samples) of float32 between -1 and 1. `digests` (recordings, 32), of rows that are not in
+    memory and where they were asked for, are those of the files.
     """
 
     rows: np.ndarray | DecodedSounds
     form: AudioForm
-    identity: str
+    digests: np.ndarray | None = None
 
     def part(self, first: int, stop: int) -> np.ndarray | DecodedSounds:
         return self.rows.part(first, stop) if isinstance(self.rows, DecodedSounds) else self.rows[first:stop]
@@ -50,14 +50,15 @@ class AudioExamples:
 
     examples: Examples
     form: AudioForm
-    identity: str
 
 
-def load_audio(options: AudioSource, place: ConfigPath, budget: int = DEFAULT_BUDGET) -> AudioExamples:
+def load_audio(
+    options: AudioSource, place: ConfigPath, budget: int = DEFAULT_BUDGET, *, use_cache: bool = True
+) -> AudioExamples:
     """The recordings of class folders, with the input "audio". `place` is that of the source in the config.
 
     The rate is that of the first training recording and the length that of the longest one, unless given. `budget` is
-    how many bytes of samples may be in memory.
+    how many bytes of samples may be in memory. `use_cache`: see :func:`dltool.data.file_digests.file_digests`.
 
     Raises:
         DataError: with all the files that are refused, have no class, or cannot be decoded.
@@ -71,29 +72,50 @@ def load_audio(options: AudioSource, place: ConfigPath, budget: int = DEFAULT_BU
     recordings = Recordings(Reader(members.access, place), members.path, (*place, "path"))
     training = len(found.parts["training"])
     sounds = load_sounds(recordings, chosen, (options.rate, options.seconds), budget, training)
+    sounds = with_digests(sounds, members.access, chosen, (*place, "path"), use_cache)
     loaded = {}
     first = 0
     for name, items in parts:
         inputs = {"audio": sounds.part(first, first + len(items))}
-        loaded[name] = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
+        part = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
+        if sounds.digests is not None:
+            part = replace(part, digests={"audio": sounds.digests[first : first + len(items)]})
+        loaded[name] = part
         first += len(items)
     examples = Examples(
         loaded["training"], loaded.get("validation"), loaded.get("test"), warnings=tuple(found.warnings)
     )
-    return AudioExamples(examples, sounds.form, sounds.identity)
+    return AudioExamples(examples, sounds.form)
 
 
 def load_audio_files(
-    paths: np.ndarray, folder: Path, options: AudioColumn, place: ConfigPath, budget: int = DEFAULT_BUDGET
+    paths: np.ndarray,
+    folder: Path,
+    options: AudioColumn,
+    place: ConfigPath,
+    budget: int = DEFAULT_BUDGET,
+    *,
+    use_cache: bool = True,
 ) -> Sounds:
-    """The recordings that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
+    """The recordings that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute. With
+    digests where they are not in memory.
 
     Raises:
         DataError: with all the rows without a path or a file, and all the recordings that cannot be decoded.
     """
-    members = files_named(paths, folder, place, "recording")
-    recordings = Recordings(Reader(Access(str(folder), "folder"), place), str(folder), place)
-    return load_sounds(recordings, members, (options.rate, options.seconds), budget, len(members))
+    members, access = files_named(paths, folder, place, "recording"), Access(str(folder), "folder")
+    recordings = Recordings(Reader(access, place), str(folder), place)
+    sounds = load_sounds(recordings, members, (options.rate, options.seconds), budget, len(members))
+    return with_digests(sounds, access, members, place, use_cache)
+
+
+def with_digests(
+    sounds: Sounds, access: Access, members: Sequence[Member], place: ConfigPath, use_cache: bool
+) -> Sounds:
+    """Recordings in memory are compared themselves."""
+    if isinstance(sounds.rows, np.ndarray):
+        return sounds
+    return replace(sounds, digests=file_digests(access, members, place, use_cache=use_cache))
 
 
 def rate_of(path: str, folder: Path, place: ConfigPath) -> int:
@@ -113,10 +135,9 @@ def load_sounds(
     """`asked` are the rate and the seconds; the first `training` members decide what is not asked for."""
     headers = recordings.headers(members)
     form = audio_form(asked, headers[:training], members, recordings.place)
-    identity = identity_of(members, form)
     if len(members) * form.samples * 4 > budget:
-        return Sounds(DecodedSounds(recordings, tuple(members), form), form, identity)
-    return Sounds(recordings.samples(members, form), form, identity)
+        return Sounds(DecodedSounds(recordings, tuple(members), form), form)
+    return Sounds(recordings.samples(members, form), form)
 
 
 def audio_form(
@@ -138,10 +159,3 @@ def audio_form(
         hint = f"say how long recordings shall be, such as seconds: {max(median, 0.1):.2g} (half of them are longer)"
         raise DataError(Problem(place, message, hint))
     return AudioForm(rate, int(lengths[longest]))
-
-
-def identity_of(members: Sequence[Member], form: AudioForm) -> str:
-    digest = hashlib.sha256(repr((form.rate, form.samples)).encode())
-    for member in members:
-        digest.update(f"\0{member.name}\0{member.size}\0{member.identity}".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dltool.config.columns import ONE_TARGET
 from dltool.data.catalog import FIXED
 from dltool.data.examples import Examples, Part
 from dltool.data.facts import ONE_INPUT
@@ -17,4 +18,4 @@ def load_bundled(name: str, place: ConfigPath) -> Examples:
     bundle = getattr(datasets, f"load_{name}")(**options)
     inputs = bundle.images[..., np.newaxis].astype(np.uint8) if name == "digits" else bundle.data.astype(np.float32)
     labels = bundle.target.astype(np.int32 if FIXED[name].class_names else np.float32)
-    return Examples(Part({ONE_INPUT: inputs}, labels, place, name), class_names=FIXED[name].class_names)
+    return Examples(Part({ONE_INPUT: inputs}, {ONE_TARGET: labels}, place, name), class_names=FIXED[name].class_names)

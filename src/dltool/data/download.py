@@ -1,4 +1,4 @@
-"""Published files of keras.datasets, in the place where Keras itself keeps them."""
+"""Published files of keras.datasets and keras.applications, in the place where Keras itself keeps them."""
 
 import hashlib
 import os
@@ -12,45 +12,52 @@ from urllib.request import urlopen
 from dltool.errors import ConfigPath, MachineError, Problem
 
 TIMEOUT_SECONDS = 60
+DATASETS = "datasets"
 
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """`cached_as` is relative to Keras's folder of data sets. Keras publishes no hash for some files."""
+    """`cached_as` is relative to `folder` in Keras's cache. Keras publishes a hash of one kind, or none."""
 
     cached_as: str
     url: str
-    sha256: str | None
+    sha256: str | None = None
+    md5: str | None = None
+    folder: str = DATASETS
 
     def is_content(self, content: bytes) -> bool:
-        return self.sha256 is None or hashlib.sha256(content).hexdigest() == self.sha256
+        return (self.sha256 is None or hashlib.sha256(content).hexdigest() == self.sha256) and (
+            self.md5 is None or hashlib.md5(content, usedforsecurity=False).hexdigest() == self.md5
+        )
 
 
-def keras_cache() -> Path:
-    """Keras's folder of data sets: `datasets` in $KERAS_HOME, or in ~/.keras."""
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
+def keras_cache(folder: str = DATASETS) -> Path:
+    """A folder of Keras's cache, which is $KERAS_HOME or ~/.keras."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / folder
 
 
-def fetch(file: PublishedFile, source: str, place: ConfigPath) -> bytes:
+def fetch(file: PublishedFile, source: str, place: ConfigPath, hint: str = "") -> bytes:
     """The content, from the cache or else downloaded into it. A cached file that is not the published one is replaced.
+
+    `hint` is what else one can do; that is to give the path of the data set `source`, unless given.
 
     Raises:
         MachineError: no network, no room, or the download is not the published file.
     """
-    path = keras_cache() / file.cached_as
+    path = keras_cache(file.folder) / file.cached_as
+    hint = hint or f"put the file there, or name a copy of it: source: {{{source}: {{path: {Path(file.url).name}}}}}"
     try:
         cached = path.read_bytes() if path.is_file() else None
     except OSError:
         cached = None
     if cached is not None and file.is_content(cached):
         return cached
-    content = download(file, path, source, place)
+    content = download(file, path, source, place, hint)
     store(content, path, place)
     return content
 
 
-def download(file: PublishedFile, path: Path, source: str, place: ConfigPath) -> bytes:
-    hint = f"put the file there, or name a copy of it: source: {{{source}: {{path: {Path(file.url).name}}}}}"
+def download(file: PublishedFile, path: Path, source: str, place: ConfigPath, hint: str) -> bytes:
     try:
         with urlopen(file.url, timeout=TIMEOUT_SECONDS) as response:
             content: bytes = response.read()

@@ -13,7 +13,7 @@ MOST_READ = 2**28
 """Bytes of pictures and sound that are read for nothing but this."""
 
 
-def duplicate_warnings(inputs: Mapping[str, Rows], targets: np.ndarray, split: Split) -> tuple[str, ...]:
+def duplicate_warnings(inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray], split: Split) -> tuple[str, ...]:
     """A sentence for each part some of whose examples have the same inputs, all of them, as one of the training part.
 
     One for the training part itself, of examples that have the same target too. Where much would have to be read from
@@ -22,14 +22,16 @@ def duplicate_warnings(inputs: Mapping[str, Rows], targets: np.ndarray, split: S
     if sum(prod(rows.shape) for rows in inputs.values() if not isinstance(rows, np.ndarray | Coded)) > MOST_READ:
         return ()
     keys = row_keys_of(inputs)
-    labelled = np.sort((keys + row_keys_of({"target": targets}))[split.train])
+    labelled = np.sort((keys + row_keys_of(targets) if targets else keys)[split.train])
     repeated = int((labelled[1:] == labelled[:-1]).sum())
     training = np.sort(keys[split.train])
     counts = {
         name: (found_in(training, np.sort(keys[rows])), len(rows))
         for name, rows in (("validation", split.validation), ("test", split.test))
     }
-    within = f"{repeated:,} of {len(training):,} training examples repeat an earlier one, the target too"
+    within = (
+        f"{repeated:,} of {len(training):,} training examples repeat an earlier one{', the target too' * bool(targets)}"
+    )
     return (
         *([within] if repeated else []),
         *(

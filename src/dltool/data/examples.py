@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from dltool.config.columns import ColumnType
 from dltool.data.rows import Rows
 from dltool.data.split import Split
@@ -19,16 +21,21 @@ ONE_INPUT = "input"
 class Part:
     """Some examples. `place` is the config's key that named them, `name` what messages call them ("x_test").
 
-    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `labels` is (rows,) or (rows, …) of any
-    kind; text may be str objects or coded. `columns` are further values by name, (rows,) each, by which rows may be
-    grouped, ordered or divided.
+    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `labels` by the name of their target are
+    (rows,) or (rows, …) of any kind; text may be str objects or coded. `columns` are further values by name, (rows,)
+    each, by which rows may be grouped, ordered or divided. `digests` (rows, 32) of uint8 by input are those of the
+    files that its rows are made of, where they are quicker to compare than the rows.
     """
 
     inputs: Mapping[str, Rows]
-    labels: Values
+    labels: Mapping[str, Values]
     place: ConfigPath
     name: str
     columns: Mapping[str, Values] = field(default_factory=dict)
+    digests: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,7 @@ class Examples:
     `class_names`, where the source knows them, are what the labels 0, 1, … stand for. `types` are those of a table's
     columns that are inputs, and `dates` the names of its columns of dates. `divided` says who is in which part, of the
     parts one after the other, where no rule has to: of windows. `settled` are keys of the config's `data` that reading
-    has decided, such as the types of all columns. `identity` is a hash of the files where the values need not be read
-    to know whether they have changed. `warnings` are sentences for the user.
+    has decided, such as the types of all columns. `warnings` are sentences for the user.
     """
 
     training: Part
@@ -51,5 +57,4 @@ class Examples:
     dates: tuple[str, ...] = ()
     divided: Split | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)
-    identity: str = ""
     columns: tuple[Column, ...] = ()

@@ -1,10 +1,11 @@
 """What the data is like: its shapes, classes and sizes. Imports nothing heavy, so that `check` stays quick."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from dltool.config.columns import ColumnType
+from dltool.config.columns import ONE_TARGET, ColumnType
 from dltool.config.schema import Data
 from dltool.config.sources import TABLE_SOURCES, Source
 from dltool.data.catalog import Published, published
@@ -17,6 +18,8 @@ ONE_INPUT = "input"
 TargetKind = Literal["category", "number", "multi_label"]
 DTYPES = ("uint8", "int32", "int64", "float32", "string")
 MOST_AXES = 8
+MOST_VALUES = 10**8
+"""Of one example."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +35,28 @@ class InputFacts:
 
 
 @dataclass(frozen=True)
+class TargetFacts:
+    """One target; `shape` is of one example.
+
+    It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
+    (`multi_label`, float32). `class_names` is empty for numbers.
+    """
+
+    kind: TargetKind
+    shape: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Facts:
     """The data as a model sees it.
 
-    `inputs` are in the order of the columns; `target_shape` is of one example. A target is one or several class
-    indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label (`multi_label`, float32).
-    `class_names` is empty for numbers. `examples` counts the training part, after validation and test have been taken
-    out.
+    `inputs` are in the order of the columns; `targets` are by name, none where the input is the only one. `examples`
+    counts the training part, after validation and test have been taken out.
     """
 
     inputs: Mapping[str, InputFacts]
-    target: TargetKind
-    target_shape: tuple[int, ...]
-    class_names: tuple[str, ...]
+    targets: Mapping[str, TargetFacts]
     examples: int
     validation_examples: int
     test_examples: int
@@ -55,20 +67,30 @@ class Facts:
         first = next(iter(self.inputs.values()))
         return first if len(self.inputs) == 1 and first.column is None else None
 
+    @property
+    def only_target(self) -> TargetFacts | None:
+        return next(iter(self.targets.values())) if len(self.targets) == 1 else None
+
     def names(self) -> dict[str, Any]:
         """What `$examples`, `$input_shape`, … stand for.
 
-        `$classes` is absent where the target is a number, `$input_shape` where there are columns.
+        `$classes` is absent where the target is a number, `$input_shape` where there are columns. Of several targets
+        there are `$classes_NAME` and `$target_shape_NAME`, and `$classes` where only one has classes.
         """
         names: dict[str, Any] = {
             "examples": self.examples,
             "validation_examples": self.validation_examples,
             "test_examples": self.test_examples,
-            "target_shape": list(self.target_shape),
         }
         if self.only_input is not None:
             names["input_shape"] = list(self.only_input.shape)
-        return names | ({"classes": len(self.class_names)} if self.class_names else {})
+        for name, target in self.targets.items():
+            own = "" if len(self.targets) == 1 else f"_{name}"
+            names[f"target_shape{own}"] = list(target.shape)
+            if target.class_names:
+                names[f"classes{own}"] = len(target.class_names)
+        with_classes = [target for target in self.targets.values() if target.class_names]
+        return names | ({"classes": len(with_classes[0].class_names)} if len(with_classes) == 1 else {})
 
     def record(self) -> dict[str, Any]:
         """What run.json holds, and :func:`recorded_facts` makes facts of; the types of columns are in the config."""
@@ -76,7 +98,11 @@ class Facts:
             name: {"shape": list(found.shape), "dtype": found.dtype, "is_column": found.column is not None}
             for name, found in self.inputs.items()
         }
-        return {**self.names(), "inputs": inputs, "target": self.target, "class_names": list(self.class_names)}
+        targets = {
+            name: {"kind": target.kind, "shape": list(target.shape), "class_names": list(target.class_names)}
+            for name, target in self.targets.items()
+        }
+        return {**self.names(), "inputs": inputs, "targets": targets}
 
 
 def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
@@ -87,11 +113,17 @@ def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
     """
     found: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
     inputs = found.get("inputs")
-    if not isinstance(inputs, Mapping) or not inputs or not all(is_input(*item, data) for item in inputs.items()):
+    is_alone = isinstance(inputs, Mapping) and len(inputs) == 1
+    if (
+        not isinstance(inputs, Mapping)
+        or not inputs
+        or not all(is_input(name, found, data, is_alone=is_alone) for name, found in inputs.items())
+    ):
         raise RunError(f"{shown_as} does not say which inputs the run has", "train it again with this version")
     sizes = ("examples", "validation_examples", "test_examples")
-    has_sizes = all(is_size(found.get(name)) for name in sizes) and is_shape(found.get("target_shape"))
-    if not has_sizes or not are_names(found.get("class_names"), found.get("target")):
+    targets, wanted = found.get("targets"), data.targets.keys()
+    are_targets = isinstance(targets, Mapping) and targets.keys() == wanted and all(map(is_target, targets.values()))
+    if not are_targets or not all(is_size(found.get(name)) for name in sizes):
         raise RunError(f"{shown_as} does not say which target the run has", "train it again with this version")
     types = data.inputs or {}
     return Facts(
@@ -99,34 +131,47 @@ def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
             name: InputFacts(tuple(each["shape"]), each["dtype"], types[name] if each["is_column"] else None)
             for name, each in inputs.items()
         },
-        found["target"],
-        tuple(found["target_shape"]),
-        tuple(found["class_names"]),
+        {
+            name: TargetFacts(each["kind"], tuple(each["shape"]), tuple(each["class_names"]))
+            for name, each in found["targets"].items()
+        },
         *(found[name] for name in sizes),
     )
 
 
-def are_names(names: Any, target: Any) -> bool:
-    """Whether they are names of classes or labels: several, all different; none of numbers."""
-    if target not in get_args(TargetKind) or not isinstance(names, list):
+def is_target(found: Any) -> bool:
+    """Whether an entry of a run.json describes a target: classes and labels have names, all different."""
+    if not isinstance(found, Mapping) or found.get("kind") not in get_args(TargetKind):
+        return False
+    names = found.get("class_names")
+    if not isinstance(names, list) or not is_shape(found.get("shape")):
         return False
     are_different = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
-    return not names if target == "number" else are_different and len(names) > 1
+    return not names if found["kind"] == "number" else are_different and len(names) > 1
 
 
-def is_input(name: str, found: Any, data: Data) -> bool:
+def is_for_layers(kind: ColumnType, data: Data) -> bool:
+    """Whether the only input, of this type, is for layers of its own: the column is then of no interest any more."""
+    return kind.name in ("image", "audio") or (kind.name == "text" and bool(data.preprocessing))
+
+
+def is_input(name: str, found: Any, data: Data, *, is_alone: bool) -> bool:
     """Whether an entry of a run.json describes an input that the config may have."""
     if not isinstance(found, Mapping) or not is_shape(found.get("shape")) or found.get("dtype") not in DTYPES:
         return False
     if not isinstance(found.get("is_column"), bool):
         return False
     kind = (data.inputs or {}).get(name)
-    is_typed = kind is not None and kind.name != "ignore"
-    return is_typed if data.source.name in TABLE_SOURCES else not found["is_column"]
+    if data.source.name not in TABLE_SOURCES:
+        return not found["is_column"]
+    if kind is None or kind.name == "ignore":
+        return False
+    return bool(found["is_column"] != (is_alone and is_for_layers(kind, data)))
 
 
 def is_shape(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= MOST_AXES and all(map(is_size, value))
+    is_list = isinstance(value, list) and len(value) <= MOST_AXES and all(map(is_size, value))
+    return is_list and math.prod(max(1, size) for size in value) <= MOST_VALUES
 
 
 def is_size(value: Any) -> bool:
@@ -145,7 +190,8 @@ def known_facts(data: Data) -> Facts | None:
     check_parts(data)
     known = published(data.source)
     is_category = known is not None and bool(known.class_names)
-    wanted = data.target.type.name if data.target and data.target.type else None
+    given = data.given_targets[0]
+    wanted = given.type.name if given.type else None
     if known is None or wanted == "multi_label" or (wanted == "category" and not is_category):
         return None
     examples, own_test = sizes_of(data.source, known)
@@ -153,14 +199,15 @@ def known_facts(data: Data) -> Facts | None:
     test = rows_given(data.test, "test") if data.test else own_test
     if validation is None or test is None:
         return None
-    target: TargetKind = "number" if wanted == "number" or not is_category else "category"
-    check_stratify(data.split, target)
+    target = TargetFacts("number")
+    if is_category and wanted != "number":
+        target = TargetFacts("category", class_names=known.class_names)
+    targets = {} if given.is_input else {ONE_TARGET: target}
+    check_stratify(data.split, targets)
     sizes = part_sizes(data.split, examples, validation, test)
     return Facts(
         inputs={ONE_INPUT: InputFacts(known.input_shape, known.input_dtype)},
-        target=target,
-        target_shape=(),
-        class_names=known.class_names if target == "category" else (),
+        targets=targets,
         examples=sizes.training,
         validation_examples=sizes.validation,
         test_examples=sizes.test,

@@ -32,7 +32,6 @@ def load_folder_examples(data: Data) -> Examples:
             examples,
             validation=part if role == "validation" else examples.validation,
             test=part if role == "test" else examples.test,
-            identity=f"{examples.identity} {other.identity}",
             warnings=(*examples.warnings, *other.warnings),
         )
     return examples
@@ -53,11 +52,11 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> Examples:
     if isinstance(options, ImagesSource):
         images = load_images(options, place, data.cache)
         settled = {"source": Source(source.name, options.model_copy(update={"size": images.size}))}
-        return replace(images.examples, settled=settled, identity=images.identity)
+        return replace(images.examples, settled=settled)
     if isinstance(options, AudioSource):
-        sounds = load_audio(options, place)
+        sounds = load_audio(options, place, use_cache=data.cache > 0)
         form = {"rate": sounds.form.rate, "seconds": sounds.form.seconds}
         settled = {"source": Source(source.name, options.model_copy(update=form))}
-        return replace(sounds.examples, settled=settled, identity=sounds.identity)
+        return replace(sounds.examples, settled=settled)
     assert isinstance(options, TextSource)
     return load_texts(options, place)

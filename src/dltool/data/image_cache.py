@@ -1,4 +1,4 @@
-"""Decoded pictures in one file, so that they are decoded once: a header, then rows of uint8.
+"""Decoded pictures in one file, so that they are decoded once: a header, then rows of uint8. And digests of files.
 
 A file is named by what it holds. It appears whole, under its name, or not at all; processes that write the same one at
 once do no harm. The least recently used files give way to new ones.
@@ -14,12 +14,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dltool.durable_files import TEMPORARY_PREFIX, sync, temporary_beside
+from dltool.durable_files import TEMPORARY_PREFIX, atomic_write, sync, temporary_beside
 
 HEADER_BYTES = 4096
 """A page, so that the rows begin at one."""
 MAGIC = b"dltool decoded pictures 1\n"
 SUFFIX = ".pixels"
+DIGESTS = ".digests"
 DEFAULT_BUDGET = 4 * 10**9
 
 
@@ -115,13 +116,35 @@ def reserve(descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
 
 
+def find_digests(key: str) -> bytes | None:
+    """What :func:`keep_digests` kept under that key, if it is there and whole. It counts as used."""
+    path = cache_folder() / (key + DIGESTS)
+    try:
+        content = path.read_bytes()
+        with suppress(OSError):
+            os.utime(path)
+    except OSError:
+        return None
+    digests = content[32:]
+    return digests if hashlib.sha256(digests).digest() == content[:32] else None
+
+
+def keep_digests(key: str, digests: bytes) -> None:
+    """Raises OSError and MachineError: the cache cannot be written, or the disk is full."""
+    folder = cache_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    atomic_write(folder / (key + DIGESTS), hashlib.sha256(digests).digest() + digests)
+
+
 def prune(folder: Path, most: int) -> None:
     """Removes what dead processes left, then the least recently used files, until at most `most` bytes remain."""
     files = []
     for entry in os.scandir(folder):
-        if entry.name.startswith(TEMPORARY_PREFIX) and entry.name.endswith(SUFFIX) and is_abandoned(entry.path):
+        if not entry.name.endswith((SUFFIX, DIGESTS)):
+            continue
+        if entry.name.startswith(TEMPORARY_PREFIX) and is_abandoned(entry.path):
             remove(entry.path)
-        elif entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
+        elif entry.is_file(follow_symlinks=False):
             status = entry.stat(follow_symlinks=False)
             is_old = not entry.name.startswith(TEMPORARY_PREFIX)
             files.append((status.st_mtime_ns, status.st_size, entry.path if is_old else ""))

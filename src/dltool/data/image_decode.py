@@ -59,6 +59,8 @@ def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
         if form.size is not None:
             image = fitted(image, *form.size, form.resize)
         return image.tobytes(), (image.height, image.width)
+    except MemoryError:
+        raise BadImage("damaged, or too large for the memory") from None
     except DAMAGE as error:
         raise BadImage(f"damaged: {error}") from None
 
@@ -94,6 +96,8 @@ def opened(content: bytes) -> Image.Image:
         raise BadImage("no JPEG, PNG, GIF, BMP or WebP picture, or a damaged header") from None
     except Image.DecompressionBombError:
         raise BadImage(f"its header declares more than {2 * MOST_PIXELS:,} pixels") from None
+    except MemoryError:
+        raise BadImage("a damaged header, or too large for the memory") from None
     except DAMAGE as error:
         raise BadImage(f"damaged header: {error}") from None
     if image.width * image.height > MOST_PIXELS:

@@ -19,6 +19,7 @@ import PIL
 from dltool.config.columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
 from dltool.data.examples import Examples
+from dltool.data.file_digests import file_digests, names_and_times
 from dltool.data.image_cache import DEFAULT_BUDGET, HEADER_BYTES, Entry, cache_folder, entry_bytes, find, new_entry
 from dltool.data.image_decode import EXTENSIONS, BadImage, ImageForm, size_of
 from dltool.data.image_processes import decode_all
@@ -26,7 +27,7 @@ from dltool.data.image_rows import CacheFile, CacheRows, DecodedRows, Decoder, b
 from dltool.data.image_worker import Fault, ImageWork
 from dltool.data.item_parts import part_of_items
 from dltool.data.labelled import labelled
-from dltool.data.listing import SHOWN, Member, printable
+from dltool.data.listing import SHOWN, Member, printable, times_of
 from dltool.data.members import Access, Reader, UnreadableMember, open_members
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
@@ -38,24 +39,21 @@ ENOUGH_FOR_A_HEADER = 256 * 1024
 
 @dataclass(frozen=True)
 class Pictures:
-    """`rows` (pictures, height, width, channels) of uint8. `identity` is a sha256 in hexadecimal: another one where a
-    picture, its name, their order or the form is another one. `warnings` are sentences for the user.
+    """`rows` (pictures, height, width, channels) of uint8. `warnings` are sentences for the user. `digests`
+    (pictures, 32), where they were asked for, are those of the files.
     """
 
     rows: CacheRows | DecodedRows
-    identity: str
     warnings: tuple[str, ...] = ()
+    digests: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class ImageExamples:
-    """What a folder of pictures gives. Another source is like it with `size: size`. `identity` is that of
-    :class:`Pictures`.
-    """
+    """What a folder of pictures gives. Another source is like it with `size: size`."""
 
     examples: Examples
     size: tuple[int, int]
-    identity: str
 
 
 def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DEFAULT_BUDGET) -> ImageExamples:
@@ -74,16 +72,18 @@ def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DE
     form = ImageForm(size, options.channels, options.resize)
     chosen = [item.member for item in chain.from_iterable(found.parts.values())]
     pictures = load_pictures(members.access, chosen, form, (*place, "path"), cache_budget)
+    digests = file_digests(members.access, chosen, (*place, "path"), use_cache=cache_budget > 0)
     parts = {}
     first = 0
     for name, items in found.parts.items():
         inputs = {"image": pictures.rows.part(first, first + len(items))}
-        parts[name] = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
+        part = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
+        parts[name] = replace(part, digests={"image": digests[first : first + len(items)]})
         first += len(items)
     warnings = (*found.warnings, *pictures.warnings)
     examples = Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=warnings)
     height, width = pictures.rows.shape[1:3]
-    return ImageExamples(examples, (height, width), pictures.identity)
+    return ImageExamples(examples, (height, width))
 
 
 def load_image_files(
@@ -93,15 +93,17 @@ def load_image_files(
     place: ConfigPath,
     cache_budget: int = DEFAULT_BUDGET,
 ) -> Pictures:
-    """The pictures that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
+    """The pictures that a column of a table names, with their digests: `paths` (rows,) of text, relative to `folder`
+    or absolute.
 
     Raises:
         DataError: with all the rows without a path or a file, and all the pictures that cannot be decoded.
         MachineError: a process that decodes was killed.
     """
-    members = files_named(paths, folder, place)
+    members, access = files_named(paths, folder, place), Access(str(folder), "folder")
     form = ImageForm((options.size[0], options.size[1]), options.channels, options.resize)
-    return load_pictures(Access(str(folder), "folder"), members, form, place, cache_budget)
+    pictures = load_pictures(access, members, form, place, cache_budget)
+    return replace(pictures, digests=file_digests(access, members, place, use_cache=cache_budget > 0))
 
 
 def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str = "picture") -> list[Member]:
@@ -140,7 +142,7 @@ def file_named(path: str, folder: Path) -> Member | str:
         return f"{words}: {printable(path)}{near(folder / path)}"
     if not stat.S_ISREG(status.st_mode):
         return f"{printable(path)} is not a regular file"
-    return Member(path, status.st_size, str(status.st_mtime_ns))
+    return Member(path, status.st_size, times_of(status))
 
 
 def near(path: Path) -> str:
@@ -156,27 +158,24 @@ def load_pictures(
     access: Access, members: Sequence[Member], form: ImageForm, place: ConfigPath, cache_budget: int
 ) -> Pictures:
     """The pictures `members`, in their order: from the cache, or decoded into it, or decoded as they are asked for."""
-    files = digest_of(members)
+    files = names_and_times(members)
     key = cache_key(files, form)
     known = find_decoded(files, form) if cache_budget else None
     if known:
-        settled = replace(form, size=known.shape[1:3])
-        return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]), identity_of(files, settled))
+        return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]))
     reader = Reader(access, place)
     size = form.size or first_size(reader, members, form, access.path, place)
-    # Pictures of one size are the same whether it is declared or not.
-    identity = identity_of(files, replace(form, size=size))
     shape = (len(members), *size, form.channels)
     warnings: tuple[str, ...] = ()
     if entry_bytes(shape) <= cache_budget:
         try:
-            return Pictures(decoded_rows(key, shape, reader, members, form, place, cache_budget), identity)
+            return Pictures(decoded_rows(key, shape, reader, members, form, place, cache_budget))
         except OSError as error:
             words = (error.strerror or str(error)).lower()
             warnings = (f"the cache {cache_folder()} cannot be written ({words}): pictures are decoded in each epoch",)
     decoder = Decoder(reader, form, size, access.path, place)
     check_headers(decoder, members)
-    return Pictures(DecodedRows(decoder, tuple(members)), identity, warnings)
+    return Pictures(DecodedRows(decoder, tuple(members)), warnings)
 
 
 def find_decoded(files: str, form: ImageForm) -> Entry | None:
@@ -190,21 +189,8 @@ def find_decoded(files: str, form: ImageForm) -> Entry | None:
 
 def cache_key(files: str, form: ImageForm) -> str:
     # Another release may decode a little differently.
-    return sha256_of(FORMAT, PIL.__version__, identity_of(files, form))[:32]
-
-
-def identity_of(files: str, form: ImageForm) -> str:
-    """A hash of the files, by their digest, and of the form that they are brought to."""
-    return sha256_of(form.size, form.channels, form.resize, files)
-
-
-def digest_of(members: Sequence[Member]) -> str:
-    named = "\0".join(f"{member.name}\0{member.size}\0{member.identity}" for member in members)
-    return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def sha256_of(*values: object) -> str:
-    return hashlib.sha256(repr(values).encode()).hexdigest()
+    values = (FORMAT, PIL.__version__, form.size, form.channels, form.resize, files)
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
 def first_size(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from dltool.config.columns import ONE_TARGET
 from dltool.data.examples import Part
 from dltool.data.labelled import Item
 from dltool.data.rows import Rows
@@ -13,7 +14,7 @@ from dltool.errors import ConfigPath
 def part_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Part:
     """`inputs` (items, …), with the items' classes as labels and what a pattern found as columns."""
     columns = {key: text_array(item.columns[key] for item in items) for key in items[0].columns}
-    return Part(inputs, text_array(item.label for item in items), place, name, columns)
+    return Part(inputs, {ONE_TARGET: text_array(item.label for item in items)}, place, name, columns)
 
 
 def text_array(texts: Iterable[str]) -> np.ndarray:

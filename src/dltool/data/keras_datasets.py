@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dltool.config.columns import ONE_TARGET
 from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
 from dltool.data.catalog import published
 from dltool.data.download import PublishedFile, fetch, keras_cache
@@ -230,7 +231,7 @@ def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Part
     if len(inputs) != len(labels) or labels.ndim != 1:
         message = f"{x} has {len(inputs):,} rows, {y} has the shape {labels.shape}"
         raise DataError(Problem(place, message, "each example needs one label"))
-    return Part({ONE_INPUT: inputs}, labels, place, x)
+    return Part({ONE_INPUT: inputs}, {ONE_TARGET: labels}, place, x)
 
 
 def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:

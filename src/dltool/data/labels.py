@@ -4,31 +4,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dltool.config.columns import MultiLabelTarget, TargetType
+from dltool.config.columns import ONE_TARGET, MultiLabelTarget, TargetType
 from dltool.data.examples import Examples, Part
 from dltool.data.facts import TargetKind
 from dltool.data.rows import Coded, is_text
 from dltool.data.split_columns import distinct
-from dltool.errors import DataError, Problem
+from dltool.errors import ConfigPath, DataError, Problem
 
 SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Labels:
-    """How labels are read. `values` are the distinct labels in the order of their indices; empty for numbers.
+    """How the labels of one target are read. `values` are the distinct ones in the order of their indices; empty for
+    numbers.
 
-    `separator` stands between the labels of a `multi_label` target.
+    `name` is that of the target. `separator` stands between the labels of a `multi_label` target.
     """
 
-    target: TargetKind
+    name: str
+    kind: TargetKind
     values: np.ndarray
     class_names: tuple[str, ...]
     separator: str = ""
 
 
-def read_labels(examples: Examples, wanted: TargetType | None) -> Labels:
-    """What the labels of `examples` are.
+def read_labels(examples: Examples, wanted: TargetType | None, name: str = ONE_TARGET) -> Labels:
+    """What the labels of the target `name` of `examples` are.
 
     Booleans, integers and text are classes, numbered in sorted order; floats and rows of several values are numbers.
     `wanted` (the config's `target`) overrules: classes by distinct values, also of rows such as the pixels of a mask,
@@ -37,35 +39,35 @@ def read_labels(examples: Examples, wanted: TargetType | None) -> Labels:
     Raises:
         DataError: a single class, or labels that cannot be what is wanted.
     """
-    labels, place = examples.training.labels, examples.training.place
+    labels, place = examples.training.labels[name], examples.training.place
+    target: ConfigPath = ("data", "target") if name == ONE_TARGET else ("data", "target", name)
     has_text, is_wide = is_text(labels), len(labels.shape) > 1
     kind = wanted.name if wanted else None
     if kind == "number" and has_text:
-        raise DataError(Problem(("data", "target"), "the labels are text, not numbers", "remove it, or write category"))
+        raise DataError(Problem(target, "the labels are text, not numbers", "remove it, or write category"))
     if wanted is not None and isinstance(wanted.options, MultiLabelTarget):
-        return multi_labels(examples.training, wanted.options.separator)
+        return multi_labels(examples.training, wanted.options.separator, name, target)
     if kind is None and is_wide and has_text:
         message = f"a label has {labels.shape[1:]} texts, not one"
         raise DataError(Problem(place, message, "target: category makes each of them a class"))
     if kind == "number" or (kind is None and (is_wide or labels.dtype.kind == "f")):
-        return Labels("number", np.empty(0), ())
+        return Labels(name, "number", np.empty(0), ())
     if examples.class_names:
-        return Labels("category", np.arange(len(examples.class_names)), examples.class_names)
+        return Labels(name, "category", np.arange(len(examples.class_names)), examples.class_names)
     values = distinct(labels)
     if len(values) == 1:
         raise DataError(
             Problem(place, f'all {len(labels):,} examples have the label "{values[0]}"', "two classes are needed")
         )
-    return Labels("category", values, tuple(str(value) for value in values))
+    return Labels(name, "category", values, tuple(str(value) for value in values))
 
 
-def multi_labels(part: Part, separator: str) -> Labels:
+def multi_labels(part: Part, separator: str, name: str, target: ConfigPath) -> Labels:
     """Raises DataError: the labels are no texts, or name fewer than two labels."""
-    if not is_text(part.labels) or len(part.labels.shape) > 1:
-        raise DataError(
-            Problem(("data", "target"), "multi_label takes one text an example", "write category or number")
-        )
-    names = sorted({label for text in distinct(part.labels) for label in labels_in(str(text), separator)})
+    labels = part.labels[name]
+    if not is_text(labels) or len(labels.shape) > 1:
+        raise DataError(Problem(target, "multi_label takes one text an example", "write category or number"))
+    names = sorted({label for text in distinct(labels) for label in labels_in(str(text), separator)})
     if len(names) < 2:
         raise DataError(
             Problem(
@@ -74,7 +76,7 @@ def multi_labels(part: Part, separator: str) -> Labels:
                 "is the separator right?",
             )
         )
-    return Labels("multi_label", np.array(names, dtype=object), tuple(names), separator)
+    return Labels(name, "multi_label", np.array(names, dtype=object), tuple(names), separator)
 
 
 def labels_in(text: str, separator: str) -> list[str]:
@@ -91,17 +93,17 @@ def encode(labels: Labels, part: Part) -> np.ndarray:
     Raises:
         DataError: labels that `labels` does not have.
     """
-    given = part.labels
-    if labels.target == "multi_label":
+    given = part.labels[labels.name]
+    if labels.kind == "multi_label":
         return encode_several(labels, part)
-    if is_text(given) != (labels.target == "category" and is_text(labels.values)):
+    if is_text(given) != (labels.kind == "category" and is_text(labels.values)):
         here, there = ("text" if is_text(array) else "numbers" for array in (given, labels.values))
         raise DataError(Problem(part.place, f"the labels of {part.name} are {here}; those of the source are {there}"))
     if isinstance(given, Coded):
         codes = given.codes[:]
         index, unknown = indices(labels.values, given.values)
         index, unknown = index[codes], unknown[codes]
-    elif labels.target == "number":
+    elif labels.kind == "number":
         return given.astype(np.float32, copy=False)
     else:
         index, unknown = indices(labels.values, given[..., 0] if given.ndim > 1 and given.shape[-1] == 1 else given)
@@ -122,9 +124,10 @@ def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def encode_several(labels: Labels, part: Part) -> np.ndarray:
     """(rows, classes) of float32. Raises DataError: a label that training does not have."""
     numbers = {name: index for index, name in enumerate(labels.class_names)}
-    targets = np.zeros((len(part.labels), len(numbers)), np.float32)
-    unknown = np.zeros(len(part.labels), dtype=bool)
-    for row, text in enumerate(part.labels[:]):
+    given = part.labels[labels.name]
+    targets = np.zeros((len(given), len(numbers)), np.float32)
+    unknown = np.zeros(len(given), dtype=bool)
+    for row, text in enumerate(given[:]):
         for label in labels_in(str(text), labels.separator):
             if label in numbers:
                 targets[row, numbers[label]] = 1
@@ -136,7 +139,7 @@ def encode_several(labels: Labels, part: Part) -> np.ndarray:
 
 
 def unknown_labels(labels: Labels, part: Part, unknown: np.ndarray) -> Problem:
-    values = np.unique(part.labels[:].reshape(unknown.shape)[unknown])
+    values = np.unique(part.labels[labels.name][:].reshape(unknown.shape)[unknown])
     shown = ", ".join(f'"{value}"' for value in values[:SHOWN]) + (", …" if len(values) > SHOWN else "")
     rows = np.flatnonzero(unknown.reshape(len(unknown), -1).any(axis=1))
     message = f"{part.name} has labels that are none of the {len(labels.values)} classes: {shown}"

@@ -27,7 +27,8 @@ KINDS = {
 class Member(NamedTuple):
     """One file. `name` has its folders, with slashes ("train/cat/1.jpg"); `size` is in bytes.
 
-    `identity` changes with the content: the CRC-32 in a zip, times and sizes elsewhere. The rest is for reading it from
+    `identity` changes with the content: the CRC-32 in a zip, elsewhere the times at which the file was last changed,
+    of which programs can set only the first. The rest is for reading it from
     an archive: `stored` bytes at `start`, deflated or as they are.
     """
 
@@ -138,10 +139,14 @@ def list_folder(root: Path, place: ConfigPath) -> Listing:
                 waiting.append((name, above | {os.path.realpath(entry.path)} if entry.is_symlink() else above))
             else:
                 status = entry.stat()
-                members.append(Member(name, status.st_size, f"{status.st_mtime_ns}"))
+                members.append(Member(name, status.st_size, times_of(status)))
     if offenders:
         raise refused(root, sorted(offenders), place)
     return listing(members, folders)
+
+
+def times_of(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
 def refused_entry(entry: os.DirEntry[str], real_root: str, above: frozenset[str]) -> str:

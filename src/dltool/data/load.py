@@ -14,8 +14,8 @@ from dltool.data.bundled import load_bundled
 from dltool.data.catalog import published
 from dltool.data.duplicates import duplicate_warnings
 from dltool.data.examples import Examples, Part
-from dltool.data.facts import Facts, InputFacts
-from dltool.data.fingerprint import fingerprint_of
+from dltool.data.facts import Facts, InputFacts, TargetFacts, is_for_layers
+from dltool.data.fingerprint import PartContents, contents_of, fingerprint_of
 from dltool.data.keras_datasets import load_keras_dataset
 from dltool.data.labels import Labels, encode, read_labels
 from dltool.data.rows import Coded, Rows, is_text, stack, take
@@ -33,19 +33,26 @@ PartName = Literal["train", "validation", "test"]
 class Dataset:
     """One table of all examples, and which of its rows are for what.
 
-    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text; `targets` ("target") is (rows,) or
-    (rows, …) of int32 class indices, or of float32. `fingerprint` is "sha256:…" over both. `warnings` are sentences for
-    the user. `settled` are keys of the config's `data` that reading has decided; `columns` what a table holds.
+    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text; `targets` by name are (rows,) or (rows, …)
+    of int32 class indices, or of float32; there is none where the input itself is the target. `contents` says what the
+    parts of the source hold, `fingerprint` is "sha256:…" over that. `warnings` are sentences for the user. `settled`
+    are keys of the config's `data` that reading
+    has decided; `columns` what a table holds.
     """
 
     inputs: Mapping[str, Rows]
     targets: Mapping[str, np.ndarray]
     split: Split
     facts: Facts
-    fingerprint: str
+    contents: Mapping[str, PartContents]
     warnings: tuple[str, ...] = ()
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        names = (name for target in self.facts.targets.values() for name in target.class_names)
+        return fingerprint_of(self.contents, names)
 
     def in_force(self, config: Config) -> Config:
         """The config with what reading has decided."""
@@ -72,39 +79,49 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     """
     check_parts(data)
     examples = load_examples(data)
-    wanted = examples.settled.get("target", data.target)
-    labels = read_labels(examples, wanted.type if wanted else None)
+    wanted = data.model_copy(update=dict(examples.settled)).targets
+    labels = [read_labels(examples, target.type, name) for name, target in wanted.items()]
     columns = SplitColumns(examples.training.columns, examples.dates)
     sizes = sizes_of(data, examples, columns)
-    parts = parts_used(examples, sizes)
+    named = parts_used(examples, sizes)
+    parts = list(named.values())
     check_alike(parts)
     inputs = {name: stack([part.inputs[name] for part in parts]) for name in examples.training.inputs}
-    targets = np.concatenate([encode(labels, part) for part in parts])
-    check_stratify(data.split, labels.target, targets.shape[1:])
-    split = examples.divided or split_rows(data, examples, sizes, columns, targets, labels, seed)
+    digests = {
+        name: np.concatenate([part.digests[name] for part in parts])
+        for name in inputs
+        if all(name in part.digests for part in parts)
+    }
+    stops = np.cumsum([rows_of(part) for part in parts]).tolist()
+    ranges = dict(zip(named, zip([0, *stops], stops, strict=False), strict=True))
+    targets = {each.name: np.concatenate([encode(each, part) for part in parts]) for each in labels}
+    described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
+    check_stratify(data.split, described)
+    # Where several targets have classes, the first one decides.
+    by_class = next((each for each in labels if each.kind == "category" and targets[each.name].ndim == 1), None)
+    classes = None if by_class is None else targets[by_class.name]
+    split = examples.divided or split_rows(data, examples, sizes, columns, classes, by_class, seed)
     check_unknown(inputs, examples.types, split)
     types = column_types(data, inputs, examples.types)
     if most_rows is not None:
-        inputs, targets, split = few_rows(inputs, targets, split, labels, most_rows)
+        rows, split = few_rows(split, classes, most_rows)
+        inputs = {name: take(values, rows) for name, values in inputs.items()}
+        digests = {name: values[rows] for name, values in digests.items()}
+        targets = {name: values[rows] for name, values in targets.items()}
+        ranges = {"training": (0, len(rows))}
         types = {name: lenient(kind) for name, kind in types.items()}
     dataset = Dataset(
         inputs,
-        {"target": targets},
+        targets,
         split,
-        facts_of(inputs, types, targets, split, labels),
-        fingerprint(inputs, targets, labels, examples.identity),
+        facts_of(inputs, types, described, split),
+        contents_of({**inputs, **digests}, targets, ranges),
         (*examples.warnings, *(duplicate_warnings(inputs, targets, split) if may_repeat(data) else ())),
         examples.settled,
         examples.columns,
     )
     release_memory()
     return dataset
-
-
-def fingerprint(inputs: Mapping[str, Rows], targets: np.ndarray, labels: Labels, identity: str) -> str:
-    """Files that have an identity need not be read for it."""
-    contents: tuple[Mapping[str, Rows], ...] = ({"target": targets},) if identity else (inputs, {"target": targets})
-    return fingerprint_of(contents, (*labels.class_names, identity) if identity else labels.class_names)
 
 
 def may_repeat(data: Data) -> bool:
@@ -126,11 +143,11 @@ def load_examples(data: Data) -> Examples:
         from dltool.data.folder_examples import load_folder_examples
 
         return load_folder_examples(data)
-    return with_other_sources(load_source(data.source, ("data", "source")), data)
+    return with_other_sources(load_source(data.source, ("data", "source"), data), data)
 
 
 def sizes_of(data: Data, examples: Examples, columns: SplitColumns) -> PartSizes:
-    rows, given = len(examples.training.labels), (rows_of(examples.validation), rows_of(examples.test))
+    rows, given = len(examples.training), (rows_of(examples.validation), rows_of(examples.test))
     named = named_parts(data.split, columns)
     if named is not None:
         return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
@@ -140,12 +157,10 @@ def sizes_of(data: Data, examples: Examples, columns: SplitColumns) -> PartSizes
 
 
 def column_types(data: Data, inputs: Mapping[str, Rows], types: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
-    """Of one input of pictures, sound or text for layers of its own, the column is of no interest any more."""
     if len(inputs) > 1 or not types:
         return types
     ((name, kind),) = types.items()
-    is_raw = kind.name in ("image", "audio") or (kind.name == "text" and data.preprocessing)
-    return {} if is_raw else {name: kind}
+    return {} if is_for_layers(kind, data) else {name: kind}
 
 
 def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
@@ -178,9 +193,13 @@ def lenient(kind: ColumnType) -> ColumnType:
     return ColumnType(kind.name, kind.options.model_copy(update={"unknown": "as_category"}))
 
 
-def load_source(source: Source, place: ConfigPath) -> Examples:
+def load_source(source: Source, place: ConfigPath, data: Data) -> Examples:
     if isinstance(source.options, ArraysSource):
-        return load_arrays(source.options, place)
+        options, first = source.options, data.source.options
+        if isinstance(first, ArraysSource) and options.x is None and options.y is None:
+            # The names of the source's arrays are those of the other parts.
+            options = options.model_copy(update={"x": first.x, "y": first.y})
+        return load_arrays(options, place, has_target=bool(data.targets))
     if isinstance(source.options, BuiltinSource):
         return load_bundled(source.name, place)
     return load_keras_dataset(source, place)
@@ -189,22 +208,23 @@ def load_source(source: Source, place: ConfigPath) -> Examples:
 def with_other_sources(examples: Examples, data: Data) -> Examples:
     """`examples` with the parts that have a source of their own: its part of that kind, else all its examples."""
     if data.validation:
-        other = load_source(data.validation, ("data", "validation"))
+        other = load_source(data.validation, ("data", "validation"), data)
         examples = replace(examples, validation=other.validation or other.training)
     if data.test:
-        other = load_source(data.test, ("data", "test"))
+        other = load_source(data.test, ("data", "test"), data)
         examples = replace(examples, test=other.test or other.training)
     return examples
 
 
 def rows_of(part: Part | None) -> int:
-    return len(part.labels) if part else 0
+    return len(part) if part else 0
 
 
-def parts_used(examples: Examples, sizes: PartSizes) -> list[Part]:
+def parts_used(examples: Examples, sizes: PartSizes) -> dict[str, Part]:
     validation = None if sizes.taken_validation else examples.validation
     test = None if sizes.taken_test else examples.test
-    return [part for part in (examples.training, validation, test) if part]
+    parts = {"training": examples.training, "validation": validation, "test": test}
+    return {name: part for name, part in parts.items() if part}
 
 
 def check_alike(parts: list[Part]) -> None:
@@ -217,9 +237,10 @@ def check_alike(parts: list[Part]) -> None:
             if here != there:
                 message = f"the examples of {part.name} are {here}, those of {training.name} {there}"
                 problems.append(Problem(part.place, message))
-        if part.labels.shape[1:] != training.labels.shape[1:]:
-            here, there = (f"{each.labels.shape[1:]} in {each.name}" for each in (part, training))
-            problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
+        for name, labels in training.labels.items():
+            if part.labels[name].shape[1:] != labels.shape[1:]:
+                here, there = (f"{each.labels[name].shape[1:]} in {each.name}" for each in (part, training))
+                problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
     if problems:
         raise DataError(problems)
 
@@ -235,22 +256,27 @@ def split_rows(
     examples: Examples,
     sizes: PartSizes,
     columns: SplitColumns,
-    targets: np.ndarray,
-    labels: Labels,
+    classes: np.ndarray | None,
+    labels: Labels | None,
     seed: int,
 ) -> Split:
-    """The parts as rows of the table, in which the source's training rows come first, then validation, then test."""
-    rows = len(examples.training.labels)
-    has_class = labels.target == "category" and targets.ndim == 1 and data.split.may_be_stratified
-    classes = targets[:rows] if has_class and data.split.stratify is not False else None
-    if classes is not None and data.split.group is None and (sizes.taken_validation or sizes.taken_test):
+    """The parts as rows of the table, in which the source's training rows come first, then validation, then test.
+
+    `classes` are those by which rows may be stratified, with their `labels`.
+    """
+    rows = len(examples.training)
+    may_be = data.split.may_be_stratified and data.split.stratify is not False
+    classes = classes[:rows] if classes is not None and may_be else None
+    has_parts = data.split.group is None and (sizes.taken_validation or sizes.taken_test)
+    if classes is not None and labels is not None and has_parts:
         check_class_sizes(classes, labels, examples.training.place)
     split = divide_rows(data.split, rows, sizes, columns, seed, classes)
     validation, test = split.validation, split.test
     if not sizes.taken_validation:
         validation = np.arange(rows, rows + sizes.validation)
     if not sizes.taken_test:
-        test = np.arange(len(targets) - sizes.test, len(targets))
+        first = rows + (0 if sizes.taken_validation else sizes.validation)
+        test = np.arange(first, first + sizes.test)
     return Split(split.train, validation, test)
 
 
@@ -265,16 +291,12 @@ def check_class_sizes(classes: np.ndarray, labels: Labels, place: ConfigPath) ->
     raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
 
 
-def few_rows(
-    inputs: Mapping[str, Rows], targets: np.ndarray, split: Split, labels: Labels, most: int
-) -> tuple[dict[str, Rows], np.ndarray, Split]:
-    """A small table with some rows of every part, of as many classes as possible."""
-    classes = targets if labels.target == "category" and targets.ndim == 1 else None
+def few_rows(split: Split, classes: np.ndarray | None, most: int) -> tuple[np.ndarray, Split]:
+    """The rows of a small table with some of every part, of as many classes as possible, and its parts."""
     kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
     ends = np.cumsum([len(rows) for rows in kept])
     rows = np.concatenate(kept)
-    few = {name: take(values, rows) for name, values in inputs.items()}
-    return few, targets[rows], Split(*np.split(np.arange(len(rows)), ends[:-1]))
+    return rows, Split(*np.split(np.arange(len(rows)), ends[:-1]))
 
 
 def dtype_name(rows: Rows) -> str:
@@ -282,13 +304,11 @@ def dtype_name(rows: Rows) -> str:
 
 
 def facts_of(
-    inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], targets: np.ndarray, split: Split, labels: Labels
+    inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], targets: Mapping[str, TargetFacts], split: Split
 ) -> Facts:
     return Facts(
         inputs={name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()},
-        target=labels.target,
-        target_shape=targets.shape[1:],
-        class_names=labels.class_names,
+        targets=targets,
         examples=len(split.train),
         validation_examples=len(split.validation),
         test_examples=len(split.test),

@@ -1,6 +1,5 @@
 """The files of a folder, a zip or a tar, read where they are; nothing is unpacked."""
 
-import hashlib
 import os
 import struct
 import tempfile
@@ -73,13 +72,6 @@ class Members:
             return self.reader().read(found)
         except UnreadableMember as error:
             raise DataError(Problem(self.place, f"{found.name} in {self.path} cannot be read: {error}")) from None
-
-    def identity(self) -> str:
-        """sha256 in hexadecimal over names, sizes and identities: another one where a file is another one."""
-        digest = hashlib.sha256(self.access.kind.encode())
-        for member in self.members:
-            digest.update(f"\0{member.name}\0{member.size}\0{member.identity}".encode())
-        return digest.hexdigest()
 
     def reader(self) -> "Reader":
         with self._lock:

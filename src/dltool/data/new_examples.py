@@ -16,13 +16,13 @@ import numpy as np
 from dltool.config.columns import CategoryColumn, ColumnType
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Data
-from dltool.config.sources import TABLE_SOURCES, Source
+from dltool.config.sources import TABLE_SOURCES, ArraysSource, Source
 from dltool.config.table_sources import CsvSource
 from dltool.config.windows import Windows
 from dltool.data.audio import DEFAULT_BUDGET, load_sounds
 from dltool.data.audio import EXTENSIONS as SOUNDS
 from dltool.data.audio_rows import Recordings
-from dltool.data.facts import Facts
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.files import require
 from dltool.data.image_decode import EXTENSIONS as PICTURES
 from dltool.data.image_decode import ImageForm
@@ -52,8 +52,6 @@ from dltool.durable_files import disk_errors
 from dltool.errors import DataError, Problem
 
 STDIN, STDIN_NAME = "-", "standard input"
-ARRAYS = ("x", "x_test")
-"""The inputs in an `.npz`."""
 SINGLE = {"images": PICTURES, "audio": SOUNDS}
 """The endings of files that are an example each."""
 OF_NO_PART = 3
@@ -157,7 +155,7 @@ def read(data: Data, facts: Facts, paths: Sequence[str]) -> NewExamples:
         return NewExamples({"audio": sounds.rows}, names, warnings=warnings)
     if isinstance(options, TextSource):
         return read_texts(options.encoding, paths[0])
-    return read_arrays(facts, paths[0])
+    return read_arrays(data, facts, paths[0])
 
 
 def check_form(data: Data, facts: Facts, part: NewExamples) -> None:
@@ -194,15 +192,14 @@ def read_rows(data: Data, facts: Facts, path: str) -> NewExamples:
     shown = STDIN_NAME if table.path == Path.cwd() / STDIN_NAME else path
     if data.windows is not None:
         return windows_over(data.windows, table, types, shown)
-    inputs = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
+    inputs = {name: input_rows(data, table, name, kind)[0] for name, kind in types.items()}
     return NewExamples(inputs, repeated(shown, table.rows), np.arange(1, table.rows + 1), tables=(table,))
 
 
 def training_table(data: Data, used: Mapping[str, ColumnType]) -> Table:
     """What is known of the table that the run was trained on: names and kinds of its columns, `used` ones by type."""
-    assert data.target is not None
     options = data.source.options
-    names = list(dict.fromkeys((*(data.inputs or {}), *data.target.columns, *dividing_columns(data))))
+    names = list(dict.fromkeys((*(data.inputs or {}), *data.target_columns, *dividing_columns(data))))
     if isinstance(options, CsvSource) and options.names:
         names = list(options.names)
     elif isinstance(options, CsvSource) and not options.has_header:
@@ -342,22 +339,47 @@ def repeated(text: str, count: int) -> np.ndarray:
 # --- arrays ---
 
 
-def read_arrays(facts: Facts, path: str) -> NewExamples:
-    """The array of an `.npy`, or x or x_test of an `.npz`, as the values that the model takes."""
-    ((name, wanted),) = facts.inputs.items()
+def read_arrays(data: Data, facts: Facts, path: str) -> NewExamples:
+    """The array of an `.npy`, or those of the inputs in an `.npz`, as the values that the model takes."""
+    options = data.source.options
+    named = options.x if isinstance(options, ArraysSource) and isinstance(options.x, dict) else {}
+    names = {name: named.get(name, "x") for name in facts.inputs}
     file = require(path, ())
     if file.suffix.lower() == ".npy":
-        array = clean_inputs(read_npy(file, path, ()), path, ())
+        if len(names) > 1:
+            message = f"{path} is one array, and the model takes {len(names)}: {', '.join(names)}"
+            raise DataError(Problem(None, message, "np.savez writes an .npz with all of them"))
+        found = dict.fromkeys(names, clean_inputs(read_npy(file, path, ()), path, ()))
     else:
         headers = npz_headers(file, path, ())
-        key = next((key for key in ARRAYS if key in headers), None)
-        if key is None:
-            raise DataError(Problem(None, f"{path} has neither x nor x_test", f"it holds {', '.join(sorted(headers))}"))
-        array = clean_inputs(read_npz(file, [key], headers, path, ())[key], f"{key} of {path}", ())
+        keys = {name: key for name in names if (key := array_in(headers, names[name])) is not None}
+        problems = [
+            Problem(None, f"{path} has neither {key} nor {key}_test", f"it holds {', '.join(sorted(headers))}")
+            for name, key in names.items()
+            if name not in keys
+        ]
+        if problems:
+            raise DataError(problems)
+        arrays = read_npz(file, list(dict.fromkeys(keys.values())), headers, path, ())
+        found = {name: clean_inputs(arrays[key], f"{key} of {path}", ()) for name, key in keys.items()}
+    inputs = {name: like_input(array, facts.inputs[name]) for name, array in found.items()}
+    rows = {len(array) for array in inputs.values()}
+    if len(rows) > 1:
+        sizes = ", ".join(f"{name} has {len(array):,} rows" for name, array in inputs.items())
+        raise DataError(Problem(None, f"{path}: {sizes}", "each example needs all inputs"))
+    (count,) = rows
+    return NewExamples(dict(inputs), repeated(path, count), np.arange(1, count + 1))
+
+
+def array_in(headers: Mapping[str, object], name: str) -> str | None:
+    return next((key for key in (name, f"{name}_test") if key in headers), None)
+
+
+def like_input(array: np.ndarray, wanted: InputFacts) -> np.ndarray:
+    """The array in the form of the input. Whole numbers may be saved in any dtype."""
     if (*array.shape[1:], 1) == wanted.shape:
         array = array[..., np.newaxis]
-    if wanted.dtype != "string" and array.dtype.kind in "iuf":
-        # Whole numbers may be saved in any dtype.
-        same = array.astype(wanted.dtype)
-        array = same if wanted.dtype == "float32" or np.array_equal(same, array) else array
-    return NewExamples({name: array}, repeated(path, len(array)), np.arange(1, len(array) + 1))
+    if wanted.dtype == "string" or array.dtype.kind not in "iuf":
+        return array
+    same = array.astype(wanted.dtype)
+    return same if wanted.dtype == "float32" or np.array_equal(same, array) else array

@@ -1,6 +1,8 @@
 """How many rows each part gets: arithmetic that needs no data, shared by `check` and by loading."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from dltool.config.schema import Data, Split
 from dltool.errors import ConfigError, Problem
@@ -42,10 +44,21 @@ def check_parts(data: Data) -> None:
         raise ConfigError(problems)
 
 
-def check_stratify(split: Split, target: str, target_shape: tuple[int, ...] = ()) -> None:
-    """Raises: ConfigError: `stratify: true` where an example has no class, or several."""
-    if split.stratify and (target != "category" or target_shape):
-        what = f"each example has {target_shape} of them" if target == "category" else f"the target is a {target}"
+class Target(Protocol):
+    """The part of `dltool.data.facts.TargetFacts` that is needed here."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def check_stratify(split: Split, targets: Mapping[str, Target]) -> None:
+    """Raises: ConfigError: `stratify: true` where no target is one class for each example."""
+    if split.stratify and not any(target.kind == "category" and not target.shape for target in targets.values()):
+        masks = [target.shape for target in targets.values() if target.kind == "category"]
+        kind = f"a {' and a '.join(target.kind for target in targets.values())}" if targets else "the input"
+        what = f"each example has {masks[0]} of them" if masks else f"the target is {kind}"
         raise ConfigError(Problem((*SPLIT, "stratify"), f"only classes can be stratified; {what}", "remove it"))
 
 

@@ -15,6 +15,7 @@ from dltool.config.columns import (
     MultiLabelTarget,
     NumberColumn,
     NumberTarget,
+    Target,
     TargetType,
 )
 from dltool.config.schema import Data
@@ -44,14 +45,15 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
         DataError: with every problem of a file, its columns and cells.
         MachineError: there is no room for columns that do not fit in memory.
     """
-    assert data.target is not None
-    needed = (*data.target.columns, *dividing_columns(data))
+    needed = (*data.target_columns, *dividing_columns(data))
     declared = dict(data.inputs or {})
-    as_target = column_of(data.target.type)
-    if as_target is not None:
-        declared |= {name: as_target for name in data.target.columns if data.windows is None or name not in declared}
-    target: ConfigPath = TARGET if data.windows is None else ("data", "windows", "target")
-    places = {name: (*INPUTS, name) for name in data.inputs or {}} | dict.fromkeys(data.target.columns, target)
+    places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
+    for target, wanted_target in data.targets.items():
+        as_target = column_of(wanted_target.type)
+        columns = wanted_target.columns
+        if as_target is not None:
+            declared |= {name: as_target for name in columns if data.windows is None or name not in declared}
+        places |= dict.fromkeys(columns, target_place(data, target))
     places |= {name: ("data", *key) for key, name in named_columns(data)}
     tables: dict[str, Table] = {}
     for role in roles:
@@ -60,6 +62,13 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
             wanted = Wanted(declared, places, tables.get("source"), needed)
             tables[role] = table_in_reach(source, ("data", role), wanted)
     return tables
+
+
+def target_place(data: Data, name: str) -> ConfigPath:
+    """Where the config names a target."""
+    if data.windows is not None:
+        return ("data", "windows", "target")
+    return (*TARGET, name) if isinstance(data.target, tuple) else TARGET
 
 
 def table_in_reach(source: Source, place: ConfigPath, wanted: Wanted) -> Table:
@@ -103,21 +112,27 @@ def load_table_examples(data: Data) -> Examples:
     tables = load_tables(data)
     first = tables["source"]
     types = {name: with_rate(first, name, kind) for name, kind in input_types(data, first).items()}
-    target = settled_target(data, first)
+    targets = settled_targets(data, first)
     problems: list[Problem] = []
     parts: dict[str, Part] = {}
     for role, table in tables.items():
         problems += [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
-        try:
-            labels = labels_of(data, table, target, ("data", role))
-        except DataError as error:
-            problems += error.problems
-            continue
+        labels: dict[str, Values] = {}
+        for name, target in targets.items():
+            try:
+                labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
+            except DataError as error:
+                problems += error.problems
         if not problems:
             columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
-            inputs = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
+            found = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
             parts[role] = Part(
-                inputs, labels, ("data", role), table.path.name, {**dates_of(table), **as_values(columns)}
+                {name: rows for name, (rows, _) in found.items()},
+                labels,
+                ("data", role),
+                table.path.name,
+                {**dates_of(table), **as_values(columns)},
+                {name: digests for name, (_, digests) in found.items() if digests is not None},
             )
     if problems:
         raise DataError(problems)
@@ -127,7 +142,7 @@ def load_table_examples(data: Data) -> Examples:
         parts.get("test"),
         types=types,
         dates=tuple(dates_of(first)),
-        settled=settled(data, first, types, target),
+        settled=settled(data, first, types, targets),
         columns=tuple(first.columns.values()),
     )
 
@@ -138,31 +153,30 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     Raises:
         DataError: none is left.
     """
-    assert data.target is not None
     declared = data.inputs or {}
-    apart = set() if data.windows is not None else set(data.target.columns)
+    apart = set() if data.windows is not None else set(data.target_columns)
     aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
     types = {}
     for name, column in table.columns.items():
         if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
             continue
         types[name] = column.declared or ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
-        if data.windows is not None and name in data.target.columns and name not in declared:
+        if data.windows is not None and name in data.target_columns and name not in declared:
             types[name] = ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
     if not types:
         raise DataError(Problem(("data", "source"), f"{table.path} has no column left for the inputs"))
     return types
 
 
-def settled(data: Data, table: Table, types: Mapping[str, ColumnType], target: TargetType | None) -> dict[str, Any]:
+def settled(data: Data, table: Table, types: Mapping[str, ColumnType], targets: Mapping[str, Target]) -> dict[str, Any]:
     """What reading has decided: the type of every column, so that the run's other commands need not decide again."""
-    assert data.target is not None
     ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
-    inputs = {name: types.get(name, ignored) for name in table.columns if name not in data.target.columns}
+    inputs = {name: types.get(name, ignored) for name in table.columns if name not in data.target_columns}
     if data.windows is not None:
-        inputs |= {name: types.get(name, ignored) for name in data.target.columns}
+        inputs |= {name: types.get(name, ignored) for name in data.target_columns}
     inputs = {name: kind for name, kind in inputs.items() if kind is not ignored or name not in dividing_columns(data)}
-    return {"inputs": inputs, "target": replace(data.target, type=target)}
+    given = tuple(targets.values())
+    return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
 
 
 def dates_of(table: Table) -> dict[str, Values]:
@@ -173,21 +187,24 @@ def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
     return {name: rows if isinstance(rows, Coded) else np.asarray(rows[:]) for name, rows in columns.items()}
 
 
-def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> Rows:
-    """The values of an input; of paths, what their files hold."""
+def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> tuple[Rows, np.ndarray | None]:
+    """The values of an input; of paths, what their files hold, and digests of these that are quicker to compare."""
     values = table.columns[name].values
     if kind.name not in ("image", "audio"):
-        return values
+        return values, None
     assert isinstance(values, Coded)
     place = (*INPUTS, name)
     paths = values[:]
     if kind.name == "image":
         from dltool.data.images import load_image_files
 
-        return load_image_files(paths, table.path.parent, kind.options, place, data.cache).rows  # type: ignore[arg-type]
+        pictures = load_image_files(paths, table.path.parent, kind.options, place, data.cache)  # type: ignore[arg-type]
+        return pictures.rows, pictures.digests
     from dltool.data.audio import load_audio_files
 
-    return load_audio_files(paths, table.path.parent, kind.options, place).rows  # type: ignore[arg-type]
+    use_cache = data.cache > 0
+    sounds = load_audio_files(paths, table.path.parent, kind.options, place, use_cache=use_cache)  # type: ignore[arg-type]
+    return sounds.rows, sounds.digests
 
 
 def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
@@ -224,15 +241,18 @@ def rows_named(table: Table, rows: np.ndarray) -> str:
 # --- the target ---
 
 
-def settled_target(data: Data, table: Table) -> TargetType | None:
-    """What the target is, where the config does not say: whole numbers are classes where there are few of them."""
-    assert data.target is not None
-    if data.target.type is not None:
-        return data.target.type
-    (column,) = (table.columns[name] for name in data.target.columns)
-    if column.kind == "number" and data.windows is None and are_classes(column):
-        return TargetType("category", CategoryTarget())
-    if column.kind == "number":
+def settled_targets(data: Data, table: Table) -> dict[str, Target]:
+    """What the targets are, where the config does not say: whole numbers are classes where there are few of them."""
+    return {
+        name: target
+        if target.type is not None
+        else replace(target, type=type_of(table.columns[target.columns[0]], data))
+        for name, target in data.targets.items()
+    }
+
+
+def type_of(column: Column, data: Data) -> TargetType:
+    if column.kind == "number" and (data.windows is not None or not are_classes(column)):
         return TargetType("number", NumberTarget())
     return TargetType("category", CategoryTarget())
 
@@ -244,25 +264,25 @@ def are_classes(column: Column) -> bool:
     return bool(np.all((values == np.round(values)) | np.isnan(values)))
 
 
-def labels_of(data: Data, table: Table, target: TargetType | None, place: ConfigPath) -> Values:
+def labels_of(target: Target, table: Table, place: ConfigPath, target_place: ConfigPath) -> Values:
     """(rows,) of text or float32, or (rows, columns) of float32.
 
     Raises:
         DataError: rows without a label, or a column that cannot be a target.
     """
-    assert data.target is not None
+    kind = None if target.type is None else target.type.name
     problems = []
     labels = []
-    for name in data.target.columns:
+    for name in target.columns:
         column = table.columns[name]
         if column.kind == "date":
             problems.append(
-                Problem(TARGET, f'"{name}" holds dates, which cannot be predicted', "choose another column")
+                Problem(target_place, f'"{name}" holds dates, which cannot be predicted', "choose another column")
             )
             continue
         values = as_values({name: column.values})[name]
         rows = np.flatnonzero(is_missing(values))
-        if len(rows) and not (target is not None and target.name == "multi_label"):
+        if len(rows) and kind != "multi_label":
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
         labels.append(values)
@@ -270,7 +290,7 @@ def labels_of(data: Data, table: Table, target: TargetType | None, place: Config
         raise DataError(problems)
     if len(labels) > 1:
         return np.stack([np.asarray(values, np.float32) for values in labels], axis=1)
-    return class_labels(labels[0]) if target is not None and target.name != "number" else labels[0]
+    return labels[0] if kind == "number" else class_labels(labels[0])
 
 
 def class_labels(values: Values) -> Values:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data.examples import Examples, Part
 from dltool.data.item_parts import part_of_items, text_array
@@ -140,7 +141,7 @@ def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> Examples:
             blank += len(lines) - len(kept)
             rows += kept
             labels += [label] * len(kept)
-        parts[name] = Part({"text": coded(rows)}, text_array(labels), place, titled(reading, name))
+        parts[name] = Part({"text": coded(rows)}, {ONE_TARGET: text_array(labels)}, place, titled(reading, name))
     warnings = (f"{'1 blank line is' if blank == 1 else f'{blank:,} blank lines are'} skipped",) if blank else ()
     return Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=warnings)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dltool.config.columns import ColumnType
+from dltool.config.columns import ONE_TARGET, ColumnType
 from dltool.config.schema import Data, Split
 from dltool.data.examples import Examples, Part
 from dltool.data.rows import Coded, Rows, stack
@@ -20,7 +20,7 @@ from dltool.data.table_examples import (
     load_tables,
     missing_problems,
     settled,
-    settled_target,
+    settled_targets,
 )
 from dltool.data.tables.table import Table
 from dltool.data.windows import PLACE, make_windows, positions_in_series
@@ -42,7 +42,7 @@ def load_window_examples(data: Data) -> Examples:
     first = tables["source"]
     types = input_types(data, first)
     refuse(types)
-    target = settled_target(data, first)
+    targets = settled_targets(data, first)
     problems = [
         p for table in tables.values() for name, kind in types.items() for p in missing_problems(table, name, kind)
     ]
@@ -64,13 +64,14 @@ def load_window_examples(data: Data) -> Examples:
         "" if order is None else order[0],
     )
     found = goal.take(table.target_rows) if isinstance(goal, Coded) else goal[table.target_rows]
-    labels = np.asarray(found) if target is not None and target.name == "number" else class_labels(found)
+    kind = targets[ONE_TARGET].type
+    labels = np.asarray(found) if kind is not None and kind.name == "number" else class_labels(found)
     inputs: dict[str, Rows] = {name: table.of(columns[name]) for name in types}
     return Examples(
-        Part(inputs, labels, ("data", "source"), first.path.name),
+        Part(inputs, {ONE_TARGET: labels}, ("data", "source"), first.path.name),
         types=types,
         divided=table.split,
-        settled=settled(data, first, types, target),
+        settled=settled(data, first, types, targets),
         warnings=table.warnings,
         columns=tuple(first.columns.values()),
     )

@@ -13,7 +13,7 @@ from dltool.training.compile import compile_core
 from dltool.training.failures import plain_failures
 from dltool.training.fit import measure
 from dltool.training.loop import test_loop
-from dltool.training.tables import evaluation_batch, make_tables, model_targets, single
+from dltool.training.tables import evaluation_batch, make_tables, model_targets
 
 
 def evaluate(
@@ -28,18 +28,19 @@ def evaluate(
         ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
     """
     with plain_failures(config):
-        expected = model_targets(built, single(targets))
+        expected = model_targets(built, targets)
         if not built.core.compiled:
             compile_core(built, config, expected)
         tables = make_tables(built, inputs, expected)
         loop = test_loop(built.core, tables, evaluation_batch(built, config.training.batch_size))
-        rows = np.arange(len(single(targets)), dtype=np.int32)
+        rows = np.arange(len(next(iter(inputs.values()))), dtype=np.int32)
         return measure(built.core, loop, rows, lambda: None)
 
 
-def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> np.ndarray:
-    """The outputs for raw inputs, (examples, …) of float32 (float64 where that is the precision).
+def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:
+    """The outputs for raw inputs, by name, (examples, …) of float32 (float64 where that is the precision).
 
+    Of an output that restores the input it is how well: the mean squared difference of each example, (examples,).
     They are computed in the batches of :func:`evaluate`, so that the same examples give the same bits.
 
     Raises:
@@ -47,14 +48,30 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> np
     """
     with plain_failures(config):
         order = np.arange(len(next(iter(inputs.values()))), dtype=np.int32)
-        tables = make_tables(built, inputs, np.zeros(len(order), np.int32))
+        tables = make_tables(built, inputs, {})
         size = evaluation_batch(built, config.training.batch_size)
 
-        def outputs(tensors: Any, rows: Any) -> Any:
-            found = built.core(tables.batch(tensors, rows)[0], training=False)
-            return tf.cast(found, tf.float32) if found.dtype.size < 4 else found
+        def outputs(tensors: Any, rows: Any) -> dict[str, Any]:
+            given, restored = tables.batch(tensors, rows)
+            found = built.core(given, training=False)
+            if not isinstance(found, dict):
+                found, restored = {built.heads[0].name: found}, {built.heads[0].name: restored}
+            found = {name: tf.cast(each, tf.float32) if each.dtype.size < 4 else each for name, each in found.items()}
+            return {
+                head.name: squared_error(found[head.name], restored[head.name])
+                if head.target is None
+                else found[head.name]
+                for head in built.heads
+            }
 
         compiled = tf.function(outputs, autograph=False)
         # All batches have one shape but the last, so that there are two functions to compile.
         batches = [(first, min(first + size, len(order))) for first in range(0, len(order), size)]
-        return np.concatenate([compiled(*tables.feed(order, *batch, size)).numpy() for batch in batches])
+        parts = [compiled(*tables.feed(order, *batch, size)) for batch in batches]
+        return {head.name: np.concatenate([part[head.name].numpy() for part in parts]) for head in built.heads}
+
+
+def squared_error(output: Any, restored: Any) -> Any:
+    """(examples,): the mean over all that an example has."""
+    difference = tf.square(output - tf.cast(restored, output.dtype))
+    return tf.reduce_mean(tf.reshape(difference, [tf.shape(difference)[0], -1]), axis=1)

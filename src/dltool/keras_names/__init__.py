@@ -26,6 +26,7 @@ KINDS = {
     "metric": "a metric",
     "callback": "a callback",
     "activation": "an activation",
+    "backbone": "a backbone",
 }
 """The kinds of Keras objects, each with its name in a sentence."""
 
@@ -157,6 +158,12 @@ def first_argument(name: str, kind: str | None = None) -> str | None:
                 if argument.is_positional:
                     return argument.name
     return None
+
+
+def smallest_input(name: str) -> int:
+    """The least height and width of the images that a backbone takes."""
+    size: int = table("backbone")[name]["smallest"]
+    return size
 
 
 def nearest(kind: str, name: str, count: int = 3) -> list[str]:

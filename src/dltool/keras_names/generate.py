@@ -33,6 +33,7 @@ MODULES = {
     "metric": "metrics",
     "callback": "callbacks",
     "activation": "activations",
+    "backbone": "applications",
 }
 FUNCTION_KINDS = ("loss", "activation")
 NOT_OBJECTS = {"get", "serialize", "deserialize", "legacy", "schedules"}
@@ -53,6 +54,20 @@ NOT_FOR_USERS = {
     "input_shape",
     "trainable",
     "vocabulary_size",
+}
+# Arguments of a backbone that dltool sets itself, or that matter for the ImageNet classifier on top of it alone.
+NOT_OF_BACKBONES = {
+    *("include_top", "include_preprocessing", "input_tensor", "input_shape"),
+    *("classes", "classifier_activation", "dropout", "dropout_rate"),
+}
+# What every backbone takes, before its own arguments and, as layers do, after them.
+WEIGHTS_AND_POOLING = (["weights", "text|null", "imagenet"], ["pooling", '"avg"|"max"|null', None])
+LIKE_LAYERS = (["trainable", "bool", True], ["name", "text|null", None])
+BACKBONE_DOCS = {
+    "weights": "The published ones (imagenet), the path of a file, or null for random ones.",
+    "pooling": "What is left of height and width: their average (avg), their maximum (max), or all (null).",
+    "trainable": "Whether it learns. Where not, its batch normalization keeps its statistics too.",
+    "name": "String name of the layer.",
 }
 # Every augmentation layer takes it, and those that do not name it themselves ignore it.
 WITHOUT_EFFECT = {"factor"}
@@ -79,6 +94,8 @@ def entries(kind: str) -> Iterator[tuple[str, Entry]]:
     for name, value in public(kind):
         if name in refused:
             yield name, {"refused": refused[name]}
+        elif kind == "backbone":
+            yield name, backbone_entry(value)
         elif inspect.isclass(value):
             means = canonical(kind, value)
             yield name, class_entry(kind, value) if name == means else {"means": means}
@@ -112,6 +129,22 @@ def class_entry(kind: str, owner: type) -> Entry:
     if owner is not BASES.get(kind) and kind in BASES and takes_more(owner):
         entry["base"] = kind
     return entry
+
+
+def backbone_entry(function: Callable[..., Any]) -> Entry:
+    """`smallest` is the least height and width of its input, which Keras tells when it is given less."""
+    texts = argument_texts(inspect.getdoc(function) or "")
+    own = [
+        argument(function.__name__, parameter, texts)
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.name not in NOT_OF_BACKBONES | BACKBONE_DOCS.keys()
+    ]
+    try:
+        function(include_top=False, weights=None, input_shape=(1, 1, 3))
+    except ValueError as error:
+        told = re.search(r"at least (\d+)x\d+", str(error))
+    assert told is not None
+    return {"arguments": [*WEIGHTS_AND_POOLING, *own, *LIKE_LAYERS], "smallest": int(told[1])}
 
 
 def parameters(owner: type) -> Iterator[inspect.Parameter]:
@@ -223,10 +256,15 @@ def docs() -> dict[str, dict[str, Entry]]:
     for kind in MODULES:
         found[kind] = {}
         for name, value in public(kind):
-            if canonical(kind, value) != name or not (inspect.isclass(value) or kind in FUNCTION_KINDS):
+            if kind == "backbone":
+                texts = argument_texts(inspect.getdoc(value) or "")
+                taken = [key for key, *_ in backbone_entry(value)["arguments"] if key not in BACKBONE_DOCS]
+            elif inspect.isclass(value) and canonical(kind, value) == name:
+                texts, taken = all_texts(value), [parameter.name for parameter in parameters(value)]
+            elif kind in FUNCTION_KINDS and canonical(kind, value) == name:
+                texts, taken = {}, []
+            else:
                 continue
-            texts = all_texts(value) if inspect.isclass(value) else {}
-            taken = [parameter.name for parameter in parameters(value)] if inspect.isclass(value) else []
             sentences = {key: argument_summary(texts[key]) for key in taken if texts.get(key)}
             found[kind][name] = {"doc": summary(inspect.getdoc(value) or ""), "arguments": sentences}
     return found
@@ -237,10 +275,11 @@ def bases() -> dict[str, Entry]:
 
 
 def base_docs() -> dict[str, Entry]:
-    return {
+    layers = {
         kind: {"arguments": {key: argument_summary(text) for key, text in all_texts(owner).items()}}
         for kind, owner in BASES.items()
     }
+    return {**layers, "backbone": {"arguments": BACKBONE_DOCS}}
 
 
 def files() -> dict[str, str]:

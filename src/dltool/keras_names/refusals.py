@@ -48,4 +48,5 @@ REFUSED: dict[str, dict[str, str]] = {
         "ProgbarLogger": OWN_LOOP,
     },
     "activation": {},
+    "backbone": {},
 }

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
@@ -12,10 +12,10 @@ import keras
 from dltool.config.keras_objects import KerasObject
 from dltool.config.wording import snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
+from dltool.model.backbones import WeightsFile, make_backbone
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
 from dltool.model.parameters import TooManyParametersError
-
-Shape = tuple[int | None, ...]
+from dltool.model.shapes import Shape, shown
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Origin:
 
 @dataclass(frozen=True)
 class Applied:
-    """A layer in use. `path` is its place in the config, `output_shape` without the batch axis."""
+    """A layer in use. `path` is its place in the config, `output_shape` without the batch axis, and `weights` the file
+    that a backbone got its weights from."""
 
     path: ConfigPath
     name: str
@@ -41,6 +42,7 @@ class Applied:
     output: Any
     output_shape: Shape
     parameters: int
+    weights: WeightsFile | None = None
 
 
 class Names:
@@ -84,7 +86,7 @@ class Graph:
         problems = []
         for index, name in enumerate(entry.sources):
             if name not in self.named:
-                here = (*place, entry.name, "from")
+                here = (*place, *entry.steps, "from")
                 near = get_close_matches(name, self.named, 1, 0.5)
                 hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(self.named) or 'no names yet'}"
                 where = (*here, index) if entry.lists_sources else here
@@ -104,7 +106,7 @@ class Graph:
             return
         if name in self.named:
             problem = Problem(
-                (*origin.place, entry.name, "name"),
+                (*origin.place, *entry.steps, "name"),
                 f'the name "{name}" is taken',
                 "choose another name",
                 related=((self.named[name].place, "by this"),),
@@ -121,10 +123,12 @@ def apply_layers(
     place: ConfigPath,
     names: Names,
     inputs: Mapping[str, Origin] | None = None,
+    ends: Collection[int] = (),
 ) -> list[Applied]:
     """Each layer of `entries` applied to the output of the one before, or to what its `from` names.
 
-    `place` is where the config lists them; `inputs` may be named by `from`.
+    `place` is where the config lists them; `inputs` may be named by `from`. `ends` are those whose outputs nothing has
+    to take: the last one unless given.
 
     Raises:
         ConfigError: at the first layer that cannot take what it is given, or whose output nothing takes.
@@ -134,19 +138,33 @@ def apply_layers(
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
         taken = graph.sources(entry, source, layer_place)
-        layer = graph.layers[entry.name] if entry.is_shared else made_layer(entry, layer_place, names)
-        row = apply_layer(layer, taken, layer_place)
-        # Its parameters are counted where it is used first.
-        applied.append(replace(row, parameters=0) if entry.is_shared else row)
+        if entry.is_shared:
+            # Its parameters are counted where it is used first.
+            row = replace(apply_layer(graph.layers[entry.name], taken, layer_place), parameters=0)
+        elif entry.kind == "backbone":
+            row = apply_backbone(entry, taken, layer_place, names)
+        else:
+            row = apply_layer(made_layer(entry, layer_place, names), taken, layer_place)
+        applied.append(row)
         source = Origin(row.output, layer_place)
-        graph.add(entry, layer, source)
-    graph.unused.pop(source.place, None)
+        graph.add(entry, row.layer, source)
+    for index in ends or (len(entries) - 1,):
+        graph.unused.pop((*place, index), None)
     if graph.unused:
         hint = "name it, and take it by from: NAME; or remove it"
         raise ConfigError(
             Problem(unused, f"nothing takes the output of this {name}", hint) for unused, name in graph.unused.items()
         )
     return applied
+
+
+def apply_backbone(entry: KerasObject, sources: Sequence[Origin], place: ConfigPath, names: Names) -> Applied:
+    source = sources[0]
+    if len(sources) > 1:
+        raise ConfigError(Problem((*place, *entry.steps, "from"), f"{entry.name} takes one input"))
+    backbone = make_backbone(entry, source.shape, place, names.next(entry.name), made_here(source))
+    applied = apply_layer(backbone.network, sources, place)
+    return replace(applied, name=entry.name, weights=backbone.weights)
 
 
 def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> Applied:
@@ -241,9 +259,3 @@ def rank_hint(shape: Shape, axes: int) -> str:
 
 def made_here(source: Origin) -> tuple[tuple[ConfigPath, str], ...]:
     return ((source.place, f"made here: {shown(source.shape)}"),)
-
-
-def shown(shape: Shape) -> str:
-    """(26, 26, 32), with ? for an axis whose length varies."""
-    inside = ", ".join("?" if size is None else str(size) for size in shape)
-    return f"({inside},)" if len(shape) == 1 else f"({inside})"

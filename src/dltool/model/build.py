@@ -2,22 +2,24 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
 from dltool.config.checks import MIXING, one_hot_classes
 from dltool.config.keras_objects import KerasObject
+from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem
-from dltool.model.apply import Applied, Names, Origin, Shape, apply_layer, apply_layers, made_here, made_layer, shown
+from dltool.model.apply import Applied, Names, Origin, apply_layer, apply_layers, made_here, made_layer
 from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import parameter_budget
 from dltool.model.preprocessing import learns
+from dltool.model.shapes import Shape, shown
 
 LAYERS: ConfigPath = ("model", "layers")
 AUGMENTATION: ConfigPath = ("data", "augmentation")
@@ -31,9 +33,11 @@ class BuiltModel:
 
     `core` turns prepared inputs into outputs and is what training changes. `preparations` turn raw inputs into prepared
     ones, each by the name of its input; what has none needs none. `augmentation` changes prepared inputs, in training
-    only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns, core and full
-    take a dict by the columns' names. `layers` are the rows of the plan. `one_hot` is how many numbers each class index
-    becomes for the loss, None where it stays. An augmentation that mixes labels takes and gives [inputs, targets].
+    only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns or several arrays,
+    core and full take a dict by their names; where the config names outputs, they give a dict by these. `layers` are
+    the rows of the plan, and `outputs` those of them that are the outputs, by the name of their `heads`. `one_hot` is
+    how many numbers each class index becomes for the loss, by output, where it does. An augmentation that mixes labels
+    takes and gives [inputs, targets].
     """
 
     core: keras.Model
@@ -41,17 +45,23 @@ class BuiltModel:
     augmentation: keras.Model | None
     full: keras.Model
     layers: tuple[Applied, ...]
+    heads: tuple[Head, ...]
+    outputs: Mapping[str, Applied]
     learnt: Learnt
-    one_hot: int | None
+    one_hot: Mapping[str, int]
 
     @property
-    def output_shape(self) -> Shape:
-        """Without the batch axis."""
-        return tuple(self.core.output_shape[1:])
+    def input_shape(self) -> Shape:
+        """Of the only input as it is prepared, without the batch axis."""
+        return tuple(self.core.inputs[0].shape[1:])
 
     def structured(self, inputs: Mapping[str, Any]) -> Any:
         """Prepared inputs by name as `core` takes them."""
         return dict(inputs) if isinstance(self.core.input, dict) else next(iter(inputs.values()))
+
+    def structured_outputs(self, values: Mapping[str, Any]) -> Any:
+        """Something for each output, by name, as `core` gives its outputs."""
+        return dict(values) if isinstance(self.core.output, dict) else next(iter(values.values()))
 
     def variables_beside(self) -> dict[str, list[Any]]:
         """The variables of all that is not `core`, by the part that holds them."""
@@ -64,11 +74,13 @@ def build_model(
     facts: Facts,
     training_inputs: Mapping[str, Rows] | None = None,
     learnt: Learnt | None = None,
+    is_pretrained: bool = True,
 ) -> BuiltModel:
     """Build the models of `config`.
 
     `training_inputs` are the raw inputs of the training part, which preprocessing learns from; `learnt` is what it
-    learnt in an earlier run, and wins.
+    learnt in an earlier run, and wins. Unless the model `is_pretrained`, backbones get random weights: their files are
+    not read.
 
     The seed of the config is set here: initial weights and the seeds of random layers (those without a `seed` of their
     own) follow from it and from the order of the layers. The core comes first, so that augmentation does not change the
@@ -79,8 +91,13 @@ def build_model(
         RunError: `learnt` does not belong to this config.
     """
     refuse_misplaced(config, facts)
-    one_hot = one_hot_classes(config, facts)
-    targets = facts.target_shape if one_hot is None else (*facts.target_shape, one_hot)
+    heads = heads_of(config)
+    ends = output_layers(config, facts, heads)
+    one_hot = {
+        head.name: classes
+        for head in heads
+        if head.target is not None and (classes := one_hot_classes(head, facts.targets[head.target]))
+    }
     given = [entry.arguments.get("name") for entry in config.model.layers]
     names = Names(name for name in given if isinstance(name, str))
     keras.utils.set_random_seed(config.seed)
@@ -90,9 +107,14 @@ def build_model(
         starts = {name: Origin(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
         with precision(config.training.precision):
             wired = wire(config, facts, starts, prepared.learnt)
-            layers = apply_layers(config.model.layers, wired.first, LAYERS, names, wired.named)
-            core = model(structure(facts, starts), layers[-1].output, "core")
-        augmentation = build_augmentation(config.data.augmentation, prepared, names, targets)
+            entries = config.model.layers if is_pretrained else tuple(map(untrained, config.model.layers))
+            layers = apply_layers(entries, wired.first, LAYERS, names, wired.named, ends.values())
+            outputs = {name: layers[index] for name, index in ends.items()}
+            tensors = {name: end.output for name, end in outputs.items()}
+            core = model(structure(facts, starts), tensors if config.model.outputs else layers[-1].output, "core")
+        augmentation = build_augmentation(
+            config.data.augmentation, prepared, names, mixed_shape(facts, heads[0], one_hot)
+        )
     # The layers of core once more, on the prepared inputs: a model in which all layers lie side by side.
     full_output = core.call(structure(facts, prepared.outputs))
     # What else the process has done must not matter.
@@ -107,9 +129,37 @@ def build_model(
         augmentation=augmentation,
         full=model(structure(facts, prepared.raw), full_output, config.name),
         layers=(*prepared.layers, *wired.layers, *layers),
+        heads=heads,
+        outputs=outputs,
         learnt=prepared.learnt,
         one_hot=one_hot,
     )
+
+
+def untrained(entry: KerasObject) -> KerasObject:
+    """The entry; a backbone with random weights."""
+    if entry.kind != "backbone":
+        return entry
+    return replace(entry, arguments={**entry.arguments, "weights": None})
+
+
+def output_layers(config: Config, facts: Facts, heads: tuple[Head, ...]) -> dict[str, int]:
+    """Which of `model.layers` give the outputs, by the name of the output.
+
+    Raises:
+        ConfigError: there is no such layer, or nothing that an output can be compared with.
+    """
+    found = {head.name: layer_index(config, head) for head in heads}
+    problems = [unknown_layer(config, head) for head in heads if found[head.name] is None]
+    problems += target_problems(config, heads)
+    for head in heads:
+        if head.target is None and (facts.only_input is None or facts.only_input.dtype == "string"):
+            what = "is text" if facts.only_input else "has several inputs"
+            place = (*head.place, "target") if config.model.outputs else ("data", "target")
+            problems.append(Problem(place, f"the data {what}, which cannot be restored", "choose another target"))
+    if problems:
+        raise ConfigError(problems)
+    return {name: index for name, index in found.items() if index is not None}
 
 
 def refuse_misplaced(config: Config, facts: Facts) -> None:
@@ -137,8 +187,10 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
             if entry.sources
         ]
         if entries and facts.only_input is None:
-            message = "the data has columns, and these layers take one input"
-            problems.append(Problem(place, message, "data.inputs says how each column is prepared", at_key=True))
+            has_columns = any(found.column is not None for found in facts.inputs.values())
+            message = f"the data has {'columns' if has_columns else 'several inputs'}, and these layers take one input"
+            hint = "data.inputs says how each column is prepared" if has_columns else "begin model.layers with them"
+            problems.append(Problem(place, message, hint, at_key=True))
     if problems:
         raise ConfigError(problems)
 
@@ -156,6 +208,12 @@ def mixing_places(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from mixing_places(item, (*place, index))
+
+
+def mixed_shape(facts: Facts, head: Head, one_hot: Mapping[str, int]) -> Shape:
+    """The shape of a target of the only output as the loss takes it; of no matter where there are several outputs."""
+    own = facts.targets[head.target].shape if head.target is not None else ()
+    return (*own, one_hot[head.name]) if head.name in one_hot else own
 
 
 def build_augmentation(

@@ -13,10 +13,12 @@ from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
-from dltool.model.apply import Applied, Names, Origin, apply_layer, shown
+from dltool.model.apply import Applied, Names, Origin, apply_layer
 from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
+from dltool.model.parameters import TooManyParametersError
 from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
+from dltool.model.shapes import shown
 
 SOURCE: ConfigPath = ("data", "source")
 INPUT = "input"
@@ -63,7 +65,7 @@ def scope_title(name: str) -> str:
 
 
 def structure(facts: Facts, tensors: Mapping[str, Origin]) -> Any:
-    """One tensor, or of data with columns a dict."""
+    """One tensor, or of data with several inputs a dict."""
     if facts.only_input is not None:
         return next(iter(tensors.values())).tensor
     return {name: origin.tensor for name, origin in tensors.items()}
@@ -75,7 +77,7 @@ def prepare_inputs(
     """Raises ConfigError and RunError as :func:`dltool.model.build.build_model`."""
     if facts.only_input is not None:
         return prepare_array(config, facts, names, training, learnt)
-    return prepare_columns(facts, training, learnt)
+    return prepare_several(facts, training, learnt)
 
 
 def prepare_array(
@@ -91,23 +93,32 @@ def prepare_array(
     rows_of_plan = tuple(applied)
     if applied:
         source = Origin(applied[-1].output, applied[-1].path)
-    if source.tensor.dtype == "uint8":
-        # Keras feeds numbers to a model as float32; bytes would overflow in its layers.
-        cast = apply_layer(keras.layers.Rescaling(1.0, name="cast"), [source], source.place)
-        source = Origin(cast.output, source.place)
+    source = without_bytes(source, "cast")
     learners = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
     is_fitted = state is not None or rows is not None
     layers = {key: layer_state(layer) for key, layer in learners.items()} if is_fitted else {}
     return Prepared({name: raw}, {name: source}, rows_of_plan, Learnt(layers))
 
 
-def prepare_columns(facts: Facts, training: Mapping[str, Rows] | None, learnt: Learnt | None) -> Prepared:
-    """Each column by its type."""
+def without_bytes(source: Origin, name: str) -> Origin:
+    """Keras feeds numbers to a model as float32; bytes would overflow in its layers."""
+    if source.tensor.dtype != "uint8":
+        return source
+    cast = apply_layer(keras.layers.Rescaling(1.0, name=name), [source], source.place)
+    return Origin(cast.output, source.place)
+
+
+def prepare_several(facts: Facts, training: Mapping[str, Rows] | None, learnt: Learnt | None) -> Prepared:
+    """Each column by its type, and arrays as they are."""
     states: dict[str, ColumnState] = {}
     raw: dict[str, Origin] = {}
     outputs: dict[str, Origin] = {}
     for name, found in facts.inputs.items():
-        assert found.column is not None
+        if found.column is None:
+            place: ConfigPath = (*SOURCE, "arrays", "x", name)
+            raw[name] = Origin(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
+            outputs[name] = without_bytes(raw[name], f"cast_{scope_title(name)}")
+            continue
         if learnt is not None:
             if name not in learnt.columns:
                 raise RunError(f"the saved preprocessing knows no column {name[:100]}")
@@ -140,16 +151,18 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     """Encode the prepared inputs `starts`, and join those that no layer takes by name.
 
     Raises:
-        ConfigError: a column that is no vector would have to stand beside others.
+        ConfigError: a column that is no vector would have to stand beside others, or one with a giant embedding.
     """
     if facts.only_input is not None:
-        (first,) = starts.values()
-        return Wired({INPUT: first}, first, ())
+        ((name, first),) = starts.items()
+        return Wired({name: first, INPUT: first}, first, ())
     encoded: dict[str, Origin] = {}
     for name, origin in starts.items():
         column = facts.inputs[name].column
-        assert column is not None
-        encoded[name] = Origin(encode(column, learnt.columns[name], origin.tensor, scope_title(name)), origin.place)
+        if column is None:
+            encoded[name] = origin
+            continue
+        encoded[name] = Origin(encoded_column(column, learnt.columns[name], origin, name), origin.place)
     layers = config.model.layers
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}
@@ -164,7 +177,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     problems = [
         Problem(
             origin.place,
-            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other columns",
+            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other inputs",
             f"let a layer take it: from: {name}",
         )
         for name, origin in joined.items()
@@ -176,6 +189,14 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     applied = apply_layer(layer, list(joined.values()), SOURCE)
     first = Origin(applied.output, SOURCE)
     return Wired({INPUT: first, **encoded}, first, (applied,))
+
+
+def encoded_column(column: ColumnType, state: ColumnState, origin: Origin, name: str) -> Any:
+    try:
+        return encode(column, state, origin.tensor, scope_title(name))
+    except TooManyParametersError as error:
+        place = (*origin.place, column.name, "embedding")
+        raise ConfigError(Problem(place, f"the embedding makes the model too large: {error}")) from error
 
 
 def refuse_ignored(config: Config) -> None:
@@ -197,5 +218,5 @@ def refuse_ignored(config: Config) -> None:
 
 
 def is_vector_of(facts: Facts, name: str) -> bool:
-    column = facts.inputs[name].column
-    return column is not None and is_vector(column)
+    found = facts.inputs[name]
+    return is_vector(found.column) if found.column else len(found.shape) == 1 and found.dtype != "string"

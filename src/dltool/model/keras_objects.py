@@ -23,6 +23,7 @@ MODULES: Mapping[str, Any] = {
     "regularizer": keras.regularizers,
     "constraint": keras.constraints,
     "activation": keras.activations,
+    "backbone": keras.applications,
 }
 
 KERAS_ERRORS = (

@@ -9,6 +9,7 @@ import keras
 
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.model.build import BuiltModel
 
 
 @dataclass
@@ -31,24 +32,26 @@ class Best:
         return True
 
 
-def make_best(config: Config, core: keras.Model, has_validation: bool) -> Best:
+def make_best(config: Config, built: BuiltModel, has_validation: bool) -> Best:
     """The monitor of the config: `val_loss` unless given, or `loss` where nothing is validated."""
     monitor = config.training.checkpoint.monitor or ("val_loss" if has_validation else "loss")
-    return Best(monitor, direction(core, monitor, ("training", "checkpoint", "monitor"), "monitor the loss instead"))
+    return Best(monitor, direction(built, monitor, ("training", "checkpoint", "monitor"), "monitor the loss instead"))
 
 
-def direction(core: keras.Model, monitor: str, place: ConfigPath, hint: str) -> Literal["min", "max"]:
+def direction(built: BuiltModel, monitor: str, place: ConfigPath, hint: str) -> Literal["min", "max"]:
     """Whether less or more of a metric is better, as Keras's callbacks decide it with `mode: auto`."""
     name = monitor.removeprefix("val_")
-    if name == "loss":
+    metrics = named_metrics(built.core)
+    if name in ("loss", *(f"{head.name}_loss" for head in built.heads)):
         return "min"
-    found = [metric for metric in flat_metrics(core) if metric.name == name]
-    way = getattr(found[0], "_direction", None) if found else None
+    way = getattr(metrics.get(name), "_direction", None)
     if way is None:
-        what = "cannot tell whether more or less is better" if found else "no such metric"
+        what = "cannot tell whether more or less is better" if name in metrics else "no such metric"
         raise ConfigError(Problem(place, f"{monitor}: {what}", hint))
     return "max" if way == "up" else "min"
 
 
-def flat_metrics(core: keras.Model) -> list[Any]:
-    return [inner for metric in core.metrics for inner in getattr(metric, "metrics", [metric])]
+def named_metrics(core: keras.Model) -> dict[str, Any]:
+    """The metrics by the names under which they are logged: those of several outputs begin with the output's."""
+    metrics = [inner for metric in core.metrics for inner in getattr(metric, "metrics", [metric])]
+    return dict(zip(core.get_metrics_result(), metrics, strict=True))

@@ -11,7 +11,6 @@ from dltool.config.schema import Config
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import make
-from dltool.training.averages import keeps_average
 from dltool.training.best import direction
 
 PLAIN = (bool, int, float, str, type(None))
@@ -30,13 +29,16 @@ def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Ca
             raise MachineError(Problem(place, "TensorBoard is not installed", "run: pip install tensorboard"))
         callback = make(entry, place)
         if isinstance(callback, keras.callbacks.SwapEMAWeights):
-            if not keeps_average(built.core):
+            if not any(part.optimizer.arguments.get("use_ema") for part in config.training.parts):
                 raise ConfigError(
                     Problem(place, "SwapEMAWeights needs an optimizer that averages", "use_ema: true in the optimizer")
                 )
             continue
         if getattr(callback, "mode", None) == "auto" and isinstance(getattr(callback, "monitor", None), str):
-            direction(built.core, callback.monitor, place, "mode: max or mode: min")
+            way = direction(built, callback.monitor, place, "mode: max or mode: min")
+            if len(built.heads) > 1:
+                # Keras does not find the metrics of an output by the names that it gives them.
+                callback.mode = way
         callbacks.append(callback)
     return callbacks
 

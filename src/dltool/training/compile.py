@@ -1,6 +1,6 @@
 """Optimizer, loss and metrics of the config, given to the model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,33 +10,37 @@ import tensorflow as tf
 from dltool.config.checks import metric_names
 from dltool.config.keras_objects import KerasObject
 from dltool.config.schema import Config
-from dltool.data.facts import Facts
+from dltool.data.facts import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
 
-LOSS: ConfigPath = ("training", "loss")
-METRICS: ConfigPath = ("training", "metrics")
 CHOSEN = ("accuracy", "acc", "Accuracy")
 
 
-def compile_core(built: BuiltModel, config: Config, targets: np.ndarray) -> None:
-    """Compile `built.core` and make the variables of its optimizer and metrics.
+def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], phase: int = 0) -> None:
+    """Compile `built.core` for a phase, counted from 0, and make the variables of its optimizer and metrics.
 
-    `targets` are targets of this data, for their shape and dtype alone. With precision mixed_float16 Keras wraps the
-    optimizer in a LossScaleOptimizer; losses and metrics compute in float32 whatever the precision.
+    `targets` are those of this data by the name of their output, see :func:`dltool.training.tables.model_targets`, for
+    their shape and dtype alone. With precision mixed_float16 Keras wraps the optimizer in a LossScaleOptimizer; losses
+    and metrics compute in float32 whatever the precision.
 
     Raises:
         ConfigError: at the optimizer, loss or metric that Keras refuses.
     """
-    training = config.training
-    optimizer = make(training.optimizer, ("training", "optimizer"))
-    metrics = made_metrics(training.metrics)
+    optimizer_place, optimizer = made_optimizer(config, phase)
+    # The losses are made once more where a failure has to be placed; Keras objects hold state.
+    losses: Any = {head.name: make(head.loss, head.loss_place) for head in built.heads}
+    metrics: Any = {head.name: made_metrics(head.metrics, head.metrics_place) for head in built.heads if head.metrics}
+    weights = (
+        None if all(head.weight == 1 for head in built.heads) else {head.name: head.weight for head in built.heads}
+    )
+    if not config.model.outputs:
+        (losses,), (metrics,) = losses.values(), metrics.values() or ([],)
     try:
-        # The loss is made once more where a failure has to be placed; Keras objects hold state.
-        built.core.compile(optimizer=optimizer, loss=make(training.loss, LOSS), metrics=metrics)
+        built.core.compile(optimizer=optimizer, loss=losses, loss_weights=weights, metrics=metrics)
     except KERAS_ERRORS as error:
-        raise ConfigError(Problem(("training", "optimizer"), plain_message(error))) from error
+        raise ConfigError(Problem(optimizer_place, plain_message(error))) from error
     try:
         # Keras's fit does the same before its first step; variables cannot be made inside a compiled loop.
         built.core._symbolic_build(data_batch=example_batch(built, targets))
@@ -44,53 +48,72 @@ def compile_core(built: BuiltModel, config: Config, targets: np.ndarray) -> None
         raise ConfigError(culprit(built, config, targets, plain_message(error))) from error
 
 
-def made_metrics(entries: Sequence[KerasObject]) -> list[Any]:
-    """Metrics under the names that Keras would give them in a process of their own."""
-    metrics = [make(entry, (*METRICS, index)) for index, entry in enumerate(entries)]
+def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
+    place = (*config.training.place_of(phase), "optimizer")
+    return place, make(config.training.parts[phase].optimizer, place)
+
+
+def refuse_optimizers(config: Config) -> None:
+    """Raises ConfigError at an optimizer that Keras refuses, also of a phase that is yet to come."""
+    for phase in range(len(config.training.parts)):
+        made_optimizer(config, phase)
+
+
+def made_metrics(entries: Sequence[KerasObject], place: ConfigPath) -> list[Any]:
+    """Metrics under the names that Keras would give them in a process of their own. `place` is that of their list."""
+    metrics = [make(entry, (*place, index)) for index, entry in enumerate(entries)]
     for metric, name in zip(metrics, metric_names(entries, unique=False), strict=True):
         if isinstance(metric, keras.metrics.Metric):
             metric.name = name
     return metrics
 
 
-def example_batch(built: BuiltModel, targets: np.ndarray) -> tuple[Any, Any]:
+def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple[Any, Any]:
     """Symbols for a batch of prepared inputs and targets."""
 
     def symbol(tensor: Any) -> Any:
         return keras.KerasTensor((None, *tensor.shape[1:]), dtype=tensor.dtype)
 
-    return (
-        keras.tree.map_structure(symbol, built.core.input),
-        keras.KerasTensor(*loss_form(built, (None, *targets.shape[1:]), str(targets.dtype))),
-    )
+    symbols = {
+        head.name: symbol(built.core.inputs[0])
+        if head.target is None
+        else keras.KerasTensor(*loss_form(built, head.name, None, targets[head.name]))
+        for head in built.heads
+    }
+    return keras.tree.map_structure(symbol, built.core.input), built.structured_outputs(symbols)
 
 
-def loss_form(built: BuiltModel, shape: tuple[int | None, ...], dtype: str) -> tuple[tuple[int | None, ...], str]:
-    """Shape and dtype of targets as loss and metrics take them, see :func:`dltool.training.tables.in_loss_form`."""
-    return (shape, dtype) if built.one_hot is None else ((*shape, built.one_hot), "float32")
+def loss_form(
+    built: BuiltModel, output: str, size: int | None, targets: np.ndarray
+) -> tuple[tuple[int | None, ...], str]:
+    """Shape and dtype of `size` targets in the form of :func:`dltool.training.tables.in_loss_form`."""
+    shape, classes = (size, *targets.shape[1:]), built.one_hot.get(output)
+    return (shape, str(targets.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
-def culprit(built: BuiltModel, config: Config, targets: np.ndarray, reason: str) -> Problem:
-    """Which of loss and metrics cannot take the outputs: each is tried alone, on a batch of its true size.
+def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], reason: str) -> Problem:
+    """Which of losses and metrics cannot take the outputs: each is tried alone, on a batch of its true size.
 
     Otherwise the layer that Keras's `reason` names.
     """
     size = config.training.batch_size
-    specs = [
-        tf.TensorSpec(*loss_form(built, (size, *targets.shape[1:]), str(targets.dtype))),
-        tf.TensorSpec((size, *built.output_shape), built.core.outputs[0].dtype),
-    ]
-    attempts: list[tuple[ConfigPath, str, Any]] = [
-        (LOSS, config.training.loss.name, keras.losses.get(make(config.training.loss, LOSS)))
-    ]
-    for index, entry in enumerate(config.training.metrics):
-        place = (*METRICS, index)
-        attempts.append((place, entry.name, metric_alone(make(entry, place))))
-    for place, name, attempt in attempts:
-        try:
-            tf.function(attempt, autograph=False).get_concrete_function(*specs)
-        except KERAS_ERRORS as error:
-            return Problem(place, f"{name} cannot take the targets and the outputs: {plain_message(error)}")
+    for head in built.heads:
+        output = built.outputs[head.name]
+        shape, dtype = (size, *built.input_shape), built.core.inputs[0].dtype
+        if head.target is not None:
+            shape, dtype = loss_form(built, head.name, size, targets[head.name])
+        specs = [tf.TensorSpec(shape, dtype), tf.TensorSpec((size, *output.output_shape), output.output.dtype)]
+        attempts: list[tuple[ConfigPath, str, Any]] = [
+            (head.loss_place, head.loss.name, keras.losses.get(make(head.loss, head.loss_place)))
+        ]
+        for index, entry in enumerate(head.metrics):
+            place = (*head.metrics_place, index)
+            attempts.append((place, entry.name, metric_alone(make(entry, place))))
+        for place, name, attempt in attempts:
+            try:
+                tf.function(attempt, autograph=False).get_concrete_function(*specs)
+            except KERAS_ERRORS as error:
+                return Problem(place, f"{name} cannot take the targets and the outputs: {plain_message(error)}")
     return Problem(next((row.path for row in built.layers if f"{row.name}." in reason), ("training",)), reason)
 
 
@@ -116,7 +139,7 @@ def metric_alone(metric: Any) -> Any:
     )
 
 
-def class_weights(config: Config, facts: Facts, targets: np.ndarray) -> np.ndarray | None:
+def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:
     """The weight of each class as float32, (classes,), or None where all examples count the same.
 
     `balanced` is examples / (classes * examples of the class) over `targets`, the class indices of the training part
@@ -128,9 +151,9 @@ def class_weights(config: Config, facts: Facts, targets: np.ndarray) -> np.ndarr
     weights, place = config.training.class_weights, ("training", "class_weights")
     if weights is None:
         return None
-    if facts.target != "category":
+    if target.kind != "category":
         raise ConfigError(Problem(place, "the target is a number and has no classes", "remove class_weights"))
-    names = facts.class_names
+    names = target.class_names
     if weights == "balanced":
         counts = np.bincount(targets, minlength=len(names))
         balanced = len(targets) / (len(names) * np.maximum(counts, 1))

@@ -37,6 +37,12 @@ def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
         "op_determinism": bool(gpus),
         "gpus": gpus,
+        # Of ~/.keras/keras.json.
+        "keras": {
+            "floatx": keras.config.floatx(),
+            "epsilon": keras.config.epsilon(),
+            "image_data_format": keras.config.image_data_format(),
+        },
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "xla": False,
         "steps": "while_loop",

@@ -1,5 +1,6 @@
 """Training: epochs of compiled steps, validation, callbacks, and a state that can be saved after any call."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import tensorflow as tf
 from dltool.config.schema import Config
 from dltool.data.load import Dataset
 from dltool.data.order import epoch_order
-from dltool.errors import ConfigError, Interrupted, Problem, TrainingDiverged
+from dltool.errors import ConfigError, Interrupted, Problem, RunError, TrainingDiverged
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, plain_message
 from dltool.training.averages import averaged
@@ -26,11 +27,13 @@ from dltool.training.compile import (
     culprit,
     learning_rate,
     refuse_monitors_of_several_numbers,
+    refuse_optimizers,
 )
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Loop, Pace, logs_of, test_loop, train_loop
+from dltool.training.phases import learners, refuse_idle_phases, set_learning
 from dltool.training.state import Arrays, TrainingState, best_weights, capture, restore, restore_best
-from dltool.training.tables import evaluation_batch, make_tables, model_targets, single
+from dltool.training.tables import evaluation_batch, make_tables, model_targets
 
 EMPTY_STATE = TrainingState([], {})
 
@@ -71,9 +74,11 @@ class FitResult:
 
 @dataclass
 class Position:
-    """Where training is: `epoch` epochs are finished, and `step` steps of the next one."""
+    """Where training is: `epoch` epochs are finished, and `step` steps of the next one. `phase` is the one whose
+    optimizer is in use; the next one is entered with its first epoch."""
 
     epoch: int = 0
+    phase: int = 0
     step: int = 0
     steps: int = 0
     stop: bool = False
@@ -90,15 +95,8 @@ def prepare_fit(built: BuiltModel, config: Config, dataset: Dataset, pace: Pace 
         MachineError: memory ran out.
     """
     with plain_failures(config):
-        targets = model_targets(built, single(dataset.targets))
-        compile_core(built, config, targets)
         fitting = Fitting(built, config, dataset, pace or Pace())
-        try:
-            fitting.trace()
-        except OUT_OF_MEMORY:
-            raise
-        except KERAS_ERRORS as error:
-            raise ConfigError(culprit(built, config, targets, plain_message(error))) from error
+        fitting.trace()
         refuse_monitors_of_several_numbers(config, built.core, fitting.best.monitor)
         return fitting
 
@@ -141,6 +139,15 @@ class Hooks:
     should_stop: Callable[[], int | None]
 
 
+def class_weights_of(built: BuiltModel, config: Config, dataset: Dataset, rows: np.ndarray) -> Any:
+    """A tensor of the weight of each class, or None. Only a model with one output has some."""
+    name = built.heads[0].target
+    if len(built.heads) > 1 or name is None:
+        return None
+    weights = class_weights(config, dataset.facts.targets[name], dataset.targets[name][rows])
+    return None if weights is None else tf.constant(weights)
+
+
 class StopRequestedError(Exception):
     """Leaves a validation; `number` is the signal's."""
 
@@ -158,16 +165,19 @@ class Fitting:
         self.built, self.core, self.config = built, built.core, config
         self.rows = dataset.split.train.astype(np.int32)
         self.validation_rows = dataset.split.validation.astype(np.int32)
-        targets = single(dataset.targets)
-        weights = class_weights(config, dataset.facts, targets[self.rows])
-        table = make_tables(built, dataset.inputs, model_targets(built, targets))
+        self.targets = model_targets(built, dataset.targets)
+        self.learners = list(learners(built.core))
+        refuse_idle_phases(config, self.learners)
+        refuse_optimizers(config)
+        self.compile(0)
+        table = make_tables(built, dataset.inputs, self.targets)
         size = config.training.batch_size
-        weights = None if weights is None else tf.constant(weights)
+        weights = class_weights_of(built, config, dataset, self.rows)
         self.train = train_loop(built.core, built.augmentation, table, weights, size)
         self.train.pace = pace
         self.test = test_loop(built.core, table, evaluation_batch(built, size))
-        self.epochs, self.steps = config.training.epochs, self.train.steps(len(self.rows))
-        self.best: Best = make_best(config, built.core, len(self.validation_rows) > 0)
+        self.epochs, self.steps = config.training.total_epochs, self.train.steps(len(self.rows))
+        self.best: Best = make_best(config, built, len(self.validation_rows) > 0)
         self.callbacks = make_callbacks(config, built)
         self.callback_list = keras.callbacks.CallbackList(
             list(self.callbacks), model=built.core, epochs=self.epochs, steps=self.steps, verbose=0
@@ -177,12 +187,41 @@ class Fitting:
         self.saved = EMPTY_STATE
         self.cadence = make_cadence(config.training.checkpoint.every)
 
+    def compile(self, phase: int) -> None:
+        """Give the model what it learns by in this phase: a new optimizer, and new metrics too."""
+        if self.config.training.phases is not None:
+            set_learning(self.core, self.learners, self.config.training.parts[phase])
+        compile_core(self.built, self.config, self.targets, phase)
+
     def trace(self) -> None:
-        """Compile the loops for the sizes of this data; they are compiled once and used in the training."""
-        self.train.trace(len(self.rows))
-        if len(self.validation_rows):
-            self.test.trace(len(self.validation_rows))
+        """Compile the loops for the sizes of this data; they are compiled once a phase and used in the training.
+
+        Raises:
+            ConfigError: loss, metrics or a layer cannot take the data.
+        """
+        try:
+            self.train.trace(len(self.rows))
+            if len(self.validation_rows):
+                self.test.trace(len(self.validation_rows))
+        except OUT_OF_MEMORY:
+            raise
+        except KERAS_ERRORS as error:
+            raise ConfigError(culprit(self.built, self.config, self.targets, plain_message(error))) from error
         self.core.reset_metrics()
+
+    def enter(self, phase: int) -> None:
+        """From now on train as this phase says."""
+        if phase == self.position.phase:
+            return
+        self.compile(phase)
+        self.train, self.test = self.train.anew(), self.test.anew()
+        self.trace()
+        self.position.phase = phase
+
+    def phase_of(self, epoch: int) -> int:
+        """The phase that an epoch, counted from 0, belongs to."""
+        ends = itertools.accumulate(part.epochs for part in self.config.training.parts)
+        return next(number for number, end in enumerate(ends) if epoch < end)
 
     def run(self, start: TrainingState | None) -> FitResult:
         self.core.stop_training = False
@@ -205,6 +244,11 @@ class Fitting:
 
     def run_epoch(self) -> None:
         began, epoch = time.perf_counter(), self.position.epoch
+        if self.phase_of(epoch) != self.position.phase:
+            # As Keras's fit does at its end.
+            self.core.optimizer.finalize_variable_values(self.core.trainable_variables)
+            self.enter(self.phase_of(epoch))
+            self.remember()
         self.hooks.observer.epoch_begins(epoch + 1, self.epochs, self.steps)
         if self.position.step == 0:
             self.core.reset_metrics()
@@ -314,8 +358,11 @@ class Fitting:
         if self.best_weights:
             # What was saved last may be of an epoch after this state, which is now run again.
             self.hooks.save_best(self.core)
-        restore(self.built, self.callbacks, start)
         position = start.state["position"]
+        if position["phase"] >= len(self.config.training.parts):
+            raise RunError(f"the saved state is of phase {position['phase'] + 1}, which the config does not have")
+        self.enter(position["phase"])
+        restore(self.built, self.callbacks, start)
         history = [EpochRecord(**record) for record in position["history"]]
         self.position = Position(**{**position, "history": history})
         self.best = Best(**start.state["best"])
@@ -349,7 +396,8 @@ class Fitting:
             what = "the loss became " + ("NaN" if math.isnan(loss) else "infinite")
         message = f"{what} in epoch {position.epoch + 1}, step {step + 1} of {self.steps}"
         hint = "lower the learning rate, or clip gradients with the optimizer's clipnorm: 1.0"
-        return TrainingDiverged(Problem(("training", "optimizer"), message, hint))
+        place = (*self.config.training.place_of(position.phase), "optimizer")
+        return TrainingDiverged(Problem(place, message, hint))
 
     def run_while_finite(self, order: Any, until: int) -> int:
         """Run this epoch again from the last saved state, for as long as all weights are finite, at most to `until`.

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -55,6 +55,10 @@ class Loop:
         )
         self.rest = tf.function(self.run_rest, autograph=False)
 
+    def anew(self) -> "Loop":
+        """The same loop, to be compiled again: what its steps do has changed."""
+        return replace(self)
+
     def steps(self, examples: int) -> int:
         return -(-examples // self.batch_size)
 
@@ -101,16 +105,20 @@ class Loop:
 
 
 def train_loop(core: keras.Model, augmentation: keras.Model | None, tables: Tables, weights: Any, size: int) -> Loop:
-    """The loop that learns. `weights` (classes,) weigh an example by its class; None: all the same."""
+    """The loop that learns. `weights` (classes,) weigh an example by its class, of a model with one output; None: all
+    the same."""
 
     def step(inputs: Any, targets: Any) -> Any:
         if augmentation is not None and len(augmentation.inputs) > 1:
-            inputs, targets = augmentation([inputs, targets], training=True)
+            (single,) = tf.nest.flatten(targets)
+            inputs, mixed = augmentation([inputs, single], training=True)
+            targets = tf.nest.pack_sequence_as(targets, [mixed])
         elif augmentation is not None:
             inputs = augmentation(inputs, training=True)
         data: tuple[Any, ...] = (inputs, targets)
         if weights is not None:
-            data = (inputs, targets, example_weights(weights, targets))
+            (classes,) = tf.nest.flatten(targets)
+            data = (inputs, targets, example_weights(weights, classes))
         # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
         return core.train_step(data)["loss"]
 

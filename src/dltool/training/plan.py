@@ -98,15 +98,18 @@ def first_batch(dataset: Dataset, config: Config) -> Dataset:
     rows = dataset.split.train[: config.training.batch_size]
     inputs = {name: values[rows] for name, values in dataset.inputs.items()}
     targets = {name: values[rows] for name, values in dataset.targets.items()}
-    return Dataset(inputs, targets, whole(len(rows), dataset.facts), dataset.facts, dataset.fingerprint)
+    return Dataset(inputs, targets, whole(len(rows), dataset.facts), dataset.facts, {})
 
 
 def zeros(facts: Facts, config: Config) -> Dataset:
     """A batch of data with the shapes of `facts`."""
     size = min(config.training.batch_size, facts.examples)
     inputs = {name: np.zeros((size, *found.shape), found.dtype) for name, found in facts.inputs.items()}
-    targets = np.zeros((size, *facts.target_shape), np.int32 if facts.target == "category" else np.float32)
-    return Dataset(inputs, {"target": targets}, whole(size, facts), facts, "")
+    targets = {
+        name: np.zeros((size, *found.shape), np.int32 if found.kind == "category" else np.float32)
+        for name, found in facts.targets.items()
+    }
+    return Dataset(inputs, targets, whole(size, facts), facts, {})
 
 
 def whole(size: int, facts: Facts) -> Split:

@@ -60,7 +60,7 @@ class Tables(Protocol):
 class Layout:
     """How inputs and targets lie in few tensors: columns of one dtype side by side, for one gather a batch."""
 
-    def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], targets: np.ndarray) -> None:
+    def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> None:
         self.built, self.inputs, self.targets = built, inputs, targets
         self.in_step = {name: model for name, model in built.preparations.items() if grows(model, inputs[name])}
         self.before = {name: model for name, model in built.preparations.items() if name not in self.in_step}
@@ -75,6 +75,7 @@ class Layout:
         self.slots = slots_of(self.groups, samples)
         self.specs = [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in self.arrays(np.arange(1))]
         self.row_bytes = max(1, bytes_of_row(self.specs))
+        self.rows = len(next(iter(inputs.values())))
 
     def stored(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """These rows of each input as they are stored."""
@@ -91,7 +92,7 @@ class Layout:
         return found | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
 
     def arrays(self, indices: np.ndarray) -> list[np.ndarray]:
-        """The tensors' contents for these rows: the inputs in their groups, and the targets last."""
+        """The tensors' contents for these rows: the inputs in their groups, and the targets after them."""
         arrays = []
         stored = self.stored(indices)
         for group in self.groups:
@@ -100,7 +101,7 @@ class Layout:
                 flat = [self.slots[name].is_flat for name in group]
                 parts = [part[..., np.newaxis] if is_flat else part for part, is_flat in zip(parts, flat, strict=True)]
             arrays.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
-        return [*arrays, self.targets[indices]]
+        return [*arrays, *(values[indices] for values in self.targets.values())]
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
         gathered = [tf.gather(table, rows) for table in tables]
@@ -113,7 +114,13 @@ class Layout:
                 values = values[..., slot.first : slot.last]
             model = self.in_step.get(name)
             inputs[name] = values if model is None else model(values, training=False)
-        return self.built.structured(inputs), in_loss_form(self.built, gathered[-1])
+        targets = dict(zip(self.targets, gathered[len(self.groups) :], strict=True))
+        restored = next(iter(inputs.values()))
+        by_output = {
+            head.name: in_loss_form(self.built, head.name, targets[head.name]) if head.name in targets else restored
+            for head in self.built.heads
+        }
+        return self.built.structured(inputs), self.built.structured_outputs(by_output)
 
 
 class Resident:
@@ -121,7 +128,7 @@ class Resident:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        rows, size = len(layout.targets), max(1, BLOCK_BYTES // layout.row_bytes)
+        rows, size = layout.rows, max(1, BLOCK_BYTES // layout.row_bytes)
         tables = [aligned((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype) for spec in layout.specs]
         for first in range(0, rows, size):
             for table, array in zip(tables, layout.arrays(np.arange(first, min(rows, first + size))), strict=True):
@@ -193,10 +200,13 @@ class Streamed:
         return self.layout.batch(tables, rows)
 
 
-def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: np.ndarray) -> Tables:
-    """The tables of `targets` (rows, …) and of as many raw `inputs`."""
+def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> Tables:
+    """The tables of raw `inputs` and of the `targets` (rows, …) by the name of their output.
+
+    An output without a target is compared with the prepared input.
+    """
     layout = Layout(built, inputs, targets)
-    return Resident(layout) if are_resident(layout.row_bytes, len(targets)) else Streamed(layout)
+    return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
 
 
 def are_resident(row_bytes: int, rows: int) -> bool:
@@ -280,18 +290,23 @@ def prepared_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
     return prepared
 
 
-def model_targets(built: BuiltModel, targets: np.ndarray) -> np.ndarray:
-    """The targets with the axes of the output: (examples, 1) where the model gives one number an example.
+def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The targets by the name of their output, with its axes: (examples, 1) where that is one number an example.
 
-    Keras's losses take both, some of its metrics only this.
+    Keras's losses take both, some of its metrics only this. An output that restores the input has none.
     """
-    return targets[:, None] if targets.ndim == 1 and built.output_shape == (1,) else targets
+    found = {head.name: targets[head.target] for head in built.heads if head.target is not None}
+    return {
+        name: values[:, None] if values.ndim == 1 and built.outputs[name].output_shape == (1,) else values
+        for name, values in found.items()
+    }
 
 
-def in_loss_form(built: BuiltModel, targets: Any) -> Any:
-    """A batch of targets as loss and metrics take it: class indices (batch, …) as float32 (batch, …, classes) where the
-    loss is for one-hot vectors."""
-    return targets if built.one_hot is None else tf.one_hot(targets, built.one_hot)
+def in_loss_form(built: BuiltModel, output: str, targets: Any) -> Any:
+    """A batch of targets as loss and metrics of an output take it: class indices (batch, …) as float32 (batch, …,
+    classes) where the loss is for one-hot vectors."""
+    classes = built.one_hot.get(output)
+    return targets if classes is None else tf.one_hot(targets, classes)
 
 
 def tensor(array: np.ndarray) -> Any:
@@ -332,9 +347,3 @@ def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
         return batch_size
     fitting = LARGEST_OUTPUT_BYTES // (4 * max(1, *sizes))
     return int(min(4096, max(32, 2 ** (max(1, fitting).bit_length() - 1))))
-
-
-def single(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The only entry: models have one output today."""
-    (array,) = arrays.values()
-    return array

@@ -1,0 +1,45 @@
+"""Pictures for configs/unet.yaml: scikit-learn's handwritten digits, scattered over 32 × 32 pixels of noise.
+
+python configs/scenes.py FILE.npz
+
+writes x_train, x_test (pictures, 32, 32, 1), uint8, and y_train, y_test (pictures, 32, 32), uint8: 0 where there is no
+ink, else 1 + the digit. The digits of the test pictures are in no training picture.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+SIZE, DIGITS, NOISE, INK = 32, 4, 100, 4
+
+
+def scenes(
+    images: np.ndarray, labels: np.ndarray, count: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """`count` pictures and their masks; `images` (digits, 8, 8), values 0 to 16, lie over each other as they come."""
+    pictures = generator.integers(0, NOISE, (count, SIZE, SIZE, 1), dtype=np.uint8)
+    masks = np.zeros((count, SIZE, SIZE), np.uint8)
+    height, width = images.shape[1:]
+    for picture, mask in zip(pictures, masks, strict=True):
+        for digit in generator.integers(0, len(images), DIGITS):
+            top, left = generator.integers(0, (SIZE - height + 1, SIZE - width + 1))
+            place = np.s_[top : top + height, left : left + width]
+            ink = images[digit] > INK
+            picture[place][ink, 0] = (images[digit] * 15.9)[ink]
+            mask[place][ink] = 1 + labels[digit]
+    return pictures, masks
+
+
+def main(arguments: Sequence[str]) -> None:
+    (path,) = arguments
+    images, labels = load_digits(return_X_y=True)
+    images, generator = images.reshape(-1, 8, 8), np.random.default_rng(0)
+    x_train, y_train = scenes(images[:1400], labels[:1400], 2000, generator)
+    x_test, y_test = scenes(images[1400:], labels[1400:], 400, generator)
+    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,120 @@
+"""The outputs of the model, each with what it is trained for, however the config writes it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from dltool.config.keras_objects import UNKNOWN, KerasObject
+from dltool.config.schema import Config, Data
+from dltool.errors import ConfigPath, Problem
+
+ONE_OUTPUT = "output"
+"""The name of the output of a model whose config names none."""
+INPUT = "input"
+"""The target of an output that is to restore the input."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """One output, with its loss and metrics.
+
+    `layer` is the name of the layer whose output it is; None is the last one of the model. `target` is the name of the
+    target that it is compared with; None is the input itself, as preprocessing leaves it. Both are UNKNOWN while the
+    data has yet to tell. `place` is where the config gives its loss and metrics.
+    """
+
+    name: str
+    layer: Any
+    target: Any
+    loss: KerasObject
+    metrics: Sequence[KerasObject]
+    weight: float
+    place: ConfigPath
+
+    @property
+    def loss_place(self) -> ConfigPath:
+        return (*self.place, "loss")
+
+    @property
+    def metrics_place(self) -> ConfigPath:
+        return (*self.place, "metrics")
+
+
+def heads_of(config: Config) -> tuple[Head, ...]:
+    """Every output, in the order of the config."""
+    training = config.training
+    if not config.model.outputs:
+        assert training.loss is not None, "without outputs, the config's schema wants a loss"
+        target = target_named(config.data, None, ONE_OUTPUT)
+        return (Head(ONE_OUTPUT, None, target, training.loss, training.metrics, 1.0, ("training",)),)
+    return tuple(
+        Head(
+            name,
+            output.layer or name,
+            target_named(config.data, output.target, name),
+            output.loss,
+            output.metrics,
+            output.weight,
+            ("model", "outputs", name),
+        )
+        for name, output in config.model.outputs.items()
+    )
+
+
+def target_named(data: Data, given: Any, output: str) -> Any:
+    """The name of the target that an output means; what it means may not be there."""
+    targets = data.targets
+    wanted = output if given is None else given
+    if wanted in targets:
+        return wanted
+    if given == INPUT or (given is None and not targets):
+        return None
+    for only, target in targets.items() if len(targets) == 1 else ():
+        if given is None or (given,) == target.columns:
+            return only
+    return wanted
+
+
+def layer_index(config: Config, head: Head) -> int | None:
+    """Which of the layers gives the output; None where there is none of that name."""
+    if head.layer is None:
+        return len(config.model.layers) - 1
+    found = [i for i, entry in enumerate(config.model.layers) if entry.arguments.get("name") == head.layer]
+    return found[-1] if found else None
+
+
+def unknown_layer(config: Config, head: Head) -> Problem:
+    names = [name for entry in config.model.layers if isinstance(name := entry.arguments.get("name"), str)]
+    near = get_close_matches(head.layer or "", names, 1, 0.5)
+    hint = f'did you mean "{near[0]}"?' if near else "give the layer a name, and let from name it here"
+    is_given = config.model.outputs[head.name].layer is not None
+    place = (*head.place, "from") if is_given else head.place
+    return Problem(place, f'no layer is called "{head.layer}"', hint, at_key=not is_given)
+
+
+def target_problems(config: Config, heads: Sequence[Head]) -> list[Problem]:
+    """Outputs without a target, and targets without an output."""
+    targets = config.data.targets
+    if not config.model.outputs:
+        example = ", ".join(f"{name}: {{loss: …}}" for name in targets)
+        message = f"the data has {len(targets)} targets, and each needs an output"
+        return [Problem(("model",), message, f"outputs: {{{example}}}", at_key=True)] if len(targets) > 1 else []
+    problems = []
+    for head in heads:
+        if head.target is None or head.target is UNKNOWN or head.target in targets:
+            continue
+        known = [*targets, INPUT]
+        near = get_close_matches(head.target, known, 1, 0.5)
+        hint = f"target: {near[0]}?" if near else f"target: one of {', '.join(known)}"
+        is_given = config.model.outputs[head.name].target is not None
+        place = (*head.place, "target") if is_given else head.place
+        problems.append(Problem(place, f'there is no target "{head.target}"', hint, at_key=not is_given))
+    used = {head.target for head in heads}
+    unused = targets.keys() - used if not problems and UNKNOWN not in used else ()
+    problems += [
+        Problem(("model", "outputs"), f'no output is compared with the target "{name}"', f"{name}: {{loss: …}}", True)
+        for name in targets
+        if name in unused
+    ]
+    return problems

@@ -1,0 +1,174 @@
+"""Networks of keras.applications in place of a layer: images of 0 to 255 in, features out; weights from a file."""
+
+import contextlib
+import hashlib
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from dltool.config.checks import missing_weights
+from dltool.config.keras_objects import PUBLISHED, KerasObject
+from dltool.data.download import PublishedFile, fetch, keras_cache
+from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
+from dltool.keras_names import smallest_input
+from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, keras_class, plain_message
+from dltool.model.parameters import TooManyParametersError
+from dltool.model.shapes import Shape, shown
+
+CHANNELS = 3
+MODELS = "models"
+"""The folder for published weights in Keras's cache."""
+
+Related = tuple[tuple[ConfigPath, str], ...]
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Which file initial weights came from."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network as one layer. `weights` is None where they are random."""
+
+    network: keras.Model
+    weights: WeightsFile | None
+
+
+def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str, made_here: Related) -> Backbone:
+    """The network that `entry` names, for images of `shape`, (height, width, 3).
+
+    Its own preparation of images stands in front, unless Keras builds it in, so that it takes values of 0 to 255.
+    `name` is its own unless the config gives one; `made_here` says where the images come from.
+
+    Raises:
+        ConfigError: it cannot take such images, or the file of weights is of another network.
+        MachineError: published weights are neither in Keras's cache nor can they be downloaded, or memory ran out.
+    """
+    refuse_other_shapes(entry.name, shape, place, made_here)
+    inside = (*place, *entry.steps)
+    function = keras_class(entry, place)
+    # To Keras, the name of a network says which one it is.
+    ours = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
+    arguments = {key: ours[key] for key in ours if key not in ("weights", "trainable", "name")}
+    weights = ours["weights"]
+    missing = missing_weights(weights, (*inside, "weights"))
+    if missing:
+        raise ConfigError(missing)
+    try:
+        with own_names(), files_of_keras(entry.name, (*inside, "weights")) as files, warnings.catch_warnings():
+            # Of small images, and of each layer that a file does not fit; both are said in other words.
+            warnings.simplefilter("ignore")
+            images = keras.Input(shape, name="images")
+            prepared = sys.modules[function.__module__].preprocess_input(images)
+            network = function(
+                include_top=False, weights=weights, input_tensor=prepared, input_shape=shape, **arguments
+            )
+    except TooManyParametersError as error:
+        raise ConfigError(Problem(place, f"{entry.name} makes the model too large: {error}")) from error
+    except OUT_OF_MEMORY as error:
+        raise MachineError(Problem(place, f"out of memory while building {entry.name}")) from error
+    except (OSError, *KERAS_ERRORS) as error:
+        path = files[0] if files else weights
+        if path in (None, PUBLISHED):
+            raise ConfigError(Problem(place, f"{entry.name}: {plain_message(error)}", related=made_here)) from error
+        raise ConfigError(weights_problem(entry.name, str(path), (*inside, "weights"), error)) from error
+    # Keras's own takes a list of one.
+    network = keras.Model(images, network.output, name=ours["name"])
+    network.trainable = ours["trainable"]
+    path = files[0] if files else weights
+    return Backbone(network, None if path is None else WeightsFile(Path(path), digest(Path(path))))
+
+
+def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: Related) -> None:
+    """Raises ConfigError unless `shape` is (height, width, 3), large enough for the backbone `name`."""
+    least = smallest_input(name)
+    needs = f"{name} takes images (height, width, {CHANNELS}) of at least {least} × {least}, and {shown(shape)} arrives"
+    hint = ""
+    if len(shape) != 3:
+        hint = "a backbone stands before Flatten and the like"
+    elif shape[-1] != CHANNELS:
+        hint = "channels: 3 in the source; of grey images `Concatenate: {from: [input, input, input]}` makes three"
+    elif any(size is not None and size < least for size in shape[:2]):
+        hint = f"add `Resizing: {{height: {least}, width: {least}}}` before it, or more"
+    if hint:
+        raise ConfigError(Problem(place, needs, hint, related=made_here))
+
+
+@contextlib.contextmanager
+def own_names() -> Iterator[None]:
+    """Within the block, Keras counts its names for unnamed layers from the start: they are the same in every process.
+
+    Keras has no public name for this.
+    """
+    from keras.src.backend.common import global_state
+    from keras.src.utils.naming import reset_uids
+
+    counts = global_state.get_global_attribute("object_name_uids")
+    reset_uids()
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", counts)
+
+
+@contextlib.contextmanager
+def files_of_keras(name: str, place: ConfigPath) -> Iterator[list[str]]:
+    """Within the block, Keras gets its published files from here; those it got are listed.
+
+    Its own way knows no time limit, and fails with a bare Exception.
+    """
+    from keras.src.utils import file_utils
+
+    got: list[str] = []
+
+    def get_file(fname: str, origin: str, cache_subdir: str = MODELS, file_hash: str | None = None) -> str:
+        file = PublishedFile(fname, origin, md5=file_hash, folder=cache_subdir)
+        fetch(
+            file, f"the file of {name}'s weights", place, "put the file there, or name one of your own: weights: PATH"
+        )
+        got.append(str(keras_cache(cache_subdir) / fname))
+        return got[-1]
+
+    original = file_utils.get_file
+    file_utils.get_file = get_file
+    try:
+        yield got
+    finally:
+        file_utils.get_file = original
+
+
+MISFITS = (
+    r"for object <\w+ name=([^,>]+).*variable\.shape=(\([^)]*\)), Received: value\.shape=(\([^)]*\))",
+    r"\(named ([^)]+)\).*expects shape (\([^)]*\))\. Received saved weight with shape (\([^)]*\))",
+    r"Layer '([^']+)' expected (\d+) variables, but received (\d+)",
+)
+"""What Keras says of a layer that a file does not fit: its name, then the shape of a weight, or how many weights there
+are, in the layer and in the file."""
+
+
+def weights_problem(name: str, path: str, place: ConfigPath, error: BaseException) -> Problem:
+    """Why the file at `path` cannot be the weights of the backbone `name`."""
+    if isinstance(error, OSError) or "File format not supported" in str(error):
+        reason = f": {error}" if isinstance(error, OSError) else ""
+        return Problem(place, f"{path} is no file of weights{reason}", "a .weights.h5 or .h5 that Keras has written")
+    hint = f"only {name} itself, with the same arguments, has weights that fit"
+    found = next((match for pattern in MISFITS if (match := re.search(pattern, str(error), re.DOTALL))), None)
+    if found is None:
+        return Problem(place, f"{path} does not fit {name}: {plain_message(error)}", hint)
+    layer, needed, there = found.groups()
+    what = "weights of shape " if needed.startswith("(") else "weights: "
+    return Problem(place, f"{path} does not fit {name}: {layer} has {what}{needed}, and the file has {there}", hint)
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

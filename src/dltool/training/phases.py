@@ -1,0 +1,92 @@
+"""The phases of a training: which layers learn in each."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import keras
+
+from dltool.config.keras_values import did_you_mean
+from dltool.config.schema import Config, Phase
+from dltool.errors import ConfigError, Problem
+
+MOST_NAMES = 10
+"""Of layers, in a message."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A layer that may learn or not, with its own name and those of the networks that it is in.
+
+    `flags` are what it and the layers inside it say of themselves, the outer ones first.
+    """
+
+    names: tuple[str, ...]
+    layer: Any
+    flags: tuple[tuple[Any, bool], ...]
+
+    def is_meant_by(self, pattern: str) -> bool:
+        expression = ".*".join(map(re.escape, pattern.split("*")))
+        return any(re.fullmatch(expression, name) for name in self.names)
+
+
+def learners(network: Any, names: tuple[str, ...] = ()) -> Iterator[Learner]:
+    """The layers of a model, and those of the networks in it one by one."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from learners(layer, (*names, layer.name))
+        elif not isinstance(layer, keras.layers.InputLayer):
+            inside = layer._flatten_layers()
+            yield Learner((layer.name, *names), layer, tuple((each, each.trainable) for each in inside))
+
+
+def set_learning(core: keras.Model, found: Iterable[Learner], phase: Phase) -> None:
+    """Let those layers learn that the phase names, or those that say so themselves where it names none."""
+    # A layer in a frozen network is frozen whatever it says itself.
+    core.trainable = True
+    for learner in found:
+        if phase.trainable is None:
+            for layer, flag in learner.flags:
+                layer.trainable = flag
+        else:
+            learner.layer.trainable = any(map(learner.is_meant_by, phase.trainable))
+
+
+def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
+    """Raises ConfigError: a pattern means no layer, or in some phase nothing would learn."""
+    problems = []
+    known = list(dict.fromkeys(name for learner in found for name in reversed(learner.names)))
+    for number, phase in enumerate(config.training.phases or ()):
+        place = (*config.training.place_of(number), "trainable")
+        patterns = phase.trainable or ()
+        unknown = [
+            (index, pattern)
+            for index, pattern in enumerate(patterns)
+            if not any(learner.is_meant_by(pattern) for learner in found)
+        ]
+        problems += [
+            Problem((*place, index), f'no layer is called "{pattern[:60]}"', near_names(pattern, known))
+            for index, pattern in unknown
+        ]
+        if not unknown and not any(learns(learner, phase) for learner in found):
+            problems.append(Problem(place, "in this phase nothing learns", "name a layer that has weights"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def learns(learner: Learner, phase: Phase) -> bool:
+    """Whether the layer has weights, and they change in the phase."""
+    if phase.trainable is None:
+        return any(flag and layer._trainable_variables for layer, flag in learner.flags)
+    has_weights = any(layer._trainable_variables for layer, _ in learner.flags)
+    return has_weights and any(map(learner.is_meant_by, phase.trainable))
+
+
+def near_names(pattern: str, known: list[str]) -> str:
+    near = get_close_matches(pattern.replace("*", ""), known, 3, 0.6)
+    if near:
+        return did_you_mean(near)
+    listed = ", ".join(known[:MOST_NAMES]) + (", …" if len(known) > MOST_NAMES else "")
+    return f"the layers are {listed}"

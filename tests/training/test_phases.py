@@ -1,0 +1,250 @@
+"""Phases: what learns in each, with its own optimizer, in one training."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from tests.training.test_fit import EVERYTHING, assert_same, numbers, without_times
+
+from dltool.data.order import epoch_order
+from dltool.errors import ConfigError, Interrupted, RunError, TrainingDiverged
+from dltool.model.build import build_model
+from dltool.training.fit import prepare_fit
+from dltool.training.phases import learners, set_learning
+from dltool.training.state import TrainingState
+
+PHASES = [
+    {"epochs": 1, "trainable": ["head"], "optimizer": {"Adam": 0.01}},
+    {"epochs": 2, "optimizer": {"SGD": {"learning_rate": 0.05, "momentum": 0.9}}},
+]
+LAYERS = [
+    {"Dense": {"units": 8, "activation": "relu", "name": "body"}},
+    {"Dense": {"units": 3, "activation": "softmax", "name": "head"}},
+]
+
+
+@pytest.fixture(scope="module")
+def phased(make_config):
+    """A config with phases instead of an optimizer and epochs; `more` are further keys of the training."""
+
+    def make(phases=PHASES, layers=LAYERS, data=None, **more):
+        training = {"phases": phases, "optimizer": None, "epochs": None, **more}
+        return make_config(model={"layers": layers}, training=training, data=data or {})
+
+    return make
+
+
+def problems_of(config, dataset):
+    with pytest.raises(ConfigError) as refused:
+        prepare_fit(build_model(config, dataset.facts), config, dataset)
+    return [(problem.place, problem.message, problem.hint) for problem in refused.value.problems]
+
+
+def test_phases_are_keras_trainings_one_after_the_other(phased, dataset, train):
+    config = phased()
+    ours = train(config, dataset)
+
+    model = build_model(config, dataset.facts).core
+    (inputs,), (targets,) = (part.values() for part in dataset.part("train"))
+    epoch = 0
+    for optimizer, trained, epochs in (
+        (keras.optimizers.Adam(0.01), ["head"], 1),
+        (keras.optimizers.SGD(0.05, momentum=0.9), ["body", "head"], 2),
+    ):
+        for layer in model.layers:
+            layer.trainable = layer.name in trained
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        for _ in range(epochs):
+            order = epoch_order(config.seed, epoch, len(inputs))
+            theirs = model.fit(inputs[order], targets[order], batch_size=16, shuffle=False, verbose=0)
+            epoch += 1
+
+    assert_same(ours.weights, model.get_weights())
+    assert ours.result.history[-1].logs["loss"] == theirs.history["loss"][0]
+    assert [record.epoch for record in ours.result.history] == [1, 2, 3]
+    assert [round(record.learning_rate, 6) for record in ours.result.history] == [0.01, 0.05, 0.05]
+    assert ours.recorder.events[0] == "epoch 1/3 of 6 steps"
+
+
+def test_what_no_pattern_means_does_not_change(phased, dataset, train):
+    config = phased([{**PHASES[0], "epochs": 2}])
+    before = [np.asarray(weight) for weight in build_model(config, dataset.facts).core.get_weights()]
+    after = train(config, dataset).weights
+    assert [np.array_equal(*pair) for pair in zip(before, after, strict=True)] == [True, True, False, False]
+
+
+COMPLETE = [
+    {
+        "epochs": 2,
+        "trainable": ["d*", "batch_*"],
+        "optimizer": {"Adam": {"learning_rate": 0.01, "use_ema": True, "ema_momentum": 0.9}},
+    },
+    {"epochs": 1, "trainable": ["*"], "optimizer": {"SGD": {"learning_rate": 0.1, "momentum": 0.9}}},
+    {"epochs": 2, "trainable": ["conv2d", "dense"], "optimizer": "rmsprop"},
+]
+
+
+@pytest.fixture(scope="module")
+def everything(phased):
+    """Phases with averages, batch normalization that is frozen and not, augmentation, dropout and callbacks."""
+    training = {key: EVERYTHING["training"][key] for key in ("metrics", "class_weights")}
+    callbacks = [
+        {"ReduceLROnPlateau": {"patience": 1, "factor": 0.5, "min_delta": 0.5}},
+        {"EarlyStopping": {"patience": 4, "restore_best_weights": True}},
+    ]
+    return phased(COMPLETE, EVERYTHING["model"]["layers"], EVERYTHING["data"], callbacks=callbacks, **training)
+
+
+@pytest.fixture(scope="module")
+def whole(everything, images, train):
+    return train(everything, images, pace=100)
+
+
+def assert_same_end(resumed, whole):
+    assert_same(resumed.weights, whole.weights)
+    assert numbers(resumed.result) == numbers(whole.result)
+    last, expected = resumed.recorder.states[-1], whole.recorder.states[-1]
+    assert without_times(last.state) == without_times(expected.state)
+    assert_same([array for _, array in last.arrays], [array for _, array in expected.arrays])
+
+
+@pytest.mark.slow
+def test_going_on_from_any_epoch_of_any_phase_ends_with_the_same_bits(everything, images, train, whole):
+    assert [state.state["position"]["phase"] for state in whole.recorder.states] == [0, 0, 0, 1, 2, 2]
+    for saved in whole.recorder.states[:-1]:
+        # As it comes back from a file.
+        start = TrainingState(saved.arrays, json.loads(json.dumps(saved.state)))
+        assert_same_end(train(everything, images, start=start), whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [0, 1, 5])
+def test_stopped_in_the_first_epoch_of_a_phase_it_goes_on_with_the_same_bits(everything, images, train, whole, step):
+    recorder = type(whole.recorder)()
+
+    def should_stop():
+        return 15 if len(recorder.records) == 2 and recorder.steps[-1] % 6 == step else None
+
+    with pytest.raises(Interrupted):
+        train(everything, images, pace=1, recorder=recorder, should_stop=should_stop)
+    saved = recorder.states[-1]
+    position = saved.state["position"]
+    assert (position["epoch"], position["step"], position["phase"]) == (2, step, 1)
+    assert_same_end(train(everything, images, start=saved), whole)
+
+
+def test_an_average_is_final_where_its_phase_ends(phased, dataset, train):
+    average = {"SGD": {"learning_rate": 0.5, "use_ema": True, "ema_momentum": 0.8}}
+    first = {"epochs": 1, "optimizer": average}
+    alone = train(phased([first]), dataset)
+    both = train(phased([first, {"epochs": 1, "trainable": ["body"], "optimizer": "sgd"}]), dataset)
+    # The head does not learn in the second phase.
+    assert_same(both.weights[2:], alone.weights[2:])
+
+
+def test_diverging_in_the_first_step_of_a_phase_keeps_its_beginning(phased, dataset, train):
+    second = {"epochs": 1, "optimizer": {"SGD": 1e38}}
+    with pytest.raises(TrainingDiverged) as diverged:
+        train(phased([PHASES[0], second]), dataset, pace=1, recorder=(recorder := Recorder()))
+    (problem,) = diverged.value.problems
+    assert problem.place == ("training", "phases", 1, "optimizer")
+    assert "in epoch 2, step" in problem.message
+    position = recorder.states[-1].state["position"]
+    assert (position["epoch"], position["phase"]) == (1, 1)
+
+
+class Recorder:
+    """Keeps the states."""
+
+    def __init__(self):
+        self.states, self.best = [], []
+
+    def epoch_begins(self, *_): ...
+
+    def steps_done(self, *_): ...
+
+    def validation_begins(self): ...
+
+    def epoch_ends(self, *_): ...
+
+
+def test_a_state_of_a_phase_that_the_config_does_not_have_is_refused(phased, dataset, train):
+    saved = train(phased(), dataset).recorder.states[-1]
+    with pytest.raises(RunError, match="is of phase 2, which the config does not have"):
+        train(phased(PHASES[:1]), dataset, start=saved)
+
+
+def test_patterns_that_mean_nothing_are_all_reported_with_near_names(phased, dataset):
+    phases = [
+        {**PHASES[0], "trainable": ["haed", "body"]},
+        {**PHASES[1], "trainable": ["block_*"]},
+    ]
+    assert problems_of(phased(phases), dataset) == [
+        (("training", "phases", 0, "trainable", 0), 'no layer is called "haed"', 'did you mean "head"?'),
+        (("training", "phases", 1, "trainable", 0), 'no layer is called "block_*"', "the layers are body, head"),
+    ]
+
+
+def test_a_phase_in_which_nothing_learns_is_refused(phased, dataset):
+    phases = [{**PHASES[0], "trainable": ["drop"]}, PHASES[1]]
+    layers = [LAYERS[0], {"Dropout": {"rate": 0.1, "name": "drop"}}, LAYERS[1]]
+    frozen = [{"Dense": {**layer["Dense"], "trainable": False}} for layer in LAYERS]
+    message = "in this phase nothing learns"
+    assert [found[:2] for found in problems_of(phased(phases, layers), dataset)] == [
+        (("training", "phases", 0, "trainable"), message)
+    ]
+    assert [found[0] for found in problems_of(phased(layers=frozen), dataset)] == [
+        ("training", "phases", 1, "trainable")
+    ]
+
+
+def test_an_optimizer_of_a_later_phase_that_keras_refuses_is_found_at_once(phased, dataset):
+    rate = {"PiecewiseConstantDecay": {"boundaries": [1, 2], "values": [0.1]}}
+    phases = [PHASES[0], {"epochs": 1, "optimizer": {"SGD": {"learning_rate": rate}}}]
+    ((place, message, _),) = problems_of(phased(phases), dataset)
+    assert place[:4] == ("training", "phases", 1, "optimizer")
+    assert "PiecewiseConstantDecay" in message
+
+
+def network():
+    """A frozen network in a model, as a backbone is."""
+    inputs = keras.Input((4,))
+    inner = keras.layers.Dense(4, name="block_1_dense")(inputs)
+    inner = keras.layers.BatchNormalization(name="block_1_norm")(inner)
+    body = keras.Model(inputs, keras.layers.Dense(4, name="block_2_dense")(inner), name="features")
+    body.trainable = False
+    inputs = keras.Input((4,))
+    wrapped = keras.layers.TimeDistributed(keras.layers.Dense(2, name="inside"), name="wrapper")
+    outputs = wrapped(keras.layers.Reshape((2, 2))(body(inputs)))
+    return keras.Model(inputs, keras.layers.Dense(3, name="head")(keras.layers.Flatten()(outputs)))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "learn"),
+    [
+        (None, ["inside", "head"]),
+        (["*"], ["block_1_dense", "block_1_norm", "block_2_dense", "inside", "head"]),
+        (["features"], ["block_1_dense", "block_1_norm", "block_2_dense"]),
+        (["block_2_*", "head"], ["block_2_dense", "head"]),
+        (["*_norm", "wrapper"], ["block_1_norm", "inside"]),
+    ],
+)
+def test_patterns_reach_into_networks_and_undo_what_was_frozen(patterns, learn):
+    core = network()
+    found = list(learners(core))
+    for first in (["head"], patterns):
+        set_learning(core, found, Phase(first))
+    assert list(dict.fromkeys(variable.path.split("/")[-2] for variable in core.trainable_variables)) == learn
+    # Frozen statistics are used as they are.
+    norm = core.get_layer("features").get_layer("block_1_norm")
+    before = np.asarray(norm.moving_mean)
+    core(np.random.default_rng(0).normal(5, 1, (8, 4)), training=True)
+    assert np.array_equal(before, norm.moving_mean) == ("block_1_norm" not in learn)
+
+
+class Phase:
+    """What `set_learning` reads of a phase."""
+
+    def __init__(self, trainable):
+        self.trainable = trainable
