@@ -70,19 +70,20 @@ def train(
     given, folder = {"--name": name, "--seed": seed}, runs or RUNS
     with (
         document_errors(config, settings or (), as_json, given, folder) as document,
-        allowed_code(allow_code),
-        captured() as capture,
+        allowed_code(allow_code, document, as_json),
     ):
-        from dltool.commands.train import smoke as run_smoke
-        from dltool.commands.train import train as run_train
-        from dltool.console.progress import TrainingProgress
-        from dltool.console.results import show_training
+        with captured() as capture:
+            from dltool.commands.train import smoke as run_smoke
+            from dltool.commands.train import train as run_train
+            from dltool.console.progress import TrainingProgress
+            from dltool.console.results import show_training
 
-        progress = TrainingProgress(capture, quiet=quiet or as_json)
-        with progress:
-            outcome = run_smoke(document, progress) if smoke else run_train(document, runs=folder, progress=progress)
-    show_training(outcome, is_smoke=smoke, as_json=as_json, quiet=quiet)
-    raise typer.Exit(outcome.exit_code)
+            with TrainingProgress(capture, quiet=quiet or as_json) as progress:
+                outcome = (
+                    run_smoke(document, progress) if smoke else run_train(document, runs=folder, progress=progress)
+                )
+        show_training(outcome, is_smoke=smoke, as_json=as_json, quiet=quiet)
+        raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
@@ -97,7 +98,7 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Go on with a training that was stopped, to the same bits as if it never had been."""
-    with exit_codes(as_json=as_json), allowed_code(allow_code):
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
         with captured() as capture:
             from dltool.commands.resume import AlreadyComplete
             from dltool.commands.resume import resume as run_resume
@@ -122,7 +123,7 @@ def reproduce(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings, errors and the answer.")] = False,
 ) -> None:
     """Train a completed run again from its record, and say whether it came out the same, bit by bit."""
-    with exit_codes(as_json=as_json), allowed_code(allow_code):
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
         with captured() as capture:
             from dltool.commands.reproduce import reproduce as run_reproduce
             from dltool.console.progress import TrainingProgress
@@ -142,7 +143,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure the best model of a run on one part of its data."""
-    with exit_codes(as_json=as_json), allowed_code(allow_code):
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
         with captured():
             from dltool.commands.evaluate import evaluate as run_evaluate
             from dltool.console.results import show_evaluation
@@ -165,7 +166,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict with the best model of a run, from the run directory alone."""
-    with exit_codes(as_json=as_json), allowed_code(allow_code):
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
         with captured() as capture:
             from dltool.commands.predict import predict as run_predict
             from dltool.console.progress import TrainingProgress
@@ -196,17 +197,14 @@ def check(
 ) -> None:
     """Find every mistake in a config without training. Writes nothing but the drawing."""
     build = build or svg is not None
-    with (
-        document_errors(config, settings or (), as_json) as document,
-        allowed_code(allow_code),
-        captured() if build else contextlib.nullcontext(),
-    ):
-        from dltool.commands.check import check as run_check
+    with document_errors(config, settings or (), as_json) as document, allowed_code(allow_code, document, as_json):
+        with captured() if build else contextlib.nullcontext():
+            from dltool.commands.check import check as run_check
 
-        outcome = run_check(document, read_data=data, build=build, svg=svg)
-    from dltool.console.results import show_check
+            outcome = run_check(document, read_data=data, build=build, svg=svg)
+        from dltool.console.results import show_check
 
-    show_check(outcome, origins, as_json)
+        show_check(outcome, origins, as_json)
 
 
 @app.command("runs")
@@ -317,15 +315,20 @@ def document_errors(
 
 
 @contextlib.contextmanager
-def allowed_code(files: Sequence[Path] | None) -> Iterator[None]:
-    """Within the block, a config may name the classes in these files. They are read here, and run by a model."""
+def allowed_code(
+    files: Sequence[Path] | None, document: "Document | None" = None, as_json: bool = False
+) -> Iterator[None]:
+    """Within the block, a config may name the classes in these files. They are read here, and run by a model.
+
+    Failures of the block are shown in it, so that the next command can name the files.
+    """
     if not files:
         yield
         return
     from dltool.config.allowed_code import read_allowed_code
     from dltool.keras_names import allowing
 
-    with allowing(read_allowed_code(files)):
+    with allowing(read_allowed_code(files)), exit_codes(document, as_json):
         yield
 
 

@@ -72,8 +72,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(dltool, folder, trained) -> Path:
     if not (trained / "runs").exists():
-        outcome = dltool("train", "example.yaml", "--allow-code", "own.py", "--quiet")
+        outcome = dltool("train", "example.yaml", "--allow-code", "own.py")
         assert outcome.code == 0, outcome.stderr
+        assert outcome.stdout.endswith("next  dltool evaluate runs/example/0001 --allow-code own.py\n")
         shutil.copytree(folder / "runs", trained / "runs", symlinks=True)
     shutil.rmtree(folder / "runs", ignore_errors=True)
     shutil.copytree(trained / "runs", folder / "runs", symlinks=True)
@@ -161,6 +162,11 @@ def test_a_run_of_older_times_needs_no_code(run, dltool):
     outcome = dltool("evaluate", run)
     assert outcome.code == 4
     assert 'unknown layer "Scale"' in outcome.stderr
+
+
+def test_a_check_names_the_next_command_with_the_file(dltool):
+    shown = dltool("check", "example.yaml", "--allow-code", "own.py").stdout
+    assert shown.endswith("next  dltool check example.yaml --allow-code own.py --data --build\n")
 
 
 def test_without_the_file_the_names_are_unknown(dltool, golden):

@@ -51,15 +51,19 @@ STEPS = 14
 
 
 def write_config(folder: Path, kind: str, every: str = "5 steps", epochs: int = EPOCHS) -> Path:
-    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "phases",
-    of two, two and the other epochs, or one of OTHER_DATA, which is as it is."""
+    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "mixing",
+    which mixes examples with their labels, "phases", of two, two and the other epochs, or one of OTHER_DATA, which is
+    as it is."""
     if kind in OTHER_DATA:
         return write_other_config(folder, kind)
     rate = SCHEDULE if kind == "schedule" else "0.01"
     learning = PHASES.format(last=epochs - 4) if kind == "phases" else ALONE.format(rate=rate, epochs=epochs)
-    callbacks = {"plateau": f"{{{PLATEAU}}}, {{{STOPPING}}}", "phases": f"{{{PLATEAU}}}", "schedule": ""}[kind]
+    callbacks = {"plateau": f"{{{PLATEAU}}}, {{{STOPPING}}}", "phases": f"{{{PLATEAU}}}"}.get(kind, "")
     path = folder / f"{kind}.yaml"
-    path.write_text(COMMON.format(name=kind, learning=learning, callbacks=callbacks, every=every))
+    text = COMMON.format(name=kind, learning=learning, callbacks=callbacks, every=every)
+    if kind == "mixing":
+        text = text.replace("{GaussianNoise: 0.05}", "MixUp, CutMix").replace("loss: sparse_", "loss: ")
+    path.write_text(text)
     return path
 
 

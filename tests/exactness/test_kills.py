@@ -204,6 +204,12 @@ def test_more_epochs_give_the_bits_of_a_run_that_had_them_from_the_start(
 
 
 @pytest.mark.slow
+def test_mixed_labels_are_resumed_to_the_same_bits(server: Server, straight: Straight, tmp_path: Path):
+    chain(server, tmp_path, "mixing", [("at_step", {"step": step}) for step in (3, 10, 19)], epochs=2)
+    assert essence(tmp_path / "mixing" / "0001") == straight("mixing", 2)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OTHER_DATA)
 def test_data_of_other_kinds_are_resumed_to_the_same_bits(
     server: Server, straight: Straight, tmp_path: Path, kind: str

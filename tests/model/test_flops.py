@@ -124,6 +124,13 @@ def test_the_count_is_that_of_tensorflow(name):
     assert ours == pytest.approx(theirs, rel=0.02)
 
 
+@pytest.mark.parametrize("name", ["ConvNeXtTiny", "EfficientNetV2B0", "DenseNet121"])
+@pytest.mark.slow
+def test_backbones_of_every_kind_have_a_count(name):
+    backbone = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(64, 64, 3))
+    assert model_flops(backbone) == pytest.approx(counted_by_tensorflow(backbone), rel=0.05)
+
+
 def test_every_layer_that_a_model_may_have_has_a_formula():
     known = {find("layer", name).means for name in names("layer")}  # type: ignore[union-attr]
     changing = {name for name in known if name.startswith("Random") or find("layer", name).refusal}  # type: ignore[union-attr]

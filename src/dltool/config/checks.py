@@ -75,7 +75,8 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     heads = heads_of(config)
     problems = name_problems(heads) + monitor_problems(config, facts) + expectation_problems(config, facts)
     problems += spectrogram_problems(config) + weight_file_problems(config)
-    problems += target_problems(config, heads) + weight_problems(config, heads, facts) + mixing_problems(config, heads)
+    problems += target_problems(config, heads) + weight_problems(config, heads, facts)
+    problems += mixing_problems(config, heads)
     for head in heads:
         problems += head_problems(config, head, facts)
     return problems
@@ -94,7 +95,7 @@ def head_problems(config: Config, head: Head, facts: DataFacts | None) -> list[P
     if facts is None or target is None:
         return problems
     wrong = loss_problems(head, target) or units_problems(output, head, target, dollar_of(facts.targets, head))
-    return problems + (wrong or label_problems(output, head, target)) + form_problems(head, target)
+    return problems + (wrong or label_problems(output, head, target)) + metric_form_problems(head, target)
 
 
 def dollar_of(targets: Mapping[str, TargetFacts], head: Head) -> str:
@@ -417,17 +418,14 @@ SPARSE_TWINS = {
 MIXING = ("MixUp", "CutMix")
 
 
-def one_hot_classes(heads: Sequence[Head], facts: DataFacts) -> dict[str, int]:
-    """How many numbers each class index becomes before loss and metrics see it, by the name of the output.
-
-    Outputs whose loss takes the targets as they are are left out.
-    """
-    found = {head.name: facts.targets.get(head.target or "") for head in heads if loss_name(head.loss) in ONE_HOT}
-    return {name: len(target.class_names) for name, target in found.items() if target and target.kind == "category"}
+def one_hot_classes(head: Head, target: TargetFacts) -> int | None:
+    """How many numbers each class index becomes before loss and metrics see it; None where they take it as it is."""
+    is_one_hot = target.kind == "category" and loss_name(head.loss) in ONE_HOT
+    return len(target.class_names) if is_one_hot else None
 
 
-def form_problems(head: Head, target: TargetFacts) -> list[Problem]:
-    """Metrics that take classes in another form than the loss."""
+def metric_form_problems(head: Head, target: TargetFacts) -> list[Problem]:
+    """Metrics that take classes in another form than the loss: nothing else would say so."""
     name = loss_name(head.loss)
     if target.kind != "category" or name not in SPARSE | ONE_HOT:
         return []
@@ -446,19 +444,23 @@ def form_problems(head: Head, target: TargetFacts) -> list[Problem]:
 
 
 def mixing_problems(config: Config, heads: Sequence[Head]) -> list[Problem]:
-    """Mixed labels where the loss takes one class, or where there are several outputs."""
+    """Layers that mix labels where the loss takes one class, or where there are several outputs."""
     problems = []
+    loss, related = heads[0].loss, ((heads[0].loss_place, "the loss"),)
     for index, layer in enumerate(config.data.augmentation):
-        place, head = ("data", "augmentation", index), heads[0]
-        if layer.name not in MIXING:
-            continue
-        if config.model.outputs:
-            message = f"{layer.name} mixes the labels of the last layer alone, and the model has outputs by name"
-            problems.append(Problem(place, message))
-        elif loss_name(head.loss) not in ONE_HOT:
+        place = ("data", "augmentation", index)
+        if layer.name in MIXING and config.model.outputs:
+            problems.append(
+                Problem(
+                    place,
+                    f"{layer.name} mixes the labels of the last layer, and the model names its outputs",
+                    "remove it",
+                )
+            )
+        elif layer.name in MIXING and loss_name(loss) not in ONE_HOT:
             message = f"{layer.name} mixes the labels too, and this loss takes them unmixed"
-            hint = like(head.loss, "categorical_crossentropy") + " makes the classes one-hot vectors"
-            problems.append(Problem(place, message, hint, related=((head.loss_place, "the loss"),)))
+            hint = like(loss, "categorical_crossentropy") + " makes the classes one-hot vectors"
+            problems.append(Problem(place, message, hint, related=related))
     return problems
 
 

@@ -37,7 +37,7 @@ def show_error(error: DltoolError, document: "Document | None", as_json: bool) -
     console = stderr_console()
     console.print(render_error(error, document), end="")
     count = len(error.problems)
-    next_step = f"dltool resume {shlex.quote(error.kept)}" if error.kept and error.can_resume else None
+    next_step = f"dltool resume {with_code(Path(error.kept))}" if error.kept and error.can_resume else None
     if not error.kept:
         console.print(f"{count} problem{'s' if count != 1 else ''}; nothing was written", style="dim")
     else:
@@ -77,7 +77,7 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
         console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
         return
     console.print(Text("run   ", "bold") + data_text(outcome.run))
-    console.print(data_text(f"next  dltool evaluate {shell_word(outcome.run)}"), style="dim")
+    console.print(data_text(f"next  dltool evaluate {with_code(outcome.run)}"), style="dim")
 
 
 def show_missed(missed: Iterable[str]) -> None:
@@ -94,7 +94,7 @@ def show_complete(outcome: "AlreadyComplete", as_json: bool) -> None:
         return
     console = stdout_console()
     console.print(data_text(f"{outcome.run} is complete: nothing to do"))
-    console.print(data_text(f"next  dltool resume {shell_word(outcome.run)} --epochs N trains it further"), style="dim")
+    console.print(data_text(f"next  dltool resume {with_code(outcome.run)} --epochs N trains it further"), style="dim")
 
 
 def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
@@ -116,6 +116,13 @@ def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
 
 def shell_word(path: Path) -> str:
     return shlex.quote(str(path))
+
+
+def with_code(path: Path) -> str:
+    """A run or a config in a command, with the options that name the code it needs."""
+    from dltool.keras_names import code_options
+
+    return shell_word(path) + code_options()
 
 
 def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
@@ -151,7 +158,7 @@ def show_predictions(outcome: "PredictionOutcome", as_json: bool) -> None:
         return
     counted = f"{outcome.examples:,} prediction{'s' if outcome.examples != 1 else ''}"
     if outcome.out:
-        console, next_step = stdout_console(), f"dltool evaluate {shell_word(outcome.run)}"
+        console, next_step = stdout_console(), f"dltool evaluate {with_code(outcome.run)}"
         console.print(data_text(f"{outcome.out}: {counted} of {outcome.run}"))
     else:
         write_csv(outcome.columns, sys.stdout)
@@ -187,11 +194,7 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
         console.print(data_text(f"{outcome.svg}: the graph of the model"))
     console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
-    step = (
-        f"dltool check {shlex.quote(outcome.shown_as)}{further}"
-        if further
-        else f"dltool train {shlex.quote(outcome.shown_as)}"
-    )
+    step = f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}"
     console.print(data_text(f"next  {step}"), style="dim")
 
 

@@ -5,6 +5,7 @@ them true. `signatures.json` is read at the first look-up, `docs.json` only when
 """
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,6 +75,11 @@ def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
         yield
     finally:
         ALLOWED.clear()
+
+
+def code_options() -> str:
+    """What a command needs besides, to do with the files in force what this one did: " --allow-code my.py"."""
+    return "".join(f" --allow-code {shlex.quote(code.shown_as)}" for code in ALLOWED)
 
 
 @dataclass(frozen=True)

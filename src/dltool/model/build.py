@@ -36,8 +36,8 @@ class BuiltModel:
     only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns or several arrays,
     core and full take a dict by their names; where the config names outputs, they give a dict by these. `layers` are
     the rows of the plan, and `outputs` those of them that are the outputs, by the name of their `heads`. `one_hot` is
-    how many numbers each class index becomes for the loss, of the outputs where it does. An augmentation that mixes
-    labels takes and gives [inputs, targets].
+    how many numbers each class index becomes for the loss, by output, where it does. An augmentation that mixes labels
+    takes and gives [inputs, targets].
     """
 
     core: keras.Model
@@ -93,7 +93,11 @@ def build_model(
     refuse_misplaced(config, facts)
     heads = heads_of(config)
     ends = output_layers(config, facts, heads)
-    one_hot = one_hot_classes(heads, facts)
+    one_hot = {
+        head.name: classes
+        for head in heads
+        if head.target is not None and (classes := one_hot_classes(head, facts.targets[head.target]))
+    }
     given = [entry.arguments.get("name") for entry in config.model.layers]
     names = Names(name for name in given if isinstance(name, str))
     keras.utils.set_random_seed(config.seed)
@@ -108,8 +112,9 @@ def build_model(
             outputs = {name: layers[index] for name, index in ends.items()}
             tensors = {name: end.output for name, end in outputs.items()}
             core = model(structure(facts, starts), tensors if config.model.outputs else layers[-1].output, "core")
-        labels = mixed_labels(heads[0], facts, one_hot)
-        augmentation = build_augmentation(config.data.augmentation, prepared, names, labels)
+        augmentation = build_augmentation(
+            config.data.augmentation, prepared, names, mixed_shape(facts, heads[0], one_hot)
+        )
     # The layers of core once more, on the prepared inputs: a model in which all layers lie side by side.
     full_output = core.call(structure(facts, prepared.outputs))
     # What else the process has done must not matter.
@@ -129,12 +134,6 @@ def build_model(
         learnt=prepared.learnt,
         one_hot=one_hot,
     )
-
-
-def mixed_labels(head: Head, facts: Facts, one_hot: Mapping[str, int]) -> Shape:
-    """The shape of the targets of one example as an augmentation may mix them."""
-    target = facts.targets[head.target].shape if head.target is not None else ()
-    return (*target, one_hot[head.name]) if head.name in one_hot else target
 
 
 def untrained(entry: KerasObject) -> KerasObject:
@@ -209,6 +208,12 @@ def mixing_places(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from mixing_places(item, (*place, index))
+
+
+def mixed_shape(facts: Facts, head: Head, one_hot: Mapping[str, int]) -> Shape:
+    """The shape of a target of the only output as the loss takes it; of no matter where there are several outputs."""
+    own = facts.targets[head.target].shape if head.target is not None else ()
+    return (*own, one_hot[head.name]) if head.name in one_hot else own
 
 
 def build_augmentation(

@@ -52,10 +52,12 @@ def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     if not isinstance(layer, keras.Layer):
         return operation(layer, inputs, output)
     # Not by its name: a layer of the user's own may have the same, and some of Keras's have another.
-    name = next((name for name in FORMULAS if getattr(keras.layers, name) is type(layer)), None)
-    if name is None:
+    formula = next((found for name, found in FORMULAS.items() if getattr(keras.layers, name) is type(layer)), None)
+    if formula is None and type(layer).__module__.startswith("keras."):
+        formula = OF_APPLICATIONS.get(type(layer).__name__)
+    if formula is None:
         raise UnknownCountError
-    return FORMULAS[name](layer, inputs, output)
+    return formula(layer, inputs, output)
 
 
 def elements(shape: Iterable[int | None]) -> int:
@@ -305,3 +307,6 @@ FORMULAS: Mapping[str, Formula] = {
     **dict.fromkeys(("CategoryEncoding", "Discretization", "HashedCrossing", "Hashing"), moved),
     **dict.fromkeys(("IntegerLookup", "StringLookup", "TextVectorization"), moved),
 }
+
+OF_APPLICATIONS: Mapping[str, Formula] = {"LayerScale": per_output(1), "StochasticDepth": moved}
+"""Layers inside keras.applications that have no public name."""

@@ -77,18 +77,18 @@ def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple
     symbols = {
         head.name: symbol(built.core.inputs[0])
         if head.target is None
-        else keras.KerasTensor(*loss_form(built, head.name, (None, *targets[head.name].shape[1:]), targets))
+        else keras.KerasTensor(*loss_form(built, head.name, None, targets[head.name]))
         for head in built.heads
     }
     return keras.tree.map_structure(symbol, built.core.input), built.structured_outputs(symbols)
 
 
 def loss_form(
-    built: BuiltModel, name: str, shape: tuple[int | None, ...], targets: Mapping[str, np.ndarray]
+    built: BuiltModel, output: str, size: int | None, targets: np.ndarray
 ) -> tuple[tuple[int | None, ...], str]:
-    """Shape and dtype of the targets of an output as loss and metrics take them: as in_loss_form makes them."""
-    classes = built.one_hot.get(name)
-    return (shape, str(targets[name].dtype)) if classes is None else ((*shape, classes), "float32")
+    """Shape and dtype of `size` targets in the form of :func:`dltool.training.tables.in_loss_form`."""
+    shape, classes = (size, *targets.shape[1:]), built.one_hot.get(output)
+    return (shape, str(targets.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
 def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], reason: str) -> Problem:
@@ -99,10 +99,10 @@ def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray]
     size = config.training.batch_size
     for head in built.heads:
         output = built.outputs[head.name]
-        expected = tf.TensorSpec((size, *built.input_shape), built.core.inputs[0].dtype)
+        shape, dtype = (size, *built.input_shape), built.core.inputs[0].dtype
         if head.target is not None:
-            expected = tf.TensorSpec(*loss_form(built, head.name, (size, *targets[head.name].shape[1:]), targets))
-        specs = [expected, tf.TensorSpec((size, *output.output_shape), output.output.dtype)]
+            shape, dtype = loss_form(built, head.name, size, targets[head.name])
+        specs = [tf.TensorSpec(shape, dtype), tf.TensorSpec((size, *output.output_shape), output.output.dtype)]
         attempts: list[tuple[ConfigPath, str, Any]] = [
             (head.loss_place, head.loss.name, keras.losses.get(make(head.loss, head.loss_place)))
         ]

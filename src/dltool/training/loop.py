@@ -110,7 +110,9 @@ def train_loop(core: keras.Model, augmentation: keras.Model | None, tables: Tabl
 
     def step(inputs: Any, targets: Any) -> Any:
         if augmentation is not None and len(augmentation.inputs) > 1:
-            inputs, targets = augmentation([inputs, targets], training=True)
+            (single,) = tf.nest.flatten(targets)
+            inputs, mixed = augmentation([inputs, single], training=True)
+            targets = tf.nest.pack_sequence_as(targets, [mixed])
         elif augmentation is not None:
             inputs = augmentation(inputs, training=True)
         data: tuple[Any, ...] = (inputs, targets)

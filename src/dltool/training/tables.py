@@ -302,10 +302,11 @@ def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[
     }
 
 
-def in_loss_form(built: BuiltModel, name: str, targets: Any) -> Any:
-    """A batch of targets of an output as loss and metrics take it: class indices (batch, …) as float32 (batch, …,
+def in_loss_form(built: BuiltModel, output: str, targets: Any) -> Any:
+    """A batch of targets as loss and metrics of an output take it: class indices (batch, …) as float32 (batch, …,
     classes) where the loss is for one-hot vectors."""
-    return tf.one_hot(targets, built.one_hot[name]) if name in built.one_hot else targets
+    classes = built.one_hot.get(output)
+    return targets if classes is None else tf.one_hot(targets, classes)
 
 
 def tensor(array: np.ndarray) -> Any:
