@@ -338,6 +338,17 @@ BUILT = {
         ("  source: iris", "  source: iris\n  augmentation: [MixUp]"),
         ("sparse_categorical_crossentropy", "categorical_crossentropy"),
     ),
+    "mixing-for-two-outputs": changed(
+        ("data: {", "data: {augmentation: [MixUp], "),
+        (
+            "training: {",
+            "  outputs: {first: {loss: &loss categorical_crossentropy, target: target, from: a}, "
+            + "second: {loss: *loss, target: target, from: a}}\ntraining: {",
+        ),
+        ("activation: softmax}", "activation: softmax, name: a}"),
+        ("loss: sparse_categorical_crossentropy, metrics: [accuracy], ", ""),
+        text=IMAGES,
+    ),
     "mixing-in-the-model": changed(("    - Flatten", "    - CutMix\n    - Flatten"), text=IMAGES),
     "mixing-inside-another-layer": changed(
         ("data: {", "data: {augmentation: [{Pipeline: {layers: [MixUp]}}], "),
