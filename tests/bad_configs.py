@@ -342,8 +342,7 @@ BUILT = {
         ("data: {", "data: {augmentation: [MixUp], "),
         (
             "training: {",
-            "  outputs: {first: {loss: &loss categorical_crossentropy, target: target, from: a}, "
-            + "second: {loss: *loss, target: target, from: a}}\ntraining: {",
+            "  outputs: {a: {loss: poisson, target: target}, b: {loss: poisson, target: target, from: a}}\ntraining: {",
         ),
         ("activation: softmax}", "activation: softmax, name: a}"),
         ("loss: sparse_categorical_crossentropy, metrics: [accuracy], ", ""),
