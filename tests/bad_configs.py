@@ -338,6 +338,16 @@ BUILT = {
         ("  source: iris", "  source: iris\n  augmentation: [MixUp]"),
         ("sparse_categorical_crossentropy", "categorical_crossentropy"),
     ),
+    "mixing-for-two-outputs": changed(
+        ("data: {", "data: {augmentation: [MixUp], "),
+        (
+            "training: {",
+            "  outputs: {a: {loss: poisson, target: target}, b: {loss: poisson, target: target, from: a}}\ntraining: {",
+        ),
+        ("activation: softmax}", "activation: softmax, name: a}"),
+        ("loss: sparse_categorical_crossentropy, metrics: [accuracy], ", ""),
+        text=IMAGES,
+    ),
     "mixing-in-the-model": changed(("    - Flatten", "    - CutMix\n    - Flatten"), text=IMAGES),
     "mixing-inside-another-layer": changed(
         ("data: {", "data: {augmentation: [{Pipeline: {layers: [MixUp]}}], "),

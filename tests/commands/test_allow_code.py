@@ -9,6 +9,11 @@ import keras
 import numpy as np
 import pytest
 
+from dltool.config.allowed_code import read_allowed_code
+from dltool.console.results import show_error
+from dltool.errors import MachineError
+from dltool.keras_names import allowing
+
 OWN = """\
 import keras
 from keras import layers, ops
@@ -197,3 +202,11 @@ def test_a_mistake_in_the_file_is_reported_with_its_line_and_leaves_no_run(name,
     assert "Traceback" not in outcome.stderr
     golden(f"bad-inputs/allowed-code/{name}", outcome.stderr)
     assert sorted(path.name for path in folder.iterdir()) == ["example.yaml", "own.py"]
+
+
+def test_a_training_that_stopped_names_how_it_goes_on_with_the_file(capsys):
+    stopped = MachineError("the disk is full")
+    stopped.kept, stopped.can_resume = "runs/example/0001", True
+    with allowing(read_allowed_code([Path("own.py")])):
+        show_error(stopped, None, as_json=False)
+    assert "next  dltool resume runs/example/0001 --allow-code own.py" in capsys.readouterr().err

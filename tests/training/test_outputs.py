@@ -54,6 +54,19 @@ def config(make_config):
     return make_config(data={"source": SOURCE}, model=model, training={"loss": None, "metrics": []})
 
 
+def test_one_of_two_outputs_may_take_its_classes_as_one_hot_vectors(make_config, config, two):
+    kind = {"loss": {"CategoricalCrossentropy": {}}, "metrics": ["accuracy"]}
+    one_hot = make_config(
+        data={"source": SOURCE},
+        model={"layers": LAYERS, "outputs": {**OUTPUTS, "kind": kind}},
+        training={"loss": None, "metrics": []},
+    )
+    built = build_model(one_hot, two.facts)
+    assert built.one_hot == {"kind": 3}
+    found = evaluate(built, one_hot, two.inputs, two.targets)
+    assert found == pytest.approx(evaluate(build_model(config, two.facts), config, two.inputs, two.targets), rel=1e-5)
+
+
 def test_the_numbers_are_those_of_keras(config, two):
     built = build_model(config, two.facts)
     found = evaluate(built, config, two.inputs, two.targets)
