@@ -2,6 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from dltool.config.columns import parse_column_type
+from dltool.config.schema import Data
+from dltool.data.facts import InputFacts
 from dltool.errors import ConfigError
 from dltool.model.build import build_model
 
@@ -49,6 +52,21 @@ def test_bytes_become_floats_where_nothing_prepares_them(make_config, make_facts
     built = build_model(make_config(TUTORIAL), make_facts((8, 8, 1), "uint8"))
     assert built.core.inputs[0].dtype == "float32"
     assert len(built.layers) == len(TUTORIAL)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "what"),
+    [
+        ({"input": InputFacts((), "string")}, "is text"),
+        ({"a": InputFacts((2,), "float32"), "b": InputFacts((2,), "float32")}, "has several inputs"),
+        ({"a": InputFacts((), "float32", parse_column_type("number"))}, "has columns"),
+    ],
+)
+def test_only_one_array_of_numbers_can_be_restored(make_config, make_facts, inputs, what):
+    config = make_config([{"Dense": 2}], loss="mse")
+    config = config.model_copy(update={"data": Data.model_validate({"source": "digits", "target": "input"})})
+    with pytest.raises(ConfigError, match=f"the data {what}, which cannot be restored"):
+        build_model(config, make_facts(inputs=inputs, targets={}))
 
 
 def test_the_same_config_gives_the_same_weights_and_names(make_config, make_facts):

@@ -154,7 +154,8 @@ def output_layers(config: Config, facts: Facts, heads: tuple[Head, ...]) -> dict
     problems += target_problems(config, heads)
     for head in heads:
         if head.target is None and (facts.only_input is None or facts.only_input.dtype == "string"):
-            what = "is text" if facts.only_input else "has several inputs"
+            has_columns = any(found.column is not None for found in facts.inputs.values())
+            what = "has columns" if has_columns else "is text" if facts.only_input else "has several inputs"
             place = (*head.place, "target") if config.model.outputs else ("data", "target")
             problems.append(Problem(place, f"the data {what}, which cannot be restored", "choose another target"))
     if problems:
