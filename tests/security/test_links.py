@@ -11,7 +11,7 @@ FILES = (
     *("run.json", "resolved.yaml", "config.yaml", "metrics.jsonl", "log.txt", "lock", "split.npz", "model.keras"),
     *("results.json", "checkpoints/best.weights.h5", "preprocessing/0-Normalization/arrays.npz"),
 )
-COMMANDS = ("evaluate", "resume")
+COMMANDS = ("evaluate", "resume", "predict")
 
 
 def moved_outside(attack, name: str) -> Path:
