@@ -449,14 +449,8 @@ def mixing_problems(config: Config, heads: Sequence[Head]) -> list[Problem]:
     loss, related = heads[0].loss, ((heads[0].loss_place, "the loss"),)
     for index, layer in enumerate(config.data.augmentation):
         place = ("data", "augmentation", index)
-        if layer.name in MIXING and config.model.outputs:
-            problems.append(
-                Problem(
-                    place,
-                    f"{layer.name} mixes the labels of the last layer, and the model names its outputs",
-                    "remove it",
-                )
-            )
+        if layer.name in MIXING and len(heads) > 1:
+            problems.append(Problem(place, f"{layer.name} mixes the labels of models with one output", "remove it"))
         elif layer.name in MIXING and loss_name(loss) not in ONE_HOT:
             message = f"{layer.name} mixes the labels too, and this loss takes them unmixed"
             hint = like(loss, "categorical_crossentropy") + " makes the classes one-hot vectors"
