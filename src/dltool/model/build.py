@@ -23,6 +23,8 @@ LAYERS: ConfigPath = ("model", "layers")
 AUGMENTATION: ConfigPath = ("data", "augmentation")
 PREPROCESSING: ConfigPath = ("data", "preprocessing")
 MIXING = ("MixUp", "CutMix")
+MOST_SCALE = 0.1
+"""Images of bytes are scaled by less than this to bring them to about 1."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,26 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
         if entries and facts.only_input is None:
             message = "the data has columns, and these layers take one input"
             problems.append(Problem(place, message, "data.inputs says how each column is prepared", at_key=True))
+    problems += scaled_twice(config, facts)
     if problems:
         raise ConfigError(problems)
+
+
+def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
+    """Bytes that are made small, and then once more by a backbone: to its weights, such images are all black."""
+    layers = config.model.layers
+    backbone = next((index for index, entry in enumerate(layers) if entry.kind == "backbone"), None)
+    if backbone is None or facts.only_input is None or facts.only_input.dtype != "uint8":
+        return []
+    before = [((*PREPROCESSING, index), entry) for index, entry in enumerate(config.data.preprocessing)]
+    before += [((*LAYERS, index), entry) for index, entry in enumerate(layers[:backbone])]
+    message = f"{layers[backbone].name} takes values of 0 to 255, and brings them into its own range itself"
+    related = (((*LAYERS, backbone), "the backbone"),)
+    return [
+        Problem(place, message, "remove it", related=related)
+        for place, entry in before
+        if entry.name == "Rescaling" and isinstance(scale := entry.arguments.get("scale"), float) and scale < MOST_SCALE
+    ]
 
 
 def build_augmentation(entries: tuple[KerasObject, ...], inputs: Prepared, names: Names) -> keras.Model | None:
