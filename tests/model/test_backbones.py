@@ -187,6 +187,17 @@ def test_images_that_it_cannot_take_are_named_with_what_it_needs(make_config, ma
     assert problem.hint.startswith(hint)
 
 
+def test_scaling_images_of_bytes_before_a_backbone_is_refused(make_config, make_facts, pictures):
+    config = make_config(layers(), [{"Rescaling": 1 / 255}])
+    problem = problem_of(config, pictures)
+    assert problem.place == ("data", "preprocessing", 0)
+    assert problem.message == "MobileNet takes values of 0 to 255, and brings them into its own range itself"
+    assert problem.related == ((("model", "layers", 0), "the backbone"),)
+    assert problem_of(make_config([{"Rescaling": 1 / 127.5}, *layers()]), pictures).place == ("model", "layers", 0)
+    # Images of up to 65,535 have to be.
+    assert build_model(config, make_facts(SHAPE, "float32"))
+
+
 def test_a_backbone_too_large_for_the_budget_is_refused(make_config, pictures):
     assert "makes the model too large" in problem_of(make_config(layers(alpha=4e4)), pictures).message
 

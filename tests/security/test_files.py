@@ -256,8 +256,9 @@ def test_a_hostile_record_is_refused(name, command, attack, refused) -> None:
 @pytest.mark.parametrize("shape", [[10**9], [2**31 - 1] * 8, [0, 2**31 - 1], [10**4, 10**4, 0, 10**4], [2, 10**7]])
 def test_a_giant_target_in_the_record_is_refused(shape, target, attack, refused) -> None:
     data = json.loads((attack.run / "run.json").read_text("utf-8"))["data"]
-    names = data["class_names"] if target == "category" else []
-    attack.record(data={**data, "target_shape": shape, "target": target, "class_names": names})
+    ((name, found),) = data["targets"].items()
+    names = found["class_names"] if target == "category" else []
+    attack.record(data={**data, "targets": {name: {"kind": target, "shape": shape, "class_names": names}}})
     is_small = math.prod(max(1, size) for size in shape) <= 10**8
     # Masks are not predicted at all.
     refused("predict", code=2 if is_small and target == "category" else 4)

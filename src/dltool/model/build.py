@@ -25,6 +25,8 @@ LAYERS: ConfigPath = ("model", "layers")
 AUGMENTATION: ConfigPath = ("data", "augmentation")
 PREPROCESSING: ConfigPath = ("data", "preprocessing")
 PICTURE_AXES = 3
+MOST_SCALE = 0.1
+"""Images of bytes are scaled by less than this to bring them to about 1."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,26 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
             message = f"the data has {'columns' if has_columns else 'several inputs'}, and these layers take one input"
             hint = "data.inputs says how each column is prepared" if has_columns else "begin model.layers with them"
             problems.append(Problem(place, message, hint, at_key=True))
+    problems += scaled_twice(config, facts)
     if problems:
         raise ConfigError(problems)
+
+
+def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
+    """Bytes that are made small, and then once more by a backbone: to its weights, such images are all black."""
+    layers = config.model.layers
+    backbone = next((index for index, entry in enumerate(layers) if entry.kind == "backbone"), None)
+    if backbone is None or facts.only_input is None or facts.only_input.dtype != "uint8":
+        return []
+    before = [((*PREPROCESSING, index), entry) for index, entry in enumerate(config.data.preprocessing)]
+    before += [((*LAYERS, index), entry) for index, entry in enumerate(layers[:backbone])]
+    message = f"{layers[backbone].name} takes values of 0 to 255, and brings them into its own range itself"
+    related = (((*LAYERS, backbone), "the backbone"),)
+    return [
+        Problem(place, message, "remove it", related=related)
+        for place, entry in before
+        if entry.name == "Rescaling" and isinstance(scale := entry.arguments.get("scale"), float) and scale < MOST_SCALE
+    ]
 
 
 def mixing_places(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
