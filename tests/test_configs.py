@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.data.pictures import class_folders
 from tests.wav_files import sound
 
 from dltool.commands.check import checked_config, checked_with
@@ -40,6 +41,22 @@ def texts(folder: Path) -> list[str]:
     for name in ("neg", "pos"):
         (folder / f"rt-polarity/rt-polarity.{name}").write_text(f"a {name} film\n" * 20, encoding="utf-8")
     return [f"vars.data={folder}"]
+
+
+def halves(folder: Path) -> list[str]:
+    generator, digits = np.random.default_rng(0), np.arange(200) % 10
+    left, right = generator.integers(0, 17, (2, 200, 8, 4, 1)).astype(np.uint8)
+    np.savez(folder / "digit-halves.npz", left=left, right=right, digit=digits, even=(digits % 2 == 0).astype(np.uint8))
+    return [f"vars.data={folder}"]
+
+
+def pictures(folder: Path) -> list[str]:
+    """The weights are random: those of ImageNet would have to be there."""
+    for name, content in class_folders(8, 12, size=(32, 32)).items():
+        path = folder / "cifar10-images.zip" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return [f"vars.data={folder}", "vars.weights=null"]
 
 
 def sounds(folder: Path) -> list[str]:
@@ -85,6 +102,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], int | None]] = {
     "cifar10-fast": (arrays((32, 32, 3)), 540_401),
     "cifar10-images": (arrays((32, 32, 3)), 923_914),
     "cifar10-resnet20": (arrays((32, 32, 3)), 271_105),
+    "denoising": (nothing, 9_857),
     "diabetes": (nothing, 918),
     "digits": (nothing, 43_050),
     "imdb": (arrays((250,), 2), 640_545),
@@ -99,6 +117,8 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], int | None]] = {
     "spoken-digits": (sounds, 23_946),
     "spoken-digits-speakers": (sounds, 23_946),
     "titanic": (table(TITANIC, "titanic.csv"), None),
+    "transfer": (pictures, 2_268_232),
+    "two-outputs": (halves, 132_491),
     "unet": (scenes, 117_883),
 }
 

@@ -8,6 +8,7 @@ import pytest
 from keras import layers as kl
 
 from dltool import keras_names
+from dltool.config.checks import MIXING
 from dltool.errors import ConfigError
 from dltool.model.build import build_model
 
@@ -87,12 +88,16 @@ def is_built(name: str, make_config: Any, make_facts: Any) -> bool:
             layers = [
                 {"RNN": {"cell": entry}} if name in CELLS else {"Pipeline": [name]} if name == "Equalization" else entry
             ]
-            config = make_config(["Identity"], [entry]) if name in LEARN else make_config(layers)
+            config = make_config(layers)
+            if name in LEARN:
+                config = make_config(["Identity"], [entry])
+            elif name in MIXING:
+                config = make_config(["Flatten", {"Dense": 3}], (), [entry], loss="categorical_crossentropy")
             try:
                 built = build_model(config, make_facts(shape, dtype), {"input": rows(shape, dtype)})
             except ConfigError:
                 continue
-            models = [*built.preparations.values(), built.core]
+            models = [*built.preparations.values(), built.core, *([built.augmentation] if built.augmentation else [])]
             found = {type(layer).__name__ for model in models for layer in model.layers}
             return bool(found & {getattr(kl, keras_names.find("layer", name).means).__name__, "RNN", "Pipeline"})
     return False

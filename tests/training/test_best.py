@@ -32,7 +32,7 @@ def test_a_metric_without_direction_cannot_be_monitored(make_config, dataset):
     training = {"metrics": ["TruePositives"], "checkpoint": {"monitor": "val_true_positives"}}
     config = make_config(training={**training, "loss": "categorical_crossentropy"})
     built = build_model(config, dataset.facts)
-    compile_core(built, config, {"output": np.zeros((4, 3), np.float32)})
+    compile_core(built, config, {"output": np.zeros(4, np.int32)})
     with pytest.raises(ConfigError, match="val_true_positives: cannot tell whether more or less is better") as refused:
         make_best(config, built, has_validation=True)
     assert refused.value.problems[0].place == ("training", "checkpoint", "monitor")
