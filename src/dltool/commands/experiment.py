@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dltool.commands.changes import Change, differences, of, said
 from dltool.commands.data_changes import data_changes
 from dltool.config.dump import plain_config
-from dltool.config.keras_objects import KerasObject
+from dltool.config.keras_objects import keras_objects_in
 from dltool.config.load import read_recorded
 from dltool.config.schema import Config
 from dltool.config.tree import format_path
@@ -290,16 +290,8 @@ def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> No
 
 
 def named_files(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
-    if isinstance(value, KerasObject):
-        inside = (*place, value.name)
-        if value.kind == "callback" and value.name in WRITING_CALLBACKS:
+    for inside, entry in keras_objects_in(value, place):
+        if entry.kind == "callback" and entry.name in WRITING_CALLBACKS:
             yield inside
-        if isinstance(value.arguments.get("vocabulary"), str):
+        if isinstance(entry.arguments.get("vocabulary"), str):
             yield (*inside, "vocabulary")
-        yield from named_files(value.arguments, inside)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from named_files(item, (*place, key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from named_files(item, (*place, index))

@@ -6,18 +6,21 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
+from dltool.config.checks import LAYERS
 from dltool.config.expressions import Substitution
 from dltool.config.keras_objects import BACKBONE, FROM, UNKNOWN
+from dltool.config.merge import as_arguments
 from dltool.config.schema import OWN_NAMES
 from dltool.config.tree import Entry, Node, children, find, scalars
-from dltool.config.wording import named, snake_case
+from dltool.config.wording import counted_name, named, snake_case
 from dltool.errors import ConfigError, ConfigPath, Problem, TextPath
 from dltool.keras_names import find as find_keras
-from dltool.keras_names import first_argument
 
-LAYERS: ConfigPath = ("model", "layers")
 BLOCKS: ConfigPath = ("model", "blocks")
-REPEAT, INDEX, INPUT, NAME = "repeat", "index", "input", "name"
+REPEAT, INDEX, NAME = "repeat", "index", "name"
+INPUT = "input"
+"""What `from` calls what a block was given, and outside of blocks all that the data gives, unless a column has the
+name."""
 MOST_TIMES = 1_000
 MOST_LAYERS = 10_000
 WORD = re.compile(r"[A-Za-z_]\w*")
@@ -97,26 +100,20 @@ def flat_layers(
     """
     expansion = Expansion(substitution, blocks_of(model, substitution.problems), has_columns)
     expansion.refuse_cycles()
-    items = find(model, ("layers",))
-    if items is None or not isinstance(items.value, tuple):
-        return (), ()
-    expansion.lay_all(items.value, LAYERS, Scope(substitution), ())
+    expansion.lay_all(items_of(find(model, ("layers",))), LAYERS, Scope(substitution), ())
     return tuple(expansion.layers), tuple(expansion.written)
 
 
 def blocks_of(model: Node, problems: list[Problem]) -> dict[str, Block]:
     """The blocks that are well-formed. How a block is built up is checked with the rest of the config."""
-    section = find(model, ("blocks",))
     blocks: dict[str, Block] = {}
-    for name, entry in section.value.items() if section is not None and isinstance(section.value, Mapping) else ():
+    for name, entry in entries_of(find(model, ("blocks",))).items():
         place = (*BLOCKS, name)
         if not name.isidentifier() or name in (REPEAT, BACKBONE) or find_keras("layer", name):
             what = "has a meaning of its own" if name.isidentifier() else "is no name: letters, digits and _ only"
             problems.append(Problem(place, f"{name} {what}", "choose another name", at_key=True))
             continue
-        layers, given = find(entry.node, ("layers",)), find(entry.node, ("parameters",))
-        parameters = {} if given is None or not isinstance(given.value, Mapping) else given.value
-        body = layers.value if layers is not None and isinstance(layers.value, tuple) else ()
+        parameters, body = entries_of(find(entry.node, ("parameters",))), items_of(find(entry.node, ("layers",)))
         keys = {key for key, _ in children(entry.node) if not str(key).startswith("x-")}
         is_whole = bool(body) and keys <= {"parameters", "layers"}
         blocks[name] = Block(place, {key: parameter.node for key, parameter in parameters.items()}, body, is_whole)
@@ -132,6 +129,16 @@ def parameter_problems(block: Block) -> Iterator[Problem]:
             yield Problem(place, f"{name} cannot be the name of a parameter", "choose another name", at_key=True)
         elif name not in used:
             yield Problem(place, "nothing in the block uses this parameter", f"use ${name}, or remove it", at_key=True)
+
+
+def entries_of(node: Node | None) -> Mapping[str, Entry]:
+    """What a mapping holds; nothing where it is none, which the validation says."""
+    return node.value if node is not None and isinstance(node.value, Mapping) else {}
+
+
+def items_of(node: Node | None) -> tuple[Node, ...]:
+    """Likewise of a list."""
+    return node.value if node is not None and isinstance(node.value, tuple) else ()
 
 
 def words_of(value: Any) -> list[str]:
@@ -192,8 +199,7 @@ class Expansion:
         for item in items:
             name, given = head(item)
             if name == REPEAT and given is not None:
-                below = find(given, ("layers",))
-                yield from self.used_by(below.value if below is not None and isinstance(below.value, tuple) else ())
+                yield from self.used_by(items_of(find(given, ("layers",))))
             elif name in self.blocks:
                 yield name
 
@@ -219,12 +225,12 @@ class Expansion:
     # --- repeat ---
 
     def lay_repeat(self, given: Node | None, place: ConfigPath, scope: Scope, before: Source) -> Source:
-        options = given.value if given is not None and isinstance(given.value, Mapping) else {}
+        options = entries_of(given)
         for key in options:
             if key not in ("times", "layers"):
                 self.problem((*place, key), "unknown key", "repeat takes times and layers", at_key=True, scope=scope)
-        items = options["layers"].node.value if "layers" in options else None
-        if "times" not in options or not isinstance(items, tuple) or not items:
+        items = items_of(options["layers"].node) if "layers" in options else ()
+        if "times" not in options or not items:
             example = "for example repeat: {times: 3, layers: [Dense: 10]}"
             self.problem(place, "repeat needs times and a list of layers", example, at_key=True, scope=scope)
             return before
@@ -284,10 +290,8 @@ class Expansion:
     ) -> dict[str, Node]:
         """The values of all parameters, and `name` and `from` where they are given."""
         first = next(iter(block.parameters), None)
-        values: Mapping[str, Entry] = {}
-        if given is not None and isinstance(given.value, Mapping):
-            values = given.value
-        elif given is not None and given.value is not None:
+        values = entries_of(given)
+        if given is not None and given.value is not None and not isinstance(given.value, Mapping):
             if first is None:
                 self.problem(place, f"{name} takes no value", f"write {name} alone", scope=scope)
             else:
@@ -315,9 +319,7 @@ class Expansion:
     def label(self, own: Mapping[str, Node], name: str, scope: Scope) -> str:
         """What the names of the layers in this use of a block begin with."""
         given = own[NAME].value if NAME in own else None
-        stem = f"{scope.prefix}{given if isinstance(given, str) else name}"
-        count = self.counts[stem] = self.counts.get(stem, -1) + 1
-        return f"{stem}_{count}" if count else stem
+        return counted_name(f"{scope.prefix}{given if isinstance(given, str) else name}", self.counts)
 
     # --- layers ---
 
@@ -326,11 +328,12 @@ class Expansion:
         name = str(steps[-1])
         if not name:
             return self.add(item, place, scope)
-        arguments = dict(given.value) if given is not None and isinstance(given.value, Mapping) else {}
+        arguments = entries_of(given)
         if steps == (name,) and not find_keras("layer", name):
             shared = scope.find(name)
             if isinstance(shared[0], int):
-                item, name = renamed(item, self.name_of(shared[0])), self.name_of(shared[0])
+                name = self.name_of(shared[0])
+                item = renamed(item, name)
             elif self.is_misspelt(name, place, scope):
                 return before
         inside = (*place, *steps[:-1], name)
@@ -406,7 +409,7 @@ class Expansion:
         item = self.layers[number]
         steps, given = head_of_layer(item)
         name = str(steps[-1])
-        arguments = given.value if given is not None and isinstance(given.value, Mapping) else {}
+        arguments = entries_of(given)
         if NAME in arguments and isinstance(arguments[NAME].node.value, str):
             return str(arguments[NAME].node.value)
         new = self.actual_name(f"{snake_case(name)}_{number}", (*LAYERS, number))
@@ -449,13 +452,8 @@ def with_argument(item: Node, key: str, value: Node) -> Node:
             item, value={name: Entry(item.position, replace(item, value={key: Entry(item.position, value)}))}
         )
     ((_, entry),) = item.value.items()
-    inside: dict[str, Entry] = {}
-    if isinstance(given.value, Mapping):
-        inside = dict(given.value)
-    elif given.value is not None:
-        first = first_argument(name)
-        if first is None:
-            return item
-        inside = {first: Entry(given.position, given)}
-    inside[key] = Entry(value.position, value)
+    named_ones = as_arguments(name, given)
+    if named_ones.value is not None and not isinstance(named_ones.value, Mapping):
+        return item
+    inside = {**entries_of(named_ones), key: Entry(value.position, value)}
     return replace(item, value={name: replace(entry, node=replace(given, value=inside))})

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from dltool.config.keras_objects import PUBLISHED, UNKNOWN, KerasObject
 from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
-from dltool.config.wording import snake_case
+from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import arguments, find
 
@@ -116,11 +116,7 @@ def metric_names(metrics: Sequence[KerasObject], unique: bool = True) -> list[st
 def numbered(names: Iterable[str]) -> list[str]:
     """Repeated names with the number of the repetition."""
     counts: dict[str, int] = {}
-    found = []
-    for name in names:
-        count = counts[name] = counts.get(name, -1) + 1
-        found.append(f"{name}_{count}" if count else name)
-    return found
+    return [counted_name(name, counts) for name in names]
 
 
 def metric_name(metric: KerasObject) -> str:

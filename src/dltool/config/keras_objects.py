@@ -3,7 +3,7 @@
 Names, arguments and types come from the tables of :mod:`dltool.keras_names`. Nothing is imported or built here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -290,6 +290,20 @@ def wrong_values(found: KerasName, argument: str, value: Any, place: ConfigPath)
         items = enumerate(value)
         return [problem for index, item in items for problem in wrong_values(found, argument, item, (*place, index))]
     return []
+
+
+def keras_objects_in(value: Any, place: ConfigPath) -> Iterator[tuple[ConfigPath, KerasObject]]:
+    """Every Keras object in `value`, those inside others too, with its place, which ends with its name."""
+    if isinstance(value, KerasObject):
+        inside = (*place, value.name)
+        yield inside, value
+        yield from keras_objects_in(value.arguments, inside)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from keras_objects_in(item, (*place, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from keras_objects_in(item, (*place, index))
 
 
 def to_plain(keras_object: KerasObject) -> Any:

@@ -123,7 +123,12 @@ def with_named_argument(node: Node, path: ConfigPath) -> Node:
     name = path[-1] if path else None
     if isinstance(node.value, Mapping) or not isinstance(name, str) or not name[:1].isupper() or node.value is None:
         return node
-    first = first_argument(name)
+    return as_arguments(name, node)
+
+
+def as_arguments(name: str, node: Node) -> Node:
+    """The `10` of `Dense: 10` as `{units: 10}`; mappings, null and what takes no single value stay."""
+    first = None if isinstance(node.value, Mapping) or node.value is None else first_argument(name)
     return Node({first: Entry(node.position, node)}, node.position) if first else node
 
 

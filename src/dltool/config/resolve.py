@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.blocks import LAYERS, WrittenLayer, flat_layers
+from dltool.config.blocks import WrittenLayer, flat_layers
+from dltool.config.checks import LAYERS
 from dltool.config.expressions import Substitution
 from dltool.config.keras_objects import BACKBONE, PUBLISHED, UNKNOWN
 from dltool.config.schema import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Training

@@ -47,6 +47,12 @@ def literal_choices(annotation: Any) -> Iterator[Any]:
         yield from [member] if isinstance(member, str | int) else literal_choices(member)
 
 
+def counted_name(name: str, counts: dict[str, int]) -> str:
+    """The name, with the number of the repetition where `counts` has it already, as Keras does: dense, dense_1, …"""
+    count = counts[name] = counts.get(name, -1) + 1
+    return f"{name}_{count}" if count else name
+
+
 def snake_case(name: str) -> str:
     """As Keras does: SparseCategoricalAccuracy → sparse_categorical_accuracy."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)

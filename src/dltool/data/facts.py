@@ -68,6 +68,10 @@ class Facts:
         return first if len(self.inputs) == 1 and first.column is None else None
 
     @property
+    def has_columns(self) -> bool:
+        return any(found.column is not None for found in self.inputs.values())
+
+    @property
     def only_target(self) -> TargetFacts | None:
         return next(iter(self.targets.values())) if len(self.targets) == 1 else None
 

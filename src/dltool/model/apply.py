@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from dltool.config.keras_objects import KerasObject
-from dltool.config.wording import snake_case
+from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.backbones import WeightsFile, make_backbone
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
@@ -56,9 +56,7 @@ class Names:
         self.taken = frozenset(taken)
 
     def next(self, class_name: str) -> str:
-        stem = snake_case(class_name)
-        count = self.counts[stem] = self.counts.get(stem, -1) + 1
-        name = f"{stem}_{count}" if count else stem
+        name = counted_name(snake_case(class_name), self.counts)
         return self.next(class_name) if name in self.taken else name
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from dltool.config.checks import MIXING, one_hot_classes
-from dltool.config.keras_objects import KerasObject
+from dltool.config.keras_objects import KerasObject, keras_objects_in
 from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
@@ -156,8 +156,7 @@ def output_layers(config: Config, facts: Facts, heads: tuple[Head, ...]) -> dict
     problems += target_problems(config, heads)
     for head in heads:
         if head.target is None and (facts.only_input is None or facts.only_input.dtype == "string"):
-            has_columns = any(found.column is not None for found in facts.inputs.values())
-            what = "has columns" if has_columns else "is text" if facts.only_input else "has several inputs"
+            what = "has columns" if facts.has_columns else "is text" if facts.only_input else "has several inputs"
             place = (*head.place, "target") if config.model.outputs else ("data", "target")
             problems.append(Problem(place, f"the data {what}, which cannot be restored", "choose another target"))
     if problems:
@@ -179,9 +178,11 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
         (AUGMENTATION, config.data.augmentation),
     ):
         problems += [
-            Problem(found, f"{found[-1]} mixes examples and their labels", "it belongs at data.augmentation, by itself")
-            for found in mixing_places(value, place)
-            if len(found) > len(AUGMENTATION) + 2 or place != AUGMENTATION
+            Problem(
+                found, f"{entry.name} mixes examples and their labels", "it belongs at data.augmentation, by itself"
+            )
+            for found, entry in keras_objects_in(value, place)
+            if entry.name in MIXING and (len(found) > len(AUGMENTATION) + 2 or place != AUGMENTATION)
         ]
     for place, entries in ((PREPROCESSING, config.data.preprocessing), (AUGMENTATION, config.data.augmentation)):
         problems += [
@@ -190,9 +191,11 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
             if entry.sources
         ]
         if entries and facts.only_input is None:
-            has_columns = any(found.column is not None for found in facts.inputs.values())
-            message = f"the data has {'columns' if has_columns else 'several inputs'}, and these layers take one input"
-            hint = "data.inputs says how each column is prepared" if has_columns else "begin model.layers with them"
+            what = "columns" if facts.has_columns else "several inputs"
+            message = f"the data has {what}, and these layers take one input"
+            hint = (
+                "data.inputs says how each column is prepared" if facts.has_columns else "begin model.layers with them"
+            )
             problems.append(Problem(place, message, hint, at_key=True))
     problems += scaled_twice(config, facts)
     if problems:
@@ -214,21 +217,6 @@ def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
         for place, entry in before
         if entry.name == "Rescaling" and isinstance(scale := entry.arguments.get("scale"), float) and scale < MOST_SCALE
     ]
-
-
-def mixing_places(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
-    """Where `value` names a layer that mixes examples, on its own or inside another."""
-    if isinstance(value, KerasObject):
-        inside = (*place, value.name)
-        if value.name in MIXING:
-            yield inside
-        yield from mixing_places(value.arguments, inside)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from mixing_places(item, (*place, key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from mixing_places(item, (*place, index))
 
 
 def mixed_shape(facts: Facts, head: Head, one_hot: Mapping[str, int]) -> Shape:

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from dltool.config.blocks import INPUT
 from dltool.config.columns import ColumnType
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
@@ -21,8 +22,6 @@ from dltool.model.preprocessing import PreprocessingState, build_preprocessing, 
 from dltool.model.shapes import shown
 
 SOURCE: ConfigPath = ("data", "source")
-INPUT = "input"
-"""What `from` calls all that the data gives to the model, unless a column has that name."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from dltool.data.tables.records import Records, Unreadable, dialect_of
 from dltool.data.tables.source import Block, Want
 from dltool.data.tables.streams import lines_of, open_text, reading
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.machine import usable_cores
 
 RECORDS_PER_BLOCK = 10_000
 MOST_SHOWN = 10
@@ -220,7 +220,3 @@ class CsvFile:
 def is_no_name(text: str) -> bool:
     """Whether it is a number. Years are often names."""
     return not np.isnan(number_of(text)) and not YEAR.fullmatch(text)
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
