@@ -26,7 +26,7 @@ test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(PYTEST_OPTIONS)
 
 test-all: $(STAMP) ## run the tests, slow ones too
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile exploring $(PYTEST_OPTIONS)
 
 bench: $(STAMP) ## measure checkpoints, tables and pictures, in some minutes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'

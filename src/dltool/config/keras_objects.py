@@ -112,7 +112,7 @@ def parse_with_arguments(kind: str, name: str, given: Any, place: ConfigPath) ->
 
 def shared_layers(values: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
     """A list of layers in which those that name a layer before them, instead of one of Keras's, are parsed."""
-    named_before: set[Any] = set()
+    named_before: set[str] = set()
     layers: list[Any] = []
     problems: list[Problem] = []
     for index, value in enumerate(values):
@@ -126,7 +126,9 @@ def shared_layers(values: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
             layers.append(value)
         if isinstance(value, KerasObject):
             given = value.arguments
-        named_before.add(given.get("name") if isinstance(given, Mapping) else None)
+        own_name = given.get("name") if isinstance(given, Mapping) else None
+        if isinstance(own_name, str):
+            named_before.add(own_name)
     return layers, problems
 
 
