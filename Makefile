@@ -29,7 +29,6 @@ test-all: $(STAMP) ## run the tests, slow ones too
 	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile exploring $(PYTEST_OPTIONS)
 
 bench: $(STAMP) ## measure checkpoints, tables and pictures, in some minutes
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'
 	$(BIN)/python benchmarks/checkpoints.py
 	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python benchmarks/pictures.py

@@ -6,7 +6,7 @@
 Each run is a process of its own, from its start to its end: reading, filling in, scaling and one-hot vectors, a small
 network, one epoch of few large steps, validation. The two take turns, and every other pair is in the other order.
 dltool writes its run directory and saved model as well. Peak memory is that of the process; what 1,000 rows take, which
-is TensorFlow itself, is subtracted. Needs the extra `bench`: pip install -e .[bench]
+is TensorFlow itself, is subtracted.
 """
 
 import argparse
