@@ -15,6 +15,7 @@ import typer
 
 from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError
+from dltool.imports import import_lightly
 
 if TYPE_CHECKING:
     from dltool.config.load import Document
@@ -366,6 +367,7 @@ def write_out(text: str) -> None:
 
 def main() -> None:
     """The entry point."""
+    import_lightly()
     with safe_streams():
         code = run_app()
     sys.exit(code)

@@ -123,7 +123,7 @@ def train() -> Callable[..., Trained]:
         recorder = options.pop("recorder", Recorder())
         built = build_model(config, dataset.facts, dataset.part("train")[0])
         result = fit(
-            prepare_fit(built, config, dataset, Pace(pace, is_fixed=True)),
+            prepare_fit(built, config, dataset, pace=Pace(pace, is_fixed=True)),
             observer=recorder,
             save_state=lambda step, arrays, state: recorder.states.append(TrainingState(arrays, state)),
             save_best=lambda core: recorder.best.append(core.get_weights()),

@@ -11,7 +11,7 @@ COMPARED = ("cpu", "cpu_features", "versions", "environment")
 LONGEST = 300
 """Characters of a value. A hostile run.json may hold any number."""
 MOST_CHANGES = 20
-PINNED = ("op_determinism", "gpus", "keras", "onednn", "xla")
+PINNED = ("op_determinism", "gpus", "keras", "onednn")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from dltool.run_files import Run
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
+    from dltool.training.strategy import Strategy
 
 T = TypeVar("T")
 SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
@@ -259,6 +260,21 @@ def recorded_threads(run: Run) -> int | None:
     if not is_count(threads) or threads > MOST_THREADS:
         raise RunError(f"{run.record}: pinned.intra_op_threads is no number of threads")
     return int(threads)
+
+
+def recorded_strategy(run: Run) -> "Strategy":
+    """How the steps of the run were computed.
+
+    Raises:
+        RunError: the record does not say.
+    """
+    from dltool.training.strategy import Strategy
+
+    found = run.read_json(run.record).get("strategy")
+    jit_compile, rewrites, why = (of(found, key) for key in ("jit_compile", "rewrites", "why"))
+    if not isinstance(jit_compile, bool) or not isinstance(rewrites, bool) or not isinstance(why, dict):
+        raise RunError(f"{run.record}: strategy does not say how steps were computed")
+    return Strategy(jit_compile, rewrites, why)
 
 
 def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:

@@ -15,6 +15,7 @@ from dltool.commands.completion import complete
 from dltool.commands.experiment import (
     new_experiment,
     recorded_data,
+    recorded_strategy,
     recorded_threads,
     refuse_files,
     refuse_other_weights,
@@ -118,14 +119,17 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
     with clock.phase("build"):
         experiment = new_experiment(config, dataset, recorded_threads(run))
         refuse_other_weights(run.read_json(run.record), experiment.built)
-        fitting = prepare_fit(experiment.built, config, dataset)
+        fitting = prepare_fit(experiment.built, config, dataset, strategy=recorded_strategy(run))
     old = run.read_json(run.record)
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the bits may differ")
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
     # The old commit: asking git about a run directory could run what somebody put there.
-    record = {**new_record(document, experiment, old.get("most_rows"), old.get("git")), "command": "reproduce"}
+    record = {
+        **new_record(document, experiment, fitting.strategy.record(), old.get("most_rows"), old.get("git")),
+        "command": "reproduce",
+    }
     with create(folder, config.name, record, first_files(document, experiment)) as again:
         progress.run_created(again, is_kept=is_kept)
         complete(again, experiment, fitting, progress, clock, stops)

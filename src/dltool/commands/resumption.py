@@ -8,7 +8,7 @@ from dltool.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoin
 from dltool.commands.changes import Change, machine_changes, said
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete, metrics_line
-from dltool.commands.experiment import recorded_data, recorded_experiment, refuse_files, require_code
+from dltool.commands.experiment import recorded_data, recorded_experiment, recorded_strategy, refuse_files, require_code
 from dltool.commands.saved_state import check_saved_state
 from dltool.commands.signals import StopRequests
 from dltool.config.dump import dump_yaml
@@ -51,7 +51,7 @@ def resume_locked(
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)
-        fitting = prepare_fit(experiment.built, config, dataset)
+        fitting = prepare_fit(experiment.built, config, dataset, strategy=recorded_strategy(run))
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
     progress.run_created(run, is_kept=True)
     start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position}) if checkpoint else None

@@ -3,14 +3,11 @@
 Reads as the architecture: check the config, read the data, build the model, create the run, complete it.
 """
 
-import contextlib
 import io
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +25,7 @@ from dltool.config.schema import Config
 from dltool.config.tree import format_path
 from dltool.data.load import load_data
 from dltool.errors import DltoolError, RunError
+from dltool.imports import Import
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine, git_commit
 from dltool.run_directory import create
@@ -60,7 +58,7 @@ def train_until_stopped(
 ) -> TrainingOutcome:
     clock = Clock()
     config, _ = checked_config(document)
-    tensorflow = Import("tensorflow")
+    tensorflow = Import("keras")
     progress.stage("reading the data")
     with clock.phase("data"), tensorflow.quiet_failures():
         dataset = load_data(config.data, config.seed, most_rows)
@@ -76,7 +74,8 @@ def train_until_stopped(
         experiment = new_experiment(config, dataset)
         fitting = prepare_fit(experiment.built, config, dataset)
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
-    record = new_record(document, experiment, most_rows, git_commit(document.path.absolute().parent))
+    git = git_commit(document.path.absolute().parent)
+    record = new_record(document, experiment, fitting.strategy.record(), most_rows, git)
     outside = places_outside(config, RESUMED_PARTS)
     with create(runs, config.name, record, first_files(document, experiment)) as run:
         progress.run_created(run, is_kept=is_kept)
@@ -85,34 +84,12 @@ def train_until_stopped(
         return complete(run, experiment, fitting, progress, clock, stops)
 
 
-class Import:
-    """An import that takes seconds, in a thread, so that the data can load meanwhile."""
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-        self.thread = Thread(target=self.attempt, daemon=True)
-        self.thread.start()
-
-    def attempt(self) -> None:
-        # What fails here fails again, and is reported, where the module is used.
-        with contextlib.suppress(ImportError):
-            import_module(self.module)
-
-    def wait(self) -> None:
-        self.thread.join()
-
-    @contextlib.contextmanager
-    def quiet_failures(self) -> Iterator[None]:
-        """A failure of the block waits for the import: what TensorFlow then says would stand beside the message."""
-        try:
-            yield
-        except DltoolError:
-            self.wait()
-            raise
-
-
 def new_record(
-    document: Document, experiment: Experiment, most_rows: int | None, git: Mapping[str, Any] | None
+    document: Document,
+    experiment: Experiment,
+    strategy: Mapping[str, Any],
+    most_rows: int | None,
+    git: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What run.json says of a run from its start."""
     dataset = experiment.dataset
@@ -126,6 +103,7 @@ def new_record(
         "data": {**recorded_contents(dataset), **dataset.facts.record()},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
+        "strategy": strategy,
         "weights": weight_files(experiment.built),
         "git": git,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],

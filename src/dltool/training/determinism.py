@@ -44,6 +44,4 @@ def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
             "image_data_format": keras.config.image_data_format(),
         },
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
-        "xla": False,
-        "steps": "while_loop",
     }

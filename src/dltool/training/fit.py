@@ -1,10 +1,11 @@
 """Training: epochs of compiled steps, validation, callbacks, and a state that can be saved after any call."""
 
+import contextlib
 import itertools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import keras
@@ -30,9 +31,11 @@ from dltool.training.compile import (
     refuse_optimizers,
 )
 from dltool.training.failures import callback_failures, plain_failures
-from dltool.training.loop import Loop, Pace, logs_of, test_loop, train_loop
+from dltool.training.loop import CannotCompileError, Loop, Pace, logs_of, test_loop, train_loop
 from dltool.training.phases import learners, refuse_idle_phases, set_learning
+from dltool.training.rewrites import rewritten
 from dltool.training.state import Arrays, TrainingState, best_weights, capture, restore, restore_best
+from dltool.training.strategy import Strategy, choose_strategy
 from dltool.training.tables import evaluation_batch, make_tables, model_targets
 
 EMPTY_STATE = TrainingState([], {})
@@ -85,17 +88,25 @@ class Position:
     history: list[EpochRecord] = field(default_factory=list)
 
 
-def prepare_fit(built: BuiltModel, config: Config, dataset: Dataset, pace: Pace | None = None) -> "Fitting":
+def prepare_fit(
+    built: BuiltModel,
+    config: Config,
+    dataset: Dataset,
+    *,
+    pace: Pace | None = None,
+    strategy: Strategy | None = None,
+) -> "Fitting":
     """Compile the model and trace its steps, so that what does not fit is known before anything is written.
 
-    `pace` says how many steps a compiled call runs, which changes no bit of the result.
+    `pace` says how many steps a compiled call runs, which changes no bit of the result. `strategy` is that of a run to
+    be gone on with or repeated; unless given, it is chosen.
 
     Raises:
         ConfigError: loss, metrics, class weights or a layer cannot take the data.
         MachineError: memory ran out.
     """
     with plain_failures(config):
-        fitting = Fitting(built, config, dataset, pace or Pace())
+        fitting = Fitting(built, config, dataset, pace or Pace(), strategy)
         fitting.trace()
         refuse_monitors_of_several_numbers(config, built.core, fitting.best.monitor)
         return fitting
@@ -161,7 +172,9 @@ class Fitting:
 
     hooks: Hooks
 
-    def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, pace: Pace) -> None:
+    def __init__(
+        self, built: BuiltModel, config: Config, dataset: Dataset, pace: Pace, strategy: Strategy | None
+    ) -> None:
         self.built, self.core, self.config = built, built.core, config
         self.rows = dataset.split.train.astype(np.int32)
         self.validation_rows = dataset.split.validation.astype(np.int32)
@@ -173,10 +186,11 @@ class Fitting:
         table = make_tables(built, dataset.inputs, self.targets)
         size = config.training.batch_size
         weights = class_weights_of(built, config, dataset, self.rows)
-        self.train = train_loop(built.core, built.augmentation, table, weights, size)
+        self.epochs, self.steps = config.training.total_epochs, -(-len(self.rows) // size)
+        self.strategy = strategy or choose_strategy(config, built, table, self.epochs * self.steps)
+        self.train = train_loop(built.core, built.augmentation, table, weights, size, self.strategy.jit_compile)
         self.train.pace = pace
         self.test = test_loop(built.core, table, evaluation_batch(built, size))
-        self.epochs, self.steps = config.training.total_epochs, self.train.steps(len(self.rows))
         self.best: Best = make_best(config, built, len(self.validation_rows) > 0)
         self.callbacks = make_callbacks(config, built)
         self.callback_list = keras.callbacks.CallbackList(
@@ -200,7 +214,7 @@ class Fitting:
             ConfigError: loss, metrics or a layer cannot take the data.
         """
         try:
-            self.train.trace(len(self.rows))
+            self.trace_training()
             if len(self.validation_rows):
                 self.test.trace(len(self.validation_rows))
         except OUT_OF_MEMORY:
@@ -208,6 +222,20 @@ class Fitting:
         except KERAS_ERRORS as error:
             raise ConfigError(culprit(self.built, self.config, self.targets, plain_message(error))) from error
         self.core.reset_metrics()
+
+    def trace_training(self) -> None:
+        """As the strategy says; without XLA where that was our own choice and turns out not to be possible."""
+        with rewritten(self.core) if self.strategy.rewrites else contextlib.nullcontext():
+            try:
+                self.train.trace(len(self.rows))
+                return
+            except CannotCompileError as error:
+                if self.config.training.jit_compile:
+                    problem = Problem(("training", "jit_compile"), f"XLA refuses: {error}", "remove it")
+                    raise ConfigError(problem) from error
+                self.strategy = self.strategy.without_jit(f"XLA refuses: {error}")
+        self.train = replace(self.train, jit_compile=False)
+        self.trace_training()
 
     def enter(self, phase: int) -> None:
         """From now on train as this phase says."""
@@ -351,7 +379,9 @@ class Fitting:
         self.cadence.saved()
 
     def progress(self) -> dict[str, Any]:
-        return {"position": asdict(self.position), "best": asdict(self.best)}
+        # Not asdict, which copies: nothing of a finished epoch changes, and there may be many.
+        history = [vars(record) for record in self.position.history]
+        return {"position": {**vars(self.position), "history": history}, "best": asdict(self.best)}
 
     def resume(self, start: TrainingState) -> None:
         self.best_weights = restore_best(self.core, start)

@@ -34,24 +34,34 @@ class Pace:
         self.steps = max(1, min(wanted, 4 * self.steps))
 
 
+class CannotCompileError(Exception):
+    """XLA refuses."""
+
+
 @dataclass
 class Loop:
     """Steps first…last-1 of the rows `order`, in batches of `batch_size`; the last batch may be smaller.
 
     `step` is called while compiling with the inputs and targets of one batch, and gives a number that must be finite
-    for the loop to go on. `results` gives what a call returns after its last step.
+    for the loop to go on. `results` gives what a call returns after its last step. With `jit_compile`, XLA compiles the
+    loop over whole batches, for one length of the order.
     """
 
     tables: Tables
     step: Callable[[Any, Any], Any]
     results: Callable[[], Any]
     batch_size: int
+    jit_compile: bool = False
     pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
-        tables, rows = self.tables.specs, tf.TensorSpec((None,), tf.int32)
+        number, rows = tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), tf.int32)
         self.full = tf.function(
-            self.run_full, autograph=False, input_signature=(tables, rows, tf.TensorSpec((), tf.int32))
+            self.run_full,
+            autograph=False,
+            input_signature=(self.tables.specs, rows, number, number),
+            # None and not False, which would keep XLA from functions within.
+            jit_compile=self.jit_compile or None,
         )
         self.rest = tf.function(self.run_rest, autograph=False)
 
@@ -62,13 +72,16 @@ class Loop:
     def steps(self, examples: int) -> int:
         return -(-examples // self.batch_size)
 
-    def run_full(self, tables: Any, order: Any, steps: Any) -> Any:
+    def run_full(self, tables: Any, rows: Any, first: Any, steps: Any) -> Any:
+        """`steps` steps of the `rows` from `first` on."""
+
         def goes_on(step: Any, finite: Any) -> Any:
             return tf.logical_and(step < steps, finite)
 
         def body(step: Any, finite: Any) -> Any:
-            rows = tf.slice(order, [step * self.batch_size], [self.batch_size])
-            return step + 1, tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
+            # XLA would compile a slice anew for every place where it may begin.
+            batch = tf.gather(rows, first + step * self.batch_size + tf.range(self.batch_size))
+            return step + 1, tf.math.is_finite(self.step(*self.tables.batch(tables, batch)))
 
         step, finite = tf.while_loop(goes_on, body, (tf.constant(0), tf.constant(True)))
         return step, finite, self.results()
@@ -78,13 +91,29 @@ class Loop:
         return finite, self.results()
 
     def trace(self, examples: int) -> None:
-        """Compile for an order of so many rows."""
+        """Compile for an order of so many rows.
+
+        Raises:
+            CannotCompileError: XLA does not have all that the steps do.
+        """
+        order = np.arange(examples, dtype=np.int32)
         whole, rest = divmod(examples, self.batch_size)
         if whole:
             self.full.get_concrete_function()
+            if self.jit_compile:
+                self.compile_now(order)
         if rest:
-            tables, rows = self.tables.feed(np.arange(rest, dtype=np.int32), 0, rest, self.batch_size)
-            self.rest.get_concrete_function(tables, rows)
+            self.rest.get_concrete_function(*self.tables.feed(order[:rest], 0, rest, self.batch_size))
+
+    def compile_now(self, order: np.ndarray) -> None:
+        """XLA compiles when it is called, for the sizes of what it is called with: here, for no step at all."""
+        tables, rows, first = self.tables.place(order, 0, self.batch_size, self.batch_size)
+        try:
+            self.full(tables, rows, tf.constant(first), tf.constant(0))
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:
+            raise CannotCompileError(error.message.strip().split("\n")[0]) from error
 
     def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
         """Run the steps, of the rows `order` (int32), at most up to `last`.
@@ -96,15 +125,17 @@ class Loop:
             is_finite, results = self.rest(*self.tables.feed(order, whole * size, len(order), size))
             return first + 1, bool(is_finite), results
         stop = min(last, whole, first + self.tables.most_steps(order, first * size, size))
-        tables, rows = self.tables.feed(order, first * size, stop * size, size)
+        tables, rows, start = self.tables.place(order, first * size, stop * size, size)
         began = time.perf_counter()
-        steps, is_finite, results = self.full(tables, rows, tf.constant(stop - first))
+        steps, is_finite, results = self.full(tables, rows, tf.constant(start), tf.constant(stop - first))
         after = first + int(steps)
         self.pace.measured(after - first, time.perf_counter() - began)
         return after, bool(is_finite), results
 
 
-def train_loop(core: keras.Model, augmentation: keras.Model | None, tables: Tables, weights: Any, size: int) -> Loop:
+def train_loop(
+    core: keras.Model, augmentation: keras.Model | None, tables: Tables, weights: Any, size: int, jit_compile: bool
+) -> Loop:
     """The loop that learns. `weights` (classes,) weigh an example by its class, of a model with one output; None: all
     the same."""
 
@@ -122,7 +153,7 @@ def train_loop(core: keras.Model, augmentation: keras.Model | None, tables: Tabl
         # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
         return core.train_step(data)["loss"]
 
-    return Loop(tables, step, core.get_metrics_result, size)
+    return Loop(tables, step, core.get_metrics_result, size, jit_compile)
 
 
 def example_weights(weights: Any, targets: Any) -> Any:

@@ -72,7 +72,7 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
     optimizer = seconds = None
     data = loaded_bytes(facts, dataset)
     if weights + gradients + activations + data < usable_memory():
-        fitting = prepare_fit(built, config, few, Pace(1, is_fixed=True))
+        fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True))
         optimizer, seconds = size_of(built.core.optimizer.variables), seconds_of_step(fitting)
         rows = facts.examples + facts.validation_examples + facts.test_examples
         data += bytes_of_tables(bytes_of_row(fitting.train.tables.specs), rows)

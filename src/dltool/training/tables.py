@@ -45,13 +45,18 @@ class Tables(Protocol):
 
     @property
     def specs(self) -> list[tf.TensorSpec]:
-        """Of the tensors that :meth:`feed` gives."""
+        """Of the tensors that :meth:`place` gives."""
 
     def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
         """How many whole batches of `size` examples, from `order[first]` on, one call may have; at least one."""
 
+    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+        """Tensors, rows of them, and where in the rows the examples `order[first:last]` begin, in batches of `size`."""
+
     def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
-        """Tensors, and the rows of them that are the examples `order[first:last]`, in batches of `size`."""
+        """Tensors, and the rows of them that are the examples `order[first:last]`."""
+        tensors, rows, start = self.place(order, first, last, size)
+        return tensors, rows[start : start + last - first]
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
         """Prepared inputs and targets of the given rows, inside a compiled function."""
@@ -123,7 +128,7 @@ class Layout:
         return self.built.structured(inputs), self.built.structured_outputs(by_output)
 
 
-class Resident:
+class Resident(Tables):
     """All rows in memory."""
 
     def __init__(self, layout: Layout) -> None:
@@ -144,16 +149,16 @@ class Resident:
     def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
         return len(order)
 
-    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
+    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
         if self.order[0] is not order:
             self.order = (order, tf.constant(order))
-        return self.tensors, self.order[1][first:last]
+        return self.tensors, self.order[1], first
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
         return self.layout.batch(tables, rows)
 
 
-class Streamed:
+class Streamed(Tables):
     """The rows of the next steps in memory; those of the steps after them are read meanwhile."""
 
     def __init__(self, layout: Layout) -> None:
@@ -176,7 +181,7 @@ class Streamed:
         """Up to where rows are read at once."""
         return min(len(order), first + size * max(1, CHUNK_BYTES // (size * self.layout.row_bytes)))
 
-    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
+    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
         if self.order is not order or not self.first <= first <= last <= self.last:
             # The old ones go first: there is no need to have both.
             self.tensors, self.order = [], None
@@ -186,7 +191,7 @@ class Streamed:
             if end < len(order):
                 rows = order[end : self.end(order, end, size)]
                 self.ahead = order, end, self.reader.submit(self.layout.arrays, rows)
-        return self.tensors, tf.range(first - self.first, last - self.first)
+        return self.tensors, tf.range(self.last - self.first), first - self.first
 
     def read(self, order: np.ndarray, first: int, last: int) -> list[np.ndarray]:
         ahead, self.ahead = self.ahead, None

@@ -1,0 +1,127 @@
+"""Cheaper ways to compute what Keras computes, used while the steps of the training are traced.
+
+The mathematics is Keras's, and so is everything that is kept: layers, variables, saved files. Only last bits differ,
+and only those of training steps: validation, tests and predictions run the layers as they are.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+POOL_FIRST = "max pooling before bias and activation"
+"""max(f(x + b)) = f(max(x) + b) for an f that never falls. A quarter of the numbers then pass through bias, activation
+and their gradients, where the pool is 2 × 2. Where inputs of a window tie, another one of them may get the gradient."""
+FUSED_ADAM = "Adam in one kernel"
+"""TensorFlow's ResourceApplyAdam reads and writes each variable once, where Keras's formula does so twelve times."""
+
+LEAST_FUSED = 2**15
+"""Numbers in a variable. Starting the kernel takes longer than the twelve small ones do together."""
+
+CONVOLUTIONS = {
+    keras.layers.Conv1D: keras.layers.MaxPooling1D,
+    keras.layers.Conv2D: keras.layers.MaxPooling2D,
+    keras.layers.Conv3D: keras.layers.MaxPooling3D,
+}
+MONOTONE = (keras.activations.linear, keras.activations.relu)
+
+
+def possible_rewrites(core: keras.Model) -> tuple[str, ...]:
+    """Those that something in a compiled model can use."""
+    found = (POOL_FIRST,) if pooled_convolutions(core) else ()
+    is_large = any(math.prod(variable.shape) >= LEAST_FUSED for variable in core.trainable_variables)
+    return (*found, FUSED_ADAM) if is_large and fused_adam(core.optimizer) else found
+
+
+@contextlib.contextmanager
+def rewritten(core: keras.Model) -> Iterator[None]:
+    """While the block lasts, calls of the model's layers and of its optimizer compute the same in the cheaper way."""
+    replaced: list[tuple[Any, str, Callable[..., Any]]] = []
+    for convolution, pooling in pooled_convolutions(core):
+        replaced += [(convolution, "call", convolved(convolution)), (pooling, "call", pooled(convolution, pooling))]
+    if optimizer := fused_adam(core.optimizer):
+        replaced.append((optimizer, "update_step", adam_step(optimizer)))
+    # Attributes of the objects themselves, past the tracking of Keras's own, stand before the methods of their classes.
+    for owner, name, function in replaced:
+        vars(owner)[name] = function
+    try:
+        yield
+    finally:
+        for owner, name, _ in replaced:
+            del vars(owner)[name]
+
+
+def pooled_convolutions(core: keras.Model) -> list[tuple[Any, Any]]:
+    """Convolutions whose output goes into one max pooling and nowhere else, each with its pooling."""
+    outputs = {id(output) for output in core.outputs}
+    pairs = []
+    for pooling in core.layers:
+        if len(pooling._inbound_nodes) != 1 or not isinstance(pooling.input, keras.KerasTensor):
+            continue
+        convolution = pooling.input._keras_history.operation
+        if (
+            CONVOLUTIONS.get(type(convolution)) is type(pooling)
+            and len(convolution._inbound_nodes) == len(convolution._outbound_nodes) == 1
+            and id(convolution.output) not in outputs
+            and convolution.activation in MONOTONE
+            and convolution.activity_regularizer is None
+            and convolution.data_format == pooling.data_format == "channels_last"
+            and convolution.dtype_policy == pooling.dtype_policy
+        ):
+            pairs.append((convolution, pooling))
+    return pairs
+
+
+def convolved(convolution: Any) -> Callable[[Any], Any]:
+    return lambda inputs: convolution.convolution_op(inputs, convolution.kernel)
+
+
+def pooled(convolution: Any, pooling: Any) -> Callable[[Any], Any]:
+    pool = pooling.call
+
+    def call(inputs: Any) -> Any:
+        outputs = pool(inputs)
+        if convolution.use_bias:
+            outputs = keras.ops.add(outputs, convolution.bias)
+        return convolution.activation(outputs)
+
+    return call
+
+
+def fused_adam(optimizer: Any) -> Any:
+    """The optimizer, or the one that loss scaling wraps, where it is an Adam that the kernel can stand in for. It does
+    so for variables of at least `LEAST_FUSED` numbers whose gradients are dense."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    is_adam = type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW)
+    return optimizer if is_adam and not optimizer.amsgrad else None
+
+
+def adam_step(optimizer: Any) -> Callable[[Any, Any, Any], None]:
+    """`update_step` of Keras's Adam: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, before their
+    section 2.1, with epsilon added to the root of the uncorrected velocity."""
+    update = optimizer.update_step
+
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        is_dense = not isinstance(gradient, tf.IndexedSlices)
+        if not is_dense or variable.dtype != tf.float32 or math.prod(variable.shape) < LEAST_FUSED:
+            update(gradient, variable, learning_rate)
+            return
+        index = optimizer._get_variable_index(variable)
+        step = tf.cast(optimizer.iterations + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=optimizer._momentums[index].value.handle,
+            v=optimizer._velocities[index].value.handle,
+            beta1_power=tf.pow(tf.constant(optimizer.beta_1, tf.float32), step),
+            beta2_power=tf.pow(tf.constant(optimizer.beta_2, tf.float32), step),
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            epsilon=optimizer.epsilon,
+            grad=tf.cast(gradient, tf.float32),
+        )
+
+    return update_step
