@@ -366,7 +366,7 @@ def write_out(text: str) -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """The command line of this process; ends in SystemExit."""
     import_lightly()
     with safe_streams():
         code = run_app()

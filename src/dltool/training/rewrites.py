@@ -6,6 +6,7 @@ and only those of training steps: validation, tests and predictions run the laye
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -56,20 +57,23 @@ def rewritten(core: keras.Model) -> Iterator[None]:
 
 def pooled_convolutions(core: keras.Model) -> list[tuple[Any, Any]]:
     """Convolutions whose output goes into one max pooling and nowhere else, each with its pooling."""
-    outputs = {id(output) for output in core.outputs}
+    nodes = [node for same_depth in core._nodes_by_depth.values() for node in same_depth]
+    calls = Counter(id(node.operation) for node in nodes)
+    uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
+    uses.update(id(output) for output in core.outputs)
     pairs = []
-    for pooling in core.layers:
-        if len(pooling._inbound_nodes) != 1 or not isinstance(pooling.input, keras.KerasTensor):
+    for node in nodes:
+        if type(node.operation) not in CONVOLUTIONS.values():
             continue
-        convolution = pooling.input._keras_history.operation
+        (tensor,), pooling = node.input_tensors, node.operation
+        convolution = tensor._keras_history.operation
         if (
             CONVOLUTIONS.get(type(convolution)) is type(pooling)
-            and len(convolution._inbound_nodes) == len(convolution._outbound_nodes) == 1
-            and id(convolution.output) not in outputs
+            and calls[id(convolution)] == calls[id(pooling)] == uses[id(tensor)] == 1
             and convolution.activation in MONOTONE
             and convolution.activity_regularizer is None
             and convolution.data_format == pooling.data_format == "channels_last"
-            and convolution.dtype_policy == pooling.dtype_policy
+            and convolution.dtype_policy.name == pooling.dtype_policy.name
         ):
             pairs.append((convolution, pooling))
     return pairs
