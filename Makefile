@@ -28,10 +28,8 @@ test: $(STAMP) ## run the tests
 test-all: $(STAMP) ## run the tests, slow ones too
 	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile exploring $(PYTEST_OPTIONS)
 
-bench: $(STAMP) ## measure checkpoints, tables and pictures, in some minutes
-	$(BIN)/python benchmarks/checkpoints.py
-	$(BIN)/python benchmarks/tables.py
-	$(BIN)/python benchmarks/pictures.py
+bench: $(STAMP) ## measure dltool against the scripts one would write, in half an hour
+	$(BIN)/python -m benchmarks
 
 check: $(STAMP) ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 # ruff: noqa: T201 (a program that prints)
 """What checkpoints cost: configs/mnist.yaml on data of MNIST's shape, with a save every 100 steps and without saves.
 
-    python benchmarks/checkpoints.py [--pairs 5] [--epochs 2]
+    python -m benchmarks checkpoints [--pairs 5] [--epochs 2]
 
 Each run is a process of its own; the two kinds take turns, and every other pair is in the other order. Compared is the
 time of training as results.json has it: steps, validation, saves and the wait for the last write, but neither the start
@@ -24,11 +24,11 @@ EVERY = {"with": "100 steps", "without": "100000000 steps"}
 LARGEST_RATIO = 1.03
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="What checkpoints cost.")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=2)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         seconds = measure(Path(folder), options.pairs, options.epochs)
     medians = {kind: statistics.median(values) for kind, values in seconds.items()}
@@ -75,7 +75,3 @@ def train(folder: Path, data: Path, kind: str, epochs: int) -> float:
     command = [sys.executable, "-m", "dltool", "train", str(CONFIG), "--runs", str(folder), "--json", *pairs]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     return float(json.loads(done.stdout)["seconds"]["train"])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 # ruff: noqa: T201 (a program that prints)
 """Decoding a zip of pictures: 60,000 JPEG files of 32 × 32, the first start and the second, which reads the cache.
 
-    python benchmarks/pictures.py [--starts 3] [--zip FILE]
+    python -m benchmarks pictures [--starts 3] [--zip FILE]
 
 Each start is the whole process of `dltool check --data`; the first ones have an empty cache. `--zip` takes pictures of
 yours, class folders or `train` and `test` of them, instead of generated ones.
@@ -31,11 +31,11 @@ training: {{optimizer: adam, loss: sparse_categorical_crossentropy, epochs: 1}}
 """
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Decoding a zip of pictures.")
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--zip", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = options.zip.absolute() if options.zip else generate(folder / "pictures.zip")
@@ -69,7 +69,3 @@ def generate(path: Path) -> Path:
             coarse.resize((32, 32)).save(file, "JPEG", quality=90)
             archive.writestr(f"{number % 10}/{number}.jpg", file.getvalue())
     return path
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 # ruff: noqa: T201 (a program that prints)
 """From a CSV file to a trained epoch: dltool against pandas and Keras by hand, a table of 1,000,000 rows × 12 columns.
 
-    python benchmarks/tables.py [--pairs 5] [--rows 1000000]
+    python -m benchmarks tables [--pairs 5] [--rows 1000000]
 
 Each run is a process of its own, from its start to its end: reading, filling in, scaling and one-hot vectors, a small
 network, one epoch of few large steps, validation. The two take turns, and every other pair is in the other order.
@@ -57,11 +57,11 @@ COMMANDS = {
 }
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="From a CSV file to a trained epoch.")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
@@ -129,7 +129,3 @@ def generate(path: Path, rows: int) -> None:
         columns[f"category_{index}"] = pa.array(words[generator.integers(0, WORDS, rows)])
     columns["label"] = pa.array(np.where(numbers[2] + numbers[3] > 20, "yes", "no"))
     csv.write_csv(pa.table(columns), path)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,6 +10,7 @@ from dltool.data.order import epoch_order
 from dltool.data.split import Split
 from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
+from dltool.training import fit
 from dltool.training.state import TrainingState
 
 EVERYTHING: dict[str, Any] = {
@@ -163,9 +164,18 @@ def test_best_weights_are_those_of_the_best_epoch(make_config, dataset, train):
 def test_going_on_saves_the_best_weights_of_the_state_again(make_config, images, train, whole):
     recorder = type(whole.recorder)()
     train(make_config(**EVERYTHING), images, start=whole.recorder.states[1], recorder=recorder)
-    assert len(recorder.best) == len(whole.recorder.best)
-    for again, best in zip(recorder.best, whole.recorder.best, strict=True):
-        assert_same(again, best)
+    assert_same(recorder.best[0], whole.recorder.best[0])
+    assert_same(recorder.best[-1], whole.recorder.best[-1])
+
+
+def test_epochs_that_follow_each_other_fast_have_their_best_weights_written_at_the_end(
+    make_config, images, train, whole, monkeypatch
+):
+    monkeypatch.setattr(fit, "SECONDS_BETWEEN_BEST", math.inf)
+    trained = train(make_config(**EVERYTHING), images)
+    assert len(trained.recorder.best) == 2
+    assert_same(trained.recorder.best[-1], whole.recorder.best[-1])
+    assert_same(trained.weights, whole.weights)
 
 
 def test_without_validation_the_loss_decides(make_config, make_dataset, dataset, train):

@@ -34,11 +34,13 @@ from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import CannotCompileError, Loop, Pace, logs_of, test_loop, train_loop
 from dltool.training.phases import learners, refuse_idle_phases, set_learning
 from dltool.training.rewrites import rewritten
-from dltool.training.state import Arrays, TrainingState, best_weights, capture, restore, restore_best
+from dltool.training.state import Arrays, TrainingState, best_weights, capture, holding, restore, restore_best
 from dltool.training.strategy import Strategy, choose_strategy
 from dltool.training.tables import evaluation_batch, make_tables, model_targets
 
 EMPTY_STATE = TrainingState([], {})
+SECONDS_BETWEEN_BEST = 1.0
+"""Between writes of the best weights within a training: short epochs improve more often than a disk likes."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,9 @@ def fit(
 
     `save_state(step, arrays, state)` gets the complete state before the first step, as often as the config says, when
     training is stopped, and at the end; `start` is such a state to go on from. `save_best(core)` is called while the
-    model has the weights that were validated, whenever the monitored value has improved, and when training goes on from
-    a state that has best weights. `should_stop` gives the number of a signal, or None.
+    model has the weights that were validated best: after an epoch that improved, but not more often than once a second;
+    at the end and when training is stopped, where that was not done; and when training goes on from a state that has
+    best weights. `should_stop` gives the number of a signal, or None.
     At the end the model has its final weights: the averaged ones where the optimizer averages, or those that a callback
     has restored.
 
@@ -198,6 +201,7 @@ class Fitting:
         )
         self.position = Position()
         self.best_weights: Arrays = []
+        self.best_is_written, self.best_written = True, -math.inf
         self.saved = EMPTY_STATE
         self.cadence = make_cadence(config.training.checkpoint.every)
 
@@ -289,8 +293,7 @@ class Fitting:
                 logs |= {f"val_{name}": value for name, value in self.validate().items()}
                 is_best = self.best.improves(epoch + 1, logs)
                 if is_best:
-                    self.best_weights = best_weights(self.core)
-                    self.hooks.save_best(self.core)
+                    self.best_weights, self.best_is_written = best_weights(self.core), False
                 with callback_failures():
                     self.callback_list.on_epoch_end(epoch, logs)
         except StopRequestedError as stop:
@@ -302,6 +305,8 @@ class Fitting:
         self.position.stop = bool(self.core.stop_training)
         self.remember()
         is_last = self.position.stop or epoch + 1 == self.epochs
+        if is_last or time.monotonic() - self.best_written >= SECONDS_BETWEEN_BEST:
+            self.write_best()
         if is_last or self.cadence.is_due_after(epoch + 1, self.position.steps):
             self.save()
         self.hooks.observer.epoch_ends(record, is_best)
@@ -362,7 +367,16 @@ class Fitting:
         if number is not None:
             raise StopRequestedError(number)
 
+    def write_best(self) -> None:
+        """Have the best weights written, where they are not. They are in every saved state too."""
+        if self.best_is_written:
+            return
+        with holding(self.core, self.best_weights):
+            self.hooks.save_best(self.core)
+        self.best_is_written, self.best_written = True, time.monotonic()
+
     def interrupted(self, number: int) -> Interrupted:
+        self.write_best()
         self.remember()
         self.save()
         epoch, step = self.position.epoch + 1, self.position.step
@@ -388,6 +402,7 @@ class Fitting:
         if self.best_weights:
             # What was saved last may be of an epoch after this state, which is now run again.
             self.hooks.save_best(self.core)
+            self.best_written = time.monotonic()
         position = start.state["position"]
         if position["phase"] >= len(self.config.training.parts):
             raise RunError(f"the saved state is of phase {position['phase'] + 1}, which the config does not have")
@@ -418,6 +433,7 @@ class Fitting:
         position = self.position
         reached = self.run_while_finite(order, step if loss is not None else step + 1)
         position.step, position.steps = reached, position.steps - position.step + reached
+        self.write_best()
         self.remember()
         self.save()
         if loss is None:

@@ -4,8 +4,9 @@ Arrays are saved by position with a signature of their names, shapes and dtypes:
 not match and say nothing.
 """
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,22 @@ def best_variables(core: keras.Model) -> list[tuple[str, Any]]:
     return [(f"{BEST}{index}/{uncounted(variable.path)}", variable) for index, variable in enumerate(core.variables)]
 
 
+@contextlib.contextmanager
+def holding(core: keras.Model, weights: Arrays) -> Iterator[None]:
+    """Within the block the model has these weights, of :func:`best_weights`, and afterwards its own again."""
+    own = best_weights(core)
+    try:
+        assign(core, weights)
+        yield
+    finally:
+        assign(core, own)
+
+
+def assign(core: keras.Model, weights: Arrays) -> None:
+    for (_, variable), (_, array) in zip(best_variables(core), weights, strict=True):
+        variable.assign(array)
+
+
 def restore_best(core: keras.Model, saved: TrainingState) -> Arrays:
     """Put the best weights of a state into the model, and give them; nothing where no epoch was the best yet.
 
@@ -63,10 +80,8 @@ def restore_best(core: keras.Model, saved: TrainingState) -> Arrays:
     """
     best = [(name, array) for name, array in saved.arrays if name.startswith(BEST)]
     if best:
-        targets = best_variables(core)
-        compare(signature(best), targets)
-        for (_, variable), (_, array) in zip(targets, best, strict=True):
-            variable.assign(array)
+        compare(signature(best), best_variables(core))
+        assign(core, best)
     return best
 
 

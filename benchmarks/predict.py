@@ -1,0 +1,70 @@
+# ruff: noqa: T201 (a program that prints)
+"""Predicting 10,000 images with a loaded model: dltool's own way against `model.predict` of the same saved model.
+
+python -m benchmarks predict [--times 7]
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.processes import run, show_table, spread
+from benchmarks.startup import prepared
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks predict", description="Predicting 10,000 images.")
+    parser.add_argument("--times", type=int, default=7)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as name:
+        folder = prepared(Path(name))
+        few = ["--set", "training.epochs=1", "--quiet"]
+        run([sys.executable, "-m", "dltool", "train", "config.yaml", *few], folder)
+        # A process of its own, in which TensorFlow is started with a run's threads.
+        code = "from benchmarks.predict import measure; import sys; measure(sys.argv[1], int(sys.argv[2]))"
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [sys.executable, "-c", code, str(folder), str(options.times)]
+        subprocess.run(command, check=True, env=environment)
+
+
+def measure(folder: str, times: int) -> None:
+    """Both in one process, in turn, after a first call of each."""
+    os.chdir(folder)
+    from dltool.commands.experiment import recorded_data, recorded_experiment
+    from dltool.run_directory import open_run
+
+    with open_run(Path("runs/mnist/latest")) as opened:
+        config, dataset = recorded_data(opened)
+        experiment = recorded_experiment(opened, config, dataset)
+        import keras
+
+        from dltool.evaluation.evaluate import predict
+        from dltool.model.files import load_weights
+
+        load_weights(experiment.built.core, opened.best_weights)
+    saved = keras.models.load_model("runs/mnist/latest/model.keras")
+    inputs = dataset.part("test")[0]
+    (images,) = inputs.values()
+    array = np.asarray(images[np.arange(len(images))])
+    ways: dict[str, Callable[[], object]] = {
+        "dltool": lambda: predict(experiment.built, config, inputs),
+        "model.predict": lambda: saved.predict(array, verbose=0),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(times + 1):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            seconds[name] += [time.perf_counter() - began] if number else []
+    rows = {name: [spread(values, 3)] for name, values in seconds.items()}
+    show_table(f"predicting {len(images):,} images, {times} times each", rows, ["", "s"])
+    pairs = zip(seconds["model.predict"], seconds["dltool"], strict=True)
+    print(f"\nmedian of the ratios: {statistics.median(theirs / ours for theirs, ours in pairs):.2f}")

@@ -1,0 +1,21 @@
+"""TensorFlow and Keras without the packages that they can do without."""
+
+import subprocess
+import sys
+
+CODE = """
+import sys
+from dltool.imports import OPTIONAL, import_lightly
+import_lightly()
+import_lightly()
+import keras
+keras.layers.Dense(1)
+assert not OPTIONAL & sys.modules.keys(), OPTIONAL & sys.modules.keys()
+assert sum(finder.__name__ == "LightImports" for finder in sys.meta_path if isinstance(finder, type)) == 1
+import pandas, sklearn, matplotlib
+"""
+
+
+def test_keras_imports_no_optional_packages_and_others_may():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-1000:]
