@@ -63,6 +63,9 @@ def train(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Try everything in seconds: two epochs of two batches, nothing kept.")
     ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Say where the time goes; leave a trace of some steps for TensorBoard.")
+    ] = False,
     allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -81,7 +84,9 @@ def train(
 
             with TrainingProgress(capture, quiet=quiet or as_json) as progress:
                 outcome = (
-                    run_smoke(document, progress) if smoke else run_train(document, runs=folder, progress=progress)
+                    run_smoke(document, progress)
+                    if smoke
+                    else run_train(document, runs=folder, progress=progress, is_profiled=profile)
                 )
         show_training(outcome, is_smoke=smoke, as_json=as_json, quiet=quiet)
         raise typer.Exit(outcome.exit_code)

@@ -75,6 +75,10 @@ class Run:
         return self.path / "preprocessing"
 
     @property
+    def profile(self) -> Path:
+        return self.path / "profile"
+
+    @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 

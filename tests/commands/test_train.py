@@ -162,6 +162,18 @@ def test_a_loss_that_becomes_nan_ends_the_run_with_the_last_finite_weights(train
     assert not (run / "results.json").exists()
 
 
+def test_a_profile_says_where_the_time_went_and_leaves_a_trace(train) -> None:
+    outcome, run = train(EVERYTHING_RANDOM, "--profile", "--set", "training.epochs=8")
+    assert outcome.code == 0
+    times = read(run / "profile/times.json")
+    parts = {name: seconds for name, seconds in times.items() if name not in ("total", "idle cores in compute")}
+    assert {"data", "import", "trace", "compute", "callbacks", "checkpoints"} < parts.keys()
+    assert sum(parts.values()) <= times["total"] + 0.01
+    assert "where the time went" in outcome.stdout
+    (trace,) = run.glob("profile/plugins/profile/*/*.xplane.pb")
+    assert b"train_step" in trace.read_bytes() or b"while" in trace.read_bytes()
+
+
 def test_a_smoke_run_tries_everything_and_keeps_nothing(train, tmp_path) -> None:
     outcome, _ = train(EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 500"), "--smoke")
     assert outcome.code == 0

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from dltool.commands.signals import StopNow, StopRequests
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
+from dltool.machine import usable_cores
 from dltool.run_files import Run
 
 if TYPE_CHECKING:
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """A finished training. `missed` says in words which expectations were not met."""
+    """A finished training. `missed` says in words which expectations were not met; `profile` is where the time went."""
 
     run: Path
     results: dict[str, Any]
     missed: tuple[str, ...]
+    profile: Mapping[str, float] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -45,6 +47,8 @@ def complete(
 ) -> TrainingOutcome:
     """Fit, from `start` on if there is one, test, and write the results. However it ends, the run's status says it.
 
+    Where a profile is wanted, the run's folder `profile` gets a trace of some steps, and where the time went.
+
     Raises:
         DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
     """
@@ -53,12 +57,39 @@ def complete(
             run.directory(folder)
         with disk_errors(run.path):
             sync(run.path)
+        if fitting.profile.is_wanted:
+            fitting.profile.folder = run.directory(run.profile)
         with clock.phase("train"):
             fitted = fitted_model(run, experiment.built.core, fitting, progress, stops, start)
         with clock.phase("test"):
             progress.stage("testing")
             results = tested_model(run, experiment, fitted, stops)
-        return concluded(run, experiment.config.expect, results, clock)
+        outcome = concluded(run, experiment.config.expect, results, clock)
+        if not fitting.profile.is_wanted:
+            return outcome
+        times = profile_times(fitting, outcome.results["seconds"])
+        run.write_json(run.profile / "times.json", times)
+        return replace(outcome, profile=times)
+
+
+def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of wall time by activity, and which share of the cores the compiled steps kept busy."""
+    inside = fitting.profile.seconds
+    trace = inside.get("trace", 0.0)
+    within = {name: inside.get(name, 0.0) for name in ("compute", "validation", "callbacks", "checkpoints")}
+    busy = fitting.profile.processor / (usable_cores() * max(within["compute"], 1e-9))
+    parts = {
+        "data": seconds["data"],
+        "import": seconds["import"],
+        "build": seconds["build"] - trace,
+        "trace": trace,
+        **within,
+        "rest of training": seconds["train"] - sum(within.values()),
+        "test": seconds["test"],
+        "total": seconds["total"],
+        "idle cores in compute": 1 - min(1.0, busy),
+    }
+    return {name: round(value, 3) for name, value in parts.items()}
 
 
 @contextlib.contextmanager

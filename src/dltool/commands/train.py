@@ -40,21 +40,33 @@ MOST_SMOKE_ROWS = 512
 
 
 def train(
-    document: Document, *, runs: Path, progress: "Progress", most_rows: int | None = None, is_kept: bool = True
+    document: Document,
+    *,
+    runs: Path,
+    progress: "Progress",
+    most_rows: int | None = None,
+    is_kept: bool = True,
+    is_profiled: bool = False,
 ) -> TrainingOutcome:
     """Train, validate and test; leave a run below `runs`. `most_rows` keeps so many examples of each part.
 
-    Without `is_kept`, nobody is told where the run is.
+    Without `is_kept`, nobody is told where the run is. With `is_profiled`, the run holds where the time went.
 
     Raises:
         DltoolError: as its classes say. Before the run directory exists, nothing has been written.
     """
     with stop_requests() as stops:
-        return train_until_stopped(document, runs, progress, most_rows, is_kept, stops)
+        return train_until_stopped(document, runs, progress, stops, most_rows, is_kept, is_profiled)
 
 
 def train_until_stopped(
-    document: Document, runs: Path, progress: "Progress", most_rows: int | None, is_kept: bool, stops: StopRequests
+    document: Document,
+    runs: Path,
+    progress: "Progress",
+    stops: StopRequests,
+    most_rows: int | None,
+    is_kept: bool,
+    is_profiled: bool,
 ) -> TrainingOutcome:
     clock = Clock()
     config, _ = checked_config(document)
@@ -73,6 +85,7 @@ def train_until_stopped(
     with clock.phase("build"):
         experiment = new_experiment(config, dataset)
         fitting = prepare_fit(experiment.built, config, dataset)
+        fitting.profile.is_wanted = is_profiled
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
     git = git_commit(document.path.absolute().parent)
     record = new_record(document, experiment, fitting.strategy.record(), most_rows, git)

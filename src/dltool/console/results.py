@@ -16,6 +16,7 @@ from dltool.config.tree import format_path
 from dltool.console.plan import layer_table, plan_as_json, plan_lines, steps_text
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
+from dltool.console.tables import plain_table
 from dltool.console.text import duration, inputs_and_target, number
 from dltool.errors import DltoolError
 
@@ -73,11 +74,24 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
     if results["test"]:
         console.print(Text("test  ", "bold") + data_text(metric_words(results["test"])))
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
+    if outcome.profile is not None:
+        show_profile(outcome.profile, outcome.run)
     if is_smoke:
         console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
         return
     console.print(Text("run   ", "bold") + data_text(outcome.run))
     console.print(data_text(f"next  dltool evaluate {with_code(outcome.run)}"), style="dim")
+
+
+def show_profile(times: Mapping[str, float], run: Path) -> None:
+    """Where the time went, in the order in which it did."""
+    console, total = stdout_console(), max(times["total"], 1e-9)
+    table = plain_table("where the time went", "seconds", "share")
+    for name, value in times.items():
+        share = name.startswith("idle")
+        table.add_row(name, "" if share else f"{value:.2f}", f"{value if share else value / total:.0%}")
+    console.print(table)
+    console.print(data_text(f"trace {run / 'profile'}, for tensorboard --logdir with its profile plugin"))
 
 
 def show_missed(missed: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ from dltool.training.compile import (
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import CannotCompileError, Loop, Pace, logs_of, test_loop, train_loop
 from dltool.training.phases import learners, refuse_idle_phases, set_learning
+from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
 from dltool.training.state import Arrays, TrainingState, best_weights, capture, holding, restore, restore_best
 from dltool.training.strategy import Strategy, choose_strategy
@@ -204,6 +205,12 @@ class Fitting:
         self.best_is_written, self.best_written = True, -math.inf
         self.saved = EMPTY_STATE
         self.cadence = make_cadence(config.training.checkpoint.every)
+        self.profile = Profile()
+
+    @contextlib.contextmanager
+    def calling_back(self) -> Iterator[None]:
+        with callback_failures(), self.profile.activity("callbacks"):
+            yield
 
     def compile(self, phase: int) -> None:
         """Give the model what it learns by in this phase: a new optimizer, and new metrics too."""
@@ -218,9 +225,10 @@ class Fitting:
             ConfigError: loss, metrics or a layer cannot take the data.
         """
         try:
-            self.trace_training()
-            if len(self.validation_rows):
-                self.test.trace(len(self.validation_rows))
+            with self.profile.activity("trace"):
+                self.trace_training()
+                if len(self.validation_rows):
+                    self.test.trace(len(self.validation_rows))
         except OUT_OF_MEMORY:
             raise
         except KERAS_ERRORS as error:
@@ -257,18 +265,21 @@ class Fitting:
 
     def run(self, start: TrainingState | None) -> FitResult:
         self.core.stop_training = False
-        with callback_failures():
+        with self.calling_back():
             self.callback_list.on_train_begin()
         if start is None:
             self.remember()
             self.save()
         else:
             self.resume(start)
-        while self.position.epoch < self.epochs and not self.position.stop:
-            self.run_epoch()
+        try:
+            while self.position.epoch < self.epochs and not self.position.stop:
+                self.run_epoch()
+        finally:
+            self.profile.end()
         self.core.optimizer.finalize_variable_values(self.core.trainable_variables)
         history = self.position.history
-        with callback_failures():
+        with self.calling_back():
             self.callback_list.on_train_end(history[-1].logs if history else {})
         best = self.best
         stopped = self.position.epoch < self.epochs
@@ -284,7 +295,7 @@ class Fitting:
         self.hooks.observer.epoch_begins(epoch + 1, self.epochs, self.steps)
         if self.position.step == 0:
             self.core.reset_metrics()
-            with callback_failures():
+            with self.calling_back():
                 self.callback_list.on_epoch_begin(epoch)
         self.run_steps(epoch)
         logs, rate = logs_of(self.core.get_metrics_result()), learning_rate(self.core)
@@ -294,7 +305,7 @@ class Fitting:
                 is_best = self.best.improves(epoch + 1, logs)
                 if is_best:
                     self.best_weights, self.best_is_written = best_weights(self.core), False
-                with callback_failures():
+                with self.calling_back():
                     self.callback_list.on_epoch_end(epoch, logs)
         except StopRequestedError as stop:
             # The weights are the model's own again, and validation will be done anew.
@@ -323,17 +334,18 @@ class Fitting:
             if number is not None:
                 self.refuse_weights_that_are_not_finite(order)
                 raise self.interrupted(number)
-            with callback_failures():
+            with self.calling_back():
                 self.callback_list.on_train_batch_begin(position.step)
             count = self.cadence.end_of_call(position.steps, self.train.pace.steps)
             last = min(self.steps, position.step + count)
-            after, is_finite, results = self.train(order, position.step, last)
+            with self.profile.call():
+                after, is_finite, results = self.train(order, position.step, last)
             logs = logs_of(results)
             if not is_finite:
                 raise self.diverged(order, after - 1, logs["loss"])
             position.steps += after - position.step
             position.step = after
-            with callback_failures():
+            with self.calling_back():
                 self.callback_list.on_train_batch_end(after - 1, logs)
             self.hooks.observer.steps_done(after, logs)
             if position.step < self.steps and self.cadence.is_due_within(position.steps):
@@ -350,11 +362,12 @@ class Fitting:
         self.hooks.observer.validation_begins()
         of_training = [variable.numpy() for variable in self.core.metrics_variables]
         try:
-            with callback_failures():
+            with self.calling_back():
                 self.callback_list.on_test_begin()
                 self.callback_list.on_test_batch_begin(0)
-            logs = measure(self.core, self.test, self.validation_rows, self.leave_if_asked)
-            with callback_failures():
+            with self.profile.activity("validation"):
+                logs = measure(self.core, self.test, self.validation_rows, self.leave_if_asked)
+            with self.calling_back():
                 self.callback_list.on_test_batch_end(self.test.steps(examples) - 1, logs)
                 self.callback_list.on_test_end(logs)
         finally:
@@ -371,7 +384,7 @@ class Fitting:
         """Have the best weights written, where they are not. They are in every saved state too."""
         if self.best_is_written:
             return
-        with holding(self.core, self.best_weights):
+        with self.profile.activity("checkpoints"), holding(self.core, self.best_weights):
             self.hooks.save_best(self.core)
         self.best_is_written, self.best_written = True, time.monotonic()
 
@@ -384,12 +397,14 @@ class Fitting:
 
     def remember(self) -> None:
         """Copy the state as it is now."""
-        state = capture(self.built, self.callbacks, self.progress())
-        self.saved = TrainingState([*state.arrays, *self.best_weights], state.state)
+        with self.profile.activity("checkpoints"):
+            state = capture(self.built, self.callbacks, self.progress())
+            self.saved = TrainingState([*state.arrays, *self.best_weights], state.state)
 
     def save(self) -> None:
         """Have the remembered state written."""
-        self.hooks.save_state(self.position.steps, self.saved.arrays, self.saved.state)
+        with self.profile.activity("checkpoints"):
+            self.hooks.save_state(self.position.steps, self.saved.arrays, self.saved.state)
         self.cadence.saved()
 
     def progress(self) -> dict[str, Any]:
