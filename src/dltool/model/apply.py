@@ -216,19 +216,8 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
     if len(sources) < len(wanted):
         message = f"{name} takes {len(wanted)} inputs ({', '.join(wanted)}), and {len(sources)} arrives"
         return Problem(place, message, f"from: [{', '.join(wanted)}], with the names", related=made_here(source))
-    if len(sources) > 1 and "expects 1 input(s)" in reason:
-        message = f"{name} takes one input, and {len(sources)} arrive: {' and '.join(shown(o.shape) for o in sources)}"
-        related = tuple(made_here(origin)[0] for origin in sources)
-        return Problem(place, message, "join them before it, for example by Concatenate: {from: [a, b]}", related=related)
     if len(sources) > 1:
-        arrived = " and ".join(shown(origin.shape) for origin in sources)
-        related = tuple(made_here(origin)[0] for origin in sources)
-        message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
-        if "incompatible shapes" in reason:
-            message = f"{name} takes inputs of one shape, and {arrived} arrive"
-        elif "except for the concatenation axis" in reason:
-            message = f"{name} takes inputs that differ in axis {layer.axis} alone, and {arrived} arrive"
-        return Problem(place, message, related=related)
+        return joining_problem(layer, sources, place, reason)
     if re.search(r"(should|must) be called on a list of", reason):
         return Problem(
             place, f"{name} takes several inputs, and one arrives", "from: [a, b]", related=made_here(source)
@@ -247,6 +236,20 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
     if reason == "tuple index out of range":
         reason = "its arguments are for an input with more axes"
     return Problem(place, f"{name} cannot take an input of shape {shown(shape)}: {reason}", related=made_here(source))
+
+
+def joining_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reason: str) -> Problem:
+    """Why a layer cannot take these inputs together."""
+    name, arrived, hint = type(layer).__name__, " and ".join(shown(origin.shape) for origin in sources), ""
+    message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
+    if "expects 1 input(s)" in reason:
+        message = f"{name} takes one input, and {arrived} arrive"
+        hint = "join them before it, for example by Concatenate: {from: [a, b]}"
+    elif "incompatible shapes" in reason:
+        message = f"{name} takes inputs of one shape, and {arrived} arrive"
+    elif "except for the concatenation axis" in reason:
+        message = f"{name} takes inputs that differ in axis {layer.axis} alone, and {arrived} arrive"
+    return Problem(place, message, hint, related=tuple(made_here(origin)[0] for origin in sources))
 
 
 def axes_wanted(reason: str) -> int | None:
