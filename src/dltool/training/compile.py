@@ -54,8 +54,8 @@ def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
 
 
 def refuse_optimizers(config: Config) -> None:
-    """Raises ConfigError at an optimizer that Keras refuses, also of a phase that is yet to come."""
-    for phase in range(len(config.training.parts)):
+    """Raises ConfigError at an optimizer of a later phase that Keras refuses; that of the first is made at once."""
+    for phase in range(1, len(config.training.parts)):
         made_optimizer(config, phase)
 
 
