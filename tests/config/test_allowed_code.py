@@ -188,3 +188,8 @@ def test_reading_runs_nothing_and_imports_nothing_heavy(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_may_be_named_twice(tmp_path):
+    (tmp_path / "a.py").write_text(HEAD + "class Mine(layers.Layer): pass\n", encoding="utf-8")
+    assert len(read_allowed_code([tmp_path / "a.py", tmp_path / "a.py"])) == 1

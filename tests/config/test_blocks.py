@@ -208,3 +208,73 @@ def test_the_flat_list_loads_as_the_same_config(tmp_path_factory: Any, layers: s
     for index, written in enumerate(document.layers):
         assert document.position(("model", "layers", index)).line >= 1
         assert written.place[0] == "model"
+
+
+OUTPUTS = """
+data: {source: {arrays: {path: a.npz, y: {digit: digit, even: even}}}}
+training: {optimizer: adam, epochs: 1}
+"""
+
+
+def test_an_output_may_be_what_a_block_makes_or_the_last_round_of_a_repeat(load: Load) -> None:
+    config = load(
+        """
+blocks:
+  head:
+    layers: [Dense: {units: 4, name: digit}, Dense: 10]
+layers:
+  - Dense: {units: 8, name: trunk}
+  - head: {name: digit}
+  - repeat:
+      times: 2
+      layers: [Dense: {units: 1, from: trunk, name: last}]
+outputs:
+  digit: {loss: mse}
+  even: {loss: mse, from: last}
+""",
+        OUTPUTS,
+    )
+    assert [layer["Dense"].get("name") for layer in layers_of(config)] == [
+        "trunk",
+        "digit_digit",
+        "dense_2",
+        "last",
+        "last_1",
+    ]
+    assert {name: output.layer for name, output in config.model.outputs.items()} == {
+        "digit": "dense_2",
+        "even": "last_1",
+    }
+    assert read_recorded(dump_yaml(config).encode(), "resolved.yaml") == config
+
+
+def test_the_name_of_a_block_in_use_is_text_and_its_own(load: Load) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load("""
+blocks: {pair: {layers: [Dense: 4]}}
+layers:
+  - repeat: {times: 2, layers: [pair: {name: mine}]}
+  - pair: {name: 3}
+  - Dense: {units: 4, name: mine}
+  - pair: {name: mine}
+  - pair: {name: other}
+  - pair: {name: other}
+""")
+    assert [(problem.place[2], problem.message) for problem in refused.value.problems] == [
+        (1, "expected a name, not the number 3"),
+        (2, 'the name "mine" is taken'),
+        (3, 'the name "mine" is taken'),
+        (5, 'the name "other" is taken'),
+    ]
+
+
+def test_a_value_cannot_stand_for_a_block(load: Load) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load("""
+blocks:
+  one: {layers: [Dense: 4]}
+  two: {parameters: {what: one}, layers: [$what]}
+layers: [two, Flatten]
+""")
+    (problem,) = refused.value.problems
+    assert (problem.message, problem.hint) == ("no value can stand for the block one", "write its name here")

@@ -258,6 +258,12 @@ def test_a_spectrogram_without_a_top_db_gets_the_one_that_it_needs():
             "write SparseTopKCategoricalAccuracy",
         ),
         (
+            "sparse_categorical_crossentropy",
+            {"F1Score": {"average": "macro"}},
+            "F1Score takes one-hot targets, and the loss takes class indices",
+            "loss: categorical_crossentropy makes the classes one-hot vectors",
+        ),
+        (
             "categorical_crossentropy",
             "sparse_categorical_accuracy",
             "sparse_categorical_accuracy takes class indices, and the loss takes one-hot targets",

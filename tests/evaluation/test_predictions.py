@@ -13,11 +13,11 @@ from dltool.errors import ConfigError, RunError
 from dltool.evaluation.predictions import predictions, records, refuse_unclear, write_csv
 
 
-def config_of(loss: Any = "sparse_categorical_crossentropy", target: Any = None) -> Config:
+def config_of(loss: Any = "sparse_categorical_crossentropy", target: Any = None, last: Any = "Flatten") -> Config:
     source: Any = "digits" if target is None else {"csv": {"path": "a.csv"}}
     data = {"source": source} | ({} if target is None else {"target": parse_target(target)})
     training = {"optimizer": "adam", "loss": loss, "epochs": 1}
-    return Config.model_validate({"name": "x", "data": data, "model": {"layers": ["Flatten"]}, "training": training})
+    return Config.model_validate({"name": "x", "data": data, "model": {"layers": [last]}, "training": training})
 
 
 def facts_of(target: Any = "category", names: tuple[str, ...] = ("a", "b", "c"), shape: tuple[int, ...] = ()) -> Facts:
@@ -89,6 +89,13 @@ def test_outputs_that_are_no_probability_of_one_class_are_refused(loss, shape) -
     refuse_unclear(config_of(), facts_of())
     with pytest.raises(ConfigError):
         refuse_unclear(config_of(loss), facts_of(shape=shape))
+
+
+def test_a_softmax_or_one_sigmoid_gives_probabilities_whatever_the_loss() -> None:
+    for units, activation in ((3, "softmax"), (1, "sigmoid")):
+        refuse_unclear(config_of("hinge", last={"Dense": {"units": units, "activation": activation}}), facts_of())
+    with pytest.raises(ConfigError):
+        refuse_unclear(config_of("hinge", last={"Dense": {"units": 3, "activation": "sigmoid"}}), facts_of())
 
 
 def csv_of(**columns: Any) -> list[str]:

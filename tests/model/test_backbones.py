@@ -231,6 +231,7 @@ def test_a_backbone_is_used_twice_by_its_name(make_config, pictures):
     )
     built = build_model(config, pictures)
     assert [row.parameters for row in built.layers] == [0, 218_544, 0, 0, 0, 1539]
+    assert [row.name for row in built.layers][1:4:2] == ["MobileNet", "MobileNet"]
 
 
 def test_what_a_config_says_of_a_backbone_is_written_back_as_it_was():
@@ -250,3 +251,29 @@ def test_every_backbone_builds_at_its_smallest_size(make_config, make_facts, nam
     built = build_model(make_config(layers(name, weights=None, pooling="avg")), make_facts((size, size, 3), "uint8"))
     assert built.layers[0].parameters > 200_000
     assert built.core.count_params() == built.layers[0].parameters + built.layers[1].parameters
+
+
+def dropped(built, images):
+    """Whether two calls in training give different numbers."""
+    return bool(np.any(built.core(images, training=True) != built.core(images, training=True)))
+
+
+def test_a_network_in_which_nothing_learns_is_without_dropout(make_config, pictures, monkeypatch, tmp_path):
+    def with_dropout(name=None, **options):
+        images = options["input_tensor"]
+        features = keras.layers.Dropout(0.5)(keras.layers.Conv2D(2, 3)(images))
+        return keras.Model(keras.utils.get_source_inputs(images), features, name=name)
+
+    monkeypatch.setattr(keras.applications, "MobileNet", with_dropout)
+    with_dropout.__module__ = "keras.src.applications.mobilenet"
+    last = ["Flatten", LAST]
+    images = IMAGES.astype("float32")
+    config = make_config([{"backbone": {"MobileNet": {"weights": None, "trainable": False}}}, *last])
+    built = build_model(config, pictures)
+    network = built.core.layers[1]
+    assert not dropped(built, images)
+    # A phase may let it learn after all.
+    network.trainable = True
+    assert dropped(built, images)
+    built.full.save(tmp_path / "model.keras")
+    keras.models.load_model(tmp_path / "model.keras")

@@ -185,10 +185,58 @@ def test_what_a_constructor_refuses_is_placed_at_the_layer(make_config, make_fac
 
 
 def test_precision_is_of_the_core_alone(make_config, make_facts):
-    config = make_config([{"Dense": 3}], ["Normalization"], precision="mixed_float16")
+    config = make_config([{"Dense": 3}, {"Dense": 3}], ["Normalization"], precision="mixed_float16")
     built = build_model(config, make_facts(), {"input": np.ones((4, 4), np.float32)})
     assert built.core.dtype_policy.name == "mixed_float16"
-    assert built.core.layers[-1].compute_dtype == "float16"
+    assert built.core.layers[-2].compute_dtype == "float16"
     preparation = built.preparations["input"]
     assert preparation.layers[-1].compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_with_mixed_precision_the_outputs_are_exact(make_config, make_facts):
+    entries = [{"Dense": 4}, {"Dense": {"units": 3, "activation": "softmax"}}]
+    first, last = build_model(make_config(entries, precision="mixed_bfloat16"), make_facts()).core.layers[-2:]
+    assert (first.compute_dtype, last.compute_dtype) == ("bfloat16", "float32")
+    own = [entries[0], {"Dense": {"units": 3, "activation": "softmax", "dtype": "bfloat16"}}]
+    built = build_model(make_config(own, precision="mixed_bfloat16"), make_facts())
+    assert built.core.layers[-1].compute_dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("entries", "message", "hint"),
+    [
+        ([{"Conv1D": {"filters": 2, "kernel_size": 3}}], "Conv1D takes an input with two axes", "Reshape to 2"),
+        (
+            ["Flatten", {"TimeDistributed": {"layer": {"Dense": 2}}}],
+            "TimeDistributed takes an input with two",
+            "add `R",
+        ),
+        ([{"BatchNormalization": {"axis": 7}}], "BatchNormalization cannot take an input of shape (8, 8, 1): its", ""),
+        (
+            [{"Reshape": {"target_shape": [8, 8]}}, "Attention"],
+            "Attention takes several inputs, and one",
+            "from: [a, b]",
+        ),
+        (["Flatten", "Concatenate"], "Concatenate takes several inputs, and one arrives", "from: [a, b]"),
+        (
+            [{"Flatten": {"name": "a"}}, {"Dense": {"units": 3, "from": ["a", "a"]}}],
+            "Dense takes one input, and (64,) and (64,) arrive",
+            "join them before it",
+        ),
+        ([{"Bidirectional": {"layer": {"Dense": 3}}}], "Bidirectional: it cannot take Dense", ""),
+    ],
+)
+def test_what_a_layer_cannot_take_is_said_without_keras_words(make_config, make_facts, entries, message, hint):
+    problem = problem_of(make_config(entries), make_facts((8, 8, 1)))
+    assert problem.place == ("model", "layers", len(entries) - 1)
+    assert problem.message.startswith(message)
+    assert problem.hint.startswith(hint)
+    assert "Tensor" not in problem.message
+
+
+def test_an_array_that_no_layer_takes_is_refused(make_config, make_facts):
+    facts = make_facts(inputs={"left": InputFacts((4,), "float32"), "right": InputFacts((4,), "float32")})
+    problem = problem_of(make_config([{"Dense": {"units": 3, "from": "left"}}]), facts)
+    assert problem.place == ("data", "source", "arrays", "x", "right")
+    assert problem.message == 'no layer takes the input "right"'

@@ -28,7 +28,7 @@ def resume_locked(
 ) -> TrainingOutcome:
     """As :func:`dltool.commands.resume.resume`."""
     clock = Clock()
-    require_code(run, f"resume {run.path}")
+    require_code(run, f"resume {run.path}" + (f" --epochs {epochs}" if epochs else ""))
     record = run.read_json(run.record)
     finish_new_config(run, record)
     checkpoint = usable_checkpoint(run, progress)

@@ -36,7 +36,7 @@ def read_allowed_code(paths: Iterable[Path]) -> list[AllowedCode]:
         UnreadableConfig: with the mistakes of the first file that has any; positions are in it.
     """
     files: list[AllowedCode] = []
-    for path in paths:
+    for path in dict.fromkeys(paths):
         texts: dict[str, str] = {}
         try:
             files.append(read_file(path, texts, files))

@@ -1,7 +1,7 @@
 """`model.blocks`, `repeat` and layers used again by name → one flat list of layers, each with its place in the text."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
@@ -61,10 +61,18 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Named:
+    """What a name stands for: the number of a layer in the flat list, and the layer or use of a block that has it."""
+
+    number: int
+    place: ConfigPath
+
+
+@dataclass(frozen=True)
 class Scope:
     """One list of layers: what names and `$` stand for in it.
 
-    `named` are its layers by name, as numbers of the flat list; `given` is what `from: input` takes, None for what the
+    `named` are its layers by name; `given` is what `from: input` takes, None for what the
     data gives. Names that are not here may be those of `outer`.
     """
 
@@ -72,14 +80,14 @@ class Scope:
     given: Source | None = None
     prefix: str = ""
     uses: Uses = ()
-    named: dict[str, int] = field(default_factory=dict)
+    named: dict[str, Named] = field(default_factory=dict)
     outer: "Scope | None" = None
 
     def find(self, name: str) -> Source:
         if name == INPUT and self.given is not None:
             return self.given
         if name in self.named:
-            return (self.named[name],)
+            return (self.named[name].number,)
         return self.outer.find(name) if self.outer else (name,)
 
     def names(self) -> tuple[str, ...]:
@@ -88,9 +96,12 @@ class Scope:
 
 
 def flat_layers(
-    model: Node, substitution: Substitution, has_columns: bool
-) -> tuple[tuple[Node, ...], tuple[WrittenLayer, ...]]:
+    model: Node, substitution: Substitution, has_columns: bool, ends: Collection[str] = ()
+) -> tuple[tuple[Node, ...], tuple[WrittenLayer, ...], Mapping[str, str]]:
     """The layers of `model` (unresolved), one after the other, names and expressions replaced.
+
+    Also what those that the config calls `ends` are called there: the last layer of a block by its name, the one of the
+    last round in a `repeat`.
 
     A layer that one in a block takes by `from: input` gets a name where it has none, so that the list says it all.
     Mistakes are added to the problems of `substitution`. Where the data `has_columns`, names may be theirs.
@@ -100,8 +111,10 @@ def flat_layers(
     """
     expansion = Expansion(substitution, blocks_of(model, substitution.problems), has_columns)
     expansion.refuse_cycles()
-    expansion.lay_all(items_of(find(model, ("layers",))), LAYERS, Scope(substitution), ())
-    return tuple(expansion.layers), tuple(expansion.written)
+    scope = Scope(substitution)
+    expansion.lay_all(items_of(find(model, ("layers",))), LAYERS, scope, ())
+    called = {name: expansion.name_of(scope.named[name].number) for name in ends if name in scope.named}
+    return tuple(expansion.layers), tuple(expansion.written), called
 
 
 def blocks_of(model: Node, problems: list[Problem]) -> dict[str, Block]:
@@ -281,9 +294,20 @@ class Expansion:
             outer=scope,
         )
         after = self.lay_all(block.layers, (*block.place, "layers"), inside, before)
-        if NAME in own and isinstance(own[NAME].value, str) and after and isinstance(after[0], int):
-            scope.named[own[NAME].value] = after[0]
+        if NAME in own:
+            self.give_name(own[NAME].value, after, place, (*place, name, NAME), scope)
         return after
+
+    def give_name(self, name: Any, after: Source, use: ConfigPath, place: ConfigPath, scope: Scope) -> None:
+        """The name that the `use` of a block gives to what the block makes."""
+        if name is UNKNOWN:
+            return
+        if not isinstance(name, str) or not name:
+            self.problem(place, f"expected a name, not {named(name)}", scope=scope)
+            return
+        self.refuse_taken(name, use, place, scope)
+        if after and isinstance(after[0], int):
+            scope.named[name] = Named(after[0], use)
 
     def block_arguments(
         self, name: str, block: Block, given: Node | None, place: ConfigPath, scope: Scope
@@ -348,7 +372,7 @@ class Expansion:
             item = with_argument(item, NAME, replace(node, value=self.actual_name(scope.prefix + local, place)))
         after = self.add(item, place, scope)
         if isinstance(local, str) and isinstance(after[0], int):
-            scope.named[local] = after[0]
+            scope.named[local] = Named(after[0], place)
         return after
 
     def add(self, item: Node, place: ConfigPath, scope: Scope) -> Source:
@@ -360,14 +384,17 @@ class Expansion:
 
     def refuse_taken(self, name: str, layer: ConfigPath, place: ConfigPath, scope: Scope) -> None:
         """A name stands for one layer of a list; in the rounds of a `repeat` for the latest."""
-        number = scope.named.get(name)
-        if number is not None and self.written[number].place != layer:
-            related = ((self.written[number].place, "by this"), *scope.uses)
+        other = scope.named.get(name)
+        if other is not None and other.place != layer:
+            related = ((TextPath(other.place), "by this"), *scope.uses)
             message = f'the name "{name[:60]}" is taken'
             self.base.problems.append(Problem(TextPath(place), message, "choose another name", related=related))
 
     def is_misspelt(self, name: str, place: ConfigPath, scope: Scope) -> bool:
         """Whether it is near the name of a block or of a layer, which is then said."""
+        if name in self.blocks:
+            self.problem(place, f"no value can stand for the block {name}", "write its name here", scope=scope)
+            return True
         near = get_close_matches(name, [*self.blocks, REPEAT, *scope.names()], 1, 0.75)
         if not near or not name[:1].islower():
             return False

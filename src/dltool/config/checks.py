@@ -411,6 +411,12 @@ SPARSE_TWINS = {
     "top_k_categorical_accuracy": "sparse_top_k_categorical_accuracy",
 }
 """Metrics of one-hot targets, and those of class indices that measure the same."""
+OF_ONE_HOT = {
+    *("AUC", "Precision", "Recall", "F1Score", "FBetaScore", "PrecisionAtRecall", "RecallAtPrecision"),
+    *("SensitivityAtSpecificity", "SpecificityAtSensitivity", "CategoricalHinge"),
+    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
+}
+"""Metrics that of several classes take one-hot targets alone."""
 MIXING = ("MixUp", "CutMix")
 
 
@@ -427,12 +433,23 @@ def metric_form_problems(head: Head, target: TargetFacts) -> list[Problem]:
         return []
     twins = SPARSE_TWINS if name in SPARSE else {twin: name for name, twin in SPARSE_TWINS.items()}
     forms = ["one-hot targets", "class indices"][:: 1 if name in SPARSE else -1]
-    return [
+    related = ((head.loss_place, "the loss"),)
+    unfit = [
+        Problem(
+            (*head.metrics_place, index),
+            f"{metric.name} takes one-hot targets, and the loss takes class indices",
+            like(head.loss, "categorical_crossentropy") + " makes the classes one-hot vectors",
+            related=related,
+        )
+        for index, metric in enumerate(head.metrics)
+        if name in SPARSE and (known := find("metric", metric.name)) and known.means in OF_ONE_HOT
+    ]
+    return unfit + [
         Problem(
             (*head.metrics_place, index),
             f"{metric.name} takes {forms[0]}, and the loss takes {forms[1]}",
             f"write {twins[metric.name]}",
-            related=((head.loss_place, "the loss"),),
+            related=related,
         )
         for index, metric in enumerate(head.metrics)
         if metric.name in twins

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.blocks import WrittenLayer, flat_layers
+from dltool.config.blocks import WrittenLayer, entries_of, flat_layers
 from dltool.config.checks import LAYERS
 from dltool.config.expressions import Substitution
-from dltool.config.keras_objects import BACKBONE, PUBLISHED, UNKNOWN
+from dltool.config.keras_objects import BACKBONE, FROM, PUBLISHED, UNKNOWN
 from dltool.config.schema import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Training
 from dltool.config.sources import TABLE_SOURCES
 from dltool.config.tree import Entry, Node, children, find, scalars
@@ -74,15 +74,38 @@ def written_out(model: Node, substitution: Substitution, has_columns: bool) -> t
         items = find(model, ("layers",))
     if items is None or not isinstance(items.value, tuple):
         return substitution.resolve(model, ("model",)), ()
-    layers, written = flat_layers(model, substitution, has_columns)
     below = {
         key: replace(entry, node=substitution.resolve(entry.node, ("model", key)))
         for key, entry in model.value.items()
         if key not in ("layers", "blocks")
     }
+    ends = layers_of_outputs(below["outputs"].node) if "outputs" in below else {}
+    layers, written, called = flat_layers(model, substitution, has_columns, ends.values())
+    for output, name in ends.items():
+        if called.get(name, name) != name:
+            node = taking(below["outputs"].node, output, called[name])
+            below["outputs"] = replace(below["outputs"], node=node)
     blocks = {"blocks": model.value["blocks"]} if "blocks" in model.value else {}
     layered = replace(model.value["layers"], node=replace(items, value=layers))
     return replace(model, value={**blocks, **below, "layers": layered}), written
+
+
+def layers_of_outputs(outputs: Node) -> dict[str, str]:
+    """The name of the layer of each output, by the output's; of those that are well-formed."""
+    found = {}
+    for name, entry in entries_of(outputs).items():
+        options = entries_of(entry.node)
+        layer = options[FROM].node.value if FROM in options else name
+        if isinstance(entry.node.value, Mapping) and isinstance(layer, str):
+            found[name] = layer
+    return found
+
+
+def taking(outputs: Node, output: str, layer: str) -> Node:
+    """The outputs, of which one is that of another layer."""
+    options = outputs.value[output].node
+    given = Entry(options.position, replace(options, value=layer, written=""))
+    return replaced(outputs, (output,), replace(options, value={**options.value, FROM: given}))
 
 
 def without_notes(node: Node, path: ConfigPath = ()) -> Node:

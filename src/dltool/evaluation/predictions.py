@@ -9,9 +9,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from dltool.config.checks import BINARY, ONE_HOT, SPARSE, loss_name
+from dltool.config.checks import BINARY, ONE_HOT, SPARSE, last_output, loss_name
 from dltool.config.columns import MultiLabelTarget, Target
-from dltool.config.outputs import Head, heads_of
+from dltool.config.outputs import Head, heads_of, layer_index
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, TargetFacts
 from dltool.durable_files import atomic_path
@@ -38,8 +38,15 @@ def refuse_unclear(config: Config, facts: Facts) -> None:
         if target.shape:
             shape = " × ".join(map(str, target.shape))
             raise ConfigError(f"the model predicts {shape} classes for each example, which a table cannot hold", KERAS)
-        if name not in SPARSE | ONE_HOT | BINARY:
+        if name not in SPARSE | ONE_HOT | BINARY and not ends_in_probabilities(config, head):
             raise ConfigError(f"with the loss {name}, the outputs of the model are no probabilities of classes", KERAS)
+
+
+def ends_in_probabilities(config: Config, head: Head) -> bool:
+    """Whether an output gives them whatever its loss: it ends with a softmax, or with one sigmoid."""
+    index = layer_index(config, head)
+    output = None if index is None else last_output(config.model.layers[: index + 1])
+    return output is not None and (output.activation, output.units == 1) in (("softmax", False), ("sigmoid", True))
 
 
 KERAS = "keras.models.load_model(…/model.keras).predict(…) gives the outputs as they are"

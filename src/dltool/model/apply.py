@@ -68,11 +68,11 @@ def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
 class Graph:
     """What layers may take: the output of the one before, and by name those of inputs and of layers with a `name`.
 
-    `layers` are the layers themselves by name, to be used again; `unused` those whose output nothing has taken yet.
+    `layers` are the first uses of layers by name, to be used again; `unused` those whose output nothing has taken yet.
     """
 
     named: dict[str, Origin] = field(default_factory=dict)
-    layers: dict[str, Any] = field(default_factory=dict)
+    layers: dict[str, Applied] = field(default_factory=dict)
     unused: dict[ConfigPath, str] = field(default_factory=dict)
 
     def sources(self, entry: KerasObject, before: Origin | None, place: ConfigPath) -> list[Origin]:
@@ -96,7 +96,7 @@ class Graph:
             self.unused.pop(origin.place, None)
         return found
 
-    def add(self, entry: KerasObject, layer: Any, origin: Origin) -> None:
+    def add(self, entry: KerasObject, applied: Applied, origin: Origin) -> None:
         """Raises ConfigError: the name of the layer is taken."""
         self.unused[origin.place] = entry.name
         name = entry.arguments.get("name")
@@ -112,7 +112,7 @@ class Graph:
             raise ConfigError(problem)
         self.named[name] = origin
         if not entry.is_shared:
-            self.layers[name] = layer
+            self.layers[name] = applied
 
 
 def apply_layers(
@@ -138,14 +138,15 @@ def apply_layers(
         taken = graph.sources(entry, source, layer_place)
         if entry.is_shared:
             # Its parameters are counted where it is used first.
-            row = replace(apply_layer(graph.layers[entry.name], taken, layer_place), parameters=0)
+            first = graph.layers[entry.name]
+            row = replace(apply_layer(first.layer, taken, layer_place), name=first.name, parameters=0)
         elif entry.kind == "backbone":
             row = apply_backbone(entry, taken, layer_place, names)
         else:
             row = apply_layer(made_layer(entry, layer_place, names), taken, layer_place)
         applied.append(row)
         source = Origin(row.output, layer_place)
-        graph.add(entry, row.layer, source)
+        graph.add(entry, row, source)
     for index in ends or (len(entries) - 1,):
         graph.unused.pop((*place, index), None)
     if graph.unused:
@@ -216,21 +217,13 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
         message = f"{name} takes {len(wanted)} inputs ({', '.join(wanted)}), and {len(sources)} arrives"
         return Problem(place, message, f"from: [{', '.join(wanted)}], with the names", related=made_here(source))
     if len(sources) > 1:
-        arrived = " and ".join(shown(origin.shape) for origin in sources)
-        related = tuple(made_here(origin)[0] for origin in sources)
-        message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
-        if "incompatible shapes" in reason:
-            message = f"{name} takes inputs of one shape, and {arrived} arrive"
-        elif "except for the concatenation axis" in reason:
-            message = f"{name} takes inputs that differ in axis {layer.axis} alone, and {arrived} arrive"
-        return Problem(place, message, related=related)
-    if "should be called on a list of inputs" in reason:
+        return joining_problem(layer, sources, place, reason)
+    if re.search(r"(should|must) be called on a list of", reason):
         return Problem(
             place, f"{name} takes several inputs, and one arrives", "from: [a, b]", related=made_here(source)
         )
-    expected = re.search(r"expected (min_|max_)?ndim=(\d+), found ndim=(\d+)", reason)
-    if expected:
-        axes = int(expected[2]) - 1
+    axes = axes_wanted(reason)
+    if axes is not None:
         message = f"{name} takes an input with {AXES.get(axes, f'{axes} axes')}, and {shown(shape)} arrives"
         return Problem(place, message, rank_hint(shape, axes), related=made_here(source))
     features = re.search(r"expected axis -1 of input shape to have value (\d+)", reason)
@@ -240,7 +233,33 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
     if re.search(r"[Nn]egative dimension|dimension size|would be <= 0|output size|Computed output", reason):
         message = f"{name} does not fit an input of shape {shown(shape)}: nothing would be left"
         return Problem(place, message, SMALL, related=made_here(source))
+    if reason == "tuple index out of range":
+        reason = "its arguments are for an input with more axes"
     return Problem(place, f"{name} cannot take an input of shape {shown(shape)}: {reason}", related=made_here(source))
+
+
+def joining_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reason: str) -> Problem:
+    """Why a layer cannot take these inputs together."""
+    name, arrived, hint = type(layer).__name__, " and ".join(shown(origin.shape) for origin in sources), ""
+    message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
+    if "expects 1 input(s)" in reason:
+        message = f"{name} takes one input, and {arrived} arrive"
+        hint = "join them before it, for example by Concatenate: {from: [a, b]}"
+    elif "incompatible shapes" in reason:
+        message = f"{name} takes inputs of one shape, and {arrived} arrive"
+    elif "except for the concatenation axis" in reason:
+        message = f"{name} takes inputs that differ in axis {layer.axis} alone, and {arrived} arrive"
+    return Problem(place, message, hint, related=tuple(made_here(origin)[0] for origin in sources))
+
+
+def axes_wanted(reason: str) -> int | None:
+    """How many axes a layer wants, without the batch axis, where that is what Keras complains of."""
+    if found := re.search(r"expected (?:min_|max_)?ndim=(\d+), found|with at least (\d+) dimensions", reason):
+        return int(found[1] or found[2]) - 1
+    # The kernel of a convolution has the axes of its input, and one for the filters.
+    if found := re.search(r"received kernel of shape \(([^)]*)\)", reason):
+        return found[1].count(",")
+    return None
 
 
 def rank_hint(shape: Shape, axes: int) -> str:

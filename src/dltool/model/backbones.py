@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -84,8 +85,23 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
     # Keras's own takes a list of one.
     network = keras.Model(images, network.output, name=ours["name"])
     network.trainable = ours["trainable"]
+    infer_while_frozen(network)
     path = files[0] if files else weights
     return Backbone(network, None if path is None else WeightsFile(Path(path), digest(Path(path))))
+
+
+def infer_while_frozen(network: keras.Model) -> None:
+    """Let the network work as in inference, without its dropout, for as long as nothing in it learns.
+
+    Freezing alone does so for batch normalization, and `training=False` where a network is called does not last: the
+    model around it overrides that. A class of our own would make the saved model need dltool.
+    """
+    as_built = network.call
+
+    def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        return as_built(inputs, training=training if network.trainable_variables else False, mask=mask)
+
+    network.call = call
 
 
 def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: Related) -> None:

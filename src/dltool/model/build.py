@@ -1,7 +1,7 @@
 """From a config and the facts of its data to the models that are trained and saved."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,9 @@ from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.keras_names import arguments
 from dltool.model.apply import Applied, Names, Origin, apply_layer, apply_layers, made_here, made_layer
+from dltool.model.calls import calls
 from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import parameter_budget
@@ -24,6 +26,7 @@ from dltool.model.shapes import Shape, shown
 LAYERS: ConfigPath = ("model", "layers")
 AUGMENTATION: ConfigPath = ("data", "augmentation")
 PREPROCESSING: ConfigPath = ("data", "preprocessing")
+ARRAYS: ConfigPath = ("data", "source", "arrays", "x")
 PICTURE_AXES = 3
 MOST_SCALE = 0.1
 """Images of bytes are scaled by less than this to bring them to about 1."""
@@ -110,10 +113,13 @@ def build_model(
         with precision(config.training.precision):
             wired = wire(config, facts, starts, prepared.learnt)
             entries = config.model.layers if is_pretrained else tuple(map(untrained, config.model.layers))
+            if config.training.precision.startswith("mixed_"):
+                entries = with_exact_ends(entries, ends.values())
             layers = apply_layers(entries, wired.first, LAYERS, names, wired.named, ends.values())
             outputs = {name: layers[index] for name, index in ends.items()}
             tensors = {name: end.output for name, end in outputs.items()}
             core = model(structure(facts, starts), tensors if config.model.outputs else layers[-1].output, "core")
+        refuse_idle_inputs(facts, starts, core)
         augmentation = build_augmentation(
             config.data.augmentation, prepared, names, mixed_shape(facts, heads[0], one_hot)
         )
@@ -145,6 +151,24 @@ def untrained(entry: KerasObject) -> KerasObject:
     return replace(entry, arguments={**entry.arguments, "weights": None})
 
 
+def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> tuple[KerasObject, ...]:
+    """The entries; with mixed precision, those at `ends` give float32 unless they have a `dtype` of their own.
+
+    Keras's guide to mixed precision asks for it: a softmax of 16 bits is too coarse, and some metrics refuse it.
+    """
+    takes_dtype = {
+        index
+        for index in ends
+        if entries[index].kind == "layer"
+        and not entries[index].is_shared
+        and "dtype" in arguments("layer", entries[index].name)
+    }
+    return tuple(
+        replace(entry, arguments={"dtype": "float32", **entry.arguments}) if index in takes_dtype else entry
+        for index, entry in enumerate(entries)
+    )
+
+
 def output_layers(config: Config, facts: Facts, heads: tuple[Head, ...]) -> dict[str, int]:
     """Which of `model.layers` give the outputs, by the name of the output.
 
@@ -162,6 +186,17 @@ def output_layers(config: Config, facts: Facts, heads: tuple[Head, ...]) -> dict
     if problems:
         raise ConfigError(problems)
     return {name: index for name, index in found.items() if index is not None}
+
+
+def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Origin], core: keras.Model) -> None:
+    """Raises ConfigError: an array that the config names as an input reaches no output. Columns are chosen freely."""
+    taken = {id(tensor) for call in calls(core) for tensor in call.inputs}
+    idle = [name for name, start in starts.items() if id(start.tensor) not in taken]
+    if idle and facts.only_input is None and not facts.has_columns:
+        raise ConfigError(
+            Problem((*ARRAYS, name), f'no layer takes the input "{name}"', f"take it by from: {name}, or remove it")
+            for name in idle
+        )
 
 
 def refuse_misplaced(config: Config, facts: Facts) -> None:

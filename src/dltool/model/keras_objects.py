@@ -100,7 +100,13 @@ def plain_message(error: BaseException) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error.args[0] if isinstance(error, KeyError) and error.args else error))
     text = re.split(r"\n\s*Arguments received by|\n\s*Detected at node|\s\[Op:", text)[0]
     text = re.sub(r"Exception encountered when calling [^\n]*\n", "", text)
+    text = re.sub(
+        r"Unable to automatically build the model\..*Exception encountered:\s*'?\s*", "", text, flags=re.DOTALL
+    )
     text = re.sub(r"Could not automatically infer .*Error encountered:\s*", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r"<class '[\w.]*\.(\w+)'> could not be deserialized properly\..*", r"it cannot take \1", text, flags=re.DOTALL
+    )
     text = re.sub(r"\{\{[^}]*\}\}\s*", "", text)
     text = re.sub(r"\(None, ", "(", text).replace("(None,)", "()")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

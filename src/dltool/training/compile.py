@@ -45,7 +45,7 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
         # Keras's fit does the same before its first step; variables cannot be made inside a compiled loop.
         built.core._symbolic_build(data_batch=example_batch(built, targets))
     except KERAS_ERRORS as error:
-        raise ConfigError(culprit(built, config, targets, plain_message(error))) from error
+        raise ConfigError(culprit(built, config, targets, error)) from error
 
 
 def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
@@ -54,8 +54,8 @@ def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
 
 
 def refuse_optimizers(config: Config) -> None:
-    """Raises ConfigError at an optimizer that Keras refuses, also of a phase that is yet to come."""
-    for phase in range(len(config.training.parts)):
+    """Raises ConfigError at an optimizer of a later phase that Keras refuses; that of the first is made at once."""
+    for phase in range(1, len(config.training.parts)):
         made_optimizer(config, phase)
 
 
@@ -91,10 +91,10 @@ def loss_form(
     return (shape, str(targets.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
-def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], reason: str) -> Problem:
+def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
     """Which of losses and metrics cannot take the outputs: each is tried alone, on a batch of its true size.
 
-    Otherwise the layer that Keras's `reason` names.
+    Otherwise the layer that Keras's message names.
     """
     size = config.training.batch_size
     for head in built.heads:
@@ -114,7 +114,8 @@ def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray]
                 tf.function(attempt, autograph=False).get_concrete_function(*specs)
             except KERAS_ERRORS as error:
                 return Problem(place, f"{name} cannot take the targets and the outputs: {plain_message(error)}")
-    return Problem(next((row.path for row in built.layers if f"{row.name}." in reason), ("training",)), reason)
+    layer = next((row.path for row in built.layers if f"{row.name}." in str(failure)), ("training",))
+    return Problem(layer, plain_message(failure))
 
 
 def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: str) -> None:

@@ -17,7 +17,7 @@ from dltool.data.load import Dataset
 from dltool.data.order import epoch_order
 from dltool.errors import ConfigError, Interrupted, Problem, RunError, TrainingDiverged
 from dltool.model.build import BuiltModel
-from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, plain_message
+from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.training.averages import averaged
 from dltool.training.best import Best, make_best
 from dltool.training.cadence import make_cadence
@@ -232,7 +232,7 @@ class Fitting:
         except OUT_OF_MEMORY:
             raise
         except KERAS_ERRORS as error:
-            raise ConfigError(culprit(self.built, self.config, self.targets, plain_message(error))) from error
+            raise ConfigError(culprit(self.built, self.config, self.targets, error)) from error
         self.core.reset_metrics()
 
     def trace_training(self) -> None:
