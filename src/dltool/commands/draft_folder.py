@@ -16,6 +16,7 @@ from dltool.data.image_decode import BadImage, opened, size_of
 from dltool.data.labelled import Item, Labelled, labelled
 from dltool.data.members import Members, Reader, UnreadableMember, open_members
 from dltool.data.rows import Rows
+from dltool.data.tables.streams import BYTE_ORDER_MARKS
 from dltool.data.texts import load_texts
 from dltool.errors import DataError
 
@@ -207,12 +208,13 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 
 
 def draft_texts(path: Path, named: str) -> Draft:
-    found = load_texts(TextSource(path=str(path)), ())
+    options, found = read_texts(path)
+    given = f"{{path: {named}, encoding: {options.encoding}}}" if options.encoding != "utf-8" else f"{{path: {named}}}"
     classes = Counter(map(str, found.training.labels[ONE_TARGET][:]))
     texts = found.training.inputs["text"]
     examples = sum(len(part) for part in (found.training, found.validation, found.test) if part)
     data = [
-        (f"source: {{text: {{path: {named}}}}}", ""),
+        (f"source: {{text: {given}}}", ""),
         *parts_line(found),
         *words_of(texts),
     ]
@@ -223,6 +225,39 @@ def draft_texts(path: Path, named: str) -> Draft:
         text_training(len(texts), "accuracy", LOSS),
         "accuracy",
     )
+
+
+def read_texts(path: Path) -> tuple[TextSource, Examples]:
+    """In UTF-8 where all files are, else as they are written."""
+    options = TextSource(path=str(path))
+    try:
+        return options, load_texts(options, ())
+    except DataError:
+        encoding = encoding_of(open_members(str(path), ()))
+        if encoding == options.encoding:
+            raise
+    options = TextSource(path=str(path), encoding=encoding)
+    return options, load_texts(options, ())
+
+
+def encoding_of(members: Members) -> str:
+    """UTF-16 by its mark, else the first of the usual ones that all files can be read in."""
+    encodings = ["utf-8", "cp1252", "latin-1"]
+    for member in members.members:
+        content = members.read(member)
+        if content[:2] in BYTE_ORDER_MARKS:
+            return BYTE_ORDER_MARKS[content[:2]]
+        while not is_written_in(content, encodings[0]):
+            encodings.pop(0)
+    return encodings[0]
+
+
+def is_written_in(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 MOST_TOKENS = 20_000

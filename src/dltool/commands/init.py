@@ -2,8 +2,6 @@
 
 import os
 import shlex
-import tarfile
-import zipfile
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -99,17 +97,14 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
 
 
 def is_folder(path: Path) -> bool:
-    """A folder or an archive; a packed table is none."""
-    if path.is_dir():
+    """A folder or an archive, a damaged one too; a packed table is none."""
+    from dltool.data.members import is_archive
+
+    name = path.name.lower()
+    if path.is_dir() or name.endswith((".tar", ".tgz", ".tbz2", ".txz")) or ".tar." in name:
         return True
-    return path.is_file() and (zipfile.is_zipfile(path) or is_tar(path))
-
-
-def is_tar(path: Path) -> bool:
-    # A table is not unpacked to see whether it is one.
-    return path.name.lower().endswith((".tar", ".tgz", ".tbz2", ".txz")) or (
-        ".tar." in path.name.lower() and tarfile.is_tarfile(path)
-    )
+    # A table may be packed too, and is not unpacked to see whether it is one.
+    return path.is_file() and not name.endswith((".gz", ".bz2", ".xz")) and is_archive(path)
 
 
 def write_new(text: str, out: Path) -> None:
