@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from dltool.commands.draft import (
     training_lines,
 )
 from dltool.commands.draft_folder import CLASSES, LOSS, TEXT_LAYERS, text_training, words_of
+from dltool.commands.draft_paths import may_be_paths, paths_in, unlike, with_paths
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import Source
 from dltool.config.table_sources import JsonLinesSource, ParquetSource
@@ -87,9 +88,14 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
         # Where it stands in no other column it is a class.
         sniffed = sniffed.without_markers(of_target)
         table = read(kind, sniffed)
+    paths = paths_in(table_of_texts(kind, sniffed, table))
+    paths.pop(name, None)
+    if paths:
+        sniffed = sniffed.declaring({column: (each.declared, each.why) for column, each in paths.items()})
+        table = read(kind, sniffed)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
-    times = times_of(table) if is_number else None
+    times = times_of(table) if is_number and not paths else None
     declared = sniffed.columns
     uses = {other: use_of(table.columns[other], table.rows, declared) for other in table.columns if other != name}
     source = source_lines(kind, sniffed, named)
@@ -109,6 +115,8 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     layers: Lines = dense_layers(table.rows)
     training: Lines = training_lines(table.rows, loss, metric)
     inputs = [other for other, use in uses.items() if use.kind != "ignore"]
+    if paths:
+        layers = [*with_paths(paths, [other for other in inputs if other not in paths]), *layers]
     if [table.columns[other].kind for other in inputs] == ["text"]:
         data += words_of(table.columns[inputs[0]].values)
         layers, training = TEXT_LAYERS, text_training(table.rows, metric, loss)
@@ -132,9 +140,15 @@ def kind_of(path: Path) -> tuple[str, Sniffed]:
     return ("tsv" if getattr(sniffed.options, "delimiter", "") == "\t" else "csv"), sniffed
 
 
-def read(kind: str, sniffed: Sniffed) -> Table:
+def read(kind: str, sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
     types = {name: parse_column_type(value) for name, (value, _) in sniffed.columns.items()}
-    return table_in_reach(Source(kind, sniffed.options), (), Wanted(declared=types))
+    return table_in_reach(Source(kind, sniffed.options), (), Wanted(declared=types, needed=needed))
+
+
+def table_of_texts(kind: str, sniffed: Sniffed, table: Table) -> Table:
+    """The table with the texts of columns that would be ignored as identifiers, where there are some."""
+    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_paths(column)]
+    return read(kind, sniffed, hidden) if hidden else table
 
 
 def source_lines(kind: str, sniffed: Sniffed, named: str) -> Lines:
@@ -280,7 +294,7 @@ def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
     found = {}
     for name, use in uses.items():
         column = table.columns[name]
-        if use.kind == "ignore" or column.kind in ("text", "date"):
+        if use.kind == "ignore" or column.kind in ("text", "date", "image", "audio"):
             continue
         why = tells(as_values({"": column.values})[""], goal, is_number=table.columns[target].kind == "number")
         if why:
@@ -394,13 +408,6 @@ def series_parts(
         (f"- Add: {{from: [{last}, {change}]}}", ""),
     ]
     return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
-
-
-def unlike(names: Collection[str], name: str) -> str:
-    """A name that no column has."""
-    while name in names:
-        name += "_"
-    return name
 
 
 def in_windows(name: str, column: Column, use: Use, times: Times) -> Use:

@@ -15,6 +15,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 # Some 10,000 × 9,000. Pillow warns from this number on.
 MOST_PIXELS = 89_478_485
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+GREY = frozenset({"1", "L", "I", "F", "I;16"})
 WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa", "La"}
 # What Pillow lets out, besides OSError, where a file is damaged.
 DAMAGE = (

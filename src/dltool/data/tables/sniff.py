@@ -74,6 +74,9 @@ class Sniffed:
         options = self.options.model_copy(update={"missing": tuple(markers)})
         return replace(self, options=options, markers=markers)
 
+    def declaring(self, columns: Mapping[str, tuple[Any, str]]) -> "Sniffed":
+        return replace(self, columns={**self.columns, **columns})
+
 
 def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
     """Delimiter, decimal point, quotes, comments, encoding, names of columns, missing markers, formats of dates.
