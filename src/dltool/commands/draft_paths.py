@@ -125,5 +125,5 @@ def with_paths(paths: Mapping[str, Paths], others: Sequence[str]) -> Lines:
     lines = [line for each in paths.values() for line in each.layers]
     joined = [*(each.features for each in paths.values()), *map(scalar, others)]
     if len(joined) > 1:
-        lines.append((f"- Concatenate: {{from: [{', '.join(joined)}]}}", "all columns in one vector"))
+        lines.append((f"- Concatenate: {{from: [{', '.join(joined)}]}}", ""))
     return lines

@@ -42,6 +42,8 @@ TARGETS = (
 JSON_LINES, PARQUET = (".jsonl", ".ndjson", ".json"), (".parquet", ".pq")
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.*[a-z]I[Dd]|Unnamed: 0", re.ASCII)
+MOST_LISTED = 100
+"""Columns in a config that people still read."""
 MOST_COMPARED = 100_000
 SKEWED = 2.0
 MUCH_MISSING = 0.05
@@ -108,7 +110,7 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     data = [
         *source,
         (f"target: {{{scalar(name, is_key=True)}: {goal}}}", f"{why}; {seen}"),
-        *input_lines(uses),
+        *input_lines(uses, table),
         division(table, column, times, is_number=is_number),
     ]
     metric, loss = ("mean_absolute_error", "mean_absolute_error") if is_number else ("accuracy", LOSS)
@@ -224,8 +226,9 @@ def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     return names, counts
 
 
-def present(column: Column) -> np.ndarray:
-    values = np.asarray(column.values[:])
+def present(column: Column, order: np.ndarray | None = None) -> np.ndarray:
+    """The numbers that there are, of all rows or of those in `order`."""
+    values = np.asarray(column.values[:] if order is None else column.values[order])
     return np.asarray(values[~np.isnan(values)], np.float64)
 
 
@@ -319,20 +322,27 @@ def tells(values: Values, goal: Values, *, is_number: bool) -> str:
     return ""
 
 
-def input_lines(uses: dict[str, Use]) -> Iterator[tuple[str, str]]:
-    yield "inputs:", ""
-    for name, use in uses.items():
+def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]:
+    """All columns; of a wide table those that are not what they seem."""
+    is_wide = len(uses) > MOST_LISTED
+    listed = {name: use for name, use in uses.items() if not is_wide or use.kind != table.columns[name].kind}
+    if listed:
+        yield "inputs:", ""
+    for name, use in listed.items():
         yield f"  {scalar(name, is_key=True)}: {use.kind}", use.comment
+    if is_wide:
+        yield "", f"{len(uses) - len(listed):,} columns are what they seem: dltool check --data shows them"
 
 
 # --- time ---
 
 
 def times_of(table: Table) -> Times | None:
-    """The moments of the rows, if each is later than the one before."""
+    """The moments of the rows, if no two are the same; without a column that sorts them, each later than the one
+    before."""
     dates = [name for name, column in table.columns.items() if column.kind == "date"]
     name = dates[0] if len(dates) == 1 else None
-    moments = np.asarray(table.columns[name].values[:]) if name is not None else moments_of_parts(table)
+    moments = np.sort(table.columns[name].values[:]) if name is not None else moments_of_parts(table)
     if moments is None or len(moments) < 20 or (moments == np.iinfo(np.int64).min).any():
         return None
     steps = np.diff(moments)
@@ -374,7 +384,7 @@ def series_parts(
     assert times.step is not None
     length = min(LENGTHS.get(times.step, 12), max(1, table.rows // 10))
     column = table.columns[target]
-    values = present(column)
+    values = present(column, None if times.column is None else np.argsort(table.columns[times.column].values[:]))
     lost = f"missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
     uses |= {target: Use("{number: {scale: none}}", joined(f"{column.low} to {column.high}", lost))}
     uses = {name: in_windows(name, table.columns[name], uses[name], times) for name in table.columns}
@@ -385,7 +395,7 @@ def series_parts(
             f"windows: {{length: {length}, target: {scalar(target)}{order}}}",
             f"a row every {'month' if times.step in MONTH else duration(times.step)}, in order",
         ),
-        *input_lines(uses),
+        *input_lines(uses, table),
         ("split: {validation: 0.15, test: 0.2}", "by time: the last rows are the test"),
     ]
     scaled, change, last = (unlike(table.columns, name) for name in ("scaled", "change", "last"))

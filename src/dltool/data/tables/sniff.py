@@ -184,13 +184,13 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
     has_names = 2 * len(above) > len(numeric) or (are_new and bool(repeating or not numeric))
     if not has_names:
         return {"header": False}
-    names: list[str] = []
+    names: dict[str, None] = {}
     for number, name in enumerate(first, 1):
         fresh = name or f"column_{number}"
         while fresh in names:
             fresh = f"{fresh}_{number}"
-        names.append(fresh)
-    if names != first:
+        names[fresh] = None
+    if [*names] != first:
         return {"header": True, "names": tuple(names)}
     return {"header": True} if any(not np.isnan(number_of(name, decimal)) for name in first) else {}
 
