@@ -1,4 +1,4 @@
-"""Columns of a table that name pictures or recordings: how to declare them, and layers that take them"""
+"""Columns of a table that name pictures or recordings: how to declare them, and layers that take them."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
