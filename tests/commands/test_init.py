@@ -310,6 +310,13 @@ def test_a_zip_that_was_cut_off_is_said_to_be_damaged(dltool) -> None:
     assert "sounds.zip is damaged" in outcome.stderr
 
 
+def test_a_workbook_is_to_be_saved_as_csv(dltool) -> None:
+    Path("book.xlsx").write_bytes(b"PK\x03\x04")
+    outcome = dltool("init", "book.xlsx")
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "book.xlsx is a workbook\n  save the sheet with the data as CSV" in outcome.stderr
+
+
 # --- columns of paths ---
 
 

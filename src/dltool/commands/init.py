@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dltool.errors import ConfigError, DataError, MachineError
 
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -80,6 +81,8 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
 
     folder = Path.cwd() if out is None else out.absolute().parent
     path, named = Path(os.path.abspath(given)), path_scalar(given, folder)
+    if path.name.lower().endswith(WORKBOOKS):
+        raise DataError(f"{given} is a workbook", "save the sheet with the data as CSV")
     stem = path.name.split(".")[0] or path.name
     command = f"dltool train {shlex.quote(str(out or f'{stem}.yaml'))}"
     try:
