@@ -199,6 +199,21 @@ def test_rows_in_regular_steps_become_windows_that_are_compared_with_the_last_va
     assert "repeating the last value" in dltool("init", "data.csv").stdout
 
 
+def test_the_newest_row_may_come_first(drafted) -> None:
+    days = np.datetime64("2020-01-01") + np.arange(100)[::-1]
+    lines = [f"{day},{i * i % 17 / 2}" for i, day in enumerate(days)]
+    Path("data.csv").write_text("\n".join(["day,level", *lines]), encoding="utf-8")
+    assert drafted("data.csv")["data"]["windows"] == {"length": 10, "target": "level", "order": "day"}
+
+
+def test_of_a_wide_table_only_what_is_not_as_it_seems_is_listed(drafted) -> None:
+    names = [f"c{number}" for number in range(120)]
+    lines = [",".join([*(str((i * 7 + n) % 13) for n in range(120)), f"{i // 2}", "xy"[i % 2]]) for i in range(60)]
+    Path("data.csv").write_text("\n".join([",".join([*names, "row_id", "y"]), *lines]), encoding="utf-8")
+    config = drafted("data.csv", "--target", "y")
+    assert "inputs" not in config["data"]
+
+
 def test_rows_in_irregular_order_of_time_are_divided_by_it(drafted) -> None:
     days = np.cumsum(1 + np.arange(90) % 4)
     lines = [f"{np.datetime64('2020-01-01') + int(day)},{day % 7},{day % 7 + day % 11 / 10}" for day in days]
@@ -276,6 +291,57 @@ def test_class_folders_of_texts_get_a_config(dltool, tmp_path, name) -> None:
             (tmp_path / name / file).write_text(text, encoding="utf-8")
     assert dltool("init", tmp_path / name, "--out", tmp_path / "draft.yaml").code == 0
     assert "2 classes" in dltool("check", "--data", tmp_path / "draft.yaml").stdout
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_the_encoding_of_texts_is_found(drafted, encoding) -> None:
+    lines = {name: "\n".join(f"{name} Käse {i}" for i in range(20)) for name in ("gut", "schlecht")}
+    write_all({f"texts/{name}.txt": text.encode(encoding) for name, text in lines.items()})
+    assert drafted("texts")["data"]["source"] == {"text": {"path": "texts", "encoding": encoding}}
+
+
+def test_a_zip_that_was_cut_off_is_said_to_be_damaged(dltool) -> None:
+    with zipfile.ZipFile("sounds.zip", "w") as archive:
+        for name, data in recordings().items():
+            archive.writestr(name, data)
+    Path("sounds.zip").write_bytes(Path("sounds.zip").read_bytes()[:20_000])
+    outcome = dltool("init", "sounds.zip")
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "sounds.zip is damaged" in outcome.stderr
+
+
+def test_a_workbook_is_to_be_saved_as_csv(dltool) -> None:
+    Path("book.xlsx").write_bytes(b"PK\x03\x04")
+    outcome = dltool("init", "book.xlsx")
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "book.xlsx is a workbook\n  save the sheet with the data as CSV" in outcome.stderr
+
+
+# --- columns of paths ---
+
+
+def test_columns_of_paths_are_pictures_and_recordings(drafted) -> None:
+    write_all(class_folders(2, 30, (24, 36), "pictures/") | recordings())
+    names = sorted(recordings())
+    lines = [f"pictures/{'ab'[i % 2]}/{i // 2}.png,{names[i % 40]},{i % 7},{'xy'[i % 2]}" for i in range(60)]
+    Path("data.csv").write_text("\n".join(["photo,voice,age,y", *lines]), encoding="utf-8")
+    config = drafted("data.csv")
+    inputs = config["data"]["inputs"]
+    assert inputs["photo"] == {"image": {"size": [24, 36], "channels": 3}}
+    assert inputs["voice"] == {"audio": {"seconds": 0.3, "rate": 8000}}
+    assert {"Concatenate": {"from": ["features", "features_", "age"]}} in config["model"]["layers"]
+
+
+def test_a_column_of_paths_is_enough(drafted) -> None:
+    write_all(class_folders(2, 10, top="pictures/"))
+    lines = [f"pictures/{'ab'[i % 2]}/{i // 2}.png,{i * i % 17 / 2}" for i in range(20)]
+    Path("data.csv").write_text("\n".join(["photo,y", *lines]), encoding="utf-8")
+    assert drafted("data.csv")["data"]["inputs"] == {"photo": {"image": {"size": [8, 8], "channels": 3}}}
+
+
+def test_paths_of_files_that_are_not_there_are_texts_like_others(drafted) -> None:
+    table("photo,x,y", "{i}.png,{n},{k}")
+    assert drafted("data.csv")["data"]["inputs"]["photo"] == "ignore"
 
 
 # --- it trains ---

@@ -262,6 +262,9 @@ def test_pictures_are_taken_from_folders_archives_and_one_by_one(train, dltool, 
     by_file = {line["file"]: line["probability of a"] for line in lines}
     assert by_file["flat/1.png"] == by_file["all.zip/a/1.png"]
     assert "1 file is no picture" in outcome.stderr
+    for file, expected in (("flat/1.png", "standard input"), ("all.zip", "standard input/a/0.png")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(file).read_bytes())))
+        assert lines_of(dltool("predict", run, "-"))[0]["file"] == expected
     Path("flat/2.png").write_bytes(b"nothing")
     outcome = dltool("predict", run, "flat", "flat/9.png", "nothing.zip")
     assert outcome.code == 3

@@ -67,5 +67,9 @@ def test_predictions_without_the_training_data_are_the_outputs_of_evaluation(nam
     if isinstance(raw, dict):
         raw = {key: values for key, values in raw.items() if key in model.input}
         raw = {key: tf.constant(values) for key, values in raw.items()}
-    plain = model.predict(raw, batch_size=4096, verbose=0)
+    if kind.loss == "binary_crossentropy":
+        # Keras's own predict computes a layer and its sigmoid as one operation, with other last bits.
+        plain = np.asarray(model(raw, training=False))
+    else:
+        plain = model.predict(raw, batch_size=4096, verbose=0)
     np.testing.assert_array_equal(plain, expected)

@@ -70,7 +70,14 @@ def test_amounts_of_bytes(text, bytes_):
     assert TypeAdapter(ByteSize).validate_python(text) == bytes_
 
 
-@pytest.mark.parametrize("text", ["4", "GB", "-1 GB", "4 gigabytes", -1, True, None, "1e3 GB"])
+@pytest.mark.parametrize("text", ["4", "GB", "-1 GB", "4 gigabytes", -1, True, None, "1e3 GB", 4, "4 B"])
 def test_other_amounts_are_refused(text):
     with pytest.raises(ValidationError):
         TypeAdapter(ByteSize).validate_python(text)
+
+
+def test_a_forgotten_unit_is_offered():
+    with pytest.raises(ValidationError) as error:
+        TypeAdapter(ByteSize).validate_python(4)
+    (problem,) = error.value.errors()[0]["ctx"]["problems"]
+    assert problem.hint == "write 4 GB, or off"

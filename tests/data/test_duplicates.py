@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dltool.data import duplicates
 from dltool.data.duplicates import duplicate_warnings
-from dltool.data.rows import Rows, coded
+from dltool.data.rows import Rows, Taken, coded
 from dltool.data.split import Split
 
 
@@ -35,3 +36,14 @@ def test_texts_and_floats_are_compared_too(inputs):
     assert duplicate_warnings({"input": inputs}, {"target": np.arange(3)}, split) == (
         "1 of 1 validation examples are also training examples",
     )
+
+
+def test_pictures_that_are_too_many_to_be_read_are_compared_by_their_files(monkeypatch):
+    monkeypatch.setattr(duplicates, "MOST_READ", 0)
+    pictures = Taken(np.array([[1], [2], [3]], np.uint8), np.arange(3))
+    digests = np.array([[7] * 32, [8] * 32, [7] * 32], np.uint8)
+    split = Split(np.array([0, 1]), np.arange(0), np.array([2]))
+    assert duplicate_warnings({"image": pictures}, {"target": np.arange(3)}, split, {"image": digests}) == (
+        "1 of 1 test examples are also training examples",
+    )
+    assert duplicate_warnings({"image": pictures}, {"target": np.arange(3)}, split) == ()

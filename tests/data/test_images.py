@@ -18,7 +18,7 @@ from dltool.data.examples import Examples
 from dltool.data.file_digests import file_digests
 from dltool.data.image_rows import CacheRows, DecodedRows
 from dltool.data.images import load_image_files, load_images
-from dltool.data.members import open_members
+from dltool.data.members import Reader, open_members
 from dltool.errors import DataError, MachineError, Problem
 
 SOURCE = ("data", "source")
@@ -212,9 +212,26 @@ def test_all_damaged_pictures_are_listed(cache, tmp_path, monkeypatch, budget, f
     assert not cache.exists() or not list(cache.iterdir())
 
 
-def test_a_truncated_picture_is_found_before_training(cache, tmp_path):
-    path = write_folder(tmp_path / "files", {**FILES, "b/9.jpg": encoded(pixels(64, 64), "JPEG")[:-200]})
-    assert "b/9.jpg (damaged: " in problems_of(path, size=(4, 5))[0].message
+@pytest.mark.parametrize("budget", [10**9, 0])
+def test_truncated_pictures_are_found_before_training(cache, tmp_path, budget):
+    cut = {f"b/9.{kind}": encoded(pixels(64, 64), kind)[:-200] for kind in ("JPEG", "PNG", "GIF", "BMP")}
+    (problem,) = problems_of(write_folder(tmp_path / "files", {**FILES, **cut}), budget, size=(4, 5))
+    assert problem.message.startswith("4 pictures in ")
+    assert all(f"{name} (damaged: " in problem.message for name in cut)
+
+
+def test_whole_pictures_with_something_behind_them_are_taken(cache, tmp_path):
+    whole = {f"b/9.{kind}": encoded(pixels(64, 64), kind) + b"more" for kind in ("JPEG", "PNG", "GIF")}
+    assert len(load(write_folder(tmp_path / "files", {**FILES, **whole}), 0, size=(4, 5)).training) == 9
+
+
+def test_a_column_of_paths_for_prediction_is_read_once(cache, tmp_path, monkeypatch):
+    write_folder(tmp_path, FILES)
+    read: list[str] = []
+    original = Reader.read
+    monkeypatch.setattr(Reader, "read", lambda self, member: (read.append(member.name), original(self, member))[1])
+    pictures = load_image_files(np.array(["a/0.png", "b/1.png"]), tmp_path, ImageColumn(size=(4, 5)), (), digests=False)
+    assert (read, pictures.digests) == (["a/0.png", "b/1.png"], None)
 
 
 @pytest.mark.parametrize("budget", [10**9, 0])

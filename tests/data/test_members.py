@@ -21,6 +21,7 @@ from tests.data.hostile_archives import (
     zip_with,
 )
 
+from dltool.data import listing as listing_module
 from dltool.data.listing import Member, listing, natural_key
 from dltool.data.members import open_members
 from dltool.errors import DataError, Problem
@@ -332,3 +333,16 @@ def test_the_order_does_not_depend_on_that_in_which_files_are_found(names):
 def test_numbers_are_in_their_order(first, second):
     names = [f"a{number:031d}" for number in (first, second)]
     assert (natural_key(names[0]) < natural_key(names[1])) == (first < second)
+
+
+def test_a_folder_that_is_full_of_what_is_refused_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing_module, "MOST_OFFENDERS", 3)
+    for number in range(5):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        (tmp_path / "a" / str(number)).symlink_to("/nowhere")
+        (tmp_path / "a" / "below").mkdir(exist_ok=True)
+        (tmp_path / "a" / "below" / str(number)).symlink_to("/nowhere")
+    with pytest.raises(DataError) as error:
+        open_members(str(tmp_path), PLACE)
+    assert "a/4 (a link" in error.value.problems[0].message
+    assert "below" not in error.value.problems[0].message

@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dltool.config.schema import Data
 from dltool.config.windows import Windows
 from dltool.data.rows import Coded, coded
 from dltool.data.split import TEST, TRAINING, VALIDATION, divide_in_order
+from dltool.data.window_examples import load_window_examples
 from dltool.data.windows import last_value_error, make_windows, positions_in_series
 from dltool.errors import DataError
 
@@ -191,3 +193,22 @@ def test_the_naive_forecast_knows_nothing_of_another_series():
     assert table.target_rows.tolist() == [1, 3, 4]
     assert last_value_error(target, table, np.arange(3), keys) == 1
     assert last_value_error(target, table, np.arange(3)) == pytest.approx((1 + 5 + 1) / 3)
+
+
+@pytest.mark.parametrize(
+    ("days", "series", "windows", "warned"),
+    [
+        ((1, 2, 3, 4, 5, 6), "aaaaaa", {}, False),
+        ((1, 3, 2, 4, 6, 5), "aaaaaa", {}, True),
+        ((1, 3, 2, 4, 6, 5), "aaaaaa", {"order": "day"}, False),
+        ((4, 5, 6, 1, 2, 3), "aaabbb", {"key": "k"}, False),
+    ],
+)
+def test_rows_of_a_file_that_are_not_in_the_order_of_time_are_warned_of(tmp_path, days, series, windows, warned):
+    lines = [f"2020-01-0{day},{key},{day / 2}" for day, key in zip(days, series, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["day,k,y", *lines]))
+    data = Data.model_validate(
+        {"source": {"csv": str(tmp_path / "a.csv")}, "windows": {"length": 1, "target": "y", **windows}}
+    )
+    expected = ('2 rows are earlier in "day" than the row before: windows: {order: day} sorts them',)
+    assert load_window_examples(data).warnings == (expected if warned else ())

@@ -1,6 +1,7 @@
 """A config for a folder or an archive of class folders: pictures, recordings, texts."""
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from dltool.data.image_decode import BadImage, opened, size_of
 from dltool.data.labelled import Item, Labelled, labelled
 from dltool.data.members import Members, Reader, UnreadableMember, open_members
 from dltool.data.rows import Rows
+from dltool.data.tables.streams import BYTE_ORDER_MARKS
 from dltool.data.texts import load_texts
+from dltool.data.wav import WavHeader
 from dltool.errors import DataError
 
 CLASSES = ("- Dense: {units: $classes, activation: softmax}", "")
+CLASSIFIER: Lines = (("- Dropout: 0.3", ""), ("- Dense: {units: 64, activation: relu}", ""), CLASSES)
 LOSS = "sparse_categorical_crossentropy"
 SAMPLE = 1_000
 LARGEST_SIDE = 96
@@ -78,7 +82,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
     sizes, modes = seen_pictures(members, items)
     (height, width), share = sizes.most_common(1)[0][0], sizes.most_common(1)[0][1] / sizes.total()
     size = fitting(height, width)
-    channels = 1 if modes and modes.keys() <= {"1", "L", "I", "F", "I;16"} else 3
+    channels = 1 if modes and modes.keys() <= image_decode.GREY else 3
     seen = f"{'all' if share == 1 else 'most'} are {height} × {width}"
     resized = "" if share == 1 and size == (height, width) else ", all are stretched to this"
     form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
@@ -93,7 +97,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
     return Draft(
         title(path, sum(map(len, found.parts.values())), "picture", classes),
         data,
-        convolutions(size, 32 if pixels < 20_000_000 else 16),
+        [*convolutions(size, 32 if pixels < 20_000_000 else 16), *CLASSIFIER],
         training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
         "accuracy",
     )
@@ -129,8 +133,8 @@ def augmentation(classes: Counter[str], channels: int) -> Lines:
     return [("augmentation:", "in training only"), (f"  - {layer}", why)]
 
 
-def convolutions(size: tuple[int, int], filters: int) -> Lines:
-    """Blocks that halve the picture until it is small."""
+def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
+    """Blocks that halve the picture until it is small, and then is a vector, by the last layer, called `name`."""
     lines: list[tuple[str, str]] = []
     side, width = min(size), filters
     while side >= SMALLEST_SIDE or not lines:
@@ -140,13 +144,8 @@ def convolutions(size: tuple[int, int], filters: int) -> Lines:
         ]
         size = size[0] // 2, size[1] // 2
         side, width = min(size), min(2 * width, 128)
-    return [
-        *lines,
-        ("- GlobalAveragePooling2D" if max(size) > SMALLEST_SIDE else "- Flatten", ""),
-        ("- Dropout: 0.3", ""),
-        ("- Dense: {units: 64, activation: relu}", ""),
-        CLASSES,
-    ]
+    last = "GlobalAveragePooling2D" if max(size) > SMALLEST_SIDE else "Flatten"
+    return [*lines, (f"- {last}: {{name: {name}}}" if name else f"- {last}", "")]
 
 
 # --- recordings ---
@@ -157,17 +156,8 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
     items, classes = of_training(found)
     every = [item.member for item in chain.from_iterable(found.parts.values())]
     headers = Recordings(Reader(members.access, ()), members.path, ()).headers(every)
-    rate = Counter(header.rate for header in headers).most_common(1)[0][0]
-    lengths = np.array([header.frames / header.rate for header in headers])
-    seconds = float(np.clip(np.ceil(10 * np.quantile(lengths, 0.9)) / 10, 0.1, 10))
-    # Windows of 32 ms, half as far apart, as is usual for speech; FFTs want powers of two.
-    window = 2 ** round(np.log2(rate * 0.032))
-    bands = min(MEL_BANDS, window // 4)
-    layer = (
-        f"fft_length: {window}, sequence_stride: {window // 2}, sampling_rate: {rate}, num_mel_bins: {bands}, "
-        "min_power: 1e-5, top_db: 150"
-    )
-    frames = max(1, round(seconds * rate) // (window // 2))
+    rate, seconds, lengths = length_of(headers)
+    layer, (bands, frames) = spectrogram(rate, seconds)
     form = f"seconds: {seconds:g}, rate: {rate}"
     median = f"half last up to {np.median(lengths):.2g} s, nine of ten {seconds:g} s: longer ones are cut"
     data = [
@@ -182,10 +172,29 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
     return Draft(
         title(path, len(every), "recording", classes),
         data,
-        convolutions((bands, frames), 16),
+        [*convolutions((bands, frames), 16), *CLASSIFIER],
         training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
         "accuracy",
     )
+
+
+def length_of(headers: Sequence[WavHeader]) -> tuple[int, float, np.ndarray]:
+    """The most frequent rate, the seconds that nine of ten do not exceed, and the seconds of each."""
+    rate = Counter(header.rate for header in headers).most_common(1)[0][0]
+    lengths = np.array([header.frames / header.rate for header in headers])
+    return rate, float(np.clip(np.ceil(10 * np.quantile(lengths, 0.9)) / 10, 0.1, 10)), lengths
+
+
+def spectrogram(rate: int, seconds: float) -> tuple[str, tuple[int, int]]:
+    """The arguments of MelSpectrogram, and the (bands, frames) that it gives."""
+    # Windows of 32 ms, half as far apart, as is usual for speech; FFTs want powers of two.
+    window = 2 ** round(np.log2(rate * 0.032))
+    bands = min(MEL_BANDS, window // 4)
+    arguments = (
+        f"fft_length: {window}, sequence_stride: {window // 2}, sampling_rate: {rate}, num_mel_bins: {bands}, "
+        "min_power: 1e-5, top_db: 150"
+    )
+    return arguments, (bands, max(1, round(seconds * rate) // (window // 2)))
 
 
 def speakers(items: tuple[Item, ...]) -> Lines:
@@ -207,12 +216,13 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 
 
 def draft_texts(path: Path, named: str) -> Draft:
-    found = load_texts(TextSource(path=str(path)), ())
+    options, found = read_texts(path)
+    given = f"{{path: {named}, encoding: {options.encoding}}}" if options.encoding != "utf-8" else f"{{path: {named}}}"
     classes = Counter(map(str, found.training.labels[ONE_TARGET][:]))
     texts = found.training.inputs["text"]
     examples = sum(len(part) for part in (found.training, found.validation, found.test) if part)
     data = [
-        (f"source: {{text: {{path: {named}}}}}", ""),
+        (f"source: {{text: {given}}}", ""),
         *parts_line(found),
         *words_of(texts),
     ]
@@ -223,6 +233,39 @@ def draft_texts(path: Path, named: str) -> Draft:
         text_training(len(texts), "accuracy", LOSS),
         "accuracy",
     )
+
+
+def read_texts(path: Path) -> tuple[TextSource, Examples]:
+    """In UTF-8 where all files are, else as they are written."""
+    options = TextSource(path=str(path))
+    try:
+        return options, load_texts(options, ())
+    except DataError:
+        encoding = encoding_of(open_members(str(path), ()))
+        if encoding == options.encoding:
+            raise
+    options = TextSource(path=str(path), encoding=encoding)
+    return options, load_texts(options, ())
+
+
+def encoding_of(members: Members) -> str:
+    """UTF-16 by its mark, else the first of the usual ones that all files can be read in."""
+    encodings = ["utf-8", "cp1252", "latin-1"]
+    for member in members.members:
+        content = members.read(member)
+        if content[:2] in BYTE_ORDER_MARKS:
+            return BYTE_ORDER_MARKS[content[:2]]
+        while not is_written_in(content, encodings[0]):
+            encodings.pop(0)
+    return encodings[0]
+
+
+def is_written_in(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 MOST_TOKENS = 20_000

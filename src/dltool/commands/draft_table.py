@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from dltool.commands.draft import (
     training_lines,
 )
 from dltool.commands.draft_folder import CLASSES, LOSS, TEXT_LAYERS, text_training, words_of
+from dltool.commands.draft_paths import may_be_paths, paths_in, unlike, with_paths
 from dltool.config.columns import parse_column_type
 from dltool.config.sources import Source
 from dltool.config.table_sources import JsonLinesSource, ParquetSource
@@ -41,6 +42,8 @@ TARGETS = (
 JSON_LINES, PARQUET = (".jsonl", ".ndjson", ".json"), (".parquet", ".pq")
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.*[a-z]I[Dd]|Unnamed: 0", re.ASCII)
+MOST_LISTED = 100
+"""Columns in a config that people still read."""
 MOST_COMPARED = 100_000
 SKEWED = 2.0
 MUCH_MISSING = 0.05
@@ -87,9 +90,14 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
         # Where it stands in no other column it is a class.
         sniffed = sniffed.without_markers(of_target)
         table = read(kind, sniffed)
+    paths = paths_in(table_of_texts(kind, sniffed, table))
+    paths.pop(name, None)
+    if paths:
+        sniffed = sniffed.declaring({column: (each.declared, each.why) for column, each in paths.items()})
+        table = read(kind, sniffed)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
-    times = times_of(table) if is_number else None
+    times = times_of(table) if is_number and not paths else None
     declared = sniffed.columns
     uses = {other: use_of(table.columns[other], table.rows, declared) for other in table.columns if other != name}
     source = source_lines(kind, sniffed, named)
@@ -102,13 +110,15 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     data = [
         *source,
         (f"target: {{{scalar(name, is_key=True)}: {goal}}}", f"{why}; {seen}"),
-        *input_lines(uses),
+        *input_lines(uses, table),
         division(table, column, times, is_number=is_number),
     ]
     metric, loss = ("mean_absolute_error", "mean_absolute_error") if is_number else ("accuracy", LOSS)
     layers: Lines = dense_layers(table.rows)
     training: Lines = training_lines(table.rows, loss, metric)
     inputs = [other for other, use in uses.items() if use.kind != "ignore"]
+    if paths:
+        layers = [*with_paths(paths, [other for other in inputs if other not in paths]), *layers]
     if [table.columns[other].kind for other in inputs] == ["text"]:
         data += words_of(table.columns[inputs[0]].values)
         layers, training = TEXT_LAYERS, text_training(table.rows, metric, loss)
@@ -132,9 +142,15 @@ def kind_of(path: Path) -> tuple[str, Sniffed]:
     return ("tsv" if getattr(sniffed.options, "delimiter", "") == "\t" else "csv"), sniffed
 
 
-def read(kind: str, sniffed: Sniffed) -> Table:
+def read(kind: str, sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
     types = {name: parse_column_type(value) for name, (value, _) in sniffed.columns.items()}
-    return table_in_reach(Source(kind, sniffed.options), (), Wanted(declared=types))
+    return table_in_reach(Source(kind, sniffed.options), (), Wanted(declared=types, needed=needed))
+
+
+def table_of_texts(kind: str, sniffed: Sniffed, table: Table) -> Table:
+    """The table with the texts of columns that would be ignored as identifiers, where there are some."""
+    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_paths(column)]
+    return read(kind, sniffed, hidden) if hidden else table
 
 
 def source_lines(kind: str, sniffed: Sniffed, named: str) -> Lines:
@@ -210,8 +226,9 @@ def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     return names, counts
 
 
-def present(column: Column) -> np.ndarray:
-    values = np.asarray(column.values[:])
+def present(column: Column, order: np.ndarray | None = None) -> np.ndarray:
+    """The numbers that there are, of all rows or of those in `order`."""
+    values = np.asarray(column.values[:] if order is None else column.values[order])
     return np.asarray(values[~np.isnan(values)], np.float64)
 
 
@@ -280,7 +297,7 @@ def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
     found = {}
     for name, use in uses.items():
         column = table.columns[name]
-        if use.kind == "ignore" or column.kind in ("text", "date"):
+        if use.kind == "ignore" or column.kind in ("text", "date", "image", "audio"):
             continue
         why = tells(as_values({"": column.values})[""], goal, is_number=table.columns[target].kind == "number")
         if why:
@@ -305,20 +322,27 @@ def tells(values: Values, goal: Values, *, is_number: bool) -> str:
     return ""
 
 
-def input_lines(uses: dict[str, Use]) -> Iterator[tuple[str, str]]:
-    yield "inputs:", ""
-    for name, use in uses.items():
+def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]:
+    """All columns; of a wide table those that are not what they seem."""
+    is_wide = len(uses) > MOST_LISTED
+    listed = {name: use for name, use in uses.items() if not is_wide or use.kind != table.columns[name].kind}
+    if listed:
+        yield "inputs:", ""
+    for name, use in listed.items():
         yield f"  {scalar(name, is_key=True)}: {use.kind}", use.comment
+    if is_wide:
+        yield "", f"{len(uses) - len(listed):,} columns are what they seem: dltool check --data shows them"
 
 
 # --- time ---
 
 
 def times_of(table: Table) -> Times | None:
-    """The moments of the rows, if each is later than the one before."""
+    """The moments of the rows, if no two are the same; without a column that sorts them, each later than the one
+    before."""
     dates = [name for name, column in table.columns.items() if column.kind == "date"]
     name = dates[0] if len(dates) == 1 else None
-    moments = np.asarray(table.columns[name].values[:]) if name is not None else moments_of_parts(table)
+    moments = np.sort(table.columns[name].values[:]) if name is not None else moments_of_parts(table)
     if moments is None or len(moments) < 20 or (moments == np.iinfo(np.int64).min).any():
         return None
     steps = np.diff(moments)
@@ -360,7 +384,7 @@ def series_parts(
     assert times.step is not None
     length = min(LENGTHS.get(times.step, 12), max(1, table.rows // 10))
     column = table.columns[target]
-    values = present(column)
+    values = present(column, None if times.column is None else np.argsort(table.columns[times.column].values[:]))
     lost = f"missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
     uses |= {target: Use("{number: {scale: none}}", joined(f"{column.low} to {column.high}", lost))}
     uses = {name: in_windows(name, table.columns[name], uses[name], times) for name in table.columns}
@@ -371,7 +395,7 @@ def series_parts(
             f"windows: {{length: {length}, target: {scalar(target)}{order}}}",
             f"a row every {'month' if times.step in MONTH else duration(times.step)}, in order",
         ),
-        *input_lines(uses),
+        *input_lines(uses, table),
         ("split: {validation: 0.15, test: 0.2}", "by time: the last rows are the test"),
     ]
     scaled, change, last = (unlike(table.columns, name) for name in ("scaled", "change", "last"))
@@ -394,13 +418,6 @@ def series_parts(
         (f"- Add: {{from: [{last}, {change}]}}", ""),
     ]
     return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
-
-
-def unlike(names: Collection[str], name: str) -> str:
-    """A name that no column has."""
-    while name in names:
-        name += "_"
-    return name
 
 
 def in_windows(name: str, column: Column, use: Use, times: Times) -> Use:

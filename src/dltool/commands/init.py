@@ -2,14 +2,13 @@
 
 import os
 import shlex
-import tarfile
-import zipfile
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from dltool.errors import ConfigError, DataError, MachineError
 
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -82,6 +81,8 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
 
     folder = Path.cwd() if out is None else out.absolute().parent
     path, named = Path(os.path.abspath(given)), path_scalar(given, folder)
+    if path.name.lower().endswith(WORKBOOKS):
+        raise DataError(f"{given} is a workbook", "save the sheet with the data as CSV")
     stem = path.name.split(".")[0] or path.name
     command = f"dltool train {shlex.quote(str(out or f'{stem}.yaml'))}"
     try:
@@ -99,17 +100,14 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
 
 
 def is_folder(path: Path) -> bool:
-    """A folder or an archive; a packed table is none."""
-    if path.is_dir():
+    """A folder or an archive, a damaged one too; a packed table is none."""
+    from dltool.data.members import is_archive
+
+    name = path.name.lower()
+    if path.is_dir() or name.endswith((".tar", ".tgz", ".tbz2", ".txz")) or ".tar." in name:
         return True
-    return path.is_file() and (zipfile.is_zipfile(path) or is_tar(path))
-
-
-def is_tar(path: Path) -> bool:
-    # A table is not unpacked to see whether it is one.
-    return path.name.lower().endswith((".tar", ".tgz", ".tbz2", ".txz")) or (
-        ".tar." in path.name.lower() and tarfile.is_tarfile(path)
-    )
+    # A table may be packed too, and is not unpacked to see whether it is one.
+    return path.is_file() and not name.endswith((".gz", ".bz2", ".xz")) and is_archive(path)
 
 
 def write_new(text: str, out: Path) -> None:

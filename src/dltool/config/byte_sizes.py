@@ -10,6 +10,9 @@ from dltool.config.wording import named
 from dltool.errors import Problem
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([KMGT]?B)")
+LEAST = 1_000
+"""Fewer bytes are a unit forgotten."""
 
 
 def byte_size(value: Any) -> int:
@@ -18,17 +21,22 @@ def byte_size(value: Any) -> int:
     Raises:
         PydanticCustomError: of type "problems".
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
     if value == "off":
         return 0
-    match = (
-        re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([KMGT]?B)", value.upper()) if isinstance(value, str) else None
-    )
-    if match is None:
+    size = None
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        size = value
+    elif isinstance(value, str) and (match := AMOUNT.fullmatch(value.upper())):
+        size = int(float(match[1]) * UNITS[match[2]])
+    if size is None:
         problem = Problem((), f"expected an amount such as 4 GB, or off, not {named(value)}")
-        raise PydanticCustomError("problems", "not an amount", {"problems": [problem]})
-    return int(float(match[1]) * UNITS[match[2]])
+    elif 0 < size < LEAST:
+        problem = Problem(
+            (), f"{size} bytes have no room for anything", f"write {value} GB, or off" if value == size else ""
+        )
+    else:
+        return size
+    raise PydanticCustomError("problems", "not an amount", {"problems": [problem]})
 
 
 ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchema({"type": ["string", "integer"]})]

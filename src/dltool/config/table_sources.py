@@ -1,6 +1,7 @@
 """Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `parquet: …`."""
 
 import codecs
+from collections import Counter
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -57,7 +58,7 @@ class CsvSource(Section):
         return [] if is_text else [Problem(("encoding",), f'unknown encoding "{self.encoding[:60]}"', hint)]
 
     def name_problems(self) -> list[Problem]:
-        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
         return [Problem(("names",), f'two columns are called "{name}"') for name in twice]
 
     def character_problems(self) -> list[Problem]:

@@ -26,6 +26,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 
 EXTENSIONS = (".wav", ".wave")
 DEFAULT_BUDGET = 2**30
+MOST_SAMPLES = 100_000_000
 MOST_SECONDS = 60
 """Without `seconds`, recordings are padded to the longest: one very long one would make all of them so."""
 
@@ -150,7 +151,7 @@ def audio_form(
         samples = round(seconds * rate)
         if not samples:
             raise DataError(Problem(place, f"{seconds:g} seconds at {rate:,} samples a second are not one sample"))
-        return AudioForm(rate, samples)
+        return moderate(AudioForm(rate, samples), place)
     lengths = np.array([ceil(header.frames * rate / header.rate) for header in headers])
     longest = int(np.argmax(lengths))
     if lengths[longest] > MOST_SECONDS * rate:
@@ -158,4 +159,14 @@ def audio_form(
         message = f"{printable(members[longest].name)} has {lengths[longest] / rate:,.1f} seconds"
         hint = f"say how long recordings shall be, such as seconds: {max(median, 0.1):.2g} (half of them are longer)"
         raise DataError(Problem(place, message, hint))
-    return AudioForm(rate, int(lengths[longest]))
+    return moderate(AudioForm(rate, int(lengths[longest])), place)
+
+
+def moderate(form: AudioForm, place: ConfigPath) -> AudioForm:
+    """Raises: DataError: more samples than can be meant."""
+    if form.samples > MOST_SAMPLES:
+        message = (
+            f"{form.seconds:,g} seconds at {form.rate:,} samples a second are {form.samples:,} samples a recording"
+        )
+        raise DataError(Problem(place, f"{message}, and at most {MOST_SAMPLES:,} can be meant"))
+    return form

@@ -13,13 +13,20 @@ MOST_READ = 2**28
 """Bytes of pictures and sound that are read for nothing but this."""
 
 
-def duplicate_warnings(inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray], split: Split) -> tuple[str, ...]:
+def duplicate_warnings(
+    inputs: Mapping[str, Rows],
+    targets: Mapping[str, np.ndarray],
+    split: Split,
+    digests: Mapping[str, np.ndarray] | None = None,
+) -> tuple[str, ...]:
     """A sentence for each part some of whose examples have the same inputs, all of them, as one of the training part.
 
     One for the training part itself, of examples that have the same target too. Where much would have to be read from
-    files, nothing is said.
+    files, their `digests`, (rows, 32) by the name of the input, are compared; without these, nothing is said.
     """
-    if sum(prod(rows.shape) for rows in inputs.values() if not isinstance(rows, np.ndarray | Coded)) > MOST_READ:
+    if read_from_files(inputs) > MOST_READ:
+        inputs = {**inputs, **(digests or {})}
+    if read_from_files(inputs) > MOST_READ:
         return ()
     keys = row_keys_of(inputs)
     labelled = np.sort((keys + row_keys_of(targets) if targets else keys)[split.train])
@@ -40,6 +47,11 @@ def duplicate_warnings(inputs: Mapping[str, Rows], targets: Mapping[str, np.ndar
             if count
         ),
     )
+
+
+def read_from_files(inputs: Mapping[str, Rows]) -> int:
+    """Bytes, or values where they are numbers."""
+    return sum(prod(rows.shape) for rows in inputs.values() if not isinstance(rows, np.ndarray | Coded))
 
 
 def found_in(training: np.ndarray, keys: np.ndarray) -> int:

@@ -15,6 +15,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 # Some 10,000 × 9,000. Pillow warns from this number on.
 MOST_PIXELS = 89_478_485
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+GREY = frozenset({"1", "L", "I", "F", "I;16"})
 WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa", "La"}
 # What Pillow lets out, besides OSError, where a file is damaged.
 DAMAGE = (
@@ -24,6 +25,8 @@ DAMAGE = (
 # JPEG can be decoded at half the size, a quarter or an eighth. Twice the wanted size leaves the quality alone.
 DRAFT = 2
 PNG_START = b"\x89PNG\r\n\x1a\n"
+ENDS = {b"\xff\xd8": b"\xff\xd9", b"GI": b";"}
+"""The last bytes of JPEG and GIF files, by their first."""
 PNG_CHUNK = struct.Struct(">I4s")
 
 
@@ -83,6 +86,22 @@ def size_of(content: bytes) -> tuple[int, int]:
     if orientation(image) in (5, 6, 7, 8):
         return image.width, image.height
     return image.height, image.width
+
+
+def size_if_whole(content: bytes, form: ImageForm) -> tuple[int, int]:
+    """As :func:`size_of`, of a picture that is decoded later: a file that was cut off is found.
+
+    A file that does not end as its format does may be whole all the same, and is decoded to see.
+
+    Raises:
+        BadImage: as :func:`decode`; damage within the pixels is passed over.
+    """
+    size = size_of(content)
+    if content.startswith(PNG_START):
+        check_png(content)
+    elif content[:2] not in ENDS or not content.endswith(ENDS[content[:2]]):
+        decode(content, form)
+    return size
 
 
 def opened(content: bytes) -> Image.Image:

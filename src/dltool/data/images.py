@@ -21,7 +21,7 @@ from dltool.config.folder_sources import ImagesSource
 from dltool.data.examples import Examples
 from dltool.data.file_digests import file_digests, names_and_times
 from dltool.data.image_cache import DEFAULT_BUDGET, HEADER_BYTES, Entry, cache_folder, entry_bytes, find, new_entry
-from dltool.data.image_decode import EXTENSIONS, BadImage, ImageForm, size_of
+from dltool.data.image_decode import EXTENSIONS, BadImage, ImageForm, size_if_whole, size_of
 from dltool.data.image_processes import decode_all
 from dltool.data.image_rows import CacheFile, CacheRows, DecodedRows, Decoder, bad_pictures
 from dltool.data.image_worker import Fault, ImageWork
@@ -34,7 +34,6 @@ from dltool.machine import usable_cores
 
 FORMAT = 1
 """Part of the cache's names: one more whenever pictures are decoded differently."""
-ENOUGH_FOR_A_HEADER = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,11 @@ def load_image_files(
     options: ImageColumn,
     place: ConfigPath,
     cache_budget: int = DEFAULT_BUDGET,
+    *,
+    digests: bool = True,
 ) -> Pictures:
-    """The pictures that a column of a table names, with their digests: `paths` (rows,) of text, relative to `folder`
-    or absolute.
+    """The pictures that a column of a table names, with their `digests` where asked for: `paths` (rows,) of text,
+    relative to `folder` or absolute.
 
     Raises:
         DataError: with all the rows without a path or a file, and all the pictures that cannot be decoded.
@@ -103,6 +104,8 @@ def load_image_files(
     members, access = files_named(paths, folder, place), Access(str(folder), "folder")
     form = ImageForm((options.size[0], options.size[1]), options.channels, options.resize)
     pictures = load_pictures(access, members, form, place, cache_budget)
+    if not digests:
+        return pictures
     return replace(pictures, digests=file_digests(access, members, place, use_cache=cache_budget > 0))
 
 
@@ -174,7 +177,7 @@ def load_pictures(
             words = (error.strerror or str(error)).lower()
             warnings = (f"the cache {cache_folder()} cannot be written ({words}): pictures are decoded in each epoch",)
     decoder = Decoder(reader, form, size, access.path, place)
-    check_headers(decoder, members)
+    check_files(decoder, members)
     return Pictures(DecodedRows(decoder, tuple(members)), warnings)
 
 
@@ -225,27 +228,18 @@ def decoded_rows(
         return CacheRows(CacheFile(entry), 0, shape[0])
 
 
-def check_headers(decoder: Decoder, members: Sequence[Member]) -> None:
-    """Raises DataError naming all pictures without a proper header, or of another size where they must have one."""
+def check_files(decoder: Decoder, members: Sequence[Member]) -> None:
+    """Raises DataError naming all pictures that are none, that were cut off, or of another size where they must have
+    one."""
 
     def fault_of(row: int) -> Fault | None:
         try:
-            size = header_size(decoder.reader, members[row])
+            size = size_if_whole(decoder.reader.read(members[row]), decoder.form)
         except (BadImage, UnreadableMember) as error:
             return Fault(row, str(error))
         return Fault(row, "", *size) if decoder.form.size is None and size != decoder.size else None
 
-    with ThreadPoolExecutor(usable_cores(), "headers") as threads:
+    with ThreadPoolExecutor(usable_cores(), "pictures to check") as threads:
         faults = [fault for fault in threads.map(fault_of, range(len(members))) if fault]
     if faults:
         raise bad_pictures(faults, members, decoder.path, decoder.place, decoder.size)
-
-
-def header_size(reader: Reader, member: Member) -> tuple[int, int]:
-    """(height, width), from the beginning of the file where that is enough."""
-    if member.size > ENOUGH_FOR_A_HEADER:
-        try:
-            return size_of(reader.read_start(member, ENOUGH_FOR_A_HEADER))
-        except BadImage:
-            pass
-    return size_of(reader.read(member))

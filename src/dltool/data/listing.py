@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from dltool.errors import ConfigPath, DataError, Problem
 
 SHOWN = 10
+MOST_OFFENDERS = 100
 LONGEST_NAME = 1_000
 LARGEST_MEMBER = 2**30
 # Hidden files, and what operating systems leave behind.
@@ -112,15 +114,17 @@ def list_folder(root: Path, place: ConfigPath) -> Listing:
     """The files below `root`.
 
     Raises:
-        DataError: links that lead out of it or in a circle, FIFOs and devices, unreadable folders; all of them.
+        DataError: links that lead out of it or in a circle, FIFOs and devices, unreadable folders; all of them, or the
+            first ones where they are many.
     """
     members: list[Member] = []
     folders: list[str] = []
     offenders: list[tuple[str, str]] = []
     real_root = os.path.realpath(root)
-    waiting: list[tuple[str, frozenset[str]]] = [("", frozenset([real_root]))]
-    while waiting:
-        folder, above = waiting.pop()
+    waiting = deque([("", frozenset([real_root]))])
+    # Folder by folder from the top: what is no folder of data, such as /, is soon seen not to be one.
+    while waiting and len(offenders) < MOST_OFFENDERS:
+        folder, above = waiting.popleft()
         try:
             with os.scandir(os.path.join(root, folder)) as found:
                 entries = sorted(found, key=lambda entry: entry.name)

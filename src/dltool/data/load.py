@@ -116,7 +116,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         split,
         facts_of(inputs, types, described, split),
         contents_of({**inputs, **digests}, targets, ranges),
-        (*examples.warnings, *(duplicate_warnings(inputs, targets, split) if may_repeat(data) else ())),
+        (*examples.warnings, *(duplicate_warnings(inputs, targets, split, digests) if may_repeat(data) else ())),
         examples.settled,
         examples.columns,
     )

@@ -196,6 +196,15 @@ def open_members(path: str, place: ConfigPath) -> Members:
     return Members(Access(str(found), kind), listing, place)
 
 
+def is_archive(path: Path) -> bool:
+    """Whether it begins like a zip, a tar, or a compressed file, which may be a tar."""
+    try:
+        kind_of(path, ())
+    except DataError:
+        return False
+    return True
+
+
 def kind_of(path: Path, place: ConfigPath) -> Kind:
     """By the first bytes, whatever the file is called."""
     try:

@@ -30,7 +30,7 @@ from dltool.data.images import load_pictures
 from dltool.data.labelled import other_files, what_is_there
 from dltool.data.listing import Listing, Member
 from dltool.data.load import dtype_name
-from dltool.data.members import Access, Members, kind_of, open_members
+from dltool.data.members import Access, Members, is_archive, open_members
 from dltool.data.npz import npz_headers, read_npy, read_npz
 from dltool.data.rows import Coded, Rows, coded, stack
 from dltool.data.split_columns import order_named
@@ -134,7 +134,18 @@ def grouped(data: Data, paths: Sequence[str]) -> Iterator[list[str]]:
 
 
 def is_file_of(path: str, endings: tuple[str, ...]) -> bool:
+    if is_stdin(path):
+        return bool(endings) and not is_archive(Path(path))
     return bool(endings) and path.lower().endswith(endings) and not Path(path).is_dir()
+
+
+def is_stdin(path: str) -> bool:
+    """Whether it is where :func:`kept_input` has put what came by standard input."""
+    return Path(path).name == STDIN_NAME
+
+
+def shown(path: str) -> str:
+    return STDIN_NAME if is_stdin(path) else path.rstrip("/")
 
 
 def read(data: Data, facts: Facts, paths: Sequence[str]) -> NewExamples:
@@ -189,11 +200,10 @@ def read_rows(data: Data, facts: Facts, path: str) -> NewExamples:
     problems = [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
     if problems:
         raise DataError(problems)
-    shown = STDIN_NAME if table.path == Path.cwd() / STDIN_NAME else path
     if data.windows is not None:
-        return windows_over(data.windows, table, types, shown)
-    inputs = {name: input_rows(data, table, name, kind)[0] for name, kind in types.items()}
-    return NewExamples(inputs, repeated(shown, table.rows), np.arange(1, table.rows + 1), tables=(table,))
+        return windows_over(data.windows, table, types, shown(path))
+    inputs = {name: input_rows(data, table, name, kind, digests=False)[0] for name, kind in types.items()}
+    return NewExamples(inputs, repeated(shown(path), table.rows), np.arange(1, table.rows + 1), tables=(table,))
 
 
 def training_table(data: Data, used: Mapping[str, ColumnType]) -> Table:
@@ -214,7 +224,7 @@ def training_table(data: Data, used: Mapping[str, ColumnType]) -> Table:
     return Table(columns, 0, Path("the training table"), cast("Any", None))
 
 
-def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType], shown: str) -> NewExamples:
+def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType], name: str) -> NewExamples:
     """Every window of the table, and in any case the one that ends with the last row of each series."""
     dates = tuple(dates_of(table))
     dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
@@ -230,10 +240,10 @@ def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType]
         "" if order is None else order[0],
     )
     if not len(found.starts):
-        message = f"{shown} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
+        message = f"{name} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
         raise DataError(Problem(None, message))
     inputs = {name: found.of(table.columns[name].values) for name in types}
-    return NewExamples(inputs, repeated(shown, len(found.starts)), found.target_rows + 1, found.warnings, (table,))
+    return NewExamples(inputs, repeated(name, len(found.starts)), found.target_rows + 1, found.warnings, (table,))
 
 
 def unseen_problems(
@@ -269,14 +279,14 @@ def single_files(
     """
     if is_file_of(paths[0], endings):
         members = named_files(paths)
-        return members, texts_of(paths), ()
+        return members, texts_of([shown(path) for path in paths]), ()
     (path,) = paths
     found = open_members(path, ())
     files = [member for member in found.members if member.name.lower().endswith(endings)]
     if not files:
         raise DataError(Problem(None, f"{path} holds no {noun}s", what_is_there(found)))
     members = Members(found.access, Listing(tuple(files), found.folders), ())
-    names = texts_of([f"{path.rstrip('/')}/{member.name}" for member in files])
+    names = texts_of([f"{shown(path)}/{member.name}" for member in files])
     return members, names, tuple(other_files(found, len(files), endings, noun))
 
 
@@ -298,7 +308,7 @@ def named_files(paths: Sequence[str]) -> Members:
 
 def read_texts(encoding: str, path: str) -> NewExamples:
     """A text in each file of a folder or an archive, or on each line of a file. Blank ones are left out."""
-    if require(path, (), allow_folder=True).is_dir() or is_archive(path):
+    if require(path, (), allow_folder=True).is_dir() or is_archive(Path(path)):
         members, names, warnings = single_files([path], TEXTS, "text")
         texts = [text.strip() for text in Reading(members, encoding, ()).texts(members.members)]
         rows = None
@@ -306,7 +316,7 @@ def read_texts(encoding: str, path: str) -> NewExamples:
         members, warnings = named_files([path]), ()
         (content,) = Reading(members, encoding, ()).texts(members.members)
         texts = [line.strip() for line in LINE_END.split(content.rstrip("\r\n"))]
-        names = repeated(STDIN_NAME if Path(path).name == STDIN_NAME else path, len(texts))
+        names = repeated(shown(path), len(texts))
         rows = np.arange(1, len(texts) + 1)
     kept = np.array([bool(text) for text in texts])
     if not kept.any():
@@ -316,14 +326,6 @@ def read_texts(encoding: str, path: str) -> NewExamples:
         warnings = (*warnings, f"{path}: {blank:,} blank {'text is' if blank == 1 else 'texts are'} left out")
     inputs = {"text": coded([text for text in texts if text])}
     return NewExamples(inputs, names[kept], None if rows is None else rows[kept], warnings)
-
-
-def is_archive(path: str) -> bool:
-    try:
-        kind_of(Path(path), ())
-    except DataError:
-        return False
-    return True
 
 
 def texts_of(texts: Sequence[str]) -> np.ndarray:

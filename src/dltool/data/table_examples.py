@@ -187,8 +187,10 @@ def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
     return {name: rows if isinstance(rows, Coded) else np.asarray(rows[:]) for name, rows in columns.items()}
 
 
-def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> tuple[Rows, np.ndarray | None]:
-    """The values of an input; of paths, what their files hold, and digests of these that are quicker to compare."""
+def input_rows(
+    data: Data, table: Table, name: str, kind: ColumnType, *, digests: bool = True
+) -> tuple[Rows, np.ndarray | None]:
+    """The values of an input; of paths, what their files hold, and `digests` of these that are quicker to compare."""
     values = table.columns[name].values
     if kind.name not in ("image", "audio"):
         return values, None
@@ -198,7 +200,8 @@ def input_rows(data: Data, table: Table, name: str, kind: ColumnType) -> tuple[R
     if kind.name == "image":
         from dltool.data.images import load_image_files
 
-        pictures = load_image_files(paths, table.path.parent, kind.options, place, data.cache)  # type: ignore[arg-type]
+        options: Any = kind.options
+        pictures = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
         return pictures.rows, pictures.digests
     from dltool.data.audio import load_audio_files
 

@@ -1,6 +1,6 @@
 """Windows over tables as examples: every part of the rows in the order of time, and no window in two parts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def load_window_examples(data: Data) -> Examples:
         types=types,
         divided=table.split,
         settled=settled(data, first, types, targets),
-        warnings=table.warnings,
+        warnings=(*table.warnings, *(out_of_order(values, dates_of(first), series) if order is None else ())),
         columns=tuple(first.columns.values()),
     )
 
@@ -103,6 +103,22 @@ def series_of(values: Mapping[str, Values], key: str | None, tables: Mapping[str
         return number
     codes, distinct = numbered(values[key])
     return np.asarray(number * len(distinct) + codes)
+
+
+def out_of_order(values: Mapping[str, Values], dates: Collection[str], series: np.ndarray | None) -> tuple[str, ...]:
+    """A warning where windows follow the order of the file, and the only column of dates says that it is no order."""
+    if len(dates) != 1:
+        return ()
+    (name,) = dates
+    moments = np.asarray(values[name])
+    rows = np.arange(len(moments)) if series is None else np.argsort(series, kind="stable")
+    is_earlier = np.diff(moments[rows]) < 0
+    if series is not None:
+        is_earlier &= np.diff(series[rows]) == 0
+    if not is_earlier.any():
+        return ()
+    rows_are = "1 row is" if is_earlier.sum() == 1 else f"{is_earlier.sum():,} rows are"
+    return (f'{rows_are} earlier in "{name}" than the row before: windows: {{order: {name}}} sorts them',)
 
 
 def parts_of_rows(

@@ -51,24 +51,36 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
         tables = make_tables(built, inputs, {})
         size = evaluation_batch(built, config.training.batch_size)
 
-        def outputs(tensors: Any, rows: Any) -> dict[str, Any]:
+        def outputs(tensors: Any, rows: Any) -> tuple[dict[str, Any], list[Any]]:
             given, restored = tables.batch(tensors, rows)
             found = built.core(given, training=False)
             if not isinstance(found, dict):
                 found, restored = {built.heads[0].name: found}, {built.heads[0].name: restored}
+            also_given = before_sigmoid(built, found)
             found = {name: tf.cast(each, tf.float32) if each.dtype.size < 4 else each for name, each in found.items()}
-            return {
+            values = {
                 head.name: squared_error(found[head.name], restored[head.name])
                 if head.target is None
                 else found[head.name]
                 for head in built.heads
             }
+            return values, also_given
 
         compiled = tf.function(outputs, autograph=False)
         # All batches have one shape but the last, so that there are two functions to compile.
         batches = [(first, min(first + size, len(order))) for first in range(0, len(order), size)]
-        parts = [compiled(*tables.feed(order, *batch, size)) for batch in batches]
+        parts = [compiled(*tables.feed(order, *batch, size))[0] for batch in batches]
         return {head.name: np.concatenate([part[head.name].numpy() for part in parts]) for head in built.heads}
+
+
+def before_sigmoid(built: BuiltModel, outputs: Mapping[str, Any]) -> list[Any]:
+    """What goes into the sigmoids of outputs, where the loss takes that instead of the output.
+
+    Keras's binary cross-entropies do. Where nothing but the sigmoid takes it, TensorFlow may compute the layer and its
+    sigmoid as one operation, with other last bits than in the evaluation.
+    """
+    found = [outputs[head.name] for head in built.heads if head.loss.name.lower().startswith("binary")]
+    return [output.op.inputs[0] for output in found if output.op.type == "Sigmoid"]
 
 
 def squared_error(output: Any, restored: Any) -> Any:

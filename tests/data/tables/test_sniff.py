@@ -36,6 +36,8 @@ def given(sniffed: Sniffed) -> dict[str, Any]:
     ("text", "options"),
     [
         (rows("{i},{k}", "number,letter"), {}),
+        (rows("{i},{k}", "# made today\n#\nnumber,letter"), {"comment": "#"}),
+        (rows("{i},{k}", "#number,letter"), {}),
         (rows("{i};{k}", "number;letter"), {"delimiter": ";"}),
         (rows("{i}\ta, b and c\t{k}", "number\ttext\tletter"), {"delimiter": "\t"}),
         (rows("{i}|{k}", "number|letter"), {"delimiter": "|"}),
@@ -81,3 +83,13 @@ def test_formats_of_dates_other_than_iso_are_found(sniff: Sniff, day: str, writt
 def test_a_ragged_row_far_below_is_named(sniff: Sniff) -> None:
     with pytest.raises(DataError, match="line 1,502: 2 fields expected, 3 found"):
         sniff(rows("{i},{k}", "a,b", 1_500) + "1,2,3\n")
+
+
+@pytest.mark.parametrize("text", [b"a,b\n1,\0\n", "a,b\n1,2\n".encode("utf-16-le"), b"\0" * 9])
+def test_what_is_no_text_is_said_to_be_none(sniff: Sniff, text: bytes) -> None:
+    with pytest.raises(DataError, match="is zero, which no text has"):
+        sniff(text)
+
+
+def test_two_columns_of_one_name_get_two(sniff: Sniff) -> None:
+    assert sniff(rows("{i},{i},{k}", "a,a,b")).options.names == ("a", "a_2", "b")

@@ -94,8 +94,10 @@ class CsvFile:
             for number, name in enumerate(names, 1)
             if not name
         ]
-        for name in dict.fromkeys(names):
-            numbers = [str(number) for number, other in enumerate(names, 1) if other == name]
+        places: dict[str, list[str]] = {}
+        for number, name in enumerate(names, 1):
+            places.setdefault(name, []).append(str(number))
+        for name, numbers in places.items():
             if name and len(numbers) > 1:
                 message = f'{self.path}: the columns {" and ".join(numbers)} are both called "{name}"'
                 problems.append(Problem(self.place, message, "write names: […] and header: true to rename them"))
@@ -103,9 +105,9 @@ class CsvFile:
         if other is not None:
             message = f'{self.path} has one column only, called "{names[0][:60]}"'
             problems = [Problem(self.place, message, f"write delimiter: {json.dumps(other)}")]
-        numbers = [name for name in names if is_no_name(name)]
-        if numbers and self.options.header is None:
-            message = f'{self.path}: its first line should have the names of the columns, "{numbers[0]}" is a number'
+        no_name = next(filter(is_no_name, names), None)
+        if no_name is not None and self.options.header is None:
+            message = f'{self.path}: its first line should have the names of the columns, "{no_name}" is a number'
             hint = "write header: false if that line is a row, or header: true if these are names"
             problems = [Problem(self.place, message, hint)]
         if problems:

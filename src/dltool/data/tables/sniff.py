@@ -16,7 +16,7 @@ from dltool.data.tables.cells import Texts, number_of
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.records import Records, Unreadable, dialect_of
 from dltool.data.tables.source import Want
-from dltool.data.tables.streams import BUFFER, BYTE_ORDER_MARKS, lines_of, open_text, reading, unpacked
+from dltool.data.tables.streams import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
 from dltool.errors import ConfigPath, DataError
 
 SAMPLE = 500
@@ -74,25 +74,32 @@ class Sniffed:
         options = self.options.model_copy(update={"missing": tuple(markers)})
         return replace(self, options=options, markers=markers)
 
+    def declaring(self, columns: Mapping[str, tuple[Any, str]]) -> "Sniffed":
+        return replace(self, columns={**self.columns, **columns})
+
 
 def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
-    """Delimiter, decimal point, quotes, encoding, names of columns, missing markers, formats of dates.
+    """Delimiter, decimal point, quotes, comments, encoding, names of columns, missing markers, formats of dates.
 
     Raises:
         DataError: the file cannot be read as a table, with every problem.
     """
     encoding = encoding_of(path, place)
-    with reading(path, place, encoding), open_text(path, encoding) as text:
-        lines = list(islice(lines_of(text), SAMPLE))
-    candidates = [
-        CsvSource(path=str(path), delimiter=delimiter, quote=quote, encoding=encoding)
-        for quote, delimiter in product((None, '"'), DELIMITERS)
-    ]
-    samples = [records_of(lines, options) for options in candidates]
+    with reading(path, place, encoding):
+        with open_text(path, encoding) as text:
+            lines = list(islice(lines_of(text), SAMPLE))
+        # Where the first line may also be the names, it has to be a comment to make the rows alike.
+        comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
+        candidates = [
+            CsvSource(path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment)
+            for comment, quote, delimiter in product(comments, (None, '"'), DELIMITERS)
+        ]
+        samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(candidates)), key=lambda index: (regularity(samples[index]), index))
     options, rows = candidates[best], samples[best]
     if not regularity(rows):
-        options, rows = candidates[4], samples[4]
+        plain = -len(DELIMITERS)
+        options, rows = candidates[plain], samples[plain]
     decimal = decimal_of(rows) if options.delimiter != "," else "."
     options = options.model_copy(update={"decimal": decimal, **names_of(rows, decimal)})
     try:
@@ -116,6 +123,8 @@ def encoding_of(path: Path, place: ConfigPath) -> str:
         mark = BYTE_ORDER_MARKS.get(piece[:2])
         if mark is not None:
             return mark
+        if b"\0" in piece:
+            raise NotText
         try:
             while piece:
                 decoder.decode(piece)
@@ -175,13 +184,13 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
     has_names = 2 * len(above) > len(numeric) or (are_new and bool(repeating or not numeric))
     if not has_names:
         return {"header": False}
-    names: list[str] = []
+    names: dict[str, None] = {}
     for number, name in enumerate(first, 1):
         fresh = name or f"column_{number}"
         while fresh in names:
             fresh = f"{fresh}_{number}"
-        names.append(fresh)
-    if names != first:
+        names[fresh] = None
+    if [*names] != first:
         return {"header": True, "names": tuple(names)}
     return {"header": True} if any(not np.isnan(number_of(name, decimal)) for name in first) else {}
 
