@@ -122,7 +122,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
     old = run.read_json(run.record)
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the bits may differ")
-    progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
+    progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
     # The old commit: asking git about a run directory could run what somebody put there.
     record = {**new_record(document, experiment, old.get("most_rows"), old.get("git")), "command": "reproduce"}

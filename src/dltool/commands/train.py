@@ -19,6 +19,7 @@ from dltool.commands.check import checked_config, checked_with
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
 from dltool.commands.data_changes import recorded_contents
+from dltool.commands.departures import departures
 from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
 from dltool.commands.signals import StopRequests, stop_requests
 from dltool.config.dump import dump_yaml
@@ -75,7 +76,8 @@ def train_until_stopped(
     with clock.phase("build"):
         experiment = new_experiment(config, dataset)
         fitting = prepare_fit(experiment.built, config, dataset)
-    progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
+    settings = departures(document, config)
+    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), settings)
     record = new_record(document, experiment, most_rows, git_commit(document.path.absolute().parent))
     outside = places_outside(config, RESUMED_PARTS)
     with create(runs, config.name, record, first_files(document, experiment)) as run:
