@@ -18,25 +18,25 @@ class LiveLines:
 
     def __init__(self, terminal: TextIO) -> None:
         self.terminal = terminal
-        self.is_drawn = False
+        self.lines: Sequence[str] = ()
 
     def draw(self, lines: Sequence[str]) -> None:
         """Each of them must be narrower than the terminal."""
-        self.terminal.write(frame(lines))
-        self.terminal.flush()
-        self.is_drawn = True
+        self.lines = lines
+        self.write(frame(lines))
 
-    def replace(self, text: str) -> None:
-        """A text that stays, in the place of the lines."""
-        self.terminal.write((CLEAR if self.is_drawn else "") + text + "\n")
-        self.terminal.flush()
-        self.is_drawn = False
+    def above(self, text: str) -> None:
+        """A text that stays, in the place of the lines, which come below it."""
+        self.write(f"{CLEAR}{text}\n{frame(self.lines)}" if self.lines else f"{text}\n")
 
     def clear(self) -> None:
-        if self.is_drawn:
-            self.terminal.write(CLEAR)
-            self.terminal.flush()
-            self.is_drawn = False
+        if self.lines:
+            self.lines = ()
+            self.write(CLEAR)
+
+    def write(self, text: str) -> None:
+        self.terminal.write(text)
+        self.terminal.flush()
 
 
 def frame(lines: Sequence[str]) -> str:

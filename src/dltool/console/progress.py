@@ -74,8 +74,6 @@ class TrainingProgress:
         self.capture.write(f"{name} …")
         with self.lock:
             self.finish_rows()
-            if self.running and self.is_live and len(self.course) > 1:
-                self.live.replace(self.course_line(self.room()))
             self.running = None
             self.activity, self.since = name, self.clock()
             self.tick()
@@ -155,11 +153,14 @@ class TrainingProgress:
             self.put(labelled(record, is_best, epochs))
             return
         for line in self.table.lines(record, is_best, epochs, self.room()):
-            self.live.replace(line)
+            self.live.above(line)
 
     def finish_rows(self) -> None:
+        """The training is over: its last row, and the course of the monitored metric, stay."""
         with self.lock:
             self.print_row()
+            if self.running and self.is_live and len(self.course) > 1:
+                self.live.above(self.course_line(self.room()))
 
     def say(self, text: str) -> None:
         """A line that stays, on the screen and in the log."""
@@ -175,7 +176,7 @@ class TrainingProgress:
             if self.is_live:
                 text = folded(text, self.room())
                 text = f"\x1b[1m{bold}\x1b[0m{text.removeprefix(bold)}" if bold else text
-            self.live.replace(text)
+            self.live.above(text)
 
     def keep_alive(self) -> None:
         while not self.ended.wait(SECONDS_BETWEEN_FRAMES if self.is_live else 1.0):
