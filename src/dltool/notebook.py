@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dltool.config.load import Document
+    from dltool.evaluation.figure import Figure
+
+MOST_PICTURES = 2
+"""The loss, and the first metric."""
 
 AllowedCode = Sequence[str | Path]
 
@@ -168,10 +172,21 @@ class TrainedRun:
     def _repr_html_(self) -> str:
         """The learning curves and the results, for the last line of a cell."""
         with plain_errors():
+            from dltool.evaluation.curves import learning_curves
+
             run = Run(self.path)
             is_complete = run.read_json(run.record).get("status") == "completed"
             table = self.results.to_html(float_format=number, na_rep="") if is_complete else ""
-            return f"<p>{html.escape(self.summary())}</p>{table}"
+            figures = learning_curves(run.read_metrics(), self.best_epoch if is_complete else None)
+            pictures = "".join(map(picture, figures[:MOST_PICTURES]))
+        row = "display: flex; flex-wrap: wrap; gap: 1em; align-items: center"
+        return f'<p>{html.escape(self.summary())}</p><div style="{row}">{pictures}{table}</div>'
+
+
+def picture(figure: "Figure") -> str:
+    svg = figure.svg.replace("<svg ", '<svg style="width: 100%; height: auto" ', 1)
+    label = html.escape(figure.description)
+    return f'<div role="img" aria-label="{label}" style="width: 22em">{svg}</div>'
 
 
 @contextlib.contextmanager
