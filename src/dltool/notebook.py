@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from dltool.console.capture import captured_chatter
 from dltool.console.progress import TrainingProgress
-from dltool.console.results import best_words, error_text
 from dltool.console.safe_streams import safe_streams
 from dltool.console.text import number
 from dltool.errors import DltoolError
@@ -161,6 +160,8 @@ class TrainedRun:
 
     def summary(self) -> str:
         """In a line, how it ended."""
+        from dltool.console.results import best_words
+
         run = Run(self.path)
         status = run.read_json(run.record).get("status")
         return f"{self.path}: {best_words(self.read_results()) if status == 'completed' else status}"
@@ -176,7 +177,9 @@ class TrainedRun:
 
             run = Run(self.path)
             is_complete = run.read_json(run.record).get("status") == "completed"
-            table = self.results.to_html(float_format=number, na_rep="") if is_complete else ""
+            table = (
+                self.results.rename_axis(None).to_html(float_format=number, na_rep="", border=0) if is_complete else ""
+            )
             figures = learning_curves(run.read_metrics(), self.best_epoch if is_complete else None)
             pictures = "".join(map(picture, figures[:MOST_PICTURES]))
         row = "display: flex; flex-wrap: wrap; gap: 1em; align-items: center"
@@ -217,6 +220,8 @@ def plain_errors(document: "Document | None" = None) -> Iterator[None]:
     try:
         yield
     except DltoolError as error:
+        from dltool.console.results import error_text
+
         text = error_text(error, document).plain.rstrip()
         error.args = (f"\n{text}",)
         error._render_traceback_ = text.splitlines  # type: ignore[attr-defined]
