@@ -235,8 +235,12 @@ run
 ---
 dltool.train("example.yaml", {"training.epoch": 2})
 ---
-import os, signal, threading
-threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+import os, signal, threading, time
+def interrupt():
+    while not os.path.exists("runs/example/0002/metrics.jsonl"):
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
 dltool.train("example.yaml", {"training.epochs": 1000000})
 ---
 print("still here")

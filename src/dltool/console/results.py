@@ -67,7 +67,7 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
         return
     console = stdout_console()
     console.print(data_text(best_words(results)))
-    for line in test_lines(results, console.width):
+    for line in metric_lines(results, console.width):
         console.print(data_text(line), soft_wrap=True)
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
     if is_smoke:
@@ -86,7 +86,7 @@ def best_words(results: Mapping[str, Any]) -> str:
     return f"best epoch {best['epoch']} of {results['epochs']} by {best['monitor']} ({number(best['value'])})"
 
 
-def test_lines(results: Mapping[str, Any], width: int) -> list[str]:
+def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
     """The test metrics, with their intervals where there are some, in as few lines as they have room in."""
     intervals = results.get("intervals", {})
     lines: list[str] = []
