@@ -94,7 +94,9 @@ def plain_cell(value: Any, missing: frozenset[str]) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        # Whole numbers as whole numbers: a column with a missing value is one of floats in pandas.
-        return None if math.isnan(value) else int(value) if value.is_integer() else value
+        if not math.isfinite(value):
+            return None if math.isnan(value) else str(value)
+        # In pandas, whole numbers with a missing one among them are floats.
+        return int(value) if value.is_integer() else value
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)
     return None if text.strip() in missing or text in ("NaT", "<NA>") else text
