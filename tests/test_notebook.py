@@ -138,7 +138,7 @@ def test_a_mistake_has_the_text_of_the_command_line(tmp_path, dltool) -> None:
     with pytest.raises(ConfigError) as refused:
         train(config, runs=tmp_path)
     assert str(refused.value) == f"\n{expected.rstrip()}"
-    assert refused.value._render_traceback_() == expected.splitlines()
+    assert refused.value._render_traceback_() == expected.splitlines()  # type: ignore[attr-defined]
 
 
 def test_a_mistake_in_the_settings_is_shown_at_its_place(tmp_path) -> None:

@@ -34,7 +34,7 @@ def test_the_training_prints_what_the_readme_shows(dltool, monkeypatch, tmp_path
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     outcome = dltool("train", "configs/digits.yaml")
     assert outcome.code == 0
-    header, rest = block("## What appears", "text").split(" epoch ")
+    header, rest = block("## What appears", "text").split(" epoch ", 1)
     epochs, results = block("Elsewhere, as in a pipe", "text"), rest[rest.index("best epoch") :]
     shown = [shape_of(line) for line in (header + epochs + results).splitlines()]
     printed = iter([shape_of(line) for line in (outcome.stderr + outcome.stdout).splitlines()])
