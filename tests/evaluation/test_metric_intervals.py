@@ -63,7 +63,10 @@ def test_every_metric_has_an_interval_around_its_value(measured) -> None:
         assert interval.high is not None
         assert interval.low <= interval.value <= interval.high
     half = 1.96 * np.sqrt(metrics["accuracy"] * (1 - metrics["accuracy"]) / EXAMPLES)
-    assert found["accuracy"].high - found["accuracy"].low == pytest.approx(2 * half, rel=0.1)
+    low, high = found["accuracy"].low, found["accuracy"].high
+    assert low is not None
+    assert high is not None
+    assert high - low == pytest.approx(2 * half, rel=0.1)
 
 
 def test_the_values_of_examples_average_to_the_metrics_and_outputs_are_those_of_predict(measured) -> None:
