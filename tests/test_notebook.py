@@ -240,8 +240,8 @@ def interrupt():
     while not os.path.exists("runs/example/0002/metrics.jsonl"):
         time.sleep(0.1)
     os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=interrupt).start()
-dltool.train("example.yaml", {"training.epochs": 1000000})
+threading.Thread(target=interrupt, daemon=True).start()
+dltool.train("example.yaml", {"training.epochs": 100000})
 ---
 print("still here")
 """
