@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,9 +34,11 @@ def test_the_training_prints_what_the_readme_shows(dltool, monkeypatch, tmp_path
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     outcome = dltool("train", "configs/digits.yaml")
     assert outcome.code == 0
-    shown = [shape_of(line) for line in block("## What appears", "text").splitlines() if line != "…"]
+    header, rest = block("## What appears", "text").split(" epoch ", 1)
+    epochs, results = block("Elsewhere, as in a pipe", "text"), rest[rest.index("best epoch") :]
+    shown = [shape_of(line) for line in (header + epochs + results).splitlines()]
     printed = iter([shape_of(line) for line in (outcome.stderr + outcome.stdout).splitlines()])
-    # In this order, with others in between.
+    # In this order, with others in between. The table of a terminal is in the tests of the console.
     assert [line for line in shown if line not in printed] == []
     assert "runs/digits/0001" in outcome.stdout
 
@@ -85,6 +88,18 @@ def test_the_plan_is_shown_as_the_readme_shows(dltool, monkeypatch, tmp_path) ->
     assert shown == [line.rstrip() for line in printed[:-1]]
     # The time is the machine's.
     assert time.split(":")[0] == printed[-1].split(":")[0]
+
+
+def test_the_notebook_in_the_readme_runs(monkeypatch, tmp_path) -> None:
+    from sklearn.datasets import load_digits
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    text = block("## In a notebook", "python").replace('": 5}', '": 1}')
+    names: dict[str, Any] = {"pictures": load_digits().images[:3].astype("uint8")}
+    exec(text, names)
+    assert names["run"].results.columns.tolist()[:2] == ["validation", "test"]
+    assert len(names["found"]) == 3
 
 
 def test_the_layer_in_the_readme_is_allowed_and_used(dltool, monkeypatch, tmp_path) -> None:

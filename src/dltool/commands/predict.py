@@ -1,7 +1,7 @@
 """`dltool predict RUN FILE…`: what the best model of a run says of new data, from the run directory alone."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.commands.experiment import recorded_config, recorded_model, require_code
-from dltool.data.facts import recorded_facts
-from dltool.data.new_examples import STDIN, load_new, unseen_problems
+from dltool.config.schema import Config, Data
+from dltool.data.facts import Facts, recorded_facts
+from dltool.data.new_examples import STDIN, NewExamples, load_new, unseen_problems
 from dltool.errors import ConfigError, DataError
 from dltool.evaluation.predictions import FORMATS, predictions, refuse_unclear, whole_text, write
 from dltool.run_directory import open_run
+from dltool.run_files import Run
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
+    from dltool.model.build import BuiltModel
 
 
 @dataclass(frozen=True)
@@ -45,22 +48,29 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
         check_out(out, files)
     run = open_run(path)
     require_code(run, f"predict {run.path} {shlex.join(files)}")
+    columns = predictions_for(run, lambda data, facts: load_new(data, facts, files), progress)
+    if out is not None:
+        write(columns, out)
+    return PredictionOutcome(run.path, columns, out)
+
+
+def predictions_for(
+    run: Run, load: Callable[[Data, Facts], NewExamples], progress: "Progress"
+) -> dict[str, np.ndarray]:
+    """The columns of predictions for what `load` gives. Raises as :func:`predict`."""
     record = run.read_json(run.record)
-    config = recorded_config(run, record, ("training.epochs",))
-    facts = recorded_facts(record.get("data"), config.data, str(run.record))
+    config, facts = recorded_kind(run, record)
     refuse_unclear(config, facts)
     if record.get("status") != "completed":
         progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
     progress.stage("reading the data")
-    new = load_new(config.data, facts, files)
+    new = load(config.data, facts)
     for warning in new.warnings:
         progress.warn(warning)
     progress.stage("importing TensorFlow")
     from dltool.evaluation.evaluate import predict as outputs_of
-    from dltool.model.files import load_weights
 
-    built, _ = recorded_model(run, config, facts)
-    load_weights(built.core, run.best_weights)
+    built = best_model(run, config, facts)
     types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
     known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.learnt.columns.items()}
     problems = unseen_problems(new.tables, types, known)
@@ -69,10 +79,22 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
     progress.stage("predicting")
     found = predictions(config, facts, outputs_of(built, config, new.inputs))
     named = np.array([whole_text(name) for name in new.files], dtype=object)
-    columns = {"file": named, **({} if new.rows is None else {"row": new.rows}), **found}
-    if out is not None:
-        write(columns, out)
-    return PredictionOutcome(run.path, columns, out)
+    return {"file": named, **({} if new.rows is None else {"row": new.rows}), **found}
+
+
+def recorded_kind(run: Run, record: Mapping[str, Any]) -> tuple[Config, Facts]:
+    """What the model of a run is made from, besides what it has learnt."""
+    config = recorded_config(run, record, ("training.epochs",))
+    return config, recorded_facts(record.get("data"), config.data, str(run.record))
+
+
+def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
+    """The model with the best weights of the run."""
+    from dltool.model.files import load_weights
+
+    built, _ = recorded_model(run, config, facts)
+    load_weights(built.core, run.best_weights)
+    return built
 
 
 def check_out(out: Path, files: Sequence[str]) -> None:

@@ -1,7 +1,9 @@
 """What a running command tells the screen. For type checking only: importing it imports TensorFlow."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.run_files import Run
 from dltool.training.fit import Observer
@@ -16,8 +18,9 @@ class Progress(Observer, Protocol):
     def warn(self, message: str) -> None:
         """Something the user should know that stops nothing."""
 
-    def prepared(self, name: str, facts: Facts, parameters: int) -> None:
-        """Data and model are ready."""
+    def prepared(self, config: Config, facts: Facts, parameters: int, settings: Sequence[str] = ()) -> None:
+        """Data and model are ready. `settings` say in words what is not as the config's file alone has it, and what was
+        chosen where it says nothing."""
 
     def run_created(self, run: Run, *, is_kept: bool) -> None:
         """The run directory exists; its log takes over. `is_kept`: it is still there when the command has ended."""

@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,13 +117,13 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
         from dltool.training.fit import prepare_fit
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = new_experiment(config, dataset, recorded_threads(run))
+        experiment = replace(new_experiment(config, dataset, recorded_threads(run)), is_kept=is_kept)
         refuse_other_weights(run.read_json(run.record), experiment.built)
         fitting = prepare_fit(experiment.built, config, dataset, strategy=recorded_strategy(run))
     old = run.read_json(run.record)
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the bits may differ")
-    progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
+    progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
     # The old commit: asking git about a run directory could run what somebody put there.
     record = {

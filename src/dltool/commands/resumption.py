@@ -52,7 +52,7 @@ def resume_locked(
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)
         fitting = prepare_fit(experiment.built, config, dataset, strategy=recorded_strategy(run))
-    progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
+    progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     progress.run_created(run, is_kept=True)
     start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position}) if checkpoint else None
     noted = noted_resumption(record, changes, experiment.pinned)

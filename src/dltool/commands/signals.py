@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -28,9 +29,13 @@ class StopNow(BaseException):
 
 
 class StopRequests:
-    """The signals received so far. While `is_patient`, they wait to be asked for; otherwise they raise StopNow."""
+    """The signals received so far. While `is_patient`, they wait to be asked for; otherwise they raise StopNow.
 
-    def __init__(self) -> None:
+    A second SIGINT `ends_process`, or else no longer waits.
+    """
+
+    def __init__(self, ends_process: bool = True) -> None:
+        self.ends_process = ends_process
         self.received: list[int] = []
         self.raised: int | None = None
         self.is_patient = False
@@ -38,7 +43,9 @@ class StopRequests:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and signal.SIGINT in self.received:
-            os._exit(128 + number)
+            if self.ends_process:
+                os._exit(128 + number)
+            raise StopNow(number)
         self.received.append(number)
         self.stop(number, frame)
 
@@ -50,7 +57,7 @@ class StopRequests:
         if not is_in_import_machinery(frame):
             self.raised = asked_by
             raise StopNow(asked_by)
-        if self.retries == MOST_RETRIES:
+        if self.retries >= MOST_RETRIES and self.ends_process:
             os._exit(128 + asked_by)
         self.retries += 1
         signal.setitimer(signal.ITIMER_REAL, RETRY)
@@ -93,15 +100,17 @@ def is_in_import_machinery(frame: FrameType | None) -> bool:
 
 
 @contextlib.contextmanager
-def stop_requests() -> Iterator[StopRequests]:
-    """Within the block SIGINT and SIGTERM become requests. A second SIGINT ends the process at once.
+def stop_requests(ends_process: bool = True) -> Iterator[StopRequests]:
+    """Within the block SIGINT and SIGTERM become requests. At a second SIGINT the process ends, or else the block.
 
     Raises:
         Interrupted: a signal ended the block.
     """
-    requests = StopRequests()
-    before = {number: signal.signal(number, requests.handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, requests.stop)
+    requests = StopRequests(ends_process)
+    handlers = {signal.SIGINT: requests.handle, signal.SIGTERM: requests.handle, signal.SIGALRM: requests.stop}
+    # Only the main thread may handle signals; in any other, they are somebody else's.
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items() if is_main}
     try:
         with requests.unmasked():
             yield requests
@@ -110,6 +119,7 @@ def stop_requests() -> Iterator[StopRequests]:
         interrupted.kept, interrupted.can_resume = stop.kept, stop.can_resume
         raise interrupted from None
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,6 +7,7 @@ import io
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from dltool.commands.check import checked_config, checked_with
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
 from dltool.commands.data_changes import recorded_contents
+from dltool.commands.departures import departures
 from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
 from dltool.commands.signals import StopRequests, stop_requests
 from dltool.config.dump import dump_yaml
@@ -64,9 +66,9 @@ def train_until_stopped(
     runs: Path,
     progress: "Progress",
     stops: StopRequests,
-    most_rows: int | None,
-    is_kept: bool,
-    is_profiled: bool,
+    most_rows: int | None = None,
+    is_kept: bool = True,
+    is_profiled: bool = False,
 ) -> TrainingOutcome:
     clock = Clock()
     config, _ = checked_config(document)
@@ -83,10 +85,11 @@ def train_until_stopped(
         from dltool.training.fit import prepare_fit
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = new_experiment(config, dataset)
+        experiment = replace(new_experiment(config, dataset), is_kept=is_kept)
         fitting = prepare_fit(experiment.built, config, dataset)
         fitting.profile.is_wanted = is_profiled
-    progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
+    settings = departures(document, config)
+    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), settings)
     git = git_commit(document.path.absolute().parent)
     record = new_record(document, experiment, fitting.strategy.record(), most_rows, git)
     outside = places_outside(config, RESUMED_PARTS)

@@ -1,7 +1,8 @@
 """Keeps the chatter of native libraries off the screen.
 
 TensorFlow's C++ code writes to file descriptor 2 whatever the log level is. While a capture is active, descriptor 2 and
-Python's stdout lead to a file, and the console writes to a duplicate of the descriptor that was there before.
+Python's stdout lead to a file, and the console writes to a duplicate of the descriptor that was there before, or to a
+stream that has none, as in a notebook.
 """
 
 import contextlib
@@ -40,7 +41,6 @@ class Capture:
         os.dup2(new.fileno(), 2)
         self.file.close()
         self.file = new
-        sys.stdout = new
 
     def write(self, line: str) -> None:
         """A line of our own for the log."""
@@ -51,21 +51,23 @@ class Capture:
 
 
 @contextlib.contextmanager
-def captured_chatter() -> Iterator[Capture]:
-    """Capture until the end of the block."""
+def captured_chatter(notebook: TextIO | None = None) -> Iterator[Capture]:
+    """Capture until the end of the block. Messages go to the `notebook`, if that is where we are."""
     sys.stderr.flush()
-    terminal = message_stream(os.dup(2), sys.stderr.encoding)
+    before = message_stream(os.dup(2), sys.stderr.encoding)
     stdout = sys.stdout
     file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below)
-    capture = Capture(terminal, file)
+    capture = Capture(notebook or before, file)
     os.dup2(file.fileno(), 2)
-    sys.stdout = file
+    # Not the file itself: whoever keeps this stream for later finds it open.
+    sys.stdout = message_stream(2, "utf-8", closefd=False)
     try:
         yield capture
     finally:
         sys.stderr.flush()
+        sys.stdout.flush()
         sys.stdout = stdout
-        os.dup2(terminal.fileno(), 2)
+        os.dup2(before.fileno(), 2)
         with contextlib.suppress(OSError):
             capture.file.close()
-        terminal.close()
+        before.close()

@@ -1,79 +1,107 @@
-"""The progress of a training: a live line on a terminal, plain lines elsewhere."""
+"""The progress of a training: a live row on a terminal, plain lines and signs of life elsewhere."""
 
+import textwrap
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
 from dltool.console.capture import Capture
+from dltool.console.epochs import EpochTable, RunningEpoch, labelled
+from dltool.console.glyphs import glyphs_for
+from dltool.console.live import LiveLines, can_be_live, fitted, width_of
 from dltool.console.text import duration, inputs_and_target, number, printable
 
 if TYPE_CHECKING:
+    from dltool.config.schema import Config
     from dltool.data.facts import Facts
     from dltool.run_files import Run
     from dltool.training.fit import EpochRecord
 
-BAR_WIDTH = 20
-SECONDS_BETWEEN_HEARTBEATS = 60.0
 SECONDS_BETWEEN_FRAMES = 0.1
+SECONDS_BETWEEN_HEARTBEATS = 55.0
+"""A log that says nothing for a minute looks like one of a process that hangs."""
+SECONDS_BETWEEN_ROWS = 1.0
+MOST_FAST_ROWS = 100
+"""So many epochs have a row each, however fast they are; then, at most one is printed in SECONDS_BETWEEN_ROWS."""
+WIDEST_SPARK = 60
 
 
 class TrainingProgress:
-    """Writes to the terminal what happens, and to the run's log the same lines without the live one.
+    """Writes to the terminal what happens, and to the run's log a line for every epoch.
 
-    With `quiet`, only warnings reach the terminal.
+    A thread draws the live row, or gives the signs of life, so that neither depends on what the training is doing, and
+    the training does not wait for the terminal. With `quiet`, only warnings reach the terminal.
     """
 
-    def __init__(self, capture: Capture, quiet: bool = False) -> None:
-        self.capture = capture
-        self.quiet = quiet
-        self.console = Console(file=capture.terminal, highlight=False, soft_wrap=not capture.terminal.isatty())
-        self.is_live = self.console.is_terminal and not self.console.is_dumb_terminal and not quiet
-        self.live: Live | None = None
+    def __init__(self, capture: Capture, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self.capture, self.quiet, self.clock = capture, quiet, clock
+        self.is_live = can_be_live(capture.terminal) and not quiet
+        self.live = LiveLines(capture.terminal)
+        self.glyphs = glyphs_for(capture.terminal.encoding)
         self.is_kept = True
-        self.epoch, self.epochs, self.steps = 0, 0, 0
-        self.epoch_started = self.last_sign_of_life = time.monotonic()
-        self.last_frame = 0.0
+        self.activity, self.since = "", clock()
+        self.running: RunningEpoch | None = None
+        self.examples = 0
+        self.table = EpochTable("loss")
+        self.course: list[float] = []
+        self.best: EpochRecord | None = None
+        self.unprinted: tuple[EpochRecord, bool] | None = None
+        self.rows = 0
+        self.last_row = self.last_sign_of_life = clock()
+        self.lock = threading.RLock()
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.keep_alive, daemon=True)
 
     def __enter__(self) -> Self:
+        if not self.quiet:
+            self.thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.hide()
+        self.ended.set()
+        if self.thread.ident is not None:
+            self.thread.join()
+        self.finish_rows()
+        self.live.clear()
 
     # --- what commands call ---
 
     def stage(self, name: str) -> None:
-        self.show(Text(f"{name} …", "dim"))
         self.capture.write(f"{name} …")
+        with self.lock:
+            self.finish_rows()
+            self.running = None
+            self.activity, self.since = name, self.clock()
+            self.tick()
 
     def warn(self, message: str) -> None:
-        self.hide()
-        self.console.print(Text("warning: ", "yellow") + Text(printable(message)), soft_wrap=True)
         self.capture.write(f"warning: {message}")
+        self.put(f"warning: {message}", bold="warning:")
 
-    def prepared(self, name: str, facts: "Facts", parameters: int) -> None:
-        self.line(f"{name}: {inputs_and_target(facts)}, {parameters:,} parameters")
+    def prepared(self, config: "Config", facts: "Facts", parameters: int, settings: Sequence[str] = ()) -> None:
+        self.table = EpochTable(config.training.checkpoint.monitor or "val_loss")
+        self.examples = facts.examples
+        self.say(f"{config.name}: {inputs_and_target(facts)}, {parameters:,} parameters")
         parts = f"{facts.examples:,} training"
         parts += f" · {facts.validation_examples:,} validation" if facts.validation_examples else ""
         parts += f" · {facts.test_examples:,} test" if facts.test_examples else ""
-        self.line(f"{parts} examples")
+        self.say(f"{parts} examples")
+        for setting in settings:
+            self.say(setting)
 
     def run_created(self, run: "Run", *, is_kept: bool) -> None:
         self.is_kept = is_kept
         self.capture.move_to(run.log)
         if is_kept:
-            self.line(f"run {run.path}")
+            self.say(f"run {run.path}")
 
     def ended_early(self, run: "Run", status: str) -> None:
         if not self.is_kept:
-            self.line(f"{status}; nothing is kept")
+            self.say(f"{status}; nothing is kept")
             return
         # Whoever reports the error says on the screen where what was done is kept.
         self.capture.write(status)
@@ -81,62 +109,116 @@ class TrainingProgress:
     # --- what the training loop calls ---
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
-        self.epoch, self.epochs, self.steps = epoch, epochs, steps
-        self.epoch_started = time.monotonic()
+        with self.lock:
+            before = self.running
+            now = self.clock()
+            seconds = None if before is None else now - before.began
+            self.running = RunningEpoch(epoch, epochs, steps, self.examples, now, seconds)
 
     def steps_done(self, step: int, logs: Mapping[str, float]) -> None:
-        self.heartbeat(step)
-        now = time.monotonic()
-        if not self.is_live or now - self.last_frame < SECONDS_BETWEEN_FRAMES:
-            return
-        self.last_frame = now
-        elapsed = now - self.epoch_started
-        left = elapsed / step * (self.steps - step) if step else 0.0
-        filled = BAR_WIDTH * step // self.steps
-        metrics = "  ".join(f"{name} {number(value)}" for name, value in logs.items())
-        line = Text(f"epoch {self.epoch:>{len(str(self.epochs))}}/{self.epochs}  ")
-        line.append("━" * filled, "cyan").append("─" * (BAR_WIDTH - filled), "dim")
-        line.append(f"  {step}/{self.steps} steps  {duration(left)} left  {metrics}")
-        self.show(line)
+        if self.running is not None:
+            self.running.reached(step, logs, self.clock())
 
     def validation_begins(self) -> None:
-        self.show(Text(f"epoch {self.epoch}/{self.epochs}  validating …", "dim"))
+        if self.running is not None:
+            self.running.is_validating = True
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
-        metrics = "  ".join(f"{name} {number(value)}" for name, value in record.logs.items() if name != "learning_rate")
-        best = "  best so far" if is_best else ""
-        counter = f"epoch {record.epoch:>{len(str(self.epochs))}}/{self.epochs}"
-        self.line(f"{counter}  {metrics}  {duration(record.seconds)}{best}")
+        epochs = self.running.epochs if self.running else record.epoch
+        self.capture.write(labelled(record, is_best, epochs))
+        if self.quiet:
+            return
+        with self.lock:
+            self.best = record if is_best else self.best
+            self.course.append(record.logs.get(self.table.monitor, float("nan")))
+            now = self.clock()
+            self.unprinted = (record, is_best)
+            if self.rows < MOST_FAST_ROWS or now - self.last_row >= SECONDS_BETWEEN_ROWS or record.epoch == epochs:
+                self.print_row()
+            elif self.rows == MOST_FAST_ROWS:
+                self.rows += 1
+                self.put("epochs are fast: from here on some have no row; the run's log.txt has all")
 
     # --- the terminal ---
 
-    def heartbeat(self, step: int) -> None:
-        """In a log, a long epoch must not look like a hang."""
-        if not self.is_live and time.monotonic() - self.last_sign_of_life > SECONDS_BETWEEN_HEARTBEATS:
-            self.line(f"epoch {self.epoch}/{self.epochs}  step {step}/{self.steps}")
-
-    def line(self, text: str) -> None:
-        """A line that stays."""
-        self.capture.write(text)
-        self.last_sign_of_life = time.monotonic()
-        if self.quiet:
+    def print_row(self) -> None:
+        """The last finished epoch, unless it has its row."""
+        if self.unprinted is None:
             return
-        self.hide()
-        self.console.print(Text(printable(text)), soft_wrap=True)
-
-    def show(self, line: Text) -> None:
-        """The live line, replaced by the next one. Nothing where there is no terminal."""
+        (record, is_best), self.unprinted = self.unprinted, None
+        self.rows += 1
+        self.last_row = self.clock()
+        epochs = self.running.epochs if self.running else record.epoch
         if not self.is_live:
+            self.put(labelled(record, is_best, epochs))
             return
-        line.no_wrap, line.overflow = True, "ellipsis"
-        if self.live is None:
-            self.live = Live(
-                console=self.console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
-            )
-            self.live.start()
-        self.live.update(line, refresh=True)
+        for line in self.table.lines(record, is_best, epochs, self.room()):
+            self.live.above(line)
 
-    def hide(self) -> None:
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
+    def finish_rows(self) -> None:
+        """The training is over: its last row, and the course of the monitored metric, stay."""
+        with self.lock:
+            self.print_row()
+            if self.running and self.is_live and len(self.course) > 1:
+                self.live.above(self.course_line(self.room()))
+
+    def say(self, text: str) -> None:
+        """A line that stays, on the screen and in the log."""
+        self.capture.write(text)
+        if not self.quiet:
+            self.put(text)
+
+    def put(self, text: str, bold: str = "") -> None:
+        """A line that stays, on the screen; `bold` is how it begins."""
+        with self.lock:
+            self.last_sign_of_life = self.clock()
+            text = printable(text)
+            if self.is_live:
+                text = folded(text, self.room())
+                text = f"\x1b[1m{bold}\x1b[0m{text.removeprefix(bold)}" if bold else text
+            self.live.above(text)
+
+    def keep_alive(self) -> None:
+        while not self.ended.wait(SECONDS_BETWEEN_FRAMES if self.is_live else 1.0):
+            self.tick()
+
+    def tick(self) -> None:
+        """Draw the live row; elsewhere, say what goes on if nothing has been said for long."""
+        with self.lock:
+            now = self.clock()
+            if self.is_live:
+                self.live.draw(self.live_lines(now))
+            elif not self.quiet and now - self.last_sign_of_life >= SECONDS_BETWEEN_HEARTBEATS:
+                began = self.running.began if self.running else self.since
+                doing = self.running.doing() if self.running else self.activity
+                self.say(f"{doing or 'beginning'} ({duration(now - began)} so far)")
+
+    def live_lines(self, now: float) -> list[str]:
+        room = self.room()
+        if self.running is None:
+            return [fitted([(0, f"{self.activity}, {duration(now - self.since)}" if self.activity else "")], room)]
+        lines = [self.running.line(room, self.glyphs, now)]
+        if len(self.course) > 1:
+            lines.append(self.course_line(room))
+        return lines
+
+    def course_line(self, room: int) -> str:
+        """The monitored metric from the first epoch to the last, and its best."""
+        parts = [(1, printable(self.table.monitor)), (2, ""), (3, f"now {number(self.course[-1])}")]
+        if self.best is not None:
+            best = number(self.best.logs[self.table.monitor])
+            parts.append((0, f"best {best} in epoch {self.best.epoch}"))
+        taken = sum(len(text) + 2 for rank, text in parts if rank != 2)
+        width = min(WIDEST_SPARK, room - taken)
+        parts[1] = (2, self.glyphs.spark(self.course, max(8, width)))
+        return fitted(parts, room)
+
+    def room(self) -> int:
+        # In the last column, terminals differ.
+        return max(1, width_of(self.capture.terminal) - 1)
+
+
+def folded(text: str, room: int) -> str:
+    """The text in lines that are broken between words; a path is never broken."""
+    lines = textwrap.wrap(text, max(room, 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)

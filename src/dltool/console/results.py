@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -35,23 +36,25 @@ MOST_CLASSES = 20
 
 def show_error(error: DltoolError, document: "Document | None", as_json: bool) -> None:
     """All problems on stderr, one block; with `as_json` also as one document on stdout."""
-    console = stderr_console()
-    console.print(render_error(error, document), end="")
-    count = len(error.problems)
-    next_step = f"dltool resume {with_code(Path(error.kept))}" if error.kept and error.can_resume else None
-    if not error.kept:
-        console.print(f"{count} problem{'s' if count != 1 else ''}; nothing was written", style="dim")
-    else:
-        console.print(data_text(f"what was done by then is kept in {error.kept}"))
-    if next_step:
-        console.print(data_text(f"next  {next_step}"))
+    stderr_console().print(error_text(error, document))
     if as_json:
         found = {"ok": False, "exit_code": error.exit_code, "problems": problems_as_json(error, document)}
-        show_json({**found, "run": error.kept or None, "next": next_step})
+        show_json({**found, "run": error.kept or None, "next": resume_command(error)})
 
 
-def metric_words(metrics: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {number(value)}" for name, value in metrics.items())
+def error_text(error: DltoolError, document: "Document | None") -> Text:
+    """All problems of `error`, what was written, and what to do next."""
+    text = render_error(error, document)
+    count = len(error.problems)
+    if not error.kept:
+        return text.append(f"{count} problem{'s' if count != 1 else ''}; nothing was written", "dim")
+    text.append_text(data_text(f"what was done by then is kept in {error.kept}"))
+    next_step = resume_command(error)
+    return text.append_text(Text("\n") + data_text(f"next  {next_step}")) if next_step else text
+
+
+def resume_command(error: DltoolError) -> str | None:
+    return f"dltool resume {with_code(Path(error.kept))}" if error.kept and error.can_resume else None
 
 
 def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, quiet: bool) -> None:
@@ -64,23 +67,41 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
     if quiet:
         return
     console = stdout_console()
-    best = results["best"]
-    summary = f"best epoch {best['epoch']} of {results['epochs']} by {best['monitor']}"
-    if best["value"] is None:
-        summary = f"no best epoch of {results['epochs']}: {best['monitor']} was never a number"
-    else:
-        summary += f" ({number(best['value'])})"
-    console.print(data_text(summary))
-    if results["test"]:
-        console.print(Text("test  ", "bold") + data_text(metric_words(results["test"])))
+    console.print(data_text(best_words(results)))
+    for line in metric_lines(results, console.width):
+        console.print(data_text(line), soft_wrap=True)
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
     if outcome.profile is not None:
         show_profile(outcome.profile, outcome.run)
     if is_smoke:
         console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
         return
-    console.print(Text("run   ", "bold") + data_text(outcome.run))
-    console.print(data_text(f"next  dltool evaluate {with_code(outcome.run)}"), style="dim")
+    console.print(data_text(f"run   {outcome.run}"), soft_wrap=True)
+    for head, command in (("next", "evaluate"), ("or", "predict")):
+        more = " FILE" if command == "predict" else ""
+        console.print(data_text(f"{head:<4}  dltool {command} {with_code(outcome.run)}{more}"), soft_wrap=True)
+
+
+def best_words(results: Mapping[str, Any]) -> str:
+    best = results["best"]
+    if best["value"] is None:
+        return f"no best epoch of {results['epochs']}: {best['monitor']} was never a number"
+    return f"best epoch {best['epoch']} of {results['epochs']} by {best['monitor']} ({number(best['value'])})"
+
+
+def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
+    """The test metrics, with their intervals where there are some, in as few lines as they have room in."""
+    intervals = results.get("intervals", {})
+    lines: list[str] = []
+    for name, value in results["test"].items():
+        low_and_high = intervals.get(name)
+        interval = f" ({number(low_and_high[0])} to {number(low_and_high[1])})" if low_and_high else ""
+        words = f"{name} {number(value)}{interval}"
+        if lines and cell_len(f"{lines[-1]}  {words}") <= width:
+            lines[-1] += f"  {words}"
+        else:
+            lines.append(f"{'' if lines else 'test':<4}  {words}")
+    return lines
 
 
 def show_profile(times: Mapping[str, float], run: Path) -> None:
@@ -142,22 +163,32 @@ def with_code(path: Path) -> str:
 def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
     if outcome.unwritten:
         stderr_console().print(
-            Text("warning: ", "yellow") + data_text(f"the metrics are not kept: {outcome.unwritten}")
+            Text("warning: ", "yellow") + data_text(f"the evaluation is not kept: {outcome.unwritten}")
         )
+    from dltool.evaluation.findings import MODEL
+
+    found = outcome.assessment
     if as_json:
-        show_json(
-            {
-                "run": str(outcome.run),
-                "split": outcome.split,
-                "examples": outcome.examples,
-                "metrics": outcome.metrics,
-            }
-        )
+        kept = None if outcome.unwritten else str(outcome.folder)
+        show_json({"run": str(outcome.run), **found.record(), "folder": kept})
         return
     console = stdout_console()
     console.print(data_text(f"{outcome.run}: {outcome.split}, {outcome.examples:,} examples"))
-    for name, value in outcome.metrics.items():
-        console.print(Text(f"  {name}  ", "bold") + Text(number(value)))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("metric", overflow="fold")
+    for heading in ("value", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, each in found.metrics.items():
+        ends = "" if each.low is None or each.high is None else f"{number(each.low)} to {number(each.high)}"
+        table.add_row(data_text(name), number(each.value), ends)
+    console.print(table)
+    for line in found.baselines:
+        if line.name == MODEL:
+            continue
+        value = number(line.value) if line.value is not None else f"not computed: {line.note}"
+        console.print(data_text(f"{line.name}: {line.metric} {value}"), style="dim")
+    if not outcome.unwritten:
+        console.print(Text("in    ", "bold") + data_text(outcome.folder))
     console.print(data_text(f"next  dltool runs --runs {shell_word(outcome.run.parent.parent)}"), style="dim")
 
 

@@ -1,11 +1,28 @@
 """Streams that do not fail a command: an encoding without some character, a stderr that is full or closed."""
 
+import codecs
 import contextlib
 import io
 import os
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
+
+PLAINER = {"×": "x", "·": "-", "…": "...", "→": "->", "≥": ">=", "“": '"', "”": '"'}
+"""What old encodings lack, of what the program says."""
+
+
+def plainer(error: UnicodeError) -> tuple[str, int]:
+    """For what an encoding lacks: something like it, or else an escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    texts = (PLAINER.get(each) or each.encode("ascii", "backslashreplace").decode() for each in lacking)
+    return "".join(texts), error.end
+
+
+PLAIN = "dltool.plainer"
+codecs.register_error(PLAIN, plainer)
 
 
 class Forgiving(io.FileIO):
@@ -21,12 +38,12 @@ class Forgiving(io.FileIO):
 def message_stream(descriptor: int, encoding: str, closefd: bool = True) -> TextIO:
     """Text to `descriptor` that never fails."""
     buffered = io.BufferedWriter(Forgiving(descriptor, "w", closefd=closefd))
-    return io.TextIOWrapper(buffered, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    return io.TextIOWrapper(buffered, encoding=encoding, errors=PLAIN, line_buffering=True)
 
 
 @contextlib.contextmanager
 def safe_streams() -> Iterator[None]:
-    """Until the end of the block, stderr never fails, and stdout shows what its encoding lacks as escapes."""
+    """Until the end of the block, stderr never fails, and stdout has plainer characters for what its encoding lacks."""
     original = sys.stderr
     if original is None:
         # Descriptor 2 must not become that of the next file that is opened.
@@ -35,7 +52,7 @@ def safe_streams() -> Iterator[None]:
             os.dup2(null, 2)
             os.close(null)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(errors=PLAIN)
     sys.stderr = message_stream(2, "utf-8" if original is None else original.encoding, closefd=False)
     try:
         yield

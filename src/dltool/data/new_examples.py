@@ -52,6 +52,8 @@ from dltool.durable_files import disk_errors
 from dltool.errors import DataError, Problem
 
 STDIN, STDIN_NAME = "-", "standard input"
+IN_MEMORY = "the rows"
+"""The name of what is in no file."""
 SINGLE = {"images": PICTURES, "audio": SOUNDS}
 """The endings of files that are an example each."""
 OF_NO_PART = 3
@@ -194,9 +196,9 @@ def read_rows(data: Data, facts: Facts, path: str) -> NewExamples:
     like = training_table(data, used)
     source = Source(data.source.name, data.source.options.model_copy(update={"path": path}))
     table = table_in_reach(source, (), Wanted(like=like, optional=[name for name in like.columns if name not in used]))
-    if table.path.name == STDIN_NAME:
+    if table.path.name in (STDIN_NAME, IN_MEMORY):
         # Pictures that it names are looked for from here.
-        table = replace(table, path=Path.cwd() / STDIN_NAME)
+        table = replace(table, path=Path.cwd() / table.path.name)
     problems = [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
     if problems:
         raise DataError(problems)
@@ -364,7 +366,11 @@ def read_arrays(data: Data, facts: Facts, path: str) -> NewExamples:
             raise DataError(problems)
         arrays = read_npz(file, list(dict.fromkeys(keys.values())), headers, path, ())
         found = {name: clean_inputs(arrays[key], f"{key} of {path}", ()) for name, key in keys.items()}
-    inputs = {name: like_input(array, facts.inputs[name]) for name, array in found.items()}
+    return of_arrays({name: like_input(array, facts.inputs[name]) for name, array in found.items()}, path)
+
+
+def of_arrays(inputs: Mapping[str, np.ndarray], path: str) -> NewExamples:
+    """Raises: DataError: the arrays have different numbers of rows."""
     rows = {len(array) for array in inputs.values()}
     if len(rows) > 1:
         sizes = ", ".join(f"{name} has {len(array):,} rows" for name, array in inputs.items())

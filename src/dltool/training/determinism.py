@@ -25,8 +25,10 @@ def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:
-        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-            raise MachineError("TensorFlow has started already, with another number of threads") from error
+        # Unless it was told, TensorFlow has taken as many as there are cores.
+        if (tf.config.threading.get_intra_op_parallelism_threads() or usable_cores()) != threads:
+            message = "TensorFlow has started already, with another number of threads"
+            raise MachineError(message, "begin with dltool in a new process") from error
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     if gpus:
         # On a CPU everything is deterministic already, and this would turn XLA off.

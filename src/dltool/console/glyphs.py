@@ -1,0 +1,45 @@
+"""Bars and spark lines, in characters that the terminal's encoding has."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """`levels` are the heights of a spark line, the lowest first."""
+
+    done: str
+    left: str
+    levels: str
+
+    def bar(self, fraction: float, width: int) -> str:
+        done = int(width * min(1.0, max(0.0, fraction)))
+        return self.done * done + self.left * (width - done)
+
+    def spark(self, values: Sequence[float], width: int) -> str:
+        """The course of `values` in at most `width` characters, a space for what is not finite.
+
+        Of more values than that, every second is shown, or every third, …, the last one always.
+        """
+        shown = values[:: -max(1, -(-len(values) // width))][::-1]
+        finite = [value for value in shown if math.isfinite(value)]
+        low, high = min(finite, default=0.0), max(finite, default=0.0)
+        top = len(self.levels) - 1
+        # Divided first: the difference of two large numbers may be infinite.
+        steps = [
+            (value / 2 - low / 2) / ((high / 2 - low / 2) or 1.0) if math.isfinite(value) else None for value in shown
+        ]
+        return "".join(" " if step is None else self.levels[round(step * top)] for step in steps)
+
+
+UNICODE = Glyphs("━", "╌", "▁▂▃▄▅▆▇█")
+ASCII = Glyphs("#", ".", "_.-=*#")
+
+
+def glyphs_for(encoding: str | None) -> Glyphs:
+    try:
+        (UNICODE.done + UNICODE.left + UNICODE.levels).encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return ASCII
+    return UNICODE

@@ -1,0 +1,235 @@
+"""dltool in a notebook or a script: train a config, and look at a run with pandas."""
+
+import contextlib
+import html
+import io
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dltool.console.capture import captured_chatter
+from dltool.console.progress import TrainingProgress
+from dltool.console.safe_streams import safe_streams
+from dltool.console.text import number
+from dltool.errors import DltoolError
+from dltool.run_directory import open_run as find_run
+from dltool.run_directory import refuse_no_runs_folder
+from dltool.run_files import Run
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from dltool.config.load import Document
+    from dltool.evaluation.figure import Figure
+
+MOST_PICTURES = 2
+"""The loss, and the first metric."""
+
+AllowedCode = Sequence[str | Path]
+
+
+def train(
+    config: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    runs: str | Path = "runs",
+    seed: int | None = None,
+    allow_code: AllowedCode = (),
+) -> "TrainedRun":
+    """Train, validate and test the model of a config, as `dltool train` does; the run that this leaves.
+
+    `settings` are as for `--set`, by path: `{"training.epochs": 1}`; the rest are the options of the same names.
+
+    Raises:
+        DltoolError: as its classes say, with the same message as on the command line.
+    """
+    with plain_errors():
+        from dltool.config.load import read_document, with_option
+
+        arguments = [f"{path}={yaml_text(value)}" for path, value in (settings or {}).items()]
+        document = read_document(Path(config), arguments)
+        for option, value in (("--name", name), ("--seed", seed)):
+            document = document if value is None else with_option(document, option, value)
+        refuse_no_runs_folder(Path(runs))
+    with plain_errors(document), allowed(allow_code), shown_progress() as progress:
+        from dltool.commands.signals import stop_requests
+        from dltool.commands.train import train_until_stopped
+
+        with stop_requests(ends_process=False) as stops:
+            outcome = train_until_stopped(document, Path(runs), progress, None, True, stops)
+        for missed in outcome.missed:
+            progress.warn(f"expectation missed: {missed}")
+    return TrainedRun(outcome.run, tuple(allow_code))
+
+
+def open_run(path: str | Path, *, allow_code: AllowedCode = ()) -> "TrainedRun":
+    """The run at `runs/mnist/0001`, `runs/mnist/latest` or `runs/mnist` (the latest).
+
+    Raises:
+        DltoolError: there is none, or it is damaged.
+    """
+    with plain_errors():
+        return TrainedRun(find_run(Path(path)).path, tuple(allow_code))
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """One run directory, read anew whenever it is asked."""
+
+    path: Path
+    allow_code: tuple[str | Path, ...] = ()
+
+    @property
+    def history(self) -> "pd.DataFrame":
+        """A row for each epoch, counted from 1: loss, metrics, learning rate and seconds, by Keras's names."""
+        import pandas as pd
+
+        with plain_errors():
+            lines = Run(self.path).read_metrics()
+        return pd.DataFrame(lines, columns=list(lines[0]) if lines else ["epoch"]).set_index("epoch")
+
+    @property
+    def results(self) -> "pd.DataFrame":
+        """A row for each metric, for the weights of the best epoch: its values on the validation and the test part,
+        and where they were measured, the bounds of the interval of the latter.
+
+        Raises:
+            RunError: the run is not complete.
+        """
+        import pandas as pd
+
+        found = self.read_results()
+        columns = {part: found.get(part) or {} for part in ("validation", "test")}
+        intervals = found.get("intervals") or {}
+        for bound, place in (("test low", 0), ("test high", 1)) if intervals else ():
+            columns[bound] = {name: values[place] for name, values in intervals.items()}
+        table = pd.DataFrame(columns, index=list(columns["test"] or columns["validation"]), dtype=float)
+        return table.rename_axis(index="metric")
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights are the model's; None where the monitored value was never a number."""
+        epoch: int | None = self.read_results()["best"]["epoch"]
+        return epoch
+
+    def read_results(self) -> dict[str, Any]:
+        with plain_errors():
+            run = Run(self.path)
+            return run.read_json(run.results)
+
+    def model(self) -> "keras.Model":
+        """The model of model.keras, with its preprocessing: raw inputs in, outputs out. It is built from the config and
+        the best weights, so nothing of the run is executed.
+        """
+        with plain_errors(), allowed(self.allow_code), shown_progress():
+            from dltool.commands.experiment import require_code
+            from dltool.commands.predict import best_model, recorded_kind
+
+            run = find_run(self.path)
+            require_code(run, f"predict {run.path}")
+            return best_model(run, *recorded_kind(run, run.read_json(run.record))).full
+
+    def predict(self, rows: Any) -> "pd.DataFrame":
+        """What `dltool predict` says of new data, a row for each example.
+
+        `rows` are a DataFrame or a list of dicts for a table, a list of str for texts, else an array (examples, …) of
+        raw inputs, or a dict of one for each input. The index is that of the DataFrame, else it counts from 0.
+
+        Raises:
+            DataError: the rows are not what the model takes.
+        """
+        import pandas as pd
+
+        with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
+            from dltool.commands.experiment import require_code
+            from dltool.commands.predict import predictions_for
+            from dltool.data.new_rows import load_rows
+
+            run = find_run(self.path)
+            require_code(run, f"predict {run.path}")
+            found = predictions_for(run, lambda data, facts: load_rows(data, facts, rows), progress)
+        places = found.pop("row") - 1
+        del found["file"]
+        index = rows.index[places] if isinstance(rows, pd.DataFrame) else pd.Index(places)
+        return pd.DataFrame(found, index=index)
+
+    def summary(self) -> str:
+        """In a line, how it ended."""
+        from dltool.console.results import best_words
+
+        run = Run(self.path)
+        status = run.read_json(run.record).get("status")
+        return f"{self.path}: {best_words(self.read_results()) if status == 'completed' else status}"
+
+    def __repr__(self) -> str:
+        with plain_errors():
+            return self.summary()
+
+    def _repr_html_(self) -> str:
+        """The learning curves and the results, for the last line of a cell."""
+        with plain_errors():
+            from dltool.evaluation.curves import learning_curves
+
+            run = Run(self.path)
+            is_complete = run.read_json(run.record).get("status") == "completed"
+            table = (
+                self.results.rename_axis(None).to_html(float_format=number, na_rep="", border=0) if is_complete else ""
+            )
+            figures = learning_curves(run.read_metrics(), self.best_epoch if is_complete else None)
+            pictures = "".join(map(picture, figures[:MOST_PICTURES]))
+        row = "display: flex; flex-wrap: wrap; gap: 1em; align-items: center"
+        return f'<p>{html.escape(self.summary())}</p><div style="{row}">{pictures}{table}</div>'
+
+
+def picture(figure: "Figure") -> str:
+    svg = figure.svg.replace("<svg ", '<svg style="width: 100%; height: auto" ', 1)
+    label = html.escape(figure.description)
+    return f'<div role="img" aria-label="{label}" style="width: 22em">{svg}</div>'
+
+
+@contextlib.contextmanager
+def shown_progress() -> Iterator[TrainingProgress]:
+    """What happens in the block is shown: where Python's stdout is a stream without a file, as in a notebook, there;
+    else on stderr.
+    """
+    stream = None if isinstance(sys.stdout, io.TextIOWrapper) else sys.stdout
+    with safe_streams(), captured_chatter(stream) as capture, TrainingProgress(capture) as progress:
+        yield progress
+
+
+@contextlib.contextmanager
+def allowed(files: AllowedCode) -> Iterator[None]:
+    if not files:
+        yield
+        return
+    from dltool.config.allowed_code import read_allowed_code
+    from dltool.keras_names import allowing
+
+    with allowing(read_allowed_code([Path(file) for file in files])):
+        yield
+
+
+@contextlib.contextmanager
+def plain_errors(document: "Document | None" = None) -> Iterator[None]:
+    """Errors of the block have the text that the command line shows. IPython shows it without a traceback."""
+    try:
+        yield
+    except DltoolError as error:
+        from dltool.console.results import error_text
+
+        text = error_text(error, document).plain.rstrip()
+        error.args = (f"\n{text}",)
+        error._render_traceback_ = text.splitlines  # type: ignore[attr-defined]
+        raise error from None
+
+
+def yaml_text(value: Any) -> str:
+    """A value as YAML: JSON is, too. NumPy's numbers and paths are written as Python's numbers and as text."""
+    return json.dumps(
+        value, ensure_ascii=False, default=lambda each: each.item() if hasattr(each, "item") else str(each)
+    )

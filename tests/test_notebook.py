@@ -1,0 +1,271 @@
+"""dltool from Python: what a notebook or a script does with it."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.small_configs import EVERYTHING_RANDOM, TINY
+
+import dltool
+from dltool.checkpoint_file import newest_checkpoint
+from dltool.errors import ConfigError, DataError, Interrupted, RunError
+from dltool.notebook import TrainedRun, yaml_text
+
+PENGUINS = """\
+data:
+  source: {csv: {path: penguins.csv, missing: ["?"]}}
+  target: species
+  split: {validation: 0.2, test: 0.2}
+model: {layers: [Dense: {units: $classes, activation: softmax}]}
+training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 1}
+"""
+
+
+def written(folder: Path, text: str, name: str = "example.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> TrainedRun:
+    folder = tmp_path_factory.mktemp("notebook")
+    return dltool.train(written(folder, TINY), {"training.epochs": 3}, name="iris", runs=folder / "runs", seed=7)
+
+
+@pytest.fixture(scope="module")
+def penguins(tmp_path_factory) -> TrainedRun:
+    folder = tmp_path_factory.mktemp("penguins")
+    rows = [f"{20 + i % 30},{'?' if i % 9 == 4 else 'ab'[i % 2]},{'XY'[i % 2]}" for i in range(100)]
+    (folder / "penguins.csv").write_text("\n".join(["length,island,species", *rows, ""]), encoding="utf-8")
+    return dltool.train(written(folder, PENGUINS), runs=folder / "runs")
+
+
+def test_two_functions_are_public_and_importing_them_imports_nothing_heavy() -> None:
+    assert dltool.__all__ == ["open_run", "train"]
+    assert set(dltool.__all__) <= set(dir(dltool))
+    code = "import sys, dltool; dltool.train; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "dltool.notebook" in loaded
+    assert not {"numpy", "pandas", "tensorflow", "keras", "pydantic", "yaml", "matplotlib"} & set(loaded)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        dltool.trian  # noqa: B018
+
+
+def test_a_training_gives_its_run_with_what_was_set(trained) -> None:
+    assert trained.path.parts[-3:] == ("runs", "iris", "0001")
+    record = json.loads((trained.path / "run.json").read_text("utf-8"))
+    assert (record["seed"], record["status"]) == (7, "completed")
+    assert len(trained.history) == 3
+
+
+def test_the_history_is_a_row_for_each_epoch(trained) -> None:
+    assert trained.history.index.tolist() == [1, 2, 3]
+    columns = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
+    assert trained.history.columns.tolist() == columns
+    assert trained.best_epoch == trained.history["val_loss"].idxmin()
+
+
+def test_the_results_are_a_row_for_each_metric(trained) -> None:
+    results = json.loads((trained.path / "results.json").read_text("utf-8"))
+    assert trained.results.loc["accuracy", "test"] == results["test"]["accuracy"]
+    assert trained.results.loc["loss", "validation"] == results["validation"]["loss"]
+
+
+def test_intervals_are_columns_of_the_results(trained, monkeypatch) -> None:
+    found = {**trained.read_results(), "intervals": {"accuracy": [0.9, 0.99]}}
+    monkeypatch.setattr(TrainedRun, "read_results", lambda _: found)
+    assert trained.results.loc["accuracy", ["test low", "test high"]].tolist() == [0.9, 0.99]
+    assert np.isnan(trained.results.loc["loss", "test low"])
+
+
+def test_the_model_takes_raw_inputs_and_predicts_what_the_run_predicts(trained) -> None:
+    from sklearn.datasets import load_iris
+
+    inputs = load_iris().data
+    found = trained.predict(inputs)
+    assert found.columns.tolist() == ["class", *(f"probability of {name}" for name in load_iris().target_names)]
+    np.testing.assert_allclose(
+        trained.model().predict(inputs.astype("float32"), verbose=0), found.iloc[:, 1:], atol=1e-6
+    )
+
+
+def test_predictions_are_those_of_the_command(penguins, dltool, tmp_path) -> None:
+    rows = pd.DataFrame({"length": [25, 30.5, None], "island": ["a", "?", "b"]}, index=["x", "y", "z"])
+    rows.to_csv(tmp_path / "new.csv", index=False, na_rep="?")
+    assert dltool("predict", penguins.path, tmp_path / "new.csv", "--out", tmp_path / "out.csv").code == 0
+    expected = pd.read_csv(tmp_path / "out.csv").drop(columns=["file", "row"])
+    found = penguins.predict(rows)
+    assert found.index.tolist() == ["x", "y", "z"]
+    np.testing.assert_allclose(found.iloc[:, 1:], expected.iloc[:, 1:], rtol=1e-6)
+    pd.testing.assert_frame_equal(
+        penguins.predict([{"length": 25, "island": "a"}, {"length": 30.5, "island": "?"}, {"island": "b"}]),
+        found.reset_index(drop=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"island": "a"}], "length"),
+        ([{"length": "long", "island": "a"}], 'the rows, line 1: length is "long"'),
+        ([[1, 2]], "give a pandas DataFrame or a list of dicts"),
+        ([], "there are no rows"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(penguins, rows, message) -> None:
+    with pytest.raises(DataError) as refused:
+        penguins.predict(rows)
+    assert message in str(refused.value)
+    assert "/tmp" not in str(refused.value)
+
+
+def test_arrays_that_do_not_fit_are_refused(trained) -> None:
+    with pytest.raises(DataError, match=r"the rows gives float32 of shape \(3,\) for the input input"):
+        trained.predict(np.zeros((2, 3)))
+    with pytest.raises(DataError, match="different shapes"):
+        trained.predict([[1, 2], [3]])
+
+
+def test_a_mistake_has_the_text_of_the_command_line(tmp_path, dltool) -> None:
+    config = written(tmp_path, TINY.replace("units: 8", "unitz: 8"))
+    expected = dltool("check", config).stderr
+    with pytest.raises(ConfigError) as refused:
+        train(config, runs=tmp_path)
+    assert str(refused.value) == f"\n{expected.rstrip()}"
+    assert refused.value._render_traceback_() == expected.splitlines()  # type: ignore[attr-defined]
+
+
+def test_a_mistake_in_the_settings_is_shown_at_its_place(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="unknown key") as refused:
+        train(written(tmp_path, TINY), {"training.epoch": 1}, runs=tmp_path)
+    assert '^^^^^ did you mean "epochs"?' in str(refused.value)
+
+
+def train(*arguments, **options) -> TrainedRun:
+    return dltool.train(*arguments, **options)
+
+
+def test_no_run_is_an_error_that_names_near_ones(trained) -> None:
+    with pytest.raises(RunError, match="did you mean"):
+        dltool.open_run(trained.path.parent.parent / "irsi")
+    assert dltool.open_run(trained.path.parent / "latest").path == trained.path
+
+
+def test_settings_are_yaml_of_any_value() -> None:
+    assert yaml_text({"Adam": {"learning_rate": np.float64(1e-3)}}) == '{"Adam": {"learning_rate": 0.001}}'
+    assert yaml_text([1, True, None, "no"]) == '[1, true, null, "no"]'
+    assert yaml_text(Path("a/b")) == '"a/b"'
+
+
+@pytest.mark.slow
+def test_two_trainings_in_one_process_give_the_bits_of_the_command(tmp_path) -> None:
+    config = written(tmp_path, EVERYTHING_RANDOM)
+    first, second = train(config, runs=tmp_path / "a"), train(config, runs=tmp_path / "a")
+    command = [sys.executable, "-m", "dltool", "train", config, "--runs", tmp_path / "b", "--quiet"]
+    subprocess.run(command, check=True, timeout=600)
+    other = dltool.open_run(tmp_path / "b/random")
+    assert arrays(first) == arrays(second) == arrays(other)
+    names = [[layer.name for layer in run.model().layers] for run in (second, other)]
+    assert names[0] == names[1]
+    pd.testing.assert_frame_equal(first.history.drop(columns="seconds"), other.history.drop(columns="seconds"))
+
+
+def arrays(run: TrainedRun) -> dict[str, bytes]:
+    checkpoint, _ = newest_checkpoint(run.path / "checkpoints")
+    return {name: array.tobytes() for name, array in checkpoint.arrays}
+
+
+def test_it_works_in_another_thread_and_where_stdout_is_no_file(tmp_path, monkeypatch) -> None:
+    class Cell:
+        """As ipykernel's OutStream."""
+
+        encoding = "UTF-8"
+        text = ""
+
+        def write(self, text: str) -> int:
+            self.text += text
+            return len(text)
+
+        def flush(self) -> None: ...
+
+        def isatty(self) -> bool:
+            return False
+
+    cell, found = Cell(), []
+    monkeypatch.setattr(sys, "stdout", cell)
+    thread = threading.Thread(target=lambda: found.append(train(written(tmp_path, TINY), runs=tmp_path)))
+    thread.start()
+    thread.join()
+    assert found[0].best_epoch
+    assert "epoch 2/2  loss" in cell.text
+    assert sys.stdout is cell
+
+
+def test_an_interruption_saves_and_says_how_to_go_on(tmp_path, monkeypatch) -> None:
+    from dltool.training.fit import Fitting
+
+    monkeypatch.setattr(Fitting, "run_steps", lambda self, epoch: (_ for _ in ()).throw(self.interrupted(2)))
+    with pytest.raises(Interrupted) as stopped:
+        train(written(tmp_path, TINY), runs=tmp_path / "runs")
+    run = tmp_path / "runs/example/0001"
+    assert str(stopped.value).endswith(f"what was done by then is kept in {run}\nnext  dltool resume {run}")
+    assert repr(dltool.open_run(run)) == f"{run}: interrupted"
+    assert "interrupted" in dltool.open_run(run)._repr_html_()
+    assert dltool.open_run(run).history.empty
+
+
+def test_the_picture_has_curves_and_results_and_words_for_them(trained) -> None:
+    page = trained._repr_html_()
+    assert page.count("<svg ") == 2
+    assert page.count('role="img" aria-label="') == 2
+    assert "<th>accuracy</th>" in page
+    assert f"best epoch {trained.best_epoch} of 3 by val_loss" in page
+
+
+NOTEBOOK = """\
+import dltool
+run = dltool.train("example.yaml", {"training.epochs": 2})
+run
+---
+dltool.train("example.yaml", {"training.epoch": 2})
+---
+import os, signal, threading, time
+def interrupt():
+    while not os.path.exists("runs/example/0002/metrics.jsonl"):
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+dltool.train("example.yaml", {"training.epochs": 100000})
+---
+print("still here")
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_shows_progress_pictures_and_mistakes(tmp_path, monkeypatch) -> None:
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    import nbformat
+
+    written(tmp_path, TINY)
+    kernel = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "here"}
+    (tmp_path / "kernels/here").mkdir(parents=True)
+    (tmp_path / "kernels/here/kernel.json").write_text(json.dumps({**kernel, "language": "python"}), "utf-8")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in NOTEBOOK.split("---\n")])
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(book, timeout=600, kernel_name="here", allow_errors=True, resources=resources).execute()
+    trained, mistaken, stopped, alive = (cell.outputs for cell in book.cells)
+    text = "".join(output.get("text", "") for output in trained)
+    assert "epoch 2/2  loss" in text
+    assert "oneDNN" not in text
+    assert "<svg " in trained[-1].data["text/html"]
+    assert mistaken[-1].traceback[0].startswith("--set training.epoch=2: training.epoch: unknown key")
+    assert stopped[-1].traceback[-1] == "next  dltool resume runs/example/0002"
+    assert alive[0].text == "still here\n"
