@@ -28,7 +28,7 @@ IMPORTS = (
         "dltool.evaluation.baselines",
         "dltool.evaluation.class_figures",
         "dltool.evaluation.curves",
-        "dltool.evaluation.metric_intervals",
+        "dltool.evaluation.intervals",
         "dltool.evaluation.stored",
         "sklearn.decomposition",
         "sklearn.linear_model",
