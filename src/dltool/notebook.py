@@ -61,7 +61,7 @@ def train(
         from dltool.commands.train import train_until_stopped
 
         with stop_requests(ends_process=False) as stops:
-            outcome = train_until_stopped(document, Path(runs), progress, None, True, stops)
+            outcome = train_until_stopped(document, Path(runs), progress, stops)
         for missed in outcome.missed:
             progress.warn(f"expectation missed: {missed}")
     return TrainedRun(outcome.run, tuple(allow_code))
