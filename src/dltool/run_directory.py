@@ -40,7 +40,11 @@ NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 LATEST = "latest"
 RECORD = "run.json"
 PREPROCESSING = "preprocessing/"
+UNFINISHED = ".new"
+"""The folder beside the runs of a name for one that is being made or removed. It is there while there is one."""
 UNFINISHED_PREFIX = ".new-"
+LAST_NUMBER = ".last-number"
+"""The number of the newest run there has been, where that was removed."""
 
 
 @contextmanager
@@ -65,12 +69,12 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     run_record["preprocessing"] = {name.removeprefix(PREPROCESSING): digest(data) for name, data in learnt.items()}
     contents = {**files, RECORD: (encode_json(run_record, indent=2) + "\n").encode()}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
-    built = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+    built = _unfinished_path(parent)
     descriptor = -1
     try:
         with disk_errors(parent, "create a run in"):
-            built.mkdir(parents=True)
-            _remove_abandoned(parent)
+            _make(built)
+            _remove_abandoned(built.parent)
             descriptor = run_lock.acquire(built)
             _write_tree(built, contents)
             built = _rename_to_next_number(built, parent)
@@ -81,7 +85,7 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
         if descriptor >= 0:
             os.close(descriptor)
         shutil.rmtree(built, ignore_errors=True)
-        for folder in made:
+        for folder in (parent / UNFINISHED, *made):
             with suppress(OSError):
                 os.rmdir(folder)
         raise
@@ -155,8 +159,21 @@ def _write_tree(root: Path, files: Mapping[str, bytes]) -> None:
         sync(folder)
 
 
+def _unfinished_path(parent: Path) -> Path:
+    return parent / UNFINISHED / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+
+
+def _make(built: Path) -> None:
+    while True:
+        built.parent.mkdir(parents=True, exist_ok=True)
+        # Another process that has finished may remove the folder in between.
+        with suppress(FileNotFoundError):
+            built.mkdir()
+            return
+
+
 def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
-    number = max(_newest_number(parent), _latest_number(parent) or 0)
+    number = max(_newest_number(parent), _latest_number(parent) or 0, _last_number(parent))
     while True:
         number += 1
         path = parent / f"{number:04d}"
@@ -167,6 +184,8 @@ def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
         else:
+            with suppress(OSError):
+                os.rmdir(unfinished.parent)
             return path
 
 
@@ -190,9 +209,9 @@ def _update_latest(parent: Path) -> None:
         sync(parent)
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """Removes what a process killed while creating a run left here. A creation takes far less than a day."""
-    for entry in os.scandir(parent):
+def _remove_abandoned(folder: Path) -> None:
+    """Removes what a process killed while making or removing a run left here. Either takes far less than a day."""
+    for entry in os.scandir(folder):
         if not entry.name.startswith(UNFINISHED_PREFIX):
             continue
         # Another process may remove it at the same time.
@@ -209,7 +228,25 @@ def _remove_abandoned(parent: Path) -> None:
 
 
 def _newest_number(parent: Path) -> int:
-    return max((int(name) for name in os.listdir(parent) if NUMBER.fullmatch(name)), default=0)
+    """The highest number in use; 0 where there is none.
+
+    It is looked for from `latest` upwards: to list ten thousand runs would take longer than to create one.
+    """
+    number = _latest_number(parent)
+    if number is None or not os.path.lexists(parent / f"{number:04d}"):
+        return max((int(name) for name in os.listdir(parent) if NUMBER.fullmatch(name)), default=0)
+    while os.path.lexists(parent / f"{number + 1:04d}"):
+        number += 1
+    return number
+
+
+def _last_number(parent: Path) -> int:
+    """What `LAST_NUMBER` says; 0 where it is not there."""
+    try:
+        text = read_file(parent, LAST_NUMBER, 100).decode("ascii").strip()
+    except (OSError, RunError, UnicodeDecodeError):
+        return 0
+    return int(text) if NUMBER.fullmatch(text) else 0
 
 
 def _latest_number(parent: Path) -> int | None:
@@ -235,7 +272,7 @@ def _run_path(path: Path) -> Path:
         return _follow_latest(path / LATEST)
     if newest := _newest_number(path):
         return path / f"{newest:04d}"
-    inside = sorted(os.listdir(path))
+    inside = sorted(name for name in os.listdir(path) if not name.startswith("."))
     there = "it holds " + ", ".join(inside[:5]) + (", …" if len(inside) > 5 else "") if inside else "it is empty"
     raise RunError(f"{path} is not a run: it has no run.json; {there}", "dltool runs lists the runs")
 
