@@ -17,6 +17,7 @@ from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError
 
 if TYPE_CHECKING:
+    from dltool.commands.runs import RunSummary
     from dltool.config.load import Document
     from dltool.console.capture import Capture
 
@@ -49,6 +50,14 @@ AllowedCode = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings and errors.")]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option("--filter", metavar="CONDITION", help="Such as accuracy>0.9 or status=completed. Repeatable."),
+]
+Sort = Annotated[
+    str | None, typer.Option("--sort", metavar="KEY[:desc]", help="A column, or a metric such as accuracy or val_loss.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 RUNS = Path("runs")
 
 
@@ -207,19 +216,86 @@ def check(
         show_check(outcome, origins, as_json)
 
 
-@app.command("runs")
-def list_runs(runs: RunsFolder = None, as_json: Json = False) -> None:
-    """List the runs with their results."""
-    with exit_codes(as_json=as_json):
-        from dltool.commands.runs import require_folder, summaries
-        from dltool.console.tables import show_runs
-        from dltool.run_directory import refuse_no_runs_folder
+runs_app = typer.Typer(invoke_without_command=True, add_completion=False)
+app.add_typer(runs_app, name="runs")
 
-        if runs is None:
-            refuse_no_runs_folder(RUNS)
-        else:
-            require_folder(runs)
-        show_runs(summaries(runs or RUNS), runs or RUNS, as_json)
+
+@runs_app.callback()
+def list_runs(
+    context: typer.Context,
+    runs: RunsFolder = None,
+    conditions: Filters = None,
+    sort: Sort = None,
+    as_json: Json = False,
+) -> None:
+    """List the runs with their results; remove some."""
+    if context.invoked_subcommand is not None:
+        return
+    with exit_codes(as_json=as_json):
+        from dltool.commands.run_configs import MOST_COMPARED, differences_in_short
+        from dltool.console.runs import show_runs
+
+        found = runs_in(runs, conditions, sort)
+        is_short = len(found) <= MOST_COMPARED
+        differs = differences_in_short([run.path for run in found if run.status != "broken"]) if is_short else {}
+        show_runs(found, differs, runs or RUNS, as_json)
+
+
+@runs_app.command("remove")
+def remove_runs(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories, such as runs/mnist/0001.")],
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Remove runs, never one that is running."""
+    with exit_codes(as_json=as_json):
+        from dltool.commands.run_removal import planned, remove_planned
+        from dltool.console.runs import confirmed, show_removals
+
+        removals = planned(runs)
+        if yes or confirmed(removals):
+            show_removals(remove_planned(removals), is_done=True, as_json=as_json)
+
+
+@runs_app.command("prune")
+def prune_runs(
+    runs: RunsFolder = None,
+    conditions: Filters = None,
+    sort: Sort = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Of each name keep the first N by --sort; the newest, unless given."),
+    ] = None,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Remove only the checkpoints of completed runs, not the runs.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Remove the runs that --filter selects, all but those to --keep."""
+    with exit_codes(as_json=as_json):
+        from dltool.commands.run_removal import planned, prunable, remove_planned
+        from dltool.console.runs import confirmed, show_removals
+
+        paths = prunable(runs_in(runs, conditions, sort or "number:desc"), keep, bool(conditions), checkpoints)
+        removals = planned(paths, only_checkpoints=checkpoints)
+        if dry_run:
+            show_removals(removals, is_done=False, as_json=as_json)
+        elif yes or confirmed(removals):
+            show_removals(remove_planned(removals), is_done=True, as_json=as_json)
+
+
+def runs_in(folder: Path | None, conditions: Sequence[str] | None, sort: str | None) -> "list[RunSummary]":
+    from dltool.commands.run_selection import selected
+    from dltool.commands.runs import require_folder, summaries
+    from dltool.run_directory import refuse_no_runs_folder
+
+    if folder is None:
+        refuse_no_runs_folder(RUNS)
+    else:
+        require_folder(folder)
+    return selected(summaries(folder or RUNS), conditions or (), sort)
 
 
 @app.command()

@@ -74,13 +74,13 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     try:
         with disk_errors(parent, "create a run in"):
             _make(built)
-            _remove_abandoned(built.parent)
+            remove_abandoned(built.parent)
             descriptor = run_lock.acquire(built)
             _write_tree(built, contents)
             built = _rename_to_next_number(built, parent)
             for folder in (parent, *(missing.parent for missing in made)):
                 sync(folder)
-            _update_latest(parent)
+            update_latest(parent)
     except BaseException:
         if descriptor >= 0:
             os.close(descriptor)
@@ -173,7 +173,7 @@ def _make(built: Path) -> None:
 
 
 def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
-    number = max(_newest_number(parent), _latest_number(parent) or 0, _last_number(parent))
+    number = max(newest_number(parent), _latest_number(parent) or 0, last_number(parent))
     while True:
         number += 1
         path = parent / f"{number:04d}"
@@ -189,11 +189,17 @@ def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
             return path
 
 
-def _update_latest(parent: Path) -> None:
-    """Whoever writes `latest` last has looked after writing it, so it ends at the newest run, whoever that is from."""
+def update_latest(parent: Path) -> None:
+    """Makes `latest` point to the newest run.
+
+    Whoever writes `latest` last has looked after writing it, so it ends at the newest run, whoever that is from.
+    """
     while True:
-        newest = _newest_number(parent)
-        if _latest_number(parent) == newest:
+        newest = newest_number(parent)
+        if not newest:
+            # The last run was removed.
+            (parent / LATEST).unlink(missing_ok=True)
+        if (_latest_number(parent) or 0) == newest:
             return
         temporary = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
         try:
@@ -209,7 +215,7 @@ def _update_latest(parent: Path) -> None:
         sync(parent)
 
 
-def _remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
     """Removes what a process killed while making or removing a run left here. Either takes far less than a day."""
     for entry in os.scandir(folder):
         if not entry.name.startswith(UNFINISHED_PREFIX):
@@ -227,7 +233,7 @@ def _remove_abandoned(folder: Path) -> None:
 # --- finding ---
 
 
-def _newest_number(parent: Path) -> int:
+def newest_number(parent: Path) -> int:
     """The highest number in use; 0 where there is none.
 
     It is looked for from `latest` upwards: to list ten thousand runs would take longer than to create one.
@@ -240,7 +246,7 @@ def _newest_number(parent: Path) -> int:
     return number
 
 
-def _last_number(parent: Path) -> int:
+def last_number(parent: Path) -> int:
     """What `LAST_NUMBER` says; 0 where it is not there."""
     try:
         text = read_file(parent, LAST_NUMBER, 100).decode("ascii").strip()
@@ -270,7 +276,7 @@ def _run_path(path: Path) -> Path:
         return path
     if os.path.lexists(path / LATEST):
         return _follow_latest(path / LATEST)
-    if newest := _newest_number(path):
+    if newest := newest_number(path):
         return path / f"{newest:04d}"
     inside = sorted(name for name in os.listdir(path) if not name.startswith("."))
     there = "it holds " + ", ".join(inside[:5]) + (", …" if len(inside) > 5 else "") if inside else "it is empty"
