@@ -27,7 +27,7 @@ FORMAT = 1
 """Raised whenever an older dltool could misread a newer run."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FOLDERS = ("checkpoints", "evaluation", "preprocessing")
+FOLDERS = ("checkpoints", "evaluation", "preprocessing", "tensorboard")
 FILES = (
     *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras"),
     *("resolved.yaml", "results.json", "run.json", "split.npz"),

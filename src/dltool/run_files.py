@@ -99,6 +99,10 @@ class Run:
         return self.path / "evaluation"
 
     @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

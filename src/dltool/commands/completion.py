@@ -14,6 +14,7 @@ from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
 from dltool.run_files import Run
+from dltool.tracking import Tracking
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
@@ -48,13 +49,15 @@ def complete(
     Raises:
         DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
     """
-    with recorded_status(run, progress), stops.unmasked():
+    tracking = Tracking(experiment.config.track, run, progress.warn)
+    with recorded_status(run, progress, tracking), stops.unmasked():
         for folder in (run.preprocessing, run.checkpoints):
             run.directory(folder)
         with disk_errors(run.path):
             sync(run.path)
         with clock.phase("train"):
-            fitted = fitted_model(run, experiment.built.core, fitting, progress, stops, start)
+            observer = RecordingObserver(run, progress, tracking)
+            fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)
         with clock.phase("test"):
             progress.stage("testing")
             results = tested_model(run, experiment, fitted, stops)
@@ -62,13 +65,15 @@ def complete(
 
 
 @contextlib.contextmanager
-def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
-    """Whatever ends the block badly becomes the run's status."""
+def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Iterator[None]:
+    """Whatever ends the block badly becomes the run's status. Who tracks the run is told how it ended."""
     try:
         yield
+        tracking.close("completed")
     except (Interrupted, StopNow) as error:
         error.kept, error.can_resume = str(run.path), is_resumable(run)
         run.update("interrupted")
+        tracking.close("interrupted")
         progress.ended_early(run, "interrupted")
         raise
     except BaseException as error:
@@ -80,6 +85,7 @@ def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
         # A disk that refused a file may well refuse this one too; the first error is the one to report.
         with contextlib.suppress(DltoolError):
             run.update("failed", reason=str(error) or type(error).__name__, exit_code=code)
+        tracking.close("failed")
         progress.ended_early(run, "failed")
         raise
 
@@ -95,7 +101,7 @@ def fitted_model(
     run: Run,
     core: Any,
     fitting: "Fitting",
-    progress: "Progress",
+    observer: "RecordingObserver",
     stops: StopRequests,
     start: "TrainingState | None",
 ) -> "FitResult":
@@ -109,7 +115,7 @@ def fitted_model(
         with CheckpointWriter(run.checkpoints, since) as checkpoints:
             fitted = fit(
                 fitting,
-                observer=RecordingObserver(run, progress),
+                observer=observer,
                 save_state=checkpoints.submit,
                 save_best=lambda best: save_weights(best, run.best_weights),
                 should_stop=stops.asked,
@@ -125,9 +131,10 @@ def fitted_model(
 class RecordingObserver:
     """Passes on what the training loop tells, and writes the line of each epoch to the run."""
 
-    def __init__(self, run: Run, progress: "Progress") -> None:
+    def __init__(self, run: Run, progress: "Progress", tracking: Tracking) -> None:
         self.run = run
         self.progress = progress
+        self.tracking = tracking
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
         self.progress.epoch_begins(epoch, epochs, steps)
@@ -139,8 +146,10 @@ class RecordingObserver:
         self.progress.validation_begins()
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
-        self.run.append_metrics(metrics_line(record))
+        line = metrics_line(record)
+        self.run.append_metrics(line)
         self.progress.epoch_ends(record, is_best)
+        self.tracking.add(line)
 
 
 def metrics_line(record: "EpochRecord") -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.machine import describe_machine
 from dltool.run_files import Run, digest
+from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
@@ -35,6 +36,7 @@ def resume_locked(
     progress.stage("reading the data")
     with clock.phase("data"):
         config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
+    refuse_missing_extras(config.track)
     # Of the model, whoever builds it takes care.
     refuse_files(run, config, ("training",))
     position: dict[str, Any] = {**checkpoint.state["position"]} if checkpoint else {"epoch": 0}

@@ -5,8 +5,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from dltool.config.tree import format_path, scalars, to_plain
-from dltool.config.yaml_reader import decode, parse_yaml
+from dltool.config.tree import format_path
+from dltool.config.yaml_reader import values_by_path
 from dltool.errors import ConfigError, ConfigPath, RunError
 from dltool.run_files import Run
 
@@ -27,10 +27,9 @@ def recorded_values(run: Run) -> Values:
         RunError: the file is missing, or is no YAML.
     """
     try:
-        root = parse_yaml(decode(run.read(run.resolved), str(run.resolved)), str(run.resolved))
+        return values_by_path(run.read(run.resolved), str(run.resolved))
     except ConfigError as error:
         raise RunError(f"{run.resolved}: {error}") from None
-    return {path: to_plain(node) for path, node in scalars(root)}
 
 
 def recorded_epochs(run: Run) -> int | None:

@@ -5,6 +5,7 @@ Reads as the architecture: check the config, read the data, build the model, cre
 
 import contextlib
 import io
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ from dltool.errors import DltoolError, RunError
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine, git_commit
 from dltool.run_directory import create
+from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
@@ -60,6 +62,7 @@ def train_until_stopped(
 ) -> TrainingOutcome:
     clock = Clock()
     config, _ = checked_config(document)
+    refuse_missing_extras(config.track)
     tensorflow = Import("tensorflow")
     progress.stage("reading the data")
     with clock.phase("data"), tensorflow.quiet_failures():
@@ -117,6 +120,7 @@ def new_record(
     """What run.json says of a run from its start."""
     dataset = experiment.dataset
     return {
+        "id": secrets.token_hex(16),
         "command": "train",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": document.shown_as,
@@ -180,14 +184,15 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
 
 
 def for_smoke(document: Document) -> Document:
-    """The document with few epochs, or one of each phase, and without expectations, which they would not meet."""
+    """The document with few epochs, or one of each phase, untracked, and without expectations, which they would not
+    meet."""
     training = build_config(document).training
     if training.phases is not None:
         few = [f"training.phases[{number}].epochs=1" for number in range(len(training.phases))]
     else:
         epochs: Any = training.epochs
         few = [f"training.epochs={SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)}"]
-    return with_settings(document, [*few, "expect={}"])
+    return with_settings(document, [*few, "expect={}", "track=[]"])
 
 
 def smoke_rows(config: Config) -> int:
