@@ -181,11 +181,12 @@ def built_plan(
     Raises:
         ConfigError, MachineError: whatever would keep `train` from its first step.
     """
-    from dltool.commands.drawing import boxes_of, check_svg, dot_text, draw
+    from dltool.commands.drawing import check_svg, dot_text, draw
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
     from dltool.model.checks import check_fit
     from dltool.model.flops import forward_flops
+    from dltool.model.graph import boxes_of
     from dltool.training.determinism import pin
     from dltool.training.plan import make_plan
 

@@ -16,8 +16,9 @@ from dltool.config.tree import format_path
 from dltool.console.plan import layer_table, plan_as_json, plan_lines, steps_text
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
-from dltool.console.text import duration, inputs_and_target, number
+from dltool.console.text import inputs_and_target
 from dltool.errors import DltoolError
+from dltool.text import duration, number
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome, ColumnRow

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dltool.console.streams import data_text, show_json, stdout_console
-from dltool.console.text import duration, number
+from dltool.text import duration, number
 
 if TYPE_CHECKING:
     from dltool.commands.describe import Description
