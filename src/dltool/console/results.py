@@ -21,13 +21,14 @@ from dltool.errors import DltoolError
 from dltool.text import duration, number
 
 if TYPE_CHECKING:
-    from dltool.commands.check import CheckOutcome, ColumnRow
+    from dltool.commands.check import CheckOutcome
     from dltool.commands.completion import TrainingOutcome
     from dltool.commands.evaluate import EvaluationOutcome
     from dltool.commands.predict import PredictionOutcome
     from dltool.commands.reproduce import Reproduction
     from dltool.commands.resume import AlreadyComplete
     from dltool.config.load import Document
+    from dltool.data.summary import ColumnRow
 
 NARROW = 60
 MOST_CLASSES = 20

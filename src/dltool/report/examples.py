@@ -223,7 +223,8 @@ def prepared_looks(built: BuiltModel, facts: Facts, prepared: Mapping[str, np.nd
     """The views of each example as the model gets it. Cells of a table have theirs beside the raw ones."""
     looks: list[list[Look]] = [[] for _ in next(iter(prepared.values()))]
     for name, values in prepared.items():
-        if facts.inputs[name].column is not None and facts.inputs[name].column.name not in ("image", "audio", "text"):
+        column = facts.inputs[name].column
+        if column is not None and column.name not in ("image", "audio", "text"):
             continue
         own = f"{name}, {title}" if len(prepared) > 1 else title
         words = vocabulary_of(built, name) if values.dtype.kind == "i" else None

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dltool.evaluation.bootstrap import Interval
 from dltool.report.leakage import Suspect
 from dltool.text import number
 
@@ -44,7 +45,7 @@ def history_findings(lines: Lines, best_epoch: int | None, run: str, stopped_ear
         words = f"The last epoch, {best_epoch}, was the best: it was still getting better when it ended."
         more = f"dltool resume {run} --epochs {2 * len(lines)}"
         yield Finding("short", "The training ended early", words, f"Train longer: {more}", is_note=True)
-    losses = [value for line in lines if is_number(value := line.get("loss"))]
+    losses = [line["loss"] for line in lines if are_numbers(line, "loss")]
     if len(losses) > 1 and min(losses[1:]) > losses[0] * (1 - CONSTANT):
         words = f"The training loss was {number(losses[0])} after the first epoch and never fell below it."
         step = "Try another learning rate, ten times smaller and ten times larger, and look at the examples below."
@@ -122,17 +123,14 @@ def leakage_findings(suspects: Sequence[Suspect]) -> Iterator[Finding]:
         yield Finding("leakage", f"{suspect.column} may give the target away", words, step)
 
 
-def wide_intervals(metrics: Mapping[str, tuple[float, float, float]]) -> Iterator[Finding]:
-    """`metrics` are value, low and high of those between 0 and 1."""
-    for name, (_, low, high) in metrics.items():
-        if high - low > WIDE:
+def wide_intervals(metrics: Mapping[str, Interval]) -> Iterator[Finding]:
+    """Of accuracies."""
+    for name, interval in metrics.items():
+        low, high = interval.low, interval.high
+        if name.endswith("accuracy") and low is not None and high is not None and high - low > WIDE:
             words = f"With 95 % confidence, {name} lies between {number(low)} and {number(high)}."
             yield Finding("wide interval", f"{name} is known roughly", words, "Test on more examples.")
 
 
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def are_numbers(line: Mapping[str, Any], *names: str) -> bool:
-    return all(is_number(line.get(name)) for name in names)
+    return all(isinstance(line.get(name), int | float) and not isinstance(line[name], bool) for name in names)
