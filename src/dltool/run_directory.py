@@ -27,9 +27,9 @@ FORMAT = 1
 """Raised whenever an older dltool could misread a newer run."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FOLDERS = ("checkpoints", "evaluation", "preprocessing")
+FOLDERS = ("checkpoints", "evaluation", "figures", "preprocessing")
 FILES = (
-    *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras"),
+    *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras", "origins.json", "report.html", "report.json"),
     *("resolved.yaml", "results.json", "run.json", "split.npz"),
 )
 REPOSITORY = (".git", "HEAD", "objects", "refs")

@@ -28,6 +28,7 @@ class TrainingOutcome:
     run: Path
     results: dict[str, Any]
     missed: tuple[str, ...]
+    assessment: Any = None
 
     @property
     def exit_code(self) -> int:

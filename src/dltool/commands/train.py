@@ -20,8 +20,9 @@ from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
 from dltool.commands.data_changes import recorded_contents
 from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
+from dltool.commands.report import report_of_training
 from dltool.commands.signals import StopRequests, stop_requests
-from dltool.config.dump import dump_yaml
+from dltool.config.dump import dump_yaml, origins
 from dltool.config.keras_objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
 from dltool.config.schema import Config
@@ -31,6 +32,7 @@ from dltool.errors import DltoolError, RunError
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine, git_commit
 from dltool.run_directory import create
+from dltool.run_files import encode_json
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
@@ -82,7 +84,10 @@ def train_until_stopped(
         progress.run_created(run, is_kept=is_kept)
         for place in outside if is_kept else ():
             progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
-        return complete(run, experiment, fitting, progress, clock, stops)
+        outcome = complete(run, experiment, fitting, progress, clock, stops)
+        if is_kept:
+            report_of_training(run, experiment, outcome.assessment, progress, stops)
+        return outcome
 
 
 class Import:
@@ -123,7 +128,7 @@ def new_record(
         "seed": experiment.config.seed,
         "resumable": not places_outside(experiment.config, RESUMED_PARTS),
         "most_rows": most_rows,
-        "data": {**recorded_contents(dataset), **dataset.facts.record()},
+        "data": {**recorded_contents(dataset), **dataset.facts.record(), "warnings": list(dataset.warnings)},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
         "weights": weight_files(experiment.built),
@@ -141,7 +146,16 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
         "config.yaml": document.content,
         "resolved.yaml": dump_yaml(experiment.config).encode(),
         "split.npz": buffer.getvalue(),
+        "origins.json": (encode_json(decided_at(document, experiment.config), indent=1) + "\n").encode(),
         **preprocessing_files(experiment.built),
+    }
+
+
+def decided_at(document: Document, config: Config) -> dict[str, str]:
+    """Where each value in force was decided, by its place in the config; what was written there, where that differs."""
+    return {
+        format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
+        for found in origins(document, config)
     }
 
 

@@ -238,7 +238,7 @@ def prepared_look(title: str, value: np.ndarray, limits: tuple[float, float], wo
     if words is not None:
         return Look(title, text=shortened(" ".join(tokens(value.ravel(), words))))
     if value.ndim in (2, 3) and value.dtype.kind in "fu":
-        says = f"{title}: {number(limits[0])} to {number(limits[1])}"
+        says = f"{title}: {limits[0]:.3g} to {limits[1]:.3g}"
         return Look(says, picture_of(value, *limits, is_heat=value.ndim == 2))
     if value.ndim == 1 and len(value) > MOST_NUMBERS and value.dtype.kind == "f":
         return Look(

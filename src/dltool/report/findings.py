@@ -42,9 +42,9 @@ def history_findings(lines: Lines, best_epoch: int | None, run: str, stopped_ear
     yield from overfitting(lines)
     yield from gap(lines, best_epoch)
     if best_epoch == len(lines) > 1 and not stopped_early:
-        words = f"The last epoch, {best_epoch}, was the best: it was still getting better when it ended."
+        words = f"The model was still getting better when the training ended, after epoch {best_epoch}."
         more = f"dltool resume {run} --epochs {2 * len(lines)}"
-        yield Finding("short", "The training ended early", words, f"Train longer: {more}", is_note=True)
+        yield Finding("short", "The last epoch was the best", words, f"Train longer: {more}", is_note=True)
     losses = [line["loss"] for line in lines if are_numbers(line, "loss")]
     if len(losses) > 1 and min(losses[1:]) > losses[0] * (1 - CONSTANT):
         words = f"The training loss was {number(losses[0])} after the first epoch and never fell below it."
