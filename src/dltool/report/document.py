@@ -42,7 +42,7 @@ def sections(report: Contents) -> Iterator[Section]:
     yield Section("data", "Data", data(report))
     yield Section("config", "Config", config(report))
     about = render("about.html", report=report, total=report.seconds.get("total", 0))
-    yield Section("about", "Times, versions, and how to repeat it", about)
+    yield Section("about", "How it was made", about)
 
 
 def results(output: OutputContents, place: str) -> Markup:

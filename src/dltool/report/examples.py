@@ -184,8 +184,7 @@ def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> L
     if kind == "steps":
         return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:]))))
     if kind == "curve":
-        ends = f"{number(float(value.ravel()[0]))} to {number(float(value.ravel()[-1]))}"
-        return Look(f"{title}: {ends}", curve=curve_points(value))
+        return Look(f"{title}, at the end {number(float(value.ravel()[-1]))}", curve=curve_points(value))
     return Look(title, text=numbers(np.asarray(value)))
 
 

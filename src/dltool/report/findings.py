@@ -109,8 +109,9 @@ def data_findings(
     elif sizes["test"] < FEW_ROWS:
         words = f"The test part has {sizes['test']:,} examples; see how wide the intervals are."
         yield Finding("few test rows", "Few test examples", words, "Test on more, or repeat with other seeds.")
-    for warning in warnings:
-        yield Finding("data", "The data", f"{warning[:1].upper()}{warning[1:]}.", "Look at these rows in the source.")
+    if warnings:
+        words = " ".join(f"{warning[:1].upper()}{warning[1:]}." for warning in warnings)
+        yield Finding("data", "What reading the data found", words, "Look at these rows in the source.")
 
 
 def leakage_findings(suspects: Sequence[Suspect]) -> Iterator[Finding]:

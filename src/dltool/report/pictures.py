@@ -79,7 +79,12 @@ def spectrogram(samples: np.ndarray) -> Picture:
 
 def curve_points(values: np.ndarray) -> str:
     """Numbers in their order as the points of an SVG polyline, 100 wide and 30 high."""
-    values = np.nan_to_num(np.asarray(values, np.float64).ravel())
+    values = np.asarray(values, np.float64).ravel()
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return ""
+    # What is missing lies between its neighbours.
+    values = np.interp(np.arange(len(values)), known, values[known])
     if len(values) > MOST_POINTS:
         values = values[np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int)]
     spread = max(float(np.ptp(values)), 1e-12)

@@ -3,6 +3,7 @@
 import re
 from xml.etree import ElementTree
 
+from dltool.evaluation.drawing import INK
 from dltool.evaluation.figure import Figure
 from dltool.text import printable
 
@@ -12,7 +13,6 @@ FONT = re.compile(
     r"(?:(?P<style>italic|oblique)\s+)?(?:(?P<weight>bold|[1-9]00)\s+)?(?P<size>[\d.]+)(?:px)?\s+(?P<family>.+)"
 )
 LEFT_OUT = ("metadata", "style", "script", "foreignObject")
-DARK = {"#000000", "black", "#000"}
 SIZES = {"width", "height", "version"}
 """The page decides them; `viewBox` keeps the proportions."""
 
@@ -21,7 +21,7 @@ def inline_svg(figure: Figure, key: str) -> str:
     """The <svg> element of a figure for an HTML page; `key` is unique on the page.
 
     A content security policy refuses style attributes, so that they become presentation attributes; two figures may
-    not have elements of the same id; black becomes the colour of the text around it.
+    not have elements of the same id; axes and words get the colour of the text around them.
     """
     root = ElementTree.fromstring(figure.svg)
     clean(root, key)
@@ -66,7 +66,7 @@ def presentation(attributes: dict[str, str]) -> dict[str, str]:
             found |= {f"font-{part}": said for part, said in match.groupdict().items() if said}
         elif name and value:
             found[name] = value
-    return {name: "currentColor" if value in DARK else value for name, value in found.items()}
+    return {name: "currentColor" if value == INK else value for name, value in found.items()}
 
 
 def own_names(attributes: dict[str, str], key: str) -> list[tuple[str, str]]:
