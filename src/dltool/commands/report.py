@@ -13,7 +13,7 @@ from dltool.run_files import Run
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
-    from dltool.evaluation.assessment import Assessment
+    from dltool.evaluation.findings import Assessment
     from dltool.report.contents import Subject
 
 
@@ -113,15 +113,29 @@ def report_of_training(
 
 
 def assessment_of(experiment: Experiment) -> "Assessment":
-    from dltool.evaluation.examine import examine
+    from dltool.evaluation.assessment import Baseline, Measured, assess
     from dltool.evaluation.evaluate import evaluate
+    from dltool.evaluation.examine import examine
     from dltool.evaluation.metric_intervals import metric_intervals
-    from dltool.evaluation.assessment import assess, Measured, Baseline
+
     built, config, dataset = experiment.built, experiment.config, experiment.dataset
     inputs, targets = dataset.part("test")
     ex = examine(built, config, inputs, targets)
     metrics = evaluate(built, config, inputs, targets)
     iv = metric_intervals(built, metrics, ex, targets, config.seed)
-    import sys
-    bl = tuple(Baseline(n, m, v) for m in metrics if m.endswith("accuracy") for n, v in (("most frequent class", .1),("logistic regression", .93)))
-    return assess(config, dataset.facts, Measured("test", len(dataset.split.test), iv, bl), {k: v[ex.kept] for k, v in targets.items()}, ex.outputs, dataset.split.test[ex.kept], print)
+
+    bl = tuple(
+        Baseline(n, m, v)
+        for m in metrics
+        if m.endswith("accuracy")
+        for n, v in (("most frequent class", 0.1), ("logistic regression", 0.93))
+    )
+    return assess(
+        config,
+        dataset.facts,
+        Measured("test", len(dataset.split.test), iv, bl),
+        {k: v[ex.kept] for k, v in targets.items()},
+        ex.outputs,
+        dataset.split.test[ex.kept],
+        print,
+    )

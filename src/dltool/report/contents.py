@@ -23,9 +23,10 @@ from dltool.report.record import Record, mapping, numbers, words
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 
 if TYPE_CHECKING:
-    from dltool.evaluation.assessment import Assessment, Baseline, Mistake, OutputAssessment
+    from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 
-SHOWN_MISTAKES = 12
+FEW_MISTAKES = 6
+"""Of examples that are no pictures, which take more room."""
 MOST_SETTINGS = 2000
 FORMAT = 1
 
@@ -185,11 +186,12 @@ def recorded_warnings(record: Record) -> list[str]:
 
 
 def output_contents(subject: Subject, output: "OutputAssessment") -> OutputContents:
-    mistakes = output.mistakes[:SHOWN_MISTAKES]
+    mistakes = output.mistakes
     looks: list[Any] = [()] * len(mistakes)
     if subject.dataset is not None and mistakes:
         looks = rows_looks(subject.config, subject.dataset, [each.row for each in mistakes])
-    shown = tuple(ShownMistake(each, tuple(look)) for each, look in zip(mistakes, looks, strict=True))
+    most = None if all(any(look.picture for look in found) for found in looks) else FEW_MISTAKES
+    shown = tuple(ShownMistake(each, tuple(look)) for each, look in [*zip(mistakes, looks, strict=True)][:most])
     return OutputContents(output.name, output.kind, tuple(output.figures), tuple(output.table), shown)
 
 

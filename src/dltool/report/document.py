@@ -10,7 +10,7 @@ from dltool.report.page import Section, render, render_page
 from dltool.text import number
 
 if TYPE_CHECKING:
-    from dltool.evaluation.assessment import Mistake
+    from dltool.evaluation.findings import Mistake
 
 MOST_EPOCHS = 200
 MOST_ROWS = 100
@@ -58,18 +58,18 @@ def results(output: OutputContents, place: str) -> Markup:
         caption=captions.get(output.kind, "What is predicted"),
         mistakes_title="The most confident mistakes" if is_class else "The largest errors",
         is_wide=not has_pictures,
-        row_words=row_words,
+        mistake_words=mistake_words,
         most=MOST_ROWS,
     )
 
 
-def row_words(mistake: "Mistake") -> str:
-    confidence = "" if mistake.confidence is None else f" ({mistake.confidence:.1%})"
-    return f"{said(mistake.target)}, predicted {said(mistake.prediction)}{confidence} · row {mistake.row:,}"
-
-
-def said(value: object) -> str:
-    return number(value) if isinstance(value, float) else str(value)
+def mistake_words(kind: str, mistake: "Mistake") -> str:
+    row = f"row {mistake.row:,}"
+    if kind == "input":
+        return f"squared error {number(mistake.confidence)} · {row}"
+    sure = f"error {number(mistake.confidence)}" if kind == "number" else f"{mistake.confidence:.1%} sure"
+    none = "no label" if kind == "multi_label" else ""
+    return f"{mistake.target or none}, predicted {mistake.prediction or none} · {sure} · {row}"
 
 
 def data(report: Contents) -> Markup:

@@ -106,7 +106,7 @@ def target_words(dataset: Dataset, row: int) -> str:
         elif facts.kind == "multi_label":
             found.append(own + (", ".join(facts.class_names[index] for index in np.flatnonzero(value)) or "no label"))
         elif value.size <= MOST_NUMBERS and facts.kind == "number":
-            found.append(own + ", ".join(number(float(each)) for each in value.ravel()))
+            found.append(own + ", ".join(f"{each:g}" for each in value.ravel()))
         else:
             found.append(f"{own}{shape(value.shape)} values")
     return "; ".join(found)
@@ -125,7 +125,9 @@ def raw_looks(
     looks: list[list[Look]] = [[] for _ in next(iter(raw.values()))]
     named: dict[str, np.ndarray] = {}
     curves = 0
-    for name, values in raw.items():
+    windows = config.data.windows
+    # Of a time series, what is to be predicted comes first.
+    for name, values in sorted(raw.items(), key=lambda item: windows is not None and item[0] != windows.target):
         kind, found = kind_of(config, facts, name), facts.inputs[name]
         title = name if len(facts.inputs) > 1 else "as it is"
         if kind == "cell":
@@ -184,7 +186,7 @@ def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> L
     if kind == "steps":
         return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:]))))
     if kind == "curve":
-        return Look(f"{title}, at the end {number(float(value.ravel()[-1]))}", curve=curve_points(value))
+        return Look(f"{title}, at the end {value.ravel()[-1]:g}", curve=curve_points(value))
     return Look(title, text=numbers(np.asarray(value)))
 
 

@@ -9,7 +9,7 @@ from dltool.evaluation.bootstrap import Interval
 from dltool.text import number
 
 if TYPE_CHECKING:
-    from dltool.evaluation.assessment import Baseline
+    from dltool.evaluation.findings import Baseline
 
 LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
 STRIP = 200.0
