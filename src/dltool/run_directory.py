@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dltool import __version__, run_lock
-from dltool.durable_files import disk_errors, read_file, sync
+from dltool.durable_files import disk_errors, read_file, sync, write_tree
 from dltool.errors import ConfigError, Problem, RunError
 from dltool.run_files import Run, digest, encode_json
 
@@ -72,7 +72,7 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
             built.mkdir(parents=True)
             _remove_abandoned(parent)
             descriptor = run_lock.acquire(built)
-            _write_tree(built, contents)
+            write_tree(built, contents)
             built = _rename_to_next_number(built, parent)
             for folder in (parent, *(missing.parent for missing in made)):
                 sync(folder)
@@ -139,20 +139,6 @@ def _folders(path: Path) -> list[os.DirEntry[str]]:
 
 
 # --- creating ---
-
-
-def _write_tree(root: Path, files: Mapping[str, bytes]) -> None:
-    folders = {root}
-    for name, data in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        folders.add(path.parent)
-    for folder in folders:
-        sync(folder)
 
 
 def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:

@@ -8,6 +8,7 @@ import io
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -75,7 +76,7 @@ def train_until_stopped(
         from dltool.training.fit import prepare_fit
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = new_experiment(config, dataset)
+        experiment = replace(new_experiment(config, dataset), is_kept=is_kept)
         fitting = prepare_fit(experiment.built, config, dataset)
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
     record = new_record(document, experiment, most_rows, git_commit(document.path.absolute().parent))

@@ -2,24 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from dltool.config.checks import BINARY, ONE_HOT, SPARSE, loss_name
 from dltool.config.outputs import Head, heads_of
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, TargetFacts
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.class_assessment import Found, classes_found, labels_found
-from dltool.evaluation.figure import Figure, file_word
+from dltool.evaluation.figure import file_word
 from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 from dltool.evaluation.number_assessment import numbers_found, restoring_found
-from dltool.evaluation.predictions import number_names, probabilities, target_of
+from dltool.evaluation.predictions import has_probabilities, number_names, probabilities, target_of
 
 __all__ = ["Assessment", "Baseline", "Interval", "Measured", "Mistake", "OutputAssessment", "assess"]
 
 MOST_INNER = 200_000
 """Values of classes inside examples, such as pixels, that are looked at; of more, some that are spread evenly."""
+Drawn = TypeVar("Drawn")
 DRAWING_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -86,8 +87,7 @@ def findings(
             return [], [], ()
         names = number_names(config.data.targets[str(head.target)], flat.shape[1])
         return numbers_found(prefix, names, flat, values, rows)
-    if loss_name(head.loss) not in SPARSE | ONE_HOT | BINARY:
-        # The outputs are no probabilities.
+    if not has_probabilities(head):
         return [], [], ()
     names, inner = list(target.class_names), target.kind == "category" and bool(target.shape)
     values = output.reshape(-1, output.shape[-1]) if inner else output.reshape(len(output), -1)
@@ -100,7 +100,8 @@ def findings(
     return classes_found(prefix, names, goal.ravel()[some], shares, None if inner else rows)
 
 
-def pictures(makers: Sequence[Callable[[], Figure]], warn: Callable[[str], None]) -> tuple[Figure, ...]:
+def pictures(makers: Sequence[Callable[[], Drawn]], warn: Callable[[str], None]) -> tuple[Drawn, ...]:
+    """What the makers draw, without those that fail."""
     found = []
     for make in makers:
         try:

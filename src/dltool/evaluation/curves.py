@@ -98,4 +98,4 @@ def rate_figure(rates: list[tuple[int, float]]) -> Figure:
 
 def epochs(axes: Axes, points: list[tuple[int, float]]) -> None:
     axes.set(xlabel="epoch", xlim=(points[0][0] - 0.5, points[-1][0] + 0.5))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
