@@ -162,6 +162,27 @@ def evaluate(
 
 
 @app.command()
+def report(
+    run: RunFolder,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write the page there instead of into the run.")
+    ] = None,
+    allow_code: AllowedCode = None,
+    as_json: Json = False,
+) -> None:
+    """Write what happened in a run as one HTML file: results, learning, mistakes, data, model, warnings."""
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
+        with captured() as capture:
+            from dltool.commands.report import report as run_report
+            from dltool.console.progress import TrainingProgress
+            from dltool.console.results import show_report
+
+            with TrainingProgress(capture, quiet=as_json) as progress:
+                outcome = run_report(run, out, progress)
+        show_report(outcome, as_json)
+
+
+@app.command()
 def predict(
     run: RunFolder,
     files: Annotated[

@@ -8,8 +8,9 @@ Writing: a temporary file in the same folder, fsync, rename, fsync of the folder
 import errno
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -73,11 +74,52 @@ def atomic_write(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
+    """Writes new files by their names below `root`, folders too, and brings all of it to the disk. Raises OSError."""
+    folders = {root}
+    for name, data in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        folders.add(path.parent)
+    for folder in folders:
+        sync(folder)
+
+
+def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Replaces a folder, and all that is in it, by one with these files. Raises MachineError.
+
+    It is built beside it and renamed. Whoever dies in between leaves the old one, the new one, or none, and what
+    :func:`remove_temporaries` removes.
+    """
+    built, old = temporary_beside(path), temporary_beside(path)
+    with disk_errors(path):
+        try:
+            built.mkdir()
+            write_tree(built, files)
+            if path.exists():
+                os.rename(path, old)
+            os.rename(built, path)
+            sync(path.parent)
+        except BaseException:
+            shutil.rmtree(built, ignore_errors=True)
+            raise
+        if old.exists():
+            shutil.rmtree(old)
+
+
 def remove_temporaries(directory: Path) -> None:
     """Removes what killed writers left in a folder. For the only writer of that folder."""
     with disk_errors(directory, "clean up"):
         for entry in os.scandir(directory):
-            if entry.name.startswith(TEMPORARY_PREFIX) and not entry.is_dir(follow_symlinks=False):
+            if not entry.name.startswith(TEMPORARY_PREFIX):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
                 os.unlink(entry.path)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dltool import __version__, run_lock
-from dltool.durable_files import disk_errors, read_file, sync
+from dltool.durable_files import disk_errors, read_file, sync, write_tree
 from dltool.errors import ConfigError, Problem, RunError
 from dltool.run_files import Run, digest, encode_json
 
@@ -27,9 +27,9 @@ FORMAT = 1
 """Raised whenever an older dltool could misread a newer run."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FOLDERS = ("checkpoints", "evaluation", "preprocessing", "tensorboard")
+FOLDERS = ("checkpoints", "evaluation", "figures", "preprocessing", "tensorboard")
 FILES = (
-    *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras"),
+    *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras", "origins.json", "report.html", "report.json"),
     *("resolved.yaml", "results.json", "run.json", "split.npz"),
 )
 REPOSITORY = (".git", "HEAD", "objects", "refs")
@@ -76,7 +76,7 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
             _make(built)
             remove_abandoned(built.parent)
             descriptor = run_lock.acquire(built)
-            _write_tree(built, contents)
+            write_tree(built, contents)
             built = _rename_to_next_number(built, parent)
             for folder in (parent, *(missing.parent for missing in made)):
                 sync(folder)
@@ -143,20 +143,6 @@ def _folders(path: Path) -> list[os.DirEntry[str]]:
 
 
 # --- creating ---
-
-
-def _write_tree(root: Path, files: Mapping[str, bytes]) -> None:
-    folders = {root}
-    for name, data in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        folders.add(path.parent)
-    for folder in folders:
-        sync(folder)
 
 
 def _unfinished_path(parent: Path) -> Path:

@@ -22,6 +22,7 @@ from dltool.durable_files import (
     open_in_place,
     read_file,
     remove_temporaries,
+    replace_folder,
     sync,
 )
 from dltool.errors import RunError
@@ -103,6 +104,23 @@ class Run:
         return self.path / "tensorboard"
 
     @property
+    def origins(self) -> Path:
+        """Where each value of the config was decided."""
+        return self.path / "origins.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def report_numbers(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 
@@ -131,6 +149,16 @@ class Run:
             if folder.is_symlink() or not folder.is_dir():
                 raise RunError(f"{folder} is not a folder; a run directory holds no links")
         return path
+
+    def replace_folder(self, path: Path, files: Mapping[str, bytes]) -> None:
+        """Replaces a folder of the run by one with these files, by their paths below it.
+
+        Raises MachineError, and RunError where a link is in the way.
+        """
+        self.directory(path.parent)
+        if path.is_symlink() or (os.path.lexists(path) and not path.is_dir()):
+            raise RunError(f"{path} is not a folder; a run directory holds no links")
+        replace_folder(path, files)
 
     def update(self, status: Status, **fields: Any) -> None:
         """Sets the status, and further fields, in run.json. Why a run failed is there as long as that is its status.
@@ -197,7 +225,7 @@ class Run:
         """
         descriptor = run_lock.acquire(self.path)
         try:
-            for folder in (self.path, self.checkpoints):
+            for folder in (self.path, self.checkpoints, self.evaluation):
                 if folder.is_dir() and not folder.is_symlink():
                     remove_temporaries(folder)
             yield

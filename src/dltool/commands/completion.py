@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.checkpoint_writer import CheckpointWriter
+from dltool.commands.assessing import assessed, curves_of, part_of
 from dltool.commands.clock import Clock
 from dltool.commands.experiment import Experiment
 from dltool.commands.signals import StopNow, StopRequests
@@ -29,6 +30,7 @@ class TrainingOutcome:
     run: Path
     results: dict[str, Any]
     missed: tuple[str, ...]
+    assessment: Any = None
 
     @property
     def exit_code(self) -> int:
@@ -60,7 +62,7 @@ def complete(
             fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)
         with clock.phase("test"):
             progress.stage("testing")
-            results = tested_model(run, experiment, fitted, stops)
+            results = tested_model(run, experiment, fitted, progress, stops)
         return concluded(run, experiment.config.expect, results, clock)
 
 
@@ -158,18 +160,30 @@ def metrics_line(record: "EpochRecord") -> dict[str, Any]:
     return {**learnt, "seconds": round(record.seconds, 3)}
 
 
-def tested_model(run: Run, experiment: Experiment, fitted: "FitResult", stops: StopRequests) -> dict[str, Any]:
-    """Save the model and measure it on the test part, once. The best weights are in it by now."""
+def tested_model(
+    run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
+) -> dict[str, Any]:
+    """Save the model, measure it on the test part, once; write its evaluation. The best weights are in it by now."""
     from dltool.evaluation.evaluate import evaluate
+    from dltool.evaluation.findings import interval_record
     from dltool.model.files import save_model
 
     dataset, built = experiment.dataset, experiment.built
     with stops.patient():
         save_model(built.full, run.model)
-    test = evaluate(built, experiment.config, *dataset.part("test")) if len(dataset.split.test) else {}
+    test: dict[str, float] = {}
+    intervals: dict[str, list[float]] = {}
+    if len(dataset.split.test):
+        test = evaluate(built, experiment.config, *dataset.part("test"))
+        warn = progress.warn if experiment.is_kept else None
+        curves = curves_of(run, fitted.best_epoch)
+        assessment, files = assessed(experiment, part_of(dataset, "test"), test, warn, curves)
+        intervals = interval_record(assessment.metrics)
+        run.replace_folder(run.evaluation / "test", files)
     best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
     return {
         "test": test,
+        "intervals": intervals,
         "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
         "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
         "epochs": len(fitted.history),

@@ -40,12 +40,16 @@ WRITING_CALLBACKS = ("CSVLogger", "RemoteMonitor", "TensorBoard")
 
 @dataclass(frozen=True)
 class Experiment:
-    """Ready to train or to measure. `pinned` is what changes bits and was fixed before the model was built."""
+    """Ready to train or to measure. `pinned` is what changes bits and was fixed before the model was built.
+
+    `is_kept`: somebody will look at the run, so that it is worth to draw figures.
+    """
 
     config: Config
     dataset: Dataset
     built: "BuiltModel"
     pinned: Mapping[str, Any]
+    is_kept: bool = True
 
 
 def new_experiment(config: Config, dataset: Dataset, threads: int | None = None) -> Experiment:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
         from dltool.training.fit import prepare_fit
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = new_experiment(config, dataset, recorded_threads(run))
+        experiment = replace(new_experiment(config, dataset, recorded_threads(run)), is_kept=is_kept)
         refuse_other_weights(run.read_json(run.record), experiment.built)
         fitting = prepare_fit(experiment.built, config, dataset)
     old = run.read_json(run.record)

@@ -9,6 +9,7 @@ from dltool.commands.changes import Change, machine_changes, said
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete, metrics_line
 from dltool.commands.experiment import recorded_data, recorded_experiment, refuse_files, require_code
+from dltool.commands.report import report_of_training
 from dltool.commands.saved_state import check_saved_state
 from dltool.commands.signals import StopRequests
 from dltool.config.dump import dump_yaml
@@ -64,7 +65,9 @@ def resume_locked(
         # A completed run that was to get more epochs may still be the old one.
         error.kept, error.can_resume = str(run.path), run.read_json(run.record).get("status") != "completed"
         raise
-    return complete(run, experiment, fitting, progress, clock, stops, start)
+    outcome = complete(run, experiment, fitting, progress, clock, stops, start)
+    report_of_training(run, experiment, outcome.assessment, progress, stops)
+    return outcome
 
 
 def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:

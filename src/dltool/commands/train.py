@@ -9,6 +9,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -21,8 +22,9 @@ from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete
 from dltool.commands.data_changes import recorded_contents
 from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
+from dltool.commands.report import report_of_training
 from dltool.commands.signals import StopRequests, stop_requests
-from dltool.config.dump import dump_yaml
+from dltool.config.dump import dump_yaml, origins
 from dltool.config.keras_objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
 from dltool.config.schema import Config
@@ -32,6 +34,7 @@ from dltool.errors import DltoolError, RunError
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine, git_commit
 from dltool.run_directory import create
+from dltool.run_files import encode_json
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ def train_until_stopped(
         from dltool.training.fit import prepare_fit
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = new_experiment(config, dataset)
+        experiment = replace(new_experiment(config, dataset), is_kept=is_kept)
         fitting = prepare_fit(experiment.built, config, dataset)
     progress.prepared(config.name, dataset.facts, experiment.built.full.count_params())
     record = new_record(document, experiment, most_rows, git_commit(document.path.absolute().parent))
@@ -85,7 +88,10 @@ def train_until_stopped(
         progress.run_created(run, is_kept=is_kept)
         for place in outside if is_kept else ():
             progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
-        return complete(run, experiment, fitting, progress, clock, stops)
+        outcome = complete(run, experiment, fitting, progress, clock, stops)
+        if is_kept:
+            report_of_training(run, experiment, outcome.assessment, progress, stops)
+        return outcome
 
 
 class Import:
@@ -127,7 +133,7 @@ def new_record(
         "seed": experiment.config.seed,
         "resumable": not places_outside(experiment.config, RESUMED_PARTS),
         "most_rows": most_rows,
-        "data": {**recorded_contents(dataset), **dataset.facts.record()},
+        "data": {**recorded_contents(dataset), **dataset.facts.record(), "warnings": list(dataset.warnings)},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
         "weights": weight_files(experiment.built),
@@ -145,7 +151,16 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
         "config.yaml": document.content,
         "resolved.yaml": dump_yaml(experiment.config).encode(),
         "split.npz": buffer.getvalue(),
+        "origins.json": (encode_json(decided_at(document, experiment.config), indent=1) + "\n").encode(),
         **preprocessing_files(experiment.built),
+    }
+
+
+def decided_at(document: Document, config: Config) -> dict[str, str]:
+    """Where each value in force was decided, by its place in the config; what was written there, where that differs."""
+    return {
+        format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
+        for found in origins(document, config)
     }
 
 

@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.text import Text
 
 from dltool.console.capture import Capture
-from dltool.console.text import duration, inputs_and_target, number, printable
+from dltool.console.text import inputs_and_target
+from dltool.text import duration, number, printable
 
 if TYPE_CHECKING:
     from dltool.data.facts import Facts

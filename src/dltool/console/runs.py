@@ -12,8 +12,8 @@ from rich.text import Text
 
 from dltool.config.byte_sizes import size_text
 from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
-from dltool.console.text import duration, number, printable
 from dltool.errors import ConfigError
+from dltool.text import duration, number, printable
 
 if TYPE_CHECKING:
     from dltool.commands.run_removal import Removal

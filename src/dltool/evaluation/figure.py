@@ -15,3 +15,8 @@ class Figure:
     title: str
     description: str
     svg: str
+
+
+def file_word(name: str) -> str:
+    """A name as part of the name of a file, the same for the same name."""
+    return "".join(each if each.isascii() and (each.isalnum() or each in "-_") else "_" for each in name)[:60] or "_"

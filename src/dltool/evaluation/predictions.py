@@ -38,11 +38,16 @@ def refuse_unclear(config: Config, facts: Facts) -> None:
         if target.shape:
             shape = " × ".join(map(str, target.shape))
             raise ConfigError(f"the model predicts {shape} classes for each example, which a table cannot hold", KERAS)
-        if name not in SPARSE | ONE_HOT | BINARY:
+        if not has_probabilities(head):
             raise ConfigError(f"with the loss {name}, the outputs of the model are no probabilities of classes", KERAS)
 
 
 KERAS = "keras.models.load_model(…/model.keras).predict(…) gives the outputs as they are"
+
+
+def has_probabilities(head: Head) -> bool:
+    """Whether the outputs that its loss is for are probabilities of classes, or logits of some."""
+    return loss_name(head.loss) in SPARSE | ONE_HOT | BINARY
 
 
 def target_of(head: Head, facts: Facts) -> TargetFacts | None:

@@ -1,0 +1,127 @@
+"""The interval of every metric of a model, whatever Keras computes it from."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dltool.evaluation.bootstrap import Interval, intervals, mean_intervals, random_groups
+from dltool.evaluation.examine import Examination, metrics_by_output
+from dltool.model.build import BuiltModel
+from dltool.model.keras_objects import KERAS_ERRORS
+from dltool.training.loop import logs_of
+from dltool.training.tables import in_loss_form, model_targets
+
+MOST_STATES = 500
+"""Groups of examples that a metric is computed of; fewer than for means, for a state may hold hundreds of numbers."""
+TOLERANCE = 1e-3
+"""Relative: sums of float32 in another order."""
+
+
+def metric_intervals(
+    built: BuiltModel,
+    metrics: Mapping[str, float],
+    examined: Examination,
+    targets: Mapping[str, np.ndarray],
+    seed: int,
+) -> dict[str, Interval]:
+    """An interval for each of the measured `metrics`, in their order; none where its value does not follow from sums
+    over examples, or where the outputs were too large to keep.
+
+    `targets` by name, (examples, …), are those that were examined.
+    """
+    means = {name: values for name, values in examined.values.items() if is_mean(metrics.get(name), values)}
+    found = {
+        name: Interval(metrics[name], interval.low, interval.high)
+        for name, interval in mean_intervals(means, seed).items()
+    }
+    wanted = model_targets(built, targets)
+    are_all_kept = len(examined.kept) == len(next(iter(examined.values.values())))
+    for output, by_name in metrics_by_output(built.core).items() if are_all_kept else ():
+        name = output or built.heads[0].name
+        for metric_name, metric in by_name.items():
+            if metric_name not in found and name in wanted:
+                target = np.asarray(in_loss_form(built, name, wanted[name]))
+                found |= state_intervals(metric_name, metric, metrics, (target, examined.outputs[name]), seed)
+    return {name: found.get(name, Interval(value)) for name, value in metrics.items()}
+
+
+def is_mean(value: float | None, values: np.ndarray) -> bool:
+    """Masks, and metrics that are no plain means, give another value."""
+    return value is not None and bool(np.isclose(values.mean(dtype=float), value, rtol=TOLERANCE, atol=1e-5))
+
+
+def state_intervals(
+    name: str, metric: Any, metrics: Mapping[str, float], examples: tuple[np.ndarray, np.ndarray], seed: int
+) -> dict[str, Interval]:
+    """The intervals of a metric, under its name or those of its numbers; none where its state is no sum over examples.
+
+    Keras's own metrics are computed from variables to which each batch adds: true positives by threshold, squares, ….
+    So the state for a sample of examples is a sum as well.
+    """
+    try:
+        states = grouped_states(metric, *examples, seed)
+        sizes = [variable.shape for variable in metric.variables]
+        whole = named_results(name, results(metric, states.sum(axis=0, keepdims=True), sizes))
+    except KERAS_ERRORS:
+        return {}
+    values = [metrics.get(each, np.nan) for each in whole]
+    if not np.allclose(list(whole.values()), values, rtol=TOLERANCE, atol=1e-5):
+        return {}
+    found = intervals(values, states, seed, lambda drawn: results(metric, drawn, sizes))
+    return dict(zip(whole, found, strict=True))
+
+
+def grouped_states(metric: Any, targets: np.ndarray, outputs: np.ndarray, seed: int) -> np.ndarray:
+    """(groups, k): what each of the random groups of examples adds to the variables of the metric."""
+    groups = random_groups(len(outputs), MOST_STATES, seed)
+    order = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)
+    metric.reset_state()
+    start = [tf.constant(variable.numpy()) for variable in metric.variables]
+
+    def added(example: tuple[Any, Any]) -> Any:
+        state = metric.stateless_update_state(start, *example)
+        return tf.concat(
+            [tf.reshape(tf.cast(each - was, tf.float32), [-1]) for each, was in zip(state, start, strict=True)], 0
+        )
+
+    parts = []
+    for size in np.unique(sizes):
+        rows = order[np.repeat(sizes == size, sizes)]
+        parts.append([each[rows].reshape(-1, size, *each.shape[1:]) for each in (targets, outputs)])
+    return compiled_map(added, parts)
+
+
+def results(metric: Any, states: np.ndarray, shapes: list[tuple[int, ...]]) -> np.ndarray:
+    """(samples, m): the numbers of the metric for states (samples, k)."""
+    edges = [0, *np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()]
+
+    def result(given: Any) -> Any:
+        (state,) = given
+        variables = [
+            tf.cast(tf.reshape(state[first:last], shape), variable.dtype)
+            for (first, last), shape, variable in zip(pairwise(edges), shapes, metric.variables, strict=True)
+        ]
+        return tf.reshape(tf.cast(metric.stateless_result(variables), tf.float32), [-1])
+
+    return compiled_map(result, [[states.astype(np.float32)]]).astype(float)
+
+
+def compiled_map(function: Any, parts: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """`function` of each element of the arrays in each part; parts differ in their first two axes alone.
+
+    Traced once and called as it is: TensorFlow would warn of functions that are traced again and again.
+    """
+    specs = [tf.TensorSpec((None, None, *each.shape[2:]), each.dtype) for each in parts[0]]
+    mapped = tf.function(lambda *given: tf.map_fn(function, given, fn_output_signature=tf.float32), autograph=False)
+    compiled = mapped.get_concrete_function(*specs)
+    return np.concatenate([compiled(*map(tf.constant, part)).numpy() for part in parts])
+
+
+def named_results(name: str, found: np.ndarray) -> dict[str, float]:
+    """The names that the results of a training have: with a number where the metric gives several."""
+    (values,) = found
+    return logs_of({name: values if len(values) > 1 else values[0]})

@@ -1,0 +1,168 @@
+"""The files of an evaluation in a run directory, and reading them again, which trusts none of them."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dltool.config.outputs import heads_of
+from dltool.config.schema import Config
+from dltool.data.facts import Facts
+from dltool.errors import ConfigError, RunError
+from dltool.evaluation.figure import Figure
+from dltool.evaluation.findings import Assessment
+from dltool.evaluation.predictions import (
+    Columns,
+    column_name,
+    number_names,
+    predicted,
+    refuse_unclear,
+    target_of,
+    whole_text,
+    write_csv,
+)
+from dltool.run_files import Run, encode_json
+
+METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
+MOST_PROBABILITIES = 20
+"""Classes that each have a column; of more, there are the probabilities of the predicted one and of the true one."""
+MOST_NUMBERS = 20
+MOST_CELLS = 2_000_000
+"""Of a table of predictions; of more examples, some that are spread evenly are in it."""
+EXAMPLES_LIMIT = 2**28
+
+
+@dataclass(frozen=True)
+class ExampleValues:
+    """How good a model was on each example, to compare it with another.
+
+    `rows` (examples,) of int64 are rows of the data; `values` by the name of a metric are (examples,) of float32, whose
+    mean is the metric. `targets` is a digest of what was to be predicted.
+    """
+
+    rows: np.ndarray
+    values: Mapping[str, np.ndarray]
+    targets: str
+
+
+def evaluation_files(
+    assessment: Assessment, examples: ExampleValues, table: Columns | None, figures: tuple[Figure, ...]
+) -> dict[str, bytes]:
+    """The files of an evaluation by their names below its folder. `figures` are further ones."""
+    files = {
+        METRICS: (encode_json({**assessment.record(), "targets": examples.targets}, indent=2) + "\n").encode(),
+        EXAMPLES: packed(examples),
+    }
+    if table is not None:
+        text = io.StringIO()
+        write_csv(table, text)
+        files[PREDICTIONS] = text.getvalue().encode()
+    drawn = (*assessment.figures, *figures)
+    return files | {f"{FIGURES}/{figure.name}.svg": figure.svg.encode() for figure in drawn}
+
+
+def digest_of(targets: Mapping[str, np.ndarray]) -> str:
+    """ "sha256:…" over the targets by name."""
+    digest = hashlib.sha256()
+    for name in sorted(targets):
+        digest.update(f"{name} {targets[name].shape} {targets[name].dtype}\n".encode("utf-8", "backslashreplace"))
+        digest.update(np.ascontiguousarray(targets[name]).tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def packed(examples: ExampleValues) -> bytes:
+    names = np.array([whole_text(name) for name in examples.values], dtype=np.str_)
+    values = np.stack(list(examples.values.values())).astype(np.float32)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, rows=examples.rows.astype(np.int64), names=names, values=values)
+    return buffer.getvalue()
+
+
+def read_examples(run: Run, name: str) -> ExampleValues:
+    """What the evaluation `name` ("test") of a run left of each example.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    path = run.evaluation / name / EXAMPLES
+    try:
+        with zipfile.ZipFile(io.BytesIO(run.read(path, EXAMPLES_LIMIT))) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > EXAMPLES_LIMIT:
+                raise RunError(f"{path} is larger than the {EXAMPLES_LIMIT:,} bytes it may have")
+            rows, names, values = (array_in(archive, key) for key in ("rows", "names", "values"))
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, OSError) as error:
+        raise RunError(f"{path} is damaged: {error}") from None
+    if (
+        rows.dtype != np.int64
+        or values.dtype != np.float32
+        or names.dtype.kind != "U"
+        or rows.ndim != 1
+        or values.shape != (*names.shape, len(rows))
+    ):
+        raise RunError(f"{path} does not hold the values of examples")
+    targets = run.read_json(run.evaluation / name / METRICS).get("targets")
+    return ExampleValues(rows, dict(zip(names.tolist(), values, strict=True)), str(targets))
+
+
+def array_in(archive: zipfile.ZipFile, key: str) -> np.ndarray:
+    with archive.open(f"{key}.npy") as file:
+        return np.asarray(np.lib.format.read_array(io.BytesIO(file.read(EXAMPLES_LIMIT)), allow_pickle=False))
+
+
+def prediction_table(
+    config: Config,
+    facts: Facts,
+    targets: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    places: Columns,
+) -> Columns | None:
+    """A row for each example: where it is from (`places`), and of each output the target and what was predicted.
+
+    None where that is nothing for a table, such as a class for each pixel.
+    """
+    try:
+        refuse_unclear(config, facts)
+    except ConfigError:
+        return None
+    columns = dict(places)
+    for head in heads_of(config):
+        target = target_of(head, facts)
+        goal = None if head.target is None else targets[head.target]
+        found = predicted(config, head, target, outputs[head.name])
+        if target is not None and len(found) > MOST_NUMBERS + 1 and target.kind == "number":
+            return None
+        if target is not None and goal is not None:
+            names = number_names(config.data.targets[str(head.target)], len(found)) if target.kind == "number" else []
+            found = dict(compared(target.kind, target.class_names, goal, found, names))
+        columns |= {column_name(head, name) if config.model.outputs else name: found[name] for name in found}
+    size = len(next(iter(columns.values()))) * len(columns)
+    step = max(1, -(-size // MOST_CELLS))
+    return {name: column[::step] for name, column in columns.items()}
+
+
+def compared(
+    kind: str, names: tuple[str, ...], goal: np.ndarray, found: Columns, numbers: list[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The columns of one output with what was to be predicted."""
+    if kind == "number":
+        for name, true in zip(numbers, goal.reshape(len(goal), -1).T, strict=True):
+            yield ("target" if len(numbers) == 1 else f"target {name}"), true
+        for name, values in found.items():
+            yield ("prediction" if len(numbers) == 1 else f"prediction {name}"), values
+        return
+    words = np.array([whole_text(name) for name in names], dtype=object)
+    said, *shares = found.items()
+    if kind == "multi_label":
+        yield "target", np.array([",".join(words[each]) for each in goal > 0.5], dtype=object)
+    else:
+        yield "target", words[goal.ravel()]
+    yield "prediction", said[1]
+    if len(names) <= MOST_PROBABILITIES:
+        yield from shares
+    elif kind == "category":
+        table = np.stack([values for _, values in shares], axis=1)
+        yield "probability", table.max(axis=1)
+        yield "probability of the target", table[np.arange(len(table)), goal.ravel()]
