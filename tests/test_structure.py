@@ -23,7 +23,7 @@ ROWS = [
     {"run_lock"},
     {"run_files"},
     {"run_directory", "checkpoint_file"},
-    {"checkpoint_writer", "run_trash", "tracking"},
+    {"checkpoint_writer", "run_configs", "run_trash", "tracking"},
     # The TensorFlow line: nothing above imports tensorflow or keras.
     {"model"},
     {"training"},

@@ -253,8 +253,8 @@ def list_runs(
     if context.invoked_subcommand is not None:
         return
     with exit_codes(as_json=as_json):
-        from dltool.commands.run_configs import MOST_COMPARED, differences_in_short
         from dltool.console.runs import show_runs
+        from dltool.run_configs import MOST_COMPARED, differences_in_short
 
         found = runs_in(runs, conditions, sort)
         is_short = len(found) <= MOST_COMPARED
@@ -305,6 +305,28 @@ def prune_runs(
             show_removals(removals, is_done=False, as_json=as_json)
         elif yes or confirmed(removals):
             show_removals(remove_planned(removals), is_done=True, as_json=as_json)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="2 to 8 run directories.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE.html", help="Write it as a page too, with overlaid curves.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what differs between runs, and whether their results differ by more than chance."""
+    with exit_codes(as_json=as_json):
+        from dltool.commands.compare import compare as run_compare
+        from dltool.commands.compare import refuse_no_page, write_html
+        from dltool.console.comparison import show_comparison
+
+        if html is not None:
+            refuse_no_page(html)
+        found = run_compare(runs)
+        if html is not None:
+            write_html(found, html)
+        show_comparison(found, html, as_json)
 
 
 def runs_in(folder: Path | None, conditions: Sequence[str] | None, sort: str | None) -> "list[RunSummary]":

@@ -1,6 +1,7 @@
 """MLflow's own client and database. Its packages need not be installed."""
 
 import socket
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "my runs"
 
 
-def tracked(run: Run, lines: list[dict[str, object]], status="completed") -> list[str]:
+def tracked(run: Run, lines: Sequence[Mapping[str, object]], status="completed") -> list[str]:
     """Sends the lines as a training does, and gives the warnings."""
     warnings: list[str] = []
     trackers = Tracking(["mlflow"], run, warnings.append)

@@ -105,7 +105,7 @@ def _read(run: Run) -> RunSummary:
 def _sign_of_life(run: Run, lines: list[dict[str, Any]]) -> SignOfLife:
     """By the file that was written last; the log has a line a minute even where an epoch takes hours."""
     written = [file.lstat().st_mtime for file in (run.record, run.metrics, run.log, run.checkpoints) if file.exists()]
-    from dltool.commands.run_configs import recorded_epochs
+    from dltool.run_configs import recorded_epochs
 
     epoch_seconds = _number(lines[-1].get("seconds")) if lines else None
     return SignOfLife(max(0.0, time.time() - max(written)), epoch_seconds, recorded_epochs(run))

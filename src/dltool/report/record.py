@@ -72,7 +72,7 @@ def numbers(value: Any) -> dict[str, float]:
     return {
         name[:LONGEST]: number
         for name, number in mapping(value).items()
-        if isinstance(number, int | float) and not isinstance(number, bool)
+        if isinstance(number, float) or (type(number) is int and abs(number) < 2**63)
     }
 
 

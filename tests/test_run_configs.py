@@ -1,7 +1,7 @@
 import pytest
 
-from dltool.commands.run_configs import differences_in_short, recorded_epochs, recorded_values
 from dltool.errors import RunError
+from dltool.run_configs import differences_in_short, recorded_epochs, recorded_values
 from dltool.run_directory import create
 
 CONFIG = """\
