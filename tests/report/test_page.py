@@ -56,8 +56,10 @@ def test_a_figure_loses_what_a_policy_forbids_and_what_leads_out() -> None:
     text = root.find("text")
     assert text is not None
     assert text.attrib == {
-        "font-size": "9", "font-family": "'DejaVu Sans', sans-serif",
-        "text-anchor": "middle", "fill": "currentColor",
+        "font-size": "9",
+        "font-family": "'DejaVu Sans', sans-serif",
+        "text-anchor": "middle",
+        "fill": "currentColor",
     }
 
 

@@ -10,6 +10,7 @@ from dltool.config.schema import Config
 from dltool.config.tree import format_path
 from dltool.data.load import Dataset
 from dltool.data.summary import ColumnRow, class_counts, column_rows
+from dltool.evaluation.assessment import pictures
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.curves import learning_curves
 from dltool.evaluation.figure import Figure
@@ -118,6 +119,8 @@ def contents(subject: Subject) -> Contents:
     shown = tuple(tiles(metrics, baselines))
     data = data_contents(record, config, dataset)
     parameters = record.results.get("parameters")
+    undrawn: list[str] = []
+    curves = pictures([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
     return Contents(
         name=record.name,
         number=record.number,
@@ -128,8 +131,8 @@ def contents(subject: Subject) -> Contents:
         verdict=verdict(shown, data.sizes["test"]),
         tiles=shown,
         notes=tuple(dict.fromkeys(each.note for each in baselines if each.note)),
-        findings=tuple(found_findings(subject, metrics, data)),
-        curves=tuple(learning_curves(list(record.lines), record.best_epoch)) if record.lines else (),
+        findings=(*found_findings(subject, metrics, data), *map(undrawn_finding, undrawn)),
+        curves=tuple(figure for each in curves for figure in each),
         lines=record.lines,
         best_epoch=record.best_epoch,
         outputs=tuple(output_contents(subject, each) for each in subject.assessment.outputs)
@@ -156,7 +159,8 @@ def measured(subject: Subject) -> tuple[Mapping[str, Interval], Sequence["Baseli
     for name, value in subject.record.test.items():
         ends = kept.get(name)
         is_pair = isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, float) for end in ends)
-        found[name] = Interval(value, *ends) if is_pair else Interval(value)
+        low, high = ends if isinstance(ends, list) and is_pair else (None, None)
+        found[name] = Interval(value, low, high)
     return found, ()
 
 
@@ -178,6 +182,10 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
             findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
     # What need not be a fault comes last.
     return sorted(findings, key=lambda finding: finding.is_note)
+
+
+def undrawn_finding(reason: str) -> Finding:
+    return Finding("figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The numbers are below.")
 
 
 def recorded_warnings(record: Record) -> list[str]:

@@ -61,9 +61,7 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     rows = chosen_rows(dataset)
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = {
-        name: np.asarray(built.preparations[name](tensor(values), training=False))
-        if name in built.preparations
-        else values
+        name: built.preparations[name](tensor(values), training=False).numpy() if name in built.preparations else values
         for name, values in raw.items()
     }
     views = [raw_looks(config, dataset.facts, raw, prepared)]
@@ -91,8 +89,10 @@ def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: n
         # Labels are mixed too.
         classes = built.augmentation.inputs[1].shape[-1]
         labels = np.eye(classes, dtype=np.float32)[next(iter(dataset.targets.values()))[rows]]
-        return np.asarray(built.augmentation([inputs, tensor(labels)], training=True)[0])
-    return np.asarray(built.augmentation(inputs, training=True))
+        mixed: np.ndarray = built.augmentation([inputs, tensor(labels)], training=True)[0].numpy()
+        return mixed
+    changed: np.ndarray = built.augmentation(inputs, training=True).numpy()
+    return changed
 
 
 def target_words(dataset: Dataset, row: int) -> str:
