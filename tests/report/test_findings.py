@@ -1,12 +1,14 @@
 """What of a run should make one doubt it."""
 
+from typing import Any
+
 import pytest
 
 from dltool.evaluation.bootstrap import Interval
 from dltool.report.findings import data_findings, history_findings, wide_intervals
 
 
-def lines(**columns: list[float]) -> list[dict[str, float]]:
+def lines(**columns: list[Any]) -> list[dict[str, Any]]:
     epochs = len(next(iter(columns.values())))
     return [{"epoch": i + 1, **{name: values[i] for name, values in columns.items()}} for i in range(epochs)]
 

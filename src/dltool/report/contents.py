@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FEW_MISTAKES = 6
 """Of examples that are no pictures, which take more room."""
 MOST_SETTINGS = 2000
+MOST_EXPECTATIONS = 20
 FORMAT = 1
 
 
@@ -118,7 +119,7 @@ def contents(subject: Subject) -> Contents:
     metrics, baselines = measured(subject)
     shown = tuple(tiles(metrics, baselines))
     data = data_contents(record, config, dataset)
-    parameters = record.results.get("parameters")
+    parameters = built.full.count_params() if built else record.results.get("parameters")
     undrawn: list[str] = []
     curves = pictures([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
     return Contents(
@@ -176,9 +177,9 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     warnings = dataset.warnings if dataset is not None else recorded_warnings(record)
     findings += data_findings(data.classes, has_weights, data.sizes, warnings)
     findings += wide_intervals(metrics)
-    for name, found in mapping(record.results.get("expectations")).items():
+    for name, found in list(mapping(record.results.get("expectations")).items())[:MOST_EXPECTATIONS]:
         if mapping(found).get("met") is False:
-            said = f"{name} should be {words(found.get('bound'))}, and is {words(found.get('value'))}."
+            said = f"{words(name)} should be {words(found.get('bound'))}, and is {words(found.get('value'))}."
             findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
     # What need not be a fault comes last.
     return sorted(findings, key=lambda finding: finding.is_note)
