@@ -37,6 +37,11 @@ training:
 """
 
 
+@pytest.fixture
+def writes_reports() -> bool:
+    return True
+
+
 class Page(HTMLParser):
     """What stands in a page: (tag, attributes) of each element, and its texts by tag."""
 

@@ -175,7 +175,7 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
     has_weights = subject.config.training.class_weights is not None
     warnings = dataset.warnings if dataset is not None else recorded_warnings(record)
-    findings += data_findings(data.classes, has_weights, data.sizes, warnings)
+    findings += data_findings(by_target(data.classes, dataset), has_weights, data.sizes, warnings)
     findings += wide_intervals(metrics)
     for name, found in list(mapping(record.results.get("expectations")).items())[:MOST_EXPECTATIONS]:
         if mapping(found).get("met") is False:
@@ -183,6 +183,14 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
             findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
     # What need not be a fault comes last.
     return sorted(findings, key=lambda finding: finding.is_note)
+
+
+def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> list[Mapping[str, Sequence[int]]]:
+    """The examples of each class, apart for each target: of several, the names of classes begin with theirs."""
+    if dataset is None or len(dataset.facts.targets) == 1:
+        return [classes] if classes else []
+    apart = [{name: n for name, n in classes.items() if name.startswith(f"{own}: ")} for own in dataset.facts.targets]
+    return [found for found in apart if found]
 
 
 def undrawn_finding(reason: str) -> Finding:

@@ -65,9 +65,7 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
         for name, values in raw.items()
     }
     views = [raw_looks(config, dataset.facts, raw, prepared)]
-    views += (
-        [prepared_looks(built, dataset.facts, prepared, "as the model gets it")] if is_changed(raw, prepared) else []
-    )
+    views += [prepared_looks(built, dataset.facts, prepared, "for the model")] if is_changed(raw, prepared) else []
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(prepared_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
