@@ -37,9 +37,9 @@ training:
 """
 
 
-@pytest.fixture
-def writes_reports() -> bool:
-    return True
+@pytest.fixture(autouse=True)
+def drawn(draws: None) -> None:
+    """Here everything is drawn."""
 
 
 class Page(HTMLParser):

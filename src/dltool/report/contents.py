@@ -1,4 +1,4 @@
-"""Everything a report says, as plain values: from a run, and as far as they are at hand its data and its model"""
+"""Everything a report says, as plain values: from a run, and as far as they are at hand its data and its model."""
 
 import shlex
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The contents of a report as an HTML page"""
+"""The contents of a report as an HTML page."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Examples as a person sees them, and as the model does: after preprocessing, and after augmentation"""
+"""Examples as a person sees them, and as the model does: after preprocessing, and after augmentation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What of a run should make one doubt it, each with what to do next"""
+"""What of a run should make one doubt it, each with what to do next."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

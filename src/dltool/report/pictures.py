@@ -1,4 +1,4 @@
-"""Arrays as small pictures inside a page: images, recordings as spectrograms, and rows of numbers as curves"""
+"""Arrays as small pictures inside a page: images, recordings as spectrograms, and rows of numbers as curves."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What a run says of itself in its files, of which nothing is trusted"""
+"""What a run says of itself in its files, of which nothing is trusted."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether a model is better than the baselines, beyond the noise"""
+"""Whether a model is better than the baselines, beyond the noise."""
 
 import re
 from collections.abc import Mapping, Sequence
