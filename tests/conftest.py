@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,8 +41,30 @@ class Outcome:
 
 
 @pytest.fixture
-def dltool(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def draws() -> None:
+    """Tests that ask for it get figures, baselines and reports, which take a second."""
+
+
+def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dltool.commands import completion, evaluate, resumption, train
+    from dltool.commands.assessing import assessed
+
+    def undrawn(experiment: Any, examples: Any, metrics: Any, *_: Any) -> Any:
+        return assessed(experiment, examples, metrics, None)
+
+    for module in (completion, evaluate):
+        monkeypatch.setattr(module, "assessed", undrawn)
+    for module in (train, resumption):
+        monkeypatch.setattr(module, "report_of_training", lambda *_: None)
+
+
+@pytest.fixture
+def dltool(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> Callable[..., Outcome]:
     """Run the command line in this process: `dltool("check", "a.yaml")`."""
+    if "draws" not in request.fixturenames:
+        without_drawing(monkeypatch)
 
     def run(*arguments: str | Path) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["dltool", *map(str, arguments)])

@@ -147,17 +147,26 @@ def reproduce(
 @app.command()
 def evaluate(
     run: RunFolder,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str | None, typer.Option(help="train, validation or test; the test part unless given.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="New data with labels, of the kind of the run's source.")
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRICS", help="Other metrics than the config's: accuracy,AUC or, as YAML, [F1Score]."),
+    ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the best model of a run on one part of its data."""
+    """Measure the best model of a run on one part of its data, or on new data with labels."""
     with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
-        with captured():
+        with captured() as capture:
             from dltool.commands.evaluate import evaluate as run_evaluate
+            from dltool.console.progress import TrainingProgress
             from dltool.console.results import show_evaluation
 
-            outcome = run_evaluate(run, split)
+            with TrainingProgress(capture) as progress:
+                outcome = run_evaluate(run, split, data, metrics or (), progress)
         show_evaluation(outcome, as_json)
 
 

@@ -37,6 +37,11 @@ training:
 """
 
 
+@pytest.fixture(autouse=True)
+def drawn(draws: None) -> None:
+    """Here everything is drawn."""
+
+
 class Page(HTMLParser):
     """What stands in a page: (tag, attributes) of each element, and its texts by tag."""
 

@@ -69,7 +69,7 @@ def test_the_graph_of_the_layers_shows_what_takes_what(reported) -> None:
 def test_the_config_says_where_each_value_was_decided(reported) -> None:
     config = reported.numbers["config"]
     assert config["training.epochs"]["value"] == "3"
-    assert re.fullmatch(r".*hostile\.yaml:16:11", config["training.epochs"]["origin"])
+    assert re.fullmatch(r".*hostile\.yaml:17:11", config["training.epochs"]["origin"])
     assert config["training.batch_size"]["origin"] == "default"
     assert config["model.layers[3].Dense.units"]["origin"].endswith("($classes)")
 

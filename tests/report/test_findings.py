@@ -1,12 +1,14 @@
 """What of a run should make one doubt it."""
 
+from typing import Any
+
 import pytest
 
 from dltool.evaluation.bootstrap import Interval
 from dltool.report.findings import data_findings, history_findings, wide_intervals
 
 
-def lines(**columns: list[float]) -> list[dict[str, float]]:
+def lines(**columns: list[Any]) -> list[dict[str, Any]]:
     epochs = len(next(iter(columns.values())))
     return [{"epoch": i + 1, **{name: values[i] for name, values in columns.items()}} for i in range(epochs)]
 
@@ -63,15 +65,15 @@ SIZES = {"training": 600, "validation": 100, "test": 200}
 
 def test_classes_of_very_different_size_are_named_unless_they_are_weighted() -> None:
     classes = {"rare": (10, 1, 1), "often": (590, 99, 199)}
-    (found,) = data_findings(classes, False, SIZES, ())
+    (found,) = data_findings([classes], False, SIZES, ())
     assert found.words == "Training has 590 examples of often and 10 of rare."
-    assert list(data_findings(classes, True, SIZES, ())) == []
+    assert list(data_findings([classes], True, SIZES, ())) == []
 
 
 def test_parts_that_are_missing_or_small_are_named() -> None:
-    found = data_findings({}, False, {"training": 9, "validation": 0, "test": 0}, ())
+    found = data_findings([], False, {"training": 9, "validation": 0, "test": 0}, ())
     assert [each.kind for each in found] == ["no validation", "no test"]
-    few = data_findings({}, False, {**SIZES, "test": 30}, ["7 rows repeat"])
+    few = data_findings([], False, {**SIZES, "test": 30}, ["7 rows repeat"])
     assert [each.words for each in few] == [
         "The test part has 30 examples; see how wide the intervals are.",
         "7 rows repeat.",

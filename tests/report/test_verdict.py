@@ -11,6 +11,7 @@ ERRORS = (
     Baseline("mean", "mae", 3.0),
     Baseline("linear regression", "mae", 2.0),
     Baseline("none", "mae", None, "too many"),
+    Baseline("this model", "mae", 0.5),
 )
 
 
@@ -49,6 +50,12 @@ def test_without_a_baseline_or_a_test_nothing_is_claimed() -> None:
         "unclear",
         "accuracy is 0.9000 (0.8000 to 1.0000) on 1 test example",
     )
+
+
+def test_a_metric_that_only_the_baselines_have_is_compared_too() -> None:
+    shown = tiles({"loss": Interval(0.3, 0.2, 0.4)}, ERRORS)
+    assert [(tile.name, tile.interval) for tile in shown] == [("mae", Interval(0.5)), ("loss", Interval(0.3, 0.2, 0.4))]
+    assert verdict(shown, 9).kind == "good"
 
 
 def test_interval_and_baselines_lie_in_their_order_in_the_drawing() -> None:

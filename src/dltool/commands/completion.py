@@ -2,12 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.checkpoint_writer import CheckpointWriter
-from dltool.commands.assessing import assessed, curves_of, part_of
+from dltool.commands.assessing import assessed, part_of
 from dltool.commands.clock import Clock
 from dltool.commands.experiment import Experiment
 from dltool.commands.signals import StopNow, StopRequests
@@ -19,18 +19,19 @@ from dltool.tracking import Tracking
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
+    from dltool.evaluation.findings import Assessment
     from dltool.training.fit import EpochRecord, FitResult, Fitting
     from dltool.training.state import TrainingState
 
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """A finished training. `missed` says in words which expectations were not met."""
+    """A finished training. `missed` says in words which expectations were not met; `assessment` is that of the test."""
 
     run: Path
     results: dict[str, Any]
     missed: tuple[str, ...]
-    assessment: Any = None
+    assessment: "Assessment | None" = None
 
     @property
     def exit_code(self) -> int:
@@ -62,8 +63,8 @@ def complete(
             fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)
         with clock.phase("test"):
             progress.stage("testing")
-            results = tested_model(run, experiment, fitted, progress, stops)
-        return concluded(run, experiment.config.expect, results, clock)
+            results, assessment = tested_model(run, experiment, fitted, progress, stops)
+        return replace(concluded(run, experiment.config.expect, results, clock), assessment=assessment)
 
 
 @contextlib.contextmanager
@@ -162,7 +163,7 @@ def metrics_line(record: "EpochRecord") -> dict[str, Any]:
 
 def tested_model(
     run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], "Assessment | None"]:
     """Save the model, measure it on the test part, once; write its evaluation. The best weights are in it by now."""
     from dltool.evaluation.evaluate import evaluate
     from dltool.evaluation.findings import interval_record
@@ -173,15 +174,15 @@ def tested_model(
         save_model(built.full, run.model)
     test: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
+    assessment = None
     if len(dataset.split.test):
         test = evaluate(built, experiment.config, *dataset.part("test"))
         warn = progress.warn if experiment.is_kept else None
-        curves = curves_of(run, fitted.best_epoch)
-        assessment, files = assessed(experiment, part_of(dataset, "test"), test, warn, curves)
+        assessment, files = assessed(experiment, part_of(dataset, "test"), test, warn)
         intervals = interval_record(assessment.metrics)
         run.replace_folder(run.evaluation / "test", files)
     best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
-    return {
+    results = {
         "test": test,
         "intervals": intervals,
         "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
@@ -189,6 +190,7 @@ def tested_model(
         "epochs": len(fitted.history),
         "parameters": built.full.count_params(),
     }
+    return results, assessment
 
 
 def concluded(run: Run, expect: Mapping[str, str], results: dict[str, Any], clock: Clock) -> TrainingOutcome:

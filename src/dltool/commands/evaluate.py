@@ -1,57 +1,129 @@
-"""`dltool evaluate RUN`: the best model of a run on one part of its data, from the run directory alone."""
+"""`dltool evaluate RUN`: what the best model of a run is worth, on one part of its data or on new data with labels."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
+from dltool.commands.assessing import Examples, assessed, part_of
 from dltool.commands.experiment import recorded_data, recorded_experiment, require_code
+from dltool.config.metric_choice import as_option, with_metrics
+from dltool.config.outputs import heads_of
+from dltool.data.load import Dataset, PartName
 from dltool.errors import ConfigError, MachineError
 from dltool.run_directory import open_run
+from dltool.run_files import Run
+
+if TYPE_CHECKING:
+    from dltool.commands.progress import Progress
+    from dltool.config.schema import Config
+    from dltool.evaluation.findings import Assessment
 
 PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """`unwritten` says why the metrics could not be written to the run; empty where they were."""
+    """What was found on the examples of `split`, a part of the data or a name for new data, and where it was written.
+
+    `unwritten` says why nothing could be written to the run; empty where it was.
+    """
 
     run: Path
     split: str
-    examples: int
-    metrics: dict[str, float]
+    assessment: "Assessment"
+    folder: Path
     unwritten: str = ""
 
+    @property
+    def examples(self) -> int:
+        return self.assessment.examples
 
-def evaluate(path: Path, split: str) -> EvaluationOutcome:
-    """Measure the best weights of the run at `path` on the examples of `split`.
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {name: found.value for name, found in self.assessment.metrics.items()}
+
+
+def evaluate(
+    path: Path,
+    split: str | None = None,
+    file: Path | None = None,
+    metrics: Sequence[str] = (),
+    progress: "Progress | None" = None,
+) -> EvaluationOutcome:
+    """Measure the best weights of the run at `path` on the examples of `split` (the test part), or of `file`.
+
+    `metrics` take the place of the config's. Without `progress`, nothing is drawn.
 
     Raises:
-        ConfigError: `split` is no part of the data, or an empty one.
-        DataError: the data is no longer what the run was trained on.
+        ConfigError: `split` is no part of the data, or an empty one; metrics that the model cannot have.
+        DataError: the data is no longer what the run was trained on; `file` cannot be read.
         RunError: the run is damaged.
     """
+    if file is not None and split is not None:
+        raise ConfigError("--split and --data exclude each other", "leave one of them out")
+    split = split or "test"
     if split not in PARTS:
         near = get_close_matches(split, PARTS, 1)
         raise ConfigError(f'"{split}" is no part of the data', f"write {near[0] if near else ', '.join(PARTS)}")
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
+    stage(progress, "reading the data")
     config, dataset = recorded_data(run)
-    inputs, targets = dataset.part(cast("Literal['train', 'validation', 'test']", split))
-    examples = len(next(iter(inputs.values())))
-    if not examples:
+    changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
+    examples = new_examples(config, file) if file is not None else part_of(dataset, cast("PartName", split))
+    if not len(examples.rows):
         raise ConfigError(f"the run has no {split} examples", f"data.split.{split} of its config takes some")
+    stage(progress, "importing TensorFlow")
+    assessment, files = measured(run, config, changed, dataset, examples, progress)
+    folder, unwritten = run.evaluation / examples.name, ""
+    try:
+        run.replace_folder(folder, files)
+    except MachineError as error:
+        unwritten = str(error)
+    return EvaluationOutcome(run.path, examples.name, assessment, folder, unwritten)
 
+
+def stage(progress: "Progress | None", name: str) -> None:
+    if progress is not None:
+        progress.stage(name)
+
+
+def measured(
+    run: Run,
+    config: "Config",
+    changed: "Config",
+    dataset: Dataset,
+    examples: Examples,
+    progress: "Progress | None",
+) -> "tuple[Assessment, dict[str, bytes]]":
+    """What the model of `config` is worth by the metrics of the config `changed`, and the files that say so."""
     from dltool.evaluation.evaluate import evaluate as measure
     from dltool.model.files import load_weights
 
     experiment = recorded_experiment(run, config, dataset)
+    experiment = replace(experiment, config=changed, built=replace(experiment.built, heads=heads_of(changed)))
     load_weights(experiment.built.core, run.best_weights)
-    metrics = measure(experiment.built, config, inputs, targets)
-    unwritten = ""
+    stage(progress, "measuring")
     try:
-        run.directory(run.evaluation / split)
-        run.write_json(run.evaluation / split / "metrics.json", {"examples": examples, "metrics": metrics})
-    except MachineError as error:
-        unwritten = str(error)
-    return EvaluationOutcome(run.path, split, examples, metrics, unwritten)
+        metrics = measure(experiment.built, changed, examples.inputs, examples.targets)
+    except ConfigError as error:
+        raise error if changed is config else as_option(error) from None
+    warn = None if progress is None else progress.warn
+    return assessed(experiment, examples, metrics, warn)
+
+
+def new_examples(config: "Config", file: Path) -> Examples:
+    """The labelled examples in a file. Their rows are those of the file."""
+    from dltool.data.new_labelled import load_labelled
+    from dltool.evaluation.figure import file_word
+
+    dataset = load_labelled(config.data, config.seed, file)
+    inputs, targets = dataset.part("test")
+    rows = np.arange(len(dataset.split.test))
+    name = file_word(file.name.partition(".")[0])
+    name = f"data-{name}" if name in PARTS else name
+    return Examples(name, inputs, targets, rows, {"row": rows})

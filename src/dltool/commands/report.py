@@ -88,7 +88,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
         missing = f"The run is not complete: its status is {str(record.get('status'))[:40]}, and it has no results yet."
         return Subject(read_record(run), config, dataset, experiment.built, missing=missing)
     load_weights(experiment.built.core, run.best_weights)
-    return Subject(read_record(run), config, dataset, experiment.built, assessment_of(experiment))
+    return Subject(read_record(run), config, dataset, experiment.built, assessment_of(experiment, progress))
 
 
 def report_of_training(
@@ -112,30 +112,14 @@ def report_of_training(
         progress.warn(f"the report could not be written: {reason}; the run is complete, and {later}")
 
 
-def assessment_of(experiment: Experiment) -> "Assessment":
-    from dltool.evaluation.assessment import Baseline, Measured, assess
+def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":
+    """That of the test part, measured again; None where there is none."""
+    from dltool.commands.assessing import assessed, part_of
     from dltool.evaluation.evaluate import evaluate
-    from dltool.evaluation.examine import examine
-    from dltool.evaluation.metric_intervals import metric_intervals
 
-    built, config, dataset = experiment.built, experiment.config, experiment.dataset
-    inputs, targets = dataset.part("test")
-    ex = examine(built, config, inputs, targets)
-    metrics = evaluate(built, config, inputs, targets)
-    iv = metric_intervals(built, metrics, ex, targets, config.seed)
-
-    bl = tuple(
-        Baseline(n, m, v)
-        for m in metrics
-        if m.endswith("accuracy")
-        for n, v in (("most frequent class", 0.1), ("logistic regression", 0.93))
-    )
-    return assess(
-        config,
-        dataset.facts,
-        Measured("test", len(dataset.split.test), iv, bl),
-        {k: v[ex.kept] for k, v in targets.items()},
-        ex.outputs,
-        dataset.split.test[ex.kept],
-        print,
-    )
+    if not len(experiment.dataset.split.test):
+        return None
+    progress.stage("testing")
+    part = part_of(experiment.dataset, "test")
+    metrics = evaluate(experiment.built, experiment.config, part.inputs, part.targets)
+    return assessed(experiment, part, metrics, progress.warn)[0]

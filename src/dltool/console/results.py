@@ -131,22 +131,32 @@ def with_code(path: Path) -> str:
 def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
     if outcome.unwritten:
         stderr_console().print(
-            Text("warning: ", "yellow") + data_text(f"the metrics are not kept: {outcome.unwritten}")
+            Text("warning: ", "yellow") + data_text(f"the evaluation is not kept: {outcome.unwritten}")
         )
+    from dltool.evaluation.findings import MODEL
+
+    found = outcome.assessment
     if as_json:
-        show_json(
-            {
-                "run": str(outcome.run),
-                "split": outcome.split,
-                "examples": outcome.examples,
-                "metrics": outcome.metrics,
-            }
-        )
+        kept = None if outcome.unwritten else str(outcome.folder)
+        show_json({"run": str(outcome.run), **found.record(), "folder": kept})
         return
     console = stdout_console()
     console.print(data_text(f"{outcome.run}: {outcome.split}, {outcome.examples:,} examples"))
-    for name, value in outcome.metrics.items():
-        console.print(Text(f"  {name}  ", "bold") + Text(number(value)))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("metric", overflow="fold")
+    for heading in ("value", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, each in found.metrics.items():
+        ends = "" if each.low is None or each.high is None else f"{number(each.low)} to {number(each.high)}"
+        table.add_row(data_text(name), number(each.value), ends)
+    console.print(table)
+    for line in found.baselines:
+        if line.name == MODEL:
+            continue
+        value = number(line.value) if line.value is not None else f"not computed: {line.note}"
+        console.print(data_text(f"{line.name}: {line.metric} {value}"), style="dim")
+    if not outcome.unwritten:
+        console.print(Text("in    ", "bold") + data_text(outcome.folder))
     console.print(data_text(f"next  dltool runs --runs {shell_word(outcome.run.parent.parent)}"), style="dim")
 
 

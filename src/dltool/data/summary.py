@@ -1,4 +1,4 @@
-"""What there is to say of data that has been read: its columns, and the examples of each class"""
+"""What there is to say of data that has been read: its columns, and the examples of each class."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from dltool.data.facts import TargetFacts
 from dltool.data.load import Dataset
 from dltool.data.rows import Rows
 from dltool.evaluation.features import table_of
-from dltool.evaluation.findings import Baseline
+from dltool.evaluation.findings import MODEL, Baseline
 from dltool.evaluation.predictions import has_probabilities, probabilities, target_of
 from dltool.model.build import BuiltModel
 
@@ -20,7 +20,6 @@ COMPONENTS = 50
 """Principal components that stand for more features than so many."""
 MOST_CLASSES = 100
 ITERATIONS = 50
-MODEL = "this model"
 
 
 def baselines_of(
@@ -44,7 +43,7 @@ def baselines_of(
             continue
         if target.kind == "category" and not has_probabilities(head):
             continue
-        own = f"{head.name} " if len(built.heads) > 1 else ""
+        own = f"{head.name}_" if len(built.heads) > 1 else ""
         learnt = dataset.targets[str(head.target)][dataset.split.train]
         true, given = targets[str(head.target)], outputs[head.name].reshape(len(kept), -1)
         rule = Classes(head, target) if target.kind == "category" else Numbers()
@@ -131,6 +130,7 @@ def linear(
     from sklearn.decomposition import PCA
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     if reason := rule.why_not(learnt):
         return Baseline(rule.linear_name, metric, None, reason)
@@ -140,7 +140,8 @@ def linear(
         if features.shape[1] > COMPONENTS and len(features) > COMPONENTS:
             steps.append(PCA(COMPONENTS, svd_solver="randomized", random_state=seed))
         model = make_pipeline(*steps, rule.estimator())
-        with warnings.catch_warnings():
+        # Several threads take forty times as long on tables so small, and need not give the same bits.
+        with threadpool_limits(1), warnings.catch_warnings():
             # Stopping early is what the bound on the iterations is for.
             warnings.simplefilter("ignore")
             model.fit(features, learnt.ravel()[rows])

@@ -11,6 +11,10 @@ Kind = Literal["category", "multi_label", "number", "input"]
 """Of an output: that of its target, or "input" where it restores the input."""
 
 
+MODEL = "this model"
+"""The name of the baseline that is the model itself."""
+
+
 @dataclass(frozen=True)
 class Mistake:
     """An example that the model is wrong about. `row` is its row in the data, counted from 0.

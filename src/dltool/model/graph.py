@@ -1,4 +1,4 @@
-"""The graph of a model: its layers in order, each with where its inputs come from"""
+"""The graph of a model: its layers in order, each with where its inputs come from."""
 
 import re
 from dataclasses import dataclass

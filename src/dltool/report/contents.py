@@ -1,4 +1,4 @@
-"""Everything a report says, as plain values: from a run, and as far as they are at hand its data and its model"""
+"""Everything a report says, as plain values: from a run, and as far as they are at hand its data and its model."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from dltool.config.schema import Config
 from dltool.config.tree import format_path
 from dltool.data.load import Dataset
 from dltool.data.summary import ColumnRow, class_counts, column_rows
+from dltool.evaluation.assessment import pictures
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.curves import learning_curves
 from dltool.evaluation.figure import Figure
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FEW_MISTAKES = 6
 """Of examples that are no pictures, which take more room."""
 MOST_SETTINGS = 2000
+MOST_EXPECTATIONS = 20
 FORMAT = 1
 
 
@@ -117,7 +119,9 @@ def contents(subject: Subject) -> Contents:
     metrics, baselines = measured(subject)
     shown = tuple(tiles(metrics, baselines))
     data = data_contents(record, config, dataset)
-    parameters = record.results.get("parameters")
+    parameters = built.full.count_params() if built else record.results.get("parameters")
+    undrawn: list[str] = []
+    curves = pictures([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
     return Contents(
         name=record.name,
         number=record.number,
@@ -128,8 +132,8 @@ def contents(subject: Subject) -> Contents:
         verdict=verdict(shown, data.sizes["test"]),
         tiles=shown,
         notes=tuple(dict.fromkeys(each.note for each in baselines if each.note)),
-        findings=tuple(found_findings(subject, metrics, data)),
-        curves=tuple(learning_curves(list(record.lines), record.best_epoch)) if record.lines else (),
+        findings=(*found_findings(subject, metrics, data), *map(undrawn_finding, undrawn)),
+        curves=tuple(figure for each in curves for figure in each),
         lines=record.lines,
         best_epoch=record.best_epoch,
         outputs=tuple(output_contents(subject, each) for each in subject.assessment.outputs)
@@ -156,7 +160,8 @@ def measured(subject: Subject) -> tuple[Mapping[str, Interval], Sequence["Baseli
     for name, value in subject.record.test.items():
         ends = kept.get(name)
         is_pair = isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, float) for end in ends)
-        found[name] = Interval(value, *ends) if is_pair else Interval(value)
+        low, high = ends if isinstance(ends, list) and is_pair else (None, None)
+        found[name] = Interval(value, low, high)
     return found, ()
 
 
@@ -170,14 +175,26 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
     has_weights = subject.config.training.class_weights is not None
     warnings = dataset.warnings if dataset is not None else recorded_warnings(record)
-    findings += data_findings(data.classes, has_weights, data.sizes, warnings)
+    findings += data_findings(by_target(data.classes, dataset), has_weights, data.sizes, warnings)
     findings += wide_intervals(metrics)
-    for name, found in mapping(record.results.get("expectations")).items():
+    for name, found in list(mapping(record.results.get("expectations")).items())[:MOST_EXPECTATIONS]:
         if mapping(found).get("met") is False:
-            said = f"{name} should be {words(found.get('bound'))}, and is {words(found.get('value'))}."
+            said = f"{words(name)} should be {words(found.get('bound'))}, and is {words(found.get('value'))}."
             findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
     # What need not be a fault comes last.
     return sorted(findings, key=lambda finding: finding.is_note)
+
+
+def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> list[Mapping[str, Sequence[int]]]:
+    """The examples of each class, apart for each target: of several, the names of classes begin with theirs."""
+    if dataset is None or len(dataset.facts.targets) == 1:
+        return [classes] if classes else []
+    apart = [{name: n for name, n in classes.items() if name.startswith(f"{own}: ")} for own in dataset.facts.targets]
+    return [found for found in apart if found]
+
+
+def undrawn_finding(reason: str) -> Finding:
+    return Finding("figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The numbers are below.")
 
 
 def recorded_warnings(record: Record) -> list[str]:

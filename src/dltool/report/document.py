@@ -1,4 +1,4 @@
-"""The contents of a report as an HTML page"""
+"""The contents of a report as an HTML page."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dltool.evaluation.findings import Mistake
 
 MOST_EPOCHS = 200
+MOST_NAMES = 60
 MOST_ROWS = 100
 MOST_CLASSES = 100
 FOUND = ("default", "")
@@ -29,7 +30,7 @@ def sections(report: Contents) -> Iterator[Section]:
     yield Section("verdict", "Is it any good?", render("verdict.html", report=report))
     yield Section("warnings", "What to look at", render("warnings.html", report=report))
     if report.lines:
-        names = list(dict.fromkeys(name for line in report.lines[:MOST_EPOCHS] for name in line))
+        names = list(dict.fromkeys(name for line in report.lines[:MOST_EPOCHS] for name in line))[:MOST_NAMES]
         learning = render("learning.html", report=report, names=names, most=MOST_EPOCHS)
         yield Section("learning", "Learning", learning)
     for index, output in enumerate(report.outputs):

@@ -1,4 +1,4 @@
-"""Examples as a person sees them, and as the model does: after preprocessing, and after augmentation"""
+"""Examples as a person sees them, and as the model does: after preprocessing, and after augmentation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,15 +61,11 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     rows = chosen_rows(dataset)
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = {
-        name: np.asarray(built.preparations[name](tensor(values), training=False))
-        if name in built.preparations
-        else values
+        name: built.preparations[name](tensor(values), training=False).numpy() if name in built.preparations else values
         for name, values in raw.items()
     }
     views = [raw_looks(config, dataset.facts, raw, prepared)]
-    views += (
-        [prepared_looks(built, dataset.facts, prepared, "as the model gets it")] if is_changed(raw, prepared) else []
-    )
+    views += [prepared_looks(built, dataset.facts, prepared, "for the model")] if is_changed(raw, prepared) else []
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(prepared_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
@@ -91,8 +87,10 @@ def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: n
         # Labels are mixed too.
         classes = built.augmentation.inputs[1].shape[-1]
         labels = np.eye(classes, dtype=np.float32)[next(iter(dataset.targets.values()))[rows]]
-        return np.asarray(built.augmentation([inputs, tensor(labels)], training=True)[0])
-    return np.asarray(built.augmentation(inputs, training=True))
+        mixed: np.ndarray = built.augmentation([inputs, tensor(labels)], training=True)[0].numpy()
+        return mixed
+    changed: np.ndarray = built.augmentation(inputs, training=True).numpy()
+    return changed
 
 
 def target_words(dataset: Dataset, row: int) -> str:

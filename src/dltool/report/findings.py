@@ -1,4 +1,4 @@
-"""What of a run should make one doubt it, each with what to do next"""
+"""What of a run should make one doubt it, each with what to do next."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,12 +86,12 @@ def gap(lines: Lines, best_epoch: int | None) -> Iterator[Finding]:
 
 
 def data_findings(
-    classes: Mapping[str, Sequence[int]], has_weights: bool, sizes: Mapping[str, int], warnings: Sequence[str]
+    targets: Sequence[Mapping[str, Sequence[int]]], has_weights: bool, sizes: Mapping[str, int], warnings: Sequence[str]
 ) -> Iterator[Finding]:
-    """`classes` are the examples of each class in training, validation and test; `sizes` those of the parts."""
-    counts = {name: found[0] for name, found in classes.items()}
-    if counts and not has_weights:
-        most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
+    """`targets` have the examples of each class in training, validation and test; `sizes` are those of the parts."""
+    for classes in targets if not has_weights else ():
+        counts = {name: found[0] for name, found in classes.items()}
+        most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         if counts[most] > IMBALANCE * max(1, counts[least]):
             words = f"Training has {counts[most]:,} examples of {most} and {counts[least]:,} of {least}."
             step = (

@@ -1,4 +1,4 @@
-"""The layers of a model as rows, with the lines of its graph beside them"""
+"""The layers of a model as rows, with the lines of its graph beside them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

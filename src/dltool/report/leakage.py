@@ -1,4 +1,4 @@
-"""Columns that alone predict the target: they may hold what is not known when a prediction is needed"""
+"""Columns that alone predict the target: they may hold what is not known when a prediction is needed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

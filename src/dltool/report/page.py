@@ -1,4 +1,4 @@
-"""The frame of a page: one HTML file that loads nothing, under a content security policy that forbids the rest"""
+"""The frame of a page: one HTML file that loads nothing, under a content security policy that forbids the rest."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Arrays as small pictures inside a page: images, recordings as spectrograms, and rows of numbers as curves"""
+"""Arrays as small pictures inside a page: images, recordings as spectrograms, and rows of numbers as curves."""
 
 import base64
 import io
@@ -68,7 +68,7 @@ def spectrogram(samples: np.ndarray) -> Picture:
     """(samples,) of a recording: time from left to right, low tones at the bottom, the logarithm of their power."""
     samples = np.asarray(samples, np.float32).ravel()
     samples = np.pad(samples, (0, max(0, FRAME - len(samples))))
-    step = max(FRAME // 2, (len(samples) - FRAME) // MOST_MOMENTS + 1)
+    step = (len(samples) - FRAME) // MOST_MOMENTS + 1
     starts = np.arange(0, len(samples) - FRAME + 1, step)
     frames = samples[starts[:, None] + np.arange(FRAME)] * np.hanning(FRAME).astype(np.float32)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2

@@ -1,4 +1,4 @@
-"""What a run says of itself in its files, of which nothing is trusted"""
+"""What a run says of itself in its files, of which nothing is trusted."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from typing import Any
 from dltool.run_files import Run
 
 LONGEST = 300
+LARGEST = 1e300
 MOST_EPOCHS = 10_000
+MOST_NUMBERS = 100
 MOST_VALUES = 5_000
 """Of a config. A hostile run may name any number."""
 
@@ -68,11 +70,11 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def numbers(value: Any) -> dict[str, float]:
-    """The entries of a mapping that are numbers."""
+    """The entries of a mapping that are numbers of a size that can be written out."""
     return {
         name[:LONGEST]: number
-        for name, number in mapping(value).items()
-        if isinstance(number, float) or (type(number) is int and abs(number) < 2**63)
+        for name, number in list(mapping(value).items())[:MOST_NUMBERS]
+        if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < LARGEST
     }
 
 

@@ -1,4 +1,4 @@
-"""Drawn figures made fit for a page: names of their own, attributes instead of styles, words instead of the picture"""
+"""Drawn figures made fit for a page: names of their own, attributes instead of styles, words instead of the picture."""
 
 import re
 from xml.etree import ElementTree

@@ -1,15 +1,13 @@
-"""Whether a model is better than the baselines, beyond the noise"""
+"""Whether a model is better than the baselines, beyond the noise."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from dltool.evaluation.bootstrap import Interval
+from dltool.evaluation.findings import MODEL, Baseline
 from dltool.text import number
-
-if TYPE_CHECKING:
-    from dltool.evaluation.findings import Baseline
 
 LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
 STRIP = 200.0
@@ -42,10 +40,14 @@ def less_is_better(metric: str) -> bool:
     return LESS_IS_BETTER.search(metric) is not None
 
 
-def tiles(metrics: Mapping[str, Interval], baselines: Sequence["Baseline"]) -> list[Tile]:
+def tiles(metrics: Mapping[str, Interval], baselines: Sequence[Baseline]) -> list[Tile]:
+    known = {each.metric: each.value for each in baselines if each.name == MODEL and each.value is not None}
+    # Of a metric that the run does not have, only the value of the model itself is known.
+    further = {name: Interval(value) for name, value in known.items() if name not in metrics}
     found = []
-    for name, interval in metrics.items():
-        same = [(each.name, each.value) for each in baselines if each.metric == name and each.value is not None]
+    for name, interval in {**metrics, **further}.items():
+        of_metric = [each for each in baselines if each.metric == name and each.name != MODEL]
+        same = [(each.name, each.value) for each in of_metric if each.value is not None]
         same.sort(key=lambda each: each[1], reverse=not less_is_better(name))
         found.append(Tile(name, interval, tuple(same), strip(interval, [value for _, value in same])))
     # Those that can be compared first, the loss last.

@@ -1,4 +1,4 @@
-"""The report of a run as files: report.html, report.json, and the figures that are nowhere else"""
+"""The report of a run as files: report.html, report.json, and the figures that are nowhere else."""
 
 from pathlib import Path
 

@@ -1,0 +1,82 @@
+"""Other metrics for a finished model, as `--metrics` names them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dltool.config.checks import TargetFacts, metric_form_problems, name_problems
+from dltool.config.keras_objects import KerasObject, parse_keras_object
+from dltool.config.outputs import heads_of
+from dltool.config.schema import Config
+from dltool.config.tree import to_plain
+from dltool.config.yaml_reader import parse_yaml
+from dltool.errors import ConfigError, Problem, UnreadableConfig
+
+OPTION = "--metrics"
+
+
+def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequence[str]) -> Config:
+    """The config with the metrics in `given` instead of its own, each text as YAML: `accuracy,AUC`, `[accuracy, AUC]`
+    or `{TopKCategoricalAccuracy: 3}`. Where there are several outputs, `{digit: [accuracy]}`.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    values = [value for text in given for value in entries(read(text))]
+    outputs = config.model.outputs
+    if outputs:
+        by_output = merged(values, list(outputs))
+        changed = {
+            name: each.model_copy(update={"metrics": parsed(by_output.get(name, []))}) for name, each in outputs.items()
+        }
+        config = config.model_copy(update={"model": config.model.model_copy(update={"outputs": changed})})
+    else:
+        config = config.model_copy(update={"training": config.training.model_copy(update={"metrics": parsed(values)})})
+    heads = heads_of(config)
+    problems = [*name_problems(heads)]
+    for head in heads:
+        if head.target is not None:
+            problems += metric_form_problems(head, targets[head.target])
+    raise_for(problems)
+    return config
+
+
+def read(text: str) -> Any:
+    shown_as = f"{OPTION} {text}"
+    try:
+        return to_plain(parse_yaml(text, shown_as, is_argument=True))
+    except ConfigError as error:
+        raise UnreadableConfig(error.problems, {shown_as: text}) from None
+
+
+def entries(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",")]
+    return list(value) if isinstance(value, list) else [value]
+
+
+def merged(values: Sequence[Any], outputs: Sequence[str]) -> dict[str, list[Any]]:
+    """The metrics of each output."""
+    found: dict[str, list[Any]] = {}
+    for value in values:
+        if not isinstance(value, Mapping) or not all(name in outputs for name in value):
+            example = f"{{{outputs[0]}: [accuracy]}}"
+            raise ConfigError(f"{OPTION}: the model has the outputs {', '.join(outputs)}", f"write {example}")
+        for name, each in value.items():
+            found.setdefault(name, []).extend(entries(each))
+    return found
+
+
+def parsed(values: Sequence[Any]) -> tuple[KerasObject, ...]:
+    pairs = [parse_keras_object("metric", value) for value in values]
+    raise_for([problem for _, problems in pairs for problem in problems])
+    return tuple(metric for metric, _ in pairs if metric is not None)
+
+
+def raise_for(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise as_option(ConfigError(problems))
+
+
+def as_option(error: ConfigError) -> ConfigError:
+    """The same mistakes, of the option and not of the run's config."""
+    return ConfigError(Problem(None, f"{OPTION}: {problem.message}", problem.hint) for problem in error.problems)
