@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.report.conftest import Reported, trained
 
+from dltool.commands.compare import compare, write_html
+
 PROJECT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PACKAGES = [PROJECT / "node_modules" / name for name in ("playwright-core", "axe-core")]
@@ -31,11 +33,12 @@ pytestmark = [
 def test_a_page_is_quiet_fits_and_is_open_to_everybody(reported: Reported, tmp_path: Path) -> None:
     (tmp_path / "digits.yaml").write_text(DIGITS, "utf-8")
     pictures = trained(tmp_path / "digits.yaml", tmp_path / "runs")
-    pages = [str(run / "report.html") for run in (reported.run, pictures)]
+    write_html(compare([reported.run, pictures]), tmp_path / "compared.html")
+    pages = [*(str(run / "report.html") for run in (reported.run, pictures)), str(tmp_path / "compared.html")]
     command = ["node", str(Path(__file__).with_name("browser.js")), str(CHROMIUM), *pages]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=True)
     results = json.loads(done.stdout)
-    assert len(results) == 8
+    assert len(results) == 12
     for result in results:
         where = f"{result['page']} at {result['width']}, {result['colorScheme']}"
         assert result["said"] == [], where
