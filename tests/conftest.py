@@ -42,11 +42,11 @@ class Outcome:
 
 @pytest.fixture
 def draws() -> None:
-    """Tests that ask for it get the figures and baselines of an evaluation, which take a second."""
+    """Tests that ask for it get figures, baselines and reports, which take a second."""
 
 
 def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dltool.commands import completion, evaluate
+    from dltool.commands import completion, evaluate, resumption, train
     from dltool.commands.assessing import assessed
 
     def undrawn(experiment: Any, examples: Any, metrics: Any, *_: Any) -> Any:
@@ -54,6 +54,8 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (completion, evaluate):
         monkeypatch.setattr(module, "assessed", undrawn)
+    for module in (train, resumption):
+        monkeypatch.setattr(module, "report_of_training", lambda *_: None)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ PROJECT = Path(__file__).parents[1]
 
 # A module imports from its own row and the rows above it.
 ROWS = [
-    {"errors", "__init__"},
+    {"errors", "text", "__init__"},
     {"durable_files", "imports", "machine"},
     {"keras_names"},
     {"config"},
@@ -23,11 +23,12 @@ ROWS = [
     {"run_lock"},
     {"run_files"},
     {"run_directory", "checkpoint_file"},
-    {"checkpoint_writer"},
+    {"checkpoint_writer", "run_configs", "run_trash", "tracking"},
     # The TensorFlow line: nothing above imports tensorflow or keras.
     {"model"},
     {"training"},
     {"evaluation"},
+    {"report"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},

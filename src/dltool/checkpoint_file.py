@@ -161,6 +161,13 @@ def _steps(directory: Path) -> list[int]:
     return [step for step in steps if checkpoint_path(directory, step).name in names]
 
 
+def remove_checkpoints(directory: Path) -> None:
+    """Removes every checkpoint; the best weights stay. Raises MachineError."""
+    with disk_errors(directory, "remove a checkpoint from"):
+        for step in _steps(directory):
+            os.unlink(checkpoint_path(directory, step))
+
+
 def _remove_all_but_newest_two(directory: Path, step: int, before: int | None) -> None:
     """A checkpoint after `step` was skipped when the run was resumed: it is of no use either."""
     older = [other for other in _steps(directory) if other < step and (before is None or other <= before)]

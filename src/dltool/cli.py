@@ -18,6 +18,7 @@ from dltool.errors import DltoolError
 from dltool.imports import import_lightly
 
 if TYPE_CHECKING:
+    from dltool.commands.runs import RunSummary
     from dltool.config.load import Document
     from dltool.console.capture import Capture
 
@@ -50,6 +51,14 @@ AllowedCode = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings and errors.")]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option("--filter", metavar="CONDITION", help="Such as accuracy>0.9 or status=completed. Repeatable."),
+]
+Sort = Annotated[
+    str | None, typer.Option("--sort", metavar="KEY[:desc]", help="A column, or a metric such as accuracy or val_loss.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 RUNS = Path("runs")
 
 
@@ -168,6 +177,27 @@ def evaluate(
 
 
 @app.command()
+def report(
+    run: RunFolder,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write the page there instead of into the run.")
+    ] = None,
+    allow_code: AllowedCode = None,
+    as_json: Json = False,
+) -> None:
+    """Write what happened in a run as one HTML file: results, learning, mistakes, data, model, warnings."""
+    with exit_codes(as_json=as_json), allowed_code(allow_code, as_json=as_json):
+        with captured() as capture:
+            from dltool.commands.report import report as run_report
+            from dltool.console.progress import TrainingProgress
+            from dltool.console.results import show_report
+
+            with TrainingProgress(capture, quiet=as_json) as progress:
+                outcome = run_report(run, out, progress)
+        show_report(outcome, as_json)
+
+
+@app.command()
 def predict(
     run: RunFolder,
     files: Annotated[
@@ -222,19 +252,108 @@ def check(
         show_check(outcome, origins, as_json)
 
 
-@app.command("runs")
-def list_runs(runs: RunsFolder = None, as_json: Json = False) -> None:
-    """List the runs with their results."""
-    with exit_codes(as_json=as_json):
-        from dltool.commands.runs import require_folder, summaries
-        from dltool.console.tables import show_runs
-        from dltool.run_directory import refuse_no_runs_folder
+runs_app = typer.Typer(invoke_without_command=True, add_completion=False)
+app.add_typer(runs_app, name="runs")
 
-        if runs is None:
-            refuse_no_runs_folder(RUNS)
-        else:
-            require_folder(runs)
-        show_runs(summaries(runs or RUNS), runs or RUNS, as_json)
+
+@runs_app.callback()
+def list_runs(
+    context: typer.Context,
+    runs: RunsFolder = None,
+    conditions: Filters = None,
+    sort: Sort = None,
+    as_json: Json = False,
+) -> None:
+    """List the runs with their results; remove some."""
+    if context.invoked_subcommand is not None:
+        return
+    with exit_codes(as_json=as_json):
+        from dltool.console.runs import show_runs
+        from dltool.run_configs import MOST_COMPARED, differences_in_short
+
+        found = runs_in(runs, conditions, sort)
+        is_short = len(found) <= MOST_COMPARED
+        differs = differences_in_short([run.path for run in found if run.status != "broken"]) if is_short else {}
+        show_runs(found, differs, runs or RUNS, as_json)
+
+
+@runs_app.command("remove")
+def remove_runs(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories, such as runs/mnist/0001.")],
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Remove runs, never one that is running."""
+    with exit_codes(as_json=as_json):
+        from dltool.commands.run_removal import planned, remove_planned
+        from dltool.console.runs import confirmed, show_removals
+
+        removals = planned(runs)
+        if yes or confirmed(removals):
+            show_removals(remove_planned(removals), is_done=True, as_json=as_json)
+
+
+@runs_app.command("prune")
+def prune_runs(
+    runs: RunsFolder = None,
+    conditions: Filters = None,
+    sort: Sort = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Of each name keep the first N by --sort; the newest, unless given."),
+    ] = None,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Remove only the checkpoints of completed runs, not the runs.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Remove the runs that --filter selects, all but those to --keep."""
+    with exit_codes(as_json=as_json):
+        from dltool.commands.run_removal import planned, prunable, remove_planned
+        from dltool.console.runs import confirmed, show_removals
+
+        paths = prunable(runs_in(runs, conditions, sort or "number:desc"), keep, bool(conditions), checkpoints)
+        removals = planned(paths, only_checkpoints=checkpoints)
+        if dry_run:
+            show_removals(removals, is_done=False, as_json=as_json)
+        elif yes or confirmed(removals):
+            show_removals(remove_planned(removals), is_done=True, as_json=as_json)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="2 to 8 run directories.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE.html", help="Write it as a page too, with overlaid curves.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what differs between runs, and whether their results differ by more than chance."""
+    with exit_codes(as_json=as_json):
+        from dltool.commands.compare import compare as run_compare
+        from dltool.commands.compare import refuse_no_page, write_html
+        from dltool.console.comparison import show_comparison
+
+        if html is not None:
+            refuse_no_page(html)
+        found = run_compare(runs)
+        if html is not None:
+            write_html(found, html)
+        show_comparison(found, html, as_json)
+
+
+def runs_in(folder: Path | None, conditions: Sequence[str] | None, sort: str | None) -> "list[RunSummary]":
+    from dltool.commands.run_selection import selected
+    from dltool.commands.runs import require_folder, summaries
+    from dltool.run_directory import refuse_no_runs_folder
+
+    if folder is None:
+        refuse_no_runs_folder(RUNS)
+    else:
+        require_folder(folder)
+    return selected(summaries(folder or RUNS), conditions or (), sort)
 
 
 @app.command()

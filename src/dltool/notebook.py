@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from dltool.console.capture import captured_chatter
 from dltool.console.progress import TrainingProgress
 from dltool.console.safe_streams import safe_streams
-from dltool.console.text import number
 from dltool.errors import DltoolError
 from dltool.run_directory import open_run as find_run
 from dltool.run_directory import refuse_no_runs_folder
 from dltool.run_files import Run
+from dltool.text import number
 
 if TYPE_CHECKING:
     import keras

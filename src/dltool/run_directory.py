@@ -27,9 +27,9 @@ FORMAT = 1
 """Raised whenever an older dltool could misread a newer run."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FOLDERS = ("checkpoints", "evaluation", "preprocessing")
+FOLDERS = ("checkpoints", "evaluation", "figures", "preprocessing", "tensorboard")
 FILES = (
-    *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras"),
+    *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras", "origins.json", "report.html", "report.json"),
     *("resolved.yaml", "results.json", "run.json", "split.npz"),
 )
 REPOSITORY = (".git", "HEAD", "objects", "refs")
@@ -40,7 +40,11 @@ NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
 LATEST = "latest"
 RECORD = "run.json"
 PREPROCESSING = "preprocessing/"
+UNFINISHED = ".new"
+"""The folder beside the runs of a name for one that is being made or removed. It is there while there is one."""
 UNFINISHED_PREFIX = ".new-"
+LAST_NUMBER = ".last-number"
+"""The number of the newest run there has been, where that was removed."""
 
 
 @contextmanager
@@ -65,23 +69,23 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     run_record["preprocessing"] = {name.removeprefix(PREPROCESSING): digest(data) for name, data in learnt.items()}
     contents = {**files, RECORD: (encode_json(run_record, indent=2) + "\n").encode()}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
-    built = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+    built = _unfinished_path(parent)
     descriptor = -1
     try:
         with disk_errors(parent, "create a run in"):
-            built.mkdir(parents=True)
-            _remove_abandoned(parent)
+            _make(built)
+            remove_abandoned(built.parent)
             descriptor = run_lock.acquire(built)
             write_tree(built, contents)
             built = _rename_to_next_number(built, parent)
             for folder in (parent, *(missing.parent for missing in made)):
                 sync(folder)
-            _update_latest(parent)
+            update_latest(parent)
     except BaseException:
         if descriptor >= 0:
             os.close(descriptor)
         shutil.rmtree(built, ignore_errors=True)
-        for folder in made:
+        for folder in (parent / UNFINISHED, *made):
             with suppress(OSError):
                 os.rmdir(folder)
         raise
@@ -141,8 +145,21 @@ def _folders(path: Path) -> list[os.DirEntry[str]]:
 # --- creating ---
 
 
+def _unfinished_path(parent: Path) -> Path:
+    return parent / UNFINISHED / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+
+
+def _make(built: Path) -> None:
+    while True:
+        built.parent.mkdir(parents=True, exist_ok=True)
+        # Another process that has finished may remove the folder in between.
+        with suppress(FileNotFoundError):
+            built.mkdir()
+            return
+
+
 def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
-    number = max(_newest_number(parent), _latest_number(parent) or 0)
+    number = max(newest_number(parent), _latest_number(parent) or 0, last_number(parent))
     while True:
         number += 1
         path = parent / f"{number:04d}"
@@ -153,14 +170,22 @@ def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
         else:
+            with suppress(OSError):
+                os.rmdir(unfinished.parent)
             return path
 
 
-def _update_latest(parent: Path) -> None:
-    """Whoever writes `latest` last has looked after writing it, so it ends at the newest run, whoever that is from."""
+def update_latest(parent: Path) -> None:
+    """Makes `latest` point to the newest run.
+
+    Whoever writes `latest` last has looked after writing it, so it ends at the newest run, whoever that is from.
+    """
     while True:
-        newest = _newest_number(parent)
-        if _latest_number(parent) == newest:
+        newest = newest_number(parent)
+        if not newest:
+            # The last run was removed.
+            (parent / LATEST).unlink(missing_ok=True)
+        if (_latest_number(parent) or 0) == newest:
             return
         temporary = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
         try:
@@ -176,9 +201,9 @@ def _update_latest(parent: Path) -> None:
         sync(parent)
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """Removes what a process killed while creating a run left here. A creation takes far less than a day."""
-    for entry in os.scandir(parent):
+def remove_abandoned(folder: Path) -> None:
+    """Removes what a process killed while making or removing a run left here. Either takes far less than a day."""
+    for entry in os.scandir(folder):
         if not entry.name.startswith(UNFINISHED_PREFIX):
             continue
         # Another process may remove it at the same time.
@@ -194,8 +219,26 @@ def _remove_abandoned(parent: Path) -> None:
 # --- finding ---
 
 
-def _newest_number(parent: Path) -> int:
-    return max((int(name) for name in os.listdir(parent) if NUMBER.fullmatch(name)), default=0)
+def newest_number(parent: Path) -> int:
+    """The highest number in use; 0 where there is none.
+
+    It is looked for from `latest` upwards: to list ten thousand runs would take longer than to create one.
+    """
+    number = _latest_number(parent)
+    if number is None or not os.path.lexists(parent / f"{number:04d}"):
+        return max((int(name) for name in os.listdir(parent) if NUMBER.fullmatch(name)), default=0)
+    while os.path.lexists(parent / f"{number + 1:04d}"):
+        number += 1
+    return number
+
+
+def last_number(parent: Path) -> int:
+    """What `LAST_NUMBER` says; 0 where it is not there."""
+    try:
+        text = read_file(parent, LAST_NUMBER, 100).decode("ascii").strip()
+    except (OSError, RunError, UnicodeDecodeError):
+        return 0
+    return int(text) if NUMBER.fullmatch(text) else 0
 
 
 def _latest_number(parent: Path) -> int | None:
@@ -219,9 +262,9 @@ def _run_path(path: Path) -> Path:
         return path
     if os.path.lexists(path / LATEST):
         return _follow_latest(path / LATEST)
-    if newest := _newest_number(path):
+    if newest := newest_number(path):
         return path / f"{newest:04d}"
-    inside = sorted(os.listdir(path))
+    inside = sorted(name for name in os.listdir(path) if not name.startswith("."))
     there = "it holds " + ", ".join(inside[:5]) + (", …" if len(inside) > 5 else "") if inside else "it is empty"
     raise RunError(f"{path} is not a run: it has no run.json; {there}", "dltool runs lists the runs")
 

@@ -104,6 +104,27 @@ class Run:
         return self.path / "evaluation"
 
     @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def origins(self) -> Path:
+        """Where each value of the config was decided."""
+        return self.path / "origins.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def report_numbers(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

@@ -5,6 +5,7 @@ import fcntl
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from dltool.durable_files import disk_errors, open_in_place
@@ -37,7 +38,8 @@ def acquire(path: Path) -> int:
                     message = f"{path} is in use by {holder or 'another process'}"
                     raise RunError(message, "wait until it has ended, or stop that process") from error
                 time.sleep(0.02)
-        with disk_errors(file):
+        # A full disk must not keep anybody from removing a run.
+        with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode("ascii", "replace"), 0)
     except BaseException:

@@ -10,9 +10,10 @@ import pytest
 from tests.bad_configs import GOOD, IMAGES
 
 from dltool.commands.check import checked_config
-from dltool.commands.drawing import Box, boxes_of, dot_text, quoted
+from dltool.commands.drawing import dot_text, quoted
 from dltool.config.load import read_document
 from dltool.model.build import build_model
+from dltool.model.graph import Box, boxes_of
 
 GRAPH = """\
 name: graph
@@ -76,7 +77,7 @@ def test_the_columns_of_a_table_are_boxes_that_the_joined_vector_takes(folder):
 def test_nothing_in_a_name_is_read_as_graphviz_or_as_xml():
     assert quoted('a"b', "c\\N") == '"a\\"b\\nc\\\\N"'
     assert quoted("<b>&lt;\x1b[31m\u202e") == '"<b>&amp;lt;[31m"'
-    text = dot_text([Box(('"]; evil [label="', "(3,)"), ()), Box(("Dense",), (0,))], 'a" {')
+    text = dot_text([Box('"]; evil [label="', (3,)), Box("Dense", (1,), (0,))], 'a" {')
     assert text.splitlines()[0] == 'digraph "a\\" {" {'
     assert text.splitlines()[2] == '  n0 [label="\\"]; evil [label=\\"\\n(3,)"];'
     assert "  n0 -> n1;" in text
@@ -126,10 +127,10 @@ def test_what_dot_complains_of_is_said_and_no_drawing_is_left(dltool, folder, mo
 
 @needs_graphviz
 def test_graphviz_draws_names_literally():
-    text = dot_text([Box(("<script>alert(1)</script>", "&lt;\\N"), ()), Box(("Dense",), (0,))], "a & b")
+    text = dot_text([Box("<script>alert(1)</script>", (3,)), Box("&lt;\\N", (1,), (0,))], "a & b")
     drawn = subprocess.run(["dot", "-Tsvg"], input=text, capture_output=True, text=True, check=True).stdout
     root = ElementTree.fromstring(drawn)
     found = {element.tag.split("}")[1]: None for element in root.iter()}
     assert "script" not in found
     texts = [element.text for element in root.iter() if element.tag.endswith("}text")]
-    assert texts == ["<script>alert(1)</script>", "&lt;\\N", "Dense"]
+    assert texts == ["<script>alert(1)</script>", "(3,)", "&lt;\\N", "(1,)"]

@@ -3,9 +3,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.bad_configs import GOOD
 
 from dltool.commands.runs import summaries
+from dltool.console.runs import show_runs
 from dltool.run_directory import create
 from dltool.run_files import Run
 
@@ -42,7 +44,37 @@ def test_a_run_with_a_living_writer_is_running_and_with_a_dead_one_interrupted(t
         (running,) = summaries(tmp_path)
     (interrupted,) = summaries(tmp_path)
     assert (running.status, running.epochs) == ("running", 1)
+    assert running.alive is not None
+    assert interrupted.alive is None
     assert (interrupted.status, interrupted.epochs) == ("interrupted", 1)
+
+
+def test_a_running_run_shows_how_far_it_is(dltool, tmp_path):
+    with create(tmp_path, "mnist", {}, {"resolved.yaml": b"training: {epochs: 25}\n"}) as run:
+        run.append_metrics({"epoch": 1, "seconds": 2.5})
+        out = dltool("runs", "--runs", tmp_path).stdout
+    assert f"{run.path}: 1 of 25 epochs done, 2.5 s an epoch, last sign of life 0." in out
+
+
+def test_what_differs_between_the_configs_of_the_runs_is_shown(dltool, tmp_path):
+    for rate in ("0.1", "0.01"):
+        with create(tmp_path, "mnist", {}, {"resolved.yaml": f"seed: 0\nrate: {rate}\n".encode()}):
+            pass
+    header, first, second, *_ = dltool("runs", "--runs", tmp_path).stdout.splitlines()
+    assert header.endswith("differs")
+    assert first.endswith("rate=0.1")
+    assert second.endswith("rate=0.01")
+
+
+def test_a_narrow_terminal_keeps_the_columns_that_matter(tmp_path, monkeypatch, capsys):
+    run = created(tmp_path)
+    run.write_json(run.results, RESULTS)
+    run.update("completed")
+    monkeypatch.setattr("dltool.console.runs.stdout_console", lambda: Console(width=len(str(run.path)) + 50))
+    show_runs(summaries(tmp_path), {}, tmp_path, as_json=False)
+    header, row, *_ = capsys.readouterr().out.splitlines()
+    assert header.split() == ["run", "status", "epochs", "test"]
+    assert row.endswith("accuracy 0.9850")
 
 
 def test_a_failed_run_gives_its_reason(tmp_path):

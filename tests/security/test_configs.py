@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.security.conftest import new_files
 
-COMMANDS = ("evaluate", "resume", "predict")
+COMMANDS = ("evaluate", "resume", "predict", "report")
 
 
 def above(text: str) -> Callable[[str], str]:

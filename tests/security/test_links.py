@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-FOLDERS = ("checkpoints", "preprocessing", "preprocessing/0-Normalization", "evaluation", "evaluation/test")
+FOLDERS = ("checkpoints", "preprocessing", "preprocessing/0-Normalization", "evaluation", "evaluation/test", "figures")
 FILES = (
     *("run.json", "resolved.yaml", "config.yaml", "metrics.jsonl", "log.txt", "lock", "split.npz", "model.keras"),
+    *("origins.json", "report.html", "report.json"),
     *("results.json", "checkpoints/best.weights.h5", "preprocessing/0-Normalization/arrays.npz"),
 )
-COMMANDS = ("evaluate", "resume", "predict")
+COMMANDS = ("evaluate", "resume", "predict", "report")
 
 
 def moved_outside(attack, name: str) -> Path:

@@ -9,10 +9,8 @@ import numpy as np
 from dltool.commands.experiment import Experiment
 from dltool.data.load import Dataset, PartName
 from dltool.data.rows import Rows
-from dltool.run_files import Run
 
 if TYPE_CHECKING:
-    from dltool.evaluation.figure import Figure
     from dltool.evaluation.findings import Assessment, Baseline
     from dltool.evaluation.predictions import Columns
 
@@ -36,16 +34,15 @@ def assessed(
     examples: Examples,
     metrics: Mapping[str, float],
     warn: Callable[[str], None] | None,
-    curves: Callable[[], "tuple[Figure, ...]"] = tuple,
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """What the measured `metrics` are worth, and the files that say so.
 
-    Without `warn`, nothing is drawn and no baseline computed. `curves` draws further figures.
+    Without `warn`, nothing is drawn and no baseline computed.
 
     Raises:
         DltoolError: as :func:`dltool.evaluation.examine.examine`.
     """
-    from dltool.evaluation.assessment import Measured, assess, pictures
+    from dltool.evaluation.assessment import Measured, assess
     from dltool.evaluation.baselines import baselines_of
     from dltool.evaluation.examine import examine
     from dltool.evaluation.intervals import metric_intervals
@@ -66,8 +63,7 @@ def assessed(
     places = {name: column[kept] for name, column in examples.places.items()}
     table = prediction_table(config, facts, targets, examined.outputs, places)
     values = ExampleValues(examples.rows, examined.values, digest_of(examples.targets))
-    further = () if warn is None else pictures([curves], warn)
-    return found, evaluation_files(found, values, table, tuple(figure for each in further for figure in each))
+    return found, evaluation_files(found, values, table)
 
 
 def part_of(dataset: Dataset, name: PartName) -> Examples:
@@ -75,12 +71,3 @@ def part_of(dataset: Dataset, name: PartName) -> Examples:
     inputs, targets = dataset.part(name)
     rows = getattr(dataset.split, name)
     return Examples(name, inputs, targets, rows, {"row": rows})
-
-
-def curves_of(run: Run, best_epoch: int | None) -> "Callable[[], tuple[Figure, ...]]":
-    def draw() -> "tuple[Figure, ...]":
-        from dltool.evaluation.curves import learning_curves
-
-        return learning_curves(run.read_metrics(), best_epoch)
-
-    return draw

@@ -1,6 +1,6 @@
 """`dltool check`: every mistake that can be found without training."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from dltool.machine import usable_memory
 
 if TYPE_CHECKING:
     from dltool.data.load import Dataset
+    from dltool.data.summary import ColumnRow
     from dltool.training.plan import Plan
 
 
@@ -35,23 +36,6 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
-class ColumnRow:
-    """One column of a table. `use` is "input", "target", the key that names it ("split.group"), or empty.
-
-    `distinct` is None where there are many; `low` and `high` where there is no range.
-    """
-
-    name: str
-    type: str
-    use: str
-    why: str
-    missing: int
-    distinct: int | None
-    low: str | None
-    high: str | None
-
-
-@dataclass(frozen=True)
 class CheckOutcome:
     """A config without mistakes, and what is known of it. `facts` is None while only reading the data could tell.
 
@@ -65,7 +49,7 @@ class CheckOutcome:
     facts: Facts | None
     steps_per_epoch: int | None
     layers: tuple[LayerRow, ...]
-    columns: tuple[ColumnRow, ...]
+    columns: "tuple[ColumnRow, ...]"
     classes: Mapping[str, tuple[int, int, int]]
     warnings: tuple[str, ...]
     read_data: bool
@@ -88,6 +72,7 @@ def check(document: Document, *, read_data: bool, build: bool, svg: Path | None 
     dataset = None
     if read_data or (build and (facts is None or learns_from_data(config))):
         from dltool.data.load import load_data
+        from dltool.data.summary import class_counts, column_rows
 
         dataset = load_data(config.data, config.seed)
         facts, warnings = dataset.facts, dataset.warnings
@@ -119,41 +104,6 @@ def learns_from_data(config: Config) -> bool:
     return any(map(learns, config.data.preprocessing))
 
 
-def column_rows(config: Config, dataset: "Dataset") -> Iterator[ColumnRow]:
-    from dltool.data.table_examples import named_columns
-
-    kinds = {name: target.type for target in config.data.targets.values() for name in target.columns}
-    uses = dict.fromkeys(dataset.facts.inputs, "input")
-    if dataset.columns:
-        uses |= {name: ".".join(key) for key, name in named_columns(config.data)}
-        uses |= dict.fromkeys(kinds, "target")
-    for found in dataset.columns:
-        use, numbers = uses.get(found.name, ""), (found.missing, found.distinct, found.low, found.high)
-        kind = kinds.get(found.name) if use == "target" else None
-        yield ColumnRow(found.name, kind.name if kind else found.kind, use, found.why, *numbers)
-
-
-def class_counts(dataset: "Dataset") -> dict[str, tuple[int, int, int]]:
-    """The examples of each class or label, of one or several an example; nothing for numbers and for masks.
-
-    Of several targets, each class has the name of its target in front.
-    """
-    split = dataset.split
-    found: dict[str, tuple[int, int, int]] = {}
-    for name, target in dataset.facts.targets.items():
-        parts = [dataset.targets[name][rows] for rows in (split.train, split.validation, split.test)]
-        if target.kind == "multi_label":
-            counts = [part.sum(axis=0).astype(int).tolist() for part in parts]
-        elif target.kind == "category" and not target.shape:
-            counts = [[int((part == index).sum()) for index in range(len(target.class_names))] for part in parts]
-        else:
-            continue
-        prefix = "" if len(dataset.facts.targets) == 1 else f"{name}: "
-        names = [f"{prefix}{each}" for each in target.class_names]
-        found |= dict(zip(names, zip(*counts, strict=True), strict=True))
-    return found
-
-
 def checked_config(document: Document) -> tuple[Config, Facts | None]:
     """The config as far as it is known without reading data, all static mistakes raised at once."""
     config = build_config(document)
@@ -181,11 +131,12 @@ def built_plan(
     Raises:
         ConfigError, MachineError: whatever would keep `train` from its first step.
     """
-    from dltool.commands.drawing import boxes_of, check_svg, dot_text, draw
+    from dltool.commands.drawing import check_svg, dot_text, draw
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
     from dltool.model.checks import check_fit
     from dltool.model.flops import forward_flops
+    from dltool.model.graph import boxes_of
     from dltool.training.determinism import pin
     from dltool.training.plan import make_plan
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.checkpoint_writer import CheckpointWriter
-from dltool.commands.assessing import assessed, curves_of, part_of
+from dltool.commands.assessing import assessed, part_of
 from dltool.commands.clock import Clock
 from dltool.commands.experiment import Experiment
 from dltool.commands.signals import StopNow, StopRequests
@@ -16,20 +16,25 @@ from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
 from dltool.machine import usable_cores
 from dltool.run_files import Run
+from dltool.tracking import Tracking
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
+    from dltool.evaluation.findings import Assessment
     from dltool.training.fit import EpochRecord, FitResult, Fitting
     from dltool.training.state import TrainingState
 
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """A finished training. `missed` says in words which expectations were not met; `profile` is where the time went."""
+    """A finished training. `missed` says in words which expectations were not met; `assessment` is that of the test;
+    `profile` is where the time went.
+    """
 
     run: Path
     results: dict[str, Any]
     missed: tuple[str, ...]
+    assessment: "Assessment | None" = None
     profile: Mapping[str, float] | None = None
 
     @property
@@ -53,7 +58,8 @@ def complete(
     Raises:
         DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
     """
-    with recorded_status(run, progress), stops.unmasked():
+    tracking = Tracking(experiment.config.track, run, progress.warn)
+    with recorded_status(run, progress, tracking), stops.unmasked():
         for folder in (run.preprocessing, run.checkpoints):
             run.directory(folder)
         with disk_errors(run.path):
@@ -61,11 +67,12 @@ def complete(
         if fitting.profile.is_wanted:
             fitting.profile.folder = run.directory(run.profile)
         with clock.phase("train"):
-            fitted = fitted_model(run, experiment.built.core, fitting, progress, stops, start)
+            observer = RecordingObserver(run, progress, tracking)
+            fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)
         with clock.phase("test"):
             progress.stage("testing")
-            results = tested_model(run, experiment, fitted, progress, stops)
-        outcome = concluded(run, experiment.config.expect, results, clock)
+            results, assessment = tested_model(run, experiment, fitted, progress, stops)
+        outcome = replace(concluded(run, experiment.config.expect, results, clock), assessment=assessment)
         if not fitting.profile.is_wanted:
             return outcome
         times = profile_times(fitting, outcome.results["seconds"])
@@ -94,13 +101,15 @@ def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str,
 
 
 @contextlib.contextmanager
-def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
-    """Whatever ends the block badly becomes the run's status."""
+def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Iterator[None]:
+    """Whatever ends the block badly becomes the run's status. Who tracks the run is told how it ended."""
     try:
         yield
+        tracking.close("completed")
     except (Interrupted, StopNow) as error:
         error.kept, error.can_resume = str(run.path), is_resumable(run)
         run.update("interrupted")
+        tracking.close("interrupted")
         progress.ended_early(run, "interrupted")
         raise
     except BaseException as error:
@@ -112,6 +121,7 @@ def recorded_status(run: Run, progress: "Progress") -> Iterator[None]:
         # A disk that refused a file may well refuse this one too; the first error is the one to report.
         with contextlib.suppress(DltoolError):
             run.update("failed", reason=str(error) or type(error).__name__, exit_code=code)
+        tracking.close("failed")
         progress.ended_early(run, "failed")
         raise
 
@@ -127,7 +137,7 @@ def fitted_model(
     run: Run,
     core: Any,
     fitting: "Fitting",
-    progress: "Progress",
+    observer: "RecordingObserver",
     stops: StopRequests,
     start: "TrainingState | None",
 ) -> "FitResult":
@@ -141,7 +151,7 @@ def fitted_model(
         with CheckpointWriter(run.checkpoints, since) as checkpoints:
             fitted = fit(
                 fitting,
-                observer=RecordingObserver(run, progress),
+                observer=observer,
                 save_state=checkpoints.submit,
                 save_best=lambda best: save_weights(best, run.best_weights),
                 should_stop=stops.asked,
@@ -157,9 +167,10 @@ def fitted_model(
 class RecordingObserver:
     """Passes on what the training loop tells, and writes the line of each epoch to the run."""
 
-    def __init__(self, run: Run, progress: "Progress") -> None:
+    def __init__(self, run: Run, progress: "Progress", tracking: Tracking) -> None:
         self.run = run
         self.progress = progress
+        self.tracking = tracking
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
         self.progress.epoch_begins(epoch, epochs, steps)
@@ -171,8 +182,10 @@ class RecordingObserver:
         self.progress.validation_begins()
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
-        self.run.append_metrics(metrics_line(record))
+        line = metrics_line(record)
+        self.run.append_metrics(line)
         self.progress.epoch_ends(record, is_best)
+        self.tracking.add(line)
 
 
 def metrics_line(record: "EpochRecord") -> dict[str, Any]:
@@ -183,7 +196,7 @@ def metrics_line(record: "EpochRecord") -> dict[str, Any]:
 
 def tested_model(
     run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], "Assessment | None"]:
     """Save the model, measure it on the test part, once; write its evaluation. The best weights are in it by now."""
     from dltool.evaluation.evaluate import evaluate
     from dltool.evaluation.findings import interval_record
@@ -194,15 +207,15 @@ def tested_model(
         save_model(built.full, run.model)
     test: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
+    assessment = None
     if len(dataset.split.test):
         test = evaluate(built, experiment.config, *dataset.part("test"))
         warn = progress.warn if experiment.is_kept else None
-        curves = curves_of(run, fitted.best_epoch)
-        assessment, files = assessed(experiment, part_of(dataset, "test"), test, warn, curves)
+        assessment, files = assessed(experiment, part_of(dataset, "test"), test, warn)
         intervals = interval_record(assessment.metrics)
         run.replace_folder(run.evaluation / "test", files)
     best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
-    return {
+    results = {
         "test": test,
         "intervals": intervals,
         "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
@@ -210,6 +223,7 @@ def tested_model(
         "epochs": len(fitted.history),
         "parameters": built.full.count_params(),
     }
+    return results, assessment
 
 
 def concluded(run: Run, expect: Mapping[str, str], results: dict[str, Any], clock: Clock) -> TrainingOutcome:

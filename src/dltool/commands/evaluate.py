@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from dltool.commands.assessing import Examples, assessed, curves_of, part_of
+from dltool.commands.assessing import Examples, assessed, part_of
 from dltool.commands.experiment import recorded_data, recorded_experiment, require_code
 from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
 from dltool.data.load import Dataset, PartName
-from dltool.errors import ConfigError, MachineError, RunError
+from dltool.errors import ConfigError, MachineError
 from dltool.run_directory import open_run
 from dltool.run_files import Run
 
@@ -113,8 +113,7 @@ def measured(
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
     warn = None if progress is None else progress.warn
-    curves = curves_of(run, best_epoch_of(run)) if examples.name == "test" else tuple
-    return assessed(experiment, examples, metrics, warn, curves)
+    return assessed(experiment, examples, metrics, warn)
 
 
 def new_examples(config: "Config", file: Path) -> Examples:
@@ -128,13 +127,3 @@ def new_examples(config: "Config", file: Path) -> Examples:
     name = file_word(file.name.partition(".")[0])
     name = f"data-{name}" if name in PARTS else name
     return Examples(name, inputs, targets, rows, {"row": rows})
-
-
-def best_epoch_of(run: Run) -> int | None:
-    """The best epoch as results.json has it; None while there are no results."""
-    try:
-        best: Any = run.read_json(run.results).get("best")
-    except RunError:
-        return None
-    epoch = best.get("epoch") if isinstance(best, dict) else None
-    return epoch if isinstance(epoch, int) else None

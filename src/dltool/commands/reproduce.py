@@ -111,6 +111,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
     progress.stage("reading the data")
     with clock.phase("data"):
         config, dataset = recorded_data(run)
+        config = config.model_copy(update={"track": ()})
         refuse_files(run, config)
     progress.stage("importing TensorFlow")
     with clock.phase("import"):

@@ -9,6 +9,7 @@ from dltool.commands.changes import Change, machine_changes, said
 from dltool.commands.clock import Clock
 from dltool.commands.completion import TrainingOutcome, complete, metrics_line
 from dltool.commands.experiment import recorded_data, recorded_experiment, recorded_strategy, refuse_files, require_code
+from dltool.commands.report import report_of_training
 from dltool.commands.saved_state import check_saved_state
 from dltool.commands.signals import StopRequests
 from dltool.config.dump import dump_yaml
@@ -18,6 +19,7 @@ from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.machine import describe_machine
 from dltool.run_files import Run, digest
+from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
@@ -35,6 +37,7 @@ def resume_locked(
     progress.stage("reading the data")
     with clock.phase("data"):
         config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
+    refuse_missing_extras(config.track)
     # Of the model, whoever builds it takes care.
     refuse_files(run, config, ("training",))
     position: dict[str, Any] = {**checkpoint.state["position"]} if checkpoint else {"epoch": 0}
@@ -62,7 +65,9 @@ def resume_locked(
         # A completed run that was to get more epochs may still be the old one.
         error.kept, error.can_resume = str(run.path), run.read_json(run.record).get("status") != "completed"
         raise
-    return complete(run, experiment, fitting, progress, clock, stops, start)
+    outcome = complete(run, experiment, fitting, progress, clock, stops, start)
+    report_of_training(run, experiment, outcome.assessment, progress, stops)
+    return outcome
 
 
 def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:

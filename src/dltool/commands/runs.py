@@ -1,5 +1,6 @@
 """`dltool runs`: every run below a folder with its outcome, broken ones too."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -14,11 +15,21 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class SignOfLife:
+    """What a running training was last seen doing: how many seconds ago, how long its last epoch took, and how many
+    epochs it is to have in all. What cannot be told is None."""
+
+    seconds_ago: float
+    epoch_seconds: float | None
+    epochs: int | None
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """One run. Status "broken" comes with a `reason`; "failed" may. `can_resume` says whether going on makes sense.
 
-    `started` is ISO 8601; `seconds` of wall time in all; `value` is the monitor's at the best epoch. What is not known
-    yet, or not any more, is None.
+    `started` is ISO 8601; `seconds` of wall time in all; `value` is the monitor's at the best epoch; `validation` are
+    the metrics of that epoch. What is not known yet, or not any more, is None.
     """
 
     name: str
@@ -31,8 +42,10 @@ class RunSummary:
     epochs: int | None = None
     monitor: str | None = None
     value: float | None = None
+    validation: Mapping[str, float] = field(default_factory=dict)
     test: Mapping[str, float] = field(default_factory=dict)
     can_resume: bool = False
+    alive: SignOfLife | None = None
 
 
 def summaries(runs: Path) -> list[RunSummary]:
@@ -69,6 +82,7 @@ def _read(run: Run) -> RunSummary:
     results = run.read_json(run.results) if run.results.exists() else {}
     best = _typed(results, "best", dict) or {}
     epochs = _typed(results, "epochs", int)
+    lines = run.read_metrics() if epochs is None or status == "running" else []
     return RunSummary(
         run.name,
         run.number,
@@ -77,13 +91,24 @@ def _read(run: Run) -> RunSummary:
         reason=_typed(record, "reason", str) or "",
         started=_typed(record, "started", str),
         seconds=_number((_typed(results, "seconds", dict) or {}).get("total")),
-        epochs=len(run.read_metrics()) if epochs is None else epochs,
+        epochs=len(lines) if epochs is None else epochs,
         monitor=_typed(best, "monitor", str),
         value=_number(best.get("value")),
-        test={name: n for name, v in (_typed(results, "test", dict) or {}).items() if (n := _number(v)) is not None},
+        validation=_numbers(results, "validation"),
+        test=_numbers(results, "test"),
         can_resume=record.get("resumable") is not False
         and (status == "interrupted" or (status == "failed" and record.get("exit_code") == MachineError.exit_code)),
+        alive=_sign_of_life(run, lines) if status == "running" else None,
     )
+
+
+def _sign_of_life(run: Run, lines: list[dict[str, Any]]) -> SignOfLife:
+    """By the file that was written last; the log has a line a minute even where an epoch takes hours."""
+    written = [file.lstat().st_mtime for file in (run.record, run.metrics, run.log, run.checkpoints) if file.exists()]
+    from dltool.run_configs import recorded_epochs
+
+    epoch_seconds = _number(lines[-1].get("seconds")) if lines else None
+    return SignOfLife(max(0.0, time.time() - max(written)), epoch_seconds, recorded_epochs(run))
 
 
 def _typed(fields: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
@@ -94,3 +119,7 @@ def _typed(fields: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
 def _number(value: object) -> float | None:
     is_number = isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
     return float(value) if is_number and not isinstance(value, bool) else None  # type: ignore[arg-type]
+
+
+def _numbers(fields: Mapping[str, Any], key: str) -> dict[str, float]:
+    return {name: n for name, v in (_typed(fields, key, dict) or {}).items() if (n := _number(v)) is not None}

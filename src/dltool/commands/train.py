@@ -4,6 +4,7 @@ Reads as the architecture: check the config, read the data, build the model, cre
 """
 
 import io
+import secrets
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,8 +20,9 @@ from dltool.commands.completion import TrainingOutcome, complete
 from dltool.commands.data_changes import recorded_contents
 from dltool.commands.departures import departures
 from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
+from dltool.commands.report import report_of_training
 from dltool.commands.signals import StopRequests, stop_requests
-from dltool.config.dump import dump_yaml
+from dltool.config.dump import dump_yaml, origins
 from dltool.config.keras_objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
 from dltool.config.schema import Config
@@ -31,6 +33,8 @@ from dltool.imports import Import
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine, git_commit
 from dltool.run_directory import create
+from dltool.run_files import encode_json
+from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
     from dltool.commands.progress import Progress
@@ -72,6 +76,7 @@ def train_until_stopped(
 ) -> TrainingOutcome:
     clock = Clock()
     config, _ = checked_config(document)
+    refuse_missing_extras(config.track)
     tensorflow = Import("keras")
     progress.stage("reading the data")
     with clock.phase("data"), tensorflow.quiet_failures():
@@ -97,7 +102,10 @@ def train_until_stopped(
         progress.run_created(run, is_kept=is_kept)
         for place in outside if is_kept else ():
             progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
-        return complete(run, experiment, fitting, progress, clock, stops)
+        outcome = complete(run, experiment, fitting, progress, clock, stops)
+        if is_kept:
+            report_of_training(run, experiment, outcome.assessment, progress, stops)
+        return outcome
 
 
 def new_record(
@@ -110,13 +118,14 @@ def new_record(
     """What run.json says of a run from its start."""
     dataset = experiment.dataset
     return {
+        "id": secrets.token_hex(16),
         "command": "train",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": document.shown_as,
         "seed": experiment.config.seed,
         "resumable": not places_outside(experiment.config, RESUMED_PARTS),
         "most_rows": most_rows,
-        "data": {**recorded_contents(dataset), **dataset.facts.record()},
+        "data": {**recorded_contents(dataset), **dataset.facts.record(), "warnings": list(dataset.warnings)},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
         "strategy": strategy,
@@ -135,7 +144,16 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
         "config.yaml": document.content,
         "resolved.yaml": dump_yaml(experiment.config).encode(),
         "split.npz": buffer.getvalue(),
+        "origins.json": (encode_json(decided_at(document, experiment.config), indent=1) + "\n").encode(),
         **preprocessing_files(experiment.built),
+    }
+
+
+def decided_at(document: Document, config: Config) -> dict[str, str]:
+    """Where each value in force was decided, by its place in the config; what was written there, where that differs."""
+    return {
+        format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
+        for found in origins(document, config)
     }
 
 
@@ -174,14 +192,15 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
 
 
 def for_smoke(document: Document) -> Document:
-    """The document with few epochs, or one of each phase, and without expectations, which they would not meet."""
+    """The document with few epochs, or one of each phase, untracked, and without expectations, which they would not
+    meet."""
     training = build_config(document).training
     if training.phases is not None:
         few = [f"training.phases[{number}].epochs=1" for number in range(len(training.phases))]
     else:
         epochs: Any = training.epochs
         few = [f"training.epochs={SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)}"]
-    return with_settings(document, [*few, "expect={}"])
+    return with_settings(document, [*few, "expect={}", "track=[]"])
 
 
 def smoke_rows(config: Config) -> int:

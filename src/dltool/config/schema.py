@@ -506,6 +506,9 @@ class Config(Section):
     """The model."""
     training: Training
     """How the model learns."""
+    track: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], Field(strict=False)] = ()
+    """Where the epochs are shown besides: `tensorboard` writes event files into the run; `mlflow` writes to the server
+    of MLFLOW_TRACKING_URI, or else to mlflow.db beside the runs."""
     expect: dict[str, Expectation] = Field(default_factory=dict)
     """Bounds on the test metrics, on `val_` metrics of the best epoch, on `seconds` and `parameters`; a miss is exit
     code 7."""

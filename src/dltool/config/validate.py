@@ -206,8 +206,10 @@ def type_hint(kind: str, value: Any, path: ConfigPath, root: Node) -> str:
 
 
 def choice_problem(path: ConfigPath, value: Any, root: Node) -> Problem:
-    section = section_at(path[:-1])
-    field = section.model_fields.get(str(path[-1])) if section else None
+    # Of an item of a list, the list's field knows what it may be.
+    depth = max(index for index, step in enumerate(path) if isinstance(step, str))
+    section = section_at(path[:depth])
+    field = section.model_fields.get(str(path[depth])) if section else None
     choices = [str(choice) for choice in literal_choices(field.annotation)] if field else []
     longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]
     near = longer or get_close_matches(str(value), choices, 1, 0.6)

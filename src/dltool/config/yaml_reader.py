@@ -9,12 +9,13 @@ import re
 import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from dltool.config.scalars import AmbiguousScalar, resolve_scalar
-from dltool.config.tree import Entry, Node, size
-from dltool.errors import ConfigError, Position, Problem
+from dltool.config.tree import Entry, Node, scalars, size, to_plain
+from dltool.errors import ConfigError, ConfigPath, Position, Problem
 
 MOST_BYTES = 1_000_000
 MOST_NODES = 20_000
@@ -109,6 +110,15 @@ def parse_yaml(text: str, shown_as: str, *, is_argument: bool = False) -> Node:
     if composer.problems:
         raise ConfigError(composer.problems)
     return node
+
+
+def values_by_path(content: bytes, shown_as: str) -> dict[ConfigPath, Any]:
+    """Every scalar of a YAML file, and every list or mapping that is empty, by its path.
+
+    Raises:
+        ConfigError: it is no YAML.
+    """
+    return {path: to_plain(node) for path, node in scalars(parse_yaml(decode(content, shown_as), shown_as))}
 
 
 class Composer:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from dltool.console.glyphs import Glyphs
 from dltool.console.live import cropped, fitted, fitting
-from dltool.console.text import duration, number, printable, short
+from dltool.text import duration, number, printable, short
 
 if TYPE_CHECKING:
     from dltool.training.fit import EpochRecord

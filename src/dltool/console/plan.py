@@ -8,7 +8,7 @@ from rich.text import Text
 
 from dltool.config.byte_sizes import size_text
 from dltool.console.streams import data_text
-from dltool.console.text import duration, shape, short
+from dltool.text import duration, shape, short
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome, LayerRow

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from dltool.config.tree import format_path, is_argument
-from dltool.console.text import printable
 from dltool.errors import ConfigPath, DltoolError, Position, Problem, UnreadableConfig
+from dltool.text import printable
 
 if TYPE_CHECKING:
     from dltool.config.blocks import Uses

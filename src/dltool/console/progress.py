@@ -11,7 +11,8 @@ from dltool.console.capture import Capture
 from dltool.console.epochs import EpochTable, RunningEpoch, labelled
 from dltool.console.glyphs import glyphs_for
 from dltool.console.live import LiveLines, can_be_live, fitted, width_of
-from dltool.console.text import duration, inputs_and_target, number, printable
+from dltool.console.text import inputs_and_target
+from dltool.text import duration, number, printable
 
 if TYPE_CHECKING:
     from dltool.config.schema import Config

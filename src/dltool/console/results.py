@@ -18,17 +18,20 @@ from dltool.console.plan import layer_table, plan_as_json, plan_lines, steps_tex
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
 from dltool.console.tables import plain_table
-from dltool.console.text import duration, inputs_and_target, number
+from dltool.console.text import inputs_and_target
 from dltool.errors import DltoolError
+from dltool.text import duration, number
 
 if TYPE_CHECKING:
-    from dltool.commands.check import CheckOutcome, ColumnRow
+    from dltool.commands.check import CheckOutcome
     from dltool.commands.completion import TrainingOutcome
     from dltool.commands.evaluate import EvaluationOutcome
     from dltool.commands.predict import PredictionOutcome
+    from dltool.commands.report import ReportOutcome
     from dltool.commands.reproduce import Reproduction
     from dltool.commands.resume import AlreadyComplete
     from dltool.config.load import Document
+    from dltool.data.summary import ColumnRow
 
 NARROW = 60
 MOST_CLASSES = 20
@@ -190,6 +193,20 @@ def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
     if not outcome.unwritten:
         console.print(Text("in    ", "bold") + data_text(outcome.folder))
     console.print(data_text(f"next  dltool runs --runs {shell_word(outcome.run.parent.parent)}"), style="dim")
+
+
+def show_report(outcome: "ReportOutcome", as_json: bool) -> None:
+    if outcome.missing:
+        stderr_console().print(Text("warning: ", "yellow") + data_text(outcome.missing))
+    if as_json:
+        show_json({"file": str(outcome.file), **outcome.numbers})
+        return
+    console = stdout_console()
+    console.print(data_text(outcome.numbers["verdict"]["words"]))
+    for finding in outcome.numbers["warnings"]:
+        console.print(Text("look  ", "bold") + data_text(f"{finding['title']}: {finding['next_step']}"))
+    console.print(data_text(f"{outcome.file}: the report of {outcome.run}"))
+    console.print(data_text(f"next  open {shell_word(outcome.file)} in a browser"), style="dim")
 
 
 def show_predictions(outcome: "PredictionOutcome", as_json: bool) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from dltool.console.text import printable
 from dltool.run_files import encode_json
+from dltool.text import printable
 
 UNLIMITED = 10_000
 

@@ -1,24 +1,20 @@
-"""What runs, init --list, describe and doctor show."""
+"""What init --list, describe and doctor show."""
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from dltool.console.streams import data_text, show_json, stdout_console
-from dltool.console.text import duration, number
 
 if TYPE_CHECKING:
     from dltool.commands.describe import Description
     from dltool.commands.doctor import Check
     from dltool.commands.init import Template
-    from dltool.commands.runs import RunSummary
 
-STATUS_STYLES = {"completed": "green", "running": "cyan", "ok": "green", "warning": "yellow"}
+STATUS_STYLES = {"ok": "green", "warning": "yellow"}
 
 
 def plain_table(*columns: str) -> Table:
@@ -26,43 +22,6 @@ def plain_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
-
-
-def show_runs(runs: Iterable["RunSummary"], folder: Path, as_json: bool) -> None:
-    runs = list(runs)
-    if as_json:
-        show_json({"runs": [{**asdict(run), "path": str(run.path), "test": dict(run.test)} for run in runs]})
-        return
-    console = stdout_console()
-    if not runs:
-        console.print(data_text(f"no runs in {folder}"))
-        console.print("next  dltool train CONFIG", style="dim")
-        return
-    table = plain_table("run", "status", "started", "epochs", "best", "test", "took")
-    for run in runs:
-        best = f"{run.monitor} {number(run.value)}" if run.monitor and run.value is not None else ""
-        table.add_row(
-            data_text(run.path),
-            Text(run.status, STATUS_STYLES.get(run.status, "red")),
-            (run.started or "")[:16].replace("T", " "),
-            "" if run.epochs is None else str(run.epochs),
-            data_text(best),
-            data_text("  ".join(f"{name} {number(value)}" for name, value in run.test.items())),
-            "" if run.seconds is None else duration(run.seconds),
-        )
-    console.print(table)
-    for run in runs:
-        if run.reason:
-            console.print(data_text(f"{run.path}: {run.reason.splitlines()[0]}"), style="dim")
-    console.print(data_text(f"next  {next_step(runs)}"), style="dim")
-
-
-def next_step(runs: list["RunSummary"]) -> str:
-    """What to do with the last run, or else with one that is complete."""
-    if runs[-1].can_resume:
-        return f"dltool resume {shlex.quote(str(runs[-1].path))}"
-    completed = [run.path for run in runs if run.status == "completed"]
-    return f"dltool evaluate {shlex.quote(str(completed[-1]))}" if completed else "dltool train CONFIG"
 
 
 def show_templates(templates: Iterable["Template"]) -> None:

@@ -43,7 +43,7 @@ def baselines_of(
             continue
         if target.kind == "category" and not has_probabilities(head):
             continue
-        own = f"{head.name} " if len(built.heads) > 1 else ""
+        own = f"{head.name}_" if len(built.heads) > 1 else ""
         learnt = dataset.targets[str(head.target)][dataset.split.train]
         true, given = targets[str(head.target)], outputs[head.name].reshape(len(kept), -1)
         rule = Classes(head, target) if target.kind == "category" else Numbers()

@@ -39,7 +39,7 @@ def numbers(lines: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, fl
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return math.isfinite(value) if isinstance(value, float) else type(value) is int and abs(value) < 2**63
 
 
 def thinned(points: list[tuple[int, float]], best_epoch: int | None) -> list[tuple[int, float]]:

@@ -12,7 +12,6 @@ from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, RunError
-from dltool.evaluation.figure import Figure
 from dltool.evaluation.findings import Assessment
 from dltool.evaluation.predictions import (
     Columns,
@@ -48,10 +47,8 @@ class ExampleValues:
     targets: str
 
 
-def evaluation_files(
-    assessment: Assessment, examples: ExampleValues, table: Columns | None, figures: tuple[Figure, ...]
-) -> dict[str, bytes]:
-    """The files of an evaluation by their names below its folder. `figures` are further ones."""
+def evaluation_files(assessment: Assessment, examples: ExampleValues, table: Columns | None) -> dict[str, bytes]:
+    """The files of an evaluation by their names below its folder."""
     files = {
         METRICS: (encode_json({**assessment.record(), "targets": examples.targets}, indent=2) + "\n").encode(),
         EXAMPLES: packed(examples),
@@ -60,8 +57,7 @@ def evaluation_files(
         text = io.StringIO()
         write_csv(table, text)
         files[PREDICTIONS] = text.getvalue().encode()
-    drawn = (*assessment.figures, *figures)
-    return files | {f"{FIGURES}/{figure.name}.svg": figure.svg.encode() for figure in drawn}
+    return files | {f"{FIGURES}/{figure.name}.svg": figure.svg.encode() for figure in assessment.figures}
 
 
 def digest_of(targets: Mapping[str, np.ndarray]) -> str:

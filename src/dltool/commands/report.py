@@ -1,0 +1,125 @@
+"""`dltool report RUN`: what happened in a run, as one HTML file that loads nothing, and as JSON."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dltool.commands.experiment import Experiment, recorded_config, recorded_data, recorded_experiment, require_code
+from dltool.commands.signals import StopNow, StopRequests
+from dltool.errors import ConfigError, DataError, MachineError
+from dltool.run_directory import open_run
+from dltool.run_files import Run
+
+if TYPE_CHECKING:
+    from dltool.commands.progress import Progress
+    from dltool.evaluation.findings import Assessment
+    from dltool.report.contents import Subject
+
+
+@dataclass(frozen=True)
+class ReportOutcome:
+    """A report that was written to `file`. `missing` says why parts of it are not there; empty where all are."""
+
+    run: Path
+    file: Path
+    numbers: dict[str, Any]
+    missing: str
+
+
+def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
+    """Write the report of the run at `path`: into the run, or the page alone to `out`.
+
+    Where the data is gone or has changed, the report says so, and has all that the run itself knows.
+
+    Raises:
+        ConfigError: `out` cannot be a page.
+        RunError: the run is damaged, or in use.
+        MachineError: a file cannot be written.
+    """
+    if out is not None:
+        check_out(out)
+    run = open_run(path)
+    require_code(run, f"report {run.path}")
+    with run.locked() if out is None else contextlib.nullcontext():
+        subject = subject_of(run, progress)
+        from dltool.report.contents import as_json, contents
+        from dltool.report.write import write_page, write_report
+
+        progress.stage("writing the report")
+        found = contents(subject)
+        if out is None:
+            write_report(run, found)
+        else:
+            write_page(found, out)
+    return ReportOutcome(run.path, out or run.report, as_json(found), found.missing)
+
+
+def check_out(out: Path) -> None:
+    """Raises: ConfigError: another ending, a folder, or no folder to be in."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--out {out}: the report is an HTML file", f"--out {out.stem or 'report'}.html")
+    if out.is_dir():
+        raise ConfigError(f"--out {out} is a folder; a file is expected")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.parent}")
+
+
+def subject_of(run: Run, progress: "Progress") -> "Subject":
+    """What there is to report of a run, from its directory and its data."""
+    progress.stage("reading the data")
+    record = run.read_json(run.record)
+    try:
+        config, dataset = recorded_data(run)
+    except (DataError, MachineError) as error:
+        config = recorded_config(run, record, ("training.epochs",))
+        from dltool.report.contents import Subject
+        from dltool.report.record import read_record
+
+        missing = f"Without the data there are no examples, figures of the results and layers here: {error}."
+        return Subject(read_record(run), config, missing=missing)
+    progress.stage("importing TensorFlow")
+    from dltool.model.files import load_weights
+    from dltool.report.contents import Subject
+    from dltool.report.record import read_record
+
+    experiment = recorded_experiment(run, config, dataset)
+    if record.get("status") != "completed":
+        missing = f"The run is not complete: its status is {str(record.get('status'))[:40]}, and it has no results yet."
+        return Subject(read_record(run), config, dataset, experiment.built, missing=missing)
+    load_weights(experiment.built.core, run.best_weights)
+    return Subject(read_record(run), config, dataset, experiment.built, assessment_of(experiment, progress))
+
+
+def report_of_training(
+    run: Run, experiment: Experiment, assessment: "Assessment | None", progress: "Progress", stops: StopRequests
+) -> None:
+    """The report of a run that has just been completed, from what is at hand. What goes wrong is a warning."""
+    progress.stage("writing the report")
+    later = f"dltool report {run.path} writes it"
+    try:
+        with stops.unmasked():
+            from dltool.report.contents import Subject, contents
+            from dltool.report.record import read_record
+            from dltool.report.write import write_report
+
+            subject = Subject(read_record(run), experiment.config, experiment.dataset, experiment.built, assessment)
+            write_report(run, contents(subject))
+    except StopNow:
+        progress.warn(f"stopped while the report was written; the run is complete, and {later}")
+    except Exception as error:  # noqa: BLE001 (whatever it is, the run is complete: a report never fails one)
+        reason = str(error) or type(error).__name__
+        progress.warn(f"the report could not be written: {reason}; the run is complete, and {later}")
+
+
+def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":
+    """That of the test part, measured again; None where there is none."""
+    from dltool.commands.assessing import assessed, part_of
+    from dltool.evaluation.evaluate import evaluate
+
+    if not len(experiment.dataset.split.test):
+        return None
+    progress.stage("testing")
+    part = part_of(experiment.dataset, "test")
+    metrics = evaluate(experiment.built, experiment.config, part.inputs, part.targets)
+    return assessed(experiment, part, metrics, progress.warn)[0]

@@ -1,0 +1,122 @@
+"""What `compare` shows: what differs, value by value, metrics with their noise, and curves as spark lines."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from dltool.console.streams import data_text, show_json, stdout_console
+from dltool.text import number
+
+if TYPE_CHECKING:
+    from dltool.evaluation.bootstrap import Interval
+    from dltool.report.differences import Comparison, Curve, MetricDifference, ValueRow
+
+LETTERS = "ABCDEFGH"
+SPARKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 24
+MOST_ROWS = 30
+
+
+def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> None:
+    if as_json:
+        from dltool.report.differences import as_json as document
+
+        show_json(document(found))
+        return
+    console = stdout_console()
+    letters = LETTERS[: len(found.runs)]
+    for letter, path in zip(letters, found.runs, strict=True):
+        console.print(Text(f"{letter}  ", "bold") + data_text(path))
+    parts = {"config": found.config, "training": found.results, "data": found.data, "environment": found.environment}
+    for name, rows in parts.items():
+        if rows:
+            console.print(value_table(name, rows, letters))
+            if len(rows) > MOST_ROWS:
+                console.print(f"… and {len(rows) - MOST_ROWS:,} more; --json and --html have all", style="dim")
+    same = [name for name, rows in parts.items() if not rows]
+    if same:
+        console.print(f"the same: {', '.join(same)}", style="dim")
+    if found.metrics:
+        console.print(metric_table(found, letters))
+    if found.curves:
+        console.print(curve_table(found, letters))
+    for remark in found.remarks:
+        console.print(data_text(remark), style="dim")
+    if page is not None:
+        console.print(Text("page  ", "bold") + data_text(page))
+    else:
+        console.print("next  --html compare.html writes it as a page with the curves overlaid", style="dim")
+
+
+def lettered_table(name: str, letters: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in (name, *letters):
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def value_table(name: str, rows: Sequence["ValueRow"], letters: str) -> Table:
+    table = lettered_table(name, letters)
+    for row in rows[:MOST_ROWS]:
+        table.add_row(data_text(row.name), *(data_text(value) if value else Text("-", "dim") for value in row.values))
+    return table
+
+
+def metric_table(found: "Comparison", letters: str) -> Table:
+    table = lettered_table("test metric", letters)
+    for row in found.metrics:
+        cells = zip(row.values, row.differences, strict=True)
+        table.add_row(data_text(row.name), *(metric_cell(value, difference) for value, difference in cells))
+    return table
+
+
+def metric_cell(value: "Interval | None", difference: "MetricDifference | None") -> Text:
+    """The value with its interval; below it the difference to the first run, and whether that is more than noise."""
+    if value is None:
+        return Text("-", "dim")
+    cell = Text(number(value.value))
+    if value.low is not None and value.high is not None:
+        cell.append(f" [{number(value.low)}, {number(value.high)}]", "dim")
+    if difference is not None:
+        cell.append(f"\n{difference.value:+.4g}")
+        if difference.low is not None:
+            cell.append(f" [{difference.low:+.4g}, {difference.high:+.4g}]", "dim")
+        words = {True: "exceeds the noise", False: "within the noise", None: "noise unknown"}
+        cell.append(f"\n{words[difference.exceeds_noise]}", "bold" if difference.exceeds_noise else "")
+        cell.append("" if difference.is_paired else " (unpaired)", "dim")
+    return cell
+
+
+def curve_table(found: "Comparison", letters: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("curve", "run", "by epoch", "first", "last", "best epoch"):
+        table.add_column(heading, no_wrap=heading == "by epoch")
+    for name, curves in found.curves.items():
+        values = [value for curve in curves for _, value in curve]
+        for letter, curve, best in zip(letters, curves, found.best_epochs, strict=True):
+            if curve:
+                at_best = dict(curve).get(best or 0)
+                table.add_row(
+                    data_text(name),
+                    letter,
+                    spark(curve, min(values), max(values)),
+                    number(curve[0][1]),
+                    number(curve[-1][1]),
+                    "" if at_best is None else f"{number(at_best)} ({best})",
+                )
+    return table
+
+
+def spark(curve: "Curve", low: float, high: float) -> str:
+    """The curve between `low` and `high`, a character for each of some epochs; nothing where stdout lacks those."""
+    try:
+        SPARKS.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return ""
+    step = max(1, -(-len(curve) // SPARK_WIDTH))
+    span = (high - low) or 1.0
+    return "".join(SPARKS[round((value - low) / span * (len(SPARKS) - 1))] for _, value in curve[::step])

@@ -1,0 +1,58 @@
+"""What there is to say of data that has been read: its columns, and the examples of each class."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dltool.config.schema import Config
+from dltool.data.load import Dataset
+from dltool.data.table_examples import named_columns
+
+
+@dataclass(frozen=True)
+class ColumnRow:
+    """One column of a table. `use` is "input", "target", the key that names it ("split.group"), or empty.
+
+    `distinct` is None where there are many; `low` and `high` where there is no range.
+    """
+
+    name: str
+    type: str
+    use: str
+    why: str
+    missing: int
+    distinct: int | None
+    low: str | None
+    high: str | None
+
+
+def column_rows(config: Config, dataset: Dataset) -> Iterator[ColumnRow]:
+    kinds = {name: target.type for target in config.data.targets.values() for name in target.columns}
+    uses = dict.fromkeys(dataset.facts.inputs, "input")
+    if dataset.columns:
+        uses |= {name: ".".join(key) for key, name in named_columns(config.data)}
+        uses |= dict.fromkeys(kinds, "target")
+    for found in dataset.columns:
+        use, numbers = uses.get(found.name, ""), (found.missing, found.distinct, found.low, found.high)
+        kind = kinds.get(found.name) if use == "target" else None
+        yield ColumnRow(found.name, kind.name if kind else found.kind, use, found.why, *numbers)
+
+
+def class_counts(dataset: Dataset) -> dict[str, tuple[int, int, int]]:
+    """The examples of each class or label, of one or several an example; nothing for numbers and for masks.
+
+    Of several targets, each class has the name of its target in front.
+    """
+    split = dataset.split
+    found: dict[str, tuple[int, int, int]] = {}
+    for name, target in dataset.facts.targets.items():
+        parts = [dataset.targets[name][rows] for rows in (split.train, split.validation, split.test)]
+        if target.kind == "multi_label":
+            counts = [part.sum(axis=0).astype(int).tolist() for part in parts]
+        elif target.kind == "category" and not target.shape:
+            counts = [[int((part == index).sum()) for index in range(len(target.class_names))] for part in parts]
+        else:
+            continue
+        prefix = "" if len(dataset.facts.targets) == 1 else f"{name}: "
+        names = [f"{prefix}{each}" for each in target.class_names]
+        found |= dict(zip(names, zip(*counts, strict=True), strict=True))
+    return found

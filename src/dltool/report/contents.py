@@ -1,0 +1,325 @@
+"""Everything a report says, as plain values: from a run, and as far as they are at hand its data and its model."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dltool.config.dump import leaves, plain_config
+from dltool.config.schema import Config
+from dltool.config.tree import format_path
+from dltool.data.load import Dataset
+from dltool.data.summary import ColumnRow, class_counts, column_rows
+from dltool.evaluation.assessment import pictures
+from dltool.evaluation.bootstrap import Interval
+from dltool.evaluation.curves import learning_curves
+from dltool.evaluation.figure import Figure
+from dltool.keras_names import code_options
+from dltool.model.build import BuiltModel
+from dltool.report.examples import Example, Look, rows_looks, training_examples
+from dltool.report.findings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
+from dltool.report.layers import LayerTable, layer_table
+from dltool.report.leakage import leakage_suspects
+from dltool.report.record import Record, mapping, numbers, words
+from dltool.report.verdict import Tile, Verdict, tiles, verdict
+
+if TYPE_CHECKING:
+    from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
+
+FEW_MISTAKES = 6
+"""Of examples that are no pictures, which take more room."""
+MOST_SETTINGS = 2000
+MOST_EXPECTATIONS = 20
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a report is about. `missing` says why there is no data, model or assessment, where there is none."""
+
+    record: Record
+    config: Config
+    dataset: Dataset | None = None
+    built: BuiltModel | None = None
+    assessment: "Assessment | None" = None
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class ShownMistake:
+    """A wrong prediction, with the example as it is."""
+
+    mistake: "Mistake"
+    looks: tuple[Look, ...]
+
+
+@dataclass(frozen=True)
+class OutputContents:
+    """One output of the model: figures, a row for each class or number, and its worst predictions."""
+
+    name: str
+    kind: str
+    figures: tuple[Figure, ...]
+    table: tuple[Mapping[str, Any], ...]
+    mistakes: tuple[ShownMistake, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value of the config in force. `origin` is empty where the run did not keep it."""
+
+    place: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class DataContents:
+    """`sizes` of the parts; `classes` with their training, validation and test examples; `columns` of a table."""
+
+    sizes: Mapping[str, int]
+    classes: Mapping[str, Sequence[int]]
+    columns: tuple[ColumnRow, ...]
+    inputs: Mapping[str, str]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The parts of a report, in the order in which it shows them."""
+
+    name: str
+    number: str
+    path: str
+    status: str
+    started: str
+    missing: str
+    verdict: Verdict
+    tiles: tuple[Tile, ...]
+    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    curves: tuple[Figure, ...]
+    lines: tuple[Mapping[str, Any], ...]
+    best_epoch: int | None
+    outputs: tuple[OutputContents, ...]
+    examples: tuple[Example, ...]
+    layers: LayerTable | None
+    parameters: int | None
+    settings: tuple[Setting, ...]
+    config_text: str
+    data: DataContents
+    seconds: Mapping[str, float]
+    environment: Mapping[str, str]
+    commands: Mapping[str, str]
+
+
+def contents(subject: Subject) -> Contents:
+    """Everything, from what is at hand."""
+    record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
+    metrics, baselines = measured(subject)
+    shown = tuple(tiles(metrics, baselines))
+    data = data_contents(record, config, dataset)
+    parameters = built.full.count_params() if built else record.results.get("parameters")
+    undrawn: list[str] = []
+    curves = pictures([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
+    return Contents(
+        name=record.name,
+        number=record.number,
+        path=record.path,
+        status=words(record.run.get("status")),
+        started=words(record.run.get("started")).replace("T", " "),
+        missing=subject.missing,
+        verdict=verdict(shown, data.sizes["test"]),
+        tiles=shown,
+        notes=tuple(dict.fromkeys(each.note for each in baselines if each.note)),
+        findings=(*found_findings(subject, metrics, data), *map(undrawn_finding, undrawn)),
+        curves=tuple(figure for each in curves for figure in each),
+        lines=record.lines,
+        best_epoch=record.best_epoch,
+        outputs=tuple(output_contents(subject, each) for each in subject.assessment.outputs)
+        if subject.assessment
+        else (),
+        examples=tuple(training_examples(config, dataset, built)) if dataset and built else (),
+        layers=layer_table(built, dataset.facts, record.origins) if dataset and built else None,
+        parameters=parameters if isinstance(parameters, int) else None,
+        settings=tuple(settings(config, record.origins)),
+        config_text=record.config_text,
+        data=data,
+        seconds=record.seconds,
+        environment=environment(record),
+        commands=commands(record),
+    )
+
+
+def measured(subject: Subject) -> tuple[Mapping[str, Interval], Sequence["Baseline"]]:
+    """The test metrics with their intervals, and the baselines; without an assessment, what results.json says."""
+    if subject.assessment is not None:
+        return subject.assessment.metrics, subject.assessment.baselines
+    kept = mapping(subject.record.results.get("intervals"))
+    found = {}
+    for name, value in subject.record.test.items():
+        ends = kept.get(name)
+        is_pair = isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, float) for end in ends)
+        low, high = ends if isinstance(ends, list) and is_pair else (None, None)
+        found[name] = Interval(value, low, high)
+    return found, ()
+
+
+def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: DataContents) -> list[Finding]:
+    record, dataset = subject.record, subject.dataset
+    findings: list[Finding] = []
+    if dataset is not None:
+        findings += leakage_findings(leakage_suspects(dataset))
+    epochs = subject.config.training.epochs
+    stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
+    findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
+    has_weights = subject.config.training.class_weights is not None
+    warnings = dataset.warnings if dataset is not None else recorded_warnings(record)
+    findings += data_findings(by_target(data.classes, dataset), has_weights, data.sizes, warnings)
+    findings += wide_intervals(metrics)
+    for name, found in list(mapping(record.results.get("expectations")).items())[:MOST_EXPECTATIONS]:
+        if mapping(found).get("met") is False:
+            said = f"{words(name)} should be {words(found.get('bound'))}, and is {words(found.get('value'))}."
+            findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
+    # What need not be a fault comes last.
+    return sorted(findings, key=lambda finding: finding.is_note)
+
+
+def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> list[Mapping[str, Sequence[int]]]:
+    """The examples of each class, apart for each target: of several, the names of classes begin with theirs."""
+    if dataset is None or len(dataset.facts.targets) == 1:
+        return [classes] if classes else []
+    apart = [{name: n for name, n in classes.items() if name.startswith(f"{own}: ")} for own in dataset.facts.targets]
+    return [found for found in apart if found]
+
+
+def undrawn_finding(reason: str) -> Finding:
+    return Finding("figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The numbers are below.")
+
+
+def recorded_warnings(record: Record) -> list[str]:
+    found = mapping(record.run.get("data")).get("warnings")
+    return [words(each) for each in found[:20]] if isinstance(found, list) else []
+
+
+def output_contents(subject: Subject, output: "OutputAssessment") -> OutputContents:
+    mistakes = output.mistakes
+    looks: list[Any] = [()] * len(mistakes)
+    if subject.dataset is not None and mistakes:
+        looks = rows_looks(subject.config, subject.dataset, [each.row for each in mistakes])
+    most = None if all(any(look.picture for look in found) for found in looks) else FEW_MISTAKES
+    shown = tuple(ShownMistake(each, tuple(look)) for each, look in [*zip(mistakes, looks, strict=True)][:most])
+    return OutputContents(output.name, output.kind, tuple(output.figures), tuple(output.table), shown)
+
+
+def data_contents(record: Record, config: Config, dataset: Dataset | None) -> DataContents:
+    found = mapping(record.run.get("data"))
+    sizes = {
+        part: int(numbers(found).get(f"{key}examples", 0))
+        for part, key in (("training", ""), ("validation", "validation_"), ("test", "test_"))
+    }
+    inputs = {
+        str(name)[:100]: words(mapping(each).get("shape")) + f" {words(mapping(each).get('dtype'))}"
+        for name, each in list(mapping(found.get("inputs")).items())[:50]
+    }
+    fingerprint = words(found.get("fingerprint"))
+    if dataset is None:
+        return DataContents(sizes, {}, (), inputs, fingerprint)
+    return DataContents(sizes, class_counts(dataset), tuple(column_rows(config, dataset)), inputs, fingerprint)
+
+
+def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
+    """Every value in force and where it was decided."""
+    found = []
+    for path, value in list(leaves(plain_config(config), ()))[:MOST_SETTINGS]:
+        place = format_path(path)
+        found.append(Setting(place, value_text(value), origins.get(place, "")))
+    return found
+
+
+def value_text(value: Any) -> str:
+    """As YAML writes it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def environment(record: Record) -> dict[str, str]:
+    machine, git = mapping(record.run.get("machine")), mapping(record.run.get("git"))
+    memory = numbers(machine).get("memory")
+    commit = words(git.get("commit"))
+    dirty = ", with changes that are not in it" if git.get("dirty") is True else ""
+    found = {
+        "seed": words(record.run.get("seed")),
+        "git commit": f"{commit}{dirty}" if commit else "",
+        "processor": words(machine.get("cpu")),
+        "cores": words(machine.get("cores")),
+        "memory": f"{memory / 2**30:.1f} GiB" if memory else "",
+        "system": words(machine.get("platform")),
+        "Python": words(machine.get("python")),
+        "versions": words(machine.get("versions")),
+        "environment variables": words(machine.get("environment")),
+        "pinned": words(record.run.get("pinned")),
+        "own code": words([mapping(each).get("file") for each in code]) if (code := code_of(record)) else "",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def code_of(record: Record) -> list[Any]:
+    code = record.run.get("code")
+    return code if isinstance(code, list) else []
+
+
+def run_word(record: Record) -> str:
+    return shlex.quote(record.path) + code_options()
+
+
+def commands(record: Record) -> dict[str, str]:
+    """What to do with the run, and the command for it."""
+    run = run_word(record)
+    epochs = max(1, len(record.lines))
+    return {
+        "train it again and compare bit by bit": f"dltool reproduce {run}",
+        "measure it again": f"dltool evaluate {run}",
+        "predict for new data": f"dltool predict {run} FILE",
+        "train it further": f"dltool resume {run} --epochs {2 * epochs}",
+        "write this report again": f"dltool report {run}",
+    }
+
+
+def as_json(found: Contents) -> dict[str, Any]:
+    """The numbers of a report: all but the pictures and the figures."""
+    outputs = [
+        {
+            "name": output.name,
+            "kind": output.kind,
+            "table": [dict(row) for row in output.table],
+            "mistakes": [asdict(shown.mistake) for shown in output.mistakes],
+            "figures": {each.name: each.description for each in output.figures},
+        }
+        for output in found.outputs
+    ]
+    layers = [] if found.layers is None else [asdict(replace(row, lines=())) for row in found.layers.rows]
+    return {
+        "format": FORMAT,
+        "run": found.path,
+        "status": found.status,
+        "verdict": asdict(found.verdict),
+        "test": {tile.name: asdict(tile.interval) for tile in found.tiles},
+        "baselines": {tile.name: dict(tile.baselines) for tile in found.tiles if tile.baselines},
+        "warnings": [asdict(each) for each in found.findings],
+        "history": [dict(line) for line in found.lines],
+        "best_epoch": found.best_epoch,
+        "outputs": outputs,
+        "layers": [{name: row[name] for name in LAYER_KEYS} for row in layers],
+        "data": {
+            "sizes": dict(found.data.sizes),
+            "classes": {name: list(counts) for name, counts in found.data.classes.items()},
+            "columns": [asdict(column) for column in found.data.columns],
+        },
+        "config": {each.place: {"value": each.value, "origin": each.origin} for each in found.settings},
+        "seconds": dict(found.seconds),
+        "environment": dict(found.environment),
+        "missing": found.missing,
+    }
+
+
+LAYER_KEYS = ("number", "title", "takes", "output", "parameters", "origin")

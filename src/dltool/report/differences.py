@@ -1,0 +1,281 @@
+"""What differs between runs, as far as their directories tell, and whether their results differ by more than chance"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dltool.config.dump import leaves
+from dltool.config.tree import format_path
+from dltool.evaluation.bootstrap import Difference, Interval, paired_difference
+from dltool.evaluation.curves import numbers as points_of
+from dltool.evaluation.stored import ExampleValues, read_examples
+from dltool.report.record import Record, mapping, numbers, read_record, words
+from dltool.run_configs import Values, different, recorded_values
+from dltool.run_files import Run
+
+MOST_ROWS = 500
+"""Differences of one kind. Hostile runs may have any number."""
+MOST_CURVES = 12
+NO_CURVES = ("epoch", "seconds")
+DIGEST = re.compile(r"(?:sha256:)?\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
+"""Of a digest or a commit, its beginning is enough."""
+REPEATED = ("pinned.seed",)
+SEED = 0
+"""Of the drawing of samples: the same runs have the same intervals each time."""
+ENVIRONMENT = ("machine", "pinned", "git", "code", "weights")
+DATA = ("fingerprint", "split", "examples", "validation_examples", "test_examples", "classes", "inputs", "targets")
+OF_TRAINING = ("epochs", "parameters")
+
+
+@dataclass(frozen=True)
+class ValueRow:
+    """A value that is not the same in all runs, a text for each; `origins` say where it was decided, "" if unknown."""
+
+    name: str
+    values: tuple[str, ...]
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MetricDifference:
+    """How much a run has more than the first one. `is_paired`: measured on the same test examples, one by one.
+
+    Otherwise there are only the two intervals, and the difference exceeds the noise where they do not overlap.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    is_paired: bool
+    exceeds_noise: bool | None
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A test metric, of each run; `differences` are to the first run, None where there is nothing to compare."""
+
+    name: str
+    values: tuple[Interval | None, ...]
+    differences: tuple[MetricDifference | None, ...]
+
+
+Curve = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`curves` by name are (epoch, value) of each run; `remarks` say what could not be compared."""
+
+    runs: tuple[Path, ...]
+    config: tuple[ValueRow, ...]
+    environment: tuple[ValueRow, ...]
+    data: tuple[ValueRow, ...]
+    results: tuple[ValueRow, ...]
+    metrics: tuple[MetricRow, ...]
+    curves: Mapping[str, tuple[Curve, ...]]
+    best_epochs: tuple[int | None, ...]
+    remarks: tuple[str, ...]
+
+
+def compared(runs: Sequence[Run]) -> Comparison:
+    """What differs between `runs`, at most as many as there are letters to name them by. Raises RunError."""
+    records = [read_record(run) for run in runs]
+    values = [recorded_values(run) for run in runs]
+    examples = [examples_of(run) for run in runs]
+    metrics = tuple(metric_rows(records, examples, [losses_in(each) for each in values]))
+    return Comparison(
+        tuple(run.path for run in runs),
+        tuple(config_rows(values, records)),
+        tuple(rows([flattened(record.run, ("dltool", *ENVIRONMENT)) for record in records])),
+        tuple(rows([flattened(mapping(record.run.get("data")), DATA) for record in records])),
+        tuple(rows([results_of(record) for record in records])),
+        metrics,
+        curves_of(records),
+        tuple(record.best_epoch for record in records),
+        tuple(remarks(records, examples, metrics)),
+    )
+
+
+def config_rows(values: Sequence[Values], records: Sequence[Record]) -> Iterator[ValueRow]:
+    for path in different(values)[:MOST_ROWS]:
+        place = format_path(path)
+        held = zip(records, values, strict=True)
+        origins = tuple(record.origins.get(place, "") if path in each else "" for record, each in held)
+        yield ValueRow(place, tuple(words(each[path]) if path in each else "" for each in values), origins)
+
+
+def losses_in(values: Values) -> Values:
+    """What a config says of its losses: of different functions, the values say nothing about each other."""
+    return {
+        path: value for path, value in values.items() if "loss" in (path[1:2] if path[0] == "training" else path[3:4])
+    }
+
+
+def flattened(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, str]:
+    """What a record says under `keys`, by place, in words; lists of single values are one."""
+    kept = {key: record[key] for key in keys if record.get(key) is not None}
+    found: dict[str, str] = {}
+    for path, value in leaves(kept, ()):
+        end = next((depth for depth, step in enumerate(path) if isinstance(step, int)), len(path))
+        place = format_path(path[:end])
+        text = DIGEST.sub(r"\1", words(value))
+        found[place] = ", ".join(filter(None, (found.get(place), text)))
+    return found
+
+
+def rows(found: Sequence[Mapping[str, str]]) -> Iterator[ValueRow]:
+    names = dict.fromkeys(name for each in found for name in each)
+    for name in list(names)[: MOST_ROWS * 10]:
+        values = tuple(each.get(name, "") for each in found)
+        if len(set(values)) > 1 and name not in REPEATED:
+            yield ValueRow(name, tuple(words(value) for value in values))
+
+
+def results_of(record: Record) -> dict[str, str]:
+    best = mapping(record.results.get("best"))
+    found = {
+        "status": record.run.get("status"),
+        **{name: record.results.get(name) for name in OF_TRAINING},
+        "best epoch": best.get("epoch"),
+        "monitor": best.get("monitor"),
+        **{f"val_{name}": f"{value:.6g}" for name, value in numbers(record.results.get("validation")).items()},
+        "seconds": record.seconds.get("total"),
+    }
+    return {name: words(value) for name, value in found.items()}
+
+
+def examples_of(run: Run) -> ExampleValues | None:
+    """What the test of a run left of each example; None where there was none."""
+    return read_examples(run, "test") if (run.evaluation / "test" / "examples.npz").exists() else None
+
+
+def are_same_examples(first: ExampleValues | None, other: ExampleValues | None) -> bool:
+    return (
+        first is not None
+        and other is not None
+        and first.targets == other.targets
+        and np.array_equal(first.rows, other.rows)
+    )
+
+
+def metric_rows(
+    records: Sequence[Record], examples: Sequence[ExampleValues | None], losses: Sequence[Values]
+) -> Iterator[MetricRow]:
+    measured = [measured_by(record) for record in records]
+    for name in dict.fromkeys(name for each in measured for name in each):
+        values = tuple(each.get(name) for each in measured)
+        differences = [
+            difference(name, values[0], values[index], examples[0], examples[index])
+            if index > 0 and not (name.endswith("loss") and losses[index] != losses[0])
+            else None
+            for index in range(len(records))
+        ]
+        yield MetricRow(name, values, tuple(differences))
+
+
+def measured_by(record: Record) -> dict[str, Interval]:
+    intervals = mapping(record.results.get("intervals"))
+    found = {}
+    for name, value in record.test.items():
+        ends = intervals.get(name)
+        low, high = ends if isinstance(ends, list) and len(ends) == 2 else (None, None)
+        if isinstance(low, int | float) and isinstance(high, int | float):
+            found[name] = Interval(value, float(low), float(high))
+        else:
+            found[name] = Interval(value)
+    return found
+
+
+def difference(
+    name: str,
+    first: Interval | None,
+    other: Interval | None,
+    first_examples: ExampleValues | None,
+    examples: ExampleValues | None,
+) -> MetricDifference | None:
+    """None where one of the two was not measured; `exceeds_noise` is None where the noise is not known."""
+    if first is None or other is None:
+        return None
+    value = other.value - first.value
+    if first_examples is not None and examples is not None and are_same_examples(first_examples, examples):
+        values, others = first_examples.values.get(name), examples.values.get(name)
+        if values is not None and others is not None and len(values):
+            found: Difference = paired_difference(values, others, SEED)
+            if np.isfinite([found.low, found.high]).all():
+                return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
+    if None in (first.low, first.high, other.low, other.high):
+        return MetricDifference(value, None, None, False, None)
+    apart = other.low > first.high or other.high < first.low  # type: ignore[operator]
+    return MetricDifference(value, None, None, False, apart)
+
+
+def curves_of(records: Sequence[Record]) -> dict[str, tuple[Curve, ...]]:
+    names = dict.fromkeys(name for record in records for line in record.lines[:1] for name in line)
+    found = {
+        name: tuple(points_of(record.lines, name) for record in records) for name in names if name not in NO_CURVES
+    }
+    return {name: curves for name, curves in list(found.items())[:MOST_CURVES] if any(curves)}
+
+
+def remarks(
+    records: Sequence[Record], examples: Sequence[ExampleValues | None], metrics: Sequence[MetricRow]
+) -> Iterator[str]:
+    """What could not be compared, and why."""
+    for record in records:
+        if not record.test:
+            status = words(record.run.get("status"))
+            why = "no test examples" if status == "completed" else f"its status is {status}"
+            yield f"{record.path} has no test metrics: {why}"
+    for row in metrics:
+        without = [record.path for record, value in zip(records, row.values, strict=True) if value is None]
+        if without and any(record.test for record in records if record.path in without):
+            yield f"{row.name} was not measured by {', '.join(without)}"
+        for record, value, found in list(zip(records, row.values, row.differences, strict=True))[1:]:
+            if None not in (row.values[0], value) and found is None:
+                yield f"{row.name} of {record.path} is of another loss than that of {records[0].path}: not comparable"
+    first = examples[0]
+    for record, other in list(zip(records, examples, strict=True))[1:]:
+        if not record.test or not records[0].test:
+            continue
+        if first is None or other is None:
+            path = records[0].path if first is None else record.path
+            yield f"{path} kept no values of single examples: dltool evaluate measures them again"
+        elif not are_same_examples(first, other):
+            yield f"{record.path} was tested on {other_examples(records[0], record, first, other)}: unpaired intervals"
+
+
+def other_examples(first_record: Record, record: Record, first: ExampleValues, other: ExampleValues) -> str:
+    """In words, how the test examples of two runs differ."""
+    data = [mapping(each.run.get("data")).get("fingerprint") for each in (first_record, record)]
+    if data[0] != data[1] or np.array_equal(first.rows, other.rows):
+        return f"other examples than {first_record.path}"
+    both = len(np.intersect1d(first.rows, other.rows))
+    return f"other rows than {first_record.path}, {both:,} of {len(other.rows):,} the same"
+
+
+def as_json(found: Comparison) -> dict[str, Any]:
+    def table(part: Sequence[ValueRow]) -> dict[str, Any]:
+        return {row.name: {"values": list(row.values), "origins": list(row.origins)} for row in part}
+
+    return {
+        "runs": [str(path) for path in found.runs],
+        "config": table(found.config),
+        "environment": table(found.environment),
+        "data": table(found.data),
+        "results": table(found.results),
+        "metrics": {
+            row.name: {
+                "values": [
+                    value and {"value": value.value, "low": value.low, "high": value.high} for value in row.values
+                ],
+                "differences": [each and vars(each) for each in row.differences],
+            }
+            for row in found.metrics
+        },
+        "curves": {name: [[list(point) for point in curve] for curve in each] for name, each in found.curves.items()},
+        "remarks": list(found.remarks),
+    }

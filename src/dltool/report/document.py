@@ -1,0 +1,85 @@
+"""The contents of a report as an HTML page."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from dltool.report.contents import Contents, OutputContents
+from dltool.report.page import Section, render, render_page
+from dltool.text import number
+
+if TYPE_CHECKING:
+    from dltool.evaluation.findings import Mistake
+
+MOST_EPOCHS = 200
+MOST_NAMES = 60
+MOST_ROWS = 100
+MOST_CLASSES = 100
+FOUND = ("default", "")
+"""Origins of what the config does not give."""
+
+
+def html(report: Contents) -> str:
+    """The whole page, in the order in which a person asks: is it good, what is wrong, why, and how was it made."""
+    title = f"{report.name} {report.number}: report"
+    return render_page(title, render("header.html", report=report), [*sections(report)])
+
+
+def sections(report: Contents) -> Iterator[Section]:
+    yield Section("verdict", "Is it any good?", render("verdict.html", report=report))
+    yield Section("warnings", "What to look at", render("warnings.html", report=report))
+    if report.lines:
+        names = list(dict.fromkeys(name for line in report.lines[:MOST_EPOCHS] for name in line))[:MOST_NAMES]
+        learning = render("learning.html", report=report, names=names, most=MOST_EPOCHS)
+        yield Section("learning", "Learning", learning)
+    for index, output in enumerate(report.outputs):
+        title = "Results" if len(report.outputs) == 1 else f"Results: {output.name}"
+        yield Section(f"results-{index + 1}", title, results(output, f"results-{index + 1}"))
+    if report.examples:
+        yield Section("examples", "Examples, as the model sees them", render("examples.html", report=report))
+    if report.layers is not None:
+        yield Section("layers", "Layers", render("layers.html", report=report))
+    yield Section("data", "Data", data(report))
+    yield Section("config", "Config", config(report))
+    about = render("about.html", report=report, total=report.seconds.get("total", 0))
+    yield Section("about", "How it was made", about)
+
+
+def results(output: OutputContents, place: str) -> Markup:
+    names = list(dict.fromkeys(name for row in output.table for name in row))
+    captions = {"category": "Each class", "multi_label": "Each label"}
+    is_class = output.kind in captions
+    has_pictures = all(any(look.picture for look in shown.looks) for shown in output.mistakes)
+    return render(
+        "output.html",
+        output=output,
+        place=place,
+        names=names,
+        caption=captions.get(output.kind, "What is predicted"),
+        mistakes_title="The most confident mistakes" if is_class else "The largest errors",
+        is_wide=not has_pictures,
+        mistake_words=mistake_words,
+        most=MOST_ROWS,
+    )
+
+
+def mistake_words(kind: str, mistake: "Mistake") -> str:
+    row = f"row {mistake.row:,}"
+    if kind == "input":
+        return f"squared error {number(mistake.confidence)} · {row}"
+    sure = f"error {number(mistake.confidence)}" if kind == "number" else f"{mistake.confidence:.1%} sure"
+    none = "no label" if kind == "multi_label" else ""
+    return f"{mistake.target or none}, predicted {mistake.prediction or none} · {sure} · {row}"
+
+
+def data(report: Contents) -> Markup:
+    training = max(1, sum(counts[0] for counts in report.data.classes.values()))
+    return render("data.html", report=report, classes=[*report.data.classes.items()][:MOST_CLASSES], training=training)
+
+
+def config(report: Contents) -> Markup:
+    has_origins = any(setting.origin for setting in report.settings)
+    defaults = [setting for setting in report.settings if has_origins and setting.origin in FOUND]
+    written = [setting for setting in report.settings if not (has_origins and setting.origin in FOUND)]
+    return render("config.html", written=written, defaults=defaults, config_lines=report.config_text.splitlines())

@@ -1,0 +1,260 @@
+"""Examples as a person sees them, and as the model does: after preprocessing, and after augmentation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from dltool.config.schema import Config
+from dltool.data.facts import Facts, InputFacts
+from dltool.data.load import Dataset
+from dltool.data.split import first_of_each_class
+from dltool.model.build import BuiltModel
+from dltool.report.pictures import Picture, curve_points, picture_of, spectrogram
+from dltool.text import number, shape
+from dltool.training.tables import tensor
+
+SHOWN_EXAMPLES = 6
+AUGMENTED = 2
+"""How many times an example is augmented."""
+LONGEST_TEXT = 400
+MOST_NUMBERS = 16
+MOST_ROWS = 40
+MOST_CURVES = 4
+BRIGHT = 127
+"""Bytes of a picture beyond which they are of 0 to 255; digits of scikit-learn are of 0 to 16."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One view of an example: a picture, a curve, text, or named values; each as it is, and as the model gets it."""
+
+    title: str
+    picture: Picture | None = None
+    curve: str = ""
+    text: str = ""
+    values: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row of the data: what it is, and its views."""
+
+    row: int
+    label: str
+    looks: tuple[Look, ...] = field(default_factory=tuple)
+
+
+def chosen_rows(dataset: Dataset) -> np.ndarray:
+    """Some training rows, of as many classes as possible."""
+    classes = next(
+        (values for values in dataset.targets.values() if values.ndim == 1 and values.dtype.kind == "i"), None
+    )
+    return first_of_each_class(dataset.split.train, classes, SHOWN_EXAMPLES)
+
+
+def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> list[Example]:
+    """Training rows raw, prepared and augmented."""
+    rows = chosen_rows(dataset)
+    raw = {name: values[rows] for name, values in dataset.inputs.items()}
+    prepared = {
+        name: built.preparations[name](tensor(values), training=False).numpy() if name in built.preparations else values
+        for name, values in raw.items()
+    }
+    views = [raw_looks(config, dataset.facts, raw, prepared)]
+    views += [prepared_looks(built, dataset.facts, prepared, "for the model")] if is_changed(raw, prepared) else []
+    for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
+        changed = augmented(built, dataset, rows, next(iter(prepared.values())))
+        views.append(prepared_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
+    return [
+        Example(int(row), target_words(dataset, int(row)), tuple(look for view in views for look in view[position]))
+        for position, row in enumerate(rows)
+    ]
+
+
+def is_changed(raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]) -> bool:
+    return any(prepared[name] is not values for name, values in raw.items())
+
+
+def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: np.ndarray) -> np.ndarray:
+    """The prepared examples (rows, …) as a step of training might see them."""
+    assert built.augmentation is not None
+    inputs: Any = tensor(prepared)
+    if len(built.augmentation.inputs) > 1:
+        # Labels are mixed too.
+        classes = built.augmentation.inputs[1].shape[-1]
+        labels = np.eye(classes, dtype=np.float32)[next(iter(dataset.targets.values()))[rows]]
+        mixed: np.ndarray = built.augmentation([inputs, tensor(labels)], training=True)[0].numpy()
+        return mixed
+    changed: np.ndarray = built.augmentation(inputs, training=True).numpy()
+    return changed
+
+
+def target_words(dataset: Dataset, row: int) -> str:
+    """The targets of a row in words; empty where the input is the target."""
+    found = []
+    for name, facts in dataset.facts.targets.items():
+        value = np.asarray(dataset.targets[name][row])
+        own = f"{name}: " if len(dataset.facts.targets) > 1 else ""
+        if facts.kind == "category" and not value.ndim:
+            found.append(own + facts.class_names[int(value)])
+        elif facts.kind == "multi_label":
+            found.append(own + (", ".join(facts.class_names[index] for index in np.flatnonzero(value)) or "no label"))
+        elif value.size <= MOST_NUMBERS and facts.kind == "number":
+            found.append(own + ", ".join(f"{each:g}" for each in value.ravel()))
+        else:
+            found.append(f"{own}{shape(value.shape)} values")
+    return "; ".join(found)
+
+
+def rows_looks(config: Config, dataset: Dataset, rows: Sequence[int]) -> list[list[Look]]:
+    """The raw views of these rows of the data."""
+    raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
+    return raw_looks(config, dataset.facts, raw, {})
+
+
+def raw_looks(
+    config: Config, facts: Facts, raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]
+) -> list[list[Look]]:
+    """The views of each example as it is. Columns of a table are one view, with what each becomes beside it."""
+    looks: list[list[Look]] = [[] for _ in next(iter(raw.values()))]
+    named: dict[str, np.ndarray] = {}
+    curves = 0
+    windows = config.data.windows
+    # Of a time series, what is to be predicted comes first.
+    for name, values in sorted(raw.items(), key=lambda item: windows is not None and item[0] != windows.target):
+        kind, found = kind_of(config, facts, name), facts.inputs[name]
+        title = name if len(facts.inputs) > 1 else "as it is"
+        if kind == "cell":
+            named[name] = values
+            continue
+        if kind == "curve" and found.column is not None:
+            curves += 1
+            if curves > MOST_CURVES:
+                continue
+        limits = limits_of(values) if kind == "picture" else (0.0, 1.0)
+        for example, value in zip(looks, values, strict=True):
+            example.append(look_at(kind, title, value, limits))
+    for position, example in enumerate(looks) if named else ():
+        cells = tuple(
+            cell(name, facts.inputs[name], named[name][position], prepared.get(name), position) for name in named
+        )
+        example.append(
+            Look("columns" if not prepared else "columns, and what the model gets", values=cells[:MOST_ROWS])
+        )
+    return looks
+
+
+def kind_of(config: Config, facts: Facts, name: str) -> str:
+    """How an input is shown: "picture", "sound", "text", "cell" of a table, "curve" or "numbers"."""
+    found = facts.inputs[name]
+    axes, column = len(found.shape), found.column
+    if found.dtype == "string":
+        return (
+            "cell" if column is not None and column.name == "category" and not axes else "text" if not axes else "steps"
+        )
+    if config.data.source.name == "audio" or (column is not None and column.name == "audio"):
+        return "sound"
+    if column is not None and not axes:
+        return "cell"
+    if axes in (2, 3):
+        return "picture"
+    is_long = axes == 1 and (found.shape[0] or 0) > MOST_NUMBERS
+    return "curve" if (is_long or column is not None) and found.dtype == "float32" else "numbers"
+
+
+def limits_of(values: np.ndarray) -> tuple[float, float]:
+    """What is black and what is white in pictures."""
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    if values.dtype == np.uint8:
+        return (0.0, 255.0) if high > BRIGHT else (0.0, max(high, 1.0))
+    return low, high
+
+
+def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> Look:
+    if kind == "picture":
+        return Look(title, picture_of(value, *limits))
+    if kind == "sound":
+        return Look(f"{title}: spectrogram", spectrogram(value))
+    if kind == "text":
+        return Look(title, text=shortened(str(value)))
+    if kind == "steps":
+        return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:]))))
+    if kind == "curve":
+        return Look(f"{title}, at the end {value.ravel()[-1]:g}", curve=curve_points(value))
+    return Look(title, text=numbers(np.asarray(value)))
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …"
+
+
+def numbers(values: np.ndarray) -> str:
+    flat = values.ravel()
+    shown = ", ".join(number(each.item()) for each in flat[:MOST_NUMBERS])
+    return f"{shown}, … ({shape(values.shape)})" if len(flat) > MOST_NUMBERS else shown
+
+
+def cell(name: str, facts: InputFacts, value: Any, prepared: np.ndarray | None, position: int) -> tuple[str, str, str]:
+    """A column of a table: its name, its value, and the numbers that the model gets for it."""
+    after = "" if prepared is None else numbers(np.asarray(prepared[position]))
+    return name, cell_words(facts, value), after
+
+
+def cell_words(facts: InputFacts, value: Any) -> str:
+    kind = facts.column.name if facts.column is not None else ""
+    if isinstance(value, str):
+        return shortened(value) or "missing"
+    if kind == "date":
+        try:
+            return (EPOCH + timedelta(seconds=int(value))).isoformat(" ", "minutes").removesuffix("+00:00")
+        except OverflowError:
+            return "missing"
+    if np.isnan(value):
+        return "missing"
+    return ("yes" if value else "no") if kind == "boolean" else f"{float(value):g}"
+
+
+def prepared_looks(built: BuiltModel, facts: Facts, prepared: Mapping[str, np.ndarray], title: str) -> list[list[Look]]:
+    """The views of each example as the model gets it. Cells of a table have theirs beside the raw ones."""
+    looks: list[list[Look]] = [[] for _ in next(iter(prepared.values()))]
+    for name, values in prepared.items():
+        column = facts.inputs[name].column
+        if column is not None and column.name not in ("image", "audio", "text"):
+            continue
+        own = f"{name}, {title}" if len(prepared) > 1 else title
+        words = vocabulary_of(built, name) if values.dtype.kind == "i" else None
+        limits = limits_of(values) if values.dtype.kind in "fu" else (0.0, 1.0)
+        for example, value in zip(looks, values, strict=True):
+            example.append(prepared_look(own, value, limits, words))
+    return looks
+
+
+def prepared_look(title: str, value: np.ndarray, limits: tuple[float, float], words: Sequence[str] | None) -> Look:
+    if words is not None:
+        return Look(title, text=shortened(" ".join(tokens(value.ravel(), words))))
+    if value.ndim in (2, 3) and value.dtype.kind in "fu":
+        says = f"{title}: {limits[0]:.3g} to {limits[1]:.3g}"
+        return Look(says, picture_of(value, *limits, is_heat=value.ndim == 2))
+    if value.ndim == 1 and len(value) > MOST_NUMBERS and value.dtype.kind == "f":
+        return Look(
+            f"{title}: {np.count_nonzero(value):,} of {len(value):,} values are not 0", curve=curve_points(value)
+        )
+    return Look(title, text=numbers(value))
+
+
+def vocabulary_of(built: BuiltModel, name: str) -> Sequence[str] | None:
+    """The words that the numbers of a prepared text stand for."""
+    layers = built.preparations[name].layers if name in built.preparations else []
+    found = next((layer for layer in reversed(layers) if hasattr(layer, "get_vocabulary")), None)
+    return None if found is None else [str(word) for word in found.get_vocabulary()]
+
+
+def tokens(values: np.ndarray, words: Sequence[str]) -> Iterator[str]:
+    """Word numbers back to words; the padding at the end is left out."""
+    used = np.flatnonzero(values)
+    for index in values[: used[-1] + 1 if len(used) else 0].tolist():
+        yield words[index] if 0 <= index < len(words) and words[index] else "·"

@@ -1,0 +1,137 @@
+"""What of a run should make one doubt it, each with what to do next."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dltool.evaluation.bootstrap import Interval
+from dltool.report.leakage import Suspect
+from dltool.text import number
+
+RISE = 1.1
+"""So many times its lowest value the validation loss has to rise for over-fitting."""
+LEAST_EPOCHS_AFTER = 2
+GAP = 0.05
+"""Of accuracy, between training and validation."""
+IMBALANCE = 5
+FEW_ROWS = 100
+WIDE = 0.1
+"""Of a metric between 0 and 1, the width of its interval."""
+CONSTANT = 1e-3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`kind` names it for programs; `title` says what is wrong, `words` what was seen, `next_step` what to do.
+
+    `is_note` is one that need not be a fault.
+    """
+
+    kind: str
+    title: str
+    words: str
+    next_step: str
+    is_note: bool = False
+
+
+Lines = Sequence[Mapping[str, Any]]
+
+
+def history_findings(lines: Lines, best_epoch: int | None, run: str, stopped_early: bool) -> Iterator[Finding]:
+    """What the lines of metrics.jsonl say. `run` is the run as a word of the command line."""
+    yield from overfitting(lines)
+    yield from gap(lines, best_epoch)
+    if best_epoch == len(lines) > 1 and not stopped_early:
+        words = f"The model was still getting better when the training ended, after epoch {best_epoch}."
+        more = f"dltool resume {run} --epochs {2 * len(lines)}"
+        yield Finding("short", "The last epoch was the best", words, f"Train longer: {more}", is_note=True)
+    losses = [line["loss"] for line in lines if are_numbers(line, "loss")]
+    if len(losses) > 1 and min(losses[1:]) > losses[0] * (1 - CONSTANT):
+        words = f"The training loss was {number(losses[0])} after the first epoch and never fell below it."
+        step = "Try another learning rate, ten times smaller and ten times larger, and look at the examples below."
+        yield Finding("no learning", "The model does not learn", words, step)
+
+
+def overfitting(lines: Lines) -> Iterator[Finding]:
+    """Validation loss that has turned, while the training loss went on falling."""
+    pairs = [(line["loss"], line["val_loss"]) for line in lines if are_numbers(line, "loss", "val_loss")]
+    if len(pairs) < LEAST_EPOCHS_AFTER + 1 or len(pairs) != len(lines):
+        return
+    turned = min(range(len(pairs)), key=lambda index: pairs[index][1])
+    (loss_then, lowest), (loss_now, now) = pairs[turned], pairs[-1]
+    if len(pairs) - 1 - turned < LEAST_EPOCHS_AFTER or now < RISE * lowest or loss_now >= loss_then:
+        return
+    words = (
+        f"The validation loss was lowest, {number(lowest)}, after epoch {turned + 1}, and rose to {number(now)}, while "
+        f"the training loss fell from {number(loss_then)} to {number(loss_now)}."
+    )
+    step = "Add Dropout, augmentation or weight_decay, take fewer units, or stop with EarlyStopping: {patience: 3}."
+    yield Finding("over-fitting", "The model over-fits", words, step)
+
+
+def gap(lines: Lines, best_epoch: int | None) -> Iterator[Finding]:
+    """Accuracy in training far above that in validation, in the epoch that was kept."""
+    line = next((line for line in lines if line.get("epoch") == best_epoch), {})
+    for name in line:
+        if not name.endswith("accuracy") or not are_numbers(line, name, f"val_{name}"):
+            continue
+        difference = line[name] - line[f"val_{name}"]
+        if difference > GAP:
+            words = (
+                f"In the best epoch, {name} is {number(line[name])} in training and {number(line[f'val_{name}'])} in "
+                f"validation: {number(difference)} apart."
+            )
+            step = "More data or augmentation, Dropout, weight_decay, or a smaller model narrows the gap."
+            yield Finding("gap", f"{name} is far better in training", words, step)
+
+
+def data_findings(
+    targets: Sequence[Mapping[str, Sequence[int]]], has_weights: bool, sizes: Mapping[str, int], warnings: Sequence[str]
+) -> Iterator[Finding]:
+    """`targets` have the examples of each class in training, validation and test; `sizes` are those of the parts."""
+    for classes in targets if not has_weights else ():
+        counts = {name: found[0] for name, found in classes.items()}
+        most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+        if counts[most] > IMBALANCE * max(1, counts[least]):
+            words = f"Training has {counts[most]:,} examples of {most} and {counts[least]:,} of {least}."
+            step = (
+                "Look at recall of each class, not at accuracy; class_weights: balanced makes classes count the same."
+            )
+            yield Finding("imbalance", "The classes differ much in size", words, step)
+    if not sizes.get("validation"):
+        words = (
+            "No examples were set aside for validation, so that the best epoch is the one of the lowest training loss."
+        )
+        yield Finding("no validation", "Nothing was validated", words, "data.split: {validation: 0.1}")
+    if not sizes.get("test"):
+        words = "There are no test examples: nothing says how good the model is on data it has not been chosen by."
+        yield Finding("no test", "Nothing was tested", words, "data.split: {test: 0.1}")
+    elif sizes["test"] < FEW_ROWS:
+        words = f"The test part has {sizes['test']:,} examples; see how wide the intervals are."
+        yield Finding("few test rows", "Few test examples", words, "Test on more, or repeat with other seeds.")
+    if warnings:
+        words = " ".join(f"{warning[:1].upper()}{warning[1:]}." for warning in warnings)
+        yield Finding("data", "What reading the data found", words, "Look at these rows in the source.")
+
+
+def leakage_findings(suspects: Sequence[Suspect]) -> Iterator[Finding]:
+    for suspect in suspects:
+        way = "is right for" if suspect.is_class else "explains"
+        share = f"{suspect.score:.1%}"
+        what = "of the rows it has not seen" if suspect.is_class else "of the variance of rows it has not seen"
+        words = f"A simple rule with {suspect.column} alone {way} {share} {what}, predicting {suspect.target}."
+        step = f"Is it known when a prediction is needed? If not: data.inputs: {{{suspect.column}: ignore}}"
+        yield Finding("leakage", f"{suspect.column} may give the target away", words, step)
+
+
+def wide_intervals(metrics: Mapping[str, Interval]) -> Iterator[Finding]:
+    """Of accuracies."""
+    for name, interval in metrics.items():
+        low, high = interval.low, interval.high
+        if name.endswith("accuracy") and low is not None and high is not None and high - low > WIDE:
+            words = f"With 95 % confidence, {name} lies between {number(low)} and {number(high)}."
+            yield Finding("wide interval", f"{name} is known roughly", words, "Test on more examples.")
+
+
+def are_numbers(line: Mapping[str, Any], *names: str) -> bool:
+    return all(isinstance(line.get(name), int | float) and not isinstance(line[name], bool) for name in names)

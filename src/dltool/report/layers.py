@@ -1,0 +1,106 @@
+"""The layers of a model as rows, with the lines of its graph beside them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dltool.config.tree import format_path
+from dltool.data.facts import Facts
+from dltool.model.build import BuiltModel
+from dltool.model.graph import Box, boxes_of
+from dltool.text import shape
+
+MOST_INPUTS = 8
+"""Inputs beyond which they are one row."""
+LANE, HEIGHT, RADIUS = 16, 34, 4.5
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A row of the table. `origin` is where the config has it; `x` is where its dot is; `number` counts from 1."""
+
+    number: int
+    title: str
+    takes: str
+    output: str
+    parameters: int
+    origin: str
+    x: float
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """All rows, and how wide their drawing is."""
+
+    rows: tuple[LayerRow, ...]
+    width: int
+
+
+def layer_table(built: BuiltModel, facts: Facts, origins: Mapping[str, str]) -> LayerTable:
+    """`origins` by place in the config, as :func:`dltool.config.tree.format_path` writes it."""
+    return drawn(joined_inputs(boxes_of(built, facts)), origins)
+
+
+def joined_inputs(boxes: Sequence[Box]) -> list[Box]:
+    """The boxes; many inputs as one."""
+    inputs = sum(box.place is None for box in boxes)
+    if inputs <= MOST_INPUTS:
+        return list(boxes)
+    first = Box(f"{inputs} inputs", (inputs,), dtype="columns")
+    rest = [
+        Box(
+            box.title,
+            box.shape,
+            tuple(dict.fromkeys(max(0, source - inputs + 1) for source in box.sources)),
+            box.parameters,
+            box.place,
+        )
+        for box in boxes[inputs:]
+    ]
+    return [first, *rest]
+
+
+def drawn(boxes: Sequence[Box], origins: Mapping[str, str]) -> LayerTable:
+    """A dot for each row. An output runs down a lane until the last row that takes it; then the lane is free."""
+    last = {source: number for number, box in enumerate(boxes) for source in box.sources}
+    lanes: list[int | None] = []
+    rows, widest = [], 1
+    for number, box in enumerate(boxes):
+        above = list(lanes)
+        incoming = [above.index(source) for source in box.sources]
+        for position, source in enumerate(lanes):
+            if source is not None and last.get(source, -1) <= number:
+                lanes[position] = None
+        freed = [position for position in incoming if lanes[position] is None]
+        free = [*freed, *(position for position, source in enumerate(lanes) if source is None)]
+        mine = free[0] if free else len(lanes)
+        if mine == len(lanes):
+            lanes.append(None)
+        lines = [stroke(position, mine) for position in incoming]
+        lines += [f"M{center(position)} 0V{HEIGHT}" for position, source in enumerate(lanes) if source is not None]
+        if number in last:
+            lanes[mine] = number
+            lines.append(f"M{center(mine)} {HEIGHT / 2}V{HEIGHT}")
+        widest = max(widest, len(lanes))
+        takes = "" if list(box.sources) == [number - 1] else ", ".join(str(source + 1) for source in box.sources)
+        output = f"{shape(box.shape)} {box.dtype}" if box.dtype else shape(box.shape)
+        place = "" if box.place is None else origin_of(format_path(box.place), origins)
+        rows.append(LayerRow(number + 1, box.title, takes, output, box.parameters, place, center(mine), tuple(lines)))
+    return LayerTable(tuple(rows), widest * LANE)
+
+
+def center(lane: int) -> float:
+    return lane * LANE + LANE / 2
+
+
+def stroke(lane: int, mine: int) -> str:
+    """From the top of a lane to the dot of this row."""
+    x, end, middle = center(lane), center(mine), HEIGHT / 2
+    return f"M{x} 0V{middle}" if x == end else f"M{x} 0C{x} {middle} {end} 0 {end} {middle}"
+
+
+def origin_of(place: str, origins: Mapping[str, str]) -> str:
+    """Where the config decided a place: that of the first value in it."""
+    return next(
+        (origin for path, origin in origins.items() if path == place or path.startswith((f"{place}.", f"{place}["))), ""
+    )

@@ -1,0 +1,102 @@
+"""Columns that alone predict the target: they may hold what is not known when a prediction is needed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dltool.data.load import Dataset
+from dltool.data.rows import Coded, Rows
+
+MOST_ROWS = 20_000
+FEWEST_ROWS = 20
+TELLING = 0.98
+"""Of what guessing the most frequent class leaves wrong, so much is right by the column alone; of numbers, the share of
+their variance that a line through the column explains."""
+DEPTH = 2
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """`score` is the accuracy of the rule (or R² of the line) on rows it has not seen."""
+
+    column: str
+    target: str
+    score: float
+    is_class: bool
+
+
+def leakage_suspects(dataset: Dataset) -> list[Suspect]:
+    """Rules of one column each, fitted on training rows and measured on validation or test rows.
+
+    Of classes a decision tree of two levels, of categories the most frequent class of each; of numbers a straight line.
+    """
+    train = dataset.split.train[:: max(1, len(dataset.split.train) // MOST_ROWS)]
+    unseen = dataset.split.validation if len(dataset.split.validation) else dataset.split.test
+    if not dataset.facts.has_columns or len(unseen) < FEWEST_ROWS:
+        return []
+    return [
+        suspect
+        for name, values in dataset.inputs.items()
+        if len(values.shape) == 1
+        for suspect in suspects_in(name, values, dataset, train, unseen)
+    ]
+
+
+def suspects_in(name: str, values: Rows, dataset: Dataset, train: np.ndarray, unseen: np.ndarray) -> Iterator[Suspect]:
+    fitted, shown = codes_of(values, train), codes_of(values, unseen)
+    for target, facts in dataset.facts.targets.items():
+        y_train, y_unseen = dataset.targets[target][train], dataset.targets[target][unseen]
+        if facts.kind == "category" and not facts.shape:
+            often = np.bincount(y_train).argmax()
+            majority = float(np.mean(y_unseen == often))
+            if is_text_like(values):
+                predicted = frequent_class(fitted, y_train, shown, int(often))
+            else:
+                predicted = tree(fitted, y_train, shown)
+            score = float(np.mean(predicted == y_unseen))
+            if score - majority >= TELLING * (1 - majority) and majority < 1:
+                yield Suspect(name, target, score, is_class=True)
+        elif facts.kind == "number" and not facts.shape and not is_text_like(values):
+            score = line(fitted, y_train, shown, y_unseen)
+            if score >= TELLING:
+                yield Suspect(name, target, score, is_class=False)
+
+
+def is_text_like(values: Rows) -> bool:
+    return isinstance(values, Coded) or np.dtype(values.dtype).kind in "OUS"
+
+
+def codes_of(values: Rows, rows: np.ndarray) -> np.ndarray:
+    """Numbers (rows,) of float64, missing ones as 0; of texts the numbers of the distinct ones."""
+    if isinstance(values, Coded):
+        return np.asarray(values.codes[rows], np.float64)
+    found = values[rows]
+    if found.dtype == object:
+        _, found = np.unique(found.astype(str), return_inverse=True)
+    return np.nan_to_num(np.asarray(found, np.float64), posinf=0, neginf=0)
+
+
+def frequent_class(fitted: np.ndarray, classes: np.ndarray, shown: np.ndarray, otherwise: int) -> np.ndarray:
+    """The most frequent class of each code; `otherwise` for codes that were not seen."""
+    size = int(max(fitted.max(), shown.max())) + 1
+    counts = np.zeros((size, int(classes.max()) + 1), np.int64)
+    np.add.at(counts, (fitted.astype(np.int64), classes), 1)
+    best = np.where(counts.any(axis=1), counts.argmax(axis=1), otherwise)
+    return np.asarray(best[shown.astype(np.int64)])
+
+
+def tree(fitted: np.ndarray, classes: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    from sklearn.tree import DecisionTreeClassifier
+
+    rule = DecisionTreeClassifier(max_depth=DEPTH, random_state=0).fit(fitted[:, None], classes)
+    return np.asarray(rule.predict(shown[:, None]))
+
+
+def line(fitted: np.ndarray, values: np.ndarray, shown: np.ndarray, expected: np.ndarray) -> float:
+    """R² of the least-squares line on the rows `shown`."""
+    if not np.ptp(fitted) or not np.ptp(expected):
+        return 0.0
+    slope, offset = np.polyfit(fitted, values.astype(np.float64), 1)
+    left = np.sum((expected - (slope * shown + offset)) ** 2)
+    return float(1 - left / np.sum((expected - expected.mean()) ** 2))

@@ -1,0 +1,80 @@
+"""The frame of a page: one HTML file that loads nothing, under a content security policy that forbids the rest."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from dltool import text
+from dltool.evaluation.figure import Figure
+from dltool.report.svg import inline_svg
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page with a heading of its own; `name` is its anchor, `content` safe HTML."""
+
+    name: str
+    title: str
+    content: Markup
+
+
+def render(template: str, **values: Any) -> Markup:
+    """A template of this package as safe HTML: what is not Markup is escaped, control characters made visible.
+
+    In templates, `number`, `short`, `duration` and `shape` write numbers as people read them, and `figure` draws a
+    :class:`~dltool.evaluation.figure.Figure`.
+    """
+    return Markup(environment().get_template(template).render(**values))
+
+
+def render_page(title: str, header: Markup, sections: Sequence[Section]) -> str:
+    """A whole page. Sections without content are left out. Nothing in it is loaded, and no script is allowed."""
+    style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
+    shown = [section for section in sections if section.content.strip()]
+    return str(
+        render("page.html", title=title, header=header, sections=shown, style=style, policy=content_policy(style))
+    )
+
+
+def content_policy(style: str) -> str:
+    """The policy that allows this style sheet and pictures inside the file, and nothing else.
+
+    Source: W3C, Content Security Policy Level 3, https://www.w3.org/TR/CSP3/.
+    """
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=visible,
+    )
+    made.filters |= {"number": text.number, "short": text.short, "duration": text.duration, "shape": text.shape}
+    made.globals["figure"] = figure
+    return made
+
+
+def visible(value: Any) -> Any:
+    """Text without characters that would steer what shows it."""
+    return text.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def figure(drawn: Figure, place: str = "") -> Markup:
+    """A figure with its title and description. `place` makes its names on the page differ from another's."""
+    key = f"{place}-{drawn.name}" if place else drawn.name
+    return render("figure.html", drawn=drawn, key=key, svg=Markup(inline_svg(drawn, key)))

@@ -1,0 +1,93 @@
+"""Arrays as small pictures inside a page: images, recordings as spectrograms, and rows of numbers as curves."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+SHOWN_SIDE = 128
+"""Pixels of the longer side on the page; larger pictures are made smaller."""
+LARGEST_PIXEL = 16
+FEW_PIXELS = 64 * 64
+FRAME = 256
+MOST_MOMENTS = 160
+SMALLEST_POWER = 1e-8
+MOST_POINTS = 80
+CURVE_WIDTH, CURVE_HEIGHT = 100.0, 30.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI, and how large it is shown. `is_small`: its pixels are to be seen."""
+
+    uri: str
+    width: int
+    height: int
+    is_small: bool
+
+
+def picture_of(values: np.ndarray, low: float, high: float, is_heat: bool = False) -> Picture:
+    """(height, width) or (height, width, channels) of numbers; `low` becomes black, `high` white.
+
+    Of other than 1, 3 or 4 channels the mean is shown; `is_heat` shows one channel in colours from dark to bright.
+    """
+    array = np.asarray(values, np.float32)
+    if array.ndim == 3 and array.shape[-1] not in (3, 4):
+        array = array.mean(axis=-1)
+    scaled = np.clip((np.nan_to_num(array) - low) / max(high - low, 1e-12), 0, 1)
+    if is_heat:
+        from matplotlib import colormaps
+
+        scaled = colormaps["magma"](scaled)[..., :3]
+    image = Image.fromarray(np.rint(scaled * 255).astype(np.uint8))
+    return encoded(image)
+
+
+def encoded(image: Image.Image) -> Picture:
+    longer = max(image.size)
+    if longer > 2 * SHOWN_SIDE:
+        image.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
+    is_small = image.width * image.height <= FEW_PIXELS
+    factor = min(LARGEST_PIXEL, max(1, SHOWN_SIDE // longer)) if longer <= SHOWN_SIDE else SHOWN_SIDE / longer
+    shown = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+    if longer > SHOWN_SIDE:
+        shrunk = SHOWN_SIDE / max(image.size)
+        shown = max(1, round(image.width * shrunk)), max(1, round(image.height * shrunk))
+    buffer = io.BytesIO()
+    if is_small:
+        image.save(buffer, "PNG", optimize=True)
+    else:
+        image.save(buffer, "WEBP", quality=80)
+    kind = "png" if is_small else "webp"
+    return Picture(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}", *shown, is_small)
+
+
+def spectrogram(samples: np.ndarray) -> Picture:
+    """(samples,) of a recording: time from left to right, low tones at the bottom, the logarithm of their power."""
+    samples = np.asarray(samples, np.float32).ravel()
+    samples = np.pad(samples, (0, max(0, FRAME - len(samples))))
+    step = (len(samples) - FRAME) // MOST_MOMENTS + 1
+    starts = np.arange(0, len(samples) - FRAME + 1, step)
+    frames = samples[starts[:, None] + np.arange(FRAME)] * np.hanning(FRAME).astype(np.float32)
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
+    decibels = 10 * np.log10(np.maximum(power, SMALLEST_POWER))
+    # What lies 80 dB below the loudest is not heard.
+    return picture_of(decibels.T[::-1], float(decibels.max()) - 80, float(decibels.max()), is_heat=True)
+
+
+def curve_points(values: np.ndarray) -> str:
+    """Numbers in their order as the points of an SVG polyline, 100 wide and 30 high."""
+    values = np.asarray(values, np.float64).ravel()
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return ""
+    # What is missing lies between its neighbours.
+    values = np.interp(np.arange(len(values)), known, values[known])
+    if len(values) > MOST_POINTS:
+        values = values[np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int)]
+    spread = max(float(np.ptp(values)), 1e-12)
+    across = np.linspace(1, CURVE_WIDTH - 1, max(2, len(values)))
+    down = CURVE_HEIGHT - 2 - (values - values.min()) / spread * (CURVE_HEIGHT - 4)
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=False))

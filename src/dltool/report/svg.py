@@ -1,0 +1,82 @@
+"""Drawn figures made fit for a page: names of their own, attributes instead of styles, words instead of the picture."""
+
+import re
+from xml.etree import ElementTree
+
+from dltool.evaluation.drawing import INK
+from dltool.evaluation.figure import Figure
+from dltool.text import printable
+
+LINK = "{http://www.w3.org/1999/xlink}href"
+REFERENCE = re.compile(r"url\(#([^)]+)\)")
+FONT = re.compile(
+    r"(?:(?P<style>italic|oblique)\s+)?(?:(?P<weight>bold|[1-9]00)\s+)?(?P<size>[\d.]+)(?:px)?\s+(?P<family>.+)"
+)
+LEFT_OUT = ("metadata", "style", "script", "foreignObject")
+SIZES = {"width", "height", "version"}
+"""The page decides them; `viewBox` keeps the proportions."""
+
+
+def inline_svg(figure: Figure, key: str) -> str:
+    """The <svg> element of a figure for an HTML page; `key` is unique on the page.
+
+    A content security policy refuses style attributes, so that they become presentation attributes; two figures may
+    not have elements of the same id; axes and words get the colour of the text around them.
+    """
+    root = ElementTree.fromstring(figure.svg)
+    clean(root, key)
+    for name in SIZES & root.attrib.keys():
+        del root.attrib[name]
+    root.attrib |= {
+        "class": "drawn",
+        "role": "img",
+        "aria-labelledby": f"{key}-title {key}-words",
+        "stroke-linejoin": "round",
+        "stroke-linecap": "butt",
+    }
+    words = [ElementTree.Element("title", id=f"{key}-title"), ElementTree.Element("desc", id=f"{key}-words")]
+    words[0].text, words[1].text = printable(figure.title), printable(figure.description)
+    for old in [child for child in root if child.tag in ("title", "desc")]:
+        root.remove(old)
+    root[:0] = words
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def clean(element: ElementTree.Element, key: str) -> None:
+    element.tag = element.tag.partition("}")[2] or element.tag
+    element.attrib = dict(own_names(presentation(element.attrib), key))
+    for child in list(element):
+        name = child.tag.partition("}")[2] or child.tag
+        if name in LEFT_OUT:
+            element.remove(child)
+        else:
+            clean(child, key)
+            # Whitespace between elements is half of what matplotlib writes.
+            child.tail = None if not (child.tail or "").strip() else child.tail
+    if not (element.text or "").strip():
+        element.text = None
+
+
+def presentation(attributes: dict[str, str]) -> dict[str, str]:
+    """The attributes with what `style` says as attributes of their own."""
+    found = {name: value for name, value in attributes.items() if name != "style" and not name.startswith("on")}
+    for declaration in attributes.get("style", "").split(";"):
+        name, _, value = (part.strip() for part in declaration.partition(":"))
+        if name == "font" and (match := FONT.fullmatch(value)):
+            found |= {f"font-{part}": said for part, said in match.groupdict().items() if said}
+        elif name and value:
+            found[name] = value
+    return {name: "currentColor" if value == INK else value for name, value in found.items()}
+
+
+def own_names(attributes: dict[str, str], key: str) -> list[tuple[str, str]]:
+    found = []
+    for name, value in attributes.items():
+        if name in (LINK, "href"):
+            # Only what is in the figure itself.
+            found += [("href", f"#{key}-{value[1:]}")] if value.startswith("#") else []
+        elif name == "id":
+            found.append((name, f"{key}-{value}"))
+        elif not name.startswith("{"):
+            found.append((name, REFERENCE.sub(rf"url(#{key}-\1)", value)))
+    return found

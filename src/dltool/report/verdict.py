@@ -1,0 +1,101 @@
+"""Whether a model is better than the baselines, beyond the noise."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dltool.evaluation.bootstrap import Interval
+from dltool.evaluation.findings import MODEL, Baseline
+from dltool.text import number
+
+LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
+STRIP = 200.0
+"""Width of the drawing of an interval."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`kind` is "good" where every output beats its baselines beyond the noise, "bad" where one does not beat them."""
+
+    kind: Literal["good", "unclear", "bad"]
+    words: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A test metric, with the baselines of the same metric, best first, and where they lie in a drawing 200 wide.
+
+    `strip` is (low, value, high, *baselines); empty where there is no interval or no baseline.
+    """
+
+    name: str
+    interval: Interval
+    baselines: tuple[tuple[str, float], ...]
+    strip: tuple[float, ...]
+
+
+def less_is_better(metric: str) -> bool:
+    """Of the metrics that baselines have: accuracy, errors and losses, with the name of an output in front."""
+    return LESS_IS_BETTER.search(metric) is not None
+
+
+def tiles(metrics: Mapping[str, Interval], baselines: Sequence[Baseline]) -> list[Tile]:
+    known = {each.metric: each.value for each in baselines if each.name == MODEL and each.value is not None}
+    # Of a metric that the run does not have, only the value of the model itself is known.
+    further = {name: Interval(value) for name, value in known.items() if name not in metrics}
+    found = []
+    for name, interval in {**metrics, **further}.items():
+        of_metric = [each for each in baselines if each.metric == name and each.name != MODEL]
+        same = [(each.name, each.value) for each in of_metric if each.value is not None]
+        same.sort(key=lambda each: each[1], reverse=not less_is_better(name))
+        found.append(Tile(name, interval, tuple(same), strip(interval, [value for _, value in same])))
+    # Those that can be compared first, the loss last.
+    return sorted(found, key=lambda tile: (not tile.baselines, tile.name.endswith("loss")))
+
+
+def strip(interval: Interval, others: Sequence[float]) -> tuple[float, ...]:
+    if interval.low is None or interval.high is None or not others:
+        return ()
+    values = [interval.low, interval.value, interval.high, *others]
+    low, spread = min(values), max(max(values) - min(values), 1e-12)
+    return tuple(round(8 + (value - low) / spread * (STRIP - 16), 1) for value in values)
+
+
+def verdict(shown: Sequence[Tile], examples: int) -> Verdict:
+    """One sentence for each metric that has baselines."""
+    compared = [tile for tile in shown if tile.baselines]
+    if not shown:
+        return Verdict("unclear", "The model was not tested, so that nothing says how good it is on new data.")
+    if not compared:
+        first = f"{shown[0].name} is {with_interval(shown[0].interval)} on {counted(examples)}"
+        return Verdict("unclear", f"{first}; there is no baseline to compare it with.")
+    kinds, sentences = zip(*(compare(tile, examples) for tile in compared), strict=True)
+    worst: Literal["good", "unclear", "bad"] = "bad" if "bad" in kinds else "unclear" if "unclear" in kinds else "good"
+    return Verdict(worst, " ".join(sentences))
+
+
+def compare(tile: Tile, examples: int) -> tuple[str, str]:
+    name, value = tile.baselines[0]
+    sign = -1 if less_is_better(tile.name) else 1
+    interval = tile.interval
+    ends = sorted(sign * end for end in (interval.low, interval.high) if end is not None) or [sign * interval.value] * 2
+    has_interval = interval.low is not None
+    measured = f"{tile.name} is {with_interval(interval)} on {counted(examples)}"
+    best = f"the best baseline, {name}, has {number(value)}"
+    if ends[0] > sign * value:
+        how = "The model beats the baselines beyond the noise" if has_interval else "The model beats the baselines"
+        return "good", f"{how}: {measured}, and {best}."
+    if sign * interval.value > sign * value:
+        return "unclear", f"The model is ahead of the baselines, but within the noise: {measured}, and {best}."
+    return "bad", f"The model does not beat the baselines: {measured}, and {best}."
+
+
+def with_interval(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return number(interval.value)
+    return f"{number(interval.value)} ({number(interval.low)} to {number(interval.high)})"
+
+
+def counted(examples: int) -> str:
+    return f"{examples:,} test example{'s' if examples != 1 else ''}"

@@ -1,0 +1,137 @@
+"""A run of MLflow for each run of dltool, in a database beside the runs or at the server that MLflow is set to."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dltool.errors import RunError
+from dltool.run_files import Run, Status
+from dltool.tracking.times import Times, finite_values
+
+ID = re.compile(r"[0-9a-f]{32}")
+STATUSES: Mapping[Status, str] = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+NOT_ALLOWED = re.compile(r"[^\w./ :-]")
+"""In the names of MLflow's parameters and metrics."""
+LONGEST_NAME = 250
+LONGEST_VALUE = 500
+MOST_PARAMETERS, MOST_METRICS = 100, 1000
+"""That MLflow takes in one call."""
+ALWAYS_THERE = "learning_rate"
+"""A value that every epoch has: whether MLflow has the epoch, it tells."""
+SETTINGS = {
+    # A server that is gone must not hold up the end of a training for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # MLflow would tell its makers that it is used.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""Of MLflow, unless the user has set them."""
+ARTIFACTS = ("config.yaml", "resolved.yaml", "results.json", "report.html")
+
+
+class MlflowTracker:
+    """Finds the run's own run in MLflow by the id in run.json, or makes it; adds the epochs that it lacks.
+
+    The server is MLFLOW_TRACKING_URI and the experiment MLFLOW_EXPERIMENT_NAME, MLflow's own variables: no config and
+    no run directory names a host. Without them, mlflow.db beside the runs, and the run's name.
+    """
+
+    def __init__(self, run: Run) -> None:
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
+        from mlflow.tracking import MlflowClient
+
+        self.run = run
+        self.record = run.read_json(run.record)
+        if not ID.fullmatch(str(self.record.get("id"))):
+            raise RunError(f"{run.record} has no id")
+        self.folder = run.path.absolute().parents[1]
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.folder / 'mlflow.db'}"
+        self.client = MlflowClient(tracking_uri=self.uri)
+        self.times = Times(run)
+        self.has: set[int] = set()
+        self.run_id = self.found_or_made()
+
+    def send(self, lines: Sequence[Any]) -> None:
+        from mlflow.entities import Metric
+
+        new = [
+            Metric(allowed(name), value, moment, line["epoch"])
+            for line in lines
+            for moment in [round(1000 * self.times.after(line))]
+            if line["epoch"] not in self.has
+            for name, value in finite_values(line).items()
+        ]
+        for start in range(0, len(new), MOST_METRICS):
+            self.client.log_batch(self.run_id, metrics=new[start : start + MOST_METRICS])
+
+    def found_or_made(self) -> str:
+        """The id of the run in MLflow, with its parameters and tags, and in `has` the epochs that it has."""
+        experiment = self.experiment()
+        own = f"tags.`dltool.id` = '{self.record['id']}'"
+        found = self.client.search_runs([experiment], filter_string=own, max_results=1)
+        if found:
+            run = found[0]
+            self.client.update_run(run.info.run_id, status="RUNNING")
+        else:
+            name = f"{self.run.name}/{self.run.number}"
+            started = round(1000 * Times(self.run).now)
+            run = self.client.create_run(experiment, start_time=started, tags=self.tags(), run_name=name)
+        run_id: str = run.info.run_id
+        if ALWAYS_THERE in run.data.metrics:
+            self.has = {metric.step for metric in self.client.get_metric_history(run_id, ALWAYS_THERE)}
+        self.add_parameters(run_id, run.data.params)
+        return run_id
+
+    def experiment(self) -> str:
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.run.name
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        is_local = not os.environ.get("MLFLOW_TRACKING_URI")
+        artifacts = (self.folder / ".mlflow-artifacts").as_uri() if is_local else None
+        return str(self.client.create_experiment(name, artifact_location=artifacts))
+
+    def tags(self) -> dict[str, str]:
+        record = self.record
+        git = record.get("git") or {}
+        return {
+            "dltool.id": record["id"],
+            "dltool.run": str(self.run.path.absolute()),
+            "dltool.version": str(record.get("dltool")),
+            "dltool.seed": str(record.get("seed")),
+            "mlflow.source.name": str(record.get("config")),
+            **({"mlflow.source.git.commit": git["commit"]} if git.get("commit") else {}),
+        }
+
+    def add_parameters(self, run_id: str, there: Mapping[str, str]) -> None:
+        """Every value of the config in force. MLflow refuses to change one: what a resumption changes stays as it was.
+
+        Lists are numbered: model.layers.0.Dense.units.
+        """
+        from mlflow.entities import Param
+
+        from dltool.config.yaml_reader import values_by_path
+
+        names = {
+            allowed(".".join(map(str, path))): str(value)[:LONGEST_VALUE]
+            for path, value in values_by_path(self.run.read(self.run.resolved), str(self.run.resolved)).items()
+        }
+        new = [Param(name, value) for name, value in names.items() if name not in there]
+        for start in range(0, len(new), MOST_PARAMETERS):
+            self.client.log_batch(run_id, params=new[start : start + MOST_PARAMETERS])
+
+    def close(self, status: Status) -> None:
+        if status == "completed":
+            results = self.run.read_json(self.run.results)
+            for name, value in finite_values(results["test"]).items():
+                self.client.log_metric(self.run_id, allowed(f"test_{name}"), value, step=results["epochs"])
+        for name in ARTIFACTS:
+            if (self.run.path / name).is_file():
+                self.client.log_artifact(self.run_id, str(self.run.path / name))
+        self.client.set_terminated(self.run_id, status=STATUSES[status])
+
+
+def allowed(name: str) -> str:
+    return NOT_ALLOWED.sub("_", name)[:LONGEST_NAME]
