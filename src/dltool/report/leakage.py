@@ -13,7 +13,7 @@ FEWEST_ROWS = 20
 TELLING = 0.98
 """Of what guessing the most frequent class leaves wrong, so much is right by the column alone; of numbers, the share of
 their variance that a line through the column explains."""
-DEPTH = 2
+BINS = 64
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Suspect:
 def leakage_suspects(dataset: Dataset) -> list[Suspect]:
     """Rules of one column each, fitted on training rows and measured on validation or test rows.
 
-    Of classes a decision tree of two levels, of categories the most frequent class of each; of numbers a straight line.
+    Of classes the most frequent one of each category or of each of 64 bins of a number; of numbers a straight line.
     """
     train = dataset.split.train[:: max(1, len(dataset.split.train) // MOST_ROWS)]
     unseen = dataset.split.validation if len(dataset.split.validation) else dataset.split.test
@@ -50,10 +50,8 @@ def suspects_in(name: str, values: Rows, dataset: Dataset, train: np.ndarray, un
         if facts.kind == "category" and not facts.shape:
             often = np.bincount(y_train).argmax()
             majority = float(np.mean(y_unseen == often))
-            if is_text_like(values):
-                predicted = frequent_class(fitted, y_train, shown, int(often))
-            else:
-                predicted = tree(fitted, y_train, shown)
+            codes = (fitted, shown) if is_text_like(values) else binned(fitted, shown)
+            predicted = frequent_class(codes[0], y_train, codes[1], int(often))
             score = float(np.mean(predicted == y_unseen))
             if score - majority >= TELLING * (1 - majority) and majority < 1:
                 yield Suspect(name, target, score, is_class=True)
@@ -86,11 +84,10 @@ def frequent_class(fitted: np.ndarray, classes: np.ndarray, shown: np.ndarray, o
     return np.asarray(best[shown.astype(np.int64)])
 
 
-def tree(fitted: np.ndarray, classes: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    from sklearn.tree import DecisionTreeClassifier
-
-    rule = DecisionTreeClassifier(max_depth=DEPTH, random_state=0).fit(fitted[:, None], classes)
-    return np.asarray(rule.predict(shown[:, None]))
+def binned(fitted: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each value the number of its bin, with as many values of `fitted` in each as can be."""
+    edges = np.unique(np.quantile(fitted, np.linspace(0, 1, BINS + 1)[1:-1], method="nearest"))
+    return np.searchsorted(edges, fitted), np.searchsorted(edges, shown)
 
 
 def line(fitted: np.ndarray, values: np.ndarray, shown: np.ndarray, expected: np.ndarray) -> float:
