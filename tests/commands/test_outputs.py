@@ -63,7 +63,7 @@ def trained(people, tmp_path, train, monkeypatch):
     return outcome, run
 
 
-def test_a_run_with_two_outputs_does_all_that_runs_do(trained, dltool, tmp_path) -> None:
+def test_a_run_with_two_outputs_does_all_that_runs_do(draws, trained, dltool, tmp_path) -> None:
     outcome, run = trained
     assert "kind: 2 classes, size: numbers to predict" in outcome.stderr
     results = json.loads((run / "results.json").read_text())
@@ -72,6 +72,13 @@ def test_a_run_with_two_outputs_does_all_that_runs_do(trained, dltool, tmp_path)
     assert results["best"]["monitor"] == "val_kind_accuracy"
     evaluated = json.loads(dltool("evaluate", run, "--json").stdout)
     assert evaluated["metrics"] == results["test"]
+    assert evaluated["intervals"].keys() == results["intervals"].keys() == names
+    assert {line["metric"] for line in evaluated["baselines"]} == {"kind accuracy", "size mean_absolute_error"}
+    drawn = {path.stem for path in (run / "evaluation/test/figures").iterdir()}
+    assert {"kind_confusion_matrix", "size_predicted", "curve_kind_accuracy"} <= drawn
+    rows = list(csv.DictReader((run / "evaluation/test/predictions.csv").read_text().splitlines()))
+    columns = ["row", "kind target", "kind", "kind probability of a", "kind probability of b", "size target", "size"]
+    assert list(rows[0]) == columns
     predicted = dltool("predict", run, "people.csv")
     (first, *_) = csv.DictReader(io.StringIO(predicted.stdout))
     assert list(first) == [*("file", "row", "kind class", "kind probability of a", "kind probability of b", "size")]
@@ -110,7 +117,10 @@ def test_a_model_that_restores_is_measured_and_predicts_by_its_error(train, dlto
     assert outcome.code == 0, outcome.stderr
     assert "to be restored" in outcome.stderr
     test = json.loads((run / "results.json").read_text())["test"]
-    assert json.loads(dltool("evaluate", run, "--json").stdout)["metrics"] == test
+    evaluated = json.loads(dltool("evaluate", run, "--json").stdout)
+    assert evaluated["metrics"] == test
+    assert evaluated["intervals"].keys() == test.keys()
+    assert evaluated["outputs"][0]["table"][0]["mean"] == pytest.approx(test["loss"], rel=1e-4)
     np.save(tmp_path / "new.npy", np.zeros((3, 8, 8), np.uint8))
     lines = list(csv.DictReader(io.StringIO(dltool("predict", run, tmp_path / "new.npy").stdout)))
     assert list(lines[0]) == ["file", "row", "squared error of restoring"]

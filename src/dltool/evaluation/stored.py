@@ -127,7 +127,11 @@ def prediction_table(
     for head in heads_of(config):
         target = target_of(head, facts)
         goal = None if head.target is None else targets[head.target]
-        found = predicted(config, head, target, outputs[head.name])
+        try:
+            found = predicted(config, head, target, outputs[head.name])
+        except RunError:
+            # More outputs than there are classes.
+            return None
         if target is not None and len(found) > MOST_NUMBERS + 1 and target.kind == "number":
             return None
         if target is not None and goal is not None:
