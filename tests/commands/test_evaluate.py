@@ -203,3 +203,92 @@ def test_a_misspelt_part_is_named(run, dltool) -> None:
 def test_what_is_no_run_is_exit_code_4(dltool, tmp_path) -> None:
     assert dltool("evaluate", tmp_path).code == 4
     assert dltool("evaluate", tmp_path / "runs/mnist/0001").code == 4
+
+
+# --- what an evaluation leaves ---
+
+
+def evaluation(run: Path, name: str = "test"):
+    return json.loads((run / "evaluation" / name / "metrics.json").read_text("utf-8"))
+
+
+def test_a_training_leaves_the_evaluation_of_its_test(draws, run, dltool) -> None:
+    folder = run / "evaluation/test"
+    found = evaluation(run)
+    assert found["metrics"] == results(run)["test"]
+    assert found["intervals"] == results(run)["intervals"]
+    low, high = found["intervals"]["accuracy"]
+    assert low <= found["metrics"]["accuracy"] <= high
+    assert [line["name"] for line in found["baselines"]] == ["this model", "majority class", "logistic regression"]
+    assert found["baselines"][0]["value"] == pytest.approx(found["metrics"]["accuracy"])
+    drawn = {figure["name"] for output in found["outputs"] for figure in output["figures"]}
+    assert {"confusion_matrix", "calibration"} <= drawn
+    assert {path.stem for path in (folder / "figures").iterdir()} == drawn | {
+        *("curve_loss", "curve_accuracy", "curve_learning_rate"),
+    }
+    rows = (folder / "predictions.csv").read_text("utf-8").splitlines()
+    assert len(rows) == 31
+    assert rows[0].startswith("row,target,prediction,")
+    with np.load(run / "split.npz") as split:
+        assert [int(row.split(",")[0]) for row in rows[1:]] == split["test"].tolist()
+    before = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    outcome = dltool("evaluate", run)
+    assert "logistic regression: accuracy" in outcome.stdout
+    assert f"in    {folder}" in outcome.stdout
+    assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_warning(draws, run, dltool, monkeypatch) -> None:
+    from dltool.evaluation import class_figures
+
+    def fail(*_: object) -> None:
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(class_figures, "confusion_figure", fail)
+    outcome = dltool("evaluate", run)
+    assert outcome.code == 0
+    assert "could not be drawn: ValueError: no ink" in outcome.stderr
+    assert not (run / "evaluation/test/figures/confusion_matrix.svg").exists()
+    assert (run / "evaluation/test/figures/calibration.svg").exists()
+
+
+def test_new_data_with_labels_is_measured_beside_the_test(run, dltool, tmp_path) -> None:
+    random = np.random.default_rng(7)
+    np.savez(tmp_path / "test.new.npz", x=random.random((40, 4), "float32"), y=random.integers(0, 3, 40))
+    outcome = dltool("evaluate", run, "--data", tmp_path / "test.new.npz", "--json")
+    assert outcome.code == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    assert (found["split"], found["examples"]) == ("data-test", 40)
+    assert evaluation(run, "data-test")["metrics"] == found["metrics"]
+    assert evaluation(run)["examples"] == 30
+    np.savez(tmp_path / "wrong.npz", x=random.random((40, 4), "float32"), y=np.full(40, 9))
+    outcome = dltool("evaluate", run, "--data", tmp_path / "wrong.npz")
+    assert outcome.code == 3
+    assert "none of the 3 classes" in outcome.stderr
+    np.savez(tmp_path / "bare.npz", x=random.random((40, 4), "float32"))
+    assert dltool("evaluate", run, "--data", tmp_path / "bare.npz").code == 3
+    assert dltool("evaluate", run, "--data", tmp_path / "bare.npz", "--split", "test").code == 2
+
+
+def test_a_table_with_labels_is_measured(train, dltool, tmp_path) -> None:
+    write_tables(tmp_path)
+    _, run = train(TABLE)
+    (tmp_path / "later.csv").write_text((tmp_path / "test.csv").read_text("utf-8"), "utf-8")
+    found = json.loads(dltool("evaluate", run, "--data", tmp_path / "later.csv", "--json").stdout)
+    assert found["metrics"] == results(run)["test"]
+    text = (tmp_path / "later.csv").read_text("utf-8").replace(",kind", ",sort")
+    (tmp_path / "later.csv").write_text(text, "utf-8")
+    outcome = dltool("evaluate", run, "--data", tmp_path / "later.csv")
+    assert outcome.code == 3
+    assert "kind" in outcome.stderr
+
+
+def test_other_metrics_take_the_place_of_the_configs(run, dltool) -> None:
+    arguments = ("--metrics", "SparseCategoricalCrossentropy,SparseTopKCategoricalAccuracy", "--json")
+    found = json.loads(dltool("evaluate", run, *arguments).stdout)
+    assert list(found["metrics"]) == ["loss", "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy"]
+    assert found["metrics"]["loss"] == results(run)["test"]["loss"]
+    assert set(found["intervals"]) == set(found["metrics"])
+    outcome = dltool("evaluate", run, "--metrics", "[acuracy]")
+    assert outcome.code == 2
+    assert 'did you mean "accuracy"' in outcome.stderr

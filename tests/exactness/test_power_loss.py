@@ -82,8 +82,9 @@ def test_no_announced_run_is_lost(tmp_path: Path):
 def test_a_dropped_fsync_of_any_folder_of_a_new_run_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dropped: str
 ):
-    real = run_directory.sync
-    monkeypatch.setattr(run_directory, "sync", lambda path: None if re.fullmatch(dropped, path.name) else real(path))
+    real = durable_files.sync
+    for module in (run_directory, durable_files):
+        monkeypatch.setattr(module, "sync", lambda path: None if re.fullmatch(dropped, path.name) else real(path))
     assert lost_runs(tmp_path)
 
 

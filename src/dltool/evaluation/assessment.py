@@ -78,6 +78,9 @@ def findings(
     output: np.ndarray,
     rows: np.ndarray,
 ) -> Found:
+    if not np.isfinite(output).all():
+        # Of a model that gives NaN, nothing more can be said.
+        return [], [], ()
     if target is None or goal is None:
         return restoring_found(prefix, output, rows)
     if target.kind == "number":
@@ -93,7 +96,7 @@ def findings(
     values = output.reshape(-1, output.shape[-1]) if inner else output.reshape(len(output), -1)
     some = slice(None, None, -(-len(values) // MOST_INNER) if inner else 1)
     shares = probabilities(head, values[some], target)
-    if shares.shape[1] != len(names) or not np.isfinite(shares).all():
+    if shares.shape[1] != len(names):
         return [], [], ()
     if target.kind == "multi_label":
         return labels_found(prefix, names, goal, shares, rows)

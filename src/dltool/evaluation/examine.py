@@ -52,11 +52,20 @@ def examine(
         tables = make_tables(built, inputs, expected)
         size, examples = evaluation_batch(built, config.training.batch_size), len(next(iter(inputs.values())))
         stride = stride_for(built, examples)
+        losses, metrics = loss_functions(built), metrics_by_output(built)
 
         def batch(tensors: Any, rows: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             given, wanted = tables.batch(tensors, rows)
             found = built.core(given, training=False)
-            values = {name: per_example(each) for name, each in values_of(built, wanted, found)}
+            count = tf.shape(rows)[0]
+            values = {}
+            for head, target, output in each_head(built, wanted, found):
+                # As Keras's losses do before they call.
+                each = losses[head.name].call(tf.cast(target, tf.float32), tf.cast(output, tf.float32))
+                values[loss_key(built, head)] = per_example(each, count)
+                for name, metric in metrics.get(head.name, {}).items():
+                    if isinstance(metric, keras.metrics.MeanMetricWrapper):
+                        values[name] = per_example(metric._fn(target, output, **metric._fn_kwargs), count)
             outputs = {
                 head.name: squared_error(output, target) if head.target is None else output
                 for head, target, output in each_head(built, wanted, found)
@@ -94,19 +103,6 @@ def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[tuple[H
         yield head, targets if one else targets[head.name], outputs if one else outputs[head.name]
 
 
-def values_of(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[tuple[str, Any]]:
-    """By the name of the loss or metric, (batch, …): what Keras takes the mean of."""
-    losses = loss_functions(built)
-    metrics = metrics_by_output(built.core)
-    for head, target, output in each_head(built, targets, outputs):
-        # As Keras's losses and metrics do before they call.
-        wanted, given = tf.cast(target, tf.float32), tf.cast(output, tf.float32)
-        yield loss_key(built, head), losses[head.name].call(wanted, given)
-        for name, metric in metrics.get(head.name if isinstance(outputs, dict) else None, {}).items():
-            if isinstance(metric, keras.metrics.MeanMetricWrapper):
-                yield name, metric._fn(target, output, **metric._fn_kwargs)
-
-
 def loss_key(built: BuiltModel, head: Head) -> str:
     return "loss" if len(built.heads) == 1 else f"{head.name}_loss"
 
@@ -117,21 +113,27 @@ def loss_functions(built: BuiltModel) -> dict[str, Any]:
     return {each.path[0] if each.path else built.heads[0].name: each.loss for each in found}
 
 
-def metrics_by_output(core: keras.Model) -> dict[str | None, dict[str, Any]]:
-    """The metrics that Keras made of what the config names, by output (None where there is one without a name), under
-    their names in the results. Keras has no public way to them.
+def metrics_by_output(built: BuiltModel) -> dict[str, dict[str, Any]]:
+    """The metrics that Keras made of what the config names, by output, under their names in the results.
+
+    Keras has no public way to them.
     """
-    made = core._compile_metrics
+    made = built.core._compile_metrics
     if made is None or not made.metrics:
         return {}
     names = iter(made.result())
-    return {each.output_name: {next(names): metric for metric in each.metrics} for each in made._flat_metrics if each}
+    return {
+        each.output_name or built.heads[0].name: {next(names): metric for metric in each.metrics}
+        for each in made._flat_metrics
+        if each
+    }
 
 
-def per_example(values: Any) -> Any:
-    """(batch,): the mean over all other axes."""
-    values = tf.cast(values, tf.float32)
-    return tf.reduce_mean(tf.reshape(values, [tf.shape(values)[0], -1]), axis=1)
+def per_example(values: Any, examples: Any) -> Any:
+    """(examples,): the mean over all other axes. NaN where there is one value for all."""
+    if not values.shape.rank:
+        return tf.fill([examples], np.float32(np.nan))
+    return tf.reduce_mean(tf.reshape(tf.cast(values, tf.float32), [examples, -1]), axis=1)
 
 
 def at_least_float32(values: Any) -> Any:

@@ -39,8 +39,7 @@ def metric_intervals(
     }
     wanted = model_targets(built, targets)
     are_all_kept = len(examined.kept) == len(next(iter(examined.values.values())))
-    for output, by_name in metrics_by_output(built.core).items() if are_all_kept else ():
-        name = output or built.heads[0].name
+    for name, by_name in metrics_by_output(built).items() if are_all_kept else ():
         for metric_name, metric in by_name.items():
             if metric_name not in found and name in wanted:
                 target = np.asarray(in_loss_form(built, name, wanted[name]))

@@ -73,5 +73,9 @@ def points(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def bars(axes: Axes, values: np.ndarray) -> None:
-    counts, edges = np.histogram(values.astype(float), BARS)
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-6 * max(abs(low), abs(high)):
+        # As good as one value.
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(values.astype(float), BARS, (low, high))
     axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=COLOURS[0])

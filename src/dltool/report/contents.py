@@ -131,7 +131,7 @@ def contents(subject: Subject) -> Contents:
         missing=subject.missing,
         verdict=verdict(shown, data.sizes["test"]),
         tiles=shown,
-        notes=tuple(dict.fromkeys(each.note for each in baselines if each.note)),
+        notes=tuple(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
         findings=(*found_findings(subject, metrics, data), *map(undrawn_finding, undrawn)),
         curves=tuple(figure for each in curves for figure in each),
         lines=record.lines,

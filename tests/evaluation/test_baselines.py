@@ -1,0 +1,52 @@
+"""What a network has to be better than."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dltool.config.schema import Config
+from dltool.data.load import load_data
+from dltool.evaluation.baselines import baselines_of
+from dltool.evaluation.evaluate import predict
+from dltool.model.build import build_model
+
+
+def found_for(source: str, loss: str, units: int | str) -> Any:
+    training = {"optimizer": "adam", "loss": loss, "epochs": 1}
+    data = {"source": source, "split": {"test": 0.3}, "preprocessing": ["Normalization"]}
+    layers = ["Flatten", {"Dense": {"units": units, "activation": "softmax" if units != 1 else None}}]
+    config = Config.model_validate({"name": "x", "data": data, "model": {"layers": layers}, "training": training})
+    dataset = load_data(config.data, config.seed)
+    inputs, targets = dataset.part("test")
+    built = build_model(config, dataset.facts, dataset.part("train")[0])
+    outputs, kept = predict(built, config, inputs), np.arange(len(dataset.split.test))
+    return dataset, baselines_of(built, dataset, inputs, targets, outputs, kept, config.seed)
+
+
+def test_of_classes_they_are_the_majority_and_logistic_regression() -> None:
+    dataset, (model, majority, regression) = found_for("wine", "sparse_categorical_crossentropy", 3)
+    assert [each.metric for each in (model, majority, regression)] == ["accuracy"] * 3
+    learnt = np.bincount(dataset.targets["target"][dataset.split.train]).argmax()
+    assert majority.value == np.mean(dataset.targets["target"][dataset.split.test] == learnt)
+    assert regression.value > 0.9
+
+
+def test_of_numbers_they_are_the_mean_and_linear_regression() -> None:
+    dataset, (_, mean, regression) = found_for("diabetes", "mse", 1)
+    true = dataset.targets["target"]
+    assert mean.value == pytest.approx(np.mean(np.abs(true[dataset.split.test] - true[dataset.split.train].mean())))
+    assert regression.metric == "mean_absolute_error"
+    assert regression.value < mean.value
+
+
+def test_words_have_no_linear_model_and_it_is_said_why(monkeypatch) -> None:
+    from dltool.evaluation import baselines
+
+    def no_table(*_: object) -> None:
+        raise ValueError("the inputs are sequences of words or categories")
+
+    monkeypatch.setattr(baselines, "table_of", no_table)
+    *_, regression = found_for("wine", "sparse_categorical_crossentropy", 3)[1]
+    assert regression.value is None
+    assert regression.note == "the inputs are sequences of words or categories"

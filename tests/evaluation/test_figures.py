@@ -1,0 +1,104 @@
+"""Every figure is small, well-formed SVG, the same each time, and holds hostile names as they are."""
+
+import re
+from collections.abc import Callable
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from dltool.evaluation.class_assessment import Found, classes_found, labels_found
+from dltool.evaluation.curves import learning_curves
+from dltool.evaluation.figure import Figure
+from dltool.evaluation.number_assessment import numbers_found, restoring_found
+
+HOSTILE = ("<script>alert(1)</script>", "$x^{", "_hidden", "\x00\x1b[31m", "\u202eevil", "日本語", " ", "&amp; '\"")
+RANDOM = np.random.default_rng(0)
+
+
+def classes(names: tuple[str, ...], examples: int) -> Found:
+    random = np.random.default_rng(1)
+    shares = random.random((examples, len(names)))
+    targets = random.integers(0, len(names), examples)
+    return classes_found("", names, targets, shares / shares.sum(axis=1, keepdims=True), np.arange(examples))
+
+
+def labels() -> Found:
+    targets = (RANDOM.random((50, 3)) < 0.5).astype(np.float32)
+    return labels_found("", ["a", "b", "c"], targets, RANDOM.random((50, 3)), np.arange(50))
+
+
+def numbers(targets: np.ndarray) -> Found:
+    return numbers_found("", ["x$y"], targets, targets + 1, np.arange(len(targets)))
+
+
+CASES: dict[str, Callable[[], Found]] = {
+    "two classes": lambda: classes(("no", "yes"), 300),
+    "hundred classes": lambda: classes(tuple(f"number {index}" for index in range(100)), 3000),
+    "hostile names": lambda: classes(HOSTILE, 200),
+    "one example": lambda: classes(("a", "b"), 1),
+    "labels": labels,
+    "numbers": lambda: numbers(RANDOM.normal(size=(5000, 1))),
+    "constant numbers": lambda: numbers(np.ones((9, 1))),
+    "one number": lambda: numbers(np.ones((1, 1))),
+    "restoring": lambda: restoring_found("", RANDOM.random(100), np.arange(100)),
+}
+
+
+def refuse_anything_odd(figure: Figure) -> None:
+    root = ElementTree.fromstring(figure.svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    tags = {element.tag.partition("}")[2] for element in root.iter()}
+    assert tags <= {"svg", "defs", "style", "g", "path", "use", "text", "tspan", "clipPath", "rect"}
+    assert len(figure.svg) < 100_000
+    assert figure.title
+    assert figure.description.endswith(".")
+    assert not re.search(r"\d{4}-\d\d-\d\dT", figure.svg)
+    links = [value for element in root.iter() for name, value in element.attrib.items() if name.endswith("href")]
+    assert all(link.startswith("#") for link in links)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_figure_is_small_and_plain_svg(case) -> None:
+    makers, _, _ = CASES[case]()
+    figures = [make() for make in makers]
+    assert figures
+    for figure, make in zip(figures, makers, strict=True):
+        refuse_anything_odd(figure)
+        assert make().svg == figure.svg
+    assert len({figure.name for figure in figures}) == len(figures)
+
+
+def test_names_stand_in_a_figure_as_they_are() -> None:
+    makers, _, mistakes = classes(("<b>", "$a$"), 100)
+    texts = "".join(ElementTree.fromstring(makers[0]().svg).itertext())
+    assert "<b>" in texts
+    assert "$a$" in texts
+    assert {mistake.target for mistake in mistakes} == {"<b>", "$a$"}
+
+
+def lines(epochs: int) -> list[dict[str, object]]:
+    return [
+        {"epoch": n, "loss": 1 / n, "val_loss": 1.1 / n, "f1": 0.5, "learning_rate": 10.0**-n, "seconds": 1.0}
+        for n in range(1, epochs + 1)
+    ]
+
+
+@pytest.mark.parametrize("epochs", [1, 5, 1000])
+def test_curves_are_of_every_metric_and_the_learning_rate(epochs) -> None:
+    figures = learning_curves(lines(epochs), min(3, epochs))
+    assert [figure.name for figure in figures] == ["curve_loss", "curve_f1", "curve_learning_rate"]
+    for figure in figures:
+        refuse_anything_odd(figure)
+    assert "of validation" in figures[0].description
+    assert f"in the best epoch, {min(3, epochs)}" in figures[0].description
+
+
+def test_lines_that_somebody_broke_draw_what_they_can() -> None:
+    assert learning_curves([], 1) == ()
+    broken: list[dict[str, object]] = [
+        {"epoch": 1, "loss": None, "accuracy": "x"},
+        {"loss": 1.0},
+        {"epoch": "2", "loss": 1},
+    ]
+    assert learning_curves(broken, 1) == ()

@@ -1,0 +1,108 @@
+"""Intervals of what Keras computes, and what each example gives."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dltool.config.schema import Config
+from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.evaluation import examine as examine_module
+from dltool.evaluation.evaluate import evaluate, predict
+from dltool.evaluation.examine import examine
+from dltool.evaluation.metric_intervals import metric_intervals
+from dltool.model.build import build_model
+
+EXAMPLES = 700
+METRICS = [
+    "accuracy",
+    "AUC",
+    {"F1Score": {}},
+    "Precision",
+    "RootMeanSquaredError",
+    {"OneHotMeanIoU": {"num_classes": 3}},
+]
+
+
+def config_of(loss: str = "categorical_crossentropy", metrics: Any = METRICS, target: str = "output") -> Config:
+    layers = ["Flatten", {"Dense": {"units": 3, "activation": "softmax", "kernel_regularizer": {"L2": 0.1}}}]
+    training = {"optimizer": "adam", "loss": loss, "metrics": metrics, "epochs": 1}
+    data: dict[str, Any] = {"source": "digits"}
+    if target == "input":
+        layers, data["target"] = ["Flatten", {"Dense": 4}, {"Reshape": {"target_shape": [2, 2, 1]}}], "input"
+    return Config.model_validate({"name": "x", "data": data, "model": {"layers": layers}, "training": training})
+
+
+def facts_of(target: TargetFacts | None = None) -> Facts:
+    targets = {} if target is None else {"target": target}
+    return Facts({"input": InputFacts((2, 2, 1), "float32")}, targets, 100, 10, 10)
+
+
+CLASSES = TargetFacts("category", (), ("a", "b", "c"))
+
+
+@pytest.fixture(scope="module")
+def measured() -> Any:
+    random = np.random.default_rng(0)
+    inputs = {"input": random.random((EXAMPLES, 2, 2, 1)).astype(np.float32)}
+    targets = {"target": random.integers(0, 3, EXAMPLES).astype(np.int32)}
+    config = config_of()
+    built = build_model(config, facts_of(CLASSES))
+    metrics = evaluate(built, config, inputs, targets)
+    return built, config, inputs, targets, metrics
+
+
+def test_every_metric_has_an_interval_around_its_value(measured) -> None:
+    built, config, inputs, targets, metrics = measured
+    found = metric_intervals(built, metrics, examine(built, config, inputs, targets), targets, config.seed)
+    assert list(found) == list(metrics)
+    assert {"loss", "accuracy", "auc", "f1_score_2", "root_mean_squared_error"} <= found.keys()
+    for name, interval in found.items():
+        assert interval.value == metrics[name]
+        assert interval.low is not None, name
+        assert interval.high is not None
+        assert interval.low <= interval.value <= interval.high
+    half = 1.96 * np.sqrt(metrics["accuracy"] * (1 - metrics["accuracy"]) / EXAMPLES)
+    low, high = found["accuracy"].low, found["accuracy"].high
+    assert low is not None
+    assert high is not None
+    assert high - low == pytest.approx(2 * half, rel=0.1)
+
+
+def test_the_values_of_examples_average_to_the_metrics_and_outputs_are_those_of_predict(measured) -> None:
+    built, config, inputs, targets, metrics = measured
+    found = examine(built, config, inputs, targets)
+    for name in ("loss", "accuracy"):
+        assert found.values[name].mean() == pytest.approx(metrics[name], rel=1e-4)
+    np.testing.assert_array_equal(found.outputs["output"], predict(built, config, inputs)["output"])
+
+
+def test_outputs_too_large_to_keep_are_kept_of_some_examples_and_means_have_intervals_still(
+    measured, monkeypatch
+) -> None:
+    built, config, inputs, targets, metrics = measured
+    whole = examine(built, config, inputs, targets).outputs["output"]
+    monkeypatch.setattr(examine_module, "KEPT_BYTES", EXAMPLES * 3 * 4 // 3)
+    some = examine(built, config, inputs, targets)
+    assert some.kept.tolist() == list(range(0, EXAMPLES, 3))
+    np.testing.assert_array_equal(some.outputs["output"], whole[::3])
+    found = metric_intervals(built, metrics, some, targets, config.seed)
+    assert found["accuracy"].low is not None
+    assert found["auc"].low is None
+
+
+def test_a_restored_input_has_the_interval_of_its_loss() -> None:
+    config = config_of("mse", ["mae"], "input")
+    built = build_model(config, facts_of())
+    inputs = {"input": np.random.default_rng(1).random((60, 2, 2, 1)).astype(np.float32)}
+    metrics = evaluate(built, config, inputs, {})
+    found = metric_intervals(built, metrics, examine(built, config, inputs, {}), {}, config.seed)
+    assert [interval.low is not None for interval in found.values()] == [True, True]
+
+
+def test_one_example_has_no_interval(measured) -> None:
+    built, config, inputs, targets, _ = measured
+    one, goal = {"input": inputs["input"][:1]}, {"target": targets["target"][:1]}
+    metrics = evaluate(built, config, one, goal)
+    found = metric_intervals(built, metrics, examine(built, config, one, goal), goal, config.seed)
+    assert {interval.low for interval in found.values()} == {None}
