@@ -82,7 +82,6 @@ def trained(tmp_path_factory) -> Path:
     (run / "results.json").unlink()
     record = json.loads((run / "run.json").read_text("utf-8"))
     (run / "run.json").write_text(json.dumps({**record, "status": "interrupted"}), "utf-8")
-    (run / "evaluation/test").mkdir(parents=True)
     return run
 
 
