@@ -10,7 +10,11 @@ from dltool.config.schema import Config
 from dltool.data.facts import TargetFacts
 from dltool.errors import ConfigError
 
-TARGETS = {"digit": TargetFacts("category", (), ("a", "b")), "size": TargetFacts("number")}
+TARGETS = {
+    "target": TargetFacts("category", (), ("a", "b")),
+    "digit": TargetFacts("category", (), ("a", "b")),
+    "size": TargetFacts("number"),
+}
 
 
 def config_of(outputs: Any = None) -> Config:
@@ -45,7 +49,7 @@ def test_metrics_are_named_as_in_a_config(given) -> None:
     [
         ("acuracy", 'unknown metric "acuracy"'),
         ("{AUC: {num_treshold: 3}}", "unknown argument of AUC"),
-        ("F1Score", "takes one-hot targets|needs"),
+        ("CategoricalAccuracy", "takes one-hot targets"),
         ("[accuracy", ""),
         ("3", "expected the name of a metric"),
         ("{MeanSquaredError: {name: loss}}", "loss is taken"),

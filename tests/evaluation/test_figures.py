@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from dltool.evaluation.class_assessment import Found, classes_found, labels_found
+from dltool.evaluation.classes import Found, classes_found, labels_found
 from dltool.evaluation.curves import learning_curves
 from dltool.evaluation.figure import Figure
-from dltool.evaluation.number_assessment import numbers_found, restoring_found
+from dltool.evaluation.numbers import numbers_found, restoring_found
 
 HOSTILE = ("<script>alert(1)</script>", "$x^{", "_hidden", "\x00\x1b[31m", "\u202eevil", "日本語", " ", "&amp; '\"")
 RANDOM = np.random.default_rng(0)

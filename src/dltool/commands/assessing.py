@@ -45,7 +45,7 @@ def assessed(
     from dltool.evaluation.assessment import Measured, assess
     from dltool.evaluation.baselines import baselines_of
     from dltool.evaluation.examine import examine
-    from dltool.evaluation.metric_intervals import metric_intervals
+    from dltool.evaluation.intervals import metric_intervals
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
 
     built, config, facts = experiment.built, experiment.config, experiment.dataset.facts

@@ -10,10 +10,10 @@ from dltool.config.outputs import Head, heads_of
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, TargetFacts
 from dltool.evaluation.bootstrap import Interval
-from dltool.evaluation.class_assessment import Found, classes_found, labels_found
+from dltool.evaluation.classes import Found, classes_found, labels_found
 from dltool.evaluation.figure import file_word
 from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
-from dltool.evaluation.number_assessment import numbers_found, restoring_found
+from dltool.evaluation.numbers import numbers_found, restoring_found
 from dltool.evaluation.predictions import has_probabilities, number_names, probabilities, target_of
 
 __all__ = ["Assessment", "Baseline", "Interval", "Measured", "Mistake", "OutputAssessment", "assess"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dltool.evaluation.class_assessment import Found, worst
+from dltool.evaluation.classes import Found, worst
 from dltool.evaluation.figure import Figure
 from dltool.evaluation.findings import Mistake
 from dltool.evaluation.measures import error_row, number_row

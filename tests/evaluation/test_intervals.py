@@ -10,7 +10,7 @@ from dltool.data.facts import Facts, InputFacts, TargetFacts
 from dltool.evaluation import examine as examine_module
 from dltool.evaluation.evaluate import evaluate, predict
 from dltool.evaluation.examine import examine
-from dltool.evaluation.metric_intervals import metric_intervals
+from dltool.evaluation.intervals import metric_intervals
 from dltool.model.build import build_model
 
 EXAMPLES = 700
