@@ -82,6 +82,8 @@ def trained(tmp_path_factory) -> Path:
     (run / "results.json").unlink()
     record = json.loads((run / "run.json").read_text("utf-8"))
     (run / "run.json").write_text(json.dumps({**record, "status": "interrupted"}), "utf-8")
+    shutil.rmtree(run / "evaluation/test")
+    (run / "evaluation/test").mkdir()
     return run
 
 

@@ -79,13 +79,13 @@ def precision_recall_figure(name: str, curves: Sequence[Curve]) -> Figure:
 
 
 def areas_text(curves: Sequence[Curve]) -> str:
-    return ", ".join(f"{shown(curve.name)} {figures_text(curve.area)}" for curve in curves)
+    return ", ".join(f"{shown(curve.name)} {curve.area:.4f}" for curve in curves)
 
 
 def lines(axes: Axes, curves: Sequence[Curve]) -> None:
     for index, curve in enumerate(curves):
         # A first name with "_" would be left out of the legend.
-        label = f"\u200b{shown(curve.name)}  {figures_text(curve.area)}"
+        label = f"\u200b{shown(curve.name)}  {curve.area:.4f}"
         axes.plot(curve.x, curve.y, label=label, color=COLOURS[index % len(COLOURS)])
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
