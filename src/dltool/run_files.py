@@ -229,7 +229,7 @@ class Run:
         """
         descriptor = run_lock.acquire(self.path)
         try:
-            for folder in (self.path, self.checkpoints, self.evaluation):
+            for folder in (self.path, self.checkpoints, self.evaluation, self.figures):
                 if folder.is_dir() and not folder.is_symlink():
                     remove_temporaries(folder)
             yield

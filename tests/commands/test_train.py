@@ -51,7 +51,7 @@ def test_a_training_leaves_the_whole_run_directory(train) -> None:
     assert outcome.code == 0
     assert {path.name for path in run.iterdir()} == {
         *("config.yaml", "resolved.yaml", "run.json", "split.npz", "preprocessing", "metrics.jsonl", "results.json"),
-        *("model.keras", "checkpoints", "log.txt", "lock"),
+        *("model.keras", "checkpoints", "evaluation", "log.txt", "lock", "origins.json"),
     }
     assert (run / "config.yaml").read_bytes() == text.encode()
     assert read(run / "run.json")["status"] == "completed"

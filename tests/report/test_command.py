@@ -1,7 +1,10 @@
 """`dltool report`, and the report at the end of a training."""
 
 import json
+import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -113,10 +116,20 @@ def test_what_a_hostile_run_says_is_text_in_a_short_page(copy, again) -> None:
     assert len(report.html) < 500_000
 
 
-def test_a_report_that_fails_is_a_warning_and_the_training_is_complete(tmp_path, dltool, monkeypatch) -> None:
-    def fail(_: object) -> None:
-        raise ValueError("no ink")
+def no_ink(_: object) -> None:
+    raise ValueError("no ink")
 
+
+def stopped(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+
+
+@pytest.mark.parametrize(
+    ("fail", "said"),
+    [(no_ink, "the report could not be written: no ink"), (stopped, "stopped while the report was written")],
+)
+def test_a_report_that_fails_or_is_stopped_is_a_warning(fail, said, tmp_path, dltool, monkeypatch) -> None:
     monkeypatch.setattr("dltool.report.contents.contents", fail)
     (tmp_path / "iris.yaml").write_text(
         "name: iris\ndata: {source: iris, split: {validation: 0.2, test: 0.2}}\n"
@@ -125,7 +138,7 @@ def test_a_report_that_fails_is_a_warning_and_the_training_is_complete(tmp_path,
     )
     outcome = dltool("train", tmp_path / "iris.yaml", "--runs", tmp_path / "runs")
     assert outcome.code == 0
-    assert "the report could not be written: no ink; the run is complete" in " ".join(outcome.stderr.split())
+    assert f"{said}; the run is complete" in " ".join(outcome.stderr.split())
     run = tmp_path / "runs/iris/0001"
     assert json.loads((run / "run.json").read_text("utf-8"))["status"] == "completed"
     assert not (run / "report.html").exists()

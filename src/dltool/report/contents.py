@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.dump import leaves, plain_config
@@ -30,7 +30,6 @@ FEW_MISTAKES = 6
 """Of examples that are no pictures, which take more room."""
 MOST_SETTINGS = 2000
 MOST_EXPECTATIONS = 20
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def contents(subject: Subject) -> Contents:
         missing=subject.missing,
         verdict=verdict(shown, data.sizes["test"]),
         tiles=shown,
-        notes=tuple(dict.fromkeys(each.note for each in baselines if each.note)),
+        notes=tuple(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
         findings=(*found_findings(subject, metrics, data), *map(undrawn_finding, undrawn)),
         curves=tuple(figure for each in curves for figure in each),
         lines=record.lines,
@@ -283,43 +282,3 @@ def commands(record: Record) -> dict[str, str]:
         "train it further": f"dltool resume {run} --epochs {2 * epochs}",
         "write this report again": f"dltool report {run}",
     }
-
-
-def as_json(found: Contents) -> dict[str, Any]:
-    """The numbers of a report: all but the pictures and the figures."""
-    outputs = [
-        {
-            "name": output.name,
-            "kind": output.kind,
-            "table": [dict(row) for row in output.table],
-            "mistakes": [asdict(shown.mistake) for shown in output.mistakes],
-            "figures": {each.name: each.description for each in output.figures},
-        }
-        for output in found.outputs
-    ]
-    layers = [] if found.layers is None else [asdict(replace(row, lines=())) for row in found.layers.rows]
-    return {
-        "format": FORMAT,
-        "run": found.path,
-        "status": found.status,
-        "verdict": asdict(found.verdict),
-        "test": {tile.name: asdict(tile.interval) for tile in found.tiles},
-        "baselines": {tile.name: dict(tile.baselines) for tile in found.tiles if tile.baselines},
-        "warnings": [asdict(each) for each in found.findings],
-        "history": [dict(line) for line in found.lines],
-        "best_epoch": found.best_epoch,
-        "outputs": outputs,
-        "layers": [{name: row[name] for name in LAYER_KEYS} for row in layers],
-        "data": {
-            "sizes": dict(found.data.sizes),
-            "classes": {name: list(counts) for name, counts in found.data.classes.items()},
-            "columns": [asdict(column) for column in found.data.columns],
-        },
-        "config": {each.place: {"value": each.value, "origin": each.origin} for each in found.settings},
-        "seconds": dict(found.seconds),
-        "environment": dict(found.environment),
-        "missing": found.missing,
-    }
-
-
-LAYER_KEYS = ("number", "title", "takes", "output", "parameters", "origin")

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from dltool.durable_files import atomic_write
-from dltool.report.contents import Contents, as_json
+from dltool.report.contents import Contents
 from dltool.report.document import html
+from dltool.report.numbers import as_json
 from dltool.run_files import Run
 
 
