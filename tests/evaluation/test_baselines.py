@@ -4,11 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits, load_wine
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from dltool.config.schema import Config
 from dltool.data.load import load_data
-from dltool.evaluation.baselines import baselines_of
+from dltool.evaluation.baselines import COMPONENTS, DECAY, baselines_of, softmax_regression, standardized
 from dltool.evaluation.evaluate import predict
+from dltool.evaluation.predictions import softmax
 from dltool.model.build import build_model
 
 
@@ -30,6 +35,25 @@ def test_of_classes_they_are_the_majority_and_logistic_regression() -> None:
     learnt = np.bincount(dataset.targets["target"][dataset.split.train]).argmax()
     assert majority.value == np.mean(dataset.targets["target"][dataset.split.test] == learnt)
     assert regression.value > 0.9
+
+
+def test_softmax_regression_is_scikit_learns() -> None:
+    dataset = load_wine()
+    features, _, _ = standardized(dataset.data, dataset.data)
+    weights = softmax_regression(features, dataset.target, 3)
+    chances = softmax(features @ weights)
+    theirs = LogisticRegression(C=1 / (DECAY * len(features)), fit_intercept=False, max_iter=10_000)
+    expected = theirs.fit(features, dataset.target).predict_proba(features)
+    np.testing.assert_allclose(chances, expected, atol=0.02)
+    assert np.array_equal(chances.argmax(axis=1), dataset.target)
+
+
+def test_of_many_features_the_first_principal_components_are_taken() -> None:
+    dataset = load_digits()
+    features, _, has_components = standardized(dataset.data, dataset.data[:10])
+    theirs = PCA(COMPONENTS, whiten=True).fit_transform(StandardScaler().fit_transform(dataset.data))
+    assert has_components
+    np.testing.assert_allclose(np.abs(features[:, :10]), np.abs(theirs[:, :10]), rtol=1e-2, atol=1e-3)
 
 
 def test_of_numbers_they_are_the_mean_and_linear_regression() -> None:

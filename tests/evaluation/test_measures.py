@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn import metrics
 
 from dltool.evaluation.measures import (
     CURVE_POINTS,
@@ -26,13 +26,37 @@ def scored(examples: int = 2000, classes: int = 3) -> tuple[np.ndarray, np.ndarr
 
 def test_areas_by_ranks_are_those_under_the_curves() -> None:
     are_of_class, shares = scored()
-    expected = [roc_auc_score(are_of_class[:, index], shares[:, index]) for index in range(3)]
+    expected = [metrics.roc_auc_score(are_of_class[:, index], shares[:, index]) for index in range(3)]
     np.testing.assert_allclose(areas(are_of_class, shares), expected)
 
 
 def test_a_class_that_all_or_none_are_of_has_no_area() -> None:
     found = areas(np.array([[True, False, True], [True, False, False]]), np.random.default_rng(0).random((2, 3)))
     assert np.isnan(found).tolist() == [True, True, False]
+
+
+def test_curves_tables_and_r2_are_scikit_learns() -> None:
+    are_of_class, shares = scored(150)
+    member, share = are_of_class[:, 0], shares[:, 0]
+    false, true, _ = metrics.roc_curve(member, share, drop_intermediate=False)
+    found = roc("a", member, share)
+    np.testing.assert_allclose([found.x, found.y], [false, true])
+    assert found.area == pytest.approx(metrics.roc_auc_score(member, share))
+    precision, recall, _ = metrics.precision_recall_curve(member, share)
+    found = precision_recall("a", member, share)
+    np.testing.assert_allclose(found.x, recall[::-1][-len(found.x) :])
+    np.testing.assert_allclose(found.y, precision[::-1][-len(found.y) :])
+    assert found.area == pytest.approx(metrics.average_precision_score(member, share))
+    targets, predicted = are_of_class.argmax(axis=1), shares.argmax(axis=1)
+    expected = metrics.precision_recall_fscore_support(targets, predicted)
+    table = class_table(targets, predicted, ["a", "b", "c"])
+    for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
+        np.testing.assert_allclose([row[name] for row in table], values)
+    labels, marked = are_of_class.astype(int), (shares > 0.4).astype(int)
+    several = metrics.precision_recall_fscore_support(labels, marked)
+    np.testing.assert_allclose([row["f1"] for row in class_table(labels, marked, ["a", "b", "c"])], several[2])
+    np.testing.assert_array_equal(confusion(targets, predicted, 3), metrics.confusion_matrix(targets, predicted))
+    assert number_row("x", share, shares[:, 1])["r2"] == pytest.approx(metrics.r2_score(share, shares[:, 1]))
 
 
 @pytest.mark.parametrize("curve", [roc, precision_recall])

@@ -80,6 +80,8 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
         console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
         return
     console.print(data_text(f"run   {outcome.run}"), soft_wrap=True)
+    if (report := outcome.run / "report.html").exists():
+        console.print(data_text(f"see   {report}"), soft_wrap=True)
     for head, command in (("next", "evaluate"), ("or", "predict")):
         more = " FILE" if command == "predict" else ""
         console.print(data_text(f"{head:<4}  dltool {command} {with_code(outcome.run)}{more}"), soft_wrap=True)
