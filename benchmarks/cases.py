@@ -78,27 +78,33 @@ CASES = {
 
 
 def compare(case: Case, folder: Path, rivals: Sequence[str], pairs: int, given: Path | None) -> None:
-    """Run dltool and its rivals in turn, and print what each took."""
+    """Run dltool and its rivals in turn, each round with a seed of its own, and print what each took."""
     arrays, is_generated = case.arrays(given)
     np.savez(folder / "data.npz", **arrays)
     (folder / "config.yaml").write_text(case.config(), encoding="utf-8")
     numbers = [str(number) for number in (case.epochs, case.batch_size, case.scale)]
-    commands = {"dltool": [sys.executable, "-m", "dltool", "train", "config.yaml", "--json"]}
+    commands = {"dltool": [sys.executable, "-m", "dltool", "train", "config.yaml", "--json", "--seed", "{number}"]}
     for rival in rivals:
         if rival == "torch" and importlib.util.find_spec("torch") is None:
             print("torch is not installed: pip install torch", file=sys.stderr)
         else:
-            commands[rival] = [sys.executable, str(SCRIPTS / f"{rival}_script.py"), case.name, *numbers]
+            commands[rival] = [sys.executable, str(SCRIPTS / f"{rival}_script.py"), case.name, "{number}", *numbers]
     costs = in_turn(commands, folder, pairs)
     source = "generated data" if is_generated else f"data of {given or 'scikit-learn'}"
     title = f"{case.name}: {case.what}; {case.epochs} epochs, batches of {case.batch_size}, {source}, {pairs} runs each"
     rows = {name: [*cells(costs[name]), *ratios(costs["dltool"], costs[name])] for name in commands}
-    show_table(title, rows, ["", "wall s", "CPU s", "peak MB", "accuracy", "dltool's wall", "CPU", "memory"])
+    show_table(
+        title,
+        rows,
+        ["", "wall s", "CPU s", "peak MB", "mean accuracy ± standard error", "dltool's wall", "CPU", "memory"],
+    )
 
 
 def cells(costs: Sequence[Cost]) -> list[str]:
     figures = [spread([getattr(cost, name) for cost in costs], digits) for name, digits in FIGURES]
-    return [*figures, spread([accuracy(cost.output) for cost in costs], 4)]
+    found = [accuracy(cost.output) for cost in costs]
+    error = statistics.stdev(found) / len(found) ** 0.5 if len(found) > 1 else 0.0
+    return [*figures, f"{statistics.mean(found):.4f} ± {error:.4f}"]
 
 
 FIGURES = (("wall", 2), ("cpu", 2), ("memory", 0))

@@ -45,11 +45,15 @@ def run(command: Sequence[str], folder: Path) -> Cost:
 
 
 def in_turn(commands: Mapping[str, Sequence[str]], folder: Path, times: int) -> dict[str, list[Cost]]:
-    """Each program `times` times: A B C, C B A, A B C, …, so that a drift of the machine meets all alike."""
+    """Each program `times` times: A B C, C B A, A B C, …, so that a drift of the machine meets all alike.
+
+    `{number}` in a command is the number of the round, from 1 on.
+    """
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for number in range(times):
         for name in list(commands)[:: 1 if number % 2 == 0 else -1]:
-            costs[name].append(run(commands[name], folder))
+            command = [word.replace("{number}", str(number + 1)) for word in commands[name]]
+            costs[name].append(run(command, folder))
             print(f"  {number + 1}/{times} {name:8} {costs[name][-1].wall:8.2f} s", file=sys.stderr, flush=True)
     return costs
 

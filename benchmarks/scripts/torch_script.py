@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-case, epochs, batch_size, scale = sys.argv[1], *map(int, sys.argv[2:])
+case, seed, epochs, batch_size, scale = sys.argv[1], *map(int, sys.argv[2:])
+torch.manual_seed(seed)
 with np.load("data.npz") as data:
     x_train, y_train, x_test, y_test = (data[name] for name in ("x_train", "y_train", "x_test", "y_test"))
 is_image = x_train.ndim == 4

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 from networks import loss, network
 
-case, epochs, batch_size, scale = sys.argv[1], *map(int, sys.argv[2:])
+case, seed, epochs, batch_size, scale = sys.argv[1], *map(int, sys.argv[2:])
+keras.utils.set_random_seed(seed)
 with np.load("data.npz") as data:
     x_train, y_train, x_test, y_test = (data[name] for name in ("x_train", "y_train", "x_test", "y_test"))
 held_out = len(x_train) // 10

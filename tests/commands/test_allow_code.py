@@ -79,7 +79,7 @@ def run(dltool, folder, trained) -> Path:
     if not (trained / "runs").exists():
         outcome = dltool("train", "example.yaml", "--allow-code", "own.py")
         assert outcome.code == 0, outcome.stderr
-        assert outcome.stdout.endswith("next  dltool evaluate runs/example/0001 --allow-code own.py\n")
+        assert "next  dltool evaluate runs/example/0001 --allow-code own.py\n" in outcome.stdout
         shutil.copytree(folder / "runs", trained / "runs", symlinks=True)
     shutil.rmtree(folder / "runs", ignore_errors=True)
     shutil.copytree(trained / "runs", folder / "runs", symlinks=True)

@@ -98,18 +98,20 @@ def prepare_fit(
     *,
     pace: Pace | None = None,
     strategy: Strategy | None = None,
+    steps: int | None = None,
 ) -> "Fitting":
     """Compile the model and trace its steps, so that what does not fit is known before anything is written.
 
     `pace` says how many steps a compiled call runs, which changes no bit of the result. `strategy` is that of a run to
-    be gone on with or repeated; unless given, it is chosen.
+    be gone on with or repeated; unless given, it is chosen. `steps` is how many the whole training has, where `dataset`
+    is only a part of its data.
 
     Raises:
         ConfigError: loss, metrics, class weights or a layer cannot take the data.
         MachineError: memory ran out.
     """
     with plain_failures(config):
-        fitting = Fitting(built, config, dataset, pace or Pace(), strategy)
+        fitting = Fitting(built, config, dataset, pace or Pace(), strategy, steps)
         fitting.trace()
         refuse_monitors_of_several_numbers(config, built.core, fitting.best.monitor)
         return fitting
@@ -177,7 +179,13 @@ class Fitting:
     hooks: Hooks
 
     def __init__(
-        self, built: BuiltModel, config: Config, dataset: Dataset, pace: Pace, strategy: Strategy | None
+        self,
+        built: BuiltModel,
+        config: Config,
+        dataset: Dataset,
+        pace: Pace,
+        strategy: Strategy | None,
+        steps: int | None,
     ) -> None:
         self.built, self.core, self.config = built, built.core, config
         self.rows = dataset.split.train.astype(np.int32)
@@ -191,7 +199,7 @@ class Fitting:
         size = config.training.batch_size
         weights = class_weights_of(built, config, dataset, self.rows)
         self.epochs, self.steps = config.training.total_epochs, -(-len(self.rows) // size)
-        self.strategy = strategy or choose_strategy(config, built, table, self.epochs * self.steps)
+        self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.steps)
         self.train = train_loop(built.core, built.augmentation, table, weights, size, self.strategy.jit_compile)
         self.train.pace = pace
         self.test = test_loop(built.core, table, evaluation_batch(built, size))

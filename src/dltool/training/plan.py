@@ -72,7 +72,8 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
     optimizer = seconds = None
     data = loaded_bytes(facts, dataset)
     if weights + gradients + activations + data < usable_memory():
-        fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True))
+        steps = config.training.total_epochs * -(-facts.examples // config.training.batch_size)
+        fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps)
         optimizer, seconds = size_of(built.core.optimizer.variables), seconds_of_step(fitting)
         rows = facts.examples + facts.validation_examples + facts.test_examples
         data += bytes_of_tables(bytes_of_row(fitting.train.tables.specs), rows)
@@ -129,7 +130,8 @@ def seconds_of_step(fitting: Fitting) -> float:
 
 def run_steps(loop: Loop, rows: np.ndarray, steps: int) -> float:
     """Seconds a step, over so many steps on the same rows; over one where they are less than a batch."""
-    order = np.resize(rows, steps * loop.batch_size) if len(rows) >= loop.batch_size else rows
+    # Of one length whatever the steps: XLA compiles for each length anew.
+    order = np.resize(rows, MOST_STEPS * loop.batch_size) if len(rows) >= loop.batch_size else rows
     began = time.perf_counter()
     after, *_ = loop(order, 0, steps)
     return (time.perf_counter() - began) / max(1, after)
