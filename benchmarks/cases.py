@@ -107,6 +107,7 @@ def cells(costs: Sequence[Cost]) -> list[str]:
     return [*figures, f"{statistics.mean(found):.4f} ± {error:.4f}"]
 
 
+HEADER = ("", "wall s", "CPU s", "peak MB", "mean accuracy ± standard error", "dltool's wall", "CPU", "memory")
 FIGURES = (("wall", 2), ("cpu", 2), ("memory", 0))
 
 

@@ -400,7 +400,7 @@ def test_a_run_that_cannot_be_written_is_evaluated_with_a_warning(completed, dlt
     refuse_writing(monkeypatch)
     outcome = dltool("evaluate", completed, *options)
     assert outcome.code == 0
-    assert outcome.stderr.startswith("warning: the metrics are not kept: read-only file system: cannot create ")
+    assert outcome.stderr.startswith("warning: the evaluation is not kept: read-only file system: cannot create ")
     if options:
         assert json.loads(outcome.stdout)["metrics"] == expected
     else:
