@@ -75,7 +75,7 @@ def test_a_run_with_two_outputs_does_all_that_runs_do(draws, trained, dltool, tm
     assert evaluated["intervals"].keys() == results["intervals"].keys() == names
     assert {line["metric"] for line in evaluated["baselines"]} == {"kind_accuracy", "size_mean_absolute_error"}
     drawn = {path.stem for path in (run / "evaluation/test/figures").iterdir()}
-    assert {"kind_confusion_matrix", "size_predicted", "curve_kind_accuracy"} <= drawn
+    assert {"kind_confusion_matrix", "size_predicted"} <= drawn
     rows = list(csv.DictReader((run / "evaluation/test/predictions.csv").read_text().splitlines()))
     columns = ["row", "kind target", "kind", "kind probability of a", "kind probability of b", "size target", "size"]
     assert list(rows[0]) == columns
