@@ -43,7 +43,7 @@ def test_groups_of_many_examples_give_the_interval_that_the_examples_would() -> 
     assert width(found) == pytest.approx(2 * half, rel=0.1)
     sums = grouped_sums(np.column_stack([values, np.ones(50_000)]), seed=1)
     assert sums[:, 0].sum() == pytest.approx(values.sum())
-    assert set(sums[:, 1]) == {5}
+    assert set(sums[:, 1]) == {25}
 
 
 def test_groups_are_of_nearly_one_size_and_hold_every_example() -> None:

@@ -24,6 +24,7 @@ COMPONENTS = 50
 MOST_CLASSES = 100
 ITERATIONS = 200
 DECAY = 1e-4
+BLOCK = 1024
 RIDGE = 1e-3
 
 
@@ -148,22 +149,34 @@ def linear(
 
 
 def standardized(features: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Both with mean 0 and deviation 1 by the first, (rows, columns) of float64, and a last column of ones.
+    """Both with mean 0 and deviation 1 by the first, (rows, columns) of float32, and a last column of ones.
 
     Of many columns, these are the first principal components, which the third value says.
     """
     mean, deviation = features.mean(axis=0, dtype=float), features.std(axis=0, dtype=float)
     deviation[deviation == 0] = 1
-    tables = [(table - mean) / deviation for table in (features, measured)]
-    if not all(np.isfinite(table).all() for table in tables):
-        raise ValueError("some features are no numbers")
+
+    def scaled(rows: np.ndarray) -> np.ndarray:
+        return np.asarray((rows - mean) / deviation, np.float32)
+
+    first = np.eye(features.shape[1], dtype=np.float32)
     has_components = features.shape[1] > COMPONENTS and len(features) > COMPONENTS
     if has_components:
-        values, vectors = np.linalg.eigh(tables[0].T @ tables[0] / len(features))
-        first = vectors[:, ::-1][:, :COMPONENTS] / np.sqrt(np.maximum(values[::-1][:COMPONENTS], 1e-12))
-        tables = [table @ first for table in tables]
-    one, other = (np.column_stack([table, np.ones(len(table))]) for table in tables)
+        gram = sum(block.T @ block for block in map(scaled, blocks(features)))
+        values, vectors = np.linalg.eigh(np.asarray(gram, float) / len(features))
+        lengths = np.sqrt(np.maximum(values[::-1][:COMPONENTS], 1e-12))
+        first = (vectors[:, ::-1][:, :COMPONENTS] / lengths).astype(np.float32)
+    one, other = (
+        np.column_stack([np.concatenate([scaled(block) @ first for block in blocks(table)]), np.ones(len(table), "f4")])
+        for table in (features, measured)
+    )
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        raise ValueError("some features are no numbers")
     return one, other, has_components
+
+
+def blocks(table: np.ndarray) -> list[np.ndarray]:
+    return [table[at : at + BLOCK] for at in range(0, len(table), BLOCK)]
 
 
 def softmax_regression(features: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:

@@ -13,9 +13,9 @@ import numpy as np
 
 RESAMPLES = 1000
 LEVEL = 0.95
-MOST_GROUPS = 10_000
+MOST_GROUPS = 2_000
 """Above so many examples, random groups of them are drawn instead. Of sums, that leaves the variance what it is."""
-BLOCK = 2**22
+BLOCK = 2**20
 """How many draws are made at once."""
 
 
