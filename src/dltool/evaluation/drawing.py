@@ -76,7 +76,8 @@ def drawn(
 def svg_of(canvas: Canvas) -> str:
     buffer = BytesIO()
     # As savefig does, but that draws everything once before.
-    FigureCanvasSVG(canvas).print_svg(buffer, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    FigureCanvasSVG(canvas).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
