@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.processes import run, show_table, spread
+from benchmarks import processes
+from benchmarks.processes import show_table, spread
 from benchmarks.startup import prepared
 
 
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = prepared(Path(name))
         few = ["--set", "training.epochs=1", "--quiet"]
-        run([sys.executable, "-m", "dltool", "train", "config.yaml", *few], folder)
+        processes.run([sys.executable, "-m", "dltool", "train", "config.yaml", *few], folder)
         # A process of its own, in which TensorFlow is started with a run's threads.
         code = "from benchmarks.predict import measure; import sys; measure(sys.argv[1], int(sys.argv[2]))"
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -41,15 +42,15 @@ def measure(folder: str, times: int) -> None:
     from dltool.commands.experiment import recorded_data, recorded_experiment
     from dltool.run_directory import open_run
 
-    with open_run(Path("runs/mnist/latest")) as opened:
-        config, dataset = recorded_data(opened)
-        experiment = recorded_experiment(opened, config, dataset)
-        import keras
+    run = open_run(Path("runs/mnist/latest"))
+    config, dataset = recorded_data(run)
+    experiment = recorded_experiment(run, config, dataset)
+    import keras
 
-        from dltool.evaluation.evaluate import predict
-        from dltool.model.files import load_weights
+    from dltool.evaluation.evaluate import predict
+    from dltool.model.files import load_weights
 
-        load_weights(experiment.built.core, opened.best_weights)
+    load_weights(experiment.built.core, run.best_weights)
     saved = keras.models.load_model("runs/mnist/latest/model.keras")
     inputs = dataset.part("test")[0]
     (images,) = inputs.values()

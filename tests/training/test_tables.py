@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tests.data.pictures import class_folders
 from tests.every_column import FILES, INPUTS, write_table
 
@@ -188,7 +189,7 @@ def test_texts_without_preparation_and_without_rows_are_tables_too() -> None:
     assert shared(texts).numpy().tolist() == [b"a", b"b"]
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.float32])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.float32, tf.bfloat16.as_numpy_dtype])
 def test_a_tensor_in_shared_memory_is_the_array(dtype) -> None:
     for size in (1, 3, 1000):
         array = aligned((size, 3), dtype)
