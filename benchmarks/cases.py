@@ -71,7 +71,7 @@ CASES = {
         Case("cifar10", "50,000 images of 32 × 32 × 3, the same network", data.cifar10, TUTORIAL, 10, 128, 255),
         Case("digits", "1,797 images of 8 × 8, the same network", data.digits, TUTORIAL, 60, 32, 16),
         Case("dense", "a table of 4,000 × 20, three dense layers", data.small_table, DENSE, 200, 32, classes=2),
-        Case("million", "a table of 1,000,000 × 20, three dense layers", data.large_table, DENSE, 2, 1024, classes=2),
+        Case("million", "a table of 1,000,000 × 20, three dense layers", data.large_table, DENSE, 5, 1024, classes=2),
         Case("lstm", "8,000 texts of 40 words, an LSTM", data.words, LSTM, 6, 64, classes=2),
     )
 }

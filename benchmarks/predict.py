@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import processes
+from benchmarks.processes import run as run_command
 from benchmarks.processes import show_table, spread
 from benchmarks.startup import prepared
 
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = prepared(Path(name))
         few = ["--set", "training.epochs=1", "--quiet"]
-        processes.run([sys.executable, "-m", "dltool", "train", "config.yaml", *few], folder)
+        run_command([sys.executable, "-m", "dltool", "train", "config.yaml", *few], folder)
         # A process of its own, in which TensorFlow is started with a run's threads.
         code = "from benchmarks.predict import measure; import sys; measure(sys.argv[1], int(sys.argv[2]))"
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -14,6 +14,7 @@ from dltool.commands.signals import StopNow, StopRequests
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
+from dltool.imports import Import
 from dltool.machine import usable_cores
 from dltool.run_files import Run
 from dltool.tracking import Tracking
@@ -66,6 +67,9 @@ def complete(
             sync(run.path)
         if fitting.profile.is_wanted:
             fitting.profile.folder = run.directory(run.profile)
+        if experiment.is_kept:
+            # What the figures need, while compiled steps run.
+            Import("matplotlib.backends.backend_svg")
         with clock.phase("train"):
             observer = RecordingObserver(run, progress, tracking)
             fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)

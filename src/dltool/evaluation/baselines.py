@@ -18,7 +18,7 @@ from dltool.evaluation.findings import MODEL, Baseline
 from dltool.evaluation.predictions import has_probabilities, probabilities, softmax, target_of
 from dltool.model.build import BuiltModel
 
-TRAINING_ROWS, MEASURED_ROWS = 5_000, 10_000
+TRAINING_ROWS, MEASURED_ROWS = 5_000, 5_000
 COMPONENTS = 50
 """Principal components that stand for more features than so many."""
 MOST_CLASSES = 100
@@ -143,6 +143,8 @@ def linear(
     except (ValueError, np.linalg.LinAlgError) as error:
         return Baseline(rule.linear_name, metric, None, str(error).splitlines()[0])
     note = f"learnt from {len(rows):,} training examples" if len(rows) < len(learnt) else ""
+    if len(measured_rows) < len(true):
+        note += f"{', ' if note else ''}measured on {len(measured_rows):,} examples"
     if has_components:
         note += f"{', ' if note else ''}{COMPONENTS} principal components of {features.shape[1]:,} features"
     return Baseline(rule.linear_name, metric, rule.score(true.ravel()[measured_rows], predicted), note)

@@ -37,7 +37,7 @@ def table_of(built: BuiltModel, inputs: Mapping[str, Rows], most_rows: int) -> t
         )
         for name in usable
     ]
-    return np.concatenate(parts, axis=1), chosen
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), chosen
 
 
 def is_amount(built: BuiltModel, name: str, rows: Rows) -> bool:
