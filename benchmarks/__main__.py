@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure dltool against the scripts one would write. Without names: all that compare programs.",
-        epilog=f"names: {', '.join(CASES)}; or one of {', '.join(OTHERS)}, which have options of their own: NAME --help",
+        epilog=f"names: {', '.join(CASES)}; or one of {', '.join(OTHERS)}, each with options of its own: NAME --help",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", default=list(CASES))
     parser.add_argument("--pairs", type=int, default=5, help="how often each program is run (5)")
@@ -36,11 +36,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rivals", default="plain,tuned,torch", help="which scripts to compare with")
     options = parser.parse_args(arguments)
     for name in options.names:
+        if name in OTHERS:
+            parser.error(f"{name} has options of its own: it comes first, and alone")
         if name not in CASES:
-            known = (
-                "comes first, and alone" if name in OTHERS else f"is unknown; known are {', '.join((*CASES, *OTHERS))}"
-            )
-            parser.error(f"benchmark {name} {known}")
+            parser.error(f"unknown benchmark {name}; known are {', '.join((*CASES, *OTHERS))}")
     for name in options.names:
         with tempfile.TemporaryDirectory() as folder:
             compare(CASES[name], Path(folder), options.rivals.split(","), options.pairs, options.data)
