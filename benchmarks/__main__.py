@@ -1,6 +1,7 @@
 """`python -m benchmarks NAME …`: each program as a whole process, in turn, with medians and ratios."""
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,14 @@ OTHERS: dict[str, Callable[[list[str]], None]] = {
 }
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
+    if arguments and arguments[0] in OTHERS:
+        OTHERS[arguments[0]](arguments[1:])
+        return
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure dltool against the scripts one would write. Without names: all that compare programs.",
-        epilog=f"names: {', '.join((*CASES, *OTHERS))}. Options of one of the last {len(OTHERS)} follow its name.",
+        epilog=f"names: {', '.join(CASES)}; or one of {', '.join(OTHERS)}, each with options of its own: NAME --help",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", default=list(CASES))
     parser.add_argument("--pairs", type=int, default=5, help="how often each program is run (5)")
@@ -30,19 +34,16 @@ def main() -> None:
         "--data", type=Path, metavar="DIR", help="a folder with mnist.npz and cifar10.npz; else generated"
     )
     parser.add_argument("--rivals", default="plain,tuned,torch", help="which scripts to compare with")
-    options, rest = parser.parse_known_args()
-    for name in options.names:
-        if name not in CASES and name not in OTHERS:
-            parser.error(f"unknown benchmark {name}; known are {', '.join((*CASES, *OTHERS))}")
-    if rest and (len(options.names) != 1 or options.names[0] in CASES):
-        parser.error(f"unknown option {rest[0]}")
+    options = parser.parse_args(arguments)
     for name in options.names:
         if name in OTHERS:
-            OTHERS[name](rest)
-            continue
+            parser.error(f"{name} has options of its own: it comes first, and alone")
+        if name not in CASES:
+            parser.error(f"unknown benchmark {name}; known are {', '.join((*CASES, *OTHERS))}")
+    for name in options.names:
         with tempfile.TemporaryDirectory() as folder:
             compare(CASES[name], Path(folder), options.rivals.split(","), options.pairs, options.data)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

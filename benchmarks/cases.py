@@ -93,11 +93,7 @@ def compare(case: Case, folder: Path, rivals: Sequence[str], pairs: int, given: 
     source = "generated data" if is_generated else f"data of {given or 'scikit-learn'}"
     title = f"{case.name}: {case.what}; {case.epochs} epochs, batches of {case.batch_size}, {source}, {pairs} runs each"
     rows = {name: [*cells(costs[name]), *ratios(costs["dltool"], costs[name])] for name in commands}
-    show_table(
-        title,
-        rows,
-        ["", "wall s", "CPU s", "peak MB", "mean accuracy ± standard error", "dltool's wall", "CPU", "memory"],
-    )
+    show_table(title, rows, HEADER)
 
 
 def cells(costs: Sequence[Cost]) -> list[str]:

@@ -19,7 +19,8 @@ def main() -> None:
     def end() -> None:
         if codes and "tensorflow" in sys.modules:
             for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError):
+                # A stream may be full, closed, or None from the start.
+                with contextlib.suppress(OSError, ValueError, AttributeError):
                     stream.flush()
             os._exit(codes[0])
 

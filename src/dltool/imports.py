@@ -47,8 +47,8 @@ class Import:
         self.thread.start()
 
     def attempt(self) -> None:
-        # What fails here fails again, and is reported, where the module is used.
-        with contextlib.suppress(ImportError):
+        # Whatever it is, it fails again, and is reported, where the module is used.
+        with contextlib.suppress(Exception):
             import_module(self.module)
 
     def wait(self) -> None:

@@ -114,6 +114,25 @@ def test_more_epochs_that_were_killed_while_they_were_recorded_are_run_by_the_ne
     assert "epochs: 3" in (run / "resolved.yaml").read_text("utf-8")
 
 
+DAMAGED = {"jit_compile": "no", "rewrites": False, "why": {}}
+
+
+@pytest.mark.parametrize("strategy", [None, pytest.param(DAMAGED, marks=pytest.mark.slow)], ids=["missing", "damaged"])
+def test_a_run_that_does_not_say_how_its_steps_were_computed_is_left_as_it_is(train, dltool, strategy) -> None:
+    _, run = train(TINY)
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    kept = {name: value for name, value in record.items() if name != "strategy"}
+    (run / "run.json").write_text(json.dumps(kept if strategy is None else {**kept, "strategy": strategy}), "utf-8")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "lock"}
+    for command in (("resume", run, "--epochs", "4"), ("reproduce", run)):
+        outcome = dltool(*command)
+        assert outcome.code == 4
+        assert "run.json does not say how steps were computed: its strategy is missing, or is damaged" in outcome.stderr
+        assert "train a new run" in outcome.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert dltool("evaluate", run).code == 0
+
+
 def test_fewer_epochs_than_were_run_are_refused(train, dltool) -> None:
     _, run = train(TINY)
     outcome = dltool("resume", run, "--epochs", "1")

@@ -8,6 +8,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import keras
@@ -16,7 +17,9 @@ import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 from dltool.checkpoint_file import newest_checkpoint
+from dltool.commands.completion import profile_times
 from dltool.errors import Interrupted
+from dltool.training.profile import Profile
 
 
 def read(path: Path):
@@ -172,6 +175,13 @@ def test_a_profile_says_where_the_time_went_and_leaves_a_trace(train) -> None:
     assert "where the time went" in outcome.stdout
     (trace,) = run.glob("profile/plugins/profile/*/*.xplane.pb")
     assert b"train_step" in trace.read_bytes() or b"while" in trace.read_bytes()
+
+
+def test_the_tracing_of_later_phases_is_no_part_of_building() -> None:
+    profile = Profile(seconds={"trace": 1.0, "trace in training": 2.0, "compute": 3.0})
+    seconds = {"data": 0.0, "import": 0.0, "build": 1.5, "train": 6.0, "test": 0.0, "total": 7.5}
+    times = profile_times(SimpleNamespace(profile=profile), seconds)
+    assert (times["build"], times["trace"], times["rest of training"]) == (0.5, 3.0, 1.0)
 
 
 def test_a_smoke_run_tries_everything_and_keeps_nothing(train, tmp_path) -> None:

@@ -12,7 +12,7 @@ data:
   source: digits
   split: {{validation: 0.15, test: 0.15}}
   preprocessing: [{{Rescaling: $(1 / 16)}}]
-  augmentation: [{{RandomTranslation: {{height_factor: 0.1, width_factor: 0.1}}}}, {{GaussianNoise: 0.05}}]
+  augmentation: [{shifts}{{GaussianNoise: 0.05}}]
 model:
   layers:
     - Conv2D: {{filters: 4, kernel_size: 3, activation: relu}}
@@ -31,6 +31,7 @@ training:
   callbacks: [{callbacks}]
   checkpoint: {{monitor: val_accuracy, every: {every}}}
 """
+SHIFTS = "{RandomTranslation: {height_factor: 0.1, width_factor: 0.1}}, "
 ALONE = """\
   optimizer: {{Adam: {{learning_rate: {rate}, use_ema: true, ema_momentum: 0.9, clipnorm: 1.0}}}}
   epochs: {epochs}"""
@@ -52,17 +53,22 @@ STEPS = 14
 
 def write_config(folder: Path, kind: str, every: str = "5 steps", epochs: int = EPOCHS) -> Path:
     """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "mixing",
-    which mixes examples with their labels, "phases", of two, two and the other epochs, or one of OTHER_DATA, which is
-    as it is."""
+    which mixes examples with their labels, "phases", of two, two and the other epochs, "xla", which is compiled and has
+    these phases too, or one of OTHER_DATA, which is as it is."""
     if kind in OTHER_DATA:
         return write_other_config(folder, kind)
     rate = SCHEDULE if kind == "schedule" else "0.01"
-    learning = PHASES.format(last=epochs - 4) if kind == "phases" else ALONE.format(rate=rate, epochs=epochs)
-    callbacks = {"plateau": f"{{{PLATEAU}}}, {{{STOPPING}}}", "phases": f"{{{PLATEAU}}}"}.get(kind, "")
+    has_phases = kind in ("phases", "xla")
+    learning = PHASES.format(last=epochs - 4) if has_phases else ALONE.format(rate=rate, epochs=epochs)
+    callbacks = {"plateau": f"{{{PLATEAU}}}, {{{STOPPING}}}"}.get(kind, f"{{{PLATEAU}}}" if has_phases else "")
     path = folder / f"{kind}.yaml"
-    text = COMMON.format(name=kind, learning=learning, callbacks=callbacks, every=every)
+    # XLA has no code for the shifts.
+    shifts = "" if kind == "xla" else SHIFTS
+    text = COMMON.format(name=kind, learning=learning, callbacks=callbacks, every=every, shifts=shifts)
     if kind == "mixing":
         text = text.replace("{GaussianNoise: 0.05}", "MixUp, CutMix").replace("loss: sparse_", "loss: ")
+    if kind == "xla":
+        text += "  jit_compile: true\n"
     path.write_text(text)
     return path
 

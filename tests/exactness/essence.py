@@ -19,6 +19,7 @@ def essence(run: Path) -> dict[str, Any]:
     checkpoint, skipped = newest_checkpoint(run / "checkpoints")
     with zipfile.ZipFile(run / "model.keras") as archive:
         model = archive.read("model.weights.h5")
+    record = json.loads((run / "run.json").read_bytes())
     return {
         "best weights": weights((run / "checkpoints" / "best.weights.h5").read_bytes()),
         "model": weights(model),
@@ -28,7 +29,8 @@ def essence(run: Path) -> dict[str, Any]:
         "arrays": {name: digest(array.tobytes()) for name, array in checkpoint.arrays},
         "state": timeless(checkpoint.state),
         "skipped": skipped,
-        "status": json.loads((run / "run.json").read_bytes())["status"],
+        "status": record["status"],
+        "strategy": record["strategy"],
         "left behind": sorted(path.name for path in run.rglob(".*")),
     }
 

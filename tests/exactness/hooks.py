@@ -1,6 +1,7 @@
 """What a forked child changes in itself before it runs: it kills itself, or its disk fails, at a chosen point."""
 
 import importlib
+import math
 import os
 import resource
 import shutil
@@ -31,6 +32,12 @@ def send(number: int) -> None:
 def at_step(step: int, number: int = signal.SIGKILL) -> None:
     """The signal, once, when so many steps of the whole training have been run."""
     act_at_step(step, lambda: send(number))
+
+
+def at_step_with_best_unwritten(step: int) -> None:
+    """SIGKILL; of the epochs that were the best so far, only the first one's weights have been written by then."""
+    fit.SECONDS_BETWEEN_BEST = math.inf
+    at_step(step)
 
 
 def clock_jumps_at_step(step: int) -> None:

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from tests.exactness.configs import OTHER_DATA, STEPS, write_config
 from tests.exactness.conftest import ROOT, Ended, Server
-from tests.exactness.essence import essence
+from tests.exactness.essence import digest, essence, weights
+
+from dltool.checkpoint_file import newest_checkpoint
 
 KILLED = -signal.SIGKILL
 Straight = Callable[..., dict[str, Any]]
@@ -132,6 +134,15 @@ def test_kills_in_every_phase_and_where_they_meet_change_nothing(server: Server,
 
 
 @pytest.mark.slow
+def test_kills_of_a_training_that_xla_compiles_change_nothing(server: Server, straight: Straight, tmp_path: Path):
+    kills: list[Hooked] = [("at_step", {"step": step}) for step in (3, 28, 29, 41, 57, 70)]
+    chain(server, tmp_path, "xla", kills)
+    run = straight("xla")
+    assert essence(tmp_path / "xla" / "0001") == run
+    assert run["strategy"]["jit_compile"]
+
+
+@pytest.mark.slow
 def test_kills_with_a_checkpoint_after_each_step_and_each_epoch_change_nothing(
     server: Server, straight: Straight, tmp_path: Path
 ):
@@ -141,6 +152,22 @@ def test_kills_with_a_checkpoint_after_each_step_and_each_epoch_change_nothing(
         kills: list[Hooked] = [("at_step", {"step": step}) for step in (28, 29, 57)]
         chain(server, folder, "phases", kills, every=every)
         assert essence(folder / "phases" / "0001") == straight("phases")
+
+
+@pytest.mark.slow
+def test_a_kill_before_the_best_weights_were_written_changes_nothing(
+    server: Server, straight: Straight, tmp_path: Path
+):
+    run, config = tmp_path / "schedule" / "0001", write_config(tmp_path, "schedule", epochs=4)
+    killed = server.run("train", config, "--runs", tmp_path, hook="at_step_with_best_unwritten", step=3 * STEPS + 6)
+    assert killed.code == KILLED, killed.output
+    checkpoint, _ = newest_checkpoint(run / "checkpoints")
+    best = {digest(array.tobytes()) for name, array in checkpoint.arrays if name.startswith("best/") if array.ndim > 1}
+    assert not best & {
+        text.split()[-1] for text in weights((run / "checkpoints" / "best.weights.h5").read_bytes()).values()
+    }
+    assert server.run("resume", run).code == 0
+    assert essence(run) == straight("schedule", 4)
 
 
 @pytest.mark.slow

@@ -247,19 +247,21 @@ def test_class_weights_are_keras_class_weight(make_config, dataset, train):
     assert_same(ours.weights, model.get_weights())
 
 
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights(
-    make_config, dataset, make_dataset, train
+    make_config, dataset, make_dataset, train, jit_compile
 ):
+    config = make_config(**SMOOTH, training={"jit_compile": jit_compile})
     (inputs,), (targets,) = dataset.inputs.values(), dataset.targets.values()
     bad = int(epoch_order(7, 0, 90)[35])
     inputs = inputs.copy()
     inputs[dataset.split.train[bad]] = np.nan
     recorder = None
     poisoned = make_dataset(inputs, targets, dataset.split)
-    from_start = train(make_config(**SMOOTH), dataset).recorder
+    from_start = train(config, dataset).recorder
     recorder = type(from_start)()
     with pytest.raises(TrainingDiverged) as diverged:
-        train(make_config(**SMOOTH), poisoned, recorder=recorder)
+        train(config, poisoned, recorder=recorder)
     (problem,) = diverged.value.problems
     assert problem.message == "the loss became NaN in epoch 1, step 3 of 6"
     saved = recorder.states[-1]
@@ -267,7 +269,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights
     assert all(np.isfinite(array).all() for name, array in saved.arrays if name.startswith("core/"))
     calls = iter([None, None, 2])
     with pytest.raises(Interrupted):
-        train(make_config(**SMOOTH), dataset, pace=1, recorder=from_start, should_stop=lambda: next(calls))
+        train(config, dataset, pace=1, recorder=from_start, should_stop=lambda: next(calls))
     assert_same([array for _, array in saved.arrays], [array for _, array in from_start.states[-1].arrays])
 
 
@@ -295,9 +297,13 @@ def test_stopped_with_weights_that_are_not_finite_the_finite_ones_before_are_kep
     assert all(np.isfinite(array).all() for name, array in recorder.states[-1].arrays if name.startswith("core/"))
 
 
-def test_the_finite_state_in_a_later_epoch_has_the_metrics_of_that_epoch_alone(make_config, dataset, train, whole):
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_finite_state_in_a_later_epoch_has_the_metrics_of_that_epoch_alone(
+    make_config, dataset, train, whole, jit_compile
+):
     rates = {"PiecewiseConstantDecay": {"boundaries": [8], "values": [0.1, 3e38]}}
-    config = make_config(**SMOOTH, training={"optimizer": {"SGD": {"learning_rate": rates}}})
+    training = {"optimizer": {"SGD": {"learning_rate": rates}}, "jit_compile": jit_compile}
+    config = make_config(**SMOOTH, training=training)
     diverged, stopped = type(whole.recorder)(), type(whole.recorder)()
     with pytest.raises(TrainingDiverged, match="in epoch 2"):
         train(config, dataset, recorder=diverged)

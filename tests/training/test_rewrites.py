@@ -7,28 +7,27 @@ from dltool.training import rewrites
 from dltool.training.rewrites import FUSED_ADAM, POOL_FIRST, possible_rewrites, rewritten
 
 layers = keras.layers
+SHAPE = (12, 12, 3)
 
 
-def network(convolution=None, pooling=None, units=64, optimizer="adam", after=()):
+def network(convolution=None, pooling=None, units=64, optimizer="adam", shape=SHAPE):
     keras.utils.set_random_seed(0)
-    inputs = layers.Input((12, 12, 3))
+    inputs = layers.Input(shape)
     convolution = convolution or layers.Conv2D(8, 3, activation="relu", bias_initializer="random_normal")
     outputs = (pooling or layers.MaxPooling2D(2))(convolution(inputs))
-    for layer in after:
-        outputs = layer(outputs)
     outputs = layers.Dense(5, activation="softmax")(layers.Dense(units)(layers.Flatten()(outputs)))
     model = keras.Model(inputs, outputs)
     model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
     return model
 
 
-def batch():
+def batch(shape=SHAPE):
     generator = np.random.default_rng(0)
-    return generator.normal(size=(16, 12, 12, 3)).astype("float32"), generator.integers(0, 5, 16)
+    return generator.normal(size=(16, *shape)).astype("float32"), generator.integers(0, 5, 16)
 
 
 def weights_after(model, steps, is_rewritten):
-    data = batch()
+    data = batch(model.input_shape[1:])
     model._symbolic_build(data_batch=data)
     step = tf.function(lambda: model.train_step(data)["loss"], autograph=False)
     if is_rewritten:
@@ -39,13 +38,47 @@ def weights_after(model, steps, is_rewritten):
     return [weight.numpy() for weight in model.variables]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-def test_rewritten_steps_learn_what_keras_would(monkeypatch, optimizer):
-    monkeypatch.setattr(rewrites, "LEAST_FUSED", 100)
-    plain = weights_after(network(optimizer=optimizer), 5, is_rewritten=False)
-    found = weights_after(network(optimizer=optimizer), 5, is_rewritten=True)
+def assert_rewritten_alike(make):
+    plain, found = (weights_after(make(), 5, is_rewritten) for is_rewritten in (False, True))
     for one, other in zip(plain, found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: "sgd",
+        lambda: keras.optimizers.Adam(beta_1=0.8, beta_2=0.9, epsilon=1e-3, gradient_accumulation_steps=2),
+        lambda: keras.optimizers.Adam(
+            keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5), clipnorm=0.1, weight_decay=0.01
+        ),
+        lambda: keras.optimizers.AdamW(use_ema=True, ema_overwrite_frequency=2, global_clipnorm=0.5),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()),
+    ],
+    ids=["sgd", "accumulating", "clipping, decay", "average", "loss scale"],
+)
+def test_rewritten_steps_learn_what_keras_would(monkeypatch, make):
+    monkeypatch.setattr(rewrites, "LEAST_FUSED", 100)
+    assert_rewritten_alike(lambda: network(optimizer=make()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "convolution", "options", "pooling", "how"),
+    [
+        (SHAPE, layers.Conv2D, {"dilation_rate": 2, "groups": 3, "padding": "same"}, layers.MaxPooling2D, (3, 2)),
+        (SHAPE, layers.Conv2D, {"strides": 2, "use_bias": False}, layers.MaxPooling2D, (2, None)),
+        ((12, 3), layers.Conv1D, {"kernel_constraint": "max_norm"}, layers.MaxPooling1D, (3, 1)),
+        ((6, 6, 6, 3), layers.Conv3D, {"kernel_regularizer": "l2"}, layers.MaxPooling3D, (2, None)),
+    ],
+    ids=["2D", "2D without bias", "1D", "3D"],
+)
+def test_convolutions_of_all_kinds_learn_what_keras_would(shape, convolution, options, pooling, how):
+    def make():
+        layer = convolution(9, 3, activation="relu", **options)
+        return network(layer, pooling(*how, padding="same"), optimizer="sgd", shape=shape)
+
+    assert POOL_FIRST in possible_rewrites(make())
+    assert_rewritten_alike(make)
 
 
 def test_both_are_found_and_nothing_stays_changed():
@@ -73,6 +106,11 @@ def test_both_are_found_and_nothing_stays_changed():
 )
 def test_only_what_gives_the_same_is_rewritten(convolution, pooling):
     assert rewrites.pooled_convolutions(network(convolution, pooling)) == []
+
+
+def test_a_causal_convolution_is_left_to_keras():
+    convolution = layers.Conv1D(8, 3, padding="causal", activation="relu")
+    assert rewrites.pooled_convolutions(network(convolution, layers.MaxPooling1D(2), shape=(12, 3))) == []
 
 
 def test_an_output_that_others_take_too_is_not_rewritten():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tests.data.pictures import class_folders
 from tests.every_column import FILES, INPUTS, write_table
 
@@ -18,7 +19,7 @@ from dltool.data.load import Dataset, load_data
 from dltool.data.rows import coded
 from dltool.errors import DataError
 from dltool.model.build import build_model
-from dltool.training import tables
+from dltool.training import rewrites, tables
 from dltool.training.tables import Resident, Streamed, aligned, make_tables, shared
 
 TRAINING = {
@@ -188,7 +189,7 @@ def test_texts_without_preparation_and_without_rows_are_tables_too() -> None:
     assert shared(texts).numpy().tolist() == [b"a", b"b"]
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.float32])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.float32, tf.bfloat16.as_numpy_dtype])
 def test_a_tensor_in_shared_memory_is_the_array(dtype) -> None:
     for size in (1, 3, 1000):
         array = aligned((size, 3), dtype)
@@ -221,3 +222,16 @@ def test_the_pace_changes_no_bit_of_rows_that_are_read_ahead(load, train, monkey
     stream(monkeypatch)
     one, many = train(config, dataset, pace=1), train(config, dataset, pace=100)
     assert_same(one.weights, many.weights)
+
+
+def test_a_smaller_last_batch_learns_in_the_cheaper_way_too_wherever_it_is_read_from(load, train, monkeypatch) -> None:
+    monkeypatch.setattr(rewrites, "LEAST_FUSED", 1)
+    config, dataset = load(write_table_of_numbers)
+    assert len(dataset.split.train) % config.training.batch_size
+    resident = train(config, dataset)
+    # Then the last batch lies in a table of other rows as well.
+    stream(monkeypatch, chunk=10**6)
+    streamed = train(config, dataset)
+    assert_same(streamed.weights, resident.weights)
+    resumed = train(config, dataset, start=streamed.recorder.states[3])
+    assert_same(resumed.weights, resident.weights)

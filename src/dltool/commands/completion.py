@@ -87,16 +87,17 @@ def complete(
 def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str, float]:
     """Seconds of wall time by activity, and which share of the cores the compiled steps kept busy."""
     inside = fitting.profile.seconds
-    trace = inside.get("trace", 0.0)
+    # Later phases are traced when they begin.
+    trace, later = inside.get("trace", 0.0), inside.get("trace in training", 0.0)
     within = {name: inside.get(name, 0.0) for name in ("compute", "validation", "callbacks", "checkpoints")}
     busy = fitting.profile.processor / (usable_cores() * max(within["compute"], 1e-9))
     parts = {
         "data": seconds["data"],
         "import": seconds["import"],
         "build": seconds["build"] - trace,
-        "trace": trace,
+        "trace": trace + later,
         **within,
-        "rest of training": seconds["train"] - sum(within.values()),
+        "rest of training": seconds["train"] - later - sum(within.values()),
         "test": seconds["test"],
         "total": seconds["total"],
         "idle cores in compute": 1 - min(1.0, busy),

@@ -277,7 +277,8 @@ def recorded_strategy(run: Run) -> "Strategy":
     found = run.read_json(run.record).get("strategy")
     jit_compile, rewrites, why = (of(found, key) for key in ("jit_compile", "rewrites", "why"))
     if not isinstance(jit_compile, bool) or not isinstance(rewrites, bool) or not isinstance(why, dict):
-        raise RunError(f"{run.record}: strategy does not say how steps were computed")
+        message = f"{run.record} does not say how steps were computed: its strategy is missing, or is damaged"
+        raise RunError(message, "train a new run")
     return Strategy(jit_compile, rewrites, why)
 
 

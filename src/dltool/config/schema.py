@@ -436,7 +436,8 @@ class Training(Section):
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Keras's dtype policy."""
     jit_compile: bool | None = None
-    """Whether XLA compiles the training steps, as in Keras's `compile`. Unless given, a rule decides, see run.json."""
+    """Whether XLA compiles the training steps, as in Keras's `compile`. Unless given, a rule decides, see run.json. XLA
+    does not notice an index that is too large for an Embedding."""
     rewrites: bool | None = None
     """Whether steps may be computed in cheaper ways that differ in their last bits. Unless false, where they can."""
     checkpoint: Checkpoint = Checkpoint()

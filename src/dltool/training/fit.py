@@ -226,14 +226,16 @@ class Fitting:
             set_learning(self.core, self.learners, self.config.training.parts[phase])
         compile_core(self.built, self.config, self.targets, phase)
 
-    def trace(self) -> None:
+    def trace(self, activity: str = "trace") -> None:
         """Compile the loops for the sizes of this data; they are compiled once a phase and used in the training.
+
+        The time counts as that of `activity`.
 
         Raises:
             ConfigError: loss, metrics or a layer cannot take the data.
         """
         try:
-            with self.profile.activity("trace"):
+            with self.profile.activity(activity):
                 self.trace_training()
                 if len(self.validation_rows):
                     self.test.trace(len(self.validation_rows))
@@ -263,7 +265,7 @@ class Fitting:
             return
         self.compile(phase)
         self.train, self.test = self.train.anew(), self.test.anew()
-        self.trace()
+        self.trace("trace in training")
         self.position.phase = phase
 
     def phase_of(self, epoch: int) -> int:

@@ -90,20 +90,23 @@ class Loop:
         finite = tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
         return finite, self.results()
 
+    def rest_of(self, rows: int) -> Any:
+        """The last step, compiled once for so many rows, however long the tables are that they lie in."""
+        return self.rest.get_concrete_function(self.tables.specs, tf.TensorSpec((rows,), tf.int32))
+
     def trace(self, examples: int) -> None:
         """Compile for an order of so many rows.
 
         Raises:
             CannotCompileError: XLA does not have all that the steps do.
         """
-        order = np.arange(examples, dtype=np.int32)
         whole, rest = divmod(examples, self.batch_size)
         if whole:
             self.full.get_concrete_function()
             if self.jit_compile:
-                self.compile_now(order)
+                self.compile_now(np.arange(examples, dtype=np.int32))
         if rest:
-            self.rest.get_concrete_function(*self.tables.feed(order[:rest], 0, rest, self.batch_size))
+            self.rest_of(rest)
 
     def compile_now(self, order: np.ndarray) -> None:
         """XLA compiles when it is called, for the sizes of what it is called with: here, for no step at all."""
@@ -122,7 +125,8 @@ class Loop:
         """
         whole, size = len(order) // self.batch_size, self.batch_size
         if first >= whole:
-            is_finite, results = self.rest(*self.tables.feed(order, whole * size, len(order), size))
+            tables, rows = self.tables.feed(order, whole * size, len(order), size)
+            is_finite, results = self.rest_of(len(order) - whole * size)(tables, rows)
             return first + 1, bool(is_finite), results
         stop = min(last, whole, first + self.tables.most_steps(order, first * size, size))
         tables, rows, start = self.tables.place(order, first * size, stop * size, size)

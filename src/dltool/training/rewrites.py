@@ -70,6 +70,8 @@ def pooled_convolutions(core: keras.Model) -> list[tuple[Any, Any]]:
         if (
             CONVOLUTIONS.get(type(convolution)) is type(pooling)
             and calls[id(convolution)] == calls[id(pooling)] == uses[id(tensor)] == 1
+            # A causal convolution pads first, in its own `call`.
+            and convolution.padding != "causal"
             and convolution.activation in MONOTONE
             and convolution.activity_regularizer is None
             and convolution.data_format == pooling.data_format == "channels_last"

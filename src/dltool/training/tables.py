@@ -331,7 +331,8 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 def shared(array: np.ndarray) -> Any:
     """A tensor in the memory of an `aligned` array, on a GPU a copy; tf.constant would always copy."""
-    if array.dtype == object or not array.size:
+    # NumPy knows bfloat16 only from outside, and does not hand it on.
+    if array.dtype.kind not in "biuf" or not array.size:
         return tensor(array)
     return tf.identity(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
 
