@@ -159,10 +159,7 @@ def evaluate(
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="METRICS",
-            help="Other metrics than the config's: accuracy,mae or, as YAML, [{F1Score: {average: macro}}].",
-        ),
+        typer.Option(metavar="METRICS", help="Other metrics than the config's: accuracy,AUC or, as YAML, [F1Score]."),
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,

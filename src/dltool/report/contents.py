@@ -24,6 +24,7 @@ from dltool.report.layers import LayerTable, layer_table
 from dltool.report.leakage import leakage_suspects
 from dltool.report.record import Record, mapping, numbers, words
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
+from dltool.text import number
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
@@ -173,7 +174,9 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     findings += wide_intervals(metrics)
     for name, found in list(mapping(record.results.get("expectations")).items())[:MOST_EXPECTATIONS]:
         if mapping(found).get("met") is False:
-            said = f"{words(name)} should be {words(found.get('bound'))}, and is {words(found.get('value'))}."
+            value = numbers(found).get("value")
+            is_now = "unknown" if value is None else number(value)
+            said = f"{words(name)} should be {words(found.get('bound'))}, and is {is_now}."
             findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
     # What need not be a fault comes last.
     return sorted(findings, key=lambda finding: finding.is_note)
