@@ -29,7 +29,7 @@ def shape_of(line: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\d[\d,.]*", "0", line))
 
 
-def test_the_training_prints_what_the_readme_shows(dltool, monkeypatch, tmp_path) -> None:
+def test_the_training_prints_what_the_readme_shows(draws, dltool, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     outcome = dltool("train", "configs/digits.yaml")
