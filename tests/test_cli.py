@@ -59,10 +59,11 @@ def test_a_wrong_command_line_is_exit_code_2(arguments, dltool) -> None:
     assert "Usage:" in outcome.stderr
 
 
-def test_a_reader_that_has_enough_is_no_failure() -> None:
-    script = f"{sys.executable} -m dltool schema | head -n 1; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("command", ["schema", "describe Dense"])
+def test_a_reader_that_has_enough_is_no_failure(command) -> None:
+    script = f"{sys.executable} -m dltool {command} | true; exit ${{PIPESTATUS[0]}}"
     outcome = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "{\n", "")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("stdout", [">&-", "> /dev/full"])

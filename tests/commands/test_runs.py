@@ -3,11 +3,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from tests.bad_configs import GOOD
 
 from dltool.commands.runs import summaries
 from dltool.console.runs import show_runs
+from dltool.console.streams import StreamConsole
 from dltool.run_directory import create
 from dltool.run_files import Run
 
@@ -70,11 +70,16 @@ def test_a_narrow_terminal_keeps_the_columns_that_matter(tmp_path, monkeypatch, 
     run = created(tmp_path)
     run.write_json(run.results, RESULTS)
     run.update("completed")
-    monkeypatch.setattr("dltool.console.runs.stdout_console", lambda: Console(width=len(str(run.path)) + 50))
+    monkeypatch.setattr("dltool.console.runs.stdout_console", lambda: StreamConsole(width=len(str(run.path)) + 50))
     show_runs(summaries(tmp_path), {}, tmp_path, as_json=False)
     header, row, *_ = capsys.readouterr().out.splitlines()
     assert header.split() == ["run", "status", "epochs", "test"]
     assert row.endswith("accuracy 0.9850")
+    monkeypatch.setattr("dltool.console.runs.stdout_console", lambda: StreamConsole(width=len(str(run.path)) + 25))
+    show_runs(summaries(tmp_path), {}, tmp_path, as_json=False)
+    header, row, below, *_ = capsys.readouterr().out.splitlines()
+    assert header.split() == ["run", "status", "epochs"]
+    assert below == "  loss 0.0500  accuracy 0.9850"
 
 
 def test_a_failed_run_gives_its_reason(tmp_path):
@@ -130,6 +135,8 @@ def test_results_of_another_shape_are_left_out(tmp_path, results):
 def test_the_last_line_says_what_can_be_done_with_the_run(dltool, tmp_path, last, said):
     runs = tmp_path / "my runs"
     first, second = created(runs, "a"), created(runs, "b")
+    for run in (first, second):
+        run.write_json(run.results, RESULTS)
     first.update("completed")
     second.update(last)
     *_, line = dltool("runs", "--runs", runs).stdout.splitlines()
@@ -200,3 +207,16 @@ def test_a_run_inside_another_is_refused_before_anything_is_read(dltool, tmp_pat
 
 def test_no_folder_means_no_runs(tmp_path):
     assert summaries(tmp_path / "runs") == []
+
+
+def test_the_next_command_names_the_code_that_the_run_needs(dltool, tmp_path):
+    run = created(tmp_path)
+    run.update("interrupted", code=[{"file": "my layers.py", "sha256": "0"}, {"file": 3}, None])
+    assert f"next  dltool resume {run.path} --allow-code 'my layers.py'\n" in dltool("runs", "--runs", tmp_path).stdout
+
+
+def test_of_runs_without_a_test_the_next_command_is_no_evaluation(dltool, tmp_path):
+    run = created(tmp_path)
+    run.write_json(run.results, {**RESULTS, "test": {}})
+    run.update("completed")
+    assert f"next  dltool report {run.path}\n" in dltool("runs", "--runs", tmp_path).stdout

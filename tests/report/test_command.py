@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.report.conftest import CLASSES, Reported, trained, write_table
 
-LOST = "Without the data there are no examples, figures of the results and layers here"
+LOST = "Without the data there are no examples here, and the results are those of the last test"
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
 
 
@@ -70,7 +70,41 @@ def test_without_its_data_a_run_still_has_a_report(copy, reported, again, tmp_pa
     assert printed["file"] == str(copy / "report.html")
     assert printed["test"] == reported.numbers["test"]
     assert printed["history"] == reported.numbers["history"]
-    assert printed["layers"] == []
+    assert printed["layers"] == reported.numbers["layers"]
+    assert printed["baselines"] == reported.numbers["baselines"]
+    assert printed["outputs"] == reported.numbers["outputs"]
+    assert report.html.count("<figure>") == reported.html.count("<figure>")
+
+
+HOSTILE_FIGURE = """<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script>
+<meta http-equiv="refresh" content="0;url=http://example.com"/>
+<a href="http://example.com"><path d="M0 0" onclick="x"/></a>
+<use href="http://example.com/x.svg#a"/><g><text>kept</text></g></svg>"""
+
+
+@pytest.mark.parametrize("svg", [HOSTILE_FIGURE, "<svg>" * 5000, "<html/>", "<svg><g></svg>"])
+def test_what_a_run_kept_of_its_test_is_not_trusted(svg, copy, reported, again, tmp_path) -> None:
+    folder = copy / "evaluation/test"
+    for file in (folder / "figures").iterdir():
+        file.write_text(svg, "utf-8")
+    found = json.loads((folder / "metrics.json").read_text("utf-8"))
+    output = {"name": HOSTILE, "kind": HOSTILE, "table": [{HOSTILE: HOSTILE}, 3], "figures": [{"name": "../../x"}]}
+    output["mistakes"] = [{"row": 1e20, "target": [HOSTILE], "confidence": 1}, {"row": 1}, 3]
+    found["outputs"] += [output, None]
+    found["baselines"] = [{"name": HOSTILE, "metric": "accuracy", "value": 1e400}, {"value": []}]
+    (folder / "metrics.json").write_text(json.dumps(found), "utf-8")
+    data = reported.run.parents[2] / "table.csv"
+    data.rename(tmp_path / "elsewhere.csv")
+    try:
+        outcome, report = again(copy)
+    finally:
+        (tmp_path / "elsewhere.csv").rename(data)
+    assert outcome.code == 0
+    assert not report.page.of("script")
+    assert report.page.of("meta") == reported.page.of("meta")
+    assert "example.com" not in report.html
+    assert not any(name.startswith("on") for _, attributes in report.page.elements for name in attributes)
+    assert ("kept" in report.page.texts) == (svg == HOSTILE_FIGURE)
 
 
 def test_out_takes_the_page_elsewhere_and_leaves_the_run_alone(copy, again, tmp_path) -> None:

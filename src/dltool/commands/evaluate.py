@@ -76,7 +76,8 @@ def evaluate(
     changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
     examples = new_examples(config, file) if file is not None else part_of(dataset, cast("PartName", split))
     if not len(examples.rows):
-        raise ConfigError(f"the run has no {split} examples", f"data.split.{split} of its config takes some")
+        others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
+        raise ConfigError(f"the run has no {split} examples", f"it has others: {' and '.join(others)}")
     stage(progress, "importing TensorFlow")
     assessment, files = measured(run, config, changed, dataset, examples, progress)
     folder, unwritten = run.evaluation / examples.name, ""

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.commands.experiment import Experiment, recorded_config, recorded_data, recorded_experiment, require_code
+from dltool.commands.experiment import (
+    Experiment,
+    recorded_data,
+    recorded_experiment,
+    recorded_model,
+    require_code,
+)
+from dltool.commands.predict import recorded_kind
 from dltool.commands.signals import StopNow, StopRequests
 from dltool.errors import ConfigError, DataError, MachineError
 from dltool.run_directory import open_run
@@ -73,12 +80,16 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
     try:
         config, dataset = recorded_data(run)
     except (DataError, MachineError) as error:
-        config = recorded_config(run, record, ("training.epochs",))
+        config, facts = recorded_kind(run, record)
+        progress.stage("importing TensorFlow")
+        built, _ = recorded_model(run, config, facts)
         from dltool.report.contents import Subject
+        from dltool.report.kept import kept_assessment
         from dltool.report.record import read_record
 
-        missing = f"Without the data there are no examples, figures of the results and layers here: {error}."
-        return Subject(read_record(run), config, missing=missing)
+        missing = f"Without the data there are no examples here, and the results are those of the last test: {error}."
+        found = read_record(run)
+        return Subject(found, config, facts, None, built, kept_assessment(run, found), missing)
     progress.stage("importing TensorFlow")
     from dltool.model.files import load_weights
     from dltool.report.contents import Subject
@@ -87,9 +98,10 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
     experiment = recorded_experiment(run, config, dataset)
     if record.get("status") != "completed":
         missing = f"The run is not complete: its status is {str(record.get('status'))[:40]}, and it has no results yet."
-        return Subject(read_record(run), config, dataset, experiment.built, missing=missing)
+        return Subject(read_record(run), config, dataset.facts, dataset, experiment.built, missing=missing)
     load_weights(experiment.built.core, run.best_weights)
-    return Subject(read_record(run), config, dataset, experiment.built, assessment_of(experiment, progress))
+    assessment = assessment_of(experiment, progress)
+    return Subject(read_record(run), config, dataset.facts, dataset, experiment.built, assessment)
 
 
 def report_of_training(
@@ -104,7 +116,8 @@ def report_of_training(
             from dltool.report.record import read_record
             from dltool.report.write import write_report
 
-            subject = Subject(read_record(run), experiment.config, experiment.dataset, experiment.built, assessment)
+            config, dataset, built = experiment.config, experiment.dataset, experiment.built
+            subject = Subject(read_record(run), config, dataset.facts, dataset, built, assessment)
             write_report(run, contents(subject))
     except StopNow:
         progress.warn(f"stopped while the report was written; the run is complete, and {later}")

@@ -74,11 +74,14 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
     """The newest checkpoint that verifies; None where the run was killed before its first, and begins anew.
 
     Raises:
-        RunError: there are checkpoints, and none of them can be used.
+        RunError: none of the checkpoints can be used, or they were removed.
     """
     if not has_checkpoints(run.checkpoints) and not run.read_metrics():
         progress.warn("the run was stopped before its first checkpoint, and begins anew")
         return None
+    if not has_checkpoints(run.checkpoints):
+        hint = "without one, nothing can go on: `dltool runs prune --checkpoints` removes them; train a new run"
+        raise RunError(f"there is no checkpoint in {run.checkpoints}", hint)
     checkpoint, skipped = newest_checkpoint(run.checkpoints)
     for reason in skipped:
         progress.warn(f"an older checkpoint is used: {reason}")

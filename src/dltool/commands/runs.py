@@ -1,7 +1,7 @@
 """`dltool runs`: every run below a folder with its outcome, broken ones too."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,7 +29,8 @@ class RunSummary:
     """One run. Status "broken" comes with a `reason`; "failed" may. `can_resume` says whether going on makes sense.
 
     `started` is ISO 8601; `seconds` of wall time in all; `value` is the monitor's at the best epoch; `validation` are
-    the metrics of that epoch. What is not known yet, or not any more, is None.
+    the metrics of that epoch; `code` are the files that commands have to allow. What is not known yet, or not any
+    more, is None.
     """
 
     name: str
@@ -46,6 +47,7 @@ class RunSummary:
     test: Mapping[str, float] = field(default_factory=dict)
     can_resume: bool = False
     alive: SignOfLife | None = None
+    code: tuple[str, ...] = ()
 
 
 def summaries(runs: Path) -> list[RunSummary]:
@@ -99,6 +101,7 @@ def _read(run: Run) -> RunSummary:
         can_resume=record.get("resumable") is not False
         and (status == "interrupted" or (status == "failed" and record.get("exit_code") == MachineError.exit_code)),
         alive=_sign_of_life(run, lines) if status == "running" else None,
+        code=tuple(_files(record)),
     )
 
 
@@ -109,6 +112,12 @@ def _sign_of_life(run: Run, lines: list[dict[str, Any]]) -> SignOfLife:
 
     epoch_seconds = _number(lines[-1].get("seconds")) if lines else None
     return SignOfLife(max(0.0, time.time() - max(written)), epoch_seconds, recorded_epochs(run))
+
+
+def _files(record: Mapping[str, Any]) -> Iterator[str]:
+    for each in _typed(record, "code", list) or []:
+        if isinstance(each, dict) and (file := _typed(each, "file", str)) is not None:
+            yield file
 
 
 def _typed(fields: Mapping[str, Any], key: str, kind: type[T]) -> T | None:

@@ -49,7 +49,7 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
     if page is not None:
         console.print(Text("page  ", "bold") + data_text(page))
     else:
-        console.print("next  --html compare.html writes it as a page with the curves overlaid", style="dim")
+        console.next_step("--html compare.html writes it as a page with the curves overlaid")
 
 
 def lettered_table(name: str, letters: str) -> Table:

@@ -82,9 +82,10 @@ def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, qui
     console.print(data_text(f"run   {outcome.run}"), soft_wrap=True)
     if (report := outcome.run / "report.html").exists():
         console.print(data_text(f"see   {report}"), soft_wrap=True)
-    for head, command in (("next", "evaluate"), ("or", "predict")):
-        more = " FILE" if command == "predict" else ""
-        console.print(data_text(f"{head:<4}  dltool {command} {with_code(outcome.run)}{more}"), soft_wrap=True)
+    run = with_code(outcome.run)
+    commands = [*([f"evaluate {run}"] if results["test"] else []), f"predict {run} FILE"]
+    for head, command in zip(("next", "or"), commands, strict=False):
+        console.print(data_text(f"{head:<4}  dltool {command}"), soft_wrap=True)
 
 
 def best_words(results: Mapping[str, Any]) -> str:
@@ -134,7 +135,7 @@ def show_complete(outcome: "AlreadyComplete", as_json: bool) -> None:
         return
     console = stdout_console()
     console.print(data_text(f"{outcome.run} is complete: nothing to do"))
-    console.print(data_text(f"next  dltool resume {with_code(outcome.run)} --epochs N trains it further"), style="dim")
+    console.next_step(f"dltool resume {with_code(outcome.run)} --epochs N trains it further")
 
 
 def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
@@ -178,7 +179,8 @@ def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
         show_json({"run": str(outcome.run), **found.record(), "folder": kept})
         return
     console = stdout_console()
-    console.print(data_text(f"{outcome.run}: {outcome.split}, {outcome.examples:,} examples"))
+    counted = f"{outcome.examples:,} example{'s' if outcome.examples != 1 else ''}"
+    console.print(data_text(f"{outcome.run}: {outcome.split}, {counted}"))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("metric", overflow="fold")
     for heading in ("value", "95 % interval"):
@@ -194,7 +196,7 @@ def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
         console.print(data_text(f"{line.name}: {line.metric} {value}"), style="dim")
     if not outcome.unwritten:
         console.print(Text("in    ", "bold") + data_text(outcome.folder))
-    console.print(data_text(f"next  dltool runs --runs {shell_word(outcome.run.parent.parent)}"), style="dim")
+    console.next_step(f"dltool runs --runs {shell_word(outcome.run.parent.parent)}")
 
 
 def show_report(outcome: "ReportOutcome", as_json: bool) -> None:
@@ -208,7 +210,7 @@ def show_report(outcome: "ReportOutcome", as_json: bool) -> None:
     for finding in outcome.numbers["warnings"]:
         console.print(Text("look  ", "bold") + data_text(f"{finding['title']}: {finding['next_step']}"))
     console.print(data_text(f"{outcome.file}: the report of {outcome.run}"))
-    console.print(data_text(f"next  open {shell_word(outcome.file)} in a browser"), style="dim")
+    console.next_step(f"open {shell_word(outcome.file)} in a browser")
 
 
 def show_predictions(outcome: "PredictionOutcome", as_json: bool) -> None:
@@ -228,7 +230,7 @@ def show_predictions(outcome: "PredictionOutcome", as_json: bool) -> None:
         write_csv(outcome.columns, sys.stdout)
         console, next_step = stderr_console(), "--out predictions.csv writes a file, as .jsonl and .parquet do"
         console.print(data_text(f"{counted} of {outcome.run}"))
-    console.print(data_text(f"next  {next_step}"), style="dim")
+    console.next_step(next_step)
 
 
 def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> None:
@@ -259,7 +261,7 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
     console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
     step = f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}"
-    console.print(data_text(f"next  {step}"), style="dim")
+    console.next_step(step)
 
 
 def fact_lines(outcome: "CheckOutcome") -> list[str]:

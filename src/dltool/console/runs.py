@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STATUS_STYLES = {"completed": "green", "running": "cyan", "interrupted": "yellow"}
 COLUMNS = ("run", "status", "started", "epochs", "best", "test", "took", "differs")
 DROPPED = ("differs", "started", "took", "best")
-"""Where a terminal is too narrow, these columns go, the first one first."""
+"""Where a terminal is too narrow, these columns go, the first one first; then "test" has a line of its own."""
 RIGHT = ("epochs", "took")
 MOST_REASONS = 20
 
@@ -35,7 +35,7 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
     console = stdout_console()
     if not runs:
         console.print(data_text(f"no runs in {folder}"))
-        console.print("next  dltool train CONFIG", style="dim")
+        console.next_step("dltool train CONFIG")
         return
     rows = [cells(run, differs) for run in runs]
     widths = {
@@ -44,8 +44,9 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
         if any(row[column] for row in rows)
     }
     for column in DROPPED:
-        if sum(widths.values()) + 2 * (len(widths) - 1) > console.width:
+        if is_wider(widths, console.width):
             widths.pop(column, None)
+    is_test_below = is_wider(widths, console.width) and widths.pop("test", None) is not None
     # A rich Table takes many times as long for thousands of rows.
     console.print(line({column: column for column in COLUMNS}, widths, "bold"), no_wrap=True, overflow="ellipsis")
     for run, row in zip(runs, rows, strict=True):
@@ -53,12 +54,18 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
         start = widths["run"] + 2
         shown.stylize(STATUS_STYLES.get(run.status, "red"), start, start + len(run.status))
         console.print(shown, no_wrap=True, overflow="ellipsis")
+        if is_test_below and row["test"]:
+            console.print(Text(f"  {row['test']}"), no_wrap=True, overflow="ellipsis")
     remarks = [f"{run.path}: {said}" for run in runs if (said := remark(run))]
     for said in remarks[:MOST_REASONS]:
         console.print(data_text(said), style="dim")
     if len(remarks) > MOST_REASONS:
         console.print(f"… and {len(remarks) - MOST_REASONS:,} more with a reason: --filter status=failed", style="dim")
-    console.print(data_text(f"next  {next_step(runs)}"), style="dim")
+    console.next_step(next_step(runs))
+
+
+def is_wider(widths: Mapping[str, int], room: int) -> bool:
+    return sum(widths.values()) + 2 * (len(widths) - 1) > room
 
 
 def run_as_json(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, object]:
@@ -99,9 +106,16 @@ def remark(run: "RunSummary") -> str:
 def next_step(runs: Sequence["RunSummary"]) -> str:
     """What to do with the last run, or else with one that is complete."""
     if runs[-1].can_resume:
-        return f"dltool resume {shlex.quote(str(runs[-1].path))}"
-    completed = [run.path for run in runs if run.status == "completed"]
-    return f"dltool evaluate {shlex.quote(str(completed[-1]))}" if completed else "dltool train CONFIG"
+        return f"dltool resume {run_words(runs[-1])}"
+    completed = [run for run in runs if run.status == "completed"]
+    if not completed:
+        return "dltool train CONFIG"
+    return f"dltool {'evaluate' if completed[-1].test else 'report'} {run_words(completed[-1])}"
+
+
+def run_words(run: "RunSummary") -> str:
+    """The run in a command, with the options that name the code it needs."""
+    return " ".join([shlex.quote(str(run.path)), *(f"--allow-code {shlex.quote(file)}" for file in run.code)])
 
 
 def confirmed(removals: Sequence["Removal"]) -> bool:

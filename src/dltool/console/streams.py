@@ -14,13 +14,24 @@ from dltool.text import printable
 UNLIMITED = 10_000
 
 
-def stdout_console() -> Console:
+class StreamConsole(Console):
+    """One of the two, which leaves to the command line what a pipe without a reader means: rich exits with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+    def next_step(self, step: str) -> None:
+        """What to do next, in one line: it is there to be copied."""
+        self.print(data_text(f"next  {step}"), style="dim", soft_wrap=True)
+
+
+def stdout_console() -> StreamConsole:
     """A console for results. Where there is no terminal, nothing is wrapped or cut."""
-    return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else UNLIMITED)
+    return StreamConsole(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else UNLIMITED)
 
 
-def stderr_console() -> Console:
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+def stderr_console() -> StreamConsole:
+    return StreamConsole(file=sys.stderr, highlight=False, soft_wrap=True)
 
 
 def show_json(value: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ def show_templates(templates: Iterable["Template"]) -> None:
     for template in templates:
         table.add_row(template.name, data_text(template.summary))
     console.print(table)
-    console.print("next  dltool init digits > digits.yaml", style="dim")
+    console.next_step("dltool init digits > digits.yaml")
 
 
 def show_descriptions(descriptions: Iterable["Description"]) -> None:
@@ -70,6 +70,8 @@ def show_diagnosis(checks: Iterable["Check"], as_json: bool) -> int:
         console.print(status + data_text(f"{check.name:<{width}}  {check.detail}"))
         if check.hint:
             console.print(data_text(f"{'':<8}{'':<{width}}  {check.hint}"), style="dim")
-    ending = "next  dltool train CONFIG" if code == 0 else "training will not work before the problems above are solved"
-    console.print(ending, style="dim")
+    if code == 0:
+        console.next_step("dltool train CONFIG")
+    else:
+        console.print("training will not work before the problems above are solved", style="dim")
     return code

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.dump import leaves, plain_config
 from dltool.config.schema import Config
 from dltool.config.tree import format_path
+from dltool.data.facts import Facts
 from dltool.data.load import Dataset
 from dltool.data.summary import ColumnRow, class_counts, column_rows
 from dltool.evaluation.assessment import pictures
@@ -18,10 +19,12 @@ from dltool.keras_names import code_options
 from dltool.model.build import BuiltModel
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.findings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
+from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTable, layer_table
 from dltool.report.leakage import leakage_suspects
 from dltool.report.record import Record, mapping, numbers, words
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
+from dltool.text import number
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
@@ -34,12 +37,13 @@ MOST_EXPECTATIONS = 20
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is about. `missing` says why there is no data, model or assessment, where there is none."""
+    """What a report is about. `missing` says why there is no data or assessment, where there is none."""
 
     record: Record
     config: Config
-    dataset: Dataset | None = None
-    built: BuiltModel | None = None
+    facts: Facts
+    dataset: Dataset | None
+    built: BuiltModel
     assessment: "Assessment | None" = None
     missing: str = ""
 
@@ -102,8 +106,8 @@ class Contents:
     best_epoch: int | None
     outputs: tuple[OutputContents, ...]
     examples: tuple[Example, ...]
-    layers: LayerTable | None
-    parameters: int | None
+    layers: LayerTable
+    parameters: int
     settings: tuple[Setting, ...]
     config_text: str
     data: DataContents
@@ -118,7 +122,6 @@ def contents(subject: Subject) -> Contents:
     metrics, baselines = measured(subject)
     shown = tuple(tiles(metrics, baselines))
     data = data_contents(record, config, dataset)
-    parameters = built.full.count_params() if built else record.results.get("parameters")
     undrawn: list[str] = []
     curves = pictures([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
     return Contents(
@@ -138,9 +141,9 @@ def contents(subject: Subject) -> Contents:
         outputs=tuple(output_contents(subject, each) for each in subject.assessment.outputs)
         if subject.assessment
         else (),
-        examples=tuple(training_examples(config, dataset, built)) if dataset and built else (),
-        layers=layer_table(built, dataset.facts, record.origins) if dataset and built else None,
-        parameters=parameters if isinstance(parameters, int) else None,
+        examples=tuple(training_examples(config, dataset, built)) if dataset else (),
+        layers=layer_table(built, subject.facts, record.origins),
+        parameters=built.full.count_params(),
         settings=tuple(settings(config, record.origins)),
         config_text=record.config_text,
         data=data,
@@ -154,14 +157,7 @@ def measured(subject: Subject) -> tuple[Mapping[str, Interval], Sequence["Baseli
     """The test metrics with their intervals, and the baselines; without an assessment, what results.json says."""
     if subject.assessment is not None:
         return subject.assessment.metrics, subject.assessment.baselines
-    kept = mapping(subject.record.results.get("intervals"))
-    found = {}
-    for name, value in subject.record.test.items():
-        ends = kept.get(name)
-        is_pair = isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, float) for end in ends)
-        low, high = ends if isinstance(ends, list) and is_pair else (None, None)
-        found[name] = Interval(value, low, high)
-    return found, ()
+    return recorded_metrics(subject.record), ()
 
 
 def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: DataContents) -> list[Finding]:
@@ -178,7 +174,9 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     findings += wide_intervals(metrics)
     for name, found in list(mapping(record.results.get("expectations")).items())[:MOST_EXPECTATIONS]:
         if mapping(found).get("met") is False:
-            said = f"{words(name)} should be {words(found.get('bound'))}, and is {words(found.get('value'))}."
+            value = numbers(found).get("value")
+            is_now = "unknown" if value is None else number(value)
+            said = f"{words(name)} should be {words(found.get('bound'))}, and is {is_now}."
             findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
     # What need not be a fault comes last.
     return sorted(findings, key=lambda finding: finding.is_note)

@@ -38,8 +38,7 @@ def sections(report: Contents) -> Iterator[Section]:
         yield Section(f"results-{index + 1}", title, results(output, f"results-{index + 1}"))
     if report.examples:
         yield Section("examples", "Examples, as the model sees them", render("examples.html", report=report))
-    if report.layers is not None:
-        yield Section("layers", "Layers", render("layers.html", report=report))
+    yield Section("layers", "Layers", render("layers.html", report=report))
     yield Section("data", "Data", data(report))
     yield Section("config", "Config", config(report))
     about = render("about.html", report=report, total=report.seconds.get("total", 0))

@@ -21,7 +21,7 @@ def as_json(found: Contents) -> dict[str, Any]:
         }
         for output in found.outputs
     ]
-    layers = [] if found.layers is None else [asdict(replace(row, lines=())) for row in found.layers.rows]
+    layers = [asdict(replace(row, lines=())) for row in found.layers.rows]
     return {
         "format": FORMAT,
         "run": found.path,

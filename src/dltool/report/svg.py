@@ -1,5 +1,6 @@
 """Drawn figures made fit for a page: names of their own, attributes instead of styles, words instead of the picture."""
 
+import io
 import re
 from xml.etree import ElementTree
 
@@ -12,7 +13,23 @@ REFERENCE = re.compile(r"url\(#([^)]+)\)")
 FONT = re.compile(
     r"(?:(?P<style>italic|oblique)\s+)?(?:(?P<weight>bold|[1-9]00)\s+)?(?P<size>[\d.]+)(?:px)?\s+(?P<family>.+)"
 )
-LEFT_OUT = ("metadata", "style", "script", "foreignObject")
+DRAWN = (
+    "svg",
+    "g",
+    "defs",
+    "use",
+    "clipPath",
+    "path",
+    "rect",
+    "circle",
+    "line",
+    "polyline",
+    "polygon",
+    "text",
+    "tspan",
+)
+"""What a page takes of a figure, which may be one that a run of unknown origin has kept."""
+DEEPEST = 50
 SIZES = {"width", "height", "version"}
 """The page decides them; `viewBox` keeps the proportions."""
 
@@ -42,12 +59,25 @@ def inline_svg(figure: Figure, key: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def is_drawing(text: str) -> bool:
+    """Whether a text of unknown origin is an <svg> element that :func:`inline_svg` can take."""
+    depth, last = 0, ""
+    try:
+        for event, element in ElementTree.iterparse(io.StringIO(text), events=("start", "end")):
+            depth, last = depth + (1 if event == "start" else -1), element.tag
+            if depth > DEEPEST:
+                return False
+    except ElementTree.ParseError:
+        return False
+    return last.rpartition("}")[2] == "svg"
+
+
 def clean(element: ElementTree.Element, key: str) -> None:
     element.tag = element.tag.partition("}")[2] or element.tag
     element.attrib = dict(own_names(presentation(element.attrib), key))
     for child in list(element):
         name = child.tag.partition("}")[2] or child.tag
-        if name in LEFT_OUT:
+        if name not in DRAWN:
             element.remove(child)
         else:
             clean(child, key)

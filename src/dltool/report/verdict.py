@@ -12,6 +12,8 @@ from dltool.text import number
 LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
 STRIP = 200.0
 """Width of the drawing of an interval."""
+ROUNDING = 1e-6
+"""Relative: metrics are of float32, baselines of float64."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def compare(tile: Tile, examples: int) -> tuple[str, str]:
     if ends[0] > sign * value:
         how = "The model beats the baselines beyond the noise" if has_interval else "The model beats the baselines"
         return "good", f"{how}: {measured}, and {best}."
-    if sign * interval.value > sign * value:
+    if sign * (interval.value - value) > ROUNDING * abs(value):
         return "unclear", f"The model is ahead of the baselines, but within the noise: {measured}, and {best}."
     return "bad", f"The model does not beat the baselines: {measured}, and {best}."
 
