@@ -8,18 +8,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dltool.commands.runs import RunSummary
+from dltool.config.expectations import COMPARE
 from dltool.errors import ConfigError
 
 CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|==|=|>|<)\s*(.+?)\s*")
-ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-    "=": operator.eq,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
+ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {**COMPARE, "=": operator.eq, "!=": operator.ne}
 COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "name": lambda run: run.name,
     "number": lambda run: int(run.number),

@@ -12,11 +12,9 @@ from dltool.data.facts import Facts, TargetFacts
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.classes import Found, classes_found, labels_found
 from dltool.evaluation.figure import file_word
-from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
+from dltool.evaluation.findings import Assessment, Baseline, OutputAssessment
 from dltool.evaluation.numbers import numbers_found, restoring_found
 from dltool.evaluation.predictions import has_probabilities, number_names, probabilities, target_of
-
-__all__ = ["Assessment", "Baseline", "Interval", "Measured", "Mistake", "OutputAssessment", "assess"]
 
 MOST_INNER = 200_000
 """Values of classes inside examples, such as pixels, that are looked at; of more, some that are spread evenly."""

@@ -13,7 +13,7 @@ from dltool.training.compile import compile_core
 from dltool.training.failures import plain_failures
 from dltool.training.fit import measure
 from dltool.training.loop import test_loop
-from dltool.training.tables import evaluation_batch, make_tables, model_targets
+from dltool.training.tables import Tables, evaluation_batch, make_tables, model_targets
 
 
 def evaluate(
@@ -28,13 +28,20 @@ def evaluate(
         ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
     """
     with plain_failures(config):
-        expected = model_targets(built, targets)
-        if not built.core.compiled:
-            compile_core(built, config, expected)
-        tables = make_tables(built, inputs, expected)
+        tables = measured_tables(built, config, inputs, targets)
         loop = test_loop(built.core, tables, evaluation_batch(built, config.training.batch_size))
         rows = np.arange(len(next(iter(inputs.values()))), dtype=np.int32)
         return measure(built.core, loop, rows, lambda: None)
+
+
+def measured_tables(
+    built: BuiltModel, config: Config, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]
+) -> Tables:
+    """Of raw inputs and targets to measure a model on, which is compiled where it is not yet."""
+    expected = model_targets(built, targets)
+    if not built.core.compiled:
+        compile_core(built, config, expected)
+    return make_tables(built, inputs, expected)
 
 
 def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:

@@ -11,11 +11,10 @@ import tensorflow as tf
 from dltool.config.outputs import Head
 from dltool.config.schema import Config
 from dltool.data.rows import Rows
-from dltool.evaluation.evaluate import squared_error
+from dltool.evaluation.evaluate import measured_tables, squared_error
 from dltool.model.build import BuiltModel
-from dltool.training.compile import compile_core
 from dltool.training.failures import plain_failures
-from dltool.training.tables import evaluation_batch, make_tables, model_targets
+from dltool.training.tables import evaluation_batch
 
 KEPT_BYTES = 2**28
 """Of outputs that are kept. Where those of all examples take more, they are kept of every second one, or third, …"""
@@ -46,10 +45,7 @@ def examine(
         ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
     """
     with plain_failures(config):
-        expected = model_targets(built, targets)
-        if not built.core.compiled:
-            compile_core(built, config, expected)
-        tables = make_tables(built, inputs, expected)
+        tables = measured_tables(built, config, inputs, targets)
         size, examples = evaluation_batch(built, config.training.batch_size), len(next(iter(inputs.values())))
         stride = stride_for(built, examples)
         losses, metrics = loss_functions(built), metrics_by_output(built)
