@@ -26,7 +26,7 @@ def found_for(source: str, loss: str, units: int | str) -> Any:
     inputs, targets = dataset.part("test")
     built = build_model(config, dataset.facts, dataset.part("train")[0])
     outputs, kept = predict(built, config, inputs), np.arange(len(dataset.split.test))
-    return dataset, baselines_of(built, dataset, inputs, targets, outputs, kept, config.seed)
+    return dataset, baselines_of(built, dataset, inputs, targets, outputs, kept)
 
 
 def test_of_classes_they_are_the_majority_and_logistic_regression() -> None:
@@ -39,7 +39,8 @@ def test_of_classes_they_are_the_majority_and_logistic_regression() -> None:
 
 def test_softmax_regression_is_scikit_learns() -> None:
     dataset = load_wine()
-    features, _, _ = standardized(dataset.data, dataset.data)
+    data = dataset.data.astype(np.float32)
+    features, _ = standardized(data, [data.copy()])
     weights = softmax_regression(features, dataset.target, 3)
     chances = softmax(features @ weights)
     theirs = LogisticRegression(C=1 / (DECAY * len(features)), fit_intercept=False, max_iter=10_000)
@@ -50,10 +51,11 @@ def test_softmax_regression_is_scikit_learns() -> None:
 
 def test_of_many_features_the_first_principal_components_are_taken() -> None:
     dataset = load_digits()
-    features, _, has_components = standardized(dataset.data, dataset.data[:10])
+    data = dataset.data.astype(np.float32)
+    features, measured = standardized(data.copy(), [data[:5], data[5:10]])
     theirs = PCA(COMPONENTS, whiten=True).fit_transform(StandardScaler().fit_transform(dataset.data))
-    assert has_components
     np.testing.assert_allclose(np.abs(features[:, :10]), np.abs(theirs[:, :10]), rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(measured, features[:10], rtol=1e-4, atol=1e-4)
 
 
 def test_of_numbers_they_are_the_mean_and_linear_regression() -> None:
@@ -70,7 +72,7 @@ def test_words_have_no_linear_model_and_it_is_said_why(monkeypatch) -> None:
     def no_table(*_: object) -> None:
         raise ValueError("the inputs are sequences of words or categories")
 
-    monkeypatch.setattr(baselines, "table_of", no_table)
+    monkeypatch.setattr(baselines, "Features", no_table)
     *_, regression = found_for("wine", "sparse_categorical_crossentropy", 3)[1]
     assert regression.value is None
     assert regression.note == "the inputs are sequences of words or categories"

@@ -54,9 +54,7 @@ def assessed(
     kept = examined.kept
     baselines: tuple[Baseline, ...] = ()
     if warn is not None:
-        baselines = baselines_of(
-            built, experiment.dataset, examples.inputs, examples.targets, examined.outputs, kept, config.seed
-        )
+        baselines = baselines_of(built, experiment.dataset, examples.inputs, examples.targets, examined.outputs, kept)
     measured = Measured(examples.name, len(examples.rows), intervals, baselines)
     targets = {name: values[kept] for name, values in examples.targets.items()}
     found = assess(config, facts, measured, targets, examined.outputs, examples.rows[kept], warn)

@@ -1,6 +1,6 @@
 """Prepared inputs as one table of numbers, for models that are no networks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -8,36 +8,39 @@ from dltool.data.rows import Rows
 from dltool.model.build import BuiltModel
 from dltool.training.tables import tensor
 
-MOST_NUMBERS = 20_000_000
+MOST_NUMBERS = 8_000_000
 """Of a table, rows × columns; of larger ones there are fewer rows."""
 FEWEST_ROWS = 200
 BLOCK = 512
 
 
-def table_of(built: BuiltModel, inputs: Mapping[str, Rows], most_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, features) of float32, and (rows,), which of the raw inputs they are: at most `most_rows`, spread evenly.
+class Features:
+    """At most `most_rows` of the raw inputs, spread evenly, prepared block by block.
 
-    Inputs of whole numbers are left out where preparing leaves them so: they are words or categories, not amounts.
+    `rows` (examples,) says which of the inputs they are; each block is (rows, `columns`) of float32. Inputs of whole
+    numbers are left out where preparing leaves them so: they are words or categories, not amounts.
 
     Raises:
         ValueError: says why there is no such table.
     """
-    examples = len(next(iter(inputs.values())))
-    usable = [name for name, rows in inputs.items() if is_amount(built, name, rows)]
-    if not usable:
-        raise ValueError("the inputs are sequences of words or categories")
-    width = sum(prepared(built, name, inputs[name], np.arange(1)).size for name in usable)
-    rows = min(most_rows, examples, MOST_NUMBERS // max(1, width))
-    if rows < min(FEWEST_ROWS, examples):
-        raise ValueError(f"an input has {width:,} numbers")
-    chosen = np.unique(np.linspace(0, examples - 1, rows).astype(int))
-    parts = [
-        np.concatenate(
-            [prepared(built, name, inputs[name], chosen[at : at + BLOCK]) for at in range(0, len(chosen), BLOCK)]
-        )
-        for name in usable
-    ]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), chosen
+
+    def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], most_rows: int) -> None:
+        self.built = built
+        self.inputs = {name: rows for name, rows in inputs.items() if is_amount(built, name, rows)}
+        if not self.inputs:
+            raise ValueError("the inputs are sequences of words or categories")
+        examples = len(next(iter(inputs.values())))
+        self.columns = sum(prepared(built, name, rows, np.arange(1)).size for name, rows in self.inputs.items())
+        count = min(most_rows, examples, MOST_NUMBERS // max(1, self.columns))
+        if count < min(FEWEST_ROWS, examples):
+            raise ValueError(f"an input has {self.columns:,} numbers")
+        self.rows = np.unique(np.linspace(0, examples - 1, count).astype(int))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for at in range(0, len(self.rows), BLOCK):
+            chosen = self.rows[at : at + BLOCK]
+            parts = [prepared(self.built, name, rows, chosen) for name, rows in self.inputs.items()]
+            yield parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def is_amount(built: BuiltModel, name: str, rows: Rows) -> bool:
