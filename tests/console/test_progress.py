@@ -84,6 +84,19 @@ def test_what_a_terminal_shows_while_an_epoch_runs(columns, config, golden, monk
     golden(f"console/training-{columns}", f"{'-' * columns}\n".join(screens))
 
 
+def test_a_training_that_goes_on_knows_the_epochs_before(config) -> None:
+    terminal, clock = Terminal(80), Clock()
+    progress = progress_on(terminal, clock)
+    begin(progress, config)
+    progress.goes_on([epoch(1, 0.5), epoch(2, 0.1), epoch(3, 0.3)], 2)
+    progress.epoch_begins(4, 4, 422)
+    progress.epoch_ends(epoch(4, 0.2), is_best=False)
+    progress.stage("testing")
+    shown = terminal.shown()
+    assert "goes on after epoch 3; best 0.1100" in shown
+    assert "█▁▅▃  now 0.2100  best 0.1100 in epoch 2" in shown
+
+
 @pytest.mark.parametrize("encoding", ["cp437", "cp1252", "ascii"])
 def test_an_old_encoding_gets_bars_and_sparks_of_ascii(encoding, config) -> None:
     terminal, clock = Terminal(encoding=encoding), Clock()

@@ -6,7 +6,7 @@ from typing import Protocol
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.run_files import Run
-from dltool.training.fit import Observer
+from dltool.training.fit import EpochRecord, Observer
 
 
 class Progress(Observer, Protocol):
@@ -24,6 +24,9 @@ class Progress(Observer, Protocol):
 
     def run_created(self, run: Run, *, is_kept: bool) -> None:
         """The run directory exists; its log takes over. `is_kept`: it is still there when the command has ended."""
+
+    def goes_on(self, history: Sequence[EpochRecord], best_epoch: int | None) -> None:
+        """A stopped training goes on after the epochs of `history`, of which `best_epoch` is the best, if one is."""
 
     def ended_early(self, run: Run, status: str) -> None:
         """The run stops here."""

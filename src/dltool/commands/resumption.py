@@ -46,7 +46,7 @@ def resume_locked(
         position["stop"] = False
     progress.stage("importing TensorFlow")
     with clock.phase("import"):
-        from dltool.training.fit import prepare_fit
+        from dltool.training.fit import EpochRecord, prepare_fit
         from dltool.training.state import TrainingState
     progress.stage("building the model")
     with clock.phase("build"):
@@ -65,6 +65,9 @@ def resume_locked(
         # A completed run that was to get more epochs may still be the old one.
         error.kept, error.can_resume = str(run.path), run.read_json(run.record).get("status") != "completed"
         raise
+    if start:
+        history = [EpochRecord(**line) for line in position["history"]]
+        progress.goes_on(history, start.state["best"]["epoch"])
     outcome = complete(run, experiment, fitting, progress, clock, stops, start)
     report_of_training(run, experiment, outcome.assessment, progress, stops)
     return outcome

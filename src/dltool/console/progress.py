@@ -1,5 +1,6 @@
 """The progress of a training: a live row on a terminal, plain lines and signs of life elsewhere."""
 
+import math
 import textwrap
 import threading
 import time
@@ -100,6 +101,12 @@ class TrainingProgress:
         if is_kept:
             self.say(f"run {run.path}")
 
+    def goes_on(self, history: Sequence["EpochRecord"], best_epoch: int | None) -> None:
+        self.course = [self.monitored(record) for record in history]
+        self.best = next((record for record in history if record.epoch == best_epoch), None)
+        where = f"after epoch {history[-1].epoch}" if history else "in epoch 1"
+        self.say(f"goes on {where}{f'; {self.best_words()}' if self.best else ''}")
+
     def ended_early(self, run: "Run", status: str) -> None:
         if not self.is_kept:
             self.say(f"{status}; nothing is kept")
@@ -131,7 +138,7 @@ class TrainingProgress:
             return
         with self.lock:
             self.best = record if is_best else self.best
-            self.course.append(record.logs.get(self.table.monitor, float("nan")))
+            self.course.append(self.monitored(record))
             now = self.clock()
             self.unprinted = (record, is_best)
             if self.rows < MOST_FAST_ROWS or now - self.last_row >= SECONDS_BETWEEN_ROWS or record.epoch == epochs:
@@ -207,12 +214,17 @@ class TrainingProgress:
         """The monitored metric from the first epoch to the last, and its best."""
         parts = [(1, printable(self.table.monitor)), (2, ""), (3, f"now {number(self.course[-1])}")]
         if self.best is not None:
-            best = number(self.best.logs[self.table.monitor])
-            parts.append((0, f"best {best} in epoch {self.best.epoch}"))
+            parts.append((0, self.best_words()))
         taken = sum(len(text) + 2 for rank, text in parts if rank != 2)
         width = min(WIDEST_SPARK, room - taken)
         parts[1] = (2, self.glyphs.spark(self.course, max(8, width)))
         return fitted(parts, room)
+
+    def monitored(self, record: "EpochRecord") -> float:
+        return record.logs.get(self.table.monitor, math.nan)
+
+    def best_words(self) -> str:
+        return f"best {number(self.monitored(self.best))} in epoch {self.best.epoch}" if self.best else ""
 
     def room(self) -> int:
         # In the last column, terminals differ.
