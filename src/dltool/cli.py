@@ -333,11 +333,12 @@ def compare(
     """Say what differs between runs, and whether their results differ by more than chance."""
     with exit_codes(as_json=as_json):
         from dltool.commands.compare import compare as run_compare
-        from dltool.commands.compare import refuse_no_page, write_html
+        from dltool.commands.compare import write_html
+        from dltool.commands.output_file import PAGE, refuse_no_file
         from dltool.console.comparison import show_comparison
 
         if html is not None:
-            refuse_no_page(html)
+            refuse_no_file("--html", html, PAGE)
         found = run_compare(runs)
         if html is not None:
             write_html(found, html)

@@ -165,7 +165,7 @@ def test_the_page_has_the_curves_of_all_runs_in_one_figure(dltool, tmp_path):
     assert "https://" not in text
 
 
-@pytest.mark.parametrize("name", ["page.txt", "folder.html"])
+@pytest.mark.parametrize("name", ["page.txt", "folder.html", "nowhere/page.html"])
 def test_the_page_must_be_a_file_with_its_ending(dltool, tmp_path, name):
     (tmp_path / "folder.html").mkdir()
     runs = [created(tmp_path), created(tmp_path)]

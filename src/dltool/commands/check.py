@@ -131,7 +131,8 @@ def built_plan(
     Raises:
         ConfigError, MachineError: whatever would keep `train` from its first step.
     """
-    from dltool.commands.drawing import check_svg, dot_text, draw
+    from dltool.commands.drawing import dot_program, dot_text, draw
+    from dltool.commands.output_file import refuse_no_file
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
     from dltool.model.checks import check_fit
@@ -141,7 +142,8 @@ def built_plan(
     from dltool.training.plan import make_plan
 
     if svg is not None:
-        check_svg(svg)
+        refuse_no_file("--svg", svg, [".svg"])
+        dot_program()
     pin(config.seed)
     built = build_model(config, facts, dataset.part("train")[0] if dataset else None)
     check_fit(config, facts, built)

@@ -22,14 +22,6 @@ def compare(paths: Sequence[Path]) -> Comparison:
     return compared(runs)
 
 
-def refuse_no_page(file: Path) -> None:
-    """Raises ConfigError where `file` cannot be a page."""
-    if file.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"--html {file}: expected the name of an HTML file", f"--html {file.stem or 'compare'}.html")
-    if file.is_dir():
-        raise ConfigError(f"--html {file} is a folder; a file is expected")
-
-
 def write_html(found: Comparison, file: Path) -> None:
     """The comparison as a page that loads nothing. Raises MachineError."""
     from dltool.report.comparison import html

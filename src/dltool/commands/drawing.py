@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dltool.durable_files import atomic_write
-from dltool.errors import ConfigError, MachineError
+from dltool.errors import MachineError
 from dltool.model.graph import Box
 
 DRAWING_SECONDS = 60
@@ -32,18 +32,8 @@ def quoted(*lines: str) -> str:
     return '"' + "\\n".join("".join(ESCAPES.get(c, c) for c in line) for line in plain) + '"'
 
 
-def check_svg(file: Path) -> None:
-    """Raises ConfigError where the drawing cannot be written there, MachineError where nothing can draw it."""
-    if file.suffix.lower() != ".svg":
-        raise ConfigError(f"--svg {file}: the drawing is an SVG file", f"--svg {file.stem or 'model'}.svg")
-    if file.is_dir():
-        raise ConfigError(f"--svg {file} is a folder; a file is expected")
-    if not file.parent.is_dir():
-        raise ConfigError(f"--svg {file}: there is no folder {file.parent}")
-    dot_program()
-
-
 def dot_program() -> str:
+    """Raises MachineError where nothing can draw."""
     program = shutil.which("dot")
     if program is None:
         hint = "install Graphviz: apt-get install graphviz, brew install graphviz, or https://graphviz.org/download"

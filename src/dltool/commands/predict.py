@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.commands.experiment import recorded_config, recorded_model, require_code
+from dltool.commands.output_file import refuse_no_file
 from dltool.config.schema import Config, Data
 from dltool.data.facts import Facts, recorded_facts
 from dltool.data.new_examples import STDIN, NewExamples, load_new, unseen_problems
@@ -45,7 +46,8 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
         MachineError: `out` cannot be written.
     """
     if out is not None:
-        check_out(out, files)
+        refuse_no_file("--out", out, FORMATS)
+        refuse_one_of(files, out)
     run = open_run(path)
     require_code(run, f"predict {run.path} {shlex.join(files)}")
     columns = predictions_for(run, lambda data, facts: load_new(data, facts, files), progress)
@@ -97,13 +99,7 @@ def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
     return built
 
 
-def check_out(out: Path, files: Sequence[str]) -> None:
-    """Raises: ConfigError: an unknown ending, a folder, no folder to be in, or one of the inputs."""
-    if out.suffix.lower() not in FORMATS:
-        raise ConfigError(f"{out} has no ending that says what to write", f"such as {', '.join(FORMATS)}")
-    if out.is_dir():
-        raise ConfigError(f"{out} is a folder; a file is expected")
-    if not out.parent.is_dir():
-        raise ConfigError(f"there is no folder {out.parent}")
+def refuse_one_of(files: Sequence[str], out: Path) -> None:
+    """Raises ConfigError where `out` is one of the inputs."""
     if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
         raise ConfigError(f"{out} is one of the files to predict for", "give the predictions another name")

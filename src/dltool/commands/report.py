@@ -12,9 +12,10 @@ from dltool.commands.experiment import (
     recorded_model,
     require_code,
 )
+from dltool.commands.output_file import PAGE, refuse_no_file
 from dltool.commands.predict import recorded_kind
 from dltool.commands.signals import StopNow, StopRequests
-from dltool.errors import ConfigError, DataError, MachineError
+from dltool.errors import DataError, MachineError
 from dltool.run_directory import open_run
 from dltool.run_files import Run
 
@@ -45,7 +46,7 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
         MachineError: a file cannot be written.
     """
     if out is not None:
-        check_out(out)
+        refuse_no_file("--out", out, PAGE)
     run = open_run(path)
     require_code(run, f"report {run.path}")
     with run.locked() if out is None else contextlib.nullcontext():
@@ -61,16 +62,6 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
         else:
             write_page(found, out)
     return ReportOutcome(run.path, out or run.report, as_json(found), found.missing)
-
-
-def check_out(out: Path) -> None:
-    """Raises: ConfigError: another ending, a folder, or no folder to be in."""
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"--out {out}: the report is an HTML file", f"--out {out.stem or 'report'}.html")
-    if out.is_dir():
-        raise ConfigError(f"--out {out} is a folder; a file is expected")
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {out.parent}")
 
 
 def subject_of(run: Run, progress: "Progress") -> "Subject":
