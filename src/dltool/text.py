@@ -9,6 +9,8 @@ BIDIRECTIONAL = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(c
 
 def printable(text: str) -> str:
     """`text` with control and bidirectional characters as escapes, so that data cannot steer the terminal."""
+    if text.isprintable():
+        return text
     return "".join(
         character if character == "\t" or not is_control(character) else f"\\x{ord(character):02x}"
         for character in text

@@ -104,11 +104,18 @@ def csv_of(**columns: Any) -> list[str]:
     return file.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@a", " =1+1", "\t=1", "\ta", "\r=1", "--1", "=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@a", " =1+1", "\t=1", "\ta", "--1", "=1"])
 def test_what_a_spreadsheet_would_compute_is_quoted(text) -> None:
     file = io.StringIO()
     write_csv({text: np.array([text], object)}, file)
     assert file.getvalue().count(f"'{text}") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "written"), [("\x1b[2Jred", r"\x1b[2Jred"), ("\u202egnp", r"\x202egnp"), ("\r=1", r"'\x0d=1")]
+)
+def test_what_would_steer_a_terminal_is_written_as_escapes(text, written) -> None:
+    assert csv_of(**{text: np.array([text], object)}) == [written, written]
 
 
 @pytest.mark.parametrize("text", ["-1", "+1.5e-3", "a=1", "", "x", "'"])

@@ -16,6 +16,7 @@ from dltool.config.schema import Config
 from dltool.data.facts import Facts, TargetFacts
 from dltool.durable_files import atomic_path
 from dltool.errors import ConfigError, RunError
+from dltool.text import printable
 
 PLACES = ("file", "row")
 """The columns that say which example a prediction is for."""
@@ -145,22 +146,25 @@ def whole_text(text: str) -> str:
 
 
 def write_csv(columns: Columns, file: TextIO) -> None:
-    """With a line of names. Texts that a spreadsheet would take for a formula have a ' in front."""
+    """With a line of names. Texts that a spreadsheet would take for a formula have a ' in front, and those that would
+    steer a terminal have escapes.
+    """
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(map(no_formula, columns))
+    writer.writerow(map(harmless, columns))
     writer.writerows(zip(*map(written, columns.values()), strict=True))
 
 
 def written(column: np.ndarray) -> Iterable[Any]:
     """Numbers in the fewest digits that give the same bits again."""
     if column.dtype == object:
-        return map(no_formula, column)
+        return map(harmless, column)
     numbers: list[Any] = (column.astype(str) if column.dtype.kind == "f" else column).tolist()
     return numbers
 
 
-def no_formula(text: str) -> str:
-    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+def harmless(text: str) -> str:
+    is_formula = FORMULA.match(text) and not NUMBER.fullmatch(text)
+    return f"'{printable(text)}" if is_formula else printable(text)
 
 
 def records(columns: Columns) -> list[dict[str, object]]:
