@@ -64,6 +64,7 @@ def test_pictures_and_labels(cache, written, budget):
     np.testing.assert_array_equal(image(examples), EXPECTED)
     assert list(examples.training.labels["target"]) == ["a", "a", "a", "b", "b", "b"]
     assert examples.training.labels["target"].dtype == object
+    assert list(examples.training.files)[:2] == sorted(FILES)[:2]
     assert examples.warnings == ()
     assert isinstance(examples.training.inputs["image"], CacheRows if budget else DecodedRows)
 

@@ -71,6 +71,13 @@ def test_parts_of_the_source_are_used(three_parts):
     assert values(dataset.part("test")[0]["input"]).ravel().tolist() == list(range(200, 204))
 
 
+def test_a_row_is_named_by_what_its_part_was_read_from(three_parts):
+    dataset = load({"source": three_parts})
+    assert dataset.row_name(0) == "row 0 of x_train"
+    assert dataset.row_name(int(dataset.split.test[0])) == "row 0 of x_test"
+    assert load({"source": "digits"}).row_name(1_234) == "row 1,234"
+
+
 def test_fractions_take_the_place_of_parts_of_the_source(three_parts):
     dataset = load({"source": three_parts, "split": {"validation": 0.2, "test": 0.1}})
     assert sizes(dataset) == (14, 4, 2)

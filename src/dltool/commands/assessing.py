@@ -9,6 +9,7 @@ import numpy as np
 from dltool.commands.experiment import Experiment
 from dltool.data.load import Dataset, PartName
 from dltool.data.rows import Rows
+from dltool.evaluation.predictions import whole_text
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline
@@ -68,4 +69,6 @@ def part_of(dataset: Dataset, name: PartName) -> Examples:
     """One part of the data."""
     inputs, targets = dataset.part(name)
     rows = getattr(dataset.split, name)
-    return Examples(name, inputs, targets, rows, {"row": rows})
+    files = [whole_text(dataset.row_name(row)) for row in rows.tolist()] if dataset.has_files else []
+    places = {"file": np.array(files, dtype=object)} if files else {}
+    return Examples(name, inputs, targets, rows, {**places, "row": rows})

@@ -1,6 +1,6 @@
 """What every source gives: examples by name of the input, before labels are numbered and rows are split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,8 @@ class Part:
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `labels` by the name of their target are
     (rows,) or (rows, …) of any kind; text may be str objects or coded. `columns` are further values by name, (rows,)
     each, by which rows may be grouped, ordered or divided. `digests` (rows, 32) of uint8 by input are those of the
-    files that its rows are made of, where they are quicker to compare than the rows.
+    files that its rows are made of, where they are quicker to compare than the rows. `files` are the names of those
+    where each row is one.
     """
 
     inputs: Mapping[str, Rows]
@@ -33,6 +34,7 @@ class Part:
     name: str
     columns: Mapping[str, Values] = field(default_factory=dict)
     digests: Mapping[str, np.ndarray] = field(default_factory=dict)
+    files: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))

@@ -14,7 +14,8 @@ from dltool.errors import ConfigPath
 def part_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Part:
     """`inputs` (items, …), with the items' classes as labels and what a pattern found as columns."""
     columns = {key: text_array(item.columns[key] for item in items) for key in items[0].columns}
-    return Part(inputs, {ONE_TARGET: text_array(item.label for item in items)}, place, name, columns)
+    labels = {ONE_TARGET: text_array(item.label for item in items)}
+    return Part(inputs, labels, place, name, columns, files=[item.member.name for item in items])
 
 
 def text_array(texts: Iterable[str]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -30,6 +30,15 @@ PartName = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where the rows from `start` on are from; `files` are their names where each row is a file."""
+
+    start: int
+    name: str
+    files: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Dataset:
     """One table of all examples, and which of its rows are for what.
 
@@ -37,7 +46,7 @@ class Dataset:
     of int32 class indices, or of float32; there is none where the input itself is the target. `contents` says what the
     parts of the source hold, `fingerprint` is "sha256:…" over that. `warnings` are sentences for the user. `settled`
     are keys of the config's `data` that reading
-    has decided; `columns` what a table holds.
+    has decided; `columns` what a table holds; `places` where its rows are from, in order.
     """
 
     inputs: Mapping[str, Rows]
@@ -48,6 +57,7 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    places: tuple["Place", ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -57,6 +67,19 @@ class Dataset:
     def in_force(self, config: Config) -> Config:
         """The config with what reading has decided."""
         return config.model_copy(update={"data": config.data.model_copy(update=dict(self.settled))})
+
+    def row_name(self, row: int) -> str:
+        """What a person finds a row by: its file, or its number, counted from 0, in what its part was read from."""
+        place = next((place for place in reversed(self.places) if place.start <= row), Place(0, ""))
+        number = row - place.start
+        if place.files:
+            return place.files[number]
+        return f"row {number:,}" + (f" of {place.name}" if len(self.places) > 1 else "")
+
+    @property
+    def has_files(self) -> bool:
+        """Whether examples are files."""
+        return any(place.files for place in self.places)
 
     def part(self, name: PartName) -> tuple[dict[str, Rows], dict[str, np.ndarray]]:
         """The inputs and targets of one part, in ascending order of rows."""
@@ -94,6 +117,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     }
     stops = np.cumsum([rows_of(part) for part in parts]).tolist()
     ranges = dict(zip(named, zip([0, *stops], stops, strict=False), strict=True))
+    places = tuple(Place(start, part.name, part.files) for start, part in zip([0, *stops], parts, strict=False))
     targets = {each.name: np.concatenate([encode(each, part) for part in parts]) for each in labels}
     described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
     check_stratify(data.split, described)
@@ -108,7 +132,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         inputs = {name: take(values, rows) for name, values in inputs.items()}
         digests = {name: values[rows] for name, values in digests.items()}
         targets = {name: values[rows] for name, values in targets.items()}
-        ranges = {"training": (0, len(rows))}
+        ranges, places = {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
     dataset = Dataset(
         inputs,
@@ -119,6 +143,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         (*examples.warnings, *(duplicate_warnings(inputs, targets, split, digests) if may_repeat(data) else ())),
         examples.settled,
         examples.columns,
+        places,
     )
     release_memory()
     return dataset

@@ -50,9 +50,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class ShownMistake:
-    """A wrong prediction, with the example as it is."""
+    """A wrong prediction, with the example as it is; `row` is what that is called."""
 
     mistake: "Mistake"
+    row: str
     looks: tuple[Look, ...]
 
 
@@ -202,10 +203,13 @@ def recorded_warnings(record: Record) -> list[str]:
 def output_contents(subject: Subject, output: "OutputAssessment") -> OutputContents:
     mistakes = output.mistakes
     looks: list[Any] = [()] * len(mistakes)
+    names = [f"row {each.row:,}" for each in mistakes]
     if subject.dataset is not None and mistakes:
         looks = rows_looks(subject.config, subject.dataset, [each.row for each in mistakes])
+        names = [subject.dataset.row_name(each.row) for each in mistakes]
     most = None if all(any(look.picture for look in found) for found in looks) else FEW_MISTAKES
-    shown = tuple(ShownMistake(each, tuple(look)) for each, look in [*zip(mistakes, looks, strict=True)][:most])
+    found = [*zip(mistakes, names, looks, strict=True)][:most]
+    shown = tuple(ShownMistake(each, name, tuple(look)) for each, name, look in found)
     return OutputContents(output.name, output.kind, tuple(output.figures), tuple(output.table), shown)
 
 

@@ -1,16 +1,12 @@
 """The contents of a report as an HTML page."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from dltool.report.contents import Contents, OutputContents
+from dltool.report.contents import Contents, OutputContents, ShownMistake
 from dltool.report.page import Section, render, render_page
 from dltool.text import number
-
-if TYPE_CHECKING:
-    from dltool.evaluation.findings import Mistake
 
 MOST_EPOCHS = 200
 MOST_NAMES = 60
@@ -63,8 +59,8 @@ def results(output: OutputContents, place: str) -> Markup:
     )
 
 
-def mistake_words(kind: str, mistake: "Mistake") -> str:
-    row = f"row {mistake.row:,}"
+def mistake_words(kind: str, shown: ShownMistake) -> str:
+    mistake, row = shown.mistake, shown.row
     if kind == "input":
         return f"squared error {number(mistake.confidence)} · {row}"
     sure = f"error {number(mistake.confidence)}" if kind == "number" else f"{mistake.confidence:.1%} sure"

@@ -41,9 +41,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Example:
-    """A row of the data: what it is, and its views."""
+    """A row of the data: what it is called, what it is, and its views."""
 
-    row: int
+    name: str
     label: str
     looks: tuple[Look, ...] = field(default_factory=tuple)
 
@@ -70,7 +70,11 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(prepared_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
     return [
-        Example(int(row), target_words(dataset, int(row)), tuple(look for view in views for look in view[position]))
+        Example(
+            dataset.row_name(int(row)),
+            target_words(dataset, int(row)),
+            tuple(look for view in views for look in view[position]),
+        )
         for position, row in enumerate(rows)
     ]
 
