@@ -16,6 +16,7 @@ def test_a_spark_line_goes_from_the_lowest_value_to_the_highest() -> None:
     assert UNICODE.spark([1, 2, 3, 4, 5, 6, 7, 8], 20) == "▁▂▃▄▅▆▇█"
     assert UNICODE.spark([3, 3, 3], 20) == "▁▁▁"
     assert UNICODE.spark([], 20) == ""
+    assert UNICODE.spark([1, 2], 20, beside=[1, 8]) == "▁▂"
 
 
 def test_what_is_not_finite_is_a_gap_in_the_spark_line() -> None:

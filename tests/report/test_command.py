@@ -129,7 +129,7 @@ def test_of_a_run_that_is_not_complete_what_there_is_is_reported(copy, again) ->
     (copy / "run.json").write_text(json.dumps({**record, "status": "interrupted"}), "utf-8")
     outcome, report = again(copy)
     assert outcome.code == 0
-    assert "The run is not complete: its status is interrupted" in report.html
+    assert "The run is not complete, and has no results. Its status is interrupted." in report.html
     assert report.numbers["layers"]
     assert "curve_loss" in report.html
 

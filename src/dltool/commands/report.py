@@ -84,11 +84,12 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
     progress.stage("importing TensorFlow")
     from dltool.model.files import load_weights
     from dltool.report.contents import Subject
-    from dltool.report.record import read_record
+    from dltool.report.record import read_record, words
 
     experiment = recorded_experiment(run, config, dataset)
     if record.get("status") != "completed":
-        missing = f"The run is not complete: its status is {str(record.get('status'))[:40]}, and it has no results yet."
+        reason = f": {words(record['reason'])}" if record.get("reason") else ""
+        missing = f"The run is not complete, and has no results. Its status is {words(record.get('status'))}{reason}."
         return Subject(read_record(run), config, dataset.facts, dataset, experiment.built, missing=missing)
     load_weights(experiment.built.core, run.best_weights)
     assessment = assessment_of(experiment, progress)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from dltool.console.glyphs import glyphs_for
 from dltool.console.streams import data_text, show_json, stdout_console
 from dltool.text import number
 
 if TYPE_CHECKING:
     from dltool.evaluation.bootstrap import Interval
-    from dltool.report.differences import Comparison, Curve, MetricDifference, ValueRow
+    from dltool.report.differences import Comparison, MetricDifference, ValueRow
 
 LETTERS = "ABCDEFGH"
-SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
 MOST_ROWS = 30
 
@@ -95,6 +95,7 @@ def curve_table(found: "Comparison", letters: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("curve", "run", "by epoch", "first", "last", "best epoch"):
         table.add_column(heading, no_wrap=heading == "by epoch")
+    glyphs = glyphs_for(sys.stdout.encoding)
     for name, curves in found.curves.items():
         values = [value for curve in curves for _, value in curve]
         for letter, curve, best in zip(letters, curves, found.best_epochs, strict=True):
@@ -103,20 +104,9 @@ def curve_table(found: "Comparison", letters: str) -> Table:
                 table.add_row(
                     data_text(name),
                     letter,
-                    spark(curve, min(values), max(values)),
+                    glyphs.spark([value for _, value in curve], SPARK_WIDTH, beside=values),
                     number(curve[0][1]),
                     number(curve[-1][1]),
                     "" if at_best is None else f"{number(at_best)} ({best})",
                 )
     return table
-
-
-def spark(curve: "Curve", low: float, high: float) -> str:
-    """The curve between `low` and `high`, a character for each of some epochs; nothing where stdout lacks those."""
-    try:
-        SPARKS.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        return ""
-    step = max(1, -(-len(curve) // SPARK_WIDTH))
-    span = (high - low) or 1.0
-    return "".join(SPARKS[round((value - low) / span * (len(SPARKS) - 1))] for _, value in curve[::step])

@@ -17,13 +17,14 @@ class Glyphs:
         done = int(width * min(1.0, max(0.0, fraction)))
         return self.done * done + self.left * (width - done)
 
-    def spark(self, values: Sequence[float], width: int) -> str:
+    def spark(self, values: Sequence[float], width: int, beside: Sequence[float] = ()) -> str:
         """The course of `values` in at most `width` characters, a space for what is not finite.
 
-        Of more values than that, every second is shown, or every third, …, the last one always.
+        The lowest and the highest character stand for the ends of `values` and of those `beside` them. Of more values
+        than that, every second is shown, or every third, …, the last one always.
         """
         shown = values[:: -max(1, -(-len(values) // width))][::-1]
-        finite = [value for value in shown if math.isfinite(value)]
+        finite = [value for value in (*shown, *beside) if math.isfinite(value)]
         low, high = min(finite, default=0.0), max(finite, default=0.0)
         top = len(self.levels) - 1
         # Divided first: the difference of two large numbers may be infinite.

@@ -208,7 +208,7 @@ def show_report(outcome: "ReportOutcome", as_json: bool) -> None:
     console = stdout_console()
     console.print(data_text(outcome.numbers["verdict"]["words"]))
     for finding in outcome.numbers["warnings"]:
-        console.print(Text("look  ", "bold") + data_text(f"{finding['title']}: {finding['next_step']}"))
+        console.print(Text("look  ", "bold") + data_text(f"{finding['title']}: {finding['next_step']}"), soft_wrap=True)
     console.print(data_text(f"{outcome.file}: the report of {outcome.run}"))
     console.next_step(f"open {shell_word(outcome.file)} in a browser")
 

@@ -231,7 +231,9 @@ def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Prob
         return
     rows = np.flatnonzero(is_missing(as_values({name: table.columns[name].values})[name]))
     message = f'"{name}" is missing in {rows_named(table, rows)}'
-    yield Problem((*INPUTS, name), message, "fill it in, or say what stands for it: missing")
+    usual = type(kind.options).model_fields["missing"].default
+    hint = f"fill these cells in, or let something stand for them, such as missing: {usual}"
+    yield Problem((*INPUTS, name), message, hint)
 
 
 def rows_named(table: Table, rows: np.ndarray) -> str:

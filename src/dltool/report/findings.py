@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dltool.config.columns import ONE_TARGET
 from dltool.evaluation.bootstrap import Interval
 from dltool.report.leakage import Suspect
 from dltool.text import number
@@ -119,7 +120,8 @@ def leakage_findings(suspects: Sequence[Suspect]) -> Iterator[Finding]:
         way = "is right for" if suspect.is_class else "explains"
         share = f"{suspect.score:.1%}"
         what = "of the rows it has not seen" if suspect.is_class else "of the variance of rows it has not seen"
-        words = f"A simple rule with {suspect.column} alone {way} {share} {what}, predicting {suspect.target}."
+        target = "the target" if suspect.target == ONE_TARGET else suspect.target
+        words = f"A simple rule with {suspect.column} alone {way} {share} {what}, predicting {target}."
         step = f"Is it known when a prediction is needed? If not: data.inputs: {{{suspect.column}: ignore}}"
         yield Finding("leakage", f"{suspect.column} may give the target away", words, step)
 
