@@ -190,3 +190,12 @@ def test_comparing_imports_no_tensorflow(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert imported.isdisjoint({"tensorflow", "keras", "sklearn", "pandas"})
+
+
+def test_curves_of_different_lengths_have_their_epochs_below_each_other(dltool, tmp_path):
+    runs = [created(tmp_path), created(tmp_path)]
+    lines = [json.dumps({"epoch": epoch, "loss": 1 / epoch, "seconds": 1.0}) for epoch in range(1, 49)]
+    runs[1].metrics.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    shown = dltool("compare", *(run.path for run in runs)).stdout
+    first, other = (line.split()[2] for line in shown.splitlines() if line.startswith("loss  ") and " 1.0000 " in line)
+    assert (len(first), len(other)) == (1, 24)

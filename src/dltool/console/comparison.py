@@ -98,13 +98,15 @@ def curve_table(found: "Comparison", letters: str) -> Table:
     glyphs = glyphs_for(sys.stdout.encoding)
     for name, curves in found.curves.items():
         values = [value for curve in curves for _, value in curve]
+        # The same for all, so that epochs are below each other.
+        step = -(-max(map(len, curves)) // SPARK_WIDTH)
         for letter, curve, best in zip(letters, curves, found.best_epochs, strict=True):
             if curve:
                 at_best = dict(curve).get(best or 0)
                 table.add_row(
                     data_text(name),
                     letter,
-                    glyphs.spark([value for _, value in curve], SPARK_WIDTH, beside=values),
+                    glyphs.spark([value for _, value in curve[::step]], SPARK_WIDTH, beside=values),
                     number(curve[0][1]),
                     number(curve[-1][1]),
                     "" if at_best is None else f"{number(at_best)} ({best})",
