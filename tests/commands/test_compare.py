@@ -199,3 +199,11 @@ def test_curves_of_different_lengths_have_their_epochs_below_each_other(dltool, 
     shown = dltool("compare", *(run.path for run in runs)).stdout
     first, other = (line.split()[2] for line in shown.splitlines() if line.startswith("loss  ") and " 1.0000 " in line)
     assert (len(first), len(other)) == (1, 24)
+
+
+def test_a_narrow_terminal_has_whole_numbers(dltool, tmp_path, monkeypatch):
+    monkeypatch.setattr("dltool.console.streams.UNLIMITED", 40)
+    runs = [created(tmp_path), created(tmp_path)]
+    shown = dltool("compare", *(run.path for run in runs)).stdout
+    assert "curve  run  by epoch  last    best epoch" in shown
+    assert "…" not in shown

@@ -1,16 +1,17 @@
 """What `compare` shows: what differs, value by value, metrics with their noise, and curves as spark lines."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from dltool.console.glyphs import glyphs_for
 from dltool.console.streams import data_text, show_json, stdout_console
-from dltool.text import number
+from dltool.text import number, printable
 
 if TYPE_CHECKING:
     from dltool.evaluation.bootstrap import Interval
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 LETTERS = "ABCDEFGH"
 SPARK_WIDTH = 24
 MOST_ROWS = 30
+DROPPED = ("first", "by epoch", "last")
+"""Columns of the curves, in the order in which they make room."""
 
 
 def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> None:
@@ -43,7 +46,7 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
     if found.metrics:
         console.print(metric_table(found, letters))
     if found.curves:
-        console.print(curve_table(found, letters))
+        console.print(curve_table(found, letters, console.width))
     for remark in found.remarks:
         console.print(data_text(remark), style="dim")
     if page is not None:
@@ -91,10 +94,24 @@ def metric_cell(value: "Interval | None", difference: "MetricDifference | None")
     return cell
 
 
-def curve_table(found: "Comparison", letters: str) -> Table:
+def curve_table(found: "Comparison", letters: str, room: int) -> Table:
+    """Where there is no room for all columns, the first ones of DROPPED are left out."""
+    rows = [*curve_rows(found, letters)]
+    widths = {
+        heading: max(cell_len(text) for text in (heading, *(row[heading] for row in rows))) for heading in rows[0]
+    }
+    for heading in DROPPED:
+        if sum(widths.values()) + 2 * (len(widths) - 1) > room:
+            del widths[heading]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("curve", "run", "by epoch", "first", "last", "best epoch"):
-        table.add_column(heading, no_wrap=heading == "by epoch")
+    for heading in widths:
+        table.add_column(heading, no_wrap=heading != "curve", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(row[heading]) for heading in widths))
+    return table
+
+
+def curve_rows(found: "Comparison", letters: str) -> Iterator[dict[str, str]]:
     glyphs = glyphs_for(sys.stdout.encoding)
     for name, curves in found.curves.items():
         values = [value for curve in curves for _, value in curve]
@@ -103,12 +120,11 @@ def curve_table(found: "Comparison", letters: str) -> Table:
         for letter, curve, best in zip(letters, curves, found.best_epochs, strict=True):
             if curve:
                 at_best = dict(curve).get(best or 0)
-                table.add_row(
-                    data_text(name),
-                    letter,
-                    glyphs.spark([value for _, value in curve[::step]], SPARK_WIDTH, beside=values),
-                    number(curve[0][1]),
-                    number(curve[-1][1]),
-                    "" if at_best is None else f"{number(at_best)} ({best})",
-                )
-    return table
+                yield {
+                    "curve": printable(name),
+                    "run": letter,
+                    "by epoch": glyphs.spark([value for _, value in curve[::step]], SPARK_WIDTH, beside=values),
+                    "first": number(curve[0][1]),
+                    "last": number(curve[-1][1]),
+                    "best epoch": "" if at_best is None else f"{number(at_best)} ({best})",
+                }
