@@ -48,7 +48,7 @@ def penguins(tmp_path_factory) -> TrainedRun:
 
 def test_two_functions_are_public_and_importing_them_imports_nothing_heavy() -> None:
     assert dltool.__all__ == ["open_run", "train"]
-    assert set(dltool.__all__) <= set(dir(dltool))
+    assert dir(dltool) == ["__version__", "open_run", "train"]
     code = "import sys, dltool; dltool.train; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "dltool.notebook" in loaded
@@ -75,6 +75,12 @@ def test_the_results_are_a_row_for_each_metric(trained) -> None:
     results = json.loads((trained.path / "results.json").read_text("utf-8"))
     assert trained.results.loc["accuracy", "test"] == results["test"]["accuracy"]
     assert trained.results.loc["loss", "validation"] == results["validation"]["loss"]
+
+
+def test_of_a_run_that_is_not_complete_the_results_say_so(trained, tmp_path) -> None:
+    (tmp_path / "run.json").write_text('{"status": "interrupted"}', encoding="utf-8")
+    with pytest.raises(RunError, match="has no results: its status is interrupted"):
+        _ = TrainedRun(tmp_path).results
 
 
 def test_intervals_are_columns_of_the_results(trained, monkeypatch) -> None:

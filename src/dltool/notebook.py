@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dltool.console.capture import captured_chatter
 from dltool.console.progress import TrainingProgress
 from dltool.console.safe_streams import safe_streams
-from dltool.errors import DltoolError
+from dltool.errors import DltoolError, RunError
 from dltool.run_directory import open_run as find_run
 from dltool.run_directory import refuse_no_runs_folder
 from dltool.run_files import Run
@@ -120,6 +120,9 @@ class TrainedRun:
     def read_results(self) -> dict[str, Any]:
         with plain_errors():
             run = Run(self.path)
+            if not run.results.exists():
+                status = run.read_json(run.record).get("status")
+                raise RunError(f"{run.path} has no results: its status is {status}")
             return run.read_json(run.results)
 
     def model(self) -> "keras.Model":

@@ -93,7 +93,7 @@ def test_a_training_that_goes_on_knows_the_epochs_before(config) -> None:
     progress.epoch_ends(epoch(4, 0.2), is_best=False)
     progress.stage("testing")
     shown = terminal.shown()
-    assert "goes on after epoch 3; best 0.1100" in shown
+    assert "goes on after epoch 3; val_loss best 0.1100" in shown
     assert "█▁▅▃  now 0.2100  best 0.1100 in epoch 2" in shown
 
 

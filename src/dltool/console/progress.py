@@ -105,7 +105,7 @@ class TrainingProgress:
         self.course = [self.monitored(record) for record in history]
         self.best = next((record for record in history if record.epoch == best_epoch), None)
         where = f"after epoch {history[-1].epoch}" if history else "in epoch 1"
-        self.say(f"goes on {where}{f'; {self.best_words()}' if self.best else ''}")
+        self.say(f"goes on {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
 
     def ended_early(self, run: "Run", status: str) -> None:
         if not self.is_kept:

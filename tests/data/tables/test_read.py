@@ -133,7 +133,7 @@ class TestLikeAnotherTable:
         with pytest.raises(DataError) as error:
             read("y,x\n2,y\n", like=train)
         (problem,) = error.value.problems
-        assert problem.message.endswith("table.csv has none of the columns of table.csv")
+        assert problem.message.endswith("table.csv: none of the columns of table.csv is there")
         assert problem.hint == "if its first line is a row and no names, write header: false"
 
     def test_another_number_of_columns_is_an_error(self, read, problems):

@@ -24,7 +24,7 @@ def absent_problems(file: TableFile, place: ConfigPath, wanted: Wanted) -> list[
         why = f", which {like.path.name} has"
     absent = [name for name in due if name not in file.names and name not in wanted.optional]
     if like is not None and len(absent) > 1 and len(absent) == len(due):
-        message = f"{file.path} has none of the columns of {like.path.name}"
+        message = f"{file.path}: none of the columns of {like.path.name} is there"
         hint = "if its first line is a row and no names, write header: false" if isinstance(file, CsvFile) else ""
         return [Problem(place, message, hint or other_names(absent[0], file))]
     return [
