@@ -129,7 +129,7 @@ def contents(subject: Subject) -> Contents:
         number=record.number,
         path=record.path,
         status=words(record.run.get("status")),
-        started=words(record.run.get("started")).replace("T", " "),
+        started=words(record.run.get("started")).replace("T", " ").replace("+0000", " UTC"),
         missing=subject.missing,
         verdict=verdict(shown, data.sizes["test"]),
         tiles=shown,
@@ -216,7 +216,8 @@ def data_contents(record: Record, config: Config, dataset: Dataset | None) -> Da
         for part, key in (("training", ""), ("validation", "validation_"), ("test", "test_"))
     }
     inputs = {
-        str(name)[:100]: words(mapping(each).get("shape")) + f" {words(mapping(each).get('dtype'))}"
+        str(name)[:100]: words(mapping(each).get("shape")).replace(", ", " × ")
+        + f" {words(mapping(each).get('dtype'))}"
         for name, each in list(mapping(found.get("inputs")).items())[:50]
     }
     fingerprint = words(found.get("fingerprint"))

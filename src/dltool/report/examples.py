@@ -184,7 +184,9 @@ def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> L
     if kind == "steps":
         return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:]))))
     if kind == "curve":
-        return Look(f"{title}, at the end {value.ravel()[-1]:g}", curve=curve_points(value))
+        last = value.ravel()[-1]
+        end = f"{last:g}" if np.isfinite(last) else "missing"
+        return Look(f"{title}, at the end {end}", curve=curve_points(value))
     return Look(title, text=numbers(np.asarray(value)))
 
 
