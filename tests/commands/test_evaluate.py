@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from tests.data.hostile_archives import write_folder
 from tests.data.pictures import class_folders, encoded, pixels
@@ -290,3 +291,22 @@ def test_other_metrics_take_the_place_of_the_configs(run, dltool) -> None:
     outcome = dltool("evaluate", run, "--metrics", "[acuracy]")
     assert outcome.code == 2
     assert 'did you mean "accuracy"' in outcome.stderr
+
+
+def test_metrics_of_one_hot_classes_are_measured_of_a_model_whose_loss_takes_class_indices(run, dltool) -> None:
+    import keras
+
+    metrics = ("--metrics", "AUC,CategoricalHinge", "--metrics", "{F1Score: {average: macro}}")
+    found = json.loads(dltool("evaluate", run, *metrics, "--json").stdout)
+    table = pd.read_csv(run / "evaluation/test/predictions.csv")
+    one_hot, outputs = np.eye(3)[table["target"]], table.filter(like="probability of").to_numpy()
+    for metric in (keras.metrics.AUC(), keras.metrics.CategoricalHinge(), keras.metrics.F1Score(average="macro")):
+        metric.update_state(one_hot, outputs)
+        name = {"AUC": "auc", "F1Score": "f1_score"}.get(type(metric).__name__, metric.name)
+        assert found["metrics"][name] == pytest.approx(float(metric.result()), rel=1e-5)
+        low, high = found["intervals"][name]
+        assert low <= found["metrics"][name] <= high
+
+
+def test_a_metric_that_has_a_twin_for_the_form_of_the_classes_is_refused_with_it(run, dltool) -> None:
+    assert "write SparseCategoricalAccuracy" in dltool("evaluate", run, "--metrics", "CategoricalAccuracy").stderr
