@@ -70,4 +70,8 @@ def part_of(dataset: Dataset, name: PartName) -> Examples:
     """One part of the data."""
     inputs, targets = dataset.part(name)
     rows = getattr(dataset.split, name)
-    return Examples(name, inputs, targets, rows, {"row": rows})
+    return Examples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, rows)})
+
+
+def places_of(dataset: Dataset, rows: np.ndarray) -> "Columns":
+    return {name: values[rows] for name, values in dataset.places.items()}
