@@ -55,7 +55,7 @@ def assessed(
     baselines: tuple[Baseline, ...] = ()
     if warn is not None:
         baselines = baselines_of(
-            built, experiment.dataset, examples.inputs, examples.targets, examined.outputs, kept, config.seed
+            built, experiment.dataset, examples.inputs, examples.targets, examined.outputs, kept, config
         )
     measured = Measured(examples.name, len(examples.rows), intervals, baselines)
     targets = {name: values[kept] for name, values in examples.targets.items()}
