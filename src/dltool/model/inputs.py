@@ -187,7 +187,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
         raise ConfigError(problems)
     layer = keras.layers.Concatenate(name="inputs")
     applied = apply_layer(layer, list(joined.values()), INPUTS)
-    first = Origin(applied.output, INPUTS)
+    first = Origin(applied.output, SOURCE)
     return Wired({INPUT: first, **encoded}, first, (applied,))
 
 
