@@ -54,7 +54,9 @@ def assessed(
     kept = examined.kept
     baselines: tuple[Baseline, ...] = ()
     if warn is not None:
-        baselines = baselines_of(built, experiment.dataset, examples.inputs, examples.targets, examined.outputs, kept)
+        baselines = baselines_of(
+            built, experiment.dataset, examples.inputs, examples.targets, examined.outputs, kept, config
+        )
     measured = Measured(examples.name, len(examples.rows), intervals, baselines)
     targets = {name: values[kept] for name, values in examples.targets.items()}
     found = assess(config, facts, measured, targets, examined.outputs, examples.rows[kept], warn)
@@ -68,4 +70,8 @@ def part_of(dataset: Dataset, name: PartName) -> Examples:
     """One part of the data."""
     inputs, targets = dataset.part(name)
     rows = getattr(dataset.split, name)
-    return Examples(name, inputs, targets, rows, {"row": rows})
+    return Examples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, rows)})
+
+
+def places_of(dataset: Dataset, rows: np.ndarray) -> "Columns":
+    return {name: values[rows] for name, values in dataset.places.items()}

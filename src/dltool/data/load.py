@@ -27,6 +27,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import release_memory
 
 PartName = Literal["train", "validation", "test"]
+INTEGERS = (int, np.integer)
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Dataset:
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text; `targets` by name are (rows,) or (rows, …)
     of int32 class indices, or of float32; there is none where the input itself is the target. `contents` says what the
     parts of the source hold, `fingerprint` is "sha256:…" over that. `warnings` are sentences for the user. `settled`
-    are keys of the config's `data` that reading
-    has decided; `columns` what a table holds.
+    are keys of the config's `data` that reading has decided; `columns` what a table holds. `places` by name are
+    (rows,) of what says where a window is found; of other examples, their row does.
     """
 
     inputs: Mapping[str, Rows]
@@ -48,6 +49,7 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    places: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -63,6 +65,14 @@ class Dataset:
         rows: np.ndarray = getattr(self.split, name)
         inputs = {key: take(values, rows) for key, values in self.inputs.items()}
         return inputs, {key: values[rows] for key, values in self.targets.items()}
+
+
+def place_words(places: Mapping[str, np.ndarray], row: int) -> str:
+    """Where an example is found, by the places of its dataset."""
+    found = {name: values[row] for name, values in places.items()} or {"row": row}
+    return ", ".join(
+        f"{name} {value:,}" if isinstance(value, INTEGERS) else f"{name} {value}" for name, value in found.items()
+    )
 
 
 def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
@@ -103,11 +113,13 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     split = examples.divided or split_rows(data, examples, sizes, columns, classes, by_class, seed)
     check_unknown(inputs, examples.types, split)
     types = column_types(data, inputs, examples.types)
+    places = examples.places
     if most_rows is not None:
         rows, split = few_rows(split, classes, most_rows)
         inputs = {name: take(values, rows) for name, values in inputs.items()}
         digests = {name: values[rows] for name, values in digests.items()}
         targets = {name: values[rows] for name, values in targets.items()}
+        places = {name: values[rows] for name, values in places.items()}
         ranges = {"training": (0, len(rows))}
         types = {name: lenient(kind) for name, kind in types.items()}
     dataset = Dataset(
@@ -119,6 +131,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         (*examples.warnings, *(duplicate_warnings(inputs, targets, split, digests) if may_repeat(data) else ())),
         examples.settled,
         examples.columns,
+        places,
     )
     release_memory()
     return dataset

@@ -1,16 +1,12 @@
 """The contents of a report as an HTML page."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from dltool.report.contents import Contents, OutputContents
+from dltool.report.contents import Contents, OutputContents, ShownMistake
 from dltool.report.page import Section, render, render_page
 from dltool.text import number
-
-if TYPE_CHECKING:
-    from dltool.evaluation.findings import Mistake
 
 MOST_EPOCHS = 200
 MOST_NAMES = 60
@@ -63,13 +59,13 @@ def results(output: OutputContents, place: str) -> Markup:
     )
 
 
-def mistake_words(kind: str, mistake: "Mistake") -> str:
-    row = f"row {mistake.row:,}"
+def mistake_words(kind: str, shown: ShownMistake) -> str:
+    mistake, place = shown.mistake, shown.place
     if kind == "input":
-        return f"squared error {number(mistake.confidence)} · {row}"
+        return f"squared error {number(mistake.confidence)} · {place}"
     sure = f"error {number(mistake.confidence)}" if kind == "number" else f"{mistake.confidence:.1%} sure"
     none = "no label" if kind == "multi_label" else ""
-    return f"{mistake.target or none}, predicted {mistake.prediction or none} · {sure} · {row}"
+    return f"{mistake.target or none}, predicted {mistake.prediction or none} · {sure} · {place}"
 
 
 def data(report: Contents) -> Markup:

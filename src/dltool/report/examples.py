@@ -9,7 +9,7 @@ import numpy as np
 
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, InputFacts
-from dltool.data.load import Dataset
+from dltool.data.load import Dataset, place_words
 from dltool.data.split import first_of_each_class
 from dltool.model.build import BuiltModel
 from dltool.report.pictures import Picture, curve_points, picture_of, spectrogram
@@ -41,9 +41,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Example:
-    """A row of the data: what it is, and its views."""
+    """A row of the data: what it is, and its views; `place` says in words which one it is."""
 
-    row: int
+    place: str
     label: str
     looks: tuple[Look, ...] = field(default_factory=tuple)
 
@@ -70,7 +70,11 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(prepared_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
     return [
-        Example(int(row), target_words(dataset, int(row)), tuple(look for view in views for look in view[position]))
+        Example(
+            place_words(dataset.places, int(row)),
+            target_words(dataset, int(row)),
+            tuple(look for view in views for look in view[position]),
+        )
         for position, row in enumerate(rows)
     ]
 
@@ -184,7 +188,9 @@ def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> L
     if kind == "steps":
         return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:]))))
     if kind == "curve":
-        return Look(f"{title}, at the end {value.ravel()[-1]:g}", curve=curve_points(value))
+        last = value.ravel()[-1]
+        end = f"{last:g}" if np.isfinite(last) else "missing"
+        return Look(f"{title}, at the end {end}", curve=curve_points(value))
     return Look(title, text=numbers(np.asarray(value)))
 
 
