@@ -324,14 +324,19 @@ def test_why_a_run_failed_is_forgotten_when_it_goes_on(tmp_path):
     assert not {"reason", "exit_code"} & run.read_json(run.record).keys()
 
 
+def append(run: Run, *lines):
+    with run.metrics_log() as log:
+        for line in lines:
+            log.append(line)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.dictionaries(st.text(), st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)))
 )
 def test_metrics_are_read_as_they_were_written(tmp_path_factory, lines):
     run = Run(tmp_path_factory.mktemp("run"))
-    for line in lines:
-        run.append_metrics(line)
+    append(run, *lines)
     assert run.read_metrics() == lines
     run.write_metrics(lines[:1])
     assert run.read_metrics() == lines[:1]
@@ -339,22 +344,22 @@ def test_metrics_are_read_as_they_were_written(tmp_path_factory, lines):
 
 def test_a_torn_last_line_is_dropped_then_replaced(tmp_path):
     run = created(tmp_path)
-    run.append_metrics({"epoch": 1})
+    append(run, {"epoch": 1})
     whole = run.metrics.read_bytes()
     line = b'{"epoch": 2, "loss": 0.5}\n'
     for length in range(len(line)):
         run.metrics.write_bytes(whole + line[:length])
         assert run.read_metrics() == [{"epoch": 1}]
-    run.append_metrics({"epoch": 2})
+    append(run, {"epoch": 2})
     assert run.metrics.read_bytes() == whole + b'{"epoch": 2}\n'
 
 
 def test_a_long_torn_line_is_removed_whole(tmp_path):
     run = Run(tmp_path)
-    run.append_metrics({"epoch": 1})
+    append(run, {"epoch": 1})
     with run.metrics.open("ab") as file:
         file.write(b"x" * 200_000)
-    run.append_metrics({"epoch": 2})
+    append(run, {"epoch": 2})
     assert run.read_metrics() == [{"epoch": 1}, {"epoch": 2}]
 
 
@@ -367,14 +372,14 @@ def test_a_damaged_line_before_the_last_is_named(tmp_path):
 
 def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
     run = Run(tmp_path)
-    run.append_metrics({"epoch": 1})
+    append(run, {"epoch": 1})
 
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(MachineError, match="no space left on device"):
-        run.append_metrics({"epoch": 2})
+    with pytest.raises(MachineError, match="no space left on device"), run.metrics_log() as log:
+        log.append({"epoch": 2})
     assert run.metrics.read_bytes() == b'{"epoch": 1}\n'
 
 

@@ -159,7 +159,10 @@ def evaluate(
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRICS", help="Other metrics than the config's: accuracy,AUC or, as YAML, [F1Score]."),
+        typer.Option(
+            metavar="METRICS",
+            help="Other metrics than the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
+        ),
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,

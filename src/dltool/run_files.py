@@ -8,9 +8,11 @@ import hashlib
 import json
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -25,7 +27,7 @@ from dltool.durable_files import (
     replace_folder,
     sync,
 )
-from dltool.errors import RunError
+from dltool.errors import MachineError, RunError
 
 Status = Literal["running", "completed", "failed", "interrupted"]
 FAILURE = ("reason", "exit_code")
@@ -36,6 +38,8 @@ DOCUMENT_LIMIT = 16 * 2**20
 METRICS_LIMIT = 64 * 2**20
 LINE_LIMIT = 2**20
 """Bytes that a line of metrics.jsonl may have."""
+SECONDS_BETWEEN_SYNCS = 1.0
+"""Of metrics.jsonl: short epochs end more often than a disk likes."""
 
 
 @dataclass(frozen=True)
@@ -182,27 +186,24 @@ class Run:
         files = [Path(folder) / name for folder, _, names in os.walk(self.preprocessing) for name in names]
         return {file.relative_to(self.preprocessing).as_posix(): digest(self.read(file, limit)) for file in files}
 
-    def append_metrics(self, values: Mapping[str, Any]) -> None:
-        """Adds one line to metrics.jsonl, on the disk when this returns, or not at all. Raises MachineError.
+    @contextmanager
+    def metrics_log(self) -> Iterator["MetricsLog"]:
+        """metrics.jsonl, to add lines to. At the end of the block all of them are on the disk.
 
-        A line that an earlier writer left torn is removed first.
+        A line that an earlier writer left torn is removed first. Raises MachineError.
         """
-        line = (encode_json(values) + "\n").encode()
         with disk_errors(self.metrics):
-            with open(open_in_place(self.metrics), "r+b", buffering=0) as file:
-                end = _end_of_whole_lines(file)
-                file.truncate(end)
-                file.seek(end)
-                try:
-                    if file.write(line) != len(line):
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                    os.fsync(file.fileno())
-                except OSError:
-                    with suppress(OSError):
-                        file.truncate(end)
-                    raise
-            if not end:
-                sync(self.path)
+            file = open(open_in_place(self.metrics), "r+b", buffering=0)  # noqa: SIM115 (closed below)
+        with file:
+            log = MetricsLog(self.metrics, file)
+            try:
+                yield log
+            except BaseException:
+                # What ended the block is the error to report.
+                with suppress(MachineError):
+                    log.sync()
+                raise
+            log.sync()
 
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
         """Replaces metrics.jsonl: a resumed run drops the epochs after its checkpoint. Raises MachineError."""
@@ -266,7 +267,46 @@ def parse_json(data: bytes, where: str) -> dict[str, Any]:
     return value
 
 
-def _end_of_whole_lines(file: BinaryIO) -> int:
+class MetricsLog:
+    """metrics.jsonl of a run, open for more lines; see :meth:`Run.metrics_log`."""
+
+    def __init__(self, path: Path, file: FileIO) -> None:
+        self.path, self.file = path, file
+        self.end = _end_of_whole_lines(file)
+        self.synced = -math.inf
+        with disk_errors(path):
+            file.truncate(self.end)
+
+    def append(self, values: Mapping[str, Any]) -> None:
+        """Adds one whole line, or nothing; at most a second later it is on the disk. Raises MachineError.
+
+        Lines that a power failure takes are those of epochs that a resumed run trains again, or knows from its
+        checkpoint.
+        """
+        line = (encode_json(values) + "\n").encode()
+        try:
+            with disk_errors(self.path):
+                self.file.seek(self.end)
+                if self.file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if time.monotonic() - self.synced >= SECONDS_BETWEEN_SYNCS:
+                self.sync()
+        except MachineError:
+            with suppress(OSError):
+                self.file.truncate(self.end)
+            raise
+        self.end += len(line)
+
+    def sync(self) -> None:
+        """Brings the lines to the disk. Raises MachineError."""
+        with disk_errors(self.path):
+            os.fsync(self.file.fileno())
+            if self.synced == -math.inf:
+                sync(self.path.parent)
+        self.synced = time.monotonic()
+
+
+def _end_of_whole_lines(file: FileIO) -> int:
     """The position after the last newline; where the file ends with one, found without reading it."""
     end = file.seek(0, os.SEEK_END)
     while end:

@@ -39,8 +39,9 @@ def created(
     }
     run_record = {"machine": {"cpu": "fast"}, "data": {"fingerprint": "sha256:" + "ab" * 32}, **record}
     with create(runs, "mnist", run_record, files) as run:
-        for epoch in (1, 2):
-            run.append_metrics({"epoch": epoch, "loss": 1 / epoch, "seconds": 1.0})
+        with run.metrics_log() as log:
+            for epoch in (1, 2):
+                log.append({"epoch": epoch, "loss": 1 / epoch, "seconds": 1.0})
         test = {"loss": 0.2, "accuracy": share}
         intervals = {"loss": [0.1, 0.3], "accuracy": [share - 0.05, share + 0.05]}
         best = {"epoch": 2, "monitor": "loss", "value": 0.5}
@@ -98,8 +99,9 @@ def test_losses_of_another_kind_are_not_compared(tmp_path):
 
 
 def test_a_run_without_results_is_compared_in_what_it_has(tmp_path):
-    with create(tmp_path, "other", {}, {"resolved.yaml": b"seed: 1\n"}) as unfinished:
-        unfinished.append_metrics({"epoch": 1, "accuracy": 0.5})
+    files = {"resolved.yaml": b"seed: 1\n"}
+    with create(tmp_path, "other", {}, files) as unfinished, unfinished.metrics_log() as log:
+        log.append({"epoch": 1, "accuracy": 0.5})
     found = compare([created(tmp_path).path, unfinished.path])
     assert found.metrics[1].values[1] is None
     assert [[len(curve) for curve in curves] for curves in found.curves.values()] == [[2, 0], [0, 1]]

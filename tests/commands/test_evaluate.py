@@ -9,7 +9,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
+from tests.commands.prediction_kinds import write_series
 from tests.data.hostile_archives import write_folder
 from tests.data.pictures import class_folders, encoded, pixels
 from tests.small_configs import TINY
@@ -290,3 +292,68 @@ def test_other_metrics_take_the_place_of_the_configs(run, dltool) -> None:
     outcome = dltool("evaluate", run, "--metrics", "[acuracy]")
     assert outcome.code == 2
     assert 'did you mean "accuracy"' in outcome.stderr
+
+
+def test_metrics_of_one_hot_classes_are_measured_of_a_model_whose_loss_takes_class_indices(run, dltool) -> None:
+    import keras
+
+    metrics = ("--metrics", "AUC,CategoricalHinge", "--metrics", "{F1Score: {average: macro}}")
+    found = json.loads(dltool("evaluate", run, *metrics, "--json").stdout)
+    table = pd.read_csv(run / "evaluation/test/predictions.csv")
+    one_hot, outputs = np.eye(3)[table["target"]], table.filter(like="probability of").to_numpy()
+    for metric in (keras.metrics.AUC(), keras.metrics.CategoricalHinge(), keras.metrics.F1Score(average="macro")):
+        metric.update_state(one_hot, outputs)
+        name = {"AUC": "auc", "F1Score": "f1_score"}.get(type(metric).__name__, metric.name)
+        assert found["metrics"][name] == pytest.approx(float(metric.result()), rel=1e-5)
+        low, high = found["intervals"][name]
+        assert low <= found["metrics"][name] <= high
+
+
+def test_a_metric_that_has_a_twin_for_the_form_of_the_classes_is_refused_with_it(run, dltool) -> None:
+    assert "write SparseCategoricalAccuracy" in dltool("evaluate", run, "--metrics", "CategoricalAccuracy").stderr
+
+
+WINDOWS = """\
+name: windows
+data:
+  source: {csv: train.csv}
+  test: {csv: test.csv}
+  windows: {length: 5, horizon: 2, target: load, order: hour}
+  inputs: {wind: {category: {unknown: error}}}
+  split: {validation: 0.3}
+model: {layers: [{LSTM: 3}, {Dense: 1}]}
+training: {optimizer: adam, loss: mse, epochs: 1}
+"""
+
+
+@pytest.fixture
+def windows(train, tmp_path) -> Path:
+    write_series(tmp_path)
+    return train(WINDOWS)[1]
+
+
+def test_a_window_is_named_by_where_its_target_stands(windows, dltool, tmp_path) -> None:
+    assert dltool("evaluate", windows, "--split", "validation").code == 0
+    for part, file, first in (("validation", "train.csv", 42 + 5 - 1 + 2), ("test", "test.csv", 5 - 1 + 2)):
+        table, rows = pd.read_csv(windows / f"evaluation/{part}/predictions.csv"), pd.read_csv(tmp_path / file)
+        found = rows.loc[table["target row"]]
+        assert set(table["file"]) == {file}
+        assert table["target row"].min() == first
+        assert np.allclose(found["load"], table["target"])
+        assert list(pd.to_datetime(found["hour"])) == list(pd.to_datetime(table["target hour"]))
+
+
+def test_too_few_rows_for_a_window_ask_for_more_rows_and_not_for_another_config(windows, dltool, tmp_path) -> None:
+    lines = (tmp_path / "test.csv").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "short.csv").write_text("".join(lines[:4]), "utf-8")
+    said = " ".join(dltool("evaluate", windows, "--data", tmp_path / "short.csv").stderr.split())
+    assert "none of the 3 rows for test begins a window: it takes 7 rows" in said
+    assert "more rows make a window" in said
+    assert "smaller length" not in said
+
+
+def test_what_only_another_config_would_mend_says_that_it_takes_another_training(windows, dltool, tmp_path) -> None:
+    text = (tmp_path / "test.csv").read_text("utf-8").replace(",n,", ",everywhere,")
+    (tmp_path / "new.csv").write_text(text, "utf-8")
+    said = " ".join(dltool("evaluate", windows, "--data", tmp_path / "new.csv").stderr.split())
+    assert "unknown: as_category takes them (in the config of another training)" in said

@@ -40,7 +40,8 @@ def test_a_completed_run_shows_its_results(tmp_path):
 
 def test_a_run_with_a_living_writer_is_running_and_with_a_dead_one_interrupted(tmp_path):
     with create(tmp_path, "mnist", {}, {}) as run:
-        run.append_metrics({"epoch": 1})
+        with run.metrics_log() as log:
+            log.append({"epoch": 1})
         (running,) = summaries(tmp_path)
     (interrupted,) = summaries(tmp_path)
     assert (running.status, running.epochs) == ("running", 1)
@@ -51,7 +52,8 @@ def test_a_run_with_a_living_writer_is_running_and_with_a_dead_one_interrupted(t
 
 def test_a_running_run_shows_how_far_it_is(dltool, tmp_path):
     with create(tmp_path, "mnist", {}, {"resolved.yaml": b"training: {epochs: 25}\n"}) as run:
-        run.append_metrics({"epoch": 1, "seconds": 2.5})
+        with run.metrics_log() as log:
+            log.append({"epoch": 1, "seconds": 2.5})
         out = dltool("runs", "--runs", tmp_path).stdout
     assert f"{run.path}: 1 of 25 epochs done, 2.5 s an epoch, last sign of life 0." in out
 

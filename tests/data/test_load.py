@@ -73,9 +73,9 @@ def test_parts_of_the_source_are_used(three_parts):
 
 def test_a_row_is_named_by_what_its_part_was_read_from(three_parts):
     dataset = load({"source": three_parts})
-    assert dataset.row_name(0) == "row 0 of x_train"
-    assert dataset.row_name(int(dataset.split.test[0])) == "row 0 of x_test"
-    assert load({"source": "digits"}).row_name(1_234) == "row 1,234"
+    assert dataset.place_of(0) == "row 0 of x_train"
+    assert dataset.place_of(int(dataset.split.test[0])) == "row 0 of x_test"
+    assert load({"source": "digits"}).place_of(1_234) == "row 1,234"
 
 
 def test_fractions_take_the_place_of_parts_of_the_source(three_parts):

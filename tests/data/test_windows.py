@@ -8,7 +8,7 @@ from dltool.config.windows import Windows
 from dltool.data.rows import Coded, coded
 from dltool.data.split import TEST, TRAINING, VALIDATION, divide_in_order
 from dltool.data.window_examples import load_window_examples
-from dltool.data.windows import last_value_error, make_windows, positions_in_series
+from dltool.data.windows import make_windows, positions_in_series
 from dltool.errors import DataError
 
 HOUR = 3600
@@ -174,25 +174,6 @@ def test_series_of_rows_without_a_time_are_divided_by_position():
     assert positions.tolist() == list(range(10)) * 2
     split = divide_in_order(positions, 0, 6, "row", ())
     assert split.test.tolist() == [7, 8, 9, 17, 18, 19]
-
-
-def test_the_naive_forecast_is_the_last_value_known():
-    target = np.array([np.nan, 3, 5, np.nan, 9, 10], dtype=np.float32)
-    table = make_windows(options(1), training(6), ~np.isnan(target))
-    # 3 is unforeseeable; 5 is foreseen as 3, 9 as 5, 10 as 9.
-    assert table.target_rows.tolist() == [1, 2, 4, 5]
-    assert last_value_error(target, table, np.arange(4)) == pytest.approx((2 + 4 + 1) / 3)
-    assert last_value_error(target, table, np.array([3])) == 1
-    assert np.isnan(last_value_error(target, table, np.array([0])))
-
-
-def test_the_naive_forecast_knows_nothing_of_another_series():
-    target = np.array([1, 2, np.nan, 7, 8], dtype=np.float32)
-    keys = coded(["a", "a", "b", "b", "b"])
-    table = make_windows(options(1), training(5), ~np.isnan(target), keys)
-    assert table.target_rows.tolist() == [1, 3, 4]
-    assert last_value_error(target, table, np.arange(3), keys) == 1
-    assert last_value_error(target, table, np.arange(3)) == pytest.approx((1 + 5 + 1) / 3)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dltool.config.schema import Config
 from dltool.data.load import load_data
-from dltool.evaluation.baselines import COMPONENTS, DECAY, baselines_of, softmax_regression, standardized
+from dltool.evaluation.baselines import COMPONENTS, DECAY, baselines_of, last_value, softmax_regression, standardized
 from dltool.evaluation.evaluate import predict
 from dltool.evaluation.predictions import softmax
 from dltool.model.build import build_model
@@ -26,7 +26,7 @@ def found_for(source: str, loss: str, units: int | str) -> Any:
     inputs, targets = dataset.part("test")
     built = build_model(config, dataset.facts, dataset.part("train")[0])
     outputs, kept = predict(built, config, inputs), np.arange(len(dataset.split.test))
-    return dataset, baselines_of(built, dataset, inputs, targets, outputs, kept)
+    return dataset, baselines_of(built, dataset, inputs, targets, outputs, kept, config)
 
 
 def test_of_classes_they_are_the_majority_and_logistic_regression() -> None:
@@ -76,3 +76,11 @@ def test_words_have_no_linear_model_and_it_is_said_why(monkeypatch) -> None:
     *_, regression = found_for("wine", "sparse_categorical_crossentropy", 3)[1]
     assert regression.value is None
     assert regression.note == "the inputs are sequences of words or categories"
+
+
+def test_the_number_of_a_series_is_compared_with_the_last_one_that_is_known() -> None:
+    series = np.array([[1, 2], [3, np.nan], [np.nan, np.nan], [7, 9]], np.float32)
+    found = last_value("mean_absolute_error", series, np.array([2.5, 3, 100, 8], np.float32))
+    assert found.value == pytest.approx((0.5 + 0 + 1) / 3)
+    assert found.note == "measured on 3 examples; in the windows of others it is not known"
+    assert last_value("mean_absolute_error", series[2:3], np.zeros(1)).value is None

@@ -18,7 +18,7 @@ from dltool.commands import completion, experiment
 from dltool.commands import train as train_command
 from dltool.evaluation import evaluate as evaluation
 from dltool.model import build as model_build
-from dltool.run_files import Run
+from dltool.run_files import MetricsLog, Run
 from dltool.training import fit
 
 WRITER: Any = checkpoint_writer
@@ -149,7 +149,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "best weights": (fit.Fitting, "remember"),
     "last file": (completion, "concluded"),
     "cleanup": (checkpoint_file, "_remove_all_but_newest_two"),
-    "metrics": (Run, "append_metrics"),
+    "metrics": (MetricsLog, "append"),
     "test": (completion, "tested_model"),
     "status": (Run, "write_json"),
     "import": (train_command.Import, "wait"),

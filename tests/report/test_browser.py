@@ -1,6 +1,6 @@
 """Reports in Chromium. Without it, or without the two packages that drive it, there is nothing to see here."""
 
-import json
+import math
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +13,7 @@ from dltool.commands.compare import compare, write_html
 PROJECT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PACKAGES = [PROJECT / "node_modules" / name for name in ("playwright-core", "axe-core")]
-DIGITS = """\
+PICTURES = """\
 name: digits
 data:
   source: digits
@@ -21,6 +21,28 @@ data:
   augmentation: [{RandomTranslation: {height_factor: 0.1, width_factor: 0.1}}]
 model: {layers: [Flatten, {Dense: {units: $classes, activation: softmax}}]}
 training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 2}
+"""
+SERIES = """\
+name: series
+data:
+  source: {csv: series.csv}
+  windows: {length: 12, target: level}
+  split: {validation: 0.2, test: 0.2}
+model: {layers: [Flatten, {Dense: 1}]}
+training: {optimizer: adam, loss: mean_squared_error, metrics: [mean_absolute_error], epochs: 2}
+"""
+TEXTS = """\
+name: texts
+data:
+  source: {text: texts}
+  split: {validation: 0.2, test: 0.2}
+  preprocessing: [{TextVectorization: {max_tokens: 50, output_sequence_length: 8}}]
+model:
+  layers:
+    - Embedding: {input_dim: 50, output_dim: 4}
+    - GlobalAveragePooling1D
+    - Dense: {units: 1, activation: sigmoid}
+training: {optimizer: adam, loss: binary_crossentropy, metrics: [accuracy, AUC], epochs: 2}
 """
 
 pytestmark = [
@@ -30,21 +52,29 @@ pytestmark = [
 ]
 
 
+def write_data(folder: Path) -> None:
+    """A series of hours, and texts of two classes that share their words."""
+    rows = [
+        f"{2020 + hour // 8760}-01-{1 + hour // 24:02} {hour % 24:02}:00,{math.sin(hour / 4):.4f},{'ab'[hour % 2]}"
+        for hour in range(480)
+    ]
+    (folder / "series.csv").write_text("\n".join(["time,level,kind", *rows]) + "\n", "utf-8")
+    words = ["plot", "acting", "music", "scene", "story", "ending", "camera", "humour"]
+    for name, tone in (("bad", "dull"), ("good", "fine")):
+        lines = (f"the {words[row % 8]} of film {row} is {tone if row % 3 else 'odd'}" for row in range(100))
+        (folder / "texts").mkdir(exist_ok=True)
+        (folder / "texts" / f"{name}.txt").write_text("\n".join(lines) + "\n", "utf-8")
+
+
 def test_a_page_is_quiet_fits_and_is_open_to_everybody(reported: Reported, tmp_path: Path) -> None:
-    (tmp_path / "digits.yaml").write_text(DIGITS, "utf-8")
-    pictures = trained(tmp_path / "digits.yaml", tmp_path / "runs")
-    write_html(compare([reported.run, pictures]), tmp_path / "compared.html")
-    pages = [*(str(run / "report.html") for run in (reported.run, pictures)), str(tmp_path / "compared.html")]
-    command = ["node", str(Path(__file__).with_name("browser.js")), str(CHROMIUM), *pages]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=True)
-    results = json.loads(done.stdout)
-    assert len(results) == 12
-    for result in results:
-        where = f"{result['page']} at {result['width']}, {result['colorScheme']}"
-        assert result["said"] == [], where
-        assert result["requests"] == [], where
-        assert result["beyond"] == 0, where
-        assert result["pictures"], where
-        assert result["violations"] == [], where
-    backgrounds = {(result["colorScheme"], result["background"]) for result in results}
-    assert len(backgrounds) == 2
+    write_data(tmp_path)
+    runs = [reported.run]
+    for name, config in (("pictures", PICTURES), ("series", SERIES), ("texts", TEXTS)):
+        (tmp_path / f"{name}.yaml").write_text(config, "utf-8")
+        runs.append(trained(tmp_path / f"{name}.yaml", tmp_path / name))
+    write_html(compare(runs[:2]), tmp_path / "compared.html")
+    pages = [*(str(run / "report.html") for run in runs), str(tmp_path / "compared.html")]
+    done = subprocess.run(
+        ["node", str(Path(__file__).with_name("browser.js")), *pages], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("5 pages: 0 problems\n", "")

@@ -66,6 +66,17 @@ def test_the_graph_of_the_layers_shows_what_takes_what(reported) -> None:
     assert re.search(r"hostile\.yaml:\d+:\d+", layers["Dense first"]["origin"])
 
 
+def test_columns_that_nobody_said_how_to_join_are_joined_by_default(reported) -> None:
+    (joined,) = (layer for layer in reported.numbers["layers"] if layer["title"].startswith("Concatenate"))
+    assert joined["origin"] == "default"
+
+
+def test_a_mistake_says_which_row_it_is(reported) -> None:
+    for mistake in reported.numbers["outputs"][0]["mistakes"]:
+        assert mistake["place"] == f"row {mistake['row']:,}"
+        assert mistake["place"] in reported.html
+
+
 def test_the_config_says_where_each_value_was_decided(reported) -> None:
     config = reported.numbers["config"]
     assert config["training.epochs"]["value"] == "3"

@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from markupsafe import Markup
 
 from dltool.evaluation.figure import Figure
-from dltool.report.page import Section, figure, render_page
+from dltool.report.page import Section, figure, render_page, unbroken
 from dltool.report.svg import inline_svg
 
 SVG = """\
@@ -51,7 +52,7 @@ def test_a_figure_loses_what_a_policy_forbids_and_what_leads_out() -> None:
     root = ElementTree.fromstring(inline_svg(DRAWN, "test-curve"))
     tags = [element.tag for element in root.iter()]
     assert tags == ["svg", "title", "desc", "defs", "clipPath", "rect", "g", "use", "use", "text"]
-    assert not [name for element in root.iter() for name in element.attrib if name in ("style", "onclick", "width")]
+    assert not [name for element in root.iter() for name in element.attrib if name in ("style", "onclick")]
     assert [element.get("href") for element in root.iter("use")] == ["#test-curve-p1", None]
     text = root.find("text")
     assert text is not None
@@ -61,6 +62,16 @@ def test_a_figure_loses_what_a_policy_forbids_and_what_leads_out() -> None:
         "text-anchor": "middle",
         "fill": "currentColor",
     }
+
+
+def test_a_figure_too_wide_for_a_phone_scrolls_instead_of_becoming_illegible() -> None:
+    wide = replace(DRAWN, svg=DRAWN.svg.replace("0 0 9 9", "0 0 460 230"))
+    assert 'class="drawn wide"' in inline_svg(wide, "key")
+    assert "wide" not in inline_svg(replace(DRAWN, svg=DRAWN.svg.replace("0 0 9 9", "0 0 much 9")), "key")
+
+
+def test_a_command_is_not_broken_at_the_hyphens_of_its_options() -> None:
+    assert unbroken("run <a> --epochs 4") == 'run &lt;a&gt; <span class="word">--epochs</span> 4'
 
 
 def test_names_in_two_figures_differ_and_still_lead_to_each_other() -> None:

@@ -60,6 +60,23 @@ def test_a_metric_that_only_the_baselines_have_is_compared_too() -> None:
     assert verdict(shown, 9).kind == "good"
 
 
+@pytest.mark.parametrize(
+    ("own", "name", "is_same"),
+    [
+        ("mae", "mean_absolute_error", True),
+        ("left_mae", "left_mean_absolute_error", True),
+        ("sparse_categorical_accuracy", "accuracy", True),
+        ("mae", "right_mean_absolute_error", False),
+    ],
+)
+def test_a_metric_by_another_name_is_the_one_of_the_baselines(own, name, is_same) -> None:
+    measured = Interval(0.5, 0.4, 0.6)
+    shown = tiles({own: measured}, [Baseline("simple", name, 0.7), Baseline("this model", name, 0.5)])
+    assert (shown[0].name, shown[0].interval) == ((own, measured) if is_same else (name, Interval(0.5)))
+    other = tiles({own: Interval(0.8)}, [Baseline("simple", name, 0.7), Baseline("this model", name, 0.5)])
+    assert other[0].name == name
+
+
 def test_interval_and_baselines_lie_in_their_order_in_the_drawing() -> None:
     (tile,) = tiles({"accuracy": Interval(0.9, 0.85, 0.95)}, BASELINES)
     low, value, high, best, worst = tile.strip

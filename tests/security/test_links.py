@@ -57,8 +57,8 @@ def test_a_file_that_is_written_in_place_has_no_second_name(name, attack, refuse
         from dltool.errors import RunError
         from dltool.run_files import Run
 
-        with pytest.raises(RunError, match="hard link"):
-            Run(attack.run).append_metrics({"epoch": 1})
+        with pytest.raises(RunError, match="hard link"), Run(attack.run).metrics_log():
+            pytest.fail("it was opened")
         assert linked.read_text() == "untouched\n"
     else:
         assert "hard link" in refused("resume")

@@ -38,9 +38,10 @@ def tracked(run: Run, lines: Sequence[Mapping[str, object]], status="completed")
     """Sends the lines as a training does, and gives the warnings."""
     warnings: list[str] = []
     trackers = Tracking(["mlflow"], run, warnings.append)
-    for line in lines:
-        run.append_metrics(line)
-        trackers.add(line)
+    with run.metrics_log() as log:
+        for line in lines:
+            log.append(line)
+            trackers.add(line)
     if status == "completed":
         run.write_json(run.results, {"test": {"loss": 0.125}, "epochs": len(run.read_metrics())})
     trackers.close(status)

@@ -16,8 +16,8 @@ from dltool.tracking import Tracking, refuse_missing_extras
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    with create(tmp_path, "mnist", {}, {}) as created:
-        created.append_metrics({"epoch": 1, "loss": 0.5})
+    with create(tmp_path, "mnist", {}, {}) as created, created.metrics_log() as log:
+        log.append({"epoch": 1, "loss": 0.5})
     return created
 
 

@@ -16,11 +16,11 @@ from dltool.config.columns import parse_column_type
 from dltool.config.schema import Config
 from dltool.data.facts import InputFacts
 from dltool.data.load import Dataset, load_data
-from dltool.data.rows import coded
+from dltool.data.rows import aligned, coded
 from dltool.errors import DataError
 from dltool.model.build import build_model
 from dltool.training import rewrites, tables
-from dltool.training.tables import Resident, Streamed, aligned, make_tables, shared
+from dltool.training.tables import Resident, Streamed, make_tables, shared
 
 TRAINING = {
     "optimizer": "adam",
@@ -235,3 +235,24 @@ def test_a_smaller_last_batch_learns_in_the_cheaper_way_too_wherever_it_is_read_
     assert_same(streamed.weights, resident.weights)
     resumed = train(config, dataset, start=streamed.recorder.states[3])
     assert_same(resumed.weights, resident.weights)
+
+
+def test_arrays_of_two_parts_that_need_no_preparation_are_not_copied_again(tmp_path) -> None:
+    generator = np.random.default_rng(0)
+    parts = {"train": 200, "test": 50}
+    x = {f"x_{part}": generator.integers(0, 256, (rows, 8, 8), np.uint8) for part, rows in parts.items()}
+    np.savez(tmp_path / "data.npz", **x, **{f"y_{part}": np.arange(rows) % 3 for part, rows in parts.items()})
+    data = {"source": {"arrays": str(tmp_path / "data.npz")}, "preprocessing": [{"Rescaling": {"scale": 1 / 255}}]}
+    config = Config.model_validate(
+        {"name": "x", "data": data, "model": {"layers": ["Flatten", *DENSE]}, "training": TRAINING}
+    )
+    dataset = load_data(config.data, config.seed)
+    built = build_model(config, dataset.facts, dataset.part("train")[0])
+    (read,) = dataset.inputs.values()
+    resident = make_tables(built, dataset.inputs, {})
+    assert isinstance(resident, Resident)
+    (table,) = resident.tensors
+    np.testing.assert_array_equal(table, np.concatenate(list(x.values()))[..., np.newaxis])
+    # Nobody does that; it shows that the memory is the same.
+    np.asarray(read)[:] = 0
+    assert not table.numpy().any()

@@ -9,7 +9,6 @@ import numpy as np
 from dltool.commands.experiment import Experiment
 from dltool.data.load import Dataset, PartName
 from dltool.data.rows import Rows
-from dltool.evaluation.predictions import whole_text
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline
@@ -55,7 +54,9 @@ def assessed(
     kept = examined.kept
     baselines: tuple[Baseline, ...] = ()
     if warn is not None:
-        baselines = baselines_of(built, experiment.dataset, examples.inputs, examples.targets, examined.outputs, kept)
+        baselines = baselines_of(
+            built, experiment.dataset, examples.inputs, examples.targets, examined.outputs, kept, config
+        )
     measured = Measured(examples.name, len(examples.rows), intervals, baselines)
     targets = {name: values[kept] for name, values in examples.targets.items()}
     found = assess(config, facts, measured, targets, examined.outputs, examples.rows[kept], warn)
@@ -69,6 +70,8 @@ def part_of(dataset: Dataset, name: PartName) -> Examples:
     """One part of the data."""
     inputs, targets = dataset.part(name)
     rows = getattr(dataset.split, name)
-    files = [whole_text(dataset.row_name(row)) for row in rows.tolist()] if dataset.has_files else []
-    places = {"file": np.array(files, dtype=object)} if files else {}
-    return Examples(name, inputs, targets, rows, {**places, "row": rows})
+    return Examples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, rows)})
+
+
+def places_of(dataset: Dataset, rows: np.ndarray) -> "Columns":
+    return {name: values[rows] for name, values in dataset.places.items()}

@@ -16,7 +16,7 @@ from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
 from dltool.imports import Import
 from dltool.machine import usable_cores
-from dltool.run_files import Run
+from dltool.run_files import MetricsLog, Run
 from dltool.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def complete(
         if experiment.is_kept:
             # What the figures need, while compiled steps run.
             Import("matplotlib.backends.backend_svg")
-        with clock.phase("train"):
-            observer = RecordingObserver(run, progress, tracking)
+        with clock.phase("train"), run.metrics_log() as log:
+            observer = RecordingObserver(log, progress, tracking)
             fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)
         with clock.phase("test"):
             progress.stage("testing")
@@ -172,8 +172,8 @@ def fitted_model(
 class RecordingObserver:
     """Passes on what the training loop tells, and writes the line of each epoch to the run."""
 
-    def __init__(self, run: Run, progress: "Progress", tracking: Tracking) -> None:
-        self.run = run
+    def __init__(self, log: MetricsLog, progress: "Progress", tracking: Tracking) -> None:
+        self.log = log
         self.progress = progress
         self.tracking = tracking
 
@@ -188,7 +188,7 @@ class RecordingObserver:
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
         line = metrics_line(record)
-        self.run.append_metrics(line)
+        self.log.append(line)
         self.progress.epoch_ends(record, is_best)
         self.tracking.add(line)
 

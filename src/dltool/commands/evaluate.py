@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from dltool.commands.assessing import Examples, assessed, part_of
+from dltool.commands.assessing import Examples, assessed, part_of, places_of
 from dltool.commands.experiment import recorded_data, recorded_experiment, require_code
 from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
@@ -127,4 +127,4 @@ def new_examples(config: "Config", file: Path) -> Examples:
     rows = np.arange(len(dataset.split.test))
     name = file_word(file.name.partition(".")[0])
     name = f"data-{name}" if name in PARTS else name
-    return Examples(name, inputs, targets, rows, {"row": rows})
+    return Examples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, dataset.split.test)})

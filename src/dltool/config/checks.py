@@ -95,7 +95,12 @@ def head_problems(config: Config, head: Head, facts: DataFacts | None) -> list[P
     if facts is None or target is None:
         return problems
     wrong = loss_problems(head, target) or units_problems(output, head, target, dollar_of(facts.targets, head))
-    return problems + (wrong or label_problems(output, head, target)) + metric_form_problems(head, target)
+    return (
+        problems
+        + (wrong or label_problems(output, head, target))
+        + one_hot_metric_problems(head)
+        + twin_problems(head, target)
+    )
 
 
 def dollar_of(targets: Mapping[str, TargetFacts], head: Head) -> str:
@@ -426,30 +431,39 @@ def one_hot_classes(head: Head, target: TargetFacts) -> int | None:
     return len(target.class_names) if is_one_hot else None
 
 
-def metric_form_problems(head: Head, target: TargetFacts) -> list[Problem]:
-    """Metrics that take classes in another form than the loss: nothing else would say so."""
+def takes_one_hot(head: Head, metric: KerasObject) -> bool:
+    """Whether the metric takes one-hot targets alone, and the loss class indices."""
+    known = find("metric", metric.name)
+    return loss_name(head.loss) in SPARSE and known is not None and known.means in OF_ONE_HOT
+
+
+def one_hot_metric_problems(head: Head) -> list[Problem]:
+    """Metrics of one-hot targets beside a loss of class indices: nothing else would say so."""
+    return [
+        Problem(
+            (*head.metrics_place, index),
+            f"{metric.name} takes one-hot targets, and the loss takes class indices",
+            like(head.loss, "categorical_crossentropy") + " makes the classes one-hot vectors",
+            related=((head.loss_place, "the loss"),),
+        )
+        for index, metric in enumerate(head.metrics)
+        if takes_one_hot(head, metric)
+    ]
+
+
+def twin_problems(head: Head, target: TargetFacts) -> list[Problem]:
+    """Metrics that have a twin for classes in the form that the loss takes."""
     name = loss_name(head.loss)
     if target.kind != "category" or name not in SPARSE | ONE_HOT:
         return []
     twins = SPARSE_TWINS if name in SPARSE else {twin: name for name, twin in SPARSE_TWINS.items()}
     forms = ["one-hot targets", "class indices"][:: 1 if name in SPARSE else -1]
-    related = ((head.loss_place, "the loss"),)
-    unfit = [
-        Problem(
-            (*head.metrics_place, index),
-            f"{metric.name} takes one-hot targets, and the loss takes class indices",
-            like(head.loss, "categorical_crossentropy") + " makes the classes one-hot vectors",
-            related=related,
-        )
-        for index, metric in enumerate(head.metrics)
-        if name in SPARSE and (known := find("metric", metric.name)) and known.means in OF_ONE_HOT
-    ]
-    return unfit + [
+    return [
         Problem(
             (*head.metrics_place, index),
             f"{metric.name} takes {forms[0]}, and the loss takes {forms[1]}",
             f"write {twins[metric.name]}",
-            related=related,
+            related=((head.loss_place, "the loss"),),
         )
         for index, metric in enumerate(head.metrics)
         if metric.name in twins

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dltool.config.checks import TargetFacts, metric_form_problems, name_problems
+from dltool.config.checks import TargetFacts, name_problems, twin_problems
 from dltool.config.keras_objects import KerasObject, parse_keras_object
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
@@ -17,6 +17,8 @@ OPTION = "--metrics"
 def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequence[str]) -> Config:
     """The config with the metrics in `given` instead of its own, each text as YAML: `accuracy,AUC`, `[accuracy, AUC]`
     or `{TopKCategoricalAccuracy: 3}`. Where there are several outputs, `{digit: [accuracy]}`.
+
+    Metrics of one-hot targets may stand beside a loss of class indices: nothing is trained by them.
 
     Raises:
         ConfigError: with every mistake.
@@ -35,7 +37,7 @@ def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequ
     problems = [*name_problems(heads)]
     for head in heads:
         if head.target is not None:
-            problems += metric_form_problems(head, targets[head.target])
+            problems += twin_problems(head, targets[head.target])
     raise_for(problems)
     return config
 

@@ -47,7 +47,8 @@ class Examples:
     `class_names`, where the source knows them, are what the labels 0, 1, … stand for. `types` are those of a table's
     columns that are inputs, and `dates` the names of its columns of dates. `divided` says who is in which part, of the
     parts one after the other, where no rule has to: of windows. `settled` are keys of the config's `data` that reading
-    has decided, such as the types of all columns. `warnings` are sentences for the user.
+    has decided, such as the types of all columns. `warnings` are sentences for the user. `places` by name are
+    (examples,) of anything: where in its tables a window is found, the examples of all parts one after the other.
     """
 
     training: Part
@@ -60,3 +61,4 @@ class Examples:
     divided: Split | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    places: Mapping[str, np.ndarray] = field(default_factory=dict)

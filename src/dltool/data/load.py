@@ -1,6 +1,6 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -27,15 +27,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import release_memory
 
 PartName = Literal["train", "validation", "test"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the rows from `start` on are from; `files` are their names where each row is a file."""
-
-    start: int
-    name: str
-    files: Sequence[str] = ()
+INTEGERS = (int, np.integer)
 
 
 @dataclass(frozen=True)
@@ -45,8 +37,9 @@ class Dataset:
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text; `targets` by name are (rows,) or (rows, …)
     of int32 class indices, or of float32; there is none where the input itself is the target. `contents` says what the
     parts of the source hold, `fingerprint` is "sha256:…" over that. `warnings` are sentences for the user. `settled`
-    are keys of the config's `data` that reading
-    has decided; `columns` what a table holds; `places` where its rows are from, in order.
+    are keys of the config's `data` that reading has decided; `columns` what a table holds. `places` by name are
+    (rows,) of what says where a window is found, or which file an example is; of others, their row does. `starts` are
+    the first row of each part, and what that was read from.
     """
 
     inputs: Mapping[str, Rows]
@@ -57,7 +50,8 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
-    places: tuple["Place", ...] = ()
+    places: Mapping[str, np.ndarray] = field(default_factory=dict)
+    starts: tuple[tuple[int, str], ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -68,18 +62,16 @@ class Dataset:
         """The config with what reading has decided."""
         return config.model_copy(update={"data": config.data.model_copy(update=dict(self.settled))})
 
-    def row_name(self, row: int) -> str:
-        """What a person finds a row by: its file, or its number, counted from 0, in what its part was read from."""
-        place = next((place for place in reversed(self.places) if place.start <= row), Place(0, ""))
-        number = row - place.start
-        if place.files:
-            return place.files[number]
-        return f"row {number:,}" + (f" of {place.name}" if len(self.places) > 1 else "")
-
-    @property
-    def has_files(self) -> bool:
-        """Whether examples are files."""
-        return any(place.files for place in self.places)
+    def place_of(self, row: int) -> str:
+        """In words, where a person finds an example: its places, or its row in what its part was read from."""
+        if self.places:
+            found = {name: values[row] for name, values in self.places.items()}
+            return ", ".join(
+                f"{name} {value:,}" if isinstance(value, INTEGERS) else f"{name} {value}"
+                for name, value in found.items()
+            )
+        start, part = next(((start, name) for start, name in reversed(self.starts) if start <= row), (0, ""))
+        return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 
     def part(self, name: PartName) -> tuple[dict[str, Rows], dict[str, np.ndarray]]:
         """The inputs and targets of one part, in ascending order of rows."""
@@ -117,7 +109,6 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     }
     stops = np.cumsum([rows_of(part) for part in parts]).tolist()
     ranges = dict(zip(named, zip([0, *stops], stops, strict=False), strict=True))
-    places = tuple(Place(start, part.name, part.files) for start, part in zip([0, *stops], parts, strict=False))
     targets = {each.name: np.concatenate([encode(each, part) for part in parts]) for each in labels}
     described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
     check_stratify(data.split, described)
@@ -127,12 +118,14 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     split = examples.divided or split_rows(data, examples, sizes, columns, classes, by_class, seed)
     check_unknown(inputs, examples.types, split)
     types = column_types(data, inputs, examples.types)
+    places = examples.places or files_of(parts)
     if most_rows is not None:
         rows, split = few_rows(split, classes, most_rows)
         inputs = {name: take(values, rows) for name, values in inputs.items()}
         digests = {name: values[rows] for name, values in digests.items()}
         targets = {name: values[rows] for name, values in targets.items()}
-        ranges, places = {"training": (0, len(rows))}, ()
+        places = {name: values[rows] for name, values in places.items()}
+        ranges = {"training": (0, len(rows))}
         types = {name: lenient(kind) for name, kind in types.items()}
     dataset = Dataset(
         inputs,
@@ -144,6 +137,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         examples.settled,
         examples.columns,
         places,
+        () if most_rows is not None else tuple(zip([0, *stops], (part.name for part in parts), strict=False)),
     )
     release_memory()
     return dataset
@@ -250,6 +244,12 @@ def parts_used(examples: Examples, sizes: PartSizes) -> dict[str, Part]:
     test = None if sizes.taken_test else examples.test
     parts = {"training": examples.training, "validation": validation, "test": test}
     return {name: part for name, part in parts.items() if part}
+
+
+def files_of(parts: list[Part]) -> dict[str, np.ndarray]:
+    """Which file each example is, where they are files."""
+    files = [file for part in parts for file in part.files]
+    return {"file": np.array(files, dtype=object)} if all(part.files for part in parts) else {}
 
 
 def check_alike(parts: list[Part]) -> None:

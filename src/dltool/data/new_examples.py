@@ -1,6 +1,7 @@
 """New data for a finished model: files of the kind of its run's source, read as that was, without labels."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -59,6 +60,8 @@ SINGLE = {"images": PICTURES, "audio": SOUNDS}
 OF_NO_PART = 3
 """Of rows for windows: they are neither for training, nor validation, nor test, and need not have a window."""
 SHOWN = 5
+CONFIG_KEY = re.compile(r"\b[a-z_]+: [\w\[{\"]")
+"""In a hint: what to write into a config."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,8 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
             except DataError as error:
                 problems += error.problems
     if problems:
-        # Places in the config of the run say nothing about other files.
-        raise DataError(
-            Problem(None, problem.message.replace(f"{folder}{os.sep}", ""), problem.hint) for problem in problems
-        )
+        found = map(of_new_data, problems)
+        raise DataError(replace(each, message=each.message.replace(f"{folder}{os.sep}", "")) for each in found)
     are_rows = any(part.rows is not None for part in parts)
     rows = [np.ones(len(part.files), np.int64) if part.rows is None else part.rows for part in parts]
     return NewExamples(
@@ -107,6 +108,16 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
         tuple(warning for part in parts for warning in part.warnings),
         tuple(table for part in parts for table in part.tables),
     )
+
+
+def of_new_data(problem: Problem) -> Problem:
+    """The same mistake in data for a finished run, whose config is no place to go to, nor one to change."""
+    hint = problem.hint
+    if problem.place == (*PLACE, "length"):
+        hint = "more rows make a window"
+    elif CONFIG_KEY.search(hint):
+        hint = f"{hint} (in the config of another training)"
+    return Problem(None, problem.message, hint)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from pathlib import Path
 from dltool.config.schema import Data, Split
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
 from dltool.data.load import Dataset, load_data
-from dltool.errors import ConfigError, DataError, Problem
+from dltool.data.new_examples import of_new_data
+from dltool.errors import ConfigError, DataError
 
 
 def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
@@ -28,5 +29,4 @@ def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
     try:
         return load_data(changed, seed)
     except (ConfigError, DataError) as error:
-        # Places in the config of the run say nothing about another file.
-        raise DataError(Problem(None, problem.message, problem.hint) for problem in error.problems) from None
+        raise DataError(map(of_new_data, error.problems)) from None

@@ -1,10 +1,14 @@
 """Arrays of examples that need not be in memory as they are read: the values of one input, row by row."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
+ALIGNMENT = 64
+"""Bytes. TensorFlow copies what begins elsewhere."""
 
 
 class Rows(Protocol):
@@ -100,8 +104,26 @@ def stack(parts: Sequence[Rows]) -> Rows:
     if all(isinstance(part, Coded) for part in parts):
         return stack_coded([part for part in parts if isinstance(part, Coded)])
     if all(type(part) is np.ndarray for part in parts):
-        return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])
+        arrays = [part for part in parts if isinstance(part, np.ndarray)]
+        dtype = np.result_type(*arrays)
+        return np.concatenate(arrays, out=aligned((sum(map(len, arrays)), *arrays[0].shape[1:]), dtype))
     return Stacked(tuple(parts))
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A new array that begins where TensorFlow wants its tensors to begin."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if np.dtype(dtype) == object or not size:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    array: np.ndarray = memory[first : first + size].view(dtype)
+    return array.reshape(shape)
+
+
+def is_aligned(array: np.ndarray) -> bool:
+    """Whether a tensor can have the memory of the array, as that of :func:`aligned`."""
+    return array.flags.c_contiguous and array.flags.writeable and array.ctypes.data % ALIGNMENT == 0
 
 
 def stack_coded(parts: Sequence[Coded]) -> Coded:

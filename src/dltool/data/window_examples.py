@@ -74,7 +74,28 @@ def load_window_examples(data: Data) -> Examples:
         settled=settled(data, first, types, targets),
         warnings=(*table.warnings, *(out_of_order(values, dates_of(first), series) if order is None else ())),
         columns=tuple(first.columns.values()),
+        places=places_of(tables, table.target_rows, order, dates_of(first)),
     )
+
+
+def places_of(
+    tables: Mapping[str, Table], rows: np.ndarray, order: tuple[str, Values] | None, dates: Collection[str]
+) -> dict[str, np.ndarray]:
+    """By which somebody who has the tables finds the targets of windows again, in the `rows` of all tables.
+
+    The file, where there are several, the row in it, counted from 0, and what orders the rows.
+    """
+    firsts = np.cumsum([0, *(table.rows for table in tables.values())])
+    number = np.searchsorted(firsts, rows, side="right") - 1
+    places: dict[str, np.ndarray] = {}
+    if len(tables) > 1:
+        places["file"] = np.array([table.path.name for table in tables.values()], dtype=object)[number]
+    places["target row"] = rows - firsts[number]
+    if order is not None:
+        name, moments = order
+        found = moments[rows]
+        places[f"target {name}"] = found.astype("datetime64[s]") if name in dates else found
+    return places
 
 
 def refuse(types: Mapping[str, ColumnType]) -> None:

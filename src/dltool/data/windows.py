@@ -212,28 +212,3 @@ def positions_in_series(keys: Values) -> np.ndarray:
         np.cumsum(counts) - counts, counts
     )
     return positions
-
-
-def last_value_error(target: np.ndarray, table: WindowTable, windows: np.ndarray, keys: Values | None = None) -> float:
-    """The mean absolute error of saying, for `windows` (indices), that the target stays what it was.
-
-    `target` (table rows,) has NaN where it is missing; the last value known in the series then counts. A window before
-    the first value known is left out; NaN if all are.
-    """
-    values = target[table.rows].astype(np.float64)
-    known = np.where(np.isnan(values), -1, np.arange(len(values)))
-    if keys is not None:
-        series = numbered(keys)[0][table.rows]
-        # Each series begins anew: nothing is known from the one before.
-        first = np.concatenate([[0], np.flatnonzero(np.diff(series)) + 1])
-        known[first] = np.where(known[first] < 0, -2 - first, known[first])
-    ends = table.starts[windows] + table.length - 1
-    last = latest_known(known)[ends]
-    ends, last = ends[last >= 0], last[last >= 0]
-    return float(np.abs(values[ends + table.horizon] - values[last]).mean()) if len(ends) else float("nan")
-
-
-def latest_known(known: np.ndarray) -> np.ndarray:
-    """For each position the last one, up to it, that is known; negative where there is none since the last mark."""
-    marks = np.where(known == -1, 0, np.arange(len(known)))
-    return np.asarray(known[np.maximum.accumulate(marks)])

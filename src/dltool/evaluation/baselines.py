@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dltool.config.outputs import Head
+from dltool.config.schema import Config
 from dltool.data.facts import TargetFacts
 from dltool.data.load import Dataset
 from dltool.data.rows import Rows
@@ -29,6 +30,7 @@ MOST_CLASSES = 100
 ITERATIONS = 200
 DECAY = 1e-4
 BLOCK = 512
+LAST = "last value"
 RIDGE = 1e-3
 
 
@@ -39,8 +41,10 @@ def baselines_of(
     targets: Mapping[str, np.ndarray],
     outputs: Mapping[str, np.ndarray],
     kept: np.ndarray,
+    config: Config,
 ) -> tuple[Baseline, ...]:
-    """For each output with one class or number an example: the model itself, a constant, and a linear model.
+    """For each output with one class or number an example: the model itself, a constant, for the number of a series the
+    last value before, and a linear model.
 
     `inputs` and `targets` are those measured, of which `outputs` are those of the examples `kept`.
     """
@@ -60,6 +64,9 @@ def baselines_of(
         found.append(Baseline(MODEL, metric, rule.score(true[kept], rule.predicted(given))))
         constant = np.broadcast_to(rule.constant(learnt), true.shape)
         found.append(Baseline(rule.constant_name, metric, rule.score(true, constant)))
+        series = None if config.data.windows is None else inputs.get(config.data.windows.target)
+        if isinstance(rule, Numbers) and series is not None:
+            found.append(last_value(metric, series, true))
         found.append(linear(rule, metric, tables, learnt, true))
     return tuple(found)
 
@@ -148,6 +155,25 @@ class Tables:
         if has_components(len(self.training.rows), self.training.columns):
             parts.append(f"{COMPONENTS} principal components of {self.training.columns:,} features")
         return ", ".join(parts)
+
+
+def last_value(metric: str, series: Rows, true: np.ndarray) -> Baseline:
+    """Of saying that the target stays what it was last in the window, `series` (examples, length) of it."""
+    last = np.concatenate(
+        [latest(np.asarray(series[first : first + BLOCK], float)) for first in range(0, len(series), BLOCK)]
+    )
+    known = np.isfinite(last)
+    if not known.any():
+        return Baseline(LAST, metric, None, "the target is known in no window")
+    note = "" if known.all() else f"measured on {np.sum(known):,} examples; in the windows of others it is not known"
+    return Baseline(LAST, metric, float(np.mean(np.abs(true.ravel()[known] - last[known]))), note)
+
+
+def latest(windows: np.ndarray) -> np.ndarray:
+    """(examples,): the last number of each row that is one, else NaN."""
+    known = np.isfinite(windows)
+    from_end = known[:, ::-1].argmax(axis=1)
+    return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)
 
 
 def linear(rule: Classes | Numbers, metric: str, tables: Tables, learnt: np.ndarray, true: np.ndarray) -> Baseline:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from dltool.evaluation.drawing import COLOURS, INK, drawn, figures_text, shown
+from dltool.evaluation.drawing import COLOURS, INK, STRONG_INK, drawn, figures_text, shown
 from dltool.evaluation.figure import Figure
 from dltool.evaluation.measures import Calibration, Curve
 
@@ -15,6 +15,10 @@ MOST_CELLS = 20
 MOST_NUMBERED = 12
 """Classes up to which its cells have numbers."""
 PAIRS = 3
+FEW = 6
+"""Classes up to which cells become larger."""
+CELL = 35
+"""Size of letters times how many of them fit into a cell, where classes are more than few."""
 
 
 def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> Figure:
@@ -38,20 +42,24 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
     kept = counts[np.ix_(used, used)]
     shares = kept / np.maximum(counts.sum(axis=1)[used][:, None], 1)
     names = [shown(classes[index], 16) for index in used]
-    side = 2.0 + 0.28 * max(6, len(names))
+    side = 2.0 + 0.28 * max(FEW, len(names))
     return drawn(name, title, description, lambda axes: cells(axes[0], kept, shares, names), size=(side, side - 0.4))
 
 
 def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
-    """A square for each pair of classes, the darker the larger its share of the class; empty ones are left out."""
+    """A square for each pair of classes, the stronger the larger its share of the class; empty ones are left out.
+
+    None is so strong that its number cannot be read, on a light page and on a dark one.
+    """
+    room = CELL * max(FEW, len(names)) / len(names)
     for row, column in np.argwhere(counts):
         share = float(shares[row, column])
         colour = COLOURS[0] if row == column else COLOURS[1]
-        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=0.08 + 0.92 * share, lw=0))
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=0.08 + 0.62 * share, lw=0))
         if len(names) <= MOST_NUMBERED:
-            ink = "white" if share > 0.45 else INK
             count = f"{counts[row, column]:,}"
-            axes.text(column, row, count, ha="center", va="center", color=ink, fontsize=9 if len(count) < 4 else 7)
+            size = min(9, room / len(count))
+            axes.text(column, row, count, ha="center", va="center", color=STRONG_INK, fontsize=size)
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="taken for", ylabel="class")
     is_long = max(map(len, names)) > 2
     axes.set_xticks(range(len(names)), names, rotation=60 if is_long else 0, ha="right" if is_long else "center")
@@ -61,31 +69,35 @@ def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[st
     axes.set_aspect("equal")
 
 
-def roc_figure(name: str, curves: Sequence[Curve]) -> Figure:
+def roc_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
+    """`which` says of which classes the curves are, where they are not of all."""
+
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
         lines(axes[0], curves)
         axes[0].set(xlabel="false positive rate", ylabel="true positive rate")
 
-    return drawn(name, "ROC curve", f"Area under the ROC curve: {areas_text(curves)}; 0.5 is chance.", draw)
+    return drawn(name, f"ROC curve{which}", f"Area under the ROC curve: {areas_text(curves)}; 0.5 is chance.", draw)
 
 
-def precision_recall_figure(name: str, curves: Sequence[Curve]) -> Figure:
+def precision_recall_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
+    """`which` as of :func:`roc_figure`."""
+
     def draw(axes: list[Axes]) -> None:
         lines(axes[0], curves)
         axes[0].set(xlabel="recall", ylabel="precision")
 
-    return drawn(name, "Precision and recall", f"Average precision: {areas_text(curves)}.", draw)
+    return drawn(name, f"Precision and recall{which}", f"Average precision: {areas_text(curves)}.", draw)
 
 
 def areas_text(curves: Sequence[Curve]) -> str:
-    return ", ".join(f"{shown(curve.name)} {curve.area:.4f}" for curve in curves)
+    return ", ".join(f"{shown(curve.name)}: {curve.area:.4f}" for curve in curves)
 
 
 def lines(axes: Axes, curves: Sequence[Curve]) -> None:
     for index, curve in enumerate(curves):
         # A first name with "_" would be left out of the legend.
-        label = f"\u200b{shown(curve.name)}  {curve.area:.4f}"
+        label = f"\u200b{shown(curve.name)}: {curve.area:.4f}"
         axes.plot(curve.x, curve.y, label=label, color=COLOURS[index % len(COLOURS)])
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -103,6 +103,7 @@ def curve_makers(
         # The curves of two classes are each other's mirror image.
         found = found[1:]
     chosen = np.sort(found[np.argsort(by_class[found], kind="stable")[:MOST_CURVES]])
+    which = f" of the {len(chosen)} classes told apart worst" if len(chosen) < len(found) else ""
     each = [(names[int(index)], are_of_class[:, index], probabilities[:, index]) for index in chosen]
     if len(found) > 1:
         each.append((MICRO, are_of_class.ravel(), probabilities.ravel()))
@@ -110,12 +111,12 @@ def curve_makers(
     def roc_curves() -> Figure:
         from dltool.evaluation.class_figures import roc_figure
 
-        return roc_figure(f"{prefix}roc", [roc(*given) for given in each])
+        return roc_figure(f"{prefix}roc", [roc(*given) for given in each], which)
 
     def precision_recall_curves() -> Figure:
         from dltool.evaluation.class_figures import precision_recall_figure
 
-        return precision_recall_figure(f"{prefix}precision_recall", [precision_recall(*given) for given in each])
+        return precision_recall_figure(f"{prefix}precision_recall", [precision_recall(*given) for given in each], which)
 
     return [roc_curves, precision_recall_curves]
 

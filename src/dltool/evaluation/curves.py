@@ -74,6 +74,8 @@ def curve_text(part: str, name: str, points: list[tuple[int, float]], best_epoch
     text = f"The {shown(name)} of {part} goes from {figures_text(first[1])} in epoch {first[0]}"
     best = dict(points).get(best_epoch or 0)
     text += f" to {figures_text(last[1])} in epoch {last[0]}"
+    if best_epoch == last[0]:
+        return f"{text}, the best one."
     return text + ("." if best is None else f", and is {figures_text(best)} in the best epoch, {best_epoch}.")
 
 
@@ -92,6 +94,8 @@ def rate_figure(rates: list[tuple[int, float]]) -> Figure:
             axes[0].set_yscale("log")
             axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes[0].yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes[0].set_ylim(bottom=0)
 
     return drawn("curve_learning_rate", "Learning rate by epoch", description, draw, size=(5.0, 2.6))
 

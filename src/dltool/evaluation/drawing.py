@@ -18,6 +18,8 @@ from dltool.evaluation.figure import Figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#999933")
 """After Okabe and Ito, told apart by colour-blind eyes too; contrast enough on white and on black."""
 INK = "#767676"
+STRONG_INK = "#1b1f24"
+"""On coloured areas. On the dark page of a report it is a light one."""
 LONGEST_NAME = 24
 
 STYLE: Any = {

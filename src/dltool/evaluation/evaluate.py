@@ -31,7 +31,8 @@ def evaluate(
         tables = measured_tables(built, config, inputs, targets)
         loop = test_loop(built.core, tables, evaluation_batch(built, config.training.batch_size))
         rows = np.arange(len(next(iter(inputs.values()))), dtype=np.int32)
-        return measure(built.core, loop, rows, lambda: None)
+        built.core.reset_metrics()
+        return measure(loop, rows, lambda: None)
 
 
 def measured_tables(

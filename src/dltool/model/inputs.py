@@ -22,6 +22,7 @@ from dltool.model.preprocessing import PreprocessingState, build_preprocessing, 
 from dltool.model.shapes import shown
 
 SOURCE: ConfigPath = ("data", "source")
+INPUTS: ConfigPath = ("data", "inputs")
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     if problems:
         raise ConfigError(problems)
     layer = keras.layers.Concatenate(name="inputs")
-    applied = apply_layer(layer, list(joined.values()), SOURCE)
+    applied = apply_layer(layer, list(joined.values()), INPUTS)
     first = Origin(applied.output, SOURCE)
     return Wired({INPUT: first, **encoded}, first, (applied,))
 

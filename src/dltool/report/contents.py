@@ -50,10 +50,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class ShownMistake:
-    """A wrong prediction, with the example as it is; `row` is what that is called."""
+    """A wrong prediction, with the example as it is; `place` says in words which one it is."""
 
     mistake: "Mistake"
-    row: str
+    place: str
     looks: tuple[Look, ...]
 
 
@@ -130,7 +130,7 @@ def contents(subject: Subject) -> Contents:
         number=record.number,
         path=record.path,
         status=words(record.run.get("status")),
-        started=words(record.run.get("started")).replace("T", " "),
+        started=words(record.run.get("started")).replace("T", " ").replace("+0000", " UTC"),
         missing=subject.missing,
         verdict=verdict(shown, data.sizes["test"]),
         tiles=shown,
@@ -203,14 +203,20 @@ def recorded_warnings(record: Record) -> list[str]:
 def output_contents(subject: Subject, output: "OutputAssessment") -> OutputContents:
     mistakes = output.mistakes
     looks: list[Any] = [()] * len(mistakes)
-    names = [f"row {each.row:,}" for each in mistakes]
     if subject.dataset is not None and mistakes:
         looks = rows_looks(subject.config, subject.dataset, [each.row for each in mistakes])
-        names = [subject.dataset.row_name(each.row) for each in mistakes]
     most = None if all(any(look.picture for look in found) for found in looks) else FEW_MISTAKES
-    found = [*zip(mistakes, names, looks, strict=True)][:most]
-    shown = tuple(ShownMistake(each, name, tuple(look)) for each, name, look in found)
+    shown = tuple(
+        ShownMistake(each, place_of(subject, each.row), tuple(look))
+        for each, look in [*zip(mistakes, looks, strict=True)][:most]
+    )
     return OutputContents(output.name, output.kind, tuple(output.figures), tuple(output.table), shown)
+
+
+def place_of(subject: Subject, row: int) -> str:
+    if subject.dataset is not None:
+        return subject.dataset.place_of(row)
+    return f"{'row' if subject.config.data.windows is None else 'window'} {row:,}"
 
 
 def data_contents(record: Record, config: Config, dataset: Dataset | None) -> DataContents:
@@ -220,7 +226,8 @@ def data_contents(record: Record, config: Config, dataset: Dataset | None) -> Da
         for part, key in (("training", ""), ("validation", "validation_"), ("test", "test_"))
     }
     inputs = {
-        str(name)[:100]: words(mapping(each).get("shape")) + f" {words(mapping(each).get('dtype'))}"
+        str(name)[:100]: words(mapping(each).get("shape")).replace(", ", " × ")
+        + f" {words(mapping(each).get('dtype'))}"
         for name, each in list(mapping(found.get("inputs")).items())[:50]
     }
     fingerprint = words(found.get("fingerprint"))

@@ -60,12 +60,12 @@ def results(output: OutputContents, place: str) -> Markup:
 
 
 def mistake_words(kind: str, shown: ShownMistake) -> str:
-    mistake, row = shown.mistake, shown.row
+    mistake, place = shown.mistake, shown.place
     if kind == "input":
-        return f"squared error {number(mistake.confidence)} · {row}"
+        return f"squared error {number(mistake.confidence)} · {place}"
     sure = f"error {number(mistake.confidence)}" if kind == "number" else f"{mistake.confidence:.1%} sure"
     none = "no label" if kind == "multi_label" else ""
-    return f"{mistake.target or none}, predicted {mistake.prediction or none} · {sure} · {row}"
+    return f"{mistake.target or none}, predicted {mistake.prediction or none} · {sure} · {place}"
 
 
 def data(report: Contents) -> Markup:

@@ -41,9 +41,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Example:
-    """A row of the data: what it is called, what it is, and its views."""
+    """A row of the data: what it is, and its views; `place` says in words which one it is."""
 
-    name: str
+    place: str
     label: str
     looks: tuple[Look, ...] = field(default_factory=tuple)
 
@@ -71,7 +71,7 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
         views.append(prepared_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
     return [
         Example(
-            dataset.row_name(int(row)),
+            dataset.place_of(int(row)),
             target_words(dataset, int(row)),
             tuple(look for view in views for look in view[position]),
         )
@@ -188,7 +188,9 @@ def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> L
     if kind == "steps":
         return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:]))))
     if kind == "curve":
-        return Look(f"{title}, at the end {value.ravel()[-1]:g}", curve=curve_points(value))
+        last = value.ravel()[-1]
+        end = f"{last:g}" if np.isfinite(last) else "missing"
+        return Look(f"{title}, at the end {end}", curve=curve_points(value))
     return Look(title, text=numbers(np.asarray(value)))
 
 

@@ -16,7 +16,7 @@ def as_json(found: Contents) -> dict[str, Any]:
             "name": output.name,
             "kind": output.kind,
             "table": [dict(row) for row in output.table],
-            "mistakes": [asdict(shown.mistake) for shown in output.mistakes],
+            "mistakes": [{**asdict(shown.mistake), "place": shown.place} for shown in output.mistakes],
             "figures": {each.name: each.description for each in output.figures},
         }
         for output in found.outputs

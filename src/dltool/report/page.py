@@ -30,8 +30,8 @@ class Section:
 def render(template: str, **values: Any) -> Markup:
     """A template of this package as safe HTML: what is not Markup is escaped, control characters made visible.
 
-    In templates, `number`, `short`, `duration` and `shape` write numbers as people read them, and `figure` draws a
-    :class:`~dltool.evaluation.figure.Figure`.
+    In templates, `number` and `duration` write numbers as people read them, `unbroken` a command, and `figure` draws
+    a :class:`~dltool.evaluation.figure.Figure`.
     """
     return Markup(environment().get_template(template).render(**values))
 
@@ -64,7 +64,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=visible,
     )
-    made.filters |= {"number": text.number, "short": text.short, "duration": text.duration, "shape": text.shape}
+    made.filters |= {"number": text.number, "duration": text.duration, "unbroken": unbroken}
     made.globals["figure"] = figure
     return made
 
@@ -72,6 +72,15 @@ def environment() -> Environment:
 def visible(value: Any) -> Any:
     """Text without characters that would steer what shows it."""
     return text.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def unbroken(command: str) -> Markup:
+    """The command without line breaks after the hyphens of its options."""
+    words = (
+        Markup('<span class="word">{}</span>').format(visible(word)) if word.startswith("--") else visible(word)
+        for word in command.split(" ")
+    )
+    return Markup(" ").join(words)
 
 
 def figure(drawn: Figure, place: str = "") -> Markup:

@@ -4,7 +4,7 @@ import io
 import re
 from xml.etree import ElementTree
 
-from dltool.evaluation.drawing import INK
+from dltool.evaluation.drawing import INK, STRONG_INK
 from dltool.evaluation.figure import Figure
 from dltool.text import printable
 
@@ -30,8 +30,9 @@ DRAWN = (
 )
 """What a page takes of a figure, which may be one that a run of unknown origin has kept."""
 DEEPEST = 50
-SIZES = {"width", "height", "version"}
-"""The page decides them; `viewBox` keeps the proportions."""
+WIDE = 400
+"""Points beyond which the words in a figure are too small when it is as narrow as a phone."""
+PAINTS = {INK: "currentColor", STRONG_INK: "var(--ink)"}
 
 
 def inline_svg(figure: Figure, key: str) -> str:
@@ -42,10 +43,11 @@ def inline_svg(figure: Figure, key: str) -> str:
     """
     root = ElementTree.fromstring(figure.svg)
     clean(root, key)
-    for name in SIZES & root.attrib.keys():
+    for name in {"height", "version"} & root.attrib.keys():
+        # `width` and `viewBox` say enough.
         del root.attrib[name]
     root.attrib |= {
-        "class": "drawn",
+        "class": "drawn wide" if is_wide(root) else "drawn",
         "role": "img",
         "aria-labelledby": f"{key}-title {key}-words",
         "stroke-linejoin": "round",
@@ -57,6 +59,14 @@ def inline_svg(figure: Figure, key: str) -> str:
         root.remove(old)
     root[:0] = words
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def is_wide(root: ElementTree.Element) -> bool:
+    sizes = root.get("viewBox", "").split()
+    try:
+        return len(sizes) == 4 and float(sizes[2]) > WIDE
+    except ValueError:
+        return False
 
 
 def is_drawing(text: str) -> bool:
@@ -96,7 +106,7 @@ def presentation(attributes: dict[str, str]) -> dict[str, str]:
             found |= {f"font-{part}": said for part, said in match.groupdict().items() if said}
         elif name and value:
             found[name] = value
-    return {name: "currentColor" if value == INK else value for name, value in found.items()}
+    return {name: PAINTS.get(value, value) for name, value in found.items()}
 
 
 def own_names(attributes: dict[str, str], key: str) -> list[tuple[str, str]]:

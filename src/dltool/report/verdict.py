@@ -1,8 +1,9 @@
 """Whether a model is better than the baselines, beyond the noise."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dltool.evaluation.bootstrap import Interval
@@ -10,6 +11,13 @@ from dltool.evaluation.findings import MODEL, Baseline
 from dltool.text import number
 
 LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
+SAME = {
+    "accuracy": ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
+    "mean_absolute_error": ("mae",),
+}
+"""Further names of the metrics that baselines have."""
+SAME_VALUE = 1e-4
+"""Relative: a metric of that name may have options that make it another one."""
 STRIP = 200.0
 """Width of the drawing of an interval."""
 ROUNDING = 1e-6
@@ -44,6 +52,8 @@ def less_is_better(metric: str) -> bool:
 
 def tiles(metrics: Mapping[str, Interval], baselines: Sequence[Baseline]) -> list[Tile]:
     known = {each.metric: each.value for each in baselines if each.name == MODEL and each.value is not None}
+    baselines = [replace(each, metric=own_name(each.metric, known.get(each.metric), metrics)) for each in baselines]
+    known = {own_name(name, value, metrics): value for name, value in known.items()}
     # Of a metric that the run does not have, only the value of the model itself is known.
     further = {name: Interval(value) for name, value in known.items() if name not in metrics}
     found = []
@@ -54,6 +64,16 @@ def tiles(metrics: Mapping[str, Interval], baselines: Sequence[Baseline]) -> lis
         found.append(Tile(name, interval, tuple(same), strip(interval, [value for _, value in same])))
     # Those that can be compared first, the loss last.
     return sorted(found, key=lambda tile: (not tile.baselines, tile.name.endswith("loss")))
+
+
+def own_name(metric: str, value: float | None, metrics: Mapping[str, Interval]) -> str:
+    """The name by which the run has measured what baselines call `metric`, of which the model has `value`."""
+    for name, others in SAME.items():
+        if value is not None and metric not in metrics and metric.endswith(name):
+            for other in (metric.removesuffix(name) + each for each in others):
+                if other in metrics and math.isclose(metrics[other].value, value, rel_tol=SAME_VALUE):
+                    return other
+    return metric
 
 
 def strip(interval: Interval, others: Sequence[float]) -> tuple[float, ...]:

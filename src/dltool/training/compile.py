@@ -1,19 +1,20 @@
 """Optimizer, loss and metrics of the config, given to the model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.checks import metric_names
-from dltool.config.keras_objects import KerasObject
+from dltool.config.checks import metric_names, takes_one_hot
+from dltool.config.outputs import Head
 from dltool.config.schema import Config
 from dltool.data.facts import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
+from dltool.model.shapes import Shape
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 
@@ -31,7 +32,9 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
     optimizer_place, optimizer = made_optimizer(config, phase)
     # The losses are made once more where a failure has to be placed; Keras objects hold state.
     losses: Any = {head.name: make(head.loss, head.loss_place) for head in built.heads}
-    metrics: Any = {head.name: made_metrics(head.metrics, head.metrics_place) for head in built.heads if head.metrics}
+    metrics: Any = {
+        head.name: made_metrics(head, built.outputs[head.name].output_shape) for head in built.heads if head.metrics
+    }
     weights = (
         None if all(head.weight == 1 for head in built.heads) else {head.name: head.weight for head in built.heads}
     )
@@ -59,13 +62,30 @@ def refuse_optimizers(config: Config) -> None:
         made_optimizer(config, phase)
 
 
-def made_metrics(entries: Sequence[KerasObject], place: ConfigPath) -> list[Any]:
-    """Metrics under the names that Keras would give them in a process of their own. `place` is that of their list."""
-    metrics = [make(entry, (*place, index)) for index, entry in enumerate(entries)]
-    for metric, name in zip(metrics, metric_names(entries, unique=False), strict=True):
+def made_metrics(head: Head, shape: Shape) -> list[Any]:
+    """The metrics of an output of this shape, named as Keras would in a process of their own."""
+    metrics = [made_metric(head, index, shape) for index in range(len(head.metrics))]
+    for metric, name in zip(metrics, metric_names(head.metrics, unique=False), strict=True):
         if isinstance(metric, keras.metrics.Metric):
             metric.name = name
     return metrics
+
+
+def made_metric(head: Head, index: int, shape: Shape) -> Any:
+    """The metric; one of one-hot targets takes class indices where the loss does, as only an evaluation asks for."""
+    metric = make(head.metrics[index], (*head.metrics_place, index))
+    if takes_one_hot(head, head.metrics[index]):
+        classes = shape[-1]
+        assert classes is not None, "such a loss fixes the number of outputs"
+        # A mean over examples is computed example by example, too.
+        name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
+        setattr(metric, name, with_one_hot(getattr(metric, name), classes))
+    return metric
+
+
+def with_one_hot(function: Callable[..., Any], classes: int) -> Callable[..., Any]:
+    """A function of one-hot targets and more as one of class indices and more."""
+    return lambda targets, *others, **named: function(keras.ops.one_hot(targets, classes), *others, **named)
 
 
 def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple[Any, Any]:
@@ -107,8 +127,8 @@ def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray]
             (head.loss_place, head.loss.name, keras.losses.get(make(head.loss, head.loss_place)))
         ]
         for index, entry in enumerate(head.metrics):
-            place = (*head.metrics_place, index)
-            attempts.append((place, entry.name, metric_alone(make(entry, place))))
+            metric = metric_alone(made_metric(head, index, output.output_shape))
+            attempts.append(((*head.metrics_place, index), entry.name, metric))
         for place, name, attempt in attempts:
             try:
                 tf.function(attempt, autograph=False).get_concrete_function(*specs)

@@ -16,6 +16,7 @@ from dltool.config.schema import Config
 from dltool.data.load import Dataset
 from dltool.data.order import epoch_order
 from dltool.errors import ConfigError, Interrupted, Problem, RunError, TrainingDiverged
+from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.training.averages import averaged
@@ -35,7 +36,17 @@ from dltool.training.loop import CannotCompileError, Loop, Pace, logs_of, test_l
 from dltool.training.phases import learners, refuse_idle_phases, set_learning
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
-from dltool.training.state import Arrays, TrainingState, best_weights, capture, holding, restore, restore_best
+from dltool.training.state import (
+    Arrays,
+    TrainingState,
+    best_weights,
+    capture,
+    holding,
+    restore,
+    restore_best,
+    set_value,
+    value_of,
+)
 from dltool.training.strategy import Strategy, choose_strategy
 from dltool.training.tables import evaluation_batch, make_tables, model_targets
 
@@ -244,6 +255,16 @@ class Fitting:
         except KERAS_ERRORS as error:
             raise ConfigError(culprit(self.built, self.config, self.targets, error)) from error
         self.core.reset_metrics()
+        self.empty_metrics = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
+
+    def reset_metrics(self) -> None:
+        """As Keras's `reset_metrics`, which takes a tenth of a short epoch. It is used where a metric may be the user's
+        own, and may keep more than variables.
+        """
+        if ALLOWED:
+            self.core.reset_metrics()
+        for variable, value in self.empty_metrics:
+            set_value(variable, value)
 
     def trace_training(self) -> None:
         """As the strategy says; without XLA where that was our own choice and turns out not to be possible."""
@@ -304,7 +325,7 @@ class Fitting:
             self.remember()
         self.hooks.observer.epoch_begins(epoch + 1, self.epochs, self.steps)
         if self.position.step == 0:
-            self.core.reset_metrics()
+            self.reset_metrics()
             with self.calling_back():
                 self.callback_list.on_epoch_begin(epoch)
         self.run_steps(epoch)
@@ -370,19 +391,20 @@ class Fitting:
         if not examples:
             return {}
         self.hooks.observer.validation_begins()
-        of_training = [variable.numpy() for variable in self.core.metrics_variables]
+        of_training = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
         try:
             with self.calling_back():
                 self.callback_list.on_test_begin()
                 self.callback_list.on_test_batch_begin(0)
             with self.profile.activity("validation"):
-                logs = measure(self.core, self.test, self.validation_rows, self.leave_if_asked)
+                self.reset_metrics()
+                logs = measure(self.test, self.validation_rows, self.leave_if_asked)
             with self.calling_back():
                 self.callback_list.on_test_batch_end(self.test.steps(examples) - 1, logs)
                 self.callback_list.on_test_end(logs)
         finally:
-            for variable, value in zip(self.core.metrics_variables, of_training, strict=True):
-                variable.assign(value)
+            for variable, value in of_training:
+                set_value(variable, value)
         return logs
 
     def leave_if_asked(self) -> None:
@@ -445,7 +467,7 @@ class Fitting:
 
     def weights_are_finite(self) -> bool:
         return all(
-            bool(tf.reduce_all(tf.math.is_finite(variable.value)))
+            np.isfinite(value_of(variable).numpy()).all()
             for variable in self.core.variables
             if variable.value.dtype.is_floating
         )
@@ -480,7 +502,7 @@ class Fitting:
         restore(self.built, self.callbacks, good)
         if reached == 0:
             # The state of an epoch's end still has its metrics.
-            self.core.reset_metrics()
+            self.reset_metrics()
             good = capture(self.built, self.callbacks, {})
         while reached < until:
             step, target = reached, min(until, reached + stride)
@@ -497,9 +519,8 @@ class Fitting:
         return reached
 
 
-def measure(core: keras.Model, loop: Loop, rows: np.ndarray, between: Callable[[], None]) -> dict[str, float]:
-    """The loss and metrics over `rows`. `between` is called between compiled calls."""
-    core.reset_metrics()
+def measure(loop: Loop, rows: np.ndarray, between: Callable[[], None]) -> dict[str, float]:
+    """The loss and metrics over `rows`, the metrics having been reset. `between` is called between compiled calls."""
     step, steps = 0, loop.steps(len(rows))
     results: Any = {}
     while step < steps:

@@ -64,6 +64,7 @@ class Loop:
             jit_compile=self.jit_compile or None,
         )
         self.rest = tf.function(self.run_rest, autograph=False)
+        self.rests: dict[int, Any] = {}
 
     def anew(self) -> "Loop":
         """The same loop, to be compiled again: what its steps do has changed."""
@@ -92,7 +93,9 @@ class Loop:
 
     def rest_of(self, rows: int) -> Any:
         """The last step, compiled once for so many rows, however long the tables are that they lie in."""
-        return self.rest.get_concrete_function(self.tables.specs, tf.TensorSpec((rows,), tf.int32))
+        if rows not in self.rests:
+            self.rests[rows] = self.rest.get_concrete_function(self.tables.specs, tf.TensorSpec((rows,), tf.int32))
+        return self.rests[rows]
 
     def trace(self, examples: int) -> None:
         """Compile for an order of so many rows.

@@ -1,7 +1,8 @@
 """Where the compiled loops get their batches: all rows in memory, or those of the next steps read ahead."""
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.data.rows import Coded, Rows, is_text
+from dltool.data.rows import Coded, Rows, aligned, is_aligned, is_text
 from dltool.machine import release_memory, usable_memory
 from dltool.model.build import BuiltModel
 
@@ -19,7 +20,6 @@ BLOCK_BYTES = 2**23
 """Of rows that are prepared at once."""
 LARGEST_OUTPUT_BYTES = 2**24
 POINTER_BYTES = 8
-ALIGNMENT = 64
 CHUNK_BYTES = 2**25
 """Of rows that are read at once. Some are in use, and as many more are read meanwhile."""
 RESIDENT_SHARE = 4
@@ -75,18 +75,20 @@ class Layout:
             if isinstance(rows, Coded) and name in self.before and fits_lookup(self.before[name], rows)
         }
         self.prepare = compiled(self.before)
-        samples = self.stored(np.arange(1))
+        samples = self.stored(np.arange(1), inputs)
         self.groups = grouped(samples)
         self.slots = slots_of(self.groups, samples)
-        self.specs = [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in self.arrays(np.arange(1))]
+        arrays = self.arrays(np.arange(1), self.groups)
+        self.specs = [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in arrays]
         self.row_bytes = max(1, bytes_of_row(self.specs))
         self.rows = len(next(iter(inputs.values())))
 
-    def stored(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """These rows of each input as they are stored."""
+    def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """These rows of the inputs `names`, and of all that are prepared before, as they are stored."""
         found: dict[str, np.ndarray] = {}
         raw: dict[str, Any] = {}
-        for name, rows in self.inputs.items():
+        for name in dict.fromkeys((*self.before, *names)):
+            rows = self.inputs[name]
             if name in self.looked_up:
                 codes, prepared = self.looked_up[name]
                 found[name] = prepared[codes[indices]]
@@ -96,11 +98,17 @@ class Layout:
                 found[name] = rows[indices]
         return found | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
 
-    def arrays(self, indices: np.ndarray) -> list[np.ndarray]:
-        """The tensors' contents for these rows: the inputs in their groups, and the targets after them."""
+    def whole(self, group: Sequence[str]) -> np.ndarray | None:
+        """The rows of a group as they were read, where they can be a tensor in the same memory."""
+        rows = self.inputs[group[0]]
+        is_stored_so = len(group) == 1 and group[0] not in self.looked_up and group[0] not in self.before
+        return rows if is_stored_so and type(rows) is np.ndarray and is_aligned(rows) else None
+
+    def arrays(self, indices: np.ndarray, groups: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """The tensors' contents for these rows: the inputs in these groups, and the targets after them."""
         arrays = []
-        stored = self.stored(indices)
-        for group in self.groups:
+        stored = self.stored(indices, itertools.chain(*groups))
+        for group in groups:
             parts = [stored[name] for name in group]
             if len(group) > 1:
                 flat = [self.slots[name].is_flat for name in group]
@@ -134,12 +142,21 @@ class Resident(Tables):
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         rows, size = layout.rows, max(1, BLOCK_BYTES // layout.row_bytes)
-        tables = [aligned((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype) for spec in layout.specs]
+        groups = [group for group in layout.groups if layout.whole(group) is None]
+        tables: list[np.ndarray | None] = [layout.whole(group) for group in layout.groups]
+        tables += [None] * len(layout.targets)
+        made = [
+            aligned((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+            for spec, table in zip(layout.specs, tables, strict=True)
+            if table is None
+        ]
         for first in range(0, rows, size):
-            for table, array in zip(tables, layout.arrays(np.arange(first, min(rows, first + size))), strict=True):
+            arrays = layout.arrays(np.arange(first, min(rows, first + size)), groups)
+            for table, array in zip(made, arrays, strict=True):
                 table[first : first + len(array)] = array
         release_memory()
-        self.tensors = [shared(table) for table in tables]
+        others = iter(made)
+        self.tensors = [shared(next(others) if table is None else table) for table in tables]
         self.order: tuple[Any, Any] = (None, None)
 
     @property
@@ -190,7 +207,7 @@ class Streamed(Tables):
             self.order, self.first, self.last = order, first, end
             if end < len(order):
                 rows = order[end : self.end(order, end, size)]
-                self.ahead = order, end, self.reader.submit(self.layout.arrays, rows)
+                self.ahead = order, end, self.reader.submit(self.layout.arrays, rows, self.layout.groups)
         return self.tensors, tf.range(self.last - self.first), first - self.first
 
     def read(self, order: np.ndarray, first: int, last: int) -> list[np.ndarray]:
@@ -199,7 +216,7 @@ class Streamed(Tables):
             if ahead[0] is order and ahead[1] == first:
                 return ahead[2].result()
             ahead[2].cancel()
-        return self.layout.arrays(order[first:last])
+        return self.layout.arrays(order[first:last], self.layout.groups)
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
         return self.layout.batch(tables, rows)
@@ -316,17 +333,6 @@ def in_loss_form(built: BuiltModel, output: str, targets: Any) -> Any:
 
 def tensor(array: np.ndarray) -> Any:
     return tf.constant(array.astype(object), tf.string) if array.dtype.kind in "OUS" else tf.constant(array)
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """A new array that begins where TensorFlow wants its tensors to begin."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if np.dtype(dtype) == object or not size:
-        return np.empty(shape, dtype)
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % ALIGNMENT
-    array: np.ndarray = memory[first : first + size].view(dtype)
-    return array.reshape(shape)
 
 
 def shared(array: np.ndarray) -> Any:
