@@ -17,7 +17,7 @@ from dltool.evaluation.curves import learning_curves
 from dltool.evaluation.figure import Figure
 from dltool.keras_names import code_options
 from dltool.model.build import BuiltModel
-from dltool.report.examples import Example, Look, rows_looks, training_examples
+from dltool.report.examples import Example, Look, restored_looks, rows_looks, training_examples
 from dltool.report.findings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
 from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTable, layer_table
@@ -204,7 +204,11 @@ def output_contents(subject: Subject, output: "OutputAssessment") -> OutputConte
     mistakes = output.mistakes
     looks: list[Any] = [()] * len(mistakes)
     if subject.dataset is not None and mistakes:
-        looks = rows_looks(subject.config, subject.dataset, [each.row for each in mistakes])
+        rows = [each.row for each in mistakes]
+        looks = rows_looks(subject.config, subject.dataset, rows)
+        if output.kind == "input":
+            restored = restored_looks(subject.dataset, subject.built, output.name, rows)
+            looks = [[*each, *more] for each, more in zip(looks, restored, strict=True)]
     most = None if all(any(look.picture for look in found) for found in looks) else FEW_MISTAKES
     shown = tuple(
         ShownMistake(each, place_of(subject, each.row), tuple(look))

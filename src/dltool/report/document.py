@@ -53,7 +53,7 @@ def results(output: OutputContents, place: str) -> Markup:
         names=names,
         caption=captions.get(output.kind, "What is predicted"),
         mistakes_title="The most confident mistakes" if is_class else "The largest errors",
-        is_wide=not has_pictures,
+        is_wide=not has_pictures or output.kind == "input",
         mistake_words=mistake_words,
         most=MOST_ROWS,
     )

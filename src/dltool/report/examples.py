@@ -60,10 +60,7 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     """Training rows raw, prepared and augmented."""
     rows = chosen_rows(dataset)
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
-    prepared = {
-        name: built.preparations[name](tensor(values), training=False).numpy() if name in built.preparations else values
-        for name, values in raw.items()
-    }
+    prepared = prepare(built, raw)
     views = [raw_looks(config, dataset.facts, raw, prepared)]
     views += [prepared_looks(built, dataset.facts, prepared, "for the model")] if is_changed(raw, prepared) else []
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
@@ -77,6 +74,13 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
         )
         for position, row in enumerate(rows)
     ]
+
+
+def prepare(built: BuiltModel, raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        name: built.preparations[name](tensor(values), training=False).numpy() if name in built.preparations else values
+        for name, values in raw.items()
+    }
 
 
 def is_changed(raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]) -> bool:
@@ -118,6 +122,15 @@ def rows_looks(config: Config, dataset: Dataset, rows: Sequence[int]) -> list[li
     """The raw views of these rows of the data."""
     raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
     return raw_looks(config, dataset.facts, raw, {})
+
+
+def restored_looks(dataset: Dataset, built: BuiltModel, output: str, rows: Sequence[int]) -> list[list[Look]]:
+    """What a model that restores its input makes of these rows, as one more view of each."""
+    raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
+    given = {name: tensor(values) for name, values in prepare(built, raw).items()}
+    found = built.core(built.structured(given), training=False)
+    values = np.asarray(found[output] if isinstance(found, dict) else found, np.float32)
+    return prepared_looks(built, dataset.facts, {next(iter(raw)): values}, "restored")
 
 
 def raw_looks(
