@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from dltool.evaluation.bootstrap import Interval
-from dltool.report.findings import data_findings, history_findings, wide_intervals
+from dltool.report.findings import data_findings, history_findings, leakage_findings, wide_intervals
+from dltool.report.leakage import Suspect
 
 
 def lines(**columns: list[Any]) -> list[dict[str, Any]]:
@@ -83,3 +84,10 @@ def test_parts_that_are_missing_or_small_are_named() -> None:
 def test_a_wide_interval_of_an_accuracy_is_said() -> None:
     metrics = {"accuracy": Interval(0.8, 0.7, 0.9), "loss": Interval(5.0, 1.0, 9.0), "top_accuracy": Interval(0.8)}
     assert [found.title for found in wide_intervals(metrics)] == ["accuracy is known roughly"]
+
+
+@pytest.mark.parametrize(("column", "written"), [("leak", "leak"), ("a: b", '"a: b"'), ("[/foo]", '"[/foo]"')])
+def test_a_suspect_is_ignored_by_what_its_finding_says(column, written) -> None:
+    (found,) = leakage_findings([Suspect(column, "target", 0.99, is_class=True)])
+    assert found.next_step.endswith(f"data.inputs: {{{written}: ignore}}")
+    assert found.words.endswith("predicting the target.")

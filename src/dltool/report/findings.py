@@ -1,5 +1,6 @@
 """What of a run should make one doubt it, each with what to do next."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,7 +123,8 @@ def leakage_findings(suspects: Sequence[Suspect]) -> Iterator[Finding]:
         what = "of the rows it has not seen" if suspect.is_class else "of the variance of rows it has not seen"
         target = "the target" if suspect.target == ONE_TARGET else suspect.target
         words = f"A simple rule with {suspect.column} alone {way} {share} {what}, predicting {target}."
-        step = f"Is it known when a prediction is needed? If not: data.inputs: {{{suspect.column}: ignore}}"
+        key = suspect.column if suspect.column.isidentifier() else json.dumps(suspect.column, ensure_ascii=False)
+        step = f"Is it known when a prediction is needed? If not: data.inputs: {{{key}: ignore}}"
         yield Finding("leakage", f"{suspect.column} may give the target away", words, step)
 
 
