@@ -272,9 +272,9 @@ class MetricsLog:
 
     def __init__(self, path: Path, file: FileIO) -> None:
         self.path, self.file = path, file
-        self.end = _end_of_whole_lines(file)
         self.synced = -math.inf
         with disk_errors(path):
+            self.end = _end_of_whole_lines(file)
             file.truncate(self.end)
 
     def append(self, values: Mapping[str, Any]) -> None:

@@ -21,6 +21,11 @@ def is_control(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cs"} or character in BIDIRECTIONAL or character in "\u2028\u2029"
 
 
+def counted(count: int, noun: str) -> str:
+    """ "1 row", "1,000 rows", "2 classes"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def number(value: float) -> str:
     """Four significant decimals for metrics, whole numbers as they are."""
     if isinstance(value, int):

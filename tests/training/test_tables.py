@@ -240,8 +240,9 @@ def test_a_smaller_last_batch_learns_in_the_cheaper_way_too_wherever_it_is_read_
 def test_arrays_of_two_parts_that_need_no_preparation_are_not_copied_again(tmp_path) -> None:
     generator = np.random.default_rng(0)
     parts = {"train": 200, "test": 50}
-    x = {f"x_{part}": generator.integers(0, 256, (rows, 8, 8), np.uint8) for part, rows in parts.items()}
-    np.savez(tmp_path / "data.npz", **x, **{f"y_{part}": np.arange(rows) % 3 for part, rows in parts.items()})
+    x: Any = {f"x_{part}": generator.integers(0, 256, (rows, 8, 8), np.uint8) for part, rows in parts.items()}
+    y: Any = {f"y_{part}": np.arange(rows) % 3 for part, rows in parts.items()}
+    np.savez(tmp_path / "data.npz", **x, **y)
     data = {"source": {"arrays": str(tmp_path / "data.npz")}, "preprocessing": [{"Rescaling": {"scale": 1 / 255}}]}
     config = Config.model_validate(
         {"name": "x", "data": data, "model": {"layers": ["Flatten", *DENSE]}, "training": TRAINING}

@@ -18,6 +18,7 @@ from dltool.config.scalars import is_plain_text
 from dltool.config.yaml_reader import parse_yaml
 from dltool.data.load import Dataset, load_data
 from dltool.errors import ConfigError, DataError
+from dltool.text import counted
 
 Lines = Sequence[tuple[str, str]]
 """Lines of YAML, each with its comment."""
@@ -178,11 +179,6 @@ def shown(value: Any) -> str:
 
 def listed(values: Sequence[Any], most: int = 4) -> str:
     return ", ".join(map(shown, values[:most])) + (", …" if len(values) > most else "")
-
-
-def counted(count: int, noun: str) -> str:
-    """ "1 row", "1,000 rows", "2 classes"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def training_lines(

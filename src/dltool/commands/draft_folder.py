@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dltool.commands.draft import Draft, Lines, counted, listed, shown, split_line, training_lines
+from dltool.commands.draft import Draft, Lines, listed, shown, split_line, training_lines
 from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data import audio, image_decode
@@ -21,6 +21,7 @@ from dltool.data.tables.streams import BYTE_ORDER_MARKS
 from dltool.data.texts import load_texts
 from dltool.data.wav import WavHeader
 from dltool.errors import DataError
+from dltool.text import counted
 
 CLASSES = ("- Dense: {units: $classes, activation: softmax}", "")
 CLASSIFIER: Lines = (("- Dropout: 0.3", ""), ("- Dense: {units: 64, activation: relu}", ""), CLASSES)

@@ -12,7 +12,6 @@ import numpy as np
 from dltool.commands.draft import (
     Draft,
     Lines,
-    counted,
     listed,
     scalar,
     shown,
@@ -33,6 +32,7 @@ from dltool.data.tables.sniff import Sniffed, sniff_csv
 from dltool.data.tables.table import Column, Table, Wanted
 from dltool.data.windows import duration
 from dltool.errors import ConfigError
+from dltool.text import counted
 
 TARGETS = (
     *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),

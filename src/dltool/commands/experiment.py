@@ -1,7 +1,6 @@
 """A config with its data and its model: what a training needs, from a config file or from a run directory."""
 
 import re
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from dltool.config.yaml_reader import MOST_BYTES
 from dltool.data.facts import Facts
 from dltool.data.load import Dataset, load_data
 from dltool.errors import ConfigError, ConfigPath, DataError, Position, Problem, RunError, UnreadableConfig
-from dltool.keras_names import ALLOWED
+from dltool.keras_names import ALLOWED, options_for
 from dltool.run_files import Run
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def require_code(run: Run, command: str) -> None:
     given = {code.sha256: code.shown_as for code in ALLOWED}
     missing = [file for digest, file in wanted.items() if digest not in given]
     others = [file for digest, file in given.items() if digest not in wanted]
-    again = " ".join(["dltool", command, *(f"--allow-code {shlex.quote(file)}" for file in wanted.values())])
+    again = f"dltool {command}{options_for(wanted.values())}"
     if others:
         what = f"the run was trained with another {missing[0]}" if missing else "the run was trained without it"
         hint = "bring that file back, or train a new run" if missing else again

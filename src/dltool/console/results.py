@@ -20,7 +20,7 @@ from dltool.console.streams import data_text, show_json, stderr_console, stdout_
 from dltool.console.tables import plain_table
 from dltool.console.text import inputs_and_target
 from dltool.errors import DltoolError
-from dltool.text import duration, number
+from dltool.text import counted, duration, number
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
@@ -179,8 +179,7 @@ def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
         show_json({"run": str(outcome.run), **found.record(), "folder": kept})
         return
     console = stdout_console()
-    counted = f"{outcome.examples:,} example{'s' if outcome.examples != 1 else ''}"
-    console.print(data_text(f"{outcome.run}: {outcome.split}, {counted}"))
+    console.print(data_text(f"{outcome.run}: {outcome.split}, {counted(outcome.examples, 'example')}"))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("metric", overflow="fold")
     for heading in ("value", "95 % interval"):
@@ -222,14 +221,14 @@ def show_predictions(outcome: "PredictionOutcome", as_json: bool) -> None:
         out = str(outcome.out) if outcome.out else None
         show_json({"run": str(outcome.run), "examples": outcome.examples, "out": out, **found})
         return
-    counted = f"{outcome.examples:,} prediction{'s' if outcome.examples != 1 else ''}"
+    predictions = counted(outcome.examples, "prediction")
     if outcome.out:
         console, next_step = stdout_console(), f"dltool evaluate {with_code(outcome.run)}"
-        console.print(data_text(f"{outcome.out}: {counted} of {outcome.run}"))
+        console.print(data_text(f"{outcome.out}: {predictions} of {outcome.run}"))
     else:
         write_csv(outcome.columns, sys.stdout)
         console, next_step = stderr_console(), "--out predictions.csv writes a file, as .jsonl and .parquet do"
-        console.print(data_text(f"{counted} of {outcome.run}"))
+        console.print(data_text(f"{predictions} of {outcome.run}"))
     console.next_step(next_step)
 
 

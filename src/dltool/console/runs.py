@@ -115,7 +115,9 @@ def next_step(runs: Sequence["RunSummary"]) -> str:
 
 def run_words(run: "RunSummary") -> str:
     """The run in a command, with the options that name the code it needs."""
-    return " ".join([shlex.quote(str(run.path)), *(f"--allow-code {shlex.quote(file)}" for file in run.code)])
+    from dltool.keras_names import options_for
+
+    return shlex.quote(str(run.path)) + options_for(run.code)
 
 
 def confirmed(removals: Sequence["Removal"]) -> bool:

@@ -16,7 +16,7 @@ from dltool.config.schema import Config
 from dltool.data.facts import TargetFacts
 from dltool.data.load import Dataset
 from dltool.data.rows import Rows
-from dltool.evaluation.features import Features
+from dltool.evaluation.features import BLOCK, Features
 from dltool.evaluation.findings import MODEL, Baseline
 from dltool.evaluation.predictions import has_probabilities, probabilities, softmax, target_of
 from dltool.model.build import BuiltModel
@@ -29,7 +29,6 @@ SUBSPACE_ITERATIONS = 4
 MOST_CLASSES = 100
 ITERATIONS = 200
 DECAY = 1e-4
-BLOCK = 512
 LAST = "last value"
 RIDGE = 1e-3
 
@@ -207,26 +206,28 @@ def standardized(table: np.ndarray, measured: Iterable[np.ndarray]) -> tuple[np.
     deviation = np.sqrt(squares / len(table)).astype(np.float32)
     deviation[deviation == 0] = 1
     table /= deviation
+    refuse_no_numbers(table)
     basis = np.eye(table.shape[1], dtype=np.float32)
     if has_components(*table.shape):
         basis = principal_components(table)
     other = np.concatenate([(block - mean) / deviation @ basis for block in measured])
     one, other = (np.column_stack([rows, np.ones(len(rows), np.float32)]) for rows in (table @ basis, other))
-    if not (np.isfinite(one).all() and np.isfinite(other).all()):
-        raise ValueError("some features are no numbers")
+    refuse_no_numbers(one)
+    refuse_no_numbers(other)
     return one, other
+
+
+def refuse_no_numbers(table: np.ndarray) -> None:
+    """Raises ValueError."""
+    if not np.isfinite(table).all():
+        raise ValueError("some features are no numbers")
 
 
 def principal_components(table: np.ndarray) -> np.ndarray:
     """(columns, COMPONENTS) of float32, the directions in which the standardized `table` varies most, each divided by
     its deviation, by randomized subspace iteration (N. Halko, P. G. Martinsson, J. A. Tropp, Finding Structure with
     Randomness, 2011, algorithm 4.4): what takes 8 s exactly for 3,072 columns takes 0.3 s so.
-
-    Raises:
-        ValueError: something in the table is no number.
     """
-    if not np.isfinite(table).all():
-        raise ValueError("some features are no numbers")
     size = min(table.shape[1], COMPONENTS + OVERSAMPLING)
     basis = np.random.default_rng(0).standard_normal((table.shape[1], size), dtype=np.float32)
     for _ in range(SUBSPACE_ITERATIONS):

@@ -79,7 +79,12 @@ def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
 
 def code_options() -> str:
     """What a command needs besides, to do with the files in force what this one did: " --allow-code my.py"."""
-    return "".join(f" --allow-code {shlex.quote(code.shown_as)}" for code in ALLOWED)
+    return options_for(code.shown_as for code in ALLOWED)
+
+
+def options_for(files: Iterable[str]) -> str:
+    """The options that name files of the user's own code."""
+    return "".join(f" --allow-code {shlex.quote(file)}" for file in files)
 
 
 @dataclass(frozen=True)

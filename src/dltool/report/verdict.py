@@ -8,7 +8,7 @@ from typing import Literal
 
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.findings import MODEL, Baseline
-from dltool.text import number
+from dltool.text import counted, number
 
 LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
 SAME = {
@@ -90,7 +90,7 @@ def verdict(shown: Sequence[Tile], examples: int) -> Verdict:
     if not shown:
         return Verdict("unclear", "The model was not tested, so that nothing says how good it is on new data.")
     if not compared:
-        first = f"{shown[0].name} is {with_interval(shown[0].interval)} on {counted(examples)}"
+        first = f"{shown[0].name} is {with_interval(shown[0].interval)} on {counted(examples, 'test example')}"
         return Verdict("unclear", f"{first}; there is no baseline to compare it with.")
     kinds, sentences = zip(*(compare(tile, examples) for tile in compared), strict=True)
     worst: Literal["good", "unclear", "bad"] = "bad" if "bad" in kinds else "unclear" if "unclear" in kinds else "good"
@@ -103,7 +103,7 @@ def compare(tile: Tile, examples: int) -> tuple[str, str]:
     interval = tile.interval
     ends = sorted(sign * end for end in (interval.low, interval.high) if end is not None) or [sign * interval.value] * 2
     has_interval = interval.low is not None
-    measured = f"{tile.name} is {with_interval(interval)} on {counted(examples)}"
+    measured = f"{tile.name} is {with_interval(interval)} on {counted(examples, 'test example')}"
     best = f"the best baseline, {name}, has {number(value)}"
     if ends[0] > sign * value:
         how = "The model beats the baselines beyond the noise" if has_interval else "The model beats the baselines"
@@ -117,7 +117,3 @@ def with_interval(interval: Interval) -> str:
     if interval.low is None or interval.high is None:
         return number(interval.value)
     return f"{number(interval.value)} ({number(interval.low)} to {number(interval.high)})"
-
-
-def counted(examples: int) -> str:
-    return f"{examples:,} test example{'s' if examples != 1 else ''}"

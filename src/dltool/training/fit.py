@@ -258,11 +258,13 @@ class Fitting:
         self.empty_metrics = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
 
     def reset_metrics(self) -> None:
-        """As Keras's `reset_metrics`, which takes a tenth of a short epoch. It is used where a metric may be the user's
-        own, and may keep more than variables.
+        """As Keras's `reset_metrics`, which takes a tenth of a short epoch.
+
+        A metric of the user's own may keep more than variables, and is reset by Keras.
         """
         if ALLOWED:
             self.core.reset_metrics()
+            return
         for variable, value in self.empty_metrics:
             set_value(variable, value)
 

@@ -142,21 +142,20 @@ class Resident(Tables):
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         rows, size = layout.rows, max(1, BLOCK_BYTES // layout.row_bytes)
-        groups = [group for group in layout.groups if layout.whole(group) is None]
-        tables: list[np.ndarray | None] = [layout.whole(group) for group in layout.groups]
-        tables += [None] * len(layout.targets)
-        made = [
-            aligned((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
-            for spec, table in zip(layout.specs, tables, strict=True)
-            if table is None
+        found = [layout.whole(group) for group in layout.groups]
+        groups = [group for group, table in zip(layout.groups, found, strict=True) if table is None]
+        found += [None] * len(layout.targets)
+        tables = [
+            aligned((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype) if table is None else table
+            for spec, table in zip(layout.specs, found, strict=True)
         ]
+        made = [table for table, whole in zip(tables, found, strict=True) if whole is None]
         for first in range(0, rows, size):
             arrays = layout.arrays(np.arange(first, min(rows, first + size)), groups)
             for table, array in zip(made, arrays, strict=True):
                 table[first : first + len(array)] = array
         release_memory()
-        others = iter(made)
-        self.tensors = [shared(next(others) if table is None else table) for table in tables]
+        self.tensors = [shared(table) for table in tables]
         self.order: tuple[Any, Any] = (None, None)
 
     @property
