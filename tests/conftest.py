@@ -11,6 +11,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dltool import cli
+from dltool.imports import prefer_onednn
+
+# As in every process of dltool; TensorFlow reads it when it is imported.
+prefer_onednn()
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -14,6 +14,7 @@ from tests.small_configs import EVERYTHING_RANDOM, TINY
 import dltool
 from dltool.checkpoint_file import newest_checkpoint
 from dltool.errors import ConfigError, DataError, Interrupted, RunError
+from dltool.machine import usable_cores
 from dltool.notebook import TrainedRun, yaml_text
 
 PENGUINS = """\
@@ -172,8 +173,11 @@ def test_settings_are_yaml_of_any_value() -> None:
 @pytest.mark.slow
 def test_two_trainings_in_one_process_give_the_bits_of_the_command(tmp_path) -> None:
     config = written(tmp_path, EVERYTHING_RANDOM)
-    first, second = train(config, runs=tmp_path / "a"), train(config, runs=tmp_path / "a")
-    command = [sys.executable, "-m", "dltool", "train", config, "--runs", tmp_path / "b", "--quiet"]
+    # The command would take one thread for so small a model.
+    threads = {"training.threads": usable_cores()}
+    first, second = (train(config, threads, runs=tmp_path / "a") for _ in range(2))
+    setting = f"training.threads={usable_cores()}"
+    command = [sys.executable, "-m", "dltool", "train", config, "--runs", tmp_path / "b", "--set", setting, "--quiet"]
     subprocess.run(command, check=True, timeout=600)
     other = dltool.open_run(tmp_path / "b/random")
     assert arrays(first) == arrays(second) == arrays(other)

@@ -1,6 +1,8 @@
 """Checkpoints written in the background, so that training need not wait for the disk."""
 
+import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +14,13 @@ from dltool.checkpoint_file import write_checkpoint
 
 Arrays = Sequence[tuple[str, np.ndarray]]
 
+SECONDS_BETWEEN = 1.0
+"""From the beginning of a write to that of the next. Epochs may take milliseconds."""
+
 
 class CheckpointWriter:
-    """One thread that writes what it is given, in order. A newer state takes the place of one still waiting.
+    """One thread that writes what it is given, in order. A newer state takes the place of one still waiting; at the
+    end of the `with` block the last one is written at once.
 
     A failed write is raised by the next :meth:`submit`, or at the end of the `with` block, which waits for the last
     write. So nothing is lost in silence, and no run completes without its last checkpoint.
@@ -29,6 +35,7 @@ class CheckpointWriter:
         self.waiting: tuple[int, Arrays, Mapping[str, Any]] | None = None
         self.failure: BaseException | None = None
         self.is_closing = False
+        self.began = -math.inf
         self.thread = threading.Thread(target=self.work, name="checkpoints")
 
     def __enter__(self) -> Self:
@@ -71,5 +78,7 @@ class CheckpointWriter:
         """The state to write next; waits for one. None at the end."""
         with self.changed:
             self.changed.wait_for(lambda: self.waiting is not None or self.is_closing)
+            self.changed.wait_for(lambda: self.is_closing, self.began + SECONDS_BETWEEN - time.monotonic())
+            self.began = time.monotonic()
             job, self.waiting = self.waiting, None
             return job

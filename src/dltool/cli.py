@@ -15,7 +15,7 @@ import typer
 
 from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError
-from dltool.imports import import_lightly
+from dltool.imports import begin_own_process
 
 if TYPE_CHECKING:
     from dltool.commands.runs import RunSummary
@@ -504,7 +504,7 @@ def write_out(text: str) -> None:
 
 def main() -> None:
     """The command line of this process; ends in SystemExit."""
-    import_lightly()
+    begin_own_process()
     with safe_streams():
         code = run_app()
     sys.exit(code)

@@ -19,8 +19,9 @@ VARIABLES = (
     *("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTEROP_THREADS"),
     *("TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS"),
 )
-# oneDNN's documentation says so; set to these, they are as good as not set.
+# What dltool sets itself; and of oneDNN, what its documentation says. Set to these, they are as good as not set.
 DEFAULTS = {
+    "TF_ENABLE_ONEDNN_OPTS": "1",
     **dict.fromkeys(("DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_DEFAULT_FPMATH_MODE"), "STRICT"),
     **dict.fromkeys(("DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA"), "ALL"),
 }

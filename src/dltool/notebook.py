@@ -14,6 +14,7 @@ from dltool.console.capture import captured_chatter
 from dltool.console.progress import TrainingProgress
 from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError, RunError
+from dltool.imports import prefer_onednn
 from dltool.run_directory import open_run as find_run
 from dltool.run_directory import refuse_no_runs_folder
 from dltool.run_files import Run
@@ -48,6 +49,7 @@ def train(
     Raises:
         DltoolError: as its classes say, with the same message as on the command line.
     """
+    prefer_onednn()
     with plain_errors():
         from dltool.config.load import read_document, with_option
 
@@ -73,6 +75,7 @@ def open_run(path: str | Path, *, allow_code: AllowedCode = ()) -> "TrainedRun":
     Raises:
         DltoolError: there is none, or it is damaged.
     """
+    prefer_onednn()
     with plain_errors():
         return TrainedRun(find_run(Path(path)).path, tuple(allow_code))
 

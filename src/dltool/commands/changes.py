@@ -7,11 +7,11 @@ from typing import Any
 from dltool.machine import describe_machine
 
 COMPARED = ("cpu", "cpu_features", "versions", "environment")
-"""Of the machine. The number of threads is not here: a run goes on with the number that it began with."""
+"""Of the machine. The number of its cores is not here: a run goes on with the number of threads that it began with."""
 LONGEST = 300
 """Characters of a value. A hostile run.json may hold any number."""
 MOST_CHANGES = 20
-PINNED = ("op_determinism", "gpus", "keras", "onednn")
+PINNED = ("intra_op_threads", "op_determinism", "gpus", "keras", "onednn")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dltool.commands.signals import StopNow, StopRequests
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
-from dltool.imports import Import
+from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
 from dltool.run_files import MetricsLog, Run
 from dltool.tracking import Tracking
@@ -69,7 +69,7 @@ def complete(
             fitting.profile.folder = run.directory(run.profile)
         if experiment.is_kept:
             # What the figures need, while compiled steps run.
-            Import("matplotlib.backends.backend_svg")
+            Import(import_drawing)
         with clock.phase("train"), run.metrics_log() as log:
             observer = RecordingObserver(log, progress, tracking)
             fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)

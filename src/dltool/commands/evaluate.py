@@ -14,6 +14,7 @@ from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
 from dltool.data.load import Dataset, PartName
 from dltool.errors import ConfigError, MachineError
+from dltool.imports import import_keras
 from dltool.run_directory import open_run
 from dltool.run_files import Run
 
@@ -79,6 +80,7 @@ def evaluate(
         others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
         raise ConfigError(f"the run has no {split} examples", f"it has others: {' and '.join(others)}")
     stage(progress, "importing TensorFlow")
+    import_keras()
     assessment, files = measured(run, config, changed, dataset, examples, progress)
     folder, unwritten = run.evaluation / examples.name, ""
     try:

@@ -11,12 +11,13 @@ from dltool.commands.data_changes import data_changes
 from dltool.config.dump import plain_config
 from dltool.config.keras_objects import keras_objects_in
 from dltool.config.load import read_recorded
-from dltool.config.schema import Config
+from dltool.config.schema import MOST_THREADS, Config
 from dltool.config.tree import format_path
 from dltool.config.yaml_reader import MOST_BYTES
 from dltool.data.facts import Facts
 from dltool.data.load import Dataset, load_data
 from dltool.errors import ConfigError, ConfigPath, DataError, Position, Problem, RunError, UnreadableConfig
+from dltool.imports import is_own_process
 from dltool.keras_names import ALLOWED, options_for
 from dltool.run_files import Run
 
@@ -28,7 +29,6 @@ T = TypeVar("T")
 SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
 MOST_SHOWN = 10
 """Problems of one file. A hostile one may have any number."""
-MOST_THREADS = 4096
 MOST_SHOWN_CHARACTERS = 200
 CODE = ("file", "sha256")
 """What run.json says of a file of the user's own code."""
@@ -55,7 +55,7 @@ class Experiment:
 def new_experiment(config: Config, dataset: Dataset, threads: int | None = None) -> Experiment:
     """The model for the data, its preprocessing fitted on the training rows alone.
 
-    `threads` is how many TensorFlow may use; unless given, as many as there are cores.
+    `threads` is how many TensorFlow may use; unless given, a rule decides.
 
     Raises:
         ConfigError: a layer cannot be built, or the model does not fit the data or the loss.
@@ -63,8 +63,10 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None)
     from dltool.model.build import build_model
     from dltool.model.checks import check_fit
     from dltool.training.determinism import pin
+    from dltool.training.threads import choose_threads
 
-    pinned = pin(config.seed, threads)
+    chosen, why = choose_threads(config, dataset.facts)
+    pinned = pin(config.seed, threads or chosen) | {"why_threads": "as recorded" if threads else why}
     inputs = dataset.part("train")[0]
     built = build_model(config, dataset.facts, inputs)
     check_fit(config, dataset.facts, built)
@@ -197,7 +199,9 @@ def recorded_model(
     from dltool.training.determinism import pin
 
     refuse_other_preprocessing(run, LARGEST_FILE)
-    pinned = pin(config.seed, recorded_threads(run))
+    threads = recorded_threads(run)
+    # Elsewhere, other models may have other numbers, and TensorFlow cannot change it.
+    pinned = pin(config.seed, threads if is_own_process() else None)
     learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
         built = build_model(config, facts, learnt=learnt, is_pretrained=is_pretrained)

@@ -15,6 +15,7 @@ from dltool.data.facts import Facts, recorded_facts
 from dltool.data.new_examples import STDIN, NewExamples, load_new, unseen_problems
 from dltool.errors import ConfigError, DataError
 from dltool.evaluation.predictions import FORMATS, predictions, refuse_unclear, whole_text, write
+from dltool.imports import import_keras
 from dltool.run_directory import open_run
 from dltool.run_files import Run
 
@@ -70,6 +71,7 @@ def predictions_for(
     for warning in new.warnings:
         progress.warn(warning)
     progress.stage("importing TensorFlow")
+    import_keras()
     from dltool.evaluation.evaluate import predict as outputs_of
 
     built = best_model(run, config, facts)

@@ -16,6 +16,7 @@ from dltool.commands.output_file import PAGE, refuse_no_file
 from dltool.commands.predict import recorded_kind
 from dltool.commands.signals import StopNow, StopRequests
 from dltool.errors import DataError, MachineError
+from dltool.imports import import_keras
 from dltool.run_directory import open_run
 from dltool.run_files import Run
 
@@ -73,6 +74,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
     except (DataError, MachineError) as error:
         config, facts = recorded_kind(run, record)
         progress.stage("importing TensorFlow")
+        import_keras()
         built, _ = recorded_model(run, config, facts)
         from dltool.report.contents import Subject
         from dltool.report.kept import kept_assessment
@@ -82,6 +84,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
         found = read_record(run)
         return Subject(found, config, facts, None, built, kept_assessment(run, found), missing)
     progress.stage("importing TensorFlow")
+    import_keras()
     from dltool.model.files import load_weights
     from dltool.report.contents import Subject
     from dltool.report.record import read_record, words

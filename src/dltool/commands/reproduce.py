@@ -25,6 +25,7 @@ from dltool.commands.signals import StopNow, StopRequests, stop_requests
 from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
 from dltool.errors import DltoolError, MachineError, RunError
+from dltool.imports import import_keras
 from dltool.run_directory import create, open_run, refuse_no_runs_folder
 from dltool.run_files import Run
 
@@ -115,6 +116,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
         refuse_files(run, config)
     progress.stage("importing TensorFlow")
     with clock.phase("import"):
+        import_keras()
         from dltool.training.fit import prepare_fit
     progress.stage("building the model")
     with clock.phase("build"):

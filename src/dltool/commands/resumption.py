@@ -17,6 +17,7 @@ from dltool.config.schema import MOST_EPOCHS, Config
 from dltool.config.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
+from dltool.imports import import_keras
 from dltool.machine import describe_machine
 from dltool.run_files import Run, digest
 from dltool.tracking import refuse_missing_extras
@@ -46,6 +47,7 @@ def resume_locked(
         position["stop"] = False
     progress.stage("importing TensorFlow")
     with clock.phase("import"):
+        import_keras()
         from dltool.training.fit import EpochRecord, prepare_fit
         from dltool.training.state import TrainingState
     progress.stage("building the model")

@@ -29,7 +29,7 @@ from dltool.config.schema import Config
 from dltool.config.tree import format_path
 from dltool.data.load import load_data
 from dltool.errors import DltoolError, RunError
-from dltool.imports import Import
+from dltool.imports import Import, import_keras
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine, git_commit
 from dltool.run_directory import create
@@ -77,7 +77,7 @@ def train_until_stopped(
     clock = Clock()
     config, _ = checked_config(document)
     refuse_missing_extras(config.track)
-    tensorflow = Import("keras")
+    tensorflow = Import(import_keras)
     progress.stage("reading the data")
     with clock.phase("data"), tensorflow.quiet_failures():
         dataset = load_data(config.data, config.seed, most_rows)

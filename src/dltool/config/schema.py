@@ -398,6 +398,8 @@ class Checkpoint(Section):
     epoch, and every ten minutes within one."""
 
 
+MOST_THREADS = 4096
+
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 
 
@@ -438,6 +440,9 @@ class Training(Section):
     jit_compile: bool | None = None
     """Whether XLA compiles the training steps, as in Keras's `compile`. Unless given, a rule decides, see run.json. XLA
     does not notice an index that is too large for an Embedding."""
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None
+    """How many threads TensorFlow uses; their number changes last bits. Unless given, one for each core, or a single
+    one where a step computes too little to be shared, see run.json."""
     rewrites: bool | None = None
     """Whether steps may be computed in cheaper ways that differ in their last bits. Unless false, where they can."""
     checkpoint: Checkpoint = Checkpoint()

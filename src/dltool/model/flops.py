@@ -129,8 +129,9 @@ def einsum_dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 
 def convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    # The kernel is (…, channels of a group, filters).
-    return 2 * elements(output) * elements(layer.kernel.shape[:-1]) + ending(layer, output)
+    channels = inputs[0][0 if layer.data_format == "channels_first" else -1]
+    kernel = elements((*layer.kernel_size, channels)) / int(layer.groups)
+    return 2 * elements(output) * kernel + ending(layer, output)
 
 
 def transposed_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:

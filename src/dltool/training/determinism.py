@@ -1,10 +1,10 @@
 """What changes the bits of a result, pinned."""
 
-import os
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.util import _pywrap_util_port
 
 from dltool.errors import MachineError
 from dltool.machine import usable_cores
@@ -45,5 +45,6 @@ def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
             "epsilon": keras.config.epsilon(),
             "image_data_format": keras.config.image_data_format(),
         },
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
+        # What the environment says may have come too late.
+        "onednn": _pywrap_util_port.IsMklEnabled(),
     }

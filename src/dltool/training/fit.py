@@ -1,6 +1,7 @@
 """Training: epochs of compiled steps, validation, callbacks, and a state that can be saved after any call."""
 
 import contextlib
+import gc
 import itertools
 import math
 import time
@@ -288,6 +289,8 @@ class Fitting:
             return
         self.compile(phase)
         self.train, self.test = self.train.anew(), self.test.anew()
+        # What the last phase was compiled to refers to itself, and may be large.
+        gc.collect()
         self.trace("trace in training")
         self.position.phase = phase
 
