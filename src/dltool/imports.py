@@ -79,7 +79,8 @@ def import_keras() -> None:
 
 def import_drawing() -> None:
     """What figures are drawn with."""
-    import_module("matplotlib.backends.backend_svg")
+    for module in ("matplotlib.figure", "matplotlib.backends.backend_svg"):
+        import_module(module)
 
 
 class Import:
