@@ -395,7 +395,7 @@ class Checkpoint(Section):
     """What decides which epoch is the best: `val_loss` unless given, or `loss` where nothing is validated."""
     every: Interval | None = None
     """How often the complete state is written: `500 steps`, `2 epochs` or `10 minutes`. Unless given, after each
-    epoch, and every ten minutes within one."""
+    epoch, and every ten minutes within one. It is written once a second at most, and at the end."""
 
 
 MOST_THREADS = 4096
