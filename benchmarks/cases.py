@@ -80,7 +80,7 @@ CASES = {
 def compare(case: Case, folder: Path, rivals: Sequence[str], pairs: int, given: Path | None) -> None:
     """Run dltool and its rivals in turn, each round with a seed of its own, and print what each took."""
     arrays, is_generated = case.arrays(given)
-    np.savez(folder / "data.npz", **arrays)
+    np.savez(folder / "data.npz", allow_pickle=False, **arrays)
     (folder / "config.yaml").write_text(case.config(), encoding="utf-8")
     numbers = [str(number) for number in (case.epochs, case.batch_size, case.scale)]
     commands = {"dltool": [sys.executable, "-m", "dltool", "train", "config.yaml", "--json", "--seed", "{number}"]}

@@ -56,12 +56,12 @@ def generate(path: Path) -> None:
     """60,000 and 10,000 images of 28 × 28, one blurred shape a class with noise."""
     generator = np.random.default_rng(0)
     shapes = generator.integers(0, 160, (10, 28, 28))
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for part, rows in (("train", 60_000), ("test", 10_000)):
         targets = generator.integers(0, 10, rows).astype(np.uint8)
         noise = generator.integers(0, 96, (rows, 28, 28), dtype=np.uint8)
         arrays |= {f"x_{part}": (shapes[targets] + noise).astype(np.uint8), f"y_{part}": targets}
-    np.savez(path, **arrays)
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def train(folder: Path, data: Path, kind: str, epochs: int) -> float:

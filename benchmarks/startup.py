@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
 
 def prepared(folder: Path) -> Path:
     """A folder with a config and its data."""
-    np.savez_compressed(folder / "data.npz", **data.mnist(None)[0])
+    np.savez_compressed(folder / "data.npz", allow_pickle=False, **data.mnist(None)[0])
     (folder / "config.yaml").write_text(CASES["mnist"].config(), encoding="utf-8")
     return folder
 

@@ -5,7 +5,7 @@ from benchmarks import __main__ as program
 
 
 def test_options_belong_to_the_benchmark_that_is_named_first(monkeypatch):
-    given = []
+    given: list[list[str]] = []
     monkeypatch.setitem(program.OTHERS, "tables", given.append)
     program.main(["tables", "--pairs", "1", "--rows", "2000"])
     assert given == [["--pairs", "1", "--rows", "2000"]]

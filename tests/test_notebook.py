@@ -259,9 +259,8 @@ print("still here")
 
 @pytest.mark.slow
 def test_a_notebook_shows_progress_pictures_and_mistakes(tmp_path, monkeypatch) -> None:
-    nbclient = pytest.importorskip("nbclient")
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")
-    import nbformat
 
     written(tmp_path, TINY)
     kernel = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "here"}

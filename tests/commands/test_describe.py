@@ -3,7 +3,7 @@ import yaml
 
 from dltool import keras_names
 from dltool.commands.describe import PLACES, describe, described_keras, placed, sample
-from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES, parse_column_type, parse_target
+from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES, Target, parse_column_type, parse_target
 from dltool.config.keras_objects import parse_entry, parse_keras_object
 from dltool.config.sources import SOURCES, parse_source
 from dltool.errors import ConfigError
@@ -59,9 +59,10 @@ def test_every_type_of_columns_and_targets_is_described():
         assert parse_column_type(yaml.safe_load(description.example)["data"]["inputs"]["COLUMN"]).name == name
     for name in TARGET_TYPES:
         description = next(found for found in describe(name) if found.kind == "target type")
-        kind = parse_target(yaml.safe_load(description.example)["data"]["target"]).type
-        assert kind is not None
-        assert kind.name == name
+        target = parse_target(yaml.safe_load(description.example)["data"]["target"])
+        assert isinstance(target, Target)
+        assert target.type is not None
+        assert target.type.name == name
 
 
 def test_every_option_of_a_choice_has_a_text():

@@ -180,7 +180,7 @@ def test_a_profile_says_where_the_time_went_and_leaves_a_trace(train) -> None:
 def test_the_tracing_of_later_phases_is_no_part_of_building() -> None:
     profile = Profile(seconds={"trace": 1.0, "trace in training": 2.0, "compute": 3.0})
     seconds = {"data": 0.0, "import": 0.0, "build": 1.5, "train": 6.0, "test": 0.0, "total": 7.5}
-    times = profile_times(SimpleNamespace(profile=profile), seconds)
+    times = profile_times(SimpleNamespace(profile=profile), seconds)  # type: ignore[arg-type]
     assert (times["build"], times["trace"], times["rest of training"]) == (0.5, 3.0, 1.0)
 
 

@@ -260,11 +260,11 @@ layers:
   - pair: {name: other}
   - pair: {name: other}
 """)
-    assert [(problem.place[2], problem.message) for problem in refused.value.problems] == [
-        (1, "expected a name, not the number 3"),
-        (2, 'the name "mine" is taken'),
-        (3, 'the name "mine" is taken'),
-        (5, 'the name "other" is taken'),
+    assert [(problem.place, problem.message) for problem in refused.value.problems] == [
+        (("model", "layers", 1, "pair", "name"), "expected a name, not the number 3"),
+        (("model", "layers", 2, "Dense", "name"), 'the name "mine" is taken'),
+        (("model", "layers", 3, "pair", "name"), 'the name "mine" is taken'),
+        (("model", "layers", 5, "pair", "name"), 'the name "other" is taken'),
     ]
 
 

@@ -22,7 +22,7 @@ def recorded(folder: Path, columns: int) -> str:
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
     environment.pop("COLUMNS", None)
-    command = [sys.executable, "-m", "dltool", "train", CONFIGS / "digits.yaml", "--set", "training.epochs=2"]
+    command = [sys.executable, "-m", "dltool", "train", str(CONFIGS / "digits.yaml"), "--set", "training.epochs=2"]
     process = subprocess.Popen(
         [*command, "--set", "expect={}"], cwd=folder, stdin=other, stdout=other, stderr=other, env=environment
     )

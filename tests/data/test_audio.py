@@ -40,7 +40,9 @@ def problem_of(options: AudioSource) -> Problem:
 def test_recordings_are_as_long_as_the_longest(tmp_path):
     loaded = load_audio(AudioSource(path=str(two_classes(tmp_path))), SOURCE)
     part = loaded.examples.training
-    assert part.labels["target"].tolist() == ["no", "yes", "yes"]
+    labels = part.labels["target"]
+    assert isinstance(labels, np.ndarray)
+    assert labels.tolist() == ["no", "yes", "yes"]
     assert part.inputs["audio"][:].tolist() == [[0.5, 0.25], [0.125, 0], [-0.5, 0]]
     assert part.inputs["audio"].dtype == np.float32
     assert (part.place, part.name) == (PLACE, f"the training part of {tmp_path.name}")

@@ -18,6 +18,7 @@ from dltool.data.examples import Examples
 from dltool.data.file_digests import file_digests
 from dltool.data.image_rows import CacheRows, DecodedRows
 from dltool.data.images import load_image_files, load_images
+from dltool.data.listing import Member
 from dltool.data.members import Reader, open_members
 from dltool.errors import DataError, MachineError, Problem
 
@@ -62,8 +63,10 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_pictures_and_labels(cache, written, budget):
     examples = load(written, budget)
     np.testing.assert_array_equal(image(examples), EXPECTED)
-    assert list(examples.training.labels["target"]) == ["a", "a", "a", "b", "b", "b"]
-    assert examples.training.labels["target"].dtype == object
+    labels = examples.training.labels["target"]
+    assert isinstance(labels, np.ndarray)
+    assert list(labels) == ["a", "a", "a", "b", "b", "b"]
+    assert labels.dtype == object
     assert list(examples.training.files)[:2] == sorted(FILES)[:2]
     assert examples.warnings == ()
     assert isinstance(examples.training.inputs["image"], CacheRows if budget else DecodedRows)
@@ -230,7 +233,12 @@ def test_a_column_of_paths_for_prediction_is_read_once(cache, tmp_path, monkeypa
     write_folder(tmp_path, FILES)
     read: list[str] = []
     original = Reader.read
-    monkeypatch.setattr(Reader, "read", lambda self, member: (read.append(member.name), original(self, member))[1])
+
+    def noted(self: Reader, member: Member) -> bytes:
+        read.append(member.name)
+        return original(self, member)
+
+    monkeypatch.setattr(Reader, "read", noted)
     pictures = load_image_files(np.array(["a/0.png", "b/1.png"]), tmp_path, ImageColumn(size=(4, 5)), (), digests=False)
     assert (read, pictures.digests) == (["a/0.png", "b/1.png"], None)
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltool.config.columns import parse_target
+from dltool.config.columns import Target, TargetType, parse_target
 from dltool.data.examples import Examples, Part
 from dltool.data.labels import encode, read_labels
 from dltool.data.values import clean_labels
@@ -15,6 +15,13 @@ PLACE = ("data", "source")
 def part(labels: list[object] | np.ndarray, name: str = "x_train") -> Part:
     labels = clean_labels(np.asarray(labels), name, PLACE)
     return Part({"input": np.zeros((len(labels), 1), np.float32)}, {"target": labels}, PLACE, name)
+
+
+def target_type(written: str) -> TargetType:
+    target = parse_target(written)
+    assert isinstance(target, Target)
+    assert target.type is not None
+    return target.type
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2).filter(lambda labels: len(set(labels)) > 1))
@@ -34,13 +41,13 @@ def test_text_and_booleans_are_classes():
 def test_floats_are_numbers_unless_asked_for_as_classes():
     floats = part(np.array([1.5, 0.5, 1.5], np.float32))
     assert read_labels(Examples(floats), None).kind == "number"
-    labels = read_labels(Examples(floats), parse_target("category").type)
+    labels = read_labels(Examples(floats), target_type("category"))
     assert labels.class_names == ("0.5", "1.5")
     assert encode(labels, floats).tolist() == [1, 0, 1]
 
 
 def test_integers_are_numbers_where_asked_for():
-    labels = read_labels(Examples(part([3, 1])), parse_target("number").type)
+    labels = read_labels(Examples(part([3, 1])), target_type("number"))
     assert encode(labels, part([3, 1])).dtype == np.float32
 
 
@@ -63,7 +70,7 @@ def test_labels_of_any_width_are_matched_exactly():
 @pytest.mark.parametrize("channel", [(), (1,)])
 def test_masks_are_classes_where_asked_for(channel):
     masks = np.array([[[0, 5], [9, 0]], [[5, 5], [0, 0]]], np.uint8).reshape(2, 2, 2, *channel)
-    labels = read_labels(Examples(part(masks)), parse_target("category").type)
+    labels = read_labels(Examples(part(masks)), target_type("category"))
     assert labels.class_names == ("0", "5", "9")
     targets = encode(labels, part(masks))
     assert targets.dtype == np.int32
@@ -86,7 +93,7 @@ def test_a_single_class_is_refused():
 
 def test_text_cannot_be_a_number():
     with pytest.raises(DataError, match="the labels are text") as error:
-        read_labels(Examples(part(["a", "b"])), parse_target("number").type)
+        read_labels(Examples(part(["a", "b"])), target_type("number"))
     assert error.value.problems[0].place == ("data", "target")
 
 

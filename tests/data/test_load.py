@@ -218,9 +218,8 @@ def test_the_fingerprint_is_of_the_data_and_not_of_the_split():
 def named_arrays(tmp_path: Path, rows: int = 40) -> dict[str, Any]:
     kinds = np.arange(rows) % 2
     arrays = {"a": numbered(rows), "b": numbered(rows), "c": numbered(rows)[:, 0], "d": kinds, "e": np.arange(rows) % 4}
-    np.savez(tmp_path / "named.npz", **arrays)
     names = {"x": {"left": "a", "right": "b"}, "y": {"size": "c", "kind": "d", "quarter": "e"}}
-    return {"arrays": {"path": str(tmp_path / "named.npz"), **names}}
+    return {"arrays": {**npz(tmp_path, "named.npz", **arrays)["arrays"], **names}}
 
 
 def test_several_targets_are_each_read_as_they_seem_or_as_the_config_says(tmp_path):

@@ -24,6 +24,10 @@ def scored(examples: int = 2000, classes: int = 3) -> tuple[np.ndarray, np.ndarr
     return are_of_class, np.round(shares / shares.sum(axis=1, keepdims=True), 2)
 
 
+def column(table: list[dict[str, object]], name: str) -> np.ndarray:
+    return np.array([row[name] for row in table])
+
+
 def test_areas_by_ranks_are_those_under_the_curves() -> None:
     are_of_class, shares = scored()
     expected = [metrics.roc_auc_score(are_of_class[:, index], shares[:, index]) for index in range(3)]
@@ -51,10 +55,10 @@ def test_curves_tables_and_r2_are_scikit_learns() -> None:
     expected = metrics.precision_recall_fscore_support(targets, predicted)
     table = class_table(targets, predicted, ["a", "b", "c"])
     for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
-        np.testing.assert_allclose([row[name] for row in table], values)
+        np.testing.assert_allclose(column(table, name), values)
     labels, marked = are_of_class.astype(int), (shares > 0.4).astype(int)
     several = metrics.precision_recall_fscore_support(labels, marked)
-    np.testing.assert_allclose([row["f1"] for row in class_table(labels, marked, ["a", "b", "c"])], several[2])
+    np.testing.assert_allclose(column(class_table(labels, marked, ["a", "b", "c"]), "f1"), several[2])
     np.testing.assert_array_equal(confusion(targets, predicted, 3), metrics.confusion_matrix(targets, predicted))
     assert number_row("x", share, shares[:, 1])["r2"] == pytest.approx(metrics.r2_score(share, shares[:, 1]))
 

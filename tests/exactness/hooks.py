@@ -17,6 +17,7 @@ from dltool import checkpoint_file, checkpoint_writer
 from dltool.commands import completion, experiment
 from dltool.commands import train as train_command
 from dltool.evaluation import evaluate as evaluation
+from dltool.imports import Import
 from dltool.model import build as model_build
 from dltool.run_files import MetricsLog, Run
 from dltool.training import fit
@@ -150,7 +151,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "metrics": (MetricsLog, "append"),
     "test": (completion, "tested_model"),
     "status": (Run, "write_json"),
-    "import": (train_command.Import, "wait"),
+    "import": (Import, "wait"),
     "data": (train_command, "load_data"),
     "data again": (experiment, "load_data"),
     "build": (model_build, "build_model"),

@@ -195,7 +195,8 @@ def test_scaling_images_of_bytes_before_a_backbone_is_refused(make_config, make_
     assert problem.related == ((("model", "layers", 0), "the backbone"),)
     assert problem_of(make_config([{"Rescaling": 1 / 127.5}, *layers()]), pictures).place == ("model", "layers", 0)
     # Images of up to 65,535 have to be.
-    assert build_model(config, make_facts(SHAPE, "float32"))
+    built = build_model(config, make_facts(SHAPE, "float32"))
+    assert [row.name for row in built.layers] == ["Rescaling", "MobileNet", "Dense"]
 
 
 def test_a_backbone_too_large_for_the_budget_is_refused(make_config, pictures):
@@ -241,6 +242,7 @@ def test_what_a_config_says_of_a_backbone_is_written_back_as_it_was():
     ):
         parsed, problems = parse_entry(entry)
         assert not problems
+        assert parsed is not None
         assert to_plain(parsed) == entry
 
 

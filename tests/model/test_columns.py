@@ -215,10 +215,11 @@ def learnt_from(config: Config, dataset: Dataset, folder: Path) -> bytes:
 
 
 ROWS = 60
+Load = Callable[[list[str]], tuple[Config, Dataset]]
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], tuple[Config, Dataset]]:
+def table(tmp_path_factory: pytest.TempPathFactory) -> Load:
     folder = tmp_path_factory.mktemp("table")
     lines = write_table(folder, ROWS).read_text().splitlines()
 
@@ -257,7 +258,7 @@ CELLS = (
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(st.lists(st.tuples(*CELLS).map(",".join), min_size=10, max_size=24))
-def test_rows_of_validation_and_test_change_nothing_that_is_learnt(table, tmp_path_factory, others) -> None:
+def test_rows_of_validation_and_test_change_nothing_that_is_learnt(table: Load, tmp_path_factory, others) -> None:
     folder = tmp_path_factory.mktemp("learnt")
     expected = learnt_from(*table([]), folder)
     assert learnt_from(*table(others), folder) == expected

@@ -1,5 +1,7 @@
 """Models with several outputs, and those that restore their input."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ LAYERS = [
     {"Dense": {"units": 3, "activation": "softmax", "name": "kind"}},
     {"Dense": {"units": 1, "from": "trunk", "name": "amount"}},
 ]
-OUTPUTS = {
+OUTPUTS: dict[str, dict[str, Any]] = {
     "kind": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
     "size": {"from": "amount", "loss": "mse", "metrics": ["mae", "RootMeanSquaredError"], "weight": 0.5},
 }
@@ -45,7 +47,7 @@ def two() -> Dataset:
         {"kind": TargetFacts("category", (), ("a", "b", "c")), "size": TargetFacts("number")},
         *(90, 20, 8),
     )
-    return Dataset({"left": left, "right": right}, {"kind": kinds, "size": sizes}, split, facts, "sha256:0")
+    return Dataset({"left": left, "right": right}, {"kind": kinds, "size": sizes}, split, facts, {})
 
 
 @pytest.fixture(scope="module")

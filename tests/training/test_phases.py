@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.training.test_fit import EVERYTHING, assert_same, numbers, without_times
 
+from dltool.config.schema import Phase
 from dltool.data.order import epoch_order
 from dltool.errors import ConfigError, Interrupted, RunError, TrainingDiverged
 from dltool.model.build import build_model
@@ -234,17 +235,10 @@ def test_patterns_reach_into_networks_and_undo_what_was_frozen(patterns, learn):
     core = network()
     found = list(learners(core))
     for first in (["head"], patterns):
-        set_learning(core, found, Phase(first))
+        set_learning(core, found, Phase.model_validate({**PHASES[1], "trainable": first}))
     assert list(dict.fromkeys(variable.path.split("/")[-2] for variable in core.trainable_variables)) == learn
     # Frozen statistics are used as they are.
     norm = core.get_layer("features").get_layer("block_1_norm")
     before = np.asarray(norm.moving_mean)
     core(np.random.default_rng(0).normal(5, 1, (8, 4)), training=True)
     assert np.array_equal(before, norm.moving_mean) == ("block_1_norm" not in learn)
-
-
-class Phase:
-    """What `set_learning` reads of a phase."""
-
-    def __init__(self, trainable):
-        self.trainable = trainable

@@ -67,6 +67,7 @@ def test_it_counts_what_the_model_will_compute(make_config, dataset, layers):
     config = make_config(model={"layers": layers})
     built = build_model(config, dataset.facts, dataset.part("train")[0])
     found = step_flops(config, dataset.facts)
+    assert found is not None
     # Layers that keep the shape are not counted.
     assert found <= 3 * config.training.batch_size * model_flops(built.core) <= 1.2 * found
 

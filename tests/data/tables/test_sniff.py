@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dltool.config.table_sources import CsvSource
 from dltool.data.tables.sniff import Sniffed, sniff_csv
 from dltool.errors import DataError
 
@@ -92,4 +93,6 @@ def test_what_is_no_text_is_said_to_be_none(sniff: Sniff, text: bytes) -> None:
 
 
 def test_two_columns_of_one_name_get_two(sniff: Sniff) -> None:
-    assert sniff(rows("{i},{i},{k}", "a,a,b")).options.names == ("a", "a_2", "b")
+    options = sniff(rows("{i},{i},{k}", "a,a,b")).options
+    assert isinstance(options, CsvSource)
+    assert options.names == ("a", "a_2", "b")
