@@ -72,19 +72,33 @@ def test_it_counts_what_the_model_will_compute(make_config, dataset, layers):
     assert found <= 3 * config.training.batch_size * model_flops(built.core) <= 1.2 * found
 
 
-CONVOLUTION = {"filters": 2, "kernel_size": 2, "kernel_initializer": "he_normal"}
-ARGUMENTS = {"Dense": 3, "Reshape": [2, 2], "Conv1D": CONVOLUTION, "Conv2D": CONVOLUTION}
+CONVOLUTION = {
+    "filters": 2,
+    "kernel_size": 2,
+    "kernel_initializer": "he_normal",
+    "bias_constraint": "non_neg",
+    "kernel_regularizer": {"L1": 0.01},
+    "activity_regularizer": "l1",
+}
+DENSE = {
+    "units": 3,
+    "kernel_regularizer": "l1",
+    "bias_regularizer": {"OrthogonalRegularizer": {}},
+    "activation": "relu",
+}
+ARGUMENTS = {"Dense": DENSE, "Reshape": [2, 2], "Conv1D": CONVOLUTION, "Conv2D": CONVOLUTION}
 ARGUMENTS |= {name: 2 for name in COUNTED if "Pooling" in name and "Global" not in name}
 CODE = f"""
 import keras, tensorflow as tf
 from dltool.config.keras_objects import parse_keras_object
 from dltool.model.keras_objects import make
+from dltool.training.threads import bare
 for name in {sorted(COUNTED)}:
     arguments = {ARGUMENTS}.get(name)
     entry, problems = parse_keras_object("layer", {{name: arguments}} if arguments else name)
     assert not problems, problems
     shape = (None, 4) if name == "Reshape" else (None, *[8] * (2 if name[-2:] == "1D" else 3))
-    print(name, make(entry, name=name).compute_output_shape(shape))
+    print(name, make(bare(entry), name=name).compute_output_shape(shape))
 tf.config.threading.set_intra_op_parallelism_threads(1)
 """
 

@@ -140,11 +140,12 @@ def built_plan(
     from dltool.model.graph import boxes_of
     from dltool.training.determinism import pin
     from dltool.training.plan import make_plan
+    from dltool.training.threads import choose_threads
 
     if svg is not None:
         refuse_no_file("--svg", svg, [".svg"])
         dot_program()
-    pin(config.seed)
+    pin(config.seed, choose_threads(config, facts)[0])
     built = build_model(config, facts, dataset.part("train")[0] if dataset else None)
     check_fit(config, facts, built)
     if svg is not None:

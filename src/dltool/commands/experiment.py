@@ -200,7 +200,7 @@ def recorded_model(
 
     refuse_other_preprocessing(run, LARGEST_FILE)
     threads = recorded_threads(run)
-    # Elsewhere, other models may have other numbers, and TensorFlow cannot change it.
+    # Elsewhere with what TensorFlow has: it cannot change it, and other models may have other numbers.
     pinned = pin(config.seed, threads if is_own_process() else None)
     learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:

@@ -130,7 +130,7 @@ def einsum_dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 def convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     channels = inputs[0][0 if layer.data_format == "channels_first" else -1]
-    kernel = elements((*layer.kernel_size, channels)) / int(layer.groups)
+    kernel = elements((*layer.kernel_size, channels)) // int(layer.groups)
     return 2 * elements(output) * kernel + ending(layer, output)
 
 

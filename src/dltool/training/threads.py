@@ -1,5 +1,7 @@
 """How many threads TensorFlow may use, by a rule over config and data: it must be known before the first operation."""
 
+from dataclasses import replace
+
 from dltool.config.keras_objects import KerasObject
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
@@ -44,7 +46,7 @@ def choose_threads(config: Config, facts: Facts) -> tuple[int, str]:
 def step_flops(config: Config, facts: Facts) -> float | None:
     """Floating-point operations of a training step; None where the model is more than a plain list of plain layers.
 
-    Runs no operation of TensorFlow.
+    Runs no operation of TensorFlow: then it would be too late to set the number of threads.
     """
     found, entries = facts.only_input, config.model.layers
     if found is None or config.data.augmentation or any(map(is_special, entries)):
@@ -57,7 +59,7 @@ def step_flops(config: Config, facts: Facts) -> float | None:
             continue
         try:
             # With a name, or it would take the one that the same layer of the model is to have.
-            layer = make(entry, name=entry.name)
+            layer = make(bare(entry), name=entry.name)
             output = tuple(layer.compute_output_shape((None, *shape))[1:])
         except (ConfigError, *KERAS_ERRORS):
             # Whoever builds the model says what is wrong.
@@ -74,3 +76,13 @@ def is_special(entry: KerasObject) -> bool:
     known = find(entry.kind, entry.name)
     is_plain = entry.kind == "layer" and entry.name in COUNTED | KEEP_SHAPE and known is not None and not known.code
     return not is_plain or bool(entry.sources) or entry.is_shared
+
+
+def bare(entry: KerasObject) -> KerasObject:
+    """The layer without initializers, regularizers and constraints: to make an L1 is an operation of TensorFlow."""
+    needed = {
+        name: value
+        for name, value in entry.arguments.items()
+        if not isinstance(value, KerasObject) or value.kind == "activation"
+    }
+    return replace(entry, arguments=needed)
