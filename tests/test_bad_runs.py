@@ -256,14 +256,14 @@ def test_changed_data_is_refused(command, run, dltool, check_message) -> None:
 CHANGES = {
     "cpu": lambda machine: machine.update(cpu="Another CPU"),
     "version": lambda machine: machine["versions"].update(tensorflow="2.0.0"),
-    "variable": lambda machine: machine["environment"].update(TF_ENABLE_ONEDNN_OPTS="0"),
+    "variable": lambda machine: machine["environment"].update(TF_XLA_FLAGS="0"),
     "precision": lambda machine: machine["environment"].update(ONEDNN_DEFAULT_FPMATH_MODE="BF16"),
 }
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_changed_machine_is_refused_unless_allowed(name, run, dltool, monkeypatch) -> None:
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
     machine = record_of(run)["machine"]
     CHANGES[name](machine)
     edit_record(run, machine=machine)
@@ -272,7 +272,7 @@ def test_a_changed_machine_is_refused_unless_allowed(name, run, dltool, monkeypa
     words["precision"] = "environment.ONEDNN_DEFAULT_FPMATH_MODE was BF16 and is not set"
     outcome = dltool("resume", run, "--epochs", "3")
     assert outcome.code == 5
-    assert words.get(name, "environment.TF_ENABLE_ONEDNN_OPTS was 0 and is not set") in outcome.stderr
+    assert words.get(name, "environment.TF_XLA_FLAGS was 0 and is not set") in outcome.stderr
     assert outcome.stderr.count("error:") == 1
     assert "--allow-change" in outcome.stderr
     assert ((run / "resolved.yaml").read_bytes(), (run / "run.json").read_bytes()) == before

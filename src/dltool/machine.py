@@ -12,16 +12,15 @@ from typing import Any
 from dltool import __version__
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
-# What can change the bits of a training, or which device it runs on.
+# What can change the bits of a training, or which device it runs on. Whether there is oneDNN, TensorFlow itself says.
 VARIABLES = (
     *("CUDA_VISIBLE_DEVICES", "DNNL_DEFAULT_FPMATH_MODE", "DNNL_MAX_CPU_ISA", "KERAS_BACKEND"),
     *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA"),
-    *("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTEROP_THREADS"),
+    *("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS", "TF_NUM_INTEROP_THREADS"),
     *("TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS"),
 )
-# What dltool sets itself; and of oneDNN, what its documentation says. Set to these, they are as good as not set.
+# oneDNN's documentation says so; set to these, they are as good as not set.
 DEFAULTS = {
-    "TF_ENABLE_ONEDNN_OPTS": "1",
     **dict.fromkeys(("DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_DEFAULT_FPMATH_MODE"), "STRICT"),
     **dict.fromkeys(("DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA"), "ALL"),
 }

@@ -42,8 +42,6 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     for module in IMPORTS:
         importlib.import_module(module)
-    # Each state that is saved is one to be killed at.
-    vars(sys.modules["dltool.checkpoint_writer"])["SECONDS_BETWEEN"] = 0.0
     for command in ("train", "resumption"):
         # A report comes when the run is complete: what happens then is no matter of the bits.
         vars(sys.modules[f"dltool.commands.{command}"])["report_of_training"] = lambda *_: None

@@ -23,7 +23,7 @@ MOST_CURVES = 12
 NO_CURVES = ("epoch", "seconds")
 DIGEST = re.compile(r"(?:sha256:)?\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
 """Of a digest or a commit, its beginning is enough."""
-REPEATED = ("pinned.seed",)
+REPEATED = ("pinned.seed", "pinned.why_threads")
 SEED = 0
 """Of the drawing of samples: the same runs have the same intervals each time."""
 ENVIRONMENT = ("machine", "pinned", "git", "code", "weights")

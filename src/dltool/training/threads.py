@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import tensorflow as tf
+
 from dltool.config.keras_objects import KerasObject
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
@@ -25,7 +27,8 @@ COUNTED = {
 """Layers of which Keras tells the output's shape before anything is computed."""
 KEEP_SHAPE = {
     *("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "BatchNormalization", "LayerNormalization"),
-    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "Rescaling"),
+    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"),
+    *("Rescaling", "Normalization"),
 }
 """Layers that cost little beside those."""
 
@@ -37,9 +40,9 @@ def choose_threads(config: Config, facts: Facts) -> tuple[int, str]:
     if not is_own_process():
         # A larger training may follow, and TensorFlow cannot change the number.
         return usable_cores(), "one for each core, for whatever else this process trains"
-    flops = step_flops(config, facts)
+    flops = None if tf.config.list_physical_devices("GPU") else step_flops(config, facts)
     if flops is not None and flops < WORTH_SHARING:
-        return 1, f"{flops / 1e6:.1f} million operations a step are too few to share"
+        return 1, f"{flops:,.0f} operations a step are too few to share"
     return usable_cores(), "one for each core"
 
 
