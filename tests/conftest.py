@@ -16,7 +16,7 @@ from dltool.imports import prefer_onednn
 # As in every process of dltool; TensorFlow reads it when it is imported.
 prefer_onednn()
 # This process is not dltool's own: it trains many models, all with the same number of threads.
-cli.begin_own_process = prefer_onednn
+vars(cli)["begin_own_process"] = prefer_onednn
 
 GOLDEN = Path(__file__).parent / "golden"
 
