@@ -19,6 +19,7 @@ from tests.bad_configs import changed
 from tests.small_configs import TINY
 
 from dltool.checkpoint_file import newest_checkpoint
+from dltool.machine import usable_cores
 from dltool.run_files import Run
 
 CONFIG = TINY.replace("source: iris", "source: {arrays: own.npz}")
@@ -36,7 +37,9 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write_data(folder)
     (folder / "example.yaml").write_text(CONFIG, encoding="utf-8")
-    command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--quiet"]
+    # As many as this process has, which goes on with it.
+    threads = f"training.threads={usable_cores()}"
+    command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--quiet", "--set", threads]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
     return folder
 
