@@ -65,8 +65,8 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None)
     from dltool.training.determinism import pin
     from dltool.training.threads import choose_threads
 
-    chosen, why = choose_threads(config, dataset.facts)
-    pinned = pin(config.seed, threads or chosen) | {"why_threads": "as recorded" if threads else why}
+    threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
+    pinned = pin(config.seed, threads) | {"why_threads": why}
     inputs = dataset.part("train")[0]
     built = build_model(config, dataset.facts, inputs)
     check_fit(config, dataset.facts, built)
