@@ -18,6 +18,7 @@ from tests.small_configs import TINY
 from dltool.checkpoint_file import newest_checkpoint, write_checkpoint
 from dltool.config.dump import dump_yaml
 from dltool.config.load import read_recorded
+from dltool.machine import usable_cores
 from dltool.run_files import digest
 
 CONFIG = TINY.replace("source: iris", "source: {arrays: own.npz}").replace(
@@ -76,7 +77,9 @@ def trained(tmp_path_factory) -> Path:
     random = np.random.default_rng(0)
     np.savez(folder / "own.npz", x=random.random((150, 4), "float32"), y=random.integers(0, 3, 150))
     (folder / "example.yaml").write_text(CONFIG, encoding="utf-8")
-    command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--quiet"]
+    # As many as this process has, which goes on with it.
+    threads = f"training.threads={usable_cores()}"
+    command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--quiet", "--set", threads]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
     run = folder / "runs/example/0001"
     (run / "results.json").unlink()
