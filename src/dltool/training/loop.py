@@ -56,6 +56,8 @@ class Loop:
 
     def __post_init__(self) -> None:
         number, rows = tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), tf.int32)
+        # For any number of rows, so that the smaller last batch needs no trace of its own.
+        self.one = tf.function(self.run_one, autograph=False, input_signature=(self.tables.specs, rows))
         self.full = tf.function(
             self.run_full,
             autograph=False,
@@ -73,6 +75,10 @@ class Loop:
     def steps(self, examples: int) -> int:
         return -(-examples // self.batch_size)
 
+    def run_one(self, tables: Any, rows: Any) -> Any:
+        """A step of these rows; gives whether its number is finite."""
+        return tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
+
     def run_full(self, tables: Any, rows: Any, first: Any, steps: Any) -> Any:
         """`steps` steps of the `rows` from `first` on."""
 
@@ -82,14 +88,13 @@ class Loop:
         def body(step: Any, finite: Any) -> Any:
             # XLA would compile a slice anew for every place where it may begin.
             batch = tf.gather(rows, first + step * self.batch_size + tf.range(self.batch_size))
-            return step + 1, tf.math.is_finite(self.step(*self.tables.batch(tables, batch)))
+            return step + 1, self.one(tables, batch)
 
         step, finite = tf.while_loop(goes_on, body, (tf.constant(0), tf.constant(True)))
         return step, finite, self.results()
 
     def run_rest(self, tables: Any, rows: Any) -> Any:
-        finite = tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
-        return finite, self.results()
+        return self.one(tables, rows), self.results()
 
     def rest_of(self, rows: int) -> Any:
         """The last step, compiled once for so many rows, however long the tables are that they lie in."""
