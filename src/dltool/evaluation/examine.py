@@ -68,7 +68,9 @@ def examine(
             }
             return values, {name: at_least_float32(each) for name, each in outputs.items()}
 
-        compiled = tf.function(batch, autograph=False)
+        # For any number of rows: the last batch may be smaller.
+        signature = (tables.specs, tf.TensorSpec((None,), tf.int32))
+        compiled = tf.function(batch, autograph=False, input_signature=signature)
         order = np.arange(examples, dtype=np.int32)
         values, outputs = [], []
         for first in range(0, examples, size):
