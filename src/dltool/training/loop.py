@@ -43,21 +43,23 @@ class Loop:
     """Steps first…last-1 of the rows `order`, in batches of `batch_size`; the last batch may be smaller.
 
     `step` is called while compiling with the inputs and targets of one batch, and gives a number that must be finite
-    for the loop to go on. `results` gives what a call returns after its last step. With `jit_compile`, XLA compiles the
-    loop over whole batches, for one length of the order.
+    for the loop to go on; with `one_trace` once, for any number of rows, else for the whole batches and once more for
+    the last one. `results` gives what a call returns after its last step. With `jit_compile`, XLA compiles the loop
+    over whole batches, for one length of the order.
     """
 
     tables: Tables
     step: Callable[[Any, Any], Any]
     results: Callable[[], Any]
     batch_size: int
+    one_trace: bool
     jit_compile: bool = False
     pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
         number, rows = tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), tf.int32)
-        # For any number of rows, so that the smaller last batch needs no trace of its own.
-        self.one = tf.function(self.run_one, autograph=False, input_signature=(self.tables.specs, rows))
+        any_size = (self.tables.specs, rows) if self.one_trace else None
+        self.one = tf.function(self.run_one, autograph=False, input_signature=any_size)
         self.full = tf.function(
             self.run_full,
             autograph=False,
@@ -165,7 +167,12 @@ def train_loop(
         # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
         return core.train_step(data)["loss"]
 
-    return Loop(tables, step, core.get_metrics_result, size, jit_compile)
+    return Loop(tables, step, core.get_metrics_result, size, counts_late(core), jit_compile)
+
+
+def counts_late(core: keras.Model) -> bool:
+    """Whether Keras counts a batch's examples when it is run. For the losses of several outputs, it does in tracing."""
+    return len(core.outputs) == 1
 
 
 def example_weights(weights: Any, targets: Any) -> Any:
@@ -182,7 +189,7 @@ def test_loop(core: keras.Model, tables: Tables, size: int) -> Loop:
         core.test_step((inputs, targets))
         return tf.constant(0.0)
 
-    return Loop(tables, step, core.get_metrics_result, size)
+    return Loop(tables, step, core.get_metrics_result, size, counts_late(core))
 
 
 def logs_of(results: Any) -> dict[str, float]:
