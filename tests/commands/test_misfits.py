@@ -62,6 +62,11 @@ def test_a_loss_that_cannot_take_the_targets_is_named(fails, loss) -> None:
     assert "training.loss" in fails(config(loss=loss))
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_no_size_of_a_batch_hides_that_a_loss_cannot_take_the_targets(fails, size) -> None:
+    assert "training.loss" in fails(config(loss="Hinge").replace("batch_size: 16", f"batch_size: {size}"))
+
+
 def test_weights_of_unknown_classes_are_named(fails) -> None:
     assert "training.class_weights.a: no such class" in fails(config(training="class_weights: {a: 1.0}"))
 

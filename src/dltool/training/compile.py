@@ -17,6 +17,9 @@ from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
 from dltool.model.shapes import Shape
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
+UNUSUAL_SIZE = 8191
+"""Of the batch on which loss and metrics are tried, where nothing is computed. Without a size Keras would not see what
+does not go together, and one that a target's or an output's axis has too could go together by accident."""
 
 
 def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], phase: int = 0) -> None:
@@ -92,37 +95,34 @@ def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple
     """Symbols for a batch of prepared inputs and targets."""
 
     def symbol(tensor: Any) -> Any:
-        return keras.KerasTensor((None, *tensor.shape[1:]), dtype=tensor.dtype)
+        return keras.KerasTensor((UNUSUAL_SIZE, *tensor.shape[1:]), dtype=tensor.dtype)
 
     symbols = {
         head.name: symbol(built.core.inputs[0])
         if head.target is None
-        else keras.KerasTensor(*loss_form(built, head.name, None, targets[head.name]))
+        else keras.KerasTensor(*loss_form(built, head.name, targets[head.name]))
         for head in built.heads
     }
     return keras.tree.map_structure(symbol, built.core.input), built.structured_outputs(symbols)
 
 
-def loss_form(
-    built: BuiltModel, output: str, size: int | None, targets: np.ndarray
-) -> tuple[tuple[int | None, ...], str]:
-    """Shape and dtype of `size` targets in the form of :func:`dltool.training.tables.in_loss_form`."""
-    shape, classes = (size, *targets.shape[1:]), built.one_hot.get(output)
+def loss_form(built: BuiltModel, output: str, targets: np.ndarray) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype of such a batch of targets in the form of :func:`dltool.training.tables.in_loss_form`."""
+    shape, classes = (UNUSUAL_SIZE, *targets.shape[1:]), built.one_hot.get(output)
     return (shape, str(targets.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
 def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
-    """Which of losses and metrics cannot take the outputs: each is tried alone, on a batch of its true size.
+    """Which of losses and metrics cannot take the outputs: each is tried alone.
 
     Otherwise the layer that Keras's message names.
     """
-    size = config.training.batch_size
     for head in built.heads:
         output = built.outputs[head.name]
-        shape, dtype = (size, *built.input_shape), built.core.inputs[0].dtype
+        shape, dtype = (UNUSUAL_SIZE, *built.input_shape), built.core.inputs[0].dtype
         if head.target is not None:
-            shape, dtype = loss_form(built, head.name, size, targets[head.name])
-        specs = [tf.TensorSpec(shape, dtype), tf.TensorSpec((size, *output.output_shape), output.output.dtype)]
+            shape, dtype = loss_form(built, head.name, targets[head.name])
+        specs = [tf.TensorSpec(shape, dtype), tf.TensorSpec((UNUSUAL_SIZE, *output.output_shape), output.output.dtype)]
         attempts: list[tuple[ConfigPath, str, Any]] = [
             (head.loss_place, head.loss.name, keras.losses.get(make(head.loss, head.loss_place)))
         ]
