@@ -24,8 +24,10 @@ METRICS = [
 ]
 
 
-def config_of(loss: str = "categorical_crossentropy", metrics: Any = METRICS, target: str = "output") -> Config:
-    layers = ["Flatten", {"Dense": {"units": 3, "activation": "softmax", "kernel_regularizer": {"L2": 0.1}}}]
+def config_of(
+    loss: str = "categorical_crossentropy", metrics: Any = METRICS, target: str = "output", added: Any = ("Flatten",)
+) -> Config:
+    layers = [*added, {"Dense": {"units": 3, "activation": "softmax", "kernel_regularizer": {"L2": 0.1}}}]
     training = {"optimizer": "adam", "loss": loss, "metrics": metrics, "epochs": 1}
     data: dict[str, Any] = {"source": "digits"}
     if target == "input":
@@ -75,6 +77,19 @@ def test_the_values_of_examples_average_to_the_metrics_and_outputs_are_those_of_
     for name in ("loss", "accuracy"):
         assert found.values[name].mean() == pytest.approx(metrics[name], rel=1e-4)
     np.testing.assert_array_equal(found.outputs["output"], predict(built, config, inputs)["output"])
+
+
+def test_the_loss_of_an_example_has_what_layers_add_to_that_of_its_batch() -> None:
+    random = np.random.default_rng(0)
+    inputs = {"input": random.random((EXAMPLES, 2, 2, 1)).astype(np.float32)}
+    targets = {"target": random.integers(0, 3, EXAMPLES).astype(np.int32)}
+    config = config_of(added=["Flatten", {"ActivityRegularization": {"l2": 10.0}}])
+    built = build_model(config, facts_of(CLASSES))
+    metrics = evaluate(built, config, inputs, targets)
+    values = examine(built, config, inputs, targets).values
+    assert values["loss"].mean() == pytest.approx(metrics["loss"], rel=1e-4)
+    assert metrics["loss"] > 10, "most of it is what the layer adds"
+    assert set(values) == {"loss", "accuracy"}
 
 
 def test_outputs_too_large_to_keep_are_kept_of_some_examples_and_means_have_intervals_still(

@@ -10,8 +10,9 @@ from dltool.data.order import epoch_order
 from dltool.data.split import Split
 from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
-from dltool.training import fit
+from dltool.training import fit, loop
 from dltool.training.state import TrainingState
+from dltool.training.tables import Layout
 
 EVERYTHING: dict[str, Any] = {
     "data": {"augmentation": [{"RandomFlip": "horizontal"}]},
@@ -85,6 +86,23 @@ def test_validation_agrees_with_keras_evaluate(make_config, dataset, train):
 def whole(make_config, images, train):
     """A training of everything at once that nothing interrupts."""
     return train(make_config(**EVERYTHING), images, pace=100)
+
+
+def test_a_step_is_traced_once_for_the_whole_batches_and_the_smaller_last_one(make_config, dataset, train, monkeypatch):
+    traced: list[int | None] = []
+    batch = Layout.batch
+
+    def noting(self: Layout, tables: Any, rows: Any) -> Any:
+        traced.append(rows.shape[0])
+        return batch(self, tables, rows)
+
+    monkeypatch.setattr(Layout, "batch", noting)
+    train(make_config(), dataset)
+    assert traced == [None, None], "training and validation"
+    traced.clear()
+    monkeypatch.setattr(loop, "ALLOWED", [object()])
+    train(make_config(), dataset)
+    assert traced == [16, 90 % 16, 20], "code of the user's may look at the size"
 
 
 def test_the_steps_of_a_call_change_no_bit(make_config, images, train, whole):

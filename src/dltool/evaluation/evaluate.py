@@ -74,8 +74,9 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
             }
             return values, also_given
 
-        compiled = tf.function(outputs, autograph=False)
-        # All batches have one shape but the last, so that there are two functions to compile.
+        # For any number of rows: the last batch may be smaller.
+        signature = (tables.specs, tf.TensorSpec((None,), tf.int32))
+        compiled = tf.function(outputs, autograph=False, input_signature=signature)
         batches = [(first, min(first + size, len(order))) for first in range(0, len(order), size)]
         parts = [compiled(*tables.feed(order, *batch, size))[0] for batch in batches]
         return {head.name: np.concatenate([part[head.name].numpy() for part in parts]) for head in built.heads}

@@ -19,6 +19,9 @@ from dltool.training.tables import evaluation_batch
 KEPT_BYTES = 2**28
 """Of outputs that are kept. Where those of all examples take more, they are kept of every second one, or third, …"""
 
+ADDED = ""
+"""No metric has this name."""
+
 
 @dataclass(frozen=True)
 class Examination:
@@ -62,6 +65,10 @@ def examine(
                 for name, metric in metrics.get(head.name, {}).items():
                     if isinstance(metric, keras.metrics.MeanMetricWrapper):
                         values[name] = per_example(metric._fn(target, output, **metric._fn_kwargs), count)
+            if built.core.losses:
+                # What layers add, which Keras knows only inside the function that has called them.
+                added = tf.add_n([tf.reduce_sum(loss) for loss in built.core.losses])
+                values[ADDED] = tf.fill([count], tf.cast(added, tf.float32))
             outputs = {
                 head.name: squared_error(output, target) if head.target is None else output
                 for head, target, output in each_head(built, wanted, found)
@@ -140,7 +147,8 @@ def at_least_float32(values: Any) -> Any:
 
 def with_loss(built: BuiltModel, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The values with those of the loss that is minimized: the weighted sum of all, and what layers add to it."""
-    of_heads = [head.weight * values[loss_key(built, head)] for head in built.heads]
-    added = float(sum(tf.reduce_sum(loss) for loss in built.core.losses)) if built.core.losses else 0.0
-    whole = np.sum(np.stack(of_heads), axis=0, dtype=np.float32) + np.full(len(of_heads[0]), added, np.float32)
-    return {"loss": whole, **{name: each for name, each in values.items() if name != "loss"}}
+    parts = [head.weight * values[loss_key(built, head)] for head in built.heads]
+    if ADDED in values:
+        parts.append(values[ADDED])
+    whole = np.stack(parts).sum(axis=0, dtype=np.float32)
+    return {"loss": whole, **{name: each for name, each in values.items() if name not in ("loss", ADDED)}}

@@ -9,9 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dltool.keras_names import ALLOWED
+from dltool.training.strategy import layers_of
 from dltool.training.tables import Tables
 
 TARGET_SECONDS = 0.05
+SIZED = {"RandomElasticTransform"}
+"""Layers that take a batch of unknown size for one of a single example."""
 
 
 @dataclass
@@ -58,8 +62,8 @@ class Loop:
 
     def __post_init__(self) -> None:
         number, rows = tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), tf.int32)
-        any_size = (self.tables.specs, rows) if self.one_trace else None
-        self.one = tf.function(self.run_one, autograph=False, input_signature=any_size)
+        signature = (self.tables.specs, rows) if self.one_trace else None
+        self.one = tf.function(self.run_one, autograph=False, input_signature=signature)
         self.full = tf.function(
             self.run_full,
             autograph=False,
@@ -167,12 +171,17 @@ def train_loop(
         # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
         return core.train_step(data)["loss"]
 
-    return Loop(tables, step, core.get_metrics_result, size, counts_late(core), jit_compile)
+    return Loop(tables, step, core.get_metrics_result, size, takes_any_size(core, augmentation), jit_compile)
 
 
-def counts_late(core: keras.Model) -> bool:
-    """Whether Keras counts a batch's examples when it is run. For the losses of several outputs, it does in tracing."""
-    return len(core.outputs) == 1
+def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:
+    """Whether one trace computes the same for batches of every size.
+
+    Keras counts the examples while it traces for the losses of several outputs; some layers do, and the user's may.
+    """
+    models = [core] if augmentation is None else [core, augmentation]
+    layers = {type(layer).__name__ for layer in layers_of(models)}
+    return len(core.outputs) == 1 and not ALLOWED and layers.isdisjoint(SIZED)
 
 
 def example_weights(weights: Any, targets: Any) -> Any:
@@ -189,7 +198,7 @@ def test_loop(core: keras.Model, tables: Tables, size: int) -> Loop:
         core.test_step((inputs, targets))
         return tf.constant(0.0)
 
-    return Loop(tables, step, core.get_metrics_result, size, counts_late(core))
+    return Loop(tables, step, core.get_metrics_result, size, takes_any_size(core))
 
 
 def logs_of(results: Any) -> dict[str, float]:
