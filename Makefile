@@ -28,7 +28,7 @@ test: $(STAMP) ## run the tests
 test-all: $(STAMP) ## run the tests, slow ones too
 	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile exploring $(PYTEST_OPTIONS)
 
-bench: $(STAMP) ## measure dltool against the scripts one would write, in half an hour
+bench: $(STAMP) ## measure dltool against the scripts one would write, in two hours
 	$(BIN)/python -m benchmarks
 
 check: $(STAMP) ## lint, formatting and types
@@ -58,4 +58,5 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q src
 	@touch $@

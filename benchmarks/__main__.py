@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import checkpoints, growth, pictures, predict, startup, tables
-from benchmarks.cases import CASES, compare
+from benchmarks.cases import CASES, RIVALS, compare
 
 OTHERS: dict[str, Callable[[list[str]], None]] = {
     "startup": startup.main,
@@ -33,16 +33,21 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="a folder with mnist.npz and cifar10.npz; else generated"
     )
-    parser.add_argument("--rivals", default="plain,tuned,torch", help="which scripts to compare with")
+    parser.add_argument(
+        "--rivals", default=",".join(RIVALS), help=f"which scripts to compare with ({','.join(RIVALS)})"
+    )
     options = parser.parse_args(arguments)
     for name in options.names:
         if name in OTHERS:
             parser.error(f"{name} has options of its own: it comes first, and alone")
         if name not in CASES:
             parser.error(f"unknown benchmark {name}; known are {', '.join((*CASES, *OTHERS))}")
+    rivals = options.rivals.split(",")
+    for rival in set(rivals) - set(RIVALS):
+        parser.error(f"unknown rival {rival}; known are {', '.join(RIVALS)}")
     for name in options.names:
         with tempfile.TemporaryDirectory() as folder:
-            compare(CASES[name], Path(folder), options.rivals.split(","), options.pairs, options.data)
+            compare(CASES[name], Path(folder), rivals, options.pairs, options.data)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from benchmarks import data
 from benchmarks.processes import Cost, in_turn, show_table, spread
 
 SCRIPTS = Path(__file__).parent / "scripts"
+RIVALS = ("plain", "tuned", "torch")
 TUTORIAL = """
     - Conv2D: {filters: 32, kernel_size: 3, activation: relu}
     - MaxPooling2D: 2
@@ -33,11 +34,11 @@ LSTM = """
 
 @dataclass(frozen=True)
 class Case:
-    """`arrays(folder)` gives x_train, y_train, x_test and y_test, from the folder where it has them."""
+    """`arrays(folder)` gives x_train, y_train, x_test and y_test, from the folder where it has them, and from where."""
 
     name: str
     what: str
-    arrays: Callable[[Path | None], tuple[dict[str, np.ndarray], bool]]
+    arrays: Callable[[Path | None], tuple[dict[str, np.ndarray], str]]
     layers: str
     epochs: int
     batch_size: int
@@ -79,7 +80,7 @@ CASES = {
 
 def compare(case: Case, folder: Path, rivals: Sequence[str], pairs: int, given: Path | None) -> None:
     """Run dltool and its rivals in turn, each round with a seed of its own, and print what each took."""
-    arrays, is_generated = case.arrays(given)
+    arrays, source = case.arrays(given)
     np.savez(folder / "data.npz", allow_pickle=False, **arrays)
     (folder / "config.yaml").write_text(case.config(), encoding="utf-8")
     numbers = [str(number) for number in (case.epochs, case.batch_size, case.scale)]
@@ -90,7 +91,6 @@ def compare(case: Case, folder: Path, rivals: Sequence[str], pairs: int, given: 
         else:
             commands[rival] = [sys.executable, str(SCRIPTS / f"{rival}_script.py"), case.name, "{number}", *numbers]
     costs = in_turn(commands, folder, pairs)
-    source = "generated data" if is_generated else f"data of {given or 'scikit-learn'}"
     title = f"{case.name}: {case.what}; {case.epochs} epochs, batches of {case.batch_size}, {source}, {pairs} runs each"
     rows = {name: [*cells(costs[name]), *ratios(costs["dltool"], costs[name])] for name in commands}
     show_table(title, rows, HEADER)

@@ -3,8 +3,9 @@
 
     python -m benchmarks pictures [--starts 3] [--zip FILE]
 
-Each start is the whole process of `dltool check --data`; the first ones have an empty cache. `--zip` takes pictures of
-yours, class folders or `train` and `test` of them, instead of generated ones.
+Each start is the whole process of `dltool check --data`; the first ones have an empty cache. The generated pictures are
+also decoded by a script, from files in folders, in turn with dltool. `--zip` takes pictures of yours instead, class
+folders or `train` and `test` of them.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.processes import run
+
 PICTURES = 60_000
 CONFIG = """
 data:
@@ -28,6 +31,14 @@ data:
   split: {{validation: 0.1, test: 0.1}}
 model: {{layers: [Flatten, {{Dense: {{units: $classes, activation: softmax}}}}]}}
 training: {{optimizer: adam, loss: sparse_categorical_crossentropy, epochs: 1}}
+"""
+
+SCRIPT = """
+import sys
+import keras
+options = {"image_size": (32, 32), "batch_size": 128, "verbose": False}
+for _ in keras.utils.image_dataset_from_directory(sys.argv[1], **options):
+    pass
 """
 
 
@@ -42,12 +53,18 @@ def main(arguments: list[str]) -> None:
         (folder / "config.yaml").write_text(CONFIG.format(path=path), encoding="utf-8")
         with zipfile.ZipFile(path) as archive:
             pictures = sum(not entry.is_dir() for entry in archive.infolist())
-        starts = [
-            (start(folder, f"cache {number}"), start(folder, f"cache {number}")) for number in range(options.starts)
-        ]
-    for word, seconds in zip(("first", "second"), zip(*starts, strict=True), strict=True):
+            if not options.zip:
+                archive.extractall(folder / "files")
+        found: dict[str, list[float]] = {"first start": [], "second start": []}
+        for number in range(options.starts):
+            for kind in ("first start", "second start"):
+                found[kind].append(start(folder, f"cache {number}"))
+            if not options.zip:
+                rival = [sys.executable, "-c", SCRIPT, str(folder / "files")]
+                found.setdefault("image_dataset_from_directory", []).append(run(rival, folder).wall)
+    for kind, seconds in found.items():
         median, best = statistics.median(seconds), min(seconds)
-        print(f"{word:6} start: median {median:.2f} s, best {best:.2f} s; {pictures / median:,.0f} pictures a second")
+        print(f"{kind}: median {median:.2f} s, best {best:.2f} s; {pictures / median:,.0f} pictures a second")
     print("targets: 8,000 pictures a second on two cores at the first start, and 2 s for the second")
 
 

@@ -16,6 +16,7 @@ def test_options_belong_to_the_benchmark_that_is_named_first(monkeypatch):
     [
         (["mnits"], "unknown benchmark mnits; known are mnist"),
         (["mnist", "tables"], "tables has options of its own"),
+        (["mnist", "--rivals", "plain,torhc"], "unknown rival torhc; known are plain, tuned, torch"),
         (["mnist", "--rows", "3"], "unrecognized arguments: --rows 3"),
     ],
 )

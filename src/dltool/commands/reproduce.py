@@ -25,7 +25,7 @@ from dltool.commands.signals import StopNow, StopRequests, stop_requests
 from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
 from dltool.errors import DltoolError, MachineError, RunError
-from dltool.imports import import_keras
+from dltool.imports import Import, import_keras
 from dltool.run_directory import create, open_run, refuse_no_runs_folder
 from dltool.run_files import Run
 
@@ -109,14 +109,15 @@ def folder_for(into: Path | None) -> Iterator[Path]:
 
 def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", stops: StopRequests) -> Run:
     clock = Clock()
+    tensorflow = Import(import_keras)
     progress.stage("reading the data")
-    with clock.phase("data"):
+    with clock.phase("data"), tensorflow.quiet_failures():
         config, dataset = recorded_data(run)
         config = config.model_copy(update={"track": ()})
         refuse_files(run, config)
     progress.stage("importing TensorFlow")
     with clock.phase("import"):
-        import_keras()
+        tensorflow.wait()
         from dltool.training.fit import prepare_fit
     progress.stage("building the model")
     with clock.phase("build"):

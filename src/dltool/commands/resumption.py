@@ -17,7 +17,7 @@ from dltool.config.schema import MOST_EPOCHS, Config
 from dltool.config.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
-from dltool.imports import import_keras
+from dltool.imports import Import, import_keras
 from dltool.machine import describe_machine
 from dltool.run_files import Run, digest
 from dltool.tracking import refuse_missing_extras
@@ -35,8 +35,9 @@ def resume_locked(
     record = run.read_json(run.record)
     finish_new_config(run, record)
     checkpoint = usable_checkpoint(run, progress)
+    tensorflow = Import(import_keras)
     progress.stage("reading the data")
-    with clock.phase("data"):
+    with clock.phase("data"), tensorflow.quiet_failures():
         config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
     refuse_missing_extras(config.track)
     # Of the model, whoever builds it takes care.
@@ -47,7 +48,7 @@ def resume_locked(
         position["stop"] = False
     progress.stage("importing TensorFlow")
     with clock.phase("import"):
-        import_keras()
+        tensorflow.wait()
         from dltool.training.fit import EpochRecord, prepare_fit
         from dltool.training.state import TrainingState
     progress.stage("building the model")
