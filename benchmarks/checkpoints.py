@@ -19,13 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.data import mnist
+
 CONFIG = Path(__file__).parents[1] / "configs" / "mnist.yaml"
 EVERY = {"with": "100 steps", "without": "100000000 steps"}
 LARGEST_RATIO = 1.03
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(description="What checkpoints cost.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks checkpoints", description="What checkpoints cost.")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=2)
     options = parser.parse_args(arguments)
@@ -43,25 +45,14 @@ def main(arguments: list[str]) -> None:
 def measure(folder: Path, pairs: int, epochs: int) -> dict[str, list[float]]:
     """Seconds of training of each run."""
     data = folder / "mnist.npz"
-    generate(data)
+    arrays = {name: values.reshape(values.shape[:3]) for name, values in mnist(None)[0].items()}
+    np.savez(data, allow_pickle=False, **arrays)
     seconds: dict[str, list[float]] = {kind: [] for kind in EVERY}
     for pair in range(pairs):
         for kind in sorted(EVERY, reverse=pair % 2 == 0):
             seconds[kind].append(train(folder, data, kind, epochs))
             print(f"pair {pair + 1}: {kind:8} {seconds[kind][-1]:7.2f} s", flush=True)
     return seconds
-
-
-def generate(path: Path) -> None:
-    """60,000 and 10,000 images of 28 × 28, one blurred shape a class with noise."""
-    generator = np.random.default_rng(0)
-    shapes = generator.integers(0, 160, (10, 28, 28))
-    arrays: dict[str, np.ndarray] = {}
-    for part, rows in (("train", 60_000), ("test", 10_000)):
-        targets = generator.integers(0, 10, rows).astype(np.uint8)
-        noise = generator.integers(0, 96, (rows, 28, 28), dtype=np.uint8)
-        arrays |= {f"x_{part}": (shapes[targets] + noise).astype(np.uint8), f"y_{part}": targets}
-    np.savez(path, allow_pickle=False, **arrays)
 
 
 def train(folder: Path, data: Path, kind: str, epochs: int) -> float:

@@ -43,7 +43,7 @@ for _ in keras.utils.image_dataset_from_directory(sys.argv[1], **options):
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(description="Decoding a zip of pictures.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks pictures", description="Decoding a zip of pictures.")
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--zip", type=Path)
     options = parser.parse_args(arguments)

@@ -64,7 +64,18 @@ def test_a_loss_that_cannot_take_the_targets_is_named(fails, loss) -> None:
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_no_size_of_a_batch_hides_that_a_loss_cannot_take_the_targets(fails, size) -> None:
-    assert "training.loss" in fails(config(loss="Hinge").replace("batch_size: 16", f"batch_size: {size}"))
+    said = fails(config(loss="Hinge").replace("batch_size: 16", f"batch_size: {size}"))
+    assert "training.loss" in said
+    assert "are batch and 3" in said
+
+
+def test_what_only_a_step_finds_is_said_without_the_way_to_it(train, tmp_path) -> None:
+    write_arrays(tmp_path, "sparse")
+    outcome, _ = train(config(layers=f"MelSpectrogram, Flatten, {SPARSE['layers']}"))
+    assert outcome.code == 3
+    assert "cannot take the data: paddings must be less than the dimension size: 1024, 1024 not less than 4\n" in (
+        outcome.stderr
+    )
 
 
 def test_weights_of_unknown_classes_are_named(fails) -> None:

@@ -11,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
+from matplotlib.layout_engine import LayoutEngine
 from matplotlib.rcsetup import cycler
 
 from dltool.evaluation.figure import Figure
@@ -21,6 +22,8 @@ INK = "#767676"
 STRONG_INK = "#1b1f24"
 """On coloured areas. On the dark page of a report it is a light one."""
 LONGEST_NAME = 24
+PADDING = 3
+"""Points around what is written."""
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -52,6 +55,27 @@ STYLE: Any = {
 }
 
 
+class SideBySide(LayoutEngine):
+    """Gives each of the axes in a row the room that what is written around it leaves.
+
+    Matplotlib's own engines measure all that is written twice or more, which takes longer than to draw it.
+    """
+
+    _adjust_compatible = False
+    _colorbar_gridspec = False
+
+    def execute(self, fig: Any) -> None:
+        width, height = fig.bbox.size
+        share = width / len(fig.axes)
+        for index, axes in enumerate(fig.axes):
+            written, inside = axes.get_tightbbox(), axes.bbox
+            left = index * share + PADDING + inside.x0 - written.x0
+            bottom = PADDING + inside.y0 - written.y0
+            right = (index + 1) * share - PADDING - (written.x1 - inside.x1)
+            top = height - PADDING - (written.y1 - inside.y1)
+            axes.set_position((left / width, bottom / height, (right - left) / width, (top - bottom) / height))
+
+
 @contextmanager
 def style(name: str) -> Iterator[None]:
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
@@ -70,7 +94,7 @@ def drawn(
 ) -> Figure:
     """The figure that `draw` makes on so many axes beside each other. `size` is in inches, of 72 points."""
     with style(name):
-        canvas = Canvas(figsize=size, layout="constrained")
+        canvas = Canvas(figsize=size, layout=SideBySide())
         draw(list(canvas.subplots(1, panels, squeeze=False)[0]))
         return Figure(name, title, description, svg_of(canvas))
 

@@ -98,7 +98,8 @@ def plain_message(error: BaseException) -> str:
     Where it comes from the user's own code, it ends with the file and the line.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error.args[0] if isinstance(error, KeyError) and error.args else error))
-    text = re.split(r"\n\s*Arguments received by|\n\s*Detected at node|\s\[Op:", text)[0]
+    text = re.sub(r"^Graph execution error:.*?\n\n(?=[^\n]*\n\s*\[\[\{\{node)", "", text, flags=re.DOTALL)
+    text = re.split(r"\n\s*Arguments received by|\n\s*Detected at node|\n\s*\[\[\{\{node|\s\[Op:", text)[0]
     text = re.sub(r"Exception encountered when calling [^\n]*\n", "", text)
     text = re.sub(
         r"Unable to automatically build the model\..*Exception encountered:\s*'?\s*", "", text, flags=re.DOTALL

@@ -133,9 +133,14 @@ def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray]
             try:
                 tf.function(attempt, autograph=False).get_concrete_function(*specs)
             except KERAS_ERRORS as error:
-                return Problem(place, f"{name} cannot take the targets and the outputs: {plain_message(error)}")
+                return Problem(place, f"{name} cannot take the targets and the outputs: {without_size(error)}")
     layer = next((row.path for row in built.layers if f"{row.name}." in str(failure)), ("training",))
-    return Problem(layer, plain_message(failure))
+    return Problem(layer, without_size(failure))
+
+
+def without_size(failure: BaseException) -> str:
+    """Keras's message, which knows no batch of the user's."""
+    return plain_message(failure).replace(str(UNUSUAL_SIZE), "batch")
 
 
 def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: str) -> None:

@@ -26,7 +26,7 @@ def plain_failures(config: Config) -> Iterator[None]:
         hint = f"batch_size: {size // 2}" if size > 1 else "a smaller model"
         problem = Problem(("training", "batch_size"), f"out of memory at batch size {size}", hint)
         raise MachineError(problem) from error
-    except tf.errors.InvalidArgumentError as error:
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         raise invalid_value(config, str(error.message)) from error
 
 

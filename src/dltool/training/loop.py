@@ -171,7 +171,14 @@ def train_loop(
         # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
         return core.train_step(data)["loss"]
 
-    return Loop(tables, step, core.get_metrics_result, size, takes_any_size(core, augmentation), jit_compile)
+    return Loop(
+        tables,
+        step,
+        core.get_metrics_result,
+        size,
+        one_trace=takes_any_size(core, augmentation),
+        jit_compile=jit_compile,
+    )
 
 
 def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:
@@ -198,7 +205,7 @@ def test_loop(core: keras.Model, tables: Tables, size: int) -> Loop:
         core.test_step((inputs, targets))
         return tf.constant(0.0)
 
-    return Loop(tables, step, core.get_metrics_result, size, takes_any_size(core))
+    return Loop(tables, step, core.get_metrics_result, size, one_trace=takes_any_size(core))
 
 
 def logs_of(results: Any) -> dict[str, float]:

@@ -55,15 +55,15 @@ def choose_strategy(config: Config, built: BuiltModel, tables: Tables, steps: in
     """For a compiled model, and `steps` steps in all."""
     wanted = config.training.jit_compile
     jit_compile, why = (wanted, "the config says so") if wanted is not None else jit_rule(config, built, tables, steps)
-    rewrites = config.training.rewrites is not False and not jit_compile
-    found = possible_rewrites(built.core)
+    found: tuple[str, ...] = ()
     if config.training.rewrites is False:
         reason = "the config says so"
     elif jit_compile:
         reason = "XLA does the same"
     else:
+        found = possible_rewrites(built.core)
         reason = "; ".join(found) or "nothing to rewrite"
-    return Strategy(jit_compile, rewrites and bool(found), {"jit_compile": why, "rewrites": reason})
+    return Strategy(jit_compile, bool(found), {"jit_compile": why, "rewrites": reason})
 
 
 def jit_rule(config: Config, built: BuiltModel, tables: Tables, steps: int) -> tuple[bool, str]:
