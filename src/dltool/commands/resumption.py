@@ -39,13 +39,13 @@ def resume_locked(
     progress.stage("reading the data")
     with clock.phase("data"), tensorflow.quiet_failures():
         config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
-    refuse_missing_extras(config.track)
-    # Of the model, whoever builds it takes care.
-    refuse_files(run, config, ("training",))
-    position: dict[str, Any] = {**checkpoint.state["position"]} if checkpoint else {"epoch": 0}
-    if epochs is not None:
-        config = with_epochs(config, epochs, position["epoch"])
-        position["stop"] = False
+        refuse_missing_extras(config.track)
+        # Of the model, whoever builds it takes care.
+        refuse_files(run, config, ("training",))
+        position: dict[str, Any] = {**checkpoint.state["position"]} if checkpoint else {"epoch": 0}
+        if epochs is not None:
+            config = with_epochs(config, epochs, position["epoch"])
+            position["stop"] = False
     progress.stage("importing TensorFlow")
     with clock.phase("import"):
         tensorflow.wait()

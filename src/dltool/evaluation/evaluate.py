@@ -12,7 +12,7 @@ from dltool.model.build import BuiltModel
 from dltool.training.compile import compile_core
 from dltool.training.failures import plain_failures
 from dltool.training.fit import measure
-from dltool.training.loop import test_loop
+from dltool.training.loop import of_batches, takes_any_size, test_loop
 from dltool.training.tables import Tables, evaluation_batch, make_tables, model_targets
 
 
@@ -74,9 +74,7 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
             }
             return values, also_given
 
-        # For any number of rows: the last batch may be smaller.
-        signature = (tables.specs, tf.TensorSpec((None,), tf.int32))
-        compiled = tf.function(outputs, autograph=False, input_signature=signature)
+        compiled = of_batches(outputs, tables, takes_any_size(built.core))
         batches = [(first, min(first + size, len(order))) for first in range(0, len(order), size)]
         parts = [compiled(*tables.feed(order, *batch, size))[0] for batch in batches]
         return {head.name: np.concatenate([part[head.name].numpy() for part in parts]) for head in built.heads}

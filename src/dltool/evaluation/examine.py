@@ -14,6 +14,7 @@ from dltool.data.rows import Rows
 from dltool.evaluation.evaluate import measured_tables, squared_error
 from dltool.model.build import BuiltModel
 from dltool.training.failures import plain_failures
+from dltool.training.loop import of_batches, takes_any_size
 from dltool.training.tables import evaluation_batch
 
 KEPT_BYTES = 2**28
@@ -75,9 +76,7 @@ def examine(
             }
             return values, {name: at_least_float32(each) for name, each in outputs.items()}
 
-        # For any number of rows: the last batch may be smaller.
-        signature = (tables.specs, tf.TensorSpec((None,), tf.int32))
-        compiled = tf.function(batch, autograph=False, input_signature=signature)
+        compiled = of_batches(batch, tables, takes_any_size(built.core))
         order = np.arange(examples, dtype=np.int32)
         values, outputs = [], []
         for first in range(0, examples, size):
