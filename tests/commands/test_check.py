@@ -9,8 +9,8 @@ from rich.console import Console
 from tests.bad_configs import GOOD, IMAGES
 
 from dltool.commands.check import CheckOutcome, LayerRow
-from dltool.console.plan import layer_table
-from dltool.training.plan import Memory, Plan
+from dltool.console.plan_table import layer_table
+from dltool.experiment.plan import Memory, Plan
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_nothing_is_written(dltool, tmp_path) -> None:
 
 def test_a_machine_with_too_little_memory_is_a_warning(dltool, monkeypatch) -> None:
     from dltool.commands import check
-    from dltool.training import plan
+    from dltool.experiment import plan
 
     monkeypatch.setattr(check, "usable_memory", lambda: 100_000)
     monkeypatch.setattr(plan, "usable_memory", lambda: 100_000)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from dltool.config.keras_objects import UNKNOWN
+from dltool.config.keras.objects import UNKNOWN
 from dltool.config.schema import Data, Split
 from dltool.config.sources import SOURCES, parse_source
 from dltool.errors import Problem

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from dltool.evaluation.figure import Figure
+from dltool.evaluation.figures.figure import Figure
 from dltool.report.page import Section, figure, render_page, unbroken
 from dltool.report.svg import inline_svg
 

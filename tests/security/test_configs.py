@@ -76,7 +76,7 @@ def test_writing_callbacks_do_not_keep_a_run_from_being_evaluated(attack, dltool
 def test_a_vocabulary_from_a_file_is_the_run_s_own_afterwards(tmp_path) -> None:
     import keras
 
-    from dltool.config.keras_objects import KerasObject
+    from dltool.config.keras.objects import KerasObject
     from dltool.model.apply import Names, Origin
     from dltool.model.preprocessing import LayerState, build_preprocessing, learns
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dltool.config.checks import metric_name
-from dltool.config.keras_objects import KerasObject
+from dltool.config.keras.objects import KerasObject
 from dltool.config.outputs import Head
 from dltool.errors import ConfigError
 from dltool.keras_names import arguments, find, names

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.byte_sizes import size_text
-from dltool.config.checks import static_checks
-from dltool.config.dump import Origin, origins, plain_config
-from dltool.config.load import Document, build_config
+from dltool.config.load import Document
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, known_facts
-from dltool.errors import ConfigError
+from dltool.config.text.dump import Origin, origins, plain_config
+from dltool.data.checked import checked_config, checked_with
+from dltool.data.facts import Facts
 from dltool.machine import usable_memory
 
 if TYPE_CHECKING:
-    from dltool.data.load import Dataset
+    from dltool.data.dataset import Dataset
     from dltool.data.summary import ColumnRow
-    from dltool.training.plan import Plan
+    from dltool.experiment.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def check(document: Document, *, read_data: bool, build: bool, svg: Path | None 
     classes: Mapping[str, tuple[int, int, int]] = {}
     dataset = None
     if read_data or (build and (facts is None or learns_from_data(config))):
-        from dltool.data.load import load_data
+        from dltool.data.dataset import load_data
         from dltool.data.summary import class_counts, column_rows
 
         dataset = load_data(config.data, config.seed)
@@ -104,25 +103,6 @@ def learns_from_data(config: Config) -> bool:
     return any(map(learns, config.data.preprocessing))
 
 
-def checked_config(document: Document) -> tuple[Config, Facts | None]:
-    """The config as far as it is known without reading data, all static mistakes raised at once."""
-    config = build_config(document)
-    facts = known_facts(config.data)
-    return (checked_with(document, facts), facts) if facts else (without_problems(config, None), None)
-
-
-def checked_with(document: Document, facts: Facts) -> Config:
-    """The config with the facts of its data in force."""
-    return without_problems(build_config(document, facts.names()), facts)
-
-
-def without_problems(config: Config, facts: Facts | None) -> Config:
-    problems = static_checks(config, facts)
-    if problems:
-        raise ConfigError(problems)
-    return config
-
-
 def built_plan(
     document: Document, config: Config, facts: Facts, dataset: "Dataset | None", svg: Path | None
 ) -> tuple[tuple[LayerRow, ...], "Plan"]:
@@ -131,15 +111,15 @@ def built_plan(
     Raises:
         ConfigError, MachineError: whatever would keep `train` from its first step.
     """
-    from dltool.commands.drawing import dot_program, dot_text, draw
-    from dltool.commands.output_file import refuse_no_file
+    from dltool.cost.flops import forward_flops
+    from dltool.experiment.plan import make_plan
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
-    from dltool.model.checks import check_fit
-    from dltool.model.flops import forward_flops
     from dltool.model.graph import boxes_of
+    from dltool.model.graphviz import dot_program, dot_text, draw
+    from dltool.model.output_checks import check_fit
+    from dltool.output_file import refuse_no_file
     from dltool.training.determinism import pin
-    from dltool.training.plan import make_plan
     from dltool.training.threads import choose_threads
 
     if svg is not None:

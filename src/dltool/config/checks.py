@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-from dltool.config.keras_objects import PUBLISHED, UNKNOWN, KerasObject
+from dltool.config.keras.objects import PUBLISHED, UNKNOWN, KerasObject
 from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.config.wording import counted_name, snake_case

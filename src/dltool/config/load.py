@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.blocks import Uses, WrittenLayer, written
 from dltool.config.checks import independent
-from dltool.config.merge import apply_setting, merge
-from dltool.config.resolve import NOT_EXPERIMENT, resolve
 from dltool.config.schema import Config
-from dltool.config.tree import Entry, Node, find, format_path, position_of
+from dltool.config.text.blocks import Uses, WrittenLayer, written
+from dltool.config.text.merge import apply_setting, merge
+from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
+from dltool.config.text.tree import Entry, Node, find, format_path, position_of
+from dltool.config.text.yaml_reader import decode, parse_yaml, read_bytes
 from dltool.config.validate import validate
-from dltool.config.yaml_reader import decode, parse_yaml, read_bytes
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, UnreadableConfig
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from dltool.config.keras_objects import UNKNOWN, KerasObject
+from dltool.config.keras.objects import UNKNOWN, KerasObject
 from dltool.config.schema import Config, Data
 from dltool.errors import ConfigPath, Problem
 

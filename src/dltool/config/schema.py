@@ -14,10 +14,10 @@ from pydantic_core import PydanticCustomError
 
 from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
-from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_entry, parse_keras_object, shared_layers
+from dltool.config.keras.objects import UNKNOWN, KerasObject, parse_entry, parse_keras_object, shared_layers
 from dltool.config.section import PASS_UNKNOWN, Section
 from dltool.config.sources import ArraysSource, Source, kind_of, parse_source
-from dltool.config.windows import Windows
+from dltool.config.window_options import Windows
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS
 

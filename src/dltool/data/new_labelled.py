@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dltool.config.schema import Data, Split
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
-from dltool.data.load import Dataset, load_data
-from dltool.data.new_examples import of_new_data
+from dltool.data.dataset import Dataset, load_data
+from dltool.data.new_data import of_new_data
 from dltool.errors import ConfigError, DataError
 
 

@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from dltool.config.outputs import Head
 from dltool.config.schema import Config
+from dltool.data.arrays.rows import Rows
+from dltool.data.dataset import Dataset
 from dltool.data.facts import TargetFacts
-from dltool.data.load import Dataset
-from dltool.data.rows import Rows
 from dltool.evaluation.features import BLOCK, Features
 from dltool.evaluation.findings import MODEL, Baseline
 from dltool.evaluation.predictions import has_probabilities, probabilities, softmax, target_of

@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from dltool.config.outputs import Head
 from dltool.config.schema import Config
-from dltool.data.rows import Rows
-from dltool.evaluation.evaluate import measured_tables, squared_error
+from dltool.data.arrays.rows import Rows
+from dltool.evaluation.measure import measured_tables, squared_error
 from dltool.model.build import BuiltModel
+from dltool.training.batches import evaluation_batch
 from dltool.training.failures import plain_failures
 from dltool.training.loop import of_batches, takes_any_size
-from dltool.training.tables import evaluation_batch
 
 KEPT_BYTES = 2**28
 """Of outputs that are kept. Where those of all examples take more, they are kept of every second one, or third, …"""
@@ -43,7 +43,7 @@ def examine(
 ) -> Examination:
     """Each of the raw inputs and targets, the first axis of each being examples; at least one.
 
-    They are computed in the batches of :func:`dltool.evaluation.evaluate.evaluate`.
+    They are computed in the batches of :func:`dltool.evaluation.measure.evaluate`.
 
     Raises:
         ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.

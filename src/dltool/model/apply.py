@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from dltool.config.keras_objects import KerasObject
+from dltool.config.keras.objects import KerasObject
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.backbones import WeightsFile, make_backbone

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 
 from dltool.config.checks import MIXING, one_hot_classes
-from dltool.config.keras_objects import KerasObject, keras_objects_in
+from dltool.config.keras.objects import KerasObject, keras_objects_in
 from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
+from dltool.data.arrays.rows import Rows
 from dltool.data.facts import Facts
-from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.keras_names import arguments
 from dltool.model.apply import Applied, Names, Origin, apply_layer, apply_layers, made_here, made_layer

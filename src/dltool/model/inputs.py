@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 
-from dltool.config.blocks import INPUT
 from dltool.config.columns import ColumnType
 from dltool.config.schema import Config
+from dltool.config.text.blocks import INPUT
+from dltool.data.arrays.rows import Rows
 from dltool.data.facts import Facts
-from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Origin, apply_layer
 from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare

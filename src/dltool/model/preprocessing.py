@@ -15,9 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from dltool.config.keras_objects import KerasObject
-from dltool.data.npz_header import header_of_npz
-from dltool.data.rows import Rows, is_text
+from dltool.config.keras.objects import KerasObject
+from dltool.data.arrays.npz_header import header_of_npz
+from dltool.data.arrays.rows import Rows, is_text
 from dltool.durable_files import read_file
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Origin, apply_layer, made_layer

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dltool.config.tree import format_path
+from dltool.config.text.tree import format_path
 from dltool.data.facts import Facts
 from dltool.model.build import BuiltModel
 from dltool.model.graph import Box, boxes_of
@@ -37,7 +37,7 @@ class LayerTable:
 
 
 def layer_table(built: BuiltModel, facts: Facts, origins: Mapping[str, str]) -> LayerTable:
-    """`origins` by place in the config, as :func:`dltool.config.tree.format_path` writes it."""
+    """`origins` by place in the config, as :func:`dltool.config.text.tree.format_path` writes it."""
     return drawn(joined_inputs(boxes_of(built, facts)), origins)
 
 

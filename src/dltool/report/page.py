@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dltool import text
-from dltool.evaluation.figure import Figure
+from dltool.evaluation.figures.figure import Figure
 from dltool.report.svg import inline_svg
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -31,7 +31,7 @@ def render(template: str, **values: Any) -> Markup:
     """A template of this package as safe HTML: what is not Markup is escaped, control characters made visible.
 
     In templates, `number` and `duration` write numbers as people read them, `unbroken` a command, and `figure` draws
-    a :class:`~dltool.evaluation.figure.Figure`.
+    a :class:`~dltool.evaluation.figures.figure.Figure`.
     """
     return Markup(environment().get_template(template).render(**values))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dltool.errors import RunError
-from dltool.run_files import Run, Status
+from dltool.runs.files import Run, Status
 from dltool.tracking.times import Times, finite_values
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -112,7 +112,7 @@ class MlflowTracker:
         """
         from mlflow.entities import Param
 
-        from dltool.config.yaml_reader import values_by_path
+        from dltool.config.text.yaml_reader import values_by_path
 
         names = {
             allowed(".".join(map(str, path))): str(value)[:LONGEST_VALUE]

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from dltool.run_files import Run, Status
+from dltool.runs.files import Run, Status
 from dltool.tracking.times import Times, finite_values
 
 PREFIX = "val_"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from dltool.run_files import Run
+from dltool.runs.files import Run
 
 
 class Times:

@@ -25,7 +25,7 @@ does not go together, and one that a target's or an output's axis has too could 
 def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], phase: int = 0) -> None:
     """Compile `built.core` for a phase, counted from 0, and make the variables of its optimizer and metrics.
 
-    `targets` are those of this data by the name of their output, see :func:`dltool.training.tables.model_targets`, for
+    `targets` are those of this data by the name of their output, see :func:`dltool.training.batches.model_targets`, for
     their shape and dtype alone. With precision mixed_float16 Keras wraps the optimizer in a LossScaleOptimizer; losses
     and metrics compute in float32 whatever the precision.
 
@@ -107,7 +107,7 @@ def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple
 
 
 def loss_form(built: BuiltModel, output: str, targets: np.ndarray) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of such a batch of targets in the form of :func:`dltool.training.tables.in_loss_form`."""
+    """Shape and dtype of such a batch of targets in the form of :func:`dltool.training.batches.in_loss_form`."""
     shape, classes = (UNUSUAL_SIZE, *targets.shape[1:]), built.one_hot.get(output)
     return (shape, str(targets.dtype)) if classes is None else ((*shape, classes), "float32")
 

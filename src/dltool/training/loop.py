@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.keras_names import ALLOWED
+from dltool.training.batches import Tables
 from dltool.training.strategy import layers_of
-from dltool.training.tables import Tables
 
 TARGET_SECONDS = 0.05
 SIZED = {"RandomElasticTransform"}

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from dltool.config.schema import Config
 from dltool.model.build import BuiltModel
+from dltool.training.batches import Resident, Tables
 from dltool.training.rewrites import possible_rewrites
-from dltool.training.tables import Resident, Tables
 
 COMPILE_SECONDS = 0.5
 REPAID = 2

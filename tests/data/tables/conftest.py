@@ -8,7 +8,7 @@ from dltool.config.choices import Choice
 from dltool.config.columns import parse_column_type
 from dltool.config.table_sources import CsvSource
 from dltool.data.tables.read import read_table
-from dltool.data.tables.table import Table, Wanted
+from dltool.data.tables.typed_table import Table, Wanted
 from dltool.errors import DataError, Problem
 
 SOURCE = ("data", "source")

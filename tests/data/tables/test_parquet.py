@@ -11,7 +11,7 @@ from dltool.config.columns import parse_column_type
 from dltool.config.table_sources import ParquetSource
 from dltool.data.tables import parquet as reader
 from dltool.data.tables.read import read_table
-from dltool.data.tables.table import Wanted
+from dltool.data.tables.typed_table import Wanted
 from dltool.errors import DataError
 
 NO_DATE = np.iinfo(np.int64).min

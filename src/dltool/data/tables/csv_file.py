@@ -13,13 +13,13 @@ from itertools import islice
 import numpy as np
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.files import require
+from dltool.data.files.paths import require
 from dltool.data.tables.cells import Cells, number_of, texts_of
 from dltool.data.tables.csv_blocks import Irregular, whole_records
 from dltool.data.tables.csv_parser import BlockParser, Misshapen
+from dltool.data.tables.decompression import lines_of, open_text, reading
 from dltool.data.tables.records import Records, Unreadable, dialect_of
 from dltool.data.tables.source import Block, Want
-from dltool.data.tables.streams import lines_of, open_text, reading
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
 

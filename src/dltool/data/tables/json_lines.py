@@ -6,10 +6,10 @@ from itertools import islice
 from typing import Any
 
 from dltool.config.table_sources import JsonLinesSource
-from dltool.data.files import require
+from dltool.data.files.paths import require
 from dltool.data.tables.cells import Texts, texts_of
+from dltool.data.tables.decompression import NotText, lines_of, open_text, reading
 from dltool.data.tables.source import Block, Want
-from dltool.data.tables.streams import NotText, lines_of, open_text, reading
 from dltool.errors import ConfigPath, DataError, Problem
 
 RECORDS_PER_BLOCK = 10_000

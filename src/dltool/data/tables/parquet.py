@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.table_sources import ParquetSource
-from dltool.data.files import require, unreadable
+from dltool.data.files.paths import require, unreadable
 from dltool.data.tables.arrow import texts_of_dictionary, values_of
 from dltool.data.tables.cells import LARGEST, NO_DATE, Cells, Texts, as_texts
 from dltool.data.tables.source import Block, Want

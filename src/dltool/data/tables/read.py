@@ -12,14 +12,14 @@ from dltool.config.choices import Choice
 from dltool.config.columns import CategoryColumn, ColumnType, DateColumn
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder
+from dltool.data.tables.cell_problems import absent_problems, misfit_problem
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Again, Decided, Guess
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.parquet import ParquetFile
-from dltool.data.tables.problems import absent_problems, misfit_problem
 from dltool.data.tables.source import TableFile
 from dltool.data.tables.stores import Stores
-from dltool.data.tables.table import Column, Kind, Table, Wanted
+from dltool.data.tables.typed_table import Column, Kind, Table, Wanted
 from dltool.errors import ConfigPath, DataError, Problem
 
 
