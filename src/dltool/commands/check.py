@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.byte_sizes import size_text
 from dltool.config.load import Document
 from dltool.config.schema import Config
-from dltool.config.text.dump import Origin, origins, plain_config
+from dltool.config.text.dump import ValueOrigin, origins, plain_config
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.facts import Facts
 from dltool.machine import usable_memory
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class PlanRow:
     """One layer of the plan: where it was written, and its output without the batch axis.
 
     `flops` are those of a forward pass of one example, None where they are not known. What prepares and encodes the
@@ -44,10 +44,10 @@ class CheckOutcome:
 
     shown_as: str
     plain_config: dict[str, Any]
-    origins: list[Origin]
+    origins: list[ValueOrigin]
     facts: Facts | None
     steps_per_epoch: int | None
-    layers: tuple[LayerRow, ...]
+    layers: tuple[PlanRow, ...]
     columns: "tuple[ColumnRow, ...]"
     classes: Mapping[str, tuple[int, int, int]]
     warnings: tuple[str, ...]
@@ -64,7 +64,7 @@ def check(document: Document, *, read_data: bool, build: bool, svg: Path | None 
     """
     config, facts = checked_config(document)
     warnings: tuple[str, ...] = ()
-    layers: tuple[LayerRow, ...] = ()
+    layers: tuple[PlanRow, ...] = ()
     plan = None
     columns: tuple[ColumnRow, ...] = ()
     classes: Mapping[str, tuple[int, int, int]] = {}
@@ -105,7 +105,7 @@ def learns_from_data(config: Config) -> bool:
 
 def built_plan(
     document: Document, config: Config, facts: Facts, dataset: "Dataset | None", svg: Path | None
-) -> tuple[tuple[LayerRow, ...], "Plan"]:
+) -> tuple[tuple[PlanRow, ...], "Plan"]:
     """The layers of the model, and what training it takes; its first steps are tried.
 
     Raises:
@@ -135,18 +135,18 @@ def built_plan(
         call = call_of(layer.output)
         flops = forward_flops(call.layer, call.input_shapes, call.output_shape)
         line = line_of(document, layer.path)
-        rows.append(LayerRow(layer.name, line, layer.output_shape, layer.parameters, flops))
+        rows.append(PlanRow(layer.name, line, layer.output_shape, layer.parameters, flops))
     plan = make_plan(built, config, facts, dataset)
     if facts.only_input is None:
         rows.insert(0, columns_row(plan, rows, line_of(document, ("data", "source"))))
     return tuple(rows), plan
 
 
-def columns_row(plan: "Plan", rows: list[LayerRow], line: str) -> LayerRow:
+def columns_row(plan: "Plan", rows: list[PlanRow], line: str) -> PlanRow:
     """What the layers leave of the whole."""
     known = [row.flops for row in rows if row.flops is not None]
     flops = None if plan.flops is None or len(known) < len(rows) else plan.flops - sum(known)
-    return LayerRow("columns", line, None, plan.parameters - sum(row.parameters for row in rows), flops)
+    return PlanRow("columns", line, None, plan.parameters - sum(row.parameters for row in rows), flops)
 
 
 def memory_warnings(plan: "Plan") -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
 from dltool.data.dataset import Dataset, PartName
 from dltool.errors import ConfigError, MachineError
-from dltool.experiment.assessing import Examples, assessed, part_of, places_of
+from dltool.experiment.assessing import MeasuredExamples, assessed, part_of, places_of
 from dltool.experiment.opening import recorded_data, recorded_experiment, require_code
 from dltool.imports import import_keras
 from dltool.runs.directory import open_run
@@ -100,7 +100,7 @@ def measured(
     config: "Config",
     changed: "Config",
     dataset: Dataset,
-    examples: Examples,
+    examples: MeasuredExamples,
     progress: "Progress | None",
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """What the model of `config` is worth by the metrics of the config `changed`, and the files that say so."""
@@ -119,7 +119,7 @@ def measured(
     return assessed(experiment, examples, metrics, warn)
 
 
-def new_examples(config: "Config", file: Path) -> Examples:
+def new_examples(config: "Config", file: Path) -> MeasuredExamples:
     """The labelled examples in a file. Their rows are those of the file."""
     from dltool.data.new_labelled import load_labelled
     from dltool.evaluation.figures.figure import file_word
@@ -129,4 +129,4 @@ def new_examples(config: "Config", file: Path) -> Examples:
     rows = np.arange(len(dataset.split.test))
     name = file_word(file.name.partition(".")[0])
     name = f"data-{name}" if name in PARTS else name
-    return Examples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, dataset.split.test)})
+    return MeasuredExamples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, dataset.split.test)})

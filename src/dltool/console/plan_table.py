@@ -11,7 +11,7 @@ from dltool.console.consoles import data_text
 from dltool.text import duration, shape, short
 
 if TYPE_CHECKING:
-    from dltool.commands.check import CheckOutcome, LayerRow
+    from dltool.commands.check import CheckOutcome, PlanRow
     from dltool.experiment.plan import Plan
 
 NOT_KNOWN = "?"
@@ -40,7 +40,7 @@ def flops_text(flops: int | None) -> str:
     return NOT_KNOWN if flops is None else short(flops)
 
 
-def total_flops(plan: "Plan", layers: tuple["LayerRow", ...]) -> str:
+def total_flops(plan: "Plan", layers: tuple["PlanRow", ...]) -> str:
     """The sum; where a layer's are not known, what it is at least."""
     if plan.flops is not None:
         return short(plan.flops)

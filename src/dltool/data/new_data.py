@@ -48,7 +48,7 @@ from dltool.data.sources.tables import (
 from dltool.data.sources.texts import EXTENSIONS as TEXTS
 from dltool.data.sources.texts import LINE_END, Reading
 from dltool.data.split.by_column import order_named
-from dltool.data.tables.typed_table import Column, Table, Wanted
+from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.durable_files import disk_errors
 from dltool.errors import DataError, Problem
 
@@ -206,7 +206,9 @@ def read_rows(data: Data, facts: Facts, path: str) -> NewExamples:
     used = types | {name: ColumnType("category", CategoryColumn()) for name in apart if name in dividing_columns(data)}
     like = training_table(data, used)
     source = Source(data.source.name, data.source.options.model_copy(update={"path": path}))
-    table = table_in_reach(source, (), Wanted(like=like, optional=[name for name in like.columns if name not in used]))
+    table = table_in_reach(
+        source, (), ColumnRequest(like=like, optional=[name for name in like.columns if name not in used])
+    )
     if table.path.name in (STDIN_NAME, IN_MEMORY):
         # Pictures that it names are looked for from here.
         table = replace(table, path=Path.cwd() / table.path.name)

@@ -49,7 +49,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Baseline:
+class DraftBaseline:
     """What needs no model: in words, and as a bound on the metric."""
 
     words: str
@@ -79,7 +79,7 @@ def loaded(text: str, folder: Path) -> Dataset:
     return dataset
 
 
-def baseline(dataset: Dataset, draft: Draft) -> Baseline:
+def baseline(dataset: Dataset, draft: Draft) -> DraftBaseline:
     """Of the test part, as the metrics of a run are."""
     inputs, targets = dataset.part("test")
     training, test = dataset.targets[ONE_TARGET][dataset.split.train], targets[ONE_TARGET]
@@ -88,7 +88,7 @@ def baseline(dataset: Dataset, draft: Draft) -> Baseline:
         share = float(np.mean(test == most))
         name = shown(dataset.facts.targets[ONE_TARGET].class_names[most])
         words = f"the most frequent class, {name}, is right in {share:.1%} of the test examples"
-        return Baseline(words, f"> {share:.4f}")
+        return DraftBaseline(words, f"> {share:.4f}")
     middle = float(np.median(training))
     error, words = float(np.mean(np.abs(test - middle))), f"always {middle:.4g}, the median,"
     if draft.series is not None:
@@ -96,10 +96,10 @@ def baseline(dataset: Dataset, draft: Draft) -> Baseline:
         known = ~np.isnan(last)
         if known.any() and (persistent := float(np.mean(np.abs(test - last)[known]))) < error:
             error, words = persistent, f"repeating the last value of {shown(draft.series)}"
-    return Baseline(f"{words} has a mean absolute error of {error:.4g} on the test examples", f"< {error:.4g}")
+    return DraftBaseline(f"{words} has a mean absolute error of {error:.4g} on the test examples", f"< {error:.4g}")
 
 
-def text_of(draft: Draft, name: str, command: str, found: Baseline | None) -> str:
+def text_of(draft: Draft, name: str, command: str, found: DraftBaseline | None) -> str:
     bound = (
         ""
         if found is None

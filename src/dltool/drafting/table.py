@@ -18,7 +18,7 @@ from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.files.paths import require
 from dltool.data.sources.tables import are_classes, as_values, table_in_reach
 from dltool.data.split.by_column import Values, is_missing, numbered
-from dltool.data.tables.typed_table import Column, Table, Wanted
+from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.draft import (
     Draft,
     Lines,
@@ -66,7 +66,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Times:
+class TimeColumn:
     """When the rows were. `column` is the one of dates, or None where several columns of numbers say it."""
 
     column: str | None
@@ -144,7 +144,7 @@ def kind_of(path: Path) -> tuple[str, Sniffed]:
 
 def read(kind: str, sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
     types = {name: parse_column_type(value) for name, (value, _) in sniffed.columns.items()}
-    return table_in_reach(Source(kind, sniffed.options), (), Wanted(declared=types, needed=needed))
+    return table_in_reach(Source(kind, sniffed.options), (), ColumnRequest(declared=types, needed=needed))
 
 
 def table_of_texts(kind: str, sniffed: Sniffed, table: Table) -> Table:
@@ -337,7 +337,7 @@ def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]
 # --- time ---
 
 
-def times_of(table: Table) -> Times | None:
+def times_of(table: Table) -> TimeColumn | None:
     """The moments of the rows, if no two are the same; without a column that sorts them, each later than the one
     before."""
     dates = [name for name, column in table.columns.items() if column.kind == "date"]
@@ -350,8 +350,8 @@ def times_of(table: Table) -> Times | None:
         return None
     usual = int(np.median(steps))
     if usual in MONTH and all(step in MONTH for step in (steps.min(), steps.max())):
-        return Times(name, usual)
-    return Times(name, usual if np.mean(steps == usual) >= 0.9 else None)
+        return TimeColumn(name, usual)
+    return TimeColumn(name, usual if np.mean(steps == usual) >= 0.9 else None)
 
 
 def moments_of_parts(table: Table) -> np.ndarray | None:
@@ -378,7 +378,7 @@ def moments_of_parts(table: Table) -> np.ndarray | None:
 
 
 def series_parts(
-    source: Lines, table: Table, target: str, uses: dict[str, Use], times: Times
+    source: Lines, table: Table, target: str, uses: dict[str, Use], times: TimeColumn
 ) -> tuple[Lines, Lines, Lines]:
     """Data, layers and training of windows that say by how much the next value of the target differs from the last."""
     assert times.step is not None
@@ -420,7 +420,7 @@ def series_parts(
     return data, layers, training_lines(table.rows, "mean_absolute_error", "mean_absolute_error")
 
 
-def in_windows(name: str, column: Column, use: Use, times: Times) -> Use:
+def in_windows(name: str, column: Column, use: Use, times: TimeColumn) -> Use:
     if use.kind != "ignore" and column.kind == "text":
         return Use("ignore", "text has no use in windows")
     if use.kind != "ignore" and name.lower() == "year":
@@ -432,7 +432,7 @@ def in_windows(name: str, column: Column, use: Use, times: Times) -> Use:
     return use
 
 
-def division(table: Table, column: Column, times: Times | None, *, is_number: bool) -> tuple[str, str]:
+def division(table: Table, column: Column, times: TimeColumn | None, *, is_number: bool) -> tuple[str, str]:
     line = split_line(table.rows)
     if times is not None and (times.column is not None or "time" not in table.columns):
         order = scalar(times.column) if times.column is not None else "time"

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from dltool.config.outputs import Head, heads_of
+from dltool.config.outputs import OutputSpec, heads_of
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, TargetFacts
 from dltool.evaluation.bootstrap import Interval
@@ -69,7 +69,7 @@ def assess(
 
 def findings(
     config: Config,
-    head: Head,
+    head: OutputSpec,
     target: TargetFacts | None,
     prefix: str,
     goal: np.ndarray | None,

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.outputs import Head
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.evaluation.measure import measured_tables, squared_error
@@ -100,14 +100,14 @@ def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[tuple[Head, Any, Any]]:
+def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[tuple[OutputSpec, Any, Any]]:
     """Each output with what it is compared with, in the form of its loss."""
     for head in built.heads:
         one = not isinstance(outputs, dict)
         yield head, targets if one else targets[head.name], outputs if one else outputs[head.name]
 
 
-def loss_key(built: BuiltModel, head: Head) -> str:
+def loss_key(built: BuiltModel, head: OutputSpec) -> str:
     return "loss" if len(built.heads) == 1 else f"{head.name}_loss"
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.model.build import BuiltModel
-from dltool.training.batches import Tables, evaluation_batch, make_tables, model_targets
+from dltool.training.batches import BatchTables, evaluation_batch, make_tables, model_targets
 from dltool.training.compile import compile_core
 from dltool.training.failures import plain_failures
 from dltool.training.fit import measure
@@ -37,7 +37,7 @@ def evaluate(
 
 def measured_tables(
     built: BuiltModel, config: Config, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]
-) -> Tables:
+) -> BatchTables:
     """Of raw inputs and targets to measure a model on, which is compiled where it is not yet."""
     expected = model_targets(built, targets)
     if not built.core.compiled:

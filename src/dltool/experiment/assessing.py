@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Examples:
+class MeasuredExamples:
     """What a model is measured on. `rows` (examples,) say which examples they are: of the data, or of new files.
 
     `places` are the columns that say so in the table of predictions.
@@ -31,7 +31,7 @@ class Examples:
 
 def assessed(
     experiment: Experiment,
-    examples: Examples,
+    examples: MeasuredExamples,
     metrics: Mapping[str, float],
     warn: Callable[[str], None] | None,
 ) -> "tuple[Assessment, dict[str, bytes]]":
@@ -66,11 +66,11 @@ def assessed(
     return found, evaluation_files(found, values, table)
 
 
-def part_of(dataset: Dataset, name: PartName) -> Examples:
+def part_of(dataset: Dataset, name: PartName) -> MeasuredExamples:
     """One part of the data."""
     inputs, targets = dataset.part(name)
     rows = getattr(dataset.split, name)
-    return Examples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, rows)})
+    return MeasuredExamples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, rows)})
 
 
 def places_of(dataset: Dataset, rows: np.ndarray) -> "Columns":

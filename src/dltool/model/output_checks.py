@@ -3,7 +3,7 @@
 from math import prod
 
 from dltool.config.checks import BINARY, ONE_HOT, SPARSE, count, loss_name, static_checks
-from dltool.config.outputs import Head
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, TargetFacts
 from dltool.errors import ConfigError, Problem
@@ -25,7 +25,7 @@ def check_fit(config: Config, facts: Facts, built: BuiltModel) -> None:
         raise ConfigError(problems)
 
 
-def head_problems(head: Head, facts: Facts, built: BuiltModel) -> list[Problem]:
+def head_problems(head: OutputSpec, facts: Facts, built: BuiltModel) -> list[Problem]:
     output = built.outputs[head.name]
     if head.target is None:
         return input_problems(head, output, built)
@@ -33,7 +33,7 @@ def head_problems(head: Head, facts: Facts, built: BuiltModel) -> list[Problem]:
     return [*output_problems(head, output, target), *metric_problems(head, output, target)]
 
 
-def input_problems(head: Head, output: Applied, built: BuiltModel) -> list[Problem]:
+def input_problems(head: OutputSpec, output: Applied, built: BuiltModel) -> list[Problem]:
     wanted, shape = built.input_shape, output.output_shape
     # Of whole numbers, such as those of words, each may be a class.
     is_fitting = shape[:-1] == wanted if loss_name(head.loss) in SPARSE else shape == wanted
@@ -44,7 +44,7 @@ def input_problems(head: Head, output: Applied, built: BuiltModel) -> list[Probl
     return [Problem(output.path, message, f"end with a layer that gives {shown(wanted)}", related=related)]
 
 
-def metric_problems(head: Head, output: Applied, target: TargetFacts) -> list[Problem]:
+def metric_problems(head: OutputSpec, output: Applied, target: TargetFacts) -> list[Problem]:
     """Metrics that look up the output of a class which the model does not have; only the data's values would tell."""
     outputs, classes = (output.output_shape or (1,))[-1], len(target.class_names)
     if outputs is None or outputs >= classes:
@@ -59,7 +59,7 @@ def metric_problems(head: Head, output: Applied, target: TargetFacts) -> list[Pr
     ]
 
 
-def output_problems(head: Head, output: Applied, target: TargetFacts) -> list[Problem]:
+def output_problems(head: OutputSpec, output: Applied, target: TargetFacts) -> list[Problem]:
     place, shape, name = output.path, output.output_shape, loss_name(head.loss)
     related = ((head.loss_place, "the loss"),)
     flatten = "add Flatten or a global pooling layer before it"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from dltool.evaluation.figures.curves import epochs, thinned
 from dltool.evaluation.figures.drawing import COLOURS, drawn, figures_text, shown
 from dltool.evaluation.figures.figure import Figure, file_word
-from dltool.report.page import Section, render, render_page
+from dltool.report.page import PageSection, render, render_page
 
 if TYPE_CHECKING:
     from dltool.report.differences import Comparison, Curve
@@ -30,11 +30,11 @@ def header(found: "Comparison") -> Markup:
     return render("compare_header.html", runs=list(zip(LETTERS, found.runs, strict=False)), remarks=found.remarks)
 
 
-def sections(found: "Comparison") -> Iterator[Section]:
+def sections(found: "Comparison") -> Iterator[PageSection]:
     letters = LETTERS[: len(found.runs)]
-    yield Section("metrics", "Test metrics", render("compare_metrics.html", rows=found.metrics, letters=letters))
+    yield PageSection("metrics", "Test metrics", render("compare_metrics.html", rows=found.metrics, letters=letters))
     drawings = [figure(name, curves, found.best_epochs) for name, curves in found.curves.items()]
-    yield Section("learning", "Learning", render("compare_curves.html", figures=drawings))
+    yield PageSection("learning", "Learning", render("compare_curves.html", figures=drawings))
     parts = {
         "config": ("Config", found.config, "Values of the config that are not the same"),
         "results": ("Training", found.results, "Results of the training that are not the same"),
@@ -43,7 +43,7 @@ def sections(found: "Comparison") -> Iterator[Section]:
     }
     for name, (title, rows, caption) in parts.items():
         content = render("compare_values.html", rows=rows, caption=caption, letters=letters)
-        yield Section(name, title, content)
+        yield PageSection(name, title, content)
 
 
 def figure(name: str, curves: Sequence["Curve"], best_epochs: Sequence[int | None]) -> Figure:

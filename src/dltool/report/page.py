@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of a page with a heading of its own; `name` is its anchor, `content` safe HTML."""
 
     name: str
@@ -36,7 +36,7 @@ def render(template: str, **values: Any) -> Markup:
     return Markup(environment().get_template(template).render(**values))
 
 
-def render_page(title: str, header: Markup, sections: Sequence[Section]) -> str:
+def render_page(title: str, header: Markup, sections: Sequence[PageSection]) -> str:
     """A whole page. Sections without content are left out. Nothing in it is loaded, and no script is allowed."""
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     shown = [section for section in sections if section.content.strip()]

@@ -40,7 +40,7 @@ class Slot:
     is_flat: bool = False
 
 
-class Tables(Protocol):
+class BatchTables(Protocol):
     """The examples as the loops take them."""
 
     @property
@@ -136,7 +136,7 @@ class Layout:
         return self.built.structured(inputs), self.built.structured_outputs(by_output)
 
 
-class Resident(Tables):
+class Resident(BatchTables):
     """All rows in memory."""
 
     def __init__(self, layout: Layout) -> None:
@@ -174,7 +174,7 @@ class Resident(Tables):
         return self.layout.batch(tables, rows)
 
 
-class Streamed(Tables):
+class Streamed(BatchTables):
     """The rows of the next steps in memory; those of the steps after them are read meanwhile."""
 
     def __init__(self, layout: Layout) -> None:
@@ -221,7 +221,7 @@ class Streamed(Tables):
         return self.layout.batch(tables, rows)
 
 
-def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> Tables:
+def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> BatchTables:
     """The tables of raw `inputs` and of the `targets` (rows, …) by the name of their output.
 
     An output without a target is compared with the prepared input.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.checks import metric_names, takes_one_hot
-from dltool.config.outputs import Head
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.facts import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
@@ -65,7 +65,7 @@ def refuse_optimizers(config: Config) -> None:
         made_optimizer(config, phase)
 
 
-def made_metrics(head: Head, shape: Shape) -> list[Any]:
+def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
     """The metrics of an output of this shape, named as Keras would in a process of their own."""
     metrics = [made_metric(head, index, shape) for index in range(len(head.metrics))]
     for metric, name in zip(metrics, metric_names(head.metrics, unique=False), strict=True):
@@ -74,7 +74,7 @@ def made_metrics(head: Head, shape: Shape) -> list[Any]:
     return metrics
 
 
-def made_metric(head: Head, index: int, shape: Shape) -> Any:
+def made_metric(head: OutputSpec, index: int, shape: Shape) -> Any:
     """The metric; one of one-hot targets takes class indices where the loss does, as only an evaluation asks for."""
     metric = make(head.metrics[index], (*head.metrics_place, index))
     if takes_one_hot(head, head.metrics[index]):

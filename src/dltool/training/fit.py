@@ -91,7 +91,7 @@ class FitResult:
 
 
 @dataclass
-class Position:
+class TrainingPosition:
     """Where training is: `epoch` epochs are finished, and `step` steps of the next one. `phase` is the one whose
     optimizer is in use; the next one is entered with its first epoch."""
 
@@ -220,7 +220,7 @@ class Fitting:
         self.callback_list = keras.callbacks.CallbackList(
             list(self.callbacks), model=built.core, epochs=self.epochs, steps=self.steps, verbose=0
         )
-        self.position = Position()
+        self.position = TrainingPosition()
         self.best_weights: Arrays = []
         self.best_is_written, self.best_written = True, -math.inf
         self.saved = EMPTY_STATE
@@ -461,7 +461,7 @@ class Fitting:
         self.enter(position["phase"])
         restore(self.built, self.callbacks, start)
         history = [EpochRecord(**record) for record in position["history"]]
-        self.position = Position(**{**position, "history": history})
+        self.position = TrainingPosition(**{**position, "history": history})
         self.best = Best(**start.state["best"])
         self.saved = start
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dltool.data.media.cache import HEADER_BYTES as HEADER
-from dltool.data.media.cache import Entry, cache_folder, entry_bytes, find, new_entry, prune
+from dltool.data.media.cache import CacheEntry, cache_folder, entry_bytes, find, new_entry, prune
 
 SHAPE = (3, 2, 2, 1)
 BUDGET = 10**6
@@ -36,7 +36,7 @@ def test_the_folder_is_the_users_cache(monkeypatch):
 def test_what_was_written_is_found(cache):
     assert find("a") is None
     write("a")
-    assert find("a") == Entry(cache / "a.pixels", SHAPE)
+    assert find("a") == CacheEntry(cache / "a.pixels", SHAPE)
     assert (cache / "a.pixels").stat().st_size == entry_bytes(SHAPE)
     assert find("b") is None
 

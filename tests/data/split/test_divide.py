@@ -187,28 +187,28 @@ COLUMNS = SplitColumns(
 SIZES = PartSizes(6, 2, 2, taken_validation=True, taken_test=True)
 
 
-def divided(options: schema.Split, sizes: PartSizes = SIZES) -> list[list[int]]:
+def divided(options: schema.SplitOptions, sizes: PartSizes = SIZES) -> list[list[int]]:
     return [rows.tolist() for rows in parts(divide_rows(options, 10, sizes, COLUMNS, 3))]
 
 
 def test_the_config_says_by_which_rule_rows_are_divided():
-    assert divided(schema.Split(order="day")) == [[4, 5, 6, 7, 8, 9], [2, 3], [0, 1]]
-    assert divided(schema.Split(order="time")) == divided(schema.Split(order="day"))
-    assert divided(schema.Split(column="part")) == [list(range(8)), [8], [9]]
-    assert [len(rows) for rows in divided(schema.Split(group="who"))] == [6, 2, 2]
-    assert divided(schema.Split()) == [rows.tolist() for rows in parts(divide(10, 2, 2, 3))]
-    assert divided(schema.Split(seed=5)) == [rows.tolist() for rows in parts(divide(10, 2, 2, 5))]
+    assert divided(schema.SplitOptions(order="day")) == [[4, 5, 6, 7, 8, 9], [2, 3], [0, 1]]
+    assert divided(schema.SplitOptions(order="time")) == divided(schema.SplitOptions(order="day"))
+    assert divided(schema.SplitOptions(column="part")) == [list(range(8)), [8], [9]]
+    assert [len(rows) for rows in divided(schema.SplitOptions(group="who"))] == [6, 2, 2]
+    assert divided(schema.SplitOptions()) == [rows.tolist() for rows in parts(divide(10, 2, 2, 3))]
+    assert divided(schema.SplitOptions(seed=5)) == [rows.tolist() for rows in parts(divide(10, 2, 2, 5))]
 
 
 def test_time_without_dates_is_the_order_of_the_rows():
-    split = divide_rows(schema.Split(order="time"), 10, SIZES, SplitColumns(), 0)
+    split = divide_rows(schema.SplitOptions(order="time"), 10, SIZES, SplitColumns(), 0)
     assert [rows.tolist() for rows in parts(split)] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
 
 
 def test_parts_from_elsewhere_take_no_rows():
     sizes = PartSizes(8, 2, 50, taken_validation=True, taken_test=False)
-    assert divided(schema.Split(order="day"), sizes) == [[2, 3, 4, 5, 6, 7, 8, 9], [0, 1], []]
+    assert divided(schema.SplitOptions(order="day"), sizes) == [[2, 3, 4, 5, 6, 7, 8, 9], [0, 1], []]
 
 
 def test_no_column_of_parts_names_none():
-    assert named_parts(schema.Split(group="who"), COLUMNS) is None
+    assert named_parts(schema.SplitOptions(group="who"), COLUMNS) is None

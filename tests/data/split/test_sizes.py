@@ -1,13 +1,13 @@
 import pytest
 
-from dltool.config.schema import Data, Split
+from dltool.config.schema import Data, SplitOptions
 from dltool.data.facts import TargetFacts
 from dltool.data.split.sizes import PartSizes, check_parts, check_stratify, named_sizes, part_sizes
 from dltool.errors import ConfigError
 
 
 def sizes(examples: int, validation_given: int = 0, test_given: int = 0, **split: float) -> tuple[int, int, int]:
-    found = part_sizes(Split(**split), examples, validation_given, test_given)  # type: ignore[arg-type]
+    found = part_sizes(SplitOptions(**split), examples, validation_given, test_given)  # type: ignore[arg-type]
     return found.training, found.validation, found.test
 
 
@@ -50,12 +50,12 @@ def test_a_part_is_given_once():
 
 
 def test_only_classes_are_stratified():
-    check_stratify(Split(stratify=True), {"target": TargetFacts("category")})
-    check_stratify(Split(), {"target": TargetFacts("number")})
+    check_stratify(SplitOptions(stratify=True), {"target": TargetFacts("category")})
+    check_stratify(SplitOptions(), {"target": TargetFacts("number")})
     with pytest.raises(ConfigError, match="only classes can be stratified"):
-        check_stratify(Split(stratify=True), {"target": TargetFacts("number")})
+        check_stratify(SplitOptions(stratify=True), {"target": TargetFacts("number")})
     with pytest.raises(ConfigError, match=r"only classes can be stratified; each example has \(8, 8\) of them"):
-        check_stratify(Split(stratify=True), {"target": TargetFacts("category", (8, 8))})
+        check_stratify(SplitOptions(stratify=True), {"target": TargetFacts("category", (8, 8))})
 
 
 def test_a_column_takes_the_place_of_the_parts_that_it_names():

@@ -62,7 +62,7 @@ def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> A
         raise ConfigError(Problem(Position(shown_as, 1, 1), f"is not valid Python: {error}")) from None
     names: dict[str, dict[str, Any]] = {kind: {} for kind in BASES}
     problems: list[Problem] = []
-    for node, kind, entry in Classes(tree).found():
+    for node, kind, entry in UserClasses(tree).found():
         position = Position(shown_as, node.lineno, node.col_offset + len("class ") + 1, len(node.name))
         problems += class_problems(node.name, kind, entry, position, before)
         names[kind][node.name] = entry
@@ -88,7 +88,7 @@ def class_problems(
         yield Problem(position, f"{name} takes no name, and every layer of a model has one", NEEDS_NAME)
 
 
-class Classes:
+class UserClasses:
     """The classes of a module that derive from a Keras layer, loss or metric, by its syntax tree."""
 
     def __init__(self, tree: ast.Module) -> None:

@@ -11,7 +11,7 @@ from dltool.config.keras.objects import BACKBONE, FROM, UNKNOWN
 from dltool.config.schema import OWN_NAMES
 from dltool.config.text.expressions import Substitution
 from dltool.config.text.merge import as_arguments
-from dltool.config.text.tree import Entry, Node, children, find, scalars
+from dltool.config.text.tree import MappingEntry, Node, children, find, scalars
 from dltool.config.wording import counted_name, named, snake_case
 from dltool.errors import ConfigError, ConfigPath, Problem, TextPath
 from dltool.keras_names import find as find_keras
@@ -48,7 +48,7 @@ def written(place: ConfigPath, layers: Sequence[WrittenLayer]) -> tuple[TextPath
 
 
 @dataclass(frozen=True)
-class Block:
+class LayerScope:
     """A block as written: its parameters with their defaults (null where one must be given), and its layers.
 
     One that is not whole has a mistake in its own keys.
@@ -117,9 +117,9 @@ def flat_layers(
     return tuple(expansion.layers), tuple(expansion.written), called
 
 
-def blocks_of(model: Node, problems: list[Problem]) -> dict[str, Block]:
+def blocks_of(model: Node, problems: list[Problem]) -> dict[str, LayerScope]:
     """The blocks that are well-formed. How a block is built up is checked with the rest of the config."""
-    blocks: dict[str, Block] = {}
+    blocks: dict[str, LayerScope] = {}
     for name, entry in entries_of(find(model, ("blocks",))).items():
         place = (*BLOCKS, name)
         if not name.isidentifier() or name in (REPEAT, BACKBONE) or find_keras("layer", name):
@@ -129,12 +129,12 @@ def blocks_of(model: Node, problems: list[Problem]) -> dict[str, Block]:
         parameters, body = entries_of(find(entry.node, ("parameters",))), items_of(find(entry.node, ("layers",)))
         keys = {key for key, _ in children(entry.node) if not str(key).startswith("x-")}
         is_whole = bool(body) and keys <= {"parameters", "layers"}
-        blocks[name] = Block(place, {key: parameter.node for key, parameter in parameters.items()}, body, is_whole)
+        blocks[name] = LayerScope(place, {key: parameter.node for key, parameter in parameters.items()}, body, is_whole)
         problems += parameter_problems(blocks[name]) if is_whole else ()
     return blocks
 
 
-def parameter_problems(block: Block) -> Iterator[Problem]:
+def parameter_problems(block: LayerScope) -> Iterator[Problem]:
     used = {word for item in block.layers for _, node in scalars(item) for word in words_of(node.value)}
     for name in block.parameters:
         place = (*block.place, "parameters", name)
@@ -144,7 +144,7 @@ def parameter_problems(block: Block) -> Iterator[Problem]:
             yield Problem(place, "nothing in the block uses this parameter", f"use ${name}, or remove it", at_key=True)
 
 
-def entries_of(node: Node | None) -> Mapping[str, Entry]:
+def entries_of(node: Node | None) -> Mapping[str, MappingEntry]:
     """What a mapping holds; nothing where it is none, which the validation says."""
     return node.value if node is not None and isinstance(node.value, Mapping) else {}
 
@@ -181,7 +181,7 @@ class Expansion:
     """The flat list as it grows: its layers, resolved, and where each was written."""
 
     base: Substitution
-    blocks: Mapping[str, Block]
+    blocks: Mapping[str, LayerScope]
     has_columns: bool
     layers: list[Node] = field(default_factory=list)
     written: list[WrittenLayer] = field(default_factory=list)
@@ -310,7 +310,7 @@ class Expansion:
             scope.named[name] = Named(after[0], use)
 
     def block_arguments(
-        self, name: str, block: Block, given: Node | None, place: ConfigPath, scope: Scope
+        self, name: str, block: LayerScope, given: Node | None, place: ConfigPath, scope: Scope
     ) -> dict[str, Node]:
         """The values of all parameters, and `name` and `from` where they are given."""
         first = next(iter(block.parameters), None)
@@ -319,7 +319,7 @@ class Expansion:
             if first is None:
                 self.problem(place, f"{name} takes no value", f"write {name} alone", scope=scope)
             else:
-                values = {first: Entry(given.position, given)}
+                values = {first: MappingEntry(given.position, given)}
         found: dict[str, Node] = {}
         for key, entry in values.items():
             if key in block.parameters or key in (NAME, FROM):
@@ -419,7 +419,7 @@ class Expansion:
             found += source
         return tuple(found)
 
-    def names_of(self, sources: Source, entry: Entry | None, item: Node) -> Node:
+    def names_of(self, sources: Source, entry: MappingEntry | None, item: Node) -> Node:
         """The value of a `from` in the flat list."""
         node = entry.node if entry else item
         if not sources:
@@ -476,11 +476,12 @@ def with_argument(item: Node, key: str, value: Node) -> Node:
         return replace(item, value={name: replace(item.value[name], node=with_argument(given, key, value))})
     if given is None:
         return replace(
-            item, value={name: Entry(item.position, replace(item, value={key: Entry(item.position, value)}))}
+            item,
+            value={name: MappingEntry(item.position, replace(item, value={key: MappingEntry(item.position, value)}))},
         )
     ((_, entry),) = item.value.items()
     named_ones = as_arguments(name, given)
     if named_ones.value is not None and not isinstance(named_ones.value, Mapping):
         return item
-    inside = {**entries_of(named_ones), key: Entry(value.position, value)}
+    inside = {**entries_of(named_ones), key: MappingEntry(value.position, value)}
     return replace(item, value={name: replace(entry, node=replace(given, value=inside))})

@@ -81,7 +81,7 @@ CoreDumper.add_representer(str, CoreDumper.represent_text)
 
 
 @dataclass(frozen=True)
-class Origin:
+class ValueOrigin:
     """A value in force and where it was decided: `file:line:column`, a `--set` argument, or "default"."""
 
     path: ConfigPath
@@ -90,7 +90,7 @@ class Origin:
     written: str
 
 
-def origins(document: Document, config: Config) -> list[Origin]:
+def origins(document: Document, config: Config) -> list[ValueOrigin]:
     """Every scalar of the config, in order."""
     return [origin_of(document, path, value) for path, value in leaves(plain_config(config), ())]
 
@@ -103,7 +103,7 @@ def leaves(value: Any, path: ConfigPath) -> Iterator[tuple[ConfigPath, Any]]:
         yield from leaves(below, (*path, step))
 
 
-def origin_of(document: Document, path: ConfigPath, value: Any) -> Origin:
+def origin_of(document: Document, path: ConfigPath, value: Any) -> ValueOrigin:
     place, _ = document.written(path)
     node, depth = None, len(place)
     while node is None:
@@ -111,8 +111,8 @@ def origin_of(document: Document, path: ConfigPath, value: Any) -> Origin:
         depth -= 1
     is_shorthand = not list(children(node)) and path  # `Dense: 10` is where `Dense.units` was written
     if depth + 1 < len(place) and not is_shorthand:
-        return Origin(path, value, "default", "")
+        return ValueOrigin(path, value, "default", "")
     position = node.position
     where = position.file if is_argument(position) else f"{position.file}:{position.line}:{position.column}"
     written = node.written if "$" in node.written else ""
-    return Origin(path, "known when the data has been read" if value is UNKNOWN else value, where, written)
+    return ValueOrigin(path, "known when the data has been read" if value is UNKNOWN else value, where, written)

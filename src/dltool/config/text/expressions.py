@@ -15,7 +15,7 @@ from typing import Any
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.schema import DATA_FACTS
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
-from dltool.config.text.tree import Entry, Node, size
+from dltool.config.text.tree import MappingEntry, Node, size
 from dltool.config.text.yaml_reader import MOST_NODES
 from dltool.errors import ConfigError, ConfigPath, Problem
 
@@ -64,7 +64,7 @@ class Substitution:
     def resolve(self, node: Node, path: ConfigPath) -> Node:
         """The tree with every `$` replaced. Mistakes are collected in `problems` and leave UNKNOWN behind."""
         if isinstance(node.value, Mapping):
-            entries = {k: Entry(e.key, self.resolve(e.node, (*path, k))) for k, e in node.value.items()}
+            entries = {k: MappingEntry(e.key, self.resolve(e.node, (*path, k))) for k, e in node.value.items()}
             return replace(node, value=entries)
         if isinstance(node.value, tuple):
             return replace(node, value=tuple(self.resolve(item, (*path, i)) for i, item in enumerate(node.value)))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dltool.config.text.tree import Entry, Node
+from dltool.config.text.tree import MappingEntry, Node
 from dltool.config.text.yaml_reader import parse_yaml
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
 from dltool.keras_names import first_argument
@@ -32,11 +32,11 @@ def merge(base: Node, over: Node, path: ConfigPath = ()) -> Node:
     for key, entry in over.value.items():
         below = entries.get(key)
         node = merge(below.node, entry.node, (*path, key)) if below else entry.node
-        entries[key] = Entry(entry.key, node)
+        entries[key] = MappingEntry(entry.key, node)
     return Node(entries, over.position)
 
 
-def names_another(base: Mapping[str, Entry], over: Mapping[str, Entry], path: ConfigPath) -> bool:
+def names_another(base: Mapping[str, MappingEntry], over: Mapping[str, MappingEntry], path: ConfigPath) -> bool:
     if path == ("data", "target"):
         # One or several, they are named as a whole.
         return base.keys() != over.keys()
@@ -101,7 +101,7 @@ def set_at(node: Node, steps: Steps, value: Node, path: ConfigPath) -> Node:
     node = with_named_argument(node, path)
     old = node.value if isinstance(node.value, Mapping) else {}
     below = old[step].node if step in old else Node({}, position)
-    entry = Entry(position, set_at(below, tuple(rest), value, (*path, step)))
+    entry = MappingEntry(position, set_at(below, tuple(rest), value, (*path, step)))
     if names_another(old, {step: entry}, path):
         return Node({step: entry}, position)
     return Node({**old, step: entry}, node.position)
@@ -129,14 +129,16 @@ def with_named_argument(node: Node, path: ConfigPath) -> Node:
 def as_arguments(name: str, node: Node) -> Node:
     """The `10` of `Dense: 10` as `{units: 10}`; mappings, null and what takes no single value stay."""
     first = None if isinstance(node.value, Mapping) or node.value is None else first_argument(name)
-    return Node({first: Entry(node.position, node)}, node.position) if first else node
+    return Node({first: MappingEntry(node.position, node)}, node.position) if first else node
 
 
 def shifted(node: Node, columns: int) -> Node:
     """The node with its positions moved right, from the value alone to the whole argument."""
     value = node.value
     if isinstance(value, Mapping):
-        value = {key: Entry(shift(entry.key, columns), shifted(entry.node, columns)) for key, entry in value.items()}
+        value = {
+            key: MappingEntry(shift(entry.key, columns), shifted(entry.node, columns)) for key, entry in value.items()
+        }
     elif isinstance(value, tuple):
         value = tuple(shifted(item, columns) for item in value)
     return replace(node, value=value, position=shift(node.position, columns))

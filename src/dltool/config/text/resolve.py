@@ -13,7 +13,7 @@ from dltool.config.schema import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Training
 from dltool.config.sources import TABLE_SOURCES
 from dltool.config.text.blocks import WrittenLayer, entries_of, flat_layers
 from dltool.config.text.expressions import Substitution
-from dltool.config.text.tree import Entry, Node, children, find, scalars
+from dltool.config.text.tree import MappingEntry, Node, children, find, scalars
 from dltool.config.validate import section_at
 from dltool.errors import ConfigPath, Problem, TextPath
 
@@ -37,7 +37,7 @@ def resolve(
     for variable in variables:
         substitution.check_variable(variable)
     entries = {key: entry for key, entry in root.value.items() if key not in NOT_EXPERIMENT}
-    entries.setdefault("name", Entry(root.position, Node(name.replace("$", "$$"), root.position)))
+    entries.setdefault("name", MappingEntry(root.position, Node(name.replace("$", "$$"), root.position)))
     noted = without_notes(Node(entries, root.position))
     model = noted.value.pop("model", None)
     resolved = substitution.resolve(noted, ())
@@ -104,7 +104,7 @@ def layers_of_outputs(outputs: Node) -> dict[str, str]:
 def taking(outputs: Node, output: str, layer: str) -> Node:
     """The outputs, of which one is that of another layer."""
     options = outputs.value[output].node
-    given = Entry(options.position, replace(options, value=layer, written=""))
+    given = MappingEntry(options.position, replace(options, value=layer, written=""))
     return replaced(outputs, (output,), replace(options, value={**options.value, FROM: given}))
 
 
@@ -221,7 +221,7 @@ def replaced(node: Node, path: ConfigPath, new: Node) -> Node:
     step, *below = path
     if isinstance(node.value, Mapping):
         entry = node.value[str(step)]
-        changed = Entry(entry.key, replaced(entry.node, tuple(below), new))
+        changed = MappingEntry(entry.key, replaced(entry.node, tuple(below), new))
         return replace(node, value={**node.value, str(step): changed})
     items = [replaced(child, tuple(below), new) if key == step else child for key, child in children(node)]
     return replace(node, value=tuple(items))

@@ -25,7 +25,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Entry:
+class MappingEntry:
     """A mapping's value together with the position of its key."""
 
     key: Position

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
-from dltool.config.text.tree import Entry, Node, scalars, size, to_plain
+from dltool.config.text.tree import MappingEntry, Node, scalars, size, to_plain
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
 
 MOST_BYTES = 1_000_000
@@ -210,7 +210,7 @@ class Composer:
         return Node(tuple(items), self.position(start))
 
     def mapping(self, start: yaml.Event, depth: int) -> Node:
-        entries: dict[str, Entry] = {}
+        entries: dict[str, MappingEntry] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.node(event, depth + 1)
             position = self.position(event)
@@ -228,7 +228,7 @@ class Composer:
                     Problem(position, f'the key "{key.value}" is here twice', related=((first, "first written here"),))
                 )
             else:
-                entries[key.value] = Entry(position, node)
+                entries[key.value] = MappingEntry(position, node)
         return Node(entries, self.position(start))
 
     def position(self, event: yaml.Event) -> Position:

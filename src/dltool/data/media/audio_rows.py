@@ -33,7 +33,7 @@ class AudioForm:
 
 
 @dataclass(frozen=True)
-class Fault:
+class ClipFault:
     """What is wrong with a recording, by its position."""
 
     row: int
@@ -56,18 +56,18 @@ class Recordings:
     def headers(self, members: Sequence[Member]) -> list[WavHeader]:
         """Raises: DataError: naming all recordings that cannot be read."""
         found = [self.header(row, member) for row, member in enumerate(members)]
-        faults = [header for header in found if isinstance(header, Fault)]
+        faults = [header for header in found if isinstance(header, ClipFault)]
         if faults:
             raise self.error(faults, members)
         return [header for header in found if isinstance(header, WavHeader)]
 
-    def header(self, row: int, member: Member) -> WavHeader | Fault:
+    def header(self, row: int, member: Member) -> WavHeader | ClipFault:
         """From the beginning of the file where that is enough."""
         try:
             header = wav_header(self.reader.read_start(member, ENOUGH_FOR_A_HEADER), member.size)
-            return header or wav_header(self.reader.read(member)) or Fault(row, "damaged")
+            return header or wav_header(self.reader.read(member)) or ClipFault(row, "damaged")
         except (BadWav, UnreadableMember) as error:
-            return Fault(row, str(error))
+            return ClipFault(row, str(error))
 
     def samples(self, members: Sequence[Member], form: AudioForm) -> np.ndarray:
         """(members, samples) of float32. Raises: DataError: naming all recordings that cannot be read."""
@@ -81,19 +81,19 @@ class Recordings:
             raise self.error(faults, members)
         return result
 
-    def fill(self, result: np.ndarray, first: int, members: Sequence[Member], form: AudioForm) -> list[Fault]:
+    def fill(self, result: np.ndarray, first: int, members: Sequence[Member], form: AudioForm) -> list[ClipFault]:
         """Decode members into rows of `result`, from `first` on."""
         faults = []
         for row, member in enumerate(members, first):
             try:
                 sound = decoded(self.reader.read(member), form)
             except (BadWav, UnreadableMember) as error:
-                faults.append(Fault(row, str(error)))
+                faults.append(ClipFault(row, str(error)))
                 continue
             result[row, : len(sound)] = sound
         return faults
 
-    def error(self, faults: Sequence[Fault], members: Sequence[Member]) -> DataError:
+    def error(self, faults: Sequence[ClipFault], members: Sequence[Member]) -> DataError:
         shown = "; ".join(f"{printable(members[fault.row].name)} ({fault.message})" for fault in faults[:SHOWN])
         more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
         counted = "1 recording" if len(faults) == 1 else f"{len(faults):,} recordings"

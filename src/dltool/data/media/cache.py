@@ -25,7 +25,7 @@ DEFAULT_BUDGET = 4 * 10**9
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A file of rows: `shape` is (rows, height, width, channels), the first row stands at `HEADER_BYTES`."""
 
     path: Path
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
     return root.expanduser().absolute() / "images"
 
 
-def find(key: str) -> Entry | None:
+def find(key: str) -> CacheEntry | None:
     """The file of that key, if it is there and whole. It counts as used."""
     path = cache_folder() / (key + SUFFIX)
     try:
@@ -53,7 +53,7 @@ def find(key: str) -> Entry | None:
             os.utime(path)
     except OSError:
         return None
-    return Entry(path, shape)
+    return CacheEntry(path, shape)
 
 
 def entry_bytes(shape: tuple[int, int, int, int]) -> int:
@@ -76,7 +76,7 @@ def shape_in(header: bytes, key: str) -> tuple[int, int, int, int] | None:
 
 
 @contextmanager
-def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterator[Entry]:
+def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterator[CacheEntry]:
     """Gives a file to write rows into. When the body ends well, it becomes that of `key`.
 
     Older files are removed first, as far as `budget` (bytes, for all files together) demands.
@@ -94,7 +94,7 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
         # Who holds the lock is alive; without it the file is left over.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         reserve(descriptor, entry_bytes(shape))
-        yield Entry(temporary, shape)
+        yield CacheEntry(temporary, shape)
         os.pwrite(descriptor, header_for(key, shape), 0)
         # Or else a power cut could leave a name without its content.
         os.fsync(descriptor)

@@ -14,9 +14,9 @@ import numpy as np
 
 from dltool.data.files.file_tree import Reader, UnreadableMember
 from dltool.data.files.listing import SHOWN, Member, printable
-from dltool.data.media.cache import HEADER_BYTES, Entry
+from dltool.data.media.cache import HEADER_BYTES, CacheEntry
 from dltool.data.media.image_decode import BadImage, ImageForm, decode
-from dltool.data.media.worker import Fault
+from dltool.data.media.worker import ImageFault
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
 from dltool.machine import usable_cores
 
@@ -28,7 +28,7 @@ class CacheFile:
     soon hold the whole file in this process's memory.
     """
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: CacheEntry) -> None:
         self.entry = entry
         self._descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
@@ -120,19 +120,19 @@ class Decoder:
         # Pillow lets go of the interpreter while it decodes.
         return ThreadPoolExecutor(usable_cores(), "pictures")
 
-    def fill(self, result: np.ndarray, first: int, members: Sequence[Member]) -> list[Fault]:
+    def fill(self, result: np.ndarray, first: int, members: Sequence[Member]) -> list[ImageFault]:
         """Decode members into rows of `result`, from `first` on."""
         faults = []
         for row, member in enumerate(members, first):
             try:
                 pixels, size = decode(self.reader.read(member), self.form)
             except (BadImage, UnreadableMember) as error:
-                faults.append(Fault(row, str(error)))
+                faults.append(ImageFault(row, str(error)))
                 continue
             if size == self.size:
                 result[row] = np.frombuffer(pixels, np.uint8).reshape(result.shape[1:])
             else:
-                faults.append(Fault(row, "", *size))
+                faults.append(ImageFault(row, "", *size))
         return faults
 
 
@@ -174,7 +174,7 @@ class DecodedRows:
 
 
 def bad_pictures(
-    faults: Sequence[Fault], members: Sequence[Member], path: str, place: ConfigPath, size: tuple[int, int]
+    faults: Sequence[ImageFault], members: Sequence[Member], path: str, place: ConfigPath, size: tuple[int, int]
 ) -> DataError:
     """All that is wrong with the pictures `members`: those that cannot be read, and those of another size."""
     problems = []
@@ -191,7 +191,7 @@ def bad_pictures(
 
 
 def different_sizes(
-    others: Sequence[Fault], members: Sequence[Member], unread: int, size: tuple[int, int], place: ConfigPath
+    others: Sequence[ImageFault], members: Sequence[Member], unread: int, size: tuple[int, int], place: ConfigPath
 ) -> Problem:
     counts = {size: len(members) - len(others) - unread}
     examples: dict[tuple[int, int], str] = {}

@@ -24,11 +24,11 @@ from dltool.data.files.digests import file_digests, names_and_times
 from dltool.data.files.file_tree import Access, Reader, UnreadableMember, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
 from dltool.data.files.parts import part_of_items
-from dltool.data.media.cache import DEFAULT_BUDGET, HEADER_BYTES, Entry, cache_folder, entry_bytes, find, new_entry
+from dltool.data.media.cache import DEFAULT_BUDGET, HEADER_BYTES, CacheEntry, cache_folder, entry_bytes, find, new_entry
 from dltool.data.media.image_decode import EXTENSIONS, BadImage, ImageForm, size_if_whole, size_of
 from dltool.data.media.image_rows import CacheFile, CacheRows, DecodedRows, Decoder, bad_pictures
 from dltool.data.media.processes import decode_all
-from dltool.data.media.worker import Fault, ImageWork
+from dltool.data.media.worker import ImageFault, ImageWork
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
 
@@ -181,7 +181,7 @@ def load_pictures(
     return Pictures(DecodedRows(decoder, tuple(members)), warnings)
 
 
-def find_decoded(files: str, form: ImageForm) -> Entry | None:
+def find_decoded(files: str, form: ImageForm) -> CacheEntry | None:
     """The pictures in the cache. Those that were all found to have the declared size need not be resized to it."""
     known = find(cache_key(files, form))
     if known or form.size is None:
@@ -205,7 +205,7 @@ def first_size(
         try:
             return size_of(reader.read(member))
         except (BadImage, UnreadableMember) as error:
-            faults.append(Fault(row, str(error)))
+            faults.append(ImageFault(row, str(error)))
     raise bad_pictures(faults, members, path, place, (0, 0))
 
 
@@ -232,12 +232,12 @@ def check_files(decoder: Decoder, members: Sequence[Member]) -> None:
     """Raises DataError naming all pictures that are none, that were cut off, or of another size where they must have
     one."""
 
-    def fault_of(row: int) -> Fault | None:
+    def fault_of(row: int) -> ImageFault | None:
         try:
             size = size_if_whole(decoder.reader.read(members[row]), decoder.form)
         except (BadImage, UnreadableMember) as error:
-            return Fault(row, str(error))
-        return Fault(row, "", *size) if decoder.form.size is None and size != decoder.size else None
+            return ImageFault(row, str(error))
+        return ImageFault(row, "", *size) if decoder.form.size is None and size != decoder.size else None
 
     with ThreadPoolExecutor(usable_cores(), "pictures to check") as threads:
         faults = [fault for fault in threads.map(fault_of, range(len(members))) if fault]

@@ -17,7 +17,7 @@ from dltool.data.files.listing import Member
 from dltool.data.media.image_decode import BadImage, ImageForm, decode
 
 
-class Fault(NamedTuple):
+class ImageFault(NamedTuple):
     """A picture that cannot be used: a `message`, or else another (height, width) than the rest."""
 
     row: int
@@ -44,7 +44,7 @@ class ImageWork:
         return self.size[0] * self.size[1] * self.form.channels
 
 
-def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tuple[int, Member]]) -> list[Fault]:
+def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tuple[int, Member]]) -> list[ImageFault]:
     """Write the pixels of some members at their rows of the open file `output`.
 
     Raises:
@@ -55,12 +55,12 @@ def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tup
         try:
             pixels, size = decode(reader.read(member), work.form)
         except (BadImage, UnreadableMember) as error:
-            faults.append(Fault(row, str(error)))
+            faults.append(ImageFault(row, str(error)))
             continue
         if size == work.size:
             write_at(output, pixels, work.offset + row * work.row_bytes)
         else:
-            faults.append(Fault(row, "", *size))
+            faults.append(ImageFault(row, "", *size))
     return faults
 
 

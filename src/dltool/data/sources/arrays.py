@@ -21,7 +21,7 @@ ENDINGS = {"training": ("_train", ""), "validation": ("_validation", "_val"), "t
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ArrayRequest:
     """Which arrays a part needs: the inputs and targets by name with the names of their arrays, less the ending.
 
     `places` are those of the names in the config.
@@ -75,23 +75,23 @@ def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = Tru
     return Examples(parts["training"], parts.get("validation"), parts.get("test"))
 
 
-def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) -> Wanted:
+def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) -> ArrayRequest:
     inputs = options.x if isinstance(options.x, dict) else {ONE_INPUT: "x"}
     targets = options.y if isinstance(options.y, dict) else {ONE_TARGET: "y"}
     places: dict[str, ConfigPath] = {}
     for key, names in (("x", inputs), ("y", targets)):
         is_given = isinstance(getattr(options, key), dict)
         places |= {array: (*place, key, name) if is_given else (*place, "path") for name, array in names.items()}
-    return Wanted(inputs, targets if has_target else {}, places)
+    return ArrayRequest(inputs, targets if has_target else {}, places)
 
 
-def chosen(endings: tuple[str, ...], wanted: Wanted, present: Mapping[str, object]) -> str | None:
+def chosen(endings: tuple[str, ...], wanted: ArrayRequest, present: Mapping[str, object]) -> str | None:
     """The first ending with which the file has at least one of the arrays."""
     return next((end for end in endings if any(f"{name}{end}" in present for name in wanted.arrays)), None)
 
 
 def missing_arrays(
-    wanted: Wanted, ending: str, present: Mapping[str, object], path: Path, place: ConfigPath
+    wanted: ArrayRequest, ending: str, present: Mapping[str, object], path: Path, place: ConfigPath
 ) -> list[Problem]:
     have = next(f"{name}{ending}" for name in wanted.arrays if f"{name}{ending}" in present)
     return [
@@ -118,10 +118,10 @@ def load_pair(options: ArraysSource, place: ConfigPath) -> Part:
     if problems:
         raise DataError(problems)
     places = {name: (*place, name) for name in ("x", "y")}
-    return matched_part(arrays, Wanted({ONE_INPUT: "x"}, {ONE_TARGET: "y"}, places), "")
+    return matched_part(arrays, ArrayRequest({ONE_INPUT: "x"}, {ONE_TARGET: "y"}, places), "")
 
 
-def matched_part(arrays: Mapping[str, np.ndarray], wanted: Wanted, ending: str) -> Part:
+def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending: str) -> Part:
     """The arrays of one part, cleaned and of the same length."""
     problems: list[Problem] = []
 

@@ -25,7 +25,7 @@ from dltool.data.examples import Examples, Part
 from dltool.data.media.cache import cache_folder
 from dltool.data.split.by_column import Values, is_missing
 from dltool.data.tables.read import read_table
-from dltool.data.tables.typed_table import Column, Table, Wanted
+from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_memory
 
@@ -59,7 +59,7 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
     for role in roles:
         source = getattr(data, role)
         if source is not None:
-            wanted = Wanted(declared, places, tables.get("source"), needed)
+            wanted = ColumnRequest(declared, places, tables.get("source"), needed)
             tables[role] = table_in_reach(source, ("data", role), wanted)
     return tables
 
@@ -71,7 +71,7 @@ def target_place(data: Data, name: str) -> ConfigPath:
     return (*TARGET, name) if isinstance(data.target, tuple) else TARGET
 
 
-def table_in_reach(source: Source, place: ConfigPath, wanted: Wanted) -> Table:
+def table_in_reach(source: Source, place: ConfigPath, wanted: ColumnRequest) -> Table:
     """The table, in memory or else in files that are gone with this process."""
     return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=cache_folder())
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET, ColumnType
-from dltool.config.schema import Data, Split
+from dltool.config.schema import Data, SplitOptions
 from dltool.data.arrays.rows import Coded, Rows, stack
 from dltool.data.arrays.window_rows import PLACE, make_windows, positions_in_series
 from dltool.data.examples import Examples, Part
@@ -170,7 +170,7 @@ def parts_of_rows(
     return parts
 
 
-def as_given(rule: Split) -> Split:
+def as_given(rule: SplitOptions) -> SplitOptions:
     """A column that names the parts takes no fractions."""
     return rule if rule.column is None else rule.model_copy(update={"validation": 0.0, "test": None})
 

@@ -20,7 +20,7 @@ class SplitColumns:
     dates: Collection[str] = ()
 
 
-def named_parts(options: schema.Split, columns: SplitColumns) -> Split | None:
+def named_parts(options: schema.SplitOptions, columns: SplitColumns) -> Split | None:
     """The parts that `options.column` names; None where it is not given.
 
     Raises:
@@ -33,7 +33,7 @@ def named_parts(options: schema.Split, columns: SplitColumns) -> Split | None:
 
 
 def divide_rows(
-    options: schema.Split,
+    options: schema.SplitOptions,
     rows: int,
     sizes: PartSizes,
     columns: SplitColumns,

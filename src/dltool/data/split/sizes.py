@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from dltool.config.schema import Data, Split
+from dltool.config.schema import Data, SplitOptions
 from dltool.errors import ConfigError, Problem
 
 SPLIT = ("data", "split")
@@ -44,7 +44,7 @@ def check_parts(data: Data) -> None:
         raise ConfigError(problems)
 
 
-class Target(Protocol):
+class SplitTarget(Protocol):
     """The part of `dltool.data.facts.TargetFacts` that is needed here."""
 
     @property
@@ -53,7 +53,7 @@ class Target(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
 
-def check_stratify(split: Split, targets: Mapping[str, Target]) -> None:
+def check_stratify(split: SplitOptions, targets: Mapping[str, SplitTarget]) -> None:
     """Raises: ConfigError: `stratify: true` where no target is one class for each example."""
     if split.stratify and not any(target.kind == "category" and not target.shape for target in targets.values()):
         masks = [target.shape for target in targets.values() if target.kind == "category"]
@@ -87,7 +87,7 @@ def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, 
     return PartSizes(training, validation or given_validation, test or given_test, validation > 0, test > 0)
 
 
-def part_sizes(split: Split, examples: int, given_validation: int, given_test: int) -> PartSizes:
+def part_sizes(split: SplitOptions, examples: int, given_validation: int, given_test: int) -> PartSizes:
     """The rows of each part.
 
     `examples` are the source's training examples, of which the fractions are. `given_…` are the rows of a part that the

@@ -6,14 +6,14 @@ from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, Nu
 from dltool.data.tables.cells import NUMBER
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.source import TableFile
-from dltool.data.tables.typed_table import Wanted
+from dltool.data.tables.typed_table import ColumnRequest
 from dltool.errors import ConfigPath, Problem
 
 MOST_NAMES = 12
 MOST_TEXTS = 3
 
 
-def absent_problems(file: TableFile, place: ConfigPath, wanted: Wanted) -> list[Problem]:
+def absent_problems(file: TableFile, place: ConfigPath, wanted: ColumnRequest) -> list[Problem]:
     """A problem for each column that the file must have and has not."""
     like = wanted.like
     if like is None:
@@ -46,7 +46,7 @@ def other_names(name: str, file: TableFile) -> str:
     return f"it has {', '.join(file.names[:MOST_NAMES])}{more}"
 
 
-def misfit_problem(file: TableFile, place: ConfigPath, name: str, builder: Builder, wanted: Wanted) -> Problem:
+def misfit_problem(file: TableFile, place: ConfigPath, name: str, builder: Builder, wanted: ColumnRequest) -> Problem:
     """The cells of a column that are not of its kind: the first by its line, the others by number and text."""
     misfits = builder.misfits
     texts = list(misfits.rows)[:MOST_TEXTS]
@@ -73,7 +73,7 @@ def complaint(builder: Builder, text: str) -> str:
     return "neither true nor false" if isinstance(builder, BooleanBuilder) else "out of place"
 
 
-def hint_for(file: TableFile, name: str, builder: Builder, wanted: Wanted) -> str:
+def hint_for(file: TableFile, name: str, builder: Builder, wanted: ColumnRequest) -> str:
     hints = []
     misfits = builder.misfits
     is_marker = not misfits.more_texts and len(misfits.rows) <= MOST_TEXTS and builder.present

@@ -53,7 +53,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ColumnRequest:
     """What a table must have.
 
     `declared` gives the types of some columns, `places` where the config does so. `like` is the training table: this
