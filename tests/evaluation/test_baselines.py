@@ -11,8 +11,16 @@ from sklearn.preprocessing import StandardScaler
 
 from dltool.config.schema import Config
 from dltool.data.dataset import load_data
-from dltool.evaluation.baselines import COMPONENTS, DECAY, baselines_of, last_value, softmax_regression, standardized
-from dltool.evaluation.measure import predict
+from dltool.evaluation.baselines import (
+    COMPONENTS,
+    DECAY,
+    baselines_of,
+    features_for,
+    last_value,
+    softmax_regression,
+    standardized,
+)
+from dltool.evaluation.measure import measure
 from dltool.evaluation.predictions import softmax
 from dltool.model.build import build_model
 
@@ -23,10 +31,11 @@ def found_for(source: str, loss: str, units: int | str) -> Any:
     layers = ["Flatten", {"Dense": {"units": units, "activation": "softmax" if units != 1 else None}}]
     config = Config.model_validate({"name": "x", "data": data, "model": {"layers": layers}, "training": training})
     dataset = load_data(config.data, config.seed)
-    inputs, targets = dataset.part("test")
-    built = build_model(config, dataset.facts, dataset.part("train")[0])
-    outputs, kept = predict(built, config, inputs), np.arange(len(dataset.split.test))
-    return dataset, baselines_of(built, dataset, inputs, targets, outputs, kept, config)
+    examples = dataset.examples("test")
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
+    chosen = features_for(built, dataset, examples.inputs)
+    measured = measure(built, config, examples, chosen)
+    return dataset, baselines_of(built, dataset, examples, measured, chosen, config)
 
 
 def test_of_classes_they_are_the_majority_and_logistic_regression() -> None:
@@ -72,7 +81,7 @@ def test_words_have_no_linear_model_and_it_is_said_why(monkeypatch) -> None:
     def no_table(*_: object) -> None:
         raise ValueError("the inputs are sequences of words or categories")
 
-    monkeypatch.setattr(baselines, "Features", no_table)
+    monkeypatch.setattr(baselines, "choose_features", no_table)
     *_, regression = found_for("wine", "sparse_categorical_crossentropy", 3)[1]
     assert regression.value is None
     assert regression.note == "the inputs are sequences of words or categories"

@@ -1,6 +1,6 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,9 +11,10 @@ from dltool.config.schema import Config, Data
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.data.arrays.duplicates import duplicate_warnings
 from dltool.data.arrays.fingerprint import PartContents, contents_of, fingerprint_of
-from dltool.data.arrays.rows import Coded, Rows, is_text, stack, take
-from dltool.data.examples import Examples, Part
-from dltool.data.facts import Facts, InputFacts, TargetFacts, is_for_layers
+from dltool.data.arrays.rows import Coded, Rows, is_text
+from dltool.data.examples import Examples, SourceExamples, stacked
+from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.files.class_folders import PartName
 from dltool.data.labels import Labels, encode, read_labels
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.bundled import load_bundled
@@ -26,32 +27,36 @@ from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import release_memory
 
-PartName = Literal["train", "validation", "test"]
+SplitName = Literal["train", "validation", "test"]
 INTEGERS = (int, np.integer)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One table of all examples, and which of its rows are for what.
+    """`all` examples, and which of their rows are for what.
 
-    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text; `targets` by name are (rows,) or (rows, …)
-    of int32 class indices, or of float32; there is none where the input itself is the target. `contents` says what the
-    parts of the source hold, `fingerprint` is "sha256:…" over that. `warnings` are sentences for the user. `settled`
-    are keys of the config's `data` that reading has decided; `columns` what a table holds. `places` by name are
-    (rows,) of what says where a window is found, or which file an example is; of others, their row does. `starts` are
-    the first row of each part, and what that was read from.
+    Their targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; there is none where the input
+    itself is the target. `contents` says what the parts of the source hold, `fingerprint` is "sha256:…" over that.
+    `warnings` are sentences for the user. `settled` are keys of the config's `data` that reading has decided; `columns`
+    what a table holds. `starts` are the first row of each part, and what that was read from.
     """
 
-    inputs: Mapping[str, Rows]
-    targets: Mapping[str, np.ndarray]
+    all: Examples
     split: Split
     facts: Facts
-    contents: Mapping[str, PartContents]
+    contents: Mapping[str, PartContents] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
-    places: Mapping[str, np.ndarray] = field(default_factory=dict)
     starts: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def inputs(self) -> Mapping[str, Rows]:
+        return self.all.inputs
+
+    @property
+    def targets(self) -> Mapping[str, np.ndarray]:
+        return self.all.targets
 
     @property
     def fingerprint(self) -> str:
@@ -64,8 +69,8 @@ class Dataset:
 
     def place_of(self, row: int) -> str:
         """In words, where a person finds an example: its places, or its row in what its part was read from."""
-        if self.places:
-            found = {name: values[row] for name, values in self.places.items()}
+        if self.all.places:
+            found = {name: values[row] for name, values in self.all.places.items()}
             return ", ".join(
                 f"{name} {value:,}" if isinstance(value, INTEGERS) else f"{name} {value}"
                 for name, value in found.items()
@@ -73,11 +78,11 @@ class Dataset:
         start, part = next(((start, name) for start, name in reversed(self.starts) if start <= row), (0, ""))
         return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 
-    def part(self, name: PartName) -> tuple[dict[str, Rows], dict[str, np.ndarray]]:
-        """The inputs and targets of one part, in ascending order of rows."""
+    def examples(self, name: SplitName) -> Examples:
+        """Those of one split, in ascending order of rows; the first of their places is their row."""
         rows: np.ndarray = getattr(self.split, name)
-        inputs = {key: take(values, rows) for key, values in self.inputs.items()}
-        return inputs, {key: values[rows] for key, values in self.targets.items()}
+        found = self.all.take(rows)
+        return replace(found, name=name, places={"row": rows, **found.places})
 
 
 def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
@@ -93,54 +98,52 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
         MachineError: a set must be downloaded and cannot be; or memory.
     """
     check_parts(data)
-    examples = load_examples(data)
-    wanted = data.model_copy(update=dict(examples.settled)).targets
-    labels = [read_labels(examples, target.type, name) for name, target in wanted.items()]
-    columns = SplitColumns(examples.training.columns, examples.dates)
-    sizes = sizes_of(data, examples, columns)
-    named = parts_used(examples, sizes)
-    parts = list(named.values())
-    check_alike(parts)
-    inputs = {name: stack([part.inputs[name] for part in parts]) for name in examples.training.inputs}
-    digests = {
-        name: np.concatenate([part.digests[name] for part in parts])
-        for name in inputs
-        if all(name in part.digests for part in parts)
-    }
-    stops = np.cumsum([rows_of(part) for part in parts]).tolist()
-    ranges = dict(zip(named, zip([0, *stops], stops, strict=False), strict=True))
-    targets = {each.name: np.concatenate([encode(each, part) for part in parts]) for each in labels}
+    source = load_sources(data)
+    wanted = data.model_copy(update=dict(source.settled)).targets
+    labels = [read_labels(source, target.type, name) for name, target in wanted.items()]
+    columns = SplitColumns(source.training.columns, source.dates)
+    sizes = sizes_of(data, source, columns)
+    parts = parts_used(source, sizes)
+    check_alike(list(parts.values()))
+    targets = {each.name: np.concatenate([encode(each, part) for part in parts.values()]) for each in labels}
+    examples, types = stacked(list(parts.values()), targets), source.types
     described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
     check_stratify(data.split, described)
-    # Where several targets have classes, the first one decides.
-    by_class = next((each for each in labels if each.kind == "category" and targets[each.name].ndim == 1), None)
-    classes = None if by_class is None else targets[by_class.name]
-    split = examples.divided or split_rows(data, examples, sizes, columns, classes, by_class, seed)
-    check_unknown(inputs, examples.types, split)
-    types = column_types(data, inputs, examples.types)
-    places = examples.places or files_of(parts)
+    strata = next((Strata(each, targets[each.name]) for each in labels if is_class(described[each.name])), None)
+    split = source.divided or split_rows(data, source, sizes, columns, strata, seed)
+    check_unknown(examples.inputs, types, split)
+    stops = np.cumsum([len(part) for part in parts.values()]).tolist()
+    ranges = dict(zip(parts, zip([0, *stops], stops, strict=False), strict=True))
+    starts = tuple((ranges[key][0], part.name) for key, part in parts.items())
     if most_rows is not None:
-        rows, split = few_rows(split, classes, most_rows)
-        inputs = {name: take(values, rows) for name, values in inputs.items()}
-        digests = {name: values[rows] for name, values in digests.items()}
-        targets = {name: values[rows] for name, values in targets.items()}
-        places = {name: values[rows] for name, values in places.items()}
-        ranges = {"training": (0, len(rows))}
+        rows, split = few_rows(split, strata, most_rows)
+        examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
+    repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
     dataset = Dataset(
-        inputs,
-        targets,
+        examples,
         split,
-        facts_of(inputs, types, described, split),
-        contents_of({**inputs, **digests}, targets, ranges),
-        (*examples.warnings, *(duplicate_warnings(inputs, targets, split, digests) if may_repeat(data) else ())),
-        examples.settled,
-        examples.columns,
-        places,
-        () if most_rows is not None else tuple(zip([0, *stops], (part.name for part in parts), strict=False)),
+        facts_of(examples.inputs, types, described, split),
+        contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges),
+        (*source.warnings, *repeated),
+        source.settled,
+        source.columns,
+        starts,
     )
     release_memory()
     return dataset
+
+
+@dataclass(frozen=True)
+class Strata:
+    """The classes (rows,) by which rows may be stratified, and their labels: of the first target with classes."""
+
+    labels: Labels
+    classes: np.ndarray
+
+
+def is_class(target: TargetFacts) -> bool:
+    return target.kind == "category" and not target.shape
 
 
 def may_repeat(data: Data) -> bool:
@@ -149,7 +152,8 @@ def may_repeat(data: Data) -> bool:
     return data.windows is None and any(published(source) is None for source in sources)
 
 
-def load_examples(data: Data) -> Examples:
+def load_sources(data: Data) -> SourceExamples:
+    """The source, with the parts that have one of their own: its part of that kind, else all its examples."""
     if data.windows is not None:
         from dltool.data.sources.windows import load_window_examples
 
@@ -158,28 +162,48 @@ def load_examples(data: Data) -> Examples:
         from dltool.data.sources.tables import load_table_examples
 
         return load_table_examples(data)
-    if data.source.name in FOLDER_SOURCES:
-        from dltool.data.sources.folders import load_folder_examples
+    found = load_source(data.source, ("data", "source"), data)
+    first = found.settled.get("source", data.source)
+    for role in ("validation", "test"):
+        source = getattr(data, role)
+        if source is not None:
+            other = load_source(like(source, first), ("data", role), data)
+            part = other.parts.get(role, other.training)
+            found = replace(found, parts={**found.parts, role: part}, warnings=(*found.warnings, *other.warnings))
+    return found
 
-        return load_folder_examples(data)
-    return with_other_sources(load_source(data.source, ("data", "source"), data), data)
+
+def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples:
+    if isinstance(source.options, ArraysSource):
+        return load_arrays(source.options, place, has_target=bool(data.targets))
+    if isinstance(source.options, BuiltinSource):
+        return load_bundled(source.name, place)
+    if source.name in FOLDER_SOURCES:
+        from dltool.data.sources.folders import load_folder
+
+        return load_folder(source, data, place)
+    return load_keras_dataset(source, place)
 
 
-def sizes_of(data: Data, examples: Examples, columns: SplitColumns) -> PartSizes:
-    rows, given = len(examples.training), (rows_of(examples.validation), rows_of(examples.test))
+def like(source: Source, first: Source) -> Source:
+    """The source with the form of the first one, and the names of its arrays, as far as it says nothing else."""
+    options = source.options
+    given = {
+        key: getattr(first.options, key) for key in ("size", "rate", "seconds") if getattr(options, key, 0) is None
+    }
+    if isinstance(options, ArraysSource) and isinstance(first.options, ArraysSource) and options.x is options.y is None:
+        given |= {"x": first.options.x, "y": first.options.y}
+    return Source(source.name, options.model_copy(update=given))
+
+
+def sizes_of(data: Data, source: SourceExamples, columns: SplitColumns) -> PartSizes:
+    rows, *given = (len(source.parts.get(name, ())) for name in ("training", "validation", "test"))
     named = named_parts(data.split, columns)
     if named is not None:
         return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
-    if examples.divided is not None:
+    if source.divided is not None:
         return PartSizes(rows, 0, 0, taken_validation=True, taken_test=True)
     return part_sizes(data.split, rows, *given)
-
-
-def column_types(data: Data, inputs: Mapping[str, Rows], types: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
-    if len(inputs) > 1 or not types:
-        return types
-    ((name, kind),) = types.items()
-    return {} if is_for_layers(kind, data) else {name: kind}
 
 
 def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
@@ -212,47 +236,13 @@ def lenient(kind: ColumnType) -> ColumnType:
     return ColumnType(kind.name, kind.options.model_copy(update={"unknown": "as_category"}))
 
 
-def load_source(source: Source, place: ConfigPath, data: Data) -> Examples:
-    if isinstance(source.options, ArraysSource):
-        options, first = source.options, data.source.options
-        if isinstance(first, ArraysSource) and options.x is None and options.y is None:
-            # The names of the source's arrays are those of the other parts.
-            options = options.model_copy(update={"x": first.x, "y": first.y})
-        return load_arrays(options, place, has_target=bool(data.targets))
-    if isinstance(source.options, BuiltinSource):
-        return load_bundled(source.name, place)
-    return load_keras_dataset(source, place)
+def parts_used(source: SourceExamples, sizes: PartSizes) -> dict[PartName, Examples]:
+    """Those whose place nothing else takes, the training part first."""
+    is_taken: dict[PartName, bool] = {"training": False, "validation": sizes.taken_validation, "test": sizes.taken_test}
+    return {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
 
 
-def with_other_sources(examples: Examples, data: Data) -> Examples:
-    """`examples` with the parts that have a source of their own: its part of that kind, else all its examples."""
-    if data.validation:
-        other = load_source(data.validation, ("data", "validation"), data)
-        examples = replace(examples, validation=other.validation or other.training)
-    if data.test:
-        other = load_source(data.test, ("data", "test"), data)
-        examples = replace(examples, test=other.test or other.training)
-    return examples
-
-
-def rows_of(part: Part | None) -> int:
-    return len(part) if part else 0
-
-
-def parts_used(examples: Examples, sizes: PartSizes) -> dict[str, Part]:
-    validation = None if sizes.taken_validation else examples.validation
-    test = None if sizes.taken_test else examples.test
-    parts = {"training": examples.training, "validation": validation, "test": test}
-    return {name: part for name, part in parts.items() if part}
-
-
-def files_of(parts: list[Part]) -> dict[str, np.ndarray]:
-    """Which file each example is, where they are files."""
-    files = [file for part in parts for file in part.files]
-    return {"file": np.array(files, dtype=object)} if all(part.files for part in parts) else {}
-
-
-def check_alike(parts: list[Part]) -> None:
+def check_alike(parts: Sequence[Examples]) -> None:
     """Raises: DataError: a part with other columns, or another kind of values, than the training part."""
     training, *others = parts
     problems = []
@@ -262,9 +252,9 @@ def check_alike(parts: list[Part]) -> None:
             if here != there:
                 message = f"the examples of {part.name} are {here}, those of {training.name} {there}"
                 problems.append(Problem(part.place, message))
-        for name, labels in training.labels.items():
-            if part.labels[name].shape[1:] != labels.shape[1:]:
-                here, there = (f"{each.labels[name].shape[1:]} in {each.name}" for each in (part, training))
+        for name, labels in training.targets.items():
+            if part.targets[name].shape[1:] != labels.shape[1:]:
+                here, there = (f"{each.targets[name].shape[1:]} in {each.name}" for each in (part, training))
                 problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
     if problems:
         raise DataError(problems)
@@ -277,24 +267,15 @@ def described(rows: Rows) -> str:
 
 
 def split_rows(
-    data: Data,
-    examples: Examples,
-    sizes: PartSizes,
-    columns: SplitColumns,
-    classes: np.ndarray | None,
-    labels: Labels | None,
-    seed: int,
+    data: Data, source: SourceExamples, sizes: PartSizes, columns: SplitColumns, strata: Strata | None, seed: int
 ) -> Split:
-    """The parts as rows of the table, in which the source's training rows come first, then validation, then test.
-
-    `classes` are those by which rows may be stratified, with their `labels`.
-    """
-    rows = len(examples.training)
-    may_be = data.split.may_be_stratified and data.split.stratify is not False
-    classes = classes[:rows] if classes is not None and may_be else None
-    has_parts = data.split.group is None and (sizes.taken_validation or sizes.taken_test)
-    if classes is not None and labels is not None and has_parts:
-        check_class_sizes(classes, labels, examples.training.place)
+    """The parts as rows of all examples, in which the source's training rows come first, then validation, then test."""
+    rows = len(source.training)
+    classes = None
+    if strata is not None and data.split.may_be_stratified and data.split.stratify is not False:
+        classes = strata.classes[:rows]
+        if data.split.group is None and (sizes.taken_validation or sizes.taken_test):
+            check_class_sizes(classes, strata.labels, source.training.place)
     split = divide_rows(data.split, rows, sizes, columns, seed, classes)
     validation, test = split.validation, split.test
     if not sizes.taken_validation:
@@ -316,8 +297,9 @@ def check_class_sizes(classes: np.ndarray, labels: Labels, place: ConfigPath) ->
     raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
 
 
-def few_rows(split: Split, classes: np.ndarray | None, most: int) -> tuple[np.ndarray, Split]:
+def few_rows(split: Split, strata: Strata | None, most: int) -> tuple[np.ndarray, Split]:
     """The rows of a small table with some of every part, of as many classes as possible, and its parts."""
+    classes = None if strata is None else strata.classes
     kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
     ends = np.cumsum([len(rows) for rows in kept])
     rows = np.concatenate(kept)

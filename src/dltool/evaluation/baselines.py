@@ -3,7 +3,7 @@
 In NumPy alone: importing scikit-learn takes 1.2 s and 140 MB, at the end of every training.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,9 +15,11 @@ from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
+from dltool.data.examples import Examples
 from dltool.data.facts import TargetFacts
-from dltool.evaluation.features import BLOCK, Features
+from dltool.evaluation.features import BLOCK, FeatureChoice, blocks, choose_features, prepared_features
 from dltool.evaluation.findings import MODEL, Baseline
+from dltool.evaluation.measure import Measurement
 from dltool.evaluation.predictions import has_probabilities, probabilities, softmax, target_of
 from dltool.model.build import BuiltModel
 
@@ -33,41 +35,61 @@ LAST = "last value"
 RIDGE = 1e-3
 
 
+def features_for(built: BuiltModel, dataset: Dataset, inputs: Mapping[str, Rows]) -> FeatureChoice | None:
+    """What linear models are to be measured on, of the raw `inputs`; None where there is no such table, or no use for
+    one.
+    """
+    if all(rule.why_not(learnt) for _, rule, learnt in compared_outputs(built, dataset)):
+        return None
+    try:
+        return choose_features(built, inputs, MEASURED_ROWS)
+    except ValueError:
+        # It is said where the table is asked for.
+        return None
+
+
 def baselines_of(
     built: BuiltModel,
     dataset: Dataset,
-    inputs: Mapping[str, Rows],
-    targets: Mapping[str, np.ndarray],
-    outputs: Mapping[str, np.ndarray],
-    kept: np.ndarray,
+    examples: Examples,
+    measurement: Measurement,
+    chosen: FeatureChoice | None,
     config: Config,
 ) -> tuple[Baseline, ...]:
     """For each output with one class or number an example: the model itself, a constant, for the number of a series the
     last value before, and a linear model.
 
-    `inputs` and `targets` are those measured, of which `outputs` are those of the examples `kept`.
+    `examples` are those measured, with the features `chosen` by :func:`features_for`.
     """
-    tables = FeatureTables(built, dataset, inputs)
+    tables = FeatureTables(built, dataset.examples("train").inputs, examples.inputs, chosen, measurement.features)
+    kept = measurement.kept
     found: list[Baseline] = []
+    for head, rule, learnt in compared_outputs(built, dataset):
+        own = f"{head.name}_" if len(built.heads) > 1 else ""
+        true, given = examples.targets[str(head.target)], measurement.outputs[head.name].reshape(len(kept), -1)
+        metric = f"{own}{rule.metric}"
+        found.append(Baseline(MODEL, metric, rule.score(true[kept], rule.predicted(given))))
+        constant = np.broadcast_to(rule.constant(learnt), true.shape)
+        found.append(Baseline(rule.constant_name, metric, rule.score(true, constant)))
+        series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
+        if isinstance(rule, Numbers) and series is not None:
+            found.append(last_value(metric, series, true))
+        found.append(linear(rule, metric, tables, learnt, true))
+    return tuple(found)
+
+
+def compared_outputs(
+    built: BuiltModel, dataset: Dataset
+) -> "Iterator[tuple[OutputSpec, ClassBaselines | Numbers, np.ndarray]]":
+    """The outputs that simple rules can be compared with, by which rule, and the targets of the training examples."""
     for head in built.heads:
         target = target_of(head, dataset.facts)
         if target is None or target.shape not in ((), (1,)) or target.kind == "multi_label":
             continue
         if target.kind == "category" and not has_probabilities(head):
             continue
-        own = f"{head.name}_" if len(built.heads) > 1 else ""
-        learnt = dataset.targets[str(head.target)][dataset.split.train]
-        true, given = targets[str(head.target)], outputs[head.name].reshape(len(kept), -1)
         rule = ClassBaselines(head, target) if target.kind == "category" else Numbers()
-        metric = f"{own}{rule.metric}"
-        found.append(Baseline(MODEL, metric, rule.score(true[kept], rule.predicted(given))))
-        constant = np.broadcast_to(rule.constant(learnt), true.shape)
-        found.append(Baseline(rule.constant_name, metric, rule.score(true, constant)))
-        series = None if config.data.windows is None else inputs.get(config.data.windows.target)
-        if isinstance(rule, Numbers) and series is not None:
-            found.append(last_value(metric, series, true))
-        found.append(linear(rule, metric, tables, learnt, true))
-    return tuple(found)
+        yield head, rule, dataset.targets[str(head.target)][dataset.split.train]
 
 
 class ClassBaselines:
@@ -126,33 +148,42 @@ class Numbers:
 
 @dataclass(frozen=True)
 class FeatureTables:
-    """What linear models learn from and are measured on, made when it is asked for first."""
+    """What linear models learn from and are measured on; of the first, and of both standardized, made when asked for.
+
+    `chosen` are the `features` that were kept of the measured `inputs`; None where that could not be.
+    """
 
     built: BuiltModel
-    dataset: Dataset
+    training: Mapping[str, Rows]
     inputs: Mapping[str, Rows]
+    chosen: FeatureChoice | None
+    features: np.ndarray | None
 
     @cached_property
-    def training(self) -> Features:
-        return Features(self.built, self.dataset.part("train")[0], TRAINING_ROWS)
+    def learnt_from(self) -> FeatureChoice:
+        return choose_features(self.built, self.training, TRAINING_ROWS)
 
     @cached_property
-    def measured(self) -> Features:
-        return Features(self.built, self.inputs, MEASURED_ROWS)
+    def measured_on(self) -> FeatureChoice:
+        return self.chosen or choose_features(self.built, self.inputs, MEASURED_ROWS)
 
     @cached_property
     def standardized(self) -> tuple[np.ndarray, np.ndarray]:
-        return standardized(np.concatenate(list(self.training)), self.measured)
+        training = prepared_features(self.built, self.training, self.learnt_from)
+        # It says why there are none.
+        assert self.features is not None, self.measured_on
+        return standardized(training, blocks(self.features))
 
     def note(self, learnt: int, true: int) -> str:
         """Where these are not all of the features, or of the examples."""
         parts = []
-        if len(self.training.rows) < learnt:
-            parts.append(f"learnt from {len(self.training.rows):,} training examples")
-        if len(self.measured.rows) < true:
-            parts.append(f"measured on {len(self.measured.rows):,} examples")
-        if has_components(len(self.training.rows), self.training.columns):
-            parts.append(f"{COMPONENTS} principal components of {self.training.columns:,} features")
+        training, measured = len(self.learnt_from.rows), len(self.measured_on.rows)
+        if training < learnt:
+            parts.append(f"learnt from {training:,} training examples")
+        if measured < true:
+            parts.append(f"measured on {measured:,} examples")
+        if has_components(training, self.learnt_from.columns):
+            parts.append(f"{COMPONENTS} principal components of {self.learnt_from.columns:,} features")
         return ", ".join(parts)
 
 
@@ -184,10 +215,10 @@ def linear(
         # Several threads take forty times as long on tables so small, and need not give the same bits.
         with threadpool_limits(1):
             features, measured = tables.standardized
-            predicted = rule.fitted(features, learnt.ravel()[tables.training.rows], measured)
+            predicted = rule.fitted(features, learnt.ravel()[tables.learnt_from.rows], measured)
     except (ValueError, np.linalg.LinAlgError) as error:
         return Baseline(rule.linear_name, metric, None, str(error).splitlines()[0])
-    value = rule.score(true.ravel()[tables.measured.rows], predicted)
+    value = rule.score(true.ravel()[tables.measured_on.rows], predicted)
     return Baseline(rule.linear_name, metric, value, tables.note(len(learnt), len(true)))
 
 

@@ -7,25 +7,22 @@ import numpy as np
 
 from dltool.data.arrays.row_keys import row_keys_of
 from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.examples import Examples
 from dltool.data.split.at_random import Split
 
 MOST_READ = 2**28
 """Bytes of pictures and sound that are read for nothing but this."""
 
 
-def duplicate_warnings(
-    inputs: Mapping[str, Rows],
-    targets: Mapping[str, np.ndarray],
-    split: Split,
-    digests: Mapping[str, np.ndarray] | None = None,
-) -> tuple[str, ...]:
+def duplicate_warnings(examples: Examples, split: Split) -> tuple[str, ...]:
     """A sentence for each part some of whose examples have the same inputs, all of them, as one of the training part.
 
     One for the training part itself, of examples that have the same target too. Where much would have to be read from
-    files, their `digests`, (rows, 32) by the name of the input, are compared; without these, nothing is said.
+    files, their digests are compared; without these, nothing is said.
     """
+    inputs, targets = examples.inputs, examples.targets
     if read_from_files(inputs) > MOST_READ:
-        inputs = {**inputs, **(digests or {})}
+        inputs = {**inputs, **examples.digests}
     if read_from_files(inputs) > MOST_READ:
         return ()
     keys = row_keys_of(inputs)

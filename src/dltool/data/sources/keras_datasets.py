@@ -13,7 +13,7 @@ from dltool.config.columns import ONE_TARGET
 from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
 from dltool.data.arrays.cleaning import clean_inputs, clean_labels
 from dltool.data.arrays.npz import npz_headers, read_npz
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import ONE_INPUT
 from dltool.data.files.paths import require, unreadable
 from dltool.data.sources.catalog import published
@@ -70,7 +70,7 @@ CIFAR_MEMBERS = {
 Arrays = dict[str, np.ndarray]
 
 
-def load_keras_dataset(source: Source, place: ConfigPath) -> Examples:
+def load_keras_dataset(source: Source, place: ConfigPath) -> SourceExamples:
     """The set that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
 
     Images are uint8 with a channel axis, texts int32 (rows, length), California housing float32 in raw units.
@@ -93,7 +93,7 @@ def load_keras_dataset(source: Source, place: ConfigPath) -> Examples:
     if shape != known.input_shape:
         message = f"examples of {source.name} have the shape {known.input_shape}, these have {shape}"
         raise DataError(Problem(place, message, "the source arrays takes any shape"))
-    return Examples(training, test=test, class_names=known.class_names)
+    return SourceExamples({"training": training, "test": test}, known.class_names)
 
 
 def published_arrays(source: Source, place: ConfigPath) -> Arrays:
@@ -217,7 +217,7 @@ def divided(source: Source, arrays: Arrays) -> Arrays:
     return {f"{letter}_{suffix}": arrays[letter][rows[suffix]] for letter in "xy" for suffix in rows}
 
 
-def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Part:
+def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Examples:
     """One part with inputs and labels as promised by :func:`load_keras_dataset`."""
     x, y = f"x_{suffix}", f"y_{suffix}"
     labels = clean_labels(arrays[y], y, place)
@@ -231,7 +231,7 @@ def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Part
     if len(inputs) != len(labels) or labels.ndim != 1:
         message = f"{x} has {len(inputs):,} rows, {y} has the shape {labels.shape}"
         raise DataError(Problem(place, message, "each example needs one label"))
-    return Part({ONE_INPUT: inputs}, {ONE_TARGET: labels}, place, x)
+    return Examples({ONE_INPUT: inputs}, {ONE_TARGET: labels}, x, place)
 
 
 def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:

@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from dltool.config.table_sources import JsonLinesSource
@@ -74,10 +77,7 @@ class JsonLinesFile:
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         """See :class:`dltool.data.tables.source.TableFile`."""
         with reading(self.path, self.place), open_text(self.path) as stream:
-            records = (parsed(text) for _, text in texts(lines_of(stream)))
-            while rows := list(islice(records, RECORDS_PER_BLOCK)):
-                columns: dict[str, Texts] = {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants}
-                yield RowBlock(len(rows), columns)
+            yield from blocks_of((parsed(text) for _, text in texts(lines_of(stream))), wants)
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
         """The lines of some rows. Reads the file up to the last of them."""
@@ -87,6 +87,42 @@ class JsonLinesFile:
                 if row in wanted:
                     found[row] = line
         return [found[row] for row in rows]
+
+
+@dataclass
+class Records:
+    """Mappings in memory as such a file: single values by name. The `path` is its name in messages.
+
+    Raises:
+        DataError: as :class:`JsonLinesFile`.
+    """
+
+    records: Sequence[Mapping[str, Any]]
+    path: Path
+    row_word = "line"
+    decimal = "."
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(name for record in self.records for name in record))
+        if not found:
+            raise DataError(Problem((), f"{self.path} has no rows: its objects are empty"))
+        if "" in found:
+            raise DataError(Problem((), f"{self.path}: a key is empty"))
+        return found
+
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
+        """See :class:`dltool.data.tables.source.TableFile`."""
+        return blocks_of(iter(self.records), wants)
+
+    def numbers_of(self, rows: Sequence[int]) -> list[int]:
+        return [row + 1 for row in rows]
+
+
+def blocks_of(records: Iterator[Mapping[str, Any]], wants: Mapping[str, Want]) -> Iterator[RowBlock]:
+    while rows := list(islice(records, RECORDS_PER_BLOCK)):
+        columns: dict[str, Texts] = {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants}
+        yield RowBlock(len(rows), columns)
 
 
 def texts(lines: Iterator[bytes]) -> Iterator[tuple[int, str]]:
