@@ -7,21 +7,21 @@ from typing import Any, Literal
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
-from dltool.config.schema import Config, Data
+from dltool.config.schema import Config, Data, SplitOptions
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
-from dltool.data.arrays.duplicates import duplicate_warnings
 from dltool.data.arrays.fingerprint import PartContents, contents_of, fingerprint_of
+from dltool.data.arrays.row_keys import duplicate_warnings
 from dltool.data.arrays.rows import Coded, Rows, is_text
 from dltool.data.examples import Examples, SourceExamples, stacked
 from dltool.data.facts import Facts, InputFacts, TargetFacts
 from dltool.data.files.class_folders import PartName
-from dltool.data.labels import Labels, encode, read_labels
+from dltool.data.labels import encode, read_labels
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.bundled import load_bundled
 from dltool.data.sources.catalog import published
 from dltool.data.sources.keras_datasets import load_keras_dataset
 from dltool.data.split.at_random import Split, first_of_each_class
-from dltool.data.split.divide import SplitColumns, divide_rows, named_parts
+from dltool.data.split.divide import divide_rows, named_parts
 from dltool.data.split.sizes import PartSizes, check_parts, check_stratify, named_sizes, part_sizes
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath, DataError, Problem
@@ -29,6 +29,8 @@ from dltool.machine import release_memory
 
 SplitName = Literal["train", "validation", "test"]
 INTEGERS = (int, np.integer)
+Strata = tuple[TargetFacts, np.ndarray]
+"""A target with classes, and the class (rows,) of each example, by which they may be stratified."""
 
 
 @dataclass(frozen=True)
@@ -99,51 +101,36 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     """
     check_parts(data)
     source = load_sources(data)
-    wanted = data.model_copy(update=dict(source.settled)).targets
-    labels = [read_labels(source, target.type, name) for name, target in wanted.items()]
-    columns = SplitColumns(source.training.columns, source.dates)
-    sizes = sizes_of(data, source, columns)
+    declared = data.model_copy(update=dict(source.settled)).targets
+    labels = [read_labels(source, target.type, name) for name, target in declared.items()]
+    sizes = sizes_of(data, source)
     parts = parts_used(source, sizes)
-    check_alike(list(parts.values()))
+    check_alike([*parts.values()])
     targets = {each.name: np.concatenate([encode(each, part) for part in parts.values()]) for each in labels}
-    examples, types = stacked(list(parts.values()), targets), source.types
+    examples, ranges, types = stacked([*parts.values()], targets), ranges_of(parts), source.types
     described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
     check_stratify(data.split, described)
-    strata = next((Strata(each, targets[each.name]) for each in labels if is_class(described[each.name])), None)
-    split = source.divided or split_rows(data, source, sizes, columns, strata, seed)
+    strata = strata_of(described, targets)
+    split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
     check_unknown(examples.inputs, types, split)
-    stops = np.cumsum([len(part) for part in parts.values()]).tolist()
-    ranges = dict(zip(parts, zip([0, *stops], stops, strict=False), strict=True))
-    starts = tuple((ranges[key][0], part.name) for key, part in parts.items())
+    starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:
         rows, split = few_rows(split, strata, most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
+    contents = contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges)
     repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
-    dataset = Dataset(
+    release_memory()
+    return Dataset(
         examples,
         split,
         facts_of(examples.inputs, types, described, split),
-        contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges),
+        contents,
         (*source.warnings, *repeated),
         source.settled,
         source.columns,
         starts,
     )
-    release_memory()
-    return dataset
-
-
-@dataclass(frozen=True)
-class Strata:
-    """The classes (rows,) by which rows may be stratified, and their labels: of the first target with classes."""
-
-    labels: Labels
-    classes: np.ndarray
-
-
-def is_class(target: TargetFacts) -> bool:
-    return target.kind == "category" and not target.shape
 
 
 def may_repeat(data: Data) -> bool:
@@ -196,9 +183,9 @@ def like(source: Source, first: Source) -> Source:
     return Source(source.name, options.model_copy(update=given))
 
 
-def sizes_of(data: Data, source: SourceExamples, columns: SplitColumns) -> PartSizes:
+def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
     rows, *given = (len(source.parts.get(name, ())) for name in ("training", "validation", "test"))
-    named = named_parts(data.split, columns)
+    named = named_parts(data.split, source.split_columns)
     if named is not None:
         return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
     if source.divided is not None:
@@ -266,29 +253,41 @@ def described(rows: Rows) -> str:
     return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
 
 
-def split_rows(
-    data: Data, source: SourceExamples, sizes: PartSizes, columns: SplitColumns, strata: Strata | None, seed: int
+def ranges_of(parts: Mapping[PartName, Examples]) -> dict[PartName, tuple[int, int]]:
+    """The first row of each part and the one after the last, where they follow each other."""
+    stops = np.cumsum([len(part) for part in parts.values()]).tolist()
+    return dict(zip(parts, zip([0, *stops], stops, strict=False), strict=True))
+
+
+def strata_of(described: Mapping[str, TargetFacts], targets: Mapping[str, np.ndarray]) -> Strata | None:
+    """Those of the first target with one class for each example."""
+    found = ((each, targets[name]) for name, each in described.items() if each.kind == "category" and not each.shape)
+    return next(found, None)
+
+
+def divide_parts(
+    rule: SplitOptions,
+    source: SourceExamples,
+    sizes: PartSizes,
+    ranges: Mapping[PartName, tuple[int, int]],
+    strata: Strata | None,
+    seed: int,
 ) -> Split:
-    """The parts as rows of all examples, in which the source's training rows come first, then validation, then test."""
-    rows = len(source.training)
+    """The rows of the training part divided, by their classes where that may be; those of other parts are theirs."""
+    _, rows = ranges["training"]
     classes = None
-    if strata is not None and data.split.may_be_stratified and data.split.stratify is not False:
-        classes = strata.classes[:rows]
-        if data.split.group is None and (sizes.taken_validation or sizes.taken_test):
-            check_class_sizes(classes, strata.labels, source.training.place)
-    split = divide_rows(data.split, rows, sizes, columns, seed, classes)
-    validation, test = split.validation, split.test
-    if not sizes.taken_validation:
-        validation = np.arange(rows, rows + sizes.validation)
-    if not sizes.taken_test:
-        first = rows + (0 if sizes.taken_validation else sizes.validation)
-        test = np.arange(first, first + sizes.test)
-    return Split(split.train, validation, test)
+    if strata is not None and rule.may_be_stratified and rule.stratify is not False:
+        classes = strata[1][:rows]
+        if rule.group is None and (sizes.taken_validation or sizes.taken_test):
+            check_class_sizes(classes, strata[0], source.training.place)
+    split = divide_rows(rule, rows, sizes, source.split_columns, seed, classes)
+    own = {name: np.arange(*ends) for name, ends in ranges.items()}
+    return Split(split.train, own.get("validation", split.validation), own.get("test", split.test))
 
 
-def check_class_sizes(classes: np.ndarray, labels: Labels, place: ConfigPath) -> None:
+def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPath) -> None:
     """Raises: DataError: a class with a single example, which cannot be in two parts."""
-    alone = [labels.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]
+    alone = [target.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]
     if not alone:
         return
     shown = ", ".join(f'"{name}"' for name in alone[:5]) + (", …" if len(alone) > 5 else "")
@@ -299,7 +298,7 @@ def check_class_sizes(classes: np.ndarray, labels: Labels, place: ConfigPath) ->
 
 def few_rows(split: Split, strata: Strata | None, most: int) -> tuple[np.ndarray, Split]:
     """The rows of a small table with some of every part, of as many classes as possible, and its parts."""
-    classes = None if strata is None else strata.classes
+    classes = None if strata is None else strata[1]
     kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
     ends = np.cumsum([len(rows) for rows in kept])
     rows = np.concatenate(kept)

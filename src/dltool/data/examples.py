@@ -11,6 +11,7 @@ from dltool.data.arrays.rows import Coded, Rows, stack, take
 from dltool.data.files.class_folders import Item, PartName
 from dltool.data.split.at_random import Split
 from dltool.data.split.by_column import Values
+from dltool.data.split.divide import SplitColumns
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath
 
@@ -81,6 +82,10 @@ class SourceExamples:
     @property
     def training(self) -> Examples:
         return self.parts["training"]
+
+    @property
+    def split_columns(self) -> SplitColumns:
+        return SplitColumns(self.training.columns, self.dates)
 
 
 def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Examples:

@@ -85,9 +85,8 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
     parts = [each.examples for each in found]
     if any("row" in part.places for part in parts):
         # A file that is an example is its own first row.
-        parts = [
-            replace(part, places=places_in("", len(part), np.ones(len(part), int)) | part.places) for part in parts
-        ]
+        ones = [places_in("", len(part), np.ones(len(part), np.int64)) for part in parts]
+        parts = [replace(part, places={**own, **part.places}) for part, own in zip(parts, ones, strict=True)]
     return NewExamples(
         stacked(parts, {}),
         tuple(warning for each in found for warning in each.warnings),

@@ -3,9 +3,7 @@
 In NumPy alone: importing scikit-learn takes 1.2 s and 140 MB, at the end of every training.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.facts import TargetFacts
-from dltool.evaluation.features import BLOCK, FeatureChoice, blocks, choose_features, prepared_features
+from dltool.evaluation.features import BLOCK, Features
 from dltool.evaluation.findings import MODEL, Baseline
 from dltool.evaluation.measure import Measurement
 from dltool.evaluation.predictions import has_probabilities, probabilities, softmax, target_of
@@ -35,38 +33,24 @@ LAST = "last value"
 RIDGE = 1e-3
 
 
-def features_for(built: BuiltModel, dataset: Dataset, inputs: Mapping[str, Rows]) -> FeatureChoice | None:
-    """What linear models are to be measured on, of the raw `inputs`; None where there is no such table, or no use for
-    one.
-    """
-    if all(rule.why_not(learnt) for _, rule, learnt in compared_outputs(built, dataset)):
-        return None
-    try:
-        return choose_features(built, inputs, MEASURED_ROWS)
-    except ValueError:
-        # It is said where the table is asked for.
-        return None
-
-
 def baselines_of(
     built: BuiltModel,
     dataset: Dataset,
     examples: Examples,
-    measurement: Measurement,
-    chosen: FeatureChoice | None,
+    measured: Measurement,
+    tables: "LinearTables",
     config: Config,
 ) -> tuple[Baseline, ...]:
     """For each output with one class or number an example: the model itself, a constant, for the number of a series the
     last value before, and a linear model.
 
-    `examples` are those measured, with the features `chosen` by :func:`features_for`.
+    `examples` are those measured, and `tables` what was kept of them.
     """
-    tables = FeatureTables(built, dataset.examples("train").inputs, examples.inputs, chosen, measurement.features)
-    kept = measurement.kept
+    kept = measured.kept
     found: list[Baseline] = []
     for head, rule, learnt in compared_outputs(built, dataset):
         own = f"{head.name}_" if len(built.heads) > 1 else ""
-        true, given = examples.targets[str(head.target)], measurement.outputs[head.name].reshape(len(kept), -1)
+        true, given = examples.targets[str(head.target)], measured.outputs[head.name].reshape(len(kept), -1)
         metric = f"{own}{rule.metric}"
         found.append(Baseline(MODEL, metric, rule.score(true[kept], rule.predicted(given))))
         constant = np.broadcast_to(rule.constant(learnt), true.shape)
@@ -146,36 +130,49 @@ class Numbers:
         return np.asarray(measured @ weights)
 
 
-@dataclass(frozen=True)
-class FeatureTables:
-    """What linear models learn from and are measured on; of the first, and of both standardized, made when asked for.
+class LinearTables:
+    """What linear models learn from and are measured on, standardized by the first; `reason` says why there is nothing.
 
-    `chosen` are the `features` that were kept of the measured `inputs`; None where that could not be.
+    Of the `measured_on` features, the tables of all batches are added one after the other, and few numbers are kept.
     """
 
-    built: BuiltModel
-    training: Mapping[str, Rows]
-    inputs: Mapping[str, Rows]
-    chosen: FeatureChoice | None
-    features: np.ndarray | None
+    def __init__(self, built: BuiltModel, dataset: Dataset, inputs: Mapping[str, Rows]) -> None:
+        self.reason, self.measured_on = "", None
+        self.measured: list[np.ndarray] = []
+        self.left = np.empty((0, 0), np.float32)
+        if all(rule.why_not(learnt) for _, rule, learnt in compared_outputs(built, dataset)):
+            return
+        try:
+            self.learnt_from = Features(built, dataset.examples("train").inputs, TRAINING_ROWS)
+            measured_on = Features(built, inputs, MEASURED_ROWS)
+            # Several threads take forty times as long on tables so small, and need not give the same bits.
+            with threadpool_limits(1):
+                self.scale = Standardized(np.concatenate(list(self.learnt_from)))
+        except (ValueError, np.linalg.LinAlgError) as error:
+            self.reason = str(error).splitlines()[0]
+        else:
+            self.measured_on = measured_on
 
-    @cached_property
-    def learnt_from(self) -> FeatureChoice:
-        return choose_features(self.built, self.training, TRAINING_ROWS)
+    def add(self, table: np.ndarray) -> None:
+        """The features of the next batch. They are standardized in blocks of one size, whatever that of the batches."""
+        self.left = np.concatenate([self.left, table]) if len(self.left) else table
+        while len(self.left) >= BLOCK:
+            self.flush()
 
-    @cached_property
-    def measured_on(self) -> FeatureChoice:
-        return self.chosen or choose_features(self.built, self.inputs, MEASURED_ROWS)
+    def flush(self) -> None:
+        with threadpool_limits(1):
+            self.measured.append(self.scale.of(self.left[:BLOCK]))
+        self.left = self.left[BLOCK:]
 
-    @cached_property
-    def standardized(self) -> tuple[np.ndarray, np.ndarray]:
-        training = prepared_features(self.built, self.training, self.learnt_from)
-        # It says why there are none.
-        assert self.features is not None, self.measured_on
-        return standardized(training, blocks(self.features))
+    def whole(self) -> np.ndarray:
+        """Raises ValueError: something in it is no number."""
+        if len(self.left):
+            self.flush()
+        return with_ones(np.concatenate(self.measured))
 
     def note(self, learnt: int, true: int) -> str:
         """Where these are not all of the features, or of the examples."""
+        assert self.measured_on is not None
         parts = []
         training, measured = len(self.learnt_from.rows), len(self.measured_on.rows)
         if training < learnt:
@@ -207,14 +204,14 @@ def latest(windows: np.ndarray) -> np.ndarray:
 
 
 def linear(
-    rule: ClassBaselines | Numbers, metric: str, tables: FeatureTables, learnt: np.ndarray, true: np.ndarray
+    rule: ClassBaselines | Numbers, metric: str, tables: LinearTables, learnt: np.ndarray, true: np.ndarray
 ) -> Baseline:
-    if reason := rule.why_not(learnt):
+    reason = rule.why_not(learnt) or tables.reason
+    if reason or tables.measured_on is None:
         return Baseline(rule.linear_name, metric, None, reason)
     try:
-        # Several threads take forty times as long on tables so small, and need not give the same bits.
         with threadpool_limits(1):
-            features, measured = tables.standardized
+            features, measured = tables.scale.table, tables.whole()
             predicted = rule.fitted(features, learnt.ravel()[tables.learnt_from.rows], measured)
     except (ValueError, np.linalg.LinAlgError) as error:
         return Baseline(rule.linear_name, metric, None, str(error).splitlines()[0])
@@ -226,28 +223,37 @@ def has_components(rows: int, columns: int) -> bool:
     return columns > COMPONENTS and rows > COMPONENTS
 
 
-def standardized(table: np.ndarray, measured: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """`table` (rows, columns) of float32 and the blocks of `measured`, with mean 0 and deviation 1 by the first, and a
-    last column of ones. Of many columns, these are the first principal components. The table itself is overwritten.
+class Standardized:
+    """A table (rows, columns) of float32 with mean 0 and deviation 1, and a last column of ones. Of many columns, these
+    are the first principal components. The table given is overwritten.
 
     Raises:
-        ValueError: something in them is no number.
+        ValueError: something in it is no number.
     """
-    mean = table.mean(axis=0, dtype=float).astype(np.float32)
-    table -= mean
-    squares = sum(np.square(block, dtype=float).sum(axis=0) for block in np.array_split(table, -(-len(table) // BLOCK)))
-    deviation = np.sqrt(squares / len(table)).astype(np.float32)
-    deviation[deviation == 0] = 1
-    table /= deviation
+
+    def __init__(self, table: np.ndarray) -> None:
+        self.mean = table.mean(axis=0, dtype=float).astype(np.float32)
+        table -= self.mean
+        blocks = np.array_split(table, -(-len(table) // BLOCK))
+        squares = sum(np.square(block, dtype=float).sum(axis=0) for block in blocks)
+        self.deviation = np.sqrt(squares / len(table)).astype(np.float32)
+        self.deviation[self.deviation == 0] = 1
+        table /= self.deviation
+        refuse_no_numbers(table)
+        self.basis = np.eye(table.shape[1], dtype=np.float32)
+        if has_components(*table.shape):
+            self.basis = principal_components(table)
+        self.table = with_ones(table @ self.basis)
+
+    def of(self, block: np.ndarray) -> np.ndarray:
+        """Another table, by the mean and the deviation of the first."""
+        return np.asarray((block - self.mean) / self.deviation @ self.basis)
+
+
+def with_ones(table: np.ndarray) -> np.ndarray:
+    """Raises ValueError: something in it is no number."""
     refuse_no_numbers(table)
-    basis = np.eye(table.shape[1], dtype=np.float32)
-    if has_components(*table.shape):
-        basis = principal_components(table)
-    other = np.concatenate([(block - mean) / deviation @ basis for block in measured])
-    one, other = (np.column_stack([rows, np.ones(len(rows), np.float32)]) for rows in (table @ basis, other))
-    refuse_no_numbers(one)
-    refuse_no_numbers(other)
-    return one, other
+    return np.column_stack([table, np.ones(len(table), np.float32)])
 
 
 def refuse_no_numbers(table: np.ndarray) -> None:

@@ -1,7 +1,6 @@
 """Prepared inputs as one table of numbers, for models that are no networks."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,53 +16,39 @@ FEWEST_ROWS = 200
 BLOCK = 512
 
 
-@dataclass(frozen=True)
-class FeatureChoice:
-    """The inputs `names`, `columns` numbers together, of the examples `rows`, spread evenly."""
+class Features:
+    """At most `most_rows` of the raw inputs, spread evenly, prepared block by block.
 
-    names: tuple[str, ...]
-    columns: int
-    rows: np.ndarray
-
-
-def choose_features(built: BuiltModel, inputs: Mapping[str, Rows], most_rows: int) -> FeatureChoice:
-    """At most `most_rows` of the raw inputs. Inputs of whole numbers are left out where preparing leaves them so: they
-    are words or categories, not amounts.
+    `rows` (examples,) says which of the inputs they are; each block is (rows, `columns`) of float32. Inputs of whole
+    numbers are left out where preparing leaves them so: they are words or categories, not amounts.
 
     Raises:
         ValueError: says why there is no such table.
     """
-    amounts = {name: rows for name, rows in inputs.items() if is_amount(built, name, rows)}
-    if not amounts:
-        raise ValueError("the inputs are sequences of words or categories")
-    examples = len(next(iter(inputs.values())))
-    columns = sum(prepared(built, name, rows, np.arange(1)).size for name, rows in amounts.items())
-    count = min(most_rows, examples, MOST_NUMBERS // max(1, columns))
-    if count < min(FEWEST_ROWS, examples):
-        raise ValueError(f"an input has {columns:,} numbers")
-    return FeatureChoice(tuple(amounts), columns, np.unique(np.linspace(0, examples - 1, count).astype(int)))
 
+    def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], most_rows: int) -> None:
+        self.built = built
+        self.inputs = {name: rows for name, rows in inputs.items() if is_amount(built, name, rows)}
+        if not self.inputs:
+            raise ValueError("the inputs are sequences of words or categories")
+        examples = len(next(iter(inputs.values())))
+        self.columns = sum(prepared(built, name, rows, np.arange(1)).size for name, rows in self.inputs.items())
+        count = min(most_rows, examples, MOST_NUMBERS // max(1, self.columns))
+        if count < min(FEWEST_ROWS, examples):
+            raise ValueError(f"an input has {self.columns:,} numbers")
+        self.rows = np.unique(np.linspace(0, examples - 1, count).astype(int))
 
-def prepared_features(built: BuiltModel, inputs: Mapping[str, Rows], choice: FeatureChoice) -> np.ndarray:
-    """(rows, columns) of float32: the chosen of the raw inputs, prepared block by block."""
-    return np.concatenate(
-        [
-            np.concatenate([prepared(built, name, inputs[name], rows) for name in choice.names], axis=1)
-            for rows in blocks(choice.rows)
-        ]
-    )
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for at in range(0, len(self.rows), BLOCK):
+            chosen = self.rows[at : at + BLOCK]
+            parts = [prepared(self.built, name, rows, chosen) for name, rows in self.inputs.items()]
+            yield parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-
-def feature_table(choice: FeatureChoice, inputs: Any, positions: Any) -> Any:
-    """(positions, columns) of float32: these examples of a batch of prepared `inputs`, inside a compiled function."""
-    by_name = inputs if isinstance(inputs, Mapping) else dict.fromkeys(choice.names, inputs)
-    found = [tf.gather(by_name[name], positions) for name in choice.names]
-    flat = [tf.cast(tf.reshape(values, [tf.size(positions), -1]), tf.float32) for values in found]
-    return tf.concat(flat, axis=1)
-
-
-def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    return (rows[at : at + BLOCK] for at in range(0, len(rows), BLOCK))
+    def of_batch(self, prepared: Any, positions: Any) -> Any:
+        """(positions, columns): these examples of a batch that is prepared, inside a compiled function."""
+        by_name = prepared if isinstance(prepared, Mapping) else dict.fromkeys(self.inputs, prepared)
+        found = [tf.gather(by_name[name], positions) for name in self.inputs]
+        return tf.concat([tf.cast(tf.reshape(x, [tf.size(positions), -1]), tf.float32) for x in found], axis=1)
 
 
 def is_amount(built: BuiltModel, name: str, rows: Rows) -> bool:

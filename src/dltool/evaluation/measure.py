@@ -12,7 +12,7 @@ from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import Examples
-from dltool.evaluation.features import FeatureChoice, feature_table
+from dltool.evaluation.features import Features
 from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables, evaluation_batch, make_tables, model_targets
 from dltool.training.compile import compile_core
@@ -32,27 +32,26 @@ class Measurement:
 
     `values` by the name of the metric, (examples,) of float32, for each that is a mean over examples: "loss", and
     "accuracy" as 0 or 1. `outputs` by name are (kept, …) of float32 or float64, of the examples `kept`, ascending. Of
-    an output that restores the input they are the mean squared difference of each example. `features` are those that
-    were asked for, (rows, columns) of float32.
+    an output that restores the input they are the mean squared difference of each example.
     """
 
     metrics: Mapping[str, float]
     values: Mapping[str, np.ndarray]
     outputs: Mapping[str, np.ndarray]
     kept: np.ndarray
-    features: np.ndarray | None = None
 
 
 def measure(
     built: BuiltModel,
     config: Config,
     examples: Examples,
-    chosen: FeatureChoice | None = None,
+    features: Features | None = None,
+    keep: Callable[[np.ndarray], None] = lambda _: None,
 ) -> Measurement:
     """Measure the model on examples of raw inputs; at least one.
 
     Batches follow from the model alone, so the same weights and examples always give the same numbers. Class weights
-    are not applied. `chosen` are the features to keep, of inputs that are prepared anyway.
+    are not applied. `keep` is given the tables of `features`, batch by batch, of inputs that are prepared anyway.
 
     Raises:
         ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
@@ -62,35 +61,41 @@ def measure(
         if not built.core.compiled:
             compile_core(built, config, expected)
         tables = make_tables(built, examples.inputs, expected)
+        step = measuring_step(built, tables, features)
         stride = stride_for(built, len(examples))
-        losses, metrics = loss_functions(built), metrics_by_output(built)
-
-        def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
-            given, wanted = tables.batch(tensors, rows)
-            found, results = updated_metrics(built.core, given, wanted)
-            heads = list(each_head(built, wanted, found))
-            values = example_values(built, heads, losses, metrics, tf.shape(rows)[0])
-            outputs = {
-                head.name: squared_error(output, target) if head.target is None else output
-                for head, target, output in heads
-            }
-            features = None if chosen is None else feature_table(chosen, given, positions)
-            return results, values, {name: at_least_float32(each) for name, each in outputs.items()}, features
-
         built.core.reset_metrics()
-        rows = NONE if chosen is None else chosen.rows
-        parts: list[tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray], Any]] = []
-        for first, (results, values, outputs, features) in in_batches(built, config, tables, step, len(examples), rows):
+        chosen = NONE if features is None else features.rows
+        parts: list[tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
+        for first, (results, values, outputs, table) in in_batches(built, config, tables, step, len(examples), chosen):
             # A copy of some, for a view of them would keep all.
             kept = {name: some(each.numpy(), -first % stride, stride) for name, each in outputs.items()}
-            parts.append((results, {name: each.numpy() for name, each in values.items()}, kept, features))
+            parts.append((results, {name: each.numpy() for name, each in values.items()}, kept))
+            if table is not None:
+                keep(table.numpy())
         return Measurement(
             logs_of(parts[-1][0]),
             with_loss(built, joined([part[1] for part in parts])),
             joined([part[2] for part in parts]),
             np.arange(0, len(examples), stride),
-            None if chosen is None else np.concatenate([part[3] for part in parts]),
         )
+
+
+def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | None) -> Callable[[Any, Any, Any], Any]:
+    """What is computed of a batch: metrics so far, values of the examples, outputs, and features of some."""
+    losses, metrics = loss_functions(built), metrics_by_output(built)
+
+    def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
+        given, wanted = tables.batch(tensors, rows)
+        found, results = updated_metrics(built.core, given, wanted)
+        heads = list(each_head(built, wanted, found))
+        values = example_values(built, heads, losses, metrics, tf.shape(rows)[0])
+        outputs = {
+            head.name: at_least_float32(squared_error(output, target) if head.target is None else output)
+            for head, target, output in heads
+        }
+        return results, values, outputs, None if features is None else features.of_batch(given, positions)
+
+    return step
 
 
 def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:

@@ -21,16 +21,16 @@ def assessed(
         DltoolError: as :func:`dltool.evaluation.measure.measure`.
     """
     from dltool.evaluation.assessment import Measured, assess
-    from dltool.evaluation.baselines import baselines_of, features_for
+    from dltool.evaluation.baselines import LinearTables, baselines_of
     from dltool.evaluation.intervals import metric_intervals
     from dltool.evaluation.measure import measure
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
 
     built, config, dataset = experiment.built, experiment.config, experiment.dataset
-    chosen = None if warn is None else features_for(built, dataset, examples.inputs)
-    found = measure(built, config, examples, chosen)
+    tables = None if warn is None else LinearTables(built, dataset, examples.inputs)
+    found = measure(built, config, examples, *((tables.measured_on, tables.add) if tables else ()))
+    baselines = baselines_of(built, dataset, examples, found, tables, config) if tables else ()
     intervals = metric_intervals(built, found, examples.targets, config.seed)
-    baselines = () if warn is None else baselines_of(built, dataset, examples, found, chosen, config)
     measured = Measured(examples.name, len(examples), intervals, baselines)
     places = {name: values[found.kept] for name, values in examples.places.items()}
     targets = {name: values[found.kept] for name, values in examples.targets.items()}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dltool.data.arrays import duplicates
-from dltool.data.arrays.duplicates import duplicate_warnings
+from dltool.data.arrays.row_keys import duplicate_warnings
 from dltool.data.arrays.rows import Rows, Taken, coded
 from dltool.data.examples import Examples
 from dltool.data.split.at_random import Split

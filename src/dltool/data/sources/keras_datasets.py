@@ -5,6 +5,7 @@ import io
 import pickle
 import tarfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,14 @@ from dltool.data.facts import ONE_INPUT
 from dltool.data.files.paths import require, unreadable
 from dltool.data.sources.catalog import published
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
-from dltool.data.sources.tokens import fitted_table, padded_table, without_rare
 from dltool.errors import ConfigPath, DataError, Problem
 
 GOOGLE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 TORONTO = "https://www.cs.toronto.edu/~kriz/"
 KERAS_SHUFFLE_SEED = 113
 FOUR_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+PADDING, START, RARE = 0, 1, 2
+FIRST_WORD = 3
 
 # File names, addresses and hashes are those of keras 3.15 (keras/src/datasets).
 ARCHIVES = {
@@ -254,3 +256,34 @@ def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath
         message = f"{name} has the shape {array.shape} and dtype {array.dtype}; rows of word numbers are expected"
         raise DataError(Problem(place, message))
     return without_rare(table, options.num_words)
+
+
+# --- sequences of word numbers, as keras.datasets and `pad_sequences` make them ---
+
+
+def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
+    """(rows, length) of int32 from published sequences of words 1, 2, … by frequency.
+
+    Words are moved up by three to make room for padding, start and rare; every sequence begins with the start mark. The
+    last `length` numbers are kept, with zeros in front of short ones.
+    """
+    table = np.full((len(sequences), length), PADDING - FIRST_WORD, dtype=np.int32)
+    for row, words in enumerate(sequences):
+        last = words[-length:]
+        if last:
+            table[row, length - len(last) :] = last
+        if len(words) < length:
+            table[row, length - len(words) - 1] = START - FIRST_WORD
+    table += FIRST_WORD
+    return table
+
+
+def fitted_table(table: np.ndarray, length: int) -> np.ndarray:
+    """A table of word numbers, cut or padded in front to `length` columns."""
+    kept = table[:, -length:]
+    return np.pad(kept, ((0, 0), (length - kept.shape[1], 0)), constant_values=PADDING)
+
+
+def without_rare(table: np.ndarray, num_words: int | None) -> np.ndarray:
+    """`table` with every number from `num_words` on replaced by 2."""
+    return table if num_words is None else np.where(table < num_words, table, np.int32(RARE))

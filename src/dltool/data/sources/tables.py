@@ -27,8 +27,7 @@ from dltool.data.files.class_folders import PartName
 from dltool.data.media.cache import cache_folder
 from dltool.data.split.by_column import Values, is_missing
 from dltool.data.tables.read import read_table
-from dltool.data.tables.source import TableFile
-from dltool.data.tables.typed_table import Column, ColumnRequest, Table
+from dltool.data.tables.typed_table import Column, ColumnRequest, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_memory
 

@@ -12,7 +12,7 @@ from dltool.config.table_sources import JsonLinesSource
 from dltool.data.files.paths import require
 from dltool.data.tables.cells import Texts, texts_of
 from dltool.data.tables.decompression import NotText, lines_of, open_text, reading
-from dltool.data.tables.source import RowBlock, Want
+from dltool.data.tables.typed_table import RowBlock, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
 RECORDS_PER_BLOCK = 10_000
@@ -75,7 +75,7 @@ class JsonLinesFile:
         return tuple(names)
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.source.TableFile`."""
+        """See :class:`dltool.data.tables.typed_table.TableFile`."""
         with reading(self.path, self.place), open_text(self.path) as stream:
             yield from blocks_of((parsed(text) for _, text in texts(lines_of(stream))), wants)
 
@@ -112,7 +112,7 @@ class Records:
         return found
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.source.TableFile`."""
+        """See :class:`dltool.data.tables.typed_table.TableFile`."""
         return blocks_of(iter(self.records), wants)
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:

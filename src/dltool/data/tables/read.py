@@ -17,9 +17,8 @@ from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Again, Decided, Guess
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.parquet import ParquetFile
-from dltool.data.tables.source import TableFile
 from dltool.data.tables.stores import Stores
-from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table
+from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
 
 
