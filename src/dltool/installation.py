@@ -1,0 +1,53 @@
+"""How to install what is missing: commands that work wherever dltool itself was installed from."""
+
+import os
+import shlex
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+DISTRIBUTION = "dltool-train"
+"""The name to install by. `dltool` is another project on the public package index, and is never to be installed."""
+SET_UP = "run `make setup` in the clone of dltool"
+
+
+def requirements(extra: str = "") -> list[Requirement]:
+    """Return what dltool requires, or what its `extra` requires in addition, by the metadata of its installation.
+
+    Raises:
+        PackageNotFoundError: dltool runs from its source without being installed.
+    """
+    every = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
+    always = [each for each in every if each.marker is None or each.marker.evaluate({"extra": ""})]
+    if not extra:
+        return always
+    return [each for each in every if each not in always and each.marker and each.marker.evaluate({"extra": extra})]
+
+
+def install_extra(extra: str) -> str:
+    """Return the command that installs the requirements of an extra of dltool."""
+    try:
+        packages = [f"{each.name}{each.specifier}" for each in requirements(extra)]
+    except metadata.PackageNotFoundError:
+        packages = []
+    # Neither the distribution's name nor a folder: the packages themselves can be installed anywhere.
+    return pip_install(*packages) if packages else SET_UP
+
+
+def pip_install(*arguments: str) -> str:
+    """Return the command that installs packages into the environment of this process."""
+    quoted = (each if shlex.quote(each) == each else f'"{each}"' for each in arguments)
+    return f"run: {pip_command()} install {' '.join(quoted)}"
+
+
+def pip_command() -> str:
+    """Return `pip` where the shell finds this environment's own, or else the way to run it by the path of Python."""
+    python = Path(sys.executable)
+    shell_pip = shutil.which("pip")
+    if shell_pip is not None and Path(shell_pip).parent == python.parent:
+        return "pip"
+    shown = python.relative_to(os.getcwd()) if python.is_relative_to(os.getcwd()) else python
+    return f"{shlex.quote(str(shown))} -m pip"
