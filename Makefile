@@ -67,8 +67,8 @@ define install
 	  echo "dltool needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "== 1/3 Virtual environment: $(VENV), with $$($(PYTHON) --version)"
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-	@echo "== 2/3 Packages of $(1): $$(grep -c == $(1)), of which TensorFlow is most"
-	@echo "   About 700 MB to download and 3 GB on disk; 2 to 10 minutes. pip says nothing while it unpacks."
+	@echo "== 2/3 Packages of $(1): about 700 MB to download, mostly TensorFlow, and 3 GB on disk"
+	@echo "   This takes 2 to 10 minutes. pip is silent for a minute at its end, while it unpacks."
 	@$(PIP) install --require-hashes -r $(1)
 	@echo "== 3/3 dltool itself, editable: changes in src are in force at once"
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
