@@ -49,7 +49,7 @@ format: $(DEV) ## format the code and mend what ruff can
 	$(BIN)/ruff format .
 
 keras-names: $(DEV) ## write the table of Keras's names again, from the installed Keras
-	$(BIN)/python -m dltool.keras_names.generate
+	$(BIN)/python -m scripts.keras_names.generate
 
 UV_COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --custom-compile-command "make lock" --group build pyproject.toml
