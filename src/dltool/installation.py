@@ -1,26 +1,32 @@
-"""How to install what is missing: commands that work wherever dltool itself was installed from."""
+"""How to install what is missing: commands that work wherever dltool was installed from. Imports nothing slow."""
 
 import os
 import shlex
 import shutil
 import sys
-from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 DISTRIBUTION = "dltool-train"
 """The name to install by. `dltool` is another project on the public package index, and is never to be installed."""
 SET_UP = "run `make setup` in the clone of dltool"
+UPDATE = "update dltool: `git pull` and `make setup` in its clone, or install a newer wheel"
 
 
-def requirements(extra: str = "") -> list[Requirement]:
+def requirements(extra: str = "") -> "list[Requirement]":
     """Return what dltool requires, or what its `extra` requires in addition, by the metadata of its installation.
 
     Raises:
         PackageNotFoundError: dltool runs from its source without being installed.
     """
-    every = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+
+    every = [Requirement(text) for text in requires(DISTRIBUTION) or []]
     always = [each for each in every if each.marker is None or each.marker.evaluate({"extra": ""})]
     if not extra:
         return always
@@ -29,9 +35,11 @@ def requirements(extra: str = "") -> list[Requirement]:
 
 def install_extra(extra: str) -> str:
     """Return the command that installs the requirements of an extra of dltool."""
+    from importlib.metadata import PackageNotFoundError
+
     try:
         packages = [f"{each.name}{each.specifier}" for each in requirements(extra)]
-    except metadata.PackageNotFoundError:
+    except PackageNotFoundError:
         packages = []
     # Neither the distribution's name nor a folder: the packages themselves can be installed anywhere.
     return pip_install(*packages) if packages else SET_UP
