@@ -63,8 +63,9 @@ clean: ## remove .venv, caches and what was built; runs stay
 
 # $(call install,LOCK): the virtual environment, the pinned packages, dltool itself.
 define install
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "dltool needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+	  echo "dltool needs Python 3.11, 3.12 or 3.13, as TensorFlow does; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1)." \
+	    "Try: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "== 1/3 Virtual environment: $(VENV), with $$($(PYTHON) --version)"
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "== 2/3 Packages of $(1): about 700 MB to download, mostly TensorFlow, and 3 GB on disk"

@@ -11,6 +11,9 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 FILES = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-dev.lock")
 
+# `make test` tells the makes that it runs about itself.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
+
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
@@ -26,8 +29,7 @@ def clone(tmp_path: Path) -> Path:
 def commands(folder: Path, target: str) -> str:
     """What `make TARGET` would run."""
     command = ["make", "--dry-run", target, f"PYTHON={sys.executable}"]
-    environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
-    return subprocess.check_output(command, cwd=folder, text=True, env=environment)
+    return subprocess.check_output(command, cwd=folder, text=True, env=ENVIRONMENT)
 
 
 def stamp(folder: Path, *names: str) -> None:
@@ -42,6 +44,23 @@ def test_a_demo_installs_what_users_need_and_a_test_what_developers_need(clone: 
     assert "requirements-dev.lock" not in commands(clone, "demo")
     for target in ("setup", "test", "check", "docs"):
         assert "--require-hashes -r requirements-dev.lock\n" in commands(clone, target)
+
+
+@pytest.mark.parametrize("version", ["3.10.1", "3.14.0"])
+def test_a_python_that_tensorflow_does_not_support_is_refused_at_once(clone: Path, version: str) -> None:
+    python = clone / "python"
+    minor = version.split(".")[1]
+    code = f"import sys; sys.version_info = (3, {minor}, 0); exec(sys.argv[1])"
+    python.write_text(
+        f'#!/bin/sh\nif [ "$1" = -c ]; then exec "{sys.executable}" -c "{code}" "$2"; fi\necho "Python {version}"\n',
+        encoding="utf-8",
+    )
+    python.chmod(0o755)
+    command = ["make", "demo", f"PYTHON={python}"]
+    done = subprocess.run(command, cwd=clone, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"dltool needs Python 3.11, 3.12 or 3.13, as TensorFlow does; {python} is Python {version}." in done.stderr
+    assert not (clone / ".venv").exists()
 
 
 def test_nothing_is_installed_twice(clone: Path) -> None:
