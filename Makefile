@@ -61,13 +61,15 @@ clean: ## remove .venv, caches and what was built; runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist site
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# $(call install,LOCK): the virtual environment, the pinned packages, dltool itself.
+# $(call install,LOCK): the virtual environment, the pinned packages, dltool itself. pip takes a package that it was
+# unpacking when it was interrupted for installed: records without the file that it writes last are removed.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
 	  echo "dltool needs Python 3.11, 3.12 or 3.13, as TensorFlow does; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1)." \
 	    "Try: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "== 1/3 Virtual environment: $(VENV), with $$($(PYTHON) --version)"
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@for record in $(VENV)/lib/python*/site-packages/*.dist-info; do test -e "$$record/INSTALLER" || rm -rf "$$record"; done
 	@echo "== 2/3 Packages of $(1): about 700 MB to download, mostly TensorFlow, and 3 GB on disk"
 	@echo "   This takes 2 to 10 minutes. pip is silent for a minute at its end, while it unpacks."
 	@$(PIP) install --require-hashes -r $(1)

@@ -85,6 +85,24 @@ def test_a_stamp_is_written_last_so_that_an_interrupted_installation_is_taken_up
     assert "touch .venv/.installed .venv/.installed-dev" in lines[-1]
 
 
+def test_what_an_interrupted_installation_had_not_unpacked_is_installed_again(clone: Path) -> None:
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    for name in ("python", "dltool"):
+        (clone / ".venv" / "bin" / name).write_text("#!/bin/sh\n", encoding="utf-8")
+        (clone / ".venv" / "bin" / name).chmod(0o755)
+    packages = clone / ".venv" / "lib" / "python3.12" / "site-packages"
+    for name in ("whole", "half"):
+        (packages / f"{name}-1.0.dist-info").mkdir(parents=True)
+        (packages / f"{name}-1.0.dist-info" / "METADATA").touch()
+    (packages / "whole-1.0.dist-info" / "INSTALLER").write_text("pip\n", encoding="utf-8")
+    command = ["make", "demo", f"PYTHON={sys.executable}"]
+    said = subprocess.check_output(command, cwd=clone, text=True, env=ENVIRONMENT)
+    assert os.listdir(packages) == ["whole-1.0.dist-info"]
+    steps = [line.split()[1] for line in said.splitlines() if line.startswith("== ")]
+    assert steps == ["1/3", "2/3", "3/3", "Installed:", "Training:"]
+    assert (clone / ".venv" / ".installed").exists()
+
+
 def test_continuous_integration_ends_with_the_tests_and_these_with_the_summary_of_pytest(clone: Path) -> None:
     assert (PROJECT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == "exec make test"
     stamp(clone, ".installed", ".installed-dev")
