@@ -253,7 +253,7 @@ def described(rows: Rows) -> str:
     return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
 
 
-def ranges_of(parts: Mapping[PartName, Examples]) -> dict[PartName, tuple[int, int]]:
+def ranges_of(parts: Mapping[PartName, Examples]) -> dict[str, tuple[int, int]]:
     """The first row of each part and the one after the last, where they follow each other."""
     stops = np.cumsum([len(part) for part in parts.values()]).tolist()
     return dict(zip(parts, zip([0, *stops], stops, strict=False), strict=True))
@@ -269,7 +269,7 @@ def divide_parts(
     rule: SplitOptions,
     source: SourceExamples,
     sizes: PartSizes,
-    ranges: Mapping[PartName, tuple[int, int]],
+    ranges: Mapping[str, tuple[int, int]],
     strata: Strata | None,
     seed: int,
 ) -> Split:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltool.data.arrays import duplicates
+from dltool.data.arrays import row_keys
 from dltool.data.arrays.row_keys import duplicate_warnings
 from dltool.data.arrays.rows import Rows, Taken, coded
 from dltool.data.examples import Examples
@@ -42,7 +42,7 @@ def test_texts_and_floats_are_compared_too(inputs):
 
 
 def test_pictures_that_are_too_many_to_be_read_are_compared_by_their_files(monkeypatch):
-    monkeypatch.setattr(duplicates, "MOST_READ", 0)
+    monkeypatch.setattr(row_keys, "MOST_READ", 0)
     pictures = Taken(np.array([[1], [2], [3]], np.uint8), np.arange(3))
     digests = np.array([[7] * 32, [8] * 32, [7] * 32], np.uint8)
     split = Split(np.array([0, 1]), np.arange(0), np.array([2]))
