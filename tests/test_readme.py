@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from dltool import cli
-from dltool.run_directory import FILES, FOLDERS
+from dltool.runs.directory import FILES, FOLDERS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

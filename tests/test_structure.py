@@ -16,19 +16,19 @@ PROJECT = Path(__file__).parents[1]
 # A module imports from its own row and the rows above it.
 ROWS = [
     {"errors", "text", "__init__"},
-    {"durable_files", "imports", "machine"},
+    {"durable_files", "imports", "machine", "output_file"},
     {"keras_names"},
     {"config"},
     {"data"},
-    {"run_lock"},
-    {"run_files"},
-    {"run_directory", "checkpoint_file"},
-    {"checkpoint_writer", "run_configs", "run_trash", "tracking"},
+    {"runs"},
+    {"drafting", "tracking"},
     # The TensorFlow line: nothing above imports tensorflow or keras.
     {"model"},
+    {"cost"},
     {"training"},
     {"evaluation"},
     {"report"},
+    {"experiment"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},
@@ -93,20 +93,20 @@ def test_modules_import_only_from_their_own_row_and_above():
     ("where", "text"),
     [
         ("data/x.py", "from dltool.model.build import build"),
-        ("config/x.py", "def f():\n    import dltool.data.load"),
-        ("run_files.py", "from dltool import checkpoint_file"),
+        ("config/x.py", "def f():\n    import dltool.data.dataset"),
+        ("runs/x.py", "from dltool.tracking import Tracking"),
         ("errors.py", "from dltool.config import schema"),
         ("data/x.py", "def f():\n    from keras.utils import to_categorical"),
         ("machine.py", "import tensorflow as tf"),
         ("keras_names/x.py", "from importlib import import_module\nimport_module('keras')"),
-        ("commands/x.py", "from dltool.console.text import number"),
+        ("commands/x.py", "from dltool.console.phrases import number"),
     ],
 )
 def test_a_wrong_import_is_found(where, text):
     assert len(wrong_imports(where, text)) == 1
 
 
-LIGHT = ["dltool", "dltool.cli", "dltool.config.load", "dltool.run_directory", "dltool.machine"]
+LIGHT = ["dltool", "dltool.cli", "dltool.config.load", "dltool.runs.directory", "dltool.machine"]
 HEAVY = {"tensorflow", "keras", "numpy", "pandas", "sklearn", "scipy", "matplotlib"}
 
 
@@ -127,7 +127,7 @@ def test_a_run_that_is_in_use_is_refused_before_anything_that_takes_time_is_impo
     code = f"import sys, {modules}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     loaded = set(done.stdout.split())
-    assert "dltool.run_lock" in loaded
+    assert "dltool.runs.lock" in loaded
     assert not loaded & {*HEAVY, "yaml", "dltool.config.schema", "dltool.config.load", "dltool.keras_names"}
 
 

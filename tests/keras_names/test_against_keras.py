@@ -3,7 +3,7 @@
 import pytest
 
 from dltool import keras_names
-from dltool.config.keras_objects import parse_keras_object
+from dltool.config.keras.objects import parse_keras_object
 from dltool.keras_names import KINDS
 
 REQUIRED = {

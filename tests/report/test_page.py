@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from dltool.evaluation.figure import Figure
-from dltool.report.page import Section, figure, render_page, unbroken
+from dltool.evaluation.figures.figure import Figure
+from dltool.report.page import PageSection, figure, render_page, unbroken
 from dltool.report.svg import inline_svg
 
 SVG = """\
@@ -24,7 +24,7 @@ DRAWN = Figure("curve", "A <b>", "Words & more", SVG)
 
 
 def test_the_policy_allows_the_style_of_the_page_and_nothing_else() -> None:
-    page = render_page("A run", Markup("<h1>A run</h1>"), [Section("one", "One", Markup("<p>text</p>"))])
+    page = render_page("A run", Markup("<h1>A run</h1>"), [PageSection("one", "One", Markup("<p>text</p>"))])
     (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     (policy,) = re.findall(r'Content-Security-Policy" content="(.*?)"', page)
@@ -40,7 +40,9 @@ def test_the_policy_allows_the_style_of_the_page_and_nothing_else() -> None:
 
 
 def test_a_section_without_content_is_left_out_with_its_link() -> None:
-    page = render_page("A run", Markup(), [Section("one", "One", Markup(" \n")), Section("two", "Two", Markup("x"))])
+    page = render_page(
+        "A run", Markup(), [PageSection("one", "One", Markup(" \n")), PageSection("two", "Two", Markup("x"))]
+    )
     assert re.findall(r'href="#(\w+)"', page) == ["main", "two"]
 
 

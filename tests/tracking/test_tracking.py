@@ -9,8 +9,8 @@ from tests.small_configs import TINY
 
 import dltool.tracking
 from dltool.errors import MachineError
-from dltool.run_directory import create
-from dltool.run_files import Run
+from dltool.runs.directory import create
+from dltool.runs.files import Run
 from dltool.tracking import Tracking, refuse_missing_extras
 
 

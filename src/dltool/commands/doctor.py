@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
-from dltool.data.download import keras_cache
+from dltool.data.sources.download import keras_cache
 from dltool.machine import cpu_features, cpu_name, installed_version, usable_cores, usable_memory
 
 IMPORT_SECONDS = 180

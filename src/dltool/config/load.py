@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.blocks import Uses, WrittenLayer, written
 from dltool.config.checks import independent
-from dltool.config.merge import apply_setting, merge
-from dltool.config.resolve import NOT_EXPERIMENT, resolve
 from dltool.config.schema import Config
-from dltool.config.tree import Entry, Node, find, format_path, position_of
+from dltool.config.text.blocks import Uses, WrittenLayer, written
+from dltool.config.text.merge import apply_setting, merge
+from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
+from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of
+from dltool.config.text.yaml_reader import decode, parse_yaml, read_bytes
 from dltool.config.validate import validate
-from dltool.config.yaml_reader import decode, parse_yaml, read_bytes
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, UnreadableConfig
 
 
@@ -93,7 +93,7 @@ def with_option(document: Document, option: str, value: str | int) -> Document:
     shown_as = f"{option} {value}"
     position = Position(shown_as, 1, 1, len(str(value)))
     literal = value.replace("$", "$$") if isinstance(value, str) else value
-    entry = Entry(position, Node(literal, position, str(value)))
+    entry = MappingEntry(position, Node(literal, position, str(value)))
     root = replace(document.root, value={**document.root.value, option.removeprefix("--"): entry})
     return replace(document, root=root, texts={**document.texts, shown_as: str(value)})
 
@@ -127,7 +127,9 @@ def without_doubled_dollars(node: Node, path: ConfigPath, problems: list[Problem
         return replace(
             node,
             value={
-                key.replace("$$", "$"): Entry(entry.key, without_doubled_dollars(entry.node, (*path, key), problems))
+                key.replace("$$", "$"): MappingEntry(
+                    entry.key, without_doubled_dollars(entry.node, (*path, key), problems)
+                )
                 for key, entry in node.value.items()
             },
         )

@@ -12,14 +12,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dltool import text
-from dltool.evaluation.figure import Figure
+from dltool.evaluation.figures.figure import Figure
 from dltool.report.svg import inline_svg
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of a page with a heading of its own; `name` is its anchor, `content` safe HTML."""
 
     name: str
@@ -31,12 +31,12 @@ def render(template: str, **values: Any) -> Markup:
     """A template of this package as safe HTML: what is not Markup is escaped, control characters made visible.
 
     In templates, `number` and `duration` write numbers as people read them, `unbroken` a command, and `figure` draws
-    a :class:`~dltool.evaluation.figure.Figure`.
+    a :class:`~dltool.evaluation.figures.figure.Figure`.
     """
     return Markup(environment().get_template(template).render(**values))
 
 
-def render_page(title: str, header: Markup, sections: Sequence[Section]) -> str:
+def render_page(title: str, header: Markup, sections: Sequence[PageSection]) -> str:
     """A whole page. Sections without content are left out. Nothing in it is loaded, and no script is allowed."""
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     shown = [section for section in sections if section.content.strip()]

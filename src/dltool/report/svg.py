@@ -4,8 +4,8 @@ import io
 import re
 from xml.etree import ElementTree
 
-from dltool.evaluation.drawing import INK, STRONG_INK
-from dltool.evaluation.figure import Figure
+from dltool.evaluation.figures.drawing import INK, STRONG_INK
+from dltool.evaluation.figures.figure import Figure
 from dltool.text import printable
 
 LINK = "{http://www.w3.org/1999/xlink}href"

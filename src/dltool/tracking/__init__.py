@@ -6,7 +6,7 @@ from threading import Event, Thread
 from typing import Any, Literal, Protocol
 
 from dltool.errors import MachineError, Problem
-from dltool.run_files import Run, Status
+from dltool.runs.files import Run, Status
 
 TrackerName = Literal["tensorboard", "mlflow"]
 NEEDED: Mapping[str, Sequence[str]] = {"tensorboard": ("tensorboard",), "mlflow": ("mlflow", "sqlalchemy", "alembic")}
