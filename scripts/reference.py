@@ -284,9 +284,8 @@ def main(arguments: Sequence[str]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
     for name in outdated:
-        sys.stdout.write(
-            f"docs/{name} {'is not what the code says: run ' + COMMAND if '--check' in arguments else 'written'}\n"
-        )
+        what = f"is outdated: run {COMMAND}" if "--check" in arguments else "written"
+        sys.stdout.write(f"docs/{name} {what}\n")
     return int(bool(outdated) and "--check" in arguments)
 
 

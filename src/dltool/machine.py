@@ -40,7 +40,7 @@ OTHER_VARIABLES: Mapping[str, str] = {
     "MLFLOW_EXPERIMENT_NAME": "The experiment that MLflow adds runs to; the run's name by default.",
     "MLFLOW_TRACKING_URI": "Where MLflow writes; `mlflow.db` beside the runs by default.",
     "TERM": "`dumb` prints plain lines instead of a live table.",
-    "TF_ENABLE_ONEDNN_OPTS": "`0` turns oneDNN off. dltool turns it on: convolutions train up to twice as fast with it.",
+    "TF_ENABLE_ONEDNN_OPTS": "`0` turns oneDNN off. dltool turns it on; convolutions then train up to twice as fast.",
     "XDG_CACHE_HOME": "The folder of caches; `~/.cache` by default.",
 }
 """Further variables that dltool reads, besides those that a config names as `$(env.NAME)`."""

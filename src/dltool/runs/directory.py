@@ -40,7 +40,7 @@ FOLDERS: Mapping[str, str] = {
 FILES: Mapping[str, str] = {
     "config.yaml": "The config as written, byte for byte.",
     "resolved.yaml": "Every value in force; what later commands read.",
-    "run.json": "Status (running, completed, failed, interrupted), command, versions, machine, git commit, data hashes.",
+    "run.json": "Status (running, completed, failed or interrupted), versions, machine, git commit, data hashes.",
     "split.npz": "The row numbers of the training, validation and test split.",
     "metrics.jsonl": "One line for each epoch: loss, metrics, learning rate, seconds.",
     "results.json": "Written last: test metrics with intervals, the best epoch, expectations.",
