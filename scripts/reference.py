@@ -105,7 +105,7 @@ def choices_of(noun: str, choices: Mapping[str, type[Section]]) -> Iterator[str]
         schema = own_schema()["definitions"][options.__name__]
         yield f"### {', '.join(names)}\n"
         yield f"{one_line(schema.get('description') or described_choice(names[0], noun, options).summary)}\n"
-        yield f"```yaml\n{described_choice(names[0], noun, options).example}\n```\n"
+        yield f"For example `{described_choice(names[0], noun, options).example.splitlines()[-1].strip()}`.\n"
         rows = option_rows(schema)
         yield table(("option", *KEY_HEADS[1:]), rows) if rows else "It has no options.\n"
 
