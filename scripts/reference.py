@@ -249,7 +249,8 @@ def layout_page() -> str:
         "[The spine](../how-it-works/spine.md) is the place to start reading.\n",
         table(("package", "what it is"), contents),
     ]
-    for folder, name in names.items():
+    beside = {ROOT / name: name for name in ("benchmarks", "benchmarks/scripts", "scripts", "scripts/keras_names")}
+    for folder, name in {**names, **beside}.items():
         modules = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
         if modules:
             parts += [f"## {name}\n", table(("module", "what it is"), [[code(p.stem), summary(p)] for p in modules])]
