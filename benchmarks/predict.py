@@ -39,16 +39,16 @@ def main(arguments: list[str]) -> None:
 def measure(folder: str, times: int) -> None:
     """Both in one process, in turn, after a first call of each."""
     os.chdir(folder)
-    from dltool.commands.experiment import recorded_data, recorded_experiment
-    from dltool.run_directory import open_run
+    from dltool.experiment.opening import recorded_data, recorded_experiment
+    from dltool.runs.directory import open_run
 
     run = open_run(Path("runs/mnist/latest"))
     config, dataset = recorded_data(run)
     experiment = recorded_experiment(run, config, dataset)
     import keras
 
-    from dltool.evaluation.evaluate import predict
-    from dltool.model.files import load_weights
+    from dltool.evaluation.measure import predict
+    from dltool.model.saving import load_weights
 
     load_weights(experiment.built.core, run.best_weights)
     saved = keras.models.load_model("runs/mnist/latest/model.keras")

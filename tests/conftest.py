@@ -52,15 +52,16 @@ def draws() -> None:
 
 
 def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dltool.commands import completion, evaluate, resumption, train
-    from dltool.commands.assessing import assessed
+    from dltool.commands import evaluate, train
+    from dltool.experiment import finishing, resuming
+    from dltool.experiment.assessing import assessed
 
     def undrawn(experiment: Any, examples: Any, metrics: Any, *_: Any) -> Any:
         return assessed(experiment, examples, metrics, None)
 
-    for module in (completion, evaluate):
+    for module in (finishing, evaluate):
         monkeypatch.setattr(module, "assessed", undrawn)
-    for module in (train, resumption):
+    for module in (train, resuming):
         monkeypatch.setattr(module, "report_of_training", lambda *_: None)
 
 

@@ -18,9 +18,9 @@ import pytest
 from tests.bad_configs import changed
 from tests.small_configs import TINY
 
-from dltool.checkpoint_file import newest_checkpoint
 from dltool.machine import usable_cores
-from dltool.run_files import Run
+from dltool.runs.checkpoint_file import newest_checkpoint
+from dltool.runs.files import Run
 
 CONFIG = TINY.replace("source: iris", "source: {arrays: own.npz}")
 RUN = Path("runs/example/0001")

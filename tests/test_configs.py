@@ -10,10 +10,10 @@ import pytest
 from tests.data.pictures import class_folders
 from tests.wav_files import sound
 
-from dltool.commands.check import checked_config, checked_with
-from dltool.commands.experiment import new_experiment
 from dltool.config.load import read_document, with_settings
-from dltool.data.load import load_data
+from dltool.data.checked import checked_config, checked_with
+from dltool.data.dataset import load_data
+from dltool.experiment.opening import new_experiment
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

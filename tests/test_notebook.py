@@ -12,10 +12,10 @@ import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
 import dltool
-from dltool.checkpoint_file import newest_checkpoint
 from dltool.errors import ConfigError, DataError, Interrupted, RunError
 from dltool.machine import usable_cores
 from dltool.notebook import TrainedRun, yaml_text
+from dltool.runs.checkpoint_file import newest_checkpoint
 
 PENGUINS = """\
 data:

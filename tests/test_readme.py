@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from dltool import cli
-from dltool.run_directory import FILES, FOLDERS
+from dltool.runs.directory import FILES, FOLDERS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -186,7 +186,7 @@ def test_the_tree_names_every_file_of_the_program() -> None:
 
 
 def test_the_two_lines_without_make_are_those_of_the_makefile() -> None:
-    recipe = (ROOT / "Makefile").read_text("utf-8")
+    recipe = (ROOT / "Makefile").read_text("utf-8").replace("$(1)", "requirements.lock")
     installed = re.findall(r"pip install (.*?)(?: &&|\n)", block("Without make", "console"))
     assert len(installed) == 2
     assert all(f" {arguments}\n" in recipe for arguments in installed)

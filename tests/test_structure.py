@@ -1,6 +1,7 @@
 """The structure of the program: who may import whom, and what a light start must not import."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,26 +17,26 @@ PROJECT = Path(__file__).parents[1]
 # A module imports from its own row and the rows above it.
 ROWS = [
     {"errors", "text", "__init__"},
-    {"durable_files", "imports", "machine"},
+    {"durable_files", "imports", "installation", "machine", "output_file"},
     {"keras_names"},
     {"config"},
     {"data"},
-    {"run_lock"},
-    {"run_files"},
-    {"run_directory", "checkpoint_file"},
-    {"checkpoint_writer", "run_configs", "run_trash", "tracking"},
+    {"runs"},
+    {"drafting", "tracking"},
     # The TensorFlow line: nothing above imports tensorflow or keras.
     {"model"},
+    {"cost"},
     {"training"},
     {"evaluation"},
     {"report"},
+    {"experiment"},
     {"commands"},
     {"cli", "console", "notebook"},
     {"__main__"},
 ]
 FIRST_ROW_WITH_TENSORFLOW = ROWS.index({"model"})
-# The script that writes the table of names from the installed Keras, and the package's own functions, of its last row.
-EXEMPT = {"keras_names/generate.py", "__init__.py"}
+# The package's own functions, of its last row.
+EXEMPT = {"__init__.py"}
 # Imports TensorFlow for those below the line, when they ask for it.
 IMPORTER = "imports.py"
 
@@ -93,20 +94,20 @@ def test_modules_import_only_from_their_own_row_and_above():
     ("where", "text"),
     [
         ("data/x.py", "from dltool.model.build import build"),
-        ("config/x.py", "def f():\n    import dltool.data.load"),
-        ("run_files.py", "from dltool import checkpoint_file"),
+        ("config/x.py", "def f():\n    import dltool.data.dataset"),
+        ("runs/x.py", "from dltool.tracking import Tracking"),
         ("errors.py", "from dltool.config import schema"),
         ("data/x.py", "def f():\n    from keras.utils import to_categorical"),
         ("machine.py", "import tensorflow as tf"),
         ("keras_names/x.py", "from importlib import import_module\nimport_module('keras')"),
-        ("commands/x.py", "from dltool.console.text import number"),
+        ("commands/x.py", "from dltool.console.phrases import number"),
     ],
 )
 def test_a_wrong_import_is_found(where, text):
     assert len(wrong_imports(where, text)) == 1
 
 
-LIGHT = ["dltool", "dltool.cli", "dltool.config.load", "dltool.run_directory", "dltool.machine"]
+LIGHT = ["dltool", "dltool.cli", "dltool.config.load", "dltool.runs.directory", "dltool.machine"]
 HEAVY = {"tensorflow", "keras", "numpy", "pandas", "sklearn", "scipy", "matplotlib"}
 
 
@@ -127,7 +128,7 @@ def test_a_run_that_is_in_use_is_refused_before_anything_that_takes_time_is_impo
     code = f"import sys, {modules}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     loaded = set(done.stdout.split())
-    assert "dltool.run_lock" in loaded
+    assert "dltool.runs.lock" in loaded
     assert not loaded & {*HEAVY, "yaml", "dltool.config.schema", "dltool.config.load", "dltool.keras_names"}
 
 
@@ -136,12 +137,34 @@ def test_the_version_is_the_one_of_the_project():
     assert dltool.__version__ == project["version"]
 
 
-def test_the_lock_pins_every_dependency_and_names_no_index():
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = (PROJECT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    pins = {line.split("==")[0] for line in lines if "==" in line and not line.startswith("#")}
-    assert not [line for line in lines if "://" in line or line.startswith("-")]
-    assert not [line for line in lines if line and not line.startswith((" ", "#")) and "==" not in line]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    names = {requirement.split(">=")[0].lower().replace("_", "-") for requirement in wanted}
+PIN = re.compile(r"([a-z0-9-]+)==\S+( ; [\w.' <>=!]+)? \\")
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("requirements.lock", ()), ("requirements-dev.lock", ("dev", "docs"))])
+def test_a_lock_pins_what_its_readers_need_by_hash_and_names_no_index(lock, extras):
+    text = (PROJECT / lock).read_text(encoding="utf-8")
+    assert "://" not in text
+    entries = [entry for entry in re.split(r"\n(?! )", text.strip()) if not entry.startswith("#")]
+    pins = set()
+    for entry in entries:
+        first, *hashes = entry.split("\n")
+        pin = PIN.fullmatch(first)
+        assert pin, first
+        assert hashes, first
+        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes), first
+        pins.add(pin[1])
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    optional = project["project"]["optional-dependencies"]
+    wanted = project["project"]["dependencies"] + project["dependency-groups"]["build"]
+    wanted += [requirement for extra in extras for requirement in optional[extra]]
+    names = {re.split("[<>=]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
     assert names <= pins
+    assert extras or not pins & {"mkdocs", "mypy", "pytest", "ruff"}
+
+
+def test_both_locks_pin_the_same_versions_of_what_both_hold():
+    users, developers = (
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (PROJECT / lock).read_text(encoding="utf-8"), re.MULTILINE))
+        for lock in ("requirements.lock", "requirements-dev.lock")
+    )
+    assert {name: developers.get(name) for name in users} == users

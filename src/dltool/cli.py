@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dltool import __version__
 from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError
 from dltool.imports import begin_own_process
 
 if TYPE_CHECKING:
-    from dltool.commands.runs import RunSummary
     from dltool.config.load import Document
     from dltool.console.capture import Capture
+    from dltool.runs.summaries import RunSummary
 
 app = typer.Typer(
     name="dltool",
     help="Train deep-learning models from YAML files.",
     epilog="Begin with: dltool init digits > digits.yaml, then dltool train digits.yaml",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -60,6 +60,21 @@ Sort = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 RUNS = Path("runs")
+
+
+def show_version(is_asked: bool) -> None:
+    if is_asked:
+        write_out(f"dltool {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """Take the options that are no command's."""
 
 
 @app.command()
@@ -260,7 +275,7 @@ app.add_typer(runs_app, name="runs")
 
 
 @runs_app.callback()
-def list_runs(
+def runs_or_command(
     context: typer.Context,
     runs: RunsFolder = None,
     conditions: Filters = None,
@@ -268,11 +283,24 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """List the runs with their results; remove some."""
-    if context.invoked_subcommand is not None:
-        return
+    command = context.invoked_subcommand
+    if command is None:
+        list_runs(runs, conditions, sort, as_json)
+    elif runs or conditions or sort or as_json:
+        raise typer.BadParameter(f"options stand after the command: dltool runs {command} …")
+
+
+@runs_app.command("list")
+def list_runs(
+    runs: RunsFolder = None,
+    conditions: Filters = None,
+    sort: Sort = None,
+    as_json: Json = False,
+) -> None:
+    """List the runs with their results, as `dltool runs` does."""
     with exit_codes(as_json=as_json):
-        from dltool.console.runs import show_runs
-        from dltool.run_configs import MOST_COMPARED, differences_in_short
+        from dltool.console.run_table import show_runs
+        from dltool.runs.configs import MOST_COMPARED, differences_in_short
 
         found = runs_in(runs, conditions, sort)
         is_short = len(found) <= MOST_COMPARED
@@ -288,8 +316,8 @@ def remove_runs(
 ) -> None:
     """Remove runs, never one that is running."""
     with exit_codes(as_json=as_json):
-        from dltool.commands.run_removal import planned, remove_planned
-        from dltool.console.runs import confirmed, show_removals
+        from dltool.console.run_table import confirmed, show_removals
+        from dltool.runs.removal import planned, remove_planned
 
         removals = planned(runs)
         if yes or confirmed(removals):
@@ -314,8 +342,8 @@ def prune_runs(
 ) -> None:
     """Remove the runs that --filter selects, all but those to --keep."""
     with exit_codes(as_json=as_json):
-        from dltool.commands.run_removal import planned, prunable, remove_planned
-        from dltool.console.runs import confirmed, show_removals
+        from dltool.console.run_table import confirmed, show_removals
+        from dltool.runs.removal import planned, prunable, remove_planned
 
         paths = prunable(runs_in(runs, conditions, sort or "number:desc"), keep, bool(conditions), checkpoints)
         removals = planned(paths, only_checkpoints=checkpoints)
@@ -337,8 +365,8 @@ def compare(
     with exit_codes(as_json=as_json):
         from dltool.commands.compare import compare as run_compare
         from dltool.commands.compare import write_html
-        from dltool.commands.output_file import PAGE, refuse_no_file
         from dltool.console.comparison import show_comparison
+        from dltool.output_file import PAGE, refuse_no_file
 
         if html is not None:
             refuse_no_file("--html", html, PAGE)
@@ -349,9 +377,9 @@ def compare(
 
 
 def runs_in(folder: Path | None, conditions: Sequence[str] | None, sort: str | None) -> "list[RunSummary]":
-    from dltool.commands.run_selection import selected
-    from dltool.commands.runs import require_folder, summaries
-    from dltool.run_directory import refuse_no_runs_folder
+    from dltool.runs.directory import refuse_no_runs_folder
+    from dltool.runs.selection import selected
+    from dltool.runs.summaries import require_folder, summaries
 
     if folder is None:
         refuse_no_runs_folder(RUNS)
@@ -380,8 +408,8 @@ def init(
     """Print a ready config to begin with: dltool init penguins.csv > penguins.yaml"""
     with exit_codes():
         from dltool.commands.init import config_for, templates, write_new
-        from dltool.console.streams import data_text, stderr_console
-        from dltool.console.tables import show_templates
+        from dltool.console.consoles import data_text, stderr_console
+        from dltool.console.table_layout import show_templates
 
         if show_list or what is None:
             show_templates(templates())
@@ -400,18 +428,27 @@ def init(
 def describe(name: Annotated[str, typer.Argument(help="A layer, an optimizer, a data source, a key, …")]) -> None:
     """Explain a name that a config may use, and its arguments."""
     with exit_codes():
-        from dltool.commands.describe import describe as run_describe
-        from dltool.console.tables import show_descriptions
+        from dltool.config.describe import describe as run_describe
+        from dltool.console.table_layout import show_descriptions
 
         show_descriptions(run_describe(name))
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    allow_code: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--allow-code",
+            metavar="FILE.py",
+            help="Know the Keras layers, losses and metrics of this file. Repeatable.",
+        ),
+    ] = None,
+) -> None:
     """Print the JSON Schema of configs, for editors."""
-    with exit_codes():
-        from dltool.commands.schema import json_schema
-        from dltool.console.streams import write_json_text
+    with exit_codes(), allowed_code(allow_code):
+        from dltool.config.json_schema import json_schema
+        from dltool.console.consoles import write_json_text
 
         write_json_text(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 
@@ -421,7 +458,7 @@ def doctor(as_json: Json = False) -> None:
     """Check that this machine can train: versions, memory, disk, devices."""
     with exit_codes(as_json=as_json):
         from dltool.commands.doctor import diagnose
-        from dltool.console.tables import show_diagnosis
+        from dltool.console.table_layout import show_diagnosis
 
         raise typer.Exit(show_diagnosis(diagnose(), as_json))
 
@@ -445,7 +482,7 @@ def document_errors(
         for option, value in given.items():
             document = document if value is None else with_option(document, option, value)
         if runs is not None:
-            from dltool.run_directory import refuse_no_runs_folder
+            from dltool.runs.directory import refuse_no_runs_folder
 
             refuse_no_runs_folder(runs)
     with exit_codes(document, as_json):
@@ -463,7 +500,7 @@ def allowed_code(
     if not files:
         yield
         return
-    from dltool.config.allowed_code import read_allowed_code
+    from dltool.config.keras.allowed_code import read_allowed_code
     from dltool.keras_names import allowing
 
     with allowing(read_allowed_code(files)), exit_codes(document, as_json):
@@ -518,7 +555,8 @@ def run_app() -> "int | str | None":
         try:
             app()
         except SystemExit as stop:
-            code = stop.code
+            # What prints the help ends with code 1 where nobody reads it.
+            code = 0 if isinstance(stop.__context__, BrokenPipeError) else stop.code
         sys.stdout.flush()
     except BrokenPipeError:
         # `dltool … | head`: the reader has what it wanted.

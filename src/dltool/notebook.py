@@ -15,9 +15,9 @@ from dltool.console.progress import TrainingProgress
 from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError, RunError
 from dltool.imports import prefer_onednn
-from dltool.run_directory import open_run as find_run
-from dltool.run_directory import refuse_no_runs_folder
-from dltool.run_files import Run
+from dltool.runs.directory import open_run as find_run
+from dltool.runs.directory import refuse_no_runs_folder
+from dltool.runs.files import Run
 from dltool.text import number
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dltool.config.load import Document
-    from dltool.evaluation.figure import Figure
+    from dltool.evaluation.figures.figure import Figure
 
 MOST_PICTURES = 2
 """The loss, and the first metric."""
@@ -59,8 +59,8 @@ def train(
             document = document if value is None else with_option(document, option, value)
         refuse_no_runs_folder(Path(runs))
     with plain_errors(document), allowed(allow_code), shown_progress() as progress:
-        from dltool.commands.signals import stop_requests
         from dltool.commands.train import train_until_stopped
+        from dltool.experiment.signals import stop_requests
 
         with stop_requests(ends_process=False) as stops:
             outcome = train_until_stopped(document, Path(runs), progress, stops)
@@ -133,8 +133,8 @@ class TrainedRun:
         the best weights, so nothing of the run is executed.
         """
         with plain_errors(), allowed(self.allow_code), shown_progress():
-            from dltool.commands.experiment import require_code
             from dltool.commands.predict import best_model, recorded_kind
+            from dltool.experiment.opening import require_code
 
             run = find_run(self.path)
             require_code(run, f"predict {run.path}")
@@ -152,9 +152,9 @@ class TrainedRun:
         import pandas as pd
 
         with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
-            from dltool.commands.experiment import require_code
             from dltool.commands.predict import predictions_for
             from dltool.data.new_rows import load_rows
+            from dltool.experiment.opening import require_code
 
             run = find_run(self.path)
             require_code(run, f"predict {run.path}")
@@ -179,7 +179,7 @@ class TrainedRun:
     def _repr_html_(self) -> str:
         """The learning curves and the results, for the last line of a cell."""
         with plain_errors():
-            from dltool.evaluation.curves import learning_curves
+            from dltool.evaluation.figures.curves import learning_curves
 
             run = Run(self.path)
             is_complete = run.read_json(run.record).get("status") == "completed"
@@ -213,7 +213,7 @@ def allowed(files: AllowedCode) -> Iterator[None]:
     if not files:
         yield
         return
-    from dltool.config.allowed_code import read_allowed_code
+    from dltool.config.keras.allowed_code import read_allowed_code
     from dltool.keras_names import allowing
 
     with allowing(read_allowed_code([Path(file) for file in files])):

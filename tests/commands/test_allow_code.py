@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from dltool.config.allowed_code import read_allowed_code
+from dltool.config.keras.allowed_code import read_allowed_code
 from dltool.console.results import show_error
 from dltool.errors import MachineError
 from dltool.keras_names import allowing

@@ -148,7 +148,7 @@ def test_the_ready_config_says_where_the_published_weights_belong(dltool, folder
 
     monkeypatch.chdir(folder)
     monkeypatch.setenv("KERAS_HOME", str(folder / "keras"))
-    monkeypatch.setattr("dltool.data.download.urlopen", no_network)
+    monkeypatch.setattr("dltool.data.sources.download.urlopen", no_network)
     outcome = dltool("train", ROOT / "configs/transfer.yaml", *transfer())
     assert outcome.code == 5
     file = folder / "keras/models/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"

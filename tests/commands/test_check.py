@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from tests.bad_configs import GOOD, IMAGES
 
-from dltool.commands.check import CheckOutcome, LayerRow
-from dltool.console.plan import layer_table
-from dltool.training.plan import Memory, Plan
+from dltool.commands.check import CheckOutcome, PlanRow
+from dltool.console.plan_table import layer_table
+from dltool.experiment.plan import Memory, Plan
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_nothing_is_written(dltool, tmp_path) -> None:
 
 def test_a_machine_with_too_little_memory_is_a_warning(dltool, monkeypatch) -> None:
     from dltool.commands import check
-    from dltool.training import plan
+    from dltool.experiment import plan
 
     monkeypatch.setattr(check, "usable_memory", lambda: 100_000)
     monkeypatch.setattr(plan, "usable_memory", lambda: 100_000)
@@ -112,8 +112,8 @@ def test_a_machine_with_too_little_memory_is_a_warning(dltool, monkeypatch) -> N
 def test_the_table_of_layers_fits_in_80_columns(tmp_path) -> None:
     path = tmp_path / "a-folder-with-quite-a-long-name-that-goes-on-and-on" / "images.yaml"
     layers = (
-        LayerRow("GlobalAveragePooling3D", f"{path}:1234", (128, 128, 128, None), 1_234_567_890, None),
-        LayerRow("Dense", "images.yaml:7", (10,), 10, 1_999_999),
+        PlanRow("GlobalAveragePooling3D", f"{path}:1234", (128, 128, 128, None), 1_234_567_890, None),
+        PlanRow("Dense", "images.yaml:7", (10,), 10, 1_999_999),
     )
     memory = Memory(1, 2, None, 3, 4)
     outcome = CheckOutcome(

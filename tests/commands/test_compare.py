@@ -12,8 +12,8 @@ import pytest
 from dltool.commands.compare import compare
 from dltool.errors import ConfigError, RunError
 from dltool.evaluation.stored import ExampleValues, packed
-from dltool.run_directory import create
-from dltool.run_files import Run
+from dltool.runs.directory import create
+from dltool.runs.files import Run
 
 CONFIG = "seed: {seed}\ntraining:\n  loss: {loss}\n  optimizer: {{Adam: {{learning_rate: {rate}}}}}\n"
 ROWS = np.arange(200)
@@ -204,7 +204,7 @@ def test_curves_of_different_lengths_have_their_epochs_below_each_other(dltool, 
 
 
 def test_a_narrow_terminal_has_whole_numbers(dltool, tmp_path, monkeypatch):
-    monkeypatch.setattr("dltool.console.streams.UNLIMITED", 40)
+    monkeypatch.setattr("dltool.console.consoles.UNLIMITED", 40)
     runs = [created(tmp_path), created(tmp_path)]
     shown = dltool("compare", *(run.path for run in runs)).stdout
     assert "curve  run  by epoch  last    best epoch" in shown

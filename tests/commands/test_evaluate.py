@@ -239,7 +239,7 @@ def test_a_training_leaves_the_evaluation_of_its_test(draws, run, dltool) -> Non
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_warning(draws, run, dltool, monkeypatch) -> None:
-    from dltool.evaluation import class_figures
+    from dltool.evaluation.figures import class_figures
 
     def fail(*_: object) -> None:
         raise ValueError("no ink")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
-from dltool.checkpoint_file import newest_checkpoint
 from dltool.errors import ConfigError, Interrupted
+from dltool.runs.checkpoint_file import newest_checkpoint
 
 FOUR_EPOCHS = EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 4")
 
@@ -103,7 +103,7 @@ def test_more_epochs_that_were_killed_while_they_were_recorded_are_run_by_the_ne
     _, run = train(TINY)
     steps = {"run.json": "atomic_write", "resolved.yaml": "disk_errors", "results.json": "metrics_line"}
     with monkeypatch.context() as patch:
-        patch.setattr(f"dltool.commands.resumption.{steps[kept]}", stop_now)
+        patch.setattr(f"dltool.experiment.resuming.{steps[kept]}", stop_now)
         assert dltool("resume", run, "--epochs", "3").code == 130
     record = json.loads((run / "run.json").read_text("utf-8"))
     assert record["status"] == "running"
@@ -187,7 +187,7 @@ def test_a_second_run_that_was_stopped_is_named_only_where_it_is_kept(
 
 @pytest.mark.parametrize(
     "place",
-    ["dltool.model.build.build_model", "dltool.evaluation.evaluate.evaluate", "dltool.training.fit.prepare_fit"],
+    ["dltool.model.build.build_model", "dltool.evaluation.measure.evaluate", "dltool.training.fit.prepare_fit"],
 )
 def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_still_a_signal(
     train, dltool, monkeypatch, place
@@ -227,7 +227,7 @@ def test_a_resumption_that_was_stopped_while_it_read_the_data_is_named(train, dl
     _, run = train(TINY)
     killed(run)
     with monkeypatch.context() as patch:
-        patch.setattr("dltool.commands.experiment.load_data", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr("dltool.experiment.opening.load_data", lambda *_: signal.raise_signal(signal.SIGINT))
         outcome = dltool("resume", run, "--quiet")
     assert outcome.code == 130
     assert outcome.stderr.endswith(f"what was done by then is kept in {run}\nnext  dltool resume {run}\n")

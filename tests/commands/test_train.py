@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from tests.small_configs import EVERYTHING_RANDOM, TINY
 
-from dltool.checkpoint_file import newest_checkpoint
-from dltool.commands.completion import profile_times
 from dltool.errors import Interrupted
+from dltool.experiment.finishing import profile_times
+from dltool.runs.checkpoint_file import newest_checkpoint
 from dltool.training.profile import Profile
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from dltool.config.checks import independent, metric_names, static_checks
-from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_keras_object
+from dltool.config.keras.objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.schema import Config
 
 

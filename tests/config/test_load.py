@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from tests.bad_configs import GOOD
 
-from dltool.config.dump import dump_yaml, origins, plain_config
-from dltool.config.keras_objects import UNKNOWN
+from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import build_config, read_document, with_option
-from dltool.config.tree import find
+from dltool.config.text.dump import dump_yaml, origins, plain_config
+from dltool.config.text.tree import find
 from dltool.errors import ConfigError
 
 FACTS = {

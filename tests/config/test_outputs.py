@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from dltool.config.checks import measured_names, static_checks
-from dltool.config.dump import dump_yaml
-from dltool.config.keras_objects import UNKNOWN
+from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import read_recorded
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
+from dltool.config.text.dump import dump_yaml
 
 DIGIT = {"Dense": {"units": 10, "activation": "softmax", "name": "digit"}}
 SIZE = {"Dense": {"units": 1, "name": "size", "from": "trunk"}}

@@ -12,7 +12,7 @@ from dltool.config.schema import Config
 from dltool.console.capture import Capture
 from dltool.console.progress import MOST_FAST_ROWS, TrainingProgress
 from dltool.data.facts import Facts, InputFacts, TargetFacts
-from dltool.run_files import Run
+from dltool.runs.files import Run
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Data
-from dltool.data.catalog import CIFAR100_COARSE, CIFAR100_FINE, REUTERS
+from dltool.data.dataset import load_data
 from dltool.data.facts import known_facts
-from dltool.data.load import load_data
+from dltool.data.sources.catalog import CIFAR100_COARSE, CIFAR100_FINE, REUTERS
 from dltool.errors import ConfigError
 
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dltool.config.columns import Target, TargetType, parse_target
+from dltool.data.arrays.cleaning import clean_labels
 from dltool.data.examples import Examples, Part
 from dltool.data.labels import encode, read_labels
-from dltool.data.values import clean_labels
 from dltool.errors import DataError
 
 PLACE = ("data", "source")

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from dltool.config.keras_objects import UNKNOWN
-from dltool.config.schema import Data, Split
+from dltool.config.keras.objects import UNKNOWN
+from dltool.config.schema import Data, SplitOptions
 from dltool.config.sources import SOURCES, parse_source
 from dltool.errors import Problem
 
@@ -121,9 +121,9 @@ def test_a_mistake_in_a_source_is_one_error(key):
 
 
 def test_fractions_leave_something_for_training():
-    assert Split(validation=0.5, test=0.4).test == 0.4
+    assert SplitOptions(validation=0.5, test=0.4).test == 0.4
     with pytest.raises(ValidationError) as error:
-        Split(validation=0.5, test=0.5)
+        SplitOptions(validation=0.5, test=0.5)
     (details,) = error.value.errors()
     (problem,) = details["ctx"]["problems"]
     assert problem.message == "validation and test together take 1 of the examples: none is left for training"
@@ -142,7 +142,7 @@ def test_fractions_leave_something_for_training():
 )
 def test_rules_of_a_split_exclude_each_other(split, places):
     with pytest.raises(ValidationError) as error:
-        Split.model_validate(split)
+        SplitOptions.model_validate(split)
     (details,) = error.value.errors()
     problems = details["ctx"]["problems"]
     assert [(problem.place[0], problem.related[0][0][0]) for problem in problems] == places
@@ -159,4 +159,4 @@ def test_rules_of_a_split_exclude_each_other(split, places):
     ],
 )
 def test_a_split_may_have_a_rule(split):
-    Split.model_validate(split)
+    SplitOptions.model_validate(split)

@@ -2,7 +2,7 @@
 
 Conventions, all invisible to a reader:
 
-- ```console holds commands. The next ```text block is what they print on a terminal of 100 columns.
+- ```console holds commands. The next ```text block is what they print on a terminal of 120 columns.
 - A block with `title="FILE"` is that file; it is written before the commands that follow.
 - `<!-- same as: FILE -->` before a block: it shows a file that a command has made, or that the project has.
 - `<!-- exit: N -->` before a console block: its last command ends with N.

@@ -15,7 +15,7 @@ import pyte
 
 from tests.docs.pages import ROOT
 
-COLUMNS, LINES = 100, 2000
+COLUMNS, LINES = 120, 2000
 GAP = "…"
 
 

@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from dltool.config.schema import Config
-from dltool.data.load import load_data
+from dltool.data.dataset import load_data
 from dltool.evaluation.baselines import COMPONENTS, DECAY, baselines_of, last_value, softmax_regression, standardized
-from dltool.evaluation.evaluate import predict
+from dltool.evaluation.measure import predict
 from dltool.evaluation.predictions import softmax
 from dltool.model.build import build_model
 

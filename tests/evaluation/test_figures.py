@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dltool.evaluation.classes import Found, classes_found, labels_found
-from dltool.evaluation.curves import learning_curves
-from dltool.evaluation.figure import Figure
+from dltool.evaluation.figures.curves import learning_curves
+from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.numbers import numbers_found, restoring_found
 
 HOSTILE = ("<script>alert(1)</script>", "$x^{", "_hidden", "\x00\x1b[31m", "\u202eevil", "日本語", " ", "&amp; '\"")

@@ -8,9 +8,9 @@ import pytest
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, InputFacts, TargetFacts
 from dltool.evaluation import examine as examine_module
-from dltool.evaluation.evaluate import evaluate, predict
 from dltool.evaluation.examine import examine
 from dltool.evaluation.intervals import metric_intervals
+from dltool.evaluation.measure import evaluate, predict
 from dltool.model.build import build_model
 
 EXAMPLES = 700

@@ -20,7 +20,7 @@ from dltool.evaluation.stored import (
     prediction_table,
     read_examples,
 )
-from dltool.run_files import Run
+from dltool.runs.files import Run
 
 
 @pytest.fixture

@@ -24,7 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dltool import checkpoint_file, durable_files, run_directory, run_files
+from dltool import durable_files
+from dltool.runs import checkpoint_file
+from dltool.runs import directory as run_directory
+from dltool.runs import files as run_files
 
 CASES = ("nothing", "unlinks", "names")
 REAL = {name: getattr(os, name) for name in ("fsync", "replace", "rename", "unlink", "mkdir")}

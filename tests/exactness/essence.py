@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 
-from dltool.checkpoint_file import newest_checkpoint
+from dltool.runs.checkpoint_file import newest_checkpoint
 
 TIMES = {"seconds"}
 

@@ -22,12 +22,12 @@ IMPORTS = (
     *("tensorflow", "keras", "sklearn.datasets", "h5py", "dltool.cli", "dltool.commands.train"),
     *(
         "dltool.commands.resume",
-        "dltool.commands.resumption",
+        "dltool.experiment.resuming",
         "dltool.training.fit",
-        "dltool.evaluation.evaluate",
+        "dltool.evaluation.measure",
         "dltool.evaluation.baselines",
-        "dltool.evaluation.class_figures",
-        "dltool.evaluation.curves",
+        "dltool.evaluation.figures.class_figures",
+        "dltool.evaluation.figures.curves",
         "dltool.evaluation.intervals",
         "dltool.evaluation.stored",
         "sklearn.decomposition",
@@ -42,11 +42,11 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     for module in IMPORTS:
         importlib.import_module(module)
-    for command in ("train", "resumption"):
+    for module in ("commands.train", "experiment.resuming"):
         # A report comes when the run is complete: what happens then is no matter of the bits.
-        vars(sys.modules[f"dltool.commands.{command}"])["report_of_training"] = lambda *_: None
+        vars(sys.modules[f"dltool.{module}"])["report_of_training"] = lambda *_: None
     # These trainings take a second: there would be nothing to go on from but their beginning.
-    vars(sys.modules["dltool.checkpoint_writer"])["SECONDS_BETWEEN"] = 0.0
+    vars(sys.modules["dltool.runs.checkpoint_writer"])["SECONDS_BETWEEN"] = 0.0
     answers.write("ready\n")
     answers.flush()
     # Not the buffered file: a child must not inherit requests that were read ahead.

@@ -13,17 +13,17 @@ from typing import Any
 
 from tests.exactness.disk import Disk, PowerLosses, failing, write_image
 
-from dltool import checkpoint_file, checkpoint_writer
-from dltool.commands import completion, experiment
 from dltool.commands import train as train_command
-from dltool.evaluation import evaluate as evaluation
+from dltool.evaluation import measure as evaluation
+from dltool.experiment import finishing, opening
 from dltool.imports import Import
 from dltool.model import build as model_build
-from dltool.run_files import MetricsLog, Run
+from dltool.runs import checkpoint_file, checkpoint_writer
+from dltool.runs.files import MetricsLog, Run
 from dltool.training import fit
 
 WRITER: Any = checkpoint_writer
-OBSERVER: Any = completion.RecordingObserver
+OBSERVER: Any = finishing.RecordingObserver
 
 
 def send(number: int) -> None:
@@ -146,14 +146,14 @@ def act_at_step(step: int, act: Callable[[], None]) -> None:
 PHASES: dict[str, tuple[Any, str]] = {
     "validation": (fit.Fitting, "leave_if_asked"),
     "best weights": (fit.Fitting, "remember"),
-    "last file": (completion, "concluded"),
+    "last file": (finishing, "concluded"),
     "cleanup": (checkpoint_file, "_remove_all_but_newest_two"),
     "metrics": (MetricsLog, "append"),
-    "test": (completion, "tested_model"),
+    "test": (finishing, "tested_model"),
     "status": (Run, "write_json"),
     "import": (Import, "wait"),
     "data": (train_command, "load_data"),
-    "data again": (experiment, "load_data"),
+    "data again": (opening, "load_data"),
     "build": (model_build, "build_model"),
     "evaluation": (evaluation, "evaluate"),
 }

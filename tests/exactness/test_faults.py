@@ -15,8 +15,8 @@ from tests.exactness.configs import write_short_config
 from tests.exactness.conftest import Server
 from tests.exactness.essence import essence
 
-from dltool.checkpoint_file import newest_checkpoint
 from dltool.errors import RunError
+from dltool.runs.checkpoint_file import newest_checkpoint
 
 pytestmark = pytest.mark.slow
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
@@ -176,7 +176,7 @@ def test_a_kill_before_any_operation_of_more_epochs_leaves_the_run_complete_or_t
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("dltool.model.files", "save_weights"), ("dltool.model.files", "save_model")]
+    ("module", "name"), [("dltool.model.saving", "save_weights"), ("dltool.model.saving", "save_model")]
 )
 @pytest.mark.parametrize("size", [0, 1000, 6000, 12000])
 def test_a_disk_that_is_full_for_hdf5_fails_the_run(

@@ -16,7 +16,7 @@ from tests.exactness.configs import OTHER_DATA, STEPS, write_config
 from tests.exactness.conftest import ROOT, Ended, Server
 from tests.exactness.essence import digest, essence, weights
 
-from dltool.checkpoint_file import newest_checkpoint
+from dltool.runs.checkpoint_file import newest_checkpoint
 
 KILLED = -signal.SIGKILL
 Straight = Callable[..., dict[str, Any]]

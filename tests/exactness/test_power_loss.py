@@ -12,11 +12,12 @@ import pytest
 from tests.exactness import disk
 from tests.exactness.disk import PowerLosses, write_image
 
-from dltool import durable_files, run_directory
-from dltool.checkpoint_file import newest_checkpoint, write_checkpoint
+from dltool import durable_files
 from dltool.durable_files import atomic_write
 from dltool.errors import RunError
-from dltool.run_directory import create
+from dltool.runs import directory
+from dltool.runs.checkpoint_file import newest_checkpoint, write_checkpoint
+from dltool.runs.directory import create
 
 
 def losses(folder: Path) -> list[str]:
@@ -83,7 +84,7 @@ def test_a_dropped_fsync_of_any_folder_of_a_new_run_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dropped: str
 ):
     real = durable_files.sync
-    for module in (run_directory, durable_files):
+    for module in (directory, durable_files):
         monkeypatch.setattr(module, "sync", lambda path: None if re.fullmatch(dropped, path.name) else real(path))
     assert lost_runs(tmp_path)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dltool.config.keras_objects import UNKNOWN, parse_keras_object
+from dltool.config.keras.objects import UNKNOWN, parse_keras_object
 
 WARM_UP = {"initial_learning_rate": 0.0, "decay_steps": 1000.0, "warmup_target": 0.1, "warmup_steps": 100}
 EXAMPLES: dict[str, list[Any]] = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dltool import keras_names
-from dltool.config.keras_objects import parse_entry, to_plain
+from dltool.config.keras.objects import parse_entry, to_plain
 from dltool.errors import ConfigError, MachineError
 from dltool.model.build import build_model
 
@@ -143,7 +143,7 @@ def test_published_weights_that_are_not_there_are_named_with_their_place(make_co
         raise URLError("no network")
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr("dltool.data.download.urlopen", no_network)
+    monkeypatch.setattr("dltool.data.sources.download.urlopen", no_network)
     with pytest.raises(MachineError) as refused:
         build_model(make_config(layers(weights="imagenet")), pictures)
     (problem,) = refused.value.problems

@@ -15,9 +15,9 @@ from tests.every_column import INPUTS, write_table
 
 from dltool.config.columns import parse_column_type
 from dltool.config.schema import Config
-from dltool.data.load import Dataset, load_data
-from dltool.data.rows import Coded, Rows, coded
-from dltool.data.windows import Windowed
+from dltool.data.arrays.rows import Coded, Rows, coded
+from dltool.data.arrays.window_rows import Windowed
+from dltool.data.dataset import Dataset, load_data
 from dltool.errors import RunError
 from dltool.model.build import build_model
 from dltool.model.columns import learn, prepare

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from dltool.config.columns import parse_column_type
+from dltool.data.arrays.rows import coded
 from dltool.data.facts import InputFacts
-from dltool.data.rows import coded
 from dltool.model.build import build_model
 from dltool.model.inputs import scope_title
 

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from dltool.config.keras_objects import KerasObject
+from dltool.config.keras.objects import KerasObject
 from dltool.errors import ConfigError
 from dltool.model.keras_objects import make, plain_message
 

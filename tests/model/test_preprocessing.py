@@ -43,7 +43,7 @@ def built_with(make_config, make_facts, preprocessing, inputs, state=None, learn
 
 
 def prepared(built, inputs):
-    from dltool.training.tables import tensor
+    from dltool.training.batches import tensor
 
     return np.asarray(built.preparations["input"](tensor(inputs)))
 

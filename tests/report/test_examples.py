@@ -13,7 +13,7 @@ from dltool.model.graph import Box
 from dltool.report.examples import cell_words, limits_of, look_at, prepared_look, tokens
 from dltool.report.layers import drawn, joined_inputs
 from dltool.report.leakage import frequent_class, line
-from dltool.report.pictures import curve_points, picture_of, spectrogram
+from dltool.report.thumbnails import curve_points, picture_of, spectrogram
 
 
 def pixels(uri: str) -> np.ndarray:

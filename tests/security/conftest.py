@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from tests.small_configs import TINY
 
-from dltool.checkpoint_file import newest_checkpoint, write_checkpoint
-from dltool.config.dump import dump_yaml
 from dltool.config.load import read_recorded
+from dltool.config.text.dump import dump_yaml
 from dltool.machine import usable_cores
-from dltool.run_files import digest
+from dltool.runs.checkpoint_file import newest_checkpoint, write_checkpoint
+from dltool.runs.files import digest
 
 CONFIG = TINY.replace("source: iris", "source: {arrays: own.npz}").replace(
     "  batch_size", "  callbacks: [{EarlyStopping: {patience: 5, restore_best_weights: true}}]\n  batch_size"

@@ -76,12 +76,12 @@ def test_writing_callbacks_do_not_keep_a_run_from_being_evaluated(attack, dltool
 def test_a_vocabulary_from_a_file_is_the_run_s_own_afterwards(tmp_path) -> None:
     import keras
 
-    from dltool.config.keras_objects import KerasObject
-    from dltool.model.apply import Names, Origin
+    from dltool.config.keras.objects import KerasObject
+    from dltool.model.apply import Names, Placed
     from dltool.model.preprocessing import LayerState, build_preprocessing, learns
 
     entry = KerasObject("layer", "StringLookup", {"vocabulary": str(tmp_path / "gone.txt")})
-    source = Origin(keras.Input((1,), dtype="string"), ("data", "source"))
+    source = Placed(keras.Input((1,), dtype="string"), ("data", "source"))
     state = {"0-StringLookup": LayerState({}, ["[UNK]", "a", "b"])}
     assert learns(entry)
     (applied,) = build_preprocessing([entry], source, Names(), None, state)

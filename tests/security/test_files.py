@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from tests.security.conftest import with_epochs
 
-from dltool.checkpoint_file import MAGIC
 from dltool.errors import RunError
-from dltool.model.files import CHECKSUM
 from dltool.model.preprocessing import load_preprocessing
+from dltool.model.saving import CHECKSUM
+from dltool.runs.checkpoint_file import MAGIC
 
 
 def virtual(file: h5py.File, outside: Path) -> None:

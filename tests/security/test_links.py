@@ -55,7 +55,7 @@ def test_a_file_that_is_written_in_place_has_no_second_name(name, attack, refuse
     if name == "metrics.jsonl":
         # It is replaced as a whole before anything is appended.
         from dltool.errors import RunError
-        from dltool.run_files import Run
+        from dltool.runs.files import Run
 
         with pytest.raises(RunError, match="hard link"), Run(attack.run).metrics_log():
             pytest.fail("it was opened")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dltool.run_directory import create
-from dltool.run_files import Run
+from dltool.runs.directory import create
+from dltool.runs.files import Run
 from dltool.tracking import Tracking
 
 tracking = pytest.importorskip("mlflow.tracking")

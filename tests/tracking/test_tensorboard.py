@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from dltool.run_directory import create
-from dltool.run_files import Run
+from dltool.runs.directory import create
+from dltool.runs.files import Run
 from dltool.tracking.tensorboard import TensorBoardTracker
 
 event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dltool.config.checks import metric_name
-from dltool.config.keras_objects import KerasObject
-from dltool.config.outputs import Head
+from dltool.config.keras.objects import KerasObject
+from dltool.config.outputs import OutputSpec
 from dltool.errors import ConfigError
 from dltool.keras_names import arguments, find, names
 from dltool.model.build import build_model
@@ -30,7 +30,7 @@ def test_a_metric_has_the_name_that_keras_would_log(name):
     theirs = uncounted(getattr(keras.metrics, name)(**needed).name)
     entry = KerasObject("metric", name, needed)
     assert metric_name(entry) == theirs
-    head = Head("output", None, None, KerasObject("loss", "MeanSquaredError", {}), (entry,), 1.0, ("training",))
+    head = OutputSpec("output", None, None, KerasObject("loss", "MeanSquaredError", {}), (entry,), 1.0, ("training",))
     assert made_metrics(head, (1,))[0].name == theirs
 
 

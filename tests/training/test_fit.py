@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from dltool.data.order import epoch_order
-from dltool.data.split import Split
+from dltool.data.split.at_random import Split
 from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
 from dltool.training import fit, loop
+from dltool.training.batches import Layout
+from dltool.training.order import epoch_order
 from dltool.training.state import TrainingState
-from dltool.training.tables import Layout
 
 EVERYTHING: dict[str, Any] = {
     "data": {"augmentation": [{"RandomFlip": "horizontal"}]},
@@ -384,7 +384,7 @@ def test_a_learned_normalization_comes_from_the_training_rows_alone(make_config,
 
 
 def test_bytes_are_prepared_in_the_step_and_numbers_once(make_config, make_dataset, dataset, train):
-    from dltool.training.tables import make_tables
+    from dltool.training.batches import make_tables
 
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (118, 6, 6, 1)).astype(np.uint8)

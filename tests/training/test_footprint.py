@@ -14,8 +14,8 @@ PROGRAM = f"""
 import pathlib
 import dltool.machine
 dltool.machine.usable_memory = lambda: {MEMORY}
-import dltool.training.tables
-dltool.training.tables.CHUNK_BYTES = 2**21
+import dltool.training.batches
+dltool.training.batches.CHUNK_BYTES = 2**21
 from dltool import cli
 try:
     cli.main()

@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import pytest
 
+from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts, InputFacts, TargetFacts
-from dltool.data.load import Dataset
-from dltool.data.split import Split
-from dltool.evaluation.evaluate import evaluate, predict
+from dltool.data.split.at_random import Split
+from dltool.evaluation.measure import evaluate, predict
 from dltool.model.build import build_model
-from dltool.training import tables
+from dltool.training import batches
+from dltool.training.batches import make_tables, model_targets
 from dltool.training.best import make_best
 from dltool.training.callbacks import make_callbacks
 from dltool.training.compile import compile_core
-from dltool.training.tables import make_tables, model_targets
 
 LAYERS = [
     {"Dense": {"units": 8, "activation": "relu", "from": "left"}},
@@ -85,8 +85,8 @@ def test_the_numbers_are_those_of_keras(config, two):
 def test_rows_that_are_read_ahead_give_the_same_numbers(config, two, monkeypatch):
     built = build_model(config, two.facts)
     resident = evaluate(built, config, two.inputs, two.targets)
-    monkeypatch.setattr(tables, "usable_memory", lambda: 1)
-    monkeypatch.setattr(tables, "CHUNK_BYTES", 400)
+    monkeypatch.setattr(batches, "usable_memory", lambda: 1)
+    monkeypatch.setattr(batches, "CHUNK_BYTES", 400)
     assert evaluate(built, config, two.inputs, two.targets) == resident
 
 

@@ -8,10 +8,10 @@ import pytest
 from tests.training.test_fit import EVERYTHING, assert_same, numbers, without_times
 
 from dltool.config.schema import Phase
-from dltool.data.order import epoch_order
 from dltool.errors import ConfigError, Interrupted, RunError, TrainingDiverged
 from dltool.model.build import build_model
 from dltool.training.fit import prepare_fit
+from dltool.training.order import epoch_order
 from dltool.training.phases import learners, set_learning
 from dltool.training.state import TrainingState
 

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from dltool.cost.flops import model_flops
 from dltool.imports import LightImports
 from dltool.machine import usable_cores
 from dltool.model.build import build_model
-from dltool.model.flops import model_flops
 from dltool.training.threads import COUNTED, KEEP_SHAPE, choose_threads, step_flops
 
 SMALL = [{"Dense": {"units": 8, "activation": "relu"}}, {"Dropout": 0.2}, {"Dense": {"units": 3}}]
@@ -90,7 +90,7 @@ ARGUMENTS: dict[str, object] = {"Dense": DENSE, "Reshape": [2, 2], "Conv1D": CON
 ARGUMENTS |= {name: 2 for name in COUNTED if "Pooling" in name and "Global" not in name}
 CODE = f"""
 import keras, tensorflow as tf
-from dltool.config.keras_objects import parse_keras_object
+from dltool.config.keras.objects import parse_keras_object
 from dltool.model.keras_objects import make
 from dltool.training.threads import bare
 for name in {sorted(COUNTED)}:

@@ -1,0 +1,1 @@
+"""The commands of `dltool`, one module each: short stories that call everything else."""

@@ -6,22 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.byte_sizes import size_text
-from dltool.config.checks import static_checks
-from dltool.config.dump import Origin, origins, plain_config
-from dltool.config.load import Document, build_config
+from dltool.config.load import Document
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, known_facts
-from dltool.errors import ConfigError
+from dltool.config.text.dump import ValueOrigin, origins, plain_config
+from dltool.data.checked import checked_config, checked_with
+from dltool.data.facts import Facts
 from dltool.machine import usable_memory
 
 if TYPE_CHECKING:
-    from dltool.data.load import Dataset
+    from dltool.data.dataset import Dataset
     from dltool.data.summary import ColumnRow
-    from dltool.training.plan import Plan
+    from dltool.experiment.plan import Plan
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class PlanRow:
     """One layer of the plan: where it was written, and its output without the batch axis.
 
     `flops` are those of a forward pass of one example, None where they are not known. What prepares and encodes the
@@ -45,10 +44,10 @@ class CheckOutcome:
 
     shown_as: str
     plain_config: dict[str, Any]
-    origins: list[Origin]
+    origins: list[ValueOrigin]
     facts: Facts | None
     steps_per_epoch: int | None
-    layers: tuple[LayerRow, ...]
+    layers: tuple[PlanRow, ...]
     columns: "tuple[ColumnRow, ...]"
     classes: Mapping[str, tuple[int, int, int]]
     warnings: tuple[str, ...]
@@ -65,13 +64,13 @@ def check(document: Document, *, read_data: bool, build: bool, svg: Path | None 
     """
     config, facts = checked_config(document)
     warnings: tuple[str, ...] = ()
-    layers: tuple[LayerRow, ...] = ()
+    layers: tuple[PlanRow, ...] = ()
     plan = None
     columns: tuple[ColumnRow, ...] = ()
     classes: Mapping[str, tuple[int, int, int]] = {}
     dataset = None
     if read_data or (build and (facts is None or learns_from_data(config))):
-        from dltool.data.load import load_data
+        from dltool.data.dataset import load_data
         from dltool.data.summary import class_counts, column_rows
 
         dataset = load_data(config.data, config.seed)
@@ -104,42 +103,23 @@ def learns_from_data(config: Config) -> bool:
     return any(map(learns, config.data.preprocessing))
 
 
-def checked_config(document: Document) -> tuple[Config, Facts | None]:
-    """The config as far as it is known without reading data, all static mistakes raised at once."""
-    config = build_config(document)
-    facts = known_facts(config.data)
-    return (checked_with(document, facts), facts) if facts else (without_problems(config, None), None)
-
-
-def checked_with(document: Document, facts: Facts) -> Config:
-    """The config with the facts of its data in force."""
-    return without_problems(build_config(document, facts.names()), facts)
-
-
-def without_problems(config: Config, facts: Facts | None) -> Config:
-    problems = static_checks(config, facts)
-    if problems:
-        raise ConfigError(problems)
-    return config
-
-
 def built_plan(
     document: Document, config: Config, facts: Facts, dataset: "Dataset | None", svg: Path | None
-) -> tuple[tuple[LayerRow, ...], "Plan"]:
+) -> tuple[tuple[PlanRow, ...], "Plan"]:
     """The layers of the model, and what training it takes; its first steps are tried.
 
     Raises:
         ConfigError, MachineError: whatever would keep `train` from its first step.
     """
-    from dltool.commands.drawing import dot_program, dot_text, draw
-    from dltool.commands.output_file import refuse_no_file
+    from dltool.cost.flops import forward_flops
+    from dltool.experiment.plan import make_plan
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
-    from dltool.model.checks import check_fit
-    from dltool.model.flops import forward_flops
     from dltool.model.graph import boxes_of
+    from dltool.model.graphviz import dot_program, dot_text, draw
+    from dltool.model.output_checks import check_fit
+    from dltool.output_file import refuse_no_file
     from dltool.training.determinism import pin
-    from dltool.training.plan import make_plan
     from dltool.training.threads import choose_threads
 
     if svg is not None:
@@ -155,18 +135,18 @@ def built_plan(
         call = call_of(layer.output)
         flops = forward_flops(call.layer, call.input_shapes, call.output_shape)
         line = line_of(document, layer.path)
-        rows.append(LayerRow(layer.name, line, layer.output_shape, layer.parameters, flops))
+        rows.append(PlanRow(layer.name, line, layer.output_shape, layer.parameters, flops))
     plan = make_plan(built, config, facts, dataset)
     if facts.only_input is None:
         rows.insert(0, columns_row(plan, rows, line_of(document, ("data", "source"))))
     return tuple(rows), plan
 
 
-def columns_row(plan: "Plan", rows: list[LayerRow], line: str) -> LayerRow:
+def columns_row(plan: "Plan", rows: list[PlanRow], line: str) -> PlanRow:
     """What the layers leave of the whole."""
     known = [row.flops for row in rows if row.flops is not None]
     flops = None if plan.flops is None or len(known) < len(rows) else plan.flops - sum(known)
-    return LayerRow("columns", line, None, plan.parameters - sum(row.parameters for row in rows), flops)
+    return PlanRow("columns", line, None, plan.parameters - sum(row.parameters for row in rows), flops)
 
 
 def memory_warnings(plan: "Plan") -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from dltool.durable_files import atomic_write
 from dltool.errors import ConfigError
 from dltool.report.differences import Comparison, compared
-from dltool.run_directory import open_run
+from dltool.runs.directory import open_run
 
 MOST_RUNS = 8
 
@@ -24,6 +24,6 @@ def compare(paths: Sequence[Path]) -> Comparison:
 
 def write_html(found: Comparison, file: Path) -> None:
     """The comparison as a page that loads nothing. Raises MachineError."""
-    from dltool.report.comparison import html
+    from dltool.report.compare_page import html
 
     atomic_write(file, html(found).encode())

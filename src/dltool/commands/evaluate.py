@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from dltool.commands.assessing import Examples, assessed, part_of, places_of
-from dltool.commands.experiment import recorded_data, recorded_experiment, require_code
 from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
-from dltool.data.load import Dataset, PartName
+from dltool.data.dataset import Dataset, PartName
 from dltool.errors import ConfigError, MachineError
+from dltool.experiment.assessing import MeasuredExamples, assessed, part_of, places_of
+from dltool.experiment.opening import recorded_data, recorded_experiment, require_code
 from dltool.imports import import_keras
-from dltool.run_directory import open_run
-from dltool.run_files import Run
+from dltool.runs.directory import open_run
+from dltool.runs.files import Run
 
 if TYPE_CHECKING:
-    from dltool.commands.progress import Progress
     from dltool.config.schema import Config
     from dltool.evaluation.findings import Assessment
+    from dltool.experiment.listener import Progress
 
 PARTS = ("train", "validation", "test")
 
@@ -100,12 +100,12 @@ def measured(
     config: "Config",
     changed: "Config",
     dataset: Dataset,
-    examples: Examples,
+    examples: MeasuredExamples,
     progress: "Progress | None",
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """What the model of `config` is worth by the metrics of the config `changed`, and the files that say so."""
-    from dltool.evaluation.evaluate import evaluate as measure
-    from dltool.model.files import load_weights
+    from dltool.evaluation.measure import evaluate as measure
+    from dltool.model.saving import load_weights
 
     experiment = recorded_experiment(run, config, dataset)
     experiment = replace(experiment, config=changed, built=replace(experiment.built, heads=heads_of(changed)))
@@ -119,14 +119,14 @@ def measured(
     return assessed(experiment, examples, metrics, warn)
 
 
-def new_examples(config: "Config", file: Path) -> Examples:
+def new_examples(config: "Config", file: Path) -> MeasuredExamples:
     """The labelled examples in a file. Their rows are those of the file."""
     from dltool.data.new_labelled import load_labelled
-    from dltool.evaluation.figure import file_word
+    from dltool.evaluation.figures.figure import file_word
 
     dataset = load_labelled(config.data, config.seed, file)
     inputs, targets = dataset.part("test")
     rows = np.arange(len(dataset.split.test))
     name = file_word(file.name.partition(".")[0])
     name = f"data-{name}" if name in PARTS else name
-    return Examples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, dataset.split.test)})
+    return MeasuredExamples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, dataset.split.test)})

@@ -75,9 +75,9 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
 
 
 def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
-    from dltool.commands.draft import path_scalar, written
-    from dltool.commands.draft_folder import draft_folder
-    from dltool.commands.draft_table import draft_table
+    from dltool.drafting.draft import path_scalar, written
+    from dltool.drafting.folder import draft_folder
+    from dltool.drafting.table import draft_table
 
     folder = Path.cwd() if out is None else out.absolute().parent
     path, named = Path(os.path.abspath(given)), path_scalar(given, folder)
@@ -101,7 +101,7 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
 
 def is_folder(path: Path) -> bool:
     """A folder or an archive, a damaged one too; a packed table is none."""
-    from dltool.data.members import is_archive
+    from dltool.data.files.file_tree import is_archive
 
     name = path.name.lower()
     if path.is_dir() or name.endswith((".tar", ".tgz", ".tbz2", ".txz")) or ".tar." in name:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dltool.commands.experiment import recorded_config, recorded_model, require_code
-from dltool.commands.output_file import refuse_no_file
 from dltool.config.schema import Config, Data
 from dltool.data.facts import Facts, recorded_facts
-from dltool.data.new_examples import STDIN, NewExamples, load_new, unseen_problems
+from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
 from dltool.errors import ConfigError, DataError
 from dltool.evaluation.predictions import FORMATS, predictions, refuse_unclear, whole_text, write
+from dltool.experiment.opening import recorded_config, recorded_model, require_code
 from dltool.imports import import_keras
-from dltool.run_directory import open_run
-from dltool.run_files import Run
+from dltool.output_file import refuse_no_file
+from dltool.runs.directory import open_run
+from dltool.runs.files import Run
 
 if TYPE_CHECKING:
-    from dltool.commands.progress import Progress
+    from dltool.experiment.listener import Progress
     from dltool.model.build import BuiltModel
 
 
@@ -72,7 +72,7 @@ def predictions_for(
         progress.warn(warning)
     progress.stage("importing TensorFlow")
     import_keras()
-    from dltool.evaluation.evaluate import predict as outputs_of
+    from dltool.evaluation.measure import predict as outputs_of
 
     built = best_model(run, config, facts)
     types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
@@ -94,7 +94,7 @@ def recorded_kind(run: Run, record: Mapping[str, Any]) -> tuple[Config, Facts]:
 
 def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
     """The model with the best weights of the run."""
-    from dltool.model.files import load_weights
+    from dltool.model.saving import load_weights
 
     built, _ = recorded_model(run, config, facts)
     load_weights(built.core, run.best_weights)

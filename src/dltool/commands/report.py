@@ -5,24 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.commands.experiment import (
+from dltool.commands.predict import recorded_kind
+from dltool.errors import DataError, MachineError
+from dltool.experiment.opening import (
     Experiment,
     recorded_data,
     recorded_experiment,
     recorded_model,
     require_code,
 )
-from dltool.commands.output_file import PAGE, refuse_no_file
-from dltool.commands.predict import recorded_kind
-from dltool.commands.signals import StopNow, StopRequests
-from dltool.errors import DataError, MachineError
 from dltool.imports import import_keras
-from dltool.run_directory import open_run
-from dltool.run_files import Run
+from dltool.output_file import PAGE, refuse_no_file
+from dltool.runs.directory import open_run
+from dltool.runs.files import Run
 
 if TYPE_CHECKING:
-    from dltool.commands.progress import Progress
     from dltool.evaluation.findings import Assessment
+    from dltool.experiment.listener import Progress
     from dltool.report.contents import Subject
 
 
@@ -52,8 +51,8 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
     require_code(run, f"report {run.path}")
     with run.locked() if out is None else contextlib.nullcontext():
         subject = subject_of(run, progress)
+        from dltool.report.as_json import as_json
         from dltool.report.contents import contents
-        from dltool.report.numbers import as_json
         from dltool.report.write import write_page, write_report
 
         progress.stage("writing the report")
@@ -85,7 +84,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
         return Subject(found, config, facts, None, built, kept_assessment(run, found), missing)
     progress.stage("importing TensorFlow")
     import_keras()
-    from dltool.model.files import load_weights
+    from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
     from dltool.report.record import read_record, words
 
@@ -99,32 +98,10 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
     return Subject(read_record(run), config, dataset.facts, dataset, experiment.built, assessment)
 
 
-def report_of_training(
-    run: Run, experiment: Experiment, assessment: "Assessment | None", progress: "Progress", stops: StopRequests
-) -> None:
-    """The report of a run that has just been completed, from what is at hand. What goes wrong is a warning."""
-    progress.stage("writing the report")
-    later = f"dltool report {run.path} writes it"
-    try:
-        with stops.unmasked():
-            from dltool.report.contents import Subject, contents
-            from dltool.report.record import read_record
-            from dltool.report.write import write_report
-
-            config, dataset, built = experiment.config, experiment.dataset, experiment.built
-            subject = Subject(read_record(run), config, dataset.facts, dataset, built, assessment)
-            write_report(run, contents(subject))
-    except StopNow:
-        progress.warn(f"stopped while the report was written; the run is complete, and {later}")
-    except Exception as error:  # noqa: BLE001 (whatever it is, the run is complete: a report never fails one)
-        reason = str(error) or type(error).__name__
-        progress.warn(f"the report could not be written: {reason}; the run is complete, and {later}")
-
-
 def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":
     """That of the test part, measured again; None where there is none."""
-    from dltool.commands.assessing import assessed, part_of
-    from dltool.evaluation.evaluate import evaluate
+    from dltool.evaluation.measure import evaluate
+    from dltool.experiment.assessing import assessed, part_of
 
     if not len(experiment.dataset.split.test):
         return None

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.checkpoint_file import Checkpoint, newest_checkpoint
-from dltool.commands.changes import differences, machine_changes
-from dltool.commands.clock import Clock
-from dltool.commands.completion import complete
-from dltool.commands.experiment import (
+from dltool.commands.train import first_files, new_record
+from dltool.config.load import read_document
+from dltool.errors import DltoolError, MachineError, RunError
+from dltool.experiment.clock import Clock
+from dltool.experiment.finishing import complete
+from dltool.experiment.opening import (
     new_experiment,
     recorded_data,
     recorded_strategy,
@@ -21,16 +22,15 @@ from dltool.commands.experiment import (
     refuse_other_weights,
     require_code,
 )
-from dltool.commands.signals import StopNow, StopRequests, stop_requests
-from dltool.commands.train import first_files, new_record
-from dltool.config.load import read_document
-from dltool.errors import DltoolError, MachineError, RunError
+from dltool.experiment.signals import StopNow, StopRequests, stop_requests
 from dltool.imports import Import, import_keras
-from dltool.run_directory import create, open_run, refuse_no_runs_folder
-from dltool.run_files import Run
+from dltool.runs.changes import differences, machine_changes
+from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
+from dltool.runs.directory import create, open_run, refuse_no_runs_folder
+from dltool.runs.files import Run
 
 if TYPE_CHECKING:
-    from dltool.commands.progress import Progress
+    from dltool.experiment.listener import Progress
 
 DIFFERENT = 7
 COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters")

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dltool.commands.changes import said
-from dltool.commands.signals import StopNow, stop_requests
 from dltool.errors import ExpectationMissed
-from dltool.run_directory import open_run
-from dltool.run_files import Run
+from dltool.experiment.signals import StopNow, stop_requests
+from dltool.runs.changes import said
+from dltool.runs.directory import open_run
+from dltool.runs.files import Run
 
 if TYPE_CHECKING:
-    from dltool.commands.completion import TrainingOutcome
-    from dltool.commands.progress import Progress
+    from dltool.experiment.finishing import TrainingOutcome
+    from dltool.experiment.listener import Progress
 
 
 MOST_MISSED = 20
@@ -53,7 +53,7 @@ def resume(
         if epochs is None and is_complete(run):
             return AlreadyComplete(run.path, missed_by(run))
         try:
-            from dltool.commands.resumption import resume_locked
+            from dltool.experiment.resuming import resume_locked
 
             return resume_locked(run, epochs, allow_change, progress, stops)
         except StopNow as stop:

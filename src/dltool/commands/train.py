@@ -14,30 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dltool.commands.check import checked_config, checked_with
-from dltool.commands.clock import Clock
-from dltool.commands.completion import TrainingOutcome, complete
-from dltool.commands.data_changes import recorded_contents
-from dltool.commands.departures import departures
-from dltool.commands.experiment import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
-from dltool.commands.report import report_of_training
-from dltool.commands.signals import StopRequests, stop_requests
-from dltool.config.dump import dump_yaml, origins
-from dltool.config.keras_objects import UNKNOWN
+from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
 from dltool.config.schema import Config
-from dltool.config.tree import format_path
-from dltool.data.load import load_data
+from dltool.config.text.dump import dump_yaml, origins
+from dltool.config.text.tree import format_path
+from dltool.data.checked import checked_config, checked_with
+from dltool.data.dataset import load_data
 from dltool.errors import DltoolError, RunError
+from dltool.experiment.clock import Clock
+from dltool.experiment.finishing import TrainingOutcome, complete
+from dltool.experiment.opening import RESUMED_PARTS, Experiment, new_experiment, places_outside, weight_files
+from dltool.experiment.overrides import departures
+from dltool.experiment.reporting import report_of_training
+from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.imports import Import, import_keras
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine, git_commit
-from dltool.run_directory import create
-from dltool.run_files import encode_json
+from dltool.runs.data_changes import recorded_contents
+from dltool.runs.directory import create
+from dltool.runs.files import encode_json
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
-    from dltool.commands.progress import Progress
+    from dltool.experiment.listener import Progress
     from dltool.model.build import BuiltModel
 
 SMOKE_EPOCHS = 2

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-from dltool.config.keras_objects import PUBLISHED, UNKNOWN, KerasObject
-from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
+from dltool.config.keras.objects import PUBLISHED, UNKNOWN, KerasObject
+from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigPath, Problem
@@ -33,7 +33,7 @@ MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss"}
 """Callbacks with a `monitor`, and its default."""
 
 
-class TargetFacts(Protocol):
+class KnownTarget(Protocol):
     """The part of `dltool.data.facts.TargetFacts` that is needed here; config/ does not import data/."""
 
     @property
@@ -48,13 +48,13 @@ class DataFacts(Protocol):
     """Likewise of `dltool.data.facts.Facts`."""
 
     @property
-    def targets(self) -> Mapping[str, TargetFacts]: ...
+    def targets(self) -> Mapping[str, KnownTarget]: ...
     @property
     def validation_examples(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class Output:
+class LastLayer:
     """An end of the model as written: how many features it has and its last activation, None where not known."""
 
     index: int
@@ -82,7 +82,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     return problems
 
 
-def head_problems(config: Config, head: Head, facts: DataFacts | None) -> list[Problem]:
+def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> list[Problem]:
     """Mistakes between the layer of an output, its loss and its target."""
     if head.layer is UNKNOWN:
         return []
@@ -103,7 +103,7 @@ def head_problems(config: Config, head: Head, facts: DataFacts | None) -> list[P
     )
 
 
-def dollar_of(targets: Mapping[str, TargetFacts], head: Head) -> str:
+def dollar_of(targets: Mapping[str, KnownTarget], head: OutputSpec) -> str:
     """How a config writes the number of classes of the output's target."""
     are_several = sum(bool(target.class_names) for target in targets.values()) > 1
     return f"$classes_{head.target}" if are_several else "$classes"
@@ -138,7 +138,7 @@ def loss_name(loss: KerasObject) -> str:
     return snake_case(known.means if known else loss.name)
 
 
-def measured_names(heads: Sequence[Head]) -> list[str]:
+def measured_names(heads: Sequence[OutputSpec]) -> list[str]:
     """What each epoch logs, by Keras's names: with several outputs, those of an output begin with its name."""
     if len(heads) == 1:
         return ["loss", *metric_names(heads[0].metrics)]
@@ -146,7 +146,7 @@ def measured_names(heads: Sequence[Head]) -> list[str]:
     return names + numbered(f"{head.name}_{metric_name(metric)}" for head in heads for metric in head.metrics)
 
 
-def name_problems(heads: Sequence[Head]) -> list[Problem]:
+def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
     """Metrics with a name that already means something else."""
     problems = []
     for head in heads:
@@ -220,7 +220,7 @@ def expectation_problems(config: Config, facts: DataFacts | None) -> list[Proble
 # --- the last layer ---
 
 
-def last_output(layers: Sequence[KerasObject]) -> Output | None:
+def last_output(layers: Sequence[KerasObject]) -> LastLayer | None:
     """What the model ends with; None where the layers that matter are not the ones that can be read off the config."""
     activation: str | None = "linear"
     for index in reversed(range(len(layers))):
@@ -231,7 +231,7 @@ def last_output(layers: Sequence[KerasObject]) -> Output | None:
             own = name_of(layer.arguments.get("activation", "linear") or "linear")
             units = layer.arguments.get("units")
             ends = own if activation == "linear" else activation
-            return Output(index, layer, units if isinstance(units, int) else None, ends)
+            return LastLayer(index, layer, units if isinstance(units, int) else None, ends)
         if layer.name not in SHAPELESS:
             return None
         if activation == "linear":
@@ -254,7 +254,7 @@ def name_of(value: Any) -> str | None:
     return snake_case(value.name) if isinstance(value, KerasObject) else value if isinstance(value, str) else None
 
 
-def activation_problems(output: Output | None, head: Head) -> list[Problem]:
+def activation_problems(output: LastLayer | None, head: OutputSpec) -> list[Problem]:
     """Probabilities where the loss expects logits, the reverse, and a softmax over a single output."""
     if output is None:
         return []
@@ -353,7 +353,7 @@ ONE_HOT = {"categorical_crossentropy", "categorical_focal_crossentropy"}
 BINARY = {"binary_crossentropy", "binary_focal_crossentropy"}
 
 
-def loss_problems(head: Head, target: TargetFacts) -> list[Problem]:
+def loss_problems(head: OutputSpec, target: KnownTarget) -> list[Problem]:
     """A loss that is not for this kind of target."""
     loss, place = head.loss, head.loss_place
     name, classes = loss_name(loss), len(target.class_names)
@@ -381,7 +381,7 @@ def loss_problems(head: Head, target: TargetFacts) -> list[Problem]:
     return []
 
 
-def label_problems(output: Output | None, head: Head, target: TargetFacts) -> list[Problem]:
+def label_problems(output: LastLayer | None, head: OutputSpec, target: KnownTarget) -> list[Problem]:
     """Probabilities of one class where each label has its own."""
     if output is None or target.kind != "multi_label" or output.activation != "softmax":
         return []
@@ -390,7 +390,7 @@ def label_problems(output: Output | None, head: Head, target: TargetFacts) -> li
     return [Problem(place, message, "activation: sigmoid", related=((head.loss_place, "the loss"),))]
 
 
-def weight_problems(config: Config, heads: Sequence[Head], facts: DataFacts | None) -> list[Problem]:
+def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFacts | None) -> list[Problem]:
     place = ("training", "class_weights")
     if config.training.class_weights is None:
         return []
@@ -425,19 +425,19 @@ OF_ONE_HOT = {
 MIXING = ("MixUp", "CutMix")
 
 
-def one_hot_classes(head: Head, target: TargetFacts) -> int | None:
+def one_hot_classes(head: OutputSpec, target: KnownTarget) -> int | None:
     """How many numbers each class index becomes before loss and metrics see it; None where they take it as it is."""
     is_one_hot = target.kind == "category" and loss_name(head.loss) in ONE_HOT
     return len(target.class_names) if is_one_hot else None
 
 
-def takes_one_hot(head: Head, metric: KerasObject) -> bool:
+def takes_one_hot(head: OutputSpec, metric: KerasObject) -> bool:
     """Whether the metric takes one-hot targets alone, and the loss class indices."""
     known = find("metric", metric.name)
     return loss_name(head.loss) in SPARSE and known is not None and known.means in OF_ONE_HOT
 
 
-def one_hot_metric_problems(head: Head) -> list[Problem]:
+def one_hot_metric_problems(head: OutputSpec) -> list[Problem]:
     """Metrics of one-hot targets beside a loss of class indices: nothing else would say so."""
     return [
         Problem(
@@ -451,7 +451,7 @@ def one_hot_metric_problems(head: Head) -> list[Problem]:
     ]
 
 
-def twin_problems(head: Head, target: TargetFacts) -> list[Problem]:
+def twin_problems(head: OutputSpec, target: KnownTarget) -> list[Problem]:
     """Metrics that have a twin for classes in the form that the loss takes."""
     name = loss_name(head.loss)
     if target.kind != "category" or name not in SPARSE | ONE_HOT:
@@ -470,7 +470,7 @@ def twin_problems(head: Head, target: TargetFacts) -> list[Problem]:
     ]
 
 
-def mixing_problems(config: Config, heads: Sequence[Head]) -> list[Problem]:
+def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem]:
     """Layers that mix labels where the loss takes one class, or where there are several outputs."""
     problems = []
     loss, related = heads[0].loss, ((heads[0].loss_place, "the loss"),)
@@ -490,7 +490,7 @@ def like(loss: KerasObject, name: str) -> str:
     return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
 
 
-def units_problems(output: Output | None, head: Head, target: TargetFacts, dollar: str) -> list[Problem]:
+def units_problems(output: LastLayer | None, head: OutputSpec, target: KnownTarget, dollar: str) -> list[Problem]:
     """A last layer with more or fewer outputs than the loss needs for this target."""
     if output is None or output.units is None:
         return []
@@ -514,7 +514,7 @@ def units_problems(output: Output | None, head: Head, target: TargetFacts, dolla
     return [Problem(output.place, message, hint, related=related)]
 
 
-def outputs_needed(loss: KerasObject, target: TargetFacts) -> int | None:
+def outputs_needed(loss: KerasObject, target: KnownTarget) -> int | None:
     """How many outputs one example must have; None where the loss does not tell."""
     name = loss_name(loss)
     if target.kind != "category":

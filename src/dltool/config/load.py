@@ -6,20 +6,27 @@ read, when facts such as `$classes` may still be unknown, and after.
 """
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.blocks import Uses, WrittenLayer, written
 from dltool.config.checks import independent
-from dltool.config.merge import apply_setting, merge
-from dltool.config.resolve import NOT_EXPERIMENT, resolve
 from dltool.config.schema import Config
-from dltool.config.tree import Entry, Node, find, format_path, position_of
+from dltool.config.text.blocks import Uses, WrittenLayer, written
+from dltool.config.text.merge import apply_setting, merge
+from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
+from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of
+from dltool.config.text.yaml_reader import YAML, decode, near_files, parse_yaml, read_bytes
 from dltool.config.validate import validate
-from dltool.config.yaml_reader import decode, parse_yaml, read_bytes
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, UnreadableConfig
+
+DATA = (
+    *(".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls", ".ods"),
+    *(".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".tbz2", ".txz"),
+)
+"""Endings of tables and archives. A config may have any other."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,23 @@ def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
     """
     files = Files()
     try:
+        refuse_data(path)
         root = read_with_bases(path, str(path), files, ())
     except ConfigError as error:
         raise UnreadableConfig(error.problems, files.texts) from None
     document = Document(path, str(path), root, files.texts, files.folders, files.contents[str(path)])
     return with_settings(document, settings)
+
+
+def refuse_data(path: Path) -> None:
+    """Raise ConfigError if `path` is data that `dltool init` drafts a config for."""
+    is_folder = os.path.isdir(path) and path.suffix not in YAML and os.access(path, os.R_OK)
+    if is_folder and near_files(path / "x", YAML):
+        return
+    if is_folder or (os.path.isfile(path) and path.name.lower().endswith(DATA)):
+        what = "is a folder, not a config" if is_folder else "is a data file, not a config"
+        hint = f"use `dltool init {shlex.quote(str(path))}` to draft a config for it"
+        raise ConfigError(Problem(None, f"{path} {what}", hint))
 
 
 @dataclass(frozen=True)
@@ -93,7 +112,7 @@ def with_option(document: Document, option: str, value: str | int) -> Document:
     shown_as = f"{option} {value}"
     position = Position(shown_as, 1, 1, len(str(value)))
     literal = value.replace("$", "$$") if isinstance(value, str) else value
-    entry = Entry(position, Node(literal, position, str(value)))
+    entry = MappingEntry(position, Node(literal, position, str(value)))
     root = replace(document.root, value={**document.root.value, option.removeprefix("--"): entry})
     return replace(document, root=root, texts={**document.texts, shown_as: str(value)})
 
@@ -127,7 +146,9 @@ def without_doubled_dollars(node: Node, path: ConfigPath, problems: list[Problem
         return replace(
             node,
             value={
-                key.replace("$$", "$"): Entry(entry.key, without_doubled_dollars(entry.node, (*path, key), problems))
+                key.replace("$$", "$"): MappingEntry(
+                    entry.key, without_doubled_dollars(entry.node, (*path, key), problems)
+                )
                 for key, entry in node.value.items()
             },
         )

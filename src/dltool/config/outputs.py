@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from dltool.config.keras_objects import UNKNOWN, KerasObject
+from dltool.config.keras.objects import UNKNOWN, KerasObject
 from dltool.config.schema import Config, Data
 from dltool.errors import ConfigPath, Problem
 
@@ -16,7 +16,7 @@ INPUT = "input"
 
 
 @dataclass(frozen=True)
-class Head:
+class OutputSpec:
     """One output, with its loss and metrics.
 
     `layer` is the name of the layer whose output it is; None is the last one of the model. `target` is the name of the
@@ -41,15 +41,15 @@ class Head:
         return (*self.place, "metrics")
 
 
-def heads_of(config: Config) -> tuple[Head, ...]:
+def heads_of(config: Config) -> tuple[OutputSpec, ...]:
     """Every output, in the order of the config."""
     training = config.training
     if not config.model.outputs:
         assert training.loss is not None, "without outputs, the config's schema wants a loss"
         target = target_named(config.data, None, ONE_OUTPUT)
-        return (Head(ONE_OUTPUT, None, target, training.loss, training.metrics, 1.0, ("training",)),)
+        return (OutputSpec(ONE_OUTPUT, None, target, training.loss, training.metrics, 1.0, ("training",)),)
     return tuple(
-        Head(
+        OutputSpec(
             name,
             output.layer or name,
             target_named(config.data, output.target, name),
@@ -76,7 +76,7 @@ def target_named(data: Data, given: Any, output: str) -> Any:
     return wanted
 
 
-def layer_index(config: Config, head: Head) -> int | None:
+def layer_index(config: Config, head: OutputSpec) -> int | None:
     """Which of the layers gives the output; None where there is none of that name."""
     if head.layer is None:
         return len(config.model.layers) - 1
@@ -84,7 +84,7 @@ def layer_index(config: Config, head: Head) -> int | None:
     return found[-1] if found else None
 
 
-def unknown_layer(config: Config, head: Head) -> Problem:
+def unknown_layer(config: Config, head: OutputSpec) -> Problem:
     names = [name for entry in config.model.layers if isinstance(name := entry.arguments.get("name"), str)]
     near = get_close_matches(head.layer or "", names, 1, 0.5)
     hint = f'did you mean "{near[0]}"?' if near else "give the layer a name, and let from name it here"
@@ -93,7 +93,7 @@ def unknown_layer(config: Config, head: Head) -> Problem:
     return Problem(place, f'no layer is called "{head.layer}"', hint, at_key=not is_given)
 
 
-def target_problems(config: Config, heads: Sequence[Head]) -> list[Problem]:
+def target_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem]:
     """Outputs without a target, and targets without an output."""
     targets = config.data.targets
     if not config.model.outputs:

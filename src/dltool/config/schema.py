@@ -14,10 +14,10 @@ from pydantic_core import PydanticCustomError
 
 from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
-from dltool.config.keras_objects import UNKNOWN, KerasObject, parse_entry, parse_keras_object, shared_layers
-from dltool.config.section import PASS_UNKNOWN, Section
+from dltool.config.keras.objects import UNKNOWN, KerasObject, parse_entry, parse_keras_object, shared_layers
+from dltool.config.section import FORM, PASS_UNKNOWN, Section
 from dltool.config.sources import ArraysSource, Source, kind_of, parse_source
-from dltool.config.windows import Windows
+from dltool.config.window_options import Windows
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS
 
@@ -83,7 +83,7 @@ def near_type(name: str) -> str:
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Split(Section):
+class SplitOptions(Section):
     """How examples are divided. The fractions are of the source's training examples."""
 
     validation: Fraction = 0.0
@@ -191,7 +191,7 @@ class Data(Section):
     targets by name, each with its type: `{digit: category, size: number}`."""
     windows: Windows | None = None
     """Of a table with a row for each moment: examples are windows over its rows, and the target lies after them."""
-    split: Split = Split()
+    split: SplitOptions = SplitOptions()
     """How the examples of `source` are divided."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     """Keras layers that become part of the saved model. Those that learn see the training examples alone."""
@@ -329,7 +329,7 @@ def with_shared_layers(value: Any) -> Any:
     return layers
 
 
-class Block(Section):
+class BlockOptions(Section):
     """Layers that are used in several places of the model, as `- NAME` or `- NAME: {PARAMETER: VALUE}`."""
 
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -339,7 +339,7 @@ class Block(Section):
     """As in `model.layers`. `from: input` is what the block was given; names are its own."""
 
 
-class Output(Section):
+class OutputOptions(Section):
     """One of several outputs of the model, and what it is trained for."""
 
     layer: str | None = Field(default=None, alias="from")
@@ -358,13 +358,13 @@ class Output(Section):
 class Model(Section):
     """The model."""
 
-    blocks: dict[str, Block] = Field(default_factory=dict)
+    blocks: dict[str, BlockOptions] = Field(default_factory=dict)
     """Lists of layers by name, to be used in `layers` like a layer."""
     layers: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1), BeforeValidator(with_shared_layers)]
     """Keras layers, each of which takes the output of the one before or what its `from` names; blocks;
     `repeat: {times: 3, layers: [...]}`; and `backbone: {NAME: {weights: imagenet}}`, a whole network of
     keras.applications without its classifier, which takes images of 0 to 255."""
-    outputs: dict[str, Output] = Field(default_factory=dict)
+    outputs: dict[str, OutputOptions] = Field(default_factory=dict)
     """Where there are several: each by a name of its own, with its loss and metrics. Unless given, the output of the
     last layer."""
 
@@ -385,10 +385,16 @@ class Model(Section):
         return self
 
 
-Interval = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$")]
+Interval = Annotated[
+    str,
+    Field(
+        pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$",
+        json_schema_extra={FORM: "an interval such as 500 steps, 2 epochs or 10 minutes"},
+    ),
+]
 
 
-class Checkpoint(Section):
+class CheckpointOptions(Section):
     """What is kept of a training."""
 
     monitor: str | None = None
@@ -445,7 +451,7 @@ class Training(Section):
     one where a step computes too little to be shared, see run.json."""
     rewrites: bool | None = None
     """Whether steps may be computed in cheaper ways that differ in their last bits. Unless false, where they can."""
-    checkpoint: Checkpoint = Checkpoint()
+    checkpoint: CheckpointOptions = CheckpointOptions()
     """What is kept."""
 
     @model_validator(mode="before")
@@ -493,9 +499,20 @@ class Training(Section):
         return ("training",) if self.phases is None else ("training", "phases", part)
 
 
-RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+RunName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        json_schema_extra={FORM: "a name of letters, digits, -, _ and ."},
+    ),
+]
 Expectation = Annotated[
-    str, Field(pattern=r"^\s*(>=|<=|>|<|==)\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*$"), PASS_UNKNOWN
+    str,
+    Field(
+        pattern=r"^\s*(>=|<=|>|<|==)\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*$",
+        json_schema_extra={FORM: 'a bound such as ">= 0.97"'},
+    ),
+    PASS_UNKNOWN,
 ]
 
 

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 from pydantic.fields import FieldInfo
 
-from dltool.config.keras_objects import UNKNOWN
+from dltool.config.keras.objects import UNKNOWN
 
+FORM = "x-form"
+"""The key, in the JSON Schema of a field, of what its string looks like, in words."""
 SINGLE_VALUES = (int, float, str, bool, type(None))
 
 

@@ -7,10 +7,10 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from dltool.config.keras_objects import UNKNOWN
+from dltool.config.keras.objects import UNKNOWN
 from dltool.config.schema import Config
 from dltool.config.section import Section, keys_of
-from dltool.config.tree import Node, find, format_path, to_plain
+from dltool.config.text.tree import Node, find, format_path, to_plain
 from dltool.config.wording import BOUND_KEYS, BOUNDS, EXPECTED, MISSING, bound, literal_choices, named
 from dltool.errors import ConfigPath, Problem
 

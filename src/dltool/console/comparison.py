@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from dltool.console.consoles import data_text, show_json, stdout_console
 from dltool.console.glyphs import glyphs_for
-from dltool.console.streams import data_text, show_json, stdout_console
 from dltool.text import number, printable
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from dltool.config.tree import format_path, is_argument
+from dltool.config.text.tree import format_path, is_argument
 from dltool.errors import ConfigPath, DltoolError, Position, Problem, UnreadableConfig
 from dltool.text import printable
 
 if TYPE_CHECKING:
-    from dltool.config.blocks import Uses
     from dltool.config.load import Document
+    from dltool.config.text.blocks import Uses
 
 WIDEST_LINE = 150
 MOST_CARETS = 60

@@ -12,13 +12,13 @@ from dltool.console.capture import Capture
 from dltool.console.epochs import EpochTable, RunningEpoch, labelled
 from dltool.console.glyphs import glyphs_for
 from dltool.console.live import LiveLines, can_be_live, fitted, width_of
-from dltool.console.text import inputs_and_target
+from dltool.console.phrases import inputs_and_target
 from dltool.text import duration, number, printable
 
 if TYPE_CHECKING:
     from dltool.config.schema import Config
     from dltool.data.facts import Facts
-    from dltool.run_files import Run
+    from dltool.runs.files import Run
     from dltool.training.fit import EpochRecord
 
 SECONDS_BETWEEN_FRAMES = 0.1

@@ -13,18 +13,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dltool.config.tree import format_path
-from dltool.console.plan import layer_table, plan_as_json, plan_lines, steps_text
+from dltool.config.text.tree import format_path
+from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
+from dltool.console.phrases import inputs_and_target
+from dltool.console.plan_table import layer_table, plan_as_json, plan_lines, steps_text
 from dltool.console.problems import problems_as_json, render_error
-from dltool.console.streams import data_text, show_json, stderr_console, stdout_console
-from dltool.console.tables import plain_table
-from dltool.console.text import inputs_and_target
+from dltool.console.table_layout import plain_table
 from dltool.errors import DltoolError
 from dltool.text import counted, duration, number
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
-    from dltool.commands.completion import TrainingOutcome
     from dltool.commands.evaluate import EvaluationOutcome
     from dltool.commands.predict import PredictionOutcome
     from dltool.commands.report import ReportOutcome
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from dltool.commands.resume import AlreadyComplete
     from dltool.config.load import Document
     from dltool.data.summary import ColumnRow
+    from dltool.experiment.finishing import TrainingOutcome
 
 NARROW = 60
 MOST_CLASSES = 20
@@ -328,7 +328,7 @@ def value_text(value: Any) -> str:
 
 def without_unknown(value: Any) -> Any:
     """The value for JSON, with null for what the data has yet to tell."""
-    from dltool.config.keras_values import UNKNOWN
+    from dltool.config.keras.values import UNKNOWN
 
     if isinstance(value, Mapping):
         return {key: without_unknown(item) for key, item in value.items()}

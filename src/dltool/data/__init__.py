@@ -1,5 +1,5 @@
 """Data: sources → one table of examples, divided into training, validation and test parts by recorded indices.
 
-:func:`dltool.data.load.load_data` is the way in; :func:`dltool.data.facts.known_facts` tells what a built-in set
+:func:`dltool.data.dataset.load_data` is the way in; :func:`dltool.data.facts.known_facts` tells what a built-in set
 will look like without loading it.
 """

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import ColumnType
-from dltool.data.rows import Rows
-from dltool.data.split import Split
-from dltool.data.split_columns import Values
-from dltool.data.tables.table import Column
+from dltool.data.arrays.rows import Rows
+from dltool.data.split.at_random import Split
+from dltool.data.split.by_column import Values
+from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath
 
 ONE_INPUT = "input"

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 from dltool.config.columns import ONE_TARGET, ColumnType
 from dltool.config.schema import Data
 from dltool.config.sources import TABLE_SOURCES, Source
-from dltool.data.catalog import Published, published
-from dltool.data.npz_header import header_of_npz
-from dltool.data.sizes import check_parts, check_stratify, part_sizes
+from dltool.data.arrays.npz_header import header_of_npz
+from dltool.data.sources.catalog import Published, published
+from dltool.data.split.sizes import check_parts, check_stratify, part_sizes
 from dltool.errors import RunError
 
 ONE_INPUT = "input"

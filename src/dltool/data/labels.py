@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET, MultiLabelTarget, TargetType
+from dltool.data.arrays.rows import Coded, is_text
 from dltool.data.examples import Examples, Part
 from dltool.data.facts import TargetKind
-from dltool.data.rows import Coded, is_text
-from dltool.data.split_columns import distinct
+from dltool.data.split.by_column import distinct
 from dltool.errors import ConfigPath, DataError, Problem
 
 SHOWN = 5

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dltool.config.schema import Data, Split
+from dltool.config.schema import Data, SplitOptions
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
-from dltool.data.load import Dataset, load_data
-from dltool.data.new_examples import of_new_data
+from dltool.data.dataset import Dataset, load_data
+from dltool.data.new_data import of_new_data
 from dltool.errors import ConfigError, DataError
 
 
@@ -25,7 +25,7 @@ def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
     else:
         source = Source("arrays", ArraysSource(path=str(path)))
     # How the rows of the source are divided is of no interest here.
-    changed = data.model_copy(update={"test": source, "validation": None, "split": Split()})
+    changed = data.model_copy(update={"test": source, "validation": None, "split": SplitOptions()})
     try:
         return load_data(changed, seed)
     except (ConfigError, DataError) as error:

@@ -13,10 +13,10 @@ import numpy as np
 from dltool.config.schema import Data
 from dltool.config.sources import Source
 from dltool.config.table_sources import CsvSource, JsonLinesSource
+from dltool.data.arrays.cleaning import clean_inputs
+from dltool.data.arrays.rows import coded
 from dltool.data.facts import Facts
-from dltool.data.new_examples import IN_MEMORY, NewExamples, check_form, like_input, load_new, of_arrays
-from dltool.data.rows import coded
-from dltool.data.values import clean_inputs
+from dltool.data.new_data import IN_MEMORY, NewExamples, check_form, like_input, load_new, of_arrays
 from dltool.errors import DataError, Problem
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dltool.config.schema import Config
-from dltool.data.load import Dataset
-from dltool.data.table_examples import named_columns
+from dltool.data.dataset import Dataset
+from dltool.data.sources.tables import named_columns
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from dltool.config.outputs import Head, heads_of
+from dltool.config.outputs import OutputSpec, heads_of
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, TargetFacts
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.classes import Found, classes_found, labels_found
-from dltool.evaluation.figure import file_word
+from dltool.evaluation.figures.figure import file_word
 from dltool.evaluation.findings import Assessment, Baseline, OutputAssessment
 from dltool.evaluation.numbers import numbers_found, restoring_found
 from dltool.evaluation.predictions import has_probabilities, number_names, probabilities, target_of
@@ -69,7 +69,7 @@ def assess(
 
 def findings(
     config: Config,
-    head: Head,
+    head: OutputSpec,
     target: TargetFacts | None,
     prefix: str,
     goal: np.ndarray | None,

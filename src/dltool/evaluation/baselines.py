@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from dltool.config.outputs import Head
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
+from dltool.data.arrays.rows import Rows
+from dltool.data.dataset import Dataset
 from dltool.data.facts import TargetFacts
-from dltool.data.load import Dataset
-from dltool.data.rows import Rows
 from dltool.evaluation.features import BLOCK, Features
 from dltool.evaluation.findings import MODEL, Baseline
 from dltool.evaluation.predictions import has_probabilities, probabilities, softmax, target_of
@@ -47,7 +47,7 @@ def baselines_of(
 
     `inputs` and `targets` are those measured, of which `outputs` are those of the examples `kept`.
     """
-    tables = Tables(built, dataset, inputs)
+    tables = FeatureTables(built, dataset, inputs)
     found: list[Baseline] = []
     for head in built.heads:
         target = target_of(head, dataset.facts)
@@ -58,7 +58,7 @@ def baselines_of(
         own = f"{head.name}_" if len(built.heads) > 1 else ""
         learnt = dataset.targets[str(head.target)][dataset.split.train]
         true, given = targets[str(head.target)], outputs[head.name].reshape(len(kept), -1)
-        rule = Classes(head, target) if target.kind == "category" else Numbers()
+        rule = ClassBaselines(head, target) if target.kind == "category" else Numbers()
         metric = f"{own}{rule.metric}"
         found.append(Baseline(MODEL, metric, rule.score(true[kept], rule.predicted(given))))
         constant = np.broadcast_to(rule.constant(learnt), true.shape)
@@ -70,14 +70,14 @@ def baselines_of(
     return tuple(found)
 
 
-class Classes:
+class ClassBaselines:
     """Of class indices: how many are right."""
 
     metric = "accuracy"
     constant_name = "majority class"
     linear_name = "logistic regression"
 
-    def __init__(self, head: Head, target: TargetFacts) -> None:
+    def __init__(self, head: OutputSpec, target: TargetFacts) -> None:
         self.head, self.target = head, target
 
     def predicted(self, outputs: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Tables:
+class FeatureTables:
     """What linear models learn from and are measured on, made when it is asked for first."""
 
     built: BuiltModel
@@ -175,7 +175,9 @@ def latest(windows: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)
 
 
-def linear(rule: Classes | Numbers, metric: str, tables: Tables, learnt: np.ndarray, true: np.ndarray) -> Baseline:
+def linear(
+    rule: ClassBaselines | Numbers, metric: str, tables: FeatureTables, learnt: np.ndarray, true: np.ndarray
+) -> Baseline:
     if reason := rule.why_not(learnt):
         return Baseline(rule.linear_name, metric, None, reason)
     try:

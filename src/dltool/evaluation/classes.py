@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dltool.evaluation.figure import Figure
+from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.findings import Mistake
 from dltool.evaluation.measures import areas, calibration, class_table, confusion, precision_recall, roc
 
@@ -35,7 +35,7 @@ def classes_found(
     mistakes = () if rows is None else confident_mistakes(names, targets, predicted, confidence, rows)
 
     def confusion_matrix() -> Figure:
-        from dltool.evaluation.class_figures import confusion_figure
+        from dltool.evaluation.figures.class_figures import confusion_figure
 
         return confusion_figure(f"{prefix}confusion_matrix", confusion(targets, predicted, len(names)), names)
 
@@ -109,12 +109,12 @@ def curve_makers(
         each.append((MICRO, are_of_class.ravel(), probabilities.ravel()))
 
     def roc_curves() -> Figure:
-        from dltool.evaluation.class_figures import roc_figure
+        from dltool.evaluation.figures.class_figures import roc_figure
 
         return roc_figure(f"{prefix}roc", [roc(*given) for given in each], which)
 
     def precision_recall_curves() -> Figure:
-        from dltool.evaluation.class_figures import precision_recall_figure
+        from dltool.evaluation.figures.class_figures import precision_recall_figure
 
         return precision_recall_figure(f"{prefix}precision_recall", [precision_recall(*given) for given in each], which)
 
@@ -123,7 +123,7 @@ def curve_makers(
 
 def calibration_maker(prefix: str, confidence: np.ndarray, are_right: np.ndarray) -> Callable[[], Figure]:
     def draw() -> Figure:
-        from dltool.evaluation.class_figures import calibration_figure
+        from dltool.evaluation.figures.class_figures import calibration_figure
 
         return calibration_figure(f"{prefix}calibration", calibration(confidence, are_right), len(confidence))
 

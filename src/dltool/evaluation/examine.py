@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.outputs import Head
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
-from dltool.data.rows import Rows
-from dltool.evaluation.evaluate import measured_tables, squared_error
+from dltool.data.arrays.rows import Rows
+from dltool.evaluation.measure import measured_tables, squared_error
 from dltool.model.build import BuiltModel
+from dltool.training.batches import evaluation_batch
 from dltool.training.failures import plain_failures
 from dltool.training.loop import of_batches, takes_any_size
-from dltool.training.tables import evaluation_batch
 
 KEPT_BYTES = 2**28
 """Of outputs that are kept. Where those of all examples take more, they are kept of every second one, or third, …"""
@@ -43,7 +43,7 @@ def examine(
 ) -> Examination:
     """Each of the raw inputs and targets, the first axis of each being examples; at least one.
 
-    They are computed in the batches of :func:`dltool.evaluation.evaluate.evaluate`.
+    They are computed in the batches of :func:`dltool.evaluation.measure.evaluate`.
 
     Raises:
         ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
@@ -100,14 +100,14 @@ def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[tuple[Head, Any, Any]]:
+def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[tuple[OutputSpec, Any, Any]]:
     """Each output with what it is compared with, in the form of its loss."""
     for head in built.heads:
         one = not isinstance(outputs, dict)
         yield head, targets if one else targets[head.name], outputs if one else outputs[head.name]
 
 
-def loss_key(built: BuiltModel, head: Head) -> str:
+def loss_key(built: BuiltModel, head: OutputSpec) -> str:
     return "loss" if len(built.heads) == 1 else f"{head.name}_loss"
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from dltool.data.rows import Rows
+from dltool.data.arrays.rows import Rows
 from dltool.model.build import BuiltModel
-from dltool.training.tables import tensor
+from dltool.training.batches import tensor
 
 MOST_NUMBERS = 8_000_000
 """Of a table, rows × columns; of larger ones there are fewer rows."""

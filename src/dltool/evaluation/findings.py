@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from dltool.evaluation.bootstrap import Interval
-from dltool.evaluation.figure import Figure
+from dltool.evaluation.figures.figure import Figure
 
 Kind = Literal["category", "multi_label", "number", "input"]
 """Of an output: that of its target, or "input" where it restores the input."""

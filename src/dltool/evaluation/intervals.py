@@ -11,8 +11,8 @@ from dltool.evaluation.bootstrap import Interval, intervals, mean_intervals, ran
 from dltool.evaluation.examine import Examination, metrics_by_output
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS
+from dltool.training.batches import in_loss_form, model_targets
 from dltool.training.loop import logs_of
-from dltool.training.tables import in_loss_form, model_targets
 
 MOST_STATES = 500
 """Groups of examples that a metric is computed of; fewer than for means, for a state may hold hundreds of numbers."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dltool.evaluation.classes import Found, worst
-from dltool.evaluation.figure import Figure
+from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.findings import Mistake
 from dltool.evaluation.measures import error_row, number_row
 
@@ -41,12 +41,12 @@ def numbers_found(
 
 def pictures(prefix: str, name: str, targets: np.ndarray, predicted: np.ndarray) -> list[Callable[[], Figure]]:
     def predicted_against_true() -> Figure:
-        from dltool.evaluation.number_figures import predicted_figure
+        from dltool.evaluation.figures.number_figures import predicted_figure
 
         return predicted_figure(f"{prefix}predicted", name, targets, predicted)
 
     def residuals() -> Figure:
-        from dltool.evaluation.number_figures import residual_figure
+        from dltool.evaluation.figures.number_figures import residual_figure
 
         return residual_figure(f"{prefix}residuals", name, targets, predicted)
 
@@ -57,7 +57,7 @@ def restoring_found(prefix: str, errors: np.ndarray, rows: np.ndarray) -> Found:
     """`errors` (examples,) are the squared errors."""
 
     def picture() -> Figure:
-        from dltool.evaluation.number_figures import restoring_figure
+        from dltool.evaluation.figures.number_figures import restoring_figure
 
         return restoring_figure(f"{prefix}restoring", errors)
 

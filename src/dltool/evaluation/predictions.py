@@ -11,7 +11,7 @@ import numpy as np
 
 from dltool.config.checks import BINARY, ONE_HOT, SPARSE, last_output, loss_name
 from dltool.config.columns import MultiLabelTarget, Target
-from dltool.config.outputs import Head, heads_of, layer_index
+from dltool.config.outputs import OutputSpec, heads_of, layer_index
 from dltool.config.schema import Config
 from dltool.data.facts import Facts, TargetFacts
 from dltool.durable_files import atomic_path
@@ -43,7 +43,7 @@ def refuse_unclear(config: Config, facts: Facts) -> None:
             raise ConfigError(f"with the loss {name}, the outputs of the model are no probabilities of classes", KERAS)
 
 
-def ends_in_probabilities(config: Config, head: Head) -> bool:
+def ends_in_probabilities(config: Config, head: OutputSpec) -> bool:
     """Whether an output gives them whatever its loss: it ends with a softmax, or with one sigmoid."""
     index = layer_index(config, head)
     output = None if index is None else last_output(config.model.layers[: index + 1])
@@ -53,12 +53,12 @@ def ends_in_probabilities(config: Config, head: Head) -> bool:
 KERAS = "keras.models.load_model(…/model.keras).predict(…) gives the outputs as they are"
 
 
-def has_probabilities(head: Head) -> bool:
+def has_probabilities(head: OutputSpec) -> bool:
     """Whether the outputs that its loss is for are probabilities of classes, or logits of some."""
     return loss_name(head.loss) in SPARSE | ONE_HOT | BINARY
 
 
-def target_of(head: Head, facts: Facts) -> TargetFacts | None:
+def target_of(head: OutputSpec, facts: Facts) -> TargetFacts | None:
     """None where the output restores the input.
 
     Raises:
@@ -88,13 +88,15 @@ def predictions(config: Config, facts: Facts, outputs: Mapping[str, np.ndarray])
     return columns
 
 
-def column_name(head: Head, name: str) -> str:
+def column_name(head: OutputSpec, name: str) -> str:
     """The name of the output, and what the column says of it where that is another word."""
     own = f"predicted {head.name}" if head.name in PLACES else whole_text(head.name)
     return own if name in (head.name, "prediction") else f"{own} {name}"
 
 
-def predicted(config: Config, head: Head, target: TargetFacts | None, outputs: np.ndarray) -> dict[str, np.ndarray]:
+def predicted(
+    config: Config, head: OutputSpec, target: TargetFacts | None, outputs: np.ndarray
+) -> dict[str, np.ndarray]:
     """The columns of one output."""
     if target is None:
         return {RESTORED: outputs}
@@ -116,7 +118,7 @@ def predicted(config: Config, head: Head, target: TargetFacts | None, outputs: n
     return {"labels": labels, **each}
 
 
-def probabilities(head: Head, values: np.ndarray, target: TargetFacts) -> np.ndarray:
+def probabilities(head: OutputSpec, values: np.ndarray, target: TargetFacts) -> np.ndarray:
     """(examples, classes). Of two classes a model may have one output, the probability of the second."""
     if head.loss.arguments.get("from_logits") is True:
         values = (1 + np.tanh(values / 2)) / 2 if loss_name(head.loss) in BINARY else softmax(values)

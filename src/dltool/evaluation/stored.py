@@ -23,7 +23,7 @@ from dltool.evaluation.predictions import (
     whole_text,
     write_csv,
 )
-from dltool.run_files import Run, encode_json
+from dltool.runs.files import Run, encode_json
 
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
 MOST_PROBABILITIES = 20

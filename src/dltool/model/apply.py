@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from dltool.config.keras_objects import KerasObject
+from dltool.config.keras.objects import KerasObject
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.backbones import WeightsFile, make_backbone
@@ -19,7 +19,7 @@ from dltool.model.shapes import Shape, shown
 
 
 @dataclass(frozen=True)
-class Origin:
+class Placed:
     """A tensor, and the place in the config that made it."""
 
     tensor: Any
@@ -71,11 +71,11 @@ class Graph:
     `layers` are the first uses of layers by name, to be used again; `unused` those whose output nothing has taken yet.
     """
 
-    named: dict[str, Origin] = field(default_factory=dict)
+    named: dict[str, Placed] = field(default_factory=dict)
     layers: dict[str, Applied] = field(default_factory=dict)
     unused: dict[ConfigPath, str] = field(default_factory=dict)
 
-    def sources(self, entry: KerasObject, before: Origin | None, place: ConfigPath) -> list[Origin]:
+    def sources(self, entry: KerasObject, before: Placed | None, place: ConfigPath) -> list[Placed]:
         """What `entry` takes. Raises ConfigError: an unknown name, or nothing before the first layer."""
         if not entry.sources:
             assert before is not None
@@ -96,7 +96,7 @@ class Graph:
             self.unused.pop(origin.place, None)
         return found
 
-    def add(self, entry: KerasObject, applied: Applied, origin: Origin) -> None:
+    def add(self, entry: KerasObject, applied: Applied, origin: Placed) -> None:
         """Raises ConfigError: the name of the layer is taken."""
         self.unused[origin.place] = entry.name
         name = entry.arguments.get("name")
@@ -117,10 +117,10 @@ class Graph:
 
 def apply_layers(
     entries: Sequence[KerasObject],
-    source: Origin,
+    source: Placed,
     place: ConfigPath,
     names: Names,
-    inputs: Mapping[str, Origin] | None = None,
+    inputs: Mapping[str, Placed] | None = None,
     ends: Collection[int] = (),
 ) -> list[Applied]:
     """Each layer of `entries` applied to the output of the one before, or to what its `from` names.
@@ -145,7 +145,7 @@ def apply_layers(
         else:
             row = apply_layer(made_layer(entry, layer_place, names), taken, layer_place)
         applied.append(row)
-        source = Origin(row.output, layer_place)
+        source = Placed(row.output, layer_place)
         graph.add(entry, row, source)
     for index in ends or (len(entries) - 1,):
         graph.unused.pop((*place, index), None)
@@ -157,7 +157,7 @@ def apply_layers(
     return applied
 
 
-def apply_backbone(entry: KerasObject, sources: Sequence[Origin], place: ConfigPath, names: Names) -> Applied:
+def apply_backbone(entry: KerasObject, sources: Sequence[Placed], place: ConfigPath, names: Names) -> Applied:
     source = sources[0]
     if len(sources) > 1:
         raise ConfigError(Problem((*place, *entry.steps, "from"), f"{entry.name} takes one input"))
@@ -166,7 +166,7 @@ def apply_backbone(entry: KerasObject, sources: Sequence[Origin], place: ConfigP
     return replace(applied, name=entry.name, weights=backbone.weights)
 
 
-def apply_layer(layer: Any, sources: Sequence[Origin], place: ConfigPath) -> Applied:
+def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> Applied:
     name, source = type(layer).__name__, sources[0]
     tensors = [origin.tensor for origin in sources]
     try:
@@ -206,7 +206,7 @@ AXES: Mapping[int, str] = {
 }
 
 
-def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reason: str) -> Problem:
+def shape_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reason: str) -> Problem:
     """What shape arrived at the layer, why it cannot take it, and what would fix it."""
     name, source = type(layer).__name__, sources[0]
     shape, wanted = source.shape, taken_by(layer)
@@ -238,7 +238,7 @@ def shape_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reas
     return Problem(place, f"{name} cannot take an input of shape {shown(shape)}: {reason}", related=made_here(source))
 
 
-def joining_problem(layer: Any, sources: Sequence[Origin], place: ConfigPath, reason: str) -> Problem:
+def joining_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reason: str) -> Problem:
     """Why a layer cannot take these inputs together."""
     name, arrived, hint = type(layer).__name__, " and ".join(shown(origin.shape) for origin in sources), ""
     message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
@@ -274,5 +274,5 @@ def rank_hint(shape: Shape, axes: int) -> str:
     return f"Reshape to {axes} axes before it"
 
 
-def made_here(source: Origin) -> tuple[tuple[ConfigPath, str], ...]:
+def made_here(source: Placed) -> tuple[tuple[ConfigPath, str], ...]:
     return ((source.place, f"made here: {shown(source.shape)}"),)

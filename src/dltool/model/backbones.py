@@ -13,8 +13,8 @@ from typing import Any
 import keras
 
 from dltool.config.checks import missing_weights
-from dltool.config.keras_objects import PUBLISHED, KerasObject
-from dltool.data.download import PublishedFile, fetch, keras_cache
+from dltool.config.keras.objects import PUBLISHED, KerasObject
+from dltool.data.sources.download import PublishedFile, fetch, keras_cache
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.keras_names import smallest_input
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, keras_class, plain_message

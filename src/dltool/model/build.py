@@ -8,14 +8,14 @@ from typing import Any
 import keras
 
 from dltool.config.checks import MIXING, one_hot_classes
-from dltool.config.keras_objects import KerasObject, keras_objects_in
-from dltool.config.outputs import Head, heads_of, layer_index, target_problems, unknown_layer
+from dltool.config.keras.objects import KerasObject, keras_objects_in
+from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
+from dltool.data.arrays.rows import Rows
 from dltool.data.facts import Facts
-from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.keras_names import arguments
-from dltool.model.apply import Applied, Names, Origin, apply_layer, apply_layers, made_here, made_layer
+from dltool.model.apply import Applied, Names, Placed, apply_layer, apply_layers, made_here, made_layer
 from dltool.model.calls import calls
 from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
@@ -50,7 +50,7 @@ class BuiltModel:
     augmentation: keras.Model | None
     full: keras.Model
     layers: tuple[Applied, ...]
-    heads: tuple[Head, ...]
+    heads: tuple[OutputSpec, ...]
     outputs: Mapping[str, Applied]
     learnt: Learnt
     one_hot: Mapping[str, int]
@@ -109,7 +109,7 @@ def build_model(
     with parameter_budget():
         prepared = prepare_inputs(config, facts, names, training_inputs, learnt)
         keras.utils.set_random_seed(config.seed)
-        starts = {name: Origin(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
+        starts = {name: Placed(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
         with precision(config.training.precision):
             wired = wire(config, facts, starts, prepared.learnt)
             entries = config.model.layers if is_pretrained else tuple(map(untrained, config.model.layers))
@@ -169,7 +169,7 @@ def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> 
     )
 
 
-def output_layers(config: Config, facts: Facts, heads: tuple[Head, ...]) -> dict[str, int]:
+def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -> dict[str, int]:
     """Which of `model.layers` give the outputs, by the name of the output.
 
     Raises:
@@ -188,7 +188,7 @@ def output_layers(config: Config, facts: Facts, heads: tuple[Head, ...]) -> dict
     return {name: index for name, index in found.items() if index is not None}
 
 
-def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Origin], core: keras.Model) -> None:
+def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Placed], core: keras.Model) -> None:
     """Raises ConfigError: an array that the config names as an input reaches no output. Columns are chosen freely."""
     taken = {id(tensor) for call in calls(core) for tensor in call.inputs}
     idle = [name for name, start in starts.items() if id(start.tensor) not in taken]
@@ -254,7 +254,7 @@ def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
     ]
 
 
-def mixed_shape(facts: Facts, head: Head, one_hot: Mapping[str, int]) -> Shape:
+def mixed_shape(facts: Facts, head: OutputSpec, one_hot: Mapping[str, int]) -> Shape:
     """The shape of a target of the only output as the loss takes it; of no matter where there are several outputs."""
     own = facts.targets[head.target].shape if head.target is not None else ()
     return (*own, one_hot[head.name]) if head.name in one_hot else own
@@ -270,7 +270,7 @@ def build_augmentation(
     if not entries:
         return None
     prepared = next(iter(inputs.outputs.values()))
-    start = Origin(keras.Input(prepared.shape, dtype=prepared.tensor.dtype, name="augmentation_input"), prepared.place)
+    start = Placed(keras.Input(prepared.shape, dtype=prepared.tensor.dtype, name="augmentation_input"), prepared.place)
     if any(entry.name in MIXING for entry in entries):
         applied, labels = apply_mixing(entries, start, keras.Input(target, name="labels"), names)
     else:
@@ -289,7 +289,7 @@ def build_augmentation(
 
 
 def apply_mixing(
-    entries: Sequence[KerasObject], source: Origin, before: Any, names: Names
+    entries: Sequence[KerasObject], source: Placed, before: Any, names: Names
 ) -> tuple[list[Applied], tuple[Any, Any]]:
     """Augmentation layers of which some mix the labels `before` too; gives those with the labels after it."""
     applied, labels = [], before
@@ -306,11 +306,11 @@ def apply_mixing(
             applied.append(Applied(place, entry.name, layer, mixed["images"], source.shape, 0))
         else:
             applied.append(apply_layer(layer, [source], place))
-        source = Origin(applied[-1].output, place)
+        source = Placed(applied[-1].output, place)
     return applied, (before, labels)
 
 
-def like(origin: Origin, name: str, facts: Facts) -> Any:
+def like(origin: Placed, name: str, facts: Facts) -> Any:
     """A new input for what the prepared `origin` will hold."""
     title = layer_title(name) if facts.only_input is None else "prepared"
     return keras.Input(origin.shape, dtype=origin.tensor.dtype, name=title)

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from dltool.config.columns import BooleanColumn, CategoryColumn, ColumnType, DateColumn, NumberColumn, TextColumn
+from dltool.data.arrays.rows import Coded, Rows, Taken
+from dltool.data.arrays.window_rows import Windowed
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
-from dltool.data.rows import Coded, Rows, Taken
-from dltool.data.windows import Windowed
 
 ColumnState = Mapping[str, Any]
 """What a column learnt, as JSON can hold it: numbers by name, and for text and categories a list of words."""

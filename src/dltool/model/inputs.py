@@ -8,13 +8,13 @@ from typing import Any
 
 import keras
 
-from dltool.config.blocks import INPUT
 from dltool.config.columns import ColumnType
 from dltool.config.schema import Config
+from dltool.config.text.blocks import INPUT
+from dltool.data.arrays.rows import Rows
 from dltool.data.facts import Facts
-from dltool.data.rows import Rows
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
-from dltool.model.apply import Applied, Names, Origin, apply_layer
+from dltool.model.apply import Applied, Names, Placed, apply_layer
 from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import TooManyParametersError
@@ -37,8 +37,8 @@ class Learnt:
 class Prepared:
     """Raw inputs and what preparation makes of them, by name, with the rows of the plan and what was learnt."""
 
-    raw: Mapping[str, Origin]
-    outputs: Mapping[str, Origin]
+    raw: Mapping[str, Placed]
+    outputs: Mapping[str, Placed]
     layers: tuple[Applied, ...]
     learnt: Learnt
 
@@ -47,8 +47,8 @@ class Prepared:
 class Wired:
     """What `from` may name besides layers, what the first layer takes, and the rows of the plan."""
 
-    named: Mapping[str, Origin]
-    first: Origin
+    named: Mapping[str, Placed]
+    first: Placed
     layers: tuple[Applied, ...]
 
 
@@ -64,7 +64,7 @@ def scope_title(name: str) -> str:
     return f"column_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}_{zlib.crc32(name.encode()):08x}"
 
 
-def structure(facts: Facts, tensors: Mapping[str, Origin]) -> Any:
+def structure(facts: Facts, tensors: Mapping[str, Placed]) -> Any:
     """One tensor, or of data with several inputs a dict."""
     if facts.only_input is not None:
         return next(iter(tensors.values())).tensor
@@ -86,13 +86,13 @@ def prepare_array(
     """One input, through the layers of `data.preprocessing`."""
     ((name, found),) = facts.inputs.items()
     entries = config.data.preprocessing
-    raw = source = Origin(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), SOURCE)
+    raw = source = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), SOURCE)
     rows = None if training is None else training[name]
     state = None if learnt is None else learnt.layers
     applied = build_preprocessing(entries, source, names, rows, state)
     rows_of_plan = tuple(applied)
     if applied:
-        source = Origin(applied[-1].output, applied[-1].path)
+        source = Placed(applied[-1].output, applied[-1].path)
     source = without_bytes(source, "cast")
     learners = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
     is_fitted = state is not None or rows is not None
@@ -100,23 +100,23 @@ def prepare_array(
     return Prepared({name: raw}, {name: source}, rows_of_plan, Learnt(layers))
 
 
-def without_bytes(source: Origin, name: str) -> Origin:
+def without_bytes(source: Placed, name: str) -> Placed:
     """Keras feeds numbers to a model as float32; bytes would overflow in its layers."""
     if source.tensor.dtype != "uint8":
         return source
     cast = apply_layer(keras.layers.Rescaling(1.0, name=name), [source], source.place)
-    return Origin(cast.output, source.place)
+    return Placed(cast.output, source.place)
 
 
 def prepare_several(facts: Facts, training: Mapping[str, Rows] | None, learnt: Learnt | None) -> Prepared:
     """Each column by its type, and arrays as they are."""
     states: dict[str, ColumnState] = {}
-    raw: dict[str, Origin] = {}
-    outputs: dict[str, Origin] = {}
+    raw: dict[str, Placed] = {}
+    outputs: dict[str, Placed] = {}
     for name, found in facts.inputs.items():
         if found.column is None:
             place: ConfigPath = (*SOURCE, "arrays", "x", name)
-            raw[name] = Origin(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
+            raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
             outputs[name] = without_bytes(raw[name], f"cast_{scope_title(name)}")
             continue
         if learnt is not None:
@@ -127,8 +127,8 @@ def prepare_several(facts: Facts, training: Mapping[str, Rows] | None, learnt: L
             assert training is not None
             states[name] = learn(found.column, training[name])
         place = ("data", "inputs", name)
-        raw[name] = Origin(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
-        outputs[name] = Origin(prepared_column(found.column, states[name], raw[name].tensor, name), place)
+        raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
+        outputs[name] = Placed(prepared_column(found.column, states[name], raw[name].tensor, name), place)
     return Prepared(raw, outputs, (), Learnt(columns=states))
 
 
@@ -147,7 +147,7 @@ def prepared_column(column: ColumnType, state: ColumnState, raw: Any, name: str)
     return prepared
 
 
-def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Learnt) -> Wired:
+def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], learnt: Learnt) -> Wired:
     """Encode the prepared inputs `starts`, and join those that no layer takes by name.
 
     Raises:
@@ -156,13 +156,13 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
     if facts.only_input is not None:
         ((name, first),) = starts.items()
         return Wired({name: first, INPUT: first}, first, ())
-    encoded: dict[str, Origin] = {}
+    encoded: dict[str, Placed] = {}
     for name, origin in starts.items():
         column = facts.inputs[name].column
         if column is None:
             encoded[name] = origin
             continue
-        encoded[name] = Origin(encoded_column(column, learnt.columns[name], origin, name), origin.place)
+        encoded[name] = Placed(encoded_column(column, learnt.columns[name], origin, name), origin.place)
     layers = config.model.layers
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}
@@ -187,11 +187,11 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Origin], learnt: Lea
         raise ConfigError(problems)
     layer = keras.layers.Concatenate(name="inputs")
     applied = apply_layer(layer, list(joined.values()), INPUTS)
-    first = Origin(applied.output, SOURCE)
+    first = Placed(applied.output, SOURCE)
     return Wired({INPUT: first, **encoded}, first, (applied,))
 
 
-def encoded_column(column: ColumnType, state: ColumnState, origin: Origin, name: str) -> Any:
+def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name: str) -> Any:
     try:
         return encode(column, state, origin.tensor, scope_title(name))
     except TooManyParametersError as error:

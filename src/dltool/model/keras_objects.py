@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dltool.config.keras_objects import KerasObject
+from dltool.config.keras.objects import KerasObject
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.keras_names import find
-from dltool.model.allowed_code import allowed_class, check_saved, where_in_own_code
+from dltool.model.user_code import allowed_class, check_saved, where_in_own_code
 
 MODULES: Mapping[str, Any] = {
     "layer": keras.layers,

@@ -15,12 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from dltool.config.keras_objects import KerasObject
-from dltool.data.npz_header import header_of_npz
-from dltool.data.rows import Rows, is_text
+from dltool.config.keras.objects import KerasObject
+from dltool.data.arrays.npz_header import header_of_npz
+from dltool.data.arrays.rows import Rows, is_text
 from dltool.durable_files import read_file
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
-from dltool.model.apply import Applied, Names, Origin, apply_layer, made_layer
+from dltool.model.apply import Applied, Names, Placed, apply_layer, made_layer
 from dltool.model.columns import ColumnState
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 
@@ -69,7 +69,7 @@ def without_file(entry: KerasObject) -> KerasObject:
 
 def build_preprocessing(
     entries: Sequence[KerasObject],
-    source: Origin,
+    source: Placed,
     names: Names,
     training_inputs: Rows | None,
     state: PreprocessingState | None,
@@ -96,7 +96,7 @@ def build_preprocessing(
             elif training_inputs is not None and not reads_file(entry):
                 adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training_inputs)
         applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
-        source = Origin(applied[-1].output, layer_place)
+        source = Placed(applied[-1].output, layer_place)
         if getattr(source.tensor, "sparse", False) or getattr(source.tensor, "ragged", False):
             raise ConfigError(Problem(layer_place, "sparse and ragged outputs are not supported here"))
     return applied
@@ -158,7 +158,7 @@ def layer_state(layer: Any) -> LayerState:
     return LayerState(arrays, layer.get_vocabulary())
 
 
-def restore_layer(layer: Any, state: LayerState, source: Origin) -> None:
+def restore_layer(layer: Any, state: LayerState, source: Placed) -> None:
     """Give a new `layer`, to be applied to `source`, what another one like it had learnt."""
     try:
         if isinstance(layer, keras.layers.Normalization):

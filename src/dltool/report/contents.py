@@ -5,25 +5,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dltool.config.dump import leaves, plain_config
 from dltool.config.schema import Config
-from dltool.config.tree import format_path
+from dltool.config.text.dump import leaves, plain_config
+from dltool.config.text.tree import format_path
+from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts
-from dltool.data.load import Dataset
 from dltool.data.summary import ColumnRow, class_counts, column_rows
 from dltool.evaluation.assessment import pictures
 from dltool.evaluation.bootstrap import Interval
-from dltool.evaluation.curves import learning_curves
-from dltool.evaluation.figure import Figure
+from dltool.evaluation.figures.curves import learning_curves
+from dltool.evaluation.figures.figure import Figure
 from dltool.keras_names import code_options
 from dltool.model.build import BuiltModel
 from dltool.report.examples import Example, Look, restored_looks, rows_looks, training_examples
-from dltool.report.findings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
 from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTable, layer_table
 from dltool.report.leakage import leakage_suspects
 from dltool.report.record import Record, mapping, numbers, words
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
+from dltool.report.warnings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
 from dltool.text import number
 
 if TYPE_CHECKING:

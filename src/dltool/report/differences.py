@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from dltool.config.dump import leaves
-from dltool.config.tree import format_path
+from dltool.config.text.dump import leaves
+from dltool.config.text.tree import format_path
 from dltool.evaluation.bootstrap import Difference, Interval, paired_difference
-from dltool.evaluation.curves import numbers as points_of
+from dltool.evaluation.figures.curves import numbers as points_of
 from dltool.evaluation.stored import ExampleValues, read_examples
 from dltool.report.record import Record, mapping, numbers, read_record, words
-from dltool.run_configs import Values, different, recorded_values
-from dltool.run_files import Run
+from dltool.runs.configs import Values, different, recorded_values
+from dltool.runs.files import Run
 
 MOST_ROWS = 500
 """Differences of one kind. Hostile runs may have any number."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from dltool.report.contents import Contents, OutputContents, ShownMistake
-from dltool.report.page import Section, render, render_page
+from dltool.report.page import PageSection, render, render_page
 from dltool.text import number
 
 MOST_EPOCHS = 200
@@ -22,23 +22,23 @@ def html(report: Contents) -> str:
     return render_page(title, render("header.html", report=report), [*sections(report)])
 
 
-def sections(report: Contents) -> Iterator[Section]:
-    yield Section("verdict", "Is it any good?", render("verdict.html", report=report))
-    yield Section("warnings", "What to look at", render("warnings.html", report=report))
+def sections(report: Contents) -> Iterator[PageSection]:
+    yield PageSection("verdict", "Is it any good?", render("verdict.html", report=report))
+    yield PageSection("warnings", "What to look at", render("warnings.html", report=report))
     if report.lines:
         names = list(dict.fromkeys(name for line in report.lines[:MOST_EPOCHS] for name in line))[:MOST_NAMES]
         learning = render("learning.html", report=report, names=names, most=MOST_EPOCHS)
-        yield Section("learning", "Learning", learning)
+        yield PageSection("learning", "Learning", learning)
     for index, output in enumerate(report.outputs):
         title = "Results" if len(report.outputs) == 1 else f"Results: {output.name}"
-        yield Section(f"results-{index + 1}", title, results(output, f"results-{index + 1}"))
+        yield PageSection(f"results-{index + 1}", title, results(output, f"results-{index + 1}"))
     if report.examples:
-        yield Section("examples", "Examples, as the model sees them", render("examples.html", report=report))
-    yield Section("layers", "Layers", render("layers.html", report=report))
-    yield Section("data", "Data", data(report))
-    yield Section("config", "Config", config(report))
+        yield PageSection("examples", "Examples, as the model sees them", render("examples.html", report=report))
+    yield PageSection("layers", "Layers", render("layers.html", report=report))
+    yield PageSection("data", "Data", data(report))
+    yield PageSection("config", "Config", config(report))
     about = render("about.html", report=report, total=report.seconds.get("total", 0))
-    yield Section("about", "How it was made", about)
+    yield PageSection("about", "How it was made", about)
 
 
 def results(output: OutputContents, place: str) -> Markup:

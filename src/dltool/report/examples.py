@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from dltool.config.schema import Config
+from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts, InputFacts
-from dltool.data.load import Dataset
-from dltool.data.split import first_of_each_class
+from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
-from dltool.report.pictures import Picture, curve_points, picture_of, spectrogram
+from dltool.report.thumbnails import Picture, curve_points, picture_of, spectrogram
 from dltool.text import number, shape
-from dltool.training.tables import tensor
+from dltool.training.batches import tensor
 
 SHOWN_EXAMPLES = 6
 AUGMENTED = 2

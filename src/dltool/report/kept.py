@@ -6,12 +6,11 @@ from typing import Any, get_args
 
 from dltool.errors import RunError
 from dltool.evaluation.bootstrap import Interval
-from dltool.evaluation.figure import Figure, file_word
+from dltool.evaluation.figures.figure import Figure, file_word, is_drawing
 from dltool.evaluation.findings import Assessment, Baseline, Kind, Mistake, OutputAssessment
 from dltool.evaluation.stored import FIGURES, METRICS
 from dltool.report.record import MOST_NUMBERS, Record, mapping, numbers, words
-from dltool.report.svg import is_drawing
-from dltool.run_files import Run
+from dltool.runs.files import Run
 
 MOST_OUTPUTS, MOST_FIGURES, MOST_ROWS, MOST_COLUMNS = 20, 20, 1000, 20
 FIGURE_LIMIT = 2**20
@@ -57,7 +56,7 @@ def kept_output(run: Run, kept: Mapping[str, Any]) -> OutputAssessment:
 
 
 def kept_figures(run: Run, kept: Mapping[str, Any]) -> Iterator[Figure]:
-    """The figures that can still be read. What is in them, the page sifts."""
+    """Yield the figures that can still be read. They are shown as images, in which nothing runs."""
     for each in mappings(kept.get("figures"), MOST_FIGURES):
         name = file_word(words(each.get("name")))
         with contextlib.suppress(RunError):

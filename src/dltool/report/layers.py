@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dltool.config.tree import format_path
+from dltool.config.text.tree import format_path
 from dltool.data.facts import Facts
 from dltool.model.build import BuiltModel
 from dltool.model.graph import Box, boxes_of
@@ -15,7 +15,7 @@ LANE, HEIGHT, RADIUS = 16, 34, 4.5
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class LayerTableRow:
     """A row of the table. `origin` is where the config has it; `x` is where its dot is; `number` counts from 1."""
 
     number: int
@@ -32,12 +32,12 @@ class LayerRow:
 class LayerTable:
     """All rows, and how wide their drawing is."""
 
-    rows: tuple[LayerRow, ...]
+    rows: tuple[LayerTableRow, ...]
     width: int
 
 
 def layer_table(built: BuiltModel, facts: Facts, origins: Mapping[str, str]) -> LayerTable:
-    """`origins` by place in the config, as :func:`dltool.config.tree.format_path` writes it."""
+    """`origins` by place in the config, as :func:`dltool.config.text.tree.format_path` writes it."""
     return drawn(joined_inputs(boxes_of(built, facts)), origins)
 
 
@@ -85,7 +85,9 @@ def drawn(boxes: Sequence[Box], origins: Mapping[str, str]) -> LayerTable:
         takes = "" if list(box.sources) == [number - 1] else ", ".join(str(source + 1) for source in box.sources)
         output = f"{shape(box.shape)} {box.dtype}" if box.dtype else shape(box.shape)
         place = "" if box.place is None else origin_of(format_path(box.place), origins)
-        rows.append(LayerRow(number + 1, box.title, takes, output, box.parameters, place, center(mine), tuple(lines)))
+        rows.append(
+            LayerTableRow(number + 1, box.title, takes, output, box.parameters, place, center(mine), tuple(lines))
+        )
     return LayerTable(tuple(rows), widest * LANE)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dltool.data.load import Dataset
-from dltool.data.rows import Coded, Rows
+from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.dataset import Dataset
 
 MOST_ROWS = 20_000
 FEWEST_ROWS = 20

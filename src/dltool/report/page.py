@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,14 +13,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dltool import text
-from dltool.evaluation.figure import Figure
-from dltool.report.svg import inline_svg
+from dltool.evaluation.figures.figure import Figure
 
 TEMPLATES = Path(__file__).parent / "templates"
+WIDE = 400
+"""Points beyond which the text in a figure is too small when it is as narrow as a phone."""
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of a page with a heading of its own; `name` is its anchor, `content` safe HTML."""
 
     name: str
@@ -31,12 +33,12 @@ def render(template: str, **values: Any) -> Markup:
     """A template of this package as safe HTML: what is not Markup is escaped, control characters made visible.
 
     In templates, `number` and `duration` write numbers as people read them, `unbroken` a command, and `figure` draws
-    a :class:`~dltool.evaluation.figure.Figure`.
+    a :class:`~dltool.evaluation.figures.figure.Figure`.
     """
     return Markup(environment().get_template(template).render(**values))
 
 
-def render_page(title: str, header: Markup, sections: Sequence[Section]) -> str:
+def render_page(title: str, header: Markup, sections: Sequence[PageSection]) -> str:
     """A whole page. Sections without content are left out. Nothing in it is loaded, and no script is allowed."""
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     shown = [section for section in sections if section.content.strip()]
@@ -83,7 +85,7 @@ def unbroken(command: str) -> Markup:
     return Markup(" ").join(words)
 
 
-def figure(drawn: Figure, place: str = "") -> Markup:
-    """A figure with its title and description. `place` makes its names on the page differ from another's."""
-    key = f"{place}-{drawn.name}" if place else drawn.name
-    return render("figure.html", drawn=drawn, key=key, svg=Markup(inline_svg(drawn, key)))
+def figure(drawn: Figure) -> Markup:
+    """Return a figure with its title and description. One that is too wide for a phone scrolls."""
+    size = re.search(r'viewBox="0 0 ([\d.]+) ', drawn.svg[:1000])
+    return render("figure.html", drawn=drawn, is_wide=size is not None and float(size[1]) > WIDE)

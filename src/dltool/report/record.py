@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dltool.run_files import Run
+from dltool.runs.files import Run
 
 LONGEST = 300
 LARGEST = 1e300

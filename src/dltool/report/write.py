@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from dltool.durable_files import atomic_write
+from dltool.report.as_json import as_json
 from dltool.report.contents import Contents
 from dltool.report.document import html
-from dltool.report.numbers import as_json
-from dltool.run_files import Run
+from dltool.runs.files import Run
 
 
 def write_report(run: Run, found: Contents) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dltool.errors import RunError
-from dltool.run_files import Run, Status
-from dltool.tracking.times import Times, finite_values
+from dltool.runs.files import Run, Status
+from dltool.tracking.times import EpochTimes, finite_values
 
 ID = re.compile(r"[0-9a-f]{32}")
 STATUSES: Mapping[Status, str] = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -49,7 +49,7 @@ class MlflowTracker:
         self.folder = run.path.absolute().parents[1]
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.folder / 'mlflow.db'}"
         self.client = MlflowClient(tracking_uri=self.uri)
-        self.times = Times(run)
+        self.times = EpochTimes(run)
         self.has: set[int] = set()
         self.run_id = self.found_or_made()
 
@@ -76,7 +76,7 @@ class MlflowTracker:
             self.client.update_run(run.info.run_id, status="RUNNING")
         else:
             name = f"{self.run.name}/{self.run.number}"
-            started = round(1000 * Times(self.run).now)
+            started = round(1000 * EpochTimes(self.run).now)
             run = self.client.create_run(experiment, start_time=started, tags=self.tags(), run_name=name)
         run_id: str = run.info.run_id
         if ALWAYS_THERE in run.data.metrics:
@@ -112,7 +112,7 @@ class MlflowTracker:
         """
         from mlflow.entities import Param
 
-        from dltool.config.yaml_reader import values_by_path
+        from dltool.config.text.yaml_reader import values_by_path
 
         names = {
             allowed(".".join(map(str, path))): str(value)[:LONGEST_VALUE]

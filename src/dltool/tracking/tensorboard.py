@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from dltool.run_files import Run, Status
-from dltool.tracking.times import Times, finite_values
+from dltool.runs.files import Run, Status
+from dltool.tracking.times import EpochTimes, finite_values
 
 PREFIX = "val_"
 TAG = "epoch_"
@@ -18,7 +18,7 @@ class TensorBoardTracker:
     def __init__(self, run: Run) -> None:
         from tensorboard.summary import Writer
 
-        self.times = Times(run)
+        self.times = EpochTimes(run)
         folder = run.directory(run.tensorboard)
         for part in ("train", "validation"):
             shutil.rmtree(folder / part, ignore_errors=True)

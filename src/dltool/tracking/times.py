@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from dltool.run_files import Run
+from dltool.runs.files import Run
 
 
-class Times:
+class EpochTimes:
     """Moments in seconds since 1970: the start of the run, and to it the seconds of the epochs until then.
 
     So a resumed run has one line of time, without the pause, and tells it the same each time.

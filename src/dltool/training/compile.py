@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.checks import metric_names, takes_one_hot
-from dltool.config.outputs import Head
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.facts import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
@@ -25,7 +25,7 @@ does not go together, and one that a target's or an output's axis has too could 
 def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], phase: int = 0) -> None:
     """Compile `built.core` for a phase, counted from 0, and make the variables of its optimizer and metrics.
 
-    `targets` are those of this data by the name of their output, see :func:`dltool.training.tables.model_targets`, for
+    `targets` are those of this data by the name of their output, see :func:`dltool.training.batches.model_targets`, for
     their shape and dtype alone. With precision mixed_float16 Keras wraps the optimizer in a LossScaleOptimizer; losses
     and metrics compute in float32 whatever the precision.
 
@@ -65,7 +65,7 @@ def refuse_optimizers(config: Config) -> None:
         made_optimizer(config, phase)
 
 
-def made_metrics(head: Head, shape: Shape) -> list[Any]:
+def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
     """The metrics of an output of this shape, named as Keras would in a process of their own."""
     metrics = [made_metric(head, index, shape) for index in range(len(head.metrics))]
     for metric, name in zip(metrics, metric_names(head.metrics, unique=False), strict=True):
@@ -74,7 +74,7 @@ def made_metrics(head: Head, shape: Shape) -> list[Any]:
     return metrics
 
 
-def made_metric(head: Head, index: int, shape: Shape) -> Any:
+def made_metric(head: OutputSpec, index: int, shape: Shape) -> Any:
     """The metric; one of one-hot targets takes class indices where the loss does, as only an evaluation asks for."""
     metric = make(head.metrics[index], (*head.metrics_place, index))
     if takes_one_hot(head, head.metrics[index]):
@@ -107,7 +107,7 @@ def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple
 
 
 def loss_form(built: BuiltModel, output: str, targets: np.ndarray) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of such a batch of targets in the form of :func:`dltool.training.tables.in_loss_form`."""
+    """Shape and dtype of such a batch of targets in the form of :func:`dltool.training.batches.in_loss_form`."""
     shape, classes = (UNUSUAL_SIZE, *targets.shape[1:]), built.one_hot.get(output)
     return (shape, str(targets.dtype)) if classes is None else ((*shape, classes), "float32")
 

@@ -14,13 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.schema import Config
-from dltool.data.load import Dataset
-from dltool.data.order import epoch_order
+from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Interrupted, Problem, RunError, TrainingDiverged
 from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.training.averages import averaged
+from dltool.training.batches import evaluation_batch, make_tables, model_targets
 from dltool.training.best import Best, make_best
 from dltool.training.cadence import make_cadence
 from dltool.training.callbacks import make_callbacks
@@ -34,6 +34,7 @@ from dltool.training.compile import (
 )
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import CannotCompileError, Loop, Pace, logs_of, test_loop, train_loop
+from dltool.training.order import epoch_order
 from dltool.training.phases import learners, refuse_idle_phases, set_learning
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
@@ -49,7 +50,6 @@ from dltool.training.state import (
     value_of,
 )
 from dltool.training.strategy import Strategy, choose_strategy
-from dltool.training.tables import evaluation_batch, make_tables, model_targets
 
 EMPTY_STATE = TrainingState([], {})
 SECONDS_BETWEEN_BEST = 1.0
@@ -91,7 +91,7 @@ class FitResult:
 
 
 @dataclass
-class Position:
+class TrainingPosition:
     """Where training is: `epoch` epochs are finished, and `step` steps of the next one. `phase` is the one whose
     optimizer is in use; the next one is entered with its first epoch."""
 
@@ -220,7 +220,7 @@ class Fitting:
         self.callback_list = keras.callbacks.CallbackList(
             list(self.callbacks), model=built.core, epochs=self.epochs, steps=self.steps, verbose=0
         )
-        self.position = Position()
+        self.position = TrainingPosition()
         self.best_weights: Arrays = []
         self.best_is_written, self.best_written = True, -math.inf
         self.saved = EMPTY_STATE
@@ -461,7 +461,7 @@ class Fitting:
         self.enter(position["phase"])
         restore(self.built, self.callbacks, start)
         history = [EpochRecord(**record) for record in position["history"]]
-        self.position = Position(**{**position, "history": history})
+        self.position = TrainingPosition(**{**position, "history": history})
         self.best = Best(**start.state["best"])
         self.saved = start
 

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.keras_names import ALLOWED
+from dltool.training.batches import BatchTables
 from dltool.training.strategy import layers_of
-from dltool.training.tables import Tables
 
 TARGET_SECONDS = 0.05
 SIZED = {"RandomElasticTransform"}
@@ -52,7 +52,7 @@ class Loop:
     over whole batches, for one length of the order.
     """
 
-    tables: Tables
+    tables: BatchTables
     step: Callable[[Any, Any], Any]
     results: Callable[[], Any]
     batch_size: int
@@ -151,7 +151,7 @@ class Loop:
 
 
 def train_loop(
-    core: keras.Model, augmentation: keras.Model | None, tables: Tables, weights: Any, size: int, jit_compile: bool
+    core: keras.Model, augmentation: keras.Model | None, tables: BatchTables, weights: Any, size: int, jit_compile: bool
 ) -> Loop:
     """The loop that learns. `weights` (classes,) weigh an example by its class, of a model with one output; None: all
     the same."""
@@ -180,7 +180,7 @@ def train_loop(
     )
 
 
-def of_batches(function: Callable[[Any, Any], Any], tables: Tables, one_trace: bool) -> Any:
+def of_batches(function: Callable[[Any, Any], Any], tables: BatchTables, one_trace: bool) -> Any:
     """A compiled function of tables and rows of them; with `one_trace` it is traced once, for any number of rows."""
     signature = (tables.specs, tf.TensorSpec((None,), tf.int32)) if one_trace else None
     return tf.function(function, autograph=False, input_signature=signature)
@@ -203,7 +203,7 @@ def example_weights(weights: Any, targets: Any) -> Any:
     return tf.gather(weights, tf.reshape(targets, [-1]))
 
 
-def test_loop(core: keras.Model, tables: Tables, size: int) -> Loop:
+def test_loop(core: keras.Model, tables: BatchTables, size: int) -> Loop:
     """The loop that only measures. It never stops early: a loss that is not finite is a result like any other."""
 
     def step(inputs: Any, targets: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from dltool.config.keras_values import did_you_mean
+from dltool.config.keras.values import did_you_mean
 from dltool.config.schema import Config, Phase
 from dltool.errors import ConfigError, Problem
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from dltool.config.schema import Config
 from dltool.model.build import BuiltModel
+from dltool.training.batches import BatchTables, Resident
 from dltool.training.rewrites import possible_rewrites
-from dltool.training.tables import Resident, Tables
 
 COMPILE_SECONDS = 0.5
 REPAID = 2
@@ -51,7 +51,7 @@ class Strategy:
         return Strategy(False, self.rewrites, {**self.why, "jit_compile": reason})
 
 
-def choose_strategy(config: Config, built: BuiltModel, tables: Tables, steps: int) -> Strategy:
+def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> Strategy:
     """For a compiled model, and `steps` steps in all."""
     wanted = config.training.jit_compile
     jit_compile, why = (wanted, "the config says so") if wanted is not None else jit_rule(config, built, tables, steps)
@@ -66,7 +66,7 @@ def choose_strategy(config: Config, built: BuiltModel, tables: Tables, steps: in
     return Strategy(jit_compile, bool(found), {"jit_compile": why, "rewrites": reason})
 
 
-def jit_rule(config: Config, built: BuiltModel, tables: Tables, steps: int) -> tuple[bool, str]:
+def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str]:
     """Whether XLA compiles the loop, and why."""
     if tf.config.list_physical_devices("GPU"):
         return False, "TensorFlow's own kernels are used on a GPU"

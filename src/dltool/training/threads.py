@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import tensorflow as tf
 
-from dltool.config.keras_objects import KerasObject
+from dltool.config.keras.objects import KerasObject
 from dltool.config.schema import Config
+from dltool.cost.flops import forward_flops
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError
 from dltool.imports import is_own_process
 from dltool.keras_names import find
 from dltool.machine import usable_cores
-from dltool.model.flops import forward_flops
 from dltool.model.keras_objects import KERAS_ERRORS, make
 
 WORTH_SHARING = 15e6

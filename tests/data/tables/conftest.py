@@ -8,7 +8,7 @@ from dltool.config.choices import Choice
 from dltool.config.columns import parse_column_type
 from dltool.config.table_sources import CsvSource
 from dltool.data.tables.read import read_table
-from dltool.data.tables.table import Table, Wanted
+from dltool.data.tables.typed_table import ColumnRequest, Table
 from dltool.errors import DataError, Problem
 
 SOURCE = ("data", "source")
@@ -30,7 +30,7 @@ def read(tmp_path: Path) -> Read:
         declared = {name: parse_column_type(value) for name, value in (columns or {}).items()}
         wanted = {key: options.pop(key) for key in ("like", "needed", "optional", "places") if key in options}
         return read_table(
-            Choice("csv", CsvSource(path=str(path), **options)), SOURCE, Wanted(declared=declared, **wanted)
+            Choice("csv", CsvSource(path=str(path), **options)), SOURCE, ColumnRequest(declared=declared, **wanted)
         )
 
     return read_text

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.tables import csv_blocks, streams
+from dltool.data.tables import csv_blocks, decompression
 from dltool.data.tables.cells import Texts
 from dltool.data.tables.csv_file import CsvFile
 from dltool.errors import DataError
@@ -187,7 +187,7 @@ def test_what_is_no_table_is_refused(problems, text, message):
 
 
 def test_bytes_of_another_encoding_are_found_in_any_block(problems, monkeypatch):
-    monkeypatch.setattr(streams, "BUFFER", 7)
+    monkeypatch.setattr(decompression, "BUFFER", 7)
     text = "a,b\n" + "1,xy\n" * 40_000
     (message,) = problems(text.encode() + b"2,\xe9\n")
     assert message == "table.csv, line 40,002: byte 200,006 (0xe9) is not UTF-8"

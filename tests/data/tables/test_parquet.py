@@ -11,7 +11,7 @@ from dltool.config.columns import parse_column_type
 from dltool.config.table_sources import ParquetSource
 from dltool.data.tables import parquet as reader
 from dltool.data.tables.read import read_table
-from dltool.data.tables.table import Wanted
+from dltool.data.tables.typed_table import ColumnRequest
 from dltool.errors import DataError
 
 NO_DATE = np.iinfo(np.int64).min
@@ -63,7 +63,7 @@ def test_single_values_of_every_type(written, monkeypatch, array, kind, expected
 
 
 def test_whole_numbers_as_categories_keep_all_their_digits(written):
-    wanted = Wanted({"a": parse_column_type("category"), "b": parse_column_type("category")})
+    wanted = ColumnRequest({"a": parse_column_type("category"), "b": parse_column_type("category")})
     table = read_table(written({"a": [2**60 + 1, 5, None], "b": [1.0, 2.5, None]}), (), wanted)
     assert list(table.columns["a"].values[:]) == [str(2**60 + 1), "5", ""]
     assert list(table.columns["b"].values[:]) == ["1", "2.5", ""]

@@ -3,11 +3,11 @@ import pytest
 
 from dltool.config.choices import Choice
 from dltool.config.table_sources import CsvSource
-from dltool.data.rows import Coded
+from dltool.data.arrays.rows import Coded
 from dltool.data.tables import csv_blocks, stores
 from dltool.data.tables.read import read_table
 from dltool.data.tables.stores import FileRows
-from dltool.data.tables.table import Wanted
+from dltool.data.tables.typed_table import ColumnRequest
 from dltool.errors import DataError, MachineError
 
 TEXT = "age,sex,born,ok,about\n39,m,2024-01-31,yes,a b\n,f,,no,c d\n17,,2024-02-01,,\n"
@@ -202,5 +202,5 @@ def test_folders_pipes_and_devices_are_refused(tmp_path, name):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "folder", tmp_path / "pipe", "/dev/zero", tmp_path / "absent"):
         with pytest.raises(DataError) as error:
-            read_table(Choice(name, sections[name](path=str(path))), ("source",), Wanted())
+            read_table(Choice(name, sections[name](path=str(path))), ("source",), ColumnRequest())
         assert error.value.problems[0].place == ("source", name, "path")

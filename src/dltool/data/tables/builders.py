@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, DateColumn
-from dltool.data.rows import Coded, Rows
+from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.tables.cells import (
     NO_DATE,
     Cells,

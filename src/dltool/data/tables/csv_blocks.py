@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong
 from dltool.data.tables.records import Dialect
-from dltool.data.tables.streams import LONGEST_LINE, LineTooLong
 
 BLOCK_BYTES = 1 << 20
 FIRST_BYTES = 1 << 16

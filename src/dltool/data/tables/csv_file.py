@@ -13,13 +13,13 @@ from itertools import islice
 import numpy as np
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.files import require
+from dltool.data.files.paths import require
 from dltool.data.tables.cells import Cells, number_of, texts_of
 from dltool.data.tables.csv_blocks import Irregular, whole_records
 from dltool.data.tables.csv_parser import BlockParser, Misshapen
+from dltool.data.tables.decompression import lines_of, open_text, reading
 from dltool.data.tables.records import Records, Unreadable, dialect_of
-from dltool.data.tables.source import Block, Want
-from dltool.data.tables.streams import lines_of, open_text, reading
+from dltool.data.tables.source import RowBlock, Want
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
 
@@ -118,7 +118,7 @@ class CsvFile:
         with reading(self.path, self.place, self.options.encoding), open_text(self.path, self.options.encoding) as text:
             yield text
 
-    def blocks(self, wants: Mapping[str, Want]) -> Iterator[Block]:
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         """See :class:`dltool.data.tables.source.TableFile`.
 
         Raises:
@@ -136,11 +136,11 @@ class CsvFile:
         except (Misshapen, Unreadable) as error:
             raise self.misshapen(error) from None
 
-    def fast_blocks(self, stream: io.BufferedReader, wants: Mapping[str, Want]) -> Iterator[Block]:
+    def fast_blocks(self, stream: io.BufferedReader, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         parser = BlockParser(self.names, self.options)
         pieces = whole_records(stream, self.dialect)
         irregular: Irregular | None = None
-        waiting: deque[Future[Block]] = deque()
+        waiting: deque[Future[RowBlock]] = deque()
         # The first block tells what the columns hold; the others are then parsed as that.
         for first in islice(pieces, 1):
             block = parser.parse(first, dict(wants))
@@ -166,7 +166,7 @@ class CsvFile:
         if irregular is not None:
             raise irregular
 
-    def careful_blocks(self, lines: Iterator[bytes], wants: Mapping[str, Want]) -> Iterator[Block]:
+    def careful_blocks(self, lines: Iterator[bytes], wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         records = iter(Records(lines, self.dialect))
         while rows := [fields for _, fields in islice(records, RECORDS_PER_BLOCK)]:
             width = len(self.names)
@@ -176,7 +176,7 @@ class CsvFile:
             cells: dict[str, Cells] = {
                 name: texts_of([None if cell in self.missing else cell for cell in columns[name]]) for name in wants
             }
-            yield Block(len(rows), cells)
+            yield RowBlock(len(rows), cells)
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """(line, fields) of every row, from the file's beginning."""

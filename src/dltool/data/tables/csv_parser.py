@@ -9,9 +9,9 @@ import numpy as np
 from dltool.config.table_sources import CsvSource
 from dltool.data.tables.arrow import is_valid, texts_of_dictionary, values_of
 from dltool.data.tables.cells import LARGEST, Cells, Texts, texts_of
+from dltool.data.tables.decompression import NotText
 from dltool.data.tables.records import dialect_of
-from dltool.data.tables.source import Block, Want
-from dltool.data.tables.streams import NotText
+from dltool.data.tables.source import RowBlock, Want
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,10 +42,10 @@ class BlockParser:
         # Numbers are taken with the space that may stand before them, missing markers are not.
         self.nulls = ["", *(space + marker for marker in options.missing for space in ("", " "))]
 
-    def parse(self, data: bytes, wants: Mapping[str, Want]) -> Block:
+    def parse(self, data: bytes, wants: Mapping[str, Want]) -> RowBlock:
         data = self.plain(data)
         if not data or data.isspace():
-            return Block(0, {name: texts_of([]) for name in wants})
+            return RowBlock(0, {name: texts_of([]) for name in wants})
         try:
             table = self.table(data, wants)
             columns = {name: self.cells(table.column(name), want) for name, want in wants.items()}
@@ -54,7 +54,7 @@ class BlockParser:
             return self.as_text(data, wants)
         if any(cells is None for cells in columns.values()):
             return self.as_text(data, wants)
-        return Block(table.num_rows, {name: cells for name, cells in columns.items() if cells is not None})
+        return RowBlock(table.num_rows, {name: cells for name, cells in columns.items() if cells is not None})
 
     def plain(self, data: bytes) -> bytes:
         """UTF-8 for certain, without comments, and with a delimiter of one byte."""
@@ -103,12 +103,12 @@ class BlockParser:
             raise Misshapen
         return table
 
-    def as_text(self, data: bytes, wants: Mapping[str, Want]) -> Block:
+    def as_text(self, data: bytes, wants: Mapping[str, Want]) -> RowBlock:
         try:
             table = self.table(data, dict.fromkeys(wants, "text"))
         except self.invalid as error:
             raise Misshapen(str(error)) from None
-        return Block(table.num_rows, {name: self.texts(table.column(name).chunk(0)) for name in wants})
+        return RowBlock(table.num_rows, {name: self.texts(table.column(name).chunk(0)) for name in wants})
 
     def cells(self, column: "pa.ChunkedArray", want: Want) -> Cells | None:
         """None where a number is not finite, or too large for float32."""

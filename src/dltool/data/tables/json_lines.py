@@ -6,10 +6,10 @@ from itertools import islice
 from typing import Any
 
 from dltool.config.table_sources import JsonLinesSource
-from dltool.data.files import require
+from dltool.data.files.paths import require
 from dltool.data.tables.cells import Texts, texts_of
-from dltool.data.tables.source import Block, Want
-from dltool.data.tables.streams import NotText, lines_of, open_text, reading
+from dltool.data.tables.decompression import NotText, lines_of, open_text, reading
+from dltool.data.tables.source import RowBlock, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
 RECORDS_PER_BLOCK = 10_000
@@ -71,13 +71,13 @@ class JsonLinesFile:
             raise DataError(problems)
         return tuple(names)
 
-    def blocks(self, wants: Mapping[str, Want]) -> Iterator[Block]:
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         """See :class:`dltool.data.tables.source.TableFile`."""
         with reading(self.path, self.place), open_text(self.path) as stream:
             records = (parsed(text) for _, text in texts(lines_of(stream)))
             while rows := list(islice(records, RECORDS_PER_BLOCK)):
                 columns: dict[str, Texts] = {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants}
-                yield Block(len(rows), columns)
+                yield RowBlock(len(rows), columns)
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
         """The lines of some rows. Reads the file up to the last of them."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.table_sources import ParquetSource
-from dltool.data.files import require, unreadable
+from dltool.data.files.paths import require, unreadable
 from dltool.data.tables.arrow import texts_of_dictionary, values_of
 from dltool.data.tables.cells import LARGEST, NO_DATE, Cells, Texts, as_texts
-from dltool.data.tables.source import Block, Want
+from dltool.data.tables.source import RowBlock, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ class ParquetFile:
         except OSError as error:
             raise unreadable(self.path, self.place, error) from None
 
-    def blocks(self, wants: Mapping[str, Want]) -> Iterator[Block]:
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         """See :class:`dltool.data.tables.source.TableFile`."""
         with self.opened() as file:
             rows = file.metadata.num_rows
             for batch in file.iter_batches(ROWS_PER_BLOCK, columns=list(wants)):
                 cells = {name: cells_of(batch.column(name), want) for name, want in wants.items()}
-                yield Block(batch.num_rows, cells, rows)
+                yield RowBlock(batch.num_rows, cells, rows)
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
         return [row + 1 for row in rows]

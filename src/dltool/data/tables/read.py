@@ -12,21 +12,21 @@ from dltool.config.choices import Choice
 from dltool.config.columns import CategoryColumn, ColumnType, DateColumn
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder
+from dltool.data.tables.cell_problems import absent_problems, misfit_problem
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Again, Decided, Guess
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.parquet import ParquetFile
-from dltool.data.tables.problems import absent_problems, misfit_problem
 from dltool.data.tables.source import TableFile
 from dltool.data.tables.stores import Stores
-from dltool.data.tables.table import Column, Kind, Table, Wanted
+from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table
 from dltool.errors import ConfigPath, DataError, Problem
 
 
 def read_table(
     source: Choice,
     place: ConfigPath,
-    wanted: Wanted | None = None,
+    wanted: ColumnRequest | None = None,
     *,
     budget: int | None = None,
     spill: Path | None = None,
@@ -40,13 +40,13 @@ def read_table(
         DataError: with every problem of the file's form, or else of its columns and cells.
         MachineError: `spill` cannot be written.
     """
-    wanted = wanted or Wanted()
+    wanted = wanted or ColumnRequest()
     place = (*place, source.name, "path")
     file = open_table(source, place, wanted)
     return TableReader(file, place, wanted, Stores(budget, spill, place)).read()
 
 
-def open_table(source: Choice, place: ConfigPath, wanted: Wanted) -> TableFile:
+def open_table(source: Choice, place: ConfigPath, wanted: ColumnRequest) -> TableFile:
     """`place` is that of the path. Raises DataError: the file is not there, or no table."""
     options = source.options
     if isinstance(options, CsvSource):
@@ -62,7 +62,7 @@ def open_table(source: Choice, place: ConfigPath, wanted: Wanted) -> TableFile:
 class TableReader:
     """One reading of one file: as many passes over it as it takes to know the kind of every column."""
 
-    def __init__(self, file: TableFile, place: ConfigPath, wanted: Wanted, stores: Stores) -> None:
+    def __init__(self, file: TableFile, place: ConfigPath, wanted: ColumnRequest, stores: Stores) -> None:
         self.file, self.place, self.wanted, self.stores = file, place, wanted, stores
         self.rows: int | None = None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.tables.streams import LONGEST_LINE, NotText
+from dltool.data.tables.decompression import LONGEST_LINE, NotText
 
 UNIT = "\x1f"
 """Stands for a delimiter of several characters, which neither csv nor pyarrow knows."""

@@ -11,7 +11,7 @@ Want = Literal["number", "text"]
 
 
 @dataclass(frozen=True)
-class Block:
+class RowBlock:
     """Some rows. The columns hold as many cells each.
 
     `expected` is about how many rows the whole file has, or 0 where that is not known.
@@ -34,7 +34,7 @@ class TableFile(Protocol):
     @property
     def decimal(self) -> str: ...
 
-    def blocks(self, wants: Mapping[str, Want]) -> Iterator[Block]:
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         """The columns that `wants` names.
 
         `wants` is asked anew for every block. A column wanted as numbers may still come as text, which it does where

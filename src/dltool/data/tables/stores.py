@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from dltool.data.rows import Rows
+from dltool.data.arrays.rows import Rows
 from dltool.errors import ConfigPath, MachineError, Problem
 
 FIRST_CAPACITY = 1024

@@ -1,0 +1,267 @@
+"""`dltool describe`: what a name means that a config may use, and its arguments."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from dltool import keras_names
+from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
+from dltool.config.json_forms import Schema, plain, type_words
+from dltool.config.json_schema import own_schema
+from dltool.config.keras.mistakes import EXAMPLES
+from dltool.config.keras.values import did_you_mean, expected
+from dltool.config.schema import DATA_FACTS
+from dltool.config.section import Section
+from dltool.config.sources import SOURCES, ArraysSource
+from dltool.errors import ConfigError
+from dltool.keras_names import Argument, KerasName, near
+
+PAGES = {
+    "layer": "https://keras.io/api/layers/",
+    "initializer": "https://keras.io/api/layers/initializers/",
+    "regularizer": "https://keras.io/api/layers/regularizers/",
+    "constraint": "https://keras.io/api/layers/constraints/",
+    "activation": "https://keras.io/api/layers/activations/",
+    "optimizer": "https://keras.io/api/optimizers/",
+    "schedule": "https://keras.io/api/optimizers/learning_rate_schedules/",
+    "loss": "https://keras.io/api/losses/",
+    "metric": "https://keras.io/api/metrics/",
+    "callback": "https://keras.io/api/callbacks/",
+    "backbone": "https://keras.io/api/applications/",
+}
+CHOSEN = {
+    "metric": "Binary, categorical or sparse categorical accuracy, as the targets and predictions need.",
+    "loss": "Binary, categorical or sparse categorical cross-entropy, as the targets and predictions need.",
+}
+FACTS = {
+    "classes": "The number of classes; of several targets, $classes_NAME is that of one.",
+    "examples": "The number of training examples.",
+    "validation_examples": "The number of validation examples.",
+    "test_examples": "The number of test examples.",
+    "input_shape": "The shape of one example, where there are no columns.",
+    "target_shape": "The shape of one target: [] for one class or number; of several targets, $target_shape_NAME.",
+    "epochs": "training.epochs.",
+    "steps_per_epoch": "The number of batches in an epoch.",
+}
+PLACES = {
+    "layer": ("model", "layers"),
+    "optimizer": ("training", "optimizer"),
+    "loss": ("training", "loss"),
+    "metric": ("training", "metrics"),
+    "callback": ("training", "callbacks"),
+}
+SAMPLES = {
+    "layer": {"LSTM": 32},
+    "layers": [{"Dense": 10}],
+    "optimizer": "adam",
+    "schedule": {"CosineDecay": {"initial_learning_rate": 0.001, "decay_steps": 1000}},
+    "activation": "relu",
+    "int": 10,
+    "float": 0.1,
+    "number": 1000,
+    "bool": True,
+    "text": "text",
+    "ints": [1, 2],
+    "floats": [0.1],
+    "list": [1, 2],
+}
+
+
+CHOICES = {"data source": SOURCES, "column type": COLUMN_TYPES, "target type": TARGET_TYPES}
+EXAMPLES_OF_CHOICES = {"data source": "source: ", "column type": "inputs:\n    COLUMN: ", "target type": "target: "}
+SAMPLES_OF_OPTIONS = {"path": "PATH", "size": [64, 64], "seconds": 1.0}
+"""For those that must be given."""
+
+
+@dataclass(frozen=True)
+class ArgumentDescription:
+    """One argument or key: its type in words, and its default as YAML (None where there is none, or it is null)."""
+
+    name: str
+    type: str
+    default: str | None
+    doc: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """One meaning of a name. `example` is YAML; `url` is empty where no page is known for certain."""
+
+    name: str
+    kind: str
+    summary: str
+    arguments: tuple[ArgumentDescription, ...] = ()
+    example: str = ""
+    url: str = ""
+
+
+def describe(name: str) -> list[Description]:
+    """Every meaning of `name`: Keras names of any kind, kinds themselves, config keys, data sources, `$names`.
+
+    Raises:
+        ConfigError: there is no such name; the hint holds near ones.
+    """
+    found = [described_keras(keras_name) for keras_name in keras_names.find_all(name)]
+    for noun, choices in CHOICES.items():
+        found += [described_choice(name, noun, choices[name])] if name in choices else []
+    found += [description for path, description in keys() if name in (path, path.rpartition(".")[2])]
+    found += [described_kind(name)] if name in keras_names.KINDS else []
+    found += [described_fact(name.removeprefix("$"))] if name.removeprefix("$") in FACTS else []
+    if not found:
+        known = [
+            *(choice for choices in CHOICES.values() for choice in choices),
+            *(path for path, _ in keys()),
+            *FACTS,
+            *(n for kind in keras_names.KINDS for n in keras_names.names(kind)),
+        ]
+        hint = did_you_mean(near(name, list(dict.fromkeys(known)), 3))
+        raise ConfigError(
+            f'there is nothing called "{name[:60]}"', hint or "a Keras name, a config key or a data source"
+        )
+    return found
+
+
+def described_keras(found: KerasName) -> Description:
+    noun = keras_names.KINDS[found.kind].split(" ", 1)[1]
+    if found.refusal:
+        return Description(found.name, noun, f"Not for configs: {found.name} {found.refusal}.", url=PAGES[found.kind])
+    text = keras_names.summary(found.kind, found.name) or (CHOSEN.get(found.kind, "") if found.is_string else "")
+    if found.means != found.name:
+        text = f"Another name for {found.means}. {text}"
+    arguments = keras_names.arguments(found.kind, found.name)
+    described = tuple(described_argument(found, argument) for argument in arguments.values())
+    return Description(found.name, noun, text, described, example(found), PAGES[found.kind])
+
+
+def described_argument(found: KerasName, argument: Argument) -> ArgumentDescription:
+    words = "anything" if "any" in argument.types else expected(argument.types)
+    if "null" in argument.types:
+        words += ", or null" if " or " in words else " or null"
+    words += ", required" if argument.required else ""
+    default = None if argument.default is None else flow(argument.default)
+    doc = keras_names.argument_summary(found.kind, found.name, argument.name)
+    return ArgumentDescription(argument.name, words, default, doc)
+
+
+def example(found: KerasName) -> str:
+    """The name where it may stand, with the arguments that it needs."""
+    required = [argument for argument in keras_names.arguments(found.kind, found.name).values() if argument.required]
+    thing: Any = found.name
+    if required:
+        thing = {found.means: {argument.name: sample(argument) for argument in required}}
+    return placed(found.kind, thing)
+
+
+def placed(kind: str, thing: Any) -> str:
+    """YAML of `thing` where a config names one of its kind."""
+    if kind == "backbone":
+        kind, thing = "layer", {"backbone": thing}
+    if kind not in PLACES:
+        outer = {
+            "schedule": {"Adam": {"learning_rate": thing}},
+            "activation": {"Dense": {"units": 10, "activation": thing}},
+        }.get(kind, {"Dense": {"units": 10, f"kernel_{kind}": thing}})
+        kind, thing = ("optimizer" if kind == "schedule" else "layer"), outer
+    section, key = PLACES[kind]
+    if kind in ("optimizer", "loss"):
+        return f"{section}:\n  {key}: {flow(thing)}"
+    bare = isinstance(thing, str)
+    name = thing if bare else next(iter(thing))
+    item = name if bare else f"{name}: {flow(thing[name])}"
+    return f"{section}:\n  {key}:\n    - {item}"
+
+
+def sample(argument: Argument) -> Any:
+    """A value that the argument takes."""
+    if argument.name in ("cell", "cells"):
+        return [{"LSTMCell": 32}] if argument.name == "cells" else {"LSTMCell": 32}
+    if argument.name in ("sensitivity", "specificity", "precision", "recall", "rate"):
+        return 0.5
+    known = [SAMPLES[word.split(":")[0]] for word in argument.types if word.split(":")[0] in SAMPLES]
+    return known[0] if known else 1
+
+
+def flow(value: Any) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def described_kind(kind: str) -> Description:
+    classes = [name for name in keras_names.names(kind) if keras_names.find_known(kind, name).means == name]
+    noun = keras_names.KINDS[kind].split(" ", 1)[1]
+    return Description(
+        kind, "kind of Keras object", f"Every {noun}: {', '.join(classes)}.", example=EXAMPLES[kind], url=PAGES[kind]
+    )
+
+
+def described_fact(name: str) -> Description:
+    origin = "the data" if name in DATA_FACTS else "the config"
+    return Description(
+        f"${name}",
+        f"value from {origin}",
+        FACTS[name],
+        example=f"Dense: {{units: ${name}}}" if name == "classes" else "",
+    )
+
+
+def described_choice(name: str, noun: str, options: type[Section]) -> Description:
+    section = own_schema()["definitions"][options.__name__]
+    arguments = key_arguments(section)
+    text = plain(str(section.get("description", "A data set of keras.datasets.")))
+    # Of `arrays`, one of several must be given.
+    required = ("path",) if options is ArraysSource else section.get("required", ())
+    needed = {key: SAMPLES_OF_OPTIONS[key] for key in required}
+    thing = flow({name: needed}) if needed else name
+    return Description(name, noun, text, arguments, f"data:\n  {EXAMPLES_OF_CHOICES[noun]}{thing}")
+
+
+def keys() -> Iterator[tuple[str, Description]]:
+    """dltool's own keys by their path: `training`, `training.batch_size`, …"""
+    own = own_schema()
+    sections = own["definitions"]
+
+    def below(section: Schema, path: str) -> Iterator[tuple[str, Description]]:
+        required = section.get("required", ())
+        for name, schema in section["properties"].items():
+            inner = section_of(schema, sections)
+            place = f"{path}{name}"
+            summary = plain(str(schema.get("description") or inner.get("description", "")))
+            words = type_words(schema) + (", required" if name in required and name != "name" else "")
+            default = schema.get("default")
+            if not inner:
+                summary = ". ".join(part for part in (summary.rstrip("."), sentence(words, default)) if part) + "."
+            yield place, Description(place, "config key", summary, key_arguments(inner))
+            if inner:
+                # Under names of the user's own, all look alike.
+                yield from below(inner, f"{place}.NAME." if "additionalProperties" in schema else f"{place}.")
+
+    yield from below(own, "")
+
+
+def sentence(words: str, default: Any) -> str:
+    has_default = default not in (None, [], {})
+    return words[:1].upper() + words[1:] + (f"; {flow(default)} unless given" if has_default else "")
+
+
+def section_of(schema: Schema, sections: Mapping[str, Schema]) -> Schema:
+    """The section that a key holds, which may be null or a list of such too, or each of the values under it."""
+    each = schema.get("additionalProperties")
+    members = [schema, *schema.get("anyOf", ()), *([each] if isinstance(each, dict) else [])]
+    members += [member["items"] for member in members if isinstance(member.get("items"), Mapping)]
+    names = [str(member.get("$ref", "")).rpartition("/")[2] for member in members]
+    return next((sections[name] for name in names if name in sections), {})
+
+
+def key_arguments(section: Schema) -> tuple[ArgumentDescription, ...]:
+    required = section.get("required", ())
+    return tuple(
+        ArgumentDescription(
+            name,
+            type_words(schema) + (", required" if name in required and name != "name" else ""),
+            None if schema.get("default") in (None, [], {}) or "$ref" in schema else flow(schema["default"]),
+            plain(str(schema.get("description", ""))),
+        )
+        for name, schema in section.get("properties", {}).items()
+    )

@@ -1,0 +1,1 @@
+"""Keras objects in a config: their names, arguments and values, checked without importing Keras."""

@@ -1,0 +1,240 @@
+"""A file of the user's own Keras classes, as `--allow-code` names it: read, and never run.
+
+Which classes it has, and which arguments they take, is in its syntax tree. The model's side imports it.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dltool.config.text.yaml_reader import decode, read_bytes
+from dltool.errors import ConfigError, Position, Problem, UnreadableConfig
+from dltool.keras_names import KINDS, AllowedCode, find, find_all, signatures
+from dltool.keras_names.argument_types import REDUCTION, deduce
+
+MODULES = {"layer": "layers", "loss": "losses", "metric": "metrics"}
+BASES = {"layer": "Layer", "loss": "Loss", "metric": "Metric"}
+SHARED: dict[str, list[list[Any]]] = {
+    # A layer's are in the table.
+    "layer": [],
+    "loss": [["reduction", REDUCTION, "sum_over_batch_size"], ["name", "text|null", None]],
+    "metric": [["name", "text|null", None]],
+}
+"""What classes of each kind take besides, as `**kwargs`."""
+PLAIN = {"int": "int", "float": "float", "bool": "bool", "str": "text", "dict": "mapping", "None": "null"}
+LISTS = {"int": "ints", "float": "floats", "str": "texts"}
+SEQUENCES = {"list", "tuple", "List", "Tuple", "Sequence", "Iterable", "Collection"}
+NEEDS_NAME = "end its __init__ with **kwargs, and give them to super().__init__(**kwargs)"
+
+
+def read_allowed_code(paths: Iterable[Path]) -> list[AllowedCode]:
+    """The files with the classes that they define.
+
+    Raises:
+        UnreadableConfig: with the mistakes of the first file that has any; positions are in it.
+    """
+    files: list[AllowedCode] = []
+    for path in dict.fromkeys(paths):
+        texts: dict[str, str] = {}
+        try:
+            files.append(read_file(path, texts, files))
+        except ConfigError as error:
+            raise UnreadableConfig(error.problems, texts) from None
+    return files
+
+
+def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> AllowedCode:
+    """Raises ConfigError."""
+    shown_as = str(path)
+    source = read_bytes(path, shown_as, "a Python file", {".py"})
+    texts[shown_as] = decode(source, shown_as)
+    try:
+        tree = ast.parse(source)
+        # Finds what is wrong beyond the grammar, such as a return outside of a function. Nothing is run.
+        compile(tree, shown_as, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        # A null byte or an unknown encoding has no line.
+        position = Position(shown_as, error.lineno or 1, max(1, error.offset or 1))
+        raise ConfigError(Problem(position, f"is not valid Python: {error.msg}")) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(Problem(Position(shown_as, 1, 1), f"is not valid Python: {error}")) from None
+    names: dict[str, dict[str, Any]] = {kind: {} for kind in BASES}
+    problems: list[Problem] = []
+    for node, kind, entry in UserClasses(tree).found():
+        position = Position(shown_as, node.lineno, node.col_offset + len("class ") + 1, len(node.name))
+        problems += class_problems(node.name, kind, entry, position, before)
+        names[kind][node.name] = entry
+    if not any(names.values()):
+        hint = "such as: class Scale(keras.layers.Layer)"
+        problems.append(Problem(Position(shown_as, 1, 1), "defines no Keras layer, loss or metric", hint))
+    if problems:
+        raise ConfigError(problems)
+    return AllowedCode(shown_as, source, hashlib.sha256(source).hexdigest(), names)
+
+
+def class_problems(
+    name: str, kind: str, entry: dict[str, Any], position: Position, before: list[AllowedCode]
+) -> Iterator[Problem]:
+    theirs = find_all(name)
+    if theirs:
+        message = f"Keras has {KINDS[theirs[0].kind]} of the name {name}"
+        yield Problem(position, message, "give the class another name")
+    for other in before:
+        if any(name in names for names in other.names.values()):
+            yield Problem(position, f"{other.shown_as} has a class {name} too", "give one of them another name")
+    if kind == "layer" and "base" not in entry and not any(item[0] == "name" for item in entry["arguments"]):
+        yield Problem(position, f"{name} takes no name, and every layer of a model has one", NEEDS_NAME)
+
+
+class UserClasses:
+    """The classes of a module that derive from a Keras layer, loss or metric, by its syntax tree."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.paths = imported_paths(tree)
+        self.nodes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+    def found(self) -> Iterator[tuple[ast.ClassDef, str, dict[str, Any]]]:
+        """Each public one with its kind and its entry in the table of names."""
+        for node in self.nodes.values():
+            kind = self.kind_of(node)
+            if kind is not None and not node.name.startswith("_"):
+                yield node, kind, self.entry_of(node, kind)
+
+    def kind_of(self, node: ast.ClassDef) -> str | None:
+        for base in node.bases:
+            own = self.own(base, node)
+            kind = self.keras_class(base)[0] if own is None else self.kind_of(own)
+            if kind is not None:
+                return kind
+        return None
+
+    def own(self, base: ast.expr, node: ast.ClassDef) -> ast.ClassDef | None:
+        """The class of this file, above `node`, that `base` names."""
+        found = self.nodes.get(base.id) if isinstance(base, ast.Name) else None
+        return found if found is not None and found.lineno < node.lineno else None
+
+    def keras_class(self, base: ast.expr) -> tuple[str | None, str]:
+        """The kind and name of the class of Keras's that `base` names; no kind where it is none."""
+        parts = ast.unparse(base).split(".")
+        path = [*self.paths.get(parts[0], parts[0]).split("."), *parts[1:]]
+        if path[:1] == ["tensorflow"]:
+            path = path[1:]
+        if path[:1] == ["keras"] and len(path) in (2, 3):
+            module, name = path[1] if len(path) == 3 else None, path[-1]
+            for kind, base_name in BASES.items():
+                if module in (None, MODULES[kind]) and (name == base_name or (module and find(kind, name))):
+                    return kind, name
+        return None, ""
+
+    def entry_of(self, node: ast.ClassDef, kind: str) -> dict[str, Any]:
+        """The arguments of its constructor, or of the one that it inherits, and of those that `**kwargs` go to."""
+        made = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
+        entry: dict[str, Any] = {"arguments": []} if made is None else {"arguments": list(arguments_of(made))}
+        if made is not None and made.args.kwarg is None:
+            return entry
+        inherited = self.inherited(node, kind)
+        own = {item[0] for item in entry["arguments"]}
+        # What a constructor gives to its base by itself may be missing here: it is optional then.
+        more = [item if made is None or len(item) > 2 else [*item, None] for item in inherited["arguments"]]
+        entry["arguments"] += [item for item in more if item[0] not in own]
+        return entry | {key: inherited[key] for key in ("base",) if key in inherited}
+
+    def inherited(self, node: ast.ClassDef, kind: str) -> dict[str, Any]:
+        for base in node.bases:
+            own = self.own(base, node)
+            if own is not None:
+                return self.entry_of(own, kind)
+            keras_kind, name = self.keras_class(base)
+            if keras_kind == kind and name != BASES[kind]:
+                known = find(kind, name)
+                entry: dict[str, Any] = dict(signatures()[kind][known.means]) if known else {}
+                return {"arguments": [], **entry}
+        return {"arguments": SHARED[kind]} | ({"base": "layer"} if kind == "layer" else {})
+
+
+def imported_paths(tree: ast.Module) -> dict[str, str]:
+    """What the names that a module imports stand for: `L` → "keras.layers"."""
+    found: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            for item in node.names:
+                found[item.asname or item.name.split(".")[0]] = item.name if item.asname else item.name.split(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            found |= {item.asname or item.name: f"{node.module}.{item.name}" for item in node.names}
+    return found
+
+
+def arguments_of(made: ast.FunctionDef) -> Iterator[list[Any]]:
+    """Name, types and, unless required, the default of each argument of a constructor, `self` left out."""
+    spec = made.args
+    positional = [*spec.posonlyargs, *spec.args][1:]
+    defaults: list[ast.expr | None] = [None] * (len(positional) - len(spec.defaults))
+    pairs = [
+        *zip(positional, [*defaults, *spec.defaults], strict=False),
+        *zip(spec.kwonlyargs, spec.kw_defaults, strict=True),
+    ]
+    for argument, default in pairs:
+        required = default is None
+        value = None if default is None else plain_default(default)
+        types = hinted(argument.annotation) or deduce("", argument.arg, "", value, required)
+        yield [argument.arg, types] if required else [argument.arg, types, value]
+
+
+def plain_default(default: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(default)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def hinted(annotation: ast.expr | None) -> str:
+    """The types that a type hint allows, in words of :mod:`dltool.keras_names.argument_types`; empty if not clear."""
+    words = list(hinted_words(annotation)) if annotation is not None else []
+    return "" if "" in words else "|".join(dict.fromkeys(words))
+
+
+def hinted_words(annotation: ast.expr) -> Iterator[str]:
+    """Each member of the hint; an empty word for what has none."""
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        yield from hinted_words(annotation.left)
+        yield from hinted_words(annotation.right)
+    elif isinstance(annotation, ast.Constant) and annotation.value is None:
+        yield "null"
+    elif isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        try:
+            yield from hinted_words(ast.parse(annotation.value, mode="eval").body)
+        except SyntaxError:
+            yield ""
+    elif isinstance(annotation, ast.Subscript):
+        yield from subscript_words(last_name(annotation.value), annotation.slice)
+    else:
+        name = last_name(annotation)
+        yield "list" if name in SEQUENCES else PLAIN.get(name, "")
+
+
+def subscript_words(name: str, inside: ast.expr) -> Iterator[str]:
+    items = list(inside.elts) if isinstance(inside, ast.Tuple) else [inside]
+    if name == "Literal":
+        values = [item.value if isinstance(item, ast.Constant) else None for item in items]
+        yield from (f'"{value}"' if isinstance(value, str) else "" for value in values)
+    elif name in ("Optional", "Union"):
+        for item in items:
+            yield from hinted_words(item)
+        yield from ["null"] if name == "Optional" else []
+    elif name in ("dict", "Dict", "Mapping"):
+        yield "mapping"
+    elif name in SEQUENCES:
+        open_ended = [item for item in items if not (isinstance(item, ast.Constant) and item.value is ...)]
+        of = {last_name(item) for item in open_ended}
+        word = LISTS.get(of.pop(), "list") if len(of) == 1 else "list"
+        is_fixed = name in ("tuple", "Tuple") and len(open_ended) == len(items)
+        yield f"{word}:{len(items)}" if is_fixed and word != "list" else word
+    else:
+        yield ""
+
+
+def last_name(node: ast.expr) -> str:
+    """`Sequence` of `typing.Sequence`."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

@@ -1,0 +1,142 @@
+"""What is wrong with a name or an argument of a Keras object, and what was probably meant."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dltool.config.keras.values import did_you_mean
+from dltool.errors import ConfigPath, Problem
+from dltool.keras_names import KINDS, KerasName, arguments, find, find_all, near, nearest
+
+HOMES = {
+    "layer": "layers belong at model.layers",
+    "optimizer": "it belongs at training.optimizer",
+    "loss": "it belongs at training.loss",
+    "metric": "it belongs at training.metrics",
+    "callback": "it belongs at training.callbacks",
+    "schedule": "it belongs at the optimizer's learning_rate",
+    "initializer": "it belongs at an argument such as kernel_initializer",
+    "regularizer": "it belongs at an argument such as kernel_regularizer",
+    "constraint": "it belongs at an argument such as kernel_constraint",
+    "activation": "it belongs at an argument such as activation",
+    "backbone": "it belongs at model.layers, as backbone: {NAME: {…}}",
+}
+ARGUMENT_HOMES = {
+    **dict.fromkeys(
+        ("input_shape", "batch_input_shape", "input_dim"), "leave it out: the data gives the input's shape"
+    ),
+    **{
+        key: f"it belongs at training.{key}"
+        for key in ("batch_size", "callbacks", "epochs", "loss", "metrics", "optimizer")
+    },
+    **dict.fromkeys(("include_top", "classes", "classifier_activation"), "leave it out: the layers after it classify"),
+    "include_preprocessing": "leave it out: a backbone always takes images of 0 to 255",
+    "learning_rate": "it belongs at training.optimizer, under the optimizer's name",
+    "lr": 'did you mean "learning_rate"?',
+    "decay": "give learning_rate a schedule, such as ExponentialDecay",
+    "validation_split": "it belongs at data.split.validation",
+    "class_weight": "it belongs at training.class_weights",
+}
+"""Where an argument goes that its object does not take."""
+
+OWN_KINDS = ("layer", "loss", "metric")
+"""What --allow-code makes nameable."""
+EXAMPLES = {
+    "layer": "Dense: 10",
+    "optimizer": "Adam: {learning_rate: 1e-3}",
+    "loss": "mean_squared_error",
+    "metric": "accuracy",
+    "callback": "EarlyStopping: {patience: 3}",
+    "schedule": "CosineDecay: {initial_learning_rate: 1e-3, decay_steps: 1000}",
+    "initializer": "he_normal",
+    "regularizer": "L2: 1e-4",
+    "constraint": "MaxNorm: 3",
+    "activation": "relu",
+    "backbone": "EfficientNetV2B0: {weights: imagenet}",
+}
+
+
+def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Problem:
+    call = re.match(r"([\w.]+)\s*\(", name)
+    last = (call[1] if call else name).split(".")[-1]
+    if call:
+        hint = f"write {last}: {{…}} with its arguments inside" if find(kind, last) else f"for example {EXAMPLES[kind]}"
+        return Problem(place, "a config names things and calls nothing", hint, at_key)
+    if re.fullmatch(r"\w+(\.\w+)+", name):
+        hint = f'write "{last}"' if find(kind, last) else f"for example {EXAMPLES[kind]}"
+        return Problem(
+            place, f'"{name[:60]}" is an import path: nothing is imported, Keras names stand alone', hint, at_key
+        )
+    if kind == "layer" and name == "backbone":
+        return Problem(place, "a backbone stands in model.layers alone, as backbone: {NAME: {…}}", "", at_key)
+    close = nearest(kind, name) or (near(name, ["backbone"], 1) if kind == "layer" else [])
+    others = find_all(name)
+    if others:
+        other = others[0].kind
+        is_same_word = bool(close) and close[0].lower().replace("_", "") == name.lower().replace("_", "")
+        hint = did_you_mean(close[:1]) if is_same_word else HOMES[other]
+        if (kind, other) == ("layer", "backbone"):
+            hint = f"write backbone: {{{name}: {{…}}}} in model.layers"
+        return Problem(place, f"{name} is {KINDS[other]}, not {KINDS[kind]}", hint, at_key)
+    noun = KINDS[kind].split(" ", 1)[1]
+    hint = did_you_mean(close) or elsewhere(kind, name) or f"for example {EXAMPLES[kind]}"
+    if hint.startswith("for example") and kind in OWN_KINDS and re.fullmatch(r"[A-Z]\w*", name):
+        hint += "; a class of your own needs --allow-code FILE.py"
+    return Problem(place, f'unknown {noun} "{name[:60]}"', hint, at_key)
+
+
+def elsewhere(kind: str, name: str) -> str:
+    """A near name of another kind."""
+    for other, words in KINDS.items():
+        close = near(name, nearest(other, name, 1), 1, cutoff=0.8) if other != kind else []
+        if close:
+            return f"{close[0]} is {words}: {HOMES[other]}"
+    return ""
+
+
+def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Problem:
+    message = f"expected one name of {KINDS[kind]}, not {len(value)} keys"
+    if "class_name" in value:
+        return Problem(path, message, f"write {value['class_name']}: {{…}}, with what is under config inside")
+    first, *rest = value
+    if not isinstance(first, str) or find(kind, first) is None or all(find(kind, str(name)) for name in rest):
+        return Problem(path, message, f"for example {EXAMPLES[kind]}")
+    names = next(iter(arguments(kind, first)), None)
+    inside = [] if value[first] is None or names is None else [f"{names}: {shown(value[first])}"]
+    if isinstance(value[first], Mapping):
+        inside = [f"{key}: {shown(item)}" for key, item in value[first].items()]
+    inside += [f"{key}: {shown(value[key])}" for key in rest]
+    return Problem(path, message, f"nest the arguments: {first}: {{{', '.join(inside)}}}")
+
+
+def shown(value: Any) -> str:
+    is_short = isinstance(value, str | int | float) and len(str(value)) <= 20
+    return str(value).lower() if isinstance(value, bool) else str(value) if is_short else "…"
+
+
+def unknown_argument(found: KerasName, name: Any, place: ConfigPath) -> Problem:
+    known = list(arguments(found.kind, found.name))
+    close = near_argument(found, name)
+    hint = ARGUMENT_HOMES.get(str(name)) or (did_you_mean([close]) if close else "")
+    if close and is_layer_name(name) and arguments(found.kind, found.name)[close].types[0] in {"layer", "layers"}:
+        hint = f"write {close}: {{{name}: …}}"
+    elif name == "lr" and "learning_rate" not in known:
+        hint = ARGUMENT_HOMES["learning_rate"]
+    return Problem(place, f"unknown argument of {found.means}", hint or takes(found, known), at_key=True)
+
+
+def near_argument(found: KerasName, name: Any) -> str | None:
+    """The argument that `name` was probably meant to be, or to be in: `layer` for `LSTM: 64`."""
+    known = arguments(found.kind, found.name)
+    if is_layer_name(name):
+        return next((argument.name for argument in known.values() if argument.types[0] in {"layer", "layers"}), None)
+    return next(iter(near(str(name), list(known), 1)), None)
+
+
+def is_layer_name(name: Any) -> bool:
+    return isinstance(name, str) and name[:1].isupper() and find("layer", name) is not None
+
+
+def takes(found: KerasName, known: list[str]) -> str:
+    shown_names = ", ".join(known[:6])
+    return f"it takes {shown_names}{', …' if len(known) > 6 else ''}" if known else f"write {found.name} alone"

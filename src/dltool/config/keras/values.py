@@ -1,0 +1,145 @@
+"""Plain values of Keras arguments, checked against the types of :mod:`dltool.keras_names.argument_types`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
+from dltool.config.wording import named
+from dltool.errors import ConfigPath, Problem
+from dltool.keras_names import KINDS, near
+
+
+class Unknown:
+    """The class of :data:`UNKNOWN`."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+    def __copy__(self) -> "Unknown":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Unknown":
+        return self
+
+
+UNKNOWN: Final = Unknown()
+"""A value that only the data can tell, before the data has been read. It is accepted anywhere."""
+
+WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "number": "a number",
+    "bool": "true or false",
+    "text": "text",
+    "list": "a list",
+    "mapping": "keys and values",
+    "ints": "a list of whole numbers",
+    "floats": "a list of numbers",
+    "texts": "a list of texts",
+    "layers": "a list of layers",
+    **KINDS,
+}
+ITEMS = {"ints": ("int",), "floats": ("float",), "texts": ("text",)}
+ANY_CASE = {"padding", "data_format", "interpolation"}
+"""Arguments whose choices Keras reads in upper and lower case."""
+
+
+def check_plain(types: Sequence[str], argument: str, value: Any, place: ConfigPath) -> tuple[Any, list[Problem]]:
+    """`value` as Keras wants it, and what is wrong with it."""
+    if value is UNKNOWN or "any" in types:
+        return value, []
+    if isinstance(value, list | tuple):
+        return check_list(types, argument, list(value), place)
+    if isinstance(value, str):
+        choices = choices_of(types)
+        accepted = "text" in types or value in choices or (argument in ANY_CASE and value.lower() in choices)
+        return value, [] if accepted else [mismatch(types, value, place)]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return check_number(types, value, place)
+    name = "null" if value is None else "bool" if isinstance(value, bool) else "mapping"
+    return value, [] if name in types else [mismatch(types, value, place)]
+
+
+def check_number(types: Sequence[str], value: float, place: ConfigPath) -> tuple[float, list[Problem]]:
+    if "number" in types or ("int" in types and isinstance(value, int)):
+        return value, []
+    if "float" in types:
+        # Keras refuses `SGD(momentum=0)`: it must be 0.0.
+        return (float(value) if abs(value) < 2**1000 else value), []
+    return value, [mismatch(types, value, place)]
+
+
+def check_list(types: Sequence[str], argument: str, value: list[Any], place: ConfigPath) -> tuple[Any, list[Problem]]:
+    typed = next((word for word in types if word.split(":")[0] in ITEMS), None)
+    if typed is None:
+        return value, [] if "list" in types else [mismatch(types, value, place)]
+    name, _, length = typed.partition(":")
+    if length and len(value) != int(length):
+        words = WORDS[name].removeprefix("a list of ")
+        count = f"{length} {words}" if length != "1" else "1 " + words.removesuffix("s")
+        return value, [Problem(place, f"expected {count}, not {len(value)}")]
+    checked, problems = [], []
+    for index, item in enumerate(value):
+        result, found = check_plain(ITEMS[name], argument, item, (*place, index))
+        checked.append(result)
+        problems += found
+    return checked, problems
+
+
+def mismatch(types: Sequence[str], value: Any, place: ConfigPath) -> Problem:
+    if "code" in types:
+        return Problem(place, "takes a Python object, which a config cannot hold", "leave it out")
+    return Problem(place, f"expected {expected(types)}, not {named(value)}", type_hint(types, value))
+
+
+def expected(types: Iterable[str]) -> str:
+    """The types in a sentence: "a whole number or a list of 2 whole numbers"."""
+    shown: list[str] = []
+    for word in types:
+        name, _, length = word.partition(":")
+        if length == "1":
+            shown.append(WORDS[name].removesuffix("s").replace("a list of", "a list of 1"))
+        elif length:
+            shown.append(WORDS[name].replace("a list of", f"a list of {length}"))
+        elif name != "null":
+            shown.append(WORDS.get(name, name.strip('"')))
+    return listed(shown) or "null"
+
+
+def listed(words: Sequence[str]) -> str:
+    """ "a, b or c"."""
+    return " or ".join(([", ".join(words[:-1])] if words[:-1] else []) + list(words[-1:]))
+
+
+def type_hint(types: Sequence[str], value: Any) -> str:
+    if isinstance(value, float) and "int" in types and value.is_integer():
+        return f"write {int(value)}"
+    if isinstance(value, str):
+        if "bool" in types and value.lower() in {"yes", "no", "on", "off", "true", "false"}:
+            return f'"{value}" is text in YAML 1.2; write true or false'
+        if value.lower() in {"none", "null"} and "null" in types:
+            return "write null"
+        close = near(value, choices_of(types), 1)
+        return did_you_mean(close) if close else number_hint(types, value)
+    if "text" in types and isinstance(value, bool | int | float):
+        return f'quote it: "{named(value).removeprefix("the number ")}"'
+    return ""
+
+
+def number_hint(types: Sequence[str], value: str) -> str:
+    try:
+        number = resolve_scalar(value)
+    except AmbiguousScalar:
+        return ""
+    fits = isinstance(number, int) or (isinstance(number, float) and {"float", "number"} & set(types))
+    wanted = {"int", "float", "number"} & set(types)
+    return f"write {value} without quotes" if wanted and fits and not isinstance(number, bool) else ""
+
+
+def choices_of(types: Iterable[str]) -> list[str]:
+    return [word[1:-1] for word in types if word.startswith('"')]
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    quoted = [f'"{name}"' for name in names]
+    return f"did you mean {listed(quoted)}?" if names else ""

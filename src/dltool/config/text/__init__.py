@@ -1,0 +1,1 @@
+"""The text of a config: YAML with locations, `extends`, blocks, variables and expressions."""

@@ -1,0 +1,118 @@
+"""The config back to YAML, with every value in force, and where each value came from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from dltool.config.choices import Choice
+from dltool.config.columns import Target
+from dltool.config.keras.objects import UNKNOWN, KerasObject
+from dltool.config.keras.objects import to_plain as plain_object
+from dltool.config.load import Document
+from dltool.config.schema import Config
+from dltool.config.section import Section, keys_of
+from dltool.config.text.scalars import is_plain_text
+from dltool.config.text.tree import children, find, is_argument
+from dltool.errors import ConfigPath
+
+
+def plain_config(config: Config) -> dict[str, Any]:
+    """The config as dicts, lists and scalars. What is None or empty by default is left out."""
+    return plain_section(config)
+
+
+def plain_section(section: Section) -> dict[str, Any]:
+    keys = keys_of(type(section))
+    given = {key: getattr(section, field) for key, field in zip(keys, type(section).model_fields, strict=True)}
+    values = {key: (value, plain(value)) for key, value in given.items() if value is not None}
+    return {
+        key: written
+        for key, (value, written) in values.items()
+        if written != {} or value != keys[key].get_default(call_default_factory=True)
+    }
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, KerasObject):
+        return plain_object(value)
+    if isinstance(value, Choice):
+        options = plain_section(value.options)
+        return {value.name: options} if options else value.name
+    if isinstance(value, Target):
+        return plain_target(value)
+    if isinstance(value, Section):
+        return plain_section(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], Target):
+        return {target.columns[0]: plain(target.type) for target in value}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def plain_target(target: Target) -> Any:
+    kind = None if target.type is None else plain(target.type)
+    if len(target.columns) == 1:
+        return {target.columns[0]: kind} if kind else target.columns[0]
+    return list(target.columns) if target.columns else kind
+
+
+def dump_yaml(config: Config) -> str:
+    """YAML that loads as this very config: dollar signs doubled, text that would read as a number quoted."""
+    text: str = yaml.dump(plain_config(config), Dumper=CoreDumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+class CoreDumper(yaml.SafeDumper):
+    """Writes text so that YAML 1.2 readers, and 1.1 ones too, read the same text again."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = None if is_plain_text(text) else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text.replace("$", "$$"), style=style)
+
+
+CoreDumper.add_representer(str, CoreDumper.represent_text)
+
+
+@dataclass(frozen=True)
+class ValueOrigin:
+    """A value in force and where it was decided: `file:line:column`, a `--set` argument, or "default"."""
+
+    path: ConfigPath
+    value: Any
+    origin: str
+    written: str
+
+
+def origins(document: Document, config: Config) -> list[ValueOrigin]:
+    """Every scalar of the config, in order."""
+    return [origin_of(document, path, value) for path, value in leaves(plain_config(config), ())]
+
+
+def leaves(value: Any, path: ConfigPath) -> Iterator[tuple[ConfigPath, Any]]:
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    if not value or not isinstance(value, Mapping | list):
+        yield path, value
+    for step, below in items:
+        yield from leaves(below, (*path, step))
+
+
+def origin_of(document: Document, path: ConfigPath, value: Any) -> ValueOrigin:
+    place, _ = document.written(path)
+    node, depth = None, len(place)
+    while node is None:
+        node = find(document.root, place[:depth])
+        depth -= 1
+    is_shorthand = not list(children(node)) and path  # `Dense: 10` is where `Dense.units` was written
+    if depth + 1 < len(place) and not is_shorthand:
+        return ValueOrigin(path, value, "default", "")
+    position = node.position
+    where = position.file if is_argument(position) else f"{position.file}:{position.line}:{position.column}"
+    written = node.written if "$" in node.written else ""
+    return ValueOrigin(path, "known when the data has been read" if value is UNKNOWN else value, where, written)

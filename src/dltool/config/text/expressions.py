@@ -1,0 +1,239 @@
+"""`$name`, `$(arithmetic)` and `$(env.NAME)` in config values.
+
+There is no `eval`: an expression is parsed by Python's own grammar and walked here, and anything but numbers, names,
+`env.NAME` and arithmetic operators is refused.
+"""
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any
+
+from dltool.config.keras.objects import UNKNOWN
+from dltool.config.schema import DATA_FACTS
+from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
+from dltool.config.text.tree import MappingEntry, Node, size
+from dltool.config.text.yaml_reader import MOST_NODES
+from dltool.errors import ConfigError, ConfigPath, Problem
+
+NAME = re.compile(r"\$([A-Za-z_]\w*)")
+MARK = re.compile(r"\$\$|\$\{[^}]*\}?|\$\(")
+LONGEST = 200
+LARGEST_POWER = 64
+
+OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+
+
+class BadExpression(ValueError):
+    """An expression that cannot be evaluated; `hint` says what to write instead."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass
+class Substitution:
+    """What names stand for while one config tree is resolved.
+
+    `names` are the facts of the data, some of them UNKNOWN before the data has been read; `variables` the nodes under
+    `vars`, resolved when first used; `environment` what `env.NAME` reads. `home` says where a
+    name may be defined.
+    """
+
+    names: Mapping[str, Any]
+    variables: Mapping[str, Node]
+    environment: Mapping[str, str]
+    problems: list[Problem] = field(default_factory=list)
+    resolved: dict[str, Node] = field(default_factory=dict)
+    resolving: list[str] = field(default_factory=list)
+    expanded: int = 0
+    home: str = "define it under vars"
+
+    def resolve(self, node: Node, path: ConfigPath) -> Node:
+        """The tree with every `$` replaced. Mistakes are collected in `problems` and leave UNKNOWN behind."""
+        if isinstance(node.value, Mapping):
+            entries = {k: MappingEntry(e.key, self.resolve(e.node, (*path, k))) for k, e in node.value.items()}
+            return replace(node, value=entries)
+        if isinstance(node.value, tuple):
+            return replace(node, value=tuple(self.resolve(item, (*path, i)) for i, item in enumerate(node.value)))
+        if not isinstance(node.value, str) or "$" not in node.value:
+            return node
+        try:
+            return self.substitute(node)
+        except BadExpression as error:
+            self.problems.append(Problem(path, str(error), error.hint))
+            return replace(node, value=UNKNOWN)
+
+    def substitute(self, node: Node) -> Node:
+        text = node.value
+        if match := NAME.fullmatch(text):
+            return self.named(match[1], node)
+        if text.startswith("$(") and closing(text, 1) == len(text) - 1:
+            name = text[2:-1].strip()
+            return self.named(name, node) if name in self.variables else replace(node, value=self.evaluate(name))
+        return replace(node, value=self.interpolate(text))
+
+    def named(self, name: str, use: Node) -> Node:
+        value = self.lookup(name)
+        if not isinstance(value, Node):
+            return replace(use, value=list_as_nodes(value, use))
+        self.expanded += size(value)
+        if self.expanded > MOST_NODES:
+            # Only said once: whatever follows would say it again.
+            raise ConfigError(Problem(use.position, f"the names expand to more than {MOST_NODES:,} values"))
+        # A scalar is shown where it is used; a collection keeps the positions of its own lines.
+        if isinstance(value.value, Mapping | tuple):
+            return value
+        return replace(use, value=value.value, defined=value.defined or value.position)
+
+    def lookup(self, name: str) -> Any:
+        """A variable as a resolved node, or the plain value of a fact."""
+        if name in self.variables:
+            return self.variable(name)
+        if name in self.names:
+            return self.names[name]
+        if name in DATA_FACTS:
+            own = [f"${known}" for known in self.names if known.startswith(f"{name}_")]
+            why = "it has columns, each of its own" if name == "input_shape" else "its target is a number, not a class"
+            why = f"each target has its own: {', '.join(own)}" if own else why
+            raise BadExpression(f"this data has no ${name}", why)
+        known = sorted({*self.variables, *self.names})
+        near = get_close_matches(name, known, 3)
+        hint = "did you mean " + " or ".join(f"${word}" for word in near) + "?" if near else ""
+        raise BadExpression(f"${name} is not defined", hint or self.home)
+
+    def check_variable(self, name: str) -> None:
+        """Resolve a variable that may be used nowhere, so that a mistake in it is found."""
+        try:
+            self.variable(name)
+        except BadExpression as error:
+            self.problems.append(Problem(("vars", name), str(error), error.hint))
+
+    def variable(self, name: str) -> Node:
+        if name in self.resolving:
+            raise BadExpression(f"${name} is defined by itself: {' → '.join([*self.resolving, name])}")
+        if name not in self.resolved:
+            self.resolving.append(name)
+            self.resolved[name] = self.resolve(self.variables[name], ("vars", name))
+            self.resolving.pop()
+        return self.resolved[name]
+
+    def interpolate(self, text: str) -> Any:
+        pieces, start = [], 0
+        while match := MARK.search(text, start):
+            pieces.append(text[start : match.start()])
+            if match[0] == "$$":
+                pieces.append("$")
+                start = match.end()
+            elif match[0].startswith("${"):
+                raise BadExpression(f"{match[0]} is not how a name is written", f"write {braceless(match[0], text)}")
+            else:
+                end = closing(text, match.end() - 1)
+                if end is None:
+                    raise BadExpression("this $( is never closed")
+                value = self.evaluate(text[match.end() : end])
+                if value is UNKNOWN:
+                    return UNKNOWN
+                pieces.append(as_text(value))
+                start = end + 1
+        if text.startswith("$") and not text.startswith(("$$", "$(")):
+            raise BadExpression(f"{text[:40]} is neither a name nor an expression", "for a dollar sign write $$")
+        return "".join([*pieces, text[start:]])
+
+    def evaluate(self, expression: str) -> Any:
+        """The number, or the text of an environment variable, that it stands for; UNKNOWN if part of it is."""
+        if len(expression) > LONGEST:
+            raise BadExpression(f"an expression of more than {LONGEST} characters")
+        try:
+            tree = ast.parse(expression.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            raise BadExpression(
+                f"{expression.strip() or 'nothing'} is not arithmetic", "numbers, names and + - * / // % **"
+            ) from None
+        return self.walk(tree)
+
+    def walk(self, tree: ast.AST) -> Any:
+        match tree:
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                return value
+            case ast.Name(id=name):
+                value = self.lookup(name)
+                return value.value if isinstance(value, Node) else value
+            case ast.Attribute(value=ast.Name(id="env"), attr=name):
+                return self.environment_value(name)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
+                value = number(self.walk(operand))
+                return value if value is UNKNOWN or isinstance(sign, ast.UAdd) else -value
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+                return calculate(type(op), number(self.walk(left)), number(self.walk(right)))
+        what = {ast.Call: "a function call", ast.Attribute: "an attribute"}.get(type(tree), "this")
+        raise BadExpression(f"{what} is not allowed in $( )", "numbers, names, env.NAME and + - * / // % **")
+
+    def environment_value(self, name: str) -> Any:
+        if name not in self.environment:
+            raise BadExpression(f"the environment variable {name} is not set", f"set it: {name}=… dltool …")
+        try:
+            return resolve_scalar(self.environment[name])
+        except AmbiguousScalar:
+            return self.environment[name]
+
+
+def as_text(value: Any) -> str:
+    """A value inside text, as YAML would write it."""
+    if isinstance(value, Mapping | tuple | list):
+        raise BadExpression("a list or a mapping cannot stand inside text")
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+
+
+def number(value: Any) -> Any:
+    if value is UNKNOWN or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise BadExpression("arithmetic needs numbers", "one of the names is not a number")
+
+
+def calculate(operator_type: type[ast.operator], left: Any, right: Any) -> Any:
+    if left is UNKNOWN or right is UNKNOWN:
+        return UNKNOWN
+    if operator_type is ast.Pow and abs(right) > LARGEST_POWER:
+        raise BadExpression(f"a power above {LARGEST_POWER}")
+    try:
+        result = OPERATORS[operator_type](left, right)
+    except ZeroDivisionError:
+        raise BadExpression("division by zero") from None
+    except OverflowError:
+        raise BadExpression("the result is too large") from None
+    if isinstance(result, complex) or abs(result) > 1e300:
+        raise BadExpression("the result is not a finite number")
+    return result
+
+
+def closing(text: str, opening: int) -> int | None:
+    """The index of the parenthesis that closes the one at `opening`."""
+    depth = 0
+    for index in range(opening, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[index], 0)
+        if depth == 0:
+            return index
+    return None
+
+
+def braceless(braced: str, text: str) -> str:
+    inside = braced[2:].removesuffix("}")
+    return f"${inside}" if inside.isidentifier() and braced == text else f"$({inside})"
+
+
+def list_as_nodes(value: Any, use: Node) -> Any:
+    """A fact's value for a node: tuples (`input_shape`) become tuples of nodes."""
+    return tuple(replace(use, value=item) for item in value) if isinstance(value, tuple | list) else value

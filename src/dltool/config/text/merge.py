@@ -1,0 +1,156 @@
+"""Layers of one config: `extends` under the file, `--set` over it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dltool.config.text.tree import MappingEntry, Node
+from dltool.config.text.yaml_reader import parse_yaml
+from dltool.errors import ConfigError, ConfigPath, Position, Problem
+from dltool.keras_names import first_argument
+
+NAMES_ONE_THING = {
+    ("data", "source"),
+    ("data", "validation"),
+    ("data", "test"),
+    ("training", "optimizer"),
+    ("training", "loss"),
+}
+STEP = re.compile(r"([A-Za-z_][\w-]*)|\[([0-9]+)\]")
+
+
+def merge(base: Node, over: Node, path: ConfigPath = ()) -> Node:
+    """`over` upon `base`: mappings key by key, everything else replaced.
+
+    Where a mapping names one thing with its arguments (`{Adam: {…}}`), another name drops the old one's arguments.
+    """
+    if not isinstance(base.value, Mapping) or not isinstance(over.value, Mapping):
+        return over
+    if names_another(base.value, over.value, path):
+        return over
+    entries = dict(base.value)
+    for key, entry in over.value.items():
+        below = entries.get(key)
+        node = merge(below.node, entry.node, (*path, key)) if below else entry.node
+        entries[key] = MappingEntry(entry.key, node)
+    return Node(entries, over.position)
+
+
+def names_another(base: Mapping[str, MappingEntry], over: Mapping[str, MappingEntry], path: ConfigPath) -> bool:
+    if path == ("data", "target"):
+        # One or several, they are named as a whole.
+        return base.keys() != over.keys()
+    if len(base) != 1 or len(over) != 1 or base.keys() == over.keys():
+        return False
+    (old,), (new,) = base, over
+    return path in NAMES_ONE_THING or (old[:1].isupper() and new[:1].isupper())
+
+
+def apply_setting(root: Node, argument: str) -> Node:
+    """`root` with one `--set` argument (`training.epochs=1`) applied.
+
+    Raises:
+        ConfigError: the argument cannot be read, or leads nowhere in a list. Positions are in the argument.
+    """
+    shown_as = f"--set {argument}"
+    name, equals, value = argument.partition("=")
+    steps = parse_steps(name, shown_as, bool(equals))
+    if steps[0][0] == "extends":
+        message = "extends cannot be set from the command line"
+        raise ConfigError(Problem(steps[0][1], message, "write it in the file"))
+    try:
+        node = shifted(parse_yaml(value, shown_as, is_argument=True), len(name) + 1)
+    except ConfigError as error:
+        raise ConfigError(shift_problem(problem, len(name) + 1) for problem in error.problems) from None
+    return set_at(root, steps, node, ())
+
+
+Steps = tuple[tuple[str | int, Position], ...]
+
+
+def parse_steps(name: str, shown_as: str, has_value: bool) -> Steps:
+    def fail(column: int, message: str) -> ConfigError:
+        return ConfigError(Problem(Position(shown_as, 1, column + 1), message, "write KEY.KEY[INDEX]=VALUE"))
+
+    if not has_value:
+        raise fail(0, "there is no = in it")
+    steps: list[tuple[str | int, Position]] = []
+    column = 0
+    while column < len(name):
+        if name[column] == "." and steps:
+            column += 1
+        match = STEP.match(name, column)
+        if match is None:
+            raise fail(column, "not a key")
+        step: str | int = match[1] if match[1] is not None else int(match[2])
+        steps.append((step, Position(shown_as, 1, column + 1, match.end() - column)))
+        column = match.end()
+        if column < len(name) and name[column] not in ".[":
+            raise fail(column, "not a key")
+    if not steps or isinstance(steps[0][0], int) or name.endswith("."):
+        raise fail(max(0, len(name) - 1) if steps else 0, "not a key")
+    return tuple(steps)
+
+
+def set_at(node: Node, steps: Steps, value: Node, path: ConfigPath) -> Node:
+    if not steps:
+        return value
+    (step, position), *rest = steps
+    if isinstance(step, int):
+        return set_in_list(node, step, position, tuple(rest), value, path)
+    node = with_named_argument(node, path)
+    old = node.value if isinstance(node.value, Mapping) else {}
+    below = old[step].node if step in old else Node({}, position)
+    entry = MappingEntry(position, set_at(below, tuple(rest), value, (*path, step)))
+    if names_another(old, {step: entry}, path):
+        return Node({step: entry}, position)
+    return Node({**old, step: entry}, node.position)
+
+
+def set_in_list(node: Node, index: int, position: Position, rest: Steps, value: Node, path: ConfigPath) -> Node:
+    if not isinstance(node.value, tuple):
+        raise ConfigError(Problem(position, "there is no list here to take an item of"))
+    if index >= len(node.value):
+        last = f"its items are [0] to [{len(node.value) - 1}]" if node.value else "it is empty"
+        raise ConfigError(Problem(position, f"the list has no item [{index}]", last))
+    items = list(node.value)
+    items[index] = set_at(items[index], rest, value, (*path, index))
+    return replace(node, value=tuple(items))
+
+
+def with_named_argument(node: Node, path: ConfigPath) -> Node:
+    """`Dense: 10`, about to get another argument, as `Dense: {units: 10}`."""
+    name = path[-1] if path else None
+    if isinstance(node.value, Mapping) or not isinstance(name, str) or not name[:1].isupper() or node.value is None:
+        return node
+    return as_arguments(name, node)
+
+
+def as_arguments(name: str, node: Node) -> Node:
+    """The `10` of `Dense: 10` as `{units: 10}`; mappings, null and what takes no single value stay."""
+    first = None if isinstance(node.value, Mapping) or node.value is None else first_argument(name)
+    return Node({first: MappingEntry(node.position, node)}, node.position) if first else node
+
+
+def shifted(node: Node, columns: int) -> Node:
+    """The node with its positions moved right, from the value alone to the whole argument."""
+    value = node.value
+    if isinstance(value, Mapping):
+        value = {
+            key: MappingEntry(shift(entry.key, columns), shifted(entry.node, columns)) for key, entry in value.items()
+        }
+    elif isinstance(value, tuple):
+        value = tuple(shifted(item, columns) for item in value)
+    return replace(node, value=value, position=shift(node.position, columns))
+
+
+def shift(position: Position, columns: int) -> Position:
+    return replace(position, column=position.column + columns) if position.line == 1 else position
+
+
+def shift_problem(problem: Problem, columns: int) -> Problem:
+    place = problem.place
+    related = tuple(
+        (shift(where, columns) if isinstance(where, Position) else where, words) for where, words in problem.related
+    )
+    return replace(problem, place=shift(place, columns) if isinstance(place, Position) else place, related=related)

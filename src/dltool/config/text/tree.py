@@ -1,0 +1,104 @@
+"""Config values that remember where they were written."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dltool.errors import ConfigPath, Position
+
+ARGUMENTS = ("--set", "--name", "--seed")
+"""Options of the command line that give values of the config."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A scalar, a tuple of nodes or a mapping of entries, with its position.
+
+    `written` is a scalar as it stands in the text: `3.10` for the number 3.1, `$classes` for the number 10. Where the
+    value is that of a variable, `defined` is the place that holds it, and `position` the place that uses it.
+    """
+
+    value: Any
+    position: Position
+    written: str = ""
+    defined: Position | None = None
+
+
+@dataclass(frozen=True)
+class MappingEntry:
+    """A mapping's value together with the position of its key."""
+
+    key: Position
+    node: Node
+
+
+def to_plain(node: Node) -> Any:
+    """The node as dicts, lists and scalars."""
+    if isinstance(node.value, Mapping):
+        return {key: to_plain(entry.node) for key, entry in node.value.items()}
+    if isinstance(node.value, tuple):
+        return [to_plain(item) for item in node.value]
+    return node.value
+
+
+def size(node: Node) -> int:
+    """The number of nodes, those under an alias counted at every use."""
+    return 1 + sum(size(child) for _, child in children(node))
+
+
+def children(node: Node) -> Iterator[tuple[str | int, Node]]:
+    if isinstance(node.value, Mapping):
+        yield from ((key, entry.node) for key, entry in node.value.items())
+    elif isinstance(node.value, tuple):
+        yield from enumerate(node.value)
+
+
+def scalars(node: Node, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, Node]]:
+    """Every scalar and every empty collection below `node`, with its path."""
+    found = False
+    for step, child in children(node):
+        found = True
+        yield from scalars(child, (*path, step))
+    if not found:
+        yield path, node
+
+
+def find(node: Node, path: ConfigPath) -> Node | None:
+    """The node at `path`, or None."""
+    for step in path:
+        match = next((child for key, child in children(node) if key == step), None)
+        if match is None:
+            return None
+        node = match
+    return node
+
+
+def position_of(root: Node, path: ConfigPath, at_key: bool = False) -> Position:
+    """Where `path` was written: its value, or its key; the nearest thing around it where it was not written at all."""
+    node, position = root, root.position
+    for index, step in enumerate(path):
+        is_last = index == len(path) - 1
+        if isinstance(node.value, Mapping) and step in node.value:
+            entry = node.value[str(step)]
+            is_collection = isinstance(entry.node.value, Mapping | tuple)
+            position = entry.key if (is_last and at_key) or is_collection else entry.node.position
+            node = entry.node
+        elif isinstance(node.value, tuple) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            position = node.position
+        else:
+            return position
+    return position
+
+
+def is_argument(position: Position) -> bool:
+    """Whether the position is in an argument of the command line: `--set …`, `--name …` or `--seed …`."""
+    return position.file.startswith(tuple(f"{option} " for option in ARGUMENTS))
+
+
+def format_path(path: ConfigPath) -> str:
+    """`model.layers[3].Dense.units`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text

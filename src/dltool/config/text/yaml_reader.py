@@ -1,0 +1,270 @@
+"""YAML text → :class:`Node` tree with positions, by the YAML 1.2 core schema.
+
+The tree is composed here from PyYAML's parser events, because PyYAML's own composer and constructor lose positions,
+overwrite duplicate keys, follow YAML 1.1 and recurse without a limit.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
+from dltool.config.text.tree import MappingEntry, Node, scalars, size, to_plain
+from dltool.errors import ConfigError, ConfigPath, Position, Problem
+
+MOST_BYTES = 1_000_000
+MOST_NODES = 20_000
+DEEPEST = 60
+YAML = (".yaml", ".yml")
+BRACES = re.compile(r"\$\{(\w+)\}")
+
+OPENERS = {
+    "while parsing a flow sequence": ('this "[" is never closed', 'a "]" or a comma is missing'),
+    "while parsing a flow mapping": ('this "{" is never closed', 'a "}" or a comma is missing'),
+    "while scanning a quoted scalar": ("this quote is never closed", ""),
+}
+"""What PyYAML was doing when something stayed open, as message and hint."""
+
+
+def read_bytes(path: Path, shown_as: str, what: str = "a config file", endings: Collection[str] = YAML) -> bytes:
+    """What is in a file, a regular one of at most a megabyte. `what` it is to be, and its `endings`, are for messages.
+
+    Raises:
+        ConfigError: it is anything else.
+    """
+    start = Position(shown_as, 1, 1)
+    try:
+        # Without O_NONBLOCK, opening a FIFO would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        raise ConfigError(Problem(start, "no such file", near_files(path, endings))) from None
+    except OSError as error:
+        raise ConfigError(Problem(start, f"cannot be read: {os.strerror(error.errno or 0).lower()}")) from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise ConfigError(Problem(start, f"is a directory, not {what}", near_files(path / "x", endings)))
+        raise ConfigError(Problem(start, "is not a regular file"))
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ConfigError(Problem(start, f"is larger than {MOST_BYTES:,} bytes: not {what}"))
+    return content
+
+
+def near_files(path: Path, endings: Collection[str]) -> str:
+    """A hint naming the files beside `path` that it may have meant."""
+    from difflib import get_close_matches
+
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    names = sorted(item.name for item in path.parent.iterdir() if item.suffix in endings)
+    near = get_close_matches(path.name, names, 3, 0.5) or names[:3]
+    return "did you mean " + " or ".join(str(path.parent / name) for name in near) + "?" if near else ""
+
+
+def decode(content: bytes, shown_as: str) -> str:
+    try:
+        text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            Problem(
+                at_byte(content, error.start, shown_as), f"byte {error.start} is not UTF-8", "save the file as UTF-8"
+            )
+        ) from None
+    if "\0" in text:
+        offset = content.index(b"\0")
+        raise ConfigError(
+            Problem(
+                at_byte(content, offset, shown_as), f"byte {offset} is NUL: not a text file", "save the file as UTF-8"
+            )
+        )
+    return text
+
+
+def at_byte(content: bytes, offset: int, shown_as: str) -> Position:
+    before = content[:offset].decode("utf-8", errors="replace")
+    return Position(shown_as, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+
+
+def parse_yaml(text: str, shown_as: str, *, is_argument: bool = False) -> Node:
+    """The tree of one YAML document. `shown_as` is the file name that positions carry.
+
+    Raises:
+        ConfigError: with every duplicate key, tag, ambiguous scalar and the like, or the first syntax error.
+    """
+    composer = Composer(text, shown_as, allow_empty=is_argument)
+    try:
+        node = composer.document()
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([*composer.problems, syntax_problem(error, text, shown_as)]) from None
+    except yaml.reader.ReaderError as error:
+        place = at_byte(text.encode(), len(text[: error.position].encode()), shown_as)
+        raise ConfigError(Problem(place, f"the character U+{int(error.character):04X} is not allowed")) from None
+    if composer.problems:
+        raise ConfigError(composer.problems)
+    return node
+
+
+def values_by_path(content: bytes, shown_as: str) -> dict[ConfigPath, Any]:
+    """Every scalar of a YAML file, and every list or mapping that is empty, by its path.
+
+    Raises:
+        ConfigError: it is no YAML.
+    """
+    return {path: to_plain(node) for path, node in scalars(parse_yaml(decode(content, shown_as), shown_as))}
+
+
+class Composer:
+    """Builds nodes from the parser's events; collects in `problems` what is wrong but does not stop the reading."""
+
+    def __init__(self, text: str, shown_as: str, allow_empty: bool) -> None:
+        self.shown_as = shown_as
+        self.allow_empty = allow_empty
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, Node | None] = {}
+        self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
+        self.node_count = 0
+
+    def document(self) -> Node:
+        next(self.events)  # the stream's start
+        event = next(self.events)
+        if isinstance(event, yaml.StreamEndEvent):
+            if self.allow_empty:
+                return Node(None, Position(self.shown_as, 1, 1))
+            raise ConfigError(
+                Problem(Position(self.shown_as, 1, 1), "the file is empty", "`dltool init` writes a config")
+            )
+        node = self.node(next(self.events), 0)
+        next(self.events)  # the document's end
+        event = next(self.events)
+        if not isinstance(event, yaml.StreamEndEvent):
+            self.problems.append(
+                Problem(self.position(event), "a second YAML document begins here: one experiment a file")
+            )
+        return node
+
+    def node(self, event: yaml.Event, depth: int) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event)
+        if depth > DEEPEST:
+            raise ConfigError(Problem(self.position(event), f"nested deeper than {DEEPEST} levels"))
+        assert isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent)
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            message = f"the tag {tag} is not allowed"
+            self.problems.append(
+                Problem(self.position(event), message, "configs hold plain values only: remove the tag")
+            )
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None  # being built: an alias to it from inside would be a cycle
+        if isinstance(event, yaml.ScalarEvent):
+            node = self.scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self.sequence(event, depth)
+        else:
+            node = self.mapping(event, depth)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        self.count(1, event)
+        return node
+
+    def count(self, nodes: int, event: yaml.Event) -> None:
+        self.node_count += nodes
+        if self.node_count > MOST_NODES:
+            message = f"expands to more than {MOST_NODES:,} values"
+            raise ConfigError(Problem(self.position(event), message, "fewer aliases, or a shorter file"))
+
+    def alias(self, event: yaml.AliasEvent) -> Node:
+        position = self.position(event)
+        anchor = str(event.anchor)
+        node = self.anchors.get(anchor)
+        if node is None:
+            is_cycle = anchor in self.anchors
+            message = f"*{anchor} contains itself" if is_cycle else f"there is no anchor &{anchor} above"
+            self.problems.append(Problem(position, message))
+            return Node(None, position)
+        self.count(size(node), event)
+        return node
+
+    def scalar(self, event: yaml.ScalarEvent) -> Node:
+        position = self.position(event)
+        if not event.implicit[0]:
+            return Node(event.value, position, event.value)
+        try:
+            return Node(resolve_scalar(event.value), position, event.value)
+        except AmbiguousScalar as error:
+            self.problems.append(Problem(position, str(error), error.hint))
+            return Node(event.value, position, event.value)
+
+    def sequence(self, start: yaml.Event, depth: int) -> Node:
+        items = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            items.append(self.node(event, depth + 1))
+        return Node(tuple(items), self.position(start))
+
+    def mapping(self, start: yaml.Event, depth: int) -> Node:
+        entries: dict[str, MappingEntry] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self.node(event, depth + 1)
+            position = self.position(event)
+            node = self.node(next(self.events), depth + 1)
+            if not isinstance(key.value, str):
+                self.problems.append(
+                    Problem(position, f"a key must be text, not {key.written or 'a collection'}", quoted_key(key))
+                )
+            elif key.value == "<<" and key.written == "<<":
+                hint = "use `extends` to build on another file"
+                self.problems.append(Problem(position, "merge keys (<<) are not part of YAML 1.2", hint))
+            elif key.value in entries:
+                first = entries[key.value].key
+                self.problems.append(
+                    Problem(position, f'the key "{key.value}" is here twice', related=((first, "first written here"),))
+                )
+            else:
+                entries[key.value] = MappingEntry(position, node)
+        return Node(entries, self.position(start))
+
+    def position(self, event: yaml.Event) -> Position:
+        start, end = event.start_mark, event.end_mark
+        assert start is not None
+        assert end is not None
+        is_scalar = isinstance(event, yaml.ScalarEvent | yaml.AliasEvent)
+        width = max(1, end.column - start.column) if is_scalar and start.line == end.line else 1
+        return Position(self.shown_as, start.line + 1, start.column + 1, width)
+
+
+def quoted_key(key: Node) -> str:
+    return f'write "{key.written}" with quotes' if key.written else ""
+
+
+def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Problem:
+    """PyYAML's error in plainer words. Points at what was left open where that is the cause."""
+    mark = error.problem_mark or error.context_mark
+    assert mark is not None, "PyYAML's parser always says where"
+    position = Position(shown_as, mark.line + 1, mark.column + 1)
+    what = error.problem or "not valid YAML"
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    if "'\\t'" in what or "\t" in line[: mark.column + 1]:
+        return Problem(position, "a tab cannot indent YAML", "use spaces")
+    if what == "mapping values are not allowed here":
+        key, _, value = line.strip().partition(": ")
+        hint = f'put the text in quotes: {key}: "{value}"' if ": " in value else "is the indentation right?"
+        return Problem(position, 'a second ": " on one line' if ": " in value else "a key cannot begin here", hint)
+    if brace := BRACES.search(line):
+        position = Position(shown_as, position.line, brace.start() + 1, len(brace[0]))
+        return Problem(position, f"{brace[0]} is not how a name is written", f"write ${brace[1]}")
+    opener = error.context_mark
+    if opener is not None and error.context in OPENERS:
+        opened = Position(shown_as, opener.line + 1, opener.column + 1)
+        return Problem(opened, *OPENERS[error.context])
+    if what.startswith("expected <block end>"):
+        return Problem(position, "does not line up with the lines above", "is the indentation right?")
+    return Problem(position, f"not valid YAML: {what}")

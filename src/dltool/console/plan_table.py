@@ -1,0 +1,92 @@
+"""What `check --build` shows of a model: its layers as a table, and what training it takes."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from dltool.config.byte_sizes import size_text
+from dltool.console.consoles import data_text
+from dltool.text import duration, shape, short
+
+if TYPE_CHECKING:
+    from dltool.commands.check import CheckOutcome, PlanRow
+    from dltool.experiment.plan import Plan
+
+NOT_KNOWN = "?"
+SHORTEST = 0.1
+"""Seconds."""
+
+
+def layer_table(outcome: "CheckOutcome") -> Table:
+    """A row for each layer. Lines of the config itself go without its name."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("layer", "line", "output"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("parameters", "FLOPs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in outcome.layers:
+        line = row.line.removeprefix(f"{outcome.shown_as}:")
+        output = "" if row.output_shape is None else shape(row.output_shape)
+        table.add_row(data_text(row.name), data_text(line), output, f"{row.parameters:,}", flops_text(row.flops))
+    if outcome.plan is not None:
+        totals = (f"{outcome.plan.parameters:,}", total_flops(outcome.plan, outcome.layers))
+        table.add_row(Text("total", "bold"), "", "", *(Text(total, "bold") for total in totals))
+    return table
+
+
+def flops_text(flops: int | None) -> str:
+    return NOT_KNOWN if flops is None else short(flops)
+
+
+def total_flops(plan: "Plan", layers: tuple["PlanRow", ...]) -> str:
+    """The sum; where a layer's are not known, what it is at least."""
+    if plan.flops is not None:
+        return short(plan.flops)
+    return f"≥ {short(sum(row.flops or 0 for row in layers))}"
+
+
+def plan_lines(plan: "Plan", steps: int | None) -> list[str]:
+    """Memory, steps and time, a sentence each."""
+    memory = plan.memory
+    parts = {
+        "weights": memory.weights,
+        "gradients": memory.gradients,
+        "optimizer": memory.optimizer,
+        "activations of a batch": memory.activations,
+        "data": memory.data,
+    }
+    sizes = ", ".join(f"{name} {size_text(size)}" for name, size in parts.items() if size is not None)
+    lines = [f"memory for training about {size_text(memory.total)}: {sizes}"]
+    if steps is not None:
+        lines.append(steps_text(steps) + time_text(plan.seconds, steps))
+    return lines
+
+
+def steps_text(steps: int) -> str:
+    return f"{steps:,} step{'s' * (steps > 1)} an epoch"
+
+
+def time_text(seconds: float | None, steps: int) -> str:
+    if seconds is None:
+        return ""
+    step = f"{1000 * seconds:.3g} ms" if seconds < 0.9 else duration(seconds)
+    epoch = f"about {duration(seconds * steps)}" if seconds * steps >= SHORTEST else f"less than {duration(SHORTEST)}"
+    return f": {epoch} without validation, at {step} a step"
+
+
+def plan_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
+    """The keys that tell of the model; null where it was not built. Memory is in bytes."""
+    plan = outcome.plan
+    memory = plan.memory if plan else None
+    return {
+        "parameters": plan and plan.parameters,
+        "flops": plan and plan.flops,
+        "memory_bytes": memory and memory.total,
+        "memory": memory and asdict(memory),
+        "svg": str(outcome.svg) if outcome.svg else None,
+        "seconds_per_step": plan and plan.seconds,
+        "seconds_per_epoch": plan and plan.seconds and plan.seconds * (outcome.steps_per_epoch or 0),
+        "layers": [asdict(row) for row in outcome.layers],
+    }

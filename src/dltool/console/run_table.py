@@ -1,0 +1,156 @@
+"""What `runs`, `runs remove` and `runs prune` show."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from dltool.config.byte_sizes import size_text
+from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
+from dltool.errors import ConfigError
+from dltool.text import duration, number, printable
+
+if TYPE_CHECKING:
+    from dltool.runs.removal import Removal
+    from dltool.runs.summaries import RunSummary
+
+STATUS_STYLES = {"completed": "green", "running": "cyan", "interrupted": "yellow"}
+COLUMNS = ("run", "status", "started", "epochs", "best", "test", "took", "differs")
+DROPPED = ("differs", "started", "took", "best")
+"""Where a terminal is too narrow, these columns go, the first one first; then "test" has a line of its own."""
+RIGHT = ("epochs", "took")
+MOST_REASONS = 20
+
+
+def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder: Path, as_json: bool) -> None:
+    """A row a run. `differs` says of a run what its config has and others of its name do not."""
+    if as_json:
+        show_json({"runs": [run_as_json(run, differs) for run in runs]})
+        return
+    console = stdout_console()
+    if not runs:
+        console.print(data_text(f"no runs in {folder}"))
+        console.next_step("dltool train CONFIG")
+        return
+    rows = [cells(run, differs) for run in runs]
+    widths = {
+        column: max(len(column), *(cell_len(row[column]) for row in rows))
+        for column in COLUMNS
+        if any(row[column] for row in rows)
+    }
+    for column in DROPPED:
+        if is_wider(widths, console.width):
+            widths.pop(column, None)
+    is_test_below = is_wider(widths, console.width) and widths.pop("test", None) is not None
+    # A rich Table takes many times as long for thousands of rows.
+    console.print(line({column: column for column in COLUMNS}, widths, "bold"), no_wrap=True, overflow="ellipsis")
+    for run, row in zip(runs, rows, strict=True):
+        shown = line(row, widths)
+        start = widths["run"] + 2
+        shown.stylize(STATUS_STYLES.get(run.status, "red"), start, start + len(run.status))
+        console.print(shown, no_wrap=True, overflow="ellipsis")
+        if is_test_below and row["test"]:
+            console.print(Text(f"  {row['test']}"), no_wrap=True, overflow="ellipsis")
+    remarks = [f"{run.path}: {said}" for run in runs if (said := remark(run))]
+    for said in remarks[:MOST_REASONS]:
+        console.print(data_text(said), style="dim")
+    if len(remarks) > MOST_REASONS:
+        console.print(f"… and {len(remarks) - MOST_REASONS:,} more with a reason: --filter status=failed", style="dim")
+    console.next_step(next_step(runs))
+
+
+def is_wider(widths: Mapping[str, int], room: int) -> bool:
+    return sum(widths.values()) + 2 * (len(widths) - 1) > room
+
+
+def run_as_json(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, object]:
+    return {**asdict(run), "path": str(run.path), "differs": differs.get(run.path, "")}
+
+
+def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
+    found = {
+        "run": str(run.path),
+        "status": run.status,
+        "started": (run.started or "")[:16].replace("T", " "),
+        "epochs": "" if run.epochs is None else f"{run.epochs:,}",
+        "best": f"{run.monitor} {number(run.value)}" if run.monitor and run.value is not None else "",
+        "test": "  ".join(f"{name} {number(value)}" for name, value in run.test.items()),
+        "took": "" if run.seconds is None else duration(run.seconds),
+        "differs": differs.get(run.path, ""),
+    }
+    return {column: printable(text) for column, text in found.items()}
+
+
+def line(row: Mapping[str, str], widths: Mapping[str, int], style: str = "") -> Text:
+    padded = []
+    for column, width in widths.items():
+        space = " " * (width - cell_len(row[column]))
+        padded.append(space + row[column] if column in RIGHT else row[column] + space)
+    return Text("  ".join(padded).rstrip(), style)
+
+
+def remark(run: "RunSummary") -> str:
+    """Why a run failed, or what one that is running does."""
+    if run.alive is not None:
+        pace = "" if run.alive.epoch_seconds is None else f", {duration(run.alive.epoch_seconds)} an epoch"
+        of = "" if run.alive.epochs is None else f" of {run.alive.epochs:,}"
+        return f"{run.epochs}{of} epochs done{pace}, last sign of life {duration(run.alive.seconds_ago)} ago"
+    return run.reason.splitlines()[0] if run.reason else ""
+
+
+def next_step(runs: Sequence["RunSummary"]) -> str:
+    """What to do with the last run, or else with one that is complete."""
+    if runs[-1].can_resume:
+        return f"dltool resume {run_words(runs[-1])}"
+    completed = [run for run in runs if run.status == "completed"]
+    if not completed:
+        return "dltool train CONFIG"
+    return f"dltool {'evaluate' if completed[-1].test else 'report'} {run_words(completed[-1])}"
+
+
+def run_words(run: "RunSummary") -> str:
+    """The run in a command, with the options that name the code it needs."""
+    from dltool.keras_names import options_for
+
+    return shlex.quote(str(run.path)) + options_for(run.code)
+
+
+def confirmed(removals: Sequence["Removal"]) -> bool:
+    """Whether the user, asked on the terminal, wants these removed.
+
+    Raises:
+        ConfigError: there is no terminal to ask on.
+    """
+    if not removals:
+        return True
+    counted = f"{len(removals):,} run{'s' if len(removals) != 1 else ''}"
+    size = size_text(sum(removal.size for removal in removals))
+    if not sys.stdin.isatty():
+        raise ConfigError(f"removing {counted} ({size}) has to be confirmed", "--yes does without asking")
+    console = stderr_console()
+    for removal in removals[:MOST_REASONS]:
+        console.print(data_text(f"{removal.path}  {removal.what}"))
+    if len(removals) > MOST_REASONS:
+        console.print(f"… and {len(removals) - MOST_REASONS:,} more")
+    answer = console.input(Text(f"remove {counted} ({size})? [y/N] "))
+    return answer.strip().lower() in ("y", "yes")
+
+
+def show_removals(removals: Sequence["Removal"], is_done: bool, as_json: bool) -> None:
+    """What was removed, or would be."""
+    freed = sum(removal.size for removal in removals)
+    if as_json:
+        found = [{"run": str(removal.path), "what": removal.what, "bytes": removal.size} for removal in removals]
+        show_json({"removed" if is_done else "would_remove": found, "bytes": freed})
+        return
+    console = stdout_console()
+    for removal in removals:
+        console.print(data_text(f"{removal.path}  {removal.what}  {size_text(removal.size)}"))
+    counted = f"{len(removals):,} run{'s' if len(removals) != 1 else ''}"
+    ending = "freed" if is_done else "would be freed; nothing was removed"
+    console.print(data_text(f"{counted}: {size_text(freed)} {ending}"))

@@ -1,0 +1,77 @@
+"""What init --list, describe and doctor show."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from dltool.console.consoles import data_text, show_json, stdout_console
+
+if TYPE_CHECKING:
+    from dltool.commands.doctor import Check
+    from dltool.commands.init import Template
+    from dltool.config.describe import Description
+
+STATUS_STYLES = {"ok": "green", "warning": "yellow"}
+
+
+def plain_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def show_templates(templates: Iterable["Template"]) -> None:
+    console = stdout_console()
+    table = plain_table("template", "what it trains")
+    table.columns[1].no_wrap = False
+    for template in templates:
+        table.add_row(template.name, data_text(template.summary))
+    console.print(table)
+    console.next_step("dltool init digits > digits.yaml")
+
+
+def show_descriptions(descriptions: Iterable["Description"]) -> None:
+    """Each meaning of a name: what it is, its arguments, how to write it."""
+    console = stdout_console()
+    for index, description in enumerate(descriptions):
+        if index:
+            console.print()
+        console.print(Text(description.name, "bold") + Text(f"  {description.kind}", "dim"))
+        if description.summary:
+            console.print(data_text(description.summary))
+        for argument in description.arguments:
+            default = "" if argument.default is None else f"  default {argument.default}"
+            console.print(Text(f"\n  {argument.name}", "cyan") + data_text(f"  {argument.type}{default}", "dim"))
+            if argument.doc:
+                console.print(data_text(f"      {argument.doc}"))
+        if description.example:
+            console.print(Text("\nin YAML", "dim"))
+            for line in description.example.splitlines():
+                console.print(data_text(f"  {line}"))
+        if description.url:
+            console.print(data_text(description.url), style="dim")
+
+
+def show_diagnosis(checks: Iterable["Check"], as_json: bool) -> int:
+    """Show the findings; the exit code is 5 if one of them keeps training from working."""
+    checks = list(checks)
+    code = 5 if any(check.status == "problem" for check in checks) else 0
+    if as_json:
+        show_json({"ok": code == 0, "checks": [asdict(check) for check in checks]})
+        return code
+    console = stdout_console()
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        status = Text(f"{check.status:<8}", STATUS_STYLES.get(check.status, "bold red"))
+        console.print(status + data_text(f"{check.name:<{width}}  {check.detail}"))
+        if check.hint:
+            console.print(data_text(f"{'':<8}{'':<{width}}  {check.hint}"), style="dim")
+    if code == 0:
+        console.next_step("dltool train CONFIG")
+    else:
+        console.print("training will not work before the problems above are solved", style="dim")
+    return code

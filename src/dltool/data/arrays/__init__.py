@@ -1,0 +1,1 @@
+"""Rows of arrays: lazy rows, windows, keys, cleaning, and `.npz` files."""

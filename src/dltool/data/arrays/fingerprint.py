@@ -1,0 +1,76 @@
+"""A fingerprint of the data, so that a run can tell whether its data has changed since, and where."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.split.at_random import Split
+
+BLOCK_BYTES = 2**26
+
+
+@dataclass(frozen=True)
+class PartContents:
+    """What a part of the data holds: `rows`, and of each input and target a sha256 in hexadecimal over dtype, shape and
+    contents in row order.
+    """
+
+    rows: int
+    inputs: Mapping[str, str]
+    targets: Mapping[str, str]
+
+
+def contents_of(
+    inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray], parts: Mapping[str, tuple[int, int]]
+) -> dict[str, PartContents]:
+    """The contents of the rows from `first` to `stop` of each part. Where pictures and the like have digests of their
+    files, (rows, 32) of uint8, these stand for them in `inputs`.
+    """
+    hashed = {name: comparable(rows) for name, rows in inputs.items()}
+    return {
+        part: PartContents(
+            stop - first,
+            {name: hash_of(rows, first, stop) for name, rows in hashed.items()},
+            {name: hash_of(values, first, stop) for name, values in targets.items()},
+        )
+        for part, (first, stop) in parts.items()
+    }
+
+
+def fingerprint_of(contents: Mapping[str, PartContents], class_names: Iterable[str]) -> str:
+    """ "sha256:…" over the contents of all parts, and the class names."""
+    listed = [
+        [part, found.rows, list(found.inputs.items()), list(found.targets.items())] for part, found in contents.items()
+    ]
+    return f"sha256:{hashlib.sha256(json.dumps([list(class_names), listed]).encode()).hexdigest()}"
+
+
+def split_hash(split: Split) -> str:
+    """A sha256 in hexadecimal of which rows are in which part."""
+    digest = hashlib.sha256()
+    for rows in (split.train, split.validation, split.test):
+        digest.update(len(rows).to_bytes(8, "little") + np.ascontiguousarray(rows, "<i8").tobytes())
+    return digest.hexdigest()
+
+
+def comparable(rows: Rows) -> Rows:
+    """Text as the digests of its words: another word elsewhere in the table must not count."""
+    if not isinstance(rows, Coded):
+        return rows
+    words = b"".join(hashlib.sha256(str(text).encode("utf-8", "surrogatepass")).digest() for text in rows.values)
+    return Coded(rows.codes, np.frombuffer(words, np.uint8).reshape(-1, 32))
+
+
+def hash_of(rows: Rows, first: int, stop: int) -> str:
+    digest = hashlib.sha256(repr((np.dtype(rows.dtype).str, rows.shape[1:])).encode())
+    size = max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
+    for start in range(first, stop, size):
+        block: Any = np.ascontiguousarray(rows[start : min(start + size, stop)])
+        # Text has no buffer that hashlib takes; its bytes do.
+        digest.update(block.view(np.uint8).data)
+    return digest.hexdigest()

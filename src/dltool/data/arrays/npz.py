@@ -1,0 +1,108 @@
+"""Reading `.npz` and `.npy` files. Pickles are refused before anything is decoded."""
+
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from dltool.data.arrays.npz_header import Header, header_of_npy, header_of_npz
+from dltool.errors import ConfigPath, DataError, MachineError, Problem
+
+DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+
+
+def npz_headers(file: Path | BytesIO, shown_as: str, place: ConfigPath) -> dict[str, Header]:
+    """The header of every array in an `.npz`.
+
+    Raises:
+        DataError: it is not one, or is damaged.
+    """
+    headers = header_of_npz(file)
+    if headers:
+        return headers
+    if not zipfile.is_zipfile(file):
+        hint = (
+            "np.savez writes one; for .npy files give x and y" if shown_as.endswith(".npy") else "np.savez writes one"
+        )
+        raise DataError(Problem(place, f"{shown_as} is not an .npz file", hint))
+    raise DataError(Problem(place, f"{shown_as} is damaged, or holds no arrays"))
+
+
+def read_npz(
+    file: Path | BytesIO, names: Iterable[str], headers: dict[str, Header], shown_as: str, place: ConfigPath
+) -> dict[str, np.ndarray]:
+    """The arrays called `names`, all of which `headers` has.
+
+    Raises:
+        DataError: pickled objects, named fields, or a damaged file.
+        MachineError: an array does not fit in memory.
+    """
+    names = list(names)
+    problems = [problem for name in names for problem in refused(headers[name], name, place)]
+    if problems:
+        raise DataError(problems)
+    arrays = {}
+    if isinstance(file, BytesIO):
+        file.seek(0)  # reading the headers moved it
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            for name in names:
+                arrays[name] = archive[name]
+    except MemoryError:
+        raise too_large(headers[name], name, place) from None
+    except DAMAGED as error:
+        raise DataError(Problem(place, f"{shown_as} is damaged: {error}", "write or copy it again")) from None
+    return arrays
+
+
+def read_npy(path: Path, name: str, place: ConfigPath) -> np.ndarray:
+    """The array of an `.npy` file.
+
+    Raises:
+        DataError: it is not one, holds pickled objects or named fields, or is damaged.
+        MachineError: it does not fit in memory.
+    """
+    try:
+        with path.open("rb") as file:
+            header = header_of_npy(file, path.stat().st_size)
+    except (OSError, ValueError) as error:
+        raise DataError(Problem(place, f"{path} is not an .npy file: {error}", "np.save writes one")) from None
+    problems = refused(header, name, place)
+    if problems:
+        raise DataError(problems)
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except MemoryError:
+        raise too_large(header, name, place) from None
+    except DAMAGED as error:
+        raise DataError(Problem(place, f"{path} is damaged: {error}", "write or copy it again")) from None
+
+
+def refused(header: Header, name: str, place: ConfigPath) -> list[Problem]:
+    if not isinstance(header.descr, str):
+        return [Problem(place, f"{name} has named fields; a plain array is expected")]
+    if "O" in header.descr:
+        message = f"{name} holds Python objects, stored as a pickle, and a pickle can run code: it is not loaded"
+        return [
+            Problem(place, message, "save numbers or text, for example np.savez(file, x=np.array(x, dtype=np.float32))")
+        ]
+    try:
+        expected = bytes_of(header)
+    except TypeError:
+        return [Problem(place, f"{name} has the unknown dtype {header.descr}")]
+    if expected != header.data_bytes:
+        return [Problem(place, f"{name} is damaged: {expected:,} bytes expected, {header.data_bytes:,} found")]
+    return []
+
+
+def bytes_of(header: Header) -> int:
+    return math.prod((int(np.dtype(header.descr).itemsize), *header.shape))
+
+
+def too_large(header: Header, name: str, place: ConfigPath) -> MachineError:
+    message = f"{name} does not fit in memory: {header.shape} is {bytes_of(header) / 1e9:.1f} GB"
+    return MachineError(Problem(place, message))

@@ -1,0 +1,77 @@
+"""Keys by which rows of several columns are told apart: to find rows that stand in a table twice, or in two tables."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from math import prod
+
+import numpy as np
+
+from dltool.data.arrays.rows import Coded, Rows, coded
+
+BYTES_AT_ONCE = 1 << 18
+
+
+def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
+    """(rows,) of uint64 over one or several columns, (rows, …) each: equal rows have equal keys, others hardly ever.
+
+    The order of the columns does not matter, nor in which order texts were coded, so that rows of two tables can be
+    compared. Missing numbers are equal to each other, and so are 0 and -0. Reads some rows at a time.
+    """
+    rows = len(next(iter(columns.values())))
+    keys = np.zeros(rows, np.uint64)
+    names = text_keys(columns)
+    for name, (column, values) in zip(names, columns.items(), strict=True):
+        assert len(values) == rows, column
+        hashes = text_keys(values.values) if isinstance(values, Coded) else None
+        at_once = max(1, BYTES_AT_ONCE // max(8, np.dtype(values.dtype).itemsize * prod(values.shape[1:])))
+        for first in range(0, rows, at_once):
+            block = slice(first, first + at_once)
+            if hashes is not None and isinstance(values, Coded):
+                words = np.asarray(hashes[values.codes[block]])
+            else:
+                words = words_of(values[block])
+            keys[block] += mixed(one_word(words) + name)
+    return keys
+
+
+def words_of(values: np.ndarray) -> np.ndarray:
+    """The same shape, in numbers whose bytes tell whether they are equal."""
+    if values.dtype.kind in "OU":
+        texts = coded(values)
+        return np.asarray(text_keys(texts.values)[texts.codes[:]])
+    if values.dtype.kind != "f":
+        return values
+    return np.asarray(np.where(np.isnan(values), np.array(np.nan, values.dtype), values + np.array(0, values.dtype)))
+
+
+def one_word(words: np.ndarray) -> np.ndarray:
+    """(rows,) of uint64 from (rows, …) of any numbers."""
+    words = np.ascontiguousarray(words)
+    if words.ndim == 1:
+        numbers: np.ndarray = words.view(f"u{words.itemsize}")
+        return numbers.astype(np.uint64)
+    values = words.reshape(len(words), -1).view(np.uint8)
+    width = next(size for size in (8, 4, 2, 1) if values.shape[1] % size == 0)
+    several = values.view(f"u{width}").astype(np.uint64)
+    factors = np.random.Generator(np.random.Philox(key=0)).integers(0, 2**64, several.shape[1], dtype=np.uint64)
+    # Without mixing, two signs that both differ would cancel out.
+    return np.asarray(mixed(several) @ factors)
+
+
+def mixed(words: np.ndarray) -> np.ndarray:
+    """One to one, with every bit depending on all bits.
+
+    Source: G. L. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014 (the end of SplitMix64).
+    """
+    words = words ^ (words >> np.uint64(30))
+    words *= np.uint64(0xBF58476D1CE4E5B9)
+    words ^= words >> np.uint64(27)
+    words *= np.uint64(0x94D049BB133111EB)
+    words ^= words >> np.uint64(31)
+    return words
+
+
+def text_keys(texts: Iterable[str]) -> np.ndarray:
+    """(texts,) of uint64, the same in every process."""
+    digests = b"".join(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, np.uint64)

@@ -1,0 +1,214 @@
+"""Windows over a time series: which rows each example has, and in which part it is."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dltool.config.window_options import Windows
+from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.split.at_random import PART_NAMES, Split, counted, split_of
+from dltool.data.split.by_column import Values, numbered
+from dltool.errors import ConfigPath, DataError, Problem
+
+PLACE: ConfigPath = ("data", "windows")
+REGULAR = 0.9
+"""Where more than this share of the steps between rows are alike, another step is a gap."""
+UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+@dataclass(frozen=True)
+class WindowTable:
+    """`rows` (table rows,) of int64: the table's rows, one series after another, each in time order.
+
+    Window i has the rows `rows[starts[i]]` … `rows[starts[i] + length - 1]`, the target `horizon` rows later, and
+    belongs to the part `parts[i]` (TRAINING, VALIDATION or TEST). `starts` (windows,) are ascending. `warnings` are
+    sentences for the user.
+    """
+
+    rows: np.ndarray
+    starts: np.ndarray
+    parts: np.ndarray
+    length: int
+    horizon: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def target_rows(self) -> np.ndarray:
+        """(windows,): the table's row that has the target of each window."""
+        return np.asarray(self.rows[self.starts + self.length - 1 + self.horizon])
+
+    @property
+    def split(self) -> Split:
+        """Which windows, counted from 0, are in which part."""
+        return split_of(self.parts)
+
+    def of(self, base: Rows) -> Rows:
+        """The windows over one column of the table: (windows, length, …), gathered as they are asked for.
+
+        Text stays coded; its codes are gathered as they are asked for too.
+        """
+        if isinstance(base, Coded):
+            return Coded(self.of(base.codes), base.values)
+        return Windowed(base, self.rows, self.starts, self.length)
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """Windows over the rows `base` (table rows, …): (windows, length, …). Nothing is copied but what is asked for."""
+
+    base: Rows
+    rows: np.ndarray
+    starts: np.ndarray
+    length: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.starts), self.length, *self.base.shape[1:])
+
+    @property
+    def dtype(self) -> Any:
+        return self.base.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        starts = np.asarray(self.starts[rows])
+        positions = starts[..., np.newaxis] + np.arange(self.length)
+        values = np.asarray(self.base[self.rows[positions].ravel()])
+        return values.reshape(*positions.shape, *self.base.shape[1:])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+    def distinct(self, windows: np.ndarray) -> np.ndarray:
+        """The rows of these windows, each once however many of them hold it."""
+        begins = np.bincount(self.starts[windows], minlength=len(self.rows) + 1)
+        ends = np.bincount(self.starts[windows] + self.length, minlength=len(self.rows) + 1)
+        return self.base[self.rows[np.cumsum(begins - ends)[:-1] > 0]]
+
+
+def make_windows(
+    options: Windows,
+    parts: np.ndarray,
+    has_target: np.ndarray,
+    keys: Values | None = None,
+    order: Values | None = None,
+    order_name: str = "",
+) -> WindowTable:
+    """The windows of a table.
+
+    `parts` (rows,) says of each row TRAINING, VALIDATION, TEST, or -1 for none; `has_target` (rows,) whether the target
+    column has a value there. `keys` tell series apart. `order`, called `order_name` in messages, sorts the rows:
+    numbers, int64 seconds or text; without it they stay in their order.
+
+    No window has rows, its target's included, of two series or two parts, or across a gap. A gap is a step between two
+    rows of a series that is not the usual one, where more than 90 % of all steps are the usual one; months and trading
+    days have no usual step, and there rows are simply counted. In each stretch of rows without such a break the windows
+    begin at its first row and then at every `stride`-th. Windows without a target are left out, with a warning. With a
+    horizon of 0, which no config has and which is for prediction, each stretch's last rows are a window in any case.
+
+    Raises:
+        DataError: two rows of a series at the same time, or a part without a single window.
+    """
+    series = np.zeros(len(parts), dtype=np.int64) if keys is None else numbered(keys)[0]
+    moments = np.arange(len(parts)) if order is None else numbered(order)[0]
+    rows = np.lexsort((moments, series))
+    is_new_series = np.diff(series[rows]) != 0
+    warnings: list[str] = []
+    is_gap = np.zeros(len(is_new_series), dtype=bool)
+    if order is not None:
+        check_moments(moments[rows], is_new_series, order_name, has_key=keys is not None)
+        is_gap, step = gaps(order, rows, is_new_series)
+        if is_gap.any():
+            found = "1 step is" if is_gap.sum() == 1 else f"{is_gap.sum():,} steps are"
+            warnings.append(f'{found} not {step} in "{order_name}": no window goes across')
+    starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), options)
+    starts = starts[parts[rows[starts]] >= 0]
+    table = WindowTable(rows, starts, parts[rows[starts]], options.length, options.horizon)
+    has = has_target[table.target_rows]
+    if not has.all():
+        lost = int(np.sum(~has))
+        warnings.append(f'{lost:,} of {len(has):,} windows are left out: they have no target "{options.target}"')
+        table = replace(table, starts=table.starts[has], parts=table.parts[has])
+    check_parts_have_windows(parts, table, options)
+    return replace(table, warnings=tuple(warnings))
+
+
+def starts_between(breaks: np.ndarray, options: Windows) -> np.ndarray:
+    """The positions at which windows begin; `breaks` (rows - 1,) says between which rows no window goes across."""
+    bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(breaks) + 1]])
+    room = np.diff(bounds) - options.length - options.horizon
+    counts = np.maximum(room // options.stride + 1, 0)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = np.repeat(bounds[:-1], counts) + within * options.stride
+    if options.horizon == 0:
+        starts = np.union1d(starts, (bounds[1:] - options.length)[counts > 0])
+    return np.asarray(starts)
+
+
+def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, has_key: bool) -> None:
+    """Raises: DataError: two rows of one series at the same moment."""
+    same = int(np.sum((np.diff(moments) == 0) & ~is_new_series))
+    if same:
+        message = f'{counted(same)} have the same "{name}" as the row before in the series'
+        hint = "a series has one row at a time" if has_key else "if there are several series, name the column: key"
+        raise DataError(Problem((*PLACE, "order"), message, hint))
+
+
+def gaps(order: Values, rows: np.ndarray, is_new_series: np.ndarray) -> tuple[np.ndarray, str]:
+    """(rows - 1,): between which rows of one series there is another step than the usual one, and that in words."""
+    none = np.zeros(len(is_new_series), dtype=bool)
+    if isinstance(order, Coded) or order.dtype.kind not in "iuf":
+        return none, ""
+    steps = np.diff(order[rows].astype(np.float64 if order.dtype.kind == "f" else np.int64))
+    inside = np.sort(steps[~is_new_series])
+    if not len(inside):
+        return none, ""
+    # The usual one is that of more than half, and so the one in the middle.
+    usual = inside[len(inside) // 2]
+    differs = (np.abs(steps - usual) > 1e-3 * usual) & ~is_new_series
+    if differs.sum() >= (1 - REGULAR) * len(inside):
+        return none, ""
+    return differs, duration(int(usual)) if order.dtype == np.int64 else f"{usual:g}"
+
+
+def duration(seconds: int) -> str:
+    size, unit = next((size, unit) for size, unit in UNITS if seconds % size == 0)
+    return f"{seconds // size:,} {unit}{'s' if seconds != size else ''}"
+
+
+def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Windows) -> None:
+    """Raises: DataError: naming every part that has rows but no window."""
+    span = options.length + options.horizon
+    problems = [
+        Problem(
+            (*PLACE, "length"),
+            f"none of the {counted(int(np.sum(parts == part)))} for {name} begins a window: it takes {span:,} rows of "
+            "one series without a gap, and a target",
+            "write a smaller length or horizon, or a larger part",
+        )
+        for part, name in enumerate(PART_NAMES)
+        if (parts == part).any() and not (table.parts == part).any()
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def positions_in_series(keys: Values) -> np.ndarray:
+    """(rows,) of int64: how many rows of the same series come before each row.
+
+    It is the time of rows that have no other, by which they may be divided.
+    """
+    series, _ = numbered(keys)
+    counts = np.bincount(series)
+    positions = np.empty(len(series), dtype=np.int64)
+    positions[np.argsort(series, kind="stable")] = np.arange(len(series)) - np.repeat(
+        np.cumsum(counts) - counts, counts
+    )
+    return positions

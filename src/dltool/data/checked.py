@@ -1,0 +1,26 @@
+"""A config checked with the facts of its data, as far as they are known."""
+
+from dltool.config.checks import static_checks
+from dltool.config.load import Document, build_config
+from dltool.config.schema import Config
+from dltool.data.facts import Facts, known_facts
+from dltool.errors import ConfigError
+
+
+def checked_config(document: Document) -> tuple[Config, Facts | None]:
+    """The config as far as it is known without reading data, all static mistakes raised at once."""
+    config = build_config(document)
+    facts = known_facts(config.data)
+    return (checked_with(document, facts), facts) if facts else (without_problems(config, None), None)
+
+
+def checked_with(document: Document, facts: Facts) -> Config:
+    """The config with the facts of its data in force."""
+    return without_problems(build_config(document, facts.names()), facts)
+
+
+def without_problems(config: Config, facts: Facts | None) -> Config:
+    problems = static_checks(config, facts)
+    if problems:
+        raise ConfigError(problems)
+    return config

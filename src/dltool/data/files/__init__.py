@@ -1,0 +1,1 @@
+"""Folders and archives of files, read without unpacking, and the class folders in them."""

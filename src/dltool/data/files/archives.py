@@ -1,0 +1,189 @@
+"""What zip and tar archives hold. An archive with anything harmful in it is refused whole."""
+
+import bz2
+import gzip
+import lzma
+import os
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from dltool.data.files.listing import KINDS, Listing, Member, listing, refused, refused_name, times_of, too_large
+from dltool.errors import ConfigPath, DataError, Problem
+
+DAMAGED = (
+    *(OSError, EOFError, ValueError, KeyError, IndexError, OverflowError, RecursionError, NotImplementedError),
+    *(struct.error, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+)
+# Text shrinks to a tenth, silence to a hundredth; deflate at its utmost, for a bomb, to a thousandth.
+LARGEST_RATIO = 200
+SMALL = 2**20
+# tarfile takes names and attributes of any length into memory.
+LONGEST_TAR_HEADER = 2**20
+ENCRYPTED = 1
+
+
+def list_zip(path: Path, place: ConfigPath) -> Listing:
+    """The files of a zip. Its identity are their CRC-32.
+
+    Raises:
+        DataError: a damaged archive; paths out of it, links, devices, encryption, two files of one name, a bomb.
+    """
+    with damage(path, place), zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    # Some programs write backslashes between folders.
+    names = [entry.filename.replace("\\", "/") for entry in entries]
+    repeated = repeated_names(names)
+    members: list[Member] = []
+    folders: list[str] = []
+    offenders: list[tuple[str, str]] = []
+    for name, entry in zip(names, entries, strict=True):
+        why = refused_name(name) or ("twice in it" if name in repeated else "") or refused_in_zip(entry)
+        if why:
+            offenders.append((name, why))
+        elif name.endswith("/"):
+            folders.append(name.rstrip("/"))
+        else:
+            is_deflated = entry.compress_type == zipfile.ZIP_DEFLATED
+            identity = f"{entry.CRC:08x}"
+            start, stored = entry.header_offset, entry.compress_size
+            members.append(Member(name, entry.file_size, identity, start, stored, is_deflated))
+    if sum(member.stored for member in members) > path.stat().st_size:
+        offenders.append((path.name, "its files overlap, as in a zip bomb"))
+    if offenders:
+        raise refused(path, offenders, place)
+    return listing(members, folders)
+
+
+def refused_in_zip(entry: zipfile.ZipInfo) -> str:
+    """Why an entry of a zip is refused; empty where it is not."""
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return KINDS.get(kind, "not a file")
+    if entry.flag_bits & ENCRYPTED:
+        return "encrypted"
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"compressed by method {entry.compress_type}; only deflate is read"
+    if entry.compress_type == zipfile.ZIP_STORED and entry.file_size != entry.compress_size:
+        return "its two sizes differ"
+    return too_large(entry.file_size) or bomb(entry.file_size, entry.compress_size)
+
+
+def bomb(size: int, stored: int) -> str:
+    if size > SMALL and size > LARGEST_RATIO * stored:
+        return f"a zip bomb: {stored:,} bytes that declare {size:,}"
+    return ""
+
+
+def repeated_names(names: list[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1} if len(set(names)) < len(names) else set()
+
+
+def list_tar(path: Path, place: ConfigPath) -> Listing:
+    """The files of a tar, compressed or not.
+
+    Raises:
+        DataError: as :func:`list_zip`.
+    """
+    status = path.stat()
+    members: list[Member] = []
+    folders: list[str] = []
+    offenders: list[tuple[str, str]] = []
+    total = 0
+    with damage(path, place), uncompressed(path) as file, opened_tar(file) as archive:
+        for entry in archive:
+            name = tidy(entry.name)
+            total += entry.size
+            giant = too_large(entry.size) or bomb(total, status.st_size)
+            why = giant or refused_name(name) or refused_in_tar(entry)
+            if why:
+                offenders.append((entry.name, why))
+            elif entry.isdir():
+                folders.append(name)
+            else:
+                identity = f"{times_of(status)}:{status.st_size}:{entry.offset_data}"
+                members.append(Member(name, entry.size, identity, entry.offset_data, entry.size))
+            if giant:
+                # To go on would be to unpack it.
+                break
+        else:
+            check_end(archive, file)
+    offenders += [(name, "twice in it") for name in sorted(repeated_names([member.name for member in members]))]
+    if offenders:
+        raise refused(path, offenders, place)
+    return listing(members, [folder for folder in folders if folder])
+
+
+def check_end(archive: tarfile.TarFile, file: IO[bytes]) -> None:
+    """tarfile takes a damaged header, or none at all, for the end. Raises ValueError."""
+    file.seek(archive.offset)
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise ValueError(f"neither a header nor the end of the tar is at its byte {archive.offset:,}")
+
+
+def tidy(name: str) -> str:
+    """ "./train/cat" → "train/cat". Whatever else is odd stays, to be refused."""
+    while name.startswith("./"):
+        name = name[2:]
+    return "" if name == "." else name
+
+
+def refused_in_tar(entry: tarfile.TarInfo) -> str:
+    """Why an entry of a tar is refused; empty where it is not."""
+    if entry.issym() or entry.islnk():
+        return "a link"
+    if entry.isfifo():
+        return "a FIFO"
+    if entry.isdev():
+        return "a device"
+    if not entry.isfile() and not entry.isdir():
+        return "not a file"
+    return "a file with holes" if entry.issparse() else ""
+
+
+@contextmanager
+def uncompressed(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of the tar itself."""
+    openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+    with path.open("rb") as file:
+        opener = openers.get(file.read(2))
+    with (opener or open)(path, "rb") as opened:
+        yield opened
+
+
+class Bounded:
+    """A file of which nothing large is read at once: headers that declare gigabytes are refused unread."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= LONGEST_TAR_HEADER:
+            raise ValueError("a header of it is absurdly long")
+        return self.file.read(size)
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        return self.file.seek(position, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
+def opened_tar(file: IO[bytes]) -> tarfile.TarFile:
+    bounded: Any = Bounded(file)
+    return tarfile.open(fileobj=bounded, mode="r:")
+
+
+@contextmanager
+def damage(path: Path, place: ConfigPath) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGED as error:
+        raise DataError(Problem(place, f"{path} is damaged: {error}", "write or copy it again")) from None

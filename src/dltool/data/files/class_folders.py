@@ -1,0 +1,213 @@
+"""Which file belongs to which class and part: class folders, `train/` and `test/` of them, or a pattern."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from dltool.config.file_patterns import file_pattern
+from dltool.data.files.file_tree import Members
+from dltool.data.files.listing import SHOWN, Member, natural_key
+from dltool.errors import ConfigPath, DataError, Problem
+
+PartName = Literal["training", "validation", "test"]
+PART_NAMES: Mapping[str, PartName] = {
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+class Item(NamedTuple):
+    """A file with its class, and what else a pattern found in its path."""
+
+    member: Member
+    label: str
+    columns: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The items of each part that there is, in the order of the files. There is always a training part."""
+
+    parts: Mapping[PartName, tuple[Item, ...]]
+    warnings: tuple[str, ...] = ()
+
+
+def labelled(
+    members: Members, extensions: Sequence[str], pattern: str | None, place: ConfigPath, noun: str = "file"
+) -> Labelled:
+    """The files whose names end in one of `extensions` (".jpg", in lower case), with their classes.
+
+    A folder that everything is in is looked through. `pattern` takes the place of the folders' rule. `place` is that of
+    the source's options, `noun` what messages call such a file.
+
+    Raises:
+        DataError: no such files, files without a class or that do not match, one class only, unclear parts.
+    """
+    files = [member for member in members.members if member.name.lower().endswith(tuple(extensions))]
+    if not files:
+        raise DataError(Problem((*place, "path"), f"{members.path} holds no {noun}s", what_is_there(members)))
+    warnings = other_files(members, len(files), extensions, noun)
+    if pattern is not None:
+        parts = by_pattern(files, pattern, (*place, "pattern"))
+    else:
+        top = common_folder(files)
+        parts = by_folders(files, top, members.path, (*place, "path"))
+        warnings += empty_classes(members, top, parts, noun)
+    if "training" not in parts:
+        message = f"{members.path} has no training part: only {', '.join(sorted(parts))}"
+        raise DataError(Problem((*place, "pattern"), message))
+    classes = {item.label for item in parts["training"]}
+    if len(classes) == 1:
+        message = f'all {len(parts["training"]):,} {noun}s for training are of one class, "{classes.pop()}"'
+        hint = "each class is a folder of its own" if pattern is None else "the pattern says where the class stands"
+        raise DataError(Problem((*place, "path"), message, hint))
+    return Labelled({name: tuple(items) for name, items in parts.items()}, tuple(warnings))
+
+
+def what_is_there(members: Members) -> str:
+    """A hint: the endings of the files there are."""
+    if not members.members:
+        return "it is empty"
+    return f"it holds {counted_endings(members.members)}"
+
+
+def counted_endings(files: Sequence[Member]) -> str:
+    endings = Counter(ending(member.name) for member in files)
+    shown = ", ".join(f"{count:,} {name}" for name, count in endings.most_common(5))
+    return shown + (", …" if len(endings) > 5 else "")
+
+
+def ending(name: str) -> str:
+    stem, dot, last = name.rpartition("/")[2].rpartition(".")
+    return f".{last.lower()}" if dot and stem else "without an ending"
+
+
+def other_files(members: Members, used: int, extensions: Sequence[str], noun: str) -> list[str]:
+    if used == len(members.members):
+        return []
+    others = [member for member in members.members if not member.name.lower().endswith(tuple(extensions))]
+    files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+    return [f"{files} no {noun} by the ending and left out: {counted_endings(others)}"]
+
+
+def common_folder(files: Sequence[Member]) -> list[str]:
+    """The folders that all the files are in."""
+    names = [member.name for member in files]
+    # What the first and the last name in alphabetical order begin with, all names begin with.
+    pairs = zip(min(names).split("/")[:-1], max(names).split("/")[:-1], strict=False)
+    return [one for one, other in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+
+
+Parts = dict[PartName, list[Item]]
+
+
+def by_folders(files: Sequence[Member], top: list[str], path: str, place: ConfigPath) -> Parts:
+    """The class is the first folder below the top, or below `train/`, `test/`, …"""
+    below = [member.name.split("/")[len(top) :] for member in files]
+    if all(len(parts) == 1 for parts in below):
+        message = f"the files of {path} are in one folder, not in a folder for each class"
+        hint = "make class folders, or say by pattern where in a name the class stands"
+        raise DataError(Problem(place, message, hint))
+    has_parts = are_parts({parts[0] for parts in below if len(parts) > 1}, path, place)
+    depth = 1 if has_parts else 0
+    stray = [member.name for member, parts in zip(files, below, strict=True) if len(parts) < depth + 2]
+    if stray:
+        raise DataError(Problem(place, f"{counted(stray)} in no class folder of {path}: {some(stray)}"))
+    result: Parts = {}
+    for member, parts in zip(files, below, strict=True):
+        name = PART_NAMES[parts[0].lower()] if has_parts else "training"
+        result.setdefault(name, []).append(Item(member, parts[depth]))
+    return result
+
+
+def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
+    """Whether the top folders are parts, not classes. One class may be called "train"; "train" and "test" are parts.
+
+    Raises:
+        DataError: parts and other folders, or two folders for one part.
+    """
+    named = Counter(PART_NAMES[folder.lower()] for folder in folders if folder.lower() in PART_NAMES)
+    if "training" not in named or len(named) < 2:
+        return False
+    others = sorted((folder for folder in folders if folder.lower() not in PART_NAMES), key=natural_key)
+    if others:
+        parts = sorted(folder for folder in folders if folder.lower() in PART_NAMES)
+        message = f"{path} has {listed(parts)}, and beside them {some(others)}"
+        raise DataError(Problem(place, message, "move the other folders away, or say by pattern what is what"))
+    for name, count in named.items():
+        if count > 1:
+            both = sorted(folder for folder in folders if PART_NAMES[folder.lower()] == name)
+            raise DataError(Problem(place, f"{path} has several folders for the {name} part: {listed(both)}"))
+    return True
+
+
+def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Parts:
+    """The class, the part and further columns as the pattern finds them."""
+    expression = file_pattern(pattern)
+    result: Parts = {}
+    unmatched: list[str] = []
+    bad_parts: dict[str, str] = {}
+    for member in files:
+        match = expression.fullmatch(member.name)
+        if match is None:
+            unmatched.append(member.name)
+            continue
+        columns = match.groupdict()
+        label, part = columns.pop("class"), columns.pop("split", "train")
+        if part.lower() in PART_NAMES:
+            result.setdefault(PART_NAMES[part.lower()], []).append(Item(member, label, columns))
+        else:
+            bad_parts.setdefault(part, member.name)
+    problems = []
+    if unmatched:
+        message = f'{counted(unmatched)} not matched by "{pattern}": {some(unmatched)}'
+        problems.append(Problem(place, message))
+    if bad_parts:
+        shown = some([f'"{part}" ({name})' for part, name in bad_parts.items()])
+        problems.append(
+            Problem(place, f"{{split}} is no part: {shown}", f"parts are called {listed(list(PART_NAMES))}")
+        )
+    if problems:
+        raise DataError(problems)
+    return result
+
+
+def empty_classes(members: Members, top: list[str], parts: Parts, noun: str) -> list[str]:
+    """A warning for the class folders without files of the kind."""
+    has_parts = len(parts) > 1
+    depth = len(top) + (2 if has_parts else 1)
+    used = {"/".join(item.member.name.split("/")[:depth]) for items in parts.values() for item in items}
+    prefix = "/".join(top)
+    empty = [
+        folder
+        for folder in members.folders
+        if folder.count("/") + 1 == depth
+        and folder not in used
+        and f"{folder}/".startswith(f"{prefix}/" if top else "")
+    ]
+    if not empty:
+        return []
+    return [
+        f"{'1 class folder has' if len(empty) == 1 else f'{len(empty):,} class folders have'} no {noun}: {some(empty)}"
+    ]
+
+
+def counted(names: Sequence[str]) -> str:
+    return "1 file is" if len(names) == 1 else f"{len(names):,} files are"
+
+
+def some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,72 @@
+"""What files hold, as a digest each, so that their contents and not their times tell whether they have changed."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+
+from dltool.data.files.file_tree import Access, Reader, UnreadableMember
+from dltool.data.files.listing import Member, printable
+from dltool.data.media.cache import find_digests, keep_digests
+from dltool.errors import ConfigPath, DataError, MachineError, Problem
+from dltool.machine import usable_cores
+
+DIGEST_BYTES = 32
+CHUNK = 256
+"""Files that a thread reads at a time."""
+
+
+def file_digests(access: Access, members: Sequence[Member], place: ConfigPath, *, use_cache: bool) -> np.ndarray:
+    """(members, 32) of uint8: a sha256 of the content of each file.
+
+    The CRC-32 in a zip says it already. Other files are read, once: the cache keeps what was found, by their names,
+    sizes and times.
+
+    Raises:
+        DataError: a file cannot be read any more.
+    """
+    rows: dict[str, int] = {}
+    positions = [rows.setdefault(member.name, len(rows)) for member in members]
+    distinct = list({member.name: member for member in members}.values())
+    if access.kind == "zip":
+        found = b"".join(hashlib.sha256(f"{member.size} {member.identity}".encode()).digest() for member in distinct)
+    else:
+        found = kept_or_read(access, distinct, place, use_cache)
+    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)[positions]
+
+
+def kept_or_read(access: Access, members: Sequence[Member], place: ConfigPath, use_cache: bool) -> bytes:
+    key = names_and_times(members)
+    kept = find_digests(key) if use_cache else None
+    if kept is not None and len(kept) == len(members) * DIGEST_BYTES:
+        return kept
+    found = read_all(Reader(access, place), members, place)
+    if use_cache:
+        # Without a cache they are read again the next time.
+        with suppress(OSError, MachineError):
+            keep_digests(key, found)
+    return found
+
+
+def names_and_times(members: Iterable[Member]) -> str:
+    """A sha256 in hexadecimal: another one where a file has another name, size or time, or in a tar another place."""
+    named = "\0".join(f"{member.name}\0{member.size}\0{member.identity}" for member in members)
+    return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def read_all(reader: Reader, members: Sequence[Member], place: ConfigPath) -> bytes:
+    def digests(chunk: Sequence[Member]) -> bytes:
+        return b"".join(digest_of(member) for member in chunk)
+
+    def digest_of(member: Member) -> bytes:
+        try:
+            return hashlib.sha256(reader.read(member)).digest()
+        except UnreadableMember as error:
+            path = reader.access.path
+            raise DataError(Problem(place, f"{printable(member.name)} in {path} cannot be read: {error}")) from None
+
+    chunks = [members[first : first + CHUNK] for first in range(0, len(members), CHUNK)]
+    with ThreadPoolExecutor(usable_cores(), "contents") as threads:
+        return b"".join(threads.map(digests, chunks))

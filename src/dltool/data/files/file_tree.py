@@ -1,0 +1,223 @@
+"""The files of a folder, a zip or a tar, read where they are; nothing is unpacked."""
+
+import os
+import struct
+import tempfile
+import threading
+import weakref
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copyfileobj
+from typing import Literal
+
+from dltool.data.files.archives import DAMAGED, list_tar, list_zip, uncompressed
+from dltool.data.files.listing import Listing, Member, list_folder
+from dltool.data.files.paths import require, unreadable
+from dltool.errors import ConfigPath, DataError, MachineError, Problem
+
+Kind = Literal["folder", "zip", "tar", "compressed tar"]
+LOCAL_HEADER = struct.Struct("<4s22xHH")
+LOCAL_SIGNATURE = b"PK\x03\x04"
+# Room for the name and the extra fields in front of a file of a zip, so that one read mostly does.
+MARGIN = 512
+
+
+class UnreadableMember(Exception):
+    """One file cannot be read; the message says why and does not name it."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to read a member. Small, and can be sent to another process."""
+
+    path: str
+    kind: Kind
+
+
+class Members:
+    """The files of `path`. Reading is safe from several threads; a copy that was pickled opens its file anew."""
+
+    def __init__(self, access: Access, listing: Listing, place: ConfigPath) -> None:
+        self.access = access
+        self.members = listing.members
+        self.folders = listing.folders
+        self.place = place
+        self._reader: Reader | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> tuple[Access, Listing, ConfigPath]:
+        return self.access, Listing(self.members, self.folders), self.place
+
+    def __setstate__(self, state: tuple[Access, Listing, ConfigPath]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    @property
+    def path(self) -> str:
+        return self.access.path
+
+    def __getitem__(self, name: str) -> Member:
+        """Raises KeyError."""
+        return self._by_name()[name]
+
+    def read(self, member: Member | str) -> bytes:
+        """The whole content of a file.
+
+        Raises:
+            DataError: it cannot be read, is damaged, or is not what it was when the files were listed.
+            MachineError: no room for the temporary copy that a compressed tar needs.
+        """
+        found = self[member] if isinstance(member, str) else member
+        try:
+            return self.reader().read(found)
+        except UnreadableMember as error:
+            raise DataError(Problem(self.place, f"{found.name} in {self.path} cannot be read: {error}")) from None
+
+    def reader(self) -> "Reader":
+        with self._lock:
+            if self._reader is None:
+                self._reader = Reader(self.access, self.place)
+            return self._reader
+
+    def _by_name(self) -> dict[str, Member]:
+        with self._lock:
+            if not hasattr(self, "_names"):
+                self._names = {member.name: member for member in self.members}
+            return self._names
+
+
+class Reader:
+    """Reads members by their position, in any order. `descriptor` is an open file to take instead of opening it."""
+
+    def __init__(self, access: Access, place: ConfigPath = (), descriptor: int = -1) -> None:
+        self.access = access
+        self.descriptor = descriptor
+        if access.kind != "folder" and descriptor < 0:
+            try:
+                self.descriptor = spooled(access.path) if access.kind == "compressed tar" else opened(access.path)
+            except DAMAGED as error:
+                words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+                hint = "a compressed tar is expanded into a nameless temporary file: set TMPDIR to a folder with room"
+                raise MachineError(
+                    Problem(
+                        place, f"{access.path} cannot be opened: {words.lower()}", hint if "tar" in access.kind else ""
+                    )
+                ) from None
+            weakref.finalize(self, os.close, self.descriptor)
+
+    def read(self, member: Member) -> bytes:
+        """Raises UnreadableMember."""
+        try:
+            if self.access.kind == "folder":
+                return whole_file(os.path.join(self.access.path, member.name), member.size)
+            if self.access.kind == "zip":
+                return zipped(self.descriptor, member)
+            content = os.pread(self.descriptor, member.size, member.start)
+        except OSError as error:
+            raise UnreadableMember((error.strerror or str(error)).lower()) from None
+        if len(content) != member.size:
+            raise UnreadableMember(f"{member.size:,} bytes expected, {len(content):,} found")
+        return content
+
+    def read_start(self, member: Member, most: int) -> bytes:
+        """At most `most` bytes, from the beginning, without the checks of :meth:`read`. Raises UnreadableMember."""
+        if self.access.kind == "zip":
+            return self.read(member)[:most]
+        try:
+            if self.access.kind == "folder":
+                return start_of_file(os.path.join(self.access.path, member.name), most)
+            return os.pread(self.descriptor, min(most, member.size), member.start)
+        except OSError as error:
+            raise UnreadableMember((error.strerror or str(error)).lower()) from None
+
+
+def opened(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def spooled(path: str) -> int:
+    """A compressed tar as a nameless temporary file, which vanishes with this process."""
+    with uncompressed(Path(path)) as source, tempfile.TemporaryFile() as file:
+        copyfileobj(source, file, 2**20)
+        file.flush()
+        return os.dup(file.fileno())
+
+
+def whole_file(path: str, size: int) -> bytes:
+    content = start_of_file(path, size + 1)
+    if len(content) != size:
+        raise UnreadableMember("its size has changed since the files were listed")
+    return content
+
+
+def start_of_file(path: str, most: int) -> bytes:
+    # Opening a FIFO that has taken the file's place would wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.pread(descriptor, most, 0)
+    finally:
+        os.close(descriptor)
+
+
+def zipped(descriptor: int, member: Member) -> bytes:
+    """A file of a zip (APPNOTE.TXT, 4.3.7), checked against its CRC-32."""
+    block = os.pread(descriptor, LOCAL_HEADER.size + MARGIN + member.stored, member.start)
+    if len(block) < LOCAL_HEADER.size or not block.startswith(LOCAL_SIGNATURE):
+        raise UnreadableMember("the zip is damaged, or has changed")
+    _, name_length, extra_length = LOCAL_HEADER.unpack_from(block)
+    start = LOCAL_HEADER.size + name_length + extra_length
+    content = block[start : start + member.stored]
+    if len(content) < member.stored:
+        content = os.pread(descriptor, member.stored, member.start + start)
+    if member.is_deflated:
+        try:
+            # One byte more than declared, and no more: it may be a bomb.
+            content = zlib.decompressobj(-15).decompress(content, member.size + 1)
+        except zlib.error as error:
+            raise UnreadableMember(f"damaged: {error}") from None
+    if len(content) != member.size or zlib.crc32(content) != int(member.identity, 16):
+        raise UnreadableMember("damaged: its checksum is wrong")
+    return content
+
+
+def open_members(path: str, place: ConfigPath) -> Members:
+    """The files of a folder, a zip or a tar (also .tar.gz, .tar.bz2, .tar.xz), without hidden ones.
+
+    `place` is the config's key that names it.
+
+    Raises:
+        DataError: nothing is there, it is none of these, it is damaged, or it holds anything harmful.
+    """
+    found = require(path, place, allow_folder=True)
+    if found.is_dir():
+        return Members(Access(str(found), "folder"), list_folder(found, place), place)
+    kind = kind_of(found, place)
+    listing = list_zip(found, place) if kind == "zip" else list_tar(found, place)
+    return Members(Access(str(found), kind), listing, place)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether it begins like a zip, a tar, or a compressed file, which may be a tar."""
+    try:
+        kind_of(path, ())
+    except DataError:
+        return False
+    return True
+
+
+def kind_of(path: Path, place: ConfigPath) -> Kind:
+    """By the first bytes, whatever the file is called."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise unreadable(path, place, error) from None
+    if start.startswith((LOCAL_SIGNATURE, b"PK\x05\x06")):
+        return "zip"
+    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")):
+        return "compressed tar"
+    if start[257:262] == b"ustar":
+        return "tar"
+    raise DataError(
+        Problem(place, f"{path} is neither a folder, nor a zip or tar archive", "unpack it, or name a folder")
+    )

@@ -1,0 +1,178 @@
+"""Decoded pictures in one file, so that they are decoded once: a header, then rows of uint8. And digests of files.
+
+A file is named by what it holds. It appears whole, under its name, or not at all; processes that write the same one at
+once do no harm. The least recently used files give way to new ones.
+"""
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dltool.durable_files import TEMPORARY_PREFIX, atomic_write, sync, temporary_beside
+
+HEADER_BYTES = 4096
+"""A page, so that the rows begin at one."""
+MAGIC = b"dltool decoded pictures 1\n"
+SUFFIX = ".pixels"
+DIGESTS = ".digests"
+DEFAULT_BUDGET = 4 * 10**9
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """A file of rows: `shape` is (rows, height, width, channels), the first row stands at `HEADER_BYTES`."""
+
+    path: Path
+    shape: tuple[int, int, int, int]
+
+
+def cache_folder() -> Path:
+    """`images` in $DLTOOL_CACHE, or in `dltool` of $XDG_CACHE_HOME or of ~/.cache."""
+    own = os.environ.get("DLTOOL_CACHE")
+    root = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dltool"
+    return root.expanduser().absolute() / "images"
+
+
+def find(key: str) -> CacheEntry | None:
+    """The file of that key, if it is there and whole. It counts as used."""
+    path = cache_folder() / (key + SUFFIX)
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+            size = os.fstat(file.fileno()).st_size
+        shape = shape_in(header, key)
+        if shape is None or size != entry_bytes(shape):
+            return None
+        with suppress(OSError):
+            os.utime(path)
+    except OSError:
+        return None
+    return CacheEntry(path, shape)
+
+
+def entry_bytes(shape: tuple[int, int, int, int]) -> int:
+    return HEADER_BYTES + math.prod(shape)
+
+
+def header_for(key: str, shape: tuple[int, int, int, int]) -> bytes:
+    body = json.dumps({"key": key, "shape": shape}).encode()
+    return (MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body + b"\n").ljust(HEADER_BYTES, b"\0")
+
+
+def shape_in(header: bytes, key: str) -> tuple[int, int, int, int] | None:
+    """The shape that a header declares; None where it is not that of `key`, unharmed."""
+    lines = header.rstrip(b"\0").split(b"\n")
+    if len(lines) != 4 or lines[0] + b"\n" != MAGIC or hashlib.sha256(lines[2]).hexdigest().encode() != lines[1]:
+        return None
+    body = json.loads(lines[2])
+    rows, height, width, channels = body["shape"]
+    return (rows, height, width, channels) if body["key"] == key else None
+
+
+@contextmanager
+def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterator[CacheEntry]:
+    """Gives a file to write rows into. When the body ends well, it becomes that of `key`.
+
+    Older files are removed first, as far as `budget` (bytes, for all files together) demands.
+
+    Raises:
+        OSError: the cache cannot be written, or the disk is full.
+    """
+    folder = cache_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prune(folder, budget - entry_bytes(shape))
+    path = folder / (key + SUFFIX)
+    temporary = temporary_beside(path)
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        # Who holds the lock is alive; without it the file is left over.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        reserve(descriptor, entry_bytes(shape))
+        yield CacheEntry(temporary, shape)
+        os.pwrite(descriptor, header_for(key, shape), 0)
+        # Or else a power cut could leave a name without its content.
+        os.fsync(descriptor)
+        os.replace(temporary, path)
+        sync(folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Finds out now whether the disk has room. Raises OSError."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.ftruncate(descriptor, size)
+
+
+def find_digests(key: str) -> bytes | None:
+    """What :func:`keep_digests` kept under that key, if it is there and whole. It counts as used."""
+    path = cache_folder() / (key + DIGESTS)
+    try:
+        content = path.read_bytes()
+        with suppress(OSError):
+            os.utime(path)
+    except OSError:
+        return None
+    digests = content[32:]
+    return digests if hashlib.sha256(digests).digest() == content[:32] else None
+
+
+def keep_digests(key: str, digests: bytes) -> None:
+    """Raises OSError and MachineError: the cache cannot be written, or the disk is full."""
+    folder = cache_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    atomic_write(folder / (key + DIGESTS), hashlib.sha256(digests).digest() + digests)
+
+
+def prune(folder: Path, most: int) -> None:
+    """Removes what dead processes left, then the least recently used files, until at most `most` bytes remain."""
+    files = []
+    for entry in os.scandir(folder):
+        if not entry.name.endswith((SUFFIX, DIGESTS)):
+            continue
+        if entry.name.startswith(TEMPORARY_PREFIX) and is_abandoned(entry.path):
+            remove(entry.path)
+        elif entry.is_file(follow_symlinks=False):
+            status = entry.stat(follow_symlinks=False)
+            is_old = not entry.name.startswith(TEMPORARY_PREFIX)
+            files.append((status.st_mtime_ns, status.st_size, entry.path if is_old else ""))
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= most:
+            return
+        if path:
+            # A process that uses it keeps what it has opened.
+            remove(path)
+            total -= size
+
+
+def is_abandoned(path: str) -> bool:
+    """Whether no process is writing the temporary file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def remove(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)

@@ -1,0 +1,159 @@
+"""Many pictures decoded at once: here, or by processes of :mod:`dltool.data.media.worker`."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO
+
+from dltool.data.files.file_tree import Reader
+from dltool.data.files.listing import Member
+from dltool.data.media.worker import ImageFault, ImageWork, decode_rows, to_json
+from dltool.errors import MachineError
+from dltool.machine import usable_cores
+
+FEW = 500
+"""So many are decoded here before a process would have started."""
+CHUNK = 128
+AHEAD = 2
+"""Chunks that wait in front of each process, so that it does not wait for this one."""
+
+
+def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[ImageFault]:
+    """Every member into the row of its position in `members`. Returns the faults, by row.
+
+    Raises:
+        OSError: writing failed.
+        MachineError: a process was killed.
+    """
+    rows = sorted(enumerate(members), key=lambda pair: pair[1].start)
+    processes = min(usable_cores(), len(rows) // FEW)
+    if processes == 0 or not sys.executable:
+        output = os.open(work.output, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            faults = decode_rows(work, reader, output, rows)
+        finally:
+            os.close(output)
+    else:
+        faults = decode_in_processes(work, rows, processes)
+    return sorted(faults)
+
+
+def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], processes: int) -> list[ImageFault]:
+    chunks = Chunks(rows)
+    with ExitStack() as stack:
+        started = [stack.enter_context(process_for(work)) for _ in range(processes)]
+        with ThreadPoolExecutor(processes, "pictures") as threads:
+            drives = [threads.submit(drive, process, chunks) for process in started]
+            try:
+                return [fault for each in drives for fault in each.result()]
+            except BaseException:
+                # Or else the threads would go on to the last chunk.
+                for process in started:
+                    process.kill()
+                raise
+
+
+class Chunks:
+    """Members in lines of JSON, each handed out once, to whichever thread asks."""
+
+    def __init__(self, rows: Sequence[tuple[int, Member]]) -> None:
+        self._rows = rows
+        self._first = 0
+        self._lock = threading.Lock()
+
+    def next(self) -> str:
+        """The next line; empty after the last."""
+        with self._lock:
+            chunk = self._rows[self._first : self._first + CHUNK]
+            self._first += CHUNK
+        if not chunk:
+            return ""
+        return json.dumps([(row, *member) for row, member in chunk]) + "\n"
+
+
+@contextmanager
+def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
+    """A process that has been told its work. It ends when its input does, so also when this process is killed.
+
+    Another program is started, not this one forked: TensorFlow may be half imported in another thread.
+    """
+    process = started(work)
+    with process:
+        try:
+            send(process, json.dumps(to_json(work)) + "\n")
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            # What a dead process did not read is still waiting to be written.
+            with suppress(BrokenPipeError):
+                pipe(process.stdin).close()
+
+
+def started(work: ImageWork) -> subprocess.Popen[str]:
+    """Raises MachineError."""
+    # -P: no module from the user's folder takes the place of one of ours.
+    command = [sys.executable, "-P", "-m", "dltool.data.media.worker"]
+    paths = os.pathsep.join(path for path in sys.path if os.path.isabs(path))
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONUTF8": "1"},
+            pass_fds=[work.descriptor] if work.descriptor >= 0 else [],
+            # Ctrl-C is for the parent alone, which then ends this one.
+            process_group=0,
+        )
+    except OSError as error:
+        raise MachineError(f"no process could be started to decode pictures: {error}") from None
+
+
+def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[ImageFault]:
+    """Give a process chunks until there are no more. Returns the faults it found."""
+    faults: list[ImageFault] = []
+    waiting = 0
+    while True:
+        while waiting < AHEAD and (line := chunks.next()):
+            send(process, line)
+            waiting += 1
+        if not waiting:
+            return faults
+        faults += answer(process)
+        waiting -= 1
+
+
+def send(process: subprocess.Popen[str], line: str) -> None:
+    try:
+        pipe(process.stdin).write(line)
+        pipe(process.stdin).flush()
+    except BrokenPipeError:
+        raise ended(process) from None
+
+
+def answer(process: subprocess.Popen[str]) -> list[ImageFault]:
+    line = pipe(process.stdout).readline()
+    if not line:
+        raise ended(process)
+    answer = json.loads(line)
+    if "errno" in answer:
+        raise OSError(answer["errno"], answer["words"])
+    return [ImageFault(*fault) for fault in answer["faults"]]
+
+
+def ended(process: subprocess.Popen[str]) -> MachineError:
+    code = process.wait()
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return MachineError(f"a process that decodes pictures {how}", "was there too little memory?")
+
+
+def pipe(file: IO[str] | None) -> IO[str]:
+    assert file is not None
+    return file

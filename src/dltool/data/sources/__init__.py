@@ -1,0 +1,1 @@
+"""Data sources of a config, each read into examples."""

@@ -1,0 +1,152 @@
+"""The source `arrays`: the user's own `.npz` file, also of several inputs and targets, or an `.npy` file each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dltool.config.columns import ONE_TARGET
+from dltool.config.sources import ArraysSource
+from dltool.data.arrays.cleaning import clean_inputs, clean_labels
+from dltool.data.arrays.npz import npz_headers, read_npy, read_npz
+from dltool.data.examples import Examples, Part
+from dltool.data.facts import ONE_INPUT
+from dltool.data.files.paths import require
+from dltool.errors import ConfigPath, DataError, Problem
+
+ENDINGS = {"training": ("_train", ""), "validation": ("_validation", "_val"), "test": ("_test",)}
+"""What stands after the name of an array in each part: x_train, x_test, …; x alone is training."""
+
+
+@dataclass(frozen=True)
+class ArrayRequest:
+    """Which arrays a part needs: the inputs and targets by name with the names of their arrays, less the ending.
+
+    `places` are those of the names in the config.
+    """
+
+    inputs: Mapping[str, str]
+    targets: Mapping[str, str]
+    places: Mapping[str, ConfigPath]
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.inputs.values(), *self.targets.values())))
+
+
+def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = True) -> Examples:
+    """Examples with the parts that the file has. `place` is that of the source in the config.
+
+    Without a target, labels may be absent and are not read.
+
+    Raises:
+        DataError: with every problem of the files.
+        MachineError: an array does not fit in memory.
+    """
+    if options.path is None:
+        return Examples(load_pair(options, (*place, "arrays")))
+    wanted = wanted_arrays(options, (*place, "arrays"), has_target)
+    place = (*place, "arrays", "path")
+    path = require(options.path, place)
+    headers = npz_headers(path, str(path), place)
+    endings = {part: found for part in ENDINGS if (found := chosen(ENDINGS[part], wanted, headers)) is not None}
+    if "training" not in endings:
+        some, or_some = (" and ".join(f"{name}{ending}" for name in wanted.arrays) for ending in ENDINGS["training"])
+        message = f"{path} has no {some}, nor {or_some}"
+        raise DataError(Problem(place, message, f"it holds {', '.join(sorted(headers))}"))
+    missing = [
+        problem for ending in endings.values() for problem in missing_arrays(wanted, ending, headers, path, place)
+    ]
+    if missing:
+        raise DataError(missing)
+    names = [f"{name}{ending}" for ending in endings.values() for name in wanted.arrays]
+    arrays = read_npz(path, names, headers, str(path), place)
+    parts = {}
+    problems: list[Problem] = []
+    for part, ending in endings.items():
+        try:
+            parts[part] = matched_part(arrays, wanted, ending)
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return Examples(parts["training"], parts.get("validation"), parts.get("test"))
+
+
+def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) -> ArrayRequest:
+    inputs = options.x if isinstance(options.x, dict) else {ONE_INPUT: "x"}
+    targets = options.y if isinstance(options.y, dict) else {ONE_TARGET: "y"}
+    places: dict[str, ConfigPath] = {}
+    for key, names in (("x", inputs), ("y", targets)):
+        is_given = isinstance(getattr(options, key), dict)
+        places |= {array: (*place, key, name) if is_given else (*place, "path") for name, array in names.items()}
+    return ArrayRequest(inputs, targets if has_target else {}, places)
+
+
+def chosen(endings: tuple[str, ...], wanted: ArrayRequest, present: Mapping[str, object]) -> str | None:
+    """The first ending with which the file has at least one of the arrays."""
+    return next((end for end in endings if any(f"{name}{end}" in present for name in wanted.arrays)), None)
+
+
+def missing_arrays(
+    wanted: ArrayRequest, ending: str, present: Mapping[str, object], path: Path, place: ConfigPath
+) -> list[Problem]:
+    have = next(f"{name}{ending}" for name in wanted.arrays if f"{name}{ending}" in present)
+    return [
+        Problem(
+            wanted.places[name],
+            f"{path} has {have} but no {name}{ending}",
+            "" if wanted.places[name] == place else f"it holds {', '.join(sorted(present))}",
+        )
+        for name in wanted.arrays
+        if f"{name}{ending}" not in present
+    ]
+
+
+def load_pair(options: ArraysSource, place: ConfigPath) -> Part:
+    """An `.npy` file each for x and y."""
+    arrays: dict[str, np.ndarray] = {}
+    problems: list[Problem] = []
+    for name in ("x", "y"):
+        try:
+            file = require(str(getattr(options, name)), (*place, name))
+            arrays[name] = read_npy(file, name, (*place, name))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    places = {name: (*place, name) for name in ("x", "y")}
+    return matched_part(arrays, ArrayRequest({ONE_INPUT: "x"}, {ONE_TARGET: "y"}, places), "")
+
+
+def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending: str) -> Part:
+    """The arrays of one part, cleaned and of the same length."""
+    problems: list[Problem] = []
+
+    def cleaned(names: Mapping[str, str], clean: Callable[[np.ndarray, str, ConfigPath], np.ndarray]) -> dict[str, Any]:
+        found = {}
+        for name, array in names.items():
+            try:
+                found[name] = clean(arrays[f"{array}{ending}"], f"{array}{ending}", wanted.places[array])
+            except DataError as error:
+                problems.extend(error.problems)
+        return found
+
+    inputs, labels = cleaned(wanted.inputs, clean_inputs), cleaned(wanted.targets, clean_labels)
+    if problems:
+        raise DataError(problems)
+    first = next(iter(wanted.inputs.values()))
+    rows = len(next(iter(inputs.values())))
+    for names, found, hint in (
+        (wanted.inputs, inputs, "each example needs all inputs"),
+        (wanted.targets, labels, "each example needs one label"),
+    ):
+        for name, array in names.items():
+            if len(found[name]) != rows:
+                message = f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}"
+                problems.append(Problem(wanted.places[array], message, hint))
+    if problems:
+        raise DataError(problems)
+    return Part(inputs, labels, wanted.places[first], f"{first}{ending}")

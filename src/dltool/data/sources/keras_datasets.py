@@ -1,0 +1,256 @@
+"""The data sets of keras.datasets, without Keras: the same files, the same order of rows."""
+
+import gzip
+import io
+import pickle
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from dltool.config.columns import ONE_TARGET
+from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
+from dltool.data.arrays.cleaning import clean_inputs, clean_labels
+from dltool.data.arrays.npz import npz_headers, read_npz
+from dltool.data.examples import Examples, Part
+from dltool.data.facts import ONE_INPUT
+from dltool.data.files.paths import require, unreadable
+from dltool.data.sources.catalog import published
+from dltool.data.sources.download import PublishedFile, fetch, keras_cache
+from dltool.data.sources.tokens import fitted_table, padded_table, without_rare
+from dltool.errors import ConfigPath, DataError, Problem
+
+GOOGLE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+TORONTO = "https://www.cs.toronto.edu/~kriz/"
+KERAS_SHUFFLE_SEED = 113
+FOUR_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+# File names, addresses and hashes are those of keras 3.15 (keras/src/datasets).
+ARCHIVES = {
+    "mnist": PublishedFile(
+        "mnist.npz", f"{GOOGLE}mnist.npz", "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+    ),
+    "cifar10": PublishedFile(
+        "cifar-10-batches-py-target_archive",
+        f"{TORONTO}cifar-10-python.tar.gz",
+        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    ),
+    "cifar100": PublishedFile(
+        "cifar-100-python-target_archive",
+        f"{TORONTO}cifar-100-python.tar.gz",
+        "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+    ),
+    "imdb": PublishedFile(
+        "imdb.npz", f"{GOOGLE}imdb.npz", "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"
+    ),
+    "reuters": PublishedFile(
+        "reuters.npz", f"{GOOGLE}reuters.npz", "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916"
+    ),
+    "california_housing": PublishedFile(
+        "california_housing.npz",
+        f"{GOOGLE}california_housing.npz",
+        "1a2e3a52e0398de6463aebe6f4a8da34fb21fbb6b934cf88c3425e766f2a1a6f",
+    ),
+}
+IDX_FILES = {
+    "x_train": "train-images-idx3-ubyte.gz",
+    "y_train": "train-labels-idx1-ubyte.gz",
+    "x_test": "t10k-images-idx3-ubyte.gz",
+    "y_test": "t10k-labels-idx1-ubyte.gz",
+}
+FASHION_FOLDER = "fashion-mnist"
+CIFAR_MEMBERS = {
+    "cifar10": (
+        tuple(f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6)),
+        ("cifar-10-batches-py/test_batch",),
+    ),
+    "cifar100": (("cifar-100-python/train",), ("cifar-100-python/test",)),
+}
+Arrays = dict[str, np.ndarray]
+
+
+def load_keras_dataset(source: Source, place: ConfigPath) -> Examples:
+    """The set that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
+
+    Images are uint8 with a channel axis, texts int32 (rows, length), California housing float32 in raw units.
+
+    Raises:
+        DataError: the file at `path` is missing, damaged, of another layout, or a pickle other than the published one.
+        MachineError: nothing in the cache, and no network.
+    """
+    if getattr(source.options, "path", None) is None:
+        arrays = published_arrays(source, place)
+    else:
+        place = (*place, source.name, "path")
+        arrays = arrays_at(source, str(source.options.path), place)  # type: ignore[attr-defined]
+    known = published(source)
+    assert known is not None
+    if "x" in arrays:
+        arrays = divided(source, arrays)
+    training, test = (part(source, arrays, suffix, place) for suffix in ("train", "test"))
+    shape = training.inputs[ONE_INPUT].shape[1:]
+    if shape != known.input_shape:
+        message = f"examples of {source.name} have the shape {known.input_shape}, these have {shape}"
+        raise DataError(Problem(place, message, "the source arrays takes any shape"))
+    return Examples(training, test=test, class_names=known.class_names)
+
+
+def published_arrays(source: Source, place: ConfigPath) -> Arrays:
+    if source.name == "fashion_mnist":
+        contents = {}
+        for key, name in IDX_FILES.items():
+            file = PublishedFile(f"{FASHION_FOLDER}/{name}", f"{GOOGLE}{name}", None)
+            contents[key] = fetch(file, source.name, place)
+        return idx_arrays(contents, keras_cache() / FASHION_FOLDER, place)
+    content = fetch(ARCHIVES[source.name], source.name, place)
+    if source.name in CIFAR_MEMBERS:
+        return cifar_arrays(source, content)
+    return npz_arrays(source, io.BytesIO(content), f"{source.name}.npz", place)
+
+
+def arrays_at(source: Source, text: str, place: ConfigPath) -> Arrays:
+    is_grey = source.name in {"mnist", "fashion_mnist"}
+    path = require(text, place, allow_folder=is_grey)
+    if path.is_dir():
+        files = {key: require(str(path / name), place) for key, name in IDX_FILES.items()}
+        return idx_arrays({key: content_of(file, place) for key, file in files.items()}, path, place)
+    if source.name in CIFAR_MEMBERS and tarfile.is_tarfile(path):
+        content = content_of(path, place)
+        check_published(source, content, path.name, place)
+        return cifar_arrays(source, content)
+    return npz_arrays(source, path, str(path), place)
+
+
+def content_of(path: Path, place: ConfigPath) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, place, error) from None
+
+
+def check_published(source: Source, content: bytes, shown_as: str, place: ConfigPath) -> None:
+    """A pickle can run code when it is read, so only the one that Keras publishes is.
+
+    Raises:
+        DataError: `content` is something else.
+    """
+    if not ARCHIVES[source.name].is_content(content):
+        message = f"{shown_as} holds pickles and is not the published file (its SHA-256 differs): it is not loaded"
+        raise DataError(Problem(place, message, "save plain arrays with np.savez: x_train, y_train, x_test, y_test"))
+
+
+def idx_arrays(contents: dict[str, bytes], folder: Path, place: ConfigPath) -> Arrays:
+    """MNIST's own format: a big-endian header (https://yann.lecun.com/exdb/mnist), then bytes."""
+    arrays = {}
+    for key, content in contents.items():
+        try:
+            raw = gzip.decompress(content)
+            axes = raw[3]
+            shape = np.frombuffer(raw, ">i4", count=axes, offset=4)
+            arrays[key] = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
+        except (OSError, EOFError, zlib.error, ValueError, IndexError) as error:
+            message = f"{folder / IDX_FILES[key]} is damaged: {error}"
+            raise DataError(Problem(place, message, "delete it and download it again")) from None
+    return arrays
+
+
+def cifar_arrays(source: Source, content: bytes) -> Arrays:
+    """The arrays of a published CIFAR archive. `content` must have passed its hash."""
+    training, test = CIFAR_MEMBERS[source.name]
+    options = source.options
+    key = f"{options.label_mode}_labels" if isinstance(options, Cifar100Source) else "labels"
+    batches = {}
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r|gz") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.name in (*training, *test) else None
+            if file is not None:
+                batches[member.name] = pickle.load(file, encoding="bytes")  # noqa: S301 (the published file, byte for byte)
+    arrays = {}
+    for suffix, names in (("train", training), ("test", test)):
+        images = [batches[name][b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1) for name in names]
+        arrays[f"x_{suffix}"] = np.concatenate(images)
+        arrays[f"y_{suffix}"] = np.concatenate([np.asarray(batches[name][key.encode()]) for name in names])
+    return arrays
+
+
+def npz_arrays(source: Source, file: Path | io.BytesIO, shown_as: str, place: ConfigPath) -> Arrays:
+    headers = npz_headers(file, shown_as, place)
+    known = published(source)
+    names: tuple[str, ...] = FOUR_ARRAYS
+    if known is not None and known.share is not None and {"x", "y"} <= headers.keys():
+        names = ("x", "y")
+    missing = [name for name in names if name not in headers]
+    if missing:
+        message = f"{shown_as} has no {', '.join(missing)}"
+        raise DataError(Problem(place, message, f"it holds {', '.join(sorted(headers))}"))
+    is_pickled = any(headers[name].descr == "|O" for name in names)
+    if not (is_pickled and isinstance(source.options, TokenSource)):
+        return read_npz(file, names, headers, shown_as, place)
+    content = file.getvalue() if isinstance(file, io.BytesIO) else content_of(file, place)
+    check_published(source, content, shown_as, place)
+    with np.load(io.BytesIO(content), allow_pickle=True) as archive:
+        arrays = {name: archive[name] for name in names}
+    return arrays if "x" in arrays else shuffled(arrays)
+
+
+def shuffled(arrays: Arrays) -> Arrays:
+    """Both parts in the order in which keras.datasets.imdb gives them."""
+    generator = np.random.RandomState(KERAS_SHUFFLE_SEED)
+    result: Arrays = {}
+    for suffix in ("train", "test"):
+        order = np.arange(len(arrays[f"x_{suffix}"]))
+        generator.shuffle(order)
+        result |= {f"{letter}_{suffix}": arrays[f"{letter}_{suffix}"][order] for letter in "xy"}
+    return result
+
+
+def divided(source: Source, arrays: Arrays) -> Arrays:
+    """One table in the order of keras.datasets, divided where it divides it."""
+    known = published(source)
+    assert known is not None
+    assert known.share is not None
+    training, test = known.share(len(arrays["x"]))
+    order = np.arange(training + test)
+    np.random.RandomState(KERAS_SHUFFLE_SEED).shuffle(order)
+    rows = {"train": order[:training], "test": order[training:]}
+    return {f"{letter}_{suffix}": arrays[letter][rows[suffix]] for letter in "xy" for suffix in rows}
+
+
+def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Part:
+    """One part with inputs and labels as promised by :func:`load_keras_dataset`."""
+    x, y = f"x_{suffix}", f"y_{suffix}"
+    labels = clean_labels(arrays[y], y, place)
+    options = source.options
+    if isinstance(options, TokenSource):
+        inputs = tokens(arrays[x], options, x, place)
+    elif isinstance(options, CaliforniaHousingSource):
+        inputs, labels = clean_inputs(arrays[x], x, place).astype(np.float32), labels.astype(np.float32)
+    else:
+        inputs = pixels(arrays[x], x, place)
+    if len(inputs) != len(labels) or labels.ndim != 1:
+        message = f"{x} has {len(inputs):,} rows, {y} has the shape {labels.shape}"
+        raise DataError(Problem(place, message, "each example needs one label"))
+    return Part({ONE_INPUT: inputs}, {ONE_TARGET: labels}, place, x)
+
+
+def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
+    """(rows, height, width, channels) of uint8."""
+    if array.dtype != np.uint8 and array.size:
+        if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
+            message = f"{name} is {array.dtype}; pixels are whole numbers from 0 to 255"
+            raise DataError(Problem(place, message, "the source arrays takes any numbers"))
+        array = array.astype(np.uint8)
+    return clean_inputs(array, name, place)
+
+
+def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath) -> np.ndarray:
+    """(rows, length) of int32, from published sequences or from a table that is padded already."""
+    if array.dtype == object:
+        table = padded_table(array, options.length)  # type: ignore[arg-type]
+    elif array.ndim == 2 and array.dtype.kind in "iu":
+        table = fitted_table(clean_inputs(array, name, place), options.length).astype(np.int32)
+    else:
+        message = f"{name} has the shape {array.shape} and dtype {array.dtype}; rows of word numbers are expected"
+        raise DataError(Problem(place, message))
+    return without_rare(table, options.num_words)

@@ -1,0 +1,306 @@
+"""Tables as examples: which columns are inputs, which the target, and which only divide the rows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dltool.config.columns import (
+    COLUMN_TYPES,
+    AudioColumn,
+    CategoryColumn,
+    CategoryTarget,
+    ColumnType,
+    MultiLabelTarget,
+    NumberColumn,
+    NumberTarget,
+    Target,
+    TargetType,
+)
+from dltool.config.schema import Data
+from dltool.config.sources import Source
+from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.examples import Examples, Part
+from dltool.data.media.cache import cache_folder
+from dltool.data.split.by_column import Values, is_missing
+from dltool.data.tables.read import read_table
+from dltool.data.tables.typed_table import Column, ColumnRequest, Table
+from dltool.errors import ConfigPath, DataError, Problem
+from dltool.machine import usable_memory
+
+TARGET: ConfigPath = ("data", "target")
+INPUTS: ConfigPath = ("data", "inputs")
+MEMORY_SHARE = 4
+"""Columns are kept in memory up to this part of it."""
+MOST_NUMBERED_CLASSES = 20
+"""A target of whole numbers is of classes where there are no more distinct ones."""
+SHOWN = 5
+
+
+def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "test")) -> dict[str, Table]:
+    """The tables of the config by their key. All have the types of the first.
+
+    Raises:
+        DataError: with every problem of a file, its columns and cells.
+        MachineError: there is no room for columns that do not fit in memory.
+    """
+    needed = (*data.target_columns, *dividing_columns(data))
+    declared = dict(data.inputs or {})
+    places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
+    for target, wanted_target in data.targets.items():
+        as_target = column_of(wanted_target.type)
+        columns = wanted_target.columns
+        if as_target is not None:
+            declared |= {name: as_target for name in columns if data.windows is None or name not in declared}
+        places |= dict.fromkeys(columns, target_place(data, target))
+    places |= {name: ("data", *key) for key, name in named_columns(data)}
+    tables: dict[str, Table] = {}
+    for role in roles:
+        source = getattr(data, role)
+        if source is not None:
+            wanted = ColumnRequest(declared, places, tables.get("source"), needed)
+            tables[role] = table_in_reach(source, ("data", role), wanted)
+    return tables
+
+
+def target_place(data: Data, name: str) -> ConfigPath:
+    """Where the config names a target."""
+    if data.windows is not None:
+        return ("data", "windows", "target")
+    return (*TARGET, name) if isinstance(data.target, tuple) else TARGET
+
+
+def table_in_reach(source: Source, place: ConfigPath, wanted: ColumnRequest) -> Table:
+    """The table, in memory or else in files that are gone with this process."""
+    return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=cache_folder())
+
+
+def column_of(target: TargetType | None) -> ColumnType | None:
+    """How the column of a target is to be read; None where that is to be seen."""
+    if target is None:
+        return None
+    if isinstance(target.options, CategoryTarget):
+        options = CategoryColumn(strip=target.options.strip, replace=target.options.replace)
+        return ColumnType("category", options)
+    if isinstance(target.options, MultiLabelTarget):
+        return ColumnType("category", CategoryColumn())
+    return ColumnType("number", NumberColumn())
+
+
+def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
+    """The columns by which the config divides or orders rows, with the keys that name them."""
+    for section, keys in (("split", ("group", "order", "column")), ("windows", ("key", "order"))):
+        for key in keys:
+            name = getattr(getattr(data, section), key, None)
+            if name is not None:
+                yield (section, key), name
+
+
+def dividing_columns(data: Data) -> tuple[str, ...]:
+    """Those that must be there. `order: time` may mean another column."""
+    return tuple(name for (_, key), name in named_columns(data) if not (key == "order" and name == "time"))
+
+
+def load_table_examples(data: Data) -> Examples:
+    """The examples of a table, one for each row.
+
+    Raises:
+        DataError: with every problem of the tables.
+        MachineError: there is no room for their columns.
+    """
+    tables = load_tables(data)
+    first = tables["source"]
+    types = {name: with_rate(first, name, kind) for name, kind in input_types(data, first).items()}
+    targets = settled_targets(data, first)
+    problems: list[Problem] = []
+    parts: dict[str, Part] = {}
+    for role, table in tables.items():
+        problems += [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
+        labels: dict[str, Values] = {}
+        for name, target in targets.items():
+            try:
+                labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
+            except DataError as error:
+                problems += error.problems
+        if not problems:
+            columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
+            found = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
+            parts[role] = Part(
+                {name: rows for name, (rows, _) in found.items()},
+                labels,
+                ("data", role),
+                table.path.name,
+                {**dates_of(table), **as_values(columns)},
+                {name: digests for name, (_, digests) in found.items() if digests is not None},
+            )
+    if problems:
+        raise DataError(problems)
+    return Examples(
+        parts["source"],
+        parts.get("validation"),
+        parts.get("test"),
+        types=types,
+        dates=tuple(dates_of(first)),
+        settled=settled(data, first, types, targets),
+        columns=tuple(first.columns.values()),
+    )
+
+
+def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
+    """The columns that are inputs: all but the target, what divides the rows unless it is declared, and ignored ones.
+
+    Raises:
+        DataError: none is left.
+    """
+    declared = data.inputs or {}
+    apart = set() if data.windows is not None else set(data.target_columns)
+    aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
+    types = {}
+    for name, column in table.columns.items():
+        if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
+            continue
+        types[name] = column.declared or ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
+        if data.windows is not None and name in data.target_columns and name not in declared:
+            types[name] = ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
+    if not types:
+        raise DataError(Problem(("data", "source"), f"{table.path} has no column left for the inputs"))
+    return types
+
+
+def settled(data: Data, table: Table, types: Mapping[str, ColumnType], targets: Mapping[str, Target]) -> dict[str, Any]:
+    """What reading has decided: the type of every column, so that the run's other commands need not decide again."""
+    ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
+    inputs = {name: types.get(name, ignored) for name in table.columns if name not in data.target_columns}
+    if data.windows is not None:
+        inputs |= {name: types.get(name, ignored) for name in data.target_columns}
+    inputs = {name: kind for name, kind in inputs.items() if kind is not ignored or name not in dividing_columns(data)}
+    given = tuple(targets.values())
+    return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
+
+
+def dates_of(table: Table) -> dict[str, Values]:
+    return as_values({name: column.values for name, column in table.columns.items() if column.kind == "date"})
+
+
+def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
+    return {name: rows if isinstance(rows, Coded) else np.asarray(rows[:]) for name, rows in columns.items()}
+
+
+def input_rows(
+    data: Data, table: Table, name: str, kind: ColumnType, *, digests: bool = True
+) -> tuple[Rows, np.ndarray | None]:
+    """The values of an input; of paths, what their files hold, and `digests` of these that are quicker to compare."""
+    values = table.columns[name].values
+    if kind.name not in ("image", "audio"):
+        return values, None
+    assert isinstance(values, Coded)
+    place = (*INPUTS, name)
+    paths = values[:]
+    if kind.name == "image":
+        from dltool.data.media.images import load_image_files
+
+        options: Any = kind.options
+        pictures = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
+        return pictures.rows, pictures.digests
+    from dltool.data.media.audio import load_audio_files
+
+    use_cache = data.cache > 0
+    sounds = load_audio_files(paths, table.path.parent, kind.options, place, use_cache=use_cache)  # type: ignore[arg-type]
+    return sounds.rows, sounds.digests
+
+
+def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
+    """The type of a column of recordings with the rate of the first one, which all later ones are to have."""
+    values = table.columns[name].values
+    if not isinstance(kind.options, AudioColumn) or kind.options.rate is not None or not isinstance(values, Coded):
+        return kind
+    from dltool.data.media.audio import rate_of
+
+    try:
+        rate = rate_of(str(values[:1][0]), table.path.parent, (*INPUTS, name))
+    except DataError:
+        # Reading them all names all that are bad.
+        return kind
+    return ColumnType(kind.name, kind.options.model_copy(update={"rate": rate}))
+
+
+def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:
+    """A column that may not have missing values, and has some."""
+    if getattr(kind.options, "missing", None) != "error" or not table.columns[name].missing:
+        return
+    rows = np.flatnonzero(is_missing(as_values({name: table.columns[name].values})[name]))
+    message = f'"{name}" is missing in {rows_named(table, rows)}'
+    usual = type(kind.options).model_fields["missing"].default
+    hint = f"fill these cells in, or let something stand for them, such as missing: {usual}"
+    yield Problem((*INPUTS, name), message, hint)
+
+
+def rows_named(table: Table, rows: np.ndarray) -> str:
+    """ "3 rows: adult.csv, line 5; …"."""
+    count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+    places = "; ".join(table.names_of(rows[:SHOWN].tolist()))
+    return f"{count}: {places}{'; …' if len(rows) > SHOWN else ''}"
+
+
+# --- the target ---
+
+
+def settled_targets(data: Data, table: Table) -> dict[str, Target]:
+    """What the targets are, where the config does not say: whole numbers are classes where there are few of them."""
+    return {
+        name: target
+        if target.type is not None
+        else replace(target, type=type_of(table.columns[target.columns[0]], data))
+        for name, target in data.targets.items()
+    }
+
+
+def type_of(column: Column, data: Data) -> TargetType:
+    if column.kind == "number" and (data.windows is not None or not are_classes(column)):
+        return TargetType("number", NumberTarget())
+    return TargetType("category", CategoryTarget())
+
+
+def are_classes(column: Column) -> bool:
+    values = column.values[:]
+    if column.distinct is None or column.distinct > MOST_NUMBERED_CLASSES:
+        return False
+    return bool(np.all((values == np.round(values)) | np.isnan(values)))
+
+
+def labels_of(target: Target, table: Table, place: ConfigPath, target_place: ConfigPath) -> Values:
+    """(rows,) of text or float32, or (rows, columns) of float32.
+
+    Raises:
+        DataError: rows without a label, or a column that cannot be a target.
+    """
+    kind = None if target.type is None else target.type.name
+    problems = []
+    labels = []
+    for name in target.columns:
+        column = table.columns[name]
+        if column.kind == "date":
+            problems.append(
+                Problem(target_place, f'"{name}" holds dates, which cannot be predicted', "choose another column")
+            )
+            continue
+        values = as_values({name: column.values})[name]
+        rows = np.flatnonzero(is_missing(values))
+        if len(rows) and kind != "multi_label":
+            message = f'the target "{name}" is missing in {rows_named(table, rows)}'
+            problems.append(Problem(place, message, "remove these rows, or fill them in"))
+        labels.append(values)
+    if problems:
+        raise DataError(problems)
+    if len(labels) > 1:
+        return np.stack([np.asarray(values, np.float32) for values in labels], axis=1)
+    return labels[0] if kind == "number" else class_labels(labels[0])
+
+
+def class_labels(values: Values) -> Values:
+    """Classes as text or numbers, of which whole ones are integers."""
+    if isinstance(values, Coded):
+        return values
+    whole = values.astype(np.int64)
+    return whole if (whole == values).all() else values

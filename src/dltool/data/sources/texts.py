@@ -1,0 +1,191 @@
+"""The source `text`: a text in each file of class folders, or a file for each class with a text on each line."""
+
+import codecs
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dltool.config.columns import ONE_TARGET
+from dltool.config.folder_sources import TextSource
+from dltool.data.arrays.rows import coded
+from dltool.data.examples import Examples, Part
+from dltool.data.files.class_folders import PART_NAMES, PartName, are_parts, common_folder, labelled, some
+from dltool.data.files.file_tree import Members, UnreadableMember, open_members
+from dltool.data.files.listing import SHOWN, Member, printable
+from dltool.data.files.parts import part_of_items, text_array
+from dltool.errors import ConfigError, ConfigPath, DataError, Problem
+
+EXTENSIONS = (".txt", ".text")
+LINE_END = re.compile("\r\n|\r|\n")
+SEPARATOR = re.compile(r"([._\-\s]+)")
+# What often lies beside data and is none.
+NOT_TEXTS = frozenset({"readme", "license", "licence", "copying", "authors", "changelog"})
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Why a file cannot be used."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read. `place` is that of the source's options."""
+
+    members: Members
+    encoding: str
+    place: ConfigPath
+
+    @property
+    def is_utf8(self) -> bool:
+        return codecs.lookup(self.encoding).name == "utf-8"
+
+    def texts(self, files: Sequence[Member]) -> list[str]:
+        """The content of each file.
+
+        Raises:
+            DataError: naming all the files that cannot be read or decoded.
+        """
+        found = [self.text(member) for member in files]
+        bad = [(member, text) for member, text in zip(files, found, strict=True) if isinstance(text, Bad)]
+        if bad:
+            shown = "; ".join(f"{printable(member.name)}{text.message}" for member, text in bad[:SHOWN])
+            more = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
+            counted = "1 file" if len(bad) == 1 else f"{len(bad):,} files"
+            hint = "if they are older texts of western Europe, write encoding: latin-1"
+            message = f"{counted} of {self.members.path} cannot be read as {self.encoding}: {shown}{more}"
+            raise DataError(Problem((*self.place, "path"), message, hint if self.is_utf8 else ""))
+        return [text for text in found if isinstance(text, str)]
+
+    def text(self, member: Member) -> str | Bad:
+        try:
+            content = self.members.reader().read(member)
+        except UnreadableMember as error:
+            return Bad(f" ({error})")
+        try:
+            # The mark that some programs write in front is no part of the text.
+            return content.decode("utf-8-sig" if self.is_utf8 else self.encoding)
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            return Bad(f", line {line:,}, byte {error.start:,} (0x{content[error.start]:02x}: {error.reason})")
+        except UnicodeError as error:
+            return Bad(f" ({error})")
+
+
+def load_texts(options: TextSource, place: ConfigPath) -> Examples:
+    """Texts with their classes, with the input "text". `place` is that of the source in the config.
+
+    With a pattern or folders each file is a text. If all files are in one folder, or in one each for `train`, `test`,
+    …, each file is a class, whose name is what differs between the names of the files, and each line is a text. Blank
+    lines and blank files are skipped, with a warning.
+
+    Raises:
+        ConfigError: an unknown encoding.
+        DataError: with all the files that are refused, have no class, or cannot be read.
+    """
+    place = (*place, "text")
+    check_encoding(options.encoding, (*place, "encoding"))
+    members = open_members(options.path, (*place, "path"))
+    reading = Reading(members, options.encoding, place)
+    files = class_files(members, (*place, "path")) if options.pattern is None else {}
+    return lines_of(reading, files) if files else files_of(reading, options.pattern)
+
+
+def check_encoding(encoding: str, place: ConfigPath) -> None:
+    try:
+        b"text".decode(encoding, "ignore")
+    except (LookupError, ValueError):
+        problem = Problem(place, f'unknown encoding "{encoding}"', "such as utf-8, utf-16, latin-1 or cp1252")
+        raise ConfigError(problem) from None
+
+
+def files_of(reading: Reading, pattern: str | None) -> Examples:
+    """A text in each file."""
+    found = labelled(reading.members, EXTENSIONS, pattern, reading.place, "text")
+    parts: dict[str, Part] = {}
+    blank: list[str] = []
+    texts = reading.texts([item.member for items in found.parts.values() for item in items])
+    first = 0
+    for name, items in found.parts.items():
+        pairs = [(text.strip(), item) for text, item in zip(texts[first:], items, strict=False)]
+        first += len(items)
+        kept = [(text, item) for text, item in pairs if text]
+        blank += [item.member.name for text, item in pairs if not text]
+        if not kept:
+            raise no_text(reading, f"the {name} part of {reading.members.path}")
+        inputs = {"text": coded([text for text, _ in kept])}
+        parts[name] = part_of_items(inputs, [item for _, item in kept], (*reading.place, "path"), titled(reading, name))
+    warnings = [*found.warnings]
+    if blank:
+        files = "1 file is" if len(blank) == 1 else f"{len(blank):,} files are"
+        warnings.append(f"{files} blank and skipped: {some([printable(name) for name in blank])}")
+    return Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=tuple(warnings))
+
+
+def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> Examples:
+    """A text on each line, a file for each class."""
+    place = (*reading.place, "path")
+    parts: dict[str, Part] = {}
+    blank = 0
+    texts = iter(reading.texts([member for found in files.values() for member in found]))
+    for name, found in files.items():
+        rows: list[str] = []
+        labels: list[str] = []
+        for member, label in zip(found, class_names([Path(member.name).name for member in found]), strict=True):
+            lines = [line.strip() for line in LINE_END.split(next(texts).rstrip("\r\n"))]
+            kept = [line for line in lines if line]
+            if not kept:
+                raise no_text(reading, f"{printable(member.name)} in {reading.members.path}")
+            blank += len(lines) - len(kept)
+            rows += kept
+            labels += [label] * len(kept)
+        parts[name] = Part({"text": coded(rows)}, {ONE_TARGET: text_array(labels)}, place, titled(reading, name))
+    warnings = (f"{'1 blank line is' if blank == 1 else f'{blank:,} blank lines are'} skipped",) if blank else ()
+    return Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=warnings)
+
+
+def titled(reading: Reading, part: str) -> str:
+    return f"the {part} part of {Path(reading.members.path).name}"
+
+
+def no_text(reading: Reading, what: str) -> DataError:
+    return DataError(Problem((*reading.place, "path"), f"{what} has no text", "it is empty, or all blank"))
+
+
+def class_files(members: Members, place: ConfigPath) -> dict[PartName, list[Member]]:
+    """The files of each part that are a class each; none where the files are in class folders.
+
+    Raises:
+        DataError: one class only.
+    """
+    files = [member for member in members.members if not is_beside_data(member.name)]
+    top = len(common_folder(files)) if files else 0
+    below = [member.name.split("/")[top:] for member in files]
+    found: dict[PartName, list[Member]] = {}
+    if files and all(len(names) == 1 for names in below):
+        found["training"] = files
+    elif all(len(names) == 2 for names in below) and are_parts({names[0] for names in below}, members.path, place):
+        for member, names in zip(files, below, strict=True):
+            found.setdefault(PART_NAMES[names[0].lower()], []).append(member)
+    alone = [part for part, each in found.items() if len(each) == 1]
+    if alone:
+        message = f"{members.path} has one file only for {alone[0]}, {found[alone[0]][0].name}"
+        raise DataError(Problem(place, message, "texts are in a file for each class, or in a folder for each class"))
+    return found
+
+
+def is_beside_data(name: str) -> bool:
+    return not NOT_TEXTS.isdisjoint(SEPARATOR.split(Path(name).name.lower()))
+
+
+def class_names(files: Sequence[str]) -> list[str]:
+    """What differs between the names of files, in whole words: neg and pos of rt-polarity.neg and rt-polarity.pos."""
+    # A word, what separates it from the next, that word, …
+    words = [SEPARATOR.split(name) for name in files]
+    while min(map(len, words)) > 2 and len({tuple(name[-2:]) for name in words}) == 1:
+        words = [name[:-2] for name in words]
+    while min(map(len, words)) > 2 and len({tuple(name[:2]) for name in words}) == 1:
+        words = [name[2:] for name in words]
+    return ["".join(name) for name in words]

@@ -1,0 +1,179 @@
+"""Windows over tables as examples: every part of the rows in the order of time, and no window in two parts."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from dltool.config.columns import ONE_TARGET, ColumnType
+from dltool.config.schema import Data, SplitOptions
+from dltool.data.arrays.rows import Coded, Rows, stack
+from dltool.data.arrays.window_rows import PLACE, make_windows, positions_in_series
+from dltool.data.examples import Examples, Part
+from dltool.data.sources.tables import (
+    as_values,
+    class_labels,
+    dates_of,
+    input_types,
+    load_tables,
+    missing_problems,
+    settled,
+    settled_targets,
+)
+from dltool.data.split.at_random import TEST, TRAINING, VALIDATION
+from dltool.data.split.by_column import Values, is_missing, numbered, order_named
+from dltool.data.split.divide import SplitColumns, divide_rows
+from dltool.data.split.sizes import part_sizes
+from dltool.data.tables.typed_table import Table
+from dltool.errors import ConfigError, DataError, Problem
+
+NO_WINDOWS = ("image", "audio", "text")
+
+
+def load_window_examples(data: Data) -> Examples:
+    """The windows of all tables of the config; their split is decided here, by the rows.
+
+    Raises:
+        ConfigError: a column that has no use in windows, or a split that leaves a part empty.
+        DataError: with every problem of the tables; too few rows.
+    """
+    windows = data.windows
+    assert windows is not None
+    tables = load_tables(data)
+    first = tables["source"]
+    types = input_types(data, first)
+    refuse(types)
+    targets = settled_targets(data, first)
+    problems = [
+        p for table in tables.values() for name, kind in types.items() for p in missing_problems(table, name, kind)
+    ]
+    if problems:
+        raise DataError(problems)
+    columns = {name: stack([table.columns[name].values for table in tables.values()]) for name in first.columns}
+    values = as_values({name: columns[name] for name in {*dates_of(first), *dividing(data, first)}})
+    order = None
+    if windows.order is not None:
+        order = order_named(values, tuple(dates_of(first)), windows.order, (*PLACE, "order"))
+    series = series_of(values, windows.key, tables)
+    goal = as_values({"goal": columns[windows.target]})["goal"]
+    table = make_windows(
+        windows,
+        parts_of_rows(data, tables, values, order, series),
+        ~is_missing(goal),
+        series,
+        None if order is None else order[1],
+        "" if order is None else order[0],
+    )
+    found = goal.take(table.target_rows) if isinstance(goal, Coded) else goal[table.target_rows]
+    kind = targets[ONE_TARGET].type
+    labels = np.asarray(found) if kind is not None and kind.name == "number" else class_labels(found)
+    inputs: dict[str, Rows] = {name: table.of(columns[name]) for name in types}
+    return Examples(
+        Part(inputs, {ONE_TARGET: labels}, ("data", "source"), first.path.name),
+        types=types,
+        divided=table.split,
+        settled=settled(data, first, types, targets),
+        warnings=(*table.warnings, *(out_of_order(values, dates_of(first), series) if order is None else ())),
+        columns=tuple(first.columns.values()),
+        places=places_of(tables, table.target_rows, order, dates_of(first)),
+    )
+
+
+def places_of(
+    tables: Mapping[str, Table], rows: np.ndarray, order: tuple[str, Values] | None, dates: Collection[str]
+) -> dict[str, np.ndarray]:
+    """By which somebody who has the tables finds the targets of windows again, in the `rows` of all tables.
+
+    The file, where there are several, the row in it, counted from 0, and what orders the rows.
+    """
+    firsts = np.cumsum([0, *(table.rows for table in tables.values())])
+    number = np.searchsorted(firsts, rows, side="right") - 1
+    places: dict[str, np.ndarray] = {}
+    if len(tables) > 1:
+        places["file"] = np.array([table.path.name for table in tables.values()], dtype=object)[number]
+    places["target row"] = rows - firsts[number]
+    if order is not None:
+        name, moments = order
+        found = moments[rows]
+        places[f"target {name}"] = found.astype("datetime64[s]") if name in dates else found
+    return places
+
+
+def refuse(types: Mapping[str, ColumnType]) -> None:
+    problems = [
+        Problem(("data", "inputs", name), f"{kind.name} has no use in windows", f"declare it: {name}: ignore")
+        for name, kind in types.items()
+        if kind.name in NO_WINDOWS
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def dividing(data: Data, table: Table) -> set[str]:
+    """The columns by which rows are divided, ordered and told apart, as far as the table has them."""
+    assert data.windows is not None
+    names = (data.split.order, data.split.column, data.windows.key, data.windows.order)
+    return {name for name in names if name is not None and name in table.columns}
+
+
+def series_of(values: Mapping[str, Values], key: str | None, tables: Mapping[str, Table]) -> np.ndarray | None:
+    """(rows,): which series each row is of. Rows of two tables are of two series."""
+    if key is None and len(tables) == 1:
+        return None
+    number = np.repeat(np.arange(len(tables)), [table.rows for table in tables.values()])
+    if key is None:
+        return number
+    codes, distinct = numbered(values[key])
+    return np.asarray(number * len(distinct) + codes)
+
+
+def out_of_order(values: Mapping[str, Values], dates: Collection[str], series: np.ndarray | None) -> tuple[str, ...]:
+    """A warning where windows follow the order of the file, and the only column of dates says that it is no order."""
+    if len(dates) != 1:
+        return ()
+    (name,) = dates
+    moments = np.asarray(values[name])
+    rows = np.arange(len(moments)) if series is None else np.argsort(series, kind="stable")
+    is_earlier = np.diff(moments[rows]) < 0
+    if series is not None:
+        is_earlier &= np.diff(series[rows]) == 0
+    if not is_earlier.any():
+        return ()
+    rows_are = "1 row is" if is_earlier.sum() == 1 else f"{is_earlier.sum():,} rows are"
+    return (f'{rows_are} earlier in "{name}" than the row before: windows: {{order: {name}}} sorts them',)
+
+
+def parts_of_rows(
+    data: Data,
+    tables: Mapping[str, Table],
+    values: Mapping[str, Values],
+    order: tuple[str, Values] | None,
+    series: np.ndarray | None,
+) -> np.ndarray:
+    """(rows,): TRAINING, VALIDATION or TEST. The rows of the source are divided, those of other tables have a part."""
+    rows = tables["source"].rows
+    given = {role: table.rows for role, table in tables.items()}
+    rule, times = data.split, {name: part(found, rows) for name, found in values.items()}
+    if rule.column is None and rule.order is None:
+        # The time of rows without one is their place in their series.
+        name = "time" if order is None else order[0]
+        own = np.arange(rows) if series is None else positions_in_series(series[:rows])
+        times |= {name: own if order is None else part(order[1], rows)}
+        rule = rule.model_copy(update={"order": name})
+    sizes = part_sizes(as_given(rule), rows, given.get("validation", 0), given.get("test", 0))
+    split = divide_rows(rule, rows, sizes, SplitColumns(times), seed=0)
+    parts = np.full(sum(given.values()), TRAINING)
+    parts[split.validation], parts[split.test] = VALIDATION, TEST
+    first = rows
+    for role, number in (("validation", VALIDATION), ("test", TEST)):
+        parts[first : first + given.get(role, 0)] = number
+        first += given.get(role, 0)
+    return parts
+
+
+def as_given(rule: SplitOptions) -> SplitOptions:
+    """A column that names the parts takes no fractions."""
+    return rule if rule.column is None else rule.model_copy(update={"validation": 0.0, "test": None})
+
+
+def part(values: Values, rows: int) -> Values:
+    return Coded(values.codes[:rows], values.values) if isinstance(values, Coded) else values[:rows]

@@ -1,0 +1,1 @@
+"""The training, validation and test split: how rows are divided."""

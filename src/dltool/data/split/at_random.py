@@ -1,0 +1,165 @@
+"""Which rows are for training, validation and test. Groups of rows: :mod:`dltool.data.split.by_group`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dltool.data.split.by_column import Values, numbered
+from dltool.errors import ConfigPath, DataError, Problem
+
+TRAINING, VALIDATION, TEST = range(3)
+PART_NAMES = ("training", "validation", "test")
+SPELLINGS = {
+    "train": TRAINING,
+    "training": TRAINING,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+    "test": TEST,
+}
+"""How a column may name a part, in upper or lower case."""
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row indices into the table of all examples: int64, ascending, disjoint."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def divide(rows: int, validation: int, test: int, seed: int, classes: np.ndarray | None = None) -> Split:
+    """Rows 0…rows-1 at random into parts of exactly these sizes; the rest is for training.
+
+    `classes` (rows,) of class indices stratifies: each part then holds of each class its exact share, rounded up or
+    down. A pure function of its arguments.
+    """
+    order = split_generator(seed).permutation(rows)
+    if classes is None:
+        parts = np.full(rows, TRAINING)
+        parts[order[:validation]] = VALIDATION
+        parts[order[validation : validation + test]] = TEST
+    else:
+        parts = np.empty(rows, dtype=np.int64)
+        counts = np.bincount(classes)
+        shares = class_shares(counts, np.array([rows - validation - test, validation, test]))
+        by_class = order[np.argsort(classes[order], kind="stable")]
+        parts[by_class] = np.repeat(np.tile(np.arange(3), len(counts)), shares.ravel())
+    return split_of(parts)
+
+
+def split_generator(seed: int) -> np.random.Generator:
+    # The last possible epoch: a stream that no epoch's order uses.
+    return np.random.Generator(np.random.Philox(key=np.array([seed, 2**64 - 1], dtype=np.uint64)))
+
+
+def split_of(parts: np.ndarray) -> Split:
+    """`parts` (rows,) says of each row TRAINING, VALIDATION or TEST."""
+    return Split(*(np.flatnonzero(parts == part) for part in (TRAINING, VALIDATION, TEST)))
+
+
+def divide_in_order(values: Values, validation: int, test: int, name: str, place: ConfigPath) -> Split:
+    """The rows with the smallest values for training, then the validation rows, the largest for the test.
+
+    Rows of equal value are never in two parts: each boundary lies at the change of value that is nearest to the size
+    asked for (the later one of two), so a part may have somewhat more or fewer rows, but each part asked for has some.
+    `name` is that of the column in messages. A pure function of its arguments.
+
+    Raises:
+        DataError: fewer distinct values than parts.
+    """
+    numbers, distinct = numbered(values)
+    asked = [part for part, size in ((VALIDATION, validation), (TEST, test)) if size]
+    if len(distinct) <= len(asked):
+        raise DataError(too_few(name, "value", len(distinct), asked, place))
+    # Where a new value begins, in ascending order: where a part may begin.
+    starts = np.cumsum(np.bincount(numbers, minlength=len(distinct)))[:-1]
+    wanted = {VALIDATION: len(numbers) - validation - test, TEST: len(numbers) - test}
+    first = len(distinct)
+    parts = np.zeros(len(distinct), dtype=np.int64)
+    for place_from_front, part in reversed(list(enumerate(asked))):
+        able = starts[place_from_front : first - 1]
+        # The parts before this one need a value each.
+        first = place_from_front + 1 + int(len(able) - 1 - np.argmin(np.abs(able - wanted[part])[::-1]))
+        parts[first:] = np.where(parts[first:] == TRAINING, part, parts[first:])
+    return split_of(parts[numbers])
+
+
+def divide_by_names(values: Values, name: str, place: ConfigPath) -> Split:
+    """Each row in the part that the column `name` names: one of `SPELLINGS`, in any case, spaces around it aside.
+
+    Raises:
+        DataError: other values, all of them listed with their counts; or no training rows.
+    """
+    numbers, distinct = numbered(values)
+    codes = [SPELLINGS.get(str(value).strip().lower(), -1) for value in distinct]
+    counts = np.bincount(numbers, minlength=len(distinct))
+    unknown = [(value, count) for value, count, code in zip(distinct, counts, codes, strict=True) if code < 0]
+    if unknown:
+        shown = ", ".join(f'"{value}" ({counted(count)})' for value, count in unknown[:SHOWN])
+        more = f" and {len(unknown) - SHOWN:,} more" if len(unknown) > SHOWN else ""
+        message = f'the column "{name}" has values that are no part: {shown}{more}'
+        raise DataError(Problem(place, message, f"the parts are {', '.join(SPELLINGS)}"))
+    split = split_of(np.array(codes, dtype=np.int64)[numbers])
+    if not len(split.train):
+        raise DataError(Problem(place, f'no row is for training: none says "train" in the column "{name}"'))
+    return split
+
+
+def too_few(name: str, what: str, found: int, asked: list[int], place: ConfigPath) -> Problem:
+    """Each part needs a whole value or group; `asked` are those beside training."""
+    parts = [PART_NAMES[part] for part in (TRAINING, *asked)]
+    has = f"{found:,} distinct {what}{'s' if found != 1 else ''}"
+    message = f'the column "{name}" has {has}; {" and ".join([", ".join(parts[:-1]), parts[-1]])} need {len(parts)}'
+    return Problem(place, message, "divide fewer parts off, or use another column")
+
+
+def counted(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
+
+
+def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """How many rows of each class each part gets: (classes, parts) of integers, with the given sums both ways.
+
+    `counts` (classes,) and `sizes` (parts,) have the same sum. Each entry is counts * sizes / sum, rounded up or down.
+    Such a table always exists (controlled rounding: L. H. Cox, A Constructive Procedure for Unbiased Controlled
+    Rounding, 1987). Each class rounds up its largest remainders; then rows move between parts until the sizes fit.
+    """
+    total = counts.sum()
+    exact = np.multiply.outer(counts.astype(np.int64), sizes)
+    shares, remainders = exact // total, exact % total
+    rank = np.argsort(np.argsort(-remainders, axis=1, kind="stable"), axis=1)
+    is_up = rank < (counts - shares.sum(axis=1))[:, np.newaxis]
+    surplus = shares.sum(axis=0) + is_up.sum(axis=0) - sizes
+
+    def move(source: int, target: int) -> bool:
+        """Let the class to which it matters least round up in `target` instead of `source`."""
+        able = np.flatnonzero(is_up[:, source] & ~is_up[:, target] & (remainders[:, target] > 0))
+        if not len(able):
+            return False
+        best = able[np.argmax(remainders[able, target] - remainders[able, source])]
+        is_up[best, source], is_up[best, target] = False, True
+        return True
+
+    while surplus.any():
+        source, target = int(np.argmax(surplus)), int(np.argmin(surplus))
+        if not move(source, target):
+            between = 3 - source - target
+            if not (move(between, target) and move(source, between)):
+                raise AssertionError("no path between two parts: the sums of counts and sizes differ")
+        surplus[source] -= 1
+        surplus[target] += 1
+    return np.asarray(shares + is_up)
+
+
+def first_of_each_class(rows: np.ndarray, classes: np.ndarray | None, most: int) -> np.ndarray:
+    """At most `most` of `rows`, ascending: the first of every class, then the second of every class, …"""
+    if classes is None:
+        return rows[:most]
+    grouped = np.argsort(classes[rows], kind="stable")
+    counts = np.bincount(classes[rows])
+    rank = np.empty(len(rows), dtype=np.int64)
+    rank[grouped] = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(rows[np.argsort(rank, kind="stable")[:most]])

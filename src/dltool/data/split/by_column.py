@@ -1,0 +1,84 @@
+"""The columns by which rows are grouped, ordered or divided: found, complete, and numbered."""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+
+import numpy as np
+
+from dltool.data.arrays.rows import Coded
+from dltool.errors import ConfigPath, DataError, Problem
+
+Values = np.ndarray | Coded
+"""One value a row: (rows,) of numbers (NaN is missing), of int64 seconds (the smallest int64 is missing), or of text
+("" is missing)."""
+
+TIME = "time"
+
+
+def column_named(columns: Mapping[str, Values], name: str, place: ConfigPath) -> Values:
+    """The values of a column, none of them missing.
+
+    Raises:
+        DataError: no such column, or rows without a value.
+    """
+    if name not in columns:
+        near = get_close_matches(name, columns, 1, 0.6)
+        known = f"the columns are {', '.join(columns)}" if columns else "this source has no columns"
+        raise DataError(Problem(place, f'there is no column "{name}"', f'did you mean "{near[0]}"?' if near else known))
+    values = columns[name]
+    rows = np.flatnonzero(is_missing(values))
+    if len(rows):
+        message = f'{len(rows):,} {"row has" if len(rows) == 1 else "rows have"} no value in the column "{name}"'
+        raise DataError(Problem(place, message, f"the first is row {rows[0]}, counted from 0"))
+    return values
+
+
+def order_named(
+    columns: Mapping[str, Values], dates: Collection[str], name: str, place: ConfigPath
+) -> tuple[str, Values] | None:
+    """The column that `name` means as an order, with its name; None is the rows' own order.
+
+    `time` is, where no column has that name, the only one of `dates`, the columns of dates.
+
+    Raises:
+        DataError: no such column, rows without a value, or several columns that `time` may mean.
+    """
+    if name == TIME and name not in columns:
+        if not dates:
+            return None
+        if len(dates) > 1:
+            shown = ", ".join(f'"{date}"' for date in dates)
+            raise DataError(
+                Problem(place, f'"time" may be any of the {len(dates)} columns of dates: {shown}', "name one of them")
+            )
+        (name,) = dates
+    return name, column_named(columns, name, place)
+
+
+def is_missing(values: Values) -> np.ndarray:
+    """(rows,) of booleans."""
+    if isinstance(values, Coded):
+        return np.asarray(is_missing(values.values)[values.codes[:]])
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    if values.dtype == np.int64:
+        return np.asarray(values == np.iinfo(np.int64).min)
+    return np.asarray(values == "") if values.dtype.kind in "OU" else np.zeros(len(values), bool)
+
+
+def distinct(values: Values) -> np.ndarray:
+    """The values that there are, in ascending order."""
+    if isinstance(values, Coded):
+        return np.unique(values.values[np.bincount(np.ravel(values.codes[:]), minlength=len(values.values)) > 0])
+    return np.unique(values)
+
+
+def numbered(values: Values) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each row's value, (rows,) of int64, and the distinct values in ascending order."""
+    if isinstance(values, Coded):
+        distinct, numbers = np.unique(values.values.astype(object), return_inverse=True)
+        used = np.bincount(numbers[values.codes[:]], minlength=len(distinct)) > 0
+        renumbered = np.cumsum(used) - 1
+        return renumbered[numbers[values.codes[:]]], distinct[used]
+    distinct, numbers = np.unique(values, return_inverse=True)
+    return numbers.astype(np.int64), distinct

@@ -1,0 +1,115 @@
+"""How many rows each part gets: arithmetic that needs no data, shared by `check` and by loading."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from dltool.config.schema import Data, SplitOptions
+from dltool.errors import ConfigError, Problem
+
+SPLIT = ("data", "split")
+
+
+@dataclass(frozen=True)
+class PartSizes:
+    """Rows of each part. `taken_…` says whether a part is a fraction of the source's training examples."""
+
+    training: int
+    validation: int
+    test: int
+    taken_validation: bool
+    taken_test: bool
+
+
+def check_parts(data: Data) -> None:
+    """A part comes from a source of its own or is a fraction, not both.
+
+    Raises:
+        ConfigError: naming both places.
+    """
+    fractions = {"validation": data.split.validation or None, "test": data.split.test}
+    sources = {"validation": data.validation, "test": data.test}
+    problems = [
+        Problem(
+            (*SPLIT, part),
+            f"data.{part} already gives the {part} examples",
+            "remove one of the two",
+            at_key=True,
+            related=((("data", part), "given here"),),
+        )
+        for part, fraction in fractions.items()
+        if fraction is not None and sources[part] is not None
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+class SplitTarget(Protocol):
+    """The part of `dltool.data.facts.TargetFacts` that is needed here."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def check_stratify(split: SplitOptions, targets: Mapping[str, SplitTarget]) -> None:
+    """Raises: ConfigError: `stratify: true` where no target is one class for each example."""
+    if split.stratify and not any(target.kind == "category" and not target.shape for target in targets.values()):
+        masks = [target.shape for target in targets.values() if target.kind == "category"]
+        kind = f"a {' and a '.join(target.kind for target in targets.values())}" if targets else "the input"
+        what = f"each example has {masks[0]} of them" if masks else f"the target is {kind}"
+        raise ConfigError(Problem((*SPLIT, "stratify"), f"only classes can be stratified; {what}", "remove it"))
+
+
+def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, given_test: int) -> PartSizes:
+    """The rows of each part where a column names them: `named` for training, validation and test.
+
+    A part that the column does not name is the one that the source has already, or that another source gives.
+
+    Raises:
+        ConfigError: the column names a part that has a source of its own.
+    """
+    sources = {"validation": data.validation, "test": data.test}
+    problems = [
+        Problem(
+            (*SPLIT, "column"),
+            f"data.{part} already gives the {part} examples, and the column names {rows:,} more",
+            f"remove data.{part}, or those rows",
+            related=((("data", part), "given here"),),
+        )
+        for part, rows in zip(sources, named[1:], strict=True)
+        if rows and sources[part] is not None
+    ]
+    if problems:
+        raise ConfigError(problems)
+    training, validation, test = named
+    return PartSizes(training, validation or given_validation, test or given_test, validation > 0, test > 0)
+
+
+def part_sizes(split: SplitOptions, examples: int, given_validation: int, given_test: int) -> PartSizes:
+    """The rows of each part.
+
+    `examples` are the source's training examples, of which the fractions are. `given_…` are the rows of a part that the
+    source has already, or that another source gives; a fraction takes their place.
+
+    Raises:
+        ConfigError: a fraction that is no example at all, or that leaves none for training.
+    """
+    takes_validation, takes_test = split.validation > 0, split.test is not None
+    validation = round(split.validation * examples) if takes_validation else given_validation
+    test = round(split.test * examples) if split.test is not None else given_test
+    problems = [
+        Problem((*SPLIT, part), f"{fraction:g} of {examples} examples is no example at all", "write a larger fraction")
+        for part, fraction, rows in (("validation", split.validation, validation), ("test", split.test, test))
+        if fraction and not rows
+    ]
+    training = examples - (validation if takes_validation else 0) - (test if takes_test else 0)
+    if training <= 0:
+        place = (*SPLIT, "validation" if takes_validation else "test")
+        problems.append(
+            Problem(place, f"of {examples} examples, none is left for training", "write a smaller fraction")
+        )
+    if problems:
+        raise ConfigError(problems)
+    return PartSizes(training, validation, test, takes_validation, takes_test)

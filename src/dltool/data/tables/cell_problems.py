@@ -1,0 +1,100 @@
+"""How messages put it that a table lacks a column, or that a cell is not of its column's kind."""
+
+from difflib import get_close_matches
+
+from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder
+from dltool.data.tables.cells import NUMBER
+from dltool.data.tables.csv_file import CsvFile
+from dltool.data.tables.source import TableFile
+from dltool.data.tables.typed_table import ColumnRequest
+from dltool.errors import ConfigPath, Problem
+
+MOST_NAMES = 12
+MOST_TEXTS = 3
+
+
+def absent_problems(file: TableFile, place: ConfigPath, wanted: ColumnRequest) -> list[Problem]:
+    """A problem for each column that the file must have and has not."""
+    like = wanted.like
+    if like is None:
+        due = dict.fromkeys((*wanted.declared, *wanted.needed))
+        why = ""
+    else:
+        due = dict.fromkeys(name for name, column in like.columns.items() if column.kind != "ignore")
+        why = f", which {like.path.name} has"
+    absent = [name for name in due if name not in file.names and name not in wanted.optional]
+    if like is not None and len(absent) > 1 and len(absent) == len(due):
+        message = f"{file.path}: none of the columns of {like.path.name} is there"
+        hint = "if its first line is a row and no names, write header: false" if isinstance(file, CsvFile) else ""
+        return [Problem(place, message, hint or other_names(absent[0], file))]
+    return [
+        Problem(
+            wanted.places.get(name, place) if like is None else place,
+            f'{file.path} has no column "{name}"{why}',
+            other_names(name, file),
+        )
+        for name in absent
+    ]
+
+
+def other_names(name: str, file: TableFile) -> str:
+    lower = {other.lower(): other for other in file.names}
+    near = [lower[other] for other in get_close_matches(name.lower(), lower, 3, 0.6)]
+    if near:
+        return "did you mean " + " or ".join(f'"{other}"' for other in near) + "?"
+    more = ", …" if len(file.names) > MOST_NAMES else ""
+    return f"it has {', '.join(file.names[:MOST_NAMES])}{more}"
+
+
+def misfit_problem(file: TableFile, place: ConfigPath, name: str, builder: Builder, wanted: ColumnRequest) -> Problem:
+    """The cells of a column that are not of its kind: the first by its line, the others by number and text."""
+    misfits = builder.misfits
+    texts = list(misfits.rows)[:MOST_TEXTS]
+    lines = file.numbers_of([misfits.rows[text] for text in texts])
+    places = [f"{shown(text)} ({file.row_word} {line:,})" for text, line in zip(texts, lines, strict=True)]
+    first = f"{file.path}, {file.row_word} {lines[0]:,}: {name} is {shown(texts[0])}"
+    message = f"{first}, which is {complaint(builder, texts[0])}"
+    if misfits.count > 1:
+        others = misfits.count - 1
+        message += f"; nor {'is 1 other cell' if others == 1 else f'are {others:,} other cells'} of the column"
+    if len(texts) > 1:
+        more = ", …" if len(misfits.rows) > len(texts) or misfits.more_texts else ""
+        message += f": {', '.join(places)}{more}"
+    declared_at = wanted.places.get(name)
+    related = () if declared_at is None or name not in wanted.declared else ((declared_at, "declared here"),)
+    return Problem(place, message, hint_for(file, name, builder, wanted), related=related)
+
+
+def complaint(builder: Builder, text: str) -> str:
+    if isinstance(builder, NumberBuilder):
+        return "too large for float32" if NUMBER.fullmatch(text) and builder.decimal == "." else "no number"
+    if isinstance(builder, DateBuilder):
+        return "no date" if builder.written is None else f'no date written as "{builder.written}"'
+    return "neither true nor false" if isinstance(builder, BooleanBuilder) else "out of place"
+
+
+def hint_for(file: TableFile, name: str, builder: Builder, wanted: ColumnRequest) -> str:
+    hints = []
+    misfits = builder.misfits
+    is_marker = not misfits.more_texts and len(misfits.rows) <= MOST_TEXTS and builder.present
+    if isinstance(file, CsvFile) and is_marker:
+        markers = ", ".join(shown(text) for text in (*file.options.missing, *misfits.rows))
+        hints.append(f"if it stands for a missing value, write missing: [{markers}]")
+    if wanted.like is not None:
+        hints.append(f"{wanted.like.path.name} has {NOUNS[type(builder)]} there")
+    elif isinstance(builder, DateBuilder) and builder.written is None:
+        hints.append(f'say how its dates are written: {name}: {{date: {{format: "%d.%m.%Y"}}}}')
+    elif name not in wanted.declared:
+        hints.append(f"if the column holds categories, declare it: {name}: category")
+    return "; ".join(hints)
+
+
+NOUNS: dict[type[Builder], str] = {
+    NumberBuilder: "numbers",
+    DateBuilder: "dates",
+    BooleanBuilder: "true and false",
+}
+
+
+def shown(text: str) -> str:
+    return f'"{text[:57]}…"' if len(text) > 60 else f'"{text}"'

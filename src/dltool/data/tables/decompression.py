@@ -1,0 +1,164 @@
+"""A text file as one stream of UTF-8 bytes, whatever it is packed in and however it is encoded."""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from dltool.data.files.paths import unreadable
+from dltool.errors import ConfigPath, DataError, Problem
+
+LONGEST_LINE = 64 << 20
+BUFFER = 1 << 20
+BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+
+
+class NotText(Exception):
+    """Bytes that are not of the encoding, or zero bytes, which no text has."""
+
+
+class LineTooLong(Exception):
+    """No line end for so long that the file can be no table."""
+
+
+class Recoded(io.RawIOBase):
+    """The bytes of `source`, from their encoding to UTF-8, with lone carriage returns as line ends if asked."""
+
+    def __init__(self, source: BinaryIO, encoding: str, translate_returns: bool) -> None:
+        self.source, self.encoding, self.translate_returns = source, encoding, translate_returns
+        self.decoder = codecs.getincrementaldecoder(encoding)()
+        self.ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self.ready:
+            piece = self.source.read(BUFFER // 4)
+            try:
+                text = self.decoder.decode(piece, final=not piece)
+            except UnicodeError:
+                raise NotText from None
+            if not piece and not text:
+                return 0
+            self.ready = (text.replace("\r", "\n") if self.translate_returns else text).encode("utf-8", "replace")
+        count = min(len(buffer), len(self.ready))
+        buffer[:count] = self.ready[:count]
+        self.ready = self.ready[count:]
+        return count
+
+
+def is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name in {"utf-8", "utf-8-sig", "ascii"}
+
+
+def unpacked(path: Path) -> BinaryIO:
+    """The file's bytes, unpacked if its name says that it is packed."""
+    match path.suffix.lower():
+        case ".gz":
+            return cast("BinaryIO", gzip.open(path))
+        case ".bz2":
+            return cast("BinaryIO", bz2.open(path))
+        case ".xz":
+            return cast("BinaryIO", lzma.open(path))
+        case ".zst":
+            import pyarrow as pa
+
+            return cast("BinaryIO", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
+    return path.open("rb", buffering=0)
+
+
+@contextmanager
+def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.BufferedReader]:
+    """The text as UTF-8 bytes without a byte order mark, and with lone carriage returns as line ends.
+
+    Bytes of a file in UTF-8 are passed on unchecked.
+    """
+    with unpacked(path) as raw:
+        start = io.BufferedReader(cast("Any", raw), BUFFER)
+        beginning = start.peek(3)
+        if is_utf8(encoding) and beginning.startswith(codecs.BOM_UTF8):
+            start.read(len(codecs.BOM_UTF8))
+        has_returns_only = b"\n" not in beginning and b"\r" in beginning
+        if is_utf8(encoding) and not has_returns_only:
+            yield start
+        else:
+            yield io.BufferedReader(Recoded(cast("BinaryIO", start), encoding, has_returns_only), BUFFER)
+
+
+def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
+    """Where the first byte is that is zero or not of the encoding: its offset and line, and the bytes from there on."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    has_wide_characters = b"\0" in "a".encode(encoding)
+    offset, line = 0, 1
+    with unpacked(path) as raw:
+        while True:
+            piece = raw.read(BUFFER)
+            held = decoder.getstate()[0]
+            zero = -1 if has_wide_characters else piece.find(0)
+            try:
+                text = decoder.decode(piece if zero < 0 else piece[:zero], final=not piece)
+            except UnicodeError as error:
+                # Without a start, it is the byte order mark that is missing.
+                start, data = getattr(error, "start", 0), held + piece
+                at = start - len(held)
+                return offset + at, line + piece[: max(at, 0)].count(b"\n"), data[start:]
+            if "\0" in text:
+                before = text[: text.index("\0")]
+                return offset + len(before.encode(encoding)), line + before.count("\n"), b"\0"
+            if zero >= 0:
+                return offset + zero, line + piece[:zero].count(b"\n"), piece[zero:]
+            if not piece:
+                return offset, line, b""
+            offset += len(piece)
+            line += piece.count(b"\n")
+
+
+def not_text(path: Path, place: ConfigPath, encoding: str) -> DataError:
+    """The problem of bytes that are not of the encoding, with their line."""
+    offset, line, found = first_bad_byte(path, encoding)
+    with unpacked(path) as raw:
+        mark = BYTE_ORDER_MARKS.get(raw.read(2))
+    byte = found[:1]
+    if byte == b"\0":
+        what, likely = "is zero, which no text has", "utf-16"
+    else:
+        what = f"(0x{byte.hex()}) is not {'UTF-8' if is_utf8(encoding) else encoding}"
+        likely = "latin-1" if is_utf8(encoding) else "utf-8"
+    hint = f"if it is text in another encoding, write it down: encoding: {mark or likely}"
+    return DataError(Problem(place, f"{path}, line {line:,}: byte {offset:,} {what}", hint))
+
+
+@contextmanager
+def reading(path: Path, place: ConfigPath, encoding: str = "utf-8") -> Iterator[None]:
+    """Turns what goes wrong while a file is read into a DataError."""
+    try:
+        yield
+    except NotText:
+        raise not_text(path, place, encoding) from None
+    except LineTooLong:
+        message = f"{path} has a line of more than {LONGEST_LINE >> 20} MB: it is no table"
+        raise DataError(Problem(place, message)) from None
+    except DAMAGED as error:
+        raise DataError(Problem(place, f"{path} is damaged: {error}", "write or copy it again")) from None
+    except OSError as error:
+        raise unreadable(path, place, error) from None
+
+
+def lines_of(stream: io.BufferedReader, rest: bytes = b"") -> Iterator[bytes]:
+    """The lines of `rest` and then of the stream, each with its end."""
+    *whole, last = rest.split(b"\n")
+    for line in whole:
+        yield line + b"\n"
+    while line := last + stream.readline(LONGEST_LINE):
+        last = b""
+        if len(line) >= LONGEST_LINE and not line.endswith(b"\n"):
+            raise LineTooLong
+        yield line

@@ -1,0 +1,1 @@
+"""Configs drafted for a user's data: `dltool init DATA`."""

@@ -1,0 +1,210 @@
+"""A config drafted for some data: its text, checked by loading it, with the baseline that a model has to beat."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+import yaml
+
+from dltool.config.columns import ONE_TARGET
+from dltool.config.load import Document, build_config
+from dltool.config.text.scalars import is_plain_text
+from dltool.config.text.yaml_reader import parse_yaml
+from dltool.data.checked import checked_with
+from dltool.data.dataset import Dataset, load_data
+from dltool.errors import ConfigError, DataError
+from dltool.text import counted
+
+Lines = Sequence[tuple[str, str]]
+"""Lines of YAML, each with its comment."""
+SEED = 42
+LONGEST_LINE = 120
+WIDEST_ALIGNED = 56
+PLAIN = re.compile(r"[A-Za-z_./][\w./-]*", re.ASCII)
+OLD_BOOLEANS = frozenset({"y", "n", "yes", "no", "on", "off"})
+LONGEST_SHOWN = 30
+FEWEST = 10
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The parts of a config that follow from the data. `title` says what it is; `said` is for the user's eyes too.
+
+    `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy or mean_absolute_error; `series`
+    is the column that windows predict.
+    """
+
+    title: str
+    data: Lines
+    layers: Lines
+    training: Lines
+    metric: str
+    said: tuple[str, ...] = ()
+    series: str | None = None
+
+
+@dataclass(frozen=True)
+class DraftBaseline:
+    """What needs no model: in words, and as a bound on the metric."""
+
+    words: str
+    bound: str
+
+
+def written(draft: Draft, stem: str, command: str, folder: Path) -> str:
+    """The text of the config. `command` trains it, `folder` is where it lies.
+
+    The config is loaded with its data once, for the baseline and so that none is written that cannot be trained.
+
+    Raises:
+        ConfigError, DataError, MachineError: the data is not fit for training, with every problem.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:100] or "data"
+    dataset = loaded(text_of(draft, name, command, None), folder)
+    return text_of(draft, name, command, baseline(dataset, draft))
+
+
+def loaded(text: str, folder: Path) -> Dataset:
+    shown_as = "the drafted config"
+    root = parse_yaml(text, shown_as)
+    document = Document(folder / "config.yaml", shown_as, root, {shown_as: text}, {shown_as: folder}, text.encode())
+    config = build_config(document)
+    dataset = load_data(config.data, config.seed)
+    checked_with(document, dataset.facts)
+    return dataset
+
+
+def baseline(dataset: Dataset, draft: Draft) -> DraftBaseline:
+    """Of the test part, as the metrics of a run are."""
+    inputs, targets = dataset.part("test")
+    training, test = dataset.targets[ONE_TARGET][dataset.split.train], targets[ONE_TARGET]
+    if draft.metric == "accuracy":
+        most = int(np.argmax(np.bincount(training)))
+        share = float(np.mean(test == most))
+        name = shown(dataset.facts.targets[ONE_TARGET].class_names[most])
+        words = f"the most frequent class, {name}, is right in {share:.1%} of the test examples"
+        return DraftBaseline(words, f"> {share:.4f}")
+    middle = float(np.median(training))
+    error, words = float(np.mean(np.abs(test - middle))), f"always {middle:.4g}, the median,"
+    if draft.series is not None:
+        last = np.asarray(inputs[draft.series][:])[:, -1]
+        known = ~np.isnan(last)
+        if known.any() and (persistent := float(np.mean(np.abs(test - last)[known]))) < error:
+            error, words = persistent, f"repeating the last value of {shown(draft.series)}"
+    return DraftBaseline(f"{words} has a mean absolute error of {error:.4g} on the test examples", f"< {error:.4g}")
+
+
+def text_of(draft: Draft, name: str, command: str, found: DraftBaseline | None) -> str:
+    bound = (
+        ""
+        if found is None
+        else f'\nexpect: {{{draft.metric}: "{found.bound}"}}  # the baseline; a miss is exit code 7\n'
+    )
+    return f"""\
+# {draft.title}
+#   {command}
+# Baseline: {"" if found is None else found.words}.
+name: {name}
+seed: {SEED}  # the split, the initial weights and the order of the examples
+
+data:
+{block(draft.data, 2)}
+
+model:
+  layers:
+{block(draft.layers, 4)}
+
+training:
+{block(draft.training, 2)}
+{bound}"""
+
+
+def block(lines: Lines, indent: int) -> str:
+    """Lines with their comments beside them, below each other, or above where they are long."""
+    width = max((len(line) for line, comment in lines if comment and len(line) <= WIDEST_ALIGNED), default=0)
+    rows: list[str] = []
+    for line, comment in lines:
+        fitting = [
+            row for row in (f"{line:{width}}  # {comment}", f"{line}  # {comment}") if indent + len(row) <= LONGEST_LINE
+        ]
+        if not comment:
+            rows.append(line)
+        elif line and fitting:
+            rows.append(fitting[0])
+        else:
+            above = line[: len(line) - len(line.lstrip())]
+            rows += [
+                f"{above}{row}"
+                for row in wrap(comment, LONGEST_LINE - indent - 8, initial_indent="# ", subsequent_indent="#   ")
+            ]
+            rows += [line] if line else []
+    return "\n".join(" " * indent + row for row in rows)
+
+
+def scalar(text: str, *, is_key: bool = False) -> str:
+    """A text as YAML, in `{…}` too: quoted where it would be read as something else, dollar signs doubled in values."""
+    value = text if is_key else text.replace("$", "$$")
+    if PLAIN.fullmatch(value) and is_plain_text(value) and value.lower() not in OLD_BOOLEANS:
+        return value
+    quoted: str = yaml.dump(value, default_style='"', allow_unicode=True, width=10**9)
+    return quoted.rstrip("\n")
+
+
+def path_scalar(path: Path, folder: Path) -> str:
+    """The path as a config in `folder` names it: absolute if it was given so.
+
+    Raises:
+        ConfigError: its name is not UTF-8, and cannot be written.
+    """
+    text = str(path) if path.is_absolute() else os.path.relpath(path, folder)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"the name of {path.name!a} is not UTF-8 and cannot stand in a config", "rename it") from None
+    # No home folder is meant.
+    return scalar(f"./{text}" if text.startswith("~") else text)
+
+
+def shown(value: Any) -> str:
+    """A value of the data in a comment: on one line, and not too long."""
+    text = str(value)
+    short = text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+    return yaml.dump(short, default_style='"', allow_unicode=True, width=10**9).rstrip("\n")
+
+
+def listed(values: Sequence[Any], most: int = 4) -> str:
+    return ", ".join(map(shown, values[:most])) + (", …" if len(values) > most else "")
+
+
+def training_lines(
+    examples: int, loss: str, metric: str, *, steps: int = 6_000, most_epochs: int = 200
+) -> list[tuple[str, str]]:
+    """The section `training` for so many training examples: about `steps` steps in all."""
+    batch_size = next(
+        (size for most, size in ((500, 8), (5_000, 32), (50_000, 128), (500_000, 512)) if examples <= most), 2_048
+    )
+    epochs = int(np.clip(steps * batch_size / max(examples, 1), 5, most_epochs))
+    patience = max(3, epochs // 6)
+    monitor = f"val_{metric}"
+    return [
+        ("optimizer: {Adam: {learning_rate: 1e-3}}", ""),
+        (f"loss: {loss}", ""),
+        (f"metrics: [{metric}]", ""),
+        (f"batch_size: {batch_size}", ""),
+        (f"epochs: {epochs}", "at most"),
+        ("callbacks:", ""),
+        (f"  - EarlyStopping: {{monitor: {monitor}, patience: {patience}}}", ""),
+        (f"checkpoint: {{monitor: {monitor}}}", "the best epoch is the one that is tested and kept"),
+    ]
+
+
+def split_line(examples: int) -> str:
+    """Raises: DataError: too few to be divided."""
+    if examples < FEWEST:
+        raise DataError(f"{counted(examples, 'example')}: too few for training, validation and test", f"{FEWEST} do")
+    return "split: {validation: 0.15, test: 0.2}" if examples < 50_000 else "split: {validation: 0.1, test: 0.1}"

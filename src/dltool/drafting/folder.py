@@ -1,0 +1,294 @@
+"""A config for a folder or an archive of class folders: pictures, recordings, texts."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from dltool.config.columns import ONE_TARGET
+from dltool.config.folder_sources import TextSource
+from dltool.data.arrays.rows import Rows
+from dltool.data.examples import Examples
+from dltool.data.files.class_folders import Item, Labelled, labelled
+from dltool.data.files.file_tree import Members, Reader, UnreadableMember, open_members
+from dltool.data.media import audio, image_decode
+from dltool.data.media.audio_rows import Recordings
+from dltool.data.media.image_decode import BadImage, opened, size_of
+from dltool.data.media.wav import WavHeader
+from dltool.data.sources.texts import load_texts
+from dltool.data.tables.decompression import BYTE_ORDER_MARKS
+from dltool.drafting.draft import Draft, Lines, listed, shown, split_line, training_lines
+from dltool.errors import DataError
+from dltool.text import counted
+
+CLASSES = ("- Dense: {units: $classes, activation: softmax}", "")
+CLASSIFIER: Lines = (("- Dropout: 0.3", ""), ("- Dense: {units: 64, activation: relu}", ""), CLASSES)
+LOSS = "sparse_categorical_crossentropy"
+SAMPLE = 1_000
+LARGEST_SIDE = 96
+SMALLEST_SIDE = 8
+MEL_BANDS = 64
+
+
+def draft_folder(path: Path, named: str) -> Draft:
+    """`named` is the path as YAML.
+
+    Raises:
+        DataError: what is there is refused, damaged, or not in classes.
+    """
+    members = open_members(str(path), ())
+    names = [member.name.lower() for member in members.members]
+    pictures = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
+    recordings = sum(name.endswith(audio.EXTENSIONS) for name in names)
+    if max(pictures, recordings) * 2 <= len(names):
+        return draft_texts(path, named)
+    return draft_images(members, path, named) if pictures >= recordings else draft_audio(members, path, named)
+
+
+def parts_line(found: Labelled | Examples) -> list[tuple[str, str]]:
+    """The split, of what the source does not divide itself."""
+    if isinstance(found, Labelled):
+        own, examples = {*map(str, found.parts)}, len(found.parts["training"])
+    else:
+        own = {role for role in ("validation", "test") if getattr(found, role) is not None}
+        examples = len(found.training)
+    if "test" not in own:
+        return [(split_line(examples), "")]
+    return [] if "validation" in own else [("split: {validation: 0.1}", "the test part is the data's own")]
+
+
+def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
+    what = f"{counted(examples, noun)} of {counted(len(classes), 'class')}"
+    return f"{shown(path.name)[1:-1]}: {what}, {class_words(classes)}."
+
+
+def class_words(classes: Counter[str]) -> str:
+    (most, many), (_, few) = classes.most_common(1)[0], classes.most_common()[-1]
+    return f"{listed(sorted(classes))}" if many == few else f"{few:,} to {many:,} of each, {shown(most)} most often"
+
+
+def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
+    items = found.parts["training"]
+    return items, Counter(item.label for item in items)
+
+
+# --- pictures ---
+
+
+def draft_images(members: Members, path: Path, named: str) -> Draft:
+    found = labelled(members, image_decode.EXTENSIONS, None, (), "picture")
+    items, classes = of_training(found)
+    sizes, modes = seen_pictures(members, items)
+    (height, width), share = sizes.most_common(1)[0][0], sizes.most_common(1)[0][1] / sizes.total()
+    size = fitting(height, width)
+    channels = 1 if modes and modes.keys() <= image_decode.GREY else 3
+    seen = f"{'all' if share == 1 else 'most'} are {height} × {width}"
+    resized = "" if share == 1 and size == (height, width) else ", all are stretched to this"
+    form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
+    data = [
+        (f"source: {{images: {{path: {named}, {form}}}}}", f"{seen}{resized}"),
+        *parts_line(found),
+        ("preprocessing:", ""),
+        ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
+        *augmentation(classes, channels),
+    ]
+    pixels = len(items) * size[0] * size[1]
+    return Draft(
+        title(path, sum(map(len, found.parts.values())), "picture", classes),
+        data,
+        [*convolutions(size, 32 if pixels < 20_000_000 else 16), *CLASSIFIER],
+        training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
+        "accuracy",
+    )
+
+
+def seen_pictures(members: Members, items: tuple[Item, ...]) -> tuple[Counter[tuple[int, int]], Counter[str]]:
+    """(height, width) and Pillow's modes of some pictures, spread over all; the damaged ones are found later."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    modes: Counter[str] = Counter()
+    for item in items[:: -(-len(items) // SAMPLE)]:
+        try:
+            content = members.reader().read(item.member)
+            sizes[size_of(content)] += 1
+            modes[opened(content).mode] += 1
+        except (BadImage, UnreadableMember):
+            continue
+    if not sizes:
+        raise DataError(f"none of the pictures of {members.path} can be read")
+    return sizes, modes
+
+
+def fitting(height: int, width: int) -> tuple[int, int]:
+    """The size, reduced where it is large; at least so large that it can be convolved."""
+    factor = min(1.0, LARGEST_SIDE / max(height, width))
+    return max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
+
+
+def augmentation(classes: Counter[str], channels: int) -> Lines:
+    if channels == 1 or all(len(name) <= 2 for name in classes):
+        layer, why = "RandomTranslation: {height_factor: 0.1, width_factor: 0.1}", "a mirrored sign may be another one"
+    else:
+        layer, why = "RandomFlip: horizontal", "not for pictures that mean something else in a mirror"
+    return [("augmentation:", "in training only"), (f"  - {layer}", why)]
+
+
+def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
+    """Blocks that halve the picture until it is small, and then is a vector, by the last layer, called `name`."""
+    lines: list[tuple[str, str]] = []
+    side, width = min(size), filters
+    while side >= SMALLEST_SIDE or not lines:
+        lines += [
+            (f"- Conv2D: {{filters: {width}, kernel_size: 3, padding: same, activation: relu}}", ""),
+            ("- MaxPooling2D: 2", f"{size[0]} × {size[1]} become {size[0] // 2} × {size[1] // 2}"),
+        ]
+        size = size[0] // 2, size[1] // 2
+        side, width = min(size), min(2 * width, 128)
+    last = "GlobalAveragePooling2D" if max(size) > SMALLEST_SIDE else "Flatten"
+    return [*lines, (f"- {last}: {{name: {name}}}" if name else f"- {last}", "")]
+
+
+# --- recordings ---
+
+
+def draft_audio(members: Members, path: Path, named: str) -> Draft:
+    found = labelled(members, audio.EXTENSIONS, None, (), "recording")
+    items, classes = of_training(found)
+    every = [item.member for item in chain.from_iterable(found.parts.values())]
+    headers = Recordings(Reader(members.access, ()), members.path, ()).headers(every)
+    rate, seconds, lengths = length_of(headers)
+    layer, (bands, frames) = spectrogram(rate, seconds)
+    form = f"seconds: {seconds:g}, rate: {rate}"
+    median = f"half last up to {np.median(lengths):.2g} s, nine of ten {seconds:g} s: longer ones are cut"
+    data = [
+        (f"source: {{audio: {{path: {named}, {form}}}}}", median),
+        *speakers(items),
+        *parts_line(found),
+        ("preprocessing:", ""),
+        (f"  - MelSpectrogram: {{{layer}}}", "below 1e-5 is silence"),
+        ("  - Normalization: {axis: 1}", "each band has mean 0 and standard deviation 1 over the training part"),
+        ("  - Reshape: {target_shape: [" + f"{bands}, -1, 1]}}", "a picture of one channel"),
+    ]
+    return Draft(
+        title(path, len(every), "recording", classes),
+        data,
+        [*convolutions((bands, frames), 16), *CLASSIFIER],
+        training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
+        "accuracy",
+    )
+
+
+def length_of(headers: Sequence[WavHeader]) -> tuple[int, float, np.ndarray]:
+    """The most frequent rate, the seconds that nine of ten do not exceed, and the seconds of each."""
+    rate = Counter(header.rate for header in headers).most_common(1)[0][0]
+    lengths = np.array([header.frames / header.rate for header in headers])
+    return rate, float(np.clip(np.ceil(10 * np.quantile(lengths, 0.9)) / 10, 0.1, 10)), lengths
+
+
+def spectrogram(rate: int, seconds: float) -> tuple[str, tuple[int, int]]:
+    """The arguments of MelSpectrogram, and the (bands, frames) that it gives."""
+    # Windows of 32 ms, half as far apart, as is usual for speech; FFTs want powers of two.
+    window = 2 ** round(np.log2(rate * 0.032))
+    bands = min(MEL_BANDS, window // 4)
+    arguments = (
+        f"fft_length: {window}, sequence_stride: {window // 2}, sampling_rate: {rate}, num_mel_bins: {bands}, "
+        "min_power: 1e-5, top_db: 150"
+    )
+    return arguments, (bands, max(1, round(seconds * rate) // (window // 2)))
+
+
+def speakers(items: tuple[Item, ...]) -> Lines:
+    """A remark where names of files begin with few words that come in several classes, as with speakers."""
+    stems = [Path(item.member.name).stem.rpartition("_") for item in items]
+    names = Counter(stem for stem, _, _ in stems)
+    classes = {(stem, item.label) for (stem, _, _), item in zip(stems, items, strict=True)}
+    if "" in names or not 1 < len(names) <= len(items) / 4 or len(classes) < 2 * len(names):
+        return []
+    names_shown = listed(sorted(names))
+    ending = Path(items[0].member.name).suffix
+    return [
+        ("", f"File names begin with {names_shown}: if these are speakers, a test of unknown speakers takes"),
+        ("", f'  pattern: "{{class}}/{{speaker}}_{{number}}{ending}" in the source, and group: speaker in the split.'),
+    ]
+
+
+# --- texts ---
+
+
+def draft_texts(path: Path, named: str) -> Draft:
+    options, found = read_texts(path)
+    given = f"{{path: {named}, encoding: {options.encoding}}}" if options.encoding != "utf-8" else f"{{path: {named}}}"
+    classes = Counter(map(str, found.training.labels[ONE_TARGET][:]))
+    texts = found.training.inputs["text"]
+    examples = sum(len(part) for part in (found.training, found.validation, found.test) if part)
+    data = [
+        (f"source: {{text: {given}}}", ""),
+        *parts_line(found),
+        *words_of(texts),
+    ]
+    return Draft(
+        title(path, examples, "text", classes),
+        data,
+        [*TEXT_LAYERS, CLASSES],
+        text_training(len(texts), "accuracy", LOSS),
+        "accuracy",
+    )
+
+
+def read_texts(path: Path) -> tuple[TextSource, Examples]:
+    """In UTF-8 where all files are, else as they are written."""
+    options = TextSource(path=str(path))
+    try:
+        return options, load_texts(options, ())
+    except DataError:
+        encoding = encoding_of(open_members(str(path), ()))
+        if encoding == options.encoding:
+            raise
+    options = TextSource(path=str(path), encoding=encoding)
+    return options, load_texts(options, ())
+
+
+def encoding_of(members: Members) -> str:
+    """UTF-16 by its mark, else the first of the usual ones that all files can be read in."""
+    encodings = ["utf-8", "cp1252", "latin-1"]
+    for member in members.members:
+        content = members.read(member)
+        if content[:2] in BYTE_ORDER_MARKS:
+            return BYTE_ORDER_MARKS[content[:2]]
+        while not is_written_in(content, encodings[0]):
+            encodings.pop(0)
+    return encodings[0]
+
+
+def is_written_in(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+MOST_TOKENS = 20_000
+TEXT_LAYERS: Lines = (
+    (f"- Embedding: {{input_dim: {MOST_TOKENS}, output_dim: 32, mask_zero: true}}", "a vector for each word"),
+    ("- Dropout: 0.3", ""),
+    ("- GlobalAveragePooling1D", "the mean over the words"),
+    ("- Dropout: 0.3", ""),
+)
+
+
+def words_of(texts: Rows) -> Lines:
+    """Preprocessing: as many words of a text as nearly all have."""
+    sample = texts[np.linspace(0, len(texts) - 1, min(len(texts), 10 * SAMPLE)).astype(int)]
+    counts = np.array([len(str(text).split()) for text in sample])
+    length = int(np.clip(np.quantile(counts, 0.95), 4, 400))
+    layer = f"TextVectorization: {{max_tokens: {MOST_TOKENS}, output_sequence_length: {length}}}"
+    return [
+        ("preprocessing:", ""),
+        (f"  - {layer}", f"texts have {int(np.median(counts))} words in the middle, {counts.max():,} at most"),
+    ]
+
+
+def text_training(examples: int, metric: str, loss: str) -> Lines:
+    return training_lines(examples, loss, metric, steps=2_500, most_epochs=40)

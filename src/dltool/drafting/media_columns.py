@@ -1,0 +1,129 @@
+"""Columns of a table that name pictures or recordings: how to declare them, and layers that take them."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dltool.data.arrays.rows import Coded
+from dltool.data.media import audio, image_decode
+from dltool.data.media.image_decode import BadImage, opened, size_of
+from dltool.data.media.wav import BadWav, WavHeader, wav_header
+from dltool.data.tables.typed_table import Column, Table
+from dltool.drafting.draft import Lines, scalar
+from dltool.drafting.folder import convolutions, fitting, length_of, spectrogram
+
+SAMPLE = 200
+"""Files that are looked at, of those that a column names."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """A column of paths: its type with options as YAML has them, what was seen, and the layers from it to one vector.
+
+    The last of the layers is called `features`.
+    """
+
+    declared: Mapping[str, Mapping[str, Any]]
+    why: str
+    layers: Lines
+    features: str
+
+
+def may_be_paths(column: Column) -> bool:
+    """Whether it holds texts; an identifier is ignored otherwise."""
+    return column.kind in ("category", "text") or (column.kind == "ignore" and "distinct texts" in column.why)
+
+
+def paths_in(table: Table) -> dict[str, Paths]:
+    """The columns of paths by name. Of files that are not there nothing is known, and theirs are not among them."""
+    found: dict[str, Paths] = {}
+    for name, column in table.columns.items():
+        values = column.values
+        if not (may_be_paths(column) and isinstance(values, Coded)):
+            continue
+        texts = [str(text) for text in values.values if text]
+        sample = texts[:: max(1, len(texts) // SAMPLE)]
+        features = unlike((*table.columns, *(paths.features for paths in found.values())), "features")
+        contents = list(contents_of(sample, table.path.parent))
+        if not texts or not contents:
+            continue
+        if all(text.lower().endswith(image_decode.EXTENSIONS) for text in texts):
+            pictures = of_pictures(contents, name, features)
+            found |= {} if pictures is None else {name: pictures}
+        elif all(text.lower().endswith(audio.EXTENSIONS) for text in texts):
+            recordings = of_recordings(contents, name, features)
+            found |= {} if recordings is None else {name: recordings}
+    return found
+
+
+def unlike(names: Collection[str], name: str) -> str:
+    """A name that no column has."""
+    while name in names:
+        name += "_"
+    return name
+
+
+def contents_of(paths: Iterable[str], folder: Path) -> Iterable[bytes]:
+    for path in paths:
+        try:
+            if (folder / path).is_file():
+                yield (folder / path).read_bytes()
+        except (OSError, ValueError):
+            continue
+
+
+def of_pictures(contents: Sequence[bytes], name: str, features: str) -> Paths | None:
+    sizes: Counter[tuple[int, int]] = Counter()
+    grey = 0
+    for content in contents:
+        try:
+            sizes[size_of(content)] += 1
+            grey += opened(content).mode in image_decode.GREY
+        except BadImage:
+            continue
+    if not sizes:
+        return None
+    (height, width), most = sizes.most_common(1)[0]
+    size = fitting(height, width)
+    channels = 1 if grey == sizes.total() else 3
+    seen = f"pictures: {'all' if most == sizes.total() else 'most'} are {height} × {width}"
+    layers = [
+        (f"- Rescaling: {{from: {scalar(name)}, scale: $(1 / 255)}}", "from 0…255 to 0…1"),
+        *convolutions(size, 16, features),
+    ]
+    return Paths({"image": {"size": [*size], "channels": channels}}, seen, layers, features)
+
+
+def of_recordings(contents: Sequence[bytes], name: str, features: str) -> Paths | None:
+    headers: list[WavHeader] = []
+    for content in contents:
+        try:
+            header = wav_header(content)
+        except BadWav:
+            continue
+        headers += [] if header is None else [header]
+    if not headers:
+        return None
+    rate, seconds, lengths = length_of(headers)
+    layer, (bands, frames) = spectrogram(rate, seconds)
+    layers = [
+        (f"- MelSpectrogram: {{from: {scalar(name)}, {layer}}}", "below 1e-5 is silence"),
+        (f"- Reshape: {{target_shape: [{bands}, -1, 1]}}", "a picture of one channel"),
+        ("- LayerNormalization: {axis: [1, 2, 3], center: false, scale: false}", "as loud as any other"),
+        *convolutions((bands, frames), 16, features),
+    ]
+    seen = f"recordings: half last up to {np.median(lengths):.2g} s"
+    return Paths({"audio": {"seconds": seconds, "rate": rate}}, seen, layers, features)
+
+
+def with_paths(paths: Mapping[str, Paths], others: Sequence[str]) -> Lines:
+    """Layers that make one vector of all columns, those of paths and `others`."""
+    lines = [line for each in paths.values() for line in each.layers]
+    joined = [*(each.features for each in paths.values()), *map(scalar, others)]
+    if len(joined) > 1:
+        lines.append((f"- Concatenate: {{from: [{', '.join(joined)}]}}", ""))
+    return lines

@@ -1,0 +1,247 @@
+"""How a file of delimited text is written, as far as its content tells: :func:`sniff_csv`."""
+
+import codecs
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dltool.config.table_sources import CsvSource, TableOptions
+from dltool.data.tables.cells import Texts, number_of
+from dltool.data.tables.csv_file import CsvFile
+from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
+from dltool.data.tables.records import Records, Unreadable, dialect_of
+from dltool.data.tables.source import Want
+from dltool.errors import ConfigPath, DataError
+
+SAMPLE = 500
+"""Records that decide on delimiter, quotes and header; the encoding and missing markers are looked for in all."""
+# The likelier ones last: commas stand in texts and decimals too.
+DELIMITERS = (",", "|", ";", "\t")
+MARKERS = frozenset(
+    {"?", "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "-", "--", ".", "#null!", "#value!"}
+)
+MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefined", "not available"}
+MOST_TEXTS = 1_000
+MOST_ODD_TEXTS = 10
+RARE = 0.05
+"""Other texts are taken for missing numbers where they make up no more of a column."""
+DATE_FORMATS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
+TIME_FORMATS = ("", " %H:%M", " %H:%M:%S")
+
+
+@dataclass
+class Seen:
+    """The cells of a column: how many are numbers, and the other texts; `has_more` of them than are kept."""
+
+    numbers: int = 0
+    texts: Counter[str] = field(default_factory=Counter)
+    has_more: bool = False
+
+    def add(self, texts: Texts, decimal: str) -> None:
+        counts = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values)).tolist()
+        for text, count in zip(texts.values, counts, strict=True):
+            if not np.isnan(number_of(text, decimal)):
+                self.numbers += count
+            elif text in self.texts or len(self.texts) < MOST_TEXTS:
+                self.texts[text] += count
+            else:
+                self.has_more = True
+
+    @property
+    def is_mostly_numbers(self) -> bool:
+        return self.numbers >= max(1, self.texts.total()) and not self.has_more
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """The options of a source, and the columns that are not what they seem: by name, how to declare them and why.
+
+    `markers` are the missing markers with the columns in which they are.
+    """
+
+    options: TableOptions
+    columns: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    markers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def without_markers(self, unwanted: Collection[str]) -> "Sniffed":
+        markers = {marker: columns for marker, columns in self.markers.items() if marker not in unwanted}
+        options = self.options.model_copy(update={"missing": tuple(markers)})
+        return replace(self, options=options, markers=markers)
+
+    def declaring(self, columns: Mapping[str, tuple[Any, str]]) -> "Sniffed":
+        return replace(self, columns={**self.columns, **columns})
+
+
+def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
+    """Delimiter, decimal point, quotes, comments, encoding, names of columns, missing markers, formats of dates.
+
+    Raises:
+        DataError: the file cannot be read as a table, with every problem.
+    """
+    encoding = encoding_of(path, place)
+    with reading(path, place, encoding):
+        with open_text(path, encoding) as text:
+            lines = list(islice(lines_of(text), SAMPLE))
+        # Where the first line may also be the names, it has to be a comment to make the rows alike.
+        comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
+        candidates = [
+            CsvSource(path=str(path), delimiter=delimiter, quote=quote, encoding=encoding, comment=comment)
+            for comment, quote, delimiter in product(comments, (None, '"'), DELIMITERS)
+        ]
+        samples = [records_of(lines, options) for options in candidates]
+    best = max(range(len(candidates)), key=lambda index: (regularity(samples[index]), index))
+    options, rows = candidates[best], samples[best]
+    if not regularity(rows):
+        plain = -len(DELIMITERS)
+        options, rows = candidates[plain], samples[plain]
+    decimal = decimal_of(rows) if options.delimiter != "," else "."
+    options = options.model_copy(update={"decimal": decimal, **names_of(rows, decimal)})
+    try:
+        return surveyed(options, place)
+    except DataError:
+        if options.quote is None:
+            raise
+        # A quote far below that is never closed.
+        try:
+            return surveyed(options.model_copy(update={"quote": None}), place)
+        except DataError:
+            pass
+        raise
+
+
+def encoding_of(path: Path, place: ConfigPath) -> str:
+    """UTF-8 if all of the file is, else UTF-16 by its mark, else that of Windows, which knows nearly every byte."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with reading(path, place), unpacked(path) as raw:
+        piece = raw.read(BUFFER)
+        mark = BYTE_ORDER_MARKS.get(piece[:2])
+        if mark is not None:
+            return mark
+        if b"\0" in piece:
+            raise NotText
+        try:
+            while piece:
+                decoder.decode(piece)
+                piece = raw.read(BUFFER)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "cp1252" if not {*piece} & {0x81, 0x8D, 0x8F, 0x90, 0x9D} else "latin-1"
+    return "utf-8"
+
+
+def records_of(lines: Sequence[bytes], options: CsvSource) -> list[list[str]]:
+    """The records of some lines; without the last one where it goes on after them, and none that are no records."""
+    records: list[list[str]] = []
+    try:
+        records.extend(fields for _, fields in Records(iter(lines), dialect_of(options)))
+    except Unreadable as error:
+        if len(lines) < SAMPLE or "never closed" not in error.what:
+            return []
+    return records
+
+
+def regularity(rows: Sequence[Sequence[str]]) -> float:
+    """The share of rows that have as many fields as most; 0 where that is one."""
+    if not rows:
+        return 0.0
+    width, count = Counter(map(len, rows)).most_common(1)[0]
+    return count / len(rows) if width > 1 else 0.0
+
+
+def decimal_of(rows: Sequence[Sequence[str]]) -> str:
+    cells = [cell for row in rows for cell in row]
+    by_comma, by_point = (
+        sum(mark in cell and not np.isnan(number_of(cell, mark)) for cell in cells) for mark in (",", ".")
+    )
+    return "," if by_comma > by_point else "."
+
+
+def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
+    """`header` and `names` where they are not the default.
+
+    The first row has names if it has texts above numbers, or else if none of its texts is a value of its column.
+    """
+    if len(rows) < 2:
+        return {}
+    first, *others = rows
+    columns = [[row[index] for row in others if index < len(row) and row[index]] for index in range(len(first))]
+    numeric = [
+        index
+        for index, cells in enumerate(columns)
+        if cells and 2 * sum(not np.isnan(number_of(cell, decimal)) for cell in cells) > len(cells)
+    ]
+    above = [index for index in numeric if np.isnan(number_of(first[index], decimal))]
+    texts = [index for index in range(len(first)) if index not in numeric and columns[index]]
+    are_new = len({*first}) == len(first) and not any(first[index] in columns[index] for index in texts)
+    # Where no number tells, a text that stands above texts that come again and again, and is none of them.
+    repeating = [index for index in texts if 2 * len({*columns[index]}) <= len(columns[index])]
+    has_names = 2 * len(above) > len(numeric) or (are_new and bool(repeating or not numeric))
+    if not has_names:
+        return {"header": False}
+    names: dict[str, None] = {}
+    for number, name in enumerate(first, 1):
+        fresh = name or f"column_{number}"
+        while fresh in names:
+            fresh = f"{fresh}_{number}"
+        names[fresh] = None
+    if [*names] != first:
+        return {"header": True, "names": tuple(names)}
+    return {"header": True} if any(not np.isnan(number_of(name, decimal)) for name in first) else {}
+
+
+def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
+    """One pass over all cells, for missing markers and for columns that need to be declared."""
+    file = CsvFile(options, place)
+    seen = {name: Seen() for name in file.names}
+    wants: dict[str, Want] = dict.fromkeys(file.names, "number")
+    for block in file.blocks(wants):
+        for name, cells in block.columns.items():
+            if not isinstance(cells, Texts):
+                seen[name].numbers += int(np.count_nonzero(~np.isnan(cells)))
+                continue
+            seen[name].add(cells, options.decimal)
+            if not seen[name].is_mostly_numbers:
+                wants[name] = "text"
+    markers: dict[str, list[str]] = {}
+    columns: dict[str, tuple[Any, str]] = {}
+    for name, column in seen.items():
+        known = MARKERS_AMONG_NUMBERS if column.is_mostly_numbers else MARKERS
+        found = {text for text in column.texts if text.lower() in known}
+        odd = {text: count for text, count in column.texts.items() if text not in found}
+        if column.numbers >= max(1, sum(odd.values())) and odd:
+            shown = ", ".join(f'"{text[:20]}"' for text in list(odd)[:3])
+            if not column.has_more and len(odd) <= MOST_ODD_TEXTS and sum(odd.values()) <= RARE * column.numbers:
+                found |= odd.keys()
+            elif column.has_more or len(odd) > MOST_TEXTS // 10:
+                columns[name] = "ignore", f"numbers mixed with texts: {shown}"
+            else:
+                columns[name] = {"category": {"min_count": 5}}, f"numbers mixed with texts: {shown}"
+        elif not column.numbers:
+            written = date_format([*odd])
+            if written is not None:
+                columns[name] = {"date": {"format": written}}, f"dates such as {next(iter(odd))}"
+        for text in sorted(found):
+            markers.setdefault(text, []).append(name)
+    return Sniffed(options.model_copy(update={"missing": tuple(markers)}), columns, markers)
+
+
+def date_format(texts: Sequence[str]) -> str | None:
+    """The format of strptime, other than ISO 8601, in which all the texts are dates."""
+    for date, time in product(DATE_FORMATS, TIME_FORMATS):
+        if texts and all(is_written(text, date + time) for text in texts):
+            return date + time
+    return None
+
+
+def is_written(text: str, written: str) -> bool:
+    try:
+        datetime.strptime(text, written)  # noqa: DTZ007 - only whether it can be read
+    except ValueError:
+        return False
+    return True

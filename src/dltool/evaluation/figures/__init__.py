@@ -1,0 +1,1 @@
+"""Figures of an evaluation and of learning curves, as SVG."""

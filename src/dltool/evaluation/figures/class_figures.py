@@ -1,0 +1,122 @@
+"""Figures of predicted classes: what is taken for what, how well classes are told apart, and whether to trust it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from dltool.evaluation.figures.drawing import COLOURS, INK, STRONG_INK, drawn, figures_text, shown
+from dltool.evaluation.figures.figure import Figure
+from dltool.evaluation.measures import Calibration, Curve
+
+MOST_CELLS = 20
+"""Classes that the picture of a confusion matrix shows."""
+MOST_NUMBERED = 12
+"""Classes up to which its cells have numbers."""
+PAIRS = 3
+FEW = 6
+"""Classes up to which cells become larger."""
+CELL = 35
+"""Size of letters times how many of them fit into a cell, where classes are more than few."""
+
+
+def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> Figure:
+    """`counts` is (classes, classes); of many classes, those with the most mistakes are shown."""
+    wrong = counts - np.diag(np.diag(counts))
+    mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)
+    used = np.sort(np.argsort(-mistakes, kind="stable")[:MOST_CELLS])
+    pairs = [np.unravel_index(index, wrong.shape) for index in np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]]
+    worst = ", ".join(
+        f"{shown(classes[one])} for {shown(classes[other])} ({wrong[one, other]:,})"
+        for one, other in pairs
+        if wrong[one, other]
+    )
+    right, whole = int(np.trace(counts)), int(counts.sum())
+    description = f"{right:,} of {whole:,} are taken for what they are. " + (
+        f"Most often mistaken: {worst}." if worst else "None is mistaken."
+    )
+    title = "Confusion matrix"
+    if len(used) < len(classes):
+        title += f" of the {len(used)} classes with the most mistakes"
+    kept = counts[np.ix_(used, used)]
+    shares = kept / np.maximum(counts.sum(axis=1)[used][:, None], 1)
+    names = [shown(classes[index], 16) for index in used]
+    side = 2.0 + 0.28 * max(FEW, len(names))
+    return drawn(name, title, description, lambda axes: cells(axes[0], kept, shares, names), size=(side, side - 0.4))
+
+
+def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
+    """A square for each pair of classes, the stronger the larger its share of the class; empty ones are left out.
+
+    None is so strong that its number cannot be read, on a light page and on a dark one.
+    """
+    room = CELL * max(FEW, len(names)) / len(names)
+    for row, column in np.argwhere(counts):
+        share = float(shares[row, column])
+        colour = COLOURS[0] if row == column else COLOURS[1]
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=0.08 + 0.62 * share, lw=0))
+        if len(names) <= MOST_NUMBERED:
+            count = f"{counts[row, column]:,}"
+            size = min(9, room / len(count))
+            axes.text(column, row, count, ha="center", va="center", color=STRONG_INK, fontsize=size)
+    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="taken for", ylabel="class")
+    is_long = max(map(len, names)) > 2
+    axes.set_xticks(range(len(names)), names, rotation=60 if is_long else 0, ha="right" if is_long else "center")
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(length=0, labelsize=8)
+    axes.grid(False)
+    axes.set_aspect("equal")
+
+
+def roc_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
+    """`which` says of which classes the curves are, where they are not of all."""
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
+        lines(axes[0], curves)
+        axes[0].set(xlabel="false positive rate", ylabel="true positive rate")
+
+    return drawn(name, f"ROC curve{which}", f"Area under the ROC curve: {areas_text(curves)}; 0.5 is chance.", draw)
+
+
+def precision_recall_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
+    """`which` as of :func:`roc_figure`."""
+
+    def draw(axes: list[Axes]) -> None:
+        lines(axes[0], curves)
+        axes[0].set(xlabel="recall", ylabel="precision")
+
+    return drawn(name, f"Precision and recall{which}", f"Average precision: {areas_text(curves)}.", draw)
+
+
+def areas_text(curves: Sequence[Curve]) -> str:
+    return ", ".join(f"{shown(curve.name)}: {curve.area:.4f}" for curve in curves)
+
+
+def lines(axes: Axes, curves: Sequence[Curve]) -> None:
+    for index, curve in enumerate(curves):
+        # A first name with "_" would be left out of the legend.
+        label = f"\u200b{shown(curve.name)}: {curve.area:.4f}"
+        axes.plot(curve.x, curve.y, label=label, color=COLOURS[index % len(COLOURS)])
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def calibration_figure(name: str, found: Calibration, examples: int) -> Figure:
+    error = figures_text(found.error)
+    sure = figures_text(float(np.sum(found.confidence * found.examples) / examples))
+    right = figures_text(float(np.sum(found.accuracy * found.examples) / examples))
+    description = (
+        f"The model's mean confidence is {sure}, and {right} of the predictions are right. "
+        f"The expected calibration error is {error}; 0 is perfect."
+    )
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
+        axes[0].plot(found.confidence, found.accuracy, marker="o", markersize=4, color=COLOURS[0])
+        axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="confidence", ylabel="share that is right")
+        axes[1].bar(found.confidence, found.examples / examples, width=0.045, color=COLOURS[0])
+        axes[1].set(xlim=(-0.02, 1.02), xlabel="confidence", ylabel="share of the examples")
+
+    return drawn(name, "Calibration", description, draw, panels=2, size=(6.4, 3.2))

@@ -1,0 +1,105 @@
+"""How a training went: its loss and metrics by epoch, and the learning rate."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, figures_text, shown
+from dltool.evaluation.figures.figure import Figure, file_word
+
+NO_CURVES = ("epoch", "seconds", "learning_rate")
+MOST_CURVES = 12
+MOST_EPOCHS = 200
+"""Drawn of a curve; of more, some that are spread evenly, the best and the last one among them."""
+
+
+def learning_curves(lines: Sequence[Mapping[str, Any]], best_epoch: int | None) -> tuple[Figure, ...]:
+    """A figure for the loss and one for each metric, of training and validation, and one for the learning rate.
+
+    `lines` are those of metrics.jsonl, one an epoch; `best_epoch` is marked. What is no number is left out.
+    """
+    if not lines:
+        return ()
+    names = [name for name in lines[0] if name not in NO_CURVES and not name.startswith("val_")]
+    figures = [curve_figure(name, lines, best_epoch) for name in names[:MOST_CURVES] if numbers(lines, name)]
+    rates = numbers(lines, "learning_rate")
+    return (*figures, rate_figure(rates)) if rates else tuple(figures)
+
+
+def numbers(lines: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+    """(epoch, value) of each line that has such a number."""
+    return [
+        (line["epoch"], float(line[name]))
+        for line in lines
+        if is_number(line.get(name)) and isinstance(line.get("epoch"), int)
+    ]
+
+
+def is_number(value: Any) -> bool:
+    return math.isfinite(value) if isinstance(value, float) else type(value) is int and abs(value) < 2**63
+
+
+def thinned(points: list[tuple[int, float]], best_epoch: int | None) -> list[tuple[int, float]]:
+    step = -(-len(points) // MOST_EPOCHS)
+    last = len(points) - 1
+    return [point for index, point in enumerate(points) if index % step == 0 or index == last or point[0] == best_epoch]
+
+
+def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Figure:
+    found = {"training": numbers(lines, name), "validation": numbers(lines, f"val_{name}")}
+    curves = {part: thinned(points, best_epoch) for part, points in found.items() if points}
+    title = "Loss" if name == "loss" else shown(name).replace("_", " ").capitalize()
+    description = " ".join(curve_text(part, name, points, best_epoch) for part, points in curves.items())
+
+    def draw(axes: list[Axes]) -> None:
+        for (part, points), colour in zip(curves.items(), COLOURS, strict=False):
+            marker = "o" if len(points) == 1 else None
+            axes[0].plot(*zip(*points, strict=True), label=part, color=colour, marker=marker, markersize=4)
+            best = [point for point in points if point[0] == best_epoch]
+            if best and part == list(curves)[-1]:
+                axes[0].axvline(best[0][0], color=INK, linewidth=1, linestyle=":")
+                axes[0].plot(*best[0], "o", markersize=6, color=colour, label=f"best epoch {best_epoch}")
+        axes[0].set(ylabel=shown(name))
+        epochs(axes[0], next(iter(curves.values())))
+        axes[0].legend()
+
+    return drawn(f"curve_{file_word(name)}", f"{title} by epoch", description, draw, size=(5.0, 3.2))
+
+
+def curve_text(part: str, name: str, points: list[tuple[int, float]], best_epoch: int | None) -> str:
+    first, last = points[0], points[-1]
+    text = f"The {shown(name)} of {part} goes from {figures_text(first[1])} in epoch {first[0]}"
+    best = dict(points).get(best_epoch or 0)
+    text += f" to {figures_text(last[1])} in epoch {last[0]}"
+    if best_epoch == last[0]:
+        return f"{text}, the best one."
+    return text + ("." if best is None else f", and is {figures_text(best)} in the best epoch, {best_epoch}.")
+
+
+def rate_figure(rates: list[tuple[int, float]]) -> Figure:
+    points = thinned(rates, None)
+    values = [value for _, value in points]
+    description = (
+        f"The learning rate at the end of each epoch, from {figures_text(values[0])} to {figures_text(values[-1])}."
+    )
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].step(*zip(*points, strict=True), where="mid", marker="o" if len(points) == 1 else None)
+        axes[0].set(ylabel="learning rate")
+        epochs(axes[0], points)
+        if min(values) > 0 and max(values) > 20 * min(values):
+            axes[0].set_yscale("log")
+            axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes[0].yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes[0].set_ylim(bottom=0)
+
+    return drawn("curve_learning_rate", "Learning rate by epoch", description, draw, size=(5.0, 2.6))
+
+
+def epochs(axes: Axes, points: list[tuple[int, float]]) -> None:
+    axes.set(xlabel="epoch", xlim=(points[0][0] - 0.5, points[-1][0] + 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

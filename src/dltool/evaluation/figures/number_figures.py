@@ -1,0 +1,81 @@
+"""Figures of predicted numbers, and of how well an input is restored."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, figures_text, shown
+from dltool.evaluation.figures.figure import Figure
+
+MOST_POINTS = 1000
+BARS = 30
+
+
+def predicted_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarray) -> Figure:
+    """Predicted against true, (examples,) each; of many examples, some that are spread evenly."""
+    step = -(-len(targets) // MOST_POINTS)
+    correlation = np.nan
+    if len(targets) > 1 and np.ptp(targets) > 0 and np.ptp(predicted) > 0:
+        correlation = float(np.corrcoef(targets, predicted)[0, 1])
+    ends = [float(min(targets.min(), predicted.min())), float(max(targets.max(), predicted.max()))]
+    true, guessed = (f"from {figures_text(each.min())} to {figures_text(each.max())}" for each in (targets, predicted))
+    description = f"{shown(of)}: true values {true}, predicted ones {guessed}"
+    description += f"; their correlation is {figures_text(correlation)}." if np.isfinite(correlation) else "."
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].plot(ends, ends, color=INK, linewidth=1, linestyle=":")
+        points(axes[0], targets[::step], predicted[::step])
+        axes[0].set(xlabel=f"true {shown(of)}", ylabel=f"predicted {shown(of)}")
+
+    return drawn(name, f"Predicted against true {shown(of)}", description, draw)
+
+
+def residual_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarray) -> Figure:
+    """The errors, predicted minus true, against what was predicted, and how often each size occurs."""
+    errors = predicted.astype(float) - targets
+    step = -(-len(targets) // MOST_POINTS)
+    low, middle, high = np.quantile(errors, [0.05, 0.5, 0.95])
+    description = (
+        f"Errors of {shown(of)}, predicted minus true: the median is {figures_text(middle)}, and 9 of 10 are between "
+        f"{figures_text(low)} and {figures_text(high)}."
+    )
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].axhline(0, color=INK, linewidth=1, linestyle=":")
+        points(axes[0], predicted[::step], errors[::step])
+        axes[0].set(xlabel=f"predicted {shown(of)}", ylabel="error")
+        bars(axes[1], errors)
+        axes[1].set(xlabel="error", ylabel="examples")
+
+    return drawn(name, f"Errors of {shown(of)}", description, draw, panels=2, size=(6.8, 3.2))
+
+
+def restoring_figure(name: str, errors: np.ndarray) -> Figure:
+    """How often each size of the error of restoring occurs, (examples,)."""
+    median, high = np.quantile(errors, [0.5, 0.95])
+    description = (
+        f"Squared errors of restoring: the median is {figures_text(median)}, 19 of 20 are below {figures_text(high)}, "
+        f"and the largest is {figures_text(errors.max())}."
+    )
+
+    def draw(axes: list[Axes]) -> None:
+        bars(axes[0], errors)
+        axes[0].set(xlabel="squared error of restoring", ylabel="examples")
+
+    return drawn(name, "Errors of restoring the input", description, draw)
+
+
+def points(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """As one line that is drawn nowhere but at its points: a tenth of the SVG that a marker for each takes."""
+    gaps = np.full(len(x), np.nan)
+    dots = (np.column_stack([each, each, gaps]).ravel() for each in (x, y))
+    axes.plot(*dots, color=COLOURS[0], alpha=0.5, linewidth=3, solid_capstyle="round")
+    axes.margins(0.08)
+
+
+def bars(axes: Axes, values: np.ndarray) -> None:
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-6 * max(abs(low), abs(high)):
+        # As good as one value.
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(values.astype(float), BARS, (low, high))
+    axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=COLOURS[0])

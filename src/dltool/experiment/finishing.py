@@ -1,0 +1,250 @@
+"""A training inside its run directory, from the first epoch to results.json."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dltool.config.expectations import missed_expectations
+from dltool.durable_files import disk_errors, sync
+from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
+from dltool.experiment.assessing import assessed, part_of
+from dltool.experiment.clock import Clock
+from dltool.experiment.opening import Experiment
+from dltool.experiment.signals import StopNow, StopRequests
+from dltool.imports import Import, import_drawing
+from dltool.machine import usable_cores
+from dltool.runs.checkpoint_writer import CheckpointWriter
+from dltool.runs.files import MetricsLog, Run
+from dltool.tracking import Tracking
+
+if TYPE_CHECKING:
+    from dltool.evaluation.findings import Assessment
+    from dltool.experiment.listener import Progress
+    from dltool.training.fit import EpochRecord, FitResult, Fitting
+    from dltool.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """A finished training. `missed` says in words which expectations were not met; `assessment` is that of the test;
+    `profile` is where the time went.
+    """
+
+    run: Path
+    results: dict[str, Any]
+    missed: tuple[str, ...]
+    assessment: "Assessment | None" = None
+    profile: Mapping[str, float] | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return ExpectationMissed.exit_code if self.missed else 0
+
+
+def complete(
+    run: Run,
+    experiment: Experiment,
+    fitting: "Fitting",
+    progress: "Progress",
+    clock: Clock,
+    stops: StopRequests,
+    start: "TrainingState | None" = None,
+) -> TrainingOutcome:
+    """Fit, from `start` on if there is one, test, and write the results. However it ends, the run's status says it.
+
+    Where a profile is wanted, the run's folder `profile` gets a trace of some steps, and where the time went.
+
+    Raises:
+        DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
+    """
+    tracking = Tracking(experiment.config.track, run, progress.warn)
+    with recorded_status(run, progress, tracking), stops.unmasked():
+        for folder in (run.preprocessing, run.checkpoints):
+            run.directory(folder)
+        with disk_errors(run.path):
+            sync(run.path)
+        if fitting.profile.is_wanted:
+            fitting.profile.folder = run.directory(run.profile)
+        if experiment.is_kept:
+            # What the figures need, while compiled steps run.
+            Import(import_drawing)
+        with clock.phase("train"), run.metrics_log() as log:
+            observer = RecordingObserver(log, progress, tracking)
+            fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)
+        with clock.phase("test"):
+            progress.stage("testing")
+            results, assessment = tested_model(run, experiment, fitted, progress, stops)
+        outcome = replace(concluded(run, experiment.config.expect, results, clock), assessment=assessment)
+        if not fitting.profile.is_wanted:
+            return outcome
+        times = profile_times(fitting, outcome.results["seconds"])
+        run.write_json(run.profile / "times.json", times)
+        return replace(outcome, profile=times)
+
+
+def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of wall time by activity, and which share of the cores the compiled steps kept busy."""
+    inside = fitting.profile.seconds
+    # Later phases are traced when they begin.
+    trace, later = inside.get("trace", 0.0), inside.get("trace in training", 0.0)
+    within = {name: inside.get(name, 0.0) for name in ("compute", "validation", "callbacks", "checkpoints")}
+    busy = fitting.profile.processor / (usable_cores() * max(within["compute"], 1e-9))
+    parts = {
+        "data": seconds["data"],
+        "import": seconds["import"],
+        "build": seconds["build"] - trace,
+        "trace": trace + later,
+        **within,
+        "rest of training": seconds["train"] - later - sum(within.values()),
+        "test": seconds["test"],
+        "total": seconds["total"],
+        "idle cores in compute": 1 - min(1.0, busy),
+    }
+    return {name: round(value, 3) for name, value in parts.items()}
+
+
+@contextlib.contextmanager
+def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Iterator[None]:
+    """Whatever ends the block badly becomes the run's status. Who tracks the run is told how it ended."""
+    try:
+        yield
+        tracking.close("completed")
+    except (Interrupted, StopNow) as error:
+        error.kept, error.can_resume = str(run.path), is_resumable(run)
+        run.update("interrupted")
+        tracking.close("interrupted")
+        progress.ended_early(run, "interrupted")
+        raise
+    except BaseException as error:
+        code = 1
+        if isinstance(error, DltoolError):
+            error.kept, code = str(run.path), error.exit_code
+            # Of other failures, going on would end in the same.
+            error.can_resume = isinstance(error, MachineError) and is_resumable(run)
+        # A disk that refused a file may well refuse this one too; the first error is the one to report.
+        with contextlib.suppress(DltoolError):
+            run.update("failed", reason=str(error) or type(error).__name__, exit_code=code)
+        tracking.close("failed")
+        progress.ended_early(run, "failed")
+        raise
+
+
+def is_resumable(run: Run) -> bool:
+    """Whether nothing in the run's config stands in the way of a resumption."""
+    with contextlib.suppress(DltoolError):
+        return run.read_json(run.record).get("resumable") is not False
+    return False
+
+
+def fitted_model(
+    run: Run,
+    core: Any,
+    fitting: "Fitting",
+    observer: "RecordingObserver",
+    stops: StopRequests,
+    start: "TrainingState | None",
+) -> "FitResult":
+    """Train; leave checkpoints, the best weights and a line an epoch in the run, the best weights in the model."""
+    from dltool.model.saving import load_weights, save_weights
+    from dltool.training.fit import fit
+
+    since = None if start is None else start.state["position"]["steps"]
+    # Keras's loading catches whatever a signal would raise in it, and calls the file damaged.
+    with stops.patient():
+        with CheckpointWriter(run.checkpoints, since) as checkpoints:
+            fitted = fit(
+                fitting,
+                observer=observer,
+                save_state=checkpoints.submit,
+                save_best=lambda best: save_weights(best, run.best_weights),
+                should_stop=stops.asked,
+                start=start,
+            )
+        if fitted.best_epoch is None:
+            # The monitored value was never a number: the last weights are all there is.
+            save_weights(core, run.best_weights)
+        load_weights(core, run.best_weights)
+    return fitted
+
+
+class RecordingObserver:
+    """Passes on what the training loop tells, and writes the line of each epoch to the run."""
+
+    def __init__(self, log: MetricsLog, progress: "Progress", tracking: Tracking) -> None:
+        self.log = log
+        self.progress = progress
+        self.tracking = tracking
+
+    def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
+        self.progress.epoch_begins(epoch, epochs, steps)
+
+    def steps_done(self, step: int, logs: dict[str, float]) -> None:
+        self.progress.steps_done(step, logs)
+
+    def validation_begins(self) -> None:
+        self.progress.validation_begins()
+
+    def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
+        line = metrics_line(record)
+        self.log.append(line)
+        self.progress.epoch_ends(record, is_best)
+        self.tracking.add(line)
+
+
+def metrics_line(record: "EpochRecord") -> dict[str, Any]:
+    """The line of metrics.jsonl of an epoch."""
+    learnt = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate}
+    return {**learnt, "seconds": round(record.seconds, 3)}
+
+
+def tested_model(
+    run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
+) -> tuple[dict[str, Any], "Assessment | None"]:
+    """Save the model, measure it on the test part, once; write its evaluation. The best weights are in it by now."""
+    from dltool.evaluation.findings import interval_record
+    from dltool.evaluation.measure import evaluate
+    from dltool.model.saving import save_model
+
+    dataset, built = experiment.dataset, experiment.built
+    with stops.patient():
+        save_model(built.full, run.model)
+    test: dict[str, float] = {}
+    intervals: dict[str, list[float]] = {}
+    assessment = None
+    if len(dataset.split.test):
+        test = evaluate(built, experiment.config, *dataset.part("test"))
+        warn = progress.warn if experiment.is_kept else None
+        assessment, files = assessed(experiment, part_of(dataset, "test"), test, warn)
+        intervals = interval_record(assessment.metrics)
+        run.replace_folder(run.evaluation / "test", files)
+    best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
+    results = {
+        "test": test,
+        "intervals": intervals,
+        "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
+        "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
+        "epochs": len(fitted.history),
+        "parameters": built.full.count_params(),
+    }
+    return results, assessment
+
+
+def concluded(run: Run, expect: Mapping[str, str], results: dict[str, Any], clock: Clock) -> TrainingOutcome:
+    """Check what the config expects, and write results.json, the last file of a run."""
+    seconds = clock.total()
+    values = {
+        **results["test"],
+        **{f"val_{name}": value for name, value in results["validation"].items()},
+        "seconds": seconds["total"],
+        "parameters": results["parameters"],
+    }
+    missed = missed_expectations(expect, values)
+    expectations = {
+        name: {"bound": bound, "value": values.get(name), "met": name not in missed} for name, bound in expect.items()
+    }
+    whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
+    run.write_json(run.results, whole)
+    run.update("completed")
+    return TrainingOutcome(run.path, whole, tuple(missed.values()))

@@ -1,0 +1,137 @@
+"""What a training will take: parameters, operations, memory, and the time of a step, measured."""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from dltool.config.schema import Config
+from dltool.cost.activations import activation_bytes
+from dltool.cost.flops import model_flops
+from dltool.data.dataset import Dataset
+from dltool.data.facts import Facts
+from dltool.data.split.at_random import Split
+from dltool.machine import usable_memory
+from dltool.model.build import BuiltModel
+from dltool.training.batches import bytes_of_row, bytes_of_tables
+from dltool.training.fit import Fitting, prepare_fit
+from dltool.training.loop import Loop, Pace
+
+MEASURED_SECONDS = 0.5
+MOST_STEPS = 64
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a training holds at once, besides the program itself, which takes some 500 MB.
+
+    `weights` are all variables of the model, and `gradients` as much again as those that are trained. `optimizer` is
+    what the compiled optimizer keeps (two slots a weight with Adam); None where it was not made. `activations` is
+    :func:`dltool.cost.activations.activation_bytes` for a batch. `data` are the inputs as they were read, where they
+    are in memory, and the tables made of them for the steps, or the part of these that is read ahead.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int | None
+    activations: int
+    data: int
+
+    @property
+    def total(self) -> int:
+        return sum(size or 0 for size in asdict(self).values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`flops` are of a forward pass of one example, None where a layer's are not known.
+
+    `seconds` is what a training step took here; None where there is too little memory to try.
+    """
+
+    parameters: int
+    flops: int | None
+    memory: Memory
+    seconds: float | None
+
+
+def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset | None) -> Plan:
+    """Compile the model and run a few steps. `dataset` is the data where it was read; else the steps run on zeros.
+
+    The weights of `built` change.
+
+    Raises:
+        ConfigError, MachineError: as :func:`dltool.training.fit.prepare_fit`.
+    """
+    few = first_batch(dataset, config) if dataset else zeros(facts, config)
+    weights, gradients = size_of(built.core.variables), size_of(built.core.trainable_variables)
+    beside = sum(size_of(variables) for variables in built.variables_beside().values())
+    activations = config.training.batch_size * activation_bytes(built.core)
+    optimizer = seconds = None
+    data = loaded_bytes(facts, dataset)
+    if weights + gradients + activations + data < usable_memory():
+        steps = config.training.total_epochs * -(-facts.examples // config.training.batch_size)
+        fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps)
+        optimizer, seconds = size_of(built.core.optimizer.variables), seconds_of_step(fitting)
+        rows = facts.examples + facts.validation_examples + facts.test_examples
+        data += bytes_of_tables(bytes_of_row(fitting.train.tables.specs), rows)
+    memory = Memory(weights + beside, gradients, optimizer, activations, data)
+    return Plan(built.full.count_params(), model_flops(built.full), memory, seconds)
+
+
+def size_of(variables: list[object]) -> int:
+    """Bytes of Keras variables."""
+    return sum(math.prod(x.shape) * tf.as_dtype(x.dtype).size for x in variables)  # type: ignore[attr-defined]
+
+
+def loaded_bytes(facts: Facts, dataset: Dataset | None) -> int:
+    """Bytes of the inputs as they were read; those that lie in files count nothing."""
+    if dataset is not None:
+        return sum(rows.nbytes for rows in dataset.inputs.values() if type(rows) is np.ndarray)
+    rows = facts.examples + facts.validation_examples + facts.test_examples
+    return sum(rows * math.prod(found.shape) * tf.as_dtype(found.dtype).size for found in facts.inputs.values())
+
+
+def first_batch(dataset: Dataset, config: Config) -> Dataset:
+    """The first rows of the training part, as many as a batch, as a data set of their own."""
+    rows = dataset.split.train[: config.training.batch_size]
+    inputs = {name: values[rows] for name, values in dataset.inputs.items()}
+    targets = {name: values[rows] for name, values in dataset.targets.items()}
+    return Dataset(inputs, targets, whole(len(rows), dataset.facts), dataset.facts, {})
+
+
+def zeros(facts: Facts, config: Config) -> Dataset:
+    """A batch of data with the shapes of `facts`."""
+    size = min(config.training.batch_size, facts.examples)
+    inputs = {name: np.zeros((size, *found.shape), found.dtype) for name, found in facts.inputs.items()}
+    targets = {
+        name: np.zeros((size, *found.shape), np.int32 if found.kind == "category" else np.float32)
+        for name, found in facts.targets.items()
+    }
+    return Dataset(inputs, targets, whole(size, facts), facts, {})
+
+
+def whole(size: int, facts: Facts) -> Split:
+    """All rows for training, and for validation where there will be one."""
+    rows = np.arange(size)
+    return Split(rows, rows if facts.validation_examples else rows[:0], rows[:0])
+
+
+def seconds_of_step(fitting: Fitting) -> float:
+    """The mean over some steps. The first is left out: TensorFlow makes its plans then."""
+    loop, rows = fitting.train, fitting.rows
+    run_steps(loop, rows, 1)
+    seconds = run_steps(loop, rows, 1)
+    steps = max(1, min(MOST_STEPS, int(MEASURED_SECONDS / max(seconds, 1e-6))))
+    return run_steps(loop, rows, steps)
+
+
+def run_steps(loop: Loop, rows: np.ndarray, steps: int) -> float:
+    """Seconds a step, over so many steps on the same rows; over one where they are less than a batch."""
+    # Of one length whatever the steps: XLA compiles for each length anew.
+    order = np.resize(rows, MOST_STEPS * loop.batch_size) if len(rows) >= loop.batch_size else rows
+    began = time.perf_counter()
+    after, *_ = loop(order, 0, steps)
+    return (time.perf_counter() - began) / max(1, after)

@@ -1,0 +1,70 @@
+"""The page that compares runs"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from dltool.evaluation.figures.curves import epochs, thinned
+from dltool.evaluation.figures.drawing import COLOURS, drawn, figures_text, shown
+from dltool.evaluation.figures.figure import Figure, file_word
+from dltool.report.page import PageSection, render, render_page
+
+if TYPE_CHECKING:
+    from dltool.report.differences import Comparison, Curve
+
+LETTERS = "ABCDEFGH"
+"""By which the runs are told apart in tables and figures."""
+STYLES = ("-", "--", "-.", ":")
+"""Told apart without colours too."""
+
+
+def html(found: "Comparison") -> str:
+    """The whole page."""
+    names = [path.absolute().parent.name + " " + path.name for path in found.runs]
+    return render_page(f"{', '.join(names)}: compared", header(found), [*sections(found)])
+
+
+def header(found: "Comparison") -> Markup:
+    return render("compare_header.html", runs=list(zip(LETTERS, found.runs, strict=False)), remarks=found.remarks)
+
+
+def sections(found: "Comparison") -> Iterator[PageSection]:
+    letters = LETTERS[: len(found.runs)]
+    yield PageSection("metrics", "Test metrics", render("compare_metrics.html", rows=found.metrics, letters=letters))
+    drawings = [figure(name, curves, found.best_epochs) for name, curves in found.curves.items()]
+    yield PageSection("learning", "Learning", render("compare_curves.html", figures=drawings))
+    parts = {
+        "config": ("Config", found.config, "Values of the config that are not the same"),
+        "results": ("Training", found.results, "Results of the training that are not the same"),
+        "data": ("Data", found.data, "What of the data is not the same"),
+        "environment": ("Environment", found.environment, "Versions, machine and settings that are not the same"),
+    }
+    for name, (title, rows, caption) in parts.items():
+        content = render("compare_values.html", rows=rows, caption=caption, letters=letters)
+        yield PageSection(name, title, content)
+
+
+def figure(name: str, curves: Sequence["Curve"], best_epochs: Sequence[int | None]) -> Figure:
+    """The curves of all runs in one picture; the best epoch of each is a dot."""
+    there = [(index, curve) for index, curve in enumerate(curves) if curve]
+
+    def draw(axes: list[Axes]) -> None:
+        for index, curve in there:
+            points = thinned(curve, best_epochs[index])
+            colour, style = COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)]
+            axes[0].plot(*zip(*points, strict=True), style, color=colour, label=LETTERS[index])
+            best = [point for point in points if point[0] == best_epochs[index]]
+            if best:
+                axes[0].plot(*best[0], "o", color=colour)
+        axes[0].set(ylabel=shown(name))
+        epochs(axes[0], max((curve for _, curve in there), key=len))
+        axes[0].legend()
+
+    words = " ".join(
+        f"{LETTERS[index]} goes from {figures_text(first)} to {figures_text(last)} in epoch {epoch}."
+        for index, curve in there
+        for (_, first), (epoch, last) in [(curve[0], curve[-1])]
+    )
+    return drawn(f"compared_{file_word(name)}", f"{shown(name)} by epoch", words, draw, size=(5.0, 3.2))

@@ -1,0 +1,325 @@
+"""The runs folder: creating the next run, finding one, listing all.
+
+    runs/mnist/0001/    one run; the numbers only grow
+    runs/mnist/latest   a link to the newest number
+
+A run is created whole or not at all. :class:`~dltool.runs.files.Run` owns what is inside it.
+"""
+
+import difflib
+import errno
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from dltool import __version__
+from dltool.durable_files import disk_errors, read_file, sync, write_tree
+from dltool.errors import ConfigError, Problem, RunError
+from dltool.installation import UPDATE
+from dltool.runs import lock
+from dltool.runs.files import Run, digest, encode_json
+
+FORMAT = 1
+"""Raised whenever an older dltool could misread a newer run."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+FOLDERS = ("checkpoints", "evaluation", "figures", "preprocessing", "tensorboard")
+FILES = (
+    *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras", "origins.json", "report.html", "report.json"),
+    *("resolved.yaml", "results.json", "run.json", "split.npz"),
+)
+REPOSITORY = (".git", "HEAD", "objects", "refs")
+"""What git takes a folder for a repository by; the settings of one can name programs that git runs."""
+MOST_ENTRIES = 10_000
+DEEPEST = 10
+NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
+LATEST = "latest"
+RECORD = "run.json"
+PREPROCESSING = "preprocessing/"
+UNFINISHED = ".new"
+"""The folder beside the runs of a name for one that is being made or removed. It is there while there is one."""
+UNFINISHED_PREFIX = ".new-"
+LAST_NUMBER = ".last-number"
+"""The number of the newest run there has been, where that was removed."""
+
+
+@contextmanager
+def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> Iterator[Run]:
+    """Creates the next run of `name` below `runs` with its first files, and holds its lock during the body.
+
+    `record` becomes run.json, with the format, version and status "running" added, and the text of resolved.yaml as
+    "resolved" and the digests of the preprocessing's files as "preprocessing"; `files` are the further ones by name
+    ("config.yaml", "preprocessing/mean.npy"). Two processes at once get two numbers. Raises ConfigError for a bad name,
+    MachineError where the disk refuses; then nothing is left behind.
+    """
+    if not NAME.fullmatch(name):
+        message = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
+        raise ConfigError(Problem(("name",), message))
+    parent = runs / name
+    refuse_no_runs_folder(parent)
+    run_record = {"format": FORMAT, "dltool": __version__, "name": name, "status": "running", **record}
+    if "resolved.yaml" in files:
+        # To tell an edited config by, and what was edited in it.
+        run_record["resolved"] = files["resolved.yaml"].decode()
+    learnt = {name: data for name, data in files.items() if name.startswith(PREPROCESSING)}
+    run_record["preprocessing"] = {name.removeprefix(PREPROCESSING): digest(data) for name, data in learnt.items()}
+    contents = {**files, RECORD: (encode_json(run_record, indent=2) + "\n").encode()}
+    made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
+    built = _unfinished_path(parent)
+    descriptor = -1
+    try:
+        with disk_errors(parent, "create a run in"):
+            _make(built)
+            remove_abandoned(built.parent)
+            descriptor = lock.acquire(built)
+            write_tree(built, contents)
+            built = _rename_to_next_number(built, parent)
+            for folder in (parent, *(missing.parent for missing in made)):
+                sync(folder)
+            update_latest(parent)
+    except BaseException:
+        if descriptor >= 0:
+            os.close(descriptor)
+        shutil.rmtree(built, ignore_errors=True)
+        for folder in (parent / UNFINISHED, *made):
+            with suppress(OSError):
+                os.rmdir(folder)
+        raise
+    try:
+        yield Run(built)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_no_runs_folder(runs: Path) -> None:
+    """Raises ConfigError where `runs`, or a folder around it, is something else than a folder, or is a run."""
+    for folder in (runs, *runs.parents):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise ConfigError(
+                f"{folder} is a file, not a folder for runs", "name a folder, or one that is not there yet"
+            )
+    real = runs.resolve()
+    for folder in (real, *real.parents):
+        if os.path.lexists(folder / RECORD):
+            raise ConfigError(f"{folder} is a run, and a run holds no others", "name a folder outside it")
+
+
+def open_run(path: Path) -> Run:
+    """The run at `runs/mnist/0001`, `runs/mnist/latest` or `runs/mnist` (the latest).
+
+    Raises RunError where there is none (with near names), where it is no run, where a newer dltool wrote it, and where
+    it holds, at any depth, anything but files and folders.
+    """
+    try:
+        run = Run(_run_path(path))
+        _check_format(run)
+        _check_entries(run.path)
+    except OSError as error:
+        raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
+    return run
+
+
+def list_runs(runs: Path) -> list[Run]:
+    """Every numbered directory below `runs`, by name and number, unread: they may be broken."""
+    found = [
+        (name.name, int(entry.name), Path(entry.path))
+        for name in _folders(runs)
+        if NAME.fullmatch(name.name)
+        for entry in _folders(Path(name.path))
+        if NUMBER.fullmatch(entry.name)
+    ]
+    return [Run(path) for _, _, path in sorted(found)]
+
+
+def _folders(path: Path) -> list[os.DirEntry[str]]:
+    try:
+        return [entry for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+# --- creating ---
+
+
+def _unfinished_path(parent: Path) -> Path:
+    return parent / UNFINISHED / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+
+
+def _make(built: Path) -> None:
+    while True:
+        built.parent.mkdir(parents=True, exist_ok=True)
+        # Another process that has finished may remove the folder in between.
+        with suppress(FileNotFoundError):
+            built.mkdir()
+            return
+
+
+def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
+    number = max(newest_number(parent), _latest_number(parent) or 0, last_number(parent))
+    while True:
+        number += 1
+        path = parent / f"{number:04d}"
+        try:
+            os.rename(unfinished, path)
+        except OSError as error:
+            # Another process took the number in between: a directory with files in it is never replaced.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            with suppress(OSError):
+                os.rmdir(unfinished.parent)
+            return path
+
+
+def update_latest(parent: Path) -> None:
+    """Makes `latest` point to the newest run.
+
+    Whoever writes `latest` last has looked after writing it, so it ends at the newest run, whoever that is from.
+    """
+    while True:
+        newest = newest_number(parent)
+        if not newest:
+            # The last run was removed.
+            (parent / LATEST).unlink(missing_ok=True)
+        if (_latest_number(parent) or 0) == newest:
+            return
+        temporary = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+        try:
+            os.symlink(f"{newest:04d}", temporary)
+        except OSError:
+            # A file system without links: a text file of the same name says the number.
+            temporary.write_text(f"{newest:04d}\n", encoding="ascii")
+        try:
+            os.replace(temporary, parent / LATEST)
+        except OSError:
+            os.unlink(temporary)
+            raise
+        sync(parent)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Removes what a process killed while making or removing a run left here. Either takes far less than a day."""
+    for entry in os.scandir(folder):
+        if not entry.name.startswith(UNFINISHED_PREFIX):
+            continue
+        # Another process may remove it at the same time.
+        with suppress(FileNotFoundError):
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime < 86_400:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
+
+
+# --- finding ---
+
+
+def newest_number(parent: Path) -> int:
+    """The highest number in use; 0 where there is none.
+
+    It is looked for from `latest` upwards: to list ten thousand runs would take longer than to create one.
+    """
+    number = _latest_number(parent)
+    if number is None or not os.path.lexists(parent / f"{number:04d}"):
+        return max((int(name) for name in os.listdir(parent) if NUMBER.fullmatch(name)), default=0)
+    while os.path.lexists(parent / f"{number + 1:04d}"):
+        number += 1
+    return number
+
+
+def last_number(parent: Path) -> int:
+    """What `LAST_NUMBER` says; 0 where it is not there."""
+    try:
+        text = read_file(parent, LAST_NUMBER, 100).decode("ascii").strip()
+    except (OSError, RunError, UnicodeDecodeError):
+        return 0
+    return int(text) if NUMBER.fullmatch(text) else 0
+
+
+def _latest_number(parent: Path) -> int | None:
+    """The number that `latest` points to, there or not; None where there is no usable `latest`."""
+    latest = parent / LATEST
+    try:
+        target = os.readlink(latest) if latest.is_symlink() else read_file(parent, LATEST, 100).decode("ascii")
+    except (OSError, RunError, UnicodeDecodeError):
+        return None
+    return int(target) if NUMBER.fullmatch(target.strip()) else None
+
+
+def _run_path(path: Path) -> Path:
+    if not os.path.lexists(path):
+        raise RunError(f"{path} does not exist", _near_names(path))
+    if path.name == LATEST and (path.is_symlink() or path.is_file()):
+        return _follow_latest(path)
+    if not path.is_dir():
+        raise RunError(f"{path} is a file, not a run directory", _near_names(path) or "dltool runs lists the runs")
+    if os.path.lexists(path / RECORD):
+        return path
+    if os.path.lexists(path / LATEST):
+        return _follow_latest(path / LATEST)
+    if newest := newest_number(path):
+        return path / f"{newest:04d}"
+    inside = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    there = "it holds " + ", ".join(inside[:5]) + (", …" if len(inside) > 5 else "") if inside else "it is empty"
+    raise RunError(f"{path} is not a run: it has no run.json; {there}", "dltool runs lists the runs")
+
+
+def _follow_latest(latest: Path) -> Path:
+    number = _latest_number(latest.parent)
+    if number is None:
+        raise RunError(f"{latest} does not point to a run beside it")
+    path = latest.parent / f"{number:04d}"
+    if path.is_symlink() or not path.is_dir():
+        raise RunError(f"{latest} points to {path.name}, which is gone", _near_names(path))
+    return path
+
+
+def _check_format(run: Run) -> None:
+    record = run.read_json(run.record)
+    written_in = record.get("format")
+    if not isinstance(written_in, int) or isinstance(written_in, bool) or written_in < 1:
+        raise RunError(f"{run.record} names no run format")
+    if written_in > FORMAT:
+        wrote = f"dltool {str(record.get('dltool', '(unknown)'))[:40]} wrote it in run format {written_in}"
+        message = f"{run.path} is too new: {wrote}, and this is dltool {__version__}, which reads format {FORMAT}"
+        raise RunError(message, UPDATE)
+
+
+def _check_entries(root: Path) -> None:
+    """Nothing but files and folders at any depth, those with a fixed name of their kind, and no git repository.
+
+    Raises RunError.
+    """
+    pending, count = [(root, 1)], 0
+    while pending:
+        folder, depth = pending.pop()
+        for entry in os.scandir(folder):
+            count += 1
+            if count > MOST_ENTRIES or depth > DEEPEST:
+                raise RunError(f"{root} holds too many files and folders to be a run directory")
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not is_folder and not entry.is_file(follow_symlinks=False):
+                raise RunError(f"{entry.path} is neither a file nor a folder; a run directory holds nothing else")
+            if depth == 1 and entry.name in (FILES if is_folder else FOLDERS):
+                found, expected = ("folder", "file") if is_folder else ("file", "folder")
+                raise RunError(f"{entry.path} is a {found}; a {expected} is expected")
+            if depth == 1 and entry.name in REPOSITORY:
+                raise RunError(f"{entry.path} belongs to a git repository; a run directory is none")
+            if is_folder:
+                pending.append((Path(entry.path), depth + 1))
+
+
+def _near_names(path: Path) -> str:
+    """'did you mean …' from the names beside the first missing part of the path."""
+    while not path.parent.is_dir() and path != path.parent:
+        path = path.parent
+    beside = sorted(entry.name for entry in _folders(path.parent) if not entry.name.startswith("."))
+    near = difflib.get_close_matches(path.name, beside, n=1) or beside[-1:] * bool(NUMBER.fullmatch(path.name))
+    return f'did you mean "{path.parent / near[0]}"?' if near else ""

@@ -1,0 +1,91 @@
+"""Which runs are meant, and in which order: `--filter 'accuracy>0.9'`, `--sort accuracy:desc`."""
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from dltool.config.expectations import COMPARE
+from dltool.errors import ConfigError
+from dltool.runs.summaries import RunSummary
+
+CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|==|=|>|<)\s*(.+?)\s*")
+ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {**COMPARE, "=": operator.eq, "!=": operator.ne}
+COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
+    "name": lambda run: run.name,
+    "number": lambda run: int(run.number),
+    "status": lambda run: run.status,
+    "started": lambda run: run.started,
+    "epochs": lambda run: run.epochs,
+    "best": lambda run: run.value,
+    "took": lambda run: run.seconds,
+}
+"""What can be asked of a run besides the metrics of its test and, as `val_…`, of the validation of its best epoch."""
+TEXTS = ("name", "status", "started")
+
+
+def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | None) -> list[RunSummary]:
+    """The runs for which all `conditions` hold, as they are or sorted by "KEY" or "KEY:desc".
+
+    A run that lacks a value does not meet a condition on it, and is sorted last.
+
+    Raises:
+        ConfigError: a condition or an order is not written like that, or names what no run has.
+    """
+    found = list(runs)
+    for condition in conditions:
+        holds = parsed(condition, runs)
+        found = [run for run in found if holds(run)]
+    if sort is None:
+        return found
+    key, _, direction = sort.partition(":")
+    if direction not in ("", "asc", "desc"):
+        raise ConfigError(f"--sort {sort}: {direction} is no order", f"write {key}, or {key}:desc")
+    refuse_unknown_key(key, runs, f"--sort {sort}")
+    with_value = [run for run in found if value_of(run, key) is not None]
+    without = [run for run in found if value_of(run, key) is None]
+    return sorted(with_value, key=lambda run: value_of(run, key), reverse=direction == "desc") + without
+
+
+def parsed(condition: str, runs: Sequence[RunSummary]) -> Callable[[RunSummary], bool]:
+    """What a condition says, as a function of a run."""
+    match = CONDITION.fullmatch(condition)
+    if match is None:
+        raise ConfigError(f"--filter {condition}: expected a key, a comparison and a value", "for example accuracy>0.9")
+    key, comparison, text = match.groups()
+    refuse_unknown_key(key, runs, f"--filter {condition}")
+    if key in TEXTS:
+        return lambda run: compared_text(value_of(run, key), comparison, text)
+    try:
+        bound = float(text)
+    except ValueError:
+        raise ConfigError(f"--filter {condition}: {key} is a number, and {text} is none") from None
+    return lambda run: (value := value_of(run, key)) is not None and ORDERS[comparison](value, bound)
+
+
+def compared_text(value: str | None, comparison: str, pattern: str) -> bool:
+    """`*` and `?` in the pattern of an equality stand for any characters."""
+    if value is None:
+        return False
+    if comparison in ("=", "==", "!="):
+        return fnmatchcase(value, pattern) != (comparison == "!=")
+    return ORDERS[comparison](value, pattern)
+
+
+def value_of(run: RunSummary, key: str) -> Any:
+    if key in COLUMNS:
+        return COLUMNS[key](run)
+    validation = run.validation.get(key.removeprefix("val_")) if key.startswith("val_") else None
+    return run.test.get(key, validation)
+
+
+def refuse_unknown_key(key: str, runs: Sequence[RunSummary], where: str) -> None:
+    metrics = {name for run in runs for name in (*run.test, *(f"val_{name}" for name in run.validation))}
+    known = [*COLUMNS, *sorted(metrics)]
+    # Where there are no runs yet, any metric may be meant.
+    if key not in known and runs:
+        near = get_close_matches(key, known, 1)
+        hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known[:20])}"
+        raise ConfigError(f'{where}: no run has "{key}"', hint)

@@ -1,0 +1,71 @@
+"""Removing a run: it is hidden first, then deleted, so that a kill in between leaves no half of it."""
+
+import os
+import secrets
+import shutil
+import stat
+from pathlib import Path
+
+from dltool.durable_files import atomic_write, disk_errors, sync
+from dltool.errors import RunError
+from dltool.runs import lock
+from dltool.runs.directory import (
+    LAST_NUMBER,
+    NAME,
+    NUMBER,
+    RECORD,
+    UNFINISHED_PREFIX,
+    last_number,
+    newest_number,
+    remove_abandoned,
+    update_latest,
+)
+
+
+def remove(path: Path) -> None:
+    """Removes the run at `path`; `latest` then points to the newest that is left. Its number is not used again.
+
+    Raises RunError where there is no run directory or it is in use; MachineError where the disk refuses.
+    """
+    refuse_no_run(path)
+    path = path.absolute()
+    parent, number = path.parent, int(path.name)
+    descriptor = lock.acquire(path)
+    try:
+        with disk_errors(path, "remove"):
+            # Beside the others, not in a new folder: a full disk has room for another name, and for no more.
+            hidden = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+            os.rename(path, hidden)
+            sync(parent)
+            shutil.rmtree(hidden)
+            # From here on there is room again. Until then `latest`, which may point to this run, remembers its number.
+            if number > max(last_number(parent), newest_number(parent)):
+                atomic_write(parent / LAST_NUMBER, f"{number:04d}\n".encode())
+            update_latest(parent)
+            remove_abandoned(parent)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_no_run(path: Path) -> None:
+    """Raises RunError where `path` is anything but a run directory, whole or damaged. Nothing in it is read."""
+    problem = ""
+    try:
+        is_folder = stat.S_ISDIR(os.lstat(path).st_mode)
+        is_recorded = is_folder and stat.S_ISREG(os.lstat(path / RECORD).st_mode)
+    except FileNotFoundError:
+        is_folder, is_recorded = os.path.lexists(path), False
+        problem = "is not a run: it has no run.json" if is_folder else "does not exist"
+    except OSError as error:
+        raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
+    absolute = path.absolute()
+    if path.is_symlink():
+        problem = f"is a link; name the run itself: {path.parent / os.path.basename(os.readlink(path))}"
+    elif not problem and not is_folder:
+        problem = "is a file, not a run directory"
+    elif not problem and not is_recorded:
+        problem = "is not a run: its run.json is not a file"
+    elif not problem and not (NUMBER.fullmatch(absolute.name) and NAME.fullmatch(absolute.parent.name)):
+        problem = "is not where runs are, such as runs/mnist/0001"
+    if problem:
+        raise RunError(f"{path} {problem}", "dltool runs lists the runs")

@@ -1,0 +1,360 @@
+"""Where the compiled loops get their batches: all rows in memory, or those of the next steps read ahead."""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dltool.data.arrays.rows import Coded, Rows, aligned, is_aligned, is_text
+from dltool.machine import release_memory, usable_memory
+from dltool.model.build import BuiltModel
+
+LOOKUP_BYTES = 2**26
+BLOCK_BYTES = 2**23
+"""Of rows that are prepared at once."""
+LARGEST_OUTPUT_BYTES = 2**24
+POINTER_BYTES = 8
+CHUNK_BYTES = 2**25
+"""Of rows that are read at once. Some are in use, and as many more are read meanwhile."""
+RESIDENT_SHARE = 4
+"""All rows are kept in memory where they take less than this part of it. The size of the machine decides, and not what
+is free at the moment: the rule must not change from run to run, nor be a timing."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where one input lies: columns `first` to `last` of the last axis of the tensor `table`.
+
+    `last` is None for a tensor of its own; `is_flat` says that the input itself has no such axis.
+    """
+
+    table: int
+    first: int = 0
+    last: int | None = None
+    is_flat: bool = False
+
+
+class BatchTables(Protocol):
+    """The examples as the loops take them."""
+
+    @property
+    def specs(self) -> list[tf.TensorSpec]:
+        """Of the tensors that :meth:`place` gives."""
+
+    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+        """How many whole batches of `size` examples, from `order[first]` on, one call may have; at least one."""
+
+    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+        """Tensors, rows of them, and where in the rows the examples `order[first:last]` begin, in batches of `size`."""
+
+    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
+        """Tensors, and the rows of them that are the examples `order[first:last]`."""
+        tensors, rows, start = self.place(order, first, last, size)
+        return tensors, rows[start : start + last - first]
+
+    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
+        """Prepared inputs and targets of the given rows, inside a compiled function."""
+
+
+class Layout:
+    """How inputs and targets lie in few tensors: columns of one dtype side by side, for one gather a batch."""
+
+    def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> None:
+        self.built, self.inputs, self.targets = built, inputs, targets
+        self.in_step = {name: model for name, model in built.preparations.items() if grows(model, inputs[name])}
+        self.before = {name: model for name, model in built.preparations.items() if name not in self.in_step}
+        self.looked_up = {
+            name: (rows.codes, prepared_values(self.before.pop(name), rows))
+            for name, rows in inputs.items()
+            if isinstance(rows, Coded) and name in self.before and fits_lookup(self.before[name], rows)
+        }
+        self.prepare = compiled(self.before)
+        samples = self.stored(np.arange(1), inputs)
+        self.groups = grouped(samples)
+        self.slots = slots_of(self.groups, samples)
+        arrays = self.arrays(np.arange(1), self.groups)
+        self.specs = [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in arrays]
+        self.row_bytes = max(1, bytes_of_row(self.specs))
+        self.rows = len(next(iter(inputs.values())))
+
+    def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """These rows of the inputs `names`, and of all that are prepared before, as they are stored."""
+        found: dict[str, np.ndarray] = {}
+        raw: dict[str, Any] = {}
+        for name in dict.fromkeys((*self.before, *names)):
+            rows = self.inputs[name]
+            if name in self.looked_up:
+                codes, prepared = self.looked_up[name]
+                found[name] = prepared[codes[indices]]
+            elif name in self.before:
+                raw[name] = tensor(rows[indices])
+            else:
+                found[name] = rows[indices]
+        return found | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
+
+    def whole(self, group: Sequence[str]) -> np.ndarray | None:
+        """The rows of a group as they were read, where they can be a tensor in the same memory."""
+        rows = self.inputs[group[0]]
+        is_stored_so = len(group) == 1 and group[0] not in self.looked_up and group[0] not in self.before
+        return rows if is_stored_so and type(rows) is np.ndarray and is_aligned(rows) else None
+
+    def arrays(self, indices: np.ndarray, groups: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """The tensors' contents for these rows: the inputs in these groups, and the targets after them."""
+        arrays = []
+        stored = self.stored(indices, itertools.chain(*groups))
+        for group in groups:
+            parts = [stored[name] for name in group]
+            if len(group) > 1:
+                flat = [self.slots[name].is_flat for name in group]
+                parts = [part[..., np.newaxis] if is_flat else part for part, is_flat in zip(parts, flat, strict=True)]
+            arrays.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
+        return [*arrays, *(values[indices] for values in self.targets.values())]
+
+    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
+        gathered = [tf.gather(table, rows) for table in tables]
+        inputs = {}
+        for name, slot in self.slots.items():
+            values = gathered[slot.table]
+            if slot.is_flat:
+                values = values[..., slot.first]
+            elif slot.last is not None:
+                values = values[..., slot.first : slot.last]
+            model = self.in_step.get(name)
+            inputs[name] = values if model is None else model(values, training=False)
+        targets = dict(zip(self.targets, gathered[len(self.groups) :], strict=True))
+        restored = next(iter(inputs.values()))
+        by_output = {
+            head.name: in_loss_form(self.built, head.name, targets[head.name]) if head.name in targets else restored
+            for head in self.built.heads
+        }
+        return self.built.structured(inputs), self.built.structured_outputs(by_output)
+
+
+class Resident(BatchTables):
+    """All rows in memory."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        rows, size = layout.rows, max(1, BLOCK_BYTES // layout.row_bytes)
+        found = [layout.whole(group) for group in layout.groups]
+        groups = [group for group, table in zip(layout.groups, found, strict=True) if table is None]
+        found += [None] * len(layout.targets)
+        tables = [
+            aligned((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype) if table is None else table
+            for spec, table in zip(layout.specs, found, strict=True)
+        ]
+        made = [table for table, whole in zip(tables, found, strict=True) if whole is None]
+        for first in range(0, rows, size):
+            arrays = layout.arrays(np.arange(first, min(rows, first + size)), groups)
+            for table, array in zip(made, arrays, strict=True):
+                table[first : first + len(array)] = array
+        release_memory()
+        self.tensors = [shared(table) for table in tables]
+        self.order: tuple[Any, Any] = (None, None)
+
+    @property
+    def specs(self) -> list[tf.TensorSpec]:
+        return self.layout.specs
+
+    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+        return len(order)
+
+    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+        if self.order[0] is not order:
+            self.order = (order, tf.constant(order))
+        return self.tensors, self.order[1], first
+
+    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
+        return self.layout.batch(tables, rows)
+
+
+class Streamed(BatchTables):
+    """The rows of the next steps in memory; those of the steps after them are read meanwhile."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.reader = ThreadPoolExecutor(1, thread_name_prefix="reading ahead")
+        self.tensors: list[Any] = []
+        self.order: Any = None
+        self.first = self.last = 0
+        self.ahead: tuple[Any, int, Future[list[np.ndarray]]] | None = None
+
+    @property
+    def specs(self) -> list[tf.TensorSpec]:
+        return self.layout.specs
+
+    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+        is_here = self.order is order and self.first <= first < self.last
+        return max(1, ((self.last if is_here else self.end(order, first, size)) - first) // size)
+
+    def end(self, order: np.ndarray, first: int, size: int) -> int:
+        """Up to where rows are read at once."""
+        return min(len(order), first + size * max(1, CHUNK_BYTES // (size * self.layout.row_bytes)))
+
+    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+        if self.order is not order or not self.first <= first <= last <= self.last:
+            # The old ones go first: there is no need to have both.
+            self.tensors, self.order = [], None
+            end = self.end(order, first, size)
+            self.tensors = [tensor(array) for array in self.read(order, first, end)]
+            self.order, self.first, self.last = order, first, end
+            if end < len(order):
+                rows = order[end : self.end(order, end, size)]
+                self.ahead = order, end, self.reader.submit(self.layout.arrays, rows, self.layout.groups)
+        return self.tensors, tf.range(self.last - self.first), first - self.first
+
+    def read(self, order: np.ndarray, first: int, last: int) -> list[np.ndarray]:
+        ahead, self.ahead = self.ahead, None
+        if ahead is not None:
+            if ahead[0] is order and ahead[1] == first:
+                return ahead[2].result()
+            ahead[2].cancel()
+        return self.layout.arrays(order[first:last], self.layout.groups)
+
+    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
+        return self.layout.batch(tables, rows)
+
+
+def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> BatchTables:
+    """The tables of raw `inputs` and of the `targets` (rows, …) by the name of their output.
+
+    An output without a target is compared with the prepared input.
+    """
+    layout = Layout(built, inputs, targets)
+    return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
+
+
+def are_resident(row_bytes: int, rows: int) -> bool:
+    return row_bytes * rows * RESIDENT_SHARE <= usable_memory()
+
+
+def bytes_of_row(specs: Sequence[tf.TensorSpec]) -> int:
+    """Of one example in all tensors; text is counted as if it were a pointer."""
+    return sum(math.prod(spec.shape[1:]) * (spec.dtype.size or POINTER_BYTES) for spec in specs)
+
+
+def bytes_of_tables(row_bytes: int, rows: int) -> int:
+    """What so many rows take in memory, or those of them that are there at once."""
+    return row_bytes * rows if are_resident(row_bytes, rows) else 2 * CHUNK_BYTES
+
+
+def grouped(samples: Mapping[str, np.ndarray]) -> list[list[str]]:
+    """The names of inputs that may lie side by side: numbers of one dtype, alike but for the last axis."""
+    groups: dict[Any, list[str]] = {}
+    least = min(sample.ndim for sample in samples.values())
+    for name, sample in samples.items():
+        alone = sample.dtype.kind in "OUS" or sample.ndim > least + 1
+        axes = sample.shape[1:] if sample.ndim == least else sample.shape[1:-1]
+        groups.setdefault(name if alone else (sample.dtype, axes), []).append(name)
+    return list(groups.values())
+
+
+def slots_of(groups: Sequence[Sequence[str]], samples: Mapping[str, np.ndarray]) -> dict[str, Slot]:
+    slots = {}
+    least = min(sample.ndim for sample in samples.values())
+    for number, group in enumerate(groups):
+        if len(group) == 1:
+            slots[group[0]] = Slot(number)
+            continue
+        first = 0
+        for name in group:
+            is_flat = samples[name].ndim == least
+            last = first + (1 if is_flat else samples[name].shape[-1])
+            slots[name] = Slot(number, first, last, is_flat)
+            first = last
+    return slots
+
+
+def grows(preparation: keras.Model, rows: Rows) -> bool:
+    """Whether prepared inputs take more bytes than the raw ones. Text is always prepared first: no GPU can hold it."""
+    if is_text(rows):
+        return False
+    shape = preparation.output_shape[1:]
+    if any(axis is None for axis in shape):
+        return False
+    prepared = math.prod(shape) * np.dtype(str(preparation.outputs[0].dtype)).itemsize
+    return bool(prepared > math.prod(rows.shape[1:]) * np.dtype(rows.dtype).itemsize)
+
+
+def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
+    """Whether each distinct text can be prepared once, and rows then be looked up."""
+    size: int = 8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:])
+    return size <= LOOKUP_BYTES
+
+
+def compiled(preparations: Mapping[str, keras.Model]) -> Any:
+    """All preparations in one function, from raw rows by name to prepared ones."""
+
+    def prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: model(raw[name], training=False) for name, model in preparations.items()}
+
+    raw = {
+        name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)
+        for name, model in preparations.items()
+    }
+    return tf.function(prepare, autograph=False, input_signature=[raw])
+
+
+def prepared_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
+    """Each distinct text prepared once. In a window all steps are prepared alike, so one of them tells."""
+    steps = rows.shape[1:]
+    values = np.broadcast_to(rows.values.reshape(-1, *(1 for _ in steps)), (len(rows.values), *steps))
+    prepared = np.asarray(preparation(tensor(values), training=False))
+    for _ in steps:
+        prepared = prepared[:, 0]
+    return prepared
+
+
+def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The targets by the name of their output, with its axes: (examples, 1) where that is one number an example.
+
+    Keras's losses take both, some of its metrics only this. An output that restores the input has none.
+    """
+    found = {head.name: targets[head.target] for head in built.heads if head.target is not None}
+    return {
+        name: values[:, None] if values.ndim == 1 and built.outputs[name].output_shape == (1,) else values
+        for name, values in found.items()
+    }
+
+
+def in_loss_form(built: BuiltModel, output: str, targets: Any) -> Any:
+    """A batch of targets as loss and metrics of an output take it: class indices (batch, …) as float32 (batch, …,
+    classes) where the loss is for one-hot vectors."""
+    classes = built.one_hot.get(output)
+    return targets if classes is None else tf.one_hot(targets, classes)
+
+
+def tensor(array: np.ndarray) -> Any:
+    return tf.constant(array.astype(object), tf.string) if array.dtype.kind in "OUS" else tf.constant(array)
+
+
+def shared(array: np.ndarray) -> Any:
+    """A tensor in the memory of an `aligned` array, on a GPU a copy; tf.constant would always copy."""
+    # NumPy knows bfloat16 only from outside, and does not hand it on.
+    if array.dtype.kind not in "biuf" or not array.size:
+        return tensor(array)
+    return tf.identity(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
+
+
+def dtype_of(array: np.ndarray) -> Any:
+    return tf.string if array.dtype.kind in "OUS" else tf.as_dtype(array.dtype)
+
+
+def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
+    """Rows a step when nothing is learnt: the largest power of two at which no input or output exceeds 16 MiB.
+
+    Between 32 and 4096; `batch_size` where a shape is not known. A rule and not a timing, so that the same rows always
+    give the same bits.
+    """
+    inputs = [tuple(tensor.shape[1:]) for tensor in built.core.inputs]
+    sizes = [math.prod(size or 0 for size in shape) for shape in (*inputs, *(x.output_shape for x in built.layers))]
+    if 0 in sizes:
+        return batch_size
+    fitting = LARGEST_OUTPUT_BYTES // (4 * max(1, *sizes))
+    return int(min(4096, max(32, 2 ** (max(1, fitting).bit_length() - 1))))

@@ -1,0 +1,98 @@
+"""How a file of delimited text is written, found out from its content."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dltool.config.table_sources import CsvSource
+from dltool.drafting.sniff import Sniffed, sniff_csv
+from dltool.errors import DataError
+
+Sniff = Callable[..., Sniffed]
+
+
+@pytest.fixture
+def sniff(tmp_path: Path) -> Sniff:
+    def sniffed(text: str | bytes) -> Sniffed:
+        path = tmp_path / "table.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return sniff_csv(path, ())
+
+    return sniffed
+
+
+def rows(line: str, header: str = "", count: int = 60) -> str:
+    """Lines in which `{i}` is the number of the row and `{k}` one of three letters."""
+    lines = [line.format(i=i, k="uvw"[i % 3]) for i in range(count)]
+    return "\n".join([header, *lines] if header else lines) + "\n"
+
+
+def given(sniffed: Sniffed) -> dict[str, Any]:
+    return sniffed.options.model_dump(exclude_defaults=True, exclude={"path"})
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (rows("{i},{k}", "number,letter"), {}),
+        (rows("{i},{k}", "# made today\n#\nnumber,letter"), {"comment": "#"}),
+        (rows("{i},{k}", "#number,letter"), {}),
+        (rows("{i};{k}", "number;letter"), {"delimiter": ";"}),
+        (rows("{i}\ta, b and c\t{k}", "number\ttext\tletter"), {"delimiter": "\t"}),
+        (rows("{i}|{k}", "number|letter"), {"delimiter": "|"}),
+        (rows("{i},5;{i},25;{k}", "a;b;c"), {"delimiter": ";", "decimal": ","}),
+        (rows("{i},{k}"), {"header": False}),
+        (rows("good film {i},{k}"), {"header": False}),
+        (rows("good film {i},{k}", "review,letter"), {}),
+        (rows("{i},{i}.5,{k}", "2019,2020,letter"), {"header": True}),
+        (rows("{i},{i}.5,{k}", ",a,letter"), {"header": True, "names": ("column_1", "a", "letter")}),
+        (rows("{i},{i}.5,{k}", "a,b,a"), {"header": True, "names": ("a", "b", "a_3")}),
+        (rows('{i}\t"so" he said\t{k}', "number\ttext\tletter"), {"delimiter": "\t", "quote": None}),
+        (rows('{i},"a\nb, ""{i}""",{k}', "number,text,letter"), {}),
+        (rows("{i},käse {k}", "number,käse").encode("cp1252"), {"encoding": "cp1252"}),
+        (rows("{i},{k}", "number,letter").encode("utf-16"), {"encoding": "utf-16"}),
+    ],
+)
+def test_the_form_is_found(sniff: Sniff, text: str | bytes, options: dict[str, Any]) -> None:
+    assert given(sniff(text)) == options
+
+
+def test_missing_markers_are_found_among_numbers_and_texts_in_every_row(sniff: Sniff) -> None:
+    text = rows("{i},{k},x{i}", "a,b,c", 2_000) + "NA,?,y\nnot measured,?,z\n"
+    found = sniff(text)
+    assert found.markers == {"NA": ["a"], "not measured": ["a"], "?": ["b"]}
+    assert given(found) == {"missing": ("NA", "not measured", "?")}
+
+
+def test_a_text_that_comes_as_often_as_the_numbers_is_no_missing_number(sniff: Sniff) -> None:
+    found = sniff("children,x\n" + "1,5\n2,6\n3+,7\n" * 30)
+    assert not found.markers
+    assert found.columns["children"][0] == {"category": {"min_count": 5}}
+
+
+@pytest.mark.parametrize(
+    ("day", "written"),
+    [("{d:02}.03.2020", "%d.%m.%Y"), ("3/{d}/2020 4:05", "%m/%d/%Y %H:%M"), ("2020-03-{d:02}", "")],
+)
+def test_formats_of_dates_other_than_iso_are_found(sniff: Sniff, day: str, written: str) -> None:
+    found = sniff("day,x\n" + "".join(f"{day.format(d=d)},{d}\n" for d in range(1, 29)))
+    assert [value for value, _ in found.columns.values()] == ([{"date": {"format": written}}] if written else [])
+
+
+def test_a_ragged_row_far_below_is_named(sniff: Sniff) -> None:
+    with pytest.raises(DataError, match="line 1,502: 2 fields expected, 3 found"):
+        sniff(rows("{i},{k}", "a,b", 1_500) + "1,2,3\n")
+
+
+@pytest.mark.parametrize("text", [b"a,b\n1,\0\n", "a,b\n1,2\n".encode("utf-16-le"), b"\0" * 9])
+def test_what_is_no_text_is_said_to_be_none(sniff: Sniff, text: bytes) -> None:
+    with pytest.raises(DataError, match="is zero, which no text has"):
+        sniff(text)
+
+
+def test_two_columns_of_one_name_get_two(sniff: Sniff) -> None:
+    options = sniff(rows("{i},{i},{k}", "a,a,b")).options
+    assert isinstance(options, CsvSource)
+    assert options.names == ("a", "a_2", "b")

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from dltool.config.schema import Config
+from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.evaluation.measure import evaluate, predict
+from dltool.model.build import build_model
+
+
+@pytest.fixture
+def config() -> Config:
+    training = {
+        "optimizer": "adam",
+        "loss": "sparse_categorical_crossentropy",
+        "metrics": ["accuracy"],
+        "epochs": 1,
+        "class_weights": "balanced",
+    }
+    data = {"source": "digits", "preprocessing": [{"Rescaling": 1 / 255}]}
+    layers = ["Flatten", {"Dropout": 0.5}, {"Dense": {"units": 3, "activation": "softmax"}}]
+    return Config.model_validate({"name": "x", "data": data, "model": {"layers": layers}, "training": training})
+
+
+@pytest.fixture
+def facts() -> Facts:
+    target = TargetFacts("category", (), ("a", "b", "c"))
+    return Facts({"input": InputFacts((5, 5, 1), "uint8")}, {"target": target}, 100, 10, 10)
+
+
+@pytest.fixture
+def examples():
+    generator = np.random.default_rng(0)
+    inputs = generator.integers(0, 256, (5000, 5, 5, 1)).astype(np.uint8)
+    return {"input": inputs}, {"target": generator.integers(0, 3, 5000).astype(np.int32)}
+
+
+def test_the_numbers_are_those_of_keras(config, facts, examples):
+    built = build_model(config, facts)
+    found = evaluate(built, config, *examples)
+    built.full.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    (inputs,), (targets,) = (part.values() for part in examples)
+    loss, accuracy = built.full.evaluate(inputs, targets, verbose=0)
+    assert found == {"loss": pytest.approx(loss, rel=1e-5), "accuracy": pytest.approx(accuracy)}
+
+
+def test_the_same_weights_give_the_same_bits_in_another_model(config, facts, examples):
+    one, other = build_model(config, facts), build_model(config, facts)
+    assert evaluate(one, config, *examples) == evaluate(other, config, *examples) == evaluate(one, config, *examples)
+
+
+def test_predictions_are_those_of_the_full_model(config, facts, examples):
+    built = build_model(config, facts)
+    outputs = predict(built, config, {"input": examples[0]["input"][:300]})["output"]
+    assert outputs.shape == (300, 3)
+    np.testing.assert_allclose(outputs, built.full.predict(examples[0]["input"][:300], verbose=0), rtol=1e-5)
