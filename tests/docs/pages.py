@@ -18,8 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<info>.*)\n(?P<text>(?:.*\n)*?)(?P=indent)(?P=ticks) *$", re.M)
-MARK = re.compile(r"^ *<!-- (?P<key>run|exit|same as|not checked|not run): (?P<value>.*?) -->$", re.M)
+FENCE = re.compile(
+    r"^(?P<indent> *)(?P<ticks>```+)(?P<info>.*)\n(?P<text>(?:.*\n)*?)(?P=indent)(?P=ticks) *$", re.MULTILINE
+)
+MARK = re.compile(r"^ *<!-- (?P<key>run|exit|same as|not checked|not run): (?P<value>.*?) -->$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs the commands of a page as a reader would, on a terminal, and compares what they print with what the page shows."""
+"""Runs the commands of a page on a terminal, as a reader would, and compares what they print with the page."""
 
 import difflib
 import fcntl
@@ -12,7 +12,6 @@ import termios
 from pathlib import Path
 
 import pyte
-
 from tests.docs.pages import ROOT
 
 COLUMNS, LINES = 120, 2000
@@ -27,8 +26,13 @@ def environment(folder: Path) -> dict[str, str]:
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n', "utf-8")
         (programs / name).chmod(0o755)
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COLUMNS", "NO_COLOR"))}
-    paths = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT / 'src'}:{os.environ.get('PYTHONPATH', '')}"}
-    return kept | paths | {"TERM": "xterm-256color", "XDG_CACHE_HOME": str(folder.parent / "cache"), "LC_ALL": "C.UTF-8"}
+    return kept | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT / 'src'}:{os.environ.get('PYTHONPATH', '')}",
+        "TERM": "xterm-256color",
+        "LC_ALL": "C.UTF-8",
+        "XDG_CACHE_HOME": str(folder.parent / "cache"),
+    }
 
 
 def run(command: str, folder: Path) -> tuple[int, str]:
@@ -38,7 +42,13 @@ def run(command: str, folder: Path) -> tuple[int, str]:
     screen = pyte.Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(screen)
     process = subprocess.Popen(
-        ["bash", "-c", command], cwd=folder, env=environment(folder), stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment(folder),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
     )
     os.close(slave)
     while True:
@@ -76,23 +86,19 @@ def segments(text: str) -> list[list[str]]:
 
 
 def missing(shown: str, printed: str) -> list[str]:
-    """Return the lines of the first part of what is shown that is not printed, in its place; nothing if all are."""
+    """Return the first part of what is shown that is not printed in its place; nothing if all is printed."""
     lines = [shape_of(line) for line in printed.splitlines()]
     parts = segments(shown)
     begin = 0
     for number, part in enumerate(parts):
-        wanted = [shape_of(line) for line in part]
-        places = range(begin, len(lines) - len(wanted) + 1)
-        if number == 0:
-            places = range(min(1, len(places)))
-        if number == len(parts) - 1 and wanted:
-            places = range(max(begin, len(lines) - len(wanted)), len(lines) - len(wanted) + 1)
-            if number == 0 and len(lines) != len(wanted):
-                return part
-        at = next((place for place in places if lines[place : place + len(wanted)] == wanted), None)
-        if at is None:
+        shapes = [shape_of(line) for line in part]
+        last = len(lines) - len(shapes)
+        is_last = number == len(parts) - 1 and bool(part)
+        starts = range(max(begin, last) if is_last else begin, (begin if number == 0 else last) + 1)
+        start = next((start for start in starts if lines[start : start + len(shapes)] == shapes), None)
+        if start is None:
             return part
-        begin = at + len(wanted)
+        begin = start + len(shapes)
     return []
 
 
@@ -103,15 +109,17 @@ def refreshed(shown: str, printed: str) -> str:
         return printed
     begin, written = 0, []
     for number, part in enumerate(parts):
+        last = max(begin, len(lines) - len(part))
         if number == 0:
-            at = 0
+            start = 0
         elif number == len(parts) - 1:
-            at = max(begin, len(lines) - len(part))
+            start = last
         else:
-            at = max(range(begin, max(begin, len(lines) - len(part)) + 1), key=lambda place: alike(part, lines[place:]))
-        written.append(lines[at : at + len(part)])
-        begin = at + len(part)
-    return f"\n{GAP}\n".join("\n".join(part) for part in written).strip("\n") + "\n"
+            likeness = [alike(part, lines[start:]) for start in range(begin, last + 1)]
+            start = begin + likeness.index(max(likeness))
+        begin = start + len(part)
+        written.append("\n".join(lines[start:begin]))
+    return f"\n{GAP}\n".join(written).strip("\n") + "\n"
 
 
 def alike(part: list[str], lines: list[str]) -> float:

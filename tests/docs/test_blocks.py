@@ -27,7 +27,9 @@ def name_of(block: Block) -> str:
 
 def is_config(value: Any) -> bool:
     """Whether a YAML value is a config or a part of one."""
-    return isinstance(value, dict) and bool(value) and all(str(key) in KEYS or str(key).startswith("x-") for key in value)
+    return (
+        isinstance(value, dict) and bool(value) and all(str(key) in KEYS or str(key).startswith("x-") for key in value)
+    )
 
 
 def completed(config: dict[str, Any]) -> dict[str, Any]:
@@ -100,18 +102,6 @@ def test_every_title_names_one_file_of_a_page() -> None:
     for page in PAGES:
         titles = [block.title for block in blocks(page) if block.title]
         assert len(titles) == len(set(titles)), page
-
-
-def test_the_readme_is_short_and_says_how_to_test() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    assert len(text.splitlines()) <= 250
-    assert "`make test`" in text
-
-
-def test_links_of_the_readme_lead_somewhere() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    links = re.findall(r"\]\(([^)#]+)", text)
-    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_every_page_has_its_place_in_the_navigation() -> None:

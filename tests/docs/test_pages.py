@@ -27,7 +27,11 @@ UNRUN = {
     "docker ": "needs a daemon",
 }
 # Files of a reader, for the pages that speak of them.
-WINES = "import sklearn.datasets as s; s.load_wine(as_frame=True).frame.rename(columns={'target': 'quality'}).to_csv('wines.csv', index=False)"
+WINES = """\
+from sklearn.datasets import load_wine
+
+load_wine(as_frame=True).frame.rename(columns={"target": "quality"}).to_csv("wines.csv", index=False)
+"""
 
 pytestmark = pytest.mark.slow
 
