@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
-from dltool.config.byte_sizes import size_text
 from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
 from dltool.errors import ConfigError
-from dltool.text import duration, number, printable
+from dltool.text import duration, number, printable, size_text
 
 if TYPE_CHECKING:
     from dltool.runs.removal import Removal

@@ -16,10 +16,9 @@ import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
-from dltool.config.schema import Data
+from dltool.config.schema import Data, Windows
 from dltool.config.sources import TABLE_SOURCES, ArraysSource, Source
 from dltool.config.table_sources import CsvSource
-from dltool.config.window_options import Windows
 from dltool.data.arrays.cleaning import clean_inputs
 from dltool.data.arrays.npz import npz_headers, read_npy, read_npz
 from dltool.data.arrays.rows import Coded, Rows, coded, stack

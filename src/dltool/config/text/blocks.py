@@ -8,8 +8,7 @@ from typing import Any
 
 from dltool.config.checks import LAYERS
 from dltool.config.keras.objects import BACKBONE, FROM, UNKNOWN
-from dltool.config.schema import OWN_NAMES
-from dltool.config.text.expressions import Substitution
+from dltool.config.text.expressions import OWN_NAMES, Substitution
 from dltool.config.text.merge import as_arguments
 from dltool.config.text.tree import MappingEntry, Node, children, find, scalars
 from dltool.config.wording import counted_name, named, snake_case

@@ -9,15 +9,22 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN
-from dltool.config.schema import DATA_FACTS
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
 from dltool.config.text.tree import MappingEntry, Node, size
 from dltool.config.text.yaml_reader import MOST_NODES
 from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.text import near, value_text
+
+DATA_FACTS = ("classes", "examples", "validation_examples", "test_examples", "input_shape", "target_shape")
+"""What a config may name of its data; `epochs` and `steps_per_epoch` follow from these and the config."""
+TARGET_FACTS = ("classes", "target_shape")
+"""Those of one target. Of several they are named after them: `classes_digit`. `classes` is there too where only one of
+them has classes."""
+OWN_NAMES = (*DATA_FACTS, "epochs", "steps_per_epoch", "env")
+"""What `$` stands before, and the user's own names cannot be."""
 
 NAME = re.compile(r"\$([A-Za-z_]\w*)")
 MARK = re.compile(r"\$\$|\$\{[^}]*\}?|\$\(")
@@ -110,8 +117,8 @@ class Substitution:
             why = f"each target has its own: {', '.join(own)}" if own else why
             raise BadExpression(f"this data has no ${name}", why)
         known = sorted({*self.variables, *self.names})
-        near = get_close_matches(name, known, 3)
-        hint = "did you mean " + " or ".join(f"${word}" for word in near) + "?" if near else ""
+        alike = [f"${word}" for word in near(name, known, 3)]
+        hint = f"did you mean {' or '.join(alike)}?" if alike else ""
         raise BadExpression(f"${name} is not defined", hint or self.home)
 
     def check_variable(self, name: str) -> None:
@@ -191,10 +198,10 @@ class Substitution:
 
 
 def as_text(value: Any) -> str:
-    """A value inside text, as YAML would write it."""
+    """Return a value inside text, as YAML would write it."""
     if isinstance(value, Mapping | tuple | list):
         raise BadExpression("a list or a mapping cannot stand inside text")
-    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    return value_text(value)
 
 
 def number(value: Any) -> Any:

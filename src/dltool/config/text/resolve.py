@@ -9,10 +9,10 @@ from typing import Any
 
 from dltool.config.checks import LAYERS
 from dltool.config.keras.objects import BACKBONE, FROM, PUBLISHED, UNKNOWN
-from dltool.config.schema import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Training
+from dltool.config.schema import Training
 from dltool.config.sources import TABLE_SOURCES
 from dltool.config.text.blocks import WrittenLayer, entries_of, flat_layers
-from dltool.config.text.expressions import Substitution
+from dltool.config.text.expressions import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Substitution
 from dltool.config.text.tree import MappingEntry, Node, children, find, scalars
 from dltool.config.validate import section_at
 from dltool.errors import ConfigPath, Problem, TextPath
