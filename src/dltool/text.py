@@ -36,7 +36,7 @@ def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
     scored = [(likeness(name.lower(), other.lower()), other) for other in known]
     alike = [(score, likeness(name, other), other) for score, other in scored if score >= cutoff]
     best: dict[str, str] = {}
-    for *_, other in sorted(alike, key=lambda item: item[:2], reverse=True):
+    for *_, other in sorted(alike, reverse=True):
         best.setdefault(other.lower().replace("_", ""), other)
     return list(best.values())[:most]
 

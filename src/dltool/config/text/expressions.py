@@ -13,7 +13,7 @@ from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
-from dltool.config.text.tree import MappingEntry, Node, size
+from dltool.config.text.tree import Node, size, with_children
 from dltool.config.text.yaml_reader import MOST_NODES
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.text import near, value_text
@@ -69,13 +69,10 @@ class Substitution:
     home: str = "define it under vars"
 
     def resolve(self, node: Node, path: ConfigPath) -> Node:
-        """The tree with every `$` replaced. Mistakes are collected in `problems` and leave UNKNOWN behind."""
-        if isinstance(node.value, Mapping):
-            entries = {k: MappingEntry(e.key, self.resolve(e.node, (*path, k))) for k, e in node.value.items()}
-            return replace(node, value=entries)
-        if isinstance(node.value, tuple):
-            return replace(node, value=tuple(self.resolve(item, (*path, i)) for i, item in enumerate(node.value)))
-        if not isinstance(node.value, str) or "$" not in node.value:
+        """Return the tree with every `$` replaced. Problems are collected and leave UNKNOWN behind."""
+        if not isinstance(node.value, str):
+            return with_children(node, lambda step, child: self.resolve(child, (*path, step)))
+        if "$" not in node.value:
             return node
         try:
             return self.substitute(node)
@@ -106,7 +103,7 @@ class Substitution:
         return replace(use, value=value.value, defined=value.defined or value.position)
 
     def lookup(self, name: str) -> Any:
-        """A variable as a resolved node, or the plain value of a fact."""
+        """Return a variable as a resolved node, or the plain value of a fact."""
         if name in self.variables:
             return self.variable(name)
         if name in self.names:
@@ -160,7 +157,7 @@ class Substitution:
         return "".join([*pieces, text[start:]])
 
     def evaluate(self, expression: str) -> Any:
-        """The number, or the text of an environment variable, that it stands for; UNKNOWN if part of it is."""
+        """Return the number or the text of an environment variable that it stands for; UNKNOWN if part of it is."""
         if len(expression) > LONGEST:
             raise BadExpression(f"an expression of more than {LONGEST} characters")
         try:
@@ -227,7 +224,7 @@ def calculate(operator_type: type[ast.operator], left: Any, right: Any) -> Any:
 
 
 def closing(text: str, opening: int) -> int | None:
-    """The index of the parenthesis that closes the one at `opening`."""
+    """Return the index of the parenthesis that closes the one at `opening`."""
     depth = 0
     for index in range(opening, len(text)):
         depth += {"(": 1, ")": -1}.get(text[index], 0)
