@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from dltool.errors import MachineError, RunError
+from dltool.text import os_words
 
 TEMPORARY_PREFIX = ".tmp-"
 
@@ -26,9 +27,8 @@ def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        words = os.strerror(error.errno).lower() if error.errno else str(error)
         hint = "free some space, then try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise MachineError(f"{words}: cannot {doing} {path}", hint) from error
+        raise MachineError(f"{os_words(error)}: cannot {doing} {path}", hint) from error
 
 
 def temporary_beside(path: Path) -> Path:
@@ -145,7 +145,7 @@ def open_file(root: Path, relative: str) -> BinaryIO:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise RunError(f"{shown} is or stands behind a link; a run directory holds none") from error
-        raise RunError(f"{shown}: {os.strerror(error.errno or 0).lower()}") from error
+        raise RunError(f"{shown}: {os_words(error)}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise RunError(f"{shown} is not a file")
@@ -178,7 +178,7 @@ def read_file(root: Path, relative: str, limit: int) -> bytes:
         try:
             data = file.read(limit + 1)
         except OSError as error:
-            raise RunError(f"{root / relative}: {os.strerror(error.errno or 0).lower()}") from error
+            raise RunError(f"{root / relative}: {os_words(error)}") from error
     if len(data) > limit:
         raise RunError(f"{root / relative} is larger than the {limit:,} bytes it may have")
     return data

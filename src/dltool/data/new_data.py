@@ -16,10 +16,9 @@ from typing import Any, cast
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
-from dltool.config.schema import Data, SplitOptions
+from dltool.config.schema import Data, SplitOptions, Windows
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
 from dltool.config.table_sources import CsvSource
-from dltool.config.window_options import Windows
 from dltool.data.arrays.cleaning import clean_inputs
 from dltool.data.arrays.rows import Coded, coded
 from dltool.data.arrays.window_rows import PLACE, make_windows

@@ -19,7 +19,7 @@ from dltool.data.media.image_decode import BadImage, opened, size_of
 from dltool.data.media.wav import WavHeader
 from dltool.data.sources.texts import load_texts
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
-from dltool.drafting.draft import Draft, Lines, listed, shown, split_line, training_lines
+from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, split_line, training_lines
 from dltool.errors import DataError
 from dltool.text import counted
 
@@ -56,12 +56,16 @@ def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
 
 def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
     what = f"{counted(examples, noun)} of {counted(len(classes), 'class')}"
-    return f"{shown(path.name)[1:-1]}: {what}, {class_words(classes)}."
+    return f"{in_comment(path.name)[1:-1]}: {what}, {class_words(classes)}."
 
 
 def class_words(classes: Counter[str]) -> str:
     (most, many), (_, few) = classes.most_common(1)[0], classes.most_common()[-1]
-    return f"{listed(sorted(classes))}" if many == few else f"{few:,} to {many:,} of each, {shown(most)} most often"
+    return (
+        f"{in_comments(sorted(classes))}"
+        if many == few
+        else f"{few:,} to {many:,} of each, {in_comment(most)} most often"
+    )
 
 
 def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
@@ -200,7 +204,7 @@ def speakers(items: tuple[Item, ...]) -> Lines:
     classes = {(stem, item.label) for (stem, _, _), item in zip(stems, items, strict=True)}
     if "" in names or not 1 < len(names) <= len(items) / 4 or len(classes) < 2 * len(names):
         return []
-    names_shown = listed(sorted(names))
+    names_shown = in_comments(sorted(names))
     ending = Path(items[0].member.name).suffix
     return [
         ("", f"File names begin with {names_shown}: if these are speakers, a test of unknown speakers takes"),

@@ -9,10 +9,11 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from dltool.text import near
 
 FOLDER = Path(__file__).parent
 KINDS = {
@@ -174,21 +175,6 @@ def smallest_input(name: str) -> int:
 def nearest(kind: str, name: str, count: int = 3) -> list[str]:
     """Up to `count` names of the kind that look like `name`, the most alike first."""
     return near(name, names(kind), count)
-
-
-def near(name: str, known: list[str], count: int, cutoff: float = 0.6) -> list[str]:
-    """Those of `known` that look like `name`, whatever the case; of those that differ in case alone, one."""
-    scored = [(likeness(name.lower(), other.lower()), likeness(name, other), other) for other in known]
-    best: dict[str, str] = {}
-    for score, _, other in sorted(scored, key=lambda item: item[:2], reverse=True):
-        if score >= cutoff:
-            best.setdefault(other.lower().replace("_", ""), other)
-    return list(best.values())[:count]
-
-
-def likeness(wanted: str, other: str) -> float:
-    matcher = SequenceMatcher(None, other, wanted)
-    return matcher.ratio() if matcher.real_quick_ratio() >= 0.6 and matcher.quick_ratio() >= 0.6 else 0.0
 
 
 def summary(kind: str, name: str) -> str:

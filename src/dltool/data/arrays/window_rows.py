@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dltool.config.window_options import Windows
+from dltool.config.schema import Windows
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.split.at_random import PART_NAMES, Split, counted, split_of
 from dltool.data.split.by_column import Values, numbered

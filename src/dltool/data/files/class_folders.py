@@ -7,7 +7,7 @@ from itertools import takewhile
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from dltool.config.file_patterns import file_pattern
+from dltool.config.folder_sources import file_pattern
 from dltool.data.files.file_tree import Members
 from dltool.data.files.listing import SHOWN, Member, natural_key
 from dltool.errors import ConfigPath, DataError, Problem
