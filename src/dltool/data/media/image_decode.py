@@ -10,8 +10,19 @@ from typing import Literal
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+from dltool.data.files.file_tree import UnreadableMember
+
+FORMATS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    ".png": "PNG",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
+}
+"""Pillow's formats by the endings of file names. A line here is all that another format takes."""
+EXTENSIONS = tuple(FORMATS)
 # Some 10,000 × 9,000. Pillow warns from this number on.
 MOST_PIXELS = 89_478_485
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -30,8 +41,8 @@ ENDS = {b"\xff\xd8": b"\xff\xd9", b"GI": b";"}
 PNG_CHUNK = struct.Struct(">I4s")
 
 
-class BadImage(Exception):
-    """A picture cannot be used; the message says why and does not name it."""
+class BadImage(UnreadableMember):
+    """An image cannot be decoded; the message says why and does not name it."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +121,9 @@ def opened(content: bytes) -> Image.Image:
     if not content:
         raise BadImage("the file is empty")
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=tuple(dict.fromkeys(FORMATS.values())))
     except UnidentifiedImageError:
-        raise BadImage("no JPEG, PNG, GIF, BMP or WebP picture, or a damaged header") from None
+        raise BadImage("no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM picture, or a damaged header") from None
     except Image.DecompressionBombError:
         raise BadImage(f"its header declares more than {2 * MOST_PIXELS:,} pixels") from None
     except MemoryError:
@@ -161,6 +172,8 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def in_channels(image: Image.Image, channels: int) -> Image.Image:
+    if image.mode == "F":
+        raise BadImage("its pixels are floating-point numbers; integers of 8 or 16 bits are read")
     if image.mode.startswith("I"):
         image = in_8_bits(image)
     if image.mode == MODES[channels] and (channels == 4 or "transparency" not in image.info):
@@ -179,7 +192,9 @@ def in_8_bits(image: Image.Image) -> Image.Image:
     """0…65535 becomes 0…255. Pillow's own conversion would cut off at 255."""
     import numpy as np
 
-    values = np.asarray(image).astype(np.uint32).clip(0, 65535)
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise BadImage("its pixels have more than 16 bits; integers of 8 or 16 bits are read")
     return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
 
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from dltool.data.files.file_tree import Reader
 from dltool.data.files.listing import Member
-from dltool.data.media.worker import ImageFault, ImageWork, decode_rows, to_json
+from dltool.data.media.worker import Fault, ImageWork, decode_rows, to_json
 from dltool.errors import MachineError
 from dltool.machine import usable_cores
 
@@ -23,7 +23,7 @@ AHEAD = 2
 """Chunks that wait in front of each process, so that it does not wait for this one."""
 
 
-def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[ImageFault]:
+def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[Fault]:
     """Every member into the row of its position in `members`. Returns the faults, by row.
 
     Raises:
@@ -43,7 +43,7 @@ def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> li
     return sorted(faults)
 
 
-def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], processes: int) -> list[ImageFault]:
+def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], processes: int) -> list[Fault]:
     chunks = Chunks(rows)
     with ExitStack() as stack:
         started = [stack.enter_context(process_for(work)) for _ in range(processes)]
@@ -116,9 +116,9 @@ def started(work: ImageWork) -> subprocess.Popen[str]:
         raise MachineError(f"no process could be started to decode pictures: {error}") from None
 
 
-def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[ImageFault]:
+def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[Fault]:
     """Give a process chunks until there are no more. Returns the faults it found."""
-    faults: list[ImageFault] = []
+    faults: list[Fault] = []
     waiting = 0
     while True:
         while waiting < AHEAD and (line := chunks.next()):
@@ -138,14 +138,14 @@ def send(process: subprocess.Popen[str], line: str) -> None:
         raise ended(process) from None
 
 
-def answer(process: subprocess.Popen[str]) -> list[ImageFault]:
+def answer(process: subprocess.Popen[str]) -> list[Fault]:
     line = pipe(process.stdout).readline()
     if not line:
         raise ended(process)
     answer = json.loads(line)
     if "errno" in answer:
         raise OSError(answer["errno"], answer["words"])
-    return [ImageFault(*fault) for fault in answer["faults"]]
+    return [Fault(*fault) for fault in answer["faults"]]
 
 
 def ended(process: subprocess.Popen[str]) -> MachineError:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,10 @@ from dltool.data.files.class_folders import other_files, what_is_there
 from dltool.data.files.file_tree import Access, Members, is_archive, open_members
 from dltool.data.files.listing import Listing, Member
 from dltool.data.files.paths import require
-from dltool.data.media.audio import DEFAULT_BUDGET, load_audio, load_sounds
-from dltool.data.media.audio import EXTENSIONS as SOUNDS
-from dltool.data.media.audio_rows import Recordings
+from dltool.data.media.audio import DEFAULT_BUDGET, decode_clips, load_audio
+from dltool.data.media.codecs import EXTENSIONS as SOUNDS
 from dltool.data.media.image_decode import EXTENSIONS as PICTURES
-from dltool.data.media.image_decode import ImageForm
-from dltool.data.media.images import load_images, load_pictures
+from dltool.data.media.images import decode_images, form_of, load_images
 from dltool.data.sources.texts import EXTENSIONS as TEXTS
 from dltool.data.sources.texts import LINE_END, Reading, load_texts
 from dltool.errors import ConfigPath, DataError, Problem
@@ -40,17 +38,12 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples
         MachineError: there is no room for them.
     """
     options = source.options
-    form: dict[str, Any]
     if isinstance(options, ImagesSource):
-        images = load_images(options, place, data.cache)
-        found, form = images.examples, {"size": images.size}
-    elif isinstance(options, AudioSource):
-        sounds = load_audio(options, place, use_cache=data.cache > 0)
-        found, form = sounds.examples, {"rate": sounds.form.rate, "seconds": sounds.form.seconds}
-    else:
-        assert isinstance(options, TextSource)
-        return load_texts(options, place)
-    return replace(found, settled={"source": Source(source.name, options.model_copy(update=form))})
+        return load_images(options, place, data.cache)
+    if isinstance(options, AudioSource):
+        return load_audio(options, place, use_cache=data.cache > 0)
+    assert isinstance(options, TextSource)
+    return load_texts(options, place)
 
 
 # --- new data, without classes ---
@@ -65,14 +58,13 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
     """
     if isinstance(options, ImagesSource):
         members, names, warnings = single_files(paths, PICTURES, "picture")
-        form = ImageForm(cast("tuple[int, int] | None", options.size), options.channels, options.resize)
-        pictures = load_pictures(members.access, members.members, form, (), cache)
-        return Examples({"image": pictures.rows}, places={"file": text_array(names)}), (*warnings, *pictures.warnings)
+        images = decode_images(members.access, members.members, form_of(options), (), cache, digests=False)
+        return Examples({"image": images.rows}, places={"file": text_array(names)}), (*warnings, *images.warnings)
     if isinstance(options, AudioSource):
         members, names, warnings = single_files(paths, SOUNDS, "recording")
-        recordings = Recordings(members.reader(), members.path, ())
-        sounds = load_sounds(recordings, members.members, (options.rate, options.seconds), DEFAULT_BUDGET, len(names))
-        return Examples({"audio": sounds.rows}, places={"file": text_array(names)}), warnings
+        asked = options.rate, options.seconds
+        clips = decode_clips(members.access, members.members, (), asked, len(names), DEFAULT_BUDGET, None)
+        return Examples({"audio": clips.rows}, places={"file": text_array(names)}), warnings
     return new_texts(options.encoding, paths[0])
 
 

@@ -225,17 +225,16 @@ def input_rows(
     assert isinstance(values, Coded)
     place = (*INPUTS, name)
     paths = values[:]
+    options: Any = kind.options
     if kind.name == "image":
         from dltool.data.media.images import load_image_files
 
-        options: Any = kind.options
-        pictures = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
-        return pictures.rows, pictures.digests
-    from dltool.data.media.audio import load_audio_files
+        decoded = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
+    else:
+        from dltool.data.media.audio import load_audio_files
 
-    use_cache = data.cache > 0
-    sounds = load_audio_files(paths, table.path.parent, kind.options, place, use_cache=use_cache)  # type: ignore[arg-type]
-    return sounds.rows, sounds.digests
+        decoded = load_audio_files(paths, table.path.parent, options, place, use_cache=data.cache > 0)
+    return decoded.rows, decoded.digests
 
 
 def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
