@@ -18,7 +18,7 @@ from dltool.data.files.file_tree import Access, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
 from dltool.data.media.rows import FileRows
 from dltool.errors import ConfigPath, DataError, Problem
-from dltool.keras_names import near
+from dltool.text import and_more, near
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,9 @@ def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -
         else:
             faults.append(f"row {row:,}: {file}")
     if faults:
-        more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
         message = f"{'1 row names' if len(faults) == 1 else f'{len(faults):,} rows name'} no {noun}: "
         hint = "rows are counted from 0, paths are relative to the table"
-        raise DataError(Problem(place, message + "; ".join(faults[:SHOWN]) + more, hint))
+        raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
     return members
 
 

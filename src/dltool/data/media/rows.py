@@ -19,7 +19,7 @@ from dltool.data.media.cache import HEADER_BYTES, CacheEntry
 from dltool.data.media.worker import Fault
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
 from dltool.machine import usable_cores
-from dltool.text import counted
+from dltool.text import and_more, counted
 
 
 class CacheFile:
@@ -200,6 +200,5 @@ def unusable(
     unread = [fault for fault in faults if fault.message]
     if not unread:
         return []
-    shown = "; ".join(f"{printable(members[fault.row].name)} ({fault.message})" for fault in unread[:SHOWN])
-    more = f"; and {len(unread) - SHOWN:,} more" if len(unread) > SHOWN else ""
-    return [Problem(place, f"{counted(len(unread), noun)} in {path} cannot be used: {shown}{more}")]
+    named = and_more([f"{printable(members[fault.row].name)} ({fault.message})" for fault in unread], SHOWN, "; ")
+    return [Problem(place, f"{counted(len(unread), noun)} in {path} cannot be used: {named}")]
