@@ -39,7 +39,7 @@ class Examples:
         return len(next(iter(self.inputs.values())))
 
     def take(self, rows: np.ndarray, name: str = "") -> "Examples":
-        """These rows; what they are divided by is left out."""
+        """Return these rows, without the columns by which rows are divided."""
 
         def taken(values: Mapping[str, Any]) -> dict[str, Any]:
             return {key: each.take(rows) if isinstance(each, Coded) else each[rows] for key, each in values.items()}
@@ -49,7 +49,7 @@ class Examples:
 
 
 def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Examples:
-    """One after the other, with these targets, and the digests and places that all parts have."""
+    """Concatenate examples, with these targets, and the digests and places that all of them have."""
 
     def joined(of: Callable[[Examples], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         found = [of(part) for part in parts]
@@ -89,19 +89,19 @@ class SourceExamples:
 
 
 def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Examples:
-    """`inputs` (items, …), with the items' classes as labels and what a pattern found as columns."""
+    """Return `inputs` (items, …), with the items' classes as labels and what a pattern found as columns."""
     columns = {key: text_array(item.columns[key] for item in items) for key in items[0].columns}
     labels = {ONE_TARGET: text_array(item.label for item in items)}
     return Examples(inputs, labels, name, place, columns, places={"file": text_array(i.member.name for i in items)})
 
 
 def places_in(file: str, count: int, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """The places of so many examples in a file: its rows, from 1 on, or these."""
+    """Return the places of that many examples in a file: its rows, from 1 on, or these."""
     return {"file": np.full(count, file, dtype=object), "row": np.arange(1, count + 1) if rows is None else rows}
 
 
 def text_array(texts: Iterable[str]) -> np.ndarray:
-    """(texts,) of str objects."""
+    """Return (texts,) of str objects."""
     found = list(texts)
     array = np.empty(len(found), dtype=object)
     array[:] = found

@@ -133,7 +133,8 @@ def header_of(reader: Reader, row: int, member: Member) -> ClipHeader | Fault:
 def audio_form(
     asked: tuple[int | None, float | None], headers: Sequence[ClipHeader], members: Sequence[Member], place: ConfigPath
 ) -> AudioForm:
-    """Raises: DataError: `seconds` is not given and one recording is very long, or it is not even one sample."""
+    """Return the form of all clips. Raises DataError: `seconds` is not set and one clip is very long, or it is not one
+    sample."""
     rate, seconds = asked
     rate = rate or headers[0].rate
     if seconds is not None:
@@ -152,7 +153,7 @@ def audio_form(
 
 
 def moderate(form: AudioForm, place: ConfigPath) -> AudioForm:
-    """Raises: DataError: more samples than can be meant."""
+    """Return the form. Raises DataError: more samples than can be meant."""
     if form.samples > MOST_SAMPLES:
         message = (
             f"{form.seconds:,g} seconds at {form.rate:,} samples a second are {form.samples:,} samples a recording"

@@ -44,7 +44,7 @@ class AudioForm:
 
     @property
     def seconds(self) -> float:
-        """The length as an option that gives these samples again."""
+        """Return the length as an option that gives these samples again."""
         return self.samples / self.rate
 
 

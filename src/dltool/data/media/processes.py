@@ -24,12 +24,11 @@ AHEAD = 2
 
 
 def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[Fault]:
-    """Every member into the row of its position in `members`. Returns the faults, by row.
+    """Decode every member into the row of its position in `members`. Return the faults, by row.
 
     Raises:
         OSError: writing failed.
-        MachineError: a process was killed.
-    """
+        MachineError: a process was killed."""
     rows = sorted(enumerate(members), key=lambda pair: pair[1].start)
     processes = min(usable_cores(), len(rows) // FEW)
     if processes == 0 or not sys.executable:
@@ -67,7 +66,7 @@ class Chunks:
         self._lock = threading.Lock()
 
     def next(self) -> str:
-        """The next line; empty after the last."""
+        """Return the next line; empty after the last."""
         with self._lock:
             chunk = self._rows[self._first : self._first + CHUNK]
             self._first += CHUNK
@@ -78,10 +77,9 @@ class Chunks:
 
 @contextmanager
 def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
-    """A process that has been told its work. It ends when its input does, so also when this process is killed.
+    """Start a process and send it its work. It ends when its input does, so also when this process is killed.
 
-    Another program is started, not this one forked: TensorFlow may be half imported in another thread.
-    """
+    It is a new program, not a fork: TensorFlow may be half imported in another thread."""
     process = started(work)
     with process:
         try:
@@ -97,7 +95,7 @@ def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
 
 
 def started(work: ImageWork) -> subprocess.Popen[str]:
-    """Raises MachineError."""
+    """Start the process. Raises MachineError."""
     # -P: no module from the user's folder takes the place of one of ours.
     command = [sys.executable, "-P", "-m", "dltool.data.media.worker"]
     paths = os.pathsep.join(path for path in sys.path if os.path.isabs(path))

@@ -35,11 +35,9 @@ class CacheFile:
         weakref.finalize(self, os.close, self._descriptor)
 
     def read(self, result: np.ndarray, indices: np.ndarray) -> None:
-        """The rows `indices` (int64) into `result`, whose memory is in one piece.
+        """Read the rows `indices` (int64) into `result`, whose memory is contiguous.
 
-        Raises:
-            MachineError: the disk failed, or the file was cut short by somebody.
-        """
+        Raises MachineError: the disk failed, or the file was cut short by somebody."""
         row_bytes = math.prod(self.entry.shape[1:])
         view = result.data.cast("B")
         # Rows that follow each other are read at once.
@@ -61,11 +59,8 @@ class CacheFile:
 
 
 def row_numbers(rows: Any, count: int) -> np.ndarray:
-    """int64 indices from 0 to `count`, from what an array of so many rows is indexed by.
-
-    Raises:
-        IndexError: a row that there is not.
-    """
+    """Return int64 indices from 0 to `count` for an index of an array of that many rows. Raises IndexError: no such
+    row."""
     if isinstance(rows, slice):
         return np.arange(*rows.indices(count), dtype=np.int64)
     indices = np.asarray(rows)
@@ -119,7 +114,7 @@ class Decoder(ABC):
     @property
     @abstractmethod
     def row_shape(self) -> tuple[int, ...]:
-        """The shape of a row."""
+        """Return the shape of a row."""
 
     @abstractmethod
     def decode_into(self, row: np.ndarray, content: bytes, name: str) -> tuple[int, int] | None:

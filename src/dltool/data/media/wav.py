@@ -31,11 +31,9 @@ class WavHeader(ClipHeader):
 
 
 def wav_header(content: bytes, size: int | None = None) -> WavHeader | None:
-    """The header of a file of `size` bytes that begins with `content`; None where more of it is needed to tell.
+    """Read the header of a file of `size` bytes that begins with `content`; None if more of it is needed.
 
-    Raises:
-        BadClip: no WAV file, a codec that is not read here, no samples, or fewer bytes than it declares.
-    """
+    Raises BadClip: not a WAV file, an unsupported codec, no samples, or fewer bytes than it declares."""
     size = len(content) if size is None else size
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise BadClip("an RF64 file, not a WAV file" if content[:4] == b"RF64" else "not a WAV file")
@@ -58,7 +56,7 @@ def wav_header(content: bytes, size: int | None = None) -> WavHeader | None:
 
 
 def sample_format(chunk: bytes) -> tuple[int, int, int, int]:
-    """(codec, sample_bytes, channels, rate)."""
+    """Return (codec, sample_bytes, channels, rate)."""
     if len(chunk) < 16:
         raise BadClip("damaged: its format is cut off")
     codec, channels, rate, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", chunk)
@@ -89,11 +87,9 @@ def with_samples(header: tuple[int, int, int, int], start: int, length: int, siz
 
 
 def wav_samples(content: bytes, header: ClipHeader, most: int | None = None) -> np.ndarray:
-    """The first `most` frames, or all: (frames,) of float32 between -1 and 1, the mean of the channels.
+    """Return the first `most` frames, or all: (frames,) of float32 between -1 and 1, the mean of the channels.
 
-    Raises:
-        BadClip: fewer bytes than `header` says, or samples that are NaN or infinite.
-    """
+    Raises BadClip: fewer bytes than `header` says, or samples that are NaN or infinite."""
     assert isinstance(header, WavHeader)
     frames = header.frames if most is None else min(header.frames, most)
     count = frames * header.channels
@@ -106,7 +102,7 @@ def wav_samples(content: bytes, header: ClipHeader, most: int | None = None) -> 
 
 
 def as_floats(raw: np.ndarray, header: WavHeader) -> np.ndarray:
-    """Bytes as samples of float32. The least number is -1, so that the greatest is a little less than 1."""
+    """Return bytes as samples of float32. The least number is -1, so that the greatest is a little less than 1."""
     if header.codec == FLOAT:
         numbers = raw.view("<f4" if header.sample_bytes == 4 else "<f8")
         if not np.isfinite(numbers).all():
@@ -126,14 +122,14 @@ def as_floats(raw: np.ndarray, header: WavHeader) -> np.ndarray:
 
 
 def mu_law() -> np.ndarray:
-    """(256,) of float32: the sample of each byte."""
+    """Return (256,) of float32: the sample of each byte."""
     codes = ~np.arange(256) & 0xFF
     sizes = (((codes & 0x0F) << 3) + 0x84 << (codes >> 4 & 7)) - 0x84
     return (np.where(codes & 0x80, -sizes, sizes) / 2**15).astype(np.float32)
 
 
 def a_law() -> np.ndarray:
-    """(256,) of float32: the sample of each byte."""
+    """Return (256,) of float32: the sample of each byte."""
     codes = np.arange(256) ^ 0x55
     exponents, steps = codes >> 4 & 7, (codes & 0x0F) << 4
     sizes = np.where(exponents, steps + 0x108 << np.maximum(exponents - 1, 0), steps + 8)

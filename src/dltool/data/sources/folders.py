@@ -31,12 +31,11 @@ SINGLE = {"images": PICTURES, "audio": SOUNDS}
 
 
 def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples:
-    """The examples of one source. What it leaves open, such as the size of pictures, is settled by its files.
+    """Load the examples of one source. What it leaves open, such as the size of images, is inferred from its files.
 
     Raises:
         DataError: with all the files that cannot be used.
-        MachineError: there is no room for them.
-    """
+        MachineError: there is no room for them."""
     options = source.options
     if isinstance(options, ImagesSource):
         return load_images(options, place, data.cache)
@@ -50,12 +49,10 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples
 
 
 def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples, tuple[str, ...]]:
-    """The examples in files, or in one folder, archive or file of texts, as the source of these options reads them; and
-    sentences for the user.
+    """Load the examples in files, or in one folder, archive or file of texts, as the source of these options reads
+    them; and warnings.
 
-    Raises:
-        DataError: with all the files that cannot be used.
-    """
+    Raises DataError: with all the files that cannot be used."""
     if isinstance(options, ImagesSource):
         members, names, warnings = single_files(paths, PICTURES, "picture")
         images = decode_images(members.access, members.members, form_of(options), (), cache, digests=False)
@@ -71,11 +68,9 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
 def single_files(
     paths: Sequence[str], endings: tuple[str, ...], noun: str
 ) -> tuple[Members, list[str], tuple[str, ...]]:
-    """The files that `paths` name, or those of the only one, a folder or an archive; their names, and warnings.
+    """Return the files that `paths` name, or those of the only one, a folder or an archive; their names, and warnings.
 
-    Raises:
-        DataError: naming all the files that are not there; a folder without any.
-    """
+    Raises DataError: naming all the files that do not exist; a folder without any."""
     if is_single(paths[0], endings):
         return named_files(paths), list(map(named_by, paths)), ()
     (path,) = paths
@@ -89,7 +84,7 @@ def single_files(
 
 
 def named_files(paths: Sequence[str]) -> Members:
-    """Raises: DataError: naming all the files that are not there."""
+    """Return the files. Raises DataError naming all that do not exist."""
     members: list[Member] = []
     problems: list[Problem] = []
     for path in paths:
@@ -105,7 +100,7 @@ def named_files(paths: Sequence[str]) -> Members:
 
 
 def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
-    """A text in each file of a folder or an archive, or on each line of a file. Blank ones are left out."""
+    """Return a text for each file of a folder or an archive, or for each line of a file. Blank ones are left out."""
     if require(path, (), allow_folder=True).is_dir() or is_archive(Path(path)):
         members, names, warnings = single_files([path], TEXTS, "text")
         texts = [text.strip() for text in Reading(members, encoding, ()).texts(members.members)]
@@ -126,12 +121,12 @@ def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
 
 
 def is_single(path: str, endings: tuple[str, ...]) -> bool:
-    """Whether it is a file that is an example."""
+    """Return whether the path is a file that is one example."""
     if Path(path).name == STDIN_NAME:
         return bool(endings) and not is_archive(Path(path))
     return bool(endings) and path.lower().endswith(endings) and not Path(path).is_dir()
 
 
 def named_by(path: str) -> str:
-    """What a person calls it."""
+    """Return the name of a path for the user."""
     return STDIN_NAME if Path(path).name == STDIN_NAME else path.rstrip("/")
