@@ -311,7 +311,7 @@ def records_of(rows: Any) -> list[Mapping[str, Any]]:
 
 
 def plain_cell(value: Any, missing: frozenset[str]) -> Any:
-    """Return a value that JSON can hold: NumPy's numbers as Python's, dates as ISO 8601 text, NaN, NaT and NA as null."""
+    """Return a value for JSON: NumPy's numbers as Python's, dates as ISO 8601 text, NaN, NaT and NA as null."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int):

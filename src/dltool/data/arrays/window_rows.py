@@ -44,7 +44,7 @@ class WindowTable:
         return split_of(self.parts)
 
     def of(self, base: Rows) -> Rows:
-        """Return the windows over one column of the table: (windows, length, …), gathered on demand. Text stays coded."""
+        """Return windows over one column of the table: (windows, length, …), taken on demand. Text stays coded."""
         if isinstance(base, Coded):
             return Coded(self.of(base.codes), base.values)
         return Windowed(base, self.rows, self.starts, self.length)

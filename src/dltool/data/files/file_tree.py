@@ -119,7 +119,7 @@ class Reader:
         return content
 
     def read_start(self, member: Member, most: int) -> bytes:
-        """Read at most `most` bytes, from the beginning, without the checks of :meth:`read`. Raises UnreadableMember."""
+        """Read at most `most` bytes, from the start, without the checks of :meth:`read`. Raises UnreadableMember."""
         if self.access.kind == "zip":
             return self.read(member)[:most]
         try:

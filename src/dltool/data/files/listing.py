@@ -70,7 +70,7 @@ DIGITS = re.compile("([0-9]{1,18})")
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Return a key that sorts runs of digits by their number. Equal numbers ("1", "01") are ordered by the name itself."""
+    """Return a key that sorts runs of digits by their number. Equal ones ("1", "01") are ordered by the name itself."""
     pieces: list[str | int] = list(DIGITS.split(name))
     pieces[1::2] = map(int, pieces[1::2])
     return pieces, name

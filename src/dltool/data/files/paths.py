@@ -8,7 +8,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 
 
 def require(text: str, place: ConfigPath, *, allow_folder: bool = False) -> Path:
-    """Return the absolute path of an existing file (or folder). Raises DataError: nothing is there, or something else."""
+    """Return the absolute path of an existing file or folder. Raises DataError: nothing or something else there."""
     path = Path(text).expanduser().absolute()
     try:
         if not path.exists():

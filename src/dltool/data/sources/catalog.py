@@ -42,7 +42,7 @@ REUTERS = words(
 
 
 def keras_share(rows: int) -> tuple[int, int]:
-    """Divide as keras.datasets divides one table: the first 80 % (after a shuffle) for training, the rest for the test."""
+    """Divide as keras.datasets divides one table: the first 80 % (after a shuffle) for training, rest for testing."""
     training = int(rows * (1 - 0.2))
     return training, rows - training
 

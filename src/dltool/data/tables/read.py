@@ -130,7 +130,7 @@ class TableReader:
         self.rows = rows
 
     def settled(self, guesses: dict[str, Guess]) -> tuple[dict[str, Decided], list[Problem]]:
-        """Infer the kind of each undeclared column. Those suggested wrongly are read again, and replaced in `guesses`."""
+        """Infer the kind of each undeclared column. Wrong suggestions are read again, and replaced in `guesses`."""
         decided: dict[str, Decided] = {}
         problems = []
         unsettled = list(guesses)
