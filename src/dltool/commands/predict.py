@@ -1,7 +1,7 @@
 """`dltool predict RUN FILE…`: what the best model of a run says of new data, from the run directory alone."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.schema import Config, Data
-from dltool.data.facts import Facts, recorded_facts
+from dltool.data.facts import Facts
 from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
 from dltool.errors import ConfigError, DataError
 from dltool.evaluation.predictions import FORMATS, predictions, refuse_unclear, whole_text, write
@@ -18,6 +18,8 @@ from dltool.imports import import_keras
 from dltool.output_file import refuse_no_file
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.runs.recorded_data import recorded_facts
+from dltool.runs.records import RunRecord, read_record
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -61,10 +63,10 @@ def predictions_for(
     run: Run, load: Callable[[Data, Facts], NewExamples], progress: "Progress"
 ) -> dict[str, np.ndarray]:
     """The columns of predictions for what `load` gives. Raises as :func:`predict`."""
-    record = run.read_json(run.record)
+    record = read_record(run)
     config, facts = recorded_kind(run, record)
     refuse_unclear(config, facts)
-    if record.get("status") != "completed":
+    if record.status != "completed":
         progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
     progress.stage("reading the data")
     new = load(config.data, facts)
@@ -86,10 +88,10 @@ def predictions_for(
     return {"file": named, **({} if new.rows is None else {"row": new.rows}), **found}
 
 
-def recorded_kind(run: Run, record: Mapping[str, Any]) -> tuple[Config, Facts]:
+def recorded_kind(run: Run, record: RunRecord) -> tuple[Config, Facts]:
     """What the model of a run is made from, besides what it has learnt."""
     config = recorded_config(run, record, ("training.epochs",))
-    return config, recorded_facts(record.get("data"), config.data, str(run.record))
+    return config, recorded_facts(record.data, config.data, str(run.record))
 
 
 def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":

@@ -18,6 +18,7 @@ from dltool.imports import import_keras
 from dltool.output_file import PAGE, refuse_no_file
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.runs.records import read_contents, read_record, words
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
@@ -67,7 +68,7 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
 def subject_of(run: Run, progress: "Progress") -> "Subject":
     """What there is to report of a run, from its directory and its data."""
     progress.stage("reading the data")
-    record = run.read_json(run.record)
+    record = read_record(run)
     try:
         config, dataset = recorded_data(run)
     except (DataError, MachineError) as error:
@@ -77,25 +78,23 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
         built, _ = recorded_model(run, config, facts)
         from dltool.report.contents import Subject
         from dltool.report.kept import kept_assessment
-        from dltool.report.record import read_record
 
         missing = f"Without the data there are no examples here, and the results are those of the last test: {error}."
-        found = read_record(run)
-        return Subject(found, config, facts, None, built, kept_assessment(run, found), missing)
+        found = read_contents(run)
+        return Subject(found, config, facts, None, built, kept_assessment(run, found.results), missing)
     progress.stage("importing TensorFlow")
     import_keras()
     from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
-    from dltool.report.record import read_record, words
 
     experiment = recorded_experiment(run, config, dataset)
-    if record.get("status") != "completed":
-        reason = f": {words(record['reason'])}" if record.get("reason") else ""
-        missing = f"The run is not complete, and has no results. Its status is {words(record.get('status'))}{reason}."
-        return Subject(read_record(run), config, dataset.facts, dataset, experiment.built, missing=missing)
+    if record.status != "completed":
+        reason = f": {record.reason}" if record.reason else ""
+        missing = f"The run is not complete, and has no results. Its status is {words(record.status)}{reason}."
+        return Subject(read_contents(run), config, dataset.facts, dataset, experiment.built, missing=missing)
     load_weights(experiment.built.core, run.best_weights)
     assessment = assessment_of(experiment, progress)
-    return Subject(read_record(run), config, dataset.facts, dataset, experiment.built, assessment)
+    return Subject(read_contents(run), config, dataset.facts, dataset, experiment.built, assessment)
 
 
 def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":

@@ -17,7 +17,6 @@ from dltool.experiment.opening import (
     new_experiment,
     recorded_data,
     recorded_strategy,
-    recorded_threads,
     refuse_files,
     refuse_other_weights,
     require_code,
@@ -28,6 +27,7 @@ from dltool.runs.changes import differences, machine_changes
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import create, open_run, refuse_no_runs_folder
 from dltool.runs.files import Run
+from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -64,7 +64,7 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
         refuse_no_runs_folder(into)
         require_writable(into)
     run = open_run(path)
-    if run.read_json(run.record).get("status") != "completed":
+    if not run.is_complete():
         raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
     require_code(run, f"reproduce {run.path}")
     # Before hours of training: what the second run is to be compared with.
@@ -121,17 +121,17 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
         from dltool.training.fit import prepare_fit
     progress.stage("building the model")
     with clock.phase("build"):
-        experiment = replace(new_experiment(config, dataset, recorded_threads(run)), is_kept=is_kept)
-        refuse_other_weights(run.read_json(run.record), experiment.built)
+        old = read_record(run)
+        experiment = replace(new_experiment(config, dataset, recorded_threads(run, old)), is_kept=is_kept)
+        refuse_other_weights(old, experiment.built)
         fitting = prepare_fit(experiment.built, config, dataset, strategy=recorded_strategy(run))
-    old = run.read_json(run.record)
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the bits may differ")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
     # The old commit: asking git about a run directory could run what somebody put there.
     record = {
-        **new_record(document, experiment, fitting.strategy.record(), old.get("most_rows"), old.get("git")),
+        **new_record(document, experiment, fitting.strategy.record(), old.most_rows, old.git),
         "command": "reproduce",
     }
     with create(folder, config.name, record, first_files(document, experiment)) as again:

@@ -31,9 +31,9 @@ from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.imports import Import, import_keras
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine, git_commit
-from dltool.runs.data_changes import recorded_contents
 from dltool.runs.directory import create
 from dltool.runs.files import encode_json
+from dltool.runs.recorded_data import recorded_contents
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:

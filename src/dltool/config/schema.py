@@ -20,6 +20,7 @@ from dltool.config.sources import ArraysSource, Source, kind_of, parse_source
 from dltool.config.window_options import Windows
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS
+from dltool.machine import MOST_THREADS
 
 DATA_FACTS = (
     "classes",
@@ -397,8 +398,6 @@ class CheckpointOptions(Section):
     """How often the complete state is written: `500 steps`, `2 epochs` or `10 minutes`. Unless given, after each
     epoch, and every ten minutes within one. It is written once a second at most, and at the end."""
 
-
-MOST_THREADS = 4096
 
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dltool.config.keras.objects import keras_objects_in
 from dltool.config.load import read_recorded
-from dltool.config.schema import MOST_THREADS, Config
+from dltool.config.schema import Config
 from dltool.config.text.dump import plain_config
 from dltool.config.text.tree import format_path
 from dltool.config.text.yaml_reader import MOST_BYTES
@@ -17,9 +17,10 @@ from dltool.data.facts import Facts
 from dltool.errors import ConfigError, ConfigPath, DataError, Position, Problem, RunError, UnreadableConfig
 from dltool.imports import is_own_process
 from dltool.keras_names import ALLOWED, options_for
-from dltool.runs.changes import Change, differences, of, said
-from dltool.runs.data_changes import data_changes
+from dltool.runs.changes import Change, differences, said
 from dltool.runs.files import Run
+from dltool.runs.recorded_data import data_changes
+from dltool.runs.records import RecordedFile, RunRecord, read_record, recorded_threads
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
@@ -30,8 +31,6 @@ SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arr
 MOST_SHOWN = 10
 """Problems of one file. A hostile one may have any number."""
 MOST_SHOWN_CHARACTERS = 200
-CODE = ("file", "sha256")
-"""What run.json says of a file of the user's own code."""
 PARTS = ("preprocessing", "augmentation", "model", "training")
 RESUMED_PARTS = ("augmentation", "model", "training")
 """What preprocessing has read is in the run."""
@@ -80,13 +79,10 @@ def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) 
         RunError: the run's files are damaged, or its config was edited.
         DataError: the data is no longer what the run was trained on.
     """
-    record = run.read_json(run.record)
+    record = read_record(run)
     config = recorded_config(run, record, may_differ)
-    most_rows = record.get("most_rows")
-    if most_rows is not None and not is_count(most_rows):
-        raise RunError(f"{run.record}: most_rows is no number of rows")
-    dataset = load_data(config.data, config.seed, most_rows)
-    if changes := data_changes(record.get("data"), dataset):
+    dataset = load_data(config.data, config.seed, record.most_rows)
+    if changes := data_changes(record.data, dataset):
         hint = "bring the old data back, or train a new run"
         raise DataError(f"the data has changed since the run was trained: {changes}", hint)
     return config, dataset
@@ -101,14 +97,14 @@ def require_code(run: Run, command: str) -> None:
         ConfigError: one is missing, or is not the same.
         RunError: run.json does not say which they are.
     """
-    recorded = run.read_json(run.record).get("code", [])
-    if not isinstance(recorded, list) or not all(isinstance(of(item, key), str) for item in recorded for key in CODE):
+    recorded = read_record(run).code
+    if not all(code.file and code.sha256 for code in recorded):
         raise RunError(f"{run.record}: code is no list of files")
     inside = [code.shown_as for code in ALLOWED if Path(code.shown_as).resolve().is_relative_to(run.path.resolve())]
     if inside:
         message = f"--allow-code {inside[0]}: the file is in the run directory, of which nothing is ever run"
         raise ConfigError(message, "name the file that the run was trained with")
-    wanted = {item["sha256"]: item["file"][:MOST_SHOWN_CHARACTERS] for item in first(recorded)}
+    wanted = {str(code.sha256): str(code.file)[:MOST_SHOWN_CHARACTERS] for code in first(recorded)}
     given = {code.sha256: code.shown_as for code in ALLOWED}
     missing = [file for digest, file in wanted.items() if digest not in given]
     others = [file for digest, file in given.items() if digest not in wanted]
@@ -121,7 +117,7 @@ def require_code(run: Run, command: str) -> None:
         raise ConfigError(f"{run.path} needs code that a run does not hold: {', '.join(missing)}", again)
 
 
-def recorded_config(run: Run, record: Mapping[str, Any], may_differ: Collection[str]) -> Config:
+def recorded_config(run: Run, record: RunRecord, may_differ: Collection[str]) -> Config:
     """What resolved.yaml holds, as long as it is what the run was trained with; the paths `may_differ` may differ.
 
     So may where the data is: whether it is still the same, its contents say.
@@ -131,8 +127,8 @@ def recorded_config(run: Run, record: Mapping[str, Any], may_differ: Collection[
     """
     content = run.read(run.resolved, MOST_BYTES)
     config = valid_config(content, str(run.resolved))
-    text = record.get("resolved")
-    if isinstance(text, str) and text.encode("utf-8", "replace") != content:
+    text = record.resolved
+    if text is not None and text.encode("utf-8", "replace") != content:
         original = plain_config(valid_config(text.encode("utf-8", "replace"), f"{run.record}: resolved"))
         edits = [edit for edit in differences(original, plain_config(config)) if not may_be_edited(edit, may_differ)]
         if edits:
@@ -171,10 +167,6 @@ def first(found: Sequence[T]) -> Sequence[T]:
     return found[:MOST_SHOWN]
 
 
-def is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
-
-
 def recorded_experiment(run: Run, config: Config, dataset: Dataset, is_pretrained: bool = False) -> Experiment:
     """The model of a run and its data. Raises as :func:`recorded_model`."""
     return Experiment(config, dataset, *recorded_model(run, config, dataset.facts, is_pretrained))
@@ -199,7 +191,7 @@ def recorded_model(
     from dltool.training.determinism import pin
 
     refuse_other_preprocessing(run, LARGEST_FILE)
-    threads = recorded_threads(run)
+    threads = recorded_threads(run, read_record(run))
     # Elsewhere with what TensorFlow has: it cannot change it, and other models may have other numbers.
     pinned = pin(config.seed, threads if is_own_process() else None)
     learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
@@ -214,7 +206,7 @@ def recorded_model(
             Problem(None, f"{run.resolved}: {place_of(problem)}{problem.message}", problem.hint)
             for problem in first(error.problems)
         ) from error
-    refuse_other_weights(run.read_json(run.record), built)
+    refuse_other_weights(read_record(run), built)
     return built, pinned
 
 
@@ -224,8 +216,7 @@ def refuse_other_preprocessing(run: Run, largest_file: int) -> None:
     Raises:
         RunError: a file of it is missing, new or not the one that run.json knows.
     """
-    recorded = run.read_json(run.record).get("preprocessing")
-    changes = list(differences(recorded if isinstance(recorded, dict) else {}, run.preprocessing_digests(largest_file)))
+    changes = list(differences(read_record(run).preprocessing, run.preprocessing_digests(largest_file)))
     if changes:
         hint = "put the old file back, or train a new run"
         raise RunError(
@@ -243,11 +234,11 @@ def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
     }
 
 
-def refuse_other_weights(record: Mapping[str, Any], built: "BuiltModel") -> None:
+def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
     """Raises RunError where a file of weights is not the one that `record`, the run's run.json, names."""
     problems = []
     for place, now in weight_files(built).items():
-        was = of(of(record.get("weights"), place), "sha256")
+        was = (record.weights.get(place) or RecordedFile()).sha256
         if was != now["sha256"]:
             message = f"{now['file']} has changed since the run was made: its sha256 was {said(was)}"
             problems.append(Problem(None, message, "bring the old file back, or train a new run"))
@@ -259,16 +250,6 @@ def place_of(problem: Problem) -> str:
     return f"{format_path(problem.place)}: " if isinstance(problem.place, tuple) and problem.place else ""
 
 
-def recorded_threads(run: Run) -> int | None:
-    """How many threads the run began with: sums are divided by it. None where the record does not say."""
-    threads = of(run.read_json(run.record).get("pinned"), "intra_op_threads")
-    if threads is None:
-        return None
-    if not is_count(threads) or threads > MOST_THREADS:
-        raise RunError(f"{run.record}: pinned.intra_op_threads is no number of threads")
-    return int(threads)
-
-
 def recorded_strategy(run: Run) -> "Strategy":
     """How the steps of the run were computed.
 
@@ -277,12 +258,11 @@ def recorded_strategy(run: Run) -> "Strategy":
     """
     from dltool.training.strategy import Strategy
 
-    found = run.read_json(run.record).get("strategy")
-    jit_compile, rewrites, why = (of(found, key) for key in ("jit_compile", "rewrites", "why"))
-    if not isinstance(jit_compile, bool) or not isinstance(rewrites, bool) or not isinstance(why, dict):
+    found = read_record(run).strategy
+    if found is None:
         message = f"{run.record} does not say how steps were computed: its strategy is missing, or is damaged"
         raise RunError(message, "train a new run")
-    return Strategy(jit_compile, rewrites, why)
+    return Strategy(found.jit_compile, found.rewrites, found.why)
 
 
 def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:

@@ -20,11 +20,11 @@ def report_of_training(
     try:
         with stops.unmasked():
             from dltool.report.contents import Subject, contents
-            from dltool.report.record import read_record
             from dltool.report.write import write_report
+            from dltool.runs.records import read_contents
 
             config, dataset, built = experiment.config, experiment.dataset, experiment.built
-            subject = Subject(read_record(run), config, dataset.facts, dataset, built, assessment)
+            subject = Subject(read_contents(run), config, dataset.facts, dataset, built, assessment)
             write_report(run, contents(subject))
     except StopNow:
         progress.warn(f"stopped while the report was written; the run is complete, and {later}")

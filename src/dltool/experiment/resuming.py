@@ -18,8 +18,9 @@ from dltool.imports import Import, import_keras
 from dltool.machine import describe_machine
 from dltool.runs.changes import Change, machine_changes, said
 from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
+from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
-from dltool.runs.saved_state import check_saved_state
+from dltool.runs.records import RunRecord, read_record
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def resume_locked(
     """As :func:`dltool.commands.resume.resume`."""
     clock = Clock()
     require_code(run, f"resume {run.path}" + (f" --epochs {epochs}" if epochs else ""))
-    record = run.read_json(run.record)
+    record = read_record(run)
     finish_new_config(run, record)
     checkpoint = usable_checkpoint(run, progress)
     tensorflow = Import(import_keras)
@@ -66,7 +67,7 @@ def resume_locked(
         go_back_to(run, noted, start.state if start else None, None if epochs is None else config)
     except MachineError as error:
         # A completed run that was to get more epochs may still be the old one.
-        error.kept, error.can_resume = str(run.path), run.read_json(run.record).get("status") != "completed"
+        error.kept, error.can_resume = str(run.path), not run.is_complete()
         raise
     if start:
         history = [EpochRecord(**line) for line in position["history"]]
@@ -132,7 +133,7 @@ def refuse_other_model(checkpoint: Checkpoint, core: Any) -> None:
 
 
 def refuse_changes(
-    record: Mapping[str, Any], pinned: Mapping[str, Any], allow_change: bool, progress: "Progress"
+    record: RunRecord, pinned: Mapping[str, Any], allow_change: bool, progress: "Progress"
 ) -> list[Change]:
     """Raises MachineError where something that can change bits differs, unless that is allowed; then it warns."""
     changes = machine_changes(record, pinned)
@@ -144,12 +145,11 @@ def refuse_changes(
     return changes
 
 
-def noted_resumption(record: Mapping[str, Any], changes: Sequence[Change], pinned: Mapping[str, Any]) -> dict[str, Any]:
+def noted_resumption(record: RunRecord, changes: Sequence[Change], pinned: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json says of a resumption: when, and what was allowed to differ. The machine is then the new one."""
-    resumed = record.get("resumed")
     allowed = [{"what": change.what, "was": said(change.was), "now": said(change.now)} for change in changes]
     entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changes": allowed}
-    fields = {"resumed": [*(resumed if isinstance(resumed, list) else []), entry]}
+    fields = {"resumed": [*record.resumed, entry]}
     return fields | ({"machine": describe_machine(), "pinned": dict(pinned)} if changes else {})
 
 
@@ -177,8 +177,8 @@ def go_back_to(run: Run, noted: Mapping[str, Any], state: Mapping[str, Any] | No
     run.write_metrics([metrics_line(EpochRecord(**line)) for line in history])
 
 
-def finish_new_config(run: Run, record: dict[str, Any]) -> None:
+def finish_new_config(run: Run, record: RunRecord) -> None:
     """Write the config that run.json has, where a process was killed in :func:`go_back_to` before it could."""
-    text = record.get("resolved")
-    if isinstance(text, str) and digest(run.read(run.resolved, MOST_BYTES)) == record.get("replaced"):
+    text = record.resolved
+    if text is not None and digest(run.read(run.resolved, MOST_BYTES)) == record.replaced:
         atomic_write(run.resolved, text.encode("utf-8", "replace"))
