@@ -6,10 +6,9 @@ from typing import Any, get_args
 
 from dltool.errors import RunError
 from dltool.evaluation.bootstrap import Interval
-from dltool.evaluation.figures.figure import Figure, file_word
+from dltool.evaluation.figures.figure import Figure, file_word, is_drawing
 from dltool.evaluation.findings import Assessment, Baseline, Kind, Mistake, OutputAssessment
 from dltool.evaluation.stored import FIGURES, METRICS
-from dltool.report.svg import is_drawing
 from dltool.runs.files import Run
 from dltool.runs.records import Evaluation, KeptOutput, Results, numbers, read, words
 
@@ -50,7 +49,7 @@ def kept_output(run: Run, kept: KeptOutput) -> OutputAssessment:
 
 
 def kept_figures(run: Run, kept: KeptOutput) -> Iterator[Figure]:
-    """The figures that can still be read. What is in them, the page sifts."""
+    """Yield the figures that can still be read. They are shown as images, in which nothing runs."""
     for each in kept.figures:
         name = file_word(each.name)
         with contextlib.suppress(RunError):
