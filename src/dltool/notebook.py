@@ -133,13 +133,12 @@ class TrainedRun:
         the best weights, so nothing of the run is executed.
         """
         with plain_errors(), allowed(self.allow_code), shown_progress():
-            from dltool.commands.predict import best_model, recorded_kind
-            from dltool.experiment.opening import require_code
-            from dltool.runs.records import read_record
+            from dltool.experiment.opening import best_model, recorded_kind
+            from dltool.experiment.refusals import require_code
 
             run = find_run(self.path)
             require_code(run, f"predict {run.path}")
-            return best_model(run, *recorded_kind(run, read_record(run))).full
+            return best_model(run, *recorded_kind(run)).full
 
     def predict(self, rows: Any) -> "pd.DataFrame":
         """What `dltool predict` says of new data, a row for each example.
@@ -155,7 +154,7 @@ class TrainedRun:
         with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
             from dltool.commands.predict import predictions_for
             from dltool.data.new_rows import load_rows
-            from dltool.experiment.opening import require_code
+            from dltool.experiment.refusals import require_code
 
             run = find_run(self.path)
             require_code(run, f"predict {run.path}")
