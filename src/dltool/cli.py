@@ -407,9 +407,18 @@ def describe(name: Annotated[str, typer.Argument(help="A layer, an optimizer, a 
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    allow_code: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--allow-code",
+            metavar="FILE.py",
+            help="Know the Keras layers, losses and metrics of this file. Repeatable.",
+        ),
+    ] = None,
+) -> None:
     """Print the JSON Schema of configs, for editors."""
-    with exit_codes():
+    with exit_codes(), allowed_code(allow_code):
         from dltool.config.json_schema import json_schema
         from dltool.console.consoles import write_json_text
 
