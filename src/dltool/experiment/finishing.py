@@ -22,8 +22,8 @@ from dltool.tracking import Tracking
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
     from dltool.experiment.listener import Progress
-    from dltool.training.fit import EpochRecord, FitResult, Fitting
-    from dltool.training.state import TrainingState
+    from dltool.training.fit import FitResult, Fitting
+    from dltool.training.state import EpochRecord, TrainingState
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
     from dltool.model.build import BuiltModel
     from dltool.training.fit import Fitting
-    from dltool.training.strategy import Strategy
+    from dltool.training.numerics import Strategy
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,7 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None,
     """
     from dltool.model.build import build_model
     from dltool.model.output_checks import check_fit
-    from dltool.training.determinism import pin
-    from dltool.training.threads import choose_threads
+    from dltool.training.numerics import choose_threads, pin
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
@@ -144,7 +143,7 @@ def recorded_model(
     from dltool.model.inputs import Learnt
     from dltool.model.output_checks import check_fit
     from dltool.model.preprocessing import LARGEST_FILE, load_columns, load_preprocessing
-    from dltool.training.determinism import pin
+    from dltool.training.numerics import pin
 
     record = read_record(run)
     refuse_other_preprocessing(run, record, LARGEST_FILE)
@@ -179,7 +178,7 @@ def recorded_strategy(run: Run) -> "Strategy":
     Raises:
         RunError: the record does not say.
     """
-    from dltool.training.strategy import Strategy
+    from dltool.training.numerics import Strategy
 
     found = read_record(run).strategy
     if found is None:

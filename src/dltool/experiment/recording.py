@@ -51,7 +51,7 @@ def new_run(
         "data": {**recorded_contents(dataset), **dataset.facts.record(), "warnings": list(dataset.warnings)},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
-        "strategy": fitting.strategy.record(),
+        "strategy": fitting.steps.strategy.record(),
         "weights": weight_files(experiment.built),
         "git": git,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],

@@ -147,7 +147,7 @@ def go_back_to(
     progress: "Progress",
 ) -> None:
     """Make the run's files those of the moment of the checkpoint with `state`, or of the beginning."""
-    from dltool.training.fit import EpochRecord
+    from dltool.training.state import EpochRecord
 
     history = [EpochRecord(**line) for line in state["position"]["history"]] if state else []
     best_epoch = state["best"]["epoch"] if state else None
