@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,37 @@ from typing import Any
 from dltool import __version__
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
-# What can change the bits of a training, or which device it runs on. Whether there is oneDNN, TensorFlow itself says.
-VARIABLES = (
-    *("CUDA_VISIBLE_DEVICES", "DNNL_DEFAULT_FPMATH_MODE", "DNNL_MAX_CPU_ISA", "KERAS_BACKEND"),
-    *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA"),
-    *("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS", "TF_NUM_INTEROP_THREADS"),
-    *("TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS"),
-)
+VARIABLES: Mapping[str, str] = {
+    "CUDA_VISIBLE_DEVICES": "Which GPUs TensorFlow sees; empty for none.",
+    "DNNL_DEFAULT_FPMATH_MODE": "Older name of `ONEDNN_DEFAULT_FPMATH_MODE`.",
+    "DNNL_MAX_CPU_ISA": "Older name of `ONEDNN_MAX_CPU_ISA`.",
+    "KERAS_BACKEND": "Keras's backend; dltool needs `tensorflow`.",
+    "NVIDIA_TF32_OVERRIDE": "Whether GPUs may compute in TF32.",
+    "OMP_NUM_THREADS": "The number of threads of OpenMP.",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "The precision that oneDNN may use for float32.",
+    "ONEDNN_MAX_CPU_ISA": "The instruction set that oneDNN may use.",
+    "TF_CUDNN_DETERMINISTIC": "Whether cuDNN's deterministic algorithms are used.",
+    "TF_DETERMINISTIC_OPS": "Whether TensorFlow's deterministic operations are used.",
+    "TF_NUM_INTEROP_THREADS": "The number of operations that TensorFlow runs at the same time.",
+    "TF_NUM_INTRAOP_THREADS": "The number of threads of one operation.",
+    "TF_XLA_FLAGS": "Options of TensorFlow's XLA bridge.",
+    "XLA_FLAGS": "Options of XLA.",
+}
+"""What may change the bits of a result, or the device it is computed on. Those that are set are recorded in run.json.
+
+Whether oneDNN is used is not here: TensorFlow itself reports that.
+"""
+OTHER_VARIABLES: Mapping[str, str] = {
+    "COLUMNS": "The width of the terminal, if it is not the real one.",
+    "DLTOOL_CACHE": "The folder for decoded images; `dltool` in `XDG_CACHE_HOME` by default.",
+    "KERAS_HOME": "The folder of Keras's settings, datasets and weights; `~/.keras` by default.",
+    "MLFLOW_EXPERIMENT_NAME": "The experiment that MLflow adds runs to; the run's name by default.",
+    "MLFLOW_TRACKING_URI": "Where MLflow writes; `mlflow.db` beside the runs by default.",
+    "TERM": "`dumb` prints plain lines instead of a live table.",
+    "TF_ENABLE_ONEDNN_OPTS": "`0` turns oneDNN off. dltool turns it on; convolutions then train up to twice as fast.",
+    "XDG_CACHE_HOME": "The folder of caches; `~/.cache` by default.",
+}
+"""Further variables that dltool reads, besides those that a config names as `$(env.NAME)`."""
 # oneDNN's documentation says so; set to these, they are as good as not set.
 DEFAULTS = {
     **dict.fromkeys(("DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_DEFAULT_FPMATH_MODE"), "STRICT"),

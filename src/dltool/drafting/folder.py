@@ -10,7 +10,7 @@ import numpy as np
 from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import Rows
-from dltool.data.examples import Examples
+from dltool.data.examples import SourceExamples
 from dltool.data.files.class_folders import Item, Labelled, labelled
 from dltool.data.files.file_tree import Members, Reader, UnreadableMember, open_members
 from dltool.data.media import audio, image_decode
@@ -47,16 +47,11 @@ def draft_folder(path: Path, named: str) -> Draft:
     return draft_images(members, path, named) if pictures >= recordings else draft_audio(members, path, named)
 
 
-def parts_line(found: Labelled | Examples) -> list[tuple[str, str]]:
+def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
     """The split, of what the source does not divide itself."""
-    if isinstance(found, Labelled):
-        own, examples = {*map(str, found.parts)}, len(found.parts["training"])
-    else:
-        own = {role for role in ("validation", "test") if getattr(found, role) is not None}
-        examples = len(found.training)
-    if "test" not in own:
-        return [(split_line(examples), "")]
-    return [] if "validation" in own else [("split: {validation: 0.1}", "the test part is the data's own")]
+    if "test" not in found.parts:
+        return [(split_line(len(found.parts["training"])), "")]
+    return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test part is the data's own")]
 
 
 def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
@@ -219,9 +214,9 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 def draft_texts(path: Path, named: str) -> Draft:
     options, found = read_texts(path)
     given = f"{{path: {named}, encoding: {options.encoding}}}" if options.encoding != "utf-8" else f"{{path: {named}}}"
-    classes = Counter(map(str, found.training.labels[ONE_TARGET][:]))
+    classes = Counter(map(str, found.training.targets[ONE_TARGET][:]))
     texts = found.training.inputs["text"]
-    examples = sum(len(part) for part in (found.training, found.validation, found.test) if part)
+    examples = sum(map(len, found.parts.values()))
     data = [
         (f"source: {{text: {given}}}", ""),
         *parts_line(found),
@@ -236,7 +231,7 @@ def draft_texts(path: Path, named: str) -> Draft:
     )
 
 
-def read_texts(path: Path) -> tuple[TextSource, Examples]:
+def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
     """In UTF-8 where all files are, else as they are written."""
     options = TextSource(path=str(path))
     try:

@@ -15,10 +15,10 @@ from dltool.errors import ConfigError, Problem
 from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
-from dltool.training.batches import evaluation_batch, make_tables, model_targets
+from dltool.training.batches import make_tables, model_targets
 from dltool.training.compile import class_weights, compile_core, culprit, refuse_optimizers
 from dltool.training.loop import CannotCompileError, Pace, test_loop, train_loop
-from dltool.training.numerics import Strategy, choose_strategy
+from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.phases import learners, refuse_idle_phases, set_learning
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten

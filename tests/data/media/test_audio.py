@@ -40,7 +40,7 @@ def problem_of(options: AudioSource) -> Problem:
 def test_recordings_are_as_long_as_the_longest(tmp_path):
     loaded = load_audio(AudioSource(path=str(two_classes(tmp_path))), SOURCE)
     part = loaded.examples.training
-    labels = part.labels["target"]
+    labels = part.targets["target"]
     assert isinstance(labels, np.ndarray)
     assert labels.tolist() == ["no", "yes", "yes"]
     assert part.inputs["audio"][:].tolist() == [[0.5, 0.25], [0.125, 0], [-0.5, 0]]
@@ -90,8 +90,7 @@ def test_only_training_recordings_decide_the_form(tmp_path):
     )
     loaded = load_audio(AudioSource(path=str(tmp_path)), SOURCE)
     assert loaded.form == AudioForm(8000, 2)
-    assert loaded.examples.test is not None
-    assert loaded.examples.test.inputs["audio"].shape == (2, 2)
+    assert loaded.examples.parts["test"].inputs["audio"].shape == (2, 2)
 
 
 def test_all_damaged_recordings_are_listed(tmp_path):

@@ -1,4 +1,4 @@
-"""Keys by which rows of several columns are told apart: to find rows that stand in a table twice, or in two tables."""
+"""Keys by which rows of several columns are told apart, and the examples that stand in the data twice."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -7,8 +7,12 @@ from math import prod
 import numpy as np
 
 from dltool.data.arrays.rows import Coded, Rows, coded
+from dltool.data.examples import Examples
+from dltool.data.split.at_random import Split
 
 BYTES_AT_ONCE = 1 << 18
+MOST_READ = 2**28
+"""Bytes of pictures and sound that are read for nothing but this."""
 
 
 def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
@@ -75,3 +79,51 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
     """(texts,) of uint64, the same in every process."""
     digests = b"".join(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, np.uint64)
+
+
+# --- duplicates ---
+
+
+def duplicate_warnings(examples: Examples, split: Split) -> tuple[str, ...]:
+    """A sentence for each part some of whose examples have the same inputs, all of them, as one of the training part.
+
+    One for the training part itself, of examples that have the same target too. Where much would have to be read from
+    files, their digests are compared; without these, nothing is said.
+    """
+    inputs, targets = examples.inputs, examples.targets
+    if read_from_files(inputs) > MOST_READ:
+        inputs = {**inputs, **examples.digests}
+    if read_from_files(inputs) > MOST_READ:
+        return ()
+    keys = row_keys_of(inputs)
+    labelled = np.sort((keys + row_keys_of(targets) if targets else keys)[split.train])
+    repeated = int((labelled[1:] == labelled[:-1]).sum())
+    training = np.sort(keys[split.train])
+    counts = {
+        name: (found_in(training, np.sort(keys[rows])), len(rows))
+        for name, rows in (("validation", split.validation), ("test", split.test))
+    }
+    within = (
+        f"{repeated:,} of {len(training):,} training examples repeat an earlier one{', the target too' * bool(targets)}"
+    )
+    return (
+        *([within] if repeated else []),
+        *(
+            f"{count:,} of {rows:,} {name} examples are also training examples"
+            for name, (count, rows) in counts.items()
+            if count
+        ),
+    )
+
+
+def read_from_files(inputs: Mapping[str, Rows]) -> int:
+    """Bytes, or values where they are numbers."""
+    return sum(prod(rows.shape) for rows in inputs.values() if not isinstance(rows, np.ndarray | Coded))
+
+
+def found_in(training: np.ndarray, keys: np.ndarray) -> int:
+    """How many of `keys` are among `training`; both are sorted, which is several times as fast as np.isin."""
+    if not len(training):
+        return 0
+    places = np.minimum(np.searchsorted(training, keys), len(training) - 1)
+    return int((training[places] == keys).sum())

@@ -98,13 +98,12 @@ def make_windows(
     parts: np.ndarray,
     has_target: np.ndarray,
     keys: Values | None = None,
-    order: Values | None = None,
-    order_name: str = "",
+    order: tuple[str, Values] | None = None,
 ) -> WindowTable:
     """The windows of a table.
 
     `parts` (rows,) says of each row TRAINING, VALIDATION, TEST, or -1 for none; `has_target` (rows,) whether the target
-    column has a value there. `keys` tell series apart. `order`, called `order_name` in messages, sorts the rows:
+    column has a value there. `keys` tell series apart. `order`, a name for messages and values, sorts the rows:
     numbers, int64 seconds or text; without it they stay in their order.
 
     No window has rows, its target's included, of two series or two parts, or across a gap. A gap is a step between two
@@ -117,17 +116,18 @@ def make_windows(
         DataError: two rows of a series at the same time, or a part without a single window.
     """
     series = np.zeros(len(parts), dtype=np.int64) if keys is None else numbered(keys)[0]
-    moments = np.arange(len(parts)) if order is None else numbered(order)[0]
+    moments = np.arange(len(parts)) if order is None else numbered(order[1])[0]
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
     warnings: list[str] = []
     is_gap = np.zeros(len(is_new_series), dtype=bool)
     if order is not None:
-        check_moments(moments[rows], is_new_series, order_name, has_key=keys is not None)
-        is_gap, step = gaps(order, rows, is_new_series)
+        name, times = order
+        check_moments(moments[rows], is_new_series, name, has_key=keys is not None)
+        is_gap, step = gaps(times, rows, is_new_series)
         if is_gap.any():
             found = "1 step is" if is_gap.sum() == 1 else f"{is_gap.sum():,} steps are"
-            warnings.append(f'{found} not {step} in "{order_name}": no window goes across')
+            warnings.append(f'{found} not {step} in "{name}": no window goes across')
     starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), options)
     starts = starts[parts[rows[starts]] >= 0]
     table = WindowTable(rows, starts, parts[rows[starts]], options.length, options.horizon)

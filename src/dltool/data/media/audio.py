@@ -13,12 +13,11 @@ import numpy as np
 
 from dltool.config.columns import AudioColumn
 from dltool.config.folder_sources import AudioSource
-from dltool.data.examples import Examples
-from dltool.data.files.class_folders import labelled
+from dltool.data.examples import Examples, SourceExamples, examples_of_items
+from dltool.data.files.class_folders import PartName, labelled
 from dltool.data.files.digests import file_digests
 from dltool.data.files.file_tree import Access, Reader, open_members
 from dltool.data.files.listing import Member, printable
-from dltool.data.files.parts import part_of_items
 from dltool.data.media.audio_rows import AudioForm, DecodedSounds, Recordings
 from dltool.data.media.images import files_named
 from dltool.data.media.wav import WavHeader
@@ -49,7 +48,7 @@ class Sounds:
 class AudioExamples:
     """What a folder of recordings gives. Another source is like it with `rate: form.rate, seconds: form.seconds`."""
 
-    examples: Examples
+    examples: SourceExamples
     form: AudioForm
 
 
@@ -74,19 +73,16 @@ def load_audio(
     training = len(found.parts["training"])
     sounds = load_sounds(recordings, chosen, (options.rate, options.seconds), budget, training)
     sounds = with_digests(sounds, members.access, chosen, (*place, "path"), use_cache)
-    loaded = {}
+    loaded: dict[PartName, Examples] = {}
     first = 0
     for name, items in parts:
         inputs = {"audio": sounds.part(first, first + len(items))}
-        part = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
+        part = examples_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
         if sounds.digests is not None:
             part = replace(part, digests={"audio": sounds.digests[first : first + len(items)]})
         loaded[name] = part
         first += len(items)
-    examples = Examples(
-        loaded["training"], loaded.get("validation"), loaded.get("test"), warnings=tuple(found.warnings)
-    )
-    return AudioExamples(examples, sounds.form)
+    return AudioExamples(SourceExamples(loaded, warnings=found.warnings), sounds.form)
 
 
 def load_audio_files(

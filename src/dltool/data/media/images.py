@@ -18,12 +18,11 @@ import PIL
 
 from dltool.config.columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
-from dltool.data.examples import Examples
-from dltool.data.files.class_folders import labelled
+from dltool.data.examples import Examples, SourceExamples, examples_of_items
+from dltool.data.files.class_folders import PartName, labelled
 from dltool.data.files.digests import file_digests, names_and_times
 from dltool.data.files.file_tree import Access, Reader, UnreadableMember, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
-from dltool.data.files.parts import part_of_items
 from dltool.data.media.cache import DEFAULT_BUDGET, HEADER_BYTES, CacheEntry, cache_folder, entry_bytes, find, new_entry
 from dltool.data.media.image_decode import EXTENSIONS, BadImage, ImageForm, size_if_whole, size_of
 from dltool.data.media.image_rows import CacheFile, CacheRows, DecodedRows, Decoder, bad_pictures
@@ -51,7 +50,7 @@ class Pictures:
 class ImageExamples:
     """What a folder of pictures gives. Another source is like it with `size: size`."""
 
-    examples: Examples
+    examples: SourceExamples
     size: tuple[int, int]
 
 
@@ -72,15 +71,14 @@ def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DE
     chosen = [item.member for item in chain.from_iterable(found.parts.values())]
     pictures = load_pictures(members.access, chosen, form, (*place, "path"), cache_budget)
     digests = file_digests(members.access, chosen, (*place, "path"), use_cache=cache_budget > 0)
-    parts = {}
+    parts: dict[PartName, Examples] = {}
     first = 0
     for name, items in found.parts.items():
         inputs = {"image": pictures.rows.part(first, first + len(items))}
-        part = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
+        part = examples_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
         parts[name] = replace(part, digests={"image": digests[first : first + len(items)]})
         first += len(items)
-    warnings = (*found.warnings, *pictures.warnings)
-    examples = Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=warnings)
+    examples = SourceExamples(parts, warnings=(*found.warnings, *pictures.warnings))
     height, width = pictures.rows.shape[1:3]
     return ImageExamples(examples, (height, width))
 

@@ -5,6 +5,7 @@ import io
 import pickle
 import tarfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,19 @@ from dltool.config.columns import ONE_TARGET
 from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
 from dltool.data.arrays.cleaning import clean_inputs, clean_labels
 from dltool.data.arrays.npz import npz_headers, read_npz
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import ONE_INPUT
 from dltool.data.files.paths import require, unreadable
 from dltool.data.sources.catalog import published
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
-from dltool.data.sources.tokens import fitted_table, padded_table, without_rare
 from dltool.errors import ConfigPath, DataError, Problem
 
 GOOGLE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 TORONTO = "https://www.cs.toronto.edu/~kriz/"
 KERAS_SHUFFLE_SEED = 113
 FOUR_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+PADDING, START, RARE = 0, 1, 2
+FIRST_WORD = 3
 
 # File names, addresses and hashes are those of keras 3.15 (keras/src/datasets).
 ARCHIVES = {
@@ -70,7 +72,7 @@ CIFAR_MEMBERS = {
 Arrays = dict[str, np.ndarray]
 
 
-def load_keras_dataset(source: Source, place: ConfigPath) -> Examples:
+def load_keras_dataset(source: Source, place: ConfigPath) -> SourceExamples:
     """The set that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
 
     Images are uint8 with a channel axis, texts int32 (rows, length), California housing float32 in raw units.
@@ -93,7 +95,7 @@ def load_keras_dataset(source: Source, place: ConfigPath) -> Examples:
     if shape != known.input_shape:
         message = f"examples of {source.name} have the shape {known.input_shape}, these have {shape}"
         raise DataError(Problem(place, message, "the source arrays takes any shape"))
-    return Examples(training, test=test, class_names=known.class_names)
+    return SourceExamples({"training": training, "test": test}, known.class_names)
 
 
 def published_arrays(source: Source, place: ConfigPath) -> Arrays:
@@ -217,7 +219,7 @@ def divided(source: Source, arrays: Arrays) -> Arrays:
     return {f"{letter}_{suffix}": arrays[letter][rows[suffix]] for letter in "xy" for suffix in rows}
 
 
-def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Part:
+def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Examples:
     """One part with inputs and labels as promised by :func:`load_keras_dataset`."""
     x, y = f"x_{suffix}", f"y_{suffix}"
     labels = clean_labels(arrays[y], y, place)
@@ -231,7 +233,7 @@ def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Part
     if len(inputs) != len(labels) or labels.ndim != 1:
         message = f"{x} has {len(inputs):,} rows, {y} has the shape {labels.shape}"
         raise DataError(Problem(place, message, "each example needs one label"))
-    return Part({ONE_INPUT: inputs}, {ONE_TARGET: labels}, place, x)
+    return Examples({ONE_INPUT: inputs}, {ONE_TARGET: labels}, x, place)
 
 
 def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
@@ -254,3 +256,34 @@ def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath
         message = f"{name} has the shape {array.shape} and dtype {array.dtype}; rows of word numbers are expected"
         raise DataError(Problem(place, message))
     return without_rare(table, options.num_words)
+
+
+# --- sequences of word numbers, as keras.datasets and `pad_sequences` make them ---
+
+
+def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
+    """(rows, length) of int32 from published sequences of words 1, 2, … by frequency.
+
+    Words are moved up by three to make room for padding, start and rare; every sequence begins with the start mark. The
+    last `length` numbers are kept, with zeros in front of short ones.
+    """
+    table = np.full((len(sequences), length), PADDING - FIRST_WORD, dtype=np.int32)
+    for row, words in enumerate(sequences):
+        last = words[-length:]
+        if last:
+            table[row, length - len(last) :] = last
+        if len(words) < length:
+            table[row, length - len(words) - 1] = START - FIRST_WORD
+    table += FIRST_WORD
+    return table
+
+
+def fitted_table(table: np.ndarray, length: int) -> np.ndarray:
+    """A table of word numbers, cut or padded in front to `length` columns."""
+    kept = table[:, -length:]
+    return np.pad(kept, ((0, 0), (length - kept.shape[1], 0)), constant_values=PADDING)
+
+
+def without_rare(table: np.ndarray, num_words: int | None) -> np.ndarray:
+    """`table` with every number from `num_words` on replaced by 2."""
+    return table if num_words is None else np.where(table < num_words, table, np.int32(RARE))

@@ -1,7 +1,7 @@
 """Tables as examples: which columns are inputs, which the target, and which only divide the rows."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,13 @@ from dltool.config.columns import (
 from dltool.config.schema import Data
 from dltool.config.sources import Source
 from dltool.data.arrays.rows import Coded, Rows
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples
+from dltool.data.facts import is_for_layers
+from dltool.data.files.class_folders import PartName
 from dltool.data.media.cache import cache_folder
 from dltool.data.split.by_column import Values, is_missing
 from dltool.data.tables.read import read_table
-from dltool.data.tables.typed_table import Column, ColumnRequest, Table
+from dltool.data.tables.typed_table import Column, ColumnRequest, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_memory
 
@@ -36,9 +38,11 @@ MEMORY_SHARE = 4
 MOST_NUMBERED_CLASSES = 20
 """A target of whole numbers is of classes where there are no more distinct ones."""
 SHOWN = 5
+PARTS: Mapping[str, PartName] = {"source": "training", "validation": "validation", "test": "test"}
+"""What the sources of the config give."""
 
 
-def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "test")) -> dict[str, Table]:
+def load_tables(data: Data) -> dict[str, Table]:
     """The tables of the config by their key. All have the types of the first.
 
     Raises:
@@ -56,7 +60,7 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
         places |= dict.fromkeys(columns, target_place(data, target))
     places |= {name: ("data", *key) for key, name in named_columns(data)}
     tables: dict[str, Table] = {}
-    for role in roles:
+    for role in PARTS:
         source = getattr(data, role)
         if source is not None:
             wanted = ColumnRequest(declared, places, tables.get("source"), needed)
@@ -71,7 +75,7 @@ def target_place(data: Data, name: str) -> ConfigPath:
     return (*TARGET, name) if isinstance(data.target, tuple) else TARGET
 
 
-def table_in_reach(source: Source, place: ConfigPath, wanted: ColumnRequest) -> Table:
+def table_in_reach(source: Source | TableFile, place: ConfigPath, wanted: ColumnRequest) -> Table:
     """The table, in memory or else in files that are gone with this process."""
     return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=cache_folder())
 
@@ -102,48 +106,82 @@ def dividing_columns(data: Data) -> tuple[str, ...]:
     return tuple(name for (_, key), name in named_columns(data) if not (key == "order" and name == "time"))
 
 
-def load_table_examples(data: Data) -> Examples:
+@dataclass(frozen=True)
+class Readable:
+    """The tables of a config by their key, with what their columns are: the types of the inputs, and the targets."""
+
+    tables: Mapping[str, Table]
+    types: Mapping[str, ColumnType]
+    targets: Mapping[str, Target]
+
+    @property
+    def first(self) -> Table:
+        return self.tables["source"]
+
+    def problems(self, table: Table) -> Iterator[Problem]:
+        """The inputs that may not have missing values, and have some."""
+        for name, kind in self.types.items():
+            yield from missing_problems(table, name, kind)
+
+    def settled(self, data: Data) -> dict[str, Any]:
+        """What reading has decided: the type of every column, so that the other commands need not decide again."""
+        ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
+        names = [name for name in self.first.columns if name not in data.target_columns]
+        names += data.target_columns if data.windows is not None else ()
+        inputs = {
+            name: self.types.get(name, ignored)
+            for name in names
+            if name in self.types or name not in dividing_columns(data)
+        }
+        given = tuple(self.targets.values())
+        return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
+
+
+def read_tables(data: Data) -> Readable:
+    """Raises: DataError: with every problem of a file, its columns and cells; no column is left for the inputs."""
+    tables = load_tables(data)
+    first = tables["source"]
+    return Readable(tables, input_types(data, first), settled_targets(data, first))
+
+
+def load_table_examples(data: Data) -> SourceExamples:
     """The examples of a table, one for each row.
 
     Raises:
         DataError: with every problem of the tables.
         MachineError: there is no room for their columns.
     """
-    tables = load_tables(data)
-    first = tables["source"]
-    types = {name: with_rate(first, name, kind) for name, kind in input_types(data, first).items()}
-    targets = settled_targets(data, first)
+    read = read_tables(data)
     problems: list[Problem] = []
-    parts: dict[str, Part] = {}
-    for role, table in tables.items():
-        problems += [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
+    parts: dict[PartName, Examples] = {}
+    for role, table in read.tables.items():
+        problems += read.problems(table)
         labels: dict[str, Values] = {}
-        for name, target in targets.items():
+        for name, target in read.targets.items():
             try:
                 labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
             except DataError as error:
                 problems += error.problems
         if not problems:
+            found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
             columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
-            found = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
-            parts[role] = Part(
+            parts[PARTS[role]] = Examples(
                 {name: rows for name, (rows, _) in found.items()},
                 labels,
-                ("data", role),
                 table.path.name,
+                ("data", role),
                 {**dates_of(table), **as_values(columns)},
                 {name: digests for name, (_, digests) in found.items() if digests is not None},
             )
     if problems:
         raise DataError(problems)
-    return Examples(
-        parts["source"],
-        parts.get("validation"),
-        parts.get("test"),
-        types=types,
-        dates=tuple(dates_of(first)),
-        settled=settled(data, first, types, targets),
-        columns=tuple(first.columns.values()),
+    alone = len(read.types) == 1
+    return SourceExamples(
+        parts,
+        types={name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))},
+        dates=tuple(dates_of(read.first)),
+        settled=read.settled(data),
+        columns=tuple(read.first.columns.values()),
     )
 
 
@@ -160,23 +198,13 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     for name, column in table.columns.items():
         if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
             continue
-        types[name] = column.declared or ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
-        if data.windows is not None and name in data.target_columns and name not in declared:
-            types[name] = ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
+        # In windows the target is read as one, and is an input as anybody else would read it.
+        given = None if name in data.target_columns and name not in declared else column.declared
+        kind = given or ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
+        types[name] = with_rate(table, name, kind)
     if not types:
         raise DataError(Problem(("data", "source"), f"{table.path} has no column left for the inputs"))
     return types
-
-
-def settled(data: Data, table: Table, types: Mapping[str, ColumnType], targets: Mapping[str, Target]) -> dict[str, Any]:
-    """What reading has decided: the type of every column, so that the run's other commands need not decide again."""
-    ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
-    inputs = {name: types.get(name, ignored) for name in table.columns if name not in data.target_columns}
-    if data.windows is not None:
-        inputs |= {name: types.get(name, ignored) for name in data.target_columns}
-    inputs = {name: kind for name, kind in inputs.items() if kind is not ignored or name not in dividing_columns(data)}
-    given = tuple(targets.values())
-    return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
 
 
 def dates_of(table: Table) -> dict[str, Values]:

@@ -9,11 +9,10 @@ from pathlib import Path
 from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import coded
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples, examples_of_items, text_array
 from dltool.data.files.class_folders import PART_NAMES, PartName, are_parts, common_folder, labelled, some
 from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.files.listing import SHOWN, Member, printable
-from dltool.data.files.parts import part_of_items, text_array
 from dltool.errors import ConfigError, ConfigPath, DataError, Problem
 
 EXTENSIONS = (".txt", ".text")
@@ -74,7 +73,7 @@ class Reading:
             return Bad(f" ({error})")
 
 
-def load_texts(options: TextSource, place: ConfigPath) -> Examples:
+def load_texts(options: TextSource, place: ConfigPath) -> SourceExamples:
     """Texts with their classes, with the input "text". `place` is that of the source in the config.
 
     With a pattern or folders each file is a text. If all files are in one folder, or in one each for `train`, `test`,
@@ -101,10 +100,10 @@ def check_encoding(encoding: str, place: ConfigPath) -> None:
         raise ConfigError(problem) from None
 
 
-def files_of(reading: Reading, pattern: str | None) -> Examples:
+def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
     """A text in each file."""
     found = labelled(reading.members, EXTENSIONS, pattern, reading.place, "text")
-    parts: dict[str, Part] = {}
+    parts: dict[PartName, Examples] = {}
     blank: list[str] = []
     texts = reading.texts([item.member for items in found.parts.values() for item in items])
     first = 0
@@ -116,18 +115,20 @@ def files_of(reading: Reading, pattern: str | None) -> Examples:
         if not kept:
             raise no_text(reading, f"the {name} part of {reading.members.path}")
         inputs = {"text": coded([text for text, _ in kept])}
-        parts[name] = part_of_items(inputs, [item for _, item in kept], (*reading.place, "path"), titled(reading, name))
+        parts[name] = examples_of_items(
+            inputs, [item for _, item in kept], (*reading.place, "path"), titled(reading, name)
+        )
     warnings = [*found.warnings]
     if blank:
         files = "1 file is" if len(blank) == 1 else f"{len(blank):,} files are"
         warnings.append(f"{files} blank and skipped: {some([printable(name) for name in blank])}")
-    return Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=tuple(warnings))
+    return SourceExamples(parts, warnings=tuple(warnings))
 
 
-def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> Examples:
+def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> SourceExamples:
     """A text on each line, a file for each class."""
     place = (*reading.place, "path")
-    parts: dict[str, Part] = {}
+    parts: dict[PartName, Examples] = {}
     blank = 0
     texts = iter(reading.texts([member for found in files.values() for member in found]))
     for name, found in files.items():
@@ -141,9 +142,9 @@ def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> Examples:
             blank += len(lines) - len(kept)
             rows += kept
             labels += [label] * len(kept)
-        parts[name] = Part({"text": coded(rows)}, {ONE_TARGET: text_array(labels)}, place, titled(reading, name))
+        parts[name] = Examples({"text": coded(rows)}, {ONE_TARGET: text_array(labels)}, titled(reading, name), place)
     warnings = (f"{'1 blank line is' if blank == 1 else f'{blank:,} blank lines are'} skipped",) if blank else ()
-    return Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=warnings)
+    return SourceExamples(parts, warnings=warnings)
 
 
 def titled(reading: Reading, part: str) -> str:

@@ -20,8 +20,8 @@ from dltool.data.tables.cells import (
     number_of,
     number_text,
 )
-from dltool.data.tables.source import Want
 from dltool.data.tables.stores import Stores
+from dltool.data.tables.typed_table import Want
 
 MOST_MISFITS = 10
 MOST_DISTINCT_NUMBERS = 50

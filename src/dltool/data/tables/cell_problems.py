@@ -5,8 +5,7 @@ from difflib import get_close_matches
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder
 from dltool.data.tables.cells import NUMBER
 from dltool.data.tables.csv_file import CsvFile
-from dltool.data.tables.source import TableFile
-from dltool.data.tables.typed_table import ColumnRequest
+from dltool.data.tables.typed_table import ColumnRequest, TableFile
 from dltool.errors import ConfigPath, Problem
 
 MOST_NAMES = 12

@@ -8,9 +8,8 @@ import numpy as np
 
 from dltool.config.table_sources import ParquetSource
 from dltool.data.files.paths import require, unreadable
-from dltool.data.tables.arrow import texts_of_dictionary, values_of
-from dltool.data.tables.cells import LARGEST, NO_DATE, Cells, Texts, as_texts
-from dltool.data.tables.source import RowBlock, Want
+from dltool.data.tables.cells import LARGEST, NO_DATE, Cells, Texts, as_texts, texts_of_dictionary, values_of
+from dltool.data.tables.typed_table import RowBlock, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class ParquetFile:
             raise unreadable(self.path, self.place, error) from None
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.source.TableFile`."""
+        """See :class:`dltool.data.tables.typed_table.TableFile`."""
         with self.opened() as file:
             rows = file.metadata.num_rows
             for batch in file.iter_batches(ROWS_PER_BLOCK, columns=list(wants)):

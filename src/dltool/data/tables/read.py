@@ -17,21 +17,20 @@ from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Again, Decided, Guess
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.parquet import ParquetFile
-from dltool.data.tables.source import TableFile
 from dltool.data.tables.stores import Stores
-from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table
+from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
 
 
 def read_table(
-    source: Choice,
+    source: Choice | TableFile,
     place: ConfigPath,
     wanted: ColumnRequest | None = None,
     *,
     budget: int | None = None,
     spill: Path | None = None,
 ) -> Table:
-    """The table that `source` names; `place` is that of the source in the config.
+    """The table that `source` names, or is; `place` is that of the source in the config.
 
     Once its columns take more than `budget` bytes they are written to files without a name in the folder `spill`; only
     the distinct texts stay in memory.
@@ -41,9 +40,10 @@ def read_table(
         MachineError: `spill` cannot be written.
     """
     wanted = wanted or ColumnRequest()
-    place = (*place, source.name, "path")
-    file = open_table(source, place, wanted)
-    return TableReader(file, place, wanted, Stores(budget, spill, place)).read()
+    if isinstance(source, Choice):
+        place = (*place, source.name, "path")
+        source = open_table(source, place, wanted)
+    return TableReader(source, place, wanted, Stores(budget, spill, place)).read()
 
 
 def open_table(source: Choice, place: ConfigPath, wanted: ColumnRequest) -> TableFile:
