@@ -11,9 +11,9 @@ from sklearn.preprocessing import StandardScaler
 
 from dltool.config.schema import Config
 from dltool.data.dataset import load_data
-from dltool.evaluation.baselines import COMPONENTS, DECAY, baselines_of, last_value, softmax_regression, standardized
+from dltool.evaluation.baselines import baselines_of, last_value
+from dltool.evaluation.linear_models import COMPONENTS, DECAY, softmax, softmax_regression, standardized
 from dltool.evaluation.measure import predict
-from dltool.evaluation.predictions import softmax
 from dltool.model.build import build_model
 
 

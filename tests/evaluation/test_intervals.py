@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.config.tasks import TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation import examine as examine_module
 from dltool.evaluation.examine import examine
 from dltool.evaluation.intervals import metric_intervals

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.config.tasks import TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation.measure import evaluate, predict
 from dltool.model.build import build_model
 

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from dltool.config.tasks import TargetFacts
 from dltool.data.dataset import Dataset
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import Split
 from dltool.evaluation.measure import evaluate, predict
 from dltool.model.build import build_model

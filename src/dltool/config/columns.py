@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
 from dltool.config.section import Section
+from dltool.config.tasks import TASKS, Task
 from dltool.config.wording import named
 from dltool.errors import Problem
 
@@ -203,6 +204,10 @@ TARGET_TYPES: Mapping[str, type[Section]] = {
 
 class TargetType(Choice):
     """How a target is read: by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
+
+    @property
+    def task(self) -> Task:
+        return TASKS[self.name]
 
 
 ONE_TARGET = "target"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from dltool.text import shape
 
 if TYPE_CHECKING:
-    from dltool.data.facts import Facts, TargetFacts
+    from dltool.data.facts import Facts
 
 
 def inputs_and_target(facts: "Facts") -> str:
@@ -22,10 +22,4 @@ def inputs_and_target(facts: "Facts") -> str:
         return f"{what}, to be restored"
     names = [f"{name}: " if len(facts.targets) > 1 else "" for name in facts.targets]
     targets = zip(names, facts.targets.values(), strict=True)
-    return ", ".join([what, *(f"{name}{target_words(target)}" for name, target in targets)])
-
-
-def target_words(target: "TargetFacts") -> str:
-    """`10 classes`."""
-    noun = "labels" if target.kind == "multi_label" else "classes"
-    return f"{len(target.class_names)} {noun}" if target.class_names else "numbers to predict"
+    return ", ".join([what, *(f"{name}{target.in_words}" for name, target in targets)])

@@ -310,8 +310,8 @@ def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
 def class_table(outcome: "CheckOutcome") -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     targets = outcome.facts.targets.values() if outcome.facts else ()
-    labels = any(target.kind == "multi_label" for target in targets)
-    table.add_column("label" if labels else "class", overflow="fold")
+    are_labels = any(target.task.takes_several for target in targets)
+    table.add_column("label" if are_labels else "class", overflow="fold")
     for part in ("training", "validation", "test"):
         table.add_column(part, justify="right", no_wrap=True)
     for name, counts in list(outcome.classes.items())[:MOST_CLASSES]:

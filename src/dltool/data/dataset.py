@@ -9,12 +9,13 @@ import numpy as np
 from dltool.config.columns import CategoryColumn, ColumnType
 from dltool.config.schema import Config, Data
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.duplicates import duplicate_warnings
 from dltool.data.arrays.fingerprint import PartContents, contents_of, fingerprint_of
 from dltool.data.arrays.rows import Coded, Rows, is_text, stack, take
 from dltool.data.examples import Examples, Part
-from dltool.data.facts import Facts, InputFacts, TargetFacts, is_for_layers
-from dltool.data.labels import Labels, encode, read_labels
+from dltool.data.facts import Facts, InputFacts, is_for_layers
+from dltool.data.labels import Labels, read_labels
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.bundled import load_bundled
 from dltool.data.sources.catalog import published
@@ -109,11 +110,11 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     }
     stops = np.cumsum([rows_of(part) for part in parts]).tolist()
     ranges = dict(zip(named, zip([0, *stops], stops, strict=False), strict=True))
-    targets = {each.name: np.concatenate([encode(each, part) for part in parts]) for each in labels}
+    targets = {each.name: np.concatenate([each.encode(part) for part in parts]) for each in labels}
     described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
     check_stratify(data.split, described)
     # Where several targets have classes, the first one decides.
-    by_class = next((each for each in labels if each.kind == "category" and targets[each.name].ndim == 1), None)
+    by_class = next((each for each in labels if described[each.name].is_one_class), None)
     classes = None if by_class is None else targets[by_class.name]
     split = examples.divided or split_rows(data, examples, sizes, columns, classes, by_class, seed)
     check_unknown(inputs, examples.types, split)

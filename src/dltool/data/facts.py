@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from dltool.config.columns import ONE_TARGET, ColumnType
+from dltool.config.columns import ONE_TARGET, ColumnType, Target
 from dltool.config.schema import Data
 from dltool.config.sources import TABLE_SOURCES, Source
+from dltool.config.tasks import TASKS, TargetFacts
 from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.sources.catalog import Published, published
 from dltool.data.split.sizes import check_parts, check_stratify, part_sizes
@@ -15,7 +16,6 @@ from dltool.errors import RunError
 
 ONE_INPUT = "input"
 """The name of the input of a source that has one and gives it no name."""
-TargetKind = Literal["category", "number", "multi_label"]
 DTYPES = ("uint8", "int32", "int64", "float32", "string")
 MOST_AXES = 8
 MOST_VALUES = 10**8
@@ -32,19 +32,6 @@ class InputFacts:
     shape: tuple[int, ...]
     dtype: str
     column: ColumnType | None = None
-
-
-@dataclass(frozen=True)
-class TargetFacts:
-    """One target; `shape` is of one example.
-
-    It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
-    (`multi_label`, float32). `class_names` is empty for numbers.
-    """
-
-    kind: TargetKind
-    shape: tuple[int, ...] = ()
-    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,13 +132,14 @@ def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
 
 def is_target(found: Any) -> bool:
     """Whether an entry of a run.json describes a target: classes and labels have names, all different."""
-    if not isinstance(found, Mapping) or found.get("kind") not in get_args(TargetKind):
+    task = TASKS.get(str(found.get("kind"))) if isinstance(found, Mapping) else None
+    if task is None or not task.has_labels:
         return False
     names = found.get("class_names")
     if not isinstance(names, list) or not is_shape(found.get("shape")):
         return False
     are_different = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
-    return not names if found["kind"] == "number" else are_different and len(names) > 1
+    return are_different and len(names) > 1 if task.has_classes else not names
 
 
 def is_for_layers(kind: ColumnType, data: Data) -> bool:
@@ -193,20 +181,14 @@ def known_facts(data: Data) -> Facts | None:
     """
     check_parts(data)
     known = published(data.source)
-    is_category = known is not None and bool(known.class_names)
-    given = data.given_targets[0]
-    wanted = given.type.name if given.type else None
-    if known is None or wanted == "multi_label" or (wanted == "category" and not is_category):
+    targets = None if known is None else known_targets(known, data.given_targets[0])
+    if known is None or targets is None:
         return None
     examples, own_test = sizes_of(data.source, known)
     validation = rows_given(data.validation, "validation") if data.validation else 0
     test = rows_given(data.test, "test") if data.test else own_test
     if validation is None or test is None:
         return None
-    target = TargetFacts("number")
-    if is_category and wanted != "number":
-        target = TargetFacts("category", class_names=known.class_names)
-    targets = {} if given.is_input else {ONE_TARGET: target}
     check_stratify(data.split, targets)
     sizes = part_sizes(data.split, examples, validation, test)
     return Facts(
@@ -216,6 +198,17 @@ def known_facts(data: Data) -> Facts | None:
         validation_examples=sizes.validation,
         test_examples=sizes.test,
     )
+
+
+def known_targets(known: Published, given: Target) -> dict[str, TargetFacts] | None:
+    """Those of a built-in set, whose labels are class indices or numbers; None where only reading them can tell."""
+    if given.is_input:
+        return {}
+    own = TargetFacts("category", class_names=known.class_names) if known.class_names else TargetFacts("number")
+    task = own.task if given.type is None else given.type.task
+    if task is own.task:
+        return {ONE_TARGET: own}
+    return None if task.has_classes else {ONE_TARGET: TargetFacts("number")}
 
 
 def rows_given(source: Source, part: Literal["validation", "test"]) -> int | None:

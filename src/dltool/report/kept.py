@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
+from dltool.config.tasks import TASKS
 from dltool.errors import RunError
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.figure import Figure, file_word
-from dltool.evaluation.findings import Assessment, Baseline, Kind, Mistake, OutputAssessment
+from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 from dltool.evaluation.stored import FIGURES, METRICS
 from dltool.report.record import MOST_NUMBERS, Record, mapping, numbers, words
 from dltool.report.svg import is_drawing
@@ -46,7 +47,7 @@ def kept_assessment(run: Run, record: Record) -> Assessment | None:
 
 
 def kept_output(run: Run, kept: Mapping[str, Any]) -> OutputAssessment:
-    kind: Any = kept.get("kind") if kept.get("kind") in get_args(Kind) else "number"
+    kind: Any = kept.get("kind") if kept.get("kind") in TASKS else "number"
     table = [dict(row_of(each)) for each in mappings(kept.get("table"), MOST_ROWS)]
     mistakes = tuple(
         Mistake(int(found.get("row", 0)), words(each.get("target")), words(each.get("prediction")), found["confidence"])

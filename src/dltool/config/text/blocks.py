@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from dltool.config.checks import LAYERS
 from dltool.config.keras.objects import BACKBONE, FROM, UNKNOWN
+from dltool.config.outputs import LAYERS
 from dltool.config.schema import OWN_NAMES
 from dltool.config.text.expressions import Substitution
 from dltool.config.text.merge import as_arguments

@@ -65,7 +65,7 @@ def load_window_examples(data: Data) -> Examples:
     )
     found = goal.take(table.target_rows) if isinstance(goal, Coded) else goal[table.target_rows]
     kind = targets[ONE_TARGET].type
-    labels = np.asarray(found) if kind is not None and kind.name == "number" else class_labels(found)
+    labels = np.asarray(found) if kind is not None and not kind.task.has_classes else class_labels(found)
     inputs: dict[str, Rows] = {name: table.of(columns[name]) for name in types}
     return Examples(
         Part(inputs, {ONE_TARGET: labels}, ("data", "source"), first.path.name),
