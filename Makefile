@@ -41,7 +41,7 @@ format: $(STAMP) ## format the code and mend what ruff can
 	$(BIN)/ruff format .
 
 keras-names: $(STAMP) ## write the table of Keras's names again, from the installed Keras
-	$(BIN)/python -m dltool.keras_names.generate
+	$(BIN)/python -m scripts.keras_names.generate
 
 lock: ## resolve requirements.lock anew (needs uv on the path)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --no-annotate --no-emit-index-url \

@@ -34,8 +34,8 @@ ROWS = [
     {"__main__"},
 ]
 FIRST_ROW_WITH_TENSORFLOW = ROWS.index({"model"})
-# The script that writes the table of names from the installed Keras, and the package's own functions, of its last row.
-EXEMPT = {"keras_names/generate.py", "__init__.py"}
+# The package's own functions, of its last row.
+EXEMPT = {"__init__.py"}
 # Imports TensorFlow for those below the line, when they ask for it.
 IMPORTER = "imports.py"
 

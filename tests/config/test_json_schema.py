@@ -87,7 +87,7 @@ def test_the_users_own_keys_and_what_is_not_experiment_are_allowed(schema):
 
 
 def test_the_users_own_keys_are_allowed_in_every_section(schema):
-    for name in ("Data", "Split", "Model", "Training", "Checkpoint", "ImageSource"):
+    for name in ("Data", "SplitOptions", "Model", "Training", "CheckpointOptions", "ImageSource"):
         assert schema["definitions"][name]["patternProperties"] == {"^x-": {}}
 
 

@@ -42,9 +42,9 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     for module in IMPORTS:
         importlib.import_module(module)
-    for command in ("train", "resumption"):
+    for module in ("commands.train", "experiment.resuming"):
         # A report comes when the run is complete: what happens then is no matter of the bits.
-        vars(sys.modules[f"dltool.commands.{command}"])["report_of_training"] = lambda *_: None
+        vars(sys.modules[f"dltool.{module}"])["report_of_training"] = lambda *_: None
     # These trainings take a second: there would be nothing to go on from but their beginning.
     vars(sys.modules["dltool.runs.checkpoint_writer"])["SECONDS_BETWEEN"] = 0.0
     answers.write("ready\n")

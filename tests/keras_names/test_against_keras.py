@@ -106,7 +106,7 @@ def plain(value):
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), CLASSES, ids=[f"{kind}-{name}" for kind, name in CLASSES])
 def test_what_keras_says_of_an_object_is_accepted(kind, name):
-    from dltool.keras_names.generate import public
+    from scripts.keras_names.generate import public
 
     arguments = keras_names.arguments(kind, name)
     given = {key: REQUIRED[key] for key, argument in arguments.items() if argument.required} | OPTIONAL.get(name, {})

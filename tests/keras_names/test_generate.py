@@ -3,9 +3,10 @@ import re
 import subprocess
 import sys
 
+from scripts.keras_names.docstrings import argument_summary, argument_texts, summary
+
 from dltool.keras_names import FOLDER
 from dltool.keras_names.argument_types import deduce
-from dltool.keras_names.docstrings import argument_summary, argument_texts, summary
 
 DOCSTRING = """Just your regular layer. It does things.
 
@@ -26,11 +27,11 @@ DOCSTRING = """Just your regular layer. It does things.
 
 def test_the_committed_table_is_what_the_installed_keras_offers():
     # In a process of its own: TensorFlow can be started only once, and other tests choose how.
-    code = "import json; from dltool.keras_names.generate import files; print(json.dumps(files()))"
+    code = "import json; from scripts.keras_names.generate import files; print(json.dumps(files()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     for name, content in json.loads(done.stdout.splitlines()[-1]).items():
-        assert (FOLDER / name).read_text(encoding="utf-8") == content, "run python -m dltool.keras_names.generate"
+        assert (FOLDER / name).read_text(encoding="utf-8") == content, "run python -m scripts.keras_names.generate"
 
 
 def test_the_entries_under_args_are_read_whole_and_no_others():

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.report.conftest import CLASSES, Reported, trained, write_table
 
+from dltool.evaluation.figures.figure import Figure
+
 LOST = "Without the data there are no examples here, and the results are those of the last test"
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
 
@@ -104,7 +106,8 @@ def test_what_a_run_kept_of_its_test_is_not_trusted(svg, copy, reported, again, 
     assert report.page.of("meta") == reported.page.of("meta")
     assert "example.com" not in report.html
     assert not any(name.startswith("on") for _, attributes in report.page.elements for name in attributes)
-    assert ("kept" in report.page.texts) == (svg == HOSTILE_FIGURE)
+    shown = [image["src"] for image in report.page.of("img") if "drawn" in (image.get("class") or "")]
+    assert (Figure("", "", "", svg).data_uri in shown) == (svg == HOSTILE_FIGURE)
 
 
 def test_out_takes_the_page_elsewhere_and_leaves_the_run_alone(copy, again, tmp_path) -> None:
@@ -131,7 +134,7 @@ def test_of_a_run_that_is_not_complete_what_there_is_is_reported(copy, again) ->
     assert outcome.code == 0
     assert "The run is not complete, and has no results. Its status is interrupted." in report.html
     assert report.numbers["layers"]
-    assert "curve_loss" in report.html
+    assert '<img class="drawn' in report.html
 
 
 def test_what_a_hostile_run_says_is_text_in_a_short_page(copy, again) -> None:

@@ -61,29 +61,19 @@ def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 
 def elements(shape: Iterable[int | None]) -> int:
-    """Raises UnknownCountError where a size varies."""
-    total = 1
-    for size in shape:
-        if size is None:
-            raise UnknownCountError
-        total *= size
-    return total
-
-
-def moved(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return 0
+    """Return the number of elements. Raises UnknownCountError where a size varies."""
+    sizes = list(shape)
+    if None in sizes:
+        raise UnknownCountError
+    return math.prod(sizes)  # type: ignore[arg-type]
 
 
 def per_output(operations: float) -> Formula:
     return lambda layer, inputs, output: operations * elements(output)
 
 
-def per_input(operations: float) -> Formula:
-    return lambda layer, inputs, output: operations * elements(inputs[0])
-
-
 def operation(operation: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    """A function of keras.ops in a model: one operation for each number it makes."""
+    """Count a function of keras.ops in a model: one operation for each number it makes."""
     name = type(operation).__name__
     if name in SUMMING_OPERATIONS:
         raise UnknownCountError
@@ -108,48 +98,33 @@ def activation(layer: Any, output: Shape) -> float:
     return 0 if name == "linear" else (SOFTMAX if "softmax" in name else 1) * elements(output)
 
 
-def ending(layer: Any, output: Shape) -> float:
-    """Bias and activation."""
-    return (elements(output) if layer.use_bias else 0) + activation(layer, output)
+def kernel(multiplied: Callable[[Any, Sequence[Shape], Shape], float]) -> Formula:
+    """Return the formula of a layer with a kernel, bias and activation; `multiplied` counts its multiply-adds."""
 
+    def formula(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+        bias = elements(output) if layer.use_bias else 0
+        return 2 * multiplied(layer, inputs, output) + bias + activation(layer, output)
 
-# --- dense layers and convolutions ---
-
-
-def dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return 2 * elements(output) * elements(inputs[0][-1:]) + ending(layer, output)
-
-
-def einsum_dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    terms, result = layer.equation.split("->")
-    kernel = terms.split(",")[1]
-    summed = elements(size for axis, size in zip(kernel, layer.kernel.shape, strict=True) if axis not in result)
-    bias = elements(output) if layer.bias_axes is not None else 0
-    return 2 * elements(output) * summed + bias + activation(layer, output)
+    return formula
 
 
 def convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     channels = inputs[0][0 if layer.data_format == "channels_first" else -1]
-    kernel = elements((*layer.kernel_size, channels)) // int(layer.groups)
-    return 2 * elements(output) * kernel + ending(layer, output)
-
-
-def transposed_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    # The kernel is (…, filters, channels): each number that arrives is spread over it.
-    return 2 * elements(inputs[0]) * elements(layer.kernel.shape[:-1]) + ending(layer, output)
-
-
-def depthwise_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return 2 * elements(output) * elements(layer.kernel_size) + ending(layer, output)
+    return elements(output) * (elements((*layer.kernel_size, channels)) // int(layer.groups))
 
 
 def separable_convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     places: float = elements(output) / layer.filters
-    kernels = elements(layer.depthwise_kernel.shape) + elements(layer.pointwise_kernel.shape)
-    return 2 * places * kernels + ending(layer, output)
+    return places * (elements(layer.depthwise_kernel.shape) + elements(layer.pointwise_kernel.shape))
 
 
-# --- recurrent layers ---
+def einsum_dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
+    terms, result = layer.equation.split("->")
+    axes = terms.split(",")[1]
+    summed = elements(size for axis, size in zip(axes, layer.kernel.shape, strict=True) if axis not in result)
+    bias = elements(output) if layer.bias_axes is not None else 0
+    return 2 * elements(output) * summed + bias + activation(layer, output)
+
 
 PER_UNIT = {"SimpleRNNCell": 2, "LSTMCell": 13, "GRUCell": 14, "ConvLSTMCell": 13}
 """Additions, products and activations of a step, for one unit, besides kernels and bias.
@@ -160,7 +135,7 @@ reset times state, and z·h + (1-z)·h'.
 
 
 def cell_step(cell: Any, places: float = 1) -> float:
-    """A step of one example; of a convolutional cell at so many places."""
+    """Count one time step of one example; of a convolutional cell at `places` positions."""
     name = type(cell).__name__
     if name == "StackedRNNCells":
         return sum(cell_step(inner) for inner in cell.cells)
@@ -170,10 +145,6 @@ def cell_step(cell: Any, places: float = 1) -> float:
     weights = elements(cell.kernel.shape) + elements(cell.recurrent_kernel.shape)
     bias = elements(cell.bias.shape) if cell.use_bias else 0
     return places * (2 * weights + bias + PER_UNIT[name] * units)
-
-
-def recurrent(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return elements(inputs[0][:1]) * cell_step(layer.cell)
 
 
 def convolutional_recurrent(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
@@ -186,19 +157,8 @@ def bidirectional(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     return count(layer.forward_layer, inputs, output) + count(layer.backward_layer, inputs, output) + merging
 
 
-def time_distributed(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return elements(output[:1]) * count(layer.layer, [shape[1:] for shape in inputs], output[1:])
-
-
-def wrapped(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return count(layer.layer, inputs, output)
-
-
-# --- attention ---
-
-
 def attention(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    """Scores query · key, softmax, and the weighted sum of values."""
+    """Count scores query · key, softmax, and the weighted sum of values."""
     query, value = inputs[0], inputs[1]
     pairs = elements(query[:-1]) * elements(value[:-1])
     score = 4 if type(layer).__name__ == "AdditiveAttention" else 2
@@ -206,13 +166,13 @@ def attention(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 
 def multi_head_attention(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    """Four projections, and attention for each head."""
+    """Count four projections, and attention for each head."""
     queries, values = elements(inputs[0][:-1]), elements(inputs[min(1, len(inputs) - 1)][:-1])
     projections = ((layer._query_dense, queries), (layer._key_dense, values), (layer._value_dense, values))
     total = 0.0
     for projection, places in (*projections, (layer._output_dense, queries)):
-        kernel, bias = projection.kernel.shape, projection.bias
-        total += places * (2 * elements(kernel) + (0 if bias is None else elements(bias.shape)))
+        weights, bias = projection.kernel.shape, projection.bias
+        total += places * (2 * elements(weights) + (0 if bias is None else elements(bias.shape)))
     # The kernels are (features, heads, size of a head).
     _, heads, key_size = layer._query_dense.kernel.shape
     value_size: int = layer._value_dense.kernel.shape[-1]
@@ -222,27 +182,11 @@ def multi_head_attention(layer: Any, inputs: Sequence[Shape], output: Shape) -> 
 
 def dot(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
     axis = layer.axes if isinstance(layer.axes, int) else layer.axes[0]
-    summed = inputs[0][axis - 1 if axis > 0 else axis]
-    return 2 * elements(output) * elements((summed,))
-
-
-# --- the rest ---
-
-
-def pooling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return elements(layer.pool_size) * elements(output)
-
-
-def merging(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return (len(inputs) - 1) * elements(output)
-
-
-def activation_layer(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    return activation(layer, output)
+    return 2 * elements(output) * elements((inputs[0][axis - 1 if axis > 0 else axis],))
 
 
 def rescaling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    # With its defaults it makes floats of whole numbers.
+    # With its defaults it makes floats of integers.
     is_cast = isinstance(layer.scale, int | float) and layer.scale == 1 and layer.offset == 0
     return 0 if is_cast else 2 * elements(output)
 
@@ -252,62 +196,82 @@ def up_sampling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 
 def spectrogram(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    """For each frame a real Fourier transform (2.5 n log2 n), magnitudes (3 a frequency), and the mel filters."""
+    """Count for each frame a real Fourier transform (2.5 n log2 n), magnitudes (3 a frequency), and the mel filters."""
     size, mels = int(layer.fft_length), int(layer.num_mel_bins)
     return elements(output) / mels * (2.5 * size * math.log2(size) + (size // 2 + 1) * (3 + 2 * mels))
-
-
-def stft(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    """Keras convolves with sines and cosines; both parts, whichever is given."""
-    return 2 * 2 * elements(output) * int(layer.frame_length)
 
 
 def over_dimensions(name: str, formula: Formula) -> dict[str, Formula]:
     return {name.format(dimensions): formula for dimensions in (1, 2, 3)}
 
 
+MOVED = (
+    *("Reshape", "Flatten", "Permute", "RepeatVector", "Concatenate", "Identity", "Masking"),
+    *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),
+    *("SpatialDropout3D", "Cropping1D", "Cropping2D", "Cropping3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"),
+    *("ActivityRegularization", "Embedding", "ReversibleEmbedding", "CenterCrop", "CategoryEncoding", "Discretization"),
+    *("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"),
+)
+"""Layers that compute nothing outside of training."""
+NOTHING: Formula = lambda layer, inputs, output: 0  # noqa: E731
+EACH_INPUT: Formula = lambda layer, inputs, output: elements(inputs[0])  # noqa: E731
 FORMULAS: Mapping[str, Formula] = {
-    "Dense": dense,
+    **dict.fromkeys(MOVED, NOTHING),
+    "Dense": kernel(lambda layer, inputs, output: elements(output) * elements(inputs[0][-1:])),
     "EinsumDense": einsum_dense,
-    **over_dimensions("Conv{}D", convolution),
-    **over_dimensions("Conv{}DTranspose", transposed_convolution),
-    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), depthwise_convolution),
-    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), separable_convolution),
-    **dict.fromkeys(("RNN", "SimpleRNN", "LSTM", "GRU"), recurrent),
+    **over_dimensions("Conv{}D", kernel(convolution)),
+    # The kernel is (…, filters, channels): each number that arrives is spread over it.
+    **over_dimensions(
+        "Conv{}DTranspose",
+        kernel(lambda layer, inputs, output: elements(inputs[0]) * elements(layer.kernel.shape[:-1])),
+    ),
+    **dict.fromkeys(
+        ("DepthwiseConv1D", "DepthwiseConv2D"),
+        kernel(lambda layer, inputs, output: elements(output) * elements(layer.kernel_size)),
+    ),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), kernel(separable_convolution)),
+    **dict.fromkeys(
+        ("RNN", "SimpleRNN", "LSTM", "GRU"),
+        lambda layer, inputs, output: elements(inputs[0][:1]) * cell_step(layer.cell),
+    ),
     **over_dimensions("ConvLSTM{}D", convolutional_recurrent),
     "Bidirectional": bidirectional,
-    "TimeDistributed": time_distributed,
-    "SpectralNormalization": wrapped,
+    "TimeDistributed": lambda layer, inputs, output: (
+        elements(output[:1]) * count(layer.layer, [shape[1:] for shape in inputs], output[1:])
+    ),
+    "SpectralNormalization": lambda layer, inputs, output: count(layer.layer, inputs, output),
     **dict.fromkeys(("Attention", "AdditiveAttention"), attention),
     **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention"), multi_head_attention),
     "Dot": dot,
-    **over_dimensions("MaxPooling{}D", pooling),
-    **over_dimensions("AveragePooling{}D", pooling),
-    **over_dimensions("GlobalMaxPooling{}D", per_input(1)),
-    **over_dimensions("GlobalAveragePooling{}D", per_input(1)),
-    **over_dimensions("AdaptiveMaxPooling{}D", per_input(1)),
-    **over_dimensions("AdaptiveAveragePooling{}D", per_input(1)),
-    **dict.fromkeys(("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"), merging),
+    **dict.fromkeys(
+        (f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
+        lambda layer, inputs, output: elements(layer.pool_size) * elements(output),
+    ),
+    **dict.fromkeys(
+        (
+            f"{reach}{kind}Pooling{n}D"
+            for reach in ("Global", "Adaptive")
+            for kind in ("Max", "Average")
+            for n in (1, 2, 3)
+        ),
+        EACH_INPUT,
+    ),
+    **dict.fromkeys(
+        ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"),
+        lambda layer, inputs, output: (len(inputs) - 1) * elements(output),
+    ),
     **dict.fromkeys(("BatchNormalization", "Normalization"), per_output(2)),
     "Rescaling": rescaling,
     **dict.fromkeys(("LayerNormalization", "GroupNormalization"), per_output(LAYER_NORMALIZATION)),
     **dict.fromkeys(("RMSNormalization", "UnitNormalization"), per_output(4)),
     **dict.fromkeys(("ReLU", "LeakyReLU", "ELU", "PReLU"), per_output(1)),
-    "Activation": activation_layer,
+    "Activation": lambda layer, inputs, output: activation(layer, output),
     "Softmax": per_output(SOFTMAX),
     **over_dimensions("UpSampling{}D", up_sampling),
     "Resizing": per_output(BILINEAR),
     "MelSpectrogram": spectrogram,
-    "STFTSpectrogram": stft,
-    **over_dimensions("Cropping{}D", moved),
-    **over_dimensions("ZeroPadding{}D", moved),
-    **over_dimensions("SpatialDropout{}D", moved),
-    **dict.fromkeys(("Reshape", "Flatten", "Permute", "RepeatVector", "Concatenate", "Identity", "Masking"), moved),
-    **dict.fromkeys(("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise"), moved),
-    **dict.fromkeys(("ActivityRegularization", "Embedding", "ReversibleEmbedding", "CenterCrop"), moved),
-    **dict.fromkeys(("CategoryEncoding", "Discretization", "HashedCrossing", "Hashing"), moved),
-    **dict.fromkeys(("IntegerLookup", "StringLookup", "TextVectorization"), moved),
+    # Keras convolves with sines and cosines; both parts, whichever is given.
+    "STFTSpectrogram": lambda layer, inputs, output: 2 * 2 * elements(output) * int(layer.frame_length),
 }
-
-OF_APPLICATIONS: Mapping[str, Formula] = {"LayerScale": per_output(1), "StochasticDepth": moved}
+OF_APPLICATIONS: Mapping[str, Formula] = {"LayerScale": per_output(1), "StochasticDepth": NOTHING}
 """Layers inside keras.applications that have no public name."""

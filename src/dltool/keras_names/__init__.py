@@ -1,6 +1,6 @@
 """What Keras offers, by kind and name, without importing Keras.
 
-The tables beside this module are written from the installed Keras by :mod:`dltool.keras_names.generate`; a test keeps
+The tables beside this module are written from the installed Keras by :mod:`scripts.keras_names.generate`; a test keeps
 them true. `signatures.json` is read at the first look-up, `docs.json` only when a sentence is asked for.
 """
 

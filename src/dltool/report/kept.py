@@ -7,11 +7,10 @@ from typing import Any
 from dltool.config.tasks import TASKS
 from dltool.errors import RunError
 from dltool.evaluation.bootstrap import Interval
-from dltool.evaluation.figures.figure import Figure, file_word
+from dltool.evaluation.figures.figure import Figure, file_word, is_drawing
 from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 from dltool.evaluation.stored import FIGURES, METRICS
 from dltool.report.record import MOST_NUMBERS, Record, mapping, numbers, words
-from dltool.report.svg import is_drawing
 from dltool.runs.files import Run
 
 MOST_OUTPUTS, MOST_FIGURES, MOST_ROWS, MOST_COLUMNS = 20, 20, 1000, 20
@@ -58,7 +57,7 @@ def kept_output(run: Run, kept: Mapping[str, Any]) -> OutputAssessment:
 
 
 def kept_figures(run: Run, kept: Mapping[str, Any]) -> Iterator[Figure]:
-    """The figures that can still be read. What is in them, the page sifts."""
+    """Yield the figures that can still be read. They are shown as images, in which nothing runs."""
     for each in mappings(kept.get("figures"), MOST_FIGURES):
         name = file_word(words(each.get("name")))
         with contextlib.suppress(RunError):

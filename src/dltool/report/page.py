@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +14,10 @@ from markupsafe import Markup
 
 from dltool import text
 from dltool.evaluation.figures.figure import Figure
-from dltool.report.svg import inline_svg
 
 TEMPLATES = Path(__file__).parent / "templates"
+WIDE = 400
+"""Points beyond which the text in a figure is too small when it is as narrow as a phone."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def unbroken(command: str) -> Markup:
     return Markup(" ").join(words)
 
 
-def figure(drawn: Figure, place: str = "") -> Markup:
-    """A figure with its title and description. `place` makes its names on the page differ from another's."""
-    key = f"{place}-{drawn.name}" if place else drawn.name
-    return render("figure.html", drawn=drawn, key=key, svg=Markup(inline_svg(drawn, key)))
+def figure(drawn: Figure) -> Markup:
+    """Return a figure with its title and description. One that is too wide for a phone scrolls."""
+    size = re.search(r'viewBox="0 0 ([\d.]+) ', drawn.svg[:1000])
+    return render("figure.html", drawn=drawn, is_wide=size is not None and float(size[1]) > WIDE)

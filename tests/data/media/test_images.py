@@ -295,7 +295,7 @@ def test_a_killed_process_is_an_error_and_leaves_nothing(cache, written, monkeyp
 
 def test_a_process_that_decodes_imports_little():
     code = (
-        "import sys; from dltool.data import image_worker; "
+        "import sys; from dltool.data.media import worker; "
         "sys.exit(', '.join({'numpy', 'pydantic', 'tensorflow', 'keras', 'typer'} & sys.modules.keys()) or None)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

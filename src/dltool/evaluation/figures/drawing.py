@@ -20,7 +20,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8
 """After Okabe and Ito, told apart by colour-blind eyes too; contrast enough on white and on black."""
 INK = "#767676"
 STRONG_INK = "#1b1f24"
-"""On coloured areas. On the dark page of a report it is a light one."""
+"""On coloured areas."""
+DARK = {INK: "#9aa7b4", STRONG_INK: "#e6edf3"}
+"""The inks where the reader's screen is dark."""
 LONGEST_NAME = 24
 PADDING = 3
 """Points around what is written."""
@@ -107,9 +109,19 @@ def svg_of(canvas: Canvas) -> str:
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # Names of groups, which would be there twice in a page with two figures.
     text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    text = text.replace("</style>", f"{dark_style()}</style>", 1)
     return re.sub(r"\n\s*", "\n", text).strip() + "\n"
+
+
+def dark_style() -> str:
+    """Return the CSS rules that replace matplotlib's own style attributes where the reader's screen is dark."""
+    rules = (
+        f'[style*="{paint}: {ink}"]{{{paint}: {light} !important}}'
+        for ink, light in DARK.items()
+        for paint in ("fill", "stroke")
+    )
+    return f"@media screen and (prefers-color-scheme: dark){{{''.join(rules)}}}"
 
 
 def shown(name: str, longest: int = LONGEST_NAME) -> str:

@@ -1,6 +1,6 @@
-"""Writes the tables of Keras names from the installed Keras: `python -m dltool.keras_names.generate`.
+"""Writes the tables of Keras names from the installed Keras: `python -m scripts.keras_names.generate`.
 
-The only module of `keras_names` that imports Keras. `signatures.json` holds, by kind and name, the arguments with types
+`signatures.json` holds, by kind and name, the arguments with types
 and defaults; `docs.json` one sentence for each object and argument. One object is one line, so that a new Keras reads
 as a diff.
 """
@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+from scripts.keras_names.docstrings import argument_summary, argument_texts, summary
+from scripts.keras_names.refusals import REFUSED
 
 from dltool.keras_names import FOLDER
 from dltool.keras_names.argument_types import deduce
-from dltool.keras_names.docstrings import argument_summary, argument_texts, summary
-from dltool.keras_names.refusals import REFUSED
 
 MODULES = {
     "layer": "layers",
