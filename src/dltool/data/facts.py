@@ -13,6 +13,7 @@ from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.sources.catalog import Published, published
 from dltool.data.split.sizes import check_parts, check_stratify, part_sizes
 from dltool.errors import RunError
+from dltool.text import shape
 
 ONE_INPUT = "input"
 """The name of the input of a source that has one and gives it no name."""
@@ -61,6 +62,23 @@ class Facts:
     @property
     def only_target(self) -> TargetFacts | None:
         return next(iter(self.targets.values())) if len(self.targets) == 1 else None
+
+    @property
+    def in_words(self) -> str:
+        """`inputs 28 × 28 × 1 uint8, 10 classes`, or how many columns of which types there are."""
+        only = self.only_input
+        if only is not None:
+            what = f"inputs {shape(only.shape)} {only.dtype}"
+        else:
+            kinds = [found.column.name if found.column else found.dtype for found in self.inputs.values()]
+            counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+            noun = "column" if next(iter(self.inputs.values())).column else "input"
+            what = f"{len(kinds)} {noun}{'s' * (len(kinds) > 1)} ({counts})"
+        if not self.targets:
+            return f"{what}, to be restored"
+        are_several = len(self.targets) > 1
+        targets = (f"{name}: {each.in_words}" if are_several else each.in_words for name, each in self.targets.items())
+        return ", ".join([what, *targets])
 
     def names(self) -> dict[str, Any]:
         """What `$examples`, `$input_shape`, … stand for.
