@@ -1,16 +1,22 @@
-import re
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.bad_configs import KEYS_AND_TYPES, RANGE
+from tests.draft_07 import NAMED, ONE, every_schema, follow, is_valid
+from tests.schema_configs import PARTS, UNKNOWABLE, VALID
 
 from dltool import keras_names
-from dltool.config.json_schema import json_schema, type_schema
+from dltool.config.json_schema import json_schema
+from dltool.config.keras.allowed_code import read_allowed_code
+from dltool.config.keras.definitions import type_schema
 from dltool.config.keras.objects import parse_keras_object
-from dltool.config.load import read_document
+from dltool.config.load import build_config, read_document
 from dltool.config.schema import Data
 from dltool.config.sources import SOURCES
 from dltool.config.text.tree import to_plain
+from dltool.config.text.yaml_reader import parse_yaml
+from dltool.errors import ConfigError
 from dltool.keras_names import KINDS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -21,63 +27,113 @@ def schema():
     return json_schema()
 
 
-def every_schema(schema):
-    """Each schema inside a schema, itself included."""
-    if isinstance(schema, dict):
-        yield schema
-        for key, value in schema.items():
-            if key not in ("enum", "default", "required", "type"):
-                yield from every_schema(value)
-    elif isinstance(schema, list):
-        for item in schema:
-            yield from every_schema(item)
-
-
-def follow(schema, reference):
-    for step in reference.removeprefix("#/").split("/"):
-        schema = schema[step]
-    return schema
+DRAFT_07 = {
+    *("$schema", "$ref", "title", "description", "default", "type", "enum", "anyOf", "required", "pattern"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "minItems", "maxItems"),
+    *("minProperties", "maxProperties", *ONE, *NAMED),
+}
+EDITORS = {"errorMessage", "markdownDescription", "defaultSnippets", "doNotSuggest"}
+"""What editors understand besides; validators ignore it."""
 
 
 def test_every_reference_leads_somewhere(schema):
-    references = {inner["$ref"] for inner in every_schema(schema) if isinstance(inner.get("$ref"), str)}
+    references = {inner["$ref"] for inner in every_schema(schema) if "$ref" in inner}
     assert len(references) > 15
     for reference in references:
         assert isinstance(follow(schema, reference), dict)
 
 
-def test_it_is_draft_07_and_says_what_editors_complete(schema):
+def test_it_is_draft_07_and_what_editors_understand(schema):
     assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
-    keys = {key for inner in every_schema(schema) for key in inner}
-    assert not keys & {"const", "oneOf", "$defs", "prefixItems", "x-ref"}
+    assert {key for inner in every_schema(schema) for key in inner} <= DRAFT_07 | EDITORS
+
+
+def test_what_stands_beside_a_reference_only_describes(schema):
+    beside = {key for inner in every_schema(schema) if "$ref" in inner for key in inner}
+    assert beside <= {"$ref", "description", "markdownDescription", "default"}
+
+
+def test_every_enum_has_values_and_none_twice(schema):
+    enums = [inner["enum"] for inner in every_schema(schema) if "enum" in inner]
+    assert len(enums) > 100
+    for enum in enums:
+        assert enum
+        assert len(enum) == len({(type(value), value) for value in enum})
+
+
+def test_every_default_meets_its_own_schema(schema):
+    for inner in every_schema(schema):
+        if "default" in inner:
+            assert is_valid(inner, inner["default"], schema), inner
+
+
+def bare_names(definition):
+    return {name for choice in definition["then"].get("anyOf", []) for name in choice.get("enum", [])}
+
+
+def names_with_arguments(definition):
+    return definition["else"]["then"]["properties"]
 
 
 def test_every_name_of_every_kind_and_every_source_is_in_it(schema):
     for kind in KINDS:
         definition = schema["definitions"][kind]
-        bare = set(definition["then"]["else"]["enum"])
-        inside = set(definition["else"].get("properties", ()))
+        known = bare_names(definition) | set(names_with_arguments(definition))
         names = set(keras_names.names(kind))
-        assert names <= bare | inside
+        assert names <= known
         if kind != "activation":
-            assert bare | inside == names
-    assert set(schema["definitions"]["source"]["then"]["else"]["enum"]) == set(SOURCES)
+            assert known == names
+    source = schema["definitions"]["source"]
+    assert bare_names(source) | set(names_with_arguments(source)) == set(SOURCES)
 
 
 def test_refused_names_are_not_in_it(schema):
     layers = schema["definitions"]["layer"]
-    assert "Lambda" not in layers["else"]["properties"]
-    assert "Lambda" not in layers["then"]["else"]["enum"]
+    assert "Lambda" not in bare_names(layers) | set(names_with_arguments(layers))
 
 
 def test_a_layer_has_its_three_forms(schema):
-    dense = schema["definitions"]["layer"]["else"]["properties"]["Dense"]
+    layers = schema["definitions"]["layer"]
+    dense = names_with_arguments(layers)["Dense"]
     assert dense["then"]["required"] == ["units"]
     assert dense["then"]["additionalProperties"] is False
-    assert dense["then"]["properties"]["kernel_regularizer"]["else"] == {"$ref": "#/definitions/regularizer"}
-    assert dense["else"]["type"] == ["integer", "string"]
-    assert "Flatten" in schema["definitions"]["layer"]["then"]["else"]["enum"]
-    assert "Dense" not in schema["definitions"]["layer"]["then"]["else"]["enum"]
+    regularizer = follow(schema, dense["then"]["properties"]["kernel_regularizer"]["$ref"])
+    assert regularizer["anyOf"][0] == {"$ref": "#/definitions/regularizer"}
+    assert dense["else"]["type"] == ["string", "integer"]
+    assert "Flatten" in bare_names(layers)
+    assert "Dense" not in bare_names(layers)
+
+
+def test_few_layers_are_offered_as_activations(schema):
+    offered = {snippet["label"] for snippet in schema["definitions"]["activation"]["defaultSnippets"]}
+    assert {"relu", "softmax", "LeakyReLU"} <= offered
+    assert "CutMix" not in offered
+
+
+def test_a_shared_argument_is_described_once(schema):
+    conv2d, conv3d = (schema["definitions"]["layer"]["else"]["then"]["properties"][f"Conv{n}D"] for n in (2, 3))
+    assert conv2d["then"]["properties"]["padding"] == conv3d["then"]["properties"]["padding"]
+
+
+OWN = """
+import keras
+
+class Scale(keras.layers.Layer):
+    def __init__(self, rate: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+"""
+
+
+def test_classes_of_ones_own_are_in_it_where_they_are_allowed(schema, tmp_path):
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    with keras_names.allowing(read_allowed_code([tmp_path / "own.py"])):
+        own = json_schema()
+    config = {"extends": [], "model": {"layers": ["Scale", {"Scale": {"rate": 3.5, "name": "a"}}]}}
+    wrong = {"extends": [], "model": {"layers": [{"Scale": {"rate": "fast"}}]}}
+    required = {"data": {"source": "digits"}, "training": {"optimizer": "adam"}}
+    assert is_valid(own, config | required, own)
+    assert not is_valid(own, wrong | required, own)
+    assert not is_valid(schema, config | required, schema)
 
 
 def test_the_users_own_keys_and_what_is_not_experiment_are_allowed(schema):
@@ -99,67 +155,8 @@ def test_a_config_that_extends_another_need_not_be_complete(schema):
 
 def test_numbers_may_be_expressions():
     number = type_schema(["int"])
-    assert number["type"] == ["integer", "string"]
+    assert number["type"] == ["string", "integer"]
     assert number["pattern"] == r"\$"
-
-
-KEYWORDS = {"integer": int, "number": int | float, "string": str, "boolean": bool, "array": list, "object": dict}
-
-
-def is_valid(schema, value, root):
-    """Whether `value` meets `schema`: as much of draft 07 as the schema of configs uses."""
-    if schema is True:
-        return True
-    if "$ref" in schema:
-        return is_valid(follow(root, schema["$ref"]), value, root)
-    types = schema.get("type", [])
-    types = [types] if isinstance(types, str) else types
-    branch = "then" if "if" in schema and is_valid(schema["if"], value, root) else "else"
-    return all(
-        (
-            not types or any(is_type(name, value) for name in types),
-            value in schema.get("enum", [value]),
-            any(is_valid(member, value, root) for member in schema.get("anyOf", [True])),
-            "if" not in schema or is_valid(schema.get(branch, True), value, root),
-            not isinstance(value, str) or re.search(schema.get("pattern", ""), value),
-            not is_type("number", value) or is_in_range(schema, value),
-            not isinstance(value, list) or is_valid_list(schema, value, root),
-            not isinstance(value, dict) or is_valid_mapping(schema, value, root),
-        )
-    )
-
-
-def is_in_range(schema, value):
-    return schema.get("minimum", value) <= value <= schema.get("maximum", value) and schema.get(
-        "exclusiveMinimum", value - 1
-    ) < value < schema.get("exclusiveMaximum", value + 1)
-
-
-def is_valid_list(schema, value, root):
-    is_long_enough = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
-    return is_long_enough and all(is_valid(schema.get("items", True), item, root) for item in value)
-
-
-def is_type(name, value):
-    if name == "null" or value is None:
-        return name == "null" and value is None
-    return isinstance(value, KEYWORDS[name]) and (name == "boolean" or not isinstance(value, bool))
-
-
-def is_valid_mapping(schema, value, root):
-    if not set(schema.get("required", ())) <= set(value):
-        return False
-    if not schema.get("minProperties", 0) <= len(value) <= schema.get("maxProperties", len(value)):
-        return False
-    for key, item in value.items():
-        known = [schema["properties"][key]] if key in schema.get("properties", {}) else []
-        known += [inner for pattern, inner in schema.get("patternProperties", {}).items() if re.search(pattern, key)]
-        others = schema.get("additionalProperties", True)
-        if not known and others is False:
-            return False
-        if not all(is_valid(inner, item, root) for inner in known or [others]):
-            return False
-    return True
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
@@ -167,27 +164,6 @@ def test_every_ready_config_meets_the_schema(schema, path):
     assert is_valid(schema, to_plain(read_document(path).root), schema)
 
 
-GOOD = """
-extends: [base.yaml]
-x-mine: [1]
-vars: {width: 64}
-data: {source: {mnist: mnist.npz}, split: {validation: $fraction, seed: null}, target: category}
-model:
-  layers:
-    - Flatten:
-    - Dense: $width
-    - Dense: {units: $(width * 2), activation: {LeakyReLU: 0.1}, kernel_regularizer: {L2: 0.1}, name: $name}
-    - Conv2D: {filters: 3, kernel_size: [3, $k], padding: same}
-    - Bidirectional: {layer: {LSTM: 64}}
-    - Pipeline: [{RandomFlip: horizontal}]
-    - repeat: {times: $n, layers: [{residual: {filters: $(8 * index), from: input}}, residual, {residual: 3}]}
-  blocks: {residual: {parameters: {filters: }, layers: [{Add: {from: [input, x]}}]}}
-training:
-  optimizer: {Adam: {learning_rate: {CosineDecay: {initial_learning_rate: 0.1, decay_steps: $steps_per_epoch}}}}
-  batch_size: $b
-  callbacks: [{EarlyStopping: {patience: 3, verbose: true}}, TerminateOnNaN]
-  class_weights: balanced
-"""
 DATA_FORMS = [
     "{source: {csv: a.csv}, target: income}",
     "{source: {csv: {path: $file, missing: ['?'], header: false, quote: null}}, target: [a, b]}",
@@ -268,10 +244,32 @@ def test_outputs_meet_the_schema_and_have_losses_of_their_own(schema):
     assert not is_valid(schema, {**config, "model": {"layers": ["Flatten"]}}, schema)
 
 
-def test_every_form_that_a_config_may_take_meets_the_schema(schema):
-    assert is_valid(schema, yaml.safe_load(GOOD), schema)
+@pytest.mark.parametrize("name", VALID)
+def test_a_valid_config_meets_the_schema(schema, name, tmp_path):
+    path = tmp_path / "valid.yaml"
+    path.write_text(VALID[name], encoding="utf-8")
+    document = read_document(path)
+    build_config(document)
+    assert is_valid(schema, to_plain(document.root), schema)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_a_config_meets_the_schema(schema, name):
+    assert is_valid(schema, to_plain(parse_yaml(PARTS[name], "part.yaml")), schema)
+
+
+def test_an_error_meets_the_schema_only_where_a_schema_cannot_know(schema):
+    unknown = set()
+    for name, text in {**KEYS_AND_TYPES, **RANGE}.items():
+        try:
+            root = parse_yaml(text, f"{name}.yaml")
+        except ConfigError:
+            continue
+        if is_valid(schema, to_plain(root), schema):
+            unknown.add(name)
+    assert unknown == UNKNOWABLE
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_a_mistake_does_not_meet_the_schema(schema, text):
+def test_an_error_does_not_meet_the_schema(schema, text):
     assert not is_valid(schema, yaml.safe_load(text), schema)

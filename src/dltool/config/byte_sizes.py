@@ -39,7 +39,14 @@ def byte_size(value: Any) -> int:
     raise PydanticCustomError("problems", "not an amount", {"problems": [problem]})
 
 
-ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchema({"type": ["string", "integer"]})]
+SCHEMA = {
+    "type": ["string", "integer"],
+    "minimum": 0,
+    "pattern": r"^[0-9]{1,12}(\.[0-9]{1,3})? ?[KMGTkmgt]?[Bb]$|^off$",
+    # `dltool.config.section.FORM`; nothing heavy is imported here, since run directories are measured with it.
+    "x-form": "an amount such as 4 GB, or off",
+}
+ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchema(SCHEMA)]
 """Bytes as a whole number, written with a unit."""
 
 

@@ -8,9 +8,10 @@ import yaml
 
 from dltool import keras_names
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
-from dltool.config.json_schema import Schema, own_schema
+from dltool.config.json_forms import Schema, plain, type_words
+from dltool.config.json_schema import own_schema
 from dltool.config.keras.mistakes import EXAMPLES
-from dltool.config.keras.values import did_you_mean, expected, listed
+from dltool.config.keras.values import did_you_mean, expected
 from dltool.config.schema import DATA_FACTS
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES, ArraysSource
@@ -264,38 +265,3 @@ def key_arguments(section: Schema) -> tuple[ArgumentDescription, ...]:
         )
         for name, schema in section.get("properties", {}).items()
     )
-
-
-REFERENCES = {"source": "a data source", "column_type": "a column type", "target": "a column or a target type"}
-TYPE_WORDS = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "string": "text",
-    "object": "keys and values",
-    "array": "a list",
-    "null": "null",
-}
-BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-
-
-def type_words(schema: Schema) -> str:
-    """A JSON Schema in words: "a whole number, at least 1"."""
-    if "anyOf" in schema:
-        return listed([type_words(member) for member in schema["anyOf"]])
-    if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        return keras_names.KINDS.get(name, REFERENCES.get(name, "keys and values"))
-    if "enum" in schema:
-        return listed([str(choice) for choice in schema["enum"]])
-    if "items" in schema:
-        noun, comma, rest = type_words(schema["items"]).removeprefix("a ").partition(",")
-        return f"a list of {noun.removesuffix('s')}s{comma}{rest}"
-    bounds = [f"{words} {schema[key]}" for key, words in BOUNDS.items() if key in schema]
-    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    return ", ".join([listed([TYPE_WORDS[word] for word in types]), *bounds])
-
-
-def plain(text: str) -> str:
-    """A docstring on one line, without markup."""
-    return " ".join(text.replace("`", "").split())

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from dltool.config.byte_sizes import ByteSize
 from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
 from dltool.config.keras.objects import UNKNOWN, KerasObject, parse_entry, parse_keras_object, shared_layers
-from dltool.config.section import PASS_UNKNOWN, Section
+from dltool.config.section import FORM, PASS_UNKNOWN, Section
 from dltool.config.sources import ArraysSource, Source, kind_of, parse_source
 from dltool.config.window_options import Windows
 from dltool.errors import ConfigPath, Problem
@@ -385,7 +385,13 @@ class Model(Section):
         return self
 
 
-Interval = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$")]
+Interval = Annotated[
+    str,
+    Field(
+        pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$",
+        json_schema_extra={FORM: "an interval such as 500 steps, 2 epochs or 10 minutes"},
+    ),
+]
 
 
 class CheckpointOptions(Section):
@@ -493,9 +499,20 @@ class Training(Section):
         return ("training",) if self.phases is None else ("training", "phases", part)
 
 
-RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+RunName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        json_schema_extra={FORM: "a name of letters, digits, -, _ and ."},
+    ),
+]
 Expectation = Annotated[
-    str, Field(pattern=r"^\s*(>=|<=|>|<|==)\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*$"), PASS_UNKNOWN
+    str,
+    Field(
+        pattern=r"^\s*(>=|<=|>|<|==)\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*$",
+        json_schema_extra={FORM: 'a bound such as ">= 0.97"'},
+    ),
+    PASS_UNKNOWN,
 ]
 
 

@@ -7,6 +7,8 @@ from pydantic.fields import FieldInfo
 
 from dltool.config.keras.objects import UNKNOWN
 
+FORM = "x-form"
+"""The key, in the JSON Schema of a field, of what its string looks like, in words."""
 SINGLE_VALUES = (int, float, str, bool, type(None))
 
 

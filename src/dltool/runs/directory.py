@@ -21,6 +21,7 @@ from typing import Any
 from dltool import __version__
 from dltool.durable_files import disk_errors, read_file, sync, write_tree
 from dltool.errors import ConfigError, Problem, RunError
+from dltool.installation import UPDATE
 from dltool.runs import lock
 from dltool.runs.files import Run, digest, encode_json
 
@@ -288,7 +289,7 @@ def _check_format(run: Run) -> None:
     if written_in > FORMAT:
         wrote = f"dltool {str(record.get('dltool', '(unknown)'))[:40]} wrote it in run format {written_in}"
         message = f"{run.path} is too new: {wrote}, and this is dltool {__version__}, which reads format {FORMAT}"
-        raise RunError(message, "install a newer dltool")
+        raise RunError(message, UPDATE)
 
 
 def _check_entries(root: Path) -> None:

@@ -1,0 +1,167 @@
+"""The forms in which a config writes values, as JSON Schema for editors, and in words.
+
+Editors read draft 07. They complete what `enum`, `anyOf` and `defaultSnippets` list, not what `then` and `else` do.
+They word errors by `errorMessage`. Where a value has one of two forms, they find the place of an error if `if` chooses
+between the forms, not `anyOf`. They ignore what stands beside a `$ref`, except for its description. The first of
+several types decides what is inserted after a key: for an object a new line.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dltool.config.keras.values import WORDS, listed
+from dltool.config.section import FORM
+from dltool.keras_names import KINDS
+
+Schema = dict[str, Any]
+
+DOLLAR = r"\$"
+JSON_TYPES = {
+    "int": "integer",
+    "float": "number",
+    "number": "number",
+    "bool": "boolean",
+    "text": "string",
+    "null": "null",
+    "list": "array",
+    "mapping": "object",
+}
+"""By the words of :mod:`dltool.keras_names.argument_types`."""
+TYPE_WORDS = {name: WORDS.get(word, word) for word, name in JSON_TYPES.items()}
+BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+REFERENCES = {"source": "a data source", "column_type": "a column type", "target": "a column or a target type"}
+INSERTED_FIRST = ("array", "object", "string", "boolean")
+EXPRESSION = {"type": "string", "pattern": DOLLAR, "description": "What it stands for is not checked here."}
+
+
+def type_words(schema: Schema) -> str:
+    """Describe a JSON Schema in words: "an integer, at least 1"."""
+    if "anyOf" in schema:
+        return listed([type_words(member) for member in schema["anyOf"]])
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return KINDS.get(name, REFERENCES.get(name, TYPE_WORDS["object"]))
+    if "enum" in schema:
+        return listed([str(choice) for choice in schema["enum"]])
+    if FORM in schema:
+        return str(schema[FORM])
+    if "items" in schema:
+        noun, comma, rest = type_words(schema["items"]).removeprefix("a ").removeprefix("an ").partition(",")
+        return f"a list of {noun.removesuffix('s')}s{comma}{rest}"
+    bounds = [f"{words} {schema[key]}" for key, words in BOUNDS.items() if key in schema]
+    return ", ".join([listed([TYPE_WORDS[name] for name in types_of(schema)]), *bounds])
+
+
+def types_of(schema: Schema) -> list[str]:
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else list(types)
+
+
+def plain(text: str) -> str:
+    """Return a docstring on one line, without markup."""
+    return " ".join(text.replace("`", "").split())
+
+
+def description(text: str) -> Schema:
+    """Return the keys that describe a schema; the second one for editors that show Markdown."""
+    marked = {"markdownDescription": " ".join(text.split())} if "`" in text else {}
+    return {"description": plain(text), **marked} if text else {}
+
+
+def value_schema(members: Sequence[Schema], words: str) -> Schema:
+    """Return the schema of a value that is one of `members`, or a string with a `$`, which may stand for one.
+
+    `words` say what is expected. References are to definitions that allow for the `$` themselves.
+    """
+    if {} in members:
+        return {}
+    error = f"expected {words}, or $(…)"
+    references = [member for member in members if "$ref" in member]
+    enums = [{"enum": member["enum"], "errorMessage": error} for member in members if "enum" in member]
+    others = [member for member in members if not {"$ref", "enum"} & member.keys()]
+    rest: Schema = {key: value for member in others for key, value in member.items() if key != FORM}
+    types = {name for member in others for name in types_of(member)}
+    if not types - {"null"}:
+        # The message about a name is the better one.
+        empty = [{"type": "null"}] if types else []
+        alternatives = [*enums, *references, *empty, *([] if references else [EXPRESSION])]
+    else:
+        alternatives = [*enums, {**with_dollar(rest, types), "errorMessage": error}, *references]
+    return alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
+
+
+def with_dollar(schema: Schema, types: set[str]) -> Schema:
+    """Return a schema of several types that allows a string with a `$` too."""
+    schema = dict(schema)
+    if "string" not in types:
+        schema["pattern"] = DOLLAR
+    elif "pattern" in schema:
+        schema["pattern"] += f"|{DOLLAR}"
+    elif "maxLength" in schema:
+        schema["pattern"] = f"^.{{0,{schema.pop('maxLength')}}}$|{DOLLAR}"
+    usual = ["string"] if "string" in types else []
+    order = list(
+        dict.fromkeys([*usual, *(name for name in INSERTED_FIRST if name in {*types, "string"}), *sorted(types)])
+    )
+    return {**schema, "type": order[0] if len(order) == 1 else order}
+
+
+def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: Schema, others: str = "") -> Schema:
+    """Return the schema of one thing by its name, alone or with a value or arguments.
+
+    `bare` are the names that stand alone, with their descriptions, `properties` those that may have arguments. Names
+    that match the pattern `others` are the user's own.
+    """
+    kind = noun.partition(" ")[2]
+    name = {
+        "type": "string",
+        "pattern": f"{DOLLAR}|{others}" if others else DOLLAR,
+        "errorMessage": f"expected {noun} and the arguments that it needs, for example {example}",
+    }
+    # Editors show the description of the only one that matches, and the error of the first.
+    names = [name, *({"title": key, "enum": [key], **description(text)} for key, text in bare.items())]
+    arguments = {
+        "minProperties": 1,
+        "properties": properties,
+        **({"patternProperties": {others: {}}} if others else {}),
+        "additionalProperties": False,
+        "errorMessage": f"unknown {kind}, for example {example}",
+    }
+    several = f"expected one {kind}, got several keys: its arguments stand below its name"
+    return {
+        "type": ["string", "object"],
+        "errorMessage": f"expected {noun}, for example {example}",
+        "defaultSnippets": [snippet(key, text) for key, text in bare.items()],
+        "if": {"type": "string"},
+        "then": {"anyOf": names},
+        "else": {"if": {"maxProperties": 1}, "then": arguments, "else": no_value(several, ["string"])},
+    }
+
+
+def snippet(name: str, text: str) -> Schema:
+    """Return the offer of a name."""
+    return {"label": name, "body": name, **({"description": plain(text)} if text else {})}
+
+
+def with_arguments(name: str, text: str, arguments: Schema, short: Schema, is_short: bool = False) -> Schema:
+    """Return the schema of what stands after a name: arguments, or the `short` form.
+
+    `is_short` says which of the two an editor begins.
+    """
+    # Neither `properties` nor `anyOf` forbids anything: the first begins a new line, the second has values to offer.
+    begin: Schema = {} if is_short else {"properties": {}}
+    offer = {"anyOf": [short, {}]}
+    return {
+        "title": name,
+        **description(text),
+        **begin,
+        **offer,
+        "if": {"type": "object"},
+        "then": arguments,
+        "else": short,
+    }
+
+
+def no_value(error: str, types: Iterable[str] = ("null",)) -> Schema:
+    """Return the schema of what must be left out after a name."""
+    return {"type": list(types), "errorMessage": error}

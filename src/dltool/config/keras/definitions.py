@@ -1,0 +1,189 @@
+"""The Keras objects that a config may name, as definitions of its JSON Schema."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from dltool import keras_names
+from dltool.config.json_forms import (
+    DOLLAR,
+    EXPRESSION,
+    JSON_TYPES,
+    Schema,
+    description,
+    named_schema,
+    no_value,
+    value_schema,
+    with_arguments,
+)
+from dltool.config.keras.mistakes import EXAMPLES, OWN_KINDS
+from dltool.config.keras.objects import FROM
+from dltool.config.keras.ranges import MOST_PARAMETERS, PARAMETER_SIZES, RANGES
+from dltool.config.keras.values import ANY_CASE, ITEMS, WORDS, choices_of, expected
+from dltool.keras_names import KINDS, Argument
+
+ACTIVATION_LAYERS = ("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
+"""Layers that are offered as activations. Every other one may be one, too."""
+SHORT = 60
+"""Characters of a schema that need not be shared."""
+SOURCES = {
+    "type": ["string", "array"],
+    "items": {"type": "string"},
+    **description("What the layer takes, by name, instead of the output of the layer before it."),
+}
+
+
+def definitions() -> Schema:
+    """Return the definitions of all kinds, by kind, and those of the arguments that several objects share."""
+    kinds = {kind: activations() if kind == "activation" else kind_schema(kind) for kind in KINDS}
+    return {**kinds, **shared_arguments(kinds)}
+
+
+def shared_arguments(kinds: Schema) -> Schema:
+    """Replace every argument that several objects have by a reference, and return the definitions of them."""
+    objects = [each["then"]["properties"] for kind in kinds.values() for each in object_schemas(kind)]
+    texts = [(properties, key, json.dumps(schema)) for properties in objects for key, schema in properties.items()]
+    counts = Counter((key, text) for _, key, text in texts)
+    names: dict[tuple[str, str], str] = {}
+    shared: Schema = {}
+    for properties, key, text in texts:
+        if counts[key, text] > 1 and len(text) > SHORT:
+            name = names.setdefault((key, text), f"{key}.{len(names)}")
+            shared[name] = properties[key]
+            properties[key] = {"$ref": f"#/definitions/{name}"}
+    return shared
+
+
+def object_schemas(kind: Schema) -> list[Schema]:
+    """Return the schemas of the objects of a kind, without aliases and references."""
+    return [each for each in kind["else"]["then"]["properties"].values() if "then" in each]
+
+
+def kind_schema(kind: str) -> Schema:
+    """Return the schema of every usable Keras name of a kind."""
+    properties = {name: object_schema(kind, name) for name in names_with_arguments(kind)}
+    return named_schema(KINDS[kind], example_of(kind), bare_names(kind), properties)
+
+
+def example_of(kind: str) -> str:
+    own = "; for classes of your own: dltool schema --allow-code FILE.py" if kind in OWN_KINDS else ""
+    return EXAMPLES[kind] + own
+
+
+def bare_names(kind: str) -> dict[str, str]:
+    """Return the names that need no arguments, with their descriptions."""
+    return {name: keras_names.summary(kind, name) for name in keras_names.names(kind) if stands_alone(kind, name)}
+
+
+def names_with_arguments(kind: str) -> list[str]:
+    return [name for name in keras_names.names(kind) if keras_names.arguments(kind, name)]
+
+
+def activations() -> Schema:
+    """Return the schema of activations. Any layer may be one, and few of them are offered."""
+    offered = {name: keras_names.summary("layer", name) for name in ACTIVATION_LAYERS}
+    layers = {name: reference("layer", name) for name in offered}
+    schema = named_schema(KINDS["activation"], EXAMPLES["activation"], bare_names("activation") | offered, layers)
+    schema["then"]["anyOf"].append({"enum": list(bare_names("layer"))})
+    arguments = schema["else"]["then"]
+    del arguments["additionalProperties"]
+    arguments["propertyNames"] = {"enum": keras_names.names("layer"), "errorMessage": arguments["errorMessage"]}
+    return schema
+
+
+def reference(kind: str, name: str) -> Schema:
+    """Return a reference to what :func:`named_schema` says of a name with arguments."""
+    return {"$ref": f"#/definitions/{kind}/else/then/properties/{name}"}
+
+
+def stands_alone(kind: str, name: str) -> bool:
+    is_chosen = keras_names.find_known(kind, name).is_string
+    return is_chosen or not required_names(kind, name)
+
+
+def required_names(kind: str, name: str) -> list[str]:
+    return [key for key, argument in keras_names.arguments(kind, name).items() if argument.required]
+
+
+def object_schema(kind: str, name: str) -> Schema:
+    """Return the schema of what stands after a name."""
+    means = keras_names.find_known(kind, name).means
+    if means != name:
+        # An alias: what it means is described once.
+        return reference(kind, means)
+    arguments = keras_names.arguments(kind, name)
+    properties = {key: argument_schema(kind, name, argument) for key, argument in arguments.items()}
+    if kind in ("layer", "backbone"):
+        properties[FROM] = SOURCES
+    required = required_names(kind, name)
+    inside: Schema = {"properties": properties, "additionalProperties": False}
+    if required:
+        inside["required"] = required
+    first = next((argument for argument in arguments.values() if argument.is_positional), None)
+    is_short = first is not None and required == [first.name]
+    return with_arguments(name, keras_names.summary(kind, name), inside, short_form(kind, name, first), is_short)
+
+
+def short_form(kind: str, name: str, first: Argument | None) -> Schema:
+    """Return the schema of what may stand after a name instead of arguments: the first one's value, or nothing."""
+    required = required_names(kind, name)
+    if required and (first is None or required != [first.name]):
+        return no_value(f"{name} needs {' and '.join(required)}", ["object"])
+    if first is None:
+        return no_value(f"{name} takes no value")
+    types = first.types if required else dict.fromkeys([*first.types, "null"])
+    return type_schema(types, f"{name}.{first.name}")
+
+
+def argument_schema(kind: str, name: str, argument: Argument) -> Schema:
+    is_own = keras_names.find_known(kind, name).code is not None
+    schema = type_schema(argument.types, argument.name if is_own else f"{name}.{argument.name}")
+    schema |= description(keras_names.argument_summary(kind, name, argument.name))
+    return schema if argument.default is None else {**schema, "default": argument.default}
+
+
+def type_schema(types: Iterable[str], name: str = "") -> Schema:
+    """Return the schema of an argument's types (words of :mod:`dltool.keras_names.argument_types`).
+
+    `name` is that of the object and its argument: numbers may have bounds.
+    """
+    types = [word for word in types if word != "code"]
+    members: list[Schema] = [member_schema(word, name) for word in types if not word.startswith('"')]
+    choices = choices_of(types)
+    schema = value_schema([*([{"enum": choices}] if choices else []), *members], expected(types))
+    if name.rpartition(".")[2] in ANY_CASE and choices:
+        upper = "|".join(choice.upper() for choice in choices)
+        schema["anyOf"][-1] = {**EXPRESSION, "pattern": f"^({upper})$|{DOLLAR}"}
+    return schema
+
+
+def member_schema(word: str, name: str) -> Schema:
+    """Return the schema of one type."""
+    word, _, length = word.partition(":")
+    if word == "any":
+        return {}
+    if word in KINDS:
+        return {"$ref": f"#/definitions/{word}"}
+    if word == "layers":
+        return {"type": "array", "items": {"$ref": "#/definitions/layer"}}
+    if word in ITEMS:
+        (item,) = ITEMS[word]
+        lengths = {"minItems": int(length), "maxItems": int(length)} if length else {}
+        return {"type": "array", "items": value_schema([member_schema(item, name)], WORDS[item]), **lengths}
+    return {"type": JSON_TYPES[word], **(bounds_of(name) if word in ("int", "float", "number") else {})}
+
+
+def bounds_of(name: str) -> dict[str, Any]:
+    """Return the bounds of the numbers that an argument takes."""
+    allowed = RANGES.get(name) or RANGES.get(name.rpartition(".")[2])
+    if allowed is None or "." not in name:
+        # What a `rate` of the user's own may be, nobody else knows.
+        return {}
+    ends = {
+        "exclusiveMinimum" if allowed.above else "minimum": allowed.least,
+        "exclusiveMaximum" if allowed.below else "maximum": allowed.most,
+    }
+    if name.rpartition(".")[2] in PARAMETER_SIZES:
+        ends["maximum"] = MOST_PARAMETERS
+    return {key: value for key, value in ends.items() if abs(value) != float("inf")}
