@@ -40,6 +40,11 @@ def number(value: float) -> str:
     return f"{value:.4f}" if 0.001 <= abs(value) < 100_000 or value == 0 else f"{value:.3e}"
 
 
+def yaml_value(value: object) -> str:
+    """A value as YAML writes it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def short(count: int) -> str:
     """`512`, `12.4 k`, `296 M`, `1.05 G`: a large number to three figures."""
     for factor, prefix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):

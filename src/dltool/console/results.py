@@ -19,7 +19,7 @@ from dltool.console.plan_table import layer_table, plan_as_json, plan_lines, ste
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
-from dltool.text import counted, duration, number
+from dltool.text import counted, duration, number, yaml_value
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
@@ -236,7 +236,7 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
     if shows_origins:
         for origin in outcome.origins:
             written = f"  ({origin.written})" if origin.written else ""
-            value = data_text(f"{format_path(origin.path)} = {value_text(origin.value)}")
+            value = data_text(f"{format_path(origin.path)} = {yaml_value(origin.value)}")
             console.print(value, Text(f"  {origin.origin}{written}", "dim"))
     if outcome.columns:
         show_columns(outcome.columns, console)
@@ -306,11 +306,6 @@ def class_table(outcome: "CheckOutcome") -> Table:
     if len(outcome.classes) > MOST_CLASSES:
         table.add_row(f"… and {len(outcome.classes) - MOST_CLASSES:,} more", "", "", "")
     return table
-
-
-def value_text(value: Any) -> str:
-    """A value as YAML writes it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def without_unknown(value: Any) -> Any:

@@ -70,18 +70,14 @@ class LabelEvaluator(Evaluator):
     def each_class(self, shares: np.ndarray) -> Columns:
         return {f"probability of {name}": column for name, column in zip(self.names, shares.T, strict=True)}
 
-    def of_many(self, goal: np.ndarray, shares: np.ndarray) -> Columns:
-        return {}
-
     def columns(self, values: np.ndarray) -> Columns:
         shares = self.shares(values)
         return {self.said: self.decided(shares), **self.each_class(shares)}
 
     def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
         goal, shares = self.goal(targets), self.shares(values)
-        are_many = shares.shape[1] > MOST_PROBABILITIES
-        columns = self.of_many(goal, shares) if are_many else self.each_class(shares)
-        return {"target": self.wanted(goal), "prediction": self.decided(shares), **columns}
+        columns = {"target": self.wanted(goal), "prediction": self.decided(shares)}
+        return columns | (self.each_class(shares) if shares.shape[1] <= MOST_PROBABILITIES else {})
 
     def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
         names, shares = self.target.class_names, self.probabilities(values.reshape(len(values), -1))
@@ -117,9 +113,12 @@ class ClassEvaluator(LabelEvaluator):
     def wanted(self, goal: np.ndarray) -> np.ndarray:
         return np.asarray(self.names[goal.ravel()])
 
-    def of_many(self, goal: np.ndarray, shares: np.ndarray) -> Columns:
-        of_target = shares[np.arange(len(shares)), goal.ravel()]
-        return {"probability": shares.max(axis=1), "probability of the target": of_target}
+    def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
+        found, goal, shares = super().compared(targets, values), self.goal(targets).ravel(), self.shares(values)
+        if shares.shape[1] <= MOST_PROBABILITIES:
+            return found
+        of_target = shares[np.arange(len(shares)), goal]
+        return {**found, "probability": shares.max(axis=1), "probability of the target": of_target}
 
     def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
         inner = bool(self.target.shape)
