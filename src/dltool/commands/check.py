@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.config.byte_sizes import size_text
 from dltool.config.load import Document
 from dltool.config.schema import Config
 from dltool.config.text.dump import ValueOrigin, origins, plain_config
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.facts import Facts
 from dltool.machine import usable_memory
+from dltool.text import size_text
 
 if TYPE_CHECKING:
     from dltool.data.dataset import Dataset
@@ -126,7 +126,7 @@ def built_plan(
         refuse_no_file("--svg", svg, [".svg"])
         dot_program()
     pin(config.seed, choose_threads(config, facts)[0])
-    built = build_model(config, facts, dataset.part("train")[0] if dataset else None)
+    built = build_model(config, facts, dataset.examples("train").inputs if dataset else None)
     check_fit(config, facts, built)
     if svg is not None:
         draw(dot_text(boxes_of(built, facts), config.name), svg)

@@ -1,7 +1,6 @@
 """Whether the parts of a config fit each other and the data, as far as that can be told without building a model."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
@@ -19,6 +18,7 @@ from dltool.config.tasks import DataFacts, TargetFacts
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import arguments
+from dltool.text import did_you_mean, near
 
 OTHER_RESULTS = ("seconds", "parameters")
 """What an expectation may bound besides the metrics."""
@@ -34,7 +34,7 @@ MAKES_ONE_HOT = " makes the classes one-hot vectors"
 
 
 def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Every mistake between optimizer, loss, metrics, callbacks, last layer and data. `facts` is None when unknown.
+    """Find every error between optimizer, loss, metrics, callbacks, last layer and data. `facts` is None if unknown.
 
     An argument that holds the UNKNOWN sentinel is not checked.
     """
@@ -49,7 +49,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
 
 def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> list[Problem]:
-    """Mistakes between the layer of an output, its loss and its target."""
+    """Find mistakes between the layer of an output, its loss and its target."""
     if head.layer is UNKNOWN:
         return []
     index = layer_index(config, head)
@@ -65,13 +65,13 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
 
 
 def dollar_of(targets: Mapping[str, TargetFacts], head: OutputSpec) -> str:
-    """How a config writes the number of classes of the output's target."""
+    """Return how a config writes the number of classes of the output's target."""
     are_several = sum(bool(target.class_names) for target in targets.values()) > 1
     return f"$classes_{head.target}" if are_several else "$classes"
 
 
 def target_misfits(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
-    """The first of loss, units and activation of the last layer that is not for the target."""
+    """Return the first of loss, units and activation of the last layer that is not for the target."""
     task = target.task
     if fix := task.loss_problem(head.loss, target):
         return [Problem(head.loss_place, *fix)]
@@ -103,14 +103,14 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
 
 
 def one_hot_classes(head: OutputSpec, target: TargetFacts) -> int | None:
-    """How many numbers each class index becomes before loss and metrics see it; None where they take it as it is."""
+    """Return how many numbers each class index becomes for loss and metrics; None where they take it unchanged."""
     is_one_hot = target.task.is_index and family_of(head.loss) is ONE_HOT
     return len(target.class_names) if is_one_hot else None
 
 
 def form_problems(head: OutputSpec, target: TargetFacts, *, is_trained: bool = True) -> list[Problem]:
-    """Metrics that take classes in another form than the loss, and have a twin, or, where nothing else would say so,
-    take one-hot targets alone.
+    """Find metrics that take classes in another form than the loss: they have a twin, or take one-hot targets alone,
+    which nothing else would say.
     """
     losses = family_of(head.loss)
     other = SPARSE if losses is ONE_HOT else ONE_HOT
@@ -127,7 +127,7 @@ def form_problems(head: OutputSpec, target: TargetFacts, *, is_trained: bool = T
 
 
 def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem]:
-    """Layers that mix labels where the loss takes one class, or where there are several outputs."""
+    """Find layers that mix labels where the loss takes one class, or where there are several outputs."""
     problems, head = [], heads[0]
     for index, layer in enumerate(config.data.augmentation):
         place: ConfigPath = ("data", "augmentation", index)
@@ -144,13 +144,13 @@ def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
 
 
 def metric_names(metrics: Sequence[KerasObject], unique: bool = True) -> list[str]:
-    """The names under which Keras logs the metrics; `unique` numbers repeated ones as its results do."""
+    """Return the names under which Keras logs the metrics; `unique` numbers repeated ones as its results do."""
     names = [metric_name(metric) for metric in metrics]
     return numbered(names) if unique else names
 
 
 def numbered(names: Iterable[str]) -> list[str]:
-    """Repeated names with the number of the repetition."""
+    """Return repeated names with the number of the repetition."""
     counts: dict[str, int] = {}
     return [counted_name(name, counts) for name in names]
 
@@ -164,7 +164,7 @@ def metric_name(metric: KerasObject) -> str:
 
 
 def measured_names(heads: Sequence[OutputSpec]) -> list[str]:
-    """What each epoch logs, by Keras's names: with several outputs, those of an output begin with its name."""
+    """Return what each epoch logs, by Keras's names: with several outputs, those of an output begin with its name."""
     if len(heads) == 1:
         return ["loss", *metric_names(heads[0].metrics)]
     names = ["loss", *(f"{head.name}_loss" for head in heads)]
@@ -172,7 +172,7 @@ def measured_names(heads: Sequence[OutputSpec]) -> list[str]:
 
 
 def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
-    """Metrics with a name that already means something else."""
+    """Find metrics with a name that already means something else."""
     problems = []
     for head in heads:
         for index, metric in enumerate(head.metrics):
@@ -191,7 +191,7 @@ def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
 
 
 def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Monitors that will not be among the logs."""
+    """Find monitors that will not be among the logs."""
     monitor = config.training.checkpoint.monitor
     problems = [] if monitor is None else monitor_problem(("training", "checkpoint", "monitor"), monitor, config, facts)
     for index, callback in enumerate(config.training.callbacks):
@@ -219,19 +219,18 @@ def monitor_problem(
 
 
 def known_names(config: Config, facts: DataFacts | None) -> list[str]:
-    """What each epoch logs, that of validation too unless there is none."""
+    """Return what each epoch logs, that of validation too unless there is none."""
     measured = measured_names(heads_of(config))
     has_validation = facts is None or facts.validation_examples > 0
     return [*measured, *(f"val_{name}" for name in measured if has_validation)]
 
 
 def unmeasured(place: ConfigPath, name: str, known: Sequence[str], *, at_key: bool = False) -> Problem:
-    near = get_close_matches(name, known, 1, 0.5)
-    hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
+    hint = did_you_mean(near(name, known, cutoff=0.5)) or f"known are {', '.join(known)}"
     return Problem(place, f'no "{name}" is measured', hint, at_key=at_key)
 
 
 def expectation_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Expectations of what is not among the results."""
+    """Find expectations of what is not among the results."""
     known = [*known_names(config, facts), *OTHER_RESULTS]
     return [unmeasured(("expect", name), name, known, at_key=True) for name in config.expect if name not in known]

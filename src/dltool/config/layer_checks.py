@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
 from dltool.config.keras.objects import PUBLISHED, UNKNOWN, KerasObject
@@ -13,6 +12,7 @@ from dltool.config.outputs import LAYERS, OutputSpec
 from dltool.config.schema import Config
 from dltool.config.wording import snake_case
 from dltool.errors import ConfigPath, Problem
+from dltool.text import did_you_mean, near
 
 SHAPELESS = {
     *("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU", "PReLU"),
@@ -36,12 +36,12 @@ class LastLayer:
 
     @property
     def is_probability(self) -> bool:
-        """Whether it gives probabilities of classes whatever the loss: by a softmax, or by one sigmoid."""
+        """Return whether it gives probabilities of classes whatever the loss: by a softmax, or by one sigmoid."""
         return (self.activation, self.units == 1) in (("softmax", False), ("sigmoid", True))
 
 
 def last_layer(layers: Sequence[KerasObject]) -> LastLayer | None:
-    """What the model ends with; None where the layers that matter are not the ones that can be read off the config."""
+    """Return what the model ends with; None where the layers that matter cannot be read off the config."""
     activation: str | None = "linear"
     for index in reversed(range(len(layers))):
         layer = layers[index]
@@ -68,14 +68,14 @@ def own_activation(layer: KerasObject) -> str | None:
 
 
 def name_of(value: Any) -> str | None:
-    """The name of an activation, or None where it is not known."""
+    """Return the name of an activation, or None where it is not known."""
     if value is UNKNOWN or value is None:
         return None
     return snake_case(value.name) if isinstance(value, KerasObject) else value if isinstance(value, str) else None
 
 
 def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
-    """Probabilities where the loss expects logits, the reverse, and a softmax over a single output."""
+    """Find probabilities where the loss expects logits, the reverse, and a softmax over a single output."""
     place, loss, activation = last.place("activation"), head.loss, last.activation
     if activation == "softmax" and last.units == 1:
         return [Problem(place, "softmax over one output is always 1", "activation: sigmoid")]
@@ -102,9 +102,9 @@ HIGHEST_DECIBELS = 100.0
 
 
 def spectrogram_problems(config: Config) -> list[Problem]:
-    """MelSpectrogram cuts off what is `top_db` below the loudest moment of the whole batch, not of each recording.
+    """Find spectrograms that depend on other recordings.
 
-    The same recording would then be another one in a batch of other size; where nothing lies so low, it is not.
+    MelSpectrogram cuts off what is `top_db` below the loudest moment of the whole batch, not of each recording. The same recording would then be another one in a batch of other size; where nothing lies so low, it is not.
     """
     sections = {
         ("data", "preprocessing"): config.data.preprocessing,
@@ -122,7 +122,7 @@ def spectrogram_problems(config: Config) -> list[Problem]:
 
 
 def decibels_needed(layer: KerasObject) -> int | None:
-    """The least `top_db` with which a spectrogram depends on nothing but its recording; None for other layers."""
+    """Return the least `top_db` with which a spectrogram depends on its recording alone; None for other layers."""
     power = layer.arguments.get("min_power", 1e-10)
     if layer.name != "MelSpectrogram" or layer.arguments.get("power_to_db") is False or power is UNKNOWN:
         return None
@@ -130,7 +130,7 @@ def decibels_needed(layer: KerasObject) -> int | None:
 
 
 def independent(layer: KerasObject) -> KerasObject:
-    """The layer; a MelSpectrogram without a `top_db` of its own gets the one that it needs."""
+    """Return the layer; a MelSpectrogram without a `top_db` of its own gets the one that it needs."""
     least = decibels_needed(layer)
     if least is None or "top_db" in layer.arguments:
         return layer
@@ -141,7 +141,7 @@ def independent(layer: KerasObject) -> KerasObject:
 
 
 def weight_file_problems(config: Config) -> list[Problem]:
-    """Files of a backbone's weights that are not there."""
+    """Find files of a backbone's weights that are not there."""
     found = [
         missing_weights(layer.arguments.get("weights"), (*LAYERS, index, *layer.steps, "weights"))
         for index, layer in enumerate(config.model.layers)
@@ -151,11 +151,11 @@ def weight_file_problems(config: Config) -> list[Problem]:
 
 
 def missing_weights(path: Any, place: ConfigPath) -> Problem | None:
-    """What is wrong with the path of a file of weights, which may also be null, or the name of the published ones."""
+    """Check the path of a file of weights, which may also be null, or the name of the published ones."""
     if not isinstance(path, str) or path == PUBLISHED or os.path.isfile(path):
         return None
     if os.path.exists(path):
         return Problem(place, f"{path} is no file", "a .weights.h5 or .h5 that Keras has written")
-    near = get_close_matches(os.path.basename(path), [PUBLISHED], 1, 0.6)
-    hint = f'did you mean "{near[0]}"?' if near else f"{PUBLISHED} stands for the published ones, null for random ones"
+    meant = did_you_mean(near(os.path.basename(path), [PUBLISHED]))
+    hint = meant or f"{PUBLISHED} stands for the published ones, null for random ones"
     return Problem(place, f"no such file: {path}", hint)

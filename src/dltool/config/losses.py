@@ -41,7 +41,7 @@ FAMILIES: Mapping[str, LossFamily] = {
 
 
 def loss_name(loss: KerasObject) -> str:
-    """The name of its function, whichever way it was written: mse, MeanSquaredError → mean_squared_error."""
+    """Return the name of its function, whichever way it was written: mse, MeanSquaredError → mean_squared_error."""
     known = find("loss", loss.name)
     return snake_case(known.means if known else loss.name)
 
@@ -51,7 +51,7 @@ def family_of(loss: KerasObject) -> LossFamily:
 
 
 def like(loss: KerasObject, name: str) -> str:
-    """What to write for the loss `name`, in the form that `loss` has: a string identifier or a class."""
+    """Return what to write for the loss `name`, in the form that `loss` has: a string identifier or a class."""
     if name not in FAMILIES:
         return name
     return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
@@ -82,6 +82,6 @@ OF_ONE_HOT = {
 
 
 def takes_one_hot(loss: KerasObject, metric: KerasObject) -> bool:
-    """Whether the metric takes one-hot targets alone, and the loss class indices."""
+    """Return whether the metric takes one-hot targets alone, and the loss class indices."""
     known = find("metric", metric.name)
     return family_of(loss) is SPARSE and known is not None and known.means in OF_ONE_HOT

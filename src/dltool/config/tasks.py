@@ -46,12 +46,12 @@ class TargetFacts:
 
     @property
     def is_one_class(self) -> bool:
-        """Whether each example has the index of one class."""
+        """Return whether each example has the index of one class."""
         return self.task.is_index and not self.shape
 
     @property
     def in_words(self) -> str:
-        """`10 classes`."""
+        """Return `10 classes`."""
         return count(len(self.class_names), self.task.noun) if self.class_names else "numbers to predict"
 
 
@@ -128,11 +128,11 @@ class Task:
         return message, FLATTEN if len(output) > len(wanted) else f"units: {values}"
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
-        """How many of the targets (examples, …) are of each class; empty where that cannot be said."""
+        """Return how many of the targets (examples, …) are of each class; empty where that cannot be said."""
         return [int(each) for each in values.sum(axis=0)] if self.has_classes else []
 
     def words(self, value: "np.ndarray", target: TargetFacts) -> str:
-        """The target of one example as people read it."""
+        """Return the target of one example as people read it."""
         if self.takes_several:
             return ", ".join(target.class_names[index] for index in value.nonzero()[0]) or self.nothing
         is_long = self.has_classes or value.size > MOST_NUMBERS
@@ -143,7 +143,7 @@ class ClassTask(Task):
     """Targets are class indices, and a model gives an output for each class."""
 
     def outputs_needed(self, loss: KerasObject, target: TargetFacts) -> int | None:
-        """How many outputs each value must have; None where the loss does not tell."""
+        """Return how many outputs each value must have; None where the loss does not tell."""
         losses = family_of(loss)
         return None if not losses.has_probabilities else 1 if losses.has_one_output else len(target.class_names)
 

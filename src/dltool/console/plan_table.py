@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from dltool.config.byte_sizes import size_text
 from dltool.console.consoles import data_text
 from dltool.console.table_layout import aligned_table
-from dltool.text import duration, shape, short
+from dltool.text import duration, shape, short, size_text
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome, PlanRow

@@ -19,7 +19,7 @@ from dltool.console.plan_table import layer_table, plan_as_json, plan_lines, ste
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
-from dltool.text import counted, duration, number, yaml_value
+from dltool.text import counted, duration, number, value_text
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
@@ -49,7 +49,7 @@ def error_text(error: DltoolError, document: "Document | None") -> Text:
     text = render_error(error, document)
     count = len(error.problems)
     if not error.kept:
-        return text.append(f"{count} problem{'s' if count != 1 else ''}; nothing was written", "dim")
+        return text.append(f"{counted(count, 'problem')}; nothing was written", "dim")
     text.append_text(data_text(f"what was done by then is kept in {error.kept}"))
     next_step = resume_command(error)
     return text.append_text(Text("\n") + data_text(f"next  {next_step}")) if next_step else text
@@ -148,7 +148,7 @@ def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
     if outcome.difference:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
     else:
-        epochs = "1 epoch" if outcome.epochs == 1 else f"{outcome.epochs} epochs"
+        epochs = counted(outcome.epochs, "epoch")
         console.print(data_text(f"identical  {epochs}, every weight and every metric"))
     if outcome.again is not None:
         console.print(data_text(f"again in   {outcome.again}"))
@@ -236,7 +236,7 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
     if shows_origins:
         for origin in outcome.origins:
             written = f"  ({origin.written})" if origin.written else ""
-            value = data_text(f"{format_path(origin.path)} = {yaml_value(origin.value)}")
+            value = data_text(f"{format_path(origin.path)} = {value_text(origin.value)}")
             console.print(value, Text(f"  {origin.origin}{written}", "dim"))
     if outcome.columns:
         show_columns(outcome.columns, console)

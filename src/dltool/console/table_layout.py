@@ -25,7 +25,7 @@ def plain_table(*columns: str) -> Table:
 
 
 def aligned_table(*texts: str, numbers: Iterable[str] = (), more: Iterable[str] = ()) -> Table:
-    """With columns of texts, which may have several lines, of numbers to the right, and of more texts."""
+    """Make a table with columns of texts, which may have several lines, of numbers to the right, and of more texts."""
     table = plain_table()
     for column in texts:
         table.add_column(column, overflow="fold")

@@ -9,7 +9,7 @@ import numpy as np
 from dltool.config.columns import ONE_TARGET, TargetType
 from dltool.config.tasks import TargetKind
 from dltool.data.arrays.rows import Coded, is_text
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples
 from dltool.data.split.by_column import distinct
 from dltool.errors import ConfigPath, DataError, Problem
 
@@ -25,54 +25,54 @@ class Labels:
 
     kind: TargetKind
     name: str
-    encode: Callable[[Part], np.ndarray]
+    encode: Callable[[Examples], np.ndarray]
     class_names: tuple[str, ...] = ()
 
 
-def read_labels(examples: Examples, wanted: TargetType | None, name: str = ONE_TARGET) -> Labels:
-    """What the labels of the target `name` of `examples` are.
+def read_labels(source: SourceExamples, wanted: TargetType | None, name: str = ONE_TARGET) -> Labels:
+    """Infer what the labels of the target `name` of the source are.
 
-    Booleans, integers and text are classes, numbered in sorted order; floats and rows of several values are numbers.
-    `wanted` (the config's `target`) overrules: classes by distinct values, also of rows such as the pixels of a mask,
-    integers as numbers, or texts that list several labels.
+    Booleans, integers and strings are classes, numbered in sorted order; floats and rows of several values are numbers.
+    `wanted` (the config's `target`) overrides: classes by distinct values, also of rows such as the pixels of a mask,
+    integers as numbers, or strings that list several labels.
 
     Raises:
         DataError: a single class, or labels that cannot be what is wanted.
     """
     if wanted is not None:
-        return READERS[wanted.name](examples, name, wanted.options)
-    labels = examples.training.labels[name]
+        return READERS[wanted.name](source, name, wanted.options)
+    labels = source.training.targets[name]
     is_wide = len(labels.shape) > 1
     if is_wide and is_text(labels):
         message = f"a label has {labels.shape[1:]} texts, not one"
-        raise DataError(Problem(examples.training.place, message, "target: category makes each of them a class"))
+        raise DataError(Problem(source.training.place, message, "target: category makes each of them a class"))
     read = read_numbers if is_wide or labels.dtype.kind == "f" else read_classes
-    return read(examples, name, None)
+    return read(source, name, None)
 
 
-def read_numbers(examples: Examples, name: str, options: Any) -> Labels:
-    """Numbers become float32."""
-    if is_text(examples.training.labels[name]):
+def read_numbers(source: SourceExamples, name: str, options: Any) -> Labels:
+    """Read numbers, which become float32."""
+    if is_text(source.training.targets[name]):
         raise DataError(Problem(place_of(name), "the labels are text, not numbers", "remove it, or write category"))
 
-    def encode(part: Part) -> np.ndarray:
+    def encode(part: Examples) -> np.ndarray:
         refuse_another_type(part, name, is_text_wanted=False)
-        return np.asarray(part.labels[name], np.float32)
+        return np.asarray(part.targets[name], np.float32)
 
     return Labels("number", name, encode)
 
 
-def read_classes(examples: Examples, name: str, options: Any) -> Labels:
-    """Classes become int32 indices; a last axis of one (the channel of a mask) is left out."""
-    names, labels = examples.class_names, examples.training.labels[name]
+def read_classes(source: SourceExamples, name: str, options: Any) -> Labels:
+    """Read classes, which become int32 indices; a last axis of one (the channel of a mask) is left out."""
+    names, labels = source.class_names, source.training.targets[name]
     values = np.arange(len(names)) if names else distinct(labels)
     if len(values) == 1 and not names:
         message = f'all {len(labels):,} examples have the label "{values[0]}"'
-        raise DataError(Problem(examples.training.place, message, "two classes are needed"))
+        raise DataError(Problem(source.training.place, message, "two classes are needed"))
 
-    def encode(part: Part) -> np.ndarray:
+    def encode(part: Examples) -> np.ndarray:
         refuse_another_type(part, name, is_text_wanted=is_text(values))
-        given = part.labels[name]
+        given = part.targets[name]
         if isinstance(given, Coded):
             codes = given.codes[:]
             index, unknown = (found[codes] for found in indices(values, given.values))
@@ -85,9 +85,9 @@ def read_classes(examples: Examples, name: str, options: Any) -> Labels:
     return Labels("category", name, encode, names or tuple(str(value) for value in values))
 
 
-def read_several(examples: Examples, name: str, options: Any) -> Labels:
-    """Texts that list labels become (rows, labels) of float32; `options` are those of a `multi_label` target."""
-    labels = examples.training.labels[name]
+def read_several(source: SourceExamples, name: str, options: Any) -> Labels:
+    """Read strings that list labels, which become (rows, labels) of float32; `options` are those of `multi_label`."""
+    labels = source.training.targets[name]
     if not is_text(labels) or len(labels.shape) > 1:
         raise DataError(Problem(place_of(name), "multi_label takes one text an example", "write category or number"))
 
@@ -97,11 +97,11 @@ def read_several(examples: Examples, name: str, options: Any) -> Labels:
     names = sorted({label for text in distinct(labels) for label in labels_in(text)})
     if len(names) < 2:
         message = f"the texts name {len(names) or 'no'} label{'s' * (not names)}; two are needed"
-        raise DataError(Problem(examples.training.place, message, "is the separator right?"))
+        raise DataError(Problem(source.training.place, message, "is the separator right?"))
     numbers = {name: index for index, name in enumerate(names)}
 
-    def encode(part: Part) -> np.ndarray:
-        given = part.labels[name]
+    def encode(part: Examples) -> np.ndarray:
+        given = part.targets[name]
         targets = np.zeros((len(given), len(numbers)), np.float32)
         unknown = np.zeros(len(given), dtype=bool)
         for row, text in enumerate(given[:]):
@@ -114,7 +114,7 @@ def read_several(examples: Examples, name: str, options: Any) -> Labels:
     return Labels("multi_label", name, encode, tuple(names))
 
 
-READERS: Mapping[str, Callable[[Examples, str, Any], Labels]] = {
+READERS: Mapping[str, Callable[[SourceExamples, str, Any], Labels]] = {
     "category": read_classes,
     "number": read_numbers,
     "multi_label": read_several,
@@ -125,15 +125,15 @@ def place_of(name: str) -> ConfigPath:
     return ("data", "target") if name == ONE_TARGET else ("data", "target", name)
 
 
-def refuse_another_type(part: Part, name: str, *, is_text_wanted: bool) -> None:
-    """Raises DataError where the labels of `part` are text, and those of training are not, or the other way round."""
-    if is_text(part.labels[name]) != is_text_wanted:
+def refuse_another_type(part: Examples, name: str, *, is_text_wanted: bool) -> None:
+    """Raise DataError where the labels of `part` are text, and those of training are not, or the other way round."""
+    if is_text(part.targets[name]) != is_text_wanted:
         here, there = ("numbers", "text") if is_text_wanted else ("text", "numbers")
         raise DataError(Problem(part.place, f"the labels of {part.name} are {here}; those of the source are {there}"))
 
 
 def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the sorted `values` each of `given` is, and which are not there."""
+    """Return where in the sorted `values` each of `given` is, and which are missing there."""
     if {values.dtype.kind, given.dtype.kind} == {"i", "u"}:
         # NumPy would compare int64 with uint64 as floats, which are not exact.
         values, given = values.astype(object), given.astype(object)
@@ -141,11 +141,11 @@ def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return index, values[index] != given
 
 
-def refuse_unknown(part: Part, name: str, unknown: np.ndarray, classes: int) -> None:
-    """Raises DataError where some of the labels are `unknown`, which is of their shape."""
+def refuse_unknown(part: Examples, name: str, unknown: np.ndarray, classes: int) -> None:
+    """Raise DataError where some of the labels are `unknown`, which is of their shape."""
     if not unknown.any():
         return
-    values = np.unique(part.labels[name][:].reshape(unknown.shape)[unknown])
+    values = np.unique(part.targets[name][:].reshape(unknown.shape)[unknown])
     shown = ", ".join(f'"{value}"' for value in values[:SHOWN]) + (", …" if len(values) > SHOWN else "")
     rows = np.flatnonzero(unknown.reshape(len(unknown), -1).any(axis=1))
     message = f"{part.name} has labels that are none of the {classes} classes: {shown}"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
-from dltool.data.media import audio, image_decode
-from dltool.data.media.wav import BadWav, WavHeader, wav_header
+from dltool.data.media import codecs, image_decode
+from dltool.data.media.clip import BadClip, ClipHeader
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import Lines, scalar
 from dltool.drafting.folder import convolutions, length_of, pictures_seen, spectrogram
@@ -52,7 +52,7 @@ def paths_in(table: Table) -> dict[str, Paths]:
         if all(text.lower().endswith(image_decode.EXTENSIONS) for text in texts):
             pictures = of_pictures(contents, name, features)
             found |= {} if pictures is None else {name: pictures}
-        elif all(text.lower().endswith(audio.EXTENSIONS) for text in texts):
+        elif all(text.lower().endswith(codecs.EXTENSIONS) for text in texts):
             recordings = of_recordings(contents, name, features)
             found |= {} if recordings is None else {name: recordings}
     return found
@@ -65,17 +65,18 @@ def unlike(names: Collection[str], name: str) -> str:
     return name
 
 
-def contents_of(paths: Iterable[str], folder: Path) -> Iterable[bytes]:
+def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes]]:
+    """Yield the names and contents of the files that can be read."""
     for path in paths:
         try:
             if (folder / path).is_file():
-                yield (folder / path).read_bytes()
+                yield path, (folder / path).read_bytes()
         except (OSError, ValueError):
             continue
 
 
-def of_pictures(contents: Sequence[bytes], name: str, features: str) -> Paths | None:
-    pictures = pictures_seen(contents)
+def of_pictures(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+    pictures = pictures_seen(content for _, content in contents)
     if pictures is None:
         return None
     layers = [
@@ -86,12 +87,12 @@ def of_pictures(contents: Sequence[bytes], name: str, features: str) -> Paths | 
     return Paths(declared, f"pictures: {pictures.seen}", layers, features)
 
 
-def of_recordings(contents: Sequence[bytes], name: str, features: str) -> Paths | None:
-    headers: list[WavHeader] = []
-    for content in contents:
+def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+    headers: list[ClipHeader] = []
+    for file, content in contents:
         try:
-            header = wav_header(content)
-        except BadWav:
+            header = codecs.clip_header(file, content)
+        except BadClip:
             continue
         headers += [] if header is None else [header]
     if not headers:

@@ -1,8 +1,6 @@
 """What simple rules and linear models reach on the same examples: what a network has to be better than."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -10,11 +8,13 @@ from threadpoolctl import threadpool_limits
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
-from dltool.evaluation.features import BLOCK, Features
+from dltool.data.examples import Examples
+from dltool.evaluation.features import Features
 from dltool.evaluation.findings import MODEL, Baseline
-from dltool.evaluation.linear_models import COMPONENTS, has_components, standardized
+from dltool.evaluation.linear_models import BLOCK, COMPONENTS, Standardized, has_components, with_ones
+from dltool.evaluation.measure import Measurement
 from dltool.evaluation.tasks import evaluators
-from dltool.evaluation.tasks.evaluator import Rules
+from dltool.evaluation.tasks.evaluator import Evaluator, Rules
 from dltool.model.build import BuiltModel
 
 TRAINING_ROWS, MEASURED_ROWS = 5_000, 5_000
@@ -24,64 +24,89 @@ LAST = "last value"
 def baselines_of(
     built: BuiltModel,
     dataset: Dataset,
-    inputs: Mapping[str, Rows],
-    targets: Mapping[str, np.ndarray],
-    outputs: Mapping[str, np.ndarray],
-    kept: np.ndarray,
+    examples: Examples,
+    measured: Measurement,
+    tables: "LinearTables",
     config: Config,
 ) -> tuple[Baseline, ...]:
     """For each output with one class or number an example: the model itself, a constant, for the number of a series the
     last value before, and a linear model.
 
-    `inputs` and `targets` are those measured, of which `outputs` are those of the examples `kept`.
+    `examples` are those measured, and `tables` what was kept of them.
     """
-    tables = FeatureTables(built, dataset, inputs)
+    kept = measured.kept
     found: list[Baseline] = []
-    for output in evaluators(config, dataset.facts):
-        rules, name = output.rules, output.head.name
-        if rules is None:
-            continue
-        learnt, true = output.goal(dataset.targets)[dataset.split.train].ravel(), output.goal(targets).ravel()
+    for output, rules, learnt in compared_outputs(config, dataset):
+        name, true = output.head.name, output.goal(examples.targets).ravel()
         metric = f"{name}_{rules.metric}" if len(built.heads) > 1 else rules.metric
-        decided = rules.decided(outputs[name].reshape(len(kept), -1))
+        decided = rules.decided(measured.outputs[name].reshape(len(kept), -1))
         found.append(Baseline(MODEL, metric, float(rules.score(true[kept], decided))))
         found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(learnt)))))
-        series = None if config.data.windows is None else inputs.get(config.data.windows.target)
+        series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
         if rules.can_repeat and series is not None:
             found.append(last_value(metric, series, true))
         found.append(linear(rules, metric, tables, learnt, true))
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class FeatureTables:
-    """What linear models learn from and are measured on, made when it is asked for first."""
+def compared_outputs(config: Config, dataset: Dataset) -> Iterator[tuple[Evaluator, Rules, np.ndarray]]:
+    """The outputs that simple rules can be compared with, and the targets of the training examples, (examples,)."""
+    for output in evaluators(config, dataset.facts):
+        if rules := output.rules:
+            yield output, rules, output.goal(dataset.targets)[dataset.split.train].ravel()
 
-    built: BuiltModel
-    dataset: Dataset
-    inputs: Mapping[str, Rows]
 
-    @cached_property
-    def training(self) -> Features:
-        return Features(self.built, self.dataset.part("train")[0], TRAINING_ROWS)
+class LinearTables:
+    """What linear models learn from and are measured on, standardized by the first; `reason` says why there is nothing.
 
-    @cached_property
-    def measured(self) -> Features:
-        return Features(self.built, self.inputs, MEASURED_ROWS)
+    Of the `measured_on` features, the tables of all batches are added one after the other, and few numbers are kept.
+    """
 
-    @cached_property
-    def standardized(self) -> tuple[np.ndarray, np.ndarray]:
-        return standardized(np.concatenate(list(self.training)), self.measured)
+    def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, inputs: Mapping[str, Rows]) -> None:
+        self.reason, self.measured_on = "", None
+        self.measured: list[np.ndarray] = []
+        self.left = np.empty((0, 0), np.float32)
+        if all(rules.why_not_linear(learnt) for _, rules, learnt in compared_outputs(config, dataset)):
+            return
+        try:
+            self.learnt_from = Features(built, dataset.examples("train").inputs, TRAINING_ROWS)
+            measured_on = Features(built, inputs, MEASURED_ROWS)
+            # Several threads take forty times as long on tables so small, and need not give the same bits.
+            with threadpool_limits(1):
+                self.scale = Standardized(np.concatenate(list(self.learnt_from)))
+        except (ValueError, np.linalg.LinAlgError) as error:
+            self.reason = str(error).splitlines()[0]
+        else:
+            self.measured_on = measured_on
+
+    def add(self, table: np.ndarray) -> None:
+        """The features of the next batch. They are standardized in blocks of one size, whatever that of the batches."""
+        self.left = np.concatenate([self.left, table]) if len(self.left) else table
+        while len(self.left) >= BLOCK:
+            self.flush()
+
+    def flush(self) -> None:
+        with threadpool_limits(1):
+            self.measured.append(self.scale.of(self.left[:BLOCK]))
+        self.left = self.left[BLOCK:]
+
+    def whole(self) -> np.ndarray:
+        """Raises ValueError: something in it is no number."""
+        if len(self.left):
+            self.flush()
+        return with_ones(np.concatenate(self.measured))
 
     def note(self, learnt: int, true: int) -> str:
         """Where these are not all of the features, or of the examples."""
+        assert self.measured_on is not None
         parts = []
-        if len(self.training.rows) < learnt:
-            parts.append(f"learnt from {len(self.training.rows):,} training examples")
-        if len(self.measured.rows) < true:
-            parts.append(f"measured on {len(self.measured.rows):,} examples")
-        if has_components(len(self.training.rows), self.training.columns):
-            parts.append(f"{COMPONENTS} principal components of {self.training.columns:,} features")
+        training, measured = len(self.learnt_from.rows), len(self.measured_on.rows)
+        if training < learnt:
+            parts.append(f"learnt from {training:,} training examples")
+        if measured < true:
+            parts.append(f"measured on {measured:,} examples")
+        if has_components(training, self.learnt_from.columns):
+            parts.append(f"{COMPONENTS} principal components of {self.learnt_from.columns:,} features")
         return ", ".join(parts)
 
 
@@ -104,16 +129,15 @@ def latest(windows: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)
 
 
-def linear(rules: Rules, metric: str, tables: FeatureTables, learnt: np.ndarray, true: np.ndarray) -> Baseline:
-    name = rules.linear_name
-    if reason := rules.why_not_linear(learnt):
+def linear(rules: Rules, metric: str, tables: LinearTables, learnt: np.ndarray, true: np.ndarray) -> Baseline:
+    name, reason = rules.linear_name, rules.why_not_linear(learnt) or tables.reason
+    if reason or tables.measured_on is None:
         return Baseline(name, metric, None, reason)
     try:
-        # Several threads take forty times as long on tables so small, and need not give the same bits.
         with threadpool_limits(1):
-            features, measured = tables.standardized
-            predicted = rules.linear(features, learnt[tables.training.rows], measured)
+            features, measured = tables.scale.table, tables.whole()
+            predicted = rules.linear(features, learnt[tables.learnt_from.rows], measured)
     except (ValueError, np.linalg.LinAlgError) as error:
         return Baseline(name, metric, None, str(error).splitlines()[0])
-    value = float(rules.score(true[tables.measured.rows], predicted))
+    value = float(rules.score(true[tables.measured_on.rows], predicted))
     return Baseline(name, metric, value, tables.note(len(learnt), len(true)))

@@ -25,7 +25,7 @@ from dltool.report.leakage import leakage_suspects
 from dltool.report.record import Record, mapping, numbers, words
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
-from dltool.text import number, yaml_value
+from dltool.text import number, value_text
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
@@ -246,7 +246,7 @@ def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
     found = []
     for path, value in list(leaves(plain_config(config), ()))[:MOST_SETTINGS]:
         place = format_path(path)
-        found.append(Setting(place, yaml_value(value), origins.get(place, "")))
+        found.append(Setting(place, value_text(value), origins.get(place, "")))
     return found
 
 

@@ -20,7 +20,7 @@ EVALUATORS: Mapping[TargetKind, type[Evaluator]] = {
 
 
 def evaluators(config: Config, facts: Facts) -> list[Evaluator]:
-    """One for each output. Raises: RunError: the data has no such target."""
+    """Return one for each output. Raises RunError: the data has no such target."""
     found = []
     for head in heads_of(config):
         if head.target is not None and head.target not in facts.targets:

@@ -39,17 +39,17 @@ class LabelEvaluator(Evaluator):
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether the loss is for probabilities of classes, or for logits."""
+        """Return whether the loss is for probabilities of classes, or for logits."""
         return family_of(self.head.loss).has_probabilities
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """(examples, classes) of such values or logits."""
+        """Return (examples, classes) of such values or logits."""
         if self.head.loss.arguments.get("from_logits") is not True:
             return values
         return (1 + np.tanh(values / 2)) / 2 if family_of(self.head.loss).has_one_output else softmax(values)
 
     def shares(self, values: np.ndarray) -> np.ndarray:
-        """The probabilities. Raises: RunError: they are not those of the classes."""
+        """Return the probabilities. Raises RunError: they are not those of the classes."""
         found, classes = self.probabilities(values.reshape(len(values), -1)), len(self.target.class_names)
         if found.shape[1] != classes:
             raise RunError(f"the model has {found.shape[1]} outputs, and the run has {classes} classes")
@@ -103,7 +103,7 @@ class ClassEvaluator(LabelEvaluator):
         return f"with the loss {loss_name(self.head.loss)}, the outputs of the model are no probabilities of classes"
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """Of two classes a model may have one output, the probability of the second."""
+        """Return those of both classes where a model has one output, the probability of the second."""
         found = super().probabilities(values)
         return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
 
@@ -154,8 +154,9 @@ def why_not_logistic(learnt: np.ndarray) -> str:
 def classes_found(
     prefix: str, names: Sequence[str], targets: np.ndarray, probabilities: np.ndarray, rows: np.ndarray | None
 ) -> Found:
-    """`targets` (examples,) are class indices, `probabilities` (examples, classes); `rows` (examples,) those of the
-    data, None where an example has many classes.
+    """Return what there is to say of `targets` (examples,), class indices, and `probabilities` (examples, classes).
+
+    `rows` (examples,) are those of the data, None where an example has many classes.
     """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     are_right = predicted == targets
@@ -181,7 +182,7 @@ def classes_found(
 def labels_found(
     prefix: str, names: Sequence[str], targets: np.ndarray, probabilities: np.ndarray, rows: np.ndarray
 ) -> Found:
-    """`targets` (examples, labels) are 0 or 1, `probabilities` likewise between."""
+    """Return what there is to say of `targets` (examples, labels), 0 or 1, and of `probabilities` alike."""
     are_labels, predicted = targets > 0.5, probabilities > 0.5
     some = slice(None, None, -(-probabilities.size // MOST_VALUES))
     by_label = areas(are_labels[some], probabilities[some])
@@ -212,7 +213,7 @@ def with_areas(table: list[dict[str, Any]], by_class: np.ndarray) -> list[dict[s
 def curve_makers(
     prefix: str, names: Sequence[str], by_class: np.ndarray, are_of_class: np.ndarray, probabilities: np.ndarray
 ) -> list[Callable[[], Any]]:
-    """Curves of each class against all others, and of all together; of many, those that are told apart worst."""
+    """Return curves of each class against all others, and of all together; of many, those that are told apart worst."""
     found = np.flatnonzero(np.isfinite(by_class))
     if not len(found):
         return []
@@ -238,7 +239,7 @@ def calibration_maker(prefix: str, confidence: np.ndarray, are_right: np.ndarray
 
 
 def figures() -> Any:
-    """The module that draws, imported where something is drawn."""
+    """Return the module that draws, imported where something is drawn."""
     from dltool.evaluation.figures import class_figures
 
     return class_figures

@@ -54,7 +54,7 @@ class Evaluator(ABC):
         return targets[str(self.head.target)]
 
     def named(self, columns: Columns) -> Columns:
-        """The columns by names that say of which output they are, where the config names outputs."""
+        """Return the columns by names that say of which output they are, where the config names outputs."""
         if not self.config.model.outputs:
             return columns
         name = self.head.name
@@ -63,28 +63,28 @@ class Evaluator(ABC):
 
     @property
     def unclear(self) -> str:
-        """Why a table of predictions cannot hold the output."""
+        """Say why a table of predictions cannot hold the output; empty if it can."""
         return ""
 
     @property
     def rules(self) -> Rules | None:
-        """What it can be compared with, if anything."""
+        """Return what it can be compared with, if anything."""
         return None
 
     @abstractmethod
     def columns(self, values: np.ndarray) -> Columns:
-        """What the values mean. Raises: RunError: the model has other outputs than the run has classes."""
+        """Return what the values mean. Raises RunError: the model has other outputs than the run has classes."""
 
     @abstractmethod
     def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
-        """The columns with what was to be predicted. Raises: RunError: as :meth:`columns`, or there are too many."""
+        """Return the columns with the targets. Raises RunError: as :meth:`columns`, or there are too many."""
 
     @abstractmethod
     def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
-        """Figures, whose names begin with `prefix`, table and mistakes; `rows` (examples,) are those of the data."""
+        """Return figures (whose names begin with `prefix`), table and mistakes; `rows` are those of the data."""
 
 
 def worst(sureness: np.ndarray) -> list[tuple[int, float]]:
-    """The examples, and what decides, with the largest values above 0."""
+    """Return the examples, and what decides, with the largest values above 0."""
     order = np.argsort(-sureness, kind="stable")[:MOST_MISTAKES]
     return [(int(index), float(sureness[index])) for index in order if sureness[index] > 0]

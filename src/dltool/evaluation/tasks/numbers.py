@@ -80,7 +80,7 @@ class ReconstructionEvaluator(Evaluator):
 def numbers_found(
     prefix: str, names: Sequence[str], targets: np.ndarray, predicted: np.ndarray, rows: np.ndarray
 ) -> Found:
-    """`targets` and `predicted` are (examples, numbers), `names` (numbers,)."""
+    """Return what there is to say of `targets` and `predicted`, (examples, numbers), called `names`."""
     errors = np.abs(predicted.astype(float) - targets)
     # Numbers of different units are compared by how far they spread.
     relative = errors / np.where(targets.std(axis=0) > 0, targets.std(axis=0), 1)
@@ -108,13 +108,13 @@ def number_makers(prefix: str, *series: Any) -> list[Callable[[], Any]]:
 
 
 def reconstruction_found(prefix: str, errors: np.ndarray, rows: np.ndarray) -> Found:
-    """`errors` (examples,) are the squared errors."""
+    """Return what there is to say of squared `errors`, (examples,)."""
     mistakes = tuple(Mistake(int(rows[index]), "", "", error) for index, error in worst(errors))
     return [lambda: figures().restoring_figure(f"{prefix}restoring", errors)], [error_row(errors)], mistakes
 
 
 def figures() -> Any:
-    """The module that draws, imported where something is drawn."""
+    """Return the module that draws, imported where something is drawn."""
     from dltool.evaluation.figures import number_figures
 
     return number_figures
