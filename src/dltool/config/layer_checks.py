@@ -104,7 +104,8 @@ HIGHEST_DECIBELS = 100.0
 def spectrogram_problems(config: Config) -> list[Problem]:
     """Find spectrograms that depend on other recordings.
 
-    MelSpectrogram cuts off what is `top_db` below the loudest moment of the whole batch, not of each recording. The same recording would then be another one in a batch of other size; where nothing lies so low, it is not.
+    MelSpectrogram cuts off what is `top_db` below the loudest moment of the whole batch, not of each recording. The
+    same recording would then be another one in a batch of other size; where nothing lies so low, it is not.
     """
     sections = {
         ("data", "preprocessing"): config.data.preprocessing,

@@ -62,8 +62,8 @@ def refuse_no_numbers(table: np.ndarray) -> None:
 def principal_components(table: np.ndarray) -> np.ndarray:
     """Return (columns, COMPONENTS) of float32, the directions in which the standardized `table` varies most.
 
-    Each is divided by its deviation, by randomized subspace iteration (N. Halko, P. G. Martinsson, J. A. Tropp, Finding Structure with
-    Randomness, 2011, algorithm 4.4): what takes 8 s exactly for 3,072 columns takes 0.3 s so.
+    Each is divided by its deviation. By randomized subspace iteration (N. Halko, P. G. Martinsson, J. A. Tropp, Finding
+    Structure with Randomness, 2011, algorithm 4.4): what takes 8 s exactly for 3,072 columns takes 0.3 s so.
     """
     size = min(table.shape[1], COMPONENTS + OVERSAMPLING)
     basis = np.random.default_rng(0).standard_normal((table.shape[1], size), dtype=np.float32)
@@ -79,8 +79,8 @@ def principal_components(table: np.ndarray) -> np.ndarray:
 def softmax_regression(features: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
     """Return weights (columns, count) of multinomial logistic regression, of standardized features and class indices.
 
-    Features are (rows, columns), classes (rows,); by Nesterov's accelerated gradient with the step that the curvature allows (D. Böhning, Multinomial
-    Logistic Regression Algorithm, 1992: at most half that of least squares).
+    Features are (rows, columns), classes (rows,). By Nesterov's accelerated gradient with the step that the curvature
+    allows (D. Böhning, Multinomial Logistic Regression Algorithm, 1992: at most half that of least squares).
     """
     expected = (classes[:, None] == np.arange(count)).astype(float)
     gram = features.T @ features / len(features)
