@@ -12,12 +12,13 @@ from dltool.config.schema import Data
 from dltool.data.facts import Facts
 from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
 from dltool.errors import ConfigError, DataError
-from dltool.evaluation.predictions import FORMATS, predictions, refuse_unclear, whole_text, write
+from dltool.evaluation.predictions import FORMATS, predictions, refuse_unclear, write
 from dltool.experiment.opening import Stages, best_model, recorded_kind
 from dltool.experiment.refusals import require_code
 from dltool.output_file import refuse_no_file
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.text import whole_text
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress

@@ -7,14 +7,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.checks import metric_names, takes_one_hot
+from dltool.config.checks import metric_names
+from dltool.config.losses import takes_one_hot
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
-from dltool.data.facts import TargetFacts
+from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
-from dltool.model.shapes import Shape
+from dltool.text import Shape
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
@@ -77,7 +78,7 @@ def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
 def made_metric(head: OutputSpec, index: int, shape: Shape) -> Any:
     """The metric; one of one-hot targets takes class indices where the loss does, as only an evaluation asks for."""
     metric = make(head.metrics[index], (*head.metrics_place, index))
-    if takes_one_hot(head, head.metrics[index]):
+    if takes_one_hot(head.loss, head.metrics[index]):
         classes = shape[-1]
         assert classes is not None, "such a loss fixes the number of outputs"
         # A mean over examples is computed example by example, too.
@@ -177,7 +178,7 @@ def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> n
     weights, place = config.training.class_weights, ("training", "class_weights")
     if weights is None:
         return None
-    if target.kind != "category":
+    if not target.task.is_index:
         raise ConfigError(Problem(place, "the target is a number and has no classes", "remove class_weights"))
     names = target.class_names
     if weights == "balanced":
