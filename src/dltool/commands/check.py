@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.config.byte_sizes import size_text
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document
 from dltool.config.schema import Config
@@ -15,6 +14,7 @@ from dltool.data.checked import checked_config, checked_with
 from dltool.data.facts import Facts
 from dltool.durable_files import refuse_no_file
 from dltool.machine import usable_memory
+from dltool.text import size_text
 
 if TYPE_CHECKING:
     from dltool.data.dataset import Dataset

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from dltool.config.byte_sizes import size_text
 from dltool.console.consoles import data_text
-from dltool.text import duration, shape, short
+from dltool.text import duration, shape, short, size_text
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome, PlanRow

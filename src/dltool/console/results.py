@@ -19,7 +19,7 @@ from dltool.console.plan_table import layer_table, plan_lines, steps_text
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import plain_table
 from dltool.errors import DltoolError
-from dltool.text import counted, duration, number
+from dltool.text import counted, duration, number, value_text
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
@@ -49,7 +49,7 @@ def error_text(error: DltoolError, document: "Document | None") -> Text:
     text = render_error(error, document)
     count = len(error.problems)
     if not error.kept:
-        return text.append(f"{count} problem{'s' if count != 1 else ''}; nothing was written", "dim")
+        return text.append(f"{counted(count, 'problem')}; nothing was written", "dim")
     text.append_text(data_text(f"what was done by then is kept in {error.kept}"))
     next_step = resume_command(error)
     return text.append_text(Text("\n") + data_text(f"next  {next_step}")) if next_step else text
@@ -146,7 +146,7 @@ def show_reproduction(outcome: "Reproduction") -> None:
     if outcome.difference:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
     else:
-        epochs = "1 epoch" if outcome.epochs == 1 else f"{outcome.epochs} epochs"
+        epochs = counted(outcome.epochs, "epoch")
         console.print(data_text(f"identical  {epochs}, every weight and every metric"))
     if outcome.again is not None:
         console.print(data_text(f"again in   {outcome.again}"))
@@ -294,11 +294,6 @@ def class_table(outcome: "CheckOutcome") -> Table:
     if len(outcome.classes) > MOST_CLASSES:
         table.add_row(f"… and {len(outcome.classes) - MOST_CLASSES:,} more", "", "", "")
     return table
-
-
-def value_text(value: Any) -> str:
-    """A value as YAML writes it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 IN_WORDS: Mapping[str, Callable[[Any], None]] = {

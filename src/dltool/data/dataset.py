@@ -66,11 +66,11 @@ class Dataset:
         return fingerprint_of(self.contents, names)
 
     def in_force(self, config: Config) -> Config:
-        """The config with what reading has decided."""
+        """Return the config with what reading inferred."""
         return config.model_copy(update={"data": config.data.model_copy(update=dict(self.settled))})
 
     def place_of(self, row: int) -> str:
-        """In words, where a person finds an example: its places, or its row in what its part was read from."""
+        """Describe where a person finds an example: its places, or its row in what its split was read from."""
         if self.all.places:
             found = {name: values[row] for name, values in self.all.places.items()}
             return ", ".join(
@@ -81,7 +81,7 @@ class Dataset:
         return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 
     def examples(self, name: SplitName) -> Examples:
-        """Those of one split, in ascending order of rows; the first of their places is their row."""
+        """Return the examples of one split, in ascending order of rows; the first of their places is their row."""
         rows: np.ndarray = getattr(self.split, name)
         found = self.all.take(rows)
         return replace(found, name=name, places={"row": rows, **found.places})
@@ -140,7 +140,7 @@ def may_repeat(data: Data) -> bool:
 
 
 def load_sources(data: Data) -> SourceExamples:
-    """The source, with the parts that have one of their own: its part of that kind, else all its examples."""
+    """Load the source, and the splits that have one of their own: its split of that kind, else all its examples."""
     if data.windows is not None:
         from dltool.data.sources.windows import load_window_examples
 
@@ -173,7 +173,7 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
 
 
 def like(source: Source, first: Source) -> Source:
-    """The source with the form of the first one, and the names of its arrays, as far as it says nothing else."""
+    """Return the source with the form of the first one, and the names of its arrays, unless it has its own."""
     options = source.options
     given = {
         key: getattr(first.options, key) for key in ("size", "rate", "seconds") if getattr(options, key, 0) is None
@@ -194,7 +194,7 @@ def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
 
 
 def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
-    """Raises: DataError: values that training has not seen, in columns where they are an error."""
+    """Raise DataError for values that training has not seen, in columns in which they are an error."""
     problems = []
     for name, kind in types.items():
         rows = inputs[name]
@@ -217,20 +217,20 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
 
 
 def lenient(kind: ColumnType) -> ColumnType:
-    """What all training rows hold, some of them may lack."""
+    """Allow missing values in other splits, even where no training row has one."""
     if not isinstance(kind.options, CategoryColumn):
         return kind
     return ColumnType(kind.name, kind.options.model_copy(update={"unknown": "as_category"}))
 
 
 def parts_used(source: SourceExamples, sizes: PartSizes) -> dict[PartName, Examples]:
-    """Those whose place nothing else takes, the training part first."""
+    """Return the splits that nothing replaces, the training split first."""
     is_taken: dict[PartName, bool] = {"training": False, "validation": sizes.taken_validation, "test": sizes.taken_test}
     return {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
 
 
 def check_alike(parts: Sequence[Examples]) -> None:
-    """Raises: DataError: a part with other columns, or another kind of values, than the training part."""
+    """Raise DataError for a split with other columns, or another kind of values, than the training split."""
     training, *others = parts
     problems = []
     for part in others:
@@ -248,19 +248,19 @@ def check_alike(parts: Sequence[Examples]) -> None:
 
 
 def described(rows: Rows) -> str:
-    """The kind and shape of one row; what may be stacked is described alike."""
+    """Describe the kind and shape of one row; rows that can be stacked have equal descriptions."""
     kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "whole numbers"
     return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
 
 
 def ranges_of(parts: Mapping[PartName, Examples]) -> dict[str, tuple[int, int]]:
-    """The first row of each part and the one after the last, where they follow each other."""
+    """Return the first row of each split and the one after the last, where they follow each other."""
     stops = np.cumsum([len(part) for part in parts.values()]).tolist()
     return dict(zip(parts, zip([0, *stops], stops, strict=False), strict=True))
 
 
 def strata_of(described: Mapping[str, TargetFacts], targets: Mapping[str, np.ndarray]) -> Strata | None:
-    """Those of the first target with one class for each example."""
+    """Return the classes of the first target with one class for each example."""
     found = ((each, targets[name]) for name, each in described.items() if each.kind == "category" and not each.shape)
     return next(found, None)
 
@@ -273,7 +273,7 @@ def divide_parts(
     strata: Strata | None,
     seed: int,
 ) -> Split:
-    """The rows of the training part divided, by their classes where that may be; those of other parts are theirs."""
+    """Divide the rows of the training split, by their classes if allowed; other splits keep theirs."""
     _, rows = ranges["training"]
     classes = None
     if strata is not None and rule.may_be_stratified and rule.stratify is not False:
@@ -286,7 +286,7 @@ def divide_parts(
 
 
 def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPath) -> None:
-    """Raises: DataError: a class with a single example, which cannot be in two parts."""
+    """Raise DataError for a class with a single example, which cannot be in two splits."""
     alone = [target.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]
     if not alone:
         return
@@ -297,7 +297,7 @@ def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPat
 
 
 def few_rows(split: Split, strata: Strata | None, most: int) -> tuple[np.ndarray, Split]:
-    """The rows of a small table with some of every part, of as many classes as possible, and its parts."""
+    """Return the rows of a small dataset with some of every split, of as many classes as possible, and its splits."""
     classes = None if strata is None else strata[1]
     kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
     ends = np.cumsum([len(rows) for rows in kept])

@@ -39,7 +39,7 @@ class Examples:
         return len(next(iter(self.inputs.values())))
 
     def take(self, rows: np.ndarray, name: str = "") -> "Examples":
-        """These rows; what they are divided by is left out."""
+        """Return these rows, without the columns by which rows are divided."""
 
         def taken(values: Mapping[str, Any]) -> dict[str, Any]:
             return {key: each.take(rows) if isinstance(each, Coded) else each[rows] for key, each in values.items()}
@@ -49,7 +49,7 @@ class Examples:
 
 
 def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Examples:
-    """One after the other, with these targets, and the digests and places that all parts have."""
+    """Concatenate examples, with these targets, and the digests and places that all of them have."""
 
     def joined(of: Callable[[Examples], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         found = [of(part) for part in parts]
@@ -65,16 +65,15 @@ class SourceExamples:
     """One source by part, with the parts that other sources give; the training part is the first.
 
     `class_names`, where the source knows them, are what the labels 0, 1, … stand for. `types` are those of a table's
-    columns that are inputs and no matter of layers, and `dates` the names of its columns of dates. `divided` says which
-    of the training rows are in which part, where no rule has to: of windows. `settled` are keys of the config's `data`
-    that reading has decided, such as the types of all columns. `warnings` are sentences for the user.
+    `columns` that are inputs and no matter of layers. `divided` says which of the training rows are in which part,
+    where no rule has to: of windows. `settled` are keys of the config's `data` that reading has decided, such as the
+    types of all columns. `warnings` are sentences for the user.
     """
 
     parts: Mapping[PartName, Examples]
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     types: Mapping[str, ColumnType] = field(default_factory=dict)
-    dates: tuple[str, ...] = ()
     divided: Split | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
@@ -85,23 +84,23 @@ class SourceExamples:
 
     @property
     def split_columns(self) -> SplitColumns:
-        return SplitColumns(self.training.columns, self.dates)
+        return SplitColumns(self.training.columns, [column.name for column in self.columns if column.kind == "date"])
 
 
 def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Examples:
-    """`inputs` (items, …), with the items' classes as labels and what a pattern found as columns."""
+    """Return `inputs` (items, …), with the items' classes as labels and what a pattern found as columns."""
     columns = {key: text_array(item.columns[key] for item in items) for key in items[0].columns}
     labels = {ONE_TARGET: text_array(item.label for item in items)}
     return Examples(inputs, labels, name, place, columns, places={"file": text_array(i.member.name for i in items)})
 
 
 def places_in(file: str, count: int, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """The places of so many examples in a file: its rows, from 1 on, or these."""
+    """Return the places of that many examples in a file: its rows, from 1 on, or these."""
     return {"file": np.full(count, file, dtype=object), "row": np.arange(1, count + 1) if rows is None else rows}
 
 
 def text_array(texts: Iterable[str]) -> np.ndarray:
-    """(texts,) of str objects."""
+    """Return (texts,) of str objects."""
     found = list(texts)
     array = np.empty(len(found), dtype=object)
     array[:] = found

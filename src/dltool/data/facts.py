@@ -58,7 +58,7 @@ class Facts:
 
     @property
     def only_input(self) -> InputFacts | None:
-        """The input of data that has one, and no columns."""
+        """Return the input of data that has one, and no columns."""
         first = next(iter(self.inputs.values()))
         return first if len(self.inputs) == 1 and first.column is None else None
 
@@ -71,11 +71,10 @@ class Facts:
         return next(iter(self.targets.values())) if len(self.targets) == 1 else None
 
     def names(self) -> dict[str, Any]:
-        """What `$examples`, `$input_shape`, … stand for.
+        """Return the values of `$examples`, `$input_shape`, …
 
-        `$classes` is absent where the target is a number, `$input_shape` where there are columns. Of several targets
-        there are `$classes_NAME` and `$target_shape_NAME`, and `$classes` where only one has classes.
-        """
+        `$classes` is absent if the target is a number, `$input_shape` if there are columns. Several targets have
+        `$classes_NAME` and `$target_shape_NAME`, and `$classes` if only one has classes."""
         names: dict[str, Any] = {
             "examples": self.examples,
             "validation_examples": self.validation_examples,
@@ -92,7 +91,7 @@ class Facts:
         return names | ({"classes": len(with_classes[0].class_names)} if len(with_classes) == 1 else {})
 
     def record(self) -> dict[str, Any]:
-        """What run.json holds, for :mod:`dltool.runs.recorded_data`; the types of columns are in the config."""
+        """Return what run.json holds, for :mod:`dltool.runs.recorded_data`; types of columns are in the config."""
         inputs = {
             name: {"shape": list(found.shape), "dtype": found.dtype, "is_column": found.column is not None}
             for name, found in self.inputs.items()
@@ -105,19 +104,17 @@ class Facts:
 
 
 def is_for_layers(kind: ColumnType, data: Data) -> bool:
-    """Whether the only input, of this type, is for layers of its own: the column is then of no interest any more."""
+    """Return whether the only input, of this type, is for layers of its own: it is no longer a column then."""
     return kind.name in ("image", "audio") or (kind.name == "text" and bool(data.preprocessing))
 
 
 def known_facts(data: Data) -> Facts | None:
-    """The facts that `load_data` will find, without loading; None where only reading the data can tell.
+    """Return the facts that `load_data` will find, without loading; None if they depend on the data.
 
-    Of a `.npz` given as the path of a built-in set only the header is read, for its sizes; while there is no such file,
-    the published sizes stand for it.
+    Only the header of a `.npz` given as the path of a built-in set is read, for its sizes; the published sizes stand in
+    for a missing file.
 
-    Raises:
-        ConfigError: the split contradicts itself, or leaves a part empty.
-    """
+    Raises ConfigError: the split contradicts itself, or leaves a split empty."""
     check_parts(data)
     known = published(data.source)
     is_category = known is not None and bool(known.class_names)
@@ -146,7 +143,7 @@ def known_facts(data: Data) -> Facts | None:
 
 
 def rows_given(source: Source, part: Literal["validation", "test"]) -> int | None:
-    """The rows that a source of its own contributes: its own test part to the test, else all of it."""
+    """Return the rows that a separate source contributes: its own test split to the test, else all of it."""
     known = published(source)
     if known is None:
         return None
@@ -155,7 +152,7 @@ def rows_given(source: Source, part: Literal["validation", "test"]) -> int | Non
 
 
 def sizes_of(source: Source, known: Published) -> tuple[int, int]:
-    """Rows of the source's own training and test part."""
+    """Return the rows of the source's own training and test split."""
     path = getattr(source.options, "path", None)
     shapes = header_of_npz(path) if isinstance(path, str) else {}
     if {"x_train", "x_test"} <= shapes.keys() and shapes["x_train"].shape and shapes["x_test"].shape:

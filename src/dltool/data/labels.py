@@ -30,15 +30,13 @@ class Labels:
 
 
 def read_labels(source: SourceExamples, wanted: TargetType | None, name: str = ONE_TARGET) -> Labels:
-    """What the labels of the target `name` of the source are.
+    """Infer what the labels of the target `name` of the source are.
 
-    Booleans, integers and text are classes, numbered in sorted order; floats and rows of several values are numbers.
-    `wanted` (the config's `target`) overrules: classes by distinct values, also of rows such as the pixels of a mask,
-    integers as numbers, or texts that list several labels.
+    Booleans, integers and strings are classes, numbered in sorted order; floats and rows of several values are numbers.
+    `wanted` (the config's `target`) overrides: classes by distinct values, also of rows such as the pixels of a mask,
+    integers as numbers, or strings that list several labels.
 
-    Raises:
-        DataError: a single class, or labels that cannot be what is wanted.
-    """
+    Raises DataError: a single class, or labels that cannot be what is wanted."""
     labels, place = source.training.targets[name], source.training.place
     target: ConfigPath = ("data", "target") if name == ONE_TARGET else ("data", "target", name)
     has_text, is_wide = is_text(labels), len(labels.shape) > 1
@@ -63,7 +61,7 @@ def read_labels(source: SourceExamples, wanted: TargetType | None, name: str = O
 
 
 def multi_labels(part: Examples, separator: str, name: str, target: ConfigPath) -> Labels:
-    """Raises DataError: the labels are no texts, or name fewer than two labels."""
+    """Return the labels. Raises DataError: the labels are not strings, or name fewer than two labels."""
     labels = part.targets[name]
     if not is_text(labels) or len(labels.shape) > 1:
         raise DataError(Problem(target, "multi_label takes one text an example", "write category or number"))
@@ -84,15 +82,10 @@ def labels_in(text: str, separator: str) -> list[str]:
 
 
 def encode(labels: Labels, part: Examples) -> np.ndarray:
-    """The targets of `part`: int32 indices, or float32, of the shape of its labels.
+    """Encode the targets of `part`: int32 indices, or float32, of the shape of its labels; multi-labels as (rows,
+    classes) of 0 and 1. Class indices lose a last axis of one (the channel of a mask).
 
-    Of several labels an example, (rows, classes) of 0 and 1.
-
-    Of class indices, a last axis of one (the channel of a mask) is left out.
-
-    Raises:
-        DataError: labels that `labels` does not have.
-    """
+    Raises DataError: labels that `labels` does not have."""
     given = part.targets[labels.name]
     if labels.kind == "multi_label":
         return encode_several(labels, part)
@@ -113,7 +106,7 @@ def encode(labels: Labels, part: Examples) -> np.ndarray:
 
 
 def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the sorted `values` each of `given` is, and which are not there."""
+    """Return where in the sorted `values` each of `given` is, and which are missing there."""
     if {values.dtype.kind, given.dtype.kind} == {"i", "u"}:
         # NumPy would compare int64 with uint64 as floats, which are not exact.
         values, given = values.astype(object), given.astype(object)
@@ -122,7 +115,7 @@ def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def encode_several(labels: Labels, part: Examples) -> np.ndarray:
-    """(rows, classes) of float32. Raises DataError: a label that training does not have."""
+    """Return (rows, classes) of float32. Raises DataError: a label that training does not have."""
     numbers = {name: index for index, name in enumerate(labels.class_names)}
     given = part.targets[labels.name]
     targets = np.zeros((len(given), len(numbers)), np.float32)

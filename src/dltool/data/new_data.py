@@ -16,10 +16,9 @@ from typing import Any, cast
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
-from dltool.config.schema import Data, SplitOptions
+from dltool.config.schema import Data, SplitOptions, Windows
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
 from dltool.config.table_sources import CsvSource
-from dltool.config.window_options import Windows
 from dltool.data.arrays.cleaning import clean_inputs
 from dltool.data.arrays.rows import Coded, coded
 from dltool.data.arrays.window_rows import PLACE, make_windows
@@ -38,7 +37,7 @@ from dltool.data.sources.tables import (
     table_in_reach,
 )
 from dltool.data.split.by_column import order_named
-from dltool.data.tables.json_lines import Records
+from dltool.data.tables.json_lines import MemoryRecords
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, DataError, Problem
@@ -65,12 +64,11 @@ class NewExamples:
 
 
 def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
-    """The examples in `files`, in their order. `data` and `facts` are those of the run; "-" is standard input.
+    """Load the examples in `files`, in their order. `data` and `facts` are those of the run; "-" is standard input.
 
     Raises:
         DataError: with every problem of every file.
-        MachineError: there is no room for what standard input holds.
-    """
+        MachineError: there is no room for the content of standard input."""
     problems: list[Problem] = []
     found: list[NewExamples] = []
     with kept_input(files) as (paths, folder):
@@ -95,18 +93,17 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
 
 
 def load_rows(data: Data, facts: Facts, rows: Any) -> NewExamples:
-    """The examples in `rows`: a pandas DataFrame or a list of mappings for tables, a list or an array of str for texts,
-    else an array (examples, …) of raw inputs, or a mapping of one for each input. `data` and `facts` are the run's.
+    """Load the examples in `rows`: a pandas DataFrame or a list of mappings for tables, a list or an array of str for
+    texts, else an array (examples, …) of raw inputs, or a mapping of one for each input. `data` and `facts` are the
+    run's.
 
-    Raises:
-        DataError: with every problem of the rows.
-    """
+    Raises DataError: with every problem of the rows."""
     if facts.has_columns:
         options = data.source.options
         blank = frozenset(options.missing) if isinstance(options, CsvSource) else frozenset()
         records = [{str(key): plain_cell(cell, blank) for key, cell in row.items()} for row in records_of(rows)]
         try:
-            return checked(facts, read_rows(data, facts, Records(records, Path(IN_MEMORY)), IN_MEMORY))
+            return checked(facts, read_rows(data, facts, MemoryRecords(records, Path(IN_MEMORY)), IN_MEMORY))
         except DataError as error:
             raise DataError(map(of_new_data, error.problems)) from None
     if data.source.name == "text":
@@ -125,15 +122,14 @@ def load_rows(data: Data, facts: Facts, rows: Any) -> NewExamples:
 
 
 def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
-    """The data of a run with the examples in `path` as its test part.
+    """Load the data of a run with the examples in `path` as its test split.
 
-    So they are read as `data.test` would be: the same columns, the same types, the same classes. The source is read
-    too. Of a built-in source, `path` is an `.npz` with x and y.
+    They are read as `data.test` would be: the same columns, types and classes. The source is read too. For a built-in
+    source, `path` is an `.npz` with x and y.
 
     Raises:
         DataError: with every problem; `path` may have no labels, or labels that training does not have.
-        MachineError: there is no room for it.
-    """
+        MachineError: there is no room for it."""
     options = data.source.options
     if data.source.name in (*TABLE_SOURCES, *FOLDER_SOURCES) or isinstance(options, ArraysSource):
         source = Source(data.source.name, options.model_copy(update={"path": str(path)}))
@@ -148,7 +144,7 @@ def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
 
 
 def of_new_data(problem: Problem) -> Problem:
-    """The same mistake in data for a finished run, whose config is no place to go to, nor one to change."""
+    """Return the same problem for the data of a finished run, without a location in the config."""
     hint = problem.hint
     if problem.place == (*PLACE, "length"):
         hint = "more rows make a window"
@@ -159,10 +155,7 @@ def of_new_data(problem: Problem) -> Problem:
 
 @contextmanager
 def kept_input(files: Sequence[str]) -> Iterator[tuple[list[str], str]]:
-    """The files, with standard input as one of them, and the folder that it is in.
-
-    It may have to be read twice.
-    """
+    """Return the files, with standard input as one of them, and its folder. It may have to be read twice."""
     if STDIN not in files:
         yield list(files), STDIN_NAME
         return
@@ -176,7 +169,7 @@ def kept_input(files: Sequence[str]) -> Iterator[tuple[list[str], str]]:
 
 
 def grouped(data: Data, paths: Sequence[str]) -> Iterator[list[str]]:
-    """What is read at once: files that are an example each, where several stand one after the other."""
+    """Group what is read at once: consecutive files that are one example each."""
     endings = SINGLE.get(data.source.name, ())
     for is_alone, group in groupby(paths, lambda path: is_single(path, endings)):
         together = list(group)
@@ -184,7 +177,7 @@ def grouped(data: Data, paths: Sequence[str]) -> Iterator[list[str]]:
 
 
 def read(data: Data, facts: Facts, paths: Sequence[str]) -> NewExamples:
-    """What is read at once, as its source reads it."""
+    """Read one group as its source reads it."""
     source, options = data.source, data.source.options
     if source.name in TABLE_SOURCES:
         table = Source(source.name, options.model_copy(update={"path": paths[0]}))
@@ -195,7 +188,7 @@ def read(data: Data, facts: Facts, paths: Sequence[str]) -> NewExamples:
 
 
 def checked(facts: Facts, new: NewExamples) -> NewExamples:
-    """Raises: DataError: the values are not of the shape or the kind that the model takes."""
+    """Return the examples. Raises DataError: values of another shape or kind than the model takes."""
     problems = []
     for name, found in facts.inputs.items():
         rows = new.examples.inputs.get(name)
@@ -212,8 +205,8 @@ def checked(facts: Facts, new: NewExamples) -> NewExamples:
 # --- tables ---
 
 
-def read_rows(data: Data, facts: Facts, source: Source | Records, name: str) -> NewExamples:
-    """A table without its target, called `name`: an example a row, or windows over them."""
+def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: str) -> NewExamples:
+    """Read a table without its target, called `name`: an example a row, or windows over them."""
     types = {name: kind for name, kind in (data.inputs or {}).items() if name in facts.inputs}
     for_windows = () if data.windows is None else (data.windows.key, data.windows.order)
     apart = {name for name in for_windows if name is not None and name not in types}
@@ -233,9 +226,9 @@ def read_rows(data: Data, facts: Facts, source: Source | Records, name: str) -> 
     return NewExamples(Examples(inputs, places=places_in(name, table.rows)), tables=(table,))
 
 
-def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | Records) -> Table:
-    """What is known of the table that the run was trained on: names and kinds of its columns, `used` ones by type."""
-    options = None if isinstance(source, Records) else source.options
+def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | MemoryRecords) -> Table:
+    """Return what is known of the training table: names and kinds of its columns, `used` ones by type."""
+    options = None if isinstance(source, MemoryRecords) else source.options
     names = list(dict.fromkeys((*(data.inputs or {}), *data.target_columns, *dividing_columns(data))))
     if isinstance(options, CsvSource) and options.names:
         names = list(options.names)
@@ -252,7 +245,7 @@ def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | 
 
 
 def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType], name: str) -> NewExamples:
-    """Every window of the table, and in any case the one that ends with the last row of each series."""
+    """Return every window of the table, and always the one that ends with the last row of each series."""
     dates = tuple(dates_of(table))
     dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
     values = as_values({name: table.columns[name].values for name in dividing})
@@ -276,7 +269,7 @@ def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType]
 def unseen_problems(
     tables: Sequence[Table], types: Mapping[str, ColumnType], known: Mapping[str, Collection[str]]
 ) -> list[Problem]:
-    """Values that are not among the `known` ones of their column, where that is an error."""
+    """Yield the problems of values that are not among the `known` ones of their column."""
     problems = []
     for name, kind in types.items():
         if not (isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error"):
@@ -305,7 +298,7 @@ def as_array(values: Any, name: str) -> np.ndarray:
 
 
 def records_of(rows: Any) -> list[Mapping[str, Any]]:
-    """A mapping for each row."""
+    """Return a mapping for each row."""
     if hasattr(rows, "to_dict"):
         rows = rows.to_dict("records")
     records = list(rows)
@@ -318,7 +311,7 @@ def records_of(rows: Any) -> list[Mapping[str, Any]]:
 
 
 def plain_cell(value: Any, missing: frozenset[str]) -> Any:
-    """What JSON can hold: NumPy's numbers as Python's, dates as ISO 8601 text, NaN, NaT and NA as null."""
+    """Return a value for JSON: NumPy's numbers as Python's, dates as ISO 8601 text, NaN, NaT and NA as null."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int):

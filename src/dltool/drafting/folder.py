@@ -13,13 +13,13 @@ from dltool.data.arrays.rows import Rows
 from dltool.data.examples import SourceExamples
 from dltool.data.files.class_folders import Item, Labelled, labelled
 from dltool.data.files.file_tree import Members, Reader, UnreadableMember, open_members
-from dltool.data.media import audio, image_decode
-from dltool.data.media.audio_rows import Recordings
-from dltool.data.media.image_decode import BadImage, opened, size_of
-from dltool.data.media.wav import WavHeader
+from dltool.data.media import codecs, image_decode
+from dltool.data.media.audio import headers_of
+from dltool.data.media.clip import ClipHeader
+from dltool.data.media.image_decode import opened, size_of
 from dltool.data.sources.texts import load_texts
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
-from dltool.drafting.draft import Draft, Lines, listed, shown, split_line, training_lines
+from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, split_line, training_lines
 from dltool.errors import DataError
 from dltool.text import counted
 
@@ -41,7 +41,7 @@ def draft_folder(path: Path, named: str) -> Draft:
     members = open_members(str(path), ())
     names = [member.name.lower() for member in members.members]
     pictures = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
-    recordings = sum(name.endswith(audio.EXTENSIONS) for name in names)
+    recordings = sum(name.endswith(codecs.EXTENSIONS) for name in names)
     if max(pictures, recordings) * 2 <= len(names):
         return draft_texts(path, named)
     return draft_images(members, path, named) if pictures >= recordings else draft_audio(members, path, named)
@@ -56,12 +56,16 @@ def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
 
 def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
     what = f"{counted(examples, noun)} of {counted(len(classes), 'class')}"
-    return f"{shown(path.name)[1:-1]}: {what}, {class_words(classes)}."
+    return f"{in_comment(path.name)[1:-1]}: {what}, {class_words(classes)}."
 
 
 def class_words(classes: Counter[str]) -> str:
     (most, many), (_, few) = classes.most_common(1)[0], classes.most_common()[-1]
-    return f"{listed(sorted(classes))}" if many == few else f"{few:,} to {many:,} of each, {shown(most)} most often"
+    return (
+        f"{in_comments(sorted(classes))}"
+        if many == few
+        else f"{few:,} to {many:,} of each, {in_comment(most)} most often"
+    )
 
 
 def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
@@ -108,7 +112,7 @@ def seen_pictures(members: Members, items: tuple[Item, ...]) -> tuple[Counter[tu
             content = members.reader().read(item.member)
             sizes[size_of(content)] += 1
             modes[opened(content).mode] += 1
-        except (BadImage, UnreadableMember):
+        except UnreadableMember:
             continue
     if not sizes:
         raise DataError(f"none of the pictures of {members.path} can be read")
@@ -148,10 +152,10 @@ def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
 
 
 def draft_audio(members: Members, path: Path, named: str) -> Draft:
-    found = labelled(members, audio.EXTENSIONS, None, (), "recording")
+    found = labelled(members, codecs.EXTENSIONS, None, (), "recording")
     items, classes = of_training(found)
     every = [item.member for item in chain.from_iterable(found.parts.values())]
-    headers = Recordings(Reader(members.access, ()), members.path, ()).headers(every)
+    headers = headers_of(Reader(members.access, ()), every, ())
     rate, seconds, lengths = length_of(headers)
     layer, (bands, frames) = spectrogram(rate, seconds)
     form = f"seconds: {seconds:g}, rate: {rate}"
@@ -174,7 +178,7 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
     )
 
 
-def length_of(headers: Sequence[WavHeader]) -> tuple[int, float, np.ndarray]:
+def length_of(headers: Sequence[ClipHeader]) -> tuple[int, float, np.ndarray]:
     """The most frequent rate, the seconds that nine of ten do not exceed, and the seconds of each."""
     rate = Counter(header.rate for header in headers).most_common(1)[0][0]
     lengths = np.array([header.frames / header.rate for header in headers])
@@ -200,7 +204,7 @@ def speakers(items: tuple[Item, ...]) -> Lines:
     classes = {(stem, item.label) for (stem, _, _), item in zip(stems, items, strict=True)}
     if "" in names or not 1 < len(names) <= len(items) / 4 or len(classes) < 2 * len(names):
         return []
-    names_shown = listed(sorted(names))
+    names_shown = in_comments(sorted(names))
     ending = Path(items[0].member.name).suffix
     return [
         ("", f"File names begin with {names_shown}: if these are speakers, a test of unknown speakers takes"),

@@ -4,7 +4,6 @@ import inspect
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any
 
 import keras
@@ -16,6 +15,7 @@ from dltool.model.backbones import WeightsFile, make_backbone
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
 from dltool.model.parameters import TooManyParametersError
 from dltool.model.shapes import Shape, shown
+from dltool.text import did_you_mean, near
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class Graph:
         for index, name in enumerate(entry.sources):
             if name not in self.named:
                 here = (*place, *entry.steps, "from")
-                near = get_close_matches(name, self.named, 1, 0.5)
-                hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(self.named) or 'no names yet'}"
+                usual = f"known are {', '.join(self.named) or 'no names yet'}"
+                hint = did_you_mean(near(name, self.named, cutoff=0.5)) or usual
                 where = (*here, index) if entry.lists_sources else here
                 problems.append(Problem(where, f'nothing before it is called "{name}"', hint))
         if problems:

@@ -24,7 +24,7 @@ from dltool.report.leakage import leakage_suspects
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
 from dltool.runs.records import MOST_ITEMS, RunContents, numbers, words
-from dltool.text import number
+from dltool.text import number, value_text
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
@@ -240,11 +240,6 @@ def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
         place = format_path(path)
         found.append(Setting(place, value_text(value), origins.get(place, "")))
     return found
-
-
-def value_text(value: Any) -> str:
-    """As YAML writes it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def environment(record: RunContents) -> dict[str, str]:

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltool.config.schema import Data
-from dltool.config.window_options import Windows
+from dltool.config.schema import Data, Windows
 from dltool.data.arrays.rows import Coded, coded
 from dltool.data.arrays.window_rows import make_windows, positions_in_series
 from dltool.data.sources.windows import load_window_examples

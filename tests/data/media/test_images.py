@@ -18,8 +18,8 @@ from dltool.data.files.digests import file_digests
 from dltool.data.files.file_tree import Reader, open_members
 from dltool.data.files.listing import Member
 from dltool.data.media import processes
-from dltool.data.media.image_rows import CacheRows, DecodedRows
 from dltool.data.media.images import load_image_files, load_images
+from dltool.data.media.rows import CacheRows, DecodedRows
 from dltool.errors import DataError, MachineError, Problem
 
 SOURCE = ("data", "source")
@@ -28,7 +28,7 @@ FILES = class_folders()
 
 
 def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
-    return load_images(ImagesSource(path=str(path), **options), SOURCE, budget).examples
+    return load_images(ImagesSource(path=str(path), **options), SOURCE, budget)
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:
@@ -92,9 +92,9 @@ def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkey
     path = write_folder(tmp_path / "files", class_folders(size=(4, 5)))
     first = load_images(ImagesSource(path=str(path)), SOURCE)
     monkeypatch.setattr("dltool.data.media.images.decode_all", None)
-    second = load_images(ImagesSource(path=str(path), size=first.size), SOURCE)
-    np.testing.assert_array_equal(digests(second.examples), digests(first.examples))
-    np.testing.assert_array_equal(image(second.examples), image(first.examples))
+    second = load_images(ImagesSource(path=str(path), size=first.settled["source"].options.size), SOURCE)
+    np.testing.assert_array_equal(digests(second), digests(first))
+    np.testing.assert_array_equal(image(second), image(first))
 
 
 def test_pictures_that_were_resized_are_not_taken_for_pictures_of_one_size(cache, tmp_path):

@@ -16,11 +16,11 @@ MOST_READ = 2**28
 
 
 def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
-    """(rows,) of uint64 over one or several columns, (rows, …) each: equal rows have equal keys, others hardly ever.
+    """Return (rows,) of uint64 over one or several columns, (rows, …) each: equal rows have equal keys, others hardly
+    ever.
 
-    The order of the columns does not matter, nor in which order texts were coded, so that rows of two tables can be
-    compared. Missing numbers are equal to each other, and so are 0 and -0. Reads some rows at a time.
-    """
+    Neither the order of the columns nor that of coded texts matters, so that rows of two tables can be compared.
+    Missing numbers are equal to each other, and so are 0 and -0. Reads some rows at a time."""
     rows = len(next(iter(columns.values())))
     keys = np.zeros(rows, np.uint64)
     names = text_keys(columns)
@@ -39,7 +39,7 @@ def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
 
 
 def words_of(values: np.ndarray) -> np.ndarray:
-    """The same shape, in numbers whose bytes tell whether they are equal."""
+    """Return the same shape in numbers that have equal bytes if and only if the values are equal."""
     if values.dtype.kind in "OU":
         texts = coded(values)
         return np.asarray(text_keys(texts.values)[texts.codes[:]])
@@ -49,7 +49,7 @@ def words_of(values: np.ndarray) -> np.ndarray:
 
 
 def one_word(words: np.ndarray) -> np.ndarray:
-    """(rows,) of uint64 from (rows, …) of any numbers."""
+    """Reduce (rows, …) of any numbers to (rows,) of uint64."""
     words = np.ascontiguousarray(words)
     if words.ndim == 1:
         numbers: np.ndarray = words.view(f"u{words.itemsize}")
@@ -63,10 +63,9 @@ def one_word(words: np.ndarray) -> np.ndarray:
 
 
 def mixed(words: np.ndarray) -> np.ndarray:
-    """One to one, with every bit depending on all bits.
+    """Mix one to one, so that every bit depends on all bits.
 
-    Source: G. L. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014 (the end of SplitMix64).
-    """
+    Source: G. L. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014 (the end of SplitMix64)."""
     words = words ^ (words >> np.uint64(30))
     words *= np.uint64(0xBF58476D1CE4E5B9)
     words ^= words >> np.uint64(27)
@@ -76,7 +75,7 @@ def mixed(words: np.ndarray) -> np.ndarray:
 
 
 def text_keys(texts: Iterable[str]) -> np.ndarray:
-    """(texts,) of uint64, the same in every process."""
+    """Return (texts,) of uint64, the same in every process."""
     digests = b"".join(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, np.uint64)
 

@@ -42,14 +42,12 @@ class ArrayRequest:
 
 
 def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = True) -> SourceExamples:
-    """The parts that the file has. `place` is that of the source in the config.
-
-    Without a target, labels may be absent and are not read.
+    """Load the splits that the file has. `place` is the config path of the source. Without a target, labels may be
+    absent and are not read.
 
     Raises:
         DataError: with every problem of the files.
-        MachineError: an array does not fit in memory.
-    """
+        MachineError: an array does not fit in memory."""
     if options.path is None:
         return SourceExamples({"training": load_pair(options, (*place, "arrays"))})
     wanted = wanted_arrays(options, (*place, "arrays"), has_target)
@@ -91,7 +89,7 @@ def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) ->
 
 
 def chosen(endings: tuple[str, ...], wanted: ArrayRequest, present: Mapping[str, object]) -> str | None:
-    """The first ending with which the file has at least one of the arrays."""
+    """Return the first ending with which the file has at least one of the arrays."""
     return next((end for end in endings if any(f"{name}{end}" in present for name in wanted.arrays)), None)
 
 
@@ -111,7 +109,7 @@ def missing_arrays(
 
 
 def load_pair(options: ArraysSource, place: ConfigPath) -> Examples:
-    """An `.npy` file each for x and y."""
+    """Load an `.npy` file each for x and y."""
     arrays: dict[str, np.ndarray] = {}
     problems: list[Problem] = []
     for name in ("x", "y"):
@@ -127,7 +125,7 @@ def load_pair(options: ArraysSource, place: ConfigPath) -> Examples:
 
 
 def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending: str) -> Examples:
-    """The arrays of one part, cleaned and of the same length."""
+    """Return the arrays of one split, cleaned and of the same length."""
     problems: list[Problem] = []
 
     def cleaned(names: Mapping[str, str], clean: Callable[[np.ndarray, str, ConfigPath], np.ndarray]) -> dict[str, Any]:
@@ -161,7 +159,7 @@ def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending:
 
 
 def new_arrays(options: Any, facts: Facts, path: str) -> Examples:
-    """The array of an `.npy`, or those of the inputs in an `.npz`, as the values that the model takes."""
+    """Return the array of an `.npy`, or those of the inputs in an `.npz`, as the values that the model takes."""
     named = options.x if isinstance(options, ArraysSource) and isinstance(options.x, dict) else {}
     names = {name: named.get(name, "x") for name in facts.inputs}
     file = require(path, ())
@@ -186,7 +184,7 @@ def new_arrays(options: Any, facts: Facts, path: str) -> Examples:
 
 
 def arrays_for(facts: Facts, arrays: Mapping[str, np.ndarray], path: str) -> Examples:
-    """The arrays in the form of the inputs. Raises: DataError: they have different numbers of rows."""
+    """Return the arrays in the form of the inputs. Raises DataError: they have different numbers of rows."""
     inputs = {name: like_input(array, facts.inputs[name]) for name, array in arrays.items()}
     rows = {len(array) for array in inputs.values()}
     if len(rows) > 1:
@@ -200,7 +198,7 @@ def array_in(headers: Mapping[str, object], name: str) -> str | None:
 
 
 def like_input(array: np.ndarray, wanted: InputFacts) -> np.ndarray:
-    """The array in the form of the input. Whole numbers may be saved in any dtype."""
+    """Return the array in the form of the input. Integers may be saved in any dtype."""
     if (*array.shape[1:], 1) == wanted.shape:
         array = array[..., np.newaxis]
     if wanted.dtype == "string" or array.dtype.kind not in "iuf":

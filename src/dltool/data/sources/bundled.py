@@ -10,7 +10,7 @@ from dltool.errors import ConfigPath
 
 
 def load_bundled(name: str, place: ConfigPath) -> SourceExamples:
-    """digits as uint8 images of 0…16, the others as float32 tables in their raw units."""
+    """Load digits as uint8 images of 0…16, the others as float32 tables in their raw units."""
     from sklearn import datasets  # type: ignore[import-untyped,unused-ignore]
 
     # diabetes is centred and scaled over all its rows unless told otherwise, which would leak the test rows.

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,10 @@ from dltool.data.files.class_folders import other_files, what_is_there
 from dltool.data.files.file_tree import Access, Members, is_archive, open_members
 from dltool.data.files.listing import Listing, Member
 from dltool.data.files.paths import require
-from dltool.data.media.audio import DEFAULT_BUDGET, load_audio, load_sounds
-from dltool.data.media.audio import EXTENSIONS as SOUNDS
-from dltool.data.media.audio_rows import Recordings
+from dltool.data.media.audio import DEFAULT_BUDGET, decode_clips, load_audio
+from dltool.data.media.codecs import EXTENSIONS as SOUNDS
 from dltool.data.media.image_decode import EXTENSIONS as PICTURES
-from dltool.data.media.image_decode import ImageForm
-from dltool.data.media.images import load_images, load_pictures
+from dltool.data.media.images import decode_images, form_of, load_images
 from dltool.data.sources.texts import EXTENSIONS as TEXTS
 from dltool.data.sources.texts import LINE_END, Reading, load_texts
 from dltool.errors import ConfigPath, DataError, Problem
@@ -33,57 +31,46 @@ SINGLE = {"images": PICTURES, "audio": SOUNDS}
 
 
 def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples:
-    """The examples of one source. What it leaves open, such as the size of pictures, is settled by its files.
+    """Load the examples of one source. What it leaves open, such as the size of images, is inferred from its files.
 
     Raises:
         DataError: with all the files that cannot be used.
-        MachineError: there is no room for them.
-    """
+        MachineError: there is no room for them."""
     options = source.options
-    form: dict[str, Any]
     if isinstance(options, ImagesSource):
-        images = load_images(options, place, data.cache)
-        found, form = images.examples, {"size": images.size}
-    elif isinstance(options, AudioSource):
-        sounds = load_audio(options, place, use_cache=data.cache > 0)
-        found, form = sounds.examples, {"rate": sounds.form.rate, "seconds": sounds.form.seconds}
-    else:
-        assert isinstance(options, TextSource)
-        return load_texts(options, place)
-    return replace(found, settled={"source": Source(source.name, options.model_copy(update=form))})
+        return load_images(options, place, data.cache)
+    if isinstance(options, AudioSource):
+        return load_audio(options, place, use_cache=data.cache > 0)
+    assert isinstance(options, TextSource)
+    return load_texts(options, place)
 
 
 # --- new data, without classes ---
 
 
 def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples, tuple[str, ...]]:
-    """The examples in files, or in one folder, archive or file of texts, as the source of these options reads them; and
-    sentences for the user.
+    """Load the examples in files, or in one folder, archive or file of texts, as the source of these options reads
+    them; and warnings.
 
-    Raises:
-        DataError: with all the files that cannot be used.
-    """
+    Raises DataError: with all the files that cannot be used."""
     if isinstance(options, ImagesSource):
         members, names, warnings = single_files(paths, PICTURES, "picture")
-        form = ImageForm(cast("tuple[int, int] | None", options.size), options.channels, options.resize)
-        pictures = load_pictures(members.access, members.members, form, (), cache)
-        return Examples({"image": pictures.rows}, places={"file": text_array(names)}), (*warnings, *pictures.warnings)
+        images = decode_images(members.access, members.members, form_of(options), (), cache, digests=False)
+        return Examples({"image": images.rows}, places={"file": text_array(names)}), (*warnings, *images.warnings)
     if isinstance(options, AudioSource):
         members, names, warnings = single_files(paths, SOUNDS, "recording")
-        recordings = Recordings(members.reader(), members.path, ())
-        sounds = load_sounds(recordings, members.members, (options.rate, options.seconds), DEFAULT_BUDGET, len(names))
-        return Examples({"audio": sounds.rows}, places={"file": text_array(names)}), warnings
+        asked = options.rate, options.seconds
+        clips = decode_clips(members.access, members.members, (), asked, len(names), DEFAULT_BUDGET, None)
+        return Examples({"audio": clips.rows}, places={"file": text_array(names)}), warnings
     return new_texts(options.encoding, paths[0])
 
 
 def single_files(
     paths: Sequence[str], endings: tuple[str, ...], noun: str
 ) -> tuple[Members, list[str], tuple[str, ...]]:
-    """The files that `paths` name, or those of the only one, a folder or an archive; their names, and warnings.
+    """Return the files that `paths` name, or those of the only one, a folder or an archive; their names, and warnings.
 
-    Raises:
-        DataError: naming all the files that are not there; a folder without any.
-    """
+    Raises DataError: naming all the files that do not exist; a folder without any."""
     if is_single(paths[0], endings):
         return named_files(paths), list(map(named_by, paths)), ()
     (path,) = paths
@@ -97,7 +84,7 @@ def single_files(
 
 
 def named_files(paths: Sequence[str]) -> Members:
-    """Raises: DataError: naming all the files that are not there."""
+    """Return the files. Raises DataError naming all that do not exist."""
     members: list[Member] = []
     problems: list[Problem] = []
     for path in paths:
@@ -113,7 +100,7 @@ def named_files(paths: Sequence[str]) -> Members:
 
 
 def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
-    """A text in each file of a folder or an archive, or on each line of a file. Blank ones are left out."""
+    """Return a text for each file of a folder or an archive, or for each line of a file. Blank ones are left out."""
     if require(path, (), allow_folder=True).is_dir() or is_archive(Path(path)):
         members, names, warnings = single_files([path], TEXTS, "text")
         texts = [text.strip() for text in Reading(members, encoding, ()).texts(members.members)]
@@ -134,12 +121,12 @@ def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
 
 
 def is_single(path: str, endings: tuple[str, ...]) -> bool:
-    """Whether it is a file that is an example."""
+    """Return whether the path is a file that is one example."""
     if Path(path).name == STDIN_NAME:
         return bool(endings) and not is_archive(Path(path))
     return bool(endings) and path.lower().endswith(endings) and not Path(path).is_dir()
 
 
 def named_by(path: str) -> str:
-    """What a person calls it."""
+    """Return the name of a path for the user."""
     return STDIN_NAME if Path(path).name == STDIN_NAME else path.rstrip("/")

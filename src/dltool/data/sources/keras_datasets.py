@@ -73,14 +73,13 @@ Arrays = dict[str, np.ndarray]
 
 
 def load_keras_dataset(source: Source, place: ConfigPath) -> SourceExamples:
-    """The set that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
+    """Load the set that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
 
     Images are uint8 with a channel axis, texts int32 (rows, length), California housing float32 in raw units.
 
     Raises:
         DataError: the file at `path` is missing, damaged, of another layout, or a pickle other than the published one.
-        MachineError: nothing in the cache, and no network.
-    """
+        MachineError: nothing in the cache, and no network."""
     if getattr(source.options, "path", None) is None:
         arrays = published_arrays(source, place)
     else:
@@ -132,11 +131,7 @@ def content_of(path: Path, place: ConfigPath) -> bytes:
 
 
 def check_published(source: Source, content: bytes, shown_as: str, place: ConfigPath) -> None:
-    """A pickle can run code when it is read, so only the one that Keras publishes is.
-
-    Raises:
-        DataError: `content` is something else.
-    """
+    """Raise DataError if `content` is not the pickle that Keras publishes: reading another one could run code."""
     if not ARCHIVES[source.name].is_content(content):
         message = f"{shown_as} holds pickles and is not the published file (its SHA-256 differs): it is not loaded"
         raise DataError(Problem(place, message, "save plain arrays with np.savez: x_train, y_train, x_test, y_test"))
@@ -158,7 +153,7 @@ def idx_arrays(contents: dict[str, bytes], folder: Path, place: ConfigPath) -> A
 
 
 def cifar_arrays(source: Source, content: bytes) -> Arrays:
-    """The arrays of a published CIFAR archive. `content` must have passed its hash."""
+    """Return the arrays of a published CIFAR archive. `content` must have passed its hash."""
     training, test = CIFAR_MEMBERS[source.name]
     options = source.options
     key = f"{options.label_mode}_labels" if isinstance(options, Cifar100Source) else "labels"
@@ -208,7 +203,7 @@ def shuffled(arrays: Arrays) -> Arrays:
 
 
 def divided(source: Source, arrays: Arrays) -> Arrays:
-    """One table in the order of keras.datasets, divided where it divides it."""
+    """Return one table in the order of keras.datasets, divided where Keras divides it."""
     known = published(source)
     assert known is not None
     assert known.share is not None
@@ -220,7 +215,7 @@ def divided(source: Source, arrays: Arrays) -> Arrays:
 
 
 def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Examples:
-    """One part with inputs and labels as promised by :func:`load_keras_dataset`."""
+    """Return one split with inputs and labels as promised by :func:`load_keras_dataset`."""
     x, y = f"x_{suffix}", f"y_{suffix}"
     labels = clean_labels(arrays[y], y, place)
     options = source.options
@@ -237,7 +232,7 @@ def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Exam
 
 
 def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
-    """(rows, height, width, channels) of uint8."""
+    """Return (rows, height, width, channels) of uint8."""
     if array.dtype != np.uint8 and array.size:
         if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
             message = f"{name} is {array.dtype}; pixels are whole numbers from 0 to 255"
@@ -247,7 +242,7 @@ def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
 
 
 def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath) -> np.ndarray:
-    """(rows, length) of int32, from published sequences or from a table that is padded already."""
+    """Return (rows, length) of int32, from published sequences or from a table that is padded already."""
     if array.dtype == object:
         table = padded_table(array, options.length)  # type: ignore[arg-type]
     elif array.ndim == 2 and array.dtype.kind in "iu":
@@ -262,11 +257,10 @@ def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath
 
 
 def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
-    """(rows, length) of int32 from published sequences of words 1, 2, … by frequency.
+    """Return (rows, length) of int32 from published sequences of words 1, 2, … by frequency.
 
     Words are moved up by three to make room for padding, start and rare; every sequence begins with the start mark. The
-    last `length` numbers are kept, with zeros in front of short ones.
-    """
+    last `length` numbers are kept, with zeros in front of short ones."""
     table = np.full((len(sequences), length), PADDING - FIRST_WORD, dtype=np.int32)
     for row, words in enumerate(sequences):
         last = words[-length:]
@@ -279,11 +273,11 @@ def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
 
 
 def fitted_table(table: np.ndarray, length: int) -> np.ndarray:
-    """A table of word numbers, cut or padded in front to `length` columns."""
+    """Cut or pad a table of word numbers in front to `length` columns."""
     kept = table[:, -length:]
     return np.pad(kept, ((0, 0), (length - kept.shape[1], 0)), constant_values=PADDING)
 
 
 def without_rare(table: np.ndarray, num_words: int | None) -> np.ndarray:
-    """`table` with every number from `num_words` on replaced by 2."""
+    """Replace every number from `num_words` on by 2."""
     return table if num_words is None else np.where(table < num_words, table, np.int32(RARE))

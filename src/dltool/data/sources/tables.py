@@ -43,12 +43,11 @@ PARTS: Mapping[str, PartName] = {"source": "training", "validation": "validation
 
 
 def load_tables(data: Data) -> dict[str, Table]:
-    """The tables of the config by their key. All have the types of the first.
+    """Read the tables of the config by their key. All have the types of the first.
 
     Raises:
         DataError: with every problem of a file, its columns and cells.
-        MachineError: there is no room for columns that do not fit in memory.
-    """
+        MachineError: there is no room for columns that do not fit in memory."""
     needed = (*data.target_columns, *dividing_columns(data))
     declared = dict(data.inputs or {})
     places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
@@ -69,19 +68,19 @@ def load_tables(data: Data) -> dict[str, Table]:
 
 
 def target_place(data: Data, name: str) -> ConfigPath:
-    """Where the config names a target."""
+    """Return where the config names a target."""
     if data.windows is not None:
         return ("data", "windows", "target")
     return (*TARGET, name) if isinstance(data.target, tuple) else TARGET
 
 
 def table_in_reach(source: Source | TableFile, place: ConfigPath, wanted: ColumnRequest) -> Table:
-    """The table, in memory or else in files that are gone with this process."""
+    """Return the table, in memory or in files that vanish with this process."""
     return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=cache_folder())
 
 
 def column_of(target: TargetType | None) -> ColumnType | None:
-    """How the column of a target is to be read; None where that is to be seen."""
+    """Return how the column of a target is read; None if that is inferred."""
     if target is None:
         return None
     if isinstance(target.options, CategoryTarget):
@@ -93,7 +92,7 @@ def column_of(target: TargetType | None) -> ColumnType | None:
 
 
 def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
-    """The columns by which the config divides or orders rows, with the keys that name them."""
+    """Yield the columns by which the config divides or orders rows, with the keys that name them."""
     for section, keys in (("split", ("group", "order", "column")), ("windows", ("key", "order"))):
         for key in keys:
             name = getattr(getattr(data, section), key, None)
@@ -102,7 +101,7 @@ def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
 
 
 def dividing_columns(data: Data) -> tuple[str, ...]:
-    """Those that must be there. `order: time` may mean another column."""
+    """Return those that must exist. `order: time` may mean another column."""
     return tuple(name for (_, key), name in named_columns(data) if not (key == "order" and name == "time"))
 
 
@@ -119,12 +118,12 @@ class Readable:
         return self.tables["source"]
 
     def problems(self, table: Table) -> Iterator[Problem]:
-        """The inputs that may not have missing values, and have some."""
+        """Return the problems of inputs that must not have missing values, and have some."""
         for name, kind in self.types.items():
             yield from missing_problems(table, name, kind)
 
     def settled(self, data: Data) -> dict[str, Any]:
-        """What reading has decided: the type of every column, so that the other commands need not decide again."""
+        """Return what reading inferred: the type of every column, so that other commands need not infer it again."""
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
         names = [name for name in self.first.columns if name not in data.target_columns]
         names += data.target_columns if data.windows is not None else ()
@@ -138,19 +137,19 @@ class Readable:
 
 
 def read_tables(data: Data) -> Readable:
-    """Raises: DataError: with every problem of a file, its columns and cells; no column is left for the inputs."""
+    """Read the tables. Raises DataError: with every problem of a file, its columns and cells; no column left for the
+    inputs."""
     tables = load_tables(data)
     first = tables["source"]
     return Readable(tables, input_types(data, first), settled_targets(data, first))
 
 
 def load_table_examples(data: Data) -> SourceExamples:
-    """The examples of a table, one for each row.
+    """Return the examples of a table, one for each row.
 
     Raises:
         DataError: with every problem of the tables.
-        MachineError: there is no room for their columns.
-    """
+        MachineError: there is no room for their columns."""
     read = read_tables(data)
     problems: list[Problem] = []
     parts: dict[PartName, Examples] = {}
@@ -179,18 +178,15 @@ def load_table_examples(data: Data) -> SourceExamples:
     return SourceExamples(
         parts,
         types={name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))},
-        dates=tuple(dates_of(read.first)),
         settled=read.settled(data),
         columns=tuple(read.first.columns.values()),
     )
 
 
 def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
-    """The columns that are inputs: all but the target, what divides the rows unless it is declared, and ignored ones.
+    """Return the columns that are inputs: all but the target, undeclared ones that divide the rows, and ignored ones.
 
-    Raises:
-        DataError: none is left.
-    """
+    Raises DataError: none is left."""
     declared = data.inputs or {}
     apart = set() if data.windows is not None else set(data.target_columns)
     aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
@@ -218,28 +214,27 @@ def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
 def input_rows(
     data: Data, table: Table, name: str, kind: ColumnType, *, digests: bool = True
 ) -> tuple[Rows, np.ndarray | None]:
-    """The values of an input; of paths, what their files hold, and `digests` of these that are quicker to compare."""
+    """Return the values of an input; for paths, the decoded files, and their `digests`."""
     values = table.columns[name].values
     if kind.name not in ("image", "audio"):
         return values, None
     assert isinstance(values, Coded)
     place = (*INPUTS, name)
     paths = values[:]
+    options: Any = kind.options
     if kind.name == "image":
         from dltool.data.media.images import load_image_files
 
-        options: Any = kind.options
-        pictures = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
-        return pictures.rows, pictures.digests
-    from dltool.data.media.audio import load_audio_files
+        decoded = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
+    else:
+        from dltool.data.media.audio import load_audio_files
 
-    use_cache = data.cache > 0
-    sounds = load_audio_files(paths, table.path.parent, kind.options, place, use_cache=use_cache)  # type: ignore[arg-type]
-    return sounds.rows, sounds.digests
+        decoded = load_audio_files(paths, table.path.parent, options, place, use_cache=data.cache > 0)
+    return decoded.rows, decoded.digests
 
 
 def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
-    """The type of a column of recordings with the rate of the first one, which all later ones are to have."""
+    """Return the type of a column of audio clips with the rate of the first one, to which all others are resampled."""
     values = table.columns[name].values
     if not isinstance(kind.options, AudioColumn) or kind.options.rate is not None or not isinstance(values, Coded):
         return kind
@@ -254,7 +249,7 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
 
 
 def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:
-    """A column that may not have missing values, and has some."""
+    """Yield the problem of a column that must not have missing values, and has some."""
     if getattr(kind.options, "missing", None) != "error" or not table.columns[name].missing:
         return
     rows = np.flatnonzero(is_missing(as_values({name: table.columns[name].values})[name]))
@@ -265,7 +260,7 @@ def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Prob
 
 
 def rows_named(table: Table, rows: np.ndarray) -> str:
-    """ "3 rows: adult.csv, line 5; …"."""
+    """Return "3 rows: adult.csv, line 5; …"."""
     count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
     places = "; ".join(table.names_of(rows[:SHOWN].tolist()))
     return f"{count}: {places}{'; …' if len(rows) > SHOWN else ''}"
@@ -275,7 +270,7 @@ def rows_named(table: Table, rows: np.ndarray) -> str:
 
 
 def settled_targets(data: Data, table: Table) -> dict[str, Target]:
-    """What the targets are, where the config does not say: whole numbers are classes where there are few of them."""
+    """Infer the types of targets that the config leaves open: few distinct integers are classes."""
     return {
         name: target
         if target.type is not None
@@ -298,11 +293,9 @@ def are_classes(column: Column) -> bool:
 
 
 def labels_of(target: Target, table: Table, place: ConfigPath, target_place: ConfigPath) -> Values:
-    """(rows,) of text or float32, or (rows, columns) of float32.
+    """Return (rows,) of text or float32, or (rows, columns) of float32.
 
-    Raises:
-        DataError: rows without a label, or a column that cannot be a target.
-    """
+    Raises DataError: rows without a label, or a column that cannot be a target."""
     kind = None if target.type is None else target.type.name
     problems = []
     labels = []
@@ -327,7 +320,7 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
 
 
 def class_labels(values: Values) -> Values:
-    """Classes as text or numbers, of which whole ones are integers."""
+    """Return classes as text or numbers; whole numbers become integers."""
     if isinstance(values, Coded):
         return values
     whole = values.astype(np.int64)

@@ -42,11 +42,7 @@ class Reading:
         return codecs.lookup(self.encoding).name == "utf-8"
 
     def texts(self, files: Sequence[Member]) -> list[str]:
-        """The content of each file.
-
-        Raises:
-            DataError: naming all the files that cannot be read or decoded.
-        """
+        """Read the content of each file. Raises DataError naming all the files that cannot be read or decoded."""
         found = [self.text(member) for member in files]
         bad = [(member, text) for member, text in zip(files, found, strict=True) if isinstance(text, Bad)]
         if bad:
@@ -74,16 +70,15 @@ class Reading:
 
 
 def load_texts(options: TextSource, place: ConfigPath) -> SourceExamples:
-    """Texts with their classes, with the input "text". `place` is that of the source in the config.
+    """Load texts with their classes, with the input "text". `place` is the config path of the source.
 
-    With a pattern or folders each file is a text. If all files are in one folder, or in one each for `train`, `test`,
-    …, each file is a class, whose name is what differs between the names of the files, and each line is a text. Blank
+    With a pattern or class folders each file is a text. If all files are in one folder, or in one each for `train`,
+    `test`, …, each file is a class, named by what differs between the files' names, and each line is a text. Blank
     lines and blank files are skipped, with a warning.
 
     Raises:
         ConfigError: an unknown encoding.
-        DataError: with all the files that are refused, have no class, or cannot be read.
-    """
+        DataError: with all the files that are refused, have no class, or cannot be read."""
     place = (*place, "text")
     check_encoding(options.encoding, (*place, "encoding"))
     members = open_members(options.path, (*place, "path"))
@@ -101,7 +96,7 @@ def check_encoding(encoding: str, place: ConfigPath) -> None:
 
 
 def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
-    """A text in each file."""
+    """Return a text for each file."""
     found = labelled(reading.members, EXTENSIONS, pattern, reading.place, "text")
     parts: dict[PartName, Examples] = {}
     blank: list[str] = []
@@ -126,7 +121,7 @@ def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
 
 
 def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> SourceExamples:
-    """A text on each line, a file for each class."""
+    """Return a text for each line, with a file for each class."""
     place = (*reading.place, "path")
     parts: dict[PartName, Examples] = {}
     blank = 0
@@ -156,11 +151,9 @@ def no_text(reading: Reading, what: str) -> DataError:
 
 
 def class_files(members: Members, place: ConfigPath) -> dict[PartName, list[Member]]:
-    """The files of each part that are a class each; none where the files are in class folders.
+    """Return the files of each split that are a class each; none if the files are in class folders.
 
-    Raises:
-        DataError: one class only.
-    """
+    Raises DataError: one class only."""
     files = [member for member in members.members if not is_beside_data(member.name)]
     top = len(common_folder(files)) if files else 0
     below = [member.name.split("/")[top:] for member in files]
@@ -182,7 +175,7 @@ def is_beside_data(name: str) -> bool:
 
 
 def class_names(files: Sequence[str]) -> list[str]:
-    """What differs between the names of files, in whole words: neg and pos of rt-polarity.neg and rt-polarity.pos."""
+    """Return what differs between file names, in whole words: neg and pos of rt-polarity.neg and rt-polarity.pos."""
     # A word, what separates it from the next, that word, …
     words = [SEPARATOR.split(name) for name in files]
     while min(map(len, words)) > 2 and len({tuple(name[-2:]) for name in words}) == 1:

@@ -36,7 +36,7 @@ class Texts:
         return len(self.codes)
 
     def mapped(self, function: Callable[[str], float | int], dtype: type, missing: float) -> np.ndarray:
-        """(rows,) of `dtype`: the function's value for each text, and `missing` for a missing one."""
+        """Apply a function to each distinct text: (rows,) of `dtype`, with `missing` for missing cells."""
         table: np.ndarray = np.array([*map(function, self.values), missing], dtype=dtype)
         return np.asarray(table[self.codes])
 
@@ -46,14 +46,14 @@ Cells = Texts | np.ndarray
 
 
 def texts_of(cells: Sequence[str | None]) -> Texts:
-    """Texts with each distinct value kept once; None and the empty text are missing."""
+    """Return texts with each distinct value kept once; None and the empty text are missing."""
     numbers: dict[str | None, int] = {None: -1, "": -1}
     codes = np.fromiter((numbers.setdefault(cell, len(numbers) - 2) for cell in cells), np.int32, len(cells))
     return Texts(codes, list(numbers)[2:])  # type: ignore[arg-type]
 
 
 def as_texts(cells: Cells) -> Texts:
-    """Numbers and dates written out: whole numbers without a point, dates in ISO 8601."""
+    """Write out numbers and dates: integers without a point, dates in ISO 8601."""
     if isinstance(cells, Texts):
         return cells
     is_date = cells.dtype == np.int64
@@ -74,7 +74,7 @@ def date_text(seconds: int) -> str:
 
 
 def number_of(text: str, decimal: str = ".") -> float:
-    """The number that `text` writes out, or NaN: "nan", "inf" and what is too large for float32 are none."""
+    """Return the number that `text` represents, or NaN: also for "nan", "inf" and what is too large for float32."""
     if decimal != ".":
         text = text.translate({ord("."): "x", ord(decimal): "."})
     value = float(text) if NUMBER.fullmatch(text) else np.nan
@@ -92,10 +92,8 @@ def boolean_of(text: str) -> float:
 
 
 def date_of(text: str, written: str | None = None) -> int:
-    """Seconds since 1970-01-01T00:00, rounded down, or NO_DATE. A time with a zone is taken to UTC.
-
-    `written` is a format of strptime; ISO 8601 unless given.
-    """
+    """Return seconds since 1970-01-01T00:00, rounded down, or NO_DATE. A time with a zone is converted to UTC.
+    `written` is a format of strptime; ISO 8601 by default."""
     try:
         if written is not None:
             moment = datetime.strptime(text, written)  # noqa: DTZ007 - the format may have a zone

@@ -42,11 +42,9 @@ class CsvFile:
     row_word = "line"
 
     def __init__(self, options: CsvSource, place: ConfigPath, fallback: Sequence[Sequence[str]] = ()) -> None:
-        """`place` is that of the path in the config.
+        """Open the file; `place` is the config path of its path.
 
-        Raises:
-            DataError: no such file, no rows, names that are empty or stand twice, or text in another encoding.
-        """
+        Raises DataError: no such file, no rows, empty or duplicate names, or text in another encoding."""
         self.options, self.place = options, place
         self.path = require(options.path, place)
         self.dialect = dialect_of(options)
@@ -182,7 +180,7 @@ class CsvFile:
             yield RowBlock(len(rows), cells)
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """(line, fields) of every row, from the file's beginning."""
+        """Yield (line, fields) of every row, from the beginning of the file."""
         with self.opened() as stream:
             records = iter(Records(lines_of(stream), self.dialect))
             if self.options.has_header:
@@ -190,7 +188,7 @@ class CsvFile:
             yield from records
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        """The lines of some rows. Reads the file up to the last of them."""
+        """Return the lines of some rows. Reads the file up to the last of them."""
         wanted, lines = set(rows), {}
         for row, (line, _) in enumerate(islice(self.records(), max(rows, default=-1) + 1)):
             if row in wanted:
@@ -198,7 +196,7 @@ class CsvFile:
         return [lines[row] for row in rows]
 
     def misshapen(self, error: Misshapen | Unreadable) -> DataError:
-        """What is wrong with the rows of the file, read once more from its beginning."""
+        """Describe what is wrong with the rows of the file, which is read once more from its beginning."""
         problems: list[Problem] = []
         count, width = 0, len(self.names)
         try:
@@ -223,7 +221,7 @@ class CsvFile:
 
 
 def is_no_name(text: str) -> bool:
-    """Whether it is a number. Years are often names."""
+    """Return whether it is a number other than a year, which names a column often."""
     return not np.isnan(number_of(text)) and not YEAR.fullmatch(text)
 
 

@@ -110,7 +110,7 @@ class BlockParser:
         return RowBlock(table.num_rows, {name: self.texts(table.column(name).chunk(0)) for name in wants})
 
     def cells(self, column: "pa.ChunkedArray", want: Want) -> Cells | None:
-        """None where a number is not finite, or too large for float32."""
+        """Return the cells of a column; None if a number is not finite, or too large for float32."""
         (chunk,) = column.chunks
         if want == "text":
             return self.texts(chunk)

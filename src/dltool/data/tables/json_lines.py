@@ -29,11 +29,9 @@ class JsonLinesFile:
     decimal = "."
 
     def __init__(self, options: JsonLinesSource, place: ConfigPath) -> None:
-        """`place` is that of the path in the config.
+        """Open the file; `place` is the config path of its path.
 
-        Raises:
-            DataError: no such file, no rows, lines that are no JSON objects, nested values; all of them counted.
-        """
+        Raises DataError: no such file, no rows, lines that are not JSON objects, nested values; all of them counted."""
         self.place = place
         self.path = require(options.path, place)
         self.names = self.find_names()
@@ -80,7 +78,7 @@ class JsonLinesFile:
             yield from blocks_of((parsed(text) for _, text in texts(lines_of(stream))), wants)
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        """The lines of some rows. Reads the file up to the last of them."""
+        """Return the lines of some rows. Reads the file up to the last of them."""
         wanted, found = set(rows), {}
         with reading(self.path, self.place), open_text(self.path) as stream:
             for row, (line, _) in enumerate(islice(texts(lines_of(stream)), max(rows, default=-1) + 1)):
@@ -90,7 +88,7 @@ class JsonLinesFile:
 
 
 @dataclass
-class Records:
+class MemoryRecords:
     """Mappings in memory as such a file: single values by name. The `path` is its name in messages.
 
     Raises:
@@ -126,7 +124,7 @@ def blocks_of(records: Iterator[Mapping[str, Any]], wants: Mapping[str, Want]) -
 
 
 def texts(lines: Iterator[bytes]) -> Iterator[tuple[int, str]]:
-    """(line, text) of the lines that are not blank."""
+    """Yield (line, text) of the lines that are not blank."""
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode().strip()
@@ -139,7 +137,7 @@ def texts(lines: Iterator[bytes]) -> Iterator[tuple[int, str]]:
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """Raises ValueError: the text is no JSON object, or a key is in it twice."""
+    """Parse one object. Raises ValueError if the text is not a JSON object, or has a duplicate key."""
     try:
         record = json.loads(text, object_pairs_hook=without_repeats)
     except json.JSONDecodeError as error:

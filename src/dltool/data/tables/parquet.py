@@ -27,11 +27,9 @@ class ParquetFile:
     decimal = "."
 
     def __init__(self, options: ParquetSource, place: ConfigPath) -> None:
-        """`place` is that of the path in the config.
+        """Open the file; `place` is the config path of its path.
 
-        Raises:
-            DataError: no such file, no Parquet, no rows, or columns of other types, all of them named.
-        """
+        Raises DataError: no such file, not Parquet, no rows, or columns of other types, all of them named."""
         self.place = place
         self.path = require(options.path, place)
         with self.opened() as file:
@@ -99,7 +97,7 @@ def is_single(kind: "pa.DataType") -> bool:
 
 
 def cells_of(array: "pa.Array", want: Want) -> Cells:
-    """The cells of a block of one column. Whole numbers that are wanted as text keep all their digits."""
+    """Return the cells of a block of one column. Integers wanted as text keep all their digits."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -124,7 +122,7 @@ def cells_of(array: "pa.Array", want: Want) -> Cells:
 
 
 def seconds_of(array: "pa.Array") -> np.ndarray:
-    """(rows,) of int64 seconds since 1970-01-01T00:00, rounded down; NO_DATE where missing."""
+    """Return (rows,) of int64 seconds since 1970-01-01T00:00, rounded down; NO_DATE where missing."""
     import pyarrow as pa
 
     kind = array.type

@@ -83,7 +83,7 @@ class Table:
     file: TableFile = field(repr=False, compare=False)
 
     def name_of(self, row: int) -> str:
-        """What messages call a row, counted from 0: "adult.csv, line 12". Reads the file up to there."""
+        """Return what messages call a row, counted from 0: "adult.csv, line 12". Reads the file up to there."""
         return self.names_of([row])[0]
 
     def names_of(self, rows: Sequence[int]) -> list[str]:

@@ -1,24 +1,25 @@
-"""Pictures row by row: from a file of decoded ones, or decoded as they are asked for."""
+"""Rows of decoded files: from a file of the cache, or decoded on demand. Images and audio clips alike."""
 
 import math
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dltool.data.files.file_tree import Reader, UnreadableMember
 from dltool.data.files.listing import SHOWN, Member, printable
 from dltool.data.media.cache import HEADER_BYTES, CacheEntry
-from dltool.data.media.image_decode import BadImage, ImageForm, decode
-from dltool.data.media.worker import ImageFault
+from dltool.data.media.worker import Fault
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
 from dltool.machine import usable_cores
+from dltool.text import and_more, counted
 
 
 class CacheFile:
@@ -34,11 +35,9 @@ class CacheFile:
         weakref.finalize(self, os.close, self._descriptor)
 
     def read(self, result: np.ndarray, indices: np.ndarray) -> None:
-        """The rows `indices` (int64) into `result`, whose memory is in one piece.
+        """Read the rows `indices` (int64) into `result`, whose memory is contiguous.
 
-        Raises:
-            MachineError: the disk failed, or the file was cut short by somebody.
-        """
+        Raises MachineError: the disk failed, or the file was cut short by somebody."""
         row_bytes = math.prod(self.entry.shape[1:])
         view = result.data.cast("B")
         # Rows that follow each other are read at once.
@@ -60,11 +59,8 @@ class CacheFile:
 
 
 def row_numbers(rows: Any, count: int) -> np.ndarray:
-    """int64 indices from 0 to `count`, from what an array of so many rows is indexed by.
-
-    Raises:
-        IndexError: a row that there is not.
-    """
+    """Return int64 indices from 0 to `count` for an index of an array of that many rows. Raises IndexError: no such
+    row."""
     if isinstance(rows, slice):
         return np.arange(*rows.indices(count), dtype=np.int64)
     indices = np.asarray(rows)
@@ -106,102 +102,98 @@ class CacheRows:
 
 
 @dataclass(frozen=True)
-class Decoder:
-    """How pictures are read and decoded in this process. `path` and `place` are for messages."""
+class Decoder(ABC):
+    """How files become rows in this process. `path` and `place` are for messages, and so is `noun`."""
 
     reader: Reader
-    form: ImageForm
-    size: tuple[int, int]
     path: str
     place: ConfigPath
+    noun: ClassVar[str]
+    dtype: ClassVar[Any]
+
+    @property
+    @abstractmethod
+    def row_shape(self) -> tuple[int, ...]:
+        """Return the shape of a row."""
+
+    @abstractmethod
+    def decode_into(self, row: np.ndarray, content: bytes, name: str) -> tuple[int, int] | None:
+        """Decode the file `name` into a row of zeros. Return its (height, width) where that is not the row's.
+
+        Raises:
+            UnreadableMember: it cannot be decoded.
+        """
+
+    def error(self, faults: Sequence[Fault], members: Sequence[Member]) -> DataError:
+        """Return the error that names all the faults of `members`."""
+        return DataError(unusable(self.noun, faults, members, self.path, self.place))
 
     @cached_property
     def threads(self) -> ThreadPoolExecutor:
-        # Pillow lets go of the interpreter while it decodes.
-        return ThreadPoolExecutor(usable_cores(), "pictures")
+        # Reading and decoding mostly release the interpreter lock.
+        return ThreadPoolExecutor(usable_cores(), f"{self.noun}s")
 
-    def fill(self, result: np.ndarray, first: int, members: Sequence[Member]) -> list[ImageFault]:
-        """Decode members into rows of `result`, from `first` on."""
+    def rows(self, members: Sequence[Member]) -> np.ndarray:
+        """Decode `members` in several threads: (members, …). Raises DataError naming all that cannot be decoded."""
+        result = np.zeros((len(members), *self.row_shape), self.dtype)
+        pieces = usable_cores() * 4
+        firsts = [len(members) * piece // pieces for piece in range(pieces)]
+        parts = [members[first:stop] for first, stop in zip(firsts, [*firsts[1:], len(members)], strict=True)]
+        filled = self.threads.map(self.fill, repeat(result), firsts, parts)
+        faults = [fault for found in filled for fault in found]
+        if faults:
+            raise self.error(faults, members)
+        return result
+
+    def fill(self, result: np.ndarray, first: int, members: Sequence[Member]) -> list[Fault]:
+        """Decode `members` into the rows of `result` from `first` on."""
         faults = []
         for row, member in enumerate(members, first):
             try:
-                pixels, size = decode(self.reader.read(member), self.form)
-            except (BadImage, UnreadableMember) as error:
-                faults.append(ImageFault(row, str(error)))
+                size = self.decode_into(result[row], self.reader.read(member), member.name)
+            except UnreadableMember as error:
+                faults.append(Fault(row, str(error)))
                 continue
-            if size == self.size:
-                result[row] = np.frombuffer(pixels, np.uint8).reshape(result.shape[1:])
-            else:
-                faults.append(ImageFault(row, "", *size))
+            if size is not None:
+                faults.append(Fault(row, "", *size))
         return faults
 
 
 @dataclass(frozen=True)
 class DecodedRows:
-    """Pictures that are decoded, in several threads, as they are asked for: (rows, height, width, channels) of uint8.
-
-    Asking for a damaged one raises a DataError that names it.
-    """
+    """Rows decoded each time they are asked for. Asking for a damaged file raises a DataError that names it."""
 
     decoder: Decoder
     members: tuple[Member, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.decoder.size, self.decoder.form.channels)
+        return (len(self), *self.decoder.row_shape)
 
     @property
     def dtype(self) -> Any:
-        return np.dtype(np.uint8)
+        return np.dtype(self.decoder.dtype)
 
     def __len__(self) -> int:
         return len(self.members)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        chosen = [self.members[index] for index in row_numbers(rows, len(self)).tolist()]
-        result = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        pieces = usable_cores() * 4
-        firsts = [len(chosen) * piece // pieces for piece in range(pieces)]
-        parts = [chosen[first:stop] for first, stop in zip(firsts, [*firsts[1:], len(chosen)], strict=True)]
-        filled = self.decoder.threads.map(self.decoder.fill, repeat(result), firsts, parts)
-        faults = [fault for found in filled for fault in found]
-        if faults:
-            raise bad_pictures(faults, chosen, self.decoder.path, self.decoder.place, self.decoder.size)
-        return result
+        return self.decoder.rows([self.members[index] for index in row_numbers(rows, len(self)).tolist()])
 
     def part(self, first: int, stop: int) -> "DecodedRows":
         return DecodedRows(self.decoder, self.members[first:stop])
 
 
-def bad_pictures(
-    faults: Sequence[ImageFault], members: Sequence[Member], path: str, place: ConfigPath, size: tuple[int, int]
-) -> DataError:
-    """All that is wrong with the pictures `members`: those that cannot be read, and those of another size."""
-    problems = []
+FileRows = np.ndarray | CacheRows | DecodedRows
+"""What decoded files are: rows in memory, in a file of the cache, or decoded on demand."""
+
+
+def unusable(
+    noun: str, faults: Sequence[Fault], members: Sequence[Member], path: str, place: ConfigPath
+) -> list[Problem]:
+    """Return the problem that names the files that cannot be decoded; none where there are none."""
     unread = [fault for fault in faults if fault.message]
-    if unread:
-        shown = "; ".join(f"{printable(members[fault.row].name)} ({fault.message})" for fault in unread[:SHOWN])
-        more = f"; and {len(unread) - SHOWN:,} more" if len(unread) > SHOWN else ""
-        counted = "1 picture" if len(unread) == 1 else f"{len(unread):,} pictures"
-        problems.append(Problem(place, f"{counted} in {path} cannot be used: {shown}{more}"))
-    others = [fault for fault in faults if not fault.message]
-    if others:
-        problems.append(different_sizes(others, members, len(unread), size, place))
-    return DataError(problems)
-
-
-def different_sizes(
-    others: Sequence[ImageFault], members: Sequence[Member], unread: int, size: tuple[int, int], place: ConfigPath
-) -> Problem:
-    counts = {size: len(members) - len(others) - unread}
-    examples: dict[tuple[int, int], str] = {}
-    for fault in others:
-        found = fault.height, fault.width
-        counts[found] = counts.get(found, 0) + 1
-        examples.setdefault(found, members[fault.row].name)
-    most, second = sorted(counts, key=lambda found: (-counts[found], found))[:2]
-    shown = ", ".join(f"{counts[found]:,} are {found[0]} × {found[1]}" for found in (most, second))
-    rest = f", {len(members) - unread - counts[most] - counts[second]:,} of other sizes" if len(counts) > 2 else ""
-    other = second if second in examples else most
-    message = f"the pictures differ in size (height × width): {shown} ({printable(examples[other])}){rest}"
-    return Problem(place, message, f"write size: [{most[0]}, {most[1]}]")
+    if not unread:
+        return []
+    named = and_more([f"{printable(members[fault.row].name)} ({fault.message})" for fault in unread], SHOWN, "; ")
+    return [Problem(place, f"{counted(len(unread), noun)} in {path} cannot be used: {named}")]

@@ -12,7 +12,8 @@ from tests.data.pictures import encoded, pixels
 from dltool.data.files.file_tree import open_members
 from dltool.data.media.cache import HEADER_BYTES, new_entry
 from dltool.data.media.image_decode import ImageForm
-from dltool.data.media.image_rows import CacheFile, CacheRows, DecodedRows, Decoder
+from dltool.data.media.images import ImageDecoder
+from dltool.data.media.rows import CacheFile, CacheRows, DecodedRows
 from dltool.errors import DataError, MachineError
 
 PLACE = ("data", "source", "images", "path")
@@ -29,7 +30,7 @@ def cached(array: np.ndarray) -> CacheRows:
 def decoded(path: Path, array: np.ndarray) -> DecodedRows:
     images = {f"{row}.png": encoded(image) for row, image in enumerate(array)}
     members = open_members(str(write_zip(path, images, zipfile.ZIP_STORED)), PLACE)
-    decoder = Decoder(members.reader(), ImageForm(None, 3, "stretch"), array.shape[1:3], str(path), PLACE)
+    decoder = ImageDecoder(members.reader(), str(path), PLACE, ImageForm(None, 3, "stretch"), array.shape[1:3])
     return DecodedRows(decoder, members.members)
 
 
