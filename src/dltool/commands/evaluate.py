@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class EvaluationOutcome:
     assessment: "Assessment"
     folder: Path
     unwritten: str = ""
+    exit_code: ClassVar[int] = 0
 
     @property
     def examples(self) -> int:
@@ -47,6 +48,15 @@ class EvaluationOutcome:
     @property
     def metrics(self) -> dict[str, float]:
         return {name: found.value for name, found in self.assessment.metrics.items()}
+
+    @property
+    def warning(self) -> str:
+        return f"the evaluation is not kept: {self.unwritten}" if self.unwritten else ""
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        folder = None if self.unwritten else str(self.folder)
+        return {"run": str(self.run), **self.assessment.record(), "folder": folder}
 
 
 def evaluate(

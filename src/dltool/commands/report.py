@@ -3,8 +3,9 @@
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from dltool.durable_files import PAGE, refuse_no_file
 from dltool.errors import DataError, MachineError
 from dltool.experiment.opening import (
     Experiment,
@@ -14,7 +15,6 @@ from dltool.experiment.opening import (
     recorded_model,
 )
 from dltool.experiment.refusals import require_code
-from dltool.output_file import PAGE, refuse_no_file
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.records import read_contents, words
@@ -33,6 +33,15 @@ class ReportOutcome:
     file: Path
     numbers: dict[str, Any]
     missing: str
+    exit_code: ClassVar[int] = 0
+
+    @property
+    def warning(self) -> str:
+        return self.missing
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"file": str(self.file), **self.numbers}
 
 
 def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:

@@ -42,6 +42,12 @@ class Reproduction:
     def exit_code(self) -> int:
         return DIFFERENT if self.difference else 0
 
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        again = None if self.again is None else str(self.again)
+        found = {"run": str(self.run), "again": again, "identical": not self.difference, "epochs": self.epochs}
+        return {**found, "first_difference": self.difference or None}
+
 
 def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reproduction:
     """Train the completed run at `path` again, below `into` or in a folder that is removed, and compare.

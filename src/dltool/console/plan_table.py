@@ -1,7 +1,6 @@
 """What `check --build` shows of a model: its layers as a table, and what training it takes."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -70,19 +69,3 @@ def time_text(seconds: float | None, steps: int) -> str:
     step = f"{1000 * seconds:.3g} ms" if seconds < 0.9 else duration(seconds)
     epoch = f"about {duration(seconds * steps)}" if seconds * steps >= SHORTEST else f"less than {duration(SHORTEST)}"
     return f": {epoch} without validation, at {step} a step"
-
-
-def plan_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
-    """The keys that tell of the model; null where it was not built. Memory is in bytes."""
-    plan = outcome.plan
-    memory = plan.memory if plan else None
-    return {
-        "parameters": plan and plan.parameters,
-        "flops": plan and plan.flops,
-        "memory_bytes": memory and memory.total,
-        "memory": memory and asdict(memory),
-        "svg": str(outcome.svg) if outcome.svg else None,
-        "seconds_per_step": plan and plan.seconds,
-        "seconds_per_epoch": plan and plan.seconds and plan.seconds * (outcome.steps_per_epoch or 0),
-        "layers": [asdict(row) for row in outcome.layers],
-    }
