@@ -23,7 +23,7 @@ def is_control(character: str) -> bool:
 
 
 def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return up to `most` of `known` that look like `name`, whatever the case, the most alike first.
+    """Return up to `most` of `known` that look like `name`, whatever the case: the most alike first, then in order.
 
     Of those that differ in case and underscores alone there is one. `cutoff` is difflib's ratio.
     """
@@ -36,7 +36,7 @@ def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
     scored = [(likeness(name.lower(), other.lower()), other) for other in known]
     alike = [(score, likeness(name, other), other) for score, other in scored if score >= cutoff]
     best: dict[str, str] = {}
-    for *_, other in sorted(alike, reverse=True):
+    for *_, other in sorted(alike, key=lambda item: item[:2], reverse=True):
         best.setdefault(other.lower().replace("_", ""), other)
     return list(best.values())[:most]
 
