@@ -56,8 +56,8 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     from dltool.experiment import finishing, resuming
     from dltool.experiment.assessing import assessed
 
-    def undrawn(experiment: Any, examples: Any, metrics: Any, *_: Any) -> Any:
-        return assessed(experiment, examples, metrics, None)
+    def undrawn(experiment: Any, examples: Any, *_: Any) -> Any:
+        return assessed(experiment, examples, None)
 
     for module in (finishing, evaluate):
         monkeypatch.setattr(module, "assessed", undrawn)

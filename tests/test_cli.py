@@ -4,12 +4,15 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from tests.small_configs import TINY
+
+from dltool import __version__
 
 DLTOOL = [sys.executable, "-m", "dltool"]
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -57,6 +60,49 @@ def test_a_wrong_command_line_is_exit_code_2(arguments, dltool) -> None:
     assert outcome.code == 2
     assert outcome.stdout == ""
     assert "Usage:" in outcome.stderr
+
+
+@pytest.mark.parametrize("command", ["--help", "train --help", "--version", "init digits", "schema", "describe Dense"])
+def test_a_pipe_that_nobody_reads_is_no_failure(command) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    outcome = subprocess.run([*DLTOOL, *command.split()], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+def test_the_version_is_that_of_the_package(dltool) -> None:
+    outcome = dltool("--version")
+    assert (outcome.code, outcome.stdout) == (0, f"dltool {__version__}\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(shell) -> None:
+    code = "import sys; sys.argv[0] = 'dltool'; from dltool.__main__ import main; main()"
+
+    def completed(*arguments: str, **variables: str) -> str:
+        environment = {**os.environ, **variables}
+        return subprocess.check_output([sys.executable, "-c", code, *arguments], text=True, env=environment)
+
+    assert "_DLTOOL_COMPLETE" in completed("--show-completion", shell)
+    typed = {"COMP_WORDS": "dltool runs pru", "COMP_CWORD": "2", "_TYPER_COMPLETE_ARGS": "dltool runs pru"}
+    commands = completed(**typed, _TYPER_COMPLETE_FISH_ACTION="get-args", _DLTOOL_COMPLETE=f"complete_{shell}")
+    assert "prune" in commands
+    assert "remove" not in commands
+
+
+def test_data_in_place_of_a_config_is_told_how_to_become_one(dltool, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my data.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "images").mkdir()
+    for command in ("train", "check"):
+        for data, kind in (("my data.csv", "data file"), ("images", "folder")):
+            outcome = dltool(command, data)
+            assert outcome.code == 2
+            assert f"error: {data} is a {kind}, not a config\n" in outcome.stderr
+            assert f"use `dltool init {shlex.quote(data)}` to draft a config for it\n" in outcome.stderr
+            assert "1 problem; nothing was written" in outcome.stderr
+    assert "no such file" in dltool("train", "absent.csv").stderr
 
 
 @pytest.mark.parametrize("command", ["schema", "describe Dense"])

@@ -1,6 +1,7 @@
 """The structure of the program: who may import whom, and what a light start must not import."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,7 +17,7 @@ PROJECT = Path(__file__).parents[1]
 # A module imports from its own row and the rows above it.
 ROWS = [
     {"errors", "text", "__init__"},
-    {"durable_files", "imports", "machine", "output_file"},
+    {"durable_files", "imports", "installation", "machine", "output_file"},
     {"keras_names"},
     {"config"},
     {"data"},
@@ -136,12 +137,34 @@ def test_the_version_is_the_one_of_the_project():
     assert dltool.__version__ == project["version"]
 
 
-def test_the_lock_pins_every_dependency_and_names_no_index():
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = (PROJECT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    pins = {line.split("==")[0] for line in lines if "==" in line and not line.startswith("#")}
-    assert not [line for line in lines if "://" in line or line.startswith("-")]
-    assert not [line for line in lines if line and not line.startswith((" ", "#")) and "==" not in line]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    names = {requirement.split(">=")[0].lower().replace("_", "-") for requirement in wanted}
+PIN = re.compile(r"([a-z0-9-]+)==\S+( ; [\w.' <>=!]+)? \\")
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("requirements.lock", ()), ("requirements-dev.lock", ("dev", "docs"))])
+def test_a_lock_pins_what_its_readers_need_by_hash_and_names_no_index(lock, extras):
+    text = (PROJECT / lock).read_text(encoding="utf-8")
+    assert "://" not in text
+    entries = [entry for entry in re.split(r"\n(?! )", text.strip()) if not entry.startswith("#")]
+    pins = set()
+    for entry in entries:
+        first, *hashes = entry.split("\n")
+        pin = PIN.fullmatch(first)
+        assert pin, first
+        assert hashes, first
+        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes), first
+        pins.add(pin[1])
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    optional = project["project"]["optional-dependencies"]
+    wanted = project["project"]["dependencies"] + project["dependency-groups"]["build"]
+    wanted += [requirement for extra in extras for requirement in optional[extra]]
+    names = {re.split("[<>=]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
     assert names <= pins
+    assert extras or not pins & {"mkdocs", "mypy", "pytest", "ruff"}
+
+
+def test_both_locks_pin_the_same_versions_of_what_both_hold():
+    users, developers = (
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (PROJECT / lock).read_text(encoding="utf-8"), re.MULTILINE))
+        for lock in ("requirements.lock", "requirements-dev.lock")
+    )
+    assert {name: developers.get(name) for name in users} == users

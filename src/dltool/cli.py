@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dltool import __version__
 from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError
 from dltool.imports import begin_own_process
@@ -27,7 +28,6 @@ app = typer.Typer(
     help="Train deep-learning models from YAML files.",
     epilog="Begin with: dltool init digits > digits.yaml, then dltool train digits.yaml",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -60,6 +60,21 @@ Sort = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 RUNS = Path("runs")
+
+
+def show_version(is_asked: bool) -> None:
+    if is_asked:
+        write_out(f"dltool {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """Take the options that are no command's."""
 
 
 @app.command()
@@ -260,7 +275,7 @@ app.add_typer(runs_app, name="runs")
 
 
 @runs_app.callback()
-def list_runs(
+def runs_or_command(
     context: typer.Context,
     runs: RunsFolder = None,
     conditions: Filters = None,
@@ -268,8 +283,21 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """List the runs with their results; remove some."""
-    if context.invoked_subcommand is not None:
-        return
+    command = context.invoked_subcommand
+    if command is None:
+        list_runs(runs, conditions, sort, as_json)
+    elif runs or conditions or sort or as_json:
+        raise typer.BadParameter(f"options stand after the command: dltool runs {command} …")
+
+
+@runs_app.command("list")
+def list_runs(
+    runs: RunsFolder = None,
+    conditions: Filters = None,
+    sort: Sort = None,
+    as_json: Json = False,
+) -> None:
+    """List the runs with their results, as `dltool runs` does."""
     with exit_codes(as_json=as_json):
         from dltool.console.run_table import show_runs
         from dltool.runs.configs import MOST_COMPARED, differences_in_short
@@ -527,7 +555,8 @@ def run_app() -> "int | str | None":
         try:
             app()
         except SystemExit as stop:
-            code = stop.code
+            # What prints the help ends with code 1 where nobody reads it.
+            code = 0 if isinstance(stop.__context__, BrokenPipeError) else stop.code
         sys.stdout.flush()
     except BrokenPipeError:
         # `dltool … | head`: the reader has what it wanted.

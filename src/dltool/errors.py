@@ -20,6 +20,20 @@ from typing import ClassVar
 
 ConfigPath = tuple[str | int, ...]
 
+EXIT_CODES: Mapping[int, str] = {
+    0: "Done.",
+    1: "A bug in dltool: the only case with a traceback.",
+    2: "An error in the config or the command line. Nothing was written.",
+    3: "An error in the data.",
+    4: "A run directory is missing, damaged, in use, or of a newer format.",
+    5: "The machine: disk, memory, network, a missing package, other versions than those of a run to resume.",
+    6: "The loss or a weight became NaN or infinite. The last finite state is saved.",
+    7: "An expectation was missed, or a reproduced run differs. The run is complete.",
+    130: "Interrupted by Ctrl-C (SIGINT). A run that has begun is saved and can be resumed.",
+    143: "Terminated (SIGTERM). A run that has begun is saved and can be resumed.",
+}
+"""What the exit codes of the command mean; the classes below have those of failures."""
+
 
 class TextPath(tuple[str | int, ...]):
     """A path in the text as it stands there, where the model's layers have blocks and repeats.

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,37 @@ from typing import Any
 from dltool import __version__
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
-# What can change the bits of a training, or which device it runs on. Whether there is oneDNN, TensorFlow itself says.
-VARIABLES = (
-    *("CUDA_VISIBLE_DEVICES", "DNNL_DEFAULT_FPMATH_MODE", "DNNL_MAX_CPU_ISA", "KERAS_BACKEND"),
-    *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA"),
-    *("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS", "TF_NUM_INTEROP_THREADS"),
-    *("TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS"),
-)
+VARIABLES: Mapping[str, str] = {
+    "CUDA_VISIBLE_DEVICES": "Which GPUs TensorFlow sees; empty for none.",
+    "DNNL_DEFAULT_FPMATH_MODE": "Older name of `ONEDNN_DEFAULT_FPMATH_MODE`.",
+    "DNNL_MAX_CPU_ISA": "Older name of `ONEDNN_MAX_CPU_ISA`.",
+    "KERAS_BACKEND": "Keras's backend; dltool needs `tensorflow`.",
+    "NVIDIA_TF32_OVERRIDE": "Whether GPUs may compute in TF32.",
+    "OMP_NUM_THREADS": "The number of threads of OpenMP.",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "The precision that oneDNN may use for float32.",
+    "ONEDNN_MAX_CPU_ISA": "The instruction set that oneDNN may use.",
+    "TF_CUDNN_DETERMINISTIC": "Whether cuDNN's deterministic algorithms are used.",
+    "TF_DETERMINISTIC_OPS": "Whether TensorFlow's deterministic operations are used.",
+    "TF_NUM_INTEROP_THREADS": "The number of operations that TensorFlow runs at the same time.",
+    "TF_NUM_INTRAOP_THREADS": "The number of threads of one operation.",
+    "TF_XLA_FLAGS": "Options of TensorFlow's XLA bridge.",
+    "XLA_FLAGS": "Options of XLA.",
+}
+"""What may change the bits of a result, or the device it is computed on. Those that are set are recorded in run.json.
+
+Whether oneDNN is used is not here: TensorFlow itself reports that.
+"""
+OTHER_VARIABLES: Mapping[str, str] = {
+    "COLUMNS": "The width of the terminal, if it is not the real one.",
+    "DLTOOL_CACHE": "The folder for decoded images; `dltool` in `XDG_CACHE_HOME` by default.",
+    "KERAS_HOME": "The folder of Keras's settings, datasets and weights; `~/.keras` by default.",
+    "MLFLOW_EXPERIMENT_NAME": "The experiment that MLflow adds runs to; the run's name by default.",
+    "MLFLOW_TRACKING_URI": "Where MLflow writes; `mlflow.db` beside the runs by default.",
+    "TERM": "`dumb` prints plain lines instead of a live table.",
+    "TF_ENABLE_ONEDNN_OPTS": "`0` turns oneDNN off. dltool turns it on; convolutions then train up to twice as fast.",
+    "XDG_CACHE_HOME": "The folder of caches; `~/.cache` by default.",
+}
+"""Further variables that dltool reads, besides those that a config names as `$(env.NAME)`."""
 # oneDNN's documentation says so; set to these, they are as good as not set.
 DEFAULTS = {
     **dict.fromkeys(("DNNL_DEFAULT_FPMATH_MODE", "ONEDNN_DEFAULT_FPMATH_MODE"), "STRICT"),
@@ -47,7 +72,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def relevant_variables() -> dict[str, str]:
-    """Those of `VARIABLES` that are set, to something else than their default."""
+    """Return those of `VARIABLES` that are set to something else than their default."""
     found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     return {name: value for name, value in found.items() if value.upper() != DEFAULTS.get(name)}
 
@@ -60,21 +85,21 @@ def installed_version(package: str) -> str | None:
 
 
 def usable_cores() -> int:
-    """The cores this process may run on; TensorFlow takes as many threads."""
+    """Return the number of cores this process may run on; TensorFlow takes as many threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def usable_memory() -> int:
-    """Bytes of main memory, or of the container's share where that is less."""
+    """Return the bytes of main memory, or of the container's share if that is less."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = _text("/sys/fs/cgroup/memory.max").strip()
     return min(memory, int(limit)) if limit.isdigit() else memory
 
 
 def cpu_name() -> str:
-    """The model's name as the system gives it, or else the architecture."""
+    """Return the model's name as the system gives it, or else the architecture."""
     if name := _cpuinfo().get("model name"):
         return name
     if platform.system() == "Darwin":
@@ -83,17 +108,16 @@ def cpu_name() -> str:
 
 
 def cpu_features() -> list[str]:
-    """Those of `CPU_FEATURES` that the processor has; empty where the system does not say."""
+    """Return those of `CPU_FEATURES` that the processor has; empty if the system does not report them."""
     cpuinfo = _cpuinfo()
     flags = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
     return [feature for feature in CPU_FEATURES if feature in flags]
 
 
 def git_commit(directory: Path) -> dict[str, Any] | None:
-    """The commit of the checkout that holds `directory`, and whether tracked files differ from it.
+    """Return the commit of the checkout that holds `directory`, and whether tracked files differ from it.
 
-    None outside a checkout, or without git. `dirty` is None where git takes too long to say.
-    """
+    None outside a checkout, or without git. `dirty` is None if git takes too long."""
     commit = _git(directory, "rev-parse", "--verify", "HEAD")
     if not commit:
         return None
@@ -109,7 +133,7 @@ def _git(directory: Path, *arguments: str) -> str | None:
 
 
 def _output(*command: str, environment: dict[str, str] | None = None) -> str | None:
-    """What a command prints, stripped; None where it fails."""
+    """Return what a command prints, stripped; None if it fails."""
     try:
         done = subprocess.run(
             command,
@@ -127,13 +151,13 @@ def _output(*command: str, environment: dict[str, str] | None = None) -> str | N
 
 
 def _cpuinfo() -> dict[str, str]:
-    """The first processor of /proc/cpuinfo; empty elsewhere."""
+    """Return the first processor of /proc/cpuinfo; empty elsewhere."""
     first = _text("/proc/cpuinfo").split("\n\n")[0]
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
 
 
 def release_memory() -> None:
-    """Gives the system what the C library, and Arrow if it has been used, keep of freed memory for later."""
+    """Return to the system the freed memory that the C library, and Arrow if it has been used, keep for later."""
     if "pyarrow" in sys.modules:
         sys.modules["pyarrow"].default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -153,7 +153,7 @@ class TrainedRun:
 
         with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
             from dltool.commands.predict import predictions_for
-            from dltool.data.new_rows import load_rows
+            from dltool.data.new_data import load_rows
             from dltool.experiment.opening import require_code
 
             run = find_run(self.path)

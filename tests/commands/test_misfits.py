@@ -99,7 +99,7 @@ def test_a_missing_package_of_a_callback_is_named(fails) -> None:
 
     if find_spec("tensorboard"):
         pytest.skip("tensorboard is installed")
-    assert "run: pip install tensorboard" in fails(config(training="callbacks: [TensorBoard]"), code=5)
+    assert 'pip install "tensorboard>=2.20"' in fails(config(training="callbacks: [TensorBoard]"), code=5)
 
 
 def test_a_metric_of_several_numbers_is_recorded_for_each_class(train, tmp_path) -> None:

@@ -155,7 +155,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "data": (train_command, "load_data"),
     "data again": (opening, "load_data"),
     "build": (model_build, "build_model"),
-    "evaluation": (evaluation, "evaluate"),
+    "evaluation": (evaluation, "measure"),
 }
 
 

@@ -159,6 +159,20 @@ def test_where_nothing_is_complete_a_training_is_next(dltool, tmp_path):
     assert dltool("runs", "--runs", tmp_path).stdout.splitlines()[-1] == "next  dltool train CONFIG"
 
 
+def test_runs_list_is_runs(dltool, tmp_path):
+    assert dltool("runs", "list", "--runs", tmp_path) == dltool("runs", "--runs", tmp_path)
+    created(tmp_path)
+    for options in ((), ("--json",), ("--filter", "status=completed"), ("--sort", "number")):
+        assert dltool("runs", "list", "--runs", tmp_path, *options) == dltool("runs", "--runs", tmp_path, *options)
+
+
+@pytest.mark.parametrize("options", [("--runs", "."), ("--filter", "status=failed"), ("--sort", "number"), ("--json",)])
+def test_an_option_before_a_command_of_runs_is_refused_and_not_ignored(dltool, options):
+    outcome = dltool("runs", *options, "prune", "--yes")
+    assert outcome.code == 2
+    assert "options stand after the command: dltool runs prune" in outcome.stderr
+
+
 def test_a_folder_that_is_given_must_be_there(dltool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert dltool("runs").code == 0

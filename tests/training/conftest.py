@@ -11,6 +11,7 @@ import pytest
 
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset
+from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts, TargetFacts
 from dltool.data.split.at_random import Split
 from dltool.model.build import BuiltModel, build_model
@@ -63,7 +64,7 @@ def dataset_of(inputs: np.ndarray, targets: np.ndarray, split: Split, classes: i
         validation_examples=len(split.validation),
         test_examples=len(split.test),
     )
-    return Dataset({"input": inputs}, {"target": targets}, split, facts, {})
+    return Dataset(Examples({"input": inputs}, {"target": targets}), split, facts)
 
 
 def blobs(rows: int = 118, width: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +122,7 @@ def train() -> Callable[..., Trained]:
 
     def run(config: Config, dataset: Dataset, pace: int = 4, **options: Any) -> Trained:
         recorder = options.pop("recorder", Recorder())
-        built = build_model(config, dataset.facts, dataset.part("train")[0])
+        built = build_model(config, dataset.facts, dataset.examples("train").inputs)
         result = fit(
             prepare_fit(built, config, dataset, pace=Pace(pace, is_fixed=True)),
             observer=recorder,

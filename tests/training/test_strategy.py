@@ -16,7 +16,7 @@ DENSE = [{"Dense": {"units": 8, "activation": "relu"}}, {"Dense": {"units": 3, "
 def prepare(make_config, dataset):
     def run(layers=DENSE, pace=4, **training) -> Fitting:
         config = make_config(model={"layers": layers}, training=training)
-        built = build_model(config, dataset.facts, dataset.part("train")[0])
+        built = build_model(config, dataset.facts, dataset.examples("train").inputs)
         return prepare_fit(built, config, dataset, pace=Pace(pace, is_fixed=True))
 
     return run
@@ -71,7 +71,7 @@ def test_steps_a_call_do_not_change_bits_with_xla(make_config, dataset, train, p
 
 def test_a_recorded_strategy_is_replayed(make_config, dataset):
     config = make_config(model={"layers": DENSE}, training={"epochs": 5000})
-    built = build_model(config, dataset.facts, dataset.part("train")[0])
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     recorded = strategy.Strategy(False, False, {})
     assert prepare_fit(built, config, dataset, strategy=recorded).strategy is recorded
     assert dataclasses.asdict(recorded)["jit_compile"] is False

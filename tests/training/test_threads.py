@@ -65,7 +65,7 @@ def test_the_config_decides_where_it_says_so(chosen):
 @pytest.mark.parametrize("layers", [SMALL, [{"Dense": 5}, "ReLU", {"Dense": {"units": 3, "use_bias": False}}]])
 def test_it_counts_what_the_model_will_compute(make_config, dataset, layers):
     config = make_config(model={"layers": layers})
-    built = build_model(config, dataset.facts, dataset.part("train")[0])
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     found = step_flops(config, dataset.facts)
     assert found is not None
     # Layers that keep the shape are not counted.

@@ -126,7 +126,7 @@ def built_plan(
         refuse_no_file("--svg", svg, [".svg"])
         dot_program()
     pin(config.seed, choose_threads(config, facts)[0])
-    built = build_model(config, facts, dataset.part("train")[0] if dataset else None)
+    built = build_model(config, facts, dataset.examples("train").inputs if dataset else None)
     check_fit(config, facts, built)
     if svg is not None:
         draw(dot_text(boxes_of(built, facts), config.name), svg)

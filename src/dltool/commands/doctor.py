@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
 from dltool.data.sources.download import keras_cache
+from dltool.installation import SET_UP, pip_install, requirements
 from dltool.machine import cpu_features, cpu_name, installed_version, usable_cores, usable_memory
 
 IMPORT_SECONDS = 180
@@ -65,17 +66,14 @@ def check_python() -> Check:
 def check_packages() -> list[Check]:
     """The installed version of each required package against what dltool's own metadata asks for."""
     try:
-        required = metadata.requires("dltool") or []
-    except metadata.PackageNotFoundError:
-        return [Check("dltool", "problem", "is not installed", "run: make setup, or: pip install -e .")]
-    requirements = [Requirement(text) for text in required]
-    environment = {"extra": ""}
-    return [check_package(r) for r in requirements if r.marker is None or r.marker.evaluate(environment)]
+        return [check_package(requirement) for requirement in requirements()]
+    except PackageNotFoundError:
+        return [Check("dltool", "problem", "is not installed", SET_UP)]
 
 
 def check_package(requirement: Requirement) -> Check:
     found = installed_version(requirement.name)
-    remedy = f'run: pip install "{requirement.name}{requirement.specifier}"'
+    remedy = pip_install(f"{requirement.name}{requirement.specifier}")
     if found is None:
         return Check(requirement.name, "problem", "is not installed", remedy)
     if not requirement.specifier.contains(found, prereleases=True):
@@ -125,7 +123,8 @@ def check_tensorflow() -> list[Check]:
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or ["no message"])[-1]
         how = f"signal {-done.returncode}" if done.returncode < 0 else said
-        return [Check("TensorFlow", "problem", f"import fails: {how}", "run: pip install --force-reinstall tensorflow")]
+        remedy = pip_install("--force-reinstall", "tensorflow")
+        return [Check("TensorFlow", "problem", f"import fails: {how}", remedy)]
     try:
         report: dict[str, Any] = json.loads(last_line)
     except ValueError:
@@ -146,7 +145,7 @@ def check_gpus(gpus: list[str]) -> Check:
     if gpus:
         return Check("GPU", "ok", ", ".join(gpus))
     if shutil.which("nvidia-smi"):
-        return Check("GPU", "warning", "TensorFlow sees none", 'run: pip install "tensorflow[and-cuda]"')
+        return Check("GPU", "warning", "TensorFlow sees none", pip_install("tensorflow[and-cuda]"))
     return Check("GPU", "ok", "none; training runs on the CPU")
 
 

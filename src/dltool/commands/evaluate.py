@@ -10,9 +10,10 @@ import numpy as np
 
 from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
-from dltool.data.dataset import Dataset, PartName
+from dltool.data.dataset import Dataset, SplitName
+from dltool.data.examples import Examples
 from dltool.errors import ConfigError, MachineError
-from dltool.experiment.assessing import MeasuredExamples, assessed, part_of, places_of
+from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import recorded_data, recorded_experiment, require_code
 from dltool.imports import import_keras
 from dltool.runs.directory import open_run
@@ -75,8 +76,8 @@ def evaluate(
     stage(progress, "reading the data")
     config, dataset = recorded_data(run)
     changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
-    examples = new_examples(config, file) if file is not None else part_of(dataset, cast("PartName", split))
-    if not len(examples.rows):
+    examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
+    if not len(examples):
         others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
         raise ConfigError(f"the run has no {split} examples", f"it has others: {' and '.join(others)}")
     stage(progress, "importing TensorFlow")
@@ -100,11 +101,10 @@ def measured(
     config: "Config",
     changed: "Config",
     dataset: Dataset,
-    examples: MeasuredExamples,
+    examples: Examples,
     progress: "Progress | None",
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """What the model of `config` is worth by the metrics of the config `changed`, and the files that say so."""
-    from dltool.evaluation.measure import evaluate as measure
     from dltool.model.saving import load_weights
 
     experiment = recorded_experiment(run, config, dataset)
@@ -112,21 +112,18 @@ def measured(
     load_weights(experiment.built.core, run.best_weights)
     stage(progress, "measuring")
     try:
-        metrics = measure(experiment.built, changed, examples.inputs, examples.targets)
+        return assessed(experiment, examples, None if progress is None else progress.warn)
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
-    warn = None if progress is None else progress.warn
-    return assessed(experiment, examples, metrics, warn)
 
 
-def new_examples(config: "Config", file: Path) -> MeasuredExamples:
+def new_examples(config: "Config", file: Path) -> Examples:
     """The labelled examples in a file. Their rows are those of the file."""
-    from dltool.data.new_labelled import load_labelled
+    from dltool.data.new_data import load_labelled
     from dltool.evaluation.figures.figure import file_word
 
     dataset = load_labelled(config.data, config.seed, file)
-    inputs, targets = dataset.part("test")
-    rows = np.arange(len(dataset.split.test))
+    examples = dataset.examples("test")
     name = file_word(file.name.partition(".")[0])
     name = f"data-{name}" if name in PARTS else name
-    return MeasuredExamples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, dataset.split.test)})
+    return replace(examples, name=name, places={**examples.places, "row": np.arange(len(examples))})

@@ -81,9 +81,9 @@ def predictions_for(
     if problems:
         raise DataError(problems)
     progress.stage("predicting")
-    found = predictions(config, facts, outputs_of(built, config, new.inputs))
-    named = np.array([whole_text(name) for name in new.files], dtype=object)
-    return {"file": named, **({} if new.rows is None else {"row": new.rows}), **found}
+    found = predictions(config, facts, outputs_of(built, config, new.examples.inputs))
+    named = np.array([whole_text(name) for name in new.examples.places["file"]], dtype=object)
+    return {**new.examples.places, "file": named, **found}
 
 
 def recorded_kind(run: Run, record: Mapping[str, Any]) -> tuple[Config, Facts]:

@@ -100,12 +100,9 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
 
 def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":
     """That of the test part, measured again; None where there is none."""
-    from dltool.evaluation.measure import evaluate
-    from dltool.experiment.assessing import assessed, part_of
+    from dltool.experiment.assessing import assessed
 
     if not len(experiment.dataset.split.test):
         return None
     progress.stage("testing")
-    part = part_of(experiment.dataset, "test")
-    metrics = evaluate(experiment.built, experiment.config, part.inputs, part.targets)
-    return assessed(experiment, part, metrics, progress.warn)[0]
+    return assessed(experiment, experiment.dataset.examples("test"), progress.warn)[0]

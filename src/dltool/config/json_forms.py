@@ -47,6 +47,8 @@ def type_words(schema: Schema) -> str:
     if FORM in schema:
         return str(schema[FORM])
     if "items" in schema:
+        if "enum" in schema["items"]:
+            return f"a list of {type_words(schema['items'])}"
         noun, comma, rest = type_words(schema["items"]).removeprefix("a ").removeprefix("an ").partition(",")
         return f"a list of {noun.removesuffix('s')}s{comma}{rest}"
     bounds = [f"{BOUNDS[bound]} {schema[key]}" for key, bound in LIMITS.items() if key in schema]

@@ -6,6 +6,7 @@ read, when facts such as `$classes` may still be unknown, and after.
 """
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,9 +18,15 @@ from dltool.config.text.blocks import Uses, WrittenLayer, written
 from dltool.config.text.merge import apply_setting, merge
 from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
 from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of, with_children
-from dltool.config.text.yaml_reader import decode, parse_yaml, read_bytes
+from dltool.config.text.yaml_reader import YAML, decode, near_files, parse_yaml, read_bytes
 from dltool.config.validate import validate
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, UnreadableConfig
+
+DATA = (
+    *(".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls", ".ods"),
+    *(".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".tbz2", ".txz"),
+)
+"""Endings of tables and archives. A config may have any other."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,23 @@ def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
     """
     files = Files()
     try:
+        refuse_data(path)
         root = read_with_bases(path, str(path), files, ())
     except ConfigError as error:
         raise UnreadableConfig(error.problems, files.texts) from None
     document = Document(path, str(path), root, files.texts, files.folders, files.contents[str(path)])
     return with_settings(document, settings)
+
+
+def refuse_data(path: Path) -> None:
+    """Raise ConfigError if `path` is data that `dltool init` drafts a config for."""
+    is_folder = os.path.isdir(path) and path.suffix not in YAML and os.access(path, os.R_OK)
+    if is_folder and near_files(path / "x", YAML):
+        return
+    if is_folder or (os.path.isfile(path) and path.name.lower().endswith(DATA)):
+        what = "is a folder, not a config" if is_folder else "is a data file, not a config"
+        hint = f"use `dltool init {shlex.quote(str(path))}` to draft a config for it"
+        raise ConfigError(Problem(None, f"{path} {what}", hint))
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Facts:
 
     @property
     def only_input(self) -> InputFacts | None:
-        """The input of data that has one, and no columns."""
+        """Return the input of data that has one, and no columns."""
         first = next(iter(self.inputs.values()))
         return first if len(self.inputs) == 1 and first.column is None else None
 
@@ -76,11 +76,10 @@ class Facts:
         return next(iter(self.targets.values())) if len(self.targets) == 1 else None
 
     def names(self) -> dict[str, Any]:
-        """What `$examples`, `$input_shape`, … stand for.
+        """Return the values of `$examples`, `$input_shape`, …
 
-        `$classes` is absent where the target is a number, `$input_shape` where there are columns. Of several targets
-        there are `$classes_NAME` and `$target_shape_NAME`, and `$classes` where only one has classes.
-        """
+        `$classes` is absent if the target is a number, `$input_shape` if there are columns. Several targets have
+        `$classes_NAME` and `$target_shape_NAME`, and `$classes` if only one has classes."""
         names: dict[str, Any] = {
             "examples": self.examples,
             "validation_examples": self.validation_examples,
@@ -97,7 +96,7 @@ class Facts:
         return names | ({"classes": len(with_classes[0].class_names)} if len(with_classes) == 1 else {})
 
     def record(self) -> dict[str, Any]:
-        """What run.json holds, and :func:`recorded_facts` makes facts of; the types of columns are in the config."""
+        """Return what run.json holds, which :func:`recorded_facts` reads; the types of columns are in the config."""
         inputs = {
             name: {"shape": list(found.shape), "dtype": found.dtype, "is_column": found.column is not None}
             for name, found in self.inputs.items()
@@ -110,11 +109,9 @@ class Facts:
 
 
 def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
-    """The facts of a run's data from what its run.json says, which is not trusted. `data` is that of its config.
+    """Return the facts of a run's data from its run.json, which is not trusted. `data` is that of its config.
 
-    Raises:
-        RunError: something is missing, or cannot be.
-    """
+    Raises RunError: something is missing, or impossible."""
     found: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
     inputs = found.get("inputs")
     is_alone = isinstance(inputs, Mapping) and len(inputs) == 1
@@ -144,7 +141,7 @@ def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
 
 
 def is_target(found: Any) -> bool:
-    """Whether an entry of a run.json describes a target: classes and labels have names, all different."""
+    """Return whether an entry of a run.json describes a target: classes and labels have names, all different."""
     if not isinstance(found, Mapping) or found.get("kind") not in get_args(TargetKind):
         return False
     names = found.get("class_names")
@@ -155,12 +152,12 @@ def is_target(found: Any) -> bool:
 
 
 def is_for_layers(kind: ColumnType, data: Data) -> bool:
-    """Whether the only input, of this type, is for layers of its own: the column is then of no interest any more."""
+    """Return whether the only input, of this type, is for layers of its own: it is no longer a column then."""
     return kind.name in ("image", "audio") or (kind.name == "text" and bool(data.preprocessing))
 
 
 def is_input(name: str, found: Any, data: Data, *, is_alone: bool) -> bool:
-    """Whether an entry of a run.json describes an input that the config may have."""
+    """Return whether an entry of a run.json describes an input that the config may have."""
     if not isinstance(found, Mapping) or not is_shape(found.get("shape")) or found.get("dtype") not in DTYPES:
         return False
     if not isinstance(found.get("is_column"), bool):
@@ -183,14 +180,12 @@ def is_size(value: Any) -> bool:
 
 
 def known_facts(data: Data) -> Facts | None:
-    """The facts that `load_data` will find, without loading; None where only reading the data can tell.
+    """Return the facts that `load_data` will find, without loading; None if they depend on the data.
 
-    Of a `.npz` given as the path of a built-in set only the header is read, for its sizes; while there is no such file,
-    the published sizes stand for it.
+    Only the header of a `.npz` given as the path of a built-in set is read, for its sizes; the published sizes stand in
+    for a missing file.
 
-    Raises:
-        ConfigError: the split contradicts itself, or leaves a part empty.
-    """
+    Raises ConfigError: the split contradicts itself, or leaves a split empty."""
     check_parts(data)
     known = published(data.source)
     is_category = known is not None and bool(known.class_names)
@@ -219,7 +214,7 @@ def known_facts(data: Data) -> Facts | None:
 
 
 def rows_given(source: Source, part: Literal["validation", "test"]) -> int | None:
-    """The rows that a source of its own contributes: its own test part to the test, else all of it."""
+    """Return the rows that a separate source contributes: its own test split to the test, else all of it."""
     known = published(source)
     if known is None:
         return None
@@ -228,7 +223,7 @@ def rows_given(source: Source, part: Literal["validation", "test"]) -> int | Non
 
 
 def sizes_of(source: Source, known: Published) -> tuple[int, int]:
-    """Rows of the source's own training and test part."""
+    """Return the rows of the source's own training and test split."""
     path = getattr(source.options, "path", None)
     shapes = header_of_npz(path) if isinstance(path, str) else {}
     if {"x_train", "x_test"} <= shapes.keys() and shapes["x_train"].shape and shapes["x_test"].shape:

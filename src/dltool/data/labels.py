@@ -6,7 +6,7 @@ import numpy as np
 
 from dltool.config.columns import ONE_TARGET, MultiLabelTarget, TargetType
 from dltool.data.arrays.rows import Coded, is_text
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import TargetKind
 from dltool.data.split.by_column import distinct
 from dltool.errors import ConfigPath, DataError, Problem
@@ -29,31 +29,29 @@ class Labels:
     separator: str = ""
 
 
-def read_labels(examples: Examples, wanted: TargetType | None, name: str = ONE_TARGET) -> Labels:
-    """What the labels of the target `name` of `examples` are.
+def read_labels(source: SourceExamples, wanted: TargetType | None, name: str = ONE_TARGET) -> Labels:
+    """Infer what the labels of the target `name` of the source are.
 
-    Booleans, integers and text are classes, numbered in sorted order; floats and rows of several values are numbers.
-    `wanted` (the config's `target`) overrules: classes by distinct values, also of rows such as the pixels of a mask,
-    integers as numbers, or texts that list several labels.
+    Booleans, integers and strings are classes, numbered in sorted order; floats and rows of several values are numbers.
+    `wanted` (the config's `target`) overrides: classes by distinct values, also of rows such as the pixels of a mask,
+    integers as numbers, or strings that list several labels.
 
-    Raises:
-        DataError: a single class, or labels that cannot be what is wanted.
-    """
-    labels, place = examples.training.labels[name], examples.training.place
+    Raises DataError: a single class, or labels that cannot be what is wanted."""
+    labels, place = source.training.targets[name], source.training.place
     target: ConfigPath = ("data", "target") if name == ONE_TARGET else ("data", "target", name)
     has_text, is_wide = is_text(labels), len(labels.shape) > 1
     kind = wanted.name if wanted else None
     if kind == "number" and has_text:
         raise DataError(Problem(target, "the labels are text, not numbers", "remove it, or write category"))
     if wanted is not None and isinstance(wanted.options, MultiLabelTarget):
-        return multi_labels(examples.training, wanted.options.separator, name, target)
+        return multi_labels(source.training, wanted.options.separator, name, target)
     if kind is None and is_wide and has_text:
         message = f"a label has {labels.shape[1:]} texts, not one"
         raise DataError(Problem(place, message, "target: category makes each of them a class"))
     if kind == "number" or (kind is None and (is_wide or labels.dtype.kind == "f")):
         return Labels(name, "number", np.empty(0), ())
-    if examples.class_names:
-        return Labels(name, "category", np.arange(len(examples.class_names)), examples.class_names)
+    if source.class_names:
+        return Labels(name, "category", np.arange(len(source.class_names)), source.class_names)
     values = distinct(labels)
     if len(values) == 1:
         raise DataError(
@@ -62,9 +60,9 @@ def read_labels(examples: Examples, wanted: TargetType | None, name: str = ONE_T
     return Labels(name, "category", values, tuple(str(value) for value in values))
 
 
-def multi_labels(part: Part, separator: str, name: str, target: ConfigPath) -> Labels:
-    """Raises DataError: the labels are no texts, or name fewer than two labels."""
-    labels = part.labels[name]
+def multi_labels(part: Examples, separator: str, name: str, target: ConfigPath) -> Labels:
+    """Return the labels. Raises DataError: the labels are not strings, or name fewer than two labels."""
+    labels = part.targets[name]
     if not is_text(labels) or len(labels.shape) > 1:
         raise DataError(Problem(target, "multi_label takes one text an example", "write category or number"))
     names = sorted({label for text in distinct(labels) for label in labels_in(str(text), separator)})
@@ -83,17 +81,12 @@ def labels_in(text: str, separator: str) -> list[str]:
     return [label.strip() for label in text.split(separator) if label.strip()]
 
 
-def encode(labels: Labels, part: Part) -> np.ndarray:
-    """The targets of `part`: int32 indices, or float32, of the shape of its labels.
+def encode(labels: Labels, part: Examples) -> np.ndarray:
+    """Encode the targets of `part`: int32 indices, or float32, of the shape of its labels; multi-labels as (rows,
+    classes) of 0 and 1. Class indices lose a last axis of one (the channel of a mask).
 
-    Of several labels an example, (rows, classes) of 0 and 1.
-
-    Of class indices, a last axis of one (the channel of a mask) is left out.
-
-    Raises:
-        DataError: labels that `labels` does not have.
-    """
-    given = part.labels[labels.name]
+    Raises DataError: labels that `labels` does not have."""
+    given = part.targets[labels.name]
     if labels.kind == "multi_label":
         return encode_several(labels, part)
     if is_text(given) != (labels.kind == "category" and is_text(labels.values)):
@@ -104,7 +97,7 @@ def encode(labels: Labels, part: Part) -> np.ndarray:
         index, unknown = indices(labels.values, given.values)
         index, unknown = index[codes], unknown[codes]
     elif labels.kind == "number":
-        return given.astype(np.float32, copy=False)
+        return np.asarray(given, np.float32)
     else:
         index, unknown = indices(labels.values, given[..., 0] if given.ndim > 1 and given.shape[-1] == 1 else given)
     if unknown.any():
@@ -113,7 +106,7 @@ def encode(labels: Labels, part: Part) -> np.ndarray:
 
 
 def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the sorted `values` each of `given` is, and which are not there."""
+    """Return where in the sorted `values` each of `given` is, and which are missing there."""
     if {values.dtype.kind, given.dtype.kind} == {"i", "u"}:
         # NumPy would compare int64 with uint64 as floats, which are not exact.
         values, given = values.astype(object), given.astype(object)
@@ -121,10 +114,10 @@ def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return index, values[index] != given
 
 
-def encode_several(labels: Labels, part: Part) -> np.ndarray:
-    """(rows, classes) of float32. Raises DataError: a label that training does not have."""
+def encode_several(labels: Labels, part: Examples) -> np.ndarray:
+    """Return (rows, classes) of float32. Raises DataError: a label that training does not have."""
     numbers = {name: index for index, name in enumerate(labels.class_names)}
-    given = part.labels[labels.name]
+    given = part.targets[labels.name]
     targets = np.zeros((len(given), len(numbers)), np.float32)
     unknown = np.zeros(len(given), dtype=bool)
     for row, text in enumerate(given[:]):
@@ -138,8 +131,8 @@ def encode_several(labels: Labels, part: Part) -> np.ndarray:
     return targets
 
 
-def unknown_labels(labels: Labels, part: Part, unknown: np.ndarray) -> Problem:
-    values = np.unique(part.labels[labels.name][:].reshape(unknown.shape)[unknown])
+def unknown_labels(labels: Labels, part: Examples, unknown: np.ndarray) -> Problem:
+    values = np.unique(part.targets[labels.name][:].reshape(unknown.shape)[unknown])
     shown = ", ".join(f'"{value}"' for value in values[:SHOWN]) + (", …" if len(values) > SHOWN else "")
     rows = np.flatnonzero(unknown.reshape(len(unknown), -1).any(axis=1))
     message = f"{part.name} has labels that are none of the {len(labels.values)} classes: {shown}"

@@ -38,10 +38,9 @@ def column_rows(config: Config, dataset: Dataset) -> Iterator[ColumnRow]:
 
 
 def class_counts(dataset: Dataset) -> dict[str, tuple[int, int, int]]:
-    """The examples of each class or label, of one or several an example; nothing for numbers and for masks.
+    """Return the examples of each class or label; nothing for numbers and for masks.
 
-    Of several targets, each class has the name of its target in front.
-    """
+    The classes of several targets have the name of their target in front."""
     split = dataset.split
     found: dict[str, tuple[int, int, int]] = {}
     for name, target in dataset.facts.targets.items():

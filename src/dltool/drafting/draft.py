@@ -81,8 +81,8 @@ def loaded(text: str, folder: Path) -> Dataset:
 
 def baseline(dataset: Dataset, draft: Draft) -> DraftBaseline:
     """Of the test part, as the metrics of a run are."""
-    inputs, targets = dataset.part("test")
-    training, test = dataset.targets[ONE_TARGET][dataset.split.train], targets[ONE_TARGET]
+    examples = dataset.examples("test")
+    training, test = dataset.targets[ONE_TARGET][dataset.split.train], np.asarray(examples.targets[ONE_TARGET])
     if draft.metric == "accuracy":
         most = int(np.argmax(np.bincount(training)))
         share = float(np.mean(test == most))
@@ -92,7 +92,7 @@ def baseline(dataset: Dataset, draft: Draft) -> DraftBaseline:
     middle = float(np.median(training))
     error, words = float(np.mean(np.abs(test - middle))), f"always {middle:.4g}, the median,"
     if draft.series is not None:
-        last = np.asarray(inputs[draft.series][:])[:, -1]
+        last = np.asarray(examples.inputs[draft.series][:])[:, -1]
         known = ~np.isnan(last)
         if known.any() and (persistent := float(np.mean(np.abs(test - last)[known]))) < error:
             error, words = persistent, f"repeating the last value of {in_comment(draft.series)}"

@@ -10,13 +10,13 @@ import numpy as np
 from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import Rows
-from dltool.data.examples import Examples
+from dltool.data.examples import SourceExamples
 from dltool.data.files.class_folders import Item, Labelled, labelled
 from dltool.data.files.file_tree import Members, Reader, UnreadableMember, open_members
-from dltool.data.media import audio, image_decode
-from dltool.data.media.audio_rows import Recordings
-from dltool.data.media.image_decode import BadImage, opened, size_of
-from dltool.data.media.wav import WavHeader
+from dltool.data.media import codecs, image_decode
+from dltool.data.media.audio import headers_of
+from dltool.data.media.clip import ClipHeader
+from dltool.data.media.image_decode import opened, size_of
 from dltool.data.sources.texts import load_texts
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, split_line, training_lines
@@ -41,22 +41,17 @@ def draft_folder(path: Path, named: str) -> Draft:
     members = open_members(str(path), ())
     names = [member.name.lower() for member in members.members]
     pictures = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
-    recordings = sum(name.endswith(audio.EXTENSIONS) for name in names)
+    recordings = sum(name.endswith(codecs.EXTENSIONS) for name in names)
     if max(pictures, recordings) * 2 <= len(names):
         return draft_texts(path, named)
     return draft_images(members, path, named) if pictures >= recordings else draft_audio(members, path, named)
 
 
-def parts_line(found: Labelled | Examples) -> list[tuple[str, str]]:
+def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
     """The split, of what the source does not divide itself."""
-    if isinstance(found, Labelled):
-        own, examples = {*map(str, found.parts)}, len(found.parts["training"])
-    else:
-        own = {role for role in ("validation", "test") if getattr(found, role) is not None}
-        examples = len(found.training)
-    if "test" not in own:
-        return [(split_line(examples), "")]
-    return [] if "validation" in own else [("split: {validation: 0.1}", "the test part is the data's own")]
+    if "test" not in found.parts:
+        return [(split_line(len(found.parts["training"])), "")]
+    return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test part is the data's own")]
 
 
 def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
@@ -117,7 +112,7 @@ def seen_pictures(members: Members, items: tuple[Item, ...]) -> tuple[Counter[tu
             content = members.reader().read(item.member)
             sizes[size_of(content)] += 1
             modes[opened(content).mode] += 1
-        except (BadImage, UnreadableMember):
+        except UnreadableMember:
             continue
     if not sizes:
         raise DataError(f"none of the pictures of {members.path} can be read")
@@ -157,10 +152,10 @@ def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
 
 
 def draft_audio(members: Members, path: Path, named: str) -> Draft:
-    found = labelled(members, audio.EXTENSIONS, None, (), "recording")
+    found = labelled(members, codecs.EXTENSIONS, None, (), "recording")
     items, classes = of_training(found)
     every = [item.member for item in chain.from_iterable(found.parts.values())]
-    headers = Recordings(Reader(members.access, ()), members.path, ()).headers(every)
+    headers = headers_of(Reader(members.access, ()), every, ())
     rate, seconds, lengths = length_of(headers)
     layer, (bands, frames) = spectrogram(rate, seconds)
     form = f"seconds: {seconds:g}, rate: {rate}"
@@ -183,7 +178,7 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
     )
 
 
-def length_of(headers: Sequence[WavHeader]) -> tuple[int, float, np.ndarray]:
+def length_of(headers: Sequence[ClipHeader]) -> tuple[int, float, np.ndarray]:
     """The most frequent rate, the seconds that nine of ten do not exceed, and the seconds of each."""
     rate = Counter(header.rate for header in headers).most_common(1)[0][0]
     lengths = np.array([header.frames / header.rate for header in headers])
@@ -223,9 +218,9 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 def draft_texts(path: Path, named: str) -> Draft:
     options, found = read_texts(path)
     given = f"{{path: {named}, encoding: {options.encoding}}}" if options.encoding != "utf-8" else f"{{path: {named}}}"
-    classes = Counter(map(str, found.training.labels[ONE_TARGET][:]))
+    classes = Counter(map(str, found.training.targets[ONE_TARGET][:]))
     texts = found.training.inputs["text"]
-    examples = sum(len(part) for part in (found.training, found.validation, found.test) if part)
+    examples = sum(map(len, found.parts.values()))
     data = [
         (f"source: {{text: {given}}}", ""),
         *parts_line(found),
@@ -240,7 +235,7 @@ def draft_texts(path: Path, named: str) -> Draft:
     )
 
 
-def read_texts(path: Path) -> tuple[TextSource, Examples]:
+def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
     """In UTF-8 where all files are, else as they are written."""
     options = TextSource(path=str(path))
     try:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
-from dltool.data.media import audio, image_decode
+from dltool.data.media import codecs, image_decode
+from dltool.data.media.clip import BadClip, ClipHeader
 from dltool.data.media.image_decode import BadImage, opened, size_of
-from dltool.data.media.wav import BadWav, WavHeader, wav_header
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import Lines, scalar
 from dltool.drafting.folder import convolutions, fitting, length_of, spectrogram
@@ -54,7 +54,7 @@ def paths_in(table: Table) -> dict[str, Paths]:
         if all(text.lower().endswith(image_decode.EXTENSIONS) for text in texts):
             pictures = of_pictures(contents, name, features)
             found |= {} if pictures is None else {name: pictures}
-        elif all(text.lower().endswith(audio.EXTENSIONS) for text in texts):
+        elif all(text.lower().endswith(codecs.EXTENSIONS) for text in texts):
             recordings = of_recordings(contents, name, features)
             found |= {} if recordings is None else {name: recordings}
     return found
@@ -67,19 +67,20 @@ def unlike(names: Collection[str], name: str) -> str:
     return name
 
 
-def contents_of(paths: Iterable[str], folder: Path) -> Iterable[bytes]:
+def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes]]:
+    """Yield the names and contents of the files that can be read."""
     for path in paths:
         try:
             if (folder / path).is_file():
-                yield (folder / path).read_bytes()
+                yield path, (folder / path).read_bytes()
         except (OSError, ValueError):
             continue
 
 
-def of_pictures(contents: Sequence[bytes], name: str, features: str) -> Paths | None:
+def of_pictures(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
     sizes: Counter[tuple[int, int]] = Counter()
     grey = 0
-    for content in contents:
+    for _, content in contents:
         try:
             sizes[size_of(content)] += 1
             grey += opened(content).mode in image_decode.GREY
@@ -98,12 +99,12 @@ def of_pictures(contents: Sequence[bytes], name: str, features: str) -> Paths | 
     return Paths({"image": {"size": [*size], "channels": channels}}, seen, layers, features)
 
 
-def of_recordings(contents: Sequence[bytes], name: str, features: str) -> Paths | None:
-    headers: list[WavHeader] = []
-    for content in contents:
+def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+    headers: list[ClipHeader] = []
+    for file, content in contents:
         try:
-            header = wav_header(content)
-        except BadWav:
+            header = codecs.clip_header(file, content)
+        except BadClip:
             continue
         headers += [] if header is None else [header]
     if not headers:

@@ -3,9 +3,7 @@
 In NumPy alone: importing scikit-learn takes 1.2 s and 140 MB, at the end of every training.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,11 @@ from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
+from dltool.data.examples import Examples
 from dltool.data.facts import TargetFacts
 from dltool.evaluation.features import BLOCK, Features
 from dltool.evaluation.findings import MODEL, Baseline
+from dltool.evaluation.measure import Measurement
 from dltool.evaluation.predictions import has_probabilities, probabilities, softmax, target_of
 from dltool.model.build import BuiltModel
 
@@ -36,38 +36,44 @@ RIDGE = 1e-3
 def baselines_of(
     built: BuiltModel,
     dataset: Dataset,
-    inputs: Mapping[str, Rows],
-    targets: Mapping[str, np.ndarray],
-    outputs: Mapping[str, np.ndarray],
-    kept: np.ndarray,
+    examples: Examples,
+    measured: Measurement,
+    tables: "LinearTables",
     config: Config,
 ) -> tuple[Baseline, ...]:
     """For each output with one class or number an example: the model itself, a constant, for the number of a series the
     last value before, and a linear model.
 
-    `inputs` and `targets` are those measured, of which `outputs` are those of the examples `kept`.
+    `examples` are those measured, and `tables` what was kept of them.
     """
-    tables = FeatureTables(built, dataset, inputs)
+    kept = measured.kept
     found: list[Baseline] = []
+    for head, rule, learnt in compared_outputs(built, dataset):
+        own = f"{head.name}_" if len(built.heads) > 1 else ""
+        true, given = examples.targets[str(head.target)], measured.outputs[head.name].reshape(len(kept), -1)
+        metric = f"{own}{rule.metric}"
+        found.append(Baseline(MODEL, metric, rule.score(true[kept], rule.predicted(given))))
+        constant = np.broadcast_to(rule.constant(learnt), true.shape)
+        found.append(Baseline(rule.constant_name, metric, rule.score(true, constant)))
+        series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
+        if isinstance(rule, Numbers) and series is not None:
+            found.append(last_value(metric, series, true))
+        found.append(linear(rule, metric, tables, learnt, true))
+    return tuple(found)
+
+
+def compared_outputs(
+    built: BuiltModel, dataset: Dataset
+) -> "Iterator[tuple[OutputSpec, ClassBaselines | Numbers, np.ndarray]]":
+    """The outputs that simple rules can be compared with, by which rule, and the targets of the training examples."""
     for head in built.heads:
         target = target_of(head, dataset.facts)
         if target is None or target.shape not in ((), (1,)) or target.kind == "multi_label":
             continue
         if target.kind == "category" and not has_probabilities(head):
             continue
-        own = f"{head.name}_" if len(built.heads) > 1 else ""
-        learnt = dataset.targets[str(head.target)][dataset.split.train]
-        true, given = targets[str(head.target)], outputs[head.name].reshape(len(kept), -1)
         rule = ClassBaselines(head, target) if target.kind == "category" else Numbers()
-        metric = f"{own}{rule.metric}"
-        found.append(Baseline(MODEL, metric, rule.score(true[kept], rule.predicted(given))))
-        constant = np.broadcast_to(rule.constant(learnt), true.shape)
-        found.append(Baseline(rule.constant_name, metric, rule.score(true, constant)))
-        series = None if config.data.windows is None else inputs.get(config.data.windows.target)
-        if isinstance(rule, Numbers) and series is not None:
-            found.append(last_value(metric, series, true))
-        found.append(linear(rule, metric, tables, learnt, true))
-    return tuple(found)
+        yield head, rule, dataset.targets[str(head.target)][dataset.split.train]
 
 
 class ClassBaselines:
@@ -124,35 +130,57 @@ class Numbers:
         return np.asarray(measured @ weights)
 
 
-@dataclass(frozen=True)
-class FeatureTables:
-    """What linear models learn from and are measured on, made when it is asked for first."""
+class LinearTables:
+    """What linear models learn from and are measured on, standardized by the first; `reason` says why there is nothing.
 
-    built: BuiltModel
-    dataset: Dataset
-    inputs: Mapping[str, Rows]
+    Of the `measured_on` features, the tables of all batches are added one after the other, and few numbers are kept.
+    """
 
-    @cached_property
-    def training(self) -> Features:
-        return Features(self.built, self.dataset.part("train")[0], TRAINING_ROWS)
+    def __init__(self, built: BuiltModel, dataset: Dataset, inputs: Mapping[str, Rows]) -> None:
+        self.reason, self.measured_on = "", None
+        self.measured: list[np.ndarray] = []
+        self.left = np.empty((0, 0), np.float32)
+        if all(rule.why_not(learnt) for _, rule, learnt in compared_outputs(built, dataset)):
+            return
+        try:
+            self.learnt_from = Features(built, dataset.examples("train").inputs, TRAINING_ROWS)
+            measured_on = Features(built, inputs, MEASURED_ROWS)
+            # Several threads take forty times as long on tables so small, and need not give the same bits.
+            with threadpool_limits(1):
+                self.scale = Standardized(np.concatenate(list(self.learnt_from)))
+        except (ValueError, np.linalg.LinAlgError) as error:
+            self.reason = str(error).splitlines()[0]
+        else:
+            self.measured_on = measured_on
 
-    @cached_property
-    def measured(self) -> Features:
-        return Features(self.built, self.inputs, MEASURED_ROWS)
+    def add(self, table: np.ndarray) -> None:
+        """The features of the next batch. They are standardized in blocks of one size, whatever that of the batches."""
+        self.left = np.concatenate([self.left, table]) if len(self.left) else table
+        while len(self.left) >= BLOCK:
+            self.flush()
 
-    @cached_property
-    def standardized(self) -> tuple[np.ndarray, np.ndarray]:
-        return standardized(np.concatenate(list(self.training)), self.measured)
+    def flush(self) -> None:
+        with threadpool_limits(1):
+            self.measured.append(self.scale.of(self.left[:BLOCK]))
+        self.left = self.left[BLOCK:]
+
+    def whole(self) -> np.ndarray:
+        """Raises ValueError: something in it is no number."""
+        if len(self.left):
+            self.flush()
+        return with_ones(np.concatenate(self.measured))
 
     def note(self, learnt: int, true: int) -> str:
         """Where these are not all of the features, or of the examples."""
+        assert self.measured_on is not None
         parts = []
-        if len(self.training.rows) < learnt:
-            parts.append(f"learnt from {len(self.training.rows):,} training examples")
-        if len(self.measured.rows) < true:
-            parts.append(f"measured on {len(self.measured.rows):,} examples")
-        if has_components(len(self.training.rows), self.training.columns):
-            parts.append(f"{COMPONENTS} principal components of {self.training.columns:,} features")
+        training, measured = len(self.learnt_from.rows), len(self.measured_on.rows)
+        if training < learnt:
+            parts.append(f"learnt from {training:,} training examples")
+        if measured < true:
+            parts.append(f"measured on {measured:,} examples")
+        if has_components(training, self.learnt_from.columns):
+            parts.append(f"{COMPONENTS} principal components of {self.learnt_from.columns:,} features")
         return ", ".join(parts)
 
 
@@ -176,18 +204,18 @@ def latest(windows: np.ndarray) -> np.ndarray:
 
 
 def linear(
-    rule: ClassBaselines | Numbers, metric: str, tables: FeatureTables, learnt: np.ndarray, true: np.ndarray
+    rule: ClassBaselines | Numbers, metric: str, tables: LinearTables, learnt: np.ndarray, true: np.ndarray
 ) -> Baseline:
-    if reason := rule.why_not(learnt):
+    reason = rule.why_not(learnt) or tables.reason
+    if reason or tables.measured_on is None:
         return Baseline(rule.linear_name, metric, None, reason)
     try:
-        # Several threads take forty times as long on tables so small, and need not give the same bits.
         with threadpool_limits(1):
-            features, measured = tables.standardized
-            predicted = rule.fitted(features, learnt.ravel()[tables.training.rows], measured)
+            features, measured = tables.scale.table, tables.whole()
+            predicted = rule.fitted(features, learnt.ravel()[tables.learnt_from.rows], measured)
     except (ValueError, np.linalg.LinAlgError) as error:
         return Baseline(rule.linear_name, metric, None, str(error).splitlines()[0])
-    value = rule.score(true.ravel()[tables.measured.rows], predicted)
+    value = rule.score(true.ravel()[tables.measured_on.rows], predicted)
     return Baseline(rule.linear_name, metric, value, tables.note(len(learnt), len(true)))
 
 
@@ -195,28 +223,37 @@ def has_components(rows: int, columns: int) -> bool:
     return columns > COMPONENTS and rows > COMPONENTS
 
 
-def standardized(table: np.ndarray, measured: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """`table` (rows, columns) of float32 and the blocks of `measured`, with mean 0 and deviation 1 by the first, and a
-    last column of ones. Of many columns, these are the first principal components. The table itself is overwritten.
+class Standardized:
+    """A table (rows, columns) of float32 with mean 0 and deviation 1, and a last column of ones. Of many columns, these
+    are the first principal components. The table given is overwritten.
 
     Raises:
-        ValueError: something in them is no number.
+        ValueError: something in it is no number.
     """
-    mean = table.mean(axis=0, dtype=float).astype(np.float32)
-    table -= mean
-    squares = sum(np.square(block, dtype=float).sum(axis=0) for block in np.array_split(table, -(-len(table) // BLOCK)))
-    deviation = np.sqrt(squares / len(table)).astype(np.float32)
-    deviation[deviation == 0] = 1
-    table /= deviation
+
+    def __init__(self, table: np.ndarray) -> None:
+        self.mean = table.mean(axis=0, dtype=float).astype(np.float32)
+        table -= self.mean
+        blocks = np.array_split(table, -(-len(table) // BLOCK))
+        squares = sum(np.square(block, dtype=float).sum(axis=0) for block in blocks)
+        self.deviation = np.sqrt(squares / len(table)).astype(np.float32)
+        self.deviation[self.deviation == 0] = 1
+        table /= self.deviation
+        refuse_no_numbers(table)
+        self.basis = np.eye(table.shape[1], dtype=np.float32)
+        if has_components(*table.shape):
+            self.basis = principal_components(table)
+        self.table = with_ones(table @ self.basis)
+
+    def of(self, block: np.ndarray) -> np.ndarray:
+        """Another table, by the mean and the deviation of the first."""
+        return np.asarray((block - self.mean) / self.deviation @ self.basis)
+
+
+def with_ones(table: np.ndarray) -> np.ndarray:
+    """Raises ValueError: something in it is no number."""
     refuse_no_numbers(table)
-    basis = np.eye(table.shape[1], dtype=np.float32)
-    if has_components(*table.shape):
-        basis = principal_components(table)
-    other = np.concatenate([(block - mean) / deviation @ basis for block in measured])
-    one, other = (np.column_stack([rows, np.ones(len(rows), np.float32)]) for rows in (table @ basis, other))
-    refuse_no_numbers(one)
-    refuse_no_numbers(other)
-    return one, other
+    return np.column_stack([table, np.ones(len(table), np.float32)])
 
 
 def refuse_no_numbers(table: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
-from dltool.experiment.assessing import assessed, part_of
+from dltool.experiment.assessing import assessed
 from dltool.experiment.clock import Clock
 from dltool.experiment.opening import Experiment
 from dltool.experiment.signals import StopNow, StopRequests
@@ -204,7 +204,6 @@ def tested_model(
 ) -> tuple[dict[str, Any], "Assessment | None"]:
     """Save the model, measure it on the test part, once; write its evaluation. The best weights are in it by now."""
     from dltool.evaluation.findings import interval_record
-    from dltool.evaluation.measure import evaluate
     from dltool.model.saving import save_model
 
     dataset, built = experiment.dataset, experiment.built
@@ -214,9 +213,9 @@ def tested_model(
     intervals: dict[str, list[float]] = {}
     assessment = None
     if len(dataset.split.test):
-        test = evaluate(built, experiment.config, *dataset.part("test"))
         warn = progress.warn if experiment.is_kept else None
-        assessment, files = assessed(experiment, part_of(dataset, "test"), test, warn)
+        assessment, files = assessed(experiment, dataset.examples("test"), warn)
+        test = {name: interval.value for name, interval in assessment.metrics.items()}
         intervals = interval_record(assessment.metrics)
         run.replace_folder(run.evaluation / "test", files)
     best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])

@@ -11,6 +11,7 @@ from dltool.config.schema import Config
 from dltool.cost.activations import activation_bytes
 from dltool.cost.flops import model_flops
 from dltool.data.dataset import Dataset
+from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.data.split.at_random import Split
 from dltool.machine import usable_memory
@@ -97,9 +98,7 @@ def loaded_bytes(facts: Facts, dataset: Dataset | None) -> int:
 def first_batch(dataset: Dataset, config: Config) -> Dataset:
     """The first rows of the training part, as many as a batch, as a data set of their own."""
     rows = dataset.split.train[: config.training.batch_size]
-    inputs = {name: values[rows] for name, values in dataset.inputs.items()}
-    targets = {name: values[rows] for name, values in dataset.targets.items()}
-    return Dataset(inputs, targets, whole(len(rows), dataset.facts), dataset.facts, {})
+    return Dataset(dataset.all.take(rows), whole(len(rows), dataset.facts), dataset.facts)
 
 
 def zeros(facts: Facts, config: Config) -> Dataset:
@@ -110,7 +109,7 @@ def zeros(facts: Facts, config: Config) -> Dataset:
         name: np.zeros((size, *found.shape), np.int32 if found.kind == "category" else np.float32)
         for name, found in facts.targets.items()
     }
-    return Dataset(inputs, targets, whole(size, facts), facts, {})
+    return Dataset(Examples(inputs, targets), whole(size, facts), facts)
 
 
 def whole(size: int, facts: Facts) -> Split:

@@ -152,10 +152,9 @@ QUOTED = re.compile(r"""["'`]{1,2}([\w.-]+)["'`]{1,2}""")
 
 
 def deduce(owner: str, name: str, text: str, default: Any, required: bool) -> str:
-    """The type of the argument `name` of `owner`, whose docstring entry is `text`.
+    """Deduce the type of the argument `name` of `owner`, whose docstring entry is `text`.
 
-    `default` counts only where the argument is not `required`.
-    """
+    `default` counts only if the argument is not `required`."""
     known = BY_OBJECT.get(f"{owner}.{name}") or by_suffix(name) or BY_NAME.get(name) or window(owner, name)
     if known is None:
         known = padding(owner) if (name, default) == ("padding", "valid") else from_text(text, default, required)
@@ -168,7 +167,7 @@ def by_suffix(name: str) -> str | None:
 
 
 def window(owner: str, name: str) -> str | None:
-    """`kernel_size` and the like: one size, or as many as the object has dimensions."""
+    """Return the type of `kernel_size` and the like: one size, or as many as the object has dimensions."""
     dimensions = re.search(r"([123])D", owner)
     if name not in WINDOWS or dimensions is None:
         return None
@@ -210,14 +209,14 @@ def words(sentence: str) -> list[str]:
 
 
 def is_plain(sentence: str) -> bool:
-    """Whether the type stands first, as in "Positive integer, …", and not somewhere in an explanation."""
+    """Return whether the type stands first, as in "Positive integer, …", and not somewhere in an explanation."""
     return bool(
         re.match(r"\(?(optional\)?,? )?(a |an )?(python |positive |1d )?(int|float|bool|str)", sentence, re.IGNORECASE)
     )
 
 
 def choices_in(text: str) -> list[str]:
-    """The texts in quotes after "one of" and the like, in the same sentence."""
+    """Return the quoted strings after "one of" and the like, in the same sentence."""
     cue = CUES.search(text)
     if cue is None:
         return []

@@ -21,6 +21,7 @@ from typing import Any
 from dltool import __version__
 from dltool.durable_files import disk_errors, read_file, sync, write_tree
 from dltool.errors import ConfigError, Problem, RunError
+from dltool.installation import UPDATE
 from dltool.runs import lock
 from dltool.runs.files import Run, digest, encode_json
 
@@ -28,11 +29,30 @@ FORMAT = 1
 """Raised whenever an older dltool could misread a newer run."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FOLDERS = ("checkpoints", "evaluation", "figures", "preprocessing", "tensorboard")
-FILES = (
-    *("config.yaml", "lock", "log.txt", "metrics.jsonl", "model.keras", "origins.json", "report.html", "report.json"),
-    *("resolved.yaml", "results.json", "run.json", "split.npz"),
-)
+FOLDERS: Mapping[str, str] = {
+    "preprocessing": "What the preprocessing was fitted to: vocabularies, means and variances.",
+    "checkpoints": "The complete training state, newest two; `best.weights.h5` has the weights of the best epoch.",
+    "evaluation": "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`.",
+    "figures": "The learning curves, as SVG.",
+    "tensorboard": "Event files, if the config has `track: [tensorboard]`.",
+    "profile": "Seconds by activity and a trace of some steps, if `--profile` was given.",
+}
+"""The folders of a run, each with a description."""
+FILES: Mapping[str, str] = {
+    "config.yaml": "The config as written, byte for byte.",
+    "resolved.yaml": "Every value in force; what later commands read.",
+    "run.json": "Status (running, completed, failed or interrupted), versions, machine, git commit, data hashes.",
+    "split.npz": "The row numbers of the training, validation and test split.",
+    "metrics.jsonl": "One line for each epoch: loss, metrics, learning rate, seconds.",
+    "results.json": "Written last: test metrics with intervals, the best epoch, expectations.",
+    "model.keras": "The best model with its preprocessing: raw inputs in, predictions out.",
+    "report.html": "The report, one file that loads nothing.",
+    "report.json": "The numbers of the report.",
+    "origins.json": "Where each value of the config comes from.",
+    "log.txt": "What was printed, and the log messages of TensorFlow.",
+    "lock": "Held by the process that writes the run; it names that process.",
+}
+"""The files of a run, each with a description."""
 REPOSITORY = (".git", "HEAD", "objects", "refs")
 """What git takes a folder for a repository by; the settings of one can name programs that git runs."""
 MOST_ENTRIES = 10_000
@@ -288,7 +308,7 @@ def _check_format(run: Run) -> None:
     if written_in > FORMAT:
         wrote = f"dltool {str(record.get('dltool', '(unknown)'))[:40]} wrote it in run format {written_in}"
         message = f"{run.path} is too new: {wrote}, and this is dltool {__version__}, which reads format {FORMAT}"
-        raise RunError(message, "install a newer dltool")
+        raise RunError(message, UPDATE)
 
 
 def _check_entries(root: Path) -> None:

@@ -6,6 +6,7 @@ from threading import Event, Thread
 from typing import Any, Literal, Protocol
 
 from dltool.errors import MachineError, Problem
+from dltool.installation import install_extra
 from dltool.runs.files import Run, Status
 
 TrackerName = Literal["tensorboard", "mlflow"]
@@ -32,7 +33,7 @@ def refuse_missing_extras(names: Sequence[str]) -> None:
     missing = [name for name in names if any(importlib.util.find_spec(package) is None for package in NEEDED[name])]
     if missing:
         raise MachineError(
-            Problem(None, f"track: {name} needs a package that is not installed", f'pip install "dltool[{name}]"')
+            Problem(None, f"track: {name} needs a package that is not installed", install_extra(name))
             for name in missing
         )
 

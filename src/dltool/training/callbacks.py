@@ -9,6 +9,7 @@ import numpy as np
 
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, MachineError, Problem, RunError
+from dltool.installation import install_extra
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import make
 from dltool.training.best import direction
@@ -26,7 +27,7 @@ def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Ca
     for index, entry in enumerate(config.training.callbacks):
         place = ("training", "callbacks", index)
         if entry.name == "TensorBoard" and find_spec("tensorboard") is None:
-            raise MachineError(Problem(place, "TensorBoard is not installed", "run: pip install tensorboard"))
+            raise MachineError(Problem(place, "TensorBoard is not installed", install_extra("tensorboard")))
         callback = make(entry, place)
         if isinstance(callback, keras.callbacks.SwapEMAWeights):
             if not any(part.optimizer.arguments.get("use_ema") for part in config.training.parts):

@@ -20,7 +20,7 @@ from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.training.averages import averaged
-from dltool.training.batches import evaluation_batch, make_tables, model_targets
+from dltool.training.batches import make_tables, model_targets
 from dltool.training.best import Best, make_best
 from dltool.training.cadence import make_cadence
 from dltool.training.callbacks import make_callbacks
@@ -49,7 +49,7 @@ from dltool.training.state import (
     set_value,
     value_of,
 )
-from dltool.training.strategy import Strategy, choose_strategy
+from dltool.training.strategy import Strategy, choose_strategy, evaluation_batch
 
 EMPTY_STATE = TrainingState([], {})
 SECONDS_BETWEEN_BEST = 1.0

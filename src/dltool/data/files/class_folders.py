@@ -43,14 +43,12 @@ class Labelled:
 def labelled(
     members: Members, extensions: Sequence[str], pattern: str | None, place: ConfigPath, noun: str = "file"
 ) -> Labelled:
-    """The files whose names end in one of `extensions` (".jpg", in lower case), with their classes.
+    """Return the files whose names end in one of `extensions` (".jpg", in lower case), with their classes.
 
-    A folder that everything is in is looked through. `pattern` takes the place of the folders' rule. `place` is that of
-    the source's options, `noun` what messages call such a file.
+    A folder that holds everything is looked through. `pattern` replaces the rule of folders. `place` is the config path
+    of the source's options, `noun` what messages call such a file.
 
-    Raises:
-        DataError: no such files, files without a class or that do not match, one class only, unclear parts.
-    """
+    Raises DataError: no such files, files without a class or that do not match, one class only, unclear splits."""
     files = [member for member in members.members if member.name.lower().endswith(tuple(extensions))]
     if not files:
         raise DataError(Problem((*place, "path"), f"{members.path} holds no {noun}s", what_is_there(members)))
@@ -73,7 +71,7 @@ def labelled(
 
 
 def what_is_there(members: Members) -> str:
-    """A hint: the endings of the files there are."""
+    """Return a hint: the endings of the files that exist."""
     if not members.members:
         return "it is empty"
     return f"it holds {counted_endings(members.members)}"
@@ -99,7 +97,7 @@ def other_files(members: Members, used: int, extensions: Sequence[str], noun: st
 
 
 def common_folder(files: Sequence[Member]) -> list[str]:
-    """The folders that all the files are in."""
+    """Return the folders that contain all the files."""
     names = [member.name for member in files]
     # What the first and the last name in alphabetical order begin with, all names begin with.
     pairs = zip(min(names).split("/")[:-1], max(names).split("/")[:-1], strict=False)
@@ -110,7 +108,7 @@ Parts = dict[PartName, list[Item]]
 
 
 def by_folders(files: Sequence[Member], top: list[str], path: str, place: ConfigPath) -> Parts:
-    """The class is the first folder below the top, or below `train/`, `test/`, …"""
+    """Take the first folder below the top, or below `train/`, `test/`, …, as the class."""
     below = [member.name.split("/")[len(top) :] for member in files]
     if all(len(parts) == 1 for parts in below):
         message = f"the files of {path} are in one folder, not in a folder for each class"
@@ -129,11 +127,10 @@ def by_folders(files: Sequence[Member], top: list[str], path: str, place: Config
 
 
 def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
-    """Whether the top folders are parts, not classes. One class may be called "train"; "train" and "test" are parts.
+    """Return whether the top folders are splits, not classes. One class may be called "train"; "train" and "test" are
+    splits.
 
-    Raises:
-        DataError: parts and other folders, or two folders for one part.
-    """
+    Raises DataError: splits and other folders, or two folders for one split."""
     named = Counter(PART_NAMES[folder.lower()] for folder in folders if folder.lower() in PART_NAMES)
     if "training" not in named or len(named) < 2:
         return False
@@ -150,7 +147,7 @@ def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
 
 
 def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Parts:
-    """The class, the part and further columns as the pattern finds them."""
+    """Take the class, the split and further columns as the pattern finds them."""
     expression = file_pattern(pattern)
     result: Parts = {}
     unmatched: list[str] = []
@@ -181,7 +178,7 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
 
 
 def empty_classes(members: Members, top: list[str], parts: Parts, noun: str) -> list[str]:
-    """A warning for the class folders without files of the kind."""
+    """Return a warning for the class folders without files of the kind."""
     has_parts = len(parts) > 1
     depth = len(top) + (2 if has_parts else 1)
     used = {"/".join(item.member.name.split("/")[:depth]) for items in parts.values() for item in items}

@@ -8,11 +8,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 
 
 def require(text: str, place: ConfigPath, *, allow_folder: bool = False) -> Path:
-    """The absolute path of an existing file (or folder).
-
-    Raises:
-        DataError: nothing is there, or something else than a file.
-    """
+    """Return the absolute path of an existing file or folder. Raises DataError: nothing or something else there."""
     path = Path(text).expanduser().absolute()
     try:
         if not path.exists():
@@ -33,7 +29,7 @@ def unreadable(path: Path, place: ConfigPath, error: OSError) -> DataError:
 
 
 def near_names(path: Path) -> str:
-    """A hint naming what the missing `path` may have meant."""
+    """Return a hint naming what the missing `path` may have meant."""
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
     names = sorted(item.name for item in path.parent.iterdir())

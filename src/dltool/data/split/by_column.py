@@ -16,11 +16,7 @@ TIME = "time"
 
 
 def column_named(columns: Mapping[str, Values], name: str, place: ConfigPath) -> Values:
-    """The values of a column, none of them missing.
-
-    Raises:
-        DataError: no such column, or rows without a value.
-    """
+    """Return the values of a column. Raises DataError: no such column, or rows without a value."""
     if name not in columns:
         near = get_close_matches(name, columns, 1, 0.6)
         known = f"the columns are {', '.join(columns)}" if columns else "this source has no columns"
@@ -36,13 +32,11 @@ def column_named(columns: Mapping[str, Values], name: str, place: ConfigPath) ->
 def order_named(
     columns: Mapping[str, Values], dates: Collection[str], name: str, place: ConfigPath
 ) -> tuple[str, Values] | None:
-    """The column that `name` means as an order, with its name; None is the rows' own order.
+    """Return the column that `name` means as an order, with its name; None is the rows' own order.
 
-    `time` is, where no column has that name, the only one of `dates`, the columns of dates.
+    If no column is called `time`, it means the only one of `dates`, the columns of dates.
 
-    Raises:
-        DataError: no such column, rows without a value, or several columns that `time` may mean.
-    """
+    Raises DataError: no such column, rows without a value, or several columns that `time` may mean."""
     if name == TIME and name not in columns:
         if not dates:
             return None
@@ -56,7 +50,7 @@ def order_named(
 
 
 def is_missing(values: Values) -> np.ndarray:
-    """(rows,) of booleans."""
+    """Return (rows,) of bool: which values are missing."""
     if isinstance(values, Coded):
         return np.asarray(is_missing(values.values)[values.codes[:]])
     if values.dtype.kind == "f":
@@ -67,14 +61,14 @@ def is_missing(values: Values) -> np.ndarray:
 
 
 def distinct(values: Values) -> np.ndarray:
-    """The values that there are, in ascending order."""
+    """Return the distinct values in ascending order."""
     if isinstance(values, Coded):
         return np.unique(values.values[np.bincount(np.ravel(values.codes[:]), minlength=len(values.values)) > 0])
     return np.unique(values)
 
 
 def numbered(values: Values) -> tuple[np.ndarray, np.ndarray]:
-    """The number of each row's value, (rows,) of int64, and the distinct values in ascending order."""
+    """Return the number of each row's value, (rows,) of int64, and the distinct values in ascending order."""
     if isinstance(values, Coded):
         distinct, numbers = np.unique(values.values.astype(object), return_inverse=True)
         used = np.bincount(numbers[values.codes[:]], minlength=len(distinct)) > 0

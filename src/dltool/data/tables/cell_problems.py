@@ -5,8 +5,7 @@ from difflib import get_close_matches
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder
 from dltool.data.tables.cells import NUMBER
 from dltool.data.tables.csv_file import CsvFile
-from dltool.data.tables.source import TableFile
-from dltool.data.tables.typed_table import ColumnRequest
+from dltool.data.tables.typed_table import ColumnRequest, TableFile
 from dltool.errors import ConfigPath, Problem
 
 MOST_NAMES = 12
@@ -14,7 +13,7 @@ MOST_TEXTS = 3
 
 
 def absent_problems(file: TableFile, place: ConfigPath, wanted: ColumnRequest) -> list[Problem]:
-    """A problem for each column that the file must have and has not."""
+    """Yield a problem for each required column that the file lacks."""
     like = wanted.like
     if like is None:
         due = dict.fromkeys((*wanted.declared, *wanted.needed))
@@ -47,7 +46,7 @@ def other_names(name: str, file: TableFile) -> str:
 
 
 def misfit_problem(file: TableFile, place: ConfigPath, name: str, builder: Builder, wanted: ColumnRequest) -> Problem:
-    """The cells of a column that are not of its kind: the first by its line, the others by number and text."""
+    """Return the problem of a column's invalid cells: the first by its line, the others by number and text."""
     misfits = builder.misfits
     texts = list(misfits.rows)[:MOST_TEXTS]
     lines = file.numbers_of([misfits.rows[text] for text in texts])

@@ -87,7 +87,7 @@ class Store:
         self.array = np.empty(0, self.array.dtype)
 
     def finish(self) -> Rows:
-        """All the values: an array, or where they are in a file, its rows."""
+        """Return all values: an array, or lazy rows of a file."""
         if self.file is None:
             self.array.resize(self.rows, refcheck=False)
             return self.array
@@ -116,7 +116,7 @@ class Stores:
         return store
 
     def drop(self, store: Store) -> None:
-        """Forgets a column that is of no use after all."""
+        """Drop a column that is not needed after all."""
         self.all.remove(store)
         self.bytes -= store.rows * store.array.itemsize
         store.array = np.empty(0, store.array.dtype)

@@ -1,0 +1,294 @@
+"""Writes the reference pages and the layout page of the documentation from the code.
+
+    python scripts/reference.py            write the pages
+    python scripts/reference.py --check    exit 1 if a page is not what the code says
+
+Every page has one source: the schema of configs, the options of the command line, and tables of the modules that own
+files, exit codes and environment variables. A sentence to change is a sentence in the code.
+"""
+
+import ast
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from dltool import cli
+from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
+from dltool.config.describe import described_choice, key_arguments, section_of
+from dltool.config.json_schema import json_schema, own_schema
+from dltool.config.section import Section
+from dltool.config.sources import SOURCES
+from dltool.errors import EXIT_CODES, DltoolError, Interrupted
+from dltool.machine import OTHER_VARIABLES, VARIABLES
+from dltool.runs.directory import FILES, FOLDERS
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS, SOURCE = ROOT / "docs", ROOT / "src" / "dltool"
+COMMAND = "python scripts/reference.py"
+NOTE = f"<!-- Written by `{COMMAND}` from the code. Do not edit. -->\n"
+Table = Sequence[Sequence[str]]
+
+
+def table(heads: Sequence[str], rows: Table) -> str:
+    lines = [heads, ["-"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def code(text: str | None) -> str:
+    return f"`{text}`" if text else ""
+
+
+def one_line(text: object) -> str:
+    return " ".join(str(text or "").split())
+
+
+# --- keys of configs ---
+
+
+def option_rows(section: Mapping[str, Any]) -> Table:
+    """Return a row for each key of a section: key, type, default, description."""
+    properties = section.get("properties", {})
+    return [
+        [code(each.name), each.type, code(each.default), one_line(properties[each.name].get("description"))]
+        for each in key_arguments(dict(section))
+    ]
+
+
+KEY_HEADS = ("key", "type", "default", "description")
+
+
+def config_sections() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every section of a config with its path: `data`, `data.split`, `model.blocks.NAME`, …"""
+    own = own_schema()
+    sections = own["definitions"]
+
+    def below(section: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for name, schema in section.get("properties", {}).items():
+            inner = section_of(schema, sections)
+            if inner:
+                place = f"{path}{name}" + (".NAME" if "additionalProperties" in schema else "")
+                yield place, inner
+                yield from below(inner, f"{place}.")
+
+    yield from below(own, "")
+
+
+def config_page() -> str:
+    extra = {name: schema for name, schema in json_schema()["properties"].items() if name in ("extends", "vars")}
+    further = [[code(name), "", "", one_line(schema.get("description"))] for name, schema in extra.items()]
+    parts = [
+        "# Config keys\n",
+        "`dltool describe KEY` prints the same for one key. Layers, optimizers, losses, metrics and callbacks are",
+        "Keras's: `dltool describe Conv2D` lists their arguments, and so does [keras.io](https://keras.io/api/).",
+        "[The config language](../guides/config-language.md) explains the rules for all keys.\n",
+        "## The whole config\n",
+        table(KEY_HEADS, [*option_rows(own_schema()), *further]),
+        "Keys that begin with `x-` are yours, in every section.\n",
+    ]
+    for path, section in config_sections():
+        parts += [f"## {path}\n", f"{one_line(section.get('description'))}\n", table(KEY_HEADS, option_rows(section))]
+    return "\n".join(parts)
+
+
+def choices_of(noun: str, choices: Mapping[str, type[Section]]) -> Iterator[str]:
+    """Yield a heading, a description, an example and the options of each choice; equal ones share a heading."""
+    by_section: dict[type[Section], list[str]] = {}
+    for name, section in choices.items():
+        by_section.setdefault(section, []).append(name)
+    for options, names in by_section.items():
+        schema = own_schema()["definitions"][options.__name__]
+        yield f"### {', '.join(names)}\n"
+        yield f"{one_line(schema.get('description') or described_choice(names[0], noun, options).summary)}\n"
+        yield f"For example `{described_choice(names[0], noun, options).example.splitlines()[-1].strip()}`.\n"
+        rows = option_rows(schema)
+        yield table(("option", *KEY_HEADS[1:]), rows) if rows else "It has no options.\n"
+
+
+def sources_page() -> str:
+    intro = [
+        "# Data sources\n",
+        "`data.source`, `data.validation` and `data.test` name a source, alone or with options:",
+        "`source: digits`, `source: {csv: adult.csv}` or `source: {csv: {path: adult.csv, delimiter: ;}}`.",
+        "A single value is the first option. [Data](../guides/data.md) explains how to choose one.\n",
+        "## Sources\n",
+    ]
+    return "\n".join([*intro, *choices_of("data source", SOURCES)])
+
+
+def columns_page() -> str:
+    intro = [
+        "# Column types\n",
+        "`data.inputs` gives columns of a table a type, alone or with options: `age: number` or",
+        "`age: {number: {scale: log}}`. All other columns have the type that `dltool check CONFIG --data` shows.\n",
+        "## Inputs\n",
+    ]
+    targets = ["## Targets\n", "`data.target` takes these, under the name of a column or alone.\n"]
+    inputs = choices_of("column type", COLUMN_TYPES)
+    return "\n".join([*intro, *inputs, *targets, *choices_of("target type", TARGET_TYPES)])
+
+
+# --- commands ---
+
+PLACEHOLDERS = {"<str>": "TEXT", "<int>": "N"}
+
+
+def commands(group: TyperGroup, name: str) -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
+    for each, command in group.commands.items():
+        assert isinstance(command, TyperCommand | TyperGroup)
+        yield f"{name} {each}", command
+        if isinstance(command, TyperGroup):
+            yield from commands(command, f"{name} {each}")
+
+
+def placeholder(parameter: Any, command: Any) -> str:
+    text = str(parameter.make_metavar(typer.Context(command)))
+    return PLACEHOLDERS.get(text, text)
+
+
+def parameter_rows(command: TyperCommand | TyperGroup) -> Table:
+    rows = []
+    for each in command.params:
+        if not isinstance(each, TyperOption):
+            rows.append([code(placeholder(each, command)), one_line(getattr(each, "help", ""))])
+        elif each.name != "help":
+            value = "" if each.is_flag else f" {placeholder(each, command)}"
+            rows.append([code(", ".join(each.opts) + value), one_line(each.help)])
+    return rows
+
+
+def usage(name: str, command: TyperCommand | TyperGroup) -> str:
+    arguments = [placeholder(each, command) for each in command.params if not isinstance(each, TyperOption)]
+    return " ".join([name, *arguments, "[OPTIONS]"])
+
+
+def commands_page() -> str:
+    app = typer.main.get_command(cli.app)
+    assert isinstance(app, TyperGroup)
+    parts = [
+        "# Commands\n",
+        "`dltool COMMAND --help` prints the same. Results go to stdout, progress and messages to stderr.",
+        "With `--json`, stdout is one JSON document.\n",
+    ]
+    if rows := parameter_rows(app):
+        parts += ["## dltool\n", table(("option", "description"), rows)]
+    for name, command in commands(app, "dltool"):
+        rows = parameter_rows(command)
+        parts += [f"## {name}\n", f"{one_line(command.help)}\n", f"```text\n{usage(name, command)}\n```\n"]
+        parts += [table(("argument or option", "description"), rows)] if rows else []
+    return "\n".join(parts)
+
+
+# --- tables that modules own ---
+
+
+def exit_codes_page() -> str:
+    raised: dict[int, list[str]] = {128 + number: ["`Interrupted`"] for number in (signal.SIGINT, signal.SIGTERM)}
+    for each in DltoolError.__subclasses__():
+        if each is not Interrupted:
+            raised.setdefault(each.exit_code, []).append(f"`{each.__name__}`")
+    rows = [[str(number), text, ", ".join(raised.get(number, ()))] for number, text in EXIT_CODES.items()]
+    intro = "In Python, the exceptions of `dltool.errors` carry these codes.\n"
+    return "\n".join(["# Exit codes\n", intro, table(("code", "meaning", "exception"), rows)])
+
+
+def run_directory_page() -> str:
+    entries = {**FILES, **{f"{name}/": text for name, text in FOLDERS.items()}}
+    parts = [
+        "# The run directory\n",
+        "`dltool train` makes a numbered directory for each run: `runs/NAME/0001`, `runs/NAME/0002`, …",
+        "Numbers are never used again. `runs/NAME/latest` points to the newest run.",
+        "A run directory is created whole or not at all, and one process at a time writes it.\n",
+        table(("file or folder", "contents"), [[code(name), text] for name, text in entries.items()]),
+        "Every later command reads these files; [Moving runs](../guides/moving.md) lists what each command needs.",
+        "Nothing in a run directory is ever executed; see [Security](../how-it-works/security.md).\n",
+    ]
+    return "\n".join(parts)
+
+
+def environment_page() -> str:
+    recorded = table(("variable", "meaning"), [[code(name), text] for name, text in VARIABLES.items()])
+    others = table(("variable", "meaning"), [[code(name), text] for name, text in OTHER_VARIABLES.items()])
+    parts = [
+        "# Environment variables\n",
+        "A config reads any variable as `$(env.NAME)`; its value is then part of the run.\n",
+        "## Variables of dltool and its packages\n",
+        others,
+        "## Variables that may change results\n",
+        "They belong to TensorFlow and its libraries. `run.json` records those that are set.",
+        "`dltool resume` refuses to continue if one of them has changed.\n",
+        recorded,
+    ]
+    return "\n".join(parts)
+
+
+# --- the layout of the source ---
+
+
+def summary(path: Path) -> str:
+    """Return the first sentence of the docstring of a module."""
+    text = one_line((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0])
+    text = re.sub(r":\w+:`~?([\w.]+\.)?(\w+)`", r"`\2`", text)
+    return re.split(r"(?<=\.) (?=[A-Z])", text)[0].removesuffix(".") + "."
+
+
+def layout_page() -> str:
+    folders = sorted({path.parent for path in SOURCE.rglob("*.py")}, key=lambda path: path.relative_to(SOURCE).parts)
+    names = {folder: ".".join(["dltool", *folder.relative_to(SOURCE).parts]) for folder in folders}
+    contents = [
+        [f"[`{name}`](#{name.replace('.', '')})", summary(folder / "__init__.py")] for folder, name in names.items()
+    ]
+    parts = [
+        "# Layout of the source\n",
+        "A module imports only from its own row and the rows above it; `tests/test_structure.py` has the rows.",
+        "[The spine](../how-it-works/spine.md) is the place to start reading.\n",
+        table(("package", "what it is"), contents),
+    ]
+    beside = {ROOT / name: name for name in ("benchmarks", "benchmarks/scripts", "scripts", "scripts/keras_names")}
+    for folder, name in {**names, **beside}.items():
+        modules = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
+        if modules:
+            parts += [f"## {name}\n", table(("module", "what it is"), [[code(p.stem), summary(p)] for p in modules])]
+    return "\n".join(parts)
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/config.md": config_page,
+    "reference/commands.md": commands_page,
+    "reference/data-sources.md": sources_page,
+    "reference/column-types.md": columns_page,
+    "reference/exit-codes.md": exit_codes_page,
+    "reference/run-directory.md": run_directory_page,
+    "reference/environment.md": environment_page,
+    "contributing/layout.md": layout_page,
+}
+
+
+def page(name: str) -> str:
+    """Return the text of a generated page."""
+    return NOTE + "\n" + PAGES[name]().strip() + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    outdated = []
+    for name in PAGES:
+        path, text = DOCS / name, page(name)
+        if path.exists() and path.read_text("utf-8") == text:
+            continue
+        outdated.append(name)
+        if "--check" not in arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+    for name in outdated:
+        what = f"is outdated: run {COMMAND}" if "--check" in arguments else "written"
+        sys.stdout.write(f"docs/{name} {what}\n")
+    return int(bool(outdated) and "--check" in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
