@@ -10,6 +10,7 @@ from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import TargetKind
 from dltool.data.split.by_column import distinct
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import listed
 
 SHOWN = 5
 
@@ -133,7 +134,7 @@ def encode_several(labels: Labels, part: Examples) -> np.ndarray:
 
 def unknown_labels(labels: Labels, part: Examples, unknown: np.ndarray) -> Problem:
     values = np.unique(part.targets[labels.name][:].reshape(unknown.shape)[unknown])
-    shown = ", ".join(f'"{value}"' for value in values[:SHOWN]) + (", …" if len(values) > SHOWN else "")
+    shown = listed([f'"{value}"' for value in values], SHOWN)
     rows = np.flatnonzero(unknown.reshape(len(unknown), -1).any(axis=1))
     message = f"{part.name} has labels that are none of the {len(labels.values)} classes: {shown}"
     return Problem(

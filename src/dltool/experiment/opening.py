@@ -159,11 +159,12 @@ def valid_config(content: bytes, shown_as: str) -> Config:
         return read_recorded(content, shown_as)
     except ConfigError as error:
         raise RunError(
-            Problem(None, f"{shown(problem.place)}{problem.message}", problem.hint) for problem in first(error.problems)
+            Problem(None, f"{position_text(problem.place)}{problem.message}", problem.hint)
+            for problem in first(error.problems)
         ) from None
 
 
-def shown(place: Any) -> str:
+def position_text(place: Any) -> str:
     return f"{place.file}:{place.line}:{place.column}: " if isinstance(place, Position) else ""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from dltool.data.arrays.fingerprint import split_hash
 from dltool.data.dataset import Dataset
 from dltool.runs.changes import of, said
+from dltool.text import listed, plural
 
 LONGEST_NAME = 100
 """Characters of a column's name. A hostile run.json may hold any number."""
@@ -41,7 +42,7 @@ def part_changes(part: str, was: Any, now: Mapping[str, Any], has_columns: bool)
         # Each column of other rows is another one.
         difference = abs(now["rows"] - rows)
         more = "more" if now["rows"] > rows else "fewer"
-        yield f"{said(difference)} {more} {'row' if difference == 1 else 'rows'} in {part}"
+        yield f"{said(difference)} {more} {plural(difference, 'row')} in {part}"
     elif isinstance(inputs, Mapping):
         names = [
             name for name in dict.fromkeys([*inputs, *now["inputs"]]) if inputs.get(name) != now["inputs"].get(name)
@@ -49,9 +50,8 @@ def part_changes(part: str, was: Any, now: Mapping[str, Any], has_columns: bool)
         if names and not has_columns:
             yield f"the examples in {part}"
         elif names:
-            shown = ", ".join(name[:LONGEST_NAME] for name in names[:MOST_NAMED])
-            more = ", …" if len(names) > MOST_NAMED else ""
-            yield f"{'column' if len(names) == 1 else 'columns'} {shown}{more} in {part}"
+            columns = listed([name[:LONGEST_NAME] for name in names], MOST_NAMED)
+            yield f"{plural(len(names), 'column')} {columns} in {part}"
         elif list(inputs) != list(now["inputs"]):
             yield "the order of the columns"
         if of(was, "targets") != now["targets"]:

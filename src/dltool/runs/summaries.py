@@ -3,13 +3,13 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from dltool.errors import ConfigError, MachineError, RunError
 from dltool.runs.directory import list_runs, open_run, refuse_no_runs_folder
 from dltool.runs.files import Run, Status
+from dltool.text import near
 
 T = TypeVar("T")
 
@@ -60,8 +60,8 @@ def require_folder(runs: Path) -> None:
     refuse_no_runs_folder(runs)
     if not runs.is_dir():
         beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
-        near = get_close_matches(runs.name, beside, 1)
-        hint = f"did you mean {runs.with_name(near[0])}?" if near else "`dltool runs` lists those in runs"
+        alike = near(runs.name, beside)
+        hint = f"did you mean {runs.with_name(alike[0])}?" if alike else "`dltool runs` lists those in runs"
         raise ConfigError(f"there is no folder {runs}", hint)
 
 
