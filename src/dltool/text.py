@@ -29,7 +29,7 @@ def is_control(character: str) -> bool:
 
 
 def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return up to `most` of `known` that look like `name`, whatever the case, the most alike first.
+    """Return up to `most` of `known` that look like `name`, whatever the case: the most alike first, then in order.
 
     Of those that differ in case and underscores alone there is one. `cutoff` is difflib's ratio.
     """

@@ -27,6 +27,7 @@ from dltool.data.split.sizes import PartSizes, check_parts, check_stratify, name
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import release_memory
+from dltool.text import counted, listed
 
 SplitName = Literal["train", "validation", "test"]
 INTEGERS = (int, np.integer)
@@ -209,9 +210,8 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
             unseen = np.unique(codes[counts[codes] < kind.options.min_count])
             if len(unseen):
                 shown = ", ".join(f'"{value}"' for value in rows.values[unseen][:5])
-                found = int(np.isin(codes, unseen).sum())
-                values = "value" if found == 1 else "values"
-                message = f'{found:,} {part} {values} of "{name}" not among those of the training rows: {shown}'
+                values = counted(int(np.isin(codes, unseen).sum()), f"{part} value")
+                message = f'{values} of "{name}" not among those of the training rows: {shown}'
                 problems.append(Problem(("data", "inputs", name), message, "unknown: as_category takes them"))
     if problems:
         raise DataError(problems)
@@ -291,8 +291,8 @@ def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPat
     alone = [target.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]
     if not alone:
         return
-    shown = ", ".join(f'"{name}"' for name in alone[:5]) + (", …" if len(alone) > 5 else "")
-    which = f"the class {shown} has" if len(alone) == 1 else f"{len(alone)} classes ({shown}) have"
+    names = listed([f'"{name}"' for name in alone], 5)
+    which = f"the class {names} has" if len(alone) == 1 else f"{len(alone)} classes ({names}) have"
     hint = "write split: {stratify: false}, or target: number if the labels are no classes"
     raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
 

@@ -12,6 +12,7 @@ from dltool.data.arrays.rows import Coded, is_text
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.split.by_column import distinct
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import listed
 
 SHOWN = 5
 
@@ -146,7 +147,7 @@ def refuse_unknown(part: Examples, name: str, unknown: np.ndarray, classes: int)
     if not unknown.any():
         return
     values = np.unique(part.targets[name][:].reshape(unknown.shape)[unknown])
-    shown = ", ".join(f'"{value}"' for value in values[:SHOWN]) + (", …" if len(values) > SHOWN else "")
+    shown = listed([f'"{value}"' for value in values], SHOWN)
     rows = np.flatnonzero(unknown.reshape(len(unknown), -1).any(axis=1))
     message = f"{part.name} has labels that are none of the {classes} classes: {shown}"
     hint = f"in {len(rows):,} row{'s' * (len(rows) > 1)}, the first is row {rows[0]}, counted from 0"

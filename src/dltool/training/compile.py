@@ -15,7 +15,7 @@ from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
-from dltool.text import Shape
+from dltool.text import Shape, listed
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
@@ -188,8 +188,8 @@ def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> n
     assert isinstance(weights, dict)
     unknown = [name for name in weights if name not in names]
     missing = [name for name in names if name not in weights]
-    listed = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-    problems = [Problem((*place, name), "no such class", f"the classes are {listed}", at_key=True) for name in unknown]
+    hint = f"the classes are {listed(names, 10)}"
+    problems = [Problem((*place, name), "no such class", hint, at_key=True) for name in unknown]
     if missing:
         problems.append(Problem(place, f"no weight for {', '.join(missing[:10])}", "name every class, or use balanced"))
     if problems:

@@ -30,6 +30,7 @@ from dltool.data.tables.read import read_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_memory
+from dltool.text import counted
 
 TARGET: ConfigPath = ("data", "target")
 INPUTS: ConfigPath = ("data", "inputs")
@@ -261,9 +262,8 @@ def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Prob
 
 def rows_named(table: Table, rows: np.ndarray) -> str:
     """Return "3 rows: adult.csv, line 5; …"."""
-    count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
-    places = "; ".join(table.names_of(rows[:SHOWN].tolist()))
-    return f"{count}: {places}{'; …' if len(rows) > SHOWN else ''}"
+    places = "; ".join([*table.names_of(rows[:SHOWN].tolist()), *(["…"] if len(rows) > SHOWN else [])])
+    return f"{counted(len(rows), 'row')}: {places}"
 
 
 # --- the target ---
