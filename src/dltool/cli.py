@@ -102,7 +102,7 @@ def reproduce(
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings, errors and the answer.")] = False,
 ) -> None:
-    """Train a completed run again from its record, and say whether it came out the same, bit by bit."""
+    """Train a completed run again from its record, and say whether it is identical, bit by bit."""
     with frame(as_json, allow_code) as within:
         from dltool.commands.reproduce import reproduce as run_reproduce
 
@@ -112,7 +112,7 @@ def reproduce(
 @app.command()
 def evaluate(
     run: RunFolder,
-    split: Annotated[str | None, typer.Option(help="train, validation or test; the test part unless given.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, validation or test; the test split unless given.")] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="New data with labels, of the kind of the run's source.")
     ] = None,

@@ -161,14 +161,14 @@ def test_what_is_not_known_yet_is_not_checked():
             0,
             {"checkpoint": {"monitor": "val_loss"}},
             ("training", "checkpoint", "monitor"),
-            "no val_loss: there is no validation part",
+            "no val_loss: there is no validation split",
             "monitor: loss, or data.split.validation: 0.1",
         ),
         (
             0,
             {"callbacks": ["EarlyStopping"]},
             ("training", "callbacks", 0),
-            "EarlyStopping monitors val_loss, and there is no validation part",
+            "EarlyStopping monitors val_loss, and there is no validation split",
             "monitor: loss, or data.split.validation: 0.1",
         ),
         (
@@ -220,7 +220,7 @@ def test_class_weights_need_one_class_an_example():
 def test_a_spectrogram_may_not_depend_on_the_other_recordings_of_its_batch():
     (found,) = problems(None, {"MelSpectrogram": {"num_mel_bins": 40, "top_db": 80.0}}, SOFTMAX)
     place = ("model", "layers", 0, "MelSpectrogram", "top_db")
-    message = "80 decibels below the loudest of all recordings in a batch: each depends on the others"
+    message = "80 decibels below the loudest of all audio clips in a batch: each depends on the others"
     assert found == (place, message, "top_db: 200")
     (quiet,) = problems(None, {"MelSpectrogram": {"min_power": 1e-4, "top_db": 120.0}}, SOFTMAX)
     assert quiet[2] == "top_db: 140"

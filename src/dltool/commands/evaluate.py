@@ -68,7 +68,7 @@ def evaluate(
     progress: "Progress",
     draws: bool = True,
 ) -> EvaluationOutcome:
-    """Measure the best weights of the run at `path` on the examples of `split` (the test part), or of `file`.
+    """Measure the best weights of the run at `path` on the examples of `split` (the test split), or of `file`.
 
     `metrics` take the place of the config's. Unless it `draws`, there are no figures and no baselines.
 

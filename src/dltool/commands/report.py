@@ -100,7 +100,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
 
 
 def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":
-    """That of the test part, measured again; None where there is none."""
+    """That of the test split, measured again; None where there is none."""
     from dltool.experiment.assessing import assessed
 
     if not len(experiment.dataset.split.test):

@@ -1,4 +1,4 @@
-"""`dltool reproduce RUN`: run it again from its record, from scratch, and say whether it came out the same."""
+"""`dltool reproduce RUN`: run it again from its record, from scratch, and say whether it is identical."""
 
 import contextlib
 import os

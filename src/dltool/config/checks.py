@@ -214,7 +214,7 @@ def monitor_problem(
     if measured != monitor and measured in known:
         subject = f"{by_default_of} monitors val_loss, and there" if by_default_of else f"no {monitor}: there"
         hint = f"monitor: {measured}, or data.split.validation: 0.1"
-        return [Problem(place, f"{subject} is no validation part", hint)]
+        return [Problem(place, f"{subject} is no validation split", hint)]
     return [unmeasured(place, monitor, known)]
 
 

@@ -98,14 +98,14 @@ def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
 # --- layers whose results depend on the batch ---
 
 HIGHEST_DECIBELS = 100.0
-"""No moment of a recording between -1 and 1 is as loud."""
+"""No moment of an audio clip between -1 and 1 is as loud."""
 
 
 def spectrogram_problems(config: Config) -> list[Problem]:
-    """Find spectrograms that depend on other recordings.
+    """Find spectrograms that depend on other audio clips.
 
-    MelSpectrogram cuts off what is `top_db` below the loudest moment of the whole batch, not of each recording. The
-    same recording would then be another one in a batch of other size; where nothing lies so low, it is not.
+    MelSpectrogram cuts off what is `top_db` below the loudest moment of the whole batch, not of each audio clip. The
+    same audio clip would then be another one in a batch of other size; where nothing lies so low, it is not.
     """
     sections = {
         ("data", "preprocessing"): config.data.preprocessing,
@@ -117,7 +117,9 @@ def spectrogram_problems(config: Config) -> list[Problem]:
         for index, layer in enumerate(layers):
             least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
             if least is not None and top is not UNKNOWN and top < least:
-                message = f"{top:g} decibels below the loudest of all recordings in a batch: each depends on the others"
+                message = (
+                    f"{top:g} decibels below the loudest of all audio clips in a batch: each depends on the others"
+                )
                 problems.append(Problem((*place, index, layer.name, "top_db"), message, f"top_db: {least}"))
     return problems
 

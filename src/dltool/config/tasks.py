@@ -89,7 +89,7 @@ class Task:
 
     name: TargetKind
     noun: str
-    misfits: tuple[Misfit, ...] = ()
+    invalid: tuple[Misfit, ...] = ()
     activations: Mapping[str, Fix] = field(default_factory=dict)
     dtype: Literal["int32", "float32"] = "float32"
     has_labels: bool = True
@@ -103,10 +103,10 @@ class Task:
 
     def loss_problem(self, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Say why the loss is not for such a target."""
-        for misfit in self.misfits:
-            if misfit.losses is family_of(loss) and misfit.of(target):
+        for invalid_mask in self.invalid:
+            if invalid_mask.losses is family_of(loss) and invalid_mask.of(target):
                 sizes = {"shape": "x".join(map(str, target.shape)), "classes": len(target.class_names)}
-                return misfit.message.format(**sizes), like(loss, misfit.fix)
+                return invalid_mask.message.format(**sizes), like(loss, invalid_mask.fix)
         return None
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
@@ -182,7 +182,7 @@ SEVERAL = "an example may have several labels"
 CATEGORY = ClassTask(
     "category",
     "class",
-    misfits=(
+    invalid=(
         Misfit(REGRESSION, "the targets are classes, and this loss is for numbers", "sparse_categorical_crossentropy"),
         Misfit(
             BINARY,
@@ -201,7 +201,7 @@ CATEGORY = ClassTask(
 NUMBER = Task(
     "number",
     "number",
-    misfits=(
+    invalid=(
         Misfit(
             SPARSE,
             "the target is {shape} numbers, and this loss is for classes",
@@ -215,7 +215,7 @@ NUMBER = Task(
 MULTI_LABEL = Task(
     "multi_label",
     "label",
-    misfits=tuple(
+    invalid=tuple(
         Misfit(losses, f"{SEVERAL}, and this loss is for one class", "binary_crossentropy")
         for losses in (SPARSE, ONE_HOT)
     ),

@@ -92,7 +92,7 @@ class Dataset:
 def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     """Read, number the labels, split and describe.
 
-    The test part is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A part of
+    The test split is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A part of
     the source that something else takes the place of is left out. `seed` divides the rows unless `split.seed` is given.
     `most_rows` keeps at most so many rows of each part, of as many classes as possible.
 
@@ -250,7 +250,7 @@ def check_alike(parts: Sequence[Examples]) -> None:
 
 def described(rows: Rows) -> str:
     """Describe the kind and shape of one row; rows that can be stacked have equal descriptions."""
-    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "whole numbers"
+    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "integers"
     return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
 
 

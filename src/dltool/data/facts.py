@@ -35,7 +35,7 @@ class Facts:
     """The data as a model sees it.
 
     `inputs` are in the order of the columns; `targets` are by name, none where the input is the only one. `examples`
-    counts the training part, after validation and test have been taken out.
+    counts the training split, after validation and test have been taken out.
     """
 
     inputs: Mapping[str, InputFacts]

@@ -1,4 +1,4 @@
-"""Columns of a table that name pictures or recordings: how to declare them, and layers that take them."""
+"""Columns of a table that name images or audio clips: how to declare them, and layers that take them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,11 +50,11 @@ def paths_in(table: Table) -> dict[str, Paths]:
         if not texts or not contents:
             continue
         if all(text.lower().endswith(image_decode.EXTENSIONS) for text in texts):
-            pictures = of_pictures(contents, name, features)
-            found |= {} if pictures is None else {name: pictures}
+            images = of_images(contents, name, features)
+            found |= {} if images is None else {name: images}
         elif all(text.lower().endswith(codecs.EXTENSIONS) for text in texts):
-            recordings = of_recordings(contents, name, features)
-            found |= {} if recordings is None else {name: recordings}
+            clips = of_clips(contents, name, features)
+            found |= {} if clips is None else {name: clips}
     return found
 
 
@@ -75,19 +75,19 @@ def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes
             continue
 
 
-def of_pictures(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
-    pictures = pictures_seen(content for _, content in contents)
-    if pictures is None:
+def of_images(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+    images = pictures_seen(content for _, content in contents)
+    if images is None:
         return None
     layers = [
         (f"- Rescaling: {{from: {scalar(name)}, scale: $(1 / 255)}}", "from 0…255 to 0…1"),
-        *convolutions(pictures.size, 16, features),
+        *convolutions(images.size, 16, features),
     ]
-    declared = {"image": {"size": [*pictures.size], "channels": pictures.channels}}
-    return Paths(declared, f"pictures: {pictures.seen}", layers, features)
+    declared = {"image": {"size": [*images.size], "channels": images.channels}}
+    return Paths(declared, f"images: {images.seen}", layers, features)
 
 
-def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+def of_clips(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
     headers: list[ClipHeader] = []
     for file, content in contents:
         try:
@@ -101,11 +101,11 @@ def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: st
     layer, (bands, frames) = spectrogram(rate, seconds)
     layers = [
         (f"- MelSpectrogram: {{from: {scalar(name)}, {layer}}}", "below 1e-5 is silence"),
-        (f"- Reshape: {{target_shape: [{bands}, -1, 1]}}", "a picture of one channel"),
+        (f"- Reshape: {{target_shape: [{bands}, -1, 1]}}", "an image of one channel"),
         ("- LayerNormalization: {axis: [1, 2, 3], center: false, scale: false}", "as loud as any other"),
         *convolutions((bands, frames), 16, features),
     ]
-    seen = f"recordings: half last up to {np.median(lengths):.2g} s"
+    seen = f"audio clips: half last up to {np.median(lengths):.2g} s"
     return Paths({"audio": {"seconds": seconds, "rate": rate}}, seen, layers, features)
 
 

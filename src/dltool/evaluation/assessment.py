@@ -53,12 +53,12 @@ def assess(
         # Of a model that gives NaN, nothing more can be said.
         is_number = np.isfinite(outputs[name]).all()
         makers, table, mistakes = output.findings(prefix, targets, outputs[name], rows) if is_number else NOTHING
-        figures = () if warn is None else pictures(makers, warn)
+        figures = () if warn is None else images(makers, warn)
         found.append(OutputAssessment(name, output.target.kind, figures, table, mistakes))
     return Assessment(measured.split, measured.examples, dict(measured.metrics), tuple(found), measured.baselines)
 
 
-def pictures(makers: Sequence[Callable[[], Drawn]], warn: Callable[[str], None]) -> tuple[Drawn, ...]:
+def images(makers: Sequence[Callable[[], Drawn]], warn: Callable[[str], None]) -> tuple[Drawn, ...]:
     """What the makers draw, without those that fail."""
     found = []
     for make in makers:

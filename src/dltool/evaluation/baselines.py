@@ -36,16 +36,16 @@ def baselines_of(
     """
     kept = measured.kept
     found: list[Baseline] = []
-    for output, rules, learnt in compared_outputs(config, dataset):
+    for output, rules, fitted in compared_outputs(config, dataset):
         name, true = output.head.name, output.goal(examples.targets).ravel()
         metric = f"{name}_{rules.metric}" if len(built.heads) > 1 else rules.metric
         decided = rules.decided(measured.outputs[name].reshape(len(kept), -1))
         found.append(Baseline(MODEL, metric, float(rules.score(true[kept], decided))))
-        found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(learnt)))))
+        found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(fitted)))))
         series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
         if rules.can_repeat and series is not None:
             found.append(last_value(metric, series, true))
-        found.append(linear(rules, metric, tables, learnt, true))
+        found.append(linear(rules, metric, tables, fitted, true))
     return tuple(found)
 
 
@@ -66,14 +66,14 @@ class LinearTables:
         self.reason, self.measured_on = "", None
         self.measured: list[np.ndarray] = []
         self.left = np.empty((0, 0), np.float32)
-        if all(rules.why_not_linear(learnt) for _, rules, learnt in compared_outputs(config, dataset)):
+        if all(rules.why_not_linear(fitted) for _, rules, fitted in compared_outputs(config, dataset)):
             return
         try:
-            self.learnt_from = Features(built, dataset.examples("train").inputs, TRAINING_ROWS)
+            self.fitted_on = Features(built, dataset.examples("train").inputs, TRAINING_ROWS)
             measured_on = Features(built, inputs, MEASURED_ROWS)
             # Several threads take forty times as long on tables so small, and need not give the same bits.
             with threadpool_limits(1):
-                self.scale = Standardized(np.concatenate(list(self.learnt_from)))
+                self.scale = Standardized(np.concatenate(list(self.fitted_on)))
         except (ValueError, np.linalg.LinAlgError) as error:
             self.reason = str(error).splitlines()[0]
         else:
@@ -96,17 +96,17 @@ class LinearTables:
             self.flush()
         return with_ones(np.concatenate(self.measured))
 
-    def note(self, learnt: int, true: int) -> str:
+    def note(self, fitted: int, true: int) -> str:
         """Where these are not all of the features, or of the examples."""
         assert self.measured_on is not None
         parts = []
-        training, measured = len(self.learnt_from.rows), len(self.measured_on.rows)
-        if training < learnt:
-            parts.append(f"learnt from {training:,} training examples")
+        training, measured = len(self.fitted_on.rows), len(self.measured_on.rows)
+        if training < fitted:
+            parts.append(f"fitted from {training:,} training examples")
         if measured < true:
             parts.append(f"measured on {measured:,} examples")
-        if has_components(training, self.learnt_from.columns):
-            parts.append(f"{COMPONENTS} principal components of {self.learnt_from.columns:,} features")
+        if has_components(training, self.fitted_on.columns):
+            parts.append(f"{COMPONENTS} principal components of {self.fitted_on.columns:,} features")
         return ", ".join(parts)
 
 
@@ -129,15 +129,15 @@ def latest(windows: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)
 
 
-def linear(rules: Rules, metric: str, tables: LinearTables, learnt: np.ndarray, true: np.ndarray) -> Baseline:
-    name, reason = rules.linear_name, rules.why_not_linear(learnt) or tables.reason
+def linear(rules: Rules, metric: str, tables: LinearTables, fitted: np.ndarray, true: np.ndarray) -> Baseline:
+    name, reason = rules.linear_name, rules.why_not_linear(fitted) or tables.reason
     if reason or tables.measured_on is None:
         return Baseline(name, metric, None, reason)
     try:
         with threadpool_limits(1):
             features, measured = tables.scale.table, tables.whole()
-            predicted = rules.linear(features, learnt[tables.learnt_from.rows], measured)
+            predicted = rules.linear(features, fitted[tables.fitted_on.rows], measured)
     except (ValueError, np.linalg.LinAlgError) as error:
         return Baseline(name, metric, None, str(error).splitlines()[0])
     value = float(rules.score(true[tables.measured_on.rows], predicted))
-    return Baseline(name, metric, value, tables.note(len(learnt), len(true)))
+    return Baseline(name, metric, value, tables.note(len(fitted), len(true)))

@@ -200,14 +200,14 @@ class RecordingObserver:
 
 def metrics_line(record: "EpochRecord") -> dict[str, Any]:
     """The line of metrics.jsonl of an epoch."""
-    learnt = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate}
-    return {**learnt, "seconds": round(record.seconds, 3)}
+    fitted = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate}
+    return {**fitted, "seconds": round(record.seconds, 3)}
 
 
 def tested_model(
     run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
 ) -> tuple[dict[str, Any], "Assessment | None"]:
-    """Save the model, measure it on the test part, once; write its evaluation. The best weights are in it by now."""
+    """Save the model, measure it on the test split, once; write its evaluation. The best weights are in it by now."""
     from dltool.evaluation.findings import interval_record
     from dltool.model.saving import save_model
 

@@ -96,7 +96,7 @@ def loaded_bytes(facts: Facts, dataset: Dataset | None) -> int:
 
 
 def first_batch(dataset: Dataset, config: Config) -> Dataset:
-    """The first rows of the training part, as many as a batch, as a data set of their own."""
+    """The first rows of the training split, as many as a batch, as a data set of their own."""
     rows = dataset.split.train[: config.training.batch_size]
     return Dataset(dataset.all.take(rows), whole(len(rows), dataset.facts), dataset.facts)
 

@@ -163,7 +163,7 @@ def files_of_keras(name: str, place: ConfigPath) -> Iterator[list[str]]:
         file_utils.get_file = original
 
 
-MISFITS = (
+MISMATCHES = (
     r"for object <\w+ name=([^,>]+).*variable\.shape=(\([^)]*\)), Received: value\.shape=(\([^)]*\))",
     r"\(named ([^)]+)\).*expects shape (\([^)]*\))\. Received saved weight with shape (\([^)]*\))",
     r"Layer '([^']+)' expected (\d+) variables, but received (\d+)",
@@ -178,7 +178,7 @@ def weights_problem(name: str, path: str, place: ConfigPath, error: BaseExceptio
         reason = f": {error}" if isinstance(error, OSError) else ""
         return Problem(place, f"{path} is no file of weights{reason}", "a .weights.h5 or .h5 that Keras has written")
     hint = f"only {name} itself, with the same arguments, has weights that fit"
-    found = next((match for pattern in MISFITS if (match := re.search(pattern, str(error), re.DOTALL))), None)
+    found = next((match for pattern in MISMATCHES if (match := re.search(pattern, str(error), re.DOTALL))), None)
     if found is None:
         return Problem(place, f"{path} does not fit {name}: {plain_message(error)}", hint)
     layer, needed, there = found.groups()

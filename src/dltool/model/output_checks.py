@@ -37,7 +37,7 @@ def head_problems(head: OutputSpec, facts: Facts, built: BuiltModel) -> list[Pro
 
 def input_problems(head: OutputSpec, output: Applied, built: BuiltModel) -> list[Problem]:
     wanted, shape = built.input_shape, output.output_shape
-    # Of whole numbers, such as those of words, each may be a class.
+    # Of integers, such as those of words, each may be a class.
     is_fitting = shape[:-1] == wanted if family_of(head.loss) is SPARSE else shape == wanted
     if is_fitting or None in (*shape, *wanted):
         return []

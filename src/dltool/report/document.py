@@ -43,14 +43,14 @@ def sections(report: Contents) -> Iterator[PageSection]:
 
 def results(output: OutputContents, place: str) -> Markup:
     names, task = list(dict.fromkeys(name for row in output.table for name in row)), TASKS[output.kind]
-    has_pictures = all(any(look.picture for look in shown.looks) for shown in output.mistakes)
+    has_images = all(any(look.image for look in shown.looks) for shown in output.mistakes)
     return render(
         "output.html",
         output=output,
         place=place,
         names=names,
         task=task,
-        is_wide=not has_pictures or not task.has_labels,
+        is_wide=not has_images or not task.has_labels,
         mistake_words=mistake_words,
         most=MOST_ROWS,
     )

@@ -34,7 +34,7 @@ def write_page(found: Contents, file: Path) -> None:
 
 
 def as_json(found: Contents) -> dict[str, Any]:
-    """The numbers of a report: all but the pictures and the figures."""
+    """The numbers of a report: all but the images and the figures."""
     outputs = [
         {
             "name": output.name,

@@ -93,7 +93,7 @@ def with_one_hot(function: Callable[..., Any], classes: int) -> Callable[..., An
 
 
 def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple[Any, Any]:
-    """Symbols for a batch of prepared inputs and targets."""
+    """Symbols for a batch of preprocessed inputs and targets."""
 
     def symbol(tensor: Any) -> Any:
         return keras.KerasTensor((UNUSUAL_SIZE, *tensor.shape[1:]), dtype=tensor.dtype)
@@ -169,7 +169,7 @@ def metric_alone(metric: Any) -> Any:
 def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:
     """The weight of each class as float32, (classes,), or None where all examples count the same.
 
-    `balanced` is examples / (classes * examples of the class) over `targets`, the class indices of the training part
+    `balanced` is examples / (classes * examples of the class) over `targets`, the class indices of the training split
     (as in scikit-learn; King and Zeng, Logistic Regression in Rare Events Data, 2001). A class without examples gets 0.
 
     Raises:

@@ -37,7 +37,7 @@ INPUTS: ConfigPath = ("data", "inputs")
 MEMORY_SHARE = 4
 """Columns are kept in memory up to this part of it."""
 MOST_NUMBERED_CLASSES = 20
-"""A target of whole numbers is of classes where there are no more distinct ones."""
+"""A target of integers is of classes where there are no more distinct ones."""
 SHOWN = 5
 PARTS: Mapping[str, PartName] = {"source": "training", "validation": "validation", "test": "test"}
 """What the sources of the config give."""
@@ -320,7 +320,7 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
 
 
 def class_labels(values: Values) -> Values:
-    """Return classes as text or numbers; whole numbers become integers."""
+    """Return classes as text or numbers; whole values become integers."""
     if isinstance(values, Coded):
         return values
     whole = values.astype(np.int64)

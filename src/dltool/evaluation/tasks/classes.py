@@ -140,14 +140,14 @@ class ClassEvaluator(LabelEvaluator):
             linear_name="logistic regression",
             score=lambda targets, predicted: np.mean(targets == predicted),
             decided=lambda values: self.probabilities(values).argmax(axis=1),
-            constant=lambda learnt: np.bincount(learnt).argmax(),
-            linear=lambda learnt, true, other: (other @ softmax_regression(learnt, true, classes)).argmax(axis=1),
+            constant=lambda fitted: np.bincount(fitted).argmax(),
+            linear=lambda fitted, true, other: (other @ softmax_regression(fitted, true, classes)).argmax(axis=1),
             why_not_linear=why_not_logistic,
         )
 
 
-def why_not_logistic(learnt: np.ndarray) -> str:
-    count = len(np.unique(learnt))
+def why_not_logistic(fitted: np.ndarray) -> str:
+    count = len(np.unique(fitted))
     return f"{count:,} classes take too long" if count > MOST_CLASSES else "one class" if count < 2 else ""
 
 
@@ -213,7 +213,7 @@ def with_areas(table: list[dict[str, Any]], by_class: np.ndarray) -> list[dict[s
 def curve_makers(
     prefix: str, names: Sequence[str], by_class: np.ndarray, are_of_class: np.ndarray, probabilities: np.ndarray
 ) -> list[Callable[[], Any]]:
-    """Return curves of each class against all others, and of all together; of many, those that are told apart worst."""
+    """Return curves of each class against all others, and of all together; of many, those with the lowest AUC."""
     found = np.flatnonzero(np.isfinite(by_class))
     if not len(found):
         return []
@@ -221,7 +221,7 @@ def curve_makers(
         # The curves of two classes are each other's mirror image.
         found = found[1:]
     chosen = np.sort(found[np.argsort(by_class[found], kind="stable")[:MOST_CURVES]])
-    which = f" of the {len(chosen)} classes told apart worst" if len(chosen) < len(found) else ""
+    which = f" of the {len(chosen)} classes distinguished worst" if len(chosen) < len(found) else ""
     each = [(names[int(index)], are_of_class[:, index], probabilities[:, index]) for index in chosen]
     if len(found) > 1:
         each.append((MICRO, are_of_class.ravel(), probabilities.ravel()))

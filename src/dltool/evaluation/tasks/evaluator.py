@@ -38,7 +38,7 @@ class Rules:
     decided: Callable[[np.ndarray], np.ndarray]
     constant: Callable[[np.ndarray], Any]
     linear: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    why_not_linear: Callable[[np.ndarray], str] = lambda learnt: ""
+    why_not_linear: Callable[[np.ndarray], str] = lambda fitted: ""
     can_repeat: bool = False
 
 

@@ -15,7 +15,7 @@ from dltool.text import whole_text
 MOST_DRAWN = 4
 """Numbers of one output that have figures of their own."""
 MOST_COLUMNS = 21
-RESTORED = "squared error of restoring"
+RECONSTRUCTED = "squared error of restoring"
 """The column of an output that restores the input."""
 
 
@@ -59,7 +59,7 @@ class NumberEvaluator(Evaluator):
             score=lambda targets, predicted: np.mean(np.abs(targets - predicted)),
             decided=lambda values: values[:, 0],
             constant=np.mean,
-            linear=lambda features, learnt, measured: measured @ linear_regression(features, learnt),
+            linear=lambda features, fitted, measured: measured @ linear_regression(features, fitted),
             can_repeat=True,
         )
 
@@ -68,7 +68,7 @@ class ReconstructionEvaluator(Evaluator):
     """Its values (examples,) are the squared errors of what is restored."""
 
     def columns(self, values: np.ndarray) -> Columns:
-        return {RESTORED: values}
+        return {RECONSTRUCTED: values}
 
     def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
         return self.columns(values)
