@@ -38,11 +38,11 @@ class BuiltModel:
 
     `core` turns preprocessed inputs into outputs and is what training changes. `preparations` turn raw inputs into
     preprocessed ones, by the name of the input; an input without one needs none. `augmentation` changes preprocessed
-    inputs, in training only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns
-    or several arrays, core and full take a dict by their names; where the config names outputs, they give a dict by these. `layers` are
-    the rows of the plan, and `outputs` those of them that are the outputs, by the name of their `heads`. `one_hot` is
-    how many numbers each class index becomes for the loss, by output, where it does. An augmentation that mixes labels
-    takes and gives [inputs, targets].
+    inputs, in training only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with
+    columns or several arrays, core and full take a dict by their names; where the config names outputs, they give a
+    dict by these. `layers` are the rows of the plan, and `outputs` those of them that are the outputs, by the name of
+    their `heads`. `one_hot` is how many numbers each class index becomes for the loss, by output, where it does. An
+    augmentation that mixes labels takes and gives [inputs, targets].
     """
 
     core: keras.Model
