@@ -1,4 +1,4 @@
-"""From a config and the facts of its data to the models that are trained and saved."""
+"""Build the models that are trained and saved, from a config and the facts of its data."""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,21 +29,19 @@ PREPROCESSING: ConfigPath = ("data", "preprocessing")
 ARRAYS: ConfigPath = ("data", "source", "arrays", "x")
 IMAGE_AXES = 3
 MOST_SCALE = 0.1
-"""Images of bytes are scaled by less than this to bring them to about 1."""
+"""Byte images are rescaled by less than this to bring them to about 1."""
 
 
 @dataclass(frozen=True)
 class BuiltModel:
     """The models of one experiment; they share their layers.
 
-    `core` turns preprocessed inputs into outputs and is what training changes. `preparations` turn raw inputs into
-    preprocessed ones, by the name of the input; an input without one needs none. `augmentation` changes preprocessed
-    inputs, in training only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with
-    columns or several arrays, core and full take a dict by their names; where the config names outputs, they give a
-    dict by these. `layers` are the rows of the plan, and `outputs` those of them that are the outputs, by the name of
-    their `heads`. `one_hot` is how many numbers each class index becomes for the loss, by output, where it does. An
-    augmentation that mixes labels takes and gives [inputs, targets].
-    """
+    `core` maps preprocessed inputs to outputs and is what training changes. `preparations` preprocess raw inputs, by
+    input name; inputs without preprocessing are absent. `augmentation` changes preprocessed inputs, in training only.
+    `full` maps raw inputs to outputs, without augmentation. With several inputs, core and full take a dict by name; if
+    the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers, by
+    the name of their `heads`. `one_hot` is the number of classes by output, if its loss takes one-hot targets. An
+    augmentation that mixes labels maps [inputs, targets] to [inputs, targets]."""
 
     core: keras.Model
     preparations: Mapping[str, keras.Model]
@@ -57,19 +55,19 @@ class BuiltModel:
 
     @property
     def input_shape(self) -> Shape:
-        """Of the only input as it is prepared, without the batch axis."""
+        """Return the shape of the only preprocessed input, without the batch axis."""
         return tuple(self.core.inputs[0].shape[1:])
 
     def structured(self, inputs: Mapping[str, Any]) -> Any:
-        """Prepared inputs by name as `core` takes them."""
+        """Return preprocessed inputs in the structure that `core` takes."""
         return dict(inputs) if isinstance(self.core.input, dict) else next(iter(inputs.values()))
 
     def structured_outputs(self, values: Mapping[str, Any]) -> Any:
-        """Something for each output, by name, as `core` gives its outputs."""
+        """Return values by output name in the structure of `core`'s outputs."""
         return dict(values) if isinstance(self.core.output, dict) else next(iter(values.values()))
 
     def variables_beside(self) -> dict[str, list[Any]]:
-        """The variables of all that is not `core`, by the part that holds them."""
+        """Return the variables outside `core`, by the model that holds them."""
         preparing = [variable for model in self.preparations.values() for variable in model.variables]
         return {"augmentation": self.augmentation.variables if self.augmentation else [], "preprocessing": preparing}
 
@@ -83,18 +81,16 @@ def build_model(
 ) -> BuiltModel:
     """Build the models of `config`.
 
-    `training_inputs` are the raw inputs of the training split, which preprocessing learns from; `fitted` is what it
-    fitted in an earlier run, and wins. Unless the model `is_pretrained`, backbones get random weights: their files are
-    not read.
+    `training_inputs` are the raw inputs of the training split, on which preprocessing is fitted. `fitted`, the fitted
+    state of an earlier run, takes precedence. Backbones get random weights unless the model `is_pretrained`; their
+    files are not read.
 
-    The seed of the config is set here: initial weights and the seeds of random layers (those without a `seed` of their
-    own) follow from it and from the order of the layers. The core comes first, so that augmentation does not change the
-    initial weights.
+    The config's seed is set here. Initial weights and the seeds of random layers without a `seed` follow from it and
+    from the order of layers. The core comes first, so augmentation does not change the initial weights.
 
     Raises:
         ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
-        RunError: `fitted` does not belong to this config.
-    """
+        RunError: `fitted` does not belong to this config."""
     refuse_misplaced(config, facts)
     heads = heads_of(config)
     ends = output_layers(config, facts, heads)
@@ -123,9 +119,9 @@ def build_model(
         augmentation = build_augmentation(
             config.data.augmentation, prepared, names, mixed_shape(facts, heads[0], one_hot)
         )
-    # The layers of core once more, on the preprocessed inputs: a model in which all layers lie side by side.
+    # Apply the layers of core again to the preprocessed inputs, for a model without nesting.
     full_output = core.call(structure(facts, prepared.outputs))
-    # What else the process has done must not matter.
+    # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
     return BuiltModel(
         core=core,
@@ -145,17 +141,16 @@ def build_model(
 
 
 def untrained(entry: KerasObject) -> KerasObject:
-    """The entry; a backbone with random weights."""
+    """Return the entry; a backbone gets random weights."""
     if entry.kind != "backbone":
         return entry
     return replace(entry, arguments={**entry.arguments, "weights": None})
 
 
 def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> tuple[KerasObject, ...]:
-    """The entries; with mixed precision, those at `ends` give float32 unless they have a `dtype` of their own.
+    """Return the entries; with mixed precision, those at `ends` output float32 unless they have a `dtype`.
 
-    Keras's guide to mixed precision asks for it: a softmax of 16 bits is too coarse, and some metrics refuse it.
-    """
+    Keras's guide to mixed precision asks for it: a 16-bit softmax is too coarse, and some metrics refuse it."""
     takes_dtype = {
         index
         for index in ends
@@ -170,11 +165,9 @@ def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> 
 
 
 def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -> dict[str, int]:
-    """Which of `model.layers` give the outputs, by the name of the output.
+    """Return the layers of `model.layers` that are outputs, by output name.
 
-    Raises:
-        ConfigError: there is no such layer, or nothing that an output can be compared with.
-    """
+    Raises ConfigError: there is no such layer, or no target for an output."""
     found = {head.name: layer_index(config, head) for head in heads}
     problems = [unknown_layer(config, head) for head in heads if found[head.name] is None]
     problems += target_problems(config, heads)
@@ -189,7 +182,7 @@ def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -
 
 
 def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Placed], core: keras.Model) -> None:
-    """Raises ConfigError: an array that the config names as an input reaches no output. Columns are chosen freely."""
+    """Raise ConfigError if an array that the config names as an input reaches no output. Columns are chosen freely."""
     taken = {id(tensor) for call in calls(core) for tensor in call.inputs}
     idle = [name for name, start in starts.items() if id(start.tensor) not in taken]
     if idle and facts.only_input is None and not facts.has_columns:
@@ -200,7 +193,7 @@ def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Placed], core: keras.M
 
 
 def refuse_misplaced(config: Config, facts: Facts) -> None:
-    """Raises ConfigError for layers that would do nothing, or something else, where they stand."""
+    """Raise ConfigError for layers whose position makes them useless or changes what they do."""
     problems = [
         Problem((*place, index, entry.name), f"{entry.name} learns from the data", "it belongs at data.preprocessing")
         for place, entries in ((LAYERS, config.model.layers), (AUGMENTATION, config.data.augmentation))
@@ -238,7 +231,7 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
 
 
 def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
-    """Bytes that are made small, and then once more by a backbone: to its weights, such images are all black."""
+    """Report byte images that are rescaled and then rescaled again by a backbone: it would see black images."""
     layers = config.model.layers
     backbone = next((index for index, entry in enumerate(layers) if entry.kind == "backbone"), None)
     if backbone is None or facts.only_input is None or facts.only_input.dtype != "uint8":
@@ -255,7 +248,7 @@ def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
 
 
 def mixed_shape(facts: Facts, head: OutputSpec, one_hot: Mapping[str, int]) -> Shape:
-    """The shape of a target of the only output as the loss takes it; of no matter where there are several outputs."""
+    """Return the shape of the only output's target as the loss takes it; unused with several outputs."""
     own = facts.targets[head.target].shape if head.target is not None else ()
     return (*own, one_hot[head.name]) if head.name in one_hot else own
 
@@ -263,10 +256,9 @@ def mixed_shape(facts: Facts, head: OutputSpec, one_hot: Mapping[str, int]) -> S
 def build_augmentation(
     entries: tuple[KerasObject, ...], inputs: Preprocessed, names: Names, target: Shape
 ) -> keras.Model | None:
-    """A model of the augmentation layers. They must keep the shape: validation and prediction go without them.
+    """Build the model of the augmentation layers. They must keep the shape: validation and prediction skip them.
 
-    Where one of them mixes labels, it takes and gives inputs and targets; `target` is the shape of one, for the loss.
-    """
+    If one of them mixes labels, the model maps inputs and targets; `target` is the shape of one target for the loss."""
     if not entries:
         return None
     prepared = next(iter(inputs.outputs.values()))
@@ -291,7 +283,7 @@ def build_augmentation(
 def apply_mixing(
     entries: Sequence[KerasObject], source: Placed, before: Any, names: Names
 ) -> tuple[list[Applied], tuple[Any, Any]]:
-    """Augmentation layers of which some mix the labels `before` too; gives those with the labels after it."""
+    """Apply augmentation layers of which some also mix the labels `before`; return them with the new labels."""
     applied, labels = [], before
     for index, entry in enumerate(entries):
         place = (*AUGMENTATION, index)
@@ -311,7 +303,7 @@ def apply_mixing(
 
 
 def like(origin: Placed, name: str, facts: Facts) -> Any:
-    """A new input for what the prepared `origin` will hold."""
+    """Return a new input with the shape and dtype of the preprocessed `origin`."""
     title = layer_title(name) if facts.only_input is None else "prepared"
     return keras.Input(origin.shape, dtype=origin.tensor.dtype, name=title)
 
@@ -325,7 +317,7 @@ def model(inputs: Any, outputs: Any, name: str) -> keras.Model:
 
 @contextlib.contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Within the block, layers without a `dtype` of their own compute by this Keras dtype policy."""
+    """Use this Keras dtype policy within the block, for layers without a `dtype`."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -335,7 +327,7 @@ def precision(policy: str) -> Iterator[None]:
 
 
 def global_seed_generator() -> Any:
-    """The state behind keras.random functions called without a seed. Keras has no public name for it."""
+    """Return the state behind keras.random functions called without a seed. Keras has no public name for it."""
     from keras.src.random.seed_generator import global_seed_generator as generator
 
     return generator()

@@ -1,4 +1,4 @@
-"""From raw inputs to what the first layer takes: preparation, encoding, and all columns in one vector."""
+"""Turn raw inputs into the first layer's input: preprocess, encode, concatenate all columns."""
 
 import re
 import zlib
@@ -27,7 +27,7 @@ INPUTS: ConfigPath = ("data", "inputs")
 
 @dataclass(frozen=True)
 class Fitted:
-    """What preprocessing fitted from the training rows: the layers of `data.preprocessing`, and columns by name."""
+    """The fitted state of preprocessing: the layers of `data.preprocessing`, and columns by name."""
 
     layers: PreprocessingState = field(default_factory=dict)
     columns: Mapping[str, ColumnState] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """Raw inputs and what preparation makes of them, by name, with the rows of the plan and what was fitted."""
+    """Raw and preprocessed inputs by name, with the rows of the plan and the fitted state."""
 
     raw: Mapping[str, Placed]
     outputs: Mapping[str, Placed]
@@ -45,7 +45,7 @@ class Preprocessed:
 
 @dataclass(frozen=True)
 class Wired:
-    """What `from` may name besides layers, what the first layer takes, and the rows of the plan."""
+    """The inputs that `from` may name, the input of the first layer, and the rows of the plan."""
 
     named: Mapping[str, Placed]
     first: Placed
@@ -53,19 +53,19 @@ class Wired:
 
 
 def layer_title(name: str) -> str:
-    """The name of a column as Keras allows it in the name of an input."""
+    """Return a column's name in a form that Keras allows as the name of an input."""
     return scope_title(name) if "/" in name or not name else name
 
 
 def scope_title(name: str) -> str:
-    """The name of a column as TensorFlow allows it in the names of layers that compute. Another column has another."""
+    """Return a column's name in a form that TensorFlow allows in layer names, unique to the column."""
     if re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.-]*", name):
         return name
     return f"column_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}_{zlib.crc32(name.encode()):08x}"
 
 
 def structure(facts: Facts, tensors: Mapping[str, Placed]) -> Any:
-    """One tensor, or of data with several inputs a dict."""
+    """Return the only tensor, or a dict for data with several inputs."""
     if facts.only_input is not None:
         return next(iter(tensors.values())).tensor
     return {name: origin.tensor for name, origin in tensors.items()}
@@ -74,7 +74,7 @@ def structure(facts: Facts, tensors: Mapping[str, Placed]) -> Any:
 def preprocess_inputs(
     config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
 ) -> Preprocessed:
-    """Raises ConfigError and RunError as :func:`dltool.model.build.build_model`."""
+    """Preprocess the inputs. Raises as :func:`dltool.model.build.build_model`."""
     if facts.only_input is not None:
         return preprocess_array(config, facts, names, training, fitted)
     return preprocess_several(facts, training, fitted)
@@ -83,7 +83,7 @@ def preprocess_inputs(
 def preprocess_array(
     config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
 ) -> Preprocessed:
-    """One input, through the layers of `data.preprocessing`."""
+    """Preprocess a single input with the layers of `data.preprocessing`."""
     ((name, found),) = facts.inputs.items()
     entries = config.data.preprocessing
     raw = source = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), SOURCE)
@@ -101,7 +101,7 @@ def preprocess_array(
 
 
 def without_bytes(source: Placed, name: str) -> Placed:
-    """Keras feeds numbers to a model as float32; bytes would overflow in its layers."""
+    """Cast bytes to float32, as which Keras feeds numbers to a model: bytes would overflow in its layers."""
     if source.tensor.dtype != "uint8":
         return source
     cast = apply_layer(keras.layers.Rescaling(1.0, name=name), [source], source.place)
@@ -109,7 +109,7 @@ def without_bytes(source: Placed, name: str) -> Placed:
 
 
 def preprocess_several(facts: Facts, training: Mapping[str, Rows] | None, fitted: Fitted | None) -> Preprocessed:
-    """Each column by its type, and arrays as they are."""
+    """Preprocess each column by its type; arrays stay unchanged."""
     states: dict[str, ColumnState] = {}
     raw: dict[str, Placed] = {}
     outputs: dict[str, Placed] = {}
@@ -136,11 +136,11 @@ def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: 
     try:
         prepared = prepare(column, state, raw, scope_title(name))
     except KERAS_ERRORS as error:
-        # What has just been fitted fits.
+        # A state that was just fitted cannot fail; only a saved one can.
         raise RunError(
             f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
         ) from error
-    # Keras calls the sum of two tensors `add`, as it calls the layer Add, and wants all names in a model to differ.
+    # Keras names the sum of two tensors `add`, like the layer Add, and requires unique names in a model.
     for operation in keras.Function(raw, prepared).operations if prepared is not raw else ():
         if not isinstance(operation, keras.Layer):
             operation.name = f"{scope_title(name)}_{operation.name}"
@@ -148,11 +148,9 @@ def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: 
 
 
 def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fitted) -> Wired:
-    """Encode the preprocessed inputs `starts`, and join those that no layer takes by name.
+    """Encode the preprocessed inputs `starts`, and concatenate those that no layer takes by name.
 
-    Raises:
-        ConfigError: a column that is no vector would have to stand beside others, or one with a giant embedding.
-    """
+    Raises ConfigError: a column that is not a vector would be concatenated, or an embedding is too large."""
     if facts.only_input is not None:
         ((name, first),) = starts.items()
         return Wired({name: first, INPUT: first}, first, ())
@@ -169,7 +167,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fit
     joined = {name: origin for name, origin in encoded.items() if name not in taken}
     takes_joined = not layers[0].sources or (INPUT in taken and INPUT not in encoded)
     if not joined or not takes_joined:
-        # The first layer says itself what it takes.
+        # The first layer names its inputs itself.
         return Wired(encoded, next(iter(encoded.values())), ())
     if len(joined) == 1:
         (first,) = joined.values()
@@ -200,7 +198,7 @@ def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name:
 
 
 def refuse_ignored(config: Config) -> None:
-    """Raises ConfigError: a layer takes a column that is ignored."""
+    """Raise ConfigError if a layer takes an ignored column."""
     own = {entry.arguments.get("name") for entry in config.model.layers}
     ignored = {name for name, kind in (config.data.inputs or {}).items() if kind.name == "ignore"} - own
     problems = [

@@ -1,4 +1,4 @@
-"""Whether a built model fits the data and the losses."""
+"""Check that a built model fits the data and the losses."""
 
 from dltool.config.checks import static_checks
 from dltool.config.losses import SPARSE, family_of
@@ -15,11 +15,9 @@ SPARSE_LOOKUPS = ("SparseCategoricalCrossentropy", "sparse_categorical_crossentr
 
 
 def check_fit(config: Config, facts: Facts, built: BuiltModel) -> None:
-    """Check the outputs of the built model against the targets, and everything that needs no built model.
+    """Check the outputs of the built model against the targets, and all that needs no built model.
 
-    Raises:
-        ConfigError: at the layer of an output or at what contradicts it.
-    """
+    Raises ConfigError at the layer of an output or at the entry that contradicts it."""
     problems = static_checks(config, facts) or [p for head in built.heads for p in head_problems(head, facts, built)]
     if problems:
         raise ConfigError(problems)
@@ -37,7 +35,7 @@ def head_problems(head: OutputSpec, facts: Facts, built: BuiltModel) -> list[Pro
 
 def input_problems(head: OutputSpec, output: Applied, built: BuiltModel) -> list[Problem]:
     wanted, shape = built.input_shape, output.output_shape
-    # Of integers, such as those of words, each may be a class.
+    # Any integer, such as a word index, may be a class of its own.
     is_fitting = shape[:-1] == wanted if family_of(head.loss) is SPARSE else shape == wanted
     if is_fitting or None in (*shape, *wanted):
         return []
@@ -48,7 +46,7 @@ def input_problems(head: OutputSpec, output: Applied, built: BuiltModel) -> list
 
 
 def metric_problems(head: OutputSpec, output: Applied, target: TargetFacts) -> list[Problem]:
-    """Metrics that look up the output of a class which the model does not have; only the data's values would tell."""
+    """Return problems of metrics that index outputs by class, if there are fewer outputs; only some data would fail."""
     outputs, classes = (output.output_shape or (1,))[-1], len(target.class_names)
     if outputs is None or outputs >= classes:
         return []
