@@ -52,7 +52,7 @@ def measure(folder: str, times: int) -> None:
 
     load_weights(experiment.built.core, run.best_weights)
     saved = keras.models.load_model("runs/mnist/latest/model.keras")
-    inputs = dataset.part("test")[0]
+    inputs = dataset.examples("test").inputs
     (images,) = inputs.values()
     array = np.asarray(images[np.arange(len(images))])
     ways: dict[str, Callable[[], object]] = {

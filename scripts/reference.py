@@ -232,7 +232,7 @@ def environment_page() -> str:
 
 def summary(path: Path) -> str:
     """Return the first sentence of the docstring of a module."""
-    text = one_line(ast.get_docstring(ast.parse(path.read_text("utf-8"))))
+    text = one_line((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0])
     text = re.sub(r":\w+:`~?([\w.]+\.)?(\w+)`", r"`\2`", text)
     return re.split(r"(?<=\.) (?=[A-Z])", text)[0].removesuffix(".") + "."
 

@@ -32,7 +32,7 @@ settings.load_profile("repeatable")
 def pinned_threads() -> None:
     """Pin TensorFlow's threads before any test runs an operation; a training in this process pins the same number."""
     if "tensorflow" in sys.modules:
-        from dltool.training.determinism import pin
+        from dltool.training.numerics import pin
 
         pin(0)
 
@@ -56,8 +56,8 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     from dltool.experiment import finishing, resuming
     from dltool.experiment.assessing import assessed
 
-    def undrawn(experiment: Any, examples: Any, metrics: Any, *_: Any) -> Any:
-        return assessed(experiment, examples, metrics, None)
+    def undrawn(experiment: Any, examples: Any, *_: Any) -> Any:
+        return assessed(experiment, examples, None)
 
     for module in (finishing, evaluate):
         monkeypatch.setattr(module, "assessed", undrawn)

@@ -10,34 +10,35 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from dltool.errors import MachineError, RunError
+from dltool.errors import ConfigError, MachineError, RunError
+from dltool.text import os_words
 
 TEMPORARY_PREFIX = ".tmp-"
+PAGE = (".html", ".htm")
 
 
 @contextmanager
 def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turns an OSError of the body into a MachineError: "no space left on device: cannot write runs/a/0001/log.txt"."""
+    """Turn an OSError of the body into a MachineError: "no space left on device: cannot write runs/a/0001/log.txt"."""
     try:
         yield
     except OSError as error:
-        words = os.strerror(error.errno).lower() if error.errno else str(error)
         hint = "free some space, then try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise MachineError(f"{words}: cannot {doing} {path}", hint) from error
+        raise MachineError(f"{os_words(error)}: cannot {doing} {path}", hint) from error
 
 
 def temporary_beside(path: Path) -> Path:
-    """A new name in the same folder, with the same ending (Keras decides by it how to save)."""
+    """Return a new name in the same folder, with the same ending (Keras decides by it how to save)."""
     return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{path.name}")
 
 
 def sync(path: Path) -> None:
-    """Brings a file, or a folder's list of names, to the disk."""
+    """Bring a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -51,10 +52,9 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Gives a temporary path to write a file at; when the body ends well, `path` becomes that file.
+    """Yield a temporary path to write a file at; when the body ends well, `path` becomes that file.
 
-    Until then, and when the body fails or the process dies, whatever was at `path` stays. Raises MachineError.
-    """
+    Until then, and when the body fails or the process dies, whatever was at `path` stays. Raises MachineError."""
     temporary = temporary_beside(path)
     with disk_errors(path):
         try:
@@ -69,13 +69,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Replaces the file as a whole. Raises MachineError."""
+    """Replace the file as a whole. Raises MachineError."""
     with atomic_path(path) as temporary, open(temporary, "xb") as file:
         file.write(data)
 
 
 def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
-    """Writes new files by their names below `root`, folders too, and brings all of it to the disk. Raises OSError."""
+    """Write new files by their names below `root`, folders too, and bring all of it to the disk. Raises OSError."""
     folders = {root}
     for name, data in files.items():
         path = root / name
@@ -90,11 +90,10 @@ def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
 
 
 def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Replaces a folder, and all that is in it, by one with these files. Raises MachineError.
+    """Replace a folder, and all that is in it, by one with these files. Raises MachineError.
 
-    It is built beside it and renamed. Whoever dies in between leaves the old one, the new one, or none, and what
-    :func:`remove_temporaries` removes.
-    """
+    It is built beside it and renamed. A process that dies in between leaves the old one, the new one, or none, and what
+    :func:`remove_temporaries` removes."""
     built, old = temporary_beside(path), temporary_beside(path)
     with disk_errors(path):
         try:
@@ -112,7 +111,7 @@ def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Removes what killed writers left in a folder. For the only writer of that folder."""
+    """Remove what killed writers left in a folder. For the only writer of that folder."""
     with disk_errors(directory, "clean up"):
         for entry in os.scandir(directory):
             if not entry.name.startswith(TEMPORARY_PREFIX):
@@ -124,7 +123,7 @@ def remove_temporaries(directory: Path) -> None:
 
 
 def open_file(root: Path, relative: str) -> BinaryIO:
-    """Opens a regular file below `root` for reading. Raises RunError where a link or anything else is in the way."""
+    """Open a regular file below `root` for reading. Raises RunError for a link or anything else in the way."""
     parts = PurePosixPath(relative).parts
     if not parts or parts[0] == "/" or ".." in parts:
         raise RunError(f"{root}: {relative!r} is not a path inside it")
@@ -145,7 +144,7 @@ def open_file(root: Path, relative: str) -> BinaryIO:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise RunError(f"{shown} is or stands behind a link; a run directory holds none") from error
-        raise RunError(f"{shown}: {os.strerror(error.errno or 0).lower()}") from error
+        raise RunError(f"{shown}: {os_words(error)}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise RunError(f"{shown} is not a file")
@@ -153,10 +152,9 @@ def open_file(root: Path, relative: str) -> BinaryIO:
 
 
 def open_in_place(path: Path, flags: int = 0) -> int:
-    """A descriptor to change a file of a run in place, made where it is missing. Never another file through a link.
+    """Open a file of a run to change it in place, and create it if it is missing. Never another file through a link.
 
-    Raises RunError where `path` is a link, no regular file, or has a second name (a hard link); and OSError.
-    """
+    Raises RunError if `path` is a link, not a regular file, or has a second name (a hard link); and OSError."""
     flags |= os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o666)
@@ -173,12 +171,26 @@ def open_in_place(path: Path, flags: int = 0) -> int:
 
 
 def read_file(root: Path, relative: str, limit: int) -> bytes:
-    """The bytes of a regular file below `root`, at most `limit` of them. Raises RunError."""
+    """Read a regular file below `root`, at most `limit` bytes. Raises RunError."""
     with open_file(root, relative) as file:
         try:
             data = file.read(limit + 1)
         except OSError as error:
-            raise RunError(f"{root / relative}: {os.strerror(error.errno or 0).lower()}") from error
+            raise RunError(f"{root / relative}: {os_words(error)}") from error
     if len(data) > limit:
         raise RunError(f"{root / relative} is larger than the {limit:,} bytes it may have")
     return data
+
+
+def refuse_no_file(option: str, file: Path, endings: Iterable[str]) -> None:
+    """Raises ConfigError, with the `option` that names it: another ending, a folder, or no folder to be in."""
+    first, *others = endings
+    if file.suffix.lower() not in (first, *others):
+        raise ConfigError(
+            f"{option} {file}: its name must end in {' or '.join([first, *others])}",
+            f"{option} {file.stem or 'name'}{first}",
+        )
+    if file.is_dir():
+        raise ConfigError(f"{option} {file} is a folder; a file is expected")
+    if not file.parent.is_dir():
+        raise ConfigError(f"{option} {file}: there is no folder {file.parent}")

@@ -27,7 +27,7 @@ class LightImports:
 
 
 def importer() -> str:
-    """The name of the module whose import statement is being carried out."""
+    """Return the name of the module whose import statement is running."""
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("importlib"):
         frame = frame.f_back
@@ -50,7 +50,7 @@ def begin_own_process() -> None:
 
 
 def is_own_process() -> bool:
-    """Whether nothing but dltool runs in this process, as in a command, and unlike a notebook."""
+    """Return whether nothing but dltool runs in this process, as in a command, and unlike a notebook."""
     return LightImports in sys.meta_path
 
 
@@ -64,7 +64,7 @@ def prefer_onednn() -> None:
 
 
 def import_keras() -> None:
-    """Keras, and TensorFlow with it."""
+    """Import Keras, and TensorFlow with it."""
     if not is_own_process():
         import_module("keras")
         return
@@ -78,7 +78,7 @@ def import_keras() -> None:
 
 
 def import_drawing() -> None:
-    """What figures are drawn with."""
+    """Import what figures are drawn with."""
     for module in ("matplotlib.figure", "matplotlib.backends.backend_svg"):
         import_module(module)
 
@@ -100,7 +100,7 @@ class Import:
 
     @contextlib.contextmanager
     def quiet_failures(self) -> Iterator[None]:
-        """A failure of the block waits for the import: what TensorFlow then says would stand beside the message."""
+        """Delay a failure of the block until the import ends: TensorFlow's output would stand beside the message."""
         try:
             yield
         except DltoolError:

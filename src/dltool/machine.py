@@ -55,6 +55,7 @@ CPU_FEATURES = (
     *("asimd", "asimddp", "bf16", "i8mm", "sve"),
 )
 GIT_SECONDS = 5
+MOST_THREADS = 4096
 
 
 def describe_machine() -> dict[str, Any]:
@@ -72,7 +73,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def relevant_variables() -> dict[str, str]:
-    """Those of `VARIABLES` that are set, to something else than their default."""
+    """Return those of `VARIABLES` that are set to something else than their default."""
     found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     return {name: value for name, value in found.items() if value.upper() != DEFAULTS.get(name)}
 
@@ -85,21 +86,21 @@ def installed_version(package: str) -> str | None:
 
 
 def usable_cores() -> int:
-    """The cores this process may run on; TensorFlow takes as many threads."""
+    """Return the number of cores this process may run on; TensorFlow takes as many threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def usable_memory() -> int:
-    """Bytes of main memory, or of the container's share where that is less."""
+    """Return the bytes of main memory, or of the container's share if that is less."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = _text("/sys/fs/cgroup/memory.max").strip()
     return min(memory, int(limit)) if limit.isdigit() else memory
 
 
 def cpu_name() -> str:
-    """The model's name as the system gives it, or else the architecture."""
+    """Return the model's name as the system gives it, or else the architecture."""
     if name := _cpuinfo().get("model name"):
         return name
     if platform.system() == "Darwin":
@@ -108,17 +109,16 @@ def cpu_name() -> str:
 
 
 def cpu_features() -> list[str]:
-    """Those of `CPU_FEATURES` that the processor has; empty where the system does not say."""
+    """Return those of `CPU_FEATURES` that the processor has; empty if the system does not report them."""
     cpuinfo = _cpuinfo()
     flags = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
     return [feature for feature in CPU_FEATURES if feature in flags]
 
 
 def git_commit(directory: Path) -> dict[str, Any] | None:
-    """The commit of the checkout that holds `directory`, and whether tracked files differ from it.
+    """Return the commit of the checkout that holds `directory`, and whether tracked files differ from it.
 
-    None outside a checkout, or without git. `dirty` is None where git takes too long to say.
-    """
+    None outside a checkout, or without git. `dirty` is None if git takes too long."""
     commit = _git(directory, "rev-parse", "--verify", "HEAD")
     if not commit:
         return None
@@ -134,7 +134,7 @@ def _git(directory: Path, *arguments: str) -> str | None:
 
 
 def _output(*command: str, environment: dict[str, str] | None = None) -> str | None:
-    """What a command prints, stripped; None where it fails."""
+    """Return what a command prints, stripped; None if it fails."""
     try:
         done = subprocess.run(
             command,
@@ -152,13 +152,13 @@ def _output(*command: str, environment: dict[str, str] | None = None) -> str | N
 
 
 def _cpuinfo() -> dict[str, str]:
-    """The first processor of /proc/cpuinfo; empty elsewhere."""
+    """Return the first processor of /proc/cpuinfo; empty elsewhere."""
     first = _text("/proc/cpuinfo").split("\n\n")[0]
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
 
 
 def release_memory() -> None:
-    """Gives the system what the C library, and Arrow if it has been used, keep of freed memory for later."""
+    """Return to the system the freed memory that the C library, and Arrow if it has been used, keep for later."""
     if "pyarrow" in sys.modules:
         sys.modules["pyarrow"].default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -1,14 +1,16 @@
-"""Text that is safe to show, and numbers as people read them."""
+"""Words and numbers as messages write them: suggestions, lists that are cut off, counts, safe characters."""
 
 import math
+import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 BIDIRECTIONAL = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
 
 def printable(text: str) -> str:
-    """`text` with control and bidirectional characters as escapes, so that data cannot steer the terminal."""
+    """Return `text` with control and bidirectional characters as escapes, so that data cannot steer the terminal."""
     if text.isprintable():
         return text
     return "".join(
@@ -17,17 +19,89 @@ def printable(text: str) -> str:
     )
 
 
+def whole_text(text: str) -> str:
+    """The text with escapes for what is no character, so that any file can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def is_control(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cs"} or character in BIDIRECTIONAL or character in "\u2028\u2029"
 
 
-def counted(count: int, noun: str) -> str:
-    """ "1 row", "1,000 rows", "2 classes"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return up to `most` of `known` that look like `name`, whatever the case: the most alike first, then in order.
+
+    Of those that differ in case and underscores alone there is one. `cutoff` is difflib's ratio.
+    """
+    from difflib import SequenceMatcher
+
+    def likeness(wanted: str, other: str) -> float:
+        matcher = SequenceMatcher(None, other, wanted)
+        return matcher.ratio() if matcher.real_quick_ratio() >= cutoff and matcher.quick_ratio() >= cutoff else 0.0
+
+    scored = [(likeness(name.lower(), other.lower()), other) for other in known]
+    alike = [(score, likeness(name, other), other) for score, other in scored if score >= cutoff]
+    best: dict[str, str] = {}
+    for *_, other in sorted(alike, key=lambda item: item[:2], reverse=True):
+        best.setdefault(other.lower().replace("_", ""), other)
+    return list(best.values())[:most]
+
+
+def did_you_mean(names: Iterable[str]) -> str:
+    """Return the hint that suggests `names`, or nothing where there are none."""
+    quoted_names = [f'"{name}"' for name in names]
+    return f"did you mean {joined(quoted_names, 'or')}?" if quoted_names else ""
+
+
+def joined(words: Sequence[str], last: str) -> str:
+    """Return all words in a sentence: "a, b or c"."""
+    return f" {last} ".join([*([", ".join(words[:-1])] if words[:-1] else []), *words[-1:]])
+
+
+def listed(words: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Return the first `most` words: "a, b, …"."""
+    return separator.join([*words[:most], *(["…"] if len(words) > most else [])])
+
+
+def and_more(words: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Return the first `most` words and how many follow: "a, b and 3 more", "a; b; and 3 more"."""
+    rest = f"and {len(words) - most:,} more" if len(words) > most else ""
+    before = " " if separator == ", " else separator
+    return separator.join(words[:most]) + (before + rest if rest else "")
+
+
+def plural(count: int, singular: str, several: str = "") -> str:
+    """Return the form for `count`: "row", "rows"; "class", "classes"; "row is", "rows are" where both are given."""
+    return singular if count == 1 else several or f"{singular}{'es' if singular.endswith('s') else 's'}"
+
+
+def counted(count: int, singular: str, several: str = "") -> str:
+    """Return "1 row", "1,000 rows", "2 classes", as :func:`plural` says."""
+    return f"{count:,} {plural(count, singular, several)}"
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return the text, cut off where it has more than `longest` characters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def quoted(text: str, longest: int = 60) -> str:
+    """Return the text in quotes, cut off where it is long."""
+    return f'"{shortened(text, longest)}"'
+
+
+def value_text(value: Any) -> str:
+    """Return a value as YAML writes it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def os_words(error: OSError) -> str:
+    """Return what the operating system says: "no such file or directory"."""
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 def number(value: float) -> str:
-    """Four significant decimals for metrics, whole numbers as they are."""
+    """Return four significant decimals for metrics, integers unchanged."""
     if isinstance(value, int):
         return f"{value:,}"
     if not math.isfinite(value):
@@ -36,7 +110,7 @@ def number(value: float) -> str:
 
 
 def short(count: int) -> str:
-    """`512`, `12.4 k`, `296 M`, `1.05 G`: a large number to three figures."""
+    """Return a large number to three figures: `512`, `12.4 k`, `296 M`, `1.05 G`."""
     for factor, prefix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= factor:
             value = count / factor
@@ -44,8 +118,19 @@ def short(count: int) -> str:
     return str(count)
 
 
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+"""Units of amounts of bytes."""
+
+
+def size_text(size: int) -> str:
+    """Return an amount of bytes: `512 B`, `4.1 MB`, `12 GB`."""
+    unit, factor = max((item for item in UNITS.items() if item[1] <= max(size, 1)), key=lambda item: item[1])
+    amount = size / factor
+    return f"{amount:.1f} {unit}" if amount < 10 and factor > 1 else f"{amount:.0f} {unit}"
+
+
 def duration(seconds: float) -> str:
-    """`4.1 s`, `2 min 05 s`, `1 h 02 min`."""
+    """Return `4.1 s`, `2 min 05 s`, `1 h 02 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -56,5 +141,15 @@ def duration(seconds: float) -> str:
 
 
 def shape(sizes: Iterable[int | None]) -> str:
-    """`28 × 28 × 1`; a size that differs from example to example is `?`."""
+    """Return `28 × 28 × 1`; a size that differs from example to example is `?`."""
     return " × ".join("?" if size is None else str(size) for size in sizes) or "one value"
+
+
+Shape = tuple[int | None, ...]
+"""That of a tensor without its batch axis."""
+
+
+def shape_text(shape: Shape) -> str:
+    """`(26, 26, 32)`, as Keras writes it, with ? for an axis whose length varies."""
+    inside = ", ".join("?" if size is None else str(size) for size in shape)
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"

@@ -187,7 +187,7 @@ def test_a_second_run_that_was_stopped_is_named_only_where_it_is_kept(
 
 @pytest.mark.parametrize(
     "place",
-    ["dltool.model.build.build_model", "dltool.evaluation.measure.evaluate", "dltool.training.fit.prepare_fit"],
+    ["dltool.model.build.build_model", "dltool.evaluation.measure.measure", "dltool.training.fit.prepare_fit"],
 )
 def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_still_a_signal(
     train, dltool, monkeypatch, place
@@ -205,7 +205,7 @@ def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_still_a_signal
         outcome = dltool("resume", run)
     assert outcome.code == 143
     assert "MISMATCH" not in outcome.stderr
-    if place.endswith("evaluate"):
+    if place.endswith("measure"):
         assert json.loads((run / "run.json").read_text("utf-8"))["status"] == "interrupted"
     assert dltool("resume", run).code == 0
 

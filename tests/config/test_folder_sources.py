@@ -3,9 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dltool.config.byte_sizes import ByteSize
-from dltool.config.file_patterns import file_pattern, pattern_problems
-from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
+from dltool.config.data_options import ByteSize
+from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource, file_pattern, pattern_problems
 
 
 def test_the_path_is_enough():

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dltool.config.schema import Data
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset, load_data
-from dltool.data.facts import TargetFacts
 from dltool.errors import ConfigError, DataError
 
 
@@ -59,16 +59,16 @@ def test_diabetes_is_in_raw_units():
 
 def test_a_part_holds_its_rows():
     dataset = load({"source": "iris", "split": {"validation": 0.2, "test": 0.2}})
-    inputs, targets = dataset.part("validation")
-    np.testing.assert_array_equal(inputs["input"], dataset.inputs["input"][dataset.split.validation])
-    assert np.bincount(targets["target"]).tolist() == [10, 10, 10]
+    found = dataset.examples("validation")
+    np.testing.assert_array_equal(found.inputs["input"], dataset.inputs["input"][dataset.split.validation])
+    assert np.bincount(found.targets["target"]).tolist() == [10, 10, 10]
 
 
 def test_parts_of_the_source_are_used(three_parts):
     dataset = load({"source": three_parts})
     assert sizes(dataset) == (20, 6, 4)
-    assert values(dataset.part("validation")[0]["input"]).ravel().tolist() == list(range(100, 106))
-    assert values(dataset.part("test")[0]["input"]).ravel().tolist() == list(range(200, 204))
+    assert values(dataset.examples("validation").inputs["input"]).ravel().tolist() == list(range(100, 106))
+    assert values(dataset.examples("test").inputs["input"]).ravel().tolist() == list(range(200, 204))
 
 
 def test_a_row_is_named_by_what_its_part_was_read_from(three_parts):
@@ -87,22 +87,22 @@ def test_fractions_take_the_place_of_parts_of_the_source(three_parts):
 def test_a_test_fraction_leaves_the_validation_part_alone(three_parts):
     dataset = load({"source": three_parts, "split": {"test": 0.1}})
     assert sizes(dataset) == (18, 6, 2)
-    assert values(dataset.part("validation")[0]["input"]).min() == 100
-    assert values(dataset.part("test")[0]["input"]).max() < 20
+    assert values(dataset.examples("validation").inputs["input"]).min() == 100
+    assert values(dataset.examples("test").inputs["input"]).max() < 20
 
 
 def test_other_sources_take_the_place_of_parts_of_the_source(tmp_path, three_parts):
     other = npz(tmp_path, "other.npz", x=numbered(3, 500), y=[0, 1, 1])
     dataset = load({"source": three_parts, "test": other})
     assert sizes(dataset) == (20, 6, 3)
-    assert values(dataset.part("test")[0]["input"]).min() == 500
+    assert values(dataset.examples("test").inputs["input"]).min() == 500
 
 
 def test_of_another_source_with_a_test_part_that_part_is_the_test(tmp_path, three_parts):
     plain = npz(tmp_path, "plain.npz", x=numbered(8), y=np.arange(8) % 2)
     dataset = load({"source": plain, "test": three_parts, "validation": three_parts})
-    assert values(dataset.part("test")[0]["input"]).min() == 200
-    assert values(dataset.part("validation")[0]["input"]).min() == 100
+    assert values(dataset.examples("test").inputs["input"]).min() == 200
+    assert values(dataset.examples("validation").inputs["input"]).min() == 100
 
 
 @settings(max_examples=25, deadline=None)
@@ -198,10 +198,10 @@ def test_smoke_keeps_a_few_rows_of_every_class(split):
     assert len(few.targets["target"]) == sum(sizes(few))
     assert few.facts.examples == len(few.split.train)
     for part in ("train", "validation", "test"):
-        inputs, targets = few.part(part)
-        assert len(set(targets["target"])) in (0, 10)
-        members = {row.tobytes() for row in values(whole.part(part)[0]["input"])}
-        assert all(row.tobytes() in members for row in values(inputs["input"]))
+        found = few.examples(part)
+        assert len(set(found.targets["target"])) in (0, 10)
+        members = {row.tobytes() for row in values(whole.examples(part).inputs["input"])}
+        assert all(row.tobytes() in members for row in values(found.inputs["input"]))
 
 
 def test_smoke_is_deterministic():

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dltool.data.facts import Facts, InputFacts, TargetFacts
-from dltool.data.new_rows import load_rows, plain_cell, records_of
+from dltool.config.tasks import TargetFacts
+from dltool.data.facts import Facts, InputFacts
+from dltool.data.new_data import load_rows, plain_cell, records_of
 from dltool.errors import DataError
 
 CLASSES = {"target": TargetFacts("category", class_names=("a", "b"))}
@@ -26,9 +27,8 @@ def source(name: str) -> Any:
 )
 def test_texts_are_examples_without_the_blanks_around_them(rows) -> None:
     found = load_rows(source("text"), facts(text=InputFacts((), "string")), rows)
-    assert found.inputs["text"][np.array([0, 1])].tolist() == ["good film", "bad"]
-    assert found.rows is not None
-    assert found.rows.tolist() == [1, 2]
+    assert found.examples.inputs["text"][np.array([0, 1])].tolist() == ["good film", "bad"]
+    assert found.examples.places["row"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("rows", [[], ["good", "  "]])
@@ -40,7 +40,7 @@ def test_no_text_and_blank_ones_are_refused(rows) -> None:
 def test_pictures_may_come_without_their_channel_and_in_any_whole_numbers() -> None:
     model = facts(input=InputFacts((4, 3, 1), "uint8"))
     for pictures in (np.ones((2, 4, 3), np.uint8), np.ones((2, 4, 3, 1), np.int64), [[[1] * 3] * 4] * 2):
-        found = load_rows(source("arrays"), model, pictures).inputs["input"]
+        found = load_rows(source("arrays"), model, pictures).examples.inputs["input"]
         assert (found.shape, found.dtype) == ((2, 4, 3, 1), np.uint8)
     with pytest.raises(DataError, match=r"the model takes uint8 of shape \(4, 3, 1\)"):
         load_rows(source("arrays"), model, np.ones((2, 5, 3), np.uint8))
@@ -49,7 +49,7 @@ def test_pictures_may_come_without_their_channel_and_in_any_whole_numbers() -> N
 def test_several_inputs_are_arrays_by_name() -> None:
     model = facts(left=InputFacts((2,), "float32"), right=InputFacts((3,), "float32"))
     found = load_rows(source("arrays"), model, {"left": np.ones((4, 2)), "right": np.zeros((4, 3))})
-    assert {name: rows.shape for name, rows in found.inputs.items()} == {"left": (4, 2), "right": (4, 3)}
+    assert {name: rows.shape for name, rows in found.examples.inputs.items()} == {"left": (4, 2), "right": (4, 3)}
     for rows, message in (
         ({"left": np.ones((4, 2))}, "right is not given"),
         ({"left": np.ones((4, 2)), "right": np.ones((5, 3))}, "right has 5 rows"),

@@ -15,8 +15,8 @@ from tests.schema_configs import PARTS, UNKNOWABLE, VALID
 from dltool import keras_names
 from dltool.config.json_schema import json_schema
 from dltool.config.keras.allowed_code import read_allowed_code
-from dltool.config.keras.values import WORDS
 from dltool.config.text.yaml_reader import parse_yaml
+from dltool.config.wording import WORDS
 from dltool.errors import ConfigError
 
 PROJECT = Path(__file__).parents[2]

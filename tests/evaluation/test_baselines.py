@@ -11,9 +11,9 @@ from sklearn.preprocessing import StandardScaler
 
 from dltool.config.schema import Config
 from dltool.data.dataset import load_data
-from dltool.evaluation.baselines import COMPONENTS, DECAY, baselines_of, last_value, softmax_regression, standardized
-from dltool.evaluation.measure import predict
-from dltool.evaluation.predictions import softmax
+from dltool.evaluation.baselines import LinearTables, baselines_of, last_value
+from dltool.evaluation.linear_models import COMPONENTS, DECAY, Standardized, softmax, softmax_regression
+from dltool.evaluation.measure import measure
 from dltool.model.build import build_model
 
 
@@ -23,10 +23,11 @@ def found_for(source: str, loss: str, units: int | str) -> Any:
     layers = ["Flatten", {"Dense": {"units": units, "activation": "softmax" if units != 1 else None}}]
     config = Config.model_validate({"name": "x", "data": data, "model": {"layers": layers}, "training": training})
     dataset = load_data(config.data, config.seed)
-    inputs, targets = dataset.part("test")
-    built = build_model(config, dataset.facts, dataset.part("train")[0])
-    outputs, kept = predict(built, config, inputs), np.arange(len(dataset.split.test))
-    return dataset, baselines_of(built, dataset, inputs, targets, outputs, kept, config)
+    examples = dataset.examples("test")
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
+    tables = LinearTables(built, config, dataset, examples.inputs)
+    measured = measure(built, config, examples, tables.measured_on, tables.add)
+    return dataset, baselines_of(built, dataset, examples, measured, tables, config)
 
 
 def test_of_classes_they_are_the_majority_and_logistic_regression() -> None:
@@ -40,7 +41,7 @@ def test_of_classes_they_are_the_majority_and_logistic_regression() -> None:
 def test_softmax_regression_is_scikit_learns() -> None:
     dataset = load_wine()
     data = dataset.data.astype(np.float32)
-    features, _ = standardized(data, [data.copy()])
+    features = Standardized(data).table
     weights = softmax_regression(features, dataset.target, 3)
     chances = softmax(features @ weights)
     theirs = LogisticRegression(C=1 / (DECAY * len(features)), fit_intercept=False, max_iter=10_000)
@@ -52,10 +53,11 @@ def test_softmax_regression_is_scikit_learns() -> None:
 def test_of_many_features_the_first_principal_components_are_taken() -> None:
     dataset = load_digits()
     data = dataset.data.astype(np.float32)
-    features, measured = standardized(data.copy(), [data[:5], data[5:10]])
+    scale = Standardized(data.copy())
+    features, measured = scale.table, np.concatenate([scale.of(data[:5]), scale.of(data[5:10])])
     theirs = PCA(COMPONENTS, whiten=True).fit_transform(StandardScaler().fit_transform(dataset.data))
     np.testing.assert_allclose(np.abs(features[:, :10]), np.abs(theirs[:, :10]), rtol=1e-2, atol=1e-3)
-    np.testing.assert_allclose(measured, features[:10], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(measured, features[:10, :-1], rtol=1e-4, atol=1e-4)
 
 
 def test_of_numbers_they_are_the_mean_and_linear_regression() -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts, TargetFacts
-from dltool.evaluation import examine as examine_module
-from dltool.evaluation.examine import examine
+from dltool.config.tasks import TargetFacts
+from dltool.data.examples import Examples
+from dltool.data.facts import Facts, InputFacts
+from dltool.evaluation import measure as measure_module
 from dltool.evaluation.intervals import metric_intervals
-from dltool.evaluation.measure import evaluate, predict
+from dltool.evaluation.measure import measure, predict
 from dltool.model.build import build_model
 
 EXAMPLES = 700
@@ -50,13 +51,13 @@ def measured() -> Any:
     targets = {"target": random.integers(0, 3, EXAMPLES).astype(np.int32)}
     config = config_of()
     built = build_model(config, facts_of(CLASSES))
-    metrics = evaluate(built, config, inputs, targets)
-    return built, config, inputs, targets, metrics
+    return built, config, Examples(inputs, targets), measure(built, config, Examples(inputs, targets))
 
 
 def test_every_metric_has_an_interval_around_its_value(measured) -> None:
-    built, config, inputs, targets, metrics = measured
-    found = metric_intervals(built, metrics, examine(built, config, inputs, targets), targets, config.seed)
+    built, config, examples, whole = measured
+    metrics = whole.metrics
+    found = metric_intervals(built, whole, examples.targets, config.seed)
     assert list(found) == list(metrics)
     assert {"loss", "accuracy", "auc", "f1_score_2", "root_mean_squared_error"} <= found.keys()
     for name, interval in found.items():
@@ -72,11 +73,10 @@ def test_every_metric_has_an_interval_around_its_value(measured) -> None:
 
 
 def test_the_values_of_examples_average_to_the_metrics_and_outputs_are_those_of_predict(measured) -> None:
-    built, config, inputs, targets, metrics = measured
-    found = examine(built, config, inputs, targets)
+    built, config, examples, found = measured
     for name in ("loss", "accuracy"):
-        assert found.values[name].mean() == pytest.approx(metrics[name], rel=1e-4)
-    np.testing.assert_array_equal(found.outputs["output"], predict(built, config, inputs)["output"])
+        assert found.values[name].mean() == pytest.approx(found.metrics[name], rel=1e-4)
+    np.testing.assert_array_equal(found.outputs["output"], predict(built, config, examples.inputs)["output"])
 
 
 def test_the_loss_of_an_example_has_what_layers_add_to_that_of_its_batch() -> None:
@@ -85,8 +85,8 @@ def test_the_loss_of_an_example_has_what_layers_add_to_that_of_its_batch() -> No
     targets = {"target": random.integers(0, 3, EXAMPLES).astype(np.int32)}
     config = config_of(added=["Flatten", {"ActivityRegularization": {"l2": 10.0}}])
     built = build_model(config, facts_of(CLASSES))
-    metrics = evaluate(built, config, inputs, targets)
-    values = examine(built, config, inputs, targets).values
+    found = measure(built, config, Examples(inputs, targets))
+    metrics, values = found.metrics, found.values
     assert values["loss"].mean() == pytest.approx(metrics["loss"], rel=1e-4)
     assert metrics["loss"] > 10, "most of it is what the layer adds"
     assert set(values) == {"loss", "accuracy"}
@@ -95,13 +95,12 @@ def test_the_loss_of_an_example_has_what_layers_add_to_that_of_its_batch() -> No
 def test_outputs_too_large_to_keep_are_kept_of_some_examples_and_means_have_intervals_still(
     measured, monkeypatch
 ) -> None:
-    built, config, inputs, targets, metrics = measured
-    whole = examine(built, config, inputs, targets).outputs["output"]
-    monkeypatch.setattr(examine_module, "KEPT_BYTES", EXAMPLES * 3 * 4 // 3)
-    some = examine(built, config, inputs, targets)
+    built, config, examples, whole = measured
+    monkeypatch.setattr(measure_module, "KEPT_BYTES", EXAMPLES * 3 * 4 // 3)
+    some = measure(built, config, examples)
     assert some.kept.tolist() == list(range(0, EXAMPLES, 3))
-    np.testing.assert_array_equal(some.outputs["output"], whole[::3])
-    found = metric_intervals(built, metrics, some, targets, config.seed)
+    np.testing.assert_array_equal(some.outputs["output"], whole.outputs["output"][::3])
+    found = metric_intervals(built, some, examples.targets, config.seed)
     assert found["accuracy"].low is not None
     assert found["auc"].low is None
 
@@ -110,14 +109,12 @@ def test_a_restored_input_has_the_interval_of_its_loss() -> None:
     config = config_of("mse", ["mae"], "input")
     built = build_model(config, facts_of())
     inputs = {"input": np.random.default_rng(1).random((60, 2, 2, 1)).astype(np.float32)}
-    metrics = evaluate(built, config, inputs, {})
-    found = metric_intervals(built, metrics, examine(built, config, inputs, {}), {}, config.seed)
+    found = metric_intervals(built, measure(built, config, Examples(inputs)), {}, config.seed)
     assert [interval.low is not None for interval in found.values()] == [True, True]
 
 
 def test_one_example_has_no_interval(measured) -> None:
-    built, config, inputs, targets, _ = measured
-    one, goal = {"input": inputs["input"][:1]}, {"target": targets["target"][:1]}
-    metrics = evaluate(built, config, one, goal)
-    found = metric_intervals(built, metrics, examine(built, config, one, goal), goal, config.seed)
+    built, config, examples, _ = measured
+    one = examples.take(np.arange(1))
+    found = metric_intervals(built, measure(built, config, one), one.targets, config.seed)
     assert {interval.low for interval in found.values()} == {None}

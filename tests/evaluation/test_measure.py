@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts, TargetFacts
-from dltool.evaluation.measure import evaluate, predict
+from dltool.config.tasks import TargetFacts
+from dltool.data.examples import Examples
+from dltool.data.facts import Facts, InputFacts
+from dltool.evaluation.measure import measure, predict
 from dltool.model.build import build_model
 
 
@@ -31,25 +33,26 @@ def facts() -> Facts:
 def examples():
     generator = np.random.default_rng(0)
     inputs = generator.integers(0, 256, (5000, 5, 5, 1)).astype(np.uint8)
-    return {"input": inputs}, {"target": generator.integers(0, 3, 5000).astype(np.int32)}
+    return Examples({"input": inputs}, {"target": generator.integers(0, 3, 5000).astype(np.int32)})
 
 
 def test_the_numbers_are_those_of_keras(config, facts, examples):
     built = build_model(config, facts)
-    found = evaluate(built, config, *examples)
+    found = measure(built, config, examples).metrics
     built.full.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    (inputs,), (targets,) = (part.values() for part in examples)
+    (inputs,), (targets,) = examples.inputs.values(), examples.targets.values()
     loss, accuracy = built.full.evaluate(inputs, targets, verbose=0)
     assert found == {"loss": pytest.approx(loss, rel=1e-5), "accuracy": pytest.approx(accuracy)}
 
 
 def test_the_same_weights_give_the_same_bits_in_another_model(config, facts, examples):
     one, other = build_model(config, facts), build_model(config, facts)
-    assert evaluate(one, config, *examples) == evaluate(other, config, *examples) == evaluate(one, config, *examples)
+    found = [measure(model, config, examples).metrics for model in (one, other, one)]
+    assert found[0] == found[1] == found[2]
 
 
 def test_predictions_are_those_of_the_full_model(config, facts, examples):
     built = build_model(config, facts)
-    outputs = predict(built, config, {"input": examples[0]["input"][:300]})["output"]
+    outputs = predict(built, config, {"input": examples.inputs["input"][:300]})["output"]
     assert outputs.shape == (300, 3)
-    np.testing.assert_allclose(outputs, built.full.predict(examples[0]["input"][:300], verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(outputs, built.full.predict(examples.inputs["input"][:300], verbose=0), rtol=1e-5)

@@ -209,7 +209,7 @@ def config_of(path: Path, **changes: Any) -> Config:
 
 
 def learnt_from(config: Config, dataset: Dataset, folder: Path) -> bytes:
-    built = build_model(config, dataset.facts, dataset.part("train")[0])
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     save_preprocessing(built.learnt.layers, built.learnt.columns, folder)
     return (folder / "columns.json").read_bytes()
 
@@ -280,7 +280,7 @@ def test_other_training_rows_change_what_every_column_learns(tmp_path) -> None:
 
 def saved(table, folder: Path) -> tuple[Config, Dataset, Any]:
     config, dataset = table([])
-    built = build_model(config, dataset.facts, dataset.part("train")[0])
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     save_preprocessing(built.learnt.layers, built.learnt.columns, folder)
     return config, dataset, built
 

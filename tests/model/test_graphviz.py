@@ -69,7 +69,7 @@ def test_the_columns_of_a_table_are_boxes_that_the_joined_vector_takes(folder):
     config, _ = checked_config(document)
     dataset = load_data(config.data, config.seed)
     config = dataset.in_force(checked_with(document, dataset.facts))
-    boxes = boxes_of(build_model(config, dataset.facts, dataset.part("train")[0]), dataset.facts)
+    boxes = boxes_of(build_model(config, dataset.facts, dataset.examples("train").inputs), dataset.facts)
     assert [box.lines[0] for box in boxes] == ["age", "job", "Concatenate inputs", "Dense", "Dense"]
     assert [box.sources for box in boxes] == [(), (), (0, 1), (2,), (3,)]
 

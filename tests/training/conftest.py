@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
+from dltool.config.tasks import TargetFacts
 from dltool.data.dataset import Dataset
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.examples import Examples
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import Split
 from dltool.model.build import BuiltModel, build_model
-from dltool.training.fit import EpochRecord, FitResult, fit, prepare_fit
+from dltool.training.fit import FitResult, fit, prepare_fit
 from dltool.training.loop import Pace
-from dltool.training.state import TrainingState
+from dltool.training.state import EpochRecord, TrainingState
 
 PLAIN: dict[str, Any] = {
     "name": "small",
@@ -63,7 +65,7 @@ def dataset_of(inputs: np.ndarray, targets: np.ndarray, split: Split, classes: i
         validation_examples=len(split.validation),
         test_examples=len(split.test),
     )
-    return Dataset({"input": inputs}, {"target": targets}, split, facts, {})
+    return Dataset(Examples({"input": inputs}, {"target": targets}), split, facts)
 
 
 def blobs(rows: int = 118, width: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +123,7 @@ def train() -> Callable[..., Trained]:
 
     def run(config: Config, dataset: Dataset, pace: int = 4, **options: Any) -> Trained:
         recorder = options.pop("recorder", Recorder())
-        built = build_model(config, dataset.facts, dataset.part("train")[0])
+        built = build_model(config, dataset.facts, dataset.examples("train").inputs)
         result = fit(
             prepare_fit(built, config, dataset, pace=Pace(pace, is_fixed=True)),
             observer=recorder,

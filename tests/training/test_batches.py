@@ -200,7 +200,7 @@ def test_a_tensor_in_shared_memory_is_the_array(dtype) -> None:
 
 def test_columns_of_one_dtype_lie_in_one_tensor(load) -> None:
     config, dataset = load(write_table_of_numbers)
-    built = build_model(config, dataset.facts, dataset.part("train")[0])
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     specs = make_tables(built, dataset.inputs, {"output": dataset.targets["target"]}).specs
     # Numbers, booleans and words; category indices; dates, which take more room prepared; the targets.
     assert len(specs) <= 5
@@ -248,7 +248,7 @@ def test_arrays_of_two_parts_that_need_no_preparation_are_not_copied_again(tmp_p
         {"name": "x", "data": data, "model": {"layers": ["Flatten", *DENSE]}, "training": TRAINING}
     )
     dataset = load_data(config.data, config.seed)
-    built = build_model(config, dataset.facts, dataset.part("train")[0])
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     (read,) = dataset.inputs.values()
     resident = make_tables(built, dataset.inputs, {})
     assert isinstance(resident, Resident)

@@ -9,7 +9,7 @@ import pytest
 from dltool.data.split.at_random import Split
 from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
-from dltool.training import fit, loop
+from dltool.training import loop, recovery
 from dltool.training.batches import Layout
 from dltool.training.order import epoch_order
 from dltool.training.state import TrainingState
@@ -63,7 +63,8 @@ def test_the_weights_are_those_of_keras_fit_on_the_same_order(make_config, datas
 
     model = build_model(config, dataset.facts).core
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    (inputs,), (targets,) = (part.values() for part in dataset.part("train"))
+    found = dataset.examples("train")
+    (inputs,), (targets,) = found.inputs.values(), found.targets.values()
     for epoch in range(3):
         order = epoch_order(config.seed, epoch, len(inputs))
         theirs = model.fit(inputs[order], targets[order], batch_size=16, shuffle=False, verbose=0)
@@ -76,7 +77,8 @@ def test_the_weights_are_those_of_keras_fit_on_the_same_order(make_config, datas
 
 def test_validation_agrees_with_keras_evaluate(make_config, dataset, train):
     ours = train(make_config(), dataset)
-    (inputs,), (targets,) = (part.values() for part in dataset.part("validation"))
+    found = dataset.examples("validation")
+    (inputs,), (targets,) = found.inputs.values(), found.targets.values()
     loss, accuracy = ours.built.core.evaluate(inputs[:], targets, verbose=0)
     assert ours.result.history[-1].logs["val_loss"] == pytest.approx(loss, rel=1e-6)
     assert ours.result.history[-1].logs["val_accuracy"] == pytest.approx(accuracy)
@@ -175,7 +177,8 @@ def test_best_weights_are_those_of_the_best_epoch(make_config, dataset, train):
     assert result.best_epoch == 1 + values.index(max(values))
     core = trained.built.core
     core.set_weights(trained.recorder.best[-1])
-    (inputs,), (targets,) = (part.values() for part in dataset.part("validation"))
+    found = dataset.examples("validation")
+    (inputs,), (targets,) = found.inputs.values(), found.targets.values()
     assert core.evaluate(inputs[:], targets, verbose=0)[1] == pytest.approx(max(values))
 
 
@@ -189,7 +192,7 @@ def test_going_on_saves_the_best_weights_of_the_state_again(make_config, images,
 def test_epochs_that_follow_each_other_fast_have_their_best_weights_written_at_the_end(
     make_config, images, train, whole, monkeypatch
 ):
-    monkeypatch.setattr(fit, "SECONDS_BETWEEN_BEST", math.inf)
+    monkeypatch.setattr(recovery, "SECONDS_BETWEEN_BEST", math.inf)
     trained = train(make_config(**EVERYTHING), images)
     assert len(trained.recorder.best) == 2
     assert_same(trained.recorder.best[-1], whole.recorder.best[-1])
@@ -258,7 +261,8 @@ def test_class_weights_are_keras_class_weight(make_config, dataset, train):
     ours = train(config, dataset)
     model = build_model(config, dataset.facts).core
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    (inputs,), (targets,) = (part.values() for part in dataset.part("train"))
+    found = dataset.examples("train")
+    (inputs,), (targets,) = found.inputs.values(), found.targets.values()
     order = epoch_order(config.seed, 0, len(inputs))
     weights = {0: 1.0, 1: 0.0, 2: 3.0}
     model.fit(inputs[order], targets[order], batch_size=16, shuffle=False, verbose=0, class_weight=weights)

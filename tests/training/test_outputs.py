@@ -6,15 +6,17 @@ import keras
 import numpy as np
 import pytest
 
+from dltool.config.tasks import TargetFacts
 from dltool.data.dataset import Dataset
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.examples import Examples
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import Split
-from dltool.evaluation.measure import evaluate, predict
+from dltool.evaluation.measure import measure, predict
 from dltool.model.build import build_model
 from dltool.training import batches
 from dltool.training.batches import make_tables, model_targets
-from dltool.training.best import make_best
 from dltool.training.callbacks import make_callbacks
+from dltool.training.checkpointing import make_best
 from dltool.training.compile import compile_core
 
 LAYERS = [
@@ -47,7 +49,7 @@ def two() -> Dataset:
         {"kind": TargetFacts("category", (), ("a", "b", "c")), "size": TargetFacts("number")},
         *(90, 20, 8),
     )
-    return Dataset({"left": left, "right": right}, {"kind": kinds, "size": sizes}, split, facts, {})
+    return Dataset(Examples({"left": left, "right": right}, {"kind": kinds, "size": sizes}), split, facts)
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +67,13 @@ def test_one_of_two_outputs_may_take_its_classes_as_one_hot_vectors(make_config,
     )
     built = build_model(one_hot, two.facts)
     assert built.one_hot == {"kind": 3}
-    found = evaluate(built, one_hot, two.inputs, two.targets)
-    assert found == pytest.approx(evaluate(build_model(config, two.facts), config, two.inputs, two.targets), rel=1e-5)
+    found = measure(built, one_hot, two.all).metrics
+    assert found == pytest.approx(measure(build_model(config, two.facts), config, two.all).metrics, rel=1e-5)
 
 
 def test_the_numbers_are_those_of_keras(config, two):
     built = build_model(config, two.facts)
-    found = evaluate(built, config, two.inputs, two.targets)
+    found = measure(built, config, two.all).metrics
     losses = {name: output["loss"] for name, output in OUTPUTS.items()}
     metrics = {"kind": ["accuracy"], "size": ["mae", keras.metrics.RootMeanSquaredError()]}
     built.full.compile(loss=losses, metrics=metrics, loss_weights={"kind": 1, "size": 0.5})
@@ -84,10 +86,10 @@ def test_the_numbers_are_those_of_keras(config, two):
 
 def test_rows_that_are_read_ahead_give_the_same_numbers(config, two, monkeypatch):
     built = build_model(config, two.facts)
-    resident = evaluate(built, config, two.inputs, two.targets)
+    resident = measure(built, config, two.all).metrics
     monkeypatch.setattr(batches, "usable_memory", lambda: 1)
     monkeypatch.setattr(batches, "CHUNK_BYTES", 400)
-    assert evaluate(built, config, two.inputs, two.targets) == resident
+    assert measure(built, config, two.all).metrics == resident
 
 
 def test_a_single_output_with_a_name_is_trained_like_one_without(make_config, dataset, train):
@@ -156,7 +158,7 @@ def test_what_is_restored_is_the_input_before_augmentation(make_config, images):
     half = images.inputs["input"][:10] / 2
     np.testing.assert_array_equal(given, half)
     np.testing.assert_array_equal(restored, half)
-    loss = evaluate(built, config, images.inputs, {})["loss"]
+    loss = measure(built, config, Examples(images.inputs)).metrics["loss"]
     errors = predict(built, config, images.inputs)["output"]
     assert errors.shape == (118,)
     np.testing.assert_allclose(errors.mean(), loss, rtol=1e-5)

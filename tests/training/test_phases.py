@@ -47,7 +47,8 @@ def test_phases_are_keras_trainings_one_after_the_other(phased, dataset, train):
     ours = train(config, dataset)
 
     model = build_model(config, dataset.facts).core
-    (inputs,), (targets,) = (part.values() for part in dataset.part("train"))
+    found = dataset.examples("train")
+    (inputs,), (targets,) = found.inputs.values(), found.targets.values()
     epoch = 0
     for optimizer, trained, epochs in (
         (keras.optimizers.Adam(0.01), ["head"], 1),

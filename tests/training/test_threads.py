@@ -10,7 +10,7 @@ from dltool.cost.flops import model_flops
 from dltool.imports import LightImports
 from dltool.machine import usable_cores
 from dltool.model.build import build_model
-from dltool.training.threads import COUNTED, KEEP_SHAPE, choose_threads, step_flops
+from dltool.training.numerics import COUNTED, KEEP_SHAPE, choose_threads, step_flops
 
 SMALL = [{"Dense": {"units": 8, "activation": "relu"}}, {"Dropout": 0.2}, {"Dense": {"units": 3}}]
 
@@ -65,7 +65,7 @@ def test_the_config_decides_where_it_says_so(chosen):
 @pytest.mark.parametrize("layers", [SMALL, [{"Dense": 5}, "ReLU", {"Dense": {"units": 3, "use_bias": False}}]])
 def test_it_counts_what_the_model_will_compute(make_config, dataset, layers):
     config = make_config(model={"layers": layers})
-    built = build_model(config, dataset.facts, dataset.part("train")[0])
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     found = step_flops(config, dataset.facts)
     assert found is not None
     # Layers that keep the shape are not counted.
@@ -92,7 +92,7 @@ CODE = f"""
 import keras, tensorflow as tf
 from dltool.config.keras.objects import parse_keras_object
 from dltool.model.keras_objects import make
-from dltool.training.threads import bare
+from dltool.training.numerics import bare
 for name in {sorted(COUNTED)}:
     arguments = {ARGUMENTS}.get(name)
     entry, problems = parse_keras_object("layer", {{name: arguments}} if arguments else name)

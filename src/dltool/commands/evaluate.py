@@ -2,21 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
-from dltool.data.dataset import Dataset, PartName
+from dltool.data.dataset import Dataset, SplitName
+from dltool.data.examples import Examples
 from dltool.errors import ConfigError, MachineError
-from dltool.experiment.assessing import MeasuredExamples, assessed, part_of, places_of
-from dltool.experiment.opening import recorded_data, recorded_experiment, require_code
-from dltool.imports import import_keras
+from dltool.experiment.assessing import assessed
+from dltool.experiment.opening import Stages, recorded_data, recorded_experiment
+from dltool.experiment.refusals import require_code
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.text import near
 
 if TYPE_CHECKING:
     from dltool.config.schema import Config
@@ -38,6 +39,7 @@ class EvaluationOutcome:
     assessment: "Assessment"
     folder: Path
     unwritten: str = ""
+    exit_code: ClassVar[int] = 0
 
     @property
     def examples(self) -> int:
@@ -47,17 +49,28 @@ class EvaluationOutcome:
     def metrics(self) -> dict[str, float]:
         return {name: found.value for name, found in self.assessment.metrics.items()}
 
+    @property
+    def warning(self) -> str:
+        return f"the evaluation is not kept: {self.unwritten}" if self.unwritten else ""
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        folder = None if self.unwritten else str(self.folder)
+        return {"run": str(self.run), **self.assessment.record(), "folder": folder}
+
 
 def evaluate(
     path: Path,
     split: str | None = None,
     file: Path | None = None,
     metrics: Sequence[str] = (),
-    progress: "Progress | None" = None,
+    *,
+    progress: "Progress",
+    draws: bool = True,
 ) -> EvaluationOutcome:
     """Measure the best weights of the run at `path` on the examples of `split` (the test part), or of `file`.
 
-    `metrics` take the place of the config's. Without `progress`, nothing is drawn.
+    `metrics` take the place of the config's. Unless it `draws`, there are no figures and no baselines.
 
     Raises:
         ConfigError: `split` is no part of the data, or an empty one; metrics that the model cannot have.
@@ -68,20 +81,18 @@ def evaluate(
         raise ConfigError("--split and --data exclude each other", "leave one of them out")
     split = split or "test"
     if split not in PARTS:
-        near = get_close_matches(split, PARTS, 1)
-        raise ConfigError(f'"{split}" is no part of the data', f"write {near[0] if near else ', '.join(PARTS)}")
+        raise ConfigError(f'"{split}" is no part of the data', f"write {', '.join(near(split, PARTS) or PARTS)}")
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
-    stage(progress, "reading the data")
-    config, dataset = recorded_data(run)
-    changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
-    examples = new_examples(config, file) if file is not None else part_of(dataset, cast("PartName", split))
-    if not len(examples.rows):
-        others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
-        raise ConfigError(f"the run has no {split} examples", f"it has others: {' and '.join(others)}")
-    stage(progress, "importing TensorFlow")
-    import_keras()
-    assessment, files = measured(run, config, changed, dataset, examples, progress)
+    stages = Stages(progress)
+    with stages.reading():
+        config, dataset = recorded_data(run)
+        changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
+        examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
+        if not len(examples):
+            others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
+            raise ConfigError(f"the run has no {split} examples", f"it has others: {' and '.join(others)}")
+    assessment, files = measured(run, config, changed, dataset, examples, stages, draws)
     folder, unwritten = run.evaluation / examples.name, ""
     try:
         run.replace_folder(folder, files)
@@ -90,43 +101,35 @@ def evaluate(
     return EvaluationOutcome(run.path, examples.name, assessment, folder, unwritten)
 
 
-def stage(progress: "Progress | None", name: str) -> None:
-    if progress is not None:
-        progress.stage(name)
-
-
 def measured(
     run: Run,
     config: "Config",
     changed: "Config",
     dataset: Dataset,
-    examples: MeasuredExamples,
-    progress: "Progress | None",
+    examples: Examples,
+    stages: Stages,
+    draws: bool,
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """What the model of `config` is worth by the metrics of the config `changed`, and the files that say so."""
-    from dltool.evaluation.measure import evaluate as measure
     from dltool.model.saving import load_weights
 
     experiment = recorded_experiment(run, config, dataset)
     experiment = replace(experiment, config=changed, built=replace(experiment.built, heads=heads_of(changed)))
     load_weights(experiment.built.core, run.best_weights)
-    stage(progress, "measuring")
+    stages.progress.stage("measuring")
     try:
-        metrics = measure(experiment.built, changed, examples.inputs, examples.targets)
+        return assessed(experiment, examples, stages.progress.warn if draws else None)
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
-    warn = None if progress is None else progress.warn
-    return assessed(experiment, examples, metrics, warn)
 
 
-def new_examples(config: "Config", file: Path) -> MeasuredExamples:
+def new_examples(config: "Config", file: Path) -> Examples:
     """The labelled examples in a file. Their rows are those of the file."""
-    from dltool.data.new_labelled import load_labelled
+    from dltool.data.new_data import load_labelled
     from dltool.evaluation.figures.figure import file_word
 
     dataset = load_labelled(config.data, config.seed, file)
-    inputs, targets = dataset.part("test")
-    rows = np.arange(len(dataset.split.test))
+    examples = dataset.examples("test")
     name = file_word(file.name.partition(".")[0])
     name = f"data-{name}" if name in PARTS else name
-    return MeasuredExamples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, dataset.split.test)})
+    return replace(examples, name=name, places={**examples.places, "row": np.arange(len(examples))})

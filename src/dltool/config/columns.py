@@ -6,14 +6,16 @@ A type is written like a data source: `number`, `category: 5` (the value of its 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
+from dltool.config.pydantic_errors import problems_in, refusal, refuse, relocated
 from dltool.config.section import Section
+from dltool.config.tasks import TASKS, Task
 from dltool.config.wording import named
 from dltool.errors import Problem
 
@@ -59,8 +61,7 @@ class CategoryColumn(Section):
     def rare_values_are_allowed(self) -> Self:
         if self.min_count > 1 and self.unknown == "error":
             message = "rare values count as unknown, and unknown: error allows none"
-            problem = Problem(("min_count",), message, "remove one of the two", at_key=True)
-            raise PydanticCustomError("problems", "rare values", {"problems": [problem]})
+            raise refusal(Problem(("min_count",), message, "remove one of the two", at_key=True))
         return self
 
 
@@ -111,10 +112,9 @@ def refuse_giant(size: tuple[int, ...], channels: Any) -> None:
     # A number of channels may wait for the data.
     values = math.prod(size) * (channels if isinstance(channels, int) else 1)
     if values > MOST_PIXEL_VALUES:
-        shown = " × ".join(f"{length:,}" for length in (*size, channels))
-        message = f"{shown} are {values:,} values a picture, and at most {MOST_PIXEL_VALUES:,} can be meant"
-        problem = Problem(("size",), message, "height and width in pixels")
-        raise PydanticCustomError("problems", "giant picture", {"problems": [problem]})
+        sizes = " × ".join(f"{length:,}" for length in (*size, channels))
+        message = f"{sizes} are {values:,} values a picture, and at most {MOST_PIXEL_VALUES:,} can be meant"
+        raise refusal(Problem(("size",), message, "height and width in pixels"))
 
 
 class ImageColumn(Section):
@@ -204,6 +204,10 @@ TARGET_TYPES: Mapping[str, type[Section]] = {
 class TargetType(Choice):
     """How a target is read: by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
 
+    @property
+    def task(self) -> Task:
+        return TASKS[self.name]
+
 
 ONE_TARGET = "target"
 """The name of the only target, where it has none of its own."""
@@ -234,7 +238,7 @@ TARGET_CHOICES = Choices("target type", EXAMPLE, TARGET_TYPES)
 def parse_target(value: Any) -> Target | tuple[Target, ...]:
     """One target, or several.
 
-    Raises PydanticCustomError: of type "problems", with every mistake at its place relative to `value`.
+    Raises PydanticCustomError: with every problem at its place relative to `value`.
     """
     if isinstance(value, Target) or (isinstance(value, tuple) and all(isinstance(each, Target) for each in value)):
         return value
@@ -249,12 +253,7 @@ def parse_target(value: Any) -> Target | tuple[Target, ...]:
     elif isinstance(value, str) and value not in TARGET_TYPES:
         return Target((value,))
     if not isinstance(value, str | Mapping):
-        problem = Problem(
-            (),
-            f"expected the name of a column, not {named(value)}",
-            f"for example {EXAMPLE}",
-        )
-        raise PydanticCustomError("problems", "no target", {"problems": [problem]})
+        raise refusal(Problem((), f"expected the name of a column, not {named(value)}", f"for example {EXAMPLE}"))
     return Target((), TARGET_CHOICES.parse(TargetType, value))
 
 
@@ -265,9 +264,8 @@ def parse_targets(value: Mapping[Any, Any]) -> tuple[Target, ...]:
         try:
             targets.append(Target((str(name),), below(str(name), given)))
         except PydanticCustomError as error:
-            problems += (error.context or {})["problems"]
-    if problems:
-        raise PydanticCustomError("problems", "no target types", {"problems": problems})
+            problems += problems_in(error)
+    refuse(*problems)
     return tuple(targets)
 
 
@@ -281,9 +279,7 @@ def below(column: str, value: Any) -> TargetType:
     try:
         kind = TARGET_CHOICES.parse(TargetType, value)
         if isinstance(kind.options, InputTarget):
-            problem = Problem((), "a column is not the input", "target: input stands alone")
-            raise PydanticCustomError("problems", "no target type", {"problems": [problem]})
+            raise refusal(Problem((), "a column is not the input", "target: input stands alone"))
         return kind
     except PydanticCustomError as error:
-        found = [replace(problem, place=(column, *problem.place)) for problem in (error.context or {})["problems"]]
-        raise PydanticCustomError("problems", "no target type", {"problems": found}) from None
+        raise refusal(*(relocated(problem, (column,)) for problem in problems_in(error))) from None

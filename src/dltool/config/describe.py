@@ -11,12 +11,13 @@ from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
 from dltool.config.json_forms import Schema, plain, type_words
 from dltool.config.json_schema import own_schema
 from dltool.config.keras.mistakes import EXAMPLES
-from dltool.config.keras.values import did_you_mean, expected
-from dltool.config.schema import DATA_FACTS
+from dltool.config.keras.values import expected
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES, ArraysSource
+from dltool.config.text.expressions import DATA_FACTS
 from dltool.errors import ConfigError
-from dltool.keras_names import Argument, KerasName, near
+from dltool.keras_names import Argument, KerasName
+from dltool.text import did_you_mean, near, quoted
 
 PAGES = {
     "layer": "https://keras.io/api/layers/",
@@ -116,9 +117,9 @@ def describe(name: str) -> list[Description]:
             *FACTS,
             *(n for kind in keras_names.KINDS for n in keras_names.names(kind)),
         ]
-        hint = did_you_mean(near(name, list(dict.fromkeys(known)), 3))
+        hint = did_you_mean(near(name, dict.fromkeys(known), 3))
         raise ConfigError(
-            f'there is nothing called "{name[:60]}"', hint or "a Keras name, a config key or a data source"
+            f"there is nothing called {quoted(name)}", hint or "a Keras name, a config key or a data source"
         )
     return found
 

@@ -9,9 +9,10 @@ several types decides what is inserted after a key: for an object a new line.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dltool.config.keras.values import WORDS, listed
 from dltool.config.section import FORM
+from dltool.config.wording import BOUNDS, WORDS
 from dltool.keras_names import KINDS
+from dltool.text import joined
 
 Schema = dict[str, Any]
 
@@ -28,7 +29,7 @@ JSON_TYPES = {
 }
 """By the words of :mod:`dltool.keras_names.argument_types`."""
 TYPE_WORDS = {name: WORDS.get(word, word) for word, name in JSON_TYPES.items()}
-BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+LIMITS = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
 REFERENCES = {"source": "a data source", "column_type": "a column type", "target": "a column or a target type"}
 INSERTED_FIRST = ("array", "object", "string", "boolean")
 EXPRESSION = {"type": "string", "pattern": DOLLAR, "description": "What it stands for is not checked here."}
@@ -37,12 +38,12 @@ EXPRESSION = {"type": "string", "pattern": DOLLAR, "description": "What it stand
 def type_words(schema: Schema) -> str:
     """Describe a JSON Schema in words: "an integer, at least 1"."""
     if "anyOf" in schema:
-        return listed([type_words(member) for member in schema["anyOf"]])
+        return joined([type_words(member) for member in schema["anyOf"]], "or")
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return KINDS.get(name, REFERENCES.get(name, TYPE_WORDS["object"]))
     if "enum" in schema:
-        return listed([str(choice) for choice in schema["enum"]])
+        return joined([str(choice) for choice in schema["enum"]], "or")
     if FORM in schema:
         return str(schema[FORM])
     if "items" in schema:
@@ -50,8 +51,8 @@ def type_words(schema: Schema) -> str:
             return f"a list of {type_words(schema['items'])}"
         noun, comma, rest = type_words(schema["items"]).removeprefix("a ").removeprefix("an ").partition(",")
         return f"a list of {noun.removesuffix('s')}s{comma}{rest}"
-    bounds = [f"{words} {schema[key]}" for key, words in BOUNDS.items() if key in schema]
-    return ", ".join([listed([TYPE_WORDS[name] for name in types_of(schema)]), *bounds])
+    bounds = [f"{BOUNDS[bound]} {schema[key]}" for key, bound in LIMITS.items() if key in schema]
+    return ", ".join([joined([TYPE_WORDS[name] for name in types_of(schema)], "or"), *bounds])
 
 
 def types_of(schema: Schema) -> list[str]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.checks import independent
+from dltool.config.layer_checks import independent
 from dltool.config.schema import Config
 from dltool.config.text.blocks import Uses, WrittenLayer, written
 from dltool.config.text.merge import apply_setting, merge
 from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
-from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of
+from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of, with_children
 from dltool.config.text.yaml_reader import YAML, decode, near_files, parse_yaml, read_bytes
 from dltool.config.validate import validate
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, UnreadableConfig
@@ -142,19 +142,9 @@ def read_recorded(content: bytes, shown_as: str) -> Config:
 
 def without_doubled_dollars(node: Node, path: ConfigPath, problems: list[Problem]) -> Node:
     """The tree with `$$` as `$`; any other dollar sign is a problem."""
+    node = with_children(node, lambda step, child: without_doubled_dollars(child, (*path, step), problems))
     if isinstance(node.value, Mapping):
-        return replace(
-            node,
-            value={
-                key.replace("$$", "$"): MappingEntry(
-                    entry.key, without_doubled_dollars(entry.node, (*path, key), problems)
-                )
-                for key, entry in node.value.items()
-            },
-        )
-    if isinstance(node.value, tuple):
-        items = enumerate(node.value)
-        return replace(node, value=tuple(without_doubled_dollars(item, (*path, i), problems) for i, item in items))
+        return replace(node, value={key.replace("$$", "$"): entry for key, entry in node.value.items()})
     if not isinstance(node.value, str):
         return node
     if "$" in node.value.replace("$$", ""):

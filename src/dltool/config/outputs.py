@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
 from dltool.config.schema import Config, Data
 from dltool.errors import ConfigPath, Problem
+from dltool.text import did_you_mean, near
 
+LAYERS: ConfigPath = ("model", "layers")
 ONE_OUTPUT = "output"
 """The name of the output of a model whose config names none."""
 INPUT = "input"
@@ -35,6 +36,11 @@ class OutputSpec:
     @property
     def loss_place(self) -> ConfigPath:
         return (*self.place, "loss")
+
+    @property
+    def loss_related(self) -> tuple[tuple[ConfigPath, str]]:
+        """Return the loss as what a problem elsewhere has to do with."""
+        return ((self.loss_place, "the loss"),)
 
     @property
     def metrics_place(self) -> ConfigPath:
@@ -86,8 +92,7 @@ def layer_index(config: Config, head: OutputSpec) -> int | None:
 
 def unknown_layer(config: Config, head: OutputSpec) -> Problem:
     names = [name for entry in config.model.layers if isinstance(name := entry.arguments.get("name"), str)]
-    near = get_close_matches(head.layer or "", names, 1, 0.5)
-    hint = f'did you mean "{near[0]}"?' if near else "give the layer a name, and let from name it here"
+    hint = did_you_mean(near(head.layer or "", names, cutoff=0.5)) or "give the layer a name, and let from name it here"
     is_given = config.model.outputs[head.name].layer is not None
     place = (*head.place, "from") if is_given else head.place
     return Problem(place, f'no layer is called "{head.layer}"', hint, at_key=not is_given)
@@ -105,8 +110,8 @@ def target_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
         if head.target is None or head.target is UNKNOWN or head.target in targets:
             continue
         known = [*targets, INPUT]
-        near = get_close_matches(head.target, known, 1, 0.5)
-        hint = f"target: {near[0]}?" if near else f"target: one of {', '.join(known)}"
+        alike = near(head.target, known, cutoff=0.5)
+        hint = f"target: {alike[0]}?" if alike else f"target: one of {', '.join(known)}"
         is_given = config.model.outputs[head.name].target is not None
         place = (*head.place, "target") if is_given else head.place
         problems.append(Problem(place, f'there is no target "{head.target}"', hint, at_key=not is_given))

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
+from dltool.config.pydantic_errors import refusal
 from dltool.config.section import Section
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource, TsvSource
 from dltool.config.wording import named
@@ -69,18 +69,15 @@ class ArraysSource(Section):
     @field_validator("x", "y", mode="before")
     @classmethod
     def names_arrays(cls, value: Any, info: ValidationInfo) -> Any:
-        key = str(info.field_name)
-        problem = None
+        key = info.field_name
         if isinstance(value, Mapping):
             wrong = next((name for name, array in value.items() if not isinstance(array, str)), None)
             if not value:
-                problem = Problem((key,), "no array is named", f"for example {key}: {{left: {key}1, right: {key}2}}")
-            elif wrong is not None:
-                problem = Problem((key, wrong), f"expected the name of an array, not {named(value[wrong])}")
+                raise refusal(Problem((), "no array is named", f"for example {key}: {{left: {key}1, right: {key}2}}"))
+            if wrong is not None:
+                raise refusal(Problem((wrong,), f"expected the name of an array, not {named(value[wrong])}"))
         elif value is not None and not isinstance(value, str):
-            problem = Problem((key,), f"expected a file or names with their arrays, not {named(value)}")
-        if problem is not None:
-            raise PydanticCustomError("problems", "no arrays", {"problems": [problem]})
+            raise refusal(Problem((), f"expected a file or names with their arrays, not {named(value)}"))
         return value
 
     @model_validator(mode="after")
@@ -88,18 +85,15 @@ class ArraysSource(Section):
         several = next((key for key in ("x", "y") if isinstance(getattr(self, key), dict)), None)
         if several is not None and self.path is None:
             hint = f"arrays: {{path: data.npz, {several}: …}}"
-            problem = Problem((several,), "names of arrays need the .npz that holds them", hint, at_key=True)
-            raise PydanticCustomError("problems", "no file", {"problems": [problem]})
+            raise refusal(Problem((several,), "names of arrays need the .npz that holds them", hint, at_key=True))
         other = "x" if isinstance(self.x, str) else "y"
         if self.path is not None and (isinstance(self.x, str) or isinstance(self.y, str)):
             message = f"path and {other} exclude each other"
             hint = "write path for one .npz, or x and y for two .npy files"
-            problem = Problem((other,), message, hint, at_key=True, related=((("path",), "path is given here"),))
-            raise PydanticCustomError("problems", "exclusive keys", {"problems": [problem]})
+            raise refusal(Problem((other,), message, hint, at_key=True, related=((("path",), "path is given here"),)))
         if self.path is None and (self.x is None or self.y is None):
             message = "arrays needs path (one .npz), or x and y (two .npy files)"
-            problem = Problem((), message, "for example arrays: {path: data.npz}")
-            raise PydanticCustomError("problems", "missing keys", {"problems": [problem]})
+            raise refusal(Problem((), message, "for example arrays: {path: data.npz}"))
         return self
 
 

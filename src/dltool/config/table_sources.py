@@ -5,10 +5,11 @@ from collections import Counter
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
+from dltool.config.pydantic_errors import refuse
 from dltool.config.section import Section
 from dltool.errors import Problem
+from dltool.text import quoted
 
 Text = Annotated[str, Field(min_length=1)]
 Character = Annotated[str, Field(min_length=1, max_length=1)]
@@ -44,9 +45,7 @@ class CsvSource(Section):
 
     @model_validator(mode="after")
     def is_readable(self) -> Self:
-        problems = [*self.encoding_problems(), *self.name_problems(), *self.character_problems()]
-        if problems:
-            raise PydanticCustomError("problems", "options that do not fit", {"problems": problems})
+        refuse(*self.encoding_problems(), *self.name_problems(), *self.character_problems())
         return self
 
     def encoding_problems(self) -> list[Problem]:
@@ -55,7 +54,7 @@ class CsvSource(Section):
         except (LookupError, ValueError, TypeError):
             is_text = False
         hint = "for example utf-8, latin-1, cp1252 or utf-16"
-        return [] if is_text else [Problem(("encoding",), f'unknown encoding "{self.encoding[:60]}"', hint)]
+        return [] if is_text else [Problem(("encoding",), f"unknown encoding {quoted(self.encoding)}", hint)]
 
     def name_problems(self) -> list[Problem]:
         twice = sorted(name for name, count in Counter(self.names).items() if count > 1)

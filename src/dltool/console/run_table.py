@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
-from dltool.config.byte_sizes import size_text
 from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
 from dltool.errors import ConfigError
-from dltool.text import duration, number, printable
+from dltool.text import counted, duration, number, printable, size_text
 
 if TYPE_CHECKING:
     from dltool.runs.removal import Removal
@@ -128,16 +127,16 @@ def confirmed(removals: Sequence["Removal"]) -> bool:
     """
     if not removals:
         return True
-    counted = f"{len(removals):,} run{'s' if len(removals) != 1 else ''}"
+    runs = counted(len(removals), "run")
     size = size_text(sum(removal.size for removal in removals))
     if not sys.stdin.isatty():
-        raise ConfigError(f"removing {counted} ({size}) has to be confirmed", "--yes does without asking")
+        raise ConfigError(f"removing {runs} ({size}) has to be confirmed", "--yes does without asking")
     console = stderr_console()
     for removal in removals[:MOST_REASONS]:
         console.print(data_text(f"{removal.path}  {removal.what}"))
     if len(removals) > MOST_REASONS:
         console.print(f"… and {len(removals) - MOST_REASONS:,} more")
-    answer = console.input(Text(f"remove {counted} ({size})? [y/N] "))
+    answer = console.input(Text(f"remove {runs} ({size})? [y/N] "))
     return answer.strip().lower() in ("y", "yes")
 
 
@@ -151,6 +150,5 @@ def show_removals(removals: Sequence["Removal"], is_done: bool, as_json: bool) -
     console = stdout_console()
     for removal in removals:
         console.print(data_text(f"{removal.path}  {removal.what}  {size_text(removal.size)}"))
-    counted = f"{len(removals):,} run{'s' if len(removals) != 1 else ''}"
     ending = "freed" if is_done else "would be freed; nothing was removed"
-    console.print(data_text(f"{counted}: {size_text(freed)} {ending}"))
+    console.print(data_text(f"{counted(len(removals), 'run')}: {size_text(freed)} {ending}"))

@@ -8,14 +8,14 @@ from dltool.errors import ConfigError
 
 
 def checked_config(document: Document) -> tuple[Config, Facts | None]:
-    """The config as far as it is known without reading data, all static mistakes raised at once."""
+    """Return the config as far as it is known without reading data. Raises all static errors at once."""
     config = build_config(document)
     facts = known_facts(config.data)
     return (checked_with(document, facts), facts) if facts else (without_problems(config, None), None)
 
 
 def checked_with(document: Document, facts: Facts) -> Config:
-    """The config with the facts of its data in force."""
+    """Return the config with the facts of its data in force."""
     return without_problems(build_config(document, facts.names()), facts)
 
 

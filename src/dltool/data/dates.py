@@ -18,7 +18,7 @@ DAYS_FROM_JANUARY_0001 = 719_162
 
 
 def days(seconds: Any) -> Any:
-    """Whole days since 1970-01-01."""
+    """Return whole days since 1970-01-01."""
     return seconds // SECONDS_A_DAY
 
 
@@ -33,60 +33,59 @@ def year_and_day_from_march(seconds: Any) -> tuple[Any, Any]:
 
 
 def month_from_march(day: Any) -> Any:
-    """0 for March … 11 for February, of the days since 1 March."""
+    """Return 0 for March … 11 for February, of the days since 1 March."""
     return (5 * day + 2) // 153
 
 
 def year(seconds: Any) -> Any:
-    """1 BC is 0."""
+    """Return the year; 1 BC is 0."""
     year_from_march, day_from_march = year_and_day_from_march(seconds)
     return year_from_march + month_from_march(day_from_march) // 10
 
 
 def month(seconds: Any) -> Any:
-    """1…12."""
+    """Return 1…12."""
     _, day_from_march = year_and_day_from_march(seconds)
     return (month_from_march(day_from_march) + 2) % 12 + 1
 
 
 def day(seconds: Any) -> Any:
-    """1…31."""
+    """Return 1…31."""
     _, day_from_march = year_and_day_from_march(seconds)
     return day_from_march - (153 * month_from_march(day_from_march) + 2) // 5 + 1
 
 
 def weekday(seconds: Any) -> Any:
-    """0 (Monday) … 6 (Sunday)."""
+    """Return 0 (Monday) … 6 (Sunday)."""
     return (days(seconds) + 3) % 7
 
 
 def day_of_year(seconds: Any) -> Any:
-    """1…366."""
+    """Return 1…366."""
     before = year(seconds) - 1
     new_year = 365 * before + before // 4 - before // 100 + before // 400
     return days(seconds) + DAYS_FROM_JANUARY_0001 - new_year + 1
 
 
 def hour(seconds: Any) -> Any:
-    """0…23."""
+    """Return 0…23."""
     return seconds % SECONDS_A_DAY // 3600
 
 
 def minute(seconds: Any) -> Any:
-    """0…59."""
+    """Return 0…59."""
     return seconds % 3600 // 60
 
 
 def second(seconds: Any) -> Any:
-    """0…59."""
+    """Return 0…59."""
     return seconds % 60
 
 
 def elapsed(seconds: Any) -> Any:
-    """Days since 1970-01-01 with their fraction: float64 for int64 arrays and TensorFlow tensors.
+    """Return days since 1970-01-01 with their fraction: float64 for int64 arrays and TensorFlow tensors.
 
-    Keras's symbolic tensors would make it float32, which is minutes off: call it inside a layer.
-    """
+    Keras's symbolic tensors would make it float32, which is minutes off: call it inside a layer."""
     # TensorFlow's graphs divide by a constant by multiplying, which rounds differently: so does this, everywhere. The
     # first division only makes floats of integers.
     return seconds / 1 * (1 / SECONDS_A_DAY)

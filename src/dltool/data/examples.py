@@ -1,64 +1,107 @@
-"""What every source gives: examples by name of the input, before labels are numbered and rows are split."""
+"""Examples, row by row: of a source, of a part of the data, of new files; and all that a source gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from dltool.config.columns import ColumnType
-from dltool.data.arrays.rows import Rows
+from dltool.config.columns import ONE_TARGET, ColumnType
+from dltool.data.arrays.rows import Coded, Rows, stack, take
+from dltool.data.files.class_folders import Item, PartName
 from dltool.data.split.at_random import Split
 from dltool.data.split.by_column import Values
+from dltool.data.split.divide import SplitColumns
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath
-
-ONE_INPUT = "input"
-"""The name of the input of a source that has one and gives it no name."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some examples. `place` is the config's key that named them, `name` what messages call them ("x_test").
-
-    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `labels` by the name of their target are
-    (rows,) or (rows, …) of any kind; text may be str objects or coded. `columns` are further values by name, (rows,)
-    each, by which rows may be grouped, ordered or divided. `digests` (rows, 32) of uint8 by input are those of the
-    files that its rows are made of, where they are quicker to compare than the rows. `files` are the names of those
-    where each row is one.
-    """
-
-    inputs: Mapping[str, Rows]
-    labels: Mapping[str, Values]
-    place: ConfigPath
-    name: str
-    columns: Mapping[str, Values] = field(default_factory=dict)
-    digests: Mapping[str, np.ndarray] = field(default_factory=dict)
-    files: Sequence[str] = ()
-
-    def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One source, with the parts that others give.
+    """Some examples. `name` is what messages call them ("x_test"), `place` the config's key that named them.
 
-    `class_names`, where the source knows them, are what the labels 0, 1, … stand for. `types` are those of a table's
-    columns that are inputs, and `dates` the names of its columns of dates. `divided` says who is in which part, of the
-    parts one after the other, where no rule has to: of windows. `settled` are keys of the config's `data` that reading
-    has decided, such as the types of all columns. `warnings` are sentences for the user. `places` by name are
-    (examples,) of anything: where in its tables a window is found, the examples of all parts one after the other.
+    `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `targets` by name are (rows,) or (rows, …):
+    labels of any kind as they were read, of which text may be str objects or coded; or int32 class indices, or float32.
+    `columns` are further values by name, (rows,) each, by which rows may be grouped, ordered or divided. `digests`
+    (rows, 32) of uint8 by input are those of the files that its rows are made of, where they are quicker to compare
+    than the rows. `places` by name are (rows,) of what says where a person finds each: its file, its row there.
     """
 
-    training: Part
-    validation: Part | None = None
-    test: Part | None = None
+    inputs: Mapping[str, Rows]
+    targets: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    place: ConfigPath = ()
+    columns: Mapping[str, Values] = field(default_factory=dict)
+    digests: Mapping[str, np.ndarray] = field(default_factory=dict)
+    places: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def take(self, rows: np.ndarray, name: str = "") -> "Examples":
+        """Return these rows, without the columns by which rows are divided."""
+
+        def taken(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {key: each.take(rows) if isinstance(each, Coded) else each[rows] for key, each in values.items()}
+
+        inputs = {key: take(each, rows) for key, each in self.inputs.items()}
+        return Examples(inputs, taken(self.targets), name, self.place, {}, taken(self.digests), taken(self.places))
+
+
+def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Examples:
+    """Concatenate examples, with these targets, and the digests and places that all of them have."""
+
+    def joined(of: Callable[[Examples], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        found = [of(part) for part in parts]
+        names = [name for name in found[0] if all(name in other for other in found)]
+        return {name: np.concatenate([each[name] for each in found]) for name in names}
+
+    inputs = {name: stack([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+    return Examples(inputs, targets, digests=joined(lambda part: part.digests), places=joined(lambda part: part.places))
+
+
+@dataclass(frozen=True)
+class SourceExamples:
+    """One source by part, with the parts that other sources give; the training part is the first.
+
+    `class_names`, where the source knows them, are what the labels 0, 1, … stand for. `types` are those of a table's
+    `columns` that are inputs and no matter of layers. `divided` says which of the training rows are in which part,
+    where no rule has to: of windows. `settled` are keys of the config's `data` that reading has decided, such as the
+    types of all columns. `warnings` are sentences for the user.
+    """
+
+    parts: Mapping[PartName, Examples]
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     types: Mapping[str, ColumnType] = field(default_factory=dict)
-    dates: tuple[str, ...] = ()
     divided: Split | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
-    places: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def training(self) -> Examples:
+        return self.parts["training"]
+
+    @property
+    def split_columns(self) -> SplitColumns:
+        return SplitColumns(self.training.columns, [column.name for column in self.columns if column.kind == "date"])
+
+
+def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Examples:
+    """Return `inputs` (items, …), with the items' classes as labels and what a pattern found as columns."""
+    columns = {key: text_array(item.columns[key] for item in items) for key in items[0].columns}
+    labels = {ONE_TARGET: text_array(item.label for item in items)}
+    return Examples(inputs, labels, name, place, columns, places={"file": text_array(i.member.name for i in items)})
+
+
+def places_in(file: str, count: int, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Return the places of that many examples in a file: its rows, from 1 on, or these."""
+    return {"file": np.full(count, file, dtype=object), "row": np.arange(1, count + 1) if rows is None else rows}
+
+
+def text_array(texts: Iterable[str]) -> np.ndarray:
+    """Return (texts,) of str objects."""
+    found = list(texts)
+    array = np.empty(len(found), dtype=object)
+    array[:] = found
+    return array

@@ -1,25 +1,21 @@
 """What the data is like: its shapes, classes and sizes. Imports nothing heavy, so that `check` stays quick."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from dltool.config.columns import ONE_TARGET, ColumnType
+from dltool.config.columns import ONE_TARGET, ColumnType, Target
 from dltool.config.schema import Data
-from dltool.config.sources import TABLE_SOURCES, Source
+from dltool.config.sources import Source
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.sources.catalog import Published, published
 from dltool.data.split.sizes import check_parts, check_stratify, part_sizes
-from dltool.errors import RunError
+from dltool.text import shape
 
 ONE_INPUT = "input"
 """The name of the input of a source that has one and gives it no name."""
-TargetKind = Literal["category", "number", "multi_label"]
 DTYPES = ("uint8", "int32", "int64", "float32", "string")
-MOST_AXES = 8
-MOST_VALUES = 10**8
-"""Of one example."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +28,6 @@ class InputFacts:
     shape: tuple[int, ...]
     dtype: str
     column: ColumnType | None = None
-
-
-@dataclass(frozen=True)
-class TargetFacts:
-    """One target; `shape` is of one example.
-
-    It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
-    (`multi_label`, float32). `class_names` is empty for numbers.
-    """
-
-    kind: TargetKind
-    shape: tuple[int, ...] = ()
-    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +46,7 @@ class Facts:
 
     @property
     def only_input(self) -> InputFacts | None:
-        """The input of data that has one, and no columns."""
+        """Return the input of data that has one, and no columns."""
         first = next(iter(self.inputs.values()))
         return first if len(self.inputs) == 1 and first.column is None else None
 
@@ -75,12 +58,28 @@ class Facts:
     def only_target(self) -> TargetFacts | None:
         return next(iter(self.targets.values())) if len(self.targets) == 1 else None
 
-    def names(self) -> dict[str, Any]:
-        """What `$examples`, `$input_shape`, … stand for.
+    @property
+    def in_words(self) -> str:
+        """Return `inputs 28 × 28 × 1 uint8, 10 classes`, or how many columns of which types there are."""
+        only = self.only_input
+        if only is not None:
+            what = f"inputs {shape(only.shape)} {only.dtype}"
+        else:
+            kinds = [found.column.name if found.column else found.dtype for found in self.inputs.values()]
+            counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+            noun = "column" if next(iter(self.inputs.values())).column else "input"
+            what = f"{len(kinds)} {noun}{'s' * (len(kinds) > 1)} ({counts})"
+        if not self.targets:
+            return f"{what}, to be restored"
+        are_several = len(self.targets) > 1
+        targets = (f"{name}: {each.in_words}" if are_several else each.in_words for name, each in self.targets.items())
+        return ", ".join([what, *targets])
 
-        `$classes` is absent where the target is a number, `$input_shape` where there are columns. Of several targets
-        there are `$classes_NAME` and `$target_shape_NAME`, and `$classes` where only one has classes.
-        """
+    def names(self) -> dict[str, Any]:
+        """Return the values of `$examples`, `$input_shape`, …
+
+        `$classes` is absent if the target is a number, `$input_shape` if there are columns. Several targets have
+        `$classes_NAME` and `$target_shape_NAME`, and `$classes` if only one has classes."""
         names: dict[str, Any] = {
             "examples": self.examples,
             "validation_examples": self.validation_examples,
@@ -97,7 +96,7 @@ class Facts:
         return names | ({"classes": len(with_classes[0].class_names)} if len(with_classes) == 1 else {})
 
     def record(self) -> dict[str, Any]:
-        """What run.json holds, and :func:`recorded_facts` makes facts of; the types of columns are in the config."""
+        """Return what run.json holds, for :mod:`dltool.runs.recorded_data`; types of columns are in the config."""
         inputs = {
             name: {"shape": list(found.shape), "dtype": found.dtype, "is_column": found.column is not None}
             for name, found in self.inputs.items()
@@ -109,104 +108,28 @@ class Facts:
         return {**self.names(), "inputs": inputs, "targets": targets}
 
 
-def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
-    """The facts of a run's data from what its run.json says, which is not trusted. `data` is that of its config.
-
-    Raises:
-        RunError: something is missing, or cannot be.
-    """
-    found: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
-    inputs = found.get("inputs")
-    is_alone = isinstance(inputs, Mapping) and len(inputs) == 1
-    if (
-        not isinstance(inputs, Mapping)
-        or not inputs
-        or not all(is_input(name, found, data, is_alone=is_alone) for name, found in inputs.items())
-    ):
-        raise RunError(f"{shown_as} does not say which inputs the run has", "train it again with this version")
-    sizes = ("examples", "validation_examples", "test_examples")
-    targets, wanted = found.get("targets"), data.targets.keys()
-    are_targets = isinstance(targets, Mapping) and targets.keys() == wanted and all(map(is_target, targets.values()))
-    if not are_targets or not all(is_size(found.get(name)) for name in sizes):
-        raise RunError(f"{shown_as} does not say which target the run has", "train it again with this version")
-    types = data.inputs or {}
-    return Facts(
-        {
-            name: InputFacts(tuple(each["shape"]), each["dtype"], types[name] if each["is_column"] else None)
-            for name, each in inputs.items()
-        },
-        {
-            name: TargetFacts(each["kind"], tuple(each["shape"]), tuple(each["class_names"]))
-            for name, each in found["targets"].items()
-        },
-        *(found[name] for name in sizes),
-    )
-
-
-def is_target(found: Any) -> bool:
-    """Whether an entry of a run.json describes a target: classes and labels have names, all different."""
-    if not isinstance(found, Mapping) or found.get("kind") not in get_args(TargetKind):
-        return False
-    names = found.get("class_names")
-    if not isinstance(names, list) or not is_shape(found.get("shape")):
-        return False
-    are_different = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
-    return not names if found["kind"] == "number" else are_different and len(names) > 1
-
-
 def is_for_layers(kind: ColumnType, data: Data) -> bool:
-    """Whether the only input, of this type, is for layers of its own: the column is then of no interest any more."""
+    """Return whether the only input, of this type, is for layers of its own: it is no longer a column then."""
     return kind.name in ("image", "audio") or (kind.name == "text" and bool(data.preprocessing))
 
 
-def is_input(name: str, found: Any, data: Data, *, is_alone: bool) -> bool:
-    """Whether an entry of a run.json describes an input that the config may have."""
-    if not isinstance(found, Mapping) or not is_shape(found.get("shape")) or found.get("dtype") not in DTYPES:
-        return False
-    if not isinstance(found.get("is_column"), bool):
-        return False
-    kind = (data.inputs or {}).get(name)
-    if data.source.name not in TABLE_SOURCES:
-        return not found["is_column"]
-    if kind is None or kind.name == "ignore":
-        return False
-    return bool(found["is_column"] != (is_alone and is_for_layers(kind, data)))
-
-
-def is_shape(value: Any) -> bool:
-    is_list = isinstance(value, list) and len(value) <= MOST_AXES and all(map(is_size, value))
-    return is_list and math.prod(max(1, size) for size in value) <= MOST_VALUES
-
-
-def is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
-
-
 def known_facts(data: Data) -> Facts | None:
-    """The facts that `load_data` will find, without loading; None where only reading the data can tell.
+    """Return the facts that `load_data` will find, without loading; None if they depend on the data.
 
-    Of a `.npz` given as the path of a built-in set only the header is read, for its sizes; while there is no such file,
-    the published sizes stand for it.
+    Only the header of a `.npz` given as the path of a built-in set is read, for its sizes; the published sizes stand in
+    for a missing file.
 
-    Raises:
-        ConfigError: the split contradicts itself, or leaves a part empty.
-    """
+    Raises ConfigError: the split contradicts itself, or leaves a split empty."""
     check_parts(data)
     known = published(data.source)
-    is_category = known is not None and bool(known.class_names)
-    given = data.given_targets[0]
-    wanted = given.type.name if given.type else None
-    if known is None or wanted == "multi_label" or (wanted == "category" and not is_category):
+    targets = None if known is None else known_targets(known, data.given_targets[0])
+    if known is None or targets is None:
         return None
     examples, own_test = sizes_of(data.source, known)
     validation = rows_given(data.validation, "validation") if data.validation else 0
     test = rows_given(data.test, "test") if data.test else own_test
     if validation is None or test is None:
         return None
-    target = TargetFacts("number")
-    if is_category and wanted != "number":
-        target = TargetFacts("category", class_names=known.class_names)
-    targets = {} if given.is_input else {ONE_TARGET: target}
     check_stratify(data.split, targets)
     sizes = part_sizes(data.split, examples, validation, test)
     return Facts(
@@ -218,8 +141,19 @@ def known_facts(data: Data) -> Facts | None:
     )
 
 
+def known_targets(known: Published, given: Target) -> dict[str, TargetFacts] | None:
+    """Those of a built-in set, whose labels are class indices or numbers; None where only reading them can tell."""
+    if given.is_input:
+        return {}
+    own = TargetFacts("category", class_names=known.class_names) if known.class_names else TargetFacts("number")
+    task = own.task if given.type is None else given.type.task
+    if task is own.task:
+        return {ONE_TARGET: own}
+    return None if task.has_classes else {ONE_TARGET: TargetFacts("number")}
+
+
 def rows_given(source: Source, part: Literal["validation", "test"]) -> int | None:
-    """The rows that a source of its own contributes: its own test part to the test, else all of it."""
+    """Return the rows that a separate source contributes: its own test split to the test, else all of it."""
     known = published(source)
     if known is None:
         return None
@@ -228,7 +162,7 @@ def rows_given(source: Source, part: Literal["validation", "test"]) -> int | Non
 
 
 def sizes_of(source: Source, known: Published) -> tuple[int, int]:
-    """Rows of the source's own training and test part."""
+    """Return the rows of the source's own training and test split."""
     path = getattr(source.options, "path", None)
     shapes = header_of_npz(path) if isinstance(path, str) else {}
     if {"x_train", "x_test"} <= shapes.keys() and shapes["x_train"].shape and shapes["x_test"].shape:

@@ -1,5 +1,6 @@
-"""New data for a finished model: files of the kind of its run's source, read as that was, without labels."""
+"""New data for a finished model: without labels, read as its run's source was; with labels, read like a test part."""
 
+import math
 import os
 import re
 import shutil
@@ -15,27 +16,17 @@ from typing import Any, cast
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
-from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
-from dltool.config.schema import Data
-from dltool.config.sources import TABLE_SOURCES, ArraysSource, Source
+from dltool.config.schema import Data, SplitOptions, Windows
+from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
 from dltool.config.table_sources import CsvSource
-from dltool.config.window_options import Windows
 from dltool.data.arrays.cleaning import clean_inputs
-from dltool.data.arrays.npz import npz_headers, read_npy, read_npz
-from dltool.data.arrays.rows import Coded, Rows, coded, stack
+from dltool.data.arrays.rows import Coded, coded
 from dltool.data.arrays.window_rows import PLACE, make_windows
-from dltool.data.dataset import dtype_name
-from dltool.data.facts import Facts, InputFacts
-from dltool.data.files.class_folders import other_files, what_is_there
-from dltool.data.files.file_tree import Access, Members, is_archive, open_members
-from dltool.data.files.listing import Listing, Member
-from dltool.data.files.paths import require
-from dltool.data.media.audio import DEFAULT_BUDGET, load_sounds
-from dltool.data.media.audio import EXTENSIONS as SOUNDS
-from dltool.data.media.audio_rows import Recordings
-from dltool.data.media.image_decode import EXTENSIONS as PICTURES
-from dltool.data.media.image_decode import ImageForm
-from dltool.data.media.images import load_pictures
+from dltool.data.dataset import Dataset, dtype_name, load_data
+from dltool.data.examples import Examples, places_in, stacked
+from dltool.data.facts import Facts
+from dltool.data.sources.arrays import arrays_for, new_arrays
+from dltool.data.sources.folders import SINGLE, STDIN_NAME, is_single, named_by, new_files
 from dltool.data.sources.tables import (
     as_values,
     dates_of,
@@ -45,18 +36,15 @@ from dltool.data.sources.tables import (
     rows_named,
     table_in_reach,
 )
-from dltool.data.sources.texts import EXTENSIONS as TEXTS
-from dltool.data.sources.texts import LINE_END, Reading
 from dltool.data.split.by_column import order_named
+from dltool.data.tables.json_lines import MemoryRecords
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.durable_files import disk_errors
-from dltool.errors import DataError, Problem
+from dltool.errors import ConfigError, DataError, Problem
 
-STDIN, STDIN_NAME = "-", "standard input"
+STDIN = "-"
 IN_MEMORY = "the rows"
 """The name of what is in no file."""
-SINGLE = {"images": PICTURES, "audio": SOUNDS}
-"""The endings of files that are an example each."""
 OF_NO_PART = 3
 """Of rows for windows: they are neither for training, nor validation, nor test, and need not have a window."""
 SHOWN = 5
@@ -66,52 +54,97 @@ CONFIG_KEY = re.compile(r"\b[a-z_]+: [\w\[{\"]")
 
 @dataclass(frozen=True)
 class NewExamples:
-    """`inputs` by name as in :class:`dltool.data.dataset.Dataset`, (examples, …).
-
-    `files` (examples,) of str names the file of each, `rows` (examples,) of int64 its row there, counted from 1 (of a
-    text its line, of a window its last row); None where each file is an example. `tables` are those that were read.
+    """`examples` whose places are "file", the name of the file of each, and "row", its row there, counted from 1 (of a
+    text its line, of a window its last row); only the first where each file is an example. `tables` are those read.
     """
 
-    inputs: Mapping[str, Rows]
-    files: np.ndarray
-    rows: np.ndarray | None = None
+    examples: Examples
     warnings: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
 
 
 def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
-    """The examples in `files`, in their order. `data` and `facts` are those of the run; "-" is standard input.
+    """Load the examples in `files`, in their order. `data` and `facts` are those of the run; "-" is standard input.
 
     Raises:
         DataError: with every problem of every file.
-        MachineError: there is no room for what standard input holds.
-    """
+        MachineError: there is no room for the content of standard input."""
     problems: list[Problem] = []
-    parts: list[NewExamples] = []
+    found: list[NewExamples] = []
     with kept_input(files) as (paths, folder):
         for group in grouped(data, paths):
             try:
-                part = read(data, facts, group)
-                check_form(data, facts, part)
-                parts.append(part)
+                found.append(read(data, facts, group))
             except DataError as error:
                 problems += error.problems
     if problems:
-        found = map(of_new_data, problems)
-        raise DataError(replace(each, message=each.message.replace(f"{folder}{os.sep}", "")) for each in found)
-    are_rows = any(part.rows is not None for part in parts)
-    rows = [np.ones(len(part.files), np.int64) if part.rows is None else part.rows for part in parts]
+        mended = map(of_new_data, problems)
+        raise DataError(replace(each, message=each.message.replace(f"{folder}{os.sep}", "")) for each in mended)
+    parts = [each.examples for each in found]
+    if any("row" in part.places for part in parts):
+        # A file that is an example is its own first row.
+        ones = [places_in("", len(part), np.ones(len(part), np.int64)) for part in parts]
+        parts = [replace(part, places={**own, **part.places}) for part, own in zip(parts, ones, strict=True)]
     return NewExamples(
-        {name: stack([part.inputs[name] for part in parts]) for name in facts.inputs},
-        np.concatenate([part.files for part in parts]),
-        np.concatenate(rows) if are_rows else None,
-        tuple(warning for part in parts for warning in part.warnings),
-        tuple(table for part in parts for table in part.tables),
+        stacked(parts, {}),
+        tuple(warning for each in found for warning in each.warnings),
+        tuple(table for each in found for table in each.tables),
     )
 
 
+def load_rows(data: Data, facts: Facts, rows: Any) -> NewExamples:
+    """Load the examples in `rows`: a pandas DataFrame or a list of mappings for tables, a list or an array of str for
+    texts, else an array (examples, …) of raw inputs, or a mapping of one for each input. `data` and `facts` are the
+    run's.
+
+    Raises DataError: with every problem of the rows."""
+    if facts.has_columns:
+        options = data.source.options
+        blank = frozenset(options.missing) if isinstance(options, CsvSource) else frozenset()
+        records = [{str(key): plain_cell(cell, blank) for key, cell in row.items()} for row in records_of(rows)]
+        try:
+            return checked(facts, read_rows(data, facts, MemoryRecords(records, Path(IN_MEMORY)), IN_MEMORY))
+        except DataError as error:
+            raise DataError(map(of_new_data, error.problems)) from None
+    if data.source.name == "text":
+        texts = [str(text).strip() for text in np.ravel(np.asarray(rows, dtype=object))]
+        if not texts or not all(texts):
+            raise DataError(Problem(None, "there is no text" if not texts else "some of the texts are blank"))
+        return NewExamples(Examples({"text": coded(texts)}, places=places_in(IN_MEMORY, len(texts))))
+    given = rows if isinstance(rows, Mapping) else dict.fromkeys(facts.inputs, rows)
+    if missing := [name for name in facts.inputs if name not in given]:
+        raise DataError(Problem(None, f"the model takes {', '.join(facts.inputs)}; {', '.join(missing)} is not given"))
+    if len(facts.inputs) > 1 and not isinstance(rows, Mapping):
+        names = ", ".join(facts.inputs)
+        raise DataError(Problem(None, f"the model takes several arrays: {names}", "give a dict of them by name"))
+    arrays = {name: as_array(given[name], name) for name in facts.inputs}
+    return checked(facts, NewExamples(arrays_for(facts, arrays, IN_MEMORY)))
+
+
+def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
+    """Load the data of a run with the examples in `path` as its test split.
+
+    They are read as `data.test` would be: the same columns, types and classes. The source is read too. For a built-in
+    source, `path` is an `.npz` with x and y.
+
+    Raises:
+        DataError: with every problem; `path` may have no labels, or labels that training does not have.
+        MachineError: there is no room for it."""
+    options = data.source.options
+    if data.source.name in (*TABLE_SOURCES, *FOLDER_SOURCES) or isinstance(options, ArraysSource):
+        source = Source(data.source.name, options.model_copy(update={"path": str(path)}))
+    else:
+        source = Source("arrays", ArraysSource(path=str(path)))
+    # How the rows of the source are divided is of no interest here.
+    changed = data.model_copy(update={"test": source, "validation": None, "split": SplitOptions()})
+    try:
+        return load_data(changed, seed)
+    except (ConfigError, DataError) as error:
+        raise DataError(map(of_new_data, error.problems)) from None
+
+
 def of_new_data(problem: Problem) -> Problem:
-    """The same mistake in data for a finished run, whose config is no place to go to, nor one to change."""
+    """Return the same problem for the data of a finished run, without a location in the config."""
     hint = problem.hint
     if problem.place == (*PLACE, "length"):
         hint = "more rows make a window"
@@ -122,10 +155,7 @@ def of_new_data(problem: Problem) -> Problem:
 
 @contextmanager
 def kept_input(files: Sequence[str]) -> Iterator[tuple[list[str], str]]:
-    """The files, with standard input as one of them, and the folder that it is in.
-
-    It may have to be read twice.
-    """
+    """Return the files, with standard input as one of them, and its folder. It may have to be read twice."""
     if STDIN not in files:
         yield list(files), STDIN_NAME
         return
@@ -139,76 +169,51 @@ def kept_input(files: Sequence[str]) -> Iterator[tuple[list[str], str]]:
 
 
 def grouped(data: Data, paths: Sequence[str]) -> Iterator[list[str]]:
-    """What is read at once: files that are an example each, where several stand one after the other."""
+    """Group what is read at once: consecutive files that are one example each."""
     endings = SINGLE.get(data.source.name, ())
-    for is_single, group in groupby(paths, lambda path: is_file_of(path, endings)):
+    for is_alone, group in groupby(paths, lambda path: is_single(path, endings)):
         together = list(group)
-        yield from [together] if is_single else ([path] for path in together)
-
-
-def is_file_of(path: str, endings: tuple[str, ...]) -> bool:
-    if is_stdin(path):
-        return bool(endings) and not is_archive(Path(path))
-    return bool(endings) and path.lower().endswith(endings) and not Path(path).is_dir()
-
-
-def is_stdin(path: str) -> bool:
-    """Whether it is where :func:`kept_input` has put what came by standard input."""
-    return Path(path).name == STDIN_NAME
-
-
-def shown(path: str) -> str:
-    return STDIN_NAME if is_stdin(path) else path.rstrip("/")
+        yield from [together] if is_alone else ([path] for path in together)
 
 
 def read(data: Data, facts: Facts, paths: Sequence[str]) -> NewExamples:
-    options = data.source.options
-    if data.source.name in TABLE_SOURCES:
-        return read_rows(data, facts, paths[0])
-    if isinstance(options, ImagesSource):
-        members, names, warnings = single_files(paths, PICTURES, "picture")
-        size = cast("tuple[int, int] | None", options.size)
-        form = ImageForm(size, options.channels, options.resize)
-        pictures = load_pictures(members.access, members.members, form, (), data.cache)
-        return NewExamples({"image": pictures.rows}, names, warnings=(*warnings, *pictures.warnings))
-    if isinstance(options, AudioSource):
-        members, names, warnings = single_files(paths, SOUNDS, "recording")
-        recordings = Recordings(members.reader(), members.path, ())
-        asked = (options.rate, options.seconds)
-        sounds = load_sounds(recordings, members.members, asked, DEFAULT_BUDGET, len(names))
-        return NewExamples({"audio": sounds.rows}, names, warnings=warnings)
-    if isinstance(options, TextSource):
-        return read_texts(options.encoding, paths[0])
-    return read_arrays(data, facts, paths[0])
+    """Read one group as its source reads it."""
+    source, options = data.source, data.source.options
+    if source.name in TABLE_SOURCES:
+        table = Source(source.name, options.model_copy(update={"path": paths[0]}))
+        return checked(facts, read_rows(data, facts, table, named_by(paths[0])))
+    if source.name in FOLDER_SOURCES:
+        return checked(facts, NewExamples(*new_files(options, paths, data.cache)))
+    return checked(facts, NewExamples(new_arrays(options, facts, paths[0])))
 
 
-def check_form(data: Data, facts: Facts, part: NewExamples) -> None:
-    """Raises: DataError: the values are not of the shape or the kind that the model takes."""
+def checked(facts: Facts, new: NewExamples) -> NewExamples:
+    """Return the examples. Raises DataError: values of another shape or kind than the model takes."""
     problems = []
     for name, found in facts.inputs.items():
-        rows = part.inputs.get(name)
+        rows = new.examples.inputs.get(name)
         if rows is None or rows.shape[1:] != found.shape or dtype_name(rows) != found.dtype:
             given = "nothing" if rows is None else f"{dtype_name(rows)} of shape {rows.shape[1:]}"
-            message = f"{part.files[0]} gives {given} for the input {name}, and the model takes "
+            message = f"{new.examples.places['file'][0]} gives {given} for the input {name}, and the model takes "
             problems.append(Problem(None, f"{message}{found.dtype} of shape {found.shape}"))
     if problems:
         raise DataError(problems)
+    inputs = {name: new.examples.inputs[name] for name in facts.inputs}
+    return replace(new, examples=replace(new.examples, inputs=inputs))
 
 
 # --- tables ---
 
 
-def read_rows(data: Data, facts: Facts, path: str) -> NewExamples:
-    """A table without its target: an example a row, or windows over them."""
+def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: str) -> NewExamples:
+    """Read a table without its target, called `name`: an example a row, or windows over them."""
     types = {name: kind for name, kind in (data.inputs or {}).items() if name in facts.inputs}
     for_windows = () if data.windows is None else (data.windows.key, data.windows.order)
     apart = {name for name in for_windows if name is not None and name not in types}
     used = types | {name: ColumnType("category", CategoryColumn()) for name in apart if name in dividing_columns(data)}
-    like = training_table(data, used)
-    source = Source(data.source.name, data.source.options.model_copy(update={"path": path}))
-    table = table_in_reach(
-        source, (), ColumnRequest(like=like, optional=[name for name in like.columns if name not in used])
-    )
+    like = training_table(data, used, source)
+    wanted = ColumnRequest(like=like, optional=[name for name in like.columns if name not in used])
+    table = table_in_reach(source, (), wanted)
     if table.path.name in (STDIN_NAME, IN_MEMORY):
         # Pictures that it names are looked for from here.
         table = replace(table, path=Path.cwd() / table.path.name)
@@ -216,14 +221,14 @@ def read_rows(data: Data, facts: Facts, path: str) -> NewExamples:
     if problems:
         raise DataError(problems)
     if data.windows is not None:
-        return windows_over(data.windows, table, types, shown(path))
+        return windows_over(data.windows, table, types, name)
     inputs = {name: input_rows(data, table, name, kind, digests=False)[0] for name, kind in types.items()}
-    return NewExamples(inputs, repeated(shown(path), table.rows), np.arange(1, table.rows + 1), tables=(table,))
+    return NewExamples(Examples(inputs, places=places_in(name, table.rows)), tables=(table,))
 
 
-def training_table(data: Data, used: Mapping[str, ColumnType]) -> Table:
-    """What is known of the table that the run was trained on: names and kinds of its columns, `used` ones by type."""
-    options = data.source.options
+def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | MemoryRecords) -> Table:
+    """Return what is known of the training table: names and kinds of its columns, `used` ones by type."""
+    options = None if isinstance(source, MemoryRecords) else source.options
     names = list(dict.fromkeys((*(data.inputs or {}), *data.target_columns, *dividing_columns(data))))
     if isinstance(options, CsvSource) and options.names:
         names = list(options.names)
@@ -240,7 +245,7 @@ def training_table(data: Data, used: Mapping[str, ColumnType]) -> Table:
 
 
 def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType], name: str) -> NewExamples:
-    """Every window of the table, and in any case the one that ends with the last row of each series."""
+    """Return every window of the table, and always the one that ends with the last row of each series."""
     dates = tuple(dates_of(table))
     dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
     values = as_values({name: table.columns[name].values for name in dividing})
@@ -251,20 +256,20 @@ def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType]
         np.full(table.rows, OF_NO_PART),
         np.ones(table.rows, bool),
         None if windows.key is None else values[windows.key],
-        None if order is None else order[1],
-        "" if order is None else order[0],
+        order,
     )
     if not len(found.starts):
         message = f"{name} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
         raise DataError(Problem(None, message))
     inputs = {name: found.of(table.columns[name].values) for name in types}
-    return NewExamples(inputs, repeated(name, len(found.starts)), found.target_rows + 1, found.warnings, (table,))
+    places = places_in(name, len(found.starts), found.target_rows + 1)
+    return NewExamples(Examples(inputs, places=places), found.warnings, (table,))
 
 
 def unseen_problems(
     tables: Sequence[Table], types: Mapping[str, ColumnType], known: Mapping[str, Collection[str]]
 ) -> list[Problem]:
-    """Values that are not among the `known` ones of their column, where that is an error."""
+    """Yield the problems of values that are not among the `known` ones of their column."""
     problems = []
     for name, kind in types.items():
         if not (isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error"):
@@ -281,126 +286,40 @@ def unseen_problems(
     return problems
 
 
-# --- files ---
+# --- rows in memory ---
 
 
-def single_files(
-    paths: Sequence[str], endings: tuple[str, ...], noun: str
-) -> tuple[Members, np.ndarray, tuple[str, ...]]:
-    """The files that `paths` name, or those of the only one, a folder or an archive; their names, and warnings.
-
-    Raises:
-        DataError: naming all the files that are not there; a folder without any.
-    """
-    if is_file_of(paths[0], endings):
-        members = named_files(paths)
-        return members, texts_of([shown(path) for path in paths]), ()
-    (path,) = paths
-    found = open_members(path, ())
-    files = [member for member in found.members if member.name.lower().endswith(endings)]
-    if not files:
-        raise DataError(Problem(None, f"{path} holds no {noun}s", what_is_there(found)))
-    members = Members(found.access, Listing(tuple(files), found.folders), ())
-    names = texts_of([f"{shown(path)}/{member.name}" for member in files])
-    return members, names, tuple(other_files(found, len(files), endings, noun))
+def as_array(values: Any, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise DataError(Problem(None, f"{name}: the examples have different shapes")) from None
+    return clean_inputs(array.astype(str) if array.dtype == object else array, name, ())
 
 
-def named_files(paths: Sequence[str]) -> Members:
-    """Raises: DataError: naming all the files that are not there."""
-    members: list[Member] = []
-    problems: list[Problem] = []
-    for path in paths:
-        try:
-            status = require(path, ()).stat()
-        except DataError as error:
-            problems += error.problems
-        else:
-            members.append(Member(path, status.st_size, str(status.st_mtime_ns)))
-    if problems:
-        raise DataError(problems)
-    return Members(Access(os.getcwd(), "folder"), Listing(tuple(members), ()), ())
+def records_of(rows: Any) -> list[Mapping[str, Any]]:
+    """Return a mapping for each row."""
+    if hasattr(rows, "to_dict"):
+        rows = rows.to_dict("records")
+    records = list(rows)
+    if not all(isinstance(record, Mapping) for record in records):
+        message = "the model takes rows of a table, whose values have names"
+        raise DataError(Problem(None, message, "give a pandas DataFrame or a list of dicts"))
+    if not records:
+        raise DataError(Problem(None, "there are no rows"))
+    return records
 
 
-def read_texts(encoding: str, path: str) -> NewExamples:
-    """A text in each file of a folder or an archive, or on each line of a file. Blank ones are left out."""
-    if require(path, (), allow_folder=True).is_dir() or is_archive(Path(path)):
-        members, names, warnings = single_files([path], TEXTS, "text")
-        texts = [text.strip() for text in Reading(members, encoding, ()).texts(members.members)]
-        rows = None
-    else:
-        members, warnings = named_files([path]), ()
-        (content,) = Reading(members, encoding, ()).texts(members.members)
-        texts = [line.strip() for line in LINE_END.split(content.rstrip("\r\n"))]
-        names = repeated(shown(path), len(texts))
-        rows = np.arange(1, len(texts) + 1)
-    kept = np.array([bool(text) for text in texts])
-    if not kept.any():
-        raise DataError(Problem(None, f"{path} has no text", "it is empty, or all blank"))
-    if not kept.all():
-        blank = int(np.sum(~kept))
-        warnings = (*warnings, f"{path}: {blank:,} blank {'text is' if blank == 1 else 'texts are'} left out")
-    inputs = {"text": coded([text for text in texts if text])}
-    return NewExamples(inputs, names[kept], None if rows is None else rows[kept], warnings)
-
-
-def texts_of(texts: Sequence[str]) -> np.ndarray:
-    array = np.empty(len(texts), dtype=object)
-    array[:] = texts
-    return array
-
-
-def repeated(text: str, count: int) -> np.ndarray:
-    return np.full(count, text, dtype=object)
-
-
-# --- arrays ---
-
-
-def read_arrays(data: Data, facts: Facts, path: str) -> NewExamples:
-    """The array of an `.npy`, or those of the inputs in an `.npz`, as the values that the model takes."""
-    options = data.source.options
-    named = options.x if isinstance(options, ArraysSource) and isinstance(options.x, dict) else {}
-    names = {name: named.get(name, "x") for name in facts.inputs}
-    file = require(path, ())
-    if file.suffix.lower() == ".npy":
-        if len(names) > 1:
-            message = f"{path} is one array, and the model takes {len(names)}: {', '.join(names)}"
-            raise DataError(Problem(None, message, "np.savez writes an .npz with all of them"))
-        found = dict.fromkeys(names, clean_inputs(read_npy(file, path, ()), path, ()))
-    else:
-        headers = npz_headers(file, path, ())
-        keys = {name: key for name in names if (key := array_in(headers, names[name])) is not None}
-        problems = [
-            Problem(None, f"{path} has neither {key} nor {key}_test", f"it holds {', '.join(sorted(headers))}")
-            for name, key in names.items()
-            if name not in keys
-        ]
-        if problems:
-            raise DataError(problems)
-        arrays = read_npz(file, list(dict.fromkeys(keys.values())), headers, path, ())
-        found = {name: clean_inputs(arrays[key], f"{key} of {path}", ()) for name, key in keys.items()}
-    return of_arrays({name: like_input(array, facts.inputs[name]) for name, array in found.items()}, path)
-
-
-def of_arrays(inputs: Mapping[str, np.ndarray], path: str) -> NewExamples:
-    """Raises: DataError: the arrays have different numbers of rows."""
-    rows = {len(array) for array in inputs.values()}
-    if len(rows) > 1:
-        sizes = ", ".join(f"{name} has {len(array):,} rows" for name, array in inputs.items())
-        raise DataError(Problem(None, f"{path}: {sizes}", "each example needs all inputs"))
-    (count,) = rows
-    return NewExamples(dict(inputs), repeated(path, count), np.arange(1, count + 1))
-
-
-def array_in(headers: Mapping[str, object], name: str) -> str | None:
-    return next((key for key in (name, f"{name}_test") if key in headers), None)
-
-
-def like_input(array: np.ndarray, wanted: InputFacts) -> np.ndarray:
-    """The array in the form of the input. Whole numbers may be saved in any dtype."""
-    if (*array.shape[1:], 1) == wanted.shape:
-        array = array[..., np.newaxis]
-    if wanted.dtype == "string" or array.dtype.kind not in "iuf":
-        return array
-    same = array.astype(wanted.dtype)
-    return same if wanted.dtype == "float32" or np.array_equal(same, array) else array
+def plain_cell(value: Any, missing: frozenset[str]) -> Any:
+    """Return a value for JSON: NumPy's numbers as Python's, dates as ISO 8601 text, NaN, NaT and NA as null."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None if math.isnan(value) else str(value)
+        # In pandas, whole numbers with a missing one among them are floats.
+        return int(value) if value.is_integer() else value
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return None if text.strip() in missing or text in ("NaT", "<NA>") else text

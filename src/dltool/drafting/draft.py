@@ -18,7 +18,7 @@ from dltool.config.text.yaml_reader import parse_yaml
 from dltool.data.checked import checked_with
 from dltool.data.dataset import Dataset, load_data
 from dltool.errors import ConfigError, DataError
-from dltool.text import counted
+from dltool.text import counted, listed, shortened
 
 Lines = Sequence[tuple[str, str]]
 """Lines of YAML, each with its comment."""
@@ -81,21 +81,21 @@ def loaded(text: str, folder: Path) -> Dataset:
 
 def baseline(dataset: Dataset, draft: Draft) -> DraftBaseline:
     """Of the test part, as the metrics of a run are."""
-    inputs, targets = dataset.part("test")
-    training, test = dataset.targets[ONE_TARGET][dataset.split.train], targets[ONE_TARGET]
+    examples = dataset.examples("test")
+    training, test = dataset.targets[ONE_TARGET][dataset.split.train], np.asarray(examples.targets[ONE_TARGET])
     if draft.metric == "accuracy":
         most = int(np.argmax(np.bincount(training)))
         share = float(np.mean(test == most))
-        name = shown(dataset.facts.targets[ONE_TARGET].class_names[most])
+        name = in_comment(dataset.facts.targets[ONE_TARGET].class_names[most])
         words = f"the most frequent class, {name}, is right in {share:.1%} of the test examples"
         return DraftBaseline(words, f"> {share:.4f}")
     middle = float(np.median(training))
     error, words = float(np.mean(np.abs(test - middle))), f"always {middle:.4g}, the median,"
     if draft.series is not None:
-        last = np.asarray(inputs[draft.series][:])[:, -1]
+        last = np.asarray(examples.inputs[draft.series][:])[:, -1]
         known = ~np.isnan(last)
         if known.any() and (persistent := float(np.mean(np.abs(test - last)[known]))) < error:
-            error, words = persistent, f"repeating the last value of {shown(draft.series)}"
+            error, words = persistent, f"repeating the last value of {in_comment(draft.series)}"
     return DraftBaseline(f"{words} has a mean absolute error of {error:.4g} on the test examples", f"< {error:.4g}")
 
 
@@ -170,15 +170,14 @@ def path_scalar(path: Path, folder: Path) -> str:
     return scalar(f"./{text}" if text.startswith("~") else text)
 
 
-def shown(value: Any) -> str:
-    """A value of the data in a comment: on one line, and not too long."""
-    text = str(value)
-    short = text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
-    return yaml.dump(short, default_style='"', allow_unicode=True, width=10**9).rstrip("\n")
+def in_comment(value: Any) -> str:
+    """Return a value of the data as comments show it: on one line, and not too long."""
+    text = shortened(str(value), LONGEST_SHOWN)
+    return yaml.dump(text, default_style='"', allow_unicode=True, width=10**9).rstrip("\n")
 
 
-def listed(values: Sequence[Any], most: int = 4) -> str:
-    return ", ".join(map(shown, values[:most])) + (", …" if len(values) > most else "")
+def in_comments(values: Sequence[Any], most: int = 4) -> str:
+    return listed([in_comment(value) for value in values], most)
 
 
 def training_lines(

@@ -1,7 +1,9 @@
 """A config for a folder or an archive of class folders: pictures, recordings, texts."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -10,16 +12,16 @@ import numpy as np
 from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import Rows
-from dltool.data.examples import Examples
+from dltool.data.examples import SourceExamples
 from dltool.data.files.class_folders import Item, Labelled, labelled
 from dltool.data.files.file_tree import Members, Reader, UnreadableMember, open_members
-from dltool.data.media import audio, image_decode
-from dltool.data.media.audio_rows import Recordings
-from dltool.data.media.image_decode import BadImage, opened, size_of
-from dltool.data.media.wav import WavHeader
+from dltool.data.media import codecs, image_decode
+from dltool.data.media.audio import headers_of
+from dltool.data.media.clip import ClipHeader
+from dltool.data.media.image_decode import opened, size_of
 from dltool.data.sources.texts import load_texts
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
-from dltool.drafting.draft import Draft, Lines, listed, shown, split_line, training_lines
+from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, split_line, training_lines
 from dltool.errors import DataError
 from dltool.text import counted
 
@@ -41,32 +43,31 @@ def draft_folder(path: Path, named: str) -> Draft:
     members = open_members(str(path), ())
     names = [member.name.lower() for member in members.members]
     pictures = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
-    recordings = sum(name.endswith(audio.EXTENSIONS) for name in names)
+    recordings = sum(name.endswith(codecs.EXTENSIONS) for name in names)
     if max(pictures, recordings) * 2 <= len(names):
         return draft_texts(path, named)
     return draft_images(members, path, named) if pictures >= recordings else draft_audio(members, path, named)
 
 
-def parts_line(found: Labelled | Examples) -> list[tuple[str, str]]:
+def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
     """The split, of what the source does not divide itself."""
-    if isinstance(found, Labelled):
-        own, examples = {*map(str, found.parts)}, len(found.parts["training"])
-    else:
-        own = {role for role in ("validation", "test") if getattr(found, role) is not None}
-        examples = len(found.training)
-    if "test" not in own:
-        return [(split_line(examples), "")]
-    return [] if "validation" in own else [("split: {validation: 0.1}", "the test part is the data's own")]
+    if "test" not in found.parts:
+        return [(split_line(len(found.parts["training"])), "")]
+    return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test part is the data's own")]
 
 
 def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
     what = f"{counted(examples, noun)} of {counted(len(classes), 'class')}"
-    return f"{shown(path.name)[1:-1]}: {what}, {class_words(classes)}."
+    return f"{in_comment(path.name)[1:-1]}: {what}, {class_words(classes)}."
 
 
 def class_words(classes: Counter[str]) -> str:
     (most, many), (_, few) = classes.most_common(1)[0], classes.most_common()[-1]
-    return f"{listed(sorted(classes))}" if many == few else f"{few:,} to {many:,} of each, {shown(most)} most often"
+    return (
+        f"{in_comments(sorted(classes))}"
+        if many == few
+        else f"{few:,} to {many:,} of each, {in_comment(most)} most often"
+    )
 
 
 def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
@@ -80,15 +81,14 @@ def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
 def draft_images(members: Members, path: Path, named: str) -> Draft:
     found = labelled(members, image_decode.EXTENSIONS, None, (), "picture")
     items, classes = of_training(found)
-    sizes, modes = seen_pictures(members, items)
-    (height, width), share = sizes.most_common(1)[0][0], sizes.most_common(1)[0][1] / sizes.total()
-    size = fitting(height, width)
-    channels = 1 if modes and modes.keys() <= image_decode.GREY else 3
-    seen = f"{'all' if share == 1 else 'most'} are {height} × {width}"
-    resized = "" if share == 1 and size == (height, width) else ", all are stretched to this"
+    pictures = pictures_seen(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
+    if pictures is None:
+        raise DataError(f"none of the pictures of {members.path} can be read")
+    size, channels = pictures.size, pictures.channels
+    seen = pictures.seen + ("" if pictures.are_of_size else ", all are stretched to this")
     form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
     data = [
-        (f"source: {{images: {{path: {named}, {form}}}}}", f"{seen}{resized}"),
+        (f"source: {{images: {{path: {named}, {form}}}}}", seen),
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
@@ -104,20 +104,37 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
     )
 
 
-def seen_pictures(members: Members, items: tuple[Item, ...]) -> tuple[Counter[tuple[int, int]], Counter[str]]:
-    """(height, width) and Pillow's modes of some pictures, spread over all; the damaged ones are found later."""
+@dataclass(frozen=True)
+class PicturesSeen:
+    """The `size` and channels to read pictures with; `seen` says in words which size they have."""
+
+    size: tuple[int, int]
+    channels: int
+    seen: str
+    are_of_size: bool
+
+
+def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
+    """Return what pictures are like, None where none can be read; damaged ones are found later."""
     sizes: Counter[tuple[int, int]] = Counter()
-    modes: Counter[str] = Counter()
-    for item in items[:: -(-len(items) // SAMPLE)]:
-        try:
-            content = members.reader().read(item.member)
+    grey = 0
+    for content in contents:
+        with contextlib.suppress(UnreadableMember):
             sizes[size_of(content)] += 1
-            modes[opened(content).mode] += 1
-        except (BadImage, UnreadableMember):
-            continue
+            grey += opened(content).mode in image_decode.GREY
     if not sizes:
-        raise DataError(f"none of the pictures of {members.path} can be read")
-    return sizes, modes
+        return None
+    ((height, width), most), all_of_them = sizes.most_common(1)[0], sizes.total()
+    size = fitting(height, width)
+    seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
+    are_of_size = most == all_of_them and size == (height, width)
+    return PicturesSeen(size, 1 if grey == all_of_them else 3, seen, are_of_size)
+
+
+def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
+    for item in items:
+        with contextlib.suppress(UnreadableMember):
+            yield members.reader().read(item.member)
 
 
 def fitting(height: int, width: int) -> tuple[int, int]:
@@ -153,10 +170,10 @@ def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
 
 
 def draft_audio(members: Members, path: Path, named: str) -> Draft:
-    found = labelled(members, audio.EXTENSIONS, None, (), "recording")
+    found = labelled(members, codecs.EXTENSIONS, None, (), "recording")
     items, classes = of_training(found)
     every = [item.member for item in chain.from_iterable(found.parts.values())]
-    headers = Recordings(Reader(members.access, ()), members.path, ()).headers(every)
+    headers = headers_of(Reader(members.access, ()), every, ())
     rate, seconds, lengths = length_of(headers)
     layer, (bands, frames) = spectrogram(rate, seconds)
     form = f"seconds: {seconds:g}, rate: {rate}"
@@ -179,7 +196,7 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
     )
 
 
-def length_of(headers: Sequence[WavHeader]) -> tuple[int, float, np.ndarray]:
+def length_of(headers: Sequence[ClipHeader]) -> tuple[int, float, np.ndarray]:
     """The most frequent rate, the seconds that nine of ten do not exceed, and the seconds of each."""
     rate = Counter(header.rate for header in headers).most_common(1)[0][0]
     lengths = np.array([header.frames / header.rate for header in headers])
@@ -205,7 +222,7 @@ def speakers(items: tuple[Item, ...]) -> Lines:
     classes = {(stem, item.label) for (stem, _, _), item in zip(stems, items, strict=True)}
     if "" in names or not 1 < len(names) <= len(items) / 4 or len(classes) < 2 * len(names):
         return []
-    names_shown = listed(sorted(names))
+    names_shown = in_comments(sorted(names))
     ending = Path(items[0].member.name).suffix
     return [
         ("", f"File names begin with {names_shown}: if these are speakers, a test of unknown speakers takes"),
@@ -219,9 +236,9 @@ def speakers(items: tuple[Item, ...]) -> Lines:
 def draft_texts(path: Path, named: str) -> Draft:
     options, found = read_texts(path)
     given = f"{{path: {named}, encoding: {options.encoding}}}" if options.encoding != "utf-8" else f"{{path: {named}}}"
-    classes = Counter(map(str, found.training.labels[ONE_TARGET][:]))
+    classes = Counter(map(str, found.training.targets[ONE_TARGET][:]))
     texts = found.training.inputs["text"]
-    examples = sum(len(part) for part in (found.training, found.validation, found.test) if part)
+    examples = sum(map(len, found.parts.values()))
     data = [
         (f"source: {{text: {given}}}", ""),
         *parts_line(found),
@@ -236,7 +253,7 @@ def draft_texts(path: Path, named: str) -> Draft:
     )
 
 
-def read_texts(path: Path) -> tuple[TextSource, Examples]:
+def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
     """In UTF-8 where all files are, else as they are written."""
     options = TextSource(path=str(path))
     try:

@@ -1,6 +1,5 @@
 """Columns of a table that name pictures or recordings: how to declare them, and layers that take them."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
-from dltool.data.media import audio, image_decode
-from dltool.data.media.image_decode import BadImage, opened, size_of
-from dltool.data.media.wav import BadWav, WavHeader, wav_header
+from dltool.data.media import codecs, image_decode
+from dltool.data.media.clip import BadClip, ClipHeader
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import Lines, scalar
-from dltool.drafting.folder import convolutions, fitting, length_of, spectrogram
+from dltool.drafting.folder import convolutions, length_of, pictures_seen, spectrogram
 
 SAMPLE = 200
 """Files that are looked at, of those that a column names."""
@@ -54,7 +52,7 @@ def paths_in(table: Table) -> dict[str, Paths]:
         if all(text.lower().endswith(image_decode.EXTENSIONS) for text in texts):
             pictures = of_pictures(contents, name, features)
             found |= {} if pictures is None else {name: pictures}
-        elif all(text.lower().endswith(audio.EXTENSIONS) for text in texts):
+        elif all(text.lower().endswith(codecs.EXTENSIONS) for text in texts):
             recordings = of_recordings(contents, name, features)
             found |= {} if recordings is None else {name: recordings}
     return found
@@ -67,43 +65,34 @@ def unlike(names: Collection[str], name: str) -> str:
     return name
 
 
-def contents_of(paths: Iterable[str], folder: Path) -> Iterable[bytes]:
+def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes]]:
+    """Yield the names and contents of the files that can be read."""
     for path in paths:
         try:
             if (folder / path).is_file():
-                yield (folder / path).read_bytes()
+                yield path, (folder / path).read_bytes()
         except (OSError, ValueError):
             continue
 
 
-def of_pictures(contents: Sequence[bytes], name: str, features: str) -> Paths | None:
-    sizes: Counter[tuple[int, int]] = Counter()
-    grey = 0
-    for content in contents:
-        try:
-            sizes[size_of(content)] += 1
-            grey += opened(content).mode in image_decode.GREY
-        except BadImage:
-            continue
-    if not sizes:
+def of_pictures(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+    pictures = pictures_seen(content for _, content in contents)
+    if pictures is None:
         return None
-    (height, width), most = sizes.most_common(1)[0]
-    size = fitting(height, width)
-    channels = 1 if grey == sizes.total() else 3
-    seen = f"pictures: {'all' if most == sizes.total() else 'most'} are {height} × {width}"
     layers = [
         (f"- Rescaling: {{from: {scalar(name)}, scale: $(1 / 255)}}", "from 0…255 to 0…1"),
-        *convolutions(size, 16, features),
+        *convolutions(pictures.size, 16, features),
     ]
-    return Paths({"image": {"size": [*size], "channels": channels}}, seen, layers, features)
+    declared = {"image": {"size": [*pictures.size], "channels": pictures.channels}}
+    return Paths(declared, f"pictures: {pictures.seen}", layers, features)
 
 
-def of_recordings(contents: Sequence[bytes], name: str, features: str) -> Paths | None:
-    headers: list[WavHeader] = []
-    for content in contents:
+def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+    headers: list[ClipHeader] = []
+    for file, content in contents:
         try:
-            header = wav_header(content)
-        except BadWav:
+            header = codecs.clip_header(file, content)
+        except BadClip:
             continue
         headers += [] if header is None else [header]
     if not headers:

@@ -22,9 +22,9 @@ from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.draft import (
     Draft,
     Lines,
-    listed,
+    in_comment,
+    in_comments,
     scalar,
-    shown,
     split_line,
     training_lines,
 )
@@ -32,7 +32,7 @@ from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, text_training, wo
 from dltool.drafting.media_columns import may_be_paths, paths_in, unlike, with_paths
 from dltool.drafting.sniff import Sniffed, sniff_csv
 from dltool.errors import ConfigError
-from dltool.text import counted
+from dltool.text import counted, listed
 
 TARGETS = (
     *("target", "label", "labels", "y", "outcome", "survived", "species", "income", "diagnosis", "churn", "churned"),
@@ -101,7 +101,7 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     declared = sniffed.columns
     uses = {other: use_of(table.columns[other], table.rows, declared) for other in table.columns if other != name}
     source = source_lines(kind, sniffed, named)
-    title = f"{shown(path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
+    title = f"{in_comment(path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
     said = (f'the target is "{name}": {why}',)
     if times is not None and times.step is not None:
         return Draft(title, *series_parts(source, table, name, uses, times), "mean_absolute_error", said, name)
@@ -161,7 +161,9 @@ def source_lines(kind: str, sniffed: Sniffed, named: str) -> Lines:
     remarks = []
     if "header" in given:
         remarks.append("the first line has names" if given["header"] else "the first line is a row")
-    remarks += [f"{shown(marker)} stands in {listed(columns, 3)}" for marker, columns in sniffed.markers.items()]
+    remarks += [
+        f"{in_comment(marker)} stands in {in_comments(columns, 3)}" for marker, columns in sniffed.markers.items()
+    ]
     if sum(map(len, written)) < 80:
         return [(f"source: {{{kind}: {{{', '.join(written)}}}}}", "; ".join(remarks[:3]))]
     return [("source:", "; ".join(remarks[:3])), (f"  {kind}:", ""), *((f"    {line}", "") for line in written)]
@@ -210,9 +212,8 @@ def target_of(column: Column, *, is_number: bool) -> tuple[str, str]:
         values = present(column)
         return "number", f"{column.low} to {column.high}, {np.median(values):.4g} in the middle"
     names, counts = classes_of(column)
-    several = np.argsort(-counts, kind="stable")[:4]
-    more = ", …" if len(names) > 4 else ""
-    return "category", f"{len(names)} classes: {', '.join(f'{shown(names[i])} {counts[i]:,}' for i in several)}{more}"
+    frequent = [f"{in_comment(names[index])} {counts[index]:,}" for index in np.argsort(-counts, kind="stable")]
+    return "category", f"{len(names)} classes: {listed(frequent, 4)}"
 
 
 def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
@@ -285,7 +286,7 @@ def category_use(column: Column, missing: str) -> Use:
     values = column.values
     assert isinstance(values, Coded)
     names = [str(value) for value in values.values if value]
-    seen = f"{counted(len(names), 'value')}: {listed(names, 3)}"
+    seen = f"{counted(len(names), 'value')}: {in_comments(names, 3)}"
     if len(names) <= MANY_VALUES:
         return Use("category", joined(seen, missing))
     return Use("{category: {min_count: 5, embedding: 8}}", joined(seen, missing))
@@ -475,7 +476,7 @@ def imbalance(column: Column) -> Lines:
     names, counts = classes_of(column)
     if counts.min() * 3 > counts.max():
         return []
-    rare = shown(names[np.argmin(counts)])
+    rare = in_comment(names[np.argmin(counts)])
     return [
         ("", f"class_weights: balanced would make {rare}, {counts.min() / counts.sum():.1%} of the rows, count more")
     ]

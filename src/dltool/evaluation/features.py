@@ -1,17 +1,19 @@
 """Prepared inputs as one table of numbers, for models that are no networks."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from dltool.data.arrays.rows import Rows
+from dltool.evaluation.linear_models import BLOCK
 from dltool.model.build import BuiltModel
 from dltool.training.batches import tensor
 
 MOST_NUMBERS = 8_000_000
 """Of a table, rows × columns; of larger ones there are fewer rows."""
 FEWEST_ROWS = 200
-BLOCK = 512
 
 
 class Features:
@@ -41,6 +43,12 @@ class Features:
             chosen = self.rows[at : at + BLOCK]
             parts = [prepared(self.built, name, rows, chosen) for name, rows in self.inputs.items()]
             yield parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def of_batch(self, prepared: Any, positions: Any) -> Any:
+        """(positions, columns): these examples of a batch that is prepared, inside a compiled function."""
+        by_name = prepared if isinstance(prepared, Mapping) else dict.fromkeys(self.inputs, prepared)
+        found = [tf.gather(by_name[name], positions) for name in self.inputs]
+        return tf.concat([tf.cast(tf.reshape(x, [tf.size(positions), -1]), tf.float32) for x in found], axis=1)
 
 
 def is_amount(built: BuiltModel, name: str, rows: Rows) -> bool:

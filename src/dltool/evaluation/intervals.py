@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.evaluation.bootstrap import Interval, intervals, mean_intervals, random_groups
-from dltool.evaluation.examine import Examination, metrics_by_output
+from dltool.evaluation.measure import Measurement, metrics_by_output
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS
 from dltool.training.batches import in_loss_form, model_targets
@@ -21,29 +21,26 @@ TOLERANCE = 1e-3
 
 
 def metric_intervals(
-    built: BuiltModel,
-    metrics: Mapping[str, float],
-    examined: Examination,
-    targets: Mapping[str, np.ndarray],
-    seed: int,
+    built: BuiltModel, measured: Measurement, targets: Mapping[str, np.ndarray], seed: int
 ) -> dict[str, Interval]:
-    """An interval for each of the measured `metrics`, in their order; none where its value does not follow from sums
+    """An interval for each of the measured metrics, in their order; none where its value does not follow from sums
     over examples, or where the outputs were too large to keep.
 
-    `targets` by name, (examples, …), are those that were examined.
+    `targets` by name, (examples, …), are those of the examples.
     """
-    means = {name: values for name, values in examined.values.items() if is_mean(metrics.get(name), values)}
+    metrics = measured.metrics
+    means = {name: values for name, values in measured.values.items() if is_mean(metrics.get(name), values)}
     found = {
         name: Interval(metrics[name], interval.low, interval.high)
         for name, interval in mean_intervals(means, seed).items()
     }
     wanted = model_targets(built, targets)
-    are_all_kept = len(examined.kept) == len(next(iter(examined.values.values())))
+    are_all_kept = len(measured.kept) == len(next(iter(measured.values.values())))
     for name, by_name in metrics_by_output(built).items() if are_all_kept else ():
         for metric_name, metric in by_name.items():
             if metric_name not in found and name in wanted:
                 target = np.asarray(in_loss_form(built, name, wanted[name]))
-                found |= state_intervals(metric_name, metric, metrics, (target, examined.outputs[name]), seed)
+                found |= state_intervals(metric_name, metric, metrics, (target, measured.outputs[name]), seed)
     return {name: found.get(name, Interval(value)) for name, value in metrics.items()}
 
 

@@ -1,77 +1,40 @@
-"""From a measured model to the folder of its evaluation in the run directory."""
+"""From a model and examples to the folder of its evaluation in the run directory."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dltool.data.arrays.rows import Rows
-from dltool.data.dataset import Dataset, PartName
+from dltool.data.examples import Examples
 from dltool.experiment.opening import Experiment
 
 if TYPE_CHECKING:
-    from dltool.evaluation.findings import Assessment, Baseline
-    from dltool.evaluation.predictions import Columns
-
-
-@dataclass(frozen=True)
-class MeasuredExamples:
-    """What a model is measured on. `rows` (examples,) say which examples they are: of the data, or of new files.
-
-    `places` are the columns that say so in the table of predictions.
-    """
-
-    name: str
-    inputs: Mapping[str, Rows]
-    targets: Mapping[str, np.ndarray]
-    rows: np.ndarray
-    places: "Columns"
+    from dltool.evaluation.findings import Assessment
 
 
 def assessed(
-    experiment: Experiment,
-    examples: MeasuredExamples,
-    metrics: Mapping[str, float],
-    warn: Callable[[str], None] | None,
+    experiment: Experiment, examples: Examples, warn: Callable[[str], None] | None
 ) -> "tuple[Assessment, dict[str, bytes]]":
-    """What the measured `metrics` are worth, and the files that say so.
+    """What the model is worth on these examples, with all that its metrics are worth, and the files that say so.
 
     Without `warn`, nothing is drawn and no baseline computed.
 
     Raises:
-        DltoolError: as :func:`dltool.evaluation.examine.examine`.
+        DltoolError: as :func:`dltool.evaluation.measure.measure`.
     """
     from dltool.evaluation.assessment import Measured, assess
-    from dltool.evaluation.baselines import baselines_of
-    from dltool.evaluation.examine import examine
+    from dltool.evaluation.baselines import LinearTables, baselines_of
     from dltool.evaluation.intervals import metric_intervals
+    from dltool.evaluation.measure import measure
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
 
-    built, config, facts = experiment.built, experiment.config, experiment.dataset.facts
-    examined = examine(built, config, examples.inputs, examples.targets)
-    intervals = metric_intervals(built, metrics, examined, examples.targets, config.seed)
-    kept = examined.kept
-    baselines: tuple[Baseline, ...] = ()
-    if warn is not None:
-        baselines = baselines_of(
-            built, experiment.dataset, examples.inputs, examples.targets, examined.outputs, kept, config
-        )
-    measured = Measured(examples.name, len(examples.rows), intervals, baselines)
-    targets = {name: values[kept] for name, values in examples.targets.items()}
-    found = assess(config, facts, measured, targets, examined.outputs, examples.rows[kept], warn)
-    places = {name: column[kept] for name, column in examples.places.items()}
-    table = prediction_table(config, facts, targets, examined.outputs, places)
-    values = ExampleValues(examples.rows, examined.values, digest_of(examples.targets))
-    return found, evaluation_files(found, values, table)
-
-
-def part_of(dataset: Dataset, name: PartName) -> MeasuredExamples:
-    """One part of the data."""
-    inputs, targets = dataset.part(name)
-    rows = getattr(dataset.split, name)
-    return MeasuredExamples(name, inputs, targets, rows, {"row": rows, **places_of(dataset, rows)})
-
-
-def places_of(dataset: Dataset, rows: np.ndarray) -> "Columns":
-    return {name: values[rows] for name, values in dataset.places.items()}
+    built, config, dataset = experiment.built, experiment.config, experiment.dataset
+    tables = None if warn is None else LinearTables(built, config, dataset, examples.inputs)
+    found = measure(built, config, examples, *((tables.measured_on, tables.add) if tables else ()))
+    baselines = baselines_of(built, dataset, examples, found, tables, config) if tables else ()
+    intervals = metric_intervals(built, found, examples.targets, config.seed)
+    measured = Measured(examples.name, len(examples), intervals, baselines)
+    places = {name: values[found.kept] for name, values in examples.places.items()}
+    targets = {name: values[found.kept] for name, values in examples.targets.items()}
+    assessment = assess(config, dataset.facts, measured, targets, found.outputs, places["row"], warn)
+    table = prediction_table(config, dataset.facts, targets, found.outputs, places)
+    values = ExampleValues(examples.places["row"], found.values, digest_of(examples.targets))
+    return assessment, evaluation_files(assessment, values, table)

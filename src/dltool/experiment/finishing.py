@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
-from dltool.experiment.assessing import assessed, part_of
+from dltool.experiment.assessing import assessed
 from dltool.experiment.clock import Clock
-from dltool.experiment.opening import Experiment
+from dltool.experiment.opening import Experiment, Stages
 from dltool.experiment.signals import StopNow, StopRequests
 from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
@@ -22,19 +22,20 @@ from dltool.tracking import Tracking
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
     from dltool.experiment.listener import Progress
-    from dltool.training.fit import EpochRecord, FitResult, Fitting
-    from dltool.training.state import TrainingState
+    from dltool.training.fit import FitResult, Fitting
+    from dltool.training.state import EpochRecord, TrainingState
 
 
 @dataclass(frozen=True)
 class TrainingOutcome:
     """A finished training. `missed` says in words which expectations were not met; `assessment` is that of the test;
-    `profile` is where the time went.
+    `profile` is where the time went. Unless it `is_kept`, the run is gone when the command ends.
     """
 
     run: Path
     results: dict[str, Any]
     missed: tuple[str, ...]
+    is_kept: bool = True
     assessment: "Assessment | None" = None
     profile: Mapping[str, float] | None = None
 
@@ -42,14 +43,16 @@ class TrainingOutcome:
     def exit_code(self) -> int:
         return ExpectationMissed.exit_code if self.missed else 0
 
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"run": str(self.run) if self.is_kept else None, **self.results}
+
 
 def complete(
     run: Run,
     experiment: Experiment,
     fitting: "Fitting",
-    progress: "Progress",
-    clock: Clock,
-    stops: StopRequests,
+    stages: Stages,
     start: "TrainingState | None" = None,
 ) -> TrainingOutcome:
     """Fit, from `start` on if there is one, test, and write the results. However it ends, the run's status says it.
@@ -59,6 +62,7 @@ def complete(
     Raises:
         DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
     """
+    progress, clock, stops = stages.progress, stages.clock, stages.stops
     tracking = Tracking(experiment.config.track, run, progress.warn)
     with recorded_status(run, progress, tracking), stops.unmasked():
         for folder in (run.preprocessing, run.checkpoints):
@@ -76,7 +80,8 @@ def complete(
         with clock.phase("test"):
             progress.stage("testing")
             results, assessment = tested_model(run, experiment, fitted, progress, stops)
-        outcome = replace(concluded(run, experiment.config.expect, results, clock), assessment=assessment)
+        outcome = concluded(run, experiment.config.expect, results, clock)
+        outcome = replace(outcome, assessment=assessment, is_kept=experiment.is_kept)
         if not fitting.profile.is_wanted:
             return outcome
         times = profile_times(fitting, outcome.results["seconds"])
@@ -204,7 +209,6 @@ def tested_model(
 ) -> tuple[dict[str, Any], "Assessment | None"]:
     """Save the model, measure it on the test part, once; write its evaluation. The best weights are in it by now."""
     from dltool.evaluation.findings import interval_record
-    from dltool.evaluation.measure import evaluate
     from dltool.model.saving import save_model
 
     dataset, built = experiment.dataset, experiment.built
@@ -214,9 +218,9 @@ def tested_model(
     intervals: dict[str, list[float]] = {}
     assessment = None
     if len(dataset.split.test):
-        test = evaluate(built, experiment.config, *dataset.part("test"))
         warn = progress.warn if experiment.is_kept else None
-        assessment, files = assessed(experiment, part_of(dataset, "test"), test, warn)
+        assessment, files = assessed(experiment, dataset.examples("test"), warn)
+        test = {name: interval.value for name, interval in assessment.metrics.items()}
         intervals = interval_record(assessment.metrics)
         run.replace_folder(run.evaluation / "test", files)
     best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])

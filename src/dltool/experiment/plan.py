@@ -11,6 +11,7 @@ from dltool.config.schema import Config
 from dltool.cost.activations import activation_bytes
 from dltool.cost.flops import model_flops
 from dltool.data.dataset import Dataset
+from dltool.data.examples import Examples
 from dltool.data.facts import Facts
 from dltool.data.split.at_random import Split
 from dltool.machine import usable_memory
@@ -76,7 +77,7 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
         fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps)
         optimizer, seconds = size_of(built.core.optimizer.variables), seconds_of_step(fitting)
         rows = facts.examples + facts.validation_examples + facts.test_examples
-        data += bytes_of_tables(bytes_of_row(fitting.train.tables.specs), rows)
+        data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), rows)
     memory = Memory(weights + beside, gradients, optimizer, activations, data)
     return Plan(built.full.count_params(), model_flops(built.full), memory, seconds)
 
@@ -97,20 +98,15 @@ def loaded_bytes(facts: Facts, dataset: Dataset | None) -> int:
 def first_batch(dataset: Dataset, config: Config) -> Dataset:
     """The first rows of the training part, as many as a batch, as a data set of their own."""
     rows = dataset.split.train[: config.training.batch_size]
-    inputs = {name: values[rows] for name, values in dataset.inputs.items()}
-    targets = {name: values[rows] for name, values in dataset.targets.items()}
-    return Dataset(inputs, targets, whole(len(rows), dataset.facts), dataset.facts, {})
+    return Dataset(dataset.all.take(rows), whole(len(rows), dataset.facts), dataset.facts)
 
 
 def zeros(facts: Facts, config: Config) -> Dataset:
     """A batch of data with the shapes of `facts`."""
     size = min(config.training.batch_size, facts.examples)
     inputs = {name: np.zeros((size, *found.shape), found.dtype) for name, found in facts.inputs.items()}
-    targets = {
-        name: np.zeros((size, *found.shape), np.int32 if found.kind == "category" else np.float32)
-        for name, found in facts.targets.items()
-    }
-    return Dataset(inputs, targets, whole(size, facts), facts, {})
+    targets = {name: np.zeros((size, *found.shape), found.task.dtype) for name, found in facts.targets.items()}
+    return Dataset(Examples(inputs, targets), whole(size, facts), facts)
 
 
 def whole(size: int, facts: Facts) -> Split:
@@ -121,7 +117,7 @@ def whole(size: int, facts: Facts) -> Split:
 
 def seconds_of_step(fitting: Fitting) -> float:
     """The mean over some steps. The first is left out: TensorFlow makes its plans then."""
-    loop, rows = fitting.train, fitting.rows
+    loop, rows = fitting.steps.train, fitting.steps.rows
     run_steps(loop, rows, 1)
     seconds = run_steps(loop, rows, 1)
     steps = max(1, min(MOST_STEPS, int(MEASURED_SECONDS / max(seconds, 1e-6))))

@@ -9,10 +9,11 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from dltool.text import near
 
 FOLDER = Path(__file__).parent
 KINDS = {
@@ -66,10 +67,10 @@ ALLOWED: list[AllowedCode] = []
 
 @contextmanager
 def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
-    """Within the block, the classes in `files` have names as Keras's own do (as in keras.saving.custom_object_scope).
+    """Make the classes in `files` nameable within the block, as Keras's own are (like
+    keras.saving.custom_object_scope).
 
-    It is the command line's: a config cannot do it.
-    """
+    Only the command line can do so; a config cannot."""
     ALLOWED.extend(files)
     try:
         yield
@@ -78,12 +79,12 @@ def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
 
 
 def code_options() -> str:
-    """What a command needs besides, to do with the files in force what this one did: " --allow-code my.py"."""
+    """Return the options a follow-up command needs for the files in force: " --allow-code my.py"."""
     return options_for(code.shown_as for code in ALLOWED)
 
 
 def options_for(files: Iterable[str]) -> str:
-    """The options that name files of the user's own code."""
+    """Return the options that name files of the user's own code."""
     return "".join(f" --allow-code {shlex.quote(file)}" for file in files)
 
 
@@ -107,7 +108,7 @@ class KerasName:
 
 
 def find(kind: str, name: str) -> KerasName | None:
-    """The name, or None where no such thing of that kind exists."""
+    """Return the name, or None if no such thing of that kind exists."""
     entry = table(kind).get(name)
     if entry is None:
         return None
@@ -120,13 +121,13 @@ def find(kind: str, name: str) -> KerasName | None:
 
 
 def find_all(name: str) -> list[KerasName]:
-    """The name under every kind that has it."""
+    """Return the name under every kind that has it."""
     found = (find(kind, name) for kind in KINDS)
     return [keras_name for keras_name in found if keras_name]
 
 
 def names(kind: str) -> list[str]:
-    """Every name of a kind that a config may use, aliases and string identifiers too."""
+    """Return every name of a kind that a config may use, aliases and string identifiers too."""
     return [name for name in table(kind) if not find_known(kind, name).refusal]
 
 
@@ -138,10 +139,9 @@ def find_known(kind: str, name: str) -> KerasName:
 
 
 def arguments(kind: str, name: str) -> Mapping[str, Argument]:
-    """The arguments of a class by name, in order: its own, then those that every object of the kind takes.
+    """Return the arguments of a class by name, in order: its own, then those that every object of the kind takes.
 
-    Empty for functions and for what Keras chooses by shape.
-    """
+    Empty for functions and for what Keras chooses by shape."""
     entry = table(kind)[find_known(kind, name).means]
     found = {item[0]: read_argument(item) for item in entry.get("arguments", ())}
     if "base" in entry:
@@ -156,7 +156,7 @@ def read_argument(item: list[Any], is_positional: bool = True) -> Argument:
 
 
 def first_argument(name: str, kind: str | None = None) -> str | None:
-    """The argument that a single value stands for: "units" in `Dense: 10`. None where there is none."""
+    """Return the argument that a single value stands for: "units" in `Dense: 10`. None if there is none."""
     for keras_name in find_all(name):
         if kind in (None, keras_name.kind):
             for argument in arguments(keras_name.kind, name).values():
@@ -166,7 +166,7 @@ def first_argument(name: str, kind: str | None = None) -> str | None:
 
 
 def smallest_input(name: str) -> int:
-    """The least height and width of the images that a backbone takes."""
+    """Return the least height and width of the images that a backbone takes."""
     size: int = table("backbone")[name]["smallest"]
     return size
 
@@ -176,29 +176,14 @@ def nearest(kind: str, name: str, count: int = 3) -> list[str]:
     return near(name, names(kind), count)
 
 
-def near(name: str, known: list[str], count: int, cutoff: float = 0.6) -> list[str]:
-    """Those of `known` that look like `name`, whatever the case; of those that differ in case alone, one."""
-    scored = [(likeness(name.lower(), other.lower()), likeness(name, other), other) for other in known]
-    best: dict[str, str] = {}
-    for score, _, other in sorted(scored, key=lambda item: item[:2], reverse=True):
-        if score >= cutoff:
-            best.setdefault(other.lower().replace("_", ""), other)
-    return list(best.values())[:count]
-
-
-def likeness(wanted: str, other: str) -> float:
-    matcher = SequenceMatcher(None, other, wanted)
-    return matcher.ratio() if matcher.real_quick_ratio() >= 0.6 and matcher.quick_ratio() >= 0.6 else 0.0
-
-
 def summary(kind: str, name: str) -> str:
-    """One sentence about a name, without a full stop where Keras writes none; empty where Keras says nothing."""
+    """Return one sentence about a name, without a full stop if Keras writes none; empty if Keras says nothing."""
     text: str = docs()[kind].get(find_known(kind, name).means, {}).get("doc", "")
     return text
 
 
 def argument_summary(kind: str, name: str, argument: str) -> str:
-    """One sentence about an argument, or nothing."""
+    """Return one sentence about an argument, or nothing."""
     own = docs()[kind].get(find_known(kind, name).means, {}).get("arguments", {})
     shared = docs()["base"].get(kind, {}).get("arguments", {})
     text: str = own.get(argument) or shared.get(argument, "")

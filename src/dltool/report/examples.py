@@ -13,7 +13,7 @@ from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
 from dltool.report.thumbnails import Picture, curve_points, picture_of, spectrogram
-from dltool.text import number, shape
+from dltool.text import number, shape, shortened
 from dltool.training.batches import tensor
 
 SHOWN_EXAMPLES = 6
@@ -103,19 +103,9 @@ def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: n
 
 def target_words(dataset: Dataset, row: int) -> str:
     """The targets of a row in words; empty where the input is the target."""
-    found = []
-    for name, facts in dataset.facts.targets.items():
-        value = np.asarray(dataset.targets[name][row])
-        own = f"{name}: " if len(dataset.facts.targets) > 1 else ""
-        if facts.kind == "category" and not value.ndim:
-            found.append(own + facts.class_names[int(value)])
-        elif facts.kind == "multi_label":
-            found.append(own + (", ".join(facts.class_names[index] for index in np.flatnonzero(value)) or "no label"))
-        elif value.size <= MOST_NUMBERS and facts.kind == "number":
-            found.append(own + ", ".join(f"{each:g}" for each in value.ravel()))
-        else:
-            found.append(f"{own}{shape(value.shape)} values")
-    return "; ".join(found)
+    targets = dataset.facts.targets
+    words = {name: facts.task.words(np.asarray(dataset.targets[name][row]), facts) for name, facts in targets.items()}
+    return "; ".join(f"{name}: {each}" if len(words) > 1 else each for name, each in words.items())
 
 
 def rows_looks(config: Config, dataset: Dataset, rows: Sequence[int]) -> list[list[Look]]:
@@ -197,18 +187,14 @@ def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> L
     if kind == "sound":
         return Look(f"{title}: spectrogram", spectrogram(value))
     if kind == "text":
-        return Look(title, text=shortened(str(value)))
+        return Look(title, text=shortened(str(value), LONGEST_TEXT))
     if kind == "steps":
-        return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:]))))
+        return Look(title, text=shortened(", ".join(map(str, np.ravel(value)[-MOST_NUMBERS:])), LONGEST_TEXT))
     if kind == "curve":
         last = value.ravel()[-1]
         end = f"{last:g}" if np.isfinite(last) else "missing"
         return Look(f"{title}, at the end {end}", curve=curve_points(value))
     return Look(title, text=numbers(np.asarray(value)))
-
-
-def shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …"
 
 
 def numbers(values: np.ndarray) -> str:
@@ -226,7 +212,7 @@ def cell(name: str, facts: InputFacts, value: Any, prepared: np.ndarray | None, 
 def cell_words(facts: InputFacts, value: Any) -> str:
     kind = facts.column.name if facts.column is not None else ""
     if isinstance(value, str):
-        return shortened(value) or "missing"
+        return shortened(value, LONGEST_TEXT) or "missing"
     if kind == "date":
         try:
             return (EPOCH + timedelta(seconds=int(value))).isoformat(" ", "minutes").removesuffix("+00:00")
@@ -254,7 +240,7 @@ def prepared_looks(built: BuiltModel, facts: Facts, prepared: Mapping[str, np.nd
 
 def prepared_look(title: str, value: np.ndarray, limits: tuple[float, float], words: Sequence[str] | None) -> Look:
     if words is not None:
-        return Look(title, text=shortened(" ".join(tokens(value.ravel(), words))))
+        return Look(title, text=shortened(" ".join(tokens(value.ravel(), words)), LONGEST_TEXT))
     if value.ndim in (2, 3) and value.dtype.kind in "fu":
         says = f"{title}: {limits[0]:.3g} to {limits[1]:.3g}"
         return Look(says, picture_of(value, *limits, is_heat=value.ndim == 2))

@@ -22,7 +22,7 @@ class EpochTimes:
 
 
 def finite_values(line: Mapping[str, Any]) -> dict[str, float]:
-    """What a line of metrics.jsonl measures: its numbers, without the epoch's."""
+    """Return the finite numbers in a line of metrics.jsonl, without the epoch's."""
     return {
         name: float(value)
         for name, value in line.items()

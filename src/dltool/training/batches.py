@@ -2,10 +2,11 @@
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +19,6 @@ from dltool.model.build import BuiltModel
 LOOKUP_BYTES = 2**26
 BLOCK_BYTES = 2**23
 """Of rows that are prepared at once."""
-LARGEST_OUTPUT_BYTES = 2**24
 POINTER_BYTES = 8
 CHUNK_BYTES = 2**25
 """Of rows that are read at once. Some are in use, and as many more are read meanwhile."""
@@ -38,28 +38,6 @@ class Slot:
     first: int = 0
     last: int | None = None
     is_flat: bool = False
-
-
-class BatchTables(Protocol):
-    """The examples as the loops take them."""
-
-    @property
-    def specs(self) -> list[tf.TensorSpec]:
-        """Of the tensors that :meth:`place` gives."""
-
-    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
-        """How many whole batches of `size` examples, from `order[first]` on, one call may have; at least one."""
-
-    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
-        """Tensors, rows of them, and where in the rows the examples `order[first:last]` begin, in batches of `size`."""
-
-    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
-        """Tensors, and the rows of them that are the examples `order[first:last]`."""
-        tensors, rows, start = self.place(order, first, last, size)
-        return tensors, rows[start : start + last - first]
-
-    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
-        """Prepared inputs and targets of the given rows, inside a compiled function."""
 
 
 class Layout:
@@ -136,11 +114,40 @@ class Layout:
         return self.built.structured(inputs), self.built.structured_outputs(by_output)
 
 
+class BatchTables(ABC):
+    """The examples as the loops take them."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    @property
+    def specs(self) -> list[tf.TensorSpec]:
+        """Of the tensors that :meth:`place` gives."""
+        return self.layout.specs
+
+    @abstractmethod
+    def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
+        """How many whole batches of `size` examples, from `order[first]` on, one call may have; at least one."""
+
+    @abstractmethod
+    def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
+        """Tensors, rows of them, and where in the rows the examples `order[first:last]` begin, in batches of `size`."""
+
+    def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
+        """Tensors, and the rows of them that are the examples `order[first:last]`."""
+        tensors, rows, start = self.place(order, first, last, size)
+        return tensors, rows[start : start + last - first]
+
+    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
+        """Prepared inputs and targets of the given rows, inside a compiled function."""
+        return self.layout.batch(tables, rows)
+
+
 class Resident(BatchTables):
     """All rows in memory."""
 
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+        super().__init__(layout)
         rows, size = layout.rows, max(1, BLOCK_BYTES // layout.row_bytes)
         found = [layout.whole(group) for group in layout.groups]
         groups = [group for group, table in zip(layout.groups, found, strict=True) if table is None]
@@ -158,10 +165,6 @@ class Resident(BatchTables):
         self.tensors = [shared(table) for table in tables]
         self.order: tuple[Any, Any] = (None, None)
 
-    @property
-    def specs(self) -> list[tf.TensorSpec]:
-        return self.layout.specs
-
     def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
         return len(order)
 
@@ -170,24 +173,17 @@ class Resident(BatchTables):
             self.order = (order, tf.constant(order))
         return self.tensors, self.order[1], first
 
-    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
-        return self.layout.batch(tables, rows)
-
 
 class Streamed(BatchTables):
     """The rows of the next steps in memory; those of the steps after them are read meanwhile."""
 
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+        super().__init__(layout)
         self.reader = ThreadPoolExecutor(1, thread_name_prefix="reading ahead")
         self.tensors: list[Any] = []
         self.order: Any = None
         self.first = self.last = 0
         self.ahead: tuple[Any, int, Future[list[np.ndarray]]] | None = None
-
-    @property
-    def specs(self) -> list[tf.TensorSpec]:
-        return self.layout.specs
 
     def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
         is_here = self.order is order and self.first <= first < self.last
@@ -216,9 +212,6 @@ class Streamed(BatchTables):
                 return ahead[2].result()
             ahead[2].cancel()
         return self.layout.arrays(order[first:last], self.layout.groups)
-
-    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
-        return self.layout.batch(tables, rows)
 
 
 def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> BatchTables:
@@ -344,17 +337,3 @@ def shared(array: np.ndarray) -> Any:
 
 def dtype_of(array: np.ndarray) -> Any:
     return tf.string if array.dtype.kind in "OUS" else tf.as_dtype(array.dtype)
-
-
-def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
-    """Rows a step when nothing is learnt: the largest power of two at which no input or output exceeds 16 MiB.
-
-    Between 32 and 4096; `batch_size` where a shape is not known. A rule and not a timing, so that the same rows always
-    give the same bits.
-    """
-    inputs = [tuple(tensor.shape[1:]) for tensor in built.core.inputs]
-    sizes = [math.prod(size or 0 for size in shape) for shape in (*inputs, *(x.output_shape for x in built.layers))]
-    if 0 in sizes:
-        return batch_size
-    fitting = LARGEST_OUTPUT_BYTES // (4 * max(1, *sizes))
-    return int(min(4096, max(32, 2 ** (max(1, fitting).bit_length() - 1))))

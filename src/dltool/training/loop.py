@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from dltool.keras_names import ALLOWED
 from dltool.training.batches import BatchTables
-from dltool.training.strategy import layers_of
+from dltool.training.numerics import layers_of
 
 TARGET_SECONDS = 0.05
 SIZED = {"RandomElasticTransform"}
@@ -62,7 +62,8 @@ class Loop:
 
     def __post_init__(self) -> None:
         number, rows = tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), tf.int32)
-        self.one = of_batches(self.run_one, self.tables, self.one_trace)
+        any_size = (self.tables.specs, rows) if self.one_trace else None
+        self.one = tf.function(self.run_one, autograph=False, input_signature=any_size)
         self.full = tf.function(
             self.run_full,
             autograph=False,
@@ -178,12 +179,6 @@ def train_loop(
         one_trace=takes_any_size(core, augmentation),
         jit_compile=jit_compile,
     )
-
-
-def of_batches(function: Callable[[Any, Any], Any], tables: BatchTables, one_trace: bool) -> Any:
-    """A compiled function of tables and rows of them; with `one_trace` it is traced once, for any number of rows."""
-    signature = (tables.specs, tf.TensorSpec((None,), tf.int32)) if one_trace else None
-    return tf.function(function, autograph=False, input_signature=signature)
 
 
 def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:

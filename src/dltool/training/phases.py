@@ -3,14 +3,13 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import keras
 
-from dltool.config.keras.values import did_you_mean
 from dltool.config.schema import Config, Phase
 from dltool.errors import ConfigError, Problem
+from dltool.text import did_you_mean, listed, near, quoted
 
 MOST_NAMES = 10
 """Of layers, in a message."""
@@ -67,7 +66,7 @@ def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
             if not any(learner.is_meant_by(pattern) for learner in found)
         ]
         problems += [
-            Problem((*place, index), f'no layer is called "{pattern[:60]}"', near_names(pattern, known))
+            Problem((*place, index), f"no layer is called {quoted(pattern)}", near_names(pattern, known))
             for index, pattern in unknown
         ]
         if not unknown and not any(learns(learner, phase) for learner in found):
@@ -85,8 +84,4 @@ def learns(learner: Learner, phase: Phase) -> bool:
 
 
 def near_names(pattern: str, known: list[str]) -> str:
-    near = get_close_matches(pattern.replace("*", ""), known, 3, 0.6)
-    if near:
-        return did_you_mean(near)
-    listed = ", ".join(known[:MOST_NAMES]) + (", …" if len(known) > MOST_NAMES else "")
-    return f"the layers are {listed}"
+    return did_you_mean(near(pattern.replace("*", ""), known, 3)) or f"the layers are {listed(known, MOST_NAMES)}"

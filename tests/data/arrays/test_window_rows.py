@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltool.config.schema import Data
-from dltool.config.window_options import Windows
+from dltool.config.schema import Data, Windows
 from dltool.data.arrays.rows import Coded, coded
 from dltool.data.arrays.window_rows import make_windows, positions_in_series
 from dltool.data.sources.windows import load_window_examples
@@ -58,9 +57,9 @@ def test_windows_are_all_those_that_straddle_nothing_and_have_a_target(length, h
     times = np.array([f"{moment:03.0f}" for moment in order], dtype=object)[shuffled]
     if {part for part, *_ in expected} != set(parts.tolist()):
         with pytest.raises(DataError, match="begins a window"):
-            make_windows(*arguments, times, "time")
+            make_windows(*arguments, ("time", times))
         return
-    table = make_windows(*arguments, times, "time")
+    table = make_windows(*arguments, ("time", times))
     found = [
         (part, *shuffled[rows].tolist())
         for part, rows in zip(table.parts.tolist(), rows_of_windows(table), strict=True)
@@ -101,7 +100,7 @@ def test_windows_without_a_target_are_counted():
 def test_no_window_goes_across_a_gap_in_regular_steps():
     order = np.arange(30) * HOUR
     order[20:] += 5 * HOUR
-    table = make_windows(options(), training(30), present(30), None, order, "time")
+    table = make_windows(options(), training(30), present(30), None, ("time", order))
     assert len(table.starts) == 18 + 8
     assert not any(19 in rows and 20 in rows for rows in rows_of_windows(table))
     assert table.warnings == ('1 step is not 1 hour in "time": no window goes across',)
@@ -109,19 +108,19 @@ def test_no_window_goes_across_a_gap_in_regular_steps():
 
 def test_irregular_steps_have_no_gaps():
     months = np.cumsum([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]) * 24 * HOUR
-    table = make_windows(options(), training(12), present(12), None, months, "time")
+    table = make_windows(options(), training(12), present(12), None, ("time", months))
     assert (len(table.starts), table.warnings) == (10, ())
 
 
 def test_several_series_may_be_mixed_in_the_table():
     keys = coded(["a", "b"] * 4)
-    table = make_windows(options(), training(8), present(8), keys, np.repeat(np.arange(4.0), 2), "time")
+    table = make_windows(options(), training(8), present(8), keys, ("time", np.repeat(np.arange(4.0), 2)))
     assert rows_of_windows(table) == [[0, 2, 4], [2, 4, 6], [1, 3, 5], [3, 5, 7]]
 
 
 def test_two_rows_at_one_moment_are_refused():
     with pytest.raises(DataError) as error:
-        make_windows(options(), training(4), present(4), None, np.array([1.0, 1, 2, 2]), "time")
+        make_windows(options(), training(4), present(4), None, ("time", np.array([1.0, 1, 2, 2])))
     (problem,) = error.value.problems
     assert problem.message == '2 rows have the same "time" as the row before in the series'
     assert problem.hint == "if there are several series, name the column: key"
@@ -142,7 +141,7 @@ def test_a_part_without_a_window_is_refused():
 def test_windows_are_the_values_of_their_rows(rows, length, data):
     base = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
     order = np.array(data.draw(st.permutations(range(rows))), dtype=np.float32)
-    table = make_windows(options(length), training(rows), present(rows), None, order, "time")
+    table = make_windows(options(length), training(rows), present(rows), None, ("time", order))
     windows = table.of(base)
     expected = [[base[row] for row in chosen[:-1]] for chosen in rows_of_windows(table)]
     assert windows.shape == (len(expected), length, 2)

@@ -7,8 +7,10 @@ from tests.wav_files import sound, wav
 
 from dltool.config.columns import AudioColumn
 from dltool.config.folder_sources import AudioSource
+from dltool.data.examples import SourceExamples
 from dltool.data.media.audio import load_audio, load_audio_files
-from dltool.data.media.audio_rows import AudioForm, DecodedSounds
+from dltool.data.media.codecs import AudioForm
+from dltool.data.media.rows import DecodedRows
 from dltool.errors import DataError, Problem
 
 SOURCE = ("data", "source")
@@ -29,6 +31,11 @@ def two_classes(folder: Path) -> Path:
     )
 
 
+def form_of(loaded: SourceExamples) -> AudioForm:
+    options = loaded.settled["source"].options
+    return AudioForm(options.rate, round(options.seconds * options.rate))
+
+
 def problem_of(options: AudioSource) -> Problem:
     with pytest.raises(DataError) as error:
         load_audio(options, SOURCE)
@@ -39,30 +46,30 @@ def problem_of(options: AudioSource) -> Problem:
 
 def test_recordings_are_as_long_as_the_longest(tmp_path):
     loaded = load_audio(AudioSource(path=str(two_classes(tmp_path))), SOURCE)
-    part = loaded.examples.training
-    labels = part.labels["target"]
+    part = loaded.training
+    labels = part.targets["target"]
     assert isinstance(labels, np.ndarray)
     assert labels.tolist() == ["no", "yes", "yes"]
     assert part.inputs["audio"][:].tolist() == [[0.5, 0.25], [0.125, 0], [-0.5, 0]]
     assert part.inputs["audio"].dtype == np.float32
     assert (part.place, part.name) == (PLACE, f"the training part of {tmp_path.name}")
-    assert loaded.form == AudioForm(8000, 2)
+    assert form_of(loaded) == AudioForm(8000, 2)
 
 
 def test_recordings_are_cut_to_the_seconds_asked_for(tmp_path):
     loaded = load_audio(AudioSource(path=str(two_classes(tmp_path)), seconds=1 / 8000), SOURCE)
-    assert loaded.examples.training.inputs["audio"][:].tolist() == [[0.5], [0.125], [-0.5]]
+    assert loaded.training.inputs["audio"][:].tolist() == [[0.5], [0.125], [-0.5]]
 
 
 def test_the_form_as_options_gives_the_same_form(tmp_path):
     loaded = load_audio(AudioSource(path=str(two_classes(tmp_path))), SOURCE)
-    options = AudioSource(path=str(tmp_path), rate=loaded.form.rate, seconds=loaded.form.seconds)
-    assert load_audio(options, SOURCE).form == loaded.form
+    options = AudioSource(path=str(tmp_path), rate=form_of(loaded).rate, seconds=form_of(loaded).seconds)
+    assert form_of(load_audio(options, SOURCE)) == form_of(loaded)
 
 
 def test_a_pattern_gives_columns_by_which_to_group(tmp_path):
     options = AudioSource(path=str(two_classes(tmp_path)), pattern="{class}/{speaker}_{number}.wav")
-    columns = load_audio(options, SOURCE).examples.training.columns
+    columns = load_audio(options, SOURCE).training.columns
     assert {name: np.asarray(values).tolist() for name, values in columns.items()} == {
         "speaker": ["a", "a", "b"],
         "number": ["1", "2", "1"],
@@ -73,8 +80,8 @@ def test_other_rates_are_converted_to_that_of_the_first(tmp_path):
     tone = np.sin(np.arange(800) * 0.1) / 2
     written(tmp_path, {"a/1.wav": sound(tone), "b/1.wav": sound(np.repeat(tone, 2), rate=16000)})
     loaded = load_audio(AudioSource(path=str(tmp_path)), SOURCE)
-    low, high = loaded.examples.training.inputs["audio"][:]
-    assert loaded.form == AudioForm(8000, 800)
+    low, high = loaded.training.inputs["audio"][:]
+    assert form_of(loaded) == AudioForm(8000, 800)
     np.testing.assert_allclose(low[50:-50], high[50:-50], atol=0.03)
 
 
@@ -89,9 +96,8 @@ def test_only_training_recordings_decide_the_form(tmp_path):
         },
     )
     loaded = load_audio(AudioSource(path=str(tmp_path)), SOURCE)
-    assert loaded.form == AudioForm(8000, 2)
-    assert loaded.examples.test is not None
-    assert loaded.examples.test.inputs["audio"].shape == (2, 2)
+    assert form_of(loaded) == AudioForm(8000, 2)
+    assert loaded.parts["test"].inputs["audio"].shape == (2, 2)
 
 
 def test_all_damaged_recordings_are_listed(tmp_path):
@@ -115,14 +121,14 @@ def test_one_very_long_recording_needs_the_seconds(tmp_path):
     problem = problem_of(AudioSource(path=str(folder), rate=100))
     assert problem.message == "no/long.wav has 61.0 seconds"
     assert problem.hint.startswith("say how long recordings shall be, such as seconds: 0.1 ")
-    assert load_audio(AudioSource(path=str(folder), seconds=61, rate=100), SOURCE).form.samples == 6100
+    assert form_of(load_audio(AudioSource(path=str(folder), seconds=61, rate=100), SOURCE)).samples == 6100
 
 
 def test_recordings_beyond_the_budget_are_decoded_when_asked_for(cache, tmp_path):
     written(tmp_path, {f"{row % 2}/{row}.wav": sound([row / 100, 0.5]) for row in range(40)})
     options = AudioSource(path=str(tmp_path))
-    here, there = (load_audio(options, SOURCE, budget).examples.training.inputs["audio"] for budget in (2**30, 100))
-    assert isinstance(there, DecodedSounds)
+    here, there = (load_audio(options, SOURCE, budget).training.inputs["audio"] for budget in (2**30, 100))
+    assert isinstance(there, DecodedRows)
     assert (there.shape, there.dtype, len(there)) == (here.shape, here.dtype, len(here))
     rows = np.array([7, 3, 3, 39])
     np.testing.assert_array_equal(there[rows], here[rows])
@@ -131,7 +137,7 @@ def test_recordings_beyond_the_budget_are_decoded_when_asked_for(cache, tmp_path
 
 def test_a_recording_that_is_damaged_later_is_named(cache, tmp_path):
     written(tmp_path, {f"{row % 2}/{row}.wav": sound([0.25, 0.5]) for row in range(4)})
-    rows = load_audio(AudioSource(path=str(tmp_path)), SOURCE, 8).examples.training.inputs["audio"]
+    rows = load_audio(AudioSource(path=str(tmp_path)), SOURCE, 8).training.inputs["audio"]
     (tmp_path / "1/3.wav").write_bytes(b"RIFF" + bytes(44))
     with pytest.raises(DataError, match=r"1 recording in .* cannot be used: 1/3.wav \(not a WAV file\)"):
         rows[np.arange(4)]
@@ -139,10 +145,10 @@ def test_a_recording_that_is_damaged_later_is_named(cache, tmp_path):
 
 def test_recordings_that_are_not_in_memory_are_told_by_their_contents(cache, tmp_path):
     options = AudioSource(path=str(two_classes(tmp_path)))
-    assert not load_audio(options, SOURCE).examples.training.digests
+    assert not load_audio(options, SOURCE).training.digests
 
     def digests() -> np.ndarray:
-        return load_audio(options, SOURCE, 8).examples.training.digests["audio"]
+        return load_audio(options, SOURCE, 8).training.digests["audio"]
 
     before = digests()
     assert (before.shape, before.dtype.name) == ((len(before), 32), "uint8")
@@ -157,7 +163,7 @@ def test_a_column_of_a_table_names_recordings(tmp_path):
     paths = np.array(["more/b.wav", "a.wav", "a.wav"], dtype=object)
     sounds = load_audio_files(paths, tmp_path, AudioColumn(seconds=3 / 8000), COLUMN)
     assert sounds.rows[:].tolist() == [[-0.5, 0, 0], [0.5, 0.25, 0], [0.5, 0.25, 0]]
-    assert sounds.form == AudioForm(8000, 3)
+    assert sounds.settled == {"rate": 8000, "seconds": 3 / 8000}
 
 
 def test_rows_that_name_no_recording_are_listed(tmp_path):

@@ -163,8 +163,8 @@ def message_of(content: bytes) -> str:
 
 def test_what_is_no_picture_is_told():
     assert message_of(b"") == "the file is empty"
-    assert message_of(b"not a picture") == "no JPEG, PNG, GIF, BMP or WebP picture, or a damaged header"
-    assert message_of(encoded(COLOUR, "TIFF")).startswith("no JPEG")
+    assert message_of(b"not a picture") == "no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM picture, or a damaged header"
+    assert message_of(encoded(COLOUR, "ICO")).startswith("no JPEG")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])

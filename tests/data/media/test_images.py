@@ -13,13 +13,13 @@ from tests.data.pictures import class_folders, encoded, pixels, tree
 
 from dltool.config.columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
-from dltool.data.examples import Examples
+from dltool.data.examples import SourceExamples
 from dltool.data.files.digests import file_digests
 from dltool.data.files.file_tree import Reader, open_members
 from dltool.data.files.listing import Member
 from dltool.data.media import processes
-from dltool.data.media.image_rows import CacheRows, DecodedRows
 from dltool.data.media.images import load_image_files, load_images
+from dltool.data.media.rows import CacheRows, DecodedRows
 from dltool.errors import DataError, MachineError, Problem
 
 SOURCE = ("data", "source")
@@ -27,8 +27,8 @@ PLACE = (*SOURCE, "images", "path")
 FILES = class_folders()
 
 
-def load(path: Path, budget: int = 10**9, **options: Any) -> Examples:
-    return load_images(ImagesSource(path=str(path), **options), SOURCE, budget).examples
+def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
+    return load_images(ImagesSource(path=str(path), **options), SOURCE, budget)
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:
@@ -37,11 +37,11 @@ def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Proble
     return error.value.problems
 
 
-def image(examples: Examples) -> np.ndarray:
+def image(examples: SourceExamples) -> np.ndarray:
     return examples.training.inputs["image"][:]
 
 
-def digests(examples: Examples) -> np.ndarray:
+def digests(examples: SourceExamples) -> np.ndarray:
     found = examples.training.digests["image"]
     assert (found.shape, found.dtype.name) == ((len(examples.training), 32), "uint8")
     return found
@@ -63,11 +63,11 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_pictures_and_labels(cache, written, budget):
     examples = load(written, budget)
     np.testing.assert_array_equal(image(examples), EXPECTED)
-    labels = examples.training.labels["target"]
+    labels = examples.training.targets["target"]
     assert isinstance(labels, np.ndarray)
     assert list(labels) == ["a", "a", "a", "b", "b", "b"]
     assert labels.dtype == object
-    assert list(examples.training.files)[:2] == sorted(FILES)[:2]
+    assert list(examples.training.places["file"])[:2] == sorted(FILES)[:2]
     assert examples.warnings == ()
     assert isinstance(examples.training.inputs["image"], CacheRows if budget else DecodedRows)
 
@@ -92,9 +92,9 @@ def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkey
     path = write_folder(tmp_path / "files", class_folders(size=(4, 5)))
     first = load_images(ImagesSource(path=str(path)), SOURCE)
     monkeypatch.setattr("dltool.data.media.images.decode_all", None)
-    second = load_images(ImagesSource(path=str(path), size=first.size), SOURCE)
-    np.testing.assert_array_equal(digests(second.examples), digests(first.examples))
-    np.testing.assert_array_equal(image(second.examples), image(first.examples))
+    second = load_images(ImagesSource(path=str(path), size=first.settled["source"].options.size), SOURCE)
+    np.testing.assert_array_equal(digests(second), digests(first))
+    np.testing.assert_array_equal(image(second), image(first))
 
 
 def test_pictures_that_were_resized_are_not_taken_for_pictures_of_one_size(cache, tmp_path):
@@ -177,12 +177,11 @@ def test_other_options_are_decoded_apart(cache, written):
 def test_parts_and_columns(cache, tmp_path):
     files = {f"{part}/{label}_ann_{part}.png": encoded(pixels(2, 2)) for part in ("train", "test") for label in "ab"}
     examples = load(write_zip(tmp_path / "files.zip", files), pattern="{split}/{class}_{person}_{rest}.png")
-    assert examples.validation is None
-    assert examples.test is not None
-    assert examples.test.name == "the test part of files.zip"
-    assert examples.test.place == PLACE
-    assert len(examples.test.inputs["image"]) == 2
-    assert {name: list(np.asarray(values)) for name, values in examples.test.columns.items()} == {
+    assert "validation" not in examples.parts
+    assert examples.parts["test"].name == "the test part of files.zip"
+    assert examples.parts["test"].place == PLACE
+    assert len(examples.parts["test"].inputs["image"]) == 2
+    assert {name: list(np.asarray(values)) for name, values in examples.parts["test"].columns.items()} == {
         "person": ["ann", "ann"],
         "rest": ["test", "test"],
     }

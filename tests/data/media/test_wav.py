@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.wav_files import PCM_GUID, chunk, sound, wav
 
-from dltool.data.media.wav import BadWav, wav_header, wav_samples
+from dltool.data.media.clip import BadClip
+from dltool.data.media.wav import wav_header, wav_samples
 
 
 def samples_of(content: bytes, most: int | None = None) -> np.ndarray:
@@ -18,7 +19,7 @@ def samples_of(content: bytes, most: int | None = None) -> np.ndarray:
 
 
 def why_bad(content: bytes) -> str:
-    with pytest.raises(BadWav) as error:
+    with pytest.raises(BadClip) as error:
         samples_of(content)
     return str(error.value)
 
@@ -142,6 +143,6 @@ def test_a_damaged_file_is_read_or_refused(noise, place):
     content = content[:place] + noise + content[place + len(noise) :]
     try:
         samples = samples_of(content)
-    except BadWav:
+    except BadClip:
         return
     assert np.abs(samples).max() <= 1

@@ -35,9 +35,9 @@ def saved(tmp_path: Path, **arrays: Any) -> Path:
 def test_x_and_y_are_the_training_part(tmp_path):
     examples = load_arrays(ArraysSource(path=str(saved(tmp_path, x=X, y=Y))), SOURCE)
     np.testing.assert_array_equal(examples.training.inputs["input"], X)
-    np.testing.assert_array_equal(examples.training.labels["target"], Y)
-    assert examples.validation is None
-    assert examples.test is None
+    np.testing.assert_array_equal(examples.training.targets["target"], Y)
+    assert "validation" not in examples.parts
+    assert "test" not in examples.parts
 
 
 @pytest.mark.parametrize("validation", ["validation", "val"])
@@ -45,9 +45,10 @@ def test_every_part_of_the_file_is_read(tmp_path, validation):
     parts = {"x_train": X, f"x_{validation}": X[:3], "x_test": X[:2]}
     path = saved(tmp_path, **parts, **{key.replace("x_", "y_"): Y[: len(rows)] for key, rows in parts.items()})
     examples = load_arrays(ArraysSource(path=str(path)), SOURCE)
-    assert examples.validation is not None
-    assert examples.test is not None
-    assert (len(examples.validation.labels["target"]), len(examples.test.labels["target"])) == (3, 2)
+    assert (len(examples.parts["validation"].targets["target"]), len(examples.parts["test"].targets["target"])) == (
+        3,
+        2,
+    )
 
 
 def test_npy_files_for_x_and_y(tmp_path):
@@ -64,12 +65,11 @@ def test_several_inputs_and_targets_by_name(tmp_path):
     parts = {"a_train": X, "b_train": X * 2, "c_train": Y, "d_train": Y / 2}
     test = {key.replace("train", "test"): rows[:2] for key, rows in parts.items()}
     examples = load_arrays(ArraysSource(path=str(saved(tmp_path, **parts, **test)), **NAMED), SOURCE)
-    assert examples.validation is None
-    assert examples.test is not None
-    assert len(examples.test) == 2
+    assert "validation" not in examples.parts
+    assert len(examples.parts["test"]) == 2
     assert list(examples.training.inputs) == ["left", "right"]
     np.testing.assert_array_equal(examples.training.inputs["right"], X * 2)
-    np.testing.assert_array_equal(examples.training.labels["size"], Y / 2)
+    np.testing.assert_array_equal(examples.training.targets["size"], Y / 2)
 
 
 def test_an_array_that_is_not_there_is_reported_at_its_name(tmp_path):
@@ -92,7 +92,7 @@ def test_arrays_of_other_lengths_are_reported_at_their_names(tmp_path):
 
 def test_without_a_target_no_labels_are_needed(tmp_path):
     examples = load_arrays(ArraysSource(path=str(saved(tmp_path, x=X))), SOURCE, has_target=False)
-    assert examples.training.labels == {}
+    assert examples.training.targets == {}
     assert len(examples.training) == 6
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dltool.config.sources import parse_source
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples
 from dltool.data.sources import keras_datasets
 from dltool.data.sources.keras_datasets import ARCHIVES, IDX_FILES, load_keras_dataset
 from dltool.errors import DataError, MachineError
@@ -20,7 +20,7 @@ SOURCE = ("data", "source")
 RANDOM = np.random.default_rng(0)
 
 
-def load(name: str, **options: Any) -> Examples:
+def load(name: str, **options: Any) -> SourceExamples:
     return load_keras_dataset(parse_source({name: options}), SOURCE)
 
 
@@ -32,9 +32,9 @@ def message_of(name: str, **options: Any) -> str:
     return problem.message
 
 
-def numbers(part: Part) -> np.ndarray:
+def numbers(part: Examples) -> np.ndarray:
     """Its labels, none of which are text."""
-    found = part.labels["target"]
+    found = part.targets["target"]
     assert isinstance(found, np.ndarray)
     return found
 
@@ -89,8 +89,7 @@ def test_grey_images_from_an_npz_get_a_channel(tmp_path, name):
     examples = load(name, path=str(grey_npz(tmp_path)))
     assert examples.training.inputs["input"].shape == (20, 28, 28, 1)
     assert examples.training.inputs["input"].dtype == np.uint8
-    assert examples.test is not None
-    assert len(examples.test.labels["target"]) == 5
+    assert len(examples.parts["test"].targets["target"]) == 5
     assert len(examples.class_names) == 10
 
 
@@ -124,7 +123,7 @@ def test_a_folder_of_the_official_idx_files(tmp_path):
     write_idx(tmp_path, arrays)
     examples = load("fashion_mnist", path=str(tmp_path))
     np.testing.assert_array_equal(examples.training.inputs["input"][..., 0], arrays["x_train"])
-    np.testing.assert_array_equal(examples.training.labels["target"], arrays["y_train"])
+    np.testing.assert_array_equal(examples.training.targets["target"], arrays["y_train"])
     assert examples.class_names[9] == "Ankle boot"
 
 
@@ -139,7 +138,7 @@ def test_the_cache_of_keras_is_read(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "datasets").mkdir()
     publish(monkeypatch, "mnist", grey_npz(tmp_path).rename(tmp_path / "datasets" / "mnist.npz"))
-    assert len(load("mnist").training.labels["target"]) == 20
+    assert len(load("mnist").training.targets["target"]) == 20
 
 
 def test_without_cache_and_network_the_machine_is_at_fault(tmp_path, monkeypatch):
@@ -160,10 +159,9 @@ def test_the_published_cifar10_archive(tmp_path, monkeypatch):
     path = write_cifar(tmp_path / "cifar-10-python.tar.gz", batches)
     publish(monkeypatch, "cifar10", path)
     examples = load("cifar10", path=str(path))
-    assert examples.test is not None
     np.testing.assert_array_equal(examples.training.inputs["input"], pictures[:50])
-    np.testing.assert_array_equal(examples.training.labels["target"], answers[:50])
-    np.testing.assert_array_equal(examples.test.inputs["input"], pictures[50:])
+    np.testing.assert_array_equal(examples.training.targets["target"], answers[:50])
+    np.testing.assert_array_equal(examples.parts["test"].inputs["input"], pictures[50:])
 
 
 @pytest.mark.parametrize(("label_mode", "classes"), [("fine", 100), ("coarse", 20)])
@@ -173,14 +171,14 @@ def test_the_published_cifar100_archive(tmp_path, monkeypatch, label_mode, class
     path = write_cifar(tmp_path / "c.tar.gz", {f"cifar-100-python/{name}": batch for name in ("train", "test")})
     publish(monkeypatch, "cifar100", path)
     examples = load("cifar100", path=str(path), label_mode=label_mode)
-    np.testing.assert_array_equal(examples.training.labels["target"], fine if label_mode == "fine" else coarse)
+    np.testing.assert_array_equal(examples.training.targets["target"], fine if label_mode == "fine" else coarse)
     assert len(examples.class_names) == classes
 
 
 def test_cifar_labels_in_a_column(tmp_path):
     x, y = images(12, 32, 32, 3), labels(12)[:, np.newaxis]
     examples = load("cifar10", path=str(write_npz(tmp_path, x_train=x, y_train=y, x_test=x, y_test=y)))
-    assert examples.training.labels["target"].shape == (12,)
+    assert examples.training.targets["target"].shape == (12,)
 
 
 class Bomb:
@@ -213,7 +211,7 @@ def test_published_texts_come_in_the_order_of_keras(tmp_path, monkeypatch):
     publish(monkeypatch, "imdb", path)
     examples = load("imdb", path=str(path), length=4, num_words=10)
     generator = np.random.RandomState(113)
-    for part in (examples.training, examples.test):
+    for part in (examples.training, examples.parts["test"]):
         assert part is not None
         order = np.arange(9)
         generator.shuffle(order)
@@ -228,9 +226,8 @@ def test_reuters_is_divided_as_keras_divides_it(tmp_path, monkeypatch):
     examples = load("reuters", path=str(path), length=3)
     order = np.arange(10)
     np.random.RandomState(113).shuffle(order)
-    assert examples.test is not None
     assert numbers(examples.training).tolist() == order[:8].tolist()
-    assert numbers(examples.test).tolist() == order[8:].tolist()
+    assert numbers(examples.parts["test"]).tolist() == order[8:].tolist()
     assert np.asarray(examples.training.inputs["input"]).tolist() == [[1, row + 4, 4] for row in order[:8]]
 
 
@@ -251,8 +248,7 @@ def test_california_housing(tmp_path, version, sizes):
     table = RANDOM.normal(size=(700, 8))
     path = write_npz(tmp_path, x=table, y=np.arange(700.0))
     examples = load("california_housing", path=str(path), version=version)
-    assert examples.test is not None
-    assert (len(examples.training.labels["target"]), len(examples.test.labels["target"])) == sizes
-    row = int(examples.training.labels["target"][0])
+    assert (len(examples.training.targets["target"]), len(examples.parts["test"].targets["target"])) == sizes
+    row = int(examples.training.targets["target"][0])
     np.testing.assert_allclose(examples.training.inputs["input"][0], table[row].astype(np.float32))
-    assert max(numbers(examples.training).max(), numbers(examples.test).max()) == sum(sizes) - 1
+    assert max(numbers(examples.training).max(), numbers(examples.parts["test"]).max()) == sum(sizes) - 1

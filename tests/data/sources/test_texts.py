@@ -24,7 +24,7 @@ def written(folder: Path, files: dict[str, str | bytes]) -> str:
 
 def rows(part) -> list[tuple[str, str]]:
     assert isinstance(part.inputs["text"], Coded)
-    return list(zip(part.labels["target"].tolist(), part.inputs["text"][:].tolist(), strict=True))
+    return list(zip(part.targets["target"].tolist(), part.inputs["text"][:].tolist(), strict=True))
 
 
 def problem_of(options: TextSource) -> Problem:
@@ -63,8 +63,7 @@ def test_folders_may_be_parts(tmp_path, form):
     path = written(tmp_path, {form.format(part=part, label=label): f"{part} {label}" for part, label in names})
     examples = load_texts(TextSource(path=path), SOURCE)
     assert rows(examples.training) == [("neg", "train neg"), ("pos", "train pos")]
-    assert examples.test is not None
-    assert rows(examples.test) == [("neg", "test neg"), ("pos", "test pos")]
+    assert rows(examples.parts["test"]) == [("neg", "test neg"), ("pos", "test pos")]
 
 
 def test_a_pattern_gives_the_class_and_columns(tmp_path):

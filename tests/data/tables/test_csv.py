@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.tables import csv_blocks, decompression
+from dltool.data.tables import csv_file, decompression
 from dltool.data.tables.cells import Texts
 from dltool.data.tables.csv_file import CsvFile
 from dltool.errors import DataError
@@ -135,8 +135,8 @@ def test_what_python_writes_is_read_back_however_the_blocks_fall(tmp_path, monke
     csv.writer(text, quoting=quoting, lineterminator="\n").writerows([[f"c{i}" for i in range(len(rows[0]))], *rows])
     (tmp_path / "table.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
     with monkeypatch.context() as patch:
-        patch.setattr(csv_blocks, "BLOCK_BYTES", block)
-        patch.setattr(csv_blocks, "FIRST_BYTES", block)
+        patch.setattr(csv_file, "BLOCK_BYTES", block)
+        patch.setattr(csv_file, "FIRST_BYTES", block)
         file = CsvFile(CsvSource(path=str(tmp_path / "table.csv")), ())
         found: dict[str, list[str]] = {name: [] for name in file.names}
         for part in file.blocks(dict.fromkeys(file.names, "text")):
@@ -149,8 +149,8 @@ def test_what_python_writes_is_read_back_however_the_blocks_fall(tmp_path, monke
 
 @pytest.mark.parametrize("block", [10, 1 << 16])
 def test_rows_with_too_many_or_too_few_fields_are_all_named(problems, monkeypatch, block):
-    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", block)
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", block)
+    monkeypatch.setattr(csv_file, "FIRST_BYTES", block)
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", block)
     assert problems('a,b\n1,x\n\n2\n3,"x\ny"\n4,x,y\n') == [
         "table.csv, line 4: 2 fields expected, 1 found",
         "table.csv, line 7: 2 fields expected, 3 found",

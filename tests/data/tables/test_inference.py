@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dltool.data.tables import csv_blocks, inference
+from dltool.data.tables import csv_file, inference
 
 
 def column_of(cells, header="a,b"):
@@ -46,8 +46,8 @@ WORDS = [f"w{number}" for number in range(200)]
 )
 @pytest.mark.parametrize("block", [8, 1 << 16])
 def test_the_kind_of_a_column_follows_from_all_its_cells(read, monkeypatch, block, cells, kind, why):
-    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", block)
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", max(block, 64))
+    monkeypatch.setattr(csv_file, "FIRST_BYTES", block)
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", max(block, 64))
     column = read(column_of(cells)).columns["a"]
     assert (column.kind, column.why) == (kind, why)
     assert column.missing == sum(cell == "" for cell in cells)
@@ -69,8 +69,8 @@ def test_the_kind_of_a_column_follows_from_all_its_cells(read, monkeypatch, bloc
 )
 @pytest.mark.parametrize("block", [8, 1 << 16])
 def test_a_few_other_texts_among_numbers_are_an_error(problems, monkeypatch, block, cells, found):
-    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", block)
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", max(block, 64))
+    monkeypatch.setattr(csv_file, "FIRST_BYTES", block)
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", max(block, 64))
     assert problems(column_of(cells)) == [f"table.csv, {found}"]
 
 

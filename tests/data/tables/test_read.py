@@ -4,7 +4,7 @@ import pytest
 from dltool.config.choices import Choice
 from dltool.config.table_sources import CsvSource
 from dltool.data.arrays.rows import Coded
-from dltool.data.tables import csv_blocks, stores
+from dltool.data.tables import csv_file, stores
 from dltool.data.tables.read import read_table
 from dltool.data.tables.stores import FileRows
 from dltool.data.tables.typed_table import ColumnRequest
@@ -153,8 +153,8 @@ def large_table(path, rows=3000):
 
 
 def test_past_its_budget_a_table_is_in_files_and_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_blocks, "FIRST_BYTES", 500)
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 2000)
+    monkeypatch.setattr(csv_file, "FIRST_BYTES", 500)
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 2000)
     source = large_table(tmp_path / "table.csv")
     memory = read_table(source, ())
     spilled = read_table(source, (), budget=10_000, spill=tmp_path / "spill")

@@ -20,7 +20,8 @@ from dltool.config.json_forms import (
 from dltool.config.keras.mistakes import EXAMPLES, OWN_KINDS
 from dltool.config.keras.objects import FROM
 from dltool.config.keras.ranges import MOST_PARAMETERS, PARAMETER_SIZES, RANGES
-from dltool.config.keras.values import ANY_CASE, ITEMS, WORDS, choices_of, expected
+from dltool.config.keras.values import ANY_CASE, ITEMS, choices_of, expected
+from dltool.config.wording import WORDS
 from dltool.keras_names import KINDS, Argument
 
 ACTIVATION_LAYERS = ("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dltool.config.keras.values import did_you_mean
 from dltool.errors import ConfigPath, Problem
-from dltool.keras_names import KINDS, KerasName, arguments, find, find_all, near, nearest
+from dltool.keras_names import KINDS, KerasName, arguments, find, find_all, nearest
+from dltool.text import did_you_mean, listed, near, quoted, value_text
 
 HOMES = {
     "layer": "layers belong at model.layers",
@@ -65,11 +65,11 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
     if re.fullmatch(r"\w+(\.\w+)+", name):
         hint = f'write "{last}"' if find(kind, last) else f"for example {EXAMPLES[kind]}"
         return Problem(
-            place, f'"{name[:60]}" is an import path: nothing is imported, Keras names stand alone', hint, at_key
+            place, f"{quoted(name)} is an import path: nothing is imported, Keras names stand alone", hint, at_key
         )
     if kind == "layer" and name == "backbone":
         return Problem(place, "a backbone stands in model.layers alone, as backbone: {NAME: {…}}", "", at_key)
-    close = nearest(kind, name) or (near(name, ["backbone"], 1) if kind == "layer" else [])
+    close = nearest(kind, name) or (near(name, ["backbone"]) if kind == "layer" else [])
     others = find_all(name)
     if others:
         other = others[0].kind
@@ -82,13 +82,13 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
     hint = did_you_mean(close) or elsewhere(kind, name) or f"for example {EXAMPLES[kind]}"
     if hint.startswith("for example") and kind in OWN_KINDS and re.fullmatch(r"[A-Z]\w*", name):
         hint += "; a class of your own needs --allow-code FILE.py"
-    return Problem(place, f'unknown {noun} "{name[:60]}"', hint, at_key)
+    return Problem(place, f"unknown {noun} {quoted(name)}", hint, at_key)
 
 
 def elsewhere(kind: str, name: str) -> str:
     """A near name of another kind."""
     for other, words in KINDS.items():
-        close = near(name, nearest(other, name, 1), 1, cutoff=0.8) if other != kind else []
+        close = near(name, nearest(other, name, 1), cutoff=0.8) if other != kind else []
         if close:
             return f"{close[0]} is {words}: {HOMES[other]}"
     return ""
@@ -102,16 +102,16 @@ def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Prob
     if not isinstance(first, str) or find(kind, first) is None or all(find(kind, str(name)) for name in rest):
         return Problem(path, message, f"for example {EXAMPLES[kind]}")
     names = next(iter(arguments(kind, first)), None)
-    inside = [] if value[first] is None or names is None else [f"{names}: {shown(value[first])}"]
+    inside = [] if value[first] is None or names is None else [f"{names}: {short_value(value[first])}"]
     if isinstance(value[first], Mapping):
-        inside = [f"{key}: {shown(item)}" for key, item in value[first].items()]
-    inside += [f"{key}: {shown(value[key])}" for key in rest]
+        inside = [f"{key}: {short_value(item)}" for key, item in value[first].items()]
+    inside += [f"{key}: {short_value(value[key])}" for key in rest]
     return Problem(path, message, f"nest the arguments: {first}: {{{', '.join(inside)}}}")
 
 
-def shown(value: Any) -> str:
-    is_short = isinstance(value, str | int | float) and len(str(value)) <= 20
-    return str(value).lower() if isinstance(value, bool) else str(value) if is_short else "…"
+def short_value(value: Any) -> str:
+    """Return a value in a hint, if it is short."""
+    return value_text(value) if isinstance(value, str | int | float) and len(str(value)) <= 20 else "…"
 
 
 def unknown_argument(found: KerasName, name: Any, place: ConfigPath) -> Problem:
@@ -130,7 +130,7 @@ def near_argument(found: KerasName, name: Any) -> str | None:
     known = arguments(found.kind, found.name)
     if is_layer_name(name):
         return next((argument.name for argument in known.values() if argument.types[0] in {"layer", "layers"}), None)
-    return next(iter(near(str(name), list(known), 1)), None)
+    return next(iter(near(str(name), known)), None)
 
 
 def is_layer_name(name: Any) -> bool:
@@ -138,5 +138,4 @@ def is_layer_name(name: Any) -> bool:
 
 
 def takes(found: KerasName, known: list[str]) -> str:
-    shown_names = ", ".join(known[:6])
-    return f"it takes {shown_names}{', …' if len(known) > 6 else ''}" if known else f"write {found.name} alone"
+    return f"it takes {listed(known, 6)}" if known else f"write {found.name} alone"

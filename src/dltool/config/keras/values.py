@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
-from dltool.config.wording import named
+from dltool.config.wording import WORDS, named
 from dltool.errors import ConfigPath, Problem
-from dltool.keras_names import KINDS, near
+from dltool.text import did_you_mean, joined, near
 
 
 class Unknown:
@@ -25,27 +25,13 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 """A value that only the data can tell, before the data has been read. It is accepted anywhere."""
 
-WORDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "number": "a number",
-    "bool": "true or false",
-    "text": "text",
-    "list": "a list",
-    "mapping": "keys and values",
-    "ints": "a list of whole numbers",
-    "floats": "a list of numbers",
-    "texts": "a list of texts",
-    "layers": "a list of layers",
-    **KINDS,
-}
 ITEMS = {"ints": ("int",), "floats": ("float",), "texts": ("text",)}
 ANY_CASE = {"padding", "data_format", "interpolation"}
 """Arguments whose choices Keras reads in upper and lower case."""
 
 
 def check_plain(types: Sequence[str], argument: str, value: Any, place: ConfigPath) -> tuple[Any, list[Problem]]:
-    """`value` as Keras wants it, and what is wrong with it."""
+    """Return `value` as Keras wants it, and what is wrong with it."""
     if value is UNKNOWN or "any" in types:
         return value, []
     if isinstance(value, list | tuple):
@@ -93,22 +79,17 @@ def mismatch(types: Sequence[str], value: Any, place: ConfigPath) -> Problem:
 
 
 def expected(types: Iterable[str]) -> str:
-    """The types in a sentence: "a whole number or a list of 2 whole numbers"."""
-    shown: list[str] = []
-    for word in types:
-        name, _, length = word.partition(":")
+    """Return the types in a sentence: "a whole number or a list of 2 whole numbers"."""
+    words: list[str] = []
+    for each in types:
+        name, _, length = each.partition(":")
         if length == "1":
-            shown.append(WORDS[name].removesuffix("s").replace("a list of", "a list of 1"))
+            words.append(WORDS[name].removesuffix("s").replace("a list of", "a list of 1"))
         elif length:
-            shown.append(WORDS[name].replace("a list of", f"a list of {length}"))
+            words.append(WORDS[name].replace("a list of", f"a list of {length}"))
         elif name != "null":
-            shown.append(WORDS.get(name, name.strip('"')))
-    return listed(shown) or "null"
-
-
-def listed(words: Sequence[str]) -> str:
-    """ "a, b or c"."""
-    return " or ".join(([", ".join(words[:-1])] if words[:-1] else []) + list(words[-1:]))
+            words.append(WORDS.get(name, name.strip('"')))
+    return joined(words, "or") or "null"
 
 
 def type_hint(types: Sequence[str], value: Any) -> str:
@@ -119,8 +100,7 @@ def type_hint(types: Sequence[str], value: Any) -> str:
             return f'"{value}" is text in YAML 1.2; write true or false'
         if value.lower() in {"none", "null"} and "null" in types:
             return "write null"
-        close = near(value, choices_of(types), 1)
-        return did_you_mean(close) if close else number_hint(types, value)
+        return did_you_mean(near(value, choices_of(types))) or number_hint(types, value)
     if "text" in types and isinstance(value, bool | int | float):
         return f'quote it: "{named(value).removeprefix("the number ")}"'
     return ""
@@ -138,8 +118,3 @@ def number_hint(types: Sequence[str], value: str) -> str:
 
 def choices_of(types: Iterable[str]) -> list[str]:
     return [word[1:-1] for word in types if word.startswith('"')]
-
-
-def did_you_mean(names: Sequence[str]) -> str:
-    quoted = [f'"{name}"' for name in names]
-    return f"did you mean {listed(quoted)}?" if names else ""

@@ -9,15 +9,22 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN
-from dltool.config.schema import DATA_FACTS
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
-from dltool.config.text.tree import MappingEntry, Node, size
+from dltool.config.text.tree import Node, size, with_children
 from dltool.config.text.yaml_reader import MOST_NODES
 from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.text import near, value_text
+
+DATA_FACTS = ("classes", "examples", "validation_examples", "test_examples", "input_shape", "target_shape")
+"""What a config may name of its data; `epochs` and `steps_per_epoch` follow from these and the config."""
+TARGET_FACTS = ("classes", "target_shape")
+"""Those of one target. Of several they are named after them: `classes_digit`. `classes` is there too where only one of
+them has classes."""
+OWN_NAMES = (*DATA_FACTS, "epochs", "steps_per_epoch", "env")
+"""What `$` stands before, and the user's own names cannot be."""
 
 NAME = re.compile(r"\$([A-Za-z_]\w*)")
 MARK = re.compile(r"\$\$|\$\{[^}]*\}?|\$\(")
@@ -62,13 +69,10 @@ class Substitution:
     home: str = "define it under vars"
 
     def resolve(self, node: Node, path: ConfigPath) -> Node:
-        """The tree with every `$` replaced. Mistakes are collected in `problems` and leave UNKNOWN behind."""
-        if isinstance(node.value, Mapping):
-            entries = {k: MappingEntry(e.key, self.resolve(e.node, (*path, k))) for k, e in node.value.items()}
-            return replace(node, value=entries)
-        if isinstance(node.value, tuple):
-            return replace(node, value=tuple(self.resolve(item, (*path, i)) for i, item in enumerate(node.value)))
-        if not isinstance(node.value, str) or "$" not in node.value:
+        """Return the tree with every `$` replaced. Problems are collected and leave UNKNOWN behind."""
+        if not isinstance(node.value, str):
+            return with_children(node, lambda step, child: self.resolve(child, (*path, step)))
+        if "$" not in node.value:
             return node
         try:
             return self.substitute(node)
@@ -99,7 +103,7 @@ class Substitution:
         return replace(use, value=value.value, defined=value.defined or value.position)
 
     def lookup(self, name: str) -> Any:
-        """A variable as a resolved node, or the plain value of a fact."""
+        """Return a variable as a resolved node, or the plain value of a fact."""
         if name in self.variables:
             return self.variable(name)
         if name in self.names:
@@ -110,8 +114,8 @@ class Substitution:
             why = f"each target has its own: {', '.join(own)}" if own else why
             raise BadExpression(f"this data has no ${name}", why)
         known = sorted({*self.variables, *self.names})
-        near = get_close_matches(name, known, 3)
-        hint = "did you mean " + " or ".join(f"${word}" for word in near) + "?" if near else ""
+        alike = [f"${word}" for word in near(name, known, 3)]
+        hint = f"did you mean {' or '.join(alike)}?" if alike else ""
         raise BadExpression(f"${name} is not defined", hint or self.home)
 
     def check_variable(self, name: str) -> None:
@@ -153,7 +157,7 @@ class Substitution:
         return "".join([*pieces, text[start:]])
 
     def evaluate(self, expression: str) -> Any:
-        """The number, or the text of an environment variable, that it stands for; UNKNOWN if part of it is."""
+        """Return the number or the text of an environment variable that it stands for; UNKNOWN if part of it is."""
         if len(expression) > LONGEST:
             raise BadExpression(f"an expression of more than {LONGEST} characters")
         try:
@@ -191,10 +195,10 @@ class Substitution:
 
 
 def as_text(value: Any) -> str:
-    """A value inside text, as YAML would write it."""
+    """Return a value inside text, as YAML would write it."""
     if isinstance(value, Mapping | tuple | list):
         raise BadExpression("a list or a mapping cannot stand inside text")
-    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    return value_text(value)
 
 
 def number(value: Any) -> Any:
@@ -220,7 +224,7 @@ def calculate(operator_type: type[ast.operator], left: Any, right: Any) -> Any:
 
 
 def closing(text: str, opening: int) -> int | None:
-    """The index of the parenthesis that closes the one at `opening`."""
+    """Return the index of the parenthesis that closes the one at `opening`."""
     depth = 0
     for index in range(opening, len(text)):
         depth += {"(": 1, ")": -1}.get(text[index], 0)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dltool.config.text.tree import MappingEntry, Node
+from dltool.config.text.tree import MappingEntry, Node, with_children
 from dltool.config.text.yaml_reader import parse_yaml
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
 from dltool.keras_names import first_argument
@@ -134,14 +134,11 @@ def as_arguments(name: str, node: Node) -> Node:
 
 def shifted(node: Node, columns: int) -> Node:
     """The node with its positions moved right, from the value alone to the whole argument."""
-    value = node.value
-    if isinstance(value, Mapping):
-        value = {
-            key: MappingEntry(shift(entry.key, columns), shifted(entry.node, columns)) for key, entry in value.items()
-        }
-    elif isinstance(value, tuple):
-        value = tuple(shifted(item, columns) for item in value)
-    return replace(node, value=value, position=shift(node.position, columns))
+    moved = with_children(node, lambda _, child: shifted(child, columns))
+    if isinstance(moved.value, Mapping):
+        keys = {key: replace(entry, key=shift(entry.key, columns)) for key, entry in moved.value.items()}
+        moved = replace(moved, value=keys)
+    return replace(moved, position=shift(node.position, columns))
 
 
 def shift(position: Position, columns: int) -> Position:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.checks import LAYERS
 from dltool.config.keras.objects import BACKBONE, FROM, PUBLISHED, UNKNOWN
-from dltool.config.schema import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Training
+from dltool.config.outputs import LAYERS
+from dltool.config.schema import Training
 from dltool.config.sources import TABLE_SOURCES
-from dltool.config.text.blocks import WrittenLayer, entries_of, flat_layers
-from dltool.config.text.expressions import Substitution
-from dltool.config.text.tree import MappingEntry, Node, children, find, scalars
+from dltool.config.text.blocks import WrittenLayer, entries_of
+from dltool.config.text.expansion import flat_layers
+from dltool.config.text.expressions import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Substitution
+from dltool.config.text.tree import MappingEntry, Node, children, find, scalars, with_children
 from dltool.config.validate import section_at
 from dltool.errors import ConfigPath, Problem, TextPath
 
@@ -111,13 +112,11 @@ def taking(outputs: Node, output: str, layer: str) -> Node:
 def without_notes(node: Node, path: ConfigPath = ()) -> Node:
     """The tree without `x-` keys in dltool's own sections. What is inside Keras objects is Keras's."""
     is_own = section_at(path) is not None or path[:-1] in SOURCE_PLACES
-    if is_own and isinstance(node.value, tuple):
-        return replace(node, value=tuple(without_notes(item, (*path, i)) for i, item in children(node)))
-    if not (is_own or path in SOURCE_PLACES) or not isinstance(node.value, Mapping):
-        return node
-    kept = {key: entry for key, entry in node.value.items() if not (is_own and key.startswith(NOTE))}
-    below = {key: replace(entry, node=without_notes(entry.node, (*path, key))) for key, entry in kept.items()}
-    return replace(node, value=below)
+    if is_own and isinstance(node.value, Mapping):
+        node = replace(node, value={key: entry for key, entry in node.value.items() if not key.startswith(NOTE)})
+    if is_own or (path in SOURCE_PLACES and isinstance(node.value, Mapping)):
+        return with_children(node, lambda step, child: without_notes(child, (*path, step)))
+    return node
 
 
 def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -219,9 +218,4 @@ def replaced(node: Node, path: ConfigPath, new: Node) -> Node:
     if not path:
         return new
     step, *below = path
-    if isinstance(node.value, Mapping):
-        entry = node.value[str(step)]
-        changed = MappingEntry(entry.key, replaced(entry.node, tuple(below), new))
-        return replace(node, value={**node.value, str(step): changed})
-    items = [replaced(child, tuple(below), new) if key == step else child for key, child in children(node)]
-    return replace(node, value=tuple(items))
+    return with_children(node, lambda key, child: replaced(child, tuple(below), new) if key == step else child)

@@ -1,7 +1,7 @@
 """Config values that remember where they were written."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dltool.errors import ConfigPath, Position
@@ -33,7 +33,7 @@ class MappingEntry:
 
 
 def to_plain(node: Node) -> Any:
-    """The node as dicts, lists and scalars."""
+    """Return the node as dicts, lists and scalars."""
     if isinstance(node.value, Mapping):
         return {key: to_plain(entry.node) for key, entry in node.value.items()}
     if isinstance(node.value, tuple):
@@ -42,7 +42,7 @@ def to_plain(node: Node) -> Any:
 
 
 def size(node: Node) -> int:
-    """The number of nodes, those under an alias counted at every use."""
+    """Return the number of nodes, those under an alias counted at every use."""
     return 1 + sum(size(child) for _, child in children(node))
 
 
@@ -53,18 +53,27 @@ def children(node: Node) -> Iterator[tuple[str | int, Node]]:
         yield from enumerate(node.value)
 
 
+def with_children(node: Node, change: Callable[[str | int, Node], Node]) -> Node:
+    """Return the node with each of its children changed."""
+    if isinstance(node.value, Mapping):
+        entries = {key: replace(entry, node=change(key, entry.node)) for key, entry in node.value.items()}
+        return replace(node, value=entries)
+    if isinstance(node.value, tuple):
+        return replace(node, value=tuple(change(index, item) for index, item in enumerate(node.value)))
+    return node
+
+
 def scalars(node: Node, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, Node]]:
-    """Every scalar and every empty collection below `node`, with its path."""
-    found = False
-    for step, child in children(node):
-        found = True
+    """Yield every scalar and every empty collection below `node`, with its path."""
+    below = list(children(node))
+    for step, child in below:
         yield from scalars(child, (*path, step))
-    if not found:
+    if not below:
         yield path, node
 
 
 def find(node: Node, path: ConfigPath) -> Node | None:
-    """The node at `path`, or None."""
+    """Return the node at `path`, or None."""
     for step in path:
         match = next((child for key, child in children(node) if key == step), None)
         if match is None:
@@ -92,12 +101,12 @@ def position_of(root: Node, path: ConfigPath, at_key: bool = False) -> Position:
 
 
 def is_argument(position: Position) -> bool:
-    """Whether the position is in an argument of the command line: `--set …`, `--name …` or `--seed …`."""
+    """Tell whether the position is in an argument of the command line: `--set …`, `--name …` or `--seed …`."""
     return position.file.startswith(tuple(f"{option} " for option in ARGUMENTS))
 
 
 def format_path(path: ConfigPath) -> str:
-    """`model.layers[3].Dense.units`."""
+    """Return a path as text: `model.layers[3].Dense.units`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step

@@ -16,6 +16,7 @@ import yaml
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
 from dltool.config.text.tree import MappingEntry, Node, scalars, size, to_plain
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
+from dltool.text import near, os_words
 
 MOST_BYTES = 1_000_000
 MOST_NODES = 20_000
@@ -44,7 +45,7 @@ def read_bytes(path: Path, shown_as: str, what: str = "a config file", endings: 
     except FileNotFoundError:
         raise ConfigError(Problem(start, "no such file", near_files(path, endings))) from None
     except OSError as error:
-        raise ConfigError(Problem(start, f"cannot be read: {os.strerror(error.errno or 0).lower()}")) from None
+        raise ConfigError(Problem(start, f"cannot be read: {os_words(error)}")) from None
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -60,13 +61,11 @@ def read_bytes(path: Path, shown_as: str, what: str = "a config file", endings: 
 
 def near_files(path: Path, endings: Collection[str]) -> str:
     """A hint naming the files beside `path` that it may have meant."""
-    from difflib import get_close_matches
-
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
     names = sorted(item.name for item in path.parent.iterdir() if item.suffix in endings)
-    near = get_close_matches(path.name, names, 3, 0.5) or names[:3]
-    return "did you mean " + " or ".join(str(path.parent / name) for name in near) + "?" if near else ""
+    paths = [str(path.parent / name) for name in near(path.name, names, 3, 0.5) or names[:3]]
+    return f"did you mean {' or '.join(paths)}?" if paths else ""
 
 
 def decode(content: bytes, shown_as: str) -> str:

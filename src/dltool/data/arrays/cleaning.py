@@ -3,17 +3,16 @@
 import numpy as np
 
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import counted
 
 
 def clean_inputs(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
-    """(rows, …) as uint8, int32, float32 or text.
+    """Return (rows, …) as uint8, int32, float32 or text.
 
     Booleans become uint8, other integers int32, floats float32. One value a row becomes a column. Grey uint8 images
     (rows, height, width) get their channel axis.
 
-    Raises:
-        DataError: no rows, no columns, NaN or infinity, integers beyond 32 bits, or a dtype with no use here.
-    """
+    Raises DataError: no rows, no columns, NaN or infinity, integers beyond 32 bits, or a dtype with no use here."""
     if array.ndim == 0 or array.size == 0:
         what = (
             "a single value" if array.ndim == 0 else "no rows" if array.shape[0] == 0 else f"no values: {array.shape}"
@@ -26,13 +25,11 @@ def clean_inputs(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
 
 
 def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
-    """(rows,) or (rows, …) of booleans, integers, float32 or text. A single column is taken out of its second axis.
+    """Return (rows,) or (rows, …) of booleans, integers, float32 or text. A single column loses its second axis.
 
-    Integers become int32, or where they do not fit int64 or uint64.
+    Integers become int32, or int64 or uint64 if they do not fit.
 
-    Raises:
-        DataError: no rows, NaN or infinity, blank texts, or a dtype with no use here.
-    """
+    Raises DataError: no rows, NaN or infinity, blank texts, or a dtype with no use here."""
     if array.ndim == 0 or array.size == 0:
         raise DataError(Problem(place, f"{name} holds {'a single value' if array.ndim == 0 else 'no rows'}"))
     if array.ndim == 2 and array.shape[1] == 1:
@@ -46,7 +43,8 @@ def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     if array.dtype.kind == "U":
         blank = np.char.strip(array) == ""
         if blank.any():
-            raise DataError(Problem(place, f"{counted(rows_where(blank))} of {name} have a blank label", first(blank)))
+            rows = counted(len(rows_where(blank)), "row")
+            raise DataError(Problem(place, f"{rows} of {name} have a blank label", first(blank)))
     return array
 
 
@@ -72,7 +70,8 @@ def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarra
             array = array.astype(np.float32, copy=False)
         bad = ~np.isfinite(array)
         if bad.any():
-            message = f"{counted(rows_where(bad))} of {name} hold NaN, infinity or a number too large for float32"
+            rows = counted(len(rows_where(bad)), "row")
+            message = f"{rows} of {name} hold NaN, infinity or a number too large for float32"
             raise DataError(Problem(place, message, first(bad)))
         return array
     if kind == "S":
@@ -85,10 +84,6 @@ def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarra
 
 def rows_where(marked: np.ndarray) -> np.ndarray:
     return np.flatnonzero(marked.reshape(len(marked), -1).any(axis=1))
-
-
-def counted(rows: np.ndarray) -> str:
-    return "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
 
 
 def first(marked: np.ndarray) -> str:

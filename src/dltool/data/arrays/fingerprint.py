@@ -28,9 +28,8 @@ class PartContents:
 def contents_of(
     inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray], parts: Mapping[str, tuple[int, int]]
 ) -> dict[str, PartContents]:
-    """The contents of the rows from `first` to `stop` of each part. Where pictures and the like have digests of their
-    files, (rows, 32) of uint8, these stand for them in `inputs`.
-    """
+    """Yield the contents of the rows from `first` to `stop` of each split. Digests of files, (rows, 32) of uint8,
+    replace the rows of `inputs` that have some."""
     hashed = {name: comparable(rows) for name, rows in inputs.items()}
     return {
         part: PartContents(
@@ -43,7 +42,7 @@ def contents_of(
 
 
 def fingerprint_of(contents: Mapping[str, PartContents], class_names: Iterable[str]) -> str:
-    """ "sha256:…" over the contents of all parts, and the class names."""
+    """Return "sha256:…" over the contents of all splits, and the class names."""
     listed = [
         [part, found.rows, list(found.inputs.items()), list(found.targets.items())] for part, found in contents.items()
     ]
@@ -51,7 +50,7 @@ def fingerprint_of(contents: Mapping[str, PartContents], class_names: Iterable[s
 
 
 def split_hash(split: Split) -> str:
-    """A sha256 in hexadecimal of which rows are in which part."""
+    """Return a sha256 in hexadecimal of which rows are in which split."""
     digest = hashlib.sha256()
     for rows in (split.train, split.validation, split.test):
         digest.update(len(rows).to_bytes(8, "little") + np.ascontiguousarray(rows, "<i8").tobytes())

@@ -16,11 +16,7 @@ DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.err
 
 
 def npz_headers(file: Path | BytesIO, shown_as: str, place: ConfigPath) -> dict[str, Header]:
-    """The header of every array in an `.npz`.
-
-    Raises:
-        DataError: it is not one, or is damaged.
-    """
+    """Return the header of every array in an `.npz`. Raises DataError: not an `.npz` file, or damaged."""
     headers = header_of_npz(file)
     if headers:
         return headers
@@ -35,12 +31,11 @@ def npz_headers(file: Path | BytesIO, shown_as: str, place: ConfigPath) -> dict[
 def read_npz(
     file: Path | BytesIO, names: Iterable[str], headers: dict[str, Header], shown_as: str, place: ConfigPath
 ) -> dict[str, np.ndarray]:
-    """The arrays called `names`, all of which `headers` has.
+    """Read the arrays called `names`, all of which `headers` has.
 
     Raises:
         DataError: pickled objects, named fields, or a damaged file.
-        MachineError: an array does not fit in memory.
-    """
+        MachineError: an array does not fit in memory."""
     names = list(names)
     problems = [problem for name in names for problem in refused(headers[name], name, place)]
     if problems:
@@ -60,12 +55,11 @@ def read_npz(
 
 
 def read_npy(path: Path, name: str, place: ConfigPath) -> np.ndarray:
-    """The array of an `.npy` file.
+    """Read the array of an `.npy` file.
 
     Raises:
-        DataError: it is not one, holds pickled objects or named fields, or is damaged.
-        MachineError: it does not fit in memory.
-    """
+        DataError: not an `.npy` file, pickled objects, named fields, or damaged.
+        MachineError: it does not fit in memory."""
     try:
         with path.open("rb") as file:
             header = header_of_npy(file, path.stat().st_size)

@@ -22,7 +22,7 @@ class Header:
 
 
 def header_of_npz(path: str | Path | IO[bytes]) -> dict[str, Header]:
-    """The headers by array name; empty where the file cannot be read."""
+    """Return the headers by array name; empty if the file cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {
@@ -35,11 +35,9 @@ def header_of_npz(path: str | Path | IO[bytes]) -> dict[str, Header]:
 
 
 def header_of_npy(file: IO[bytes], total_bytes: int) -> Header:
-    """The header of one array (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
+    """Return the header of one array (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
 
-    Raises:
-        ValueError: the bytes are not a `.npy` file.
-    """
+    Raises ValueError: the bytes are not a `.npy` file."""
     start = file.read(8)
     if len(start) < 8 or not start.startswith(b"\x93NUMPY"):
         raise ValueError("not a .npy file")

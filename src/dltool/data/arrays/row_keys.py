@@ -1,4 +1,4 @@
-"""Keys by which rows of several columns are told apart: to find rows that stand in a table twice, or in two tables."""
+"""Keys by which rows of several columns are told apart, and the examples that stand in the data twice."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -7,16 +7,20 @@ from math import prod
 import numpy as np
 
 from dltool.data.arrays.rows import Coded, Rows, coded
+from dltool.data.examples import Examples
+from dltool.data.split.at_random import Split
 
 BYTES_AT_ONCE = 1 << 18
+MOST_READ = 2**28
+"""Bytes of pictures and sound that are read for nothing but this."""
 
 
 def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
-    """(rows,) of uint64 over one or several columns, (rows, …) each: equal rows have equal keys, others hardly ever.
+    """Return (rows,) of uint64 over one or several columns, (rows, …) each: equal rows have equal keys, others hardly
+    ever.
 
-    The order of the columns does not matter, nor in which order texts were coded, so that rows of two tables can be
-    compared. Missing numbers are equal to each other, and so are 0 and -0. Reads some rows at a time.
-    """
+    Neither the order of the columns nor that of coded texts matters, so that rows of two tables can be compared.
+    Missing numbers are equal to each other, and so are 0 and -0. Reads some rows at a time."""
     rows = len(next(iter(columns.values())))
     keys = np.zeros(rows, np.uint64)
     names = text_keys(columns)
@@ -35,7 +39,7 @@ def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
 
 
 def words_of(values: np.ndarray) -> np.ndarray:
-    """The same shape, in numbers whose bytes tell whether they are equal."""
+    """Return the same shape in numbers that have equal bytes if and only if the values are equal."""
     if values.dtype.kind in "OU":
         texts = coded(values)
         return np.asarray(text_keys(texts.values)[texts.codes[:]])
@@ -45,7 +49,7 @@ def words_of(values: np.ndarray) -> np.ndarray:
 
 
 def one_word(words: np.ndarray) -> np.ndarray:
-    """(rows,) of uint64 from (rows, …) of any numbers."""
+    """Reduce (rows, …) of any numbers to (rows,) of uint64."""
     words = np.ascontiguousarray(words)
     if words.ndim == 1:
         numbers: np.ndarray = words.view(f"u{words.itemsize}")
@@ -59,10 +63,9 @@ def one_word(words: np.ndarray) -> np.ndarray:
 
 
 def mixed(words: np.ndarray) -> np.ndarray:
-    """One to one, with every bit depending on all bits.
+    """Mix one to one, so that every bit depends on all bits.
 
-    Source: G. L. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014 (the end of SplitMix64).
-    """
+    Source: G. L. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014 (the end of SplitMix64)."""
     words = words ^ (words >> np.uint64(30))
     words *= np.uint64(0xBF58476D1CE4E5B9)
     words ^= words >> np.uint64(27)
@@ -72,6 +75,54 @@ def mixed(words: np.ndarray) -> np.ndarray:
 
 
 def text_keys(texts: Iterable[str]) -> np.ndarray:
-    """(texts,) of uint64, the same in every process."""
+    """Return (texts,) of uint64, the same in every process."""
     digests = b"".join(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, np.uint64)
+
+
+# --- duplicates ---
+
+
+def duplicate_warnings(examples: Examples, split: Split) -> tuple[str, ...]:
+    """A sentence for each part some of whose examples have the same inputs, all of them, as one of the training part.
+
+    One for the training part itself, of examples that have the same target too. Where much would have to be read from
+    files, their digests are compared; without these, nothing is said.
+    """
+    inputs, targets = examples.inputs, examples.targets
+    if read_from_files(inputs) > MOST_READ:
+        inputs = {**inputs, **examples.digests}
+    if read_from_files(inputs) > MOST_READ:
+        return ()
+    keys = row_keys_of(inputs)
+    labelled = np.sort((keys + row_keys_of(targets) if targets else keys)[split.train])
+    repeated = int((labelled[1:] == labelled[:-1]).sum())
+    training = np.sort(keys[split.train])
+    counts = {
+        name: (found_in(training, np.sort(keys[rows])), len(rows))
+        for name, rows in (("validation", split.validation), ("test", split.test))
+    }
+    within = (
+        f"{repeated:,} of {len(training):,} training examples repeat an earlier one{', the target too' * bool(targets)}"
+    )
+    return (
+        *([within] if repeated else []),
+        *(
+            f"{count:,} of {rows:,} {name} examples are also training examples"
+            for name, (count, rows) in counts.items()
+            if count
+        ),
+    )
+
+
+def read_from_files(inputs: Mapping[str, Rows]) -> int:
+    """Bytes, or values where they are numbers."""
+    return sum(prod(rows.shape) for rows in inputs.values() if not isinstance(rows, np.ndarray | Coded))
+
+
+def found_in(training: np.ndarray, keys: np.ndarray) -> int:
+    """How many of `keys` are among `training`; both are sorted, which is several times as fast as np.isin."""
+    if not len(training):
+        return 0
+    places = np.minimum(np.searchsorted(training, keys), len(training) - 1)
+    return int((training[places] == keys).sum())

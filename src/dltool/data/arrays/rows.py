@@ -26,7 +26,7 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """The values of `rows` (an array of indices, or a slice), as an array of that many rows in memory."""
+        """Return the values of `rows` (an array of indices, or a slice), as an array of that many rows in memory."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Coded:
         return np.asarray(self.values[self.codes[rows]])
 
     def take(self, rows: np.ndarray) -> "Coded":
-        """The same values for some of the rows."""
+        """Return some of the rows, with the same distinct values."""
         return Coded(Taken(self.codes, rows), self.values)
 
 
 def coded(texts: Sequence[str] | np.ndarray) -> Coded:
-    """Texts of any shape, (rows, …), with their distinct values in the order in which they first appear."""
+    """Code texts of any shape, (rows, …), by their distinct values in order of first appearance."""
     array = np.asarray(texts, dtype=object)
     numbers: dict[str, int] = {}
     codes = np.fromiter((numbers.setdefault(str(text), len(numbers)) for text in array.ravel()), np.int32, array.size)
@@ -98,7 +98,7 @@ class Stacked:
 
 
 def stack(parts: Sequence[Rows]) -> Rows:
-    """One after the other: as an array where all are in memory, else without copying."""
+    """Concatenate rows: to an array if all are in memory, else without copying."""
     if len(parts) == 1:
         return parts[0]
     if all(isinstance(part, Coded) for part in parts):
@@ -111,7 +111,7 @@ def stack(parts: Sequence[Rows]) -> Rows:
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """A new array that begins where TensorFlow wants its tensors to begin."""
+    """Return a new array that begins where TensorFlow wants its tensors to begin."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if np.dtype(dtype) == object or not size:
         return np.empty(shape, dtype)
@@ -122,7 +122,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def is_aligned(array: np.ndarray) -> bool:
-    """Whether a tensor can have the memory of the array, as that of :func:`aligned`."""
+    """Return whether a tensor can share the memory of the array, as that of :func:`aligned`."""
     return array.flags.c_contiguous and array.flags.writeable and array.ctypes.data % ALIGNMENT == 0
 
 
@@ -160,7 +160,7 @@ class Taken:
 
 
 def take(rows: Rows, indices: np.ndarray) -> Rows:
-    """The rows at `indices`, without a copy."""
+    """Return the rows at `indices`, without a copy."""
     return rows.take(indices) if isinstance(rows, Coded) else Taken(rows, indices)
 
 

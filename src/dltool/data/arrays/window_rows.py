@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from dltool.config.window_options import Windows
+from dltool.config.schema import Windows
 from dltool.data.arrays.rows import Coded, Rows
-from dltool.data.split.at_random import PART_NAMES, Split, counted, split_of
+from dltool.data.split.at_random import PART_NAMES, Split, split_of
 from dltool.data.split.by_column import Values, numbered
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import counted
 
 PLACE: ConfigPath = ("data", "windows")
 REGULAR = 0.9
@@ -35,19 +36,16 @@ class WindowTable:
 
     @property
     def target_rows(self) -> np.ndarray:
-        """(windows,): the table's row that has the target of each window."""
+        """Return (windows,): the table's row that has the target of each window."""
         return np.asarray(self.rows[self.starts + self.length - 1 + self.horizon])
 
     @property
     def split(self) -> Split:
-        """Which windows, counted from 0, are in which part."""
+        """Return which windows, counted from 0, are in which split."""
         return split_of(self.parts)
 
     def of(self, base: Rows) -> Rows:
-        """The windows over one column of the table: (windows, length, …), gathered as they are asked for.
-
-        Text stays coded; its codes are gathered as they are asked for too.
-        """
+        """Return windows over one column of the table: (windows, length, …), taken on demand. Text stays coded."""
         if isinstance(base, Coded):
             return Coded(self.of(base.codes), base.values)
         return Windowed(base, self.rows, self.starts, self.length)
@@ -87,7 +85,7 @@ class Windowed:
         return np.asarray(self[:], dtype=dtype)
 
     def distinct(self, windows: np.ndarray) -> np.ndarray:
-        """The rows of these windows, each once however many of them hold it."""
+        """Return the rows of these windows, each once however many of them hold it."""
         begins = np.bincount(self.starts[windows], minlength=len(self.rows) + 1)
         ends = np.bincount(self.starts[windows] + self.length, minlength=len(self.rows) + 1)
         return self.base[self.rows[np.cumsum(begins - ends)[:-1] > 0]]
@@ -98,36 +96,34 @@ def make_windows(
     parts: np.ndarray,
     has_target: np.ndarray,
     keys: Values | None = None,
-    order: Values | None = None,
-    order_name: str = "",
+    order: tuple[str, Values] | None = None,
 ) -> WindowTable:
-    """The windows of a table.
+    """Lay windows over a table.
 
     `parts` (rows,) says of each row TRAINING, VALIDATION, TEST, or -1 for none; `has_target` (rows,) whether the target
-    column has a value there. `keys` tell series apart. `order`, called `order_name` in messages, sorts the rows:
-    numbers, int64 seconds or text; without it they stay in their order.
+    column has a value there. `keys` separate series. `order`, called `order_name` in messages, sorts the rows: numbers,
+    int64 seconds or text; without it they stay in their order.
 
-    No window has rows, its target's included, of two series or two parts, or across a gap. A gap is a step between two
-    rows of a series that is not the usual one, where more than 90 % of all steps are the usual one; months and trading
-    days have no usual step, and there rows are simply counted. In each stretch of rows without such a break the windows
-    begin at its first row and then at every `stride`-th. Windows without a target are left out, with a warning. With a
-    horizon of 0, which no config has and which is for prediction, each stretch's last rows are a window in any case.
+    No window has rows, its target's included, of two series or two splits, or across a gap. A gap is a step between two
+    rows of a series that is not the usual one, if more than 90 % of all steps are the usual one; months and trading
+    days have no usual step, and rows are simply counted. In each stretch without a break, windows begin at its first
+    row and then at every `stride`-th. Windows without a target are left out, with a warning. With a horizon of 0, which
+    is for prediction and which no config has, each stretch's last rows are always a window.
 
-    Raises:
-        DataError: two rows of a series at the same time, or a part without a single window.
-    """
+    Raises DataError: two rows of a series at the same time, or a split without a single window."""
     series = np.zeros(len(parts), dtype=np.int64) if keys is None else numbered(keys)[0]
-    moments = np.arange(len(parts)) if order is None else numbered(order)[0]
+    moments = np.arange(len(parts)) if order is None else numbered(order[1])[0]
     rows = np.lexsort((moments, series))
     is_new_series = np.diff(series[rows]) != 0
     warnings: list[str] = []
     is_gap = np.zeros(len(is_new_series), dtype=bool)
     if order is not None:
-        check_moments(moments[rows], is_new_series, order_name, has_key=keys is not None)
-        is_gap, step = gaps(order, rows, is_new_series)
+        name, times = order
+        check_moments(moments[rows], is_new_series, name, has_key=keys is not None)
+        is_gap, step = gaps(times, rows, is_new_series)
         if is_gap.any():
-            found = "1 step is" if is_gap.sum() == 1 else f"{is_gap.sum():,} steps are"
-            warnings.append(f'{found} not {step} in "{order_name}": no window goes across')
+            steps = counted(is_gap.sum(), "step is", "steps are")
+            warnings.append(f'{steps} not {step} in "{name}": no window goes across')
     starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), options)
     starts = starts[parts[rows[starts]] >= 0]
     table = WindowTable(rows, starts, parts[rows[starts]], options.length, options.horizon)
@@ -141,7 +137,7 @@ def make_windows(
 
 
 def starts_between(breaks: np.ndarray, options: Windows) -> np.ndarray:
-    """The positions at which windows begin; `breaks` (rows - 1,) says between which rows no window goes across."""
+    """Return the positions at which windows begin; `breaks` (rows - 1,) says between which rows no window extends."""
     bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(breaks) + 1]])
     room = np.diff(bounds) - options.length - options.horizon
     counts = np.maximum(room // options.stride + 1, 0)
@@ -153,16 +149,16 @@ def starts_between(breaks: np.ndarray, options: Windows) -> np.ndarray:
 
 
 def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, has_key: bool) -> None:
-    """Raises: DataError: two rows of one series at the same moment."""
+    """Raise DataError for two rows of one series at the same moment."""
     same = int(np.sum((np.diff(moments) == 0) & ~is_new_series))
     if same:
-        message = f'{counted(same)} have the same "{name}" as the row before in the series'
+        message = f'{counted(same, "row")} have the same "{name}" as the row before in the series'
         hint = "a series has one row at a time" if has_key else "if there are several series, name the column: key"
         raise DataError(Problem((*PLACE, "order"), message, hint))
 
 
 def gaps(order: Values, rows: np.ndarray, is_new_series: np.ndarray) -> tuple[np.ndarray, str]:
-    """(rows - 1,): between which rows of one series there is another step than the usual one, and that in words."""
+    """Return (rows - 1,): between which rows of one series the step is not the usual one, and that step in words."""
     none = np.zeros(len(is_new_series), dtype=bool)
     if isinstance(order, Coded) or order.dtype.kind not in "iuf":
         return none, ""
@@ -184,13 +180,13 @@ def duration(seconds: int) -> str:
 
 
 def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Windows) -> None:
-    """Raises: DataError: naming every part that has rows but no window."""
+    """Raise DataError naming every split that has rows but no window."""
     span = options.length + options.horizon
     problems = [
         Problem(
             (*PLACE, "length"),
-            f"none of the {counted(int(np.sum(parts == part)))} for {name} begins a window: it takes {span:,} rows of "
-            "one series without a gap, and a target",
+            f"none of the {counted(int(np.sum(parts == part)), 'row')} for {name} begins a window: it takes {span:,} "
+            "rows of one series without a gap, and a target",
             "write a smaller length or horizon, or a larger part",
         )
         for part, name in enumerate(PART_NAMES)
@@ -201,10 +197,8 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
 
 
 def positions_in_series(keys: Values) -> np.ndarray:
-    """(rows,) of int64: how many rows of the same series come before each row.
-
-    It is the time of rows that have no other, by which they may be divided.
-    """
+    """Return (rows,) of int64: how many rows of the same series precede each row. It is the time of rows without
+    another."""
     series, _ = numbered(keys)
     counts = np.bincount(series)
     positions = np.empty(len(series), dtype=np.int64)

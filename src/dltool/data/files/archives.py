@@ -31,11 +31,9 @@ ENCRYPTED = 1
 
 
 def list_zip(path: Path, place: ConfigPath) -> Listing:
-    """The files of a zip. Its identity are their CRC-32.
+    """List the files of a zip, each identified by its CRC-32.
 
-    Raises:
-        DataError: a damaged archive; paths out of it, links, devices, encryption, two files of one name, a bomb.
-    """
+    Raises DataError: a damaged archive; paths out of it, links, devices, encryption, duplicate names, a bomb."""
     with damage(path, place), zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     # Some programs write backslashes between folders.
@@ -87,11 +85,7 @@ def repeated_names(names: list[str]) -> set[str]:
 
 
 def list_tar(path: Path, place: ConfigPath) -> Listing:
-    """The files of a tar, compressed or not.
-
-    Raises:
-        DataError: as :func:`list_zip`.
-    """
+    """List the files of a tar, compressed or not. Raises DataError as :func:`list_zip`."""
     status = path.stat()
     members: list[Member] = []
     folders: list[str] = []
@@ -122,14 +116,14 @@ def list_tar(path: Path, place: ConfigPath) -> Listing:
 
 
 def check_end(archive: tarfile.TarFile, file: IO[bytes]) -> None:
-    """tarfile takes a damaged header, or none at all, for the end. Raises ValueError."""
+    """Raise ValueError for a damaged or missing header, which tarfile takes for the end."""
     file.seek(archive.offset)
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise ValueError(f"neither a header nor the end of the tar is at its byte {archive.offset:,}")
 
 
 def tidy(name: str) -> str:
-    """ "./train/cat" → "train/cat". Whatever else is odd stays, to be refused."""
+    """Normalize "./train/cat" to "train/cat". Whatever else is odd stays, to be refused."""
     while name.startswith("./"):
         name = name[2:]
     return "" if name == "." else name
@@ -150,7 +144,7 @@ def refused_in_tar(entry: tarfile.TarInfo) -> str:
 
 @contextmanager
 def uncompressed(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of the tar itself."""
+    """Open the bytes of the tar itself."""
     openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
     with path.open("rb") as file:
         opener = openers.get(file.read(2))

@@ -19,14 +19,12 @@ CHUNK = 256
 
 
 def file_digests(access: Access, members: Sequence[Member], place: ConfigPath, *, use_cache: bool) -> np.ndarray:
-    """(members, 32) of uint8: a sha256 of the content of each file.
+    """Return (members, 32) of uint8: a sha256 of the content of each file.
 
-    The CRC-32 in a zip says it already. Other files are read, once: the cache keeps what was found, by their names,
+    In a zip the CRC-32 stands for the content. Other files are read once: the cache keeps the digests by their names,
     sizes and times.
 
-    Raises:
-        DataError: a file cannot be read any more.
-    """
+    Raises DataError: a file can no longer be read."""
     rows: dict[str, int] = {}
     positions = [rows.setdefault(member.name, len(rows)) for member in members]
     distinct = list({member.name: member for member in members}.values())
@@ -51,7 +49,7 @@ def kept_or_read(access: Access, members: Sequence[Member], place: ConfigPath, u
 
 
 def names_and_times(members: Iterable[Member]) -> str:
-    """A sha256 in hexadecimal: another one where a file has another name, size or time, or in a tar another place."""
+    """Return a sha256 in hexadecimal of the files' names, sizes and times, or in a tar of their positions."""
     named = "\0".join(f"{member.name}\0{member.size}\0{member.identity}" for member in members)
     return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -15,6 +15,7 @@ from dltool.data.files.archives import DAMAGED, list_tar, list_zip, uncompressed
 from dltool.data.files.listing import Listing, Member, list_folder
 from dltool.data.files.paths import require, unreadable
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
+from dltool.text import os_words
 
 Kind = Literal["folder", "zip", "tar", "compressed tar"]
 LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -57,16 +58,15 @@ class Members:
         return self.access.path
 
     def __getitem__(self, name: str) -> Member:
-        """Raises KeyError."""
+        """Return a file by its name. Raises KeyError."""
         return self._by_name()[name]
 
     def read(self, member: Member | str) -> bytes:
-        """The whole content of a file.
+        """Read the whole content of a file.
 
         Raises:
-            DataError: it cannot be read, is damaged, or is not what it was when the files were listed.
-            MachineError: no room for the temporary copy that a compressed tar needs.
-        """
+            DataError: it cannot be read, is damaged, or has changed since the files were listed.
+            MachineError: no room for the temporary copy that a compressed tar needs."""
         found = self[member] if isinstance(member, str) else member
         try:
             return self.reader().read(found)
@@ -106,7 +106,7 @@ class Reader:
             weakref.finalize(self, os.close, self.descriptor)
 
     def read(self, member: Member) -> bytes:
-        """Raises UnreadableMember."""
+        """Read a whole file. Raises UnreadableMember."""
         try:
             if self.access.kind == "folder":
                 return whole_file(os.path.join(self.access.path, member.name), member.size)
@@ -114,13 +114,13 @@ class Reader:
                 return zipped(self.descriptor, member)
             content = os.pread(self.descriptor, member.size, member.start)
         except OSError as error:
-            raise UnreadableMember((error.strerror or str(error)).lower()) from None
+            raise UnreadableMember(os_words(error)) from None
         if len(content) != member.size:
             raise UnreadableMember(f"{member.size:,} bytes expected, {len(content):,} found")
         return content
 
     def read_start(self, member: Member, most: int) -> bytes:
-        """At most `most` bytes, from the beginning, without the checks of :meth:`read`. Raises UnreadableMember."""
+        """Read at most `most` bytes, from the start, without the checks of :meth:`read`. Raises UnreadableMember."""
         if self.access.kind == "zip":
             return self.read(member)[:most]
         try:
@@ -128,7 +128,7 @@ class Reader:
                 return start_of_file(os.path.join(self.access.path, member.name), most)
             return os.pread(self.descriptor, min(most, member.size), member.start)
         except OSError as error:
-            raise UnreadableMember((error.strerror or str(error)).lower()) from None
+            raise UnreadableMember(os_words(error)) from None
 
 
 def opened(path: str) -> int:
@@ -136,7 +136,7 @@ def opened(path: str) -> int:
 
 
 def spooled(path: str) -> int:
-    """A compressed tar as a nameless temporary file, which vanishes with this process."""
+    """Return a compressed tar as a nameless temporary file, which vanishes with this process."""
     with uncompressed(Path(path)) as source, tempfile.TemporaryFile() as file:
         copyfileobj(source, file, 2**20)
         file.flush()
@@ -160,7 +160,7 @@ def start_of_file(path: str, most: int) -> bytes:
 
 
 def zipped(descriptor: int, member: Member) -> bytes:
-    """A file of a zip (APPNOTE.TXT, 4.3.7), checked against its CRC-32."""
+    """Read a file of a zip (APPNOTE.TXT, 4.3.7), checked against its CRC-32."""
     block = os.pread(descriptor, LOCAL_HEADER.size + MARGIN + member.stored, member.start)
     if len(block) < LOCAL_HEADER.size or not block.startswith(LOCAL_SIGNATURE):
         raise UnreadableMember("the zip is damaged, or has changed")
@@ -181,13 +181,10 @@ def zipped(descriptor: int, member: Member) -> bytes:
 
 
 def open_members(path: str, place: ConfigPath) -> Members:
-    """The files of a folder, a zip or a tar (also .tar.gz, .tar.bz2, .tar.xz), without hidden ones.
+    """List the files of a folder, a zip or a tar (also .tar.gz, .tar.bz2, .tar.xz), without hidden ones.
 
-    `place` is the config's key that names it.
-
-    Raises:
-        DataError: nothing is there, it is none of these, it is damaged, or it holds anything harmful.
-    """
+    `place` is the config path that names it. Raises DataError: nothing there, none of these, damaged, or harmful
+    contents."""
     found = require(path, place, allow_folder=True)
     if found.is_dir():
         return Members(Access(str(found), "folder"), list_folder(found, place), place)
@@ -197,7 +194,7 @@ def open_members(path: str, place: ConfigPath) -> Members:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether it begins like a zip, a tar, or a compressed file, which may be a tar."""
+    """Return whether it begins like a zip, a tar, or a compressed file, which may be a tar."""
     try:
         kind_of(path, ())
     except DataError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import and_more, os_words, shortened
 
 SHOWN = 10
 MOST_OFFENDERS = 100
@@ -51,7 +52,7 @@ class Listing:
 
 
 def listing(members: Iterable[Member], folders: Iterable[str]) -> Listing:
-    """Sorted, without hidden files and those that operating systems leave behind."""
+    """Return the files sorted, without hidden ones and those that operating systems leave behind."""
     kept = [member for member in members if not is_passed_over(member.name)]
     kept.sort(key=lambda member: natural_key(member.name))
     named = {folder for folder in folders if not is_passed_over(folder)}
@@ -70,7 +71,7 @@ DIGITS = re.compile("([0-9]{1,18})")
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Sorts runs of digits by their number. Equal numbers ("1", "01") are told apart by the name itself."""
+    """Return a key that sorts runs of digits by their number. Equal ones ("1", "01") are ordered by the name itself."""
     pieces: list[str | int] = list(DIGITS.split(name))
     pieces[1::2] = map(int, pieces[1::2])
     return pieces, name
@@ -98,25 +99,21 @@ def unusable_name(name: str) -> str:
 
 
 def refused(path: Path, offenders: Sequence[tuple[str, str]], place: ConfigPath) -> DataError:
-    """One error that lists `offenders`: names, each with what is wrong with it."""
-    shown = "; ".join(f"{printable(name)} ({why})" for name, why in offenders[:SHOWN])
-    more = f"; and {len(offenders) - SHOWN:,} more" if len(offenders) > SHOWN else ""
-    return DataError(Problem(place, f"{path} is refused, nothing of it was read: {shown}{more}"))
+    """Return one error that lists `offenders`: names, each with what is wrong with it."""
+    faults = and_more([f"{printable(name)} ({why})" for name, why in offenders], SHOWN, "; ")
+    return DataError(Problem(place, f"{path} is refused, nothing of it was read: {faults}"))
 
 
 def printable(name: str) -> str:
-    """Names that are not UTF-8, or very long, as a message can show them."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= 200 else f"{text[:197]}…"
+    """Return a name for a message, also if it is not UTF-8 or is very long."""
+    return shortened(name.encode("utf-8", "backslashreplace").decode(), 200)
 
 
 def list_folder(root: Path, place: ConfigPath) -> Listing:
-    """The files below `root`.
+    """List the files below `root`.
 
-    Raises:
-        DataError: links that lead out of it or in a circle, FIFOs and devices, unreadable folders; all of them, or the
-            first ones where they are many.
-    """
+    Raises DataError: links that lead out of it or in a circle, FIFOs and devices, unreadable folders; all of them, or
+    the first ones if they are many."""
     members: list[Member] = []
     folders: list[str] = []
     offenders: list[tuple[str, str]] = []
@@ -129,7 +126,7 @@ def list_folder(root: Path, place: ConfigPath) -> Listing:
             with os.scandir(os.path.join(root, folder)) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            offenders.append((folder, (error.strerror or str(error)).lower()))
+            offenders.append((folder, os_words(error)))
             continue
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
@@ -165,7 +162,7 @@ def refused_entry(entry: os.DirEntry[str], real_root: str, above: frozenset[str]
                 return "a link to a folder it is in"
         mode = entry.stat().st_mode
     except OSError as error:
-        return "a link to nothing" if entry.is_symlink() else (error.strerror or str(error)).lower()
+        return "a link to nothing" if entry.is_symlink() else os_words(error)
     if stat.S_ISDIR(mode):
         return ""
     if not stat.S_ISREG(mode):

@@ -1,92 +1,67 @@
-"""The source `audio`, and columns of recordings: WAV files as rows of float32 samples.
+"""The source `audio`, and columns of audio files: audio clips as rows of float32 samples.
 
 They are decoded once, into memory; where there are too many for that, each time that they are asked for.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from dltool.config.columns import AudioColumn
 from dltool.config.folder_sources import AudioSource
-from dltool.data.examples import Examples
-from dltool.data.files.class_folders import labelled
+from dltool.data.examples import SourceExamples
 from dltool.data.files.digests import file_digests
-from dltool.data.files.file_tree import Access, Reader, open_members
+from dltool.data.files.file_tree import Access, Reader, UnreadableMember
 from dltool.data.files.listing import Member, printable
-from dltool.data.files.parts import part_of_items
-from dltool.data.media.audio_rows import AudioForm, DecodedSounds, Recordings
-from dltool.data.media.images import files_named
-from dltool.data.media.wav import WavHeader
+from dltool.data.media.clip import ClipHeader
+from dltool.data.media.codecs import EXTENSIONS, AudioForm, clip_header, decode_clip
+from dltool.data.media.load import DecodedFiles, files_named, load_class_folders
+from dltool.data.media.rows import DecodedRows, Decoder, unusable
+from dltool.data.media.worker import Fault
 from dltool.errors import ConfigPath, DataError, Problem
 
-EXTENSIONS = (".wav", ".wave")
 DEFAULT_BUDGET = 2**30
 MOST_SAMPLES = 100_000_000
 MOST_SECONDS = 60
-"""Without `seconds`, recordings are padded to the longest: one very long one would make all of them so."""
+"""Without `seconds`, clips are padded to the longest: one very long one would make all of them so."""
+ENOUGH_FOR_A_HEADER = 64 * 1024
+NOUN = "recording"
 
 
 @dataclass(frozen=True)
-class Sounds:
-    """`rows` (recordings, samples) of float32 between -1 and 1. `digests` (recordings, 32), of rows that are not in
-    memory and where they were asked for, are those of the files.
-    """
+class ClipDecoder(Decoder):
+    """Decodes audio clips, brings them to one rate, and cuts or pads them to one length: (samples,) of float32."""
 
-    rows: np.ndarray | DecodedSounds
     form: AudioForm
-    digests: np.ndarray | None = None
+    noun: ClassVar[str] = NOUN
+    dtype: ClassVar[type] = np.float32
 
-    def part(self, first: int, stop: int) -> np.ndarray | DecodedSounds:
-        return self.rows.part(first, stop) if isinstance(self.rows, DecodedSounds) else self.rows[first:stop]
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return (self.form.samples,)
 
-
-@dataclass(frozen=True)
-class AudioExamples:
-    """What a folder of recordings gives. Another source is like it with `rate: form.rate, seconds: form.seconds`."""
-
-    examples: Examples
-    form: AudioForm
+    def decode_into(self, row: np.ndarray, content: bytes, name: str) -> None:
+        clip = decode_clip(name, content, self.form)
+        row[: len(clip)] = clip
 
 
 def load_audio(
     options: AudioSource, place: ConfigPath, budget: int = DEFAULT_BUDGET, *, use_cache: bool = True
-) -> AudioExamples:
-    """The recordings of class folders, with the input "audio". `place` is that of the source in the config.
+) -> SourceExamples:
+    """Load the clips of class folders, with the input "audio". See :func:`dltool.data.media.load.load_class_folders`.
 
-    The rate is that of the first training recording and the length that of the longest one, unless given. `budget` is
-    how many bytes of samples may be in memory. `use_cache`: see :func:`dltool.data.files.digests.file_digests`.
-
-    Raises:
-        DataError: with all the files that are refused, have no class, or cannot be decoded.
+    The rate is that of the first training clip and the length that of the longest one, unless given. `budget` is how
+    many bytes of samples may be in memory. `use_cache`: see :func:`dltool.data.files.digests.file_digests`.
     """
-    place = (*place, "audio")
-    members = open_members(options.path, (*place, "path"))
-    found = labelled(members, EXTENSIONS, options.pattern, place, "recording")
-    # The training part first: it alone decides the form.
-    parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
-    chosen = [item.member for item in chain.from_iterable(items for _, items in parts)]
-    recordings = Recordings(Reader(members.access, place), members.path, (*place, "path"))
-    training = len(found.parts["training"])
-    sounds = load_sounds(recordings, chosen, (options.rate, options.seconds), budget, training)
-    sounds = with_digests(sounds, members.access, chosen, (*place, "path"), use_cache)
-    loaded = {}
-    first = 0
-    for name, items in parts:
-        inputs = {"audio": sounds.part(first, first + len(items))}
-        part = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
-        if sounds.digests is not None:
-            part = replace(part, digests={"audio": sounds.digests[first : first + len(items)]})
-        loaded[name] = part
-        first += len(items)
-    examples = Examples(
-        loaded["training"], loaded.get("validation"), loaded.get("test"), warnings=tuple(found.warnings)
-    )
-    return AudioExamples(examples, sounds.form)
+
+    def decoded(access: Access, members: Sequence[Member], place: ConfigPath, training: int) -> DecodedFiles:
+        return decode_clips(access, members, place, (options.rate, options.seconds), training, budget, use_cache)
+
+    return load_class_folders(options, place, ("audio", "audio", NOUN), EXTENSIONS, decoded)
 
 
 def load_audio_files(
@@ -97,54 +72,69 @@ def load_audio_files(
     budget: int = DEFAULT_BUDGET,
     *,
     use_cache: bool = True,
-) -> Sounds:
-    """The recordings that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute. With
-    digests where they are not in memory.
+) -> DecodedFiles:
+    """Load the clips that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
 
     Raises:
-        DataError: with all the rows without a path or a file, and all the recordings that cannot be decoded.
+        DataError: with all the rows without a path or a file, and all the clips that cannot be decoded.
     """
-    members, access = files_named(paths, folder, place, "recording"), Access(str(folder), "folder")
-    recordings = Recordings(Reader(access, place), str(folder), place)
-    sounds = load_sounds(recordings, members, (options.rate, options.seconds), budget, len(members))
-    return with_digests(sounds, access, members, place, use_cache)
-
-
-def with_digests(
-    sounds: Sounds, access: Access, members: Sequence[Member], place: ConfigPath, use_cache: bool
-) -> Sounds:
-    """Recordings in memory are compared themselves."""
-    if isinstance(sounds.rows, np.ndarray):
-        return sounds
-    return replace(sounds, digests=file_digests(access, members, place, use_cache=use_cache))
+    members, access = files_named(paths, folder, place, NOUN), Access(str(folder), "folder")
+    return decode_clips(access, members, place, (options.rate, options.seconds), len(members), budget, use_cache)
 
 
 def rate_of(path: str, folder: Path, place: ConfigPath) -> int:
-    """Samples a second of one recording. Raises: DataError: it cannot be read."""
-    members = files_named(np.array([path]), folder, place, "recording")
-    (header,) = Recordings(Reader(Access(str(folder), "folder"), place), str(folder), place).headers(members)
+    """Return the samples a second of one clip. Raises: DataError: it cannot be read."""
+    members = files_named(np.array([path]), folder, place, NOUN)
+    (header,) = headers_of(Reader(Access(str(folder), "folder"), place), members, place)
     return header.rate
 
 
-def load_sounds(
-    recordings: Recordings,
+def decode_clips(
+    access: Access,
     members: Sequence[Member],
+    place: ConfigPath,
     asked: tuple[int | None, float | None],
-    budget: int,
     training: int,
-) -> Sounds:
-    """`asked` are the rate and the seconds; the first `training` members decide what is not asked for."""
-    headers = recordings.headers(members)
-    form = audio_form(asked, headers[:training], members, recordings.place)
-    if len(members) * form.samples * 4 > budget:
-        return Sounds(DecodedSounds(recordings, tuple(members), form), form)
-    return Sounds(recordings.samples(members, form), form)
+    budget: int,
+    use_cache: bool | None,
+) -> DecodedFiles:
+    """Decode `members` in their order, into memory where `budget` allows. `asked` are the rate and the seconds; the
+    first `training` members decide what is not asked for. Rows in memory have no digests, and none have without
+    `use_cache`.
+    """
+    reader = Reader(access, place)
+    form = audio_form(asked, headers_of(reader, members, place)[:training], members, place)
+    decoder = ClipDecoder(reader, access.path, place, form)
+    settled = {"rate": form.rate, "seconds": form.seconds}
+    if len(members) * form.samples * 4 <= budget:
+        return DecodedFiles(decoder.rows(members), settled)
+    digests = None if use_cache is None else file_digests(access, members, place, use_cache=use_cache)
+    return DecodedFiles(DecodedRows(decoder, tuple(members)), settled, digests)
+
+
+def headers_of(reader: Reader, members: Sequence[Member], place: ConfigPath) -> list[ClipHeader]:
+    """Return the header of each clip. Raises: DataError: naming all clips that cannot be read."""
+    found = [header_of(reader, row, member) for row, member in enumerate(members)]
+    faults = [header for header in found if isinstance(header, Fault)]
+    if faults:
+        raise DataError(unusable(NOUN, faults, members, reader.access.path, place))
+    return [header for header in found if isinstance(header, ClipHeader)]
+
+
+def header_of(reader: Reader, row: int, member: Member) -> ClipHeader | Fault:
+    """Read a header, from the beginning of the file where that is enough."""
+    try:
+        header = clip_header(member.name, reader.read_start(member, ENOUGH_FOR_A_HEADER), member.size)
+        return header or clip_header(member.name, reader.read(member)) or Fault(row, "damaged")
+    except UnreadableMember as error:
+        return Fault(row, str(error))
 
 
 def audio_form(
-    asked: tuple[int | None, float | None], headers: Sequence[WavHeader], members: Sequence[Member], place: ConfigPath
+    asked: tuple[int | None, float | None], headers: Sequence[ClipHeader], members: Sequence[Member], place: ConfigPath
 ) -> AudioForm:
-    """Raises: DataError: `seconds` is not given and one recording is very long, or it is not even one sample."""
+    """Return the form of all clips. Raises DataError: `seconds` is not set and one clip is very long, or it is not one
+    sample."""
     rate, seconds = asked
     rate = rate or headers[0].rate
     if seconds is not None:
@@ -163,7 +153,7 @@ def audio_form(
 
 
 def moderate(form: AudioForm, place: ConfigPath) -> AudioForm:
-    """Raises: DataError: more samples than can be meant."""
+    """Return the form. Raises DataError: more samples than can be meant."""
     if form.samples > MOST_SAMPLES:
         message = (
             f"{form.seconds:,g} seconds at {form.rate:,} samples a second are {form.samples:,} samples a recording"

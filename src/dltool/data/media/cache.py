@@ -33,14 +33,14 @@ class CacheEntry:
 
 
 def cache_folder() -> Path:
-    """`images` in $DLTOOL_CACHE, or in `dltool` of $XDG_CACHE_HOME or of ~/.cache."""
+    """Return `images` in $DLTOOL_CACHE, or in `dltool` of $XDG_CACHE_HOME or of ~/.cache."""
     own = os.environ.get("DLTOOL_CACHE")
     root = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dltool"
     return root.expanduser().absolute() / "images"
 
 
 def find(key: str) -> CacheEntry | None:
-    """The file of that key, if it is there and whole. It counts as used."""
+    """Return the file of that key, if it exists and is whole. It counts as used."""
     path = cache_folder() / (key + SUFFIX)
     try:
         with path.open("rb") as file:
@@ -66,7 +66,7 @@ def header_for(key: str, shape: tuple[int, int, int, int]) -> bytes:
 
 
 def shape_in(header: bytes, key: str) -> tuple[int, int, int, int] | None:
-    """The shape that a header declares; None where it is not that of `key`, unharmed."""
+    """Return the shape that a header declares; None if it is damaged or that of another key."""
     lines = header.rstrip(b"\0").split(b"\n")
     if len(lines) != 4 or lines[0] + b"\n" != MAGIC or hashlib.sha256(lines[2]).hexdigest().encode() != lines[1]:
         return None
@@ -77,13 +77,10 @@ def shape_in(header: bytes, key: str) -> tuple[int, int, int, int] | None:
 
 @contextmanager
 def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterator[CacheEntry]:
-    """Gives a file to write rows into. When the body ends well, it becomes that of `key`.
+    """Yield a file to write rows into. When the body ends well, it becomes that of `key`.
 
-    Older files are removed first, as far as `budget` (bytes, for all files together) demands.
-
-    Raises:
-        OSError: the cache cannot be written, or the disk is full.
-    """
+    Older files are removed first, as far as `budget` (bytes, for all files together) demands. Raises OSError: the cache
+    cannot be written, or the disk is full."""
     folder = cache_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     prune(folder, budget - entry_bytes(shape))
@@ -109,7 +106,7 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Finds out now whether the disk has room. Raises OSError."""
+    """Reserve room on the disk. Raises OSError."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:
@@ -117,7 +114,7 @@ def reserve(descriptor: int, size: int) -> None:
 
 
 def find_digests(key: str) -> bytes | None:
-    """What :func:`keep_digests` kept under that key, if it is there and whole. It counts as used."""
+    """Return what :func:`keep_digests` kept under that key, if it exists and is whole. It counts as used."""
     path = cache_folder() / (key + DIGESTS)
     try:
         content = path.read_bytes()
@@ -130,14 +127,14 @@ def find_digests(key: str) -> bytes | None:
 
 
 def keep_digests(key: str, digests: bytes) -> None:
-    """Raises OSError and MachineError: the cache cannot be written, or the disk is full."""
+    """Keep digests under a key. Raises OSError and MachineError: the cache cannot be written, or the disk is full."""
     folder = cache_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     atomic_write(folder / (key + DIGESTS), hashlib.sha256(digests).digest() + digests)
 
 
 def prune(folder: Path, most: int) -> None:
-    """Removes what dead processes left, then the least recently used files, until at most `most` bytes remain."""
+    """Remove what dead processes left, then the least recently used files, until at most `most` bytes remain."""
     files = []
     for entry in os.scandir(folder):
         if not entry.name.endswith((SUFFIX, DIGESTS)):
@@ -159,7 +156,7 @@ def prune(folder: Path, most: int) -> None:
 
 
 def is_abandoned(path: str) -> bool:
-    """Whether no process is writing the temporary file."""
+    """Return whether no process is writing the temporary file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

@@ -10,8 +10,19 @@ from typing import Literal
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+from dltool.data.files.file_tree import UnreadableMember
+
+FORMATS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    ".png": "PNG",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
+}
+"""Pillow's formats by the endings of file names. A line here is all that another format takes."""
+EXTENSIONS = tuple(FORMATS)
 # Some 10,000 × 9,000. Pillow warns from this number on.
 MOST_PIXELS = 89_478_485
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -30,8 +41,8 @@ ENDS = {b"\xff\xd8": b"\xff\xd9", b"GI": b";"}
 PNG_CHUNK = struct.Struct(">I4s")
 
 
-class BadImage(Exception):
-    """A picture cannot be used; the message says why and does not name it."""
+class BadImage(UnreadableMember):
+    """An image cannot be decoded; the message says why and does not name it."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +55,12 @@ class ImageForm:
 
 
 def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
-    """The values of the pixels, row by row, and the (height, width).
+    """Return the values of the pixels, row by row, and the (height, width).
 
-    The first frame of several, turned upright as EXIF says. 16-bit grey is scaled to 8 bits. Where `form` has no
-    transparency, what is transparent lies over black. Other sizes are resampled bilinearly with antialiasing.
+    The first frame is taken, turned upright as EXIF says. 16-bit grey is scaled to 8 bits. If `form` has no
+    transparency, transparent pixels lie over black. Other sizes are resampled bilinearly with antialiasing.
 
-    Raises:
-        BadImage: no picture, a damaged one, or one of more than `MOST_PIXELS`.
-    """
+    Raises BadImage: not an image, a damaged one, or one of more than `MOST_PIXELS`."""
     image = opened(content)
     try:
         if image.format == "PNG":
@@ -69,7 +78,7 @@ def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
 
 
 def draft(image: Image.Image, form: ImageForm) -> None:
-    """A JPEG is decoded no larger than needed, and without colour where only grey is wanted."""
+    """Decode a JPEG no larger than needed, and without colour if only grey is wanted."""
     longer = DRAFT * max(form.size or image.size)
     is_large = min(image.size) >= 2 * longer
     if is_large or form.channels == 1:
@@ -77,11 +86,9 @@ def draft(image: Image.Image, form: ImageForm) -> None:
 
 
 def size_of(content: bytes) -> tuple[int, int]:
-    """(height, width) of a picture turned upright, from its header alone; `content` may end behind it.
+    """Return the (height, width) of an image turned upright, from its header alone; `content` may end after it.
 
-    Raises:
-        BadImage: as :func:`decode`.
-    """
+    Raises BadImage as :func:`decode`."""
     image = opened(content)
     if orientation(image) in (5, 6, 7, 8):
         return image.width, image.height
@@ -89,13 +96,11 @@ def size_of(content: bytes) -> tuple[int, int]:
 
 
 def size_if_whole(content: bytes, form: ImageForm) -> tuple[int, int]:
-    """As :func:`size_of`, of a picture that is decoded later: a file that was cut off is found.
+    """Return the size as :func:`size_of`, of an image that is decoded later; a file that was cut off is found.
 
-    A file that does not end as its format does may be whole all the same, and is decoded to see.
+    A file that does not end as its format does may still be whole, and is decoded to find out.
 
-    Raises:
-        BadImage: as :func:`decode`; damage within the pixels is passed over.
-    """
+    Raises BadImage as :func:`decode`, but not for damage within the pixels."""
     size = size_of(content)
     if content.startswith(PNG_START):
         check_png(content)
@@ -105,14 +110,14 @@ def size_if_whole(content: bytes, form: ImageForm) -> tuple[int, int]:
 
 
 def opened(content: bytes) -> Image.Image:
-    """Only the header is read yet."""
+    """Open an image and read its header alone."""
     quiet_pillow()
     if not content:
         raise BadImage("the file is empty")
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=tuple(dict.fromkeys(FORMATS.values())))
     except UnidentifiedImageError:
-        raise BadImage("no JPEG, PNG, GIF, BMP or WebP picture, or a damaged header") from None
+        raise BadImage("no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM picture, or a damaged header") from None
     except Image.DecompressionBombError:
         raise BadImage(f"its header declares more than {2 * MOST_PIXELS:,} pixels") from None
     except MemoryError:
@@ -127,7 +132,7 @@ def opened(content: bytes) -> Image.Image:
 
 @functools.cache
 def quiet_pillow() -> None:
-    """Oddities in a picture's metadata are no news for somebody who trains on ten thousand of them."""
+    """Silence Pillow's warnings of oddities in metadata, which would come by the thousand."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -147,7 +152,7 @@ def check_png(content: bytes) -> None:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1…8. Damaged metadata do not spoil a picture."""
+    """Return the EXIF orientation, 1…8. Damaged metadata are ignored."""
     if not any(key in image.info for key in ("exif", "xmp", "Raw profile type exif")):
         return 1
     try:
@@ -161,6 +166,8 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def in_channels(image: Image.Image, channels: int) -> Image.Image:
+    if image.mode == "F":
+        raise BadImage("its pixels are floating-point numbers; integers of 8 or 16 bits are read")
     if image.mode.startswith("I"):
         image = in_8_bits(image)
     if image.mode == MODES[channels] and (channels == 4 or "transparency" not in image.info):
@@ -176,10 +183,12 @@ def in_channels(image: Image.Image, channels: int) -> Image.Image:
 
 
 def in_8_bits(image: Image.Image) -> Image.Image:
-    """0…65535 becomes 0…255. Pillow's own conversion would cut off at 255."""
+    """Scale 0…65535 to 0…255. Pillow's own conversion would cut off at 255."""
     import numpy as np
 
-    values = np.asarray(image).astype(np.uint32).clip(0, 65535)
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise BadImage("its pixels have more than 16 bits; integers of 8 or 16 bits are read")
     return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
 
 

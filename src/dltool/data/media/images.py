@@ -1,88 +1,73 @@
-"""The source `images`, and columns of picture files: pictures as rows of uint8.
+"""The source `images`, and columns of image files: images as rows of uint8.
 
-They are decoded once, into a file of the cache; where that cannot be, each time that they are asked for.
+They are decoded once, into a file of the cache; without room for that, each time that they are asked for.
 """
 
 import hashlib
-import os
-import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from itertools import chain
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import PIL
 
 from dltool.config.columns import ImageColumn
 from dltool.config.folder_sources import ImagesSource
-from dltool.data.examples import Examples
-from dltool.data.files.class_folders import labelled
+from dltool.data.examples import SourceExamples
 from dltool.data.files.digests import file_digests, names_and_times
-from dltool.data.files.file_tree import Access, Reader, UnreadableMember, open_members
-from dltool.data.files.listing import SHOWN, Member, printable, times_of
-from dltool.data.files.parts import part_of_items
+from dltool.data.files.file_tree import Access, Reader, UnreadableMember
+from dltool.data.files.listing import Member, printable
 from dltool.data.media.cache import DEFAULT_BUDGET, HEADER_BYTES, CacheEntry, cache_folder, entry_bytes, find, new_entry
-from dltool.data.media.image_decode import EXTENSIONS, BadImage, ImageForm, size_if_whole, size_of
-from dltool.data.media.image_rows import CacheFile, CacheRows, DecodedRows, Decoder, bad_pictures
+from dltool.data.media.image_decode import EXTENSIONS, ImageForm, decode, size_if_whole, size_of
+from dltool.data.media.load import DecodedFiles, files_named, load_class_folders
 from dltool.data.media.processes import decode_all
-from dltool.data.media.worker import ImageFault, ImageWork
+from dltool.data.media.rows import CacheFile, CacheRows, DecodedRows, Decoder, unusable
+from dltool.data.media.worker import Fault, ImageWork
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
+from dltool.text import os_words
 
 FORMAT = 1
-"""Part of the cache's names: one more whenever pictures are decoded differently."""
+"""Part of the cache's names: one more whenever images are decoded differently."""
+NOUN = "picture"
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """`rows` (pictures, height, width, channels) of uint8. `warnings` are sentences for the user. `digests`
-    (pictures, 32), where they were asked for, are those of the files.
-    """
+class ImageDecoder(Decoder):
+    """Decodes images of one `size` (height, width) to (height, width, channels) of uint8."""
 
-    rows: CacheRows | DecodedRows
-    warnings: tuple[str, ...] = ()
-    digests: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class ImageExamples:
-    """What a folder of pictures gives. Another source is like it with `size: size`."""
-
-    examples: Examples
+    form: ImageForm
     size: tuple[int, int]
+    noun: ClassVar[str] = NOUN
+    dtype: ClassVar[type] = np.uint8
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return (*self.size, self.form.channels)
+
+    def decode_into(self, row: np.ndarray, content: bytes, name: str) -> tuple[int, int] | None:
+        pixels, size = decode(content, self.form)
+        if size != self.size:
+            return size
+        row[:] = np.frombuffer(pixels, np.uint8).reshape(row.shape)
+        return None
+
+    def error(self, faults: Sequence[Fault], members: Sequence[Member]) -> DataError:
+        return bad_images(faults, members, self.path, self.place, self.size)
 
 
-def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DEFAULT_BUDGET) -> ImageExamples:
-    """The pictures of class folders, with the input "image". `place` is that of the source in the config.
+def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DEFAULT_BUDGET) -> SourceExamples:
+    """Load the images of class folders, with the input "image". See :func:`dltool.data.media.load.load_class_folders`.
 
-    `cache_budget` is how many bytes the cache may take; 0 makes no use of it.
-
-    Raises:
-        DataError: with all the files that are refused, have no class, or cannot be decoded.
-        MachineError: a process that decodes was killed.
+    `cache_budget` is how many bytes the cache may take; 0 makes no use of it. Without a `size` all must have one.
     """
-    place = (*place, "images")
-    members = open_members(options.path, (*place, "path"))
-    found = labelled(members, EXTENSIONS, options.pattern, place, "picture")
-    size = None if options.size is None else (options.size[0], options.size[1])
-    form = ImageForm(size, options.channels, options.resize)
-    chosen = [item.member for item in chain.from_iterable(found.parts.values())]
-    pictures = load_pictures(members.access, chosen, form, (*place, "path"), cache_budget)
-    digests = file_digests(members.access, chosen, (*place, "path"), use_cache=cache_budget > 0)
-    parts = {}
-    first = 0
-    for name, items in found.parts.items():
-        inputs = {"image": pictures.rows.part(first, first + len(items))}
-        part = part_of_items(inputs, items, (*place, "path"), f"the {name} part of {Path(members.path).name}")
-        parts[name] = replace(part, digests={"image": digests[first : first + len(items)]})
-        first += len(items)
-    warnings = (*found.warnings, *pictures.warnings)
-    examples = Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=warnings)
-    height, width = pictures.rows.shape[1:3]
-    return ImageExamples(examples, (height, width))
+
+    def decoded(access: Access, members: Sequence[Member], place: ConfigPath, training: int) -> DecodedFiles:
+        return decode_images(access, members, form_of(options), place, cache_budget)
+
+    return load_class_folders(options, place, ("images", "image", NOUN), EXTENSIONS, decoded)
 
 
 def load_image_files(
@@ -93,96 +78,62 @@ def load_image_files(
     cache_budget: int = DEFAULT_BUDGET,
     *,
     digests: bool = True,
-) -> Pictures:
-    """The pictures that a column of a table names, with their `digests` where asked for: `paths` (rows,) of text,
-    relative to `folder` or absolute.
+) -> DecodedFiles:
+    """Load the images that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
 
     Raises:
-        DataError: with all the rows without a path or a file, and all the pictures that cannot be decoded.
+        DataError: with all the rows without a path or a file, and all the images that cannot be decoded.
         MachineError: a process that decodes was killed.
     """
-    members, access = files_named(paths, folder, place), Access(str(folder), "folder")
-    form = ImageForm((options.size[0], options.size[1]), options.channels, options.resize)
-    pictures = load_pictures(access, members, form, place, cache_budget)
-    if not digests:
-        return pictures
-    return replace(pictures, digests=file_digests(access, members, place, use_cache=cache_budget > 0))
+    members, access = files_named(paths, folder, place, NOUN), Access(str(folder), "folder")
+    return decode_images(access, members, form_of(options), place, cache_budget, digests=digests)
 
 
-def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str = "picture") -> list[Member]:
-    """The files of a column of paths, in its order. `noun` is what messages call such a file.
+def form_of(options: ImagesSource | ImageColumn) -> ImageForm:
+    size = None if options.size is None else (options.size[0], options.size[1])
+    return ImageForm(size, options.channels, options.resize)
 
-    Raises:
-        DataError: with all the rows without a path or a file.
+
+def decode_images(
+    access: Access,
+    members: Sequence[Member],
+    form: ImageForm,
+    place: ConfigPath,
+    cache_budget: int,
+    *,
+    digests: bool = True,
+) -> DecodedFiles:
+    """Decode `members` in their order: from the cache, or into it, or each time that they are asked for. `digests`:
+    with those of the files.
     """
-    members: list[Member] = []
-    found: dict[str, Member | str] = {}
-    faults: list[str] = []
-    for row, path in enumerate(map(str, paths)):
-        file = found.get(path)
-        if file is None:
-            file = found[path] = file_named(path, folder)
-        if isinstance(file, Member):
-            members.append(file)
-        else:
-            faults.append(f"row {row:,}: {file}")
-    if faults:
-        more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
-        message = f"{'1 row names' if len(faults) == 1 else f'{len(faults):,} rows name'} no {noun}: "
-        hint = "rows are counted from 0, paths are relative to the table"
-        raise DataError(Problem(place, message + "; ".join(faults[:SHOWN]) + more, hint))
-    return members
+    rows, warnings = image_rows(access, members, form, place, cache_budget)
+    found = file_digests(access, members, place, use_cache=cache_budget > 0) if digests else None
+    return DecodedFiles(rows, {"size": rows.shape[1:3]}, found, warnings)
 
 
-def file_named(path: str, folder: Path) -> Member | str:
-    """A file, or else what is wrong with its path."""
-    if not path.strip():
-        return "the path is blank"
-    try:
-        status = os.stat(folder / path)
-    except (OSError, ValueError) as error:
-        words = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        return f"{words}: {printable(path)}{near(folder / path)}"
-    if not stat.S_ISREG(status.st_mode):
-        return f"{printable(path)} is not a regular file"
-    return Member(path, status.st_size, times_of(status))
-
-
-def near(path: Path) -> str:
-    try:
-        names = os.listdir(path.parent)
-    except (OSError, ValueError):
-        return f" (there is no folder {printable(str(path.parent))})"
-    close = get_close_matches(path.name, sorted(names), 1, 0.6)
-    return f" (that folder has {close[0]})" if close else ""
-
-
-def load_pictures(
+def image_rows(
     access: Access, members: Sequence[Member], form: ImageForm, place: ConfigPath, cache_budget: int
-) -> Pictures:
-    """The pictures `members`, in their order: from the cache, or decoded into it, or decoded as they are asked for."""
+) -> tuple[CacheRows | DecodedRows, tuple[str, ...]]:
     files = names_and_times(members)
-    key = cache_key(files, form)
     known = find_decoded(files, form) if cache_budget else None
     if known:
-        return Pictures(CacheRows(CacheFile(known), 0, known.shape[0]))
+        return CacheRows(CacheFile(known), 0, known.shape[0]), ()
     reader = Reader(access, place)
-    size = form.size or first_size(reader, members, form, access.path, place)
-    shape = (len(members), *size, form.channels)
+    size = form.size or first_size(reader, members, access.path, place)
+    decoder = ImageDecoder(reader, access.path, place, form, size)
     warnings: tuple[str, ...] = ()
-    if entry_bytes(shape) <= cache_budget:
+    if entry_bytes((len(members), *size, form.channels)) <= cache_budget:
         try:
-            return Pictures(decoded_rows(key, shape, reader, members, form, place, cache_budget))
+            return cached_rows(cache_key(files, form), decoder, members, cache_budget), ()
         except OSError as error:
-            words = (error.strerror or str(error)).lower()
-            warnings = (f"the cache {cache_folder()} cannot be written ({words}): pictures are decoded in each epoch",)
-    decoder = Decoder(reader, form, size, access.path, place)
+            cause = f"the cache {cache_folder()} cannot be written ({os_words(error)})"
+            warnings = (f"{cause}: pictures are decoded in each epoch",)
     check_files(decoder, members)
-    return Pictures(DecodedRows(decoder, tuple(members)), warnings)
+    return DecodedRows(decoder, tuple(members)), warnings
 
 
 def find_decoded(files: str, form: ImageForm) -> CacheEntry | None:
-    """The pictures in the cache. Those that were all found to have the declared size need not be resized to it."""
+    """Return the images in the cache. Those that all have the declared size already need not be resized to it."""
     known = find(cache_key(files, form))
     if known or form.size is None:
         return known
@@ -196,50 +147,70 @@ def cache_key(files: str, form: ImageForm) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
-def first_size(
-    reader: Reader, members: Sequence[Member], form: ImageForm, path: str, place: ConfigPath
-) -> tuple[int, int]:
-    """(height, width) of the first picture that has one."""
+def first_size(reader: Reader, members: Sequence[Member], path: str, place: ConfigPath) -> tuple[int, int]:
+    """Return the (height, width) of the first image that has one."""
     faults = []
     for row, member in enumerate(members):
         try:
             return size_of(reader.read(member))
-        except (BadImage, UnreadableMember) as error:
-            faults.append(ImageFault(row, str(error)))
-    raise bad_pictures(faults, members, path, place, (0, 0))
+        except UnreadableMember as error:
+            faults.append(Fault(row, str(error)))
+    raise bad_images(faults, members, path, place, (0, 0))
 
 
-def decoded_rows(
-    key: str,
-    shape: tuple[int, int, int, int],
-    reader: Reader,
-    members: Sequence[Member],
-    form: ImageForm,
-    place: ConfigPath,
-    cache_budget: int,
-) -> CacheRows:
-    size = shape[1], shape[2]
+def cached_rows(key: str, decoder: ImageDecoder, members: Sequence[Member], cache_budget: int) -> CacheRows:
+    """Decode into a new file of the cache. Raises OSError: it cannot be written."""
+    shape = (len(members), *decoder.size, decoder.form.channels)
     with new_entry(key, shape, cache_budget) as entry:
-        work = ImageWork(reader.access, form, size, str(entry.path), HEADER_BYTES, reader.descriptor)
+        reader = decoder.reader
+        work = ImageWork(reader.access, decoder.form, decoder.size, str(entry.path), HEADER_BYTES, reader.descriptor)
         faults = decode_all(work, reader, members)
         if faults:
-            raise bad_pictures(faults, members, reader.access.path, place, size)
+            raise decoder.error(faults, members)
         # Opened before it has its name, so that nobody can take it away in between.
         return CacheRows(CacheFile(entry), 0, shape[0])
 
 
-def check_files(decoder: Decoder, members: Sequence[Member]) -> None:
-    """Raises DataError naming all pictures that are none, that were cut off, or of another size where they must have
+def check_files(decoder: ImageDecoder, members: Sequence[Member]) -> None:
+    """Raise DataError naming all files that are no images, that were cut off, or of another size where all must have
     one."""
 
-    def fault_of(row: int) -> ImageFault | None:
+    def fault_of(row: int) -> Fault | None:
         try:
             size = size_if_whole(decoder.reader.read(members[row]), decoder.form)
-        except (BadImage, UnreadableMember) as error:
-            return ImageFault(row, str(error))
-        return ImageFault(row, "", *size) if decoder.form.size is None and size != decoder.size else None
+        except UnreadableMember as error:
+            return Fault(row, str(error))
+        return Fault(row, "", *size) if decoder.form.size is None and size != decoder.size else None
 
     with ThreadPoolExecutor(usable_cores(), "pictures to check") as threads:
         faults = [fault for fault in threads.map(fault_of, range(len(members))) if fault]
     if faults:
-        raise bad_pictures(faults, members, decoder.path, decoder.place, decoder.size)
+        raise decoder.error(faults, members)
+
+
+def bad_images(
+    faults: Sequence[Fault], members: Sequence[Member], path: str, place: ConfigPath, size: tuple[int, int]
+) -> DataError:
+    """Return the error of all that is wrong with `members`: files that cannot be decoded, and images of other sizes."""
+    problems = unusable(NOUN, faults, members, path, place)
+    others = [fault for fault in faults if not fault.message]
+    if others:
+        problems.append(different_sizes(others, members, len(faults) - len(others), size, place))
+    return DataError(problems)
+
+
+def different_sizes(
+    others: Sequence[Fault], members: Sequence[Member], unread: int, size: tuple[int, int], place: ConfigPath
+) -> Problem:
+    counts = {size: len(members) - len(others) - unread}
+    examples: dict[tuple[int, int], str] = {}
+    for fault in others:
+        found = fault.height, fault.width
+        counts[found] = counts.get(found, 0) + 1
+        examples.setdefault(found, members[fault.row].name)
+    most, second = sorted(counts, key=lambda found: (-counts[found], found))[:2]
+    shown = ", ".join(f"{counts[found]:,} are {found[0]} × {found[1]}" for found in (most, second))
+    rest = f", {len(members) - unread - counts[most] - counts[second]:,} of other sizes" if len(counts) > 2 else ""
+    other = second if second in examples else most
+    message = f"the pictures differ in size (height × width): {shown} ({printable(examples[other])}){rest}"
+    return Problem(place, message, f"write size: [{most[0]}, {most[1]}]")

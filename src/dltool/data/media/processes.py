@@ -12,7 +12,7 @@ from typing import IO
 
 from dltool.data.files.file_tree import Reader
 from dltool.data.files.listing import Member
-from dltool.data.media.worker import ImageFault, ImageWork, decode_rows, to_json
+from dltool.data.media.worker import Fault, ImageWork, decode_rows, to_json
 from dltool.errors import MachineError
 from dltool.machine import usable_cores
 
@@ -23,13 +23,12 @@ AHEAD = 2
 """Chunks that wait in front of each process, so that it does not wait for this one."""
 
 
-def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[ImageFault]:
-    """Every member into the row of its position in `members`. Returns the faults, by row.
+def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[Fault]:
+    """Decode every member into the row of its position in `members`. Return the faults, by row.
 
     Raises:
         OSError: writing failed.
-        MachineError: a process was killed.
-    """
+        MachineError: a process was killed."""
     rows = sorted(enumerate(members), key=lambda pair: pair[1].start)
     processes = min(usable_cores(), len(rows) // FEW)
     if processes == 0 or not sys.executable:
@@ -43,7 +42,7 @@ def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> li
     return sorted(faults)
 
 
-def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], processes: int) -> list[ImageFault]:
+def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], processes: int) -> list[Fault]:
     chunks = Chunks(rows)
     with ExitStack() as stack:
         started = [stack.enter_context(process_for(work)) for _ in range(processes)]
@@ -67,7 +66,7 @@ class Chunks:
         self._lock = threading.Lock()
 
     def next(self) -> str:
-        """The next line; empty after the last."""
+        """Return the next line; empty after the last."""
         with self._lock:
             chunk = self._rows[self._first : self._first + CHUNK]
             self._first += CHUNK
@@ -78,10 +77,9 @@ class Chunks:
 
 @contextmanager
 def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
-    """A process that has been told its work. It ends when its input does, so also when this process is killed.
+    """Start a process and send it its work. It ends when its input does, so also when this process is killed.
 
-    Another program is started, not this one forked: TensorFlow may be half imported in another thread.
-    """
+    It is a new program, not a fork: TensorFlow may be half imported in another thread."""
     process = started(work)
     with process:
         try:
@@ -97,7 +95,7 @@ def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
 
 
 def started(work: ImageWork) -> subprocess.Popen[str]:
-    """Raises MachineError."""
+    """Start the process. Raises MachineError."""
     # -P: no module from the user's folder takes the place of one of ours.
     command = [sys.executable, "-P", "-m", "dltool.data.media.worker"]
     paths = os.pathsep.join(path for path in sys.path if os.path.isabs(path))
@@ -116,9 +114,9 @@ def started(work: ImageWork) -> subprocess.Popen[str]:
         raise MachineError(f"no process could be started to decode pictures: {error}") from None
 
 
-def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[ImageFault]:
+def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[Fault]:
     """Give a process chunks until there are no more. Returns the faults it found."""
-    faults: list[ImageFault] = []
+    faults: list[Fault] = []
     waiting = 0
     while True:
         while waiting < AHEAD and (line := chunks.next()):
@@ -138,14 +136,14 @@ def send(process: subprocess.Popen[str], line: str) -> None:
         raise ended(process) from None
 
 
-def answer(process: subprocess.Popen[str]) -> list[ImageFault]:
+def answer(process: subprocess.Popen[str]) -> list[Fault]:
     line = pipe(process.stdout).readline()
     if not line:
         raise ended(process)
     answer = json.loads(line)
     if "errno" in answer:
         raise OSError(answer["errno"], answer["words"])
-    return [ImageFault(*fault) for fault in answer["faults"]]
+    return [Fault(*fault) for fault in answer["faults"]]
 
 
 def ended(process: subprocess.Popen[str]) -> MachineError:

@@ -10,11 +10,11 @@ REACH = 10
 
 
 def resampled(samples: np.ndarray, rate: int, wanted: int, most: int) -> np.ndarray:
-    """`samples` (n,) at `rate` as they are at `wanted`: the first `most` of n · wanted / rate, rounded up; float32.
+    """Resample (n,) `samples` at `rate` to the rate `wanted`: the first `most` of n · wanted / rate, rounded up;
+    float32.
 
     A polyphase filter: of the taps of a low-pass filter at the higher rate, each output needs those that meet a sample
-    (R. E. Crochiere and L. R. Rabiner, Multirate Digital Signal Processing, 1983). Beyond the ends there is silence.
-    """
+    (R. E. Crochiere and L. R. Rabiner, Multirate Digital Signal Processing, 1983). Beyond the ends there is silence."""
     divisor = gcd(rate, wanted)
     up, down = wanted // divisor, rate // divisor
     phases = polyphase(up, down)
@@ -37,16 +37,15 @@ def resampled(samples: np.ndarray, rate: int, wanted: int, most: int) -> np.ndar
 
 
 def input_needed(rate: int, wanted: int, most: int) -> int:
-    """How many samples at `rate` decide the first `most` at `wanted`."""
+    """Return how many samples at `rate` decide the first `most` at `wanted`."""
     return ceil(most * rate / wanted) + ceil(REACH * max(1, rate / wanted)) + 1
 
 
 @cache
 def polyphase(up: int, down: int) -> np.ndarray:
-    """(up, taps) of float32: a low-pass filter, the taps of each phase in reverse order.
+    """Return a low-pass filter, (up, taps) of float32: the taps of each phase in reverse order.
 
-    A sinc at the lower of two rates, in a Kaiser window with beta 5, that leaves a constant as it is.
-    """
+    A sinc at the lower of two rates, in a Kaiser window with beta 5, that leaves a constant unchanged."""
     factor = max(up, down)
     places = np.arange(-REACH * factor, REACH * factor + 1)
     taps = np.sinc(places / factor) * np.kaiser(len(places), 5.0)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dltool.data.media.clip import BadClip, ClipHeader
+
 PCM, FLOAT, A_LAW, MU_LAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 OTHER_CODECS = {2: "ADPCM", 0x11: "ADPCM", 0x31: "GSM", 0x50: "MPEG", 0x55: "MP3", 0xFF: "AAC"}
 SAMPLE_BYTES = {PCM: (1, 2, 3, 4), FLOAT: (4, 8), A_LAW: (1,), MU_LAW: (1,)}
@@ -18,32 +20,23 @@ NUMBERED_FORMAT = bytes.fromhex("000000001000800000aa00389b71")
 UNKNOWN_LENGTH = 0x7FFFF000
 
 
-class BadWav(Exception):
-    """Not a WAV file that can be read; the message says why and does not name it."""
-
-
-@dataclass(frozen=True)
-class WavHeader:
-    """`rate` is in samples a second; a frame has a sample of `sample_bytes` for each channel; the frames begin at byte
-    `start`."""
+@dataclass(frozen=True, kw_only=True)
+class WavHeader(ClipHeader):
+    """A frame has a sample of `sample_bytes` for each channel; the frames begin at byte `start`."""
 
     codec: int
     sample_bytes: int
     channels: int
-    rate: int
     start: int
-    frames: int
 
 
 def wav_header(content: bytes, size: int | None = None) -> WavHeader | None:
-    """The header of a file of `size` bytes that begins with `content`; None where more of it is needed to tell.
+    """Read the header of a file of `size` bytes that begins with `content`; None if more of it is needed.
 
-    Raises:
-        BadWav: no WAV file, a codec that is not read here, no samples, or fewer bytes than it declares.
-    """
+    Raises BadClip: not a WAV file, an unsupported codec, no samples, or fewer bytes than it declares."""
     size = len(content) if size is None else size
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
-        raise BadWav("an RF64 file, not a WAV file" if content[:4] == b"RF64" else "not a WAV file")
+        raise BadClip("an RF64 file, not a WAV file" if content[:4] == b"RF64" else "not a WAV file")
     header: tuple[int, int, int, int] | None = None
     position = 12
     while position + 8 <= len(content):
@@ -51,7 +44,7 @@ def wav_header(content: bytes, size: int | None = None) -> WavHeader | None:
         position += 8
         if name == b"data":
             if header is None:
-                raise BadWav("damaged: samples before their format")
+                raise BadClip("damaged: samples before their format")
             return with_samples(header, position, length, size)
         if name == b"fmt " and position + length <= len(content):
             header = sample_format(content[position : position + length])
@@ -59,25 +52,25 @@ def wav_header(content: bytes, size: int | None = None) -> WavHeader | None:
         position += length + length % 2
     if len(content) < size and position + 8 <= size:
         return None
-    raise BadWav("damaged: it has no samples" if header else "damaged: it does not say its format")
+    raise BadClip("damaged: it has no samples" if header else "damaged: it does not say its format")
 
 
 def sample_format(chunk: bytes) -> tuple[int, int, int, int]:
-    """(codec, sample_bytes, channels, rate)."""
+    """Return (codec, sample_bytes, channels, rate)."""
     if len(chunk) < 16:
-        raise BadWav("damaged: its format is cut off")
+        raise BadClip("damaged: its format is cut off")
     codec, channels, rate, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", chunk)
     if codec == EXTENSIBLE:
         if len(chunk) < 40 or chunk[26:40] != NUMBERED_FORMAT:
-            raise BadWav("its codec is unknown")
+            raise BadClip("its codec is unknown")
         (codec,) = struct.unpack_from("<H", chunk, 24)
     if codec not in SAMPLE_BYTES:
-        raise BadWav(f"its codec is {OTHER_CODECS.get(codec, f'number {codec}')}; only plain samples are read")
+        raise BadClip(f"its codec is {OTHER_CODECS.get(codec, f'number {codec}')}; only plain samples are read")
     if not rate or not channels or frame_bytes % channels:
-        raise BadWav(f"damaged: {channels} channels, {rate} samples a second, {frame_bytes} bytes a frame")
+        raise BadClip(f"damaged: {channels} channels, {rate} samples a second, {frame_bytes} bytes a frame")
     sample_bytes = frame_bytes // channels
     if sample_bytes not in SAMPLE_BYTES[codec] or bits > 8 * sample_bytes:
-        raise BadWav(f"its samples of {bits} bits in {sample_bytes} bytes are not read")
+        raise BadClip(f"its samples of {bits} bits in {sample_bytes} bytes are not read")
     return codec, sample_bytes, channels, rate
 
 
@@ -85,24 +78,23 @@ def with_samples(header: tuple[int, int, int, int], start: int, length: int, siz
     codec, sample_bytes, channels, rate = header
     if start + length > size:
         if length < UNKNOWN_LENGTH:
-            raise BadWav(f"cut off: {length:,} bytes of sound expected, {size - start:,} found")
+            raise BadClip(f"cut off: {length:,} bytes of sound expected, {size - start:,} found")
         length = size - start
     frames = length // (sample_bytes * channels)
     if not frames:
-        raise BadWav("it has no samples")
-    return WavHeader(codec, sample_bytes, channels, rate, start, frames)
+        raise BadClip("it has no samples")
+    return WavHeader(codec=codec, sample_bytes=sample_bytes, channels=channels, rate=rate, start=start, frames=frames)
 
 
-def wav_samples(content: bytes, header: WavHeader, most: int | None = None) -> np.ndarray:
-    """The first `most` frames, or all: (frames,) of float32 between -1 and 1, the mean of the channels.
+def wav_samples(content: bytes, header: ClipHeader, most: int | None = None) -> np.ndarray:
+    """Return the first `most` frames, or all: (frames,) of float32 between -1 and 1, the mean of the channels.
 
-    Raises:
-        BadWav: fewer bytes than `header` says, or samples that are NaN or infinite.
-    """
+    Raises BadClip: fewer bytes than `header` says, or samples that are NaN or infinite."""
+    assert isinstance(header, WavHeader)
     frames = header.frames if most is None else min(header.frames, most)
     count = frames * header.channels
     if len(content) < header.start + count * header.sample_bytes:
-        raise BadWav("its size has changed")
+        raise BadClip("its size has changed")
     samples = as_floats(np.frombuffer(content, np.uint8, count * header.sample_bytes, header.start), header)
     if header.channels > 1:
         samples = samples.reshape(frames, header.channels).mean(axis=1, dtype=np.float32)
@@ -110,11 +102,11 @@ def wav_samples(content: bytes, header: WavHeader, most: int | None = None) -> n
 
 
 def as_floats(raw: np.ndarray, header: WavHeader) -> np.ndarray:
-    """Bytes as samples of float32. The least number is -1, so that the greatest is a little less than 1."""
+    """Return bytes as samples of float32. The least number is -1, so that the greatest is a little less than 1."""
     if header.codec == FLOAT:
         numbers = raw.view("<f4" if header.sample_bytes == 4 else "<f8")
         if not np.isfinite(numbers).all():
-            raise BadWav("damaged: it has samples that are NaN or infinite")
+            raise BadClip("damaged: it has samples that are NaN or infinite")
         return np.asarray(np.clip(numbers, -1, 1), dtype=np.float32)
     if header.codec in (MU_LAW, A_LAW):
         return np.asarray((mu_law() if header.codec == MU_LAW else a_law())[raw])
@@ -130,14 +122,14 @@ def as_floats(raw: np.ndarray, header: WavHeader) -> np.ndarray:
 
 
 def mu_law() -> np.ndarray:
-    """(256,) of float32: the sample of each byte."""
+    """Return (256,) of float32: the sample of each byte."""
     codes = ~np.arange(256) & 0xFF
     sizes = (((codes & 0x0F) << 3) + 0x84 << (codes >> 4 & 7)) - 0x84
     return (np.where(codes & 0x80, -sizes, sizes) / 2**15).astype(np.float32)
 
 
 def a_law() -> np.ndarray:
-    """(256,) of float32: the sample of each byte."""
+    """Return (256,) of float32: the sample of each byte."""
     codes = np.arange(256) ^ 0x55
     exponents, steps = codes >> 4 & 7, (codes & 0x0F) << 4
     sizes = np.where(exponents, steps + 0x108 << np.maximum(exponents - 1, 0), steps + 8)

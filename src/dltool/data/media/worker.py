@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from dltool.data.files.file_tree import Access, Reader, UnreadableMember
 from dltool.data.files.listing import Member
-from dltool.data.media.image_decode import BadImage, ImageForm, decode
+from dltool.data.media.image_decode import ImageForm, decode
 
 
-class ImageFault(NamedTuple):
-    """A picture that cannot be used: a `message`, or else another (height, width) than the rest."""
+class Fault(NamedTuple):
+    """A file that cannot be used: a `message`, or else an image of another (height, width) than the rest."""
 
     row: int
     message: str
@@ -44,7 +44,7 @@ class ImageWork:
         return self.size[0] * self.size[1] * self.form.channels
 
 
-def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tuple[int, Member]]) -> list[ImageFault]:
+def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tuple[int, Member]]) -> list[Fault]:
     """Write the pixels of some members at their rows of the open file `output`.
 
     Raises:
@@ -54,13 +54,13 @@ def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tup
     for row, member in rows:
         try:
             pixels, size = decode(reader.read(member), work.form)
-        except (BadImage, UnreadableMember) as error:
-            faults.append(ImageFault(row, str(error)))
+        except UnreadableMember as error:
+            faults.append(Fault(row, str(error)))
             continue
         if size == work.size:
             write_at(output, pixels, work.offset + row * work.row_bytes)
         else:
-            faults.append(ImageFault(row, "", *size))
+            faults.append(Fault(row, "", *size))
     return faults
 
 

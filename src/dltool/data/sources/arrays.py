@@ -11,12 +11,17 @@ from dltool.config.columns import ONE_TARGET
 from dltool.config.sources import ArraysSource
 from dltool.data.arrays.cleaning import clean_inputs, clean_labels
 from dltool.data.arrays.npz import npz_headers, read_npy, read_npz
-from dltool.data.examples import Examples, Part
-from dltool.data.facts import ONE_INPUT
+from dltool.data.examples import Examples, SourceExamples, places_in
+from dltool.data.facts import ONE_INPUT, Facts, InputFacts
+from dltool.data.files.class_folders import PartName
 from dltool.data.files.paths import require
 from dltool.errors import ConfigPath, DataError, Problem
 
-ENDINGS = {"training": ("_train", ""), "validation": ("_validation", "_val"), "test": ("_test",)}
+ENDINGS: Mapping[PartName, tuple[str, ...]] = {
+    "training": ("_train", ""),
+    "validation": ("_validation", "_val"),
+    "test": ("_test",),
+}
 """What stands after the name of an array in each part: x_train, x_test, …; x alone is training."""
 
 
@@ -36,17 +41,15 @@ class ArrayRequest:
         return tuple(dict.fromkeys((*self.inputs.values(), *self.targets.values())))
 
 
-def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = True) -> Examples:
-    """Examples with the parts that the file has. `place` is that of the source in the config.
-
-    Without a target, labels may be absent and are not read.
+def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = True) -> SourceExamples:
+    """Load the splits that the file has. `place` is the config path of the source. Without a target, labels may be
+    absent and are not read.
 
     Raises:
         DataError: with every problem of the files.
-        MachineError: an array does not fit in memory.
-    """
+        MachineError: an array does not fit in memory."""
     if options.path is None:
-        return Examples(load_pair(options, (*place, "arrays")))
+        return SourceExamples({"training": load_pair(options, (*place, "arrays"))})
     wanted = wanted_arrays(options, (*place, "arrays"), has_target)
     place = (*place, "arrays", "path")
     path = require(options.path, place)
@@ -63,7 +66,7 @@ def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = Tru
         raise DataError(missing)
     names = [f"{name}{ending}" for ending in endings.values() for name in wanted.arrays]
     arrays = read_npz(path, names, headers, str(path), place)
-    parts = {}
+    parts: dict[PartName, Examples] = {}
     problems: list[Problem] = []
     for part, ending in endings.items():
         try:
@@ -72,7 +75,7 @@ def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = Tru
             problems += error.problems
     if problems:
         raise DataError(problems)
-    return Examples(parts["training"], parts.get("validation"), parts.get("test"))
+    return SourceExamples(parts)
 
 
 def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) -> ArrayRequest:
@@ -86,7 +89,7 @@ def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) ->
 
 
 def chosen(endings: tuple[str, ...], wanted: ArrayRequest, present: Mapping[str, object]) -> str | None:
-    """The first ending with which the file has at least one of the arrays."""
+    """Return the first ending with which the file has at least one of the arrays."""
     return next((end for end in endings if any(f"{name}{end}" in present for name in wanted.arrays)), None)
 
 
@@ -105,8 +108,8 @@ def missing_arrays(
     ]
 
 
-def load_pair(options: ArraysSource, place: ConfigPath) -> Part:
-    """An `.npy` file each for x and y."""
+def load_pair(options: ArraysSource, place: ConfigPath) -> Examples:
+    """Load an `.npy` file each for x and y."""
     arrays: dict[str, np.ndarray] = {}
     problems: list[Problem] = []
     for name in ("x", "y"):
@@ -121,8 +124,8 @@ def load_pair(options: ArraysSource, place: ConfigPath) -> Part:
     return matched_part(arrays, ArrayRequest({ONE_INPUT: "x"}, {ONE_TARGET: "y"}, places), "")
 
 
-def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending: str) -> Part:
-    """The arrays of one part, cleaned and of the same length."""
+def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending: str) -> Examples:
+    """Return the arrays of one split, cleaned and of the same length."""
     problems: list[Problem] = []
 
     def cleaned(names: Mapping[str, str], clean: Callable[[np.ndarray, str, ConfigPath], np.ndarray]) -> dict[str, Any]:
@@ -149,4 +152,56 @@ def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending:
                 problems.append(Problem(wanted.places[array], message, hint))
     if problems:
         raise DataError(problems)
-    return Part(inputs, labels, wanted.places[first], f"{first}{ending}")
+    return Examples(inputs, labels, f"{first}{ending}", wanted.places[first])
+
+
+# --- new data ---
+
+
+def new_arrays(options: Any, facts: Facts, path: str) -> Examples:
+    """Return the array of an `.npy`, or those of the inputs in an `.npz`, as the values that the model takes."""
+    named = options.x if isinstance(options, ArraysSource) and isinstance(options.x, dict) else {}
+    names = {name: named.get(name, "x") for name in facts.inputs}
+    file = require(path, ())
+    if file.suffix.lower() == ".npy":
+        if len(names) > 1:
+            message = f"{path} is one array, and the model takes {len(names)}: {', '.join(names)}"
+            raise DataError(Problem(None, message, "np.savez writes an .npz with all of them"))
+        found = dict.fromkeys(names, clean_inputs(read_npy(file, path, ()), path, ()))
+    else:
+        headers = npz_headers(file, path, ())
+        keys = {name: key for name in names if (key := array_in(headers, names[name])) is not None}
+        problems = [
+            Problem(None, f"{path} has neither {key} nor {key}_test", f"it holds {', '.join(sorted(headers))}")
+            for name, key in names.items()
+            if name not in keys
+        ]
+        if problems:
+            raise DataError(problems)
+        arrays = read_npz(file, list(dict.fromkeys(keys.values())), headers, path, ())
+        found = {name: clean_inputs(arrays[key], f"{key} of {path}", ()) for name, key in keys.items()}
+    return arrays_for(facts, found, path)
+
+
+def arrays_for(facts: Facts, arrays: Mapping[str, np.ndarray], path: str) -> Examples:
+    """Return the arrays in the form of the inputs. Raises DataError: they have different numbers of rows."""
+    inputs = {name: like_input(array, facts.inputs[name]) for name, array in arrays.items()}
+    rows = {len(array) for array in inputs.values()}
+    if len(rows) > 1:
+        sizes = ", ".join(f"{name} has {len(array):,} rows" for name, array in inputs.items())
+        raise DataError(Problem(None, f"{path}: {sizes}", "each example needs all inputs"))
+    return Examples(inputs, places=places_in(path, rows.pop()))
+
+
+def array_in(headers: Mapping[str, object], name: str) -> str | None:
+    return next((key for key in (name, f"{name}_test") if key in headers), None)
+
+
+def like_input(array: np.ndarray, wanted: InputFacts) -> np.ndarray:
+    """Return the array in the form of the input. Integers may be saved in any dtype."""
+    if (*array.shape[1:], 1) == wanted.shape:
+        array = array[..., np.newaxis]
+    if wanted.dtype == "string" or array.dtype.kind not in "iuf":
+        return array
+    same = array.astype(wanted.dtype)
+    return same if wanted.dtype == "float32" or np.array_equal(same, array) else array

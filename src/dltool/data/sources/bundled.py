@@ -3,14 +3,14 @@
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import ONE_INPUT
 from dltool.data.sources.catalog import FIXED
 from dltool.errors import ConfigPath
 
 
-def load_bundled(name: str, place: ConfigPath) -> Examples:
-    """digits as uint8 images of 0…16, the others as float32 tables in their raw units."""
+def load_bundled(name: str, place: ConfigPath) -> SourceExamples:
+    """Load digits as uint8 images of 0…16, the others as float32 tables in their raw units."""
     from sklearn import datasets  # type: ignore[import-untyped,unused-ignore]
 
     # diabetes is centred and scaled over all its rows unless told otherwise, which would leak the test rows.
@@ -18,4 +18,5 @@ def load_bundled(name: str, place: ConfigPath) -> Examples:
     bundle = getattr(datasets, f"load_{name}")(**options)
     inputs = bundle.images[..., np.newaxis].astype(np.uint8) if name == "digits" else bundle.data.astype(np.float32)
     labels = bundle.target.astype(np.int32 if FIXED[name].class_names else np.float32)
-    return Examples(Part({ONE_INPUT: inputs}, {ONE_TARGET: labels}, place, name), class_names=FIXED[name].class_names)
+    examples = Examples({ONE_INPUT: inputs}, {ONE_TARGET: labels}, name, place)
+    return SourceExamples({"training": examples}, FIXED[name].class_names)

@@ -42,13 +42,13 @@ REUTERS = words(
 
 
 def keras_share(rows: int) -> tuple[int, int]:
-    """How keras.datasets divides one table: the first 80 % (after a shuffle) for training, the rest for the test."""
+    """Divide as keras.datasets divides one table: the first 80 % (after a shuffle) for training, rest for testing."""
     training = int(rows * (1 - 0.2))
     return training, rows - training
 
 
 def small_housing_share(rows: int) -> tuple[int, int]:
-    """The "small" California housing set is the first 600 rows."""
+    """Divide the "small" California housing set, which is the first 600 rows."""
     return keras_share(min(rows, 600))
 
 
@@ -80,7 +80,7 @@ FIXED: Mapping[str, Published] = {
 
 
 def published(source: Source) -> Published | None:
-    """The built-in set that `source` names, with its options applied; None for data of the user's own."""
+    """Return the built-in set that `source` names, with its options applied; None for the user's own data."""
     options = source.options
     if isinstance(options, Cifar100Source):
         names = CIFAR100_FINE if options.label_mode == "fine" else CIFAR100_COARSE

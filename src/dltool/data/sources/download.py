@@ -10,6 +10,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from dltool.errors import ConfigPath, MachineError, Problem
+from dltool.text import os_words
 
 TIMEOUT_SECONDS = 60
 DATASETS = "datasets"
@@ -32,18 +33,17 @@ class PublishedFile:
 
 
 def keras_cache(folder: str = DATASETS) -> Path:
-    """A folder of Keras's cache, which is $KERAS_HOME or ~/.keras."""
+    """Return a folder of Keras's cache, which is $KERAS_HOME or ~/.keras."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / folder
 
 
 def fetch(file: PublishedFile, source: str, place: ConfigPath, hint: str = "") -> bytes:
-    """The content, from the cache or else downloaded into it. A cached file that is not the published one is replaced.
+    """Return the content, from the cache or else downloaded into it. A cached file other than the published one is
+    replaced.
 
-    `hint` is what else one can do; that is to give the path of the data set `source`, unless given.
+    `hint` is an alternative for the user; by default to set the path of the data set `source`.
 
-    Raises:
-        MachineError: no network, no room, or the download is not the published file.
-    """
+    Raises MachineError: no network, no room, or the download is not the published file."""
     path = keras_cache(file.folder) / file.cached_as
     hint = hint or f"put the file there, or name a copy of it: source: {{{source}: {{path: {Path(file.url).name}}}}}"
     try:
@@ -84,7 +84,7 @@ def store(content: bytes, path: Path, place: ConfigPath) -> None:
         Path(temporary).replace(path)
     except OSError as error:
         Path(temporary or path).unlink(missing_ok=True) if temporary else None
-        message = f"cannot write {path}: {(error.strerror or str(error)).lower()}"
+        message = f"cannot write {path}: {os_words(error)}"
         raise MachineError(
             Problem(place, message, "set KERAS_HOME to a folder with room, or give the path option")
         ) from None

@@ -1,62 +1,133 @@
 """Folders and archives of files as examples: pictures, recordings, texts."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Data
 from dltool.config.sources import Source
-from dltool.data.examples import Examples
-from dltool.data.media.audio import load_audio
-from dltool.data.media.images import load_images
-from dltool.data.sources.texts import load_texts
-from dltool.errors import ConfigPath
+from dltool.data.arrays.rows import coded
+from dltool.data.examples import Examples, SourceExamples, places_in, text_array
+from dltool.data.files.class_folders import other_files, what_is_there
+from dltool.data.files.file_tree import Access, Members, is_archive, open_members
+from dltool.data.files.listing import Listing, Member
+from dltool.data.files.paths import require
+from dltool.data.media.audio import DEFAULT_BUDGET, decode_clips, load_audio
+from dltool.data.media.codecs import EXTENSIONS as SOUNDS
+from dltool.data.media.image_decode import EXTENSIONS as PICTURES
+from dltool.data.media.images import decode_images, form_of, load_images
+from dltool.data.sources.texts import EXTENSIONS as TEXTS
+from dltool.data.sources.texts import LINE_END, Reading, load_texts
+from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import counted
+
+STDIN_NAME = "standard input"
+SINGLE = {"images": PICTURES, "audio": SOUNDS}
+"""The endings of files that are an example each."""
 
 
-def load_folder_examples(data: Data) -> Examples:
-    """The examples of the source, with the parts that other sources give: their part of that kind, else all they have.
+def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples:
+    """Load the examples of one source. What it leaves open, such as the size of images, is inferred from its files.
 
     Raises:
         DataError: with all the files that cannot be used.
-        MachineError: there is no room for them.
-    """
-    examples = load_folder(data.source, data, ("data", "source"))
-    settled = examples.settled
-    for role in ("validation", "test"):
-        source = getattr(data, role)
-        if source is None:
-            continue
-        other = load_folder(like(source, settled.get("source", data.source)), data, ("data", role))
-        part = getattr(other, role) or other.training
-        examples = replace(
-            examples,
-            validation=part if role == "validation" else examples.validation,
-            test=part if role == "test" else examples.test,
-            warnings=(*examples.warnings, *other.warnings),
-        )
-    return examples
-
-
-def like(source: Source, first: Source) -> Source:
-    """The source with the form of the first one, as far as it says nothing else."""
-    given: dict[str, Any] = {}
-    for key in ("size", "rate", "seconds"):
-        if getattr(source.options, key, 0) is None:
-            given[key] = getattr(first.options, key)
-    return Source(source.name, source.options.model_copy(update=given))
-
-
-def load_folder(source: Source, data: Data, place: ConfigPath) -> Examples:
-    """One source. What it leaves open, such as the size of pictures, is settled by its files."""
+        MachineError: there is no room for them."""
     options = source.options
     if isinstance(options, ImagesSource):
-        images = load_images(options, place, data.cache)
-        settled = {"source": Source(source.name, options.model_copy(update={"size": images.size}))}
-        return replace(images.examples, settled=settled)
+        return load_images(options, place, data.cache)
     if isinstance(options, AudioSource):
-        sounds = load_audio(options, place, use_cache=data.cache > 0)
-        form = {"rate": sounds.form.rate, "seconds": sounds.form.seconds}
-        settled = {"source": Source(source.name, options.model_copy(update=form))}
-        return replace(sounds.examples, settled=settled)
+        return load_audio(options, place, use_cache=data.cache > 0)
     assert isinstance(options, TextSource)
     return load_texts(options, place)
+
+
+# --- new data, without classes ---
+
+
+def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples, tuple[str, ...]]:
+    """Load the examples in files, or in one folder, archive or file of texts, as the source of these options reads
+    them; and warnings.
+
+    Raises DataError: with all the files that cannot be used."""
+    if isinstance(options, ImagesSource):
+        members, names, warnings = single_files(paths, PICTURES, "picture")
+        images = decode_images(members.access, members.members, form_of(options), (), cache, digests=False)
+        return Examples({"image": images.rows}, places={"file": text_array(names)}), (*warnings, *images.warnings)
+    if isinstance(options, AudioSource):
+        members, names, warnings = single_files(paths, SOUNDS, "recording")
+        asked = options.rate, options.seconds
+        clips = decode_clips(members.access, members.members, (), asked, len(names), DEFAULT_BUDGET, None)
+        return Examples({"audio": clips.rows}, places={"file": text_array(names)}), warnings
+    return new_texts(options.encoding, paths[0])
+
+
+def single_files(
+    paths: Sequence[str], endings: tuple[str, ...], noun: str
+) -> tuple[Members, list[str], tuple[str, ...]]:
+    """Return the files that `paths` name, or those of the only one, a folder or an archive; their names, and warnings.
+
+    Raises DataError: naming all the files that do not exist; a folder without any."""
+    if is_single(paths[0], endings):
+        return named_files(paths), list(map(named_by, paths)), ()
+    (path,) = paths
+    found = open_members(path, ())
+    files = [member for member in found.members if member.name.lower().endswith(endings)]
+    if not files:
+        raise DataError(Problem(None, f"{path} holds no {noun}s", what_is_there(found)))
+    members = Members(found.access, Listing(tuple(files), found.folders), ())
+    names = [f"{named_by(path)}/{member.name}" for member in files]
+    return members, names, tuple(other_files(found, len(files), endings, noun))
+
+
+def named_files(paths: Sequence[str]) -> Members:
+    """Return the files. Raises DataError naming all that do not exist."""
+    members: list[Member] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            status = require(path, ()).stat()
+        except DataError as error:
+            problems += error.problems
+        else:
+            members.append(Member(path, status.st_size, str(status.st_mtime_ns)))
+    if problems:
+        raise DataError(problems)
+    return Members(Access(os.getcwd(), "folder"), Listing(tuple(members), ()), ())
+
+
+def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
+    """Return a text for each file of a folder or an archive, or for each line of a file. Blank ones are left out."""
+    if require(path, (), allow_folder=True).is_dir() or is_archive(Path(path)):
+        members, names, warnings = single_files([path], TEXTS, "text")
+        texts = [text.strip() for text in Reading(members, encoding, ()).texts(members.members)]
+        places = {"file": text_array(names)}
+    else:
+        members = named_files([path])
+        (content,) = Reading(members, encoding, ()).texts(members.members)
+        texts = [line.strip() for line in LINE_END.split(content.rstrip("\r\n"))]
+        places, warnings = places_in(named_by(path), len(texts)), ()
+    kept = np.flatnonzero([bool(text) for text in texts])
+    if not len(kept):
+        raise DataError(Problem(None, f"{path} has no text", "it is empty, or all blank"))
+    if len(kept) < len(texts):
+        blank = len(texts) - len(kept)
+        warnings = (*warnings, f"{path}: {counted(blank, 'blank text is', 'blank texts are')} left out")
+    examples = Examples({"text": coded([text for text in texts if text])})
+    return replace(examples, places={name: values[kept] for name, values in places.items()}), warnings
+
+
+def is_single(path: str, endings: tuple[str, ...]) -> bool:
+    """Return whether the path is a file that is one example."""
+    if Path(path).name == STDIN_NAME:
+        return bool(endings) and not is_archive(Path(path))
+    return bool(endings) and path.lower().endswith(endings) and not Path(path).is_dir()
+
+
+def named_by(path: str) -> str:
+    """Return the name of a path for the user."""
+    return STDIN_NAME if Path(path).name == STDIN_NAME else path.rstrip("/")

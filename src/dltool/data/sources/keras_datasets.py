@@ -5,6 +5,7 @@ import io
 import pickle
 import tarfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,19 @@ from dltool.config.columns import ONE_TARGET
 from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
 from dltool.data.arrays.cleaning import clean_inputs, clean_labels
 from dltool.data.arrays.npz import npz_headers, read_npz
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import ONE_INPUT
 from dltool.data.files.paths import require, unreadable
 from dltool.data.sources.catalog import published
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
-from dltool.data.sources.tokens import fitted_table, padded_table, without_rare
 from dltool.errors import ConfigPath, DataError, Problem
 
 GOOGLE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 TORONTO = "https://www.cs.toronto.edu/~kriz/"
 KERAS_SHUFFLE_SEED = 113
 FOUR_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+PADDING, START, RARE = 0, 1, 2
+FIRST_WORD = 3
 
 # File names, addresses and hashes are those of keras 3.15 (keras/src/datasets).
 ARCHIVES = {
@@ -70,15 +72,14 @@ CIFAR_MEMBERS = {
 Arrays = dict[str, np.ndarray]
 
 
-def load_keras_dataset(source: Source, place: ConfigPath) -> Examples:
-    """The set that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
+def load_keras_dataset(source: Source, place: ConfigPath) -> SourceExamples:
+    """Load the set that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
 
     Images are uint8 with a channel axis, texts int32 (rows, length), California housing float32 in raw units.
 
     Raises:
         DataError: the file at `path` is missing, damaged, of another layout, or a pickle other than the published one.
-        MachineError: nothing in the cache, and no network.
-    """
+        MachineError: nothing in the cache, and no network."""
     if getattr(source.options, "path", None) is None:
         arrays = published_arrays(source, place)
     else:
@@ -93,7 +94,7 @@ def load_keras_dataset(source: Source, place: ConfigPath) -> Examples:
     if shape != known.input_shape:
         message = f"examples of {source.name} have the shape {known.input_shape}, these have {shape}"
         raise DataError(Problem(place, message, "the source arrays takes any shape"))
-    return Examples(training, test=test, class_names=known.class_names)
+    return SourceExamples({"training": training, "test": test}, known.class_names)
 
 
 def published_arrays(source: Source, place: ConfigPath) -> Arrays:
@@ -130,11 +131,7 @@ def content_of(path: Path, place: ConfigPath) -> bytes:
 
 
 def check_published(source: Source, content: bytes, shown_as: str, place: ConfigPath) -> None:
-    """A pickle can run code when it is read, so only the one that Keras publishes is.
-
-    Raises:
-        DataError: `content` is something else.
-    """
+    """Raise DataError if `content` is not the pickle that Keras publishes: reading another one could run code."""
     if not ARCHIVES[source.name].is_content(content):
         message = f"{shown_as} holds pickles and is not the published file (its SHA-256 differs): it is not loaded"
         raise DataError(Problem(place, message, "save plain arrays with np.savez: x_train, y_train, x_test, y_test"))
@@ -156,7 +153,7 @@ def idx_arrays(contents: dict[str, bytes], folder: Path, place: ConfigPath) -> A
 
 
 def cifar_arrays(source: Source, content: bytes) -> Arrays:
-    """The arrays of a published CIFAR archive. `content` must have passed its hash."""
+    """Return the arrays of a published CIFAR archive. `content` must have passed its hash."""
     training, test = CIFAR_MEMBERS[source.name]
     options = source.options
     key = f"{options.label_mode}_labels" if isinstance(options, Cifar100Source) else "labels"
@@ -206,7 +203,7 @@ def shuffled(arrays: Arrays) -> Arrays:
 
 
 def divided(source: Source, arrays: Arrays) -> Arrays:
-    """One table in the order of keras.datasets, divided where it divides it."""
+    """Return one table in the order of keras.datasets, divided where Keras divides it."""
     known = published(source)
     assert known is not None
     assert known.share is not None
@@ -217,8 +214,8 @@ def divided(source: Source, arrays: Arrays) -> Arrays:
     return {f"{letter}_{suffix}": arrays[letter][rows[suffix]] for letter in "xy" for suffix in rows}
 
 
-def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Part:
-    """One part with inputs and labels as promised by :func:`load_keras_dataset`."""
+def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Examples:
+    """Return one split with inputs and labels as promised by :func:`load_keras_dataset`."""
     x, y = f"x_{suffix}", f"y_{suffix}"
     labels = clean_labels(arrays[y], y, place)
     options = source.options
@@ -231,11 +228,11 @@ def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Part
     if len(inputs) != len(labels) or labels.ndim != 1:
         message = f"{x} has {len(inputs):,} rows, {y} has the shape {labels.shape}"
         raise DataError(Problem(place, message, "each example needs one label"))
-    return Part({ONE_INPUT: inputs}, {ONE_TARGET: labels}, place, x)
+    return Examples({ONE_INPUT: inputs}, {ONE_TARGET: labels}, x, place)
 
 
 def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
-    """(rows, height, width, channels) of uint8."""
+    """Return (rows, height, width, channels) of uint8."""
     if array.dtype != np.uint8 and array.size:
         if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
             message = f"{name} is {array.dtype}; pixels are whole numbers from 0 to 255"
@@ -245,7 +242,7 @@ def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
 
 
 def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath) -> np.ndarray:
-    """(rows, length) of int32, from published sequences or from a table that is padded already."""
+    """Return (rows, length) of int32, from published sequences or from a table that is padded already."""
     if array.dtype == object:
         table = padded_table(array, options.length)  # type: ignore[arg-type]
     elif array.ndim == 2 and array.dtype.kind in "iu":
@@ -254,3 +251,33 @@ def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath
         message = f"{name} has the shape {array.shape} and dtype {array.dtype}; rows of word numbers are expected"
         raise DataError(Problem(place, message))
     return without_rare(table, options.num_words)
+
+
+# --- sequences of word numbers, as keras.datasets and `pad_sequences` make them ---
+
+
+def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
+    """Return (rows, length) of int32 from published sequences of words 1, 2, … by frequency.
+
+    Words are moved up by three to make room for padding, start and rare; every sequence begins with the start mark. The
+    last `length` numbers are kept, with zeros in front of short ones."""
+    table = np.full((len(sequences), length), PADDING - FIRST_WORD, dtype=np.int32)
+    for row, words in enumerate(sequences):
+        last = words[-length:]
+        if last:
+            table[row, length - len(last) :] = last
+        if len(words) < length:
+            table[row, length - len(words) - 1] = START - FIRST_WORD
+    table += FIRST_WORD
+    return table
+
+
+def fitted_table(table: np.ndarray, length: int) -> np.ndarray:
+    """Cut or pad a table of word numbers in front to `length` columns."""
+    kept = table[:, -length:]
+    return np.pad(kept, ((0, 0), (length - kept.shape[1], 0)), constant_values=PADDING)
+
+
+def without_rare(table: np.ndarray, num_words: int | None) -> np.ndarray:
+    """Replace every number from `num_words` on by 2."""
+    return table if num_words is None else np.where(table < num_words, table, np.int32(RARE))

@@ -1,7 +1,7 @@
 """Tables as examples: which columns are inputs, which the target, and which only divide the rows."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,16 @@ from dltool.config.columns import (
 from dltool.config.schema import Data
 from dltool.config.sources import Source
 from dltool.data.arrays.rows import Coded, Rows
-from dltool.data.examples import Examples, Part
+from dltool.data.examples import Examples, SourceExamples
+from dltool.data.facts import is_for_layers
+from dltool.data.files.class_folders import PartName
 from dltool.data.media.cache import cache_folder
 from dltool.data.split.by_column import Values, is_missing
 from dltool.data.tables.read import read_table
-from dltool.data.tables.typed_table import Column, ColumnRequest, Table
+from dltool.data.tables.typed_table import Column, ColumnRequest, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_memory
+from dltool.text import counted
 
 TARGET: ConfigPath = ("data", "target")
 INPUTS: ConfigPath = ("data", "inputs")
@@ -36,15 +39,16 @@ MEMORY_SHARE = 4
 MOST_NUMBERED_CLASSES = 20
 """A target of whole numbers is of classes where there are no more distinct ones."""
 SHOWN = 5
+PARTS: Mapping[str, PartName] = {"source": "training", "validation": "validation", "test": "test"}
+"""What the sources of the config give."""
 
 
-def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "test")) -> dict[str, Table]:
-    """The tables of the config by their key. All have the types of the first.
+def load_tables(data: Data) -> dict[str, Table]:
+    """Read the tables of the config by their key. All have the types of the first.
 
     Raises:
         DataError: with every problem of a file, its columns and cells.
-        MachineError: there is no room for columns that do not fit in memory.
-    """
+        MachineError: there is no room for columns that do not fit in memory."""
     needed = (*data.target_columns, *dividing_columns(data))
     declared = dict(data.inputs or {})
     places: dict[str, ConfigPath] = {name: (*INPUTS, name) for name in data.inputs or {}}
@@ -56,7 +60,7 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
         places |= dict.fromkeys(columns, target_place(data, target))
     places |= {name: ("data", *key) for key, name in named_columns(data)}
     tables: dict[str, Table] = {}
-    for role in roles:
+    for role in PARTS:
         source = getattr(data, role)
         if source is not None:
             wanted = ColumnRequest(declared, places, tables.get("source"), needed)
@@ -65,19 +69,19 @@ def load_tables(data: Data, roles: tuple[str, ...] = ("source", "validation", "t
 
 
 def target_place(data: Data, name: str) -> ConfigPath:
-    """Where the config names a target."""
+    """Return where the config names a target."""
     if data.windows is not None:
         return ("data", "windows", "target")
     return (*TARGET, name) if isinstance(data.target, tuple) else TARGET
 
 
-def table_in_reach(source: Source, place: ConfigPath, wanted: ColumnRequest) -> Table:
-    """The table, in memory or else in files that are gone with this process."""
+def table_in_reach(source: Source | TableFile, place: ConfigPath, wanted: ColumnRequest) -> Table:
+    """Return the table, in memory or in files that vanish with this process."""
     return read_table(source, place, wanted, budget=usable_memory() // MEMORY_SHARE, spill=cache_folder())
 
 
 def column_of(target: TargetType | None) -> ColumnType | None:
-    """How the column of a target is to be read; None where that is to be seen."""
+    """Return how the column of a target is read; None if that is inferred."""
     if target is None:
         return None
     if isinstance(target.options, CategoryTarget):
@@ -89,7 +93,7 @@ def column_of(target: TargetType | None) -> ColumnType | None:
 
 
 def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
-    """The columns by which the config divides or orders rows, with the keys that name them."""
+    """Yield the columns by which the config divides or orders rows, with the keys that name them."""
     for section, keys in (("split", ("group", "order", "column")), ("windows", ("key", "order"))):
         for key in keys:
             name = getattr(getattr(data, section), key, None)
@@ -98,61 +102,92 @@ def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
 
 
 def dividing_columns(data: Data) -> tuple[str, ...]:
-    """Those that must be there. `order: time` may mean another column."""
+    """Return those that must exist. `order: time` may mean another column."""
     return tuple(name for (_, key), name in named_columns(data) if not (key == "order" and name == "time"))
 
 
-def load_table_examples(data: Data) -> Examples:
-    """The examples of a table, one for each row.
+@dataclass(frozen=True)
+class Readable:
+    """The tables of a config by their key, with what their columns are: the types of the inputs, and the targets."""
+
+    tables: Mapping[str, Table]
+    types: Mapping[str, ColumnType]
+    targets: Mapping[str, Target]
+
+    @property
+    def first(self) -> Table:
+        return self.tables["source"]
+
+    def problems(self, table: Table) -> Iterator[Problem]:
+        """Return the problems of inputs that must not have missing values, and have some."""
+        for name, kind in self.types.items():
+            yield from missing_problems(table, name, kind)
+
+    def settled(self, data: Data) -> dict[str, Any]:
+        """Return what reading inferred: the type of every column, so that other commands need not infer it again."""
+        ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
+        names = [name for name in self.first.columns if name not in data.target_columns]
+        names += data.target_columns if data.windows is not None else ()
+        inputs = {
+            name: self.types.get(name, ignored)
+            for name in names
+            if name in self.types or name not in dividing_columns(data)
+        }
+        given = tuple(self.targets.values())
+        return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
+
+
+def read_tables(data: Data) -> Readable:
+    """Read the tables. Raises DataError: with every problem of a file, its columns and cells; no column left for the
+    inputs."""
+    tables = load_tables(data)
+    first = tables["source"]
+    return Readable(tables, input_types(data, first), settled_targets(data, first))
+
+
+def load_table_examples(data: Data) -> SourceExamples:
+    """Return the examples of a table, one for each row.
 
     Raises:
         DataError: with every problem of the tables.
-        MachineError: there is no room for their columns.
-    """
-    tables = load_tables(data)
-    first = tables["source"]
-    types = {name: with_rate(first, name, kind) for name, kind in input_types(data, first).items()}
-    targets = settled_targets(data, first)
+        MachineError: there is no room for their columns."""
+    read = read_tables(data)
     problems: list[Problem] = []
-    parts: dict[str, Part] = {}
-    for role, table in tables.items():
-        problems += [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
+    parts: dict[PartName, Examples] = {}
+    for role, table in read.tables.items():
+        problems += read.problems(table)
         labels: dict[str, Values] = {}
-        for name, target in targets.items():
+        for name, target in read.targets.items():
             try:
                 labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
             except DataError as error:
                 problems += error.problems
         if not problems:
+            found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
             columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
-            found = {name: input_rows(data, table, name, kind) for name, kind in types.items()}
-            parts[role] = Part(
+            parts[PARTS[role]] = Examples(
                 {name: rows for name, (rows, _) in found.items()},
                 labels,
-                ("data", role),
                 table.path.name,
+                ("data", role),
                 {**dates_of(table), **as_values(columns)},
                 {name: digests for name, (_, digests) in found.items() if digests is not None},
             )
     if problems:
         raise DataError(problems)
-    return Examples(
-        parts["source"],
-        parts.get("validation"),
-        parts.get("test"),
-        types=types,
-        dates=tuple(dates_of(first)),
-        settled=settled(data, first, types, targets),
-        columns=tuple(first.columns.values()),
+    alone = len(read.types) == 1
+    return SourceExamples(
+        parts,
+        types={name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))},
+        settled=read.settled(data),
+        columns=tuple(read.first.columns.values()),
     )
 
 
 def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
-    """The columns that are inputs: all but the target, what divides the rows unless it is declared, and ignored ones.
+    """Return the columns that are inputs: all but the target, undeclared ones that divide the rows, and ignored ones.
 
-    Raises:
-        DataError: none is left.
-    """
+    Raises DataError: none is left."""
     declared = data.inputs or {}
     apart = set() if data.windows is not None else set(data.target_columns)
     aside = {name for (section, key), name in named_columns(data) if section == "split" or key == "key"}
@@ -160,23 +195,13 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     for name, column in table.columns.items():
         if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
             continue
-        types[name] = column.declared or ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
-        if data.windows is not None and name in data.target_columns and name not in declared:
-            types[name] = ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
+        # In windows the target is read as one, and is an input as anybody else would read it.
+        given = None if name in data.target_columns and name not in declared else column.declared
+        kind = given or ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
+        types[name] = with_rate(table, name, kind)
     if not types:
         raise DataError(Problem(("data", "source"), f"{table.path} has no column left for the inputs"))
     return types
-
-
-def settled(data: Data, table: Table, types: Mapping[str, ColumnType], targets: Mapping[str, Target]) -> dict[str, Any]:
-    """What reading has decided: the type of every column, so that the run's other commands need not decide again."""
-    ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
-    inputs = {name: types.get(name, ignored) for name in table.columns if name not in data.target_columns}
-    if data.windows is not None:
-        inputs |= {name: types.get(name, ignored) for name in data.target_columns}
-    inputs = {name: kind for name, kind in inputs.items() if kind is not ignored or name not in dividing_columns(data)}
-    given = tuple(targets.values())
-    return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
 
 
 def dates_of(table: Table) -> dict[str, Values]:
@@ -190,28 +215,27 @@ def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
 def input_rows(
     data: Data, table: Table, name: str, kind: ColumnType, *, digests: bool = True
 ) -> tuple[Rows, np.ndarray | None]:
-    """The values of an input; of paths, what their files hold, and `digests` of these that are quicker to compare."""
+    """Return the values of an input; for paths, the decoded files, and their `digests`."""
     values = table.columns[name].values
     if kind.name not in ("image", "audio"):
         return values, None
     assert isinstance(values, Coded)
     place = (*INPUTS, name)
     paths = values[:]
+    options: Any = kind.options
     if kind.name == "image":
         from dltool.data.media.images import load_image_files
 
-        options: Any = kind.options
-        pictures = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
-        return pictures.rows, pictures.digests
-    from dltool.data.media.audio import load_audio_files
+        decoded = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
+    else:
+        from dltool.data.media.audio import load_audio_files
 
-    use_cache = data.cache > 0
-    sounds = load_audio_files(paths, table.path.parent, kind.options, place, use_cache=use_cache)  # type: ignore[arg-type]
-    return sounds.rows, sounds.digests
+        decoded = load_audio_files(paths, table.path.parent, options, place, use_cache=data.cache > 0)
+    return decoded.rows, decoded.digests
 
 
 def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
-    """The type of a column of recordings with the rate of the first one, which all later ones are to have."""
+    """Return the type of a column of audio clips with the rate of the first one, to which all others are resampled."""
     values = table.columns[name].values
     if not isinstance(kind.options, AudioColumn) or kind.options.rate is not None or not isinstance(values, Coded):
         return kind
@@ -226,7 +250,7 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
 
 
 def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:
-    """A column that may not have missing values, and has some."""
+    """Yield the problem of a column that must not have missing values, and has some."""
     if getattr(kind.options, "missing", None) != "error" or not table.columns[name].missing:
         return
     rows = np.flatnonzero(is_missing(as_values({name: table.columns[name].values})[name]))
@@ -237,17 +261,16 @@ def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Prob
 
 
 def rows_named(table: Table, rows: np.ndarray) -> str:
-    """ "3 rows: adult.csv, line 5; …"."""
-    count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
-    places = "; ".join(table.names_of(rows[:SHOWN].tolist()))
-    return f"{count}: {places}{'; …' if len(rows) > SHOWN else ''}"
+    """Return "3 rows: adult.csv, line 5; …"."""
+    places = "; ".join([*table.names_of(rows[:SHOWN].tolist()), *(["…"] if len(rows) > SHOWN else [])])
+    return f"{counted(len(rows), 'row')}: {places}"
 
 
 # --- the target ---
 
 
 def settled_targets(data: Data, table: Table) -> dict[str, Target]:
-    """What the targets are, where the config does not say: whole numbers are classes where there are few of them."""
+    """Infer the types of targets that the config leaves open: few distinct integers are classes."""
     return {
         name: target
         if target.type is not None
@@ -270,12 +293,10 @@ def are_classes(column: Column) -> bool:
 
 
 def labels_of(target: Target, table: Table, place: ConfigPath, target_place: ConfigPath) -> Values:
-    """(rows,) of text or float32, or (rows, columns) of float32.
+    """Return (rows,) of text or float32, or (rows, columns) of float32.
 
-    Raises:
-        DataError: rows without a label, or a column that cannot be a target.
-    """
-    kind = None if target.type is None else target.type.name
+    Raises DataError: rows without a label, or a column that cannot be a target."""
+    task = None if target.type is None else target.type.task
     problems = []
     labels = []
     for name in target.columns:
@@ -287,7 +308,7 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
             continue
         values = as_values({name: column.values})[name]
         rows = np.flatnonzero(is_missing(values))
-        if len(rows) and kind != "multi_label":
+        if len(rows) and not (task and task.takes_several):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
         labels.append(values)
@@ -295,11 +316,11 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
         raise DataError(problems)
     if len(labels) > 1:
         return np.stack([np.asarray(values, np.float32) for values in labels], axis=1)
-    return labels[0] if kind == "number" else class_labels(labels[0])
+    return class_labels(labels[0]) if task is None or task.has_classes else labels[0]
 
 
 def class_labels(values: Values) -> Values:
-    """Classes as text or numbers, of which whole ones are integers."""
+    """Return classes as text or numbers; whole numbers become integers."""
     if isinstance(values, Coded):
         return values
     whole = values.astype(np.int64)

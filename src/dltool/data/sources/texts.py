@@ -9,12 +9,12 @@ from pathlib import Path
 from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import coded
-from dltool.data.examples import Examples, Part
-from dltool.data.files.class_folders import PART_NAMES, PartName, are_parts, common_folder, labelled, some
+from dltool.data.examples import Examples, SourceExamples, examples_of_items, text_array
+from dltool.data.files.class_folders import PART_NAMES, PartName, are_parts, common_folder, labelled
 from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.files.listing import SHOWN, Member, printable
-from dltool.data.files.parts import part_of_items, text_array
 from dltool.errors import ConfigError, ConfigPath, DataError, Problem
+from dltool.text import and_more, counted
 
 EXTENSIONS = (".txt", ".text")
 LINE_END = re.compile("\r\n|\r|\n")
@@ -43,19 +43,14 @@ class Reading:
         return codecs.lookup(self.encoding).name == "utf-8"
 
     def texts(self, files: Sequence[Member]) -> list[str]:
-        """The content of each file.
-
-        Raises:
-            DataError: naming all the files that cannot be read or decoded.
-        """
+        """Read the content of each file. Raises DataError naming all the files that cannot be read or decoded."""
         found = [self.text(member) for member in files]
         bad = [(member, text) for member, text in zip(files, found, strict=True) if isinstance(text, Bad)]
         if bad:
-            shown = "; ".join(f"{printable(member.name)}{text.message}" for member, text in bad[:SHOWN])
-            more = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
-            counted = "1 file" if len(bad) == 1 else f"{len(bad):,} files"
+            faults = and_more([f"{printable(member.name)}{text.message}" for member, text in bad], SHOWN, "; ")
             hint = "if they are older texts of western Europe, write encoding: latin-1"
-            message = f"{counted} of {self.members.path} cannot be read as {self.encoding}: {shown}{more}"
+            files_of = f"{counted(len(bad), 'file')} of {self.members.path}"
+            message = f"{files_of} cannot be read as {self.encoding}: {faults}"
             raise DataError(Problem((*self.place, "path"), message, hint if self.is_utf8 else ""))
         return [text for text in found if isinstance(text, str)]
 
@@ -74,17 +69,16 @@ class Reading:
             return Bad(f" ({error})")
 
 
-def load_texts(options: TextSource, place: ConfigPath) -> Examples:
-    """Texts with their classes, with the input "text". `place` is that of the source in the config.
+def load_texts(options: TextSource, place: ConfigPath) -> SourceExamples:
+    """Load texts with their classes, with the input "text". `place` is the config path of the source.
 
-    With a pattern or folders each file is a text. If all files are in one folder, or in one each for `train`, `test`,
-    …, each file is a class, whose name is what differs between the names of the files, and each line is a text. Blank
+    With a pattern or class folders each file is a text. If all files are in one folder, or in one each for `train`,
+    `test`, …, each file is a class, named by what differs between the files' names, and each line is a text. Blank
     lines and blank files are skipped, with a warning.
 
     Raises:
         ConfigError: an unknown encoding.
-        DataError: with all the files that are refused, have no class, or cannot be read.
-    """
+        DataError: with all the files that are refused, have no class, or cannot be read."""
     place = (*place, "text")
     check_encoding(options.encoding, (*place, "encoding"))
     members = open_members(options.path, (*place, "path"))
@@ -101,10 +95,10 @@ def check_encoding(encoding: str, place: ConfigPath) -> None:
         raise ConfigError(problem) from None
 
 
-def files_of(reading: Reading, pattern: str | None) -> Examples:
-    """A text in each file."""
+def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
+    """Return a text for each file."""
     found = labelled(reading.members, EXTENSIONS, pattern, reading.place, "text")
-    parts: dict[str, Part] = {}
+    parts: dict[PartName, Examples] = {}
     blank: list[str] = []
     texts = reading.texts([item.member for items in found.parts.values() for item in items])
     first = 0
@@ -116,18 +110,21 @@ def files_of(reading: Reading, pattern: str | None) -> Examples:
         if not kept:
             raise no_text(reading, f"the {name} part of {reading.members.path}")
         inputs = {"text": coded([text for text, _ in kept])}
-        parts[name] = part_of_items(inputs, [item for _, item in kept], (*reading.place, "path"), titled(reading, name))
+        parts[name] = examples_of_items(
+            inputs, [item for _, item in kept], (*reading.place, "path"), titled(reading, name)
+        )
     warnings = [*found.warnings]
     if blank:
-        files = "1 file is" if len(blank) == 1 else f"{len(blank):,} files are"
-        warnings.append(f"{files} blank and skipped: {some([printable(name) for name in blank])}")
-    return Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=tuple(warnings))
+        files = counted(len(blank), "file is", "files are")
+        names = and_more([printable(name) for name in blank], SHOWN)
+        warnings.append(f"{files} blank and skipped: {names}")
+    return SourceExamples(parts, warnings=tuple(warnings))
 
 
-def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> Examples:
-    """A text on each line, a file for each class."""
+def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> SourceExamples:
+    """Return a text for each line, with a file for each class."""
     place = (*reading.place, "path")
-    parts: dict[str, Part] = {}
+    parts: dict[PartName, Examples] = {}
     blank = 0
     texts = iter(reading.texts([member for found in files.values() for member in found]))
     for name, found in files.items():
@@ -141,9 +138,9 @@ def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> Examples:
             blank += len(lines) - len(kept)
             rows += kept
             labels += [label] * len(kept)
-        parts[name] = Part({"text": coded(rows)}, {ONE_TARGET: text_array(labels)}, place, titled(reading, name))
-    warnings = (f"{'1 blank line is' if blank == 1 else f'{blank:,} blank lines are'} skipped",) if blank else ()
-    return Examples(parts["training"], parts.get("validation"), parts.get("test"), warnings=warnings)
+        parts[name] = Examples({"text": coded(rows)}, {ONE_TARGET: text_array(labels)}, titled(reading, name), place)
+    warnings = (f"{counted(blank, 'blank line is', 'blank lines are')} skipped",) if blank else ()
+    return SourceExamples(parts, warnings=warnings)
 
 
 def titled(reading: Reading, part: str) -> str:
@@ -155,11 +152,9 @@ def no_text(reading: Reading, what: str) -> DataError:
 
 
 def class_files(members: Members, place: ConfigPath) -> dict[PartName, list[Member]]:
-    """The files of each part that are a class each; none where the files are in class folders.
+    """Return the files of each split that are a class each; none if the files are in class folders.
 
-    Raises:
-        DataError: one class only.
-    """
+    Raises DataError: one class only."""
     files = [member for member in members.members if not is_beside_data(member.name)]
     top = len(common_folder(files)) if files else 0
     below = [member.name.split("/")[top:] for member in files]
@@ -181,7 +176,7 @@ def is_beside_data(name: str) -> bool:
 
 
 def class_names(files: Sequence[str]) -> list[str]:
-    """What differs between the names of files, in whole words: neg and pos of rt-polarity.neg and rt-polarity.pos."""
+    """Return what differs between file names, in whole words: neg and pos of rt-polarity.neg and rt-polarity.pos."""
     # A word, what separates it from the next, that word, …
     words = [SEPARATOR.split(name) for name in files]
     while min(map(len, words)) > 2 and len({tuple(name[-2:]) for name in words}) == 1:

@@ -4,32 +4,24 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from dltool.config.columns import ONE_TARGET, ColumnType
+from dltool.config.columns import ONE_TARGET, ColumnType, Target
 from dltool.config.schema import Data, SplitOptions
-from dltool.data.arrays.rows import Coded, Rows, stack
+from dltool.data.arrays.rows import Coded, stack
 from dltool.data.arrays.window_rows import PLACE, make_windows, positions_in_series
-from dltool.data.examples import Examples, Part
-from dltool.data.sources.tables import (
-    as_values,
-    class_labels,
-    dates_of,
-    input_types,
-    load_tables,
-    missing_problems,
-    settled,
-    settled_targets,
-)
+from dltool.data.examples import Examples, SourceExamples
+from dltool.data.sources.tables import as_values, class_labels, dates_of, read_tables
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION
 from dltool.data.split.by_column import Values, is_missing, numbered, order_named
 from dltool.data.split.divide import SplitColumns, divide_rows
 from dltool.data.split.sizes import part_sizes
 from dltool.data.tables.typed_table import Table
 from dltool.errors import ConfigError, DataError, Problem
+from dltool.text import counted
 
 NO_WINDOWS = ("image", "audio", "text")
 
 
-def load_window_examples(data: Data) -> Examples:
+def load_window_examples(data: Data) -> SourceExamples:
     """The windows of all tables of the config; their split is decided here, by the rows.
 
     Raises:
@@ -38,44 +30,40 @@ def load_window_examples(data: Data) -> Examples:
     """
     windows = data.windows
     assert windows is not None
-    tables = load_tables(data)
-    first = tables["source"]
-    types = input_types(data, first)
-    refuse(types)
-    targets = settled_targets(data, first)
-    problems = [
-        p for table in tables.values() for name, kind in types.items() for p in missing_problems(table, name, kind)
-    ]
+    read = read_tables(data)
+    refuse(read.types)
+    problems = [problem for table in read.tables.values() for problem in read.problems(table)]
     if problems:
         raise DataError(problems)
-    columns = {name: stack([table.columns[name].values for table in tables.values()]) for name in first.columns}
-    values = as_values({name: columns[name] for name in {*dates_of(first), *dividing(data, first)}})
-    order = None
-    if windows.order is not None:
-        order = order_named(values, tuple(dates_of(first)), windows.order, (*PLACE, "order"))
-    series = series_of(values, windows.key, tables)
+    first, dates = read.first, dates_of(read.first)
+    columns = {name: stack([table.columns[name].values for table in read.tables.values()]) for name in first.columns}
+    values = as_values({name: columns[name] for name in {*dates, *dividing(data, first)}})
+    series = series_of(values, windows.key, read.tables)
+    order = None if windows.order is None else order_named(values, tuple(dates), windows.order, (*PLACE, "order"))
     goal = as_values({"goal": columns[windows.target]})["goal"]
-    table = make_windows(
-        windows,
-        parts_of_rows(data, tables, values, order, series),
-        ~is_missing(goal),
-        series,
-        None if order is None else order[1],
-        "" if order is None else order[0],
+    parts = parts_of_rows(data, read.tables, values, order, series)
+    found = make_windows(windows, parts, ~is_missing(goal), series, order)
+    examples = Examples(
+        {name: found.of(columns[name]) for name in read.types},
+        {ONE_TARGET: targets_of(goal, found.target_rows, read.targets[ONE_TARGET])},
+        first.path.name,
+        ("data", "source"),
+        places=places_of(read.tables, found.target_rows, order, dates),
     )
-    found = goal.take(table.target_rows) if isinstance(goal, Coded) else goal[table.target_rows]
-    kind = targets[ONE_TARGET].type
-    labels = np.asarray(found) if kind is not None and kind.name == "number" else class_labels(found)
-    inputs: dict[str, Rows] = {name: table.of(columns[name]) for name in types}
-    return Examples(
-        Part(inputs, {ONE_TARGET: labels}, ("data", "source"), first.path.name),
-        types=types,
-        divided=table.split,
-        settled=settled(data, first, types, targets),
-        warnings=(*table.warnings, *(out_of_order(values, dates_of(first), series) if order is None else ())),
+    return SourceExamples(
+        {"training": examples},
+        types=read.types,
+        divided=found.split,
+        settled=read.settled(data),
+        warnings=(*found.warnings, *(out_of_order(values, dates, series) if order is None else ())),
         columns=tuple(first.columns.values()),
-        places=places_of(tables, table.target_rows, order, dates_of(first)),
     )
+
+
+def targets_of(goal: Values, rows: np.ndarray, target: Target) -> Values:
+    found = goal.take(rows) if isinstance(goal, Coded) else goal[rows]
+    is_number = target.type is not None and target.type.name == "number"
+    return np.asarray(found) if is_number else class_labels(found)
 
 
 def places_of(
@@ -138,7 +126,7 @@ def out_of_order(values: Mapping[str, Values], dates: Collection[str], series: n
         is_earlier &= np.diff(series[rows]) == 0
     if not is_earlier.any():
         return ()
-    rows_are = "1 row is" if is_earlier.sum() == 1 else f"{is_earlier.sum():,} rows are"
+    rows_are = counted(is_earlier.sum(), "row is", "rows are")
     return (f'{rows_are} earlier in "{name}" than the row before: windows: {{order: {name}}} sorts them',)
 
 

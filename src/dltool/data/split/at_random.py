@@ -6,6 +6,7 @@ import numpy as np
 
 from dltool.data.split.by_column import Values, numbered
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import and_more, counted, joined
 
 TRAINING, VALIDATION, TEST = range(3)
 PART_NAMES = ("training", "validation", "test")
@@ -31,11 +32,10 @@ class Split:
 
 
 def divide(rows: int, validation: int, test: int, seed: int, classes: np.ndarray | None = None) -> Split:
-    """Rows 0…rows-1 at random into parts of exactly these sizes; the rest is for training.
+    """Divide rows 0…rows-1 at random into splits of exactly these sizes; the rest is for training.
 
-    `classes` (rows,) of class indices stratifies: each part then holds of each class its exact share, rounded up or
-    down. A pure function of its arguments.
-    """
+    `classes` (rows,) of class indices stratifies: each split then holds its exact share of each class, rounded up or
+    down. A pure function of its arguments."""
     order = split_generator(seed).permutation(rows)
     if classes is None:
         parts = np.full(rows, TRAINING)
@@ -56,20 +56,18 @@ def split_generator(seed: int) -> np.random.Generator:
 
 
 def split_of(parts: np.ndarray) -> Split:
-    """`parts` (rows,) says of each row TRAINING, VALIDATION or TEST."""
+    """Return the split in which `parts` (rows,) of TRAINING, VALIDATION or TEST puts each row."""
     return Split(*(np.flatnonzero(parts == part) for part in (TRAINING, VALIDATION, TEST)))
 
 
 def divide_in_order(values: Values, validation: int, test: int, name: str, place: ConfigPath) -> Split:
-    """The rows with the smallest values for training, then the validation rows, the largest for the test.
+    """Take the rows with the smallest values for training, then the validation rows, and the largest for the test.
 
-    Rows of equal value are never in two parts: each boundary lies at the change of value that is nearest to the size
-    asked for (the later one of two), so a part may have somewhat more or fewer rows, but each part asked for has some.
-    `name` is that of the column in messages. A pure function of its arguments.
+    Rows of equal value are never in two splits: each boundary lies at the change of value nearest to the requested size
+    (the later one of two), so a split may have somewhat more or fewer rows, but at least one. `name` is the column's
+    name in messages. A pure function of its arguments.
 
-    Raises:
-        DataError: fewer distinct values than parts.
-    """
+    Raises DataError: fewer distinct values than splits."""
     numbers, distinct = numbered(values)
     asked = [part for part, size in ((VALIDATION, validation), (TEST, test)) if size]
     if len(distinct) <= len(asked):
@@ -88,19 +86,17 @@ def divide_in_order(values: Values, validation: int, test: int, name: str, place
 
 
 def divide_by_names(values: Values, name: str, place: ConfigPath) -> Split:
-    """Each row in the part that the column `name` names: one of `SPELLINGS`, in any case, spaces around it aside.
+    """Put each row into the split that the column `name` names: one of `SPELLINGS`, in any case, surrounding spaces
+    ignored.
 
-    Raises:
-        DataError: other values, all of them listed with their counts; or no training rows.
-    """
+    Raises DataError: other values, all of them listed with their counts; or no training rows."""
     numbers, distinct = numbered(values)
     codes = [SPELLINGS.get(str(value).strip().lower(), -1) for value in distinct]
     counts = np.bincount(numbers, minlength=len(distinct))
     unknown = [(value, count) for value, count, code in zip(distinct, counts, codes, strict=True) if code < 0]
     if unknown:
-        shown = ", ".join(f'"{value}" ({counted(count)})' for value, count in unknown[:SHOWN])
-        more = f" and {len(unknown) - SHOWN:,} more" if len(unknown) > SHOWN else ""
-        message = f'the column "{name}" has values that are no part: {shown}{more}'
+        shown = and_more([f'"{value}" ({counted(count, "row")})' for value, count in unknown], SHOWN)
+        message = f'the column "{name}" has values that are no part: {shown}'
         raise DataError(Problem(place, message, f"the parts are {', '.join(SPELLINGS)}"))
     split = split_of(np.array(codes, dtype=np.int64)[numbers])
     if not len(split.train):
@@ -109,24 +105,19 @@ def divide_by_names(values: Values, name: str, place: ConfigPath) -> Split:
 
 
 def too_few(name: str, what: str, found: int, asked: list[int], place: ConfigPath) -> Problem:
-    """Each part needs a whole value or group; `asked` are those beside training."""
+    """Return the error that each split needs a value or group of its own; `asked` are those beside training."""
     parts = [PART_NAMES[part] for part in (TRAINING, *asked)]
-    has = f"{found:,} distinct {what}{'s' if found != 1 else ''}"
-    message = f'the column "{name}" has {has}; {" and ".join([", ".join(parts[:-1]), parts[-1]])} need {len(parts)}'
+    has = counted(found, f"distinct {what}")
+    message = f'the column "{name}" has {has}; {joined(parts, "and")} need {len(parts)}'
     return Problem(place, message, "divide fewer parts off, or use another column")
 
 
-def counted(rows: int) -> str:
-    return "1 row" if rows == 1 else f"{rows:,} rows"
-
-
 def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """How many rows of each class each part gets: (classes, parts) of integers, with the given sums both ways.
+    """Return how many rows of each class each split gets: (classes, splits) of integers, with the given sums both ways.
 
-    `counts` (classes,) and `sizes` (parts,) have the same sum. Each entry is counts * sizes / sum, rounded up or down.
+    `counts` (classes,) and `sizes` (splits,) have the same sum. Each entry is counts * sizes / sum, rounded up or down.
     Such a table always exists (controlled rounding: L. H. Cox, A Constructive Procedure for Unbiased Controlled
-    Rounding, 1987). Each class rounds up its largest remainders; then rows move between parts until the sizes fit.
-    """
+    Rounding, 1987). Each class rounds up its largest remainders; then rows move between splits until the sizes fit."""
     total = counts.sum()
     exact = np.multiply.outer(counts.astype(np.int64), sizes)
     shares, remainders = exact // total, exact % total
@@ -155,7 +146,7 @@ def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def first_of_each_class(rows: np.ndarray, classes: np.ndarray | None, most: int) -> np.ndarray:
-    """At most `most` of `rows`, ascending: the first of every class, then the second of every class, …"""
+    """Return at most `most` of `rows`, ascending: the first of every class, then the second of every class, …"""
     if classes is None:
         return rows[:most]
     grouped = np.argsort(classes[rows], kind="stable")

@@ -1,12 +1,12 @@
 """The columns by which rows are grouped, ordered or divided: found, complete, and numbered."""
 
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import counted, did_you_mean, near
 
 Values = np.ndarray | Coded
 """One value a row: (rows,) of numbers (NaN is missing), of int64 seconds (the smallest int64 is missing), or of text
@@ -16,19 +16,14 @@ TIME = "time"
 
 
 def column_named(columns: Mapping[str, Values], name: str, place: ConfigPath) -> Values:
-    """The values of a column, none of them missing.
-
-    Raises:
-        DataError: no such column, or rows without a value.
-    """
+    """Return the values of a column. Raises DataError: no such column, or rows without a value."""
     if name not in columns:
-        near = get_close_matches(name, columns, 1, 0.6)
         known = f"the columns are {', '.join(columns)}" if columns else "this source has no columns"
-        raise DataError(Problem(place, f'there is no column "{name}"', f'did you mean "{near[0]}"?' if near else known))
+        raise DataError(Problem(place, f'there is no column "{name}"', did_you_mean(near(name, columns)) or known))
     values = columns[name]
     rows = np.flatnonzero(is_missing(values))
     if len(rows):
-        message = f'{len(rows):,} {"row has" if len(rows) == 1 else "rows have"} no value in the column "{name}"'
+        message = f'{counted(len(rows), "row has", "rows have")} no value in the column "{name}"'
         raise DataError(Problem(place, message, f"the first is row {rows[0]}, counted from 0"))
     return values
 
@@ -36,13 +31,11 @@ def column_named(columns: Mapping[str, Values], name: str, place: ConfigPath) ->
 def order_named(
     columns: Mapping[str, Values], dates: Collection[str], name: str, place: ConfigPath
 ) -> tuple[str, Values] | None:
-    """The column that `name` means as an order, with its name; None is the rows' own order.
+    """Return the column that `name` means as an order, with its name; None is the rows' own order.
 
-    `time` is, where no column has that name, the only one of `dates`, the columns of dates.
+    If no column is called `time`, it means the only one of `dates`, the columns of dates.
 
-    Raises:
-        DataError: no such column, rows without a value, or several columns that `time` may mean.
-    """
+    Raises DataError: no such column, rows without a value, or several columns that `time` may mean."""
     if name == TIME and name not in columns:
         if not dates:
             return None
@@ -56,7 +49,7 @@ def order_named(
 
 
 def is_missing(values: Values) -> np.ndarray:
-    """(rows,) of booleans."""
+    """Return (rows,) of bool: which values are missing."""
     if isinstance(values, Coded):
         return np.asarray(is_missing(values.values)[values.codes[:]])
     if values.dtype.kind == "f":
@@ -67,14 +60,14 @@ def is_missing(values: Values) -> np.ndarray:
 
 
 def distinct(values: Values) -> np.ndarray:
-    """The values that there are, in ascending order."""
+    """Return the distinct values in ascending order."""
     if isinstance(values, Coded):
         return np.unique(values.values[np.bincount(np.ravel(values.codes[:]), minlength=len(values.values)) > 0])
     return np.unique(values)
 
 
 def numbered(values: Values) -> tuple[np.ndarray, np.ndarray]:
-    """The number of each row's value, (rows,) of int64, and the distinct values in ascending order."""
+    """Return the number of each row's value, (rows,) of int64, and the distinct values in ascending order."""
     if isinstance(values, Coded):
         distinct, numbers = np.unique(values.values.astype(object), return_inverse=True)
         used = np.bincount(numbers[values.codes[:]], minlength=len(distinct)) > 0

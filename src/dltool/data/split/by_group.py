@@ -23,16 +23,14 @@ def divide_by_groups(
     place: ConfigPath,
     classes: np.ndarray | None = None,
 ) -> Split:
-    """Whole groups (rows of the same value) in parts of about these sizes; the rest is for training.
+    """Divide whole groups (rows of the same value) into splits of about these sizes; the rest is for training.
 
-    The groups, in random order, are cut where the sizes say; then groups move between parts, or change places two by
-    two, as long as that brings the sizes nearer to what was asked for and, where `classes` (rows,) of class indices are
-    given, the classes nearer to an equal share of every part. Every part asked for has a group. `name` is that of the
-    column in messages. A pure function of its arguments.
+    The groups, in random order, are cut at the sizes. Then groups move between splits, or are exchanged, while that
+    brings the sizes nearer to those requested and, with `classes` (rows,) of class indices, the classes nearer to equal
+    shares. Every split requested has a group. `name` is the column's name in messages. A pure function of its
+    arguments.
 
-    Raises:
-        DataError: fewer groups than parts.
-    """
+    Raises DataError: fewer groups than splits."""
     numbers, distinct = numbered(values)
     asked = [part for part, size in ((VALIDATION, validation), (TEST, test)) if size]
     if len(distinct) <= len(asked):
@@ -44,11 +42,10 @@ def divide_by_groups(
 
 
 def group_features(numbers: np.ndarray, groups: int, classes: np.ndarray | None) -> np.ndarray:
-    """(groups, 1 or 1 + classes): the rows of each group, and those of each class, to be shared out evenly.
+    """Return (groups, 1 or 1 + classes): the rows of each group, and those of each class, to be shared out evenly.
 
     The columns of the classes are scaled so that a rare class counts as much as a frequent one, and all of them
-    together less than the number of rows.
-    """
+    together less than the number of rows."""
     rows = np.bincount(numbers, minlength=groups).astype(np.float64)[:, np.newaxis]
     if classes is None:
         return rows
@@ -59,7 +56,7 @@ def group_features(numbers: np.ndarray, groups: int, classes: np.ndarray | None)
 
 
 def cut(rows: np.ndarray, sizes: np.ndarray, parts: list[int], seed: int) -> np.ndarray:
-    """The part of each group: the groups in random order, cut at the sizes; none of `parts` is left without."""
+    """Return the split of each group: the groups in random order, cut at the sizes; none of `parts` is left empty."""
     order = split_generator(seed).permutation(len(rows))
     middle = np.cumsum(rows[order]) - rows[order] / 2
     result = np.empty(len(rows), dtype=np.int64)
@@ -81,11 +78,10 @@ class Division:
     parts: list[int]
 
     def improved(self, parts: np.ndarray) -> np.ndarray:
-        """`parts` (groups,), changed for the better while one move or exchange makes it so.
+        """Improve `parts` (groups,) while one move or exchange lowers the cost.
 
-        The cost is the sum of the squares of what the parts lack. To move x from part p to q, which lack D_p and D_q,
-        adds 2 x·(D_p - D_q) + 2 x·x to it.
-        """
+        The cost is the sum of the squares of what the splits lack. Moving x from split p to q, which lack D_p and D_q,
+        adds 2 x·(D_p - D_q) + 2 x·x to it."""
         parts = parts.copy()
         tolerance = 1e-9 * float((self.shares**2).sum())
         for _ in range(MOST_EXCHANGES):

@@ -21,11 +21,9 @@ class SplitColumns:
 
 
 def named_parts(options: schema.SplitOptions, columns: SplitColumns) -> Split | None:
-    """The parts that `options.column` names; None where it is not given.
+    """Return the splits that `options.column` names; None if it is not set.
 
-    Raises:
-        DataError: no such column, missing or other values, or no training rows.
-    """
+    Raises DataError: no such column, missing or other values, or no training rows."""
     if options.column is None:
         return None
     place = (*SPLIT, "column")
@@ -40,14 +38,12 @@ def divide_rows(
     seed: int,
     classes: np.ndarray | None = None,
 ) -> Split:
-    """The source's training rows, 0…rows-1, divided as the config says. Parts that are not taken from them are empty.
+    """Divide the source's training rows, 0…rows-1, as the config says. Splits that come from elsewhere are empty.
 
-    `seed` counts unless the config has `split.seed`. `classes` (rows,) of class indices stratifies; an order or a
-    column of part names leaves no room for that.
+    `seed` counts unless the config has `split.seed`. `classes` (rows,) of class indices stratifies; with an order or a
+    column of split names it has no effect.
 
-    Raises:
-        DataError: a column is missing or incomplete, or has too few values for the parts.
-    """
+    Raises DataError: a column is missing or incomplete, or has too few values for the splits."""
     validation = sizes.validation if sizes.taken_validation else 0
     test = sizes.test if sizes.taken_test else 0
     seed = seed if options.seed is None else options.seed

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from dltool.config.schema import Data, SplitOptions
+from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError, Problem
 
 SPLIT = ("data", "split")
@@ -22,11 +22,7 @@ class PartSizes:
 
 
 def check_parts(data: Data) -> None:
-    """A part comes from a source of its own or is a fraction, not both.
-
-    Raises:
-        ConfigError: naming both places.
-    """
+    """Refuse a split that is both a source of its own and a fraction. Raises ConfigError naming both locations."""
     fractions = {"validation": data.split.validation or None, "test": data.split.test}
     sources = {"validation": data.validation, "test": data.test}
     problems = [
@@ -44,32 +40,21 @@ def check_parts(data: Data) -> None:
         raise ConfigError(problems)
 
 
-class SplitTarget(Protocol):
-    """The part of `dltool.data.facts.TargetFacts` that is needed here."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-
-def check_stratify(split: SplitOptions, targets: Mapping[str, SplitTarget]) -> None:
-    """Raises: ConfigError: `stratify: true` where no target is one class for each example."""
-    if split.stratify and not any(target.kind == "category" and not target.shape for target in targets.values()):
-        masks = [target.shape for target in targets.values() if target.kind == "category"]
+def check_stratify(split: SplitOptions, targets: Mapping[str, TargetFacts]) -> None:
+    """Raise ConfigError for `stratify: true` if no target is one class for each example."""
+    if split.stratify and not any(target.is_one_class for target in targets.values()):
+        masks = [target.shape for target in targets.values() if target.task.is_index]
         kind = f"a {' and a '.join(target.kind for target in targets.values())}" if targets else "the input"
         what = f"each example has {masks[0]} of them" if masks else f"the target is {kind}"
         raise ConfigError(Problem((*SPLIT, "stratify"), f"only classes can be stratified; {what}", "remove it"))
 
 
 def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, given_test: int) -> PartSizes:
-    """The rows of each part where a column names them: `named` for training, validation and test.
+    """Return the rows of each split that a column names: `named` for training, validation and test.
 
-    A part that the column does not name is the one that the source has already, or that another source gives.
+    A split that the column does not name is the source's own, or that of another source.
 
-    Raises:
-        ConfigError: the column names a part that has a source of its own.
-    """
+    Raises ConfigError: the column names a split that has a source of its own."""
     sources = {"validation": data.validation, "test": data.test}
     problems = [
         Problem(
@@ -88,14 +73,12 @@ def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, 
 
 
 def part_sizes(split: SplitOptions, examples: int, given_validation: int, given_test: int) -> PartSizes:
-    """The rows of each part.
+    """Return the rows of each split.
 
-    `examples` are the source's training examples, of which the fractions are. `given_…` are the rows of a part that the
-    source has already, or that another source gives; a fraction takes their place.
+    `examples` are the source's training examples, to which the fractions refer. `given_…` are the rows of a split that
+    the source has, or that another source gives; a fraction replaces them.
 
-    Raises:
-        ConfigError: a fraction that is no example at all, or that leaves none for training.
-    """
+    Raises ConfigError: a fraction of less than one example, or that leaves none for training."""
     takes_validation, takes_test = split.validation > 0, split.test is not None
     validation = round(split.validation * examples) if takes_validation else given_validation
     test = round(split.test * examples) if split.test is not None else given_test

@@ -20,8 +20,8 @@ from dltool.data.tables.cells import (
     number_of,
     number_text,
 )
-from dltool.data.tables.source import Want
 from dltool.data.tables.stores import Stores
+from dltool.data.tables.typed_table import Want
 
 MOST_MISFITS = 10
 MOST_DISTINCT_NUMBERS = 50
@@ -37,7 +37,7 @@ class Misfits:
     more_texts: bool = False
 
     def add(self, texts: Texts, is_misfit: np.ndarray, first_row: int) -> None:
-        """`is_misfit` (rows,) marks cells of a block that begins at `first_row`."""
+        """Add the cells that `is_misfit` (rows,) marks in a block that begins at `first_row`."""
         where = np.flatnonzero(is_misfit)
         self.count += len(where)
         codes, first = np.unique(texts.codes[where], return_index=True)
@@ -84,7 +84,7 @@ class Builder:
         return self.store.finish()
 
     def parsed(self, cells: Cells, parse: Callable[[str], float | int], dtype: type, missing: Any) -> np.ndarray:
-        """Every cell by `parse`; what it gives `missing` for, though the cell has a text, is a misfit."""
+        """Parse every cell; a cell with text for which `parse` gives `missing` is invalid."""
         texts = as_texts(cells)
         values = texts.mapped(parse, dtype, missing)
         absent = values == missing if missing == missing else np.isnan(values)  # noqa: PLR0124 - NaN equals nothing
@@ -255,6 +255,6 @@ class TextBuilder(Builder):
 
 
 def tidied(text: str, options: CategoryColumn) -> str:
-    """Without the characters to strip and the spaces around, then replaced."""
+    """Return the text without the characters to strip and surrounding spaces, then replaced."""
     stripped = text.strip(options.strip + " ") if options.strip else text
     return options.replace.get(stripped, stripped)

@@ -1,11 +1,18 @@
 """The cells of one column in one block of rows, and their values as numbers, dates and truth values."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 NO_DATE = np.iinfo(np.int64).min
 TRUE, FALSE = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
@@ -29,7 +36,7 @@ class Texts:
         return len(self.codes)
 
     def mapped(self, function: Callable[[str], float | int], dtype: type, missing: float) -> np.ndarray:
-        """(rows,) of `dtype`: the function's value for each text, and `missing` for a missing one."""
+        """Apply a function to each distinct text: (rows,) of `dtype`, with `missing` for missing cells."""
         table: np.ndarray = np.array([*map(function, self.values), missing], dtype=dtype)
         return np.asarray(table[self.codes])
 
@@ -39,14 +46,14 @@ Cells = Texts | np.ndarray
 
 
 def texts_of(cells: Sequence[str | None]) -> Texts:
-    """Texts with each distinct value kept once; None and the empty text are missing."""
+    """Return texts with each distinct value kept once; None and the empty text are missing."""
     numbers: dict[str | None, int] = {None: -1, "": -1}
     codes = np.fromiter((numbers.setdefault(cell, len(numbers) - 2) for cell in cells), np.int32, len(cells))
     return Texts(codes, list(numbers)[2:])  # type: ignore[arg-type]
 
 
 def as_texts(cells: Cells) -> Texts:
-    """Numbers and dates written out: whole numbers without a point, dates in ISO 8601."""
+    """Write out numbers and dates: integers without a point, dates in ISO 8601."""
     if isinstance(cells, Texts):
         return cells
     is_date = cells.dtype == np.int64
@@ -67,7 +74,7 @@ def date_text(seconds: int) -> str:
 
 
 def number_of(text: str, decimal: str = ".") -> float:
-    """The number that `text` writes out, or NaN: "nan", "inf" and what is too large for float32 are none."""
+    """Return the number that `text` represents, or NaN: also for "nan", "inf" and what is too large for float32."""
     if decimal != ".":
         text = text.translate({ord("."): "x", ord(decimal): "."})
     value = float(text) if NUMBER.fullmatch(text) else np.nan
@@ -85,10 +92,8 @@ def boolean_of(text: str) -> float:
 
 
 def date_of(text: str, written: str | None = None) -> int:
-    """Seconds since 1970-01-01T00:00, rounded down, or NO_DATE. A time with a zone is taken to UTC.
-
-    `written` is a format of strptime; ISO 8601 unless given.
-    """
+    """Return seconds since 1970-01-01T00:00, rounded down, or NO_DATE. A time with a zone is converted to UTC.
+    `written` is a format of strptime; ISO 8601 by default."""
     try:
         if written is not None:
             moment = datetime.strptime(text, written)  # noqa: DTZ007 - the format may have a zone
@@ -109,3 +114,34 @@ def is_iso_date(text: str) -> bool:
 
 def is_boolean_word(text: str) -> bool:
     return text.lower() in {*TRUE, *FALSE}
+
+
+# --- Arrow arrays by their buffers: pyarrow's own way imports pandas wherever that is installed ---
+
+
+def values_of(array: "pa.Array", dtype: type, missing: float) -> np.ndarray:
+    """(rows,) of the array's values, which are of `dtype`, with `missing` for nulls."""
+    rows, offset = len(array), array.offset
+    if array.null_count == rows:
+        return np.full(rows, missing, dtype)
+    data = array.buffers()[1]
+    values: np.ndarray = np.frombuffer(data, dtype, rows, offset * np.dtype(dtype).itemsize)
+    if not array.null_count:
+        return values
+    return np.where(is_valid(array), values, np.dtype(dtype).type(missing))
+
+
+def is_valid(array: "pa.Array") -> np.ndarray:
+    """(rows,) of bool: where the array, which has some nulls, has none."""
+    bits = np.frombuffer(array.buffers()[0], np.uint8)
+    return np.unpackbits(bits, count=array.offset + len(array), bitorder="little")[array.offset :].astype(bool)
+
+
+def texts_of_dictionary(array: "pa.DictionaryArray", is_missing: Callable[[str], bool]) -> Texts:
+    """The texts without the space around them. `is_missing` tells of a text whether it stands for none."""
+    codes = values_of(array.indices, np.int32, -1)
+    values = ["" if value is None else value.strip() for value in array.dictionary.to_pylist()]
+    absent = [not value or is_missing(value) for value in values]
+    if any(absent):
+        codes = np.where(np.array([*absent, True])[codes], np.int32(-1), codes)
+    return Texts(codes, values)

@@ -15,11 +15,10 @@ import numpy as np
 from dltool.config.table_sources import CsvSource
 from dltool.data.files.paths import require
 from dltool.data.tables.cells import Cells, number_of, texts_of
-from dltool.data.tables.csv_blocks import Irregular, whole_records
 from dltool.data.tables.csv_parser import BlockParser, Misshapen
-from dltool.data.tables.decompression import lines_of, open_text, reading
-from dltool.data.tables.records import Records, Unreadable, dialect_of
-from dltool.data.tables.source import RowBlock, Want
+from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong, lines_of, open_text, reading
+from dltool.data.tables.records import Dialect, Records, Unreadable, dialect_of
+from dltool.data.tables.typed_table import RowBlock, Want
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
 
@@ -28,6 +27,10 @@ MOST_SHOWN = 10
 MOST_THREADS = 4
 OTHER_DELIMITERS = ";\t|,"
 YEAR = re.compile(r"[12]\d{3}", re.ASCII)
+BLOCK_BYTES = 1 << 20
+FIRST_BYTES = 1 << 16
+"""The first block is small: it is parsed as text, to see what the columns may hold."""
+NEWLINE = ord("\n")
 
 
 class CsvFile:
@@ -39,11 +42,9 @@ class CsvFile:
     row_word = "line"
 
     def __init__(self, options: CsvSource, place: ConfigPath, fallback: Sequence[Sequence[str]] = ()) -> None:
-        """`place` is that of the path in the config.
+        """Open the file; `place` is the config path of its path.
 
-        Raises:
-            DataError: no such file, no rows, names that are empty or stand twice, or text in another encoding.
-        """
+        Raises DataError: no such file, no rows, empty or duplicate names, or text in another encoding."""
         self.options, self.place = options, place
         self.path = require(options.path, place)
         self.dialect = dialect_of(options)
@@ -119,7 +120,7 @@ class CsvFile:
             yield text
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.source.TableFile`.
+        """See :class:`dltool.data.tables.typed_table.TableFile`.
 
         Raises:
             DataError: rows with too many or too few fields, all of them counted; quotes that are never closed; bytes
@@ -179,7 +180,7 @@ class CsvFile:
             yield RowBlock(len(rows), cells)
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """(line, fields) of every row, from the file's beginning."""
+        """Yield (line, fields) of every row, from the beginning of the file."""
         with self.opened() as stream:
             records = iter(Records(lines_of(stream), self.dialect))
             if self.options.has_header:
@@ -187,7 +188,7 @@ class CsvFile:
             yield from records
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        """The lines of some rows. Reads the file up to the last of them."""
+        """Return the lines of some rows. Reads the file up to the last of them."""
         wanted, lines = set(rows), {}
         for row, (line, _) in enumerate(islice(self.records(), max(rows, default=-1) + 1)):
             if row in wanted:
@@ -195,7 +196,7 @@ class CsvFile:
         return [lines[row] for row in rows]
 
     def misshapen(self, error: Misshapen | Unreadable) -> DataError:
-        """What is wrong with the rows of the file, read once more from its beginning."""
+        """Describe what is wrong with the rows of the file, which is read once more from its beginning."""
         problems: list[Problem] = []
         count, width = 0, len(self.names)
         try:
@@ -220,5 +221,82 @@ class CsvFile:
 
 
 def is_no_name(text: str) -> bool:
-    """Whether it is a number. Years are often names."""
+    """Return whether it is a number other than a year, which names a column often."""
     return not np.isnan(number_of(text)) and not YEAR.fullmatch(text)
+
+
+# --- blocks that can be parsed side by side ---
+
+
+class Irregular(Exception):
+    """Quotes that are not around whole fields. `rest` is what was read and not given out."""
+
+    def __init__(self, rest: bytes) -> None:
+        super().__init__()
+        self.rest = rest
+
+
+def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes]:
+    """Blocks of the stream that end where a record does.
+
+    Raises:
+        Irregular: from here on, only a parser that reads field by field can tell where a record ends.
+        LineTooLong: no record ends for a long time.
+    """
+    quote = None if dialect.quote is None else dialect.quote.encode()
+    comment = dialect.comment_bytes
+    if quote is not None and len(quote) > 1:
+        raise Irregular(b"")
+    rest, size = b"", FIRST_BYTES
+    while piece := stream.read(size):
+        size = BLOCK_BYTES
+        if quote is None or (quote not in piece and quote not in rest):
+            end = piece.rfind(b"\n") + 1
+            if end:
+                yield b"".join((rest, memoryview(piece)[:end]))
+                rest = piece[end:]
+            else:
+                rest += piece
+        else:
+            block = rest + piece
+            end = end_of_quoted(block, quote, dialect.delimiter.encode())
+            if end < 0 or (comment is not None and has_comment(block, comment)):
+                raise Irregular(block)
+            if end:
+                yield block[:end]
+            rest = block[end:]
+        if len(rest) > LONGEST_LINE:
+            raise LineTooLong
+    if quote is not None and quote in rest:
+        # The last line has no end: let the careful parser see whether its quotes are closed.
+        raise Irregular(rest)
+    if rest:
+        yield rest
+
+
+def has_comment(block: bytes, comment: bytes) -> bool:
+    return block.startswith(comment) or b"\n" + comment in block
+
+
+def end_of_quoted(block: bytes, quote: bytes, delimiter: bytes) -> int:
+    """Where the last whole record ends (0: none does), or -1 if some quote neither opens nor closes a whole field.
+
+    `block` begins with a record. Every other quote opens a field: it must follow a delimiter, a line end or the quote
+    that closed the field just before, for two quotes inside a field are one. The others close it.
+    """
+    data = np.frombuffer(block, np.uint8)
+    quotes = np.flatnonzero(data == quote[0])
+    openers, closers = quotes[::2], quotes[1::2]
+    before, after = data[openers[openers > 0] - 1], data[closers[closers < len(data) - 1] + 1]
+    is_end = np.zeros(256, bool)
+    is_end[[NEWLINE, quote[0], *delimiter]] = True
+    if not is_end[before].all():
+        return -1
+    is_end[ord("\r")] = True
+    if not is_end[after].all():
+        return -1
+    end = block.rfind(b"\n")
+    while end >= 0 and (quotes_before := int(np.searchsorted(quotes, end))) % 2:
+        # It is within the field that the quote before it opened.
+        end = block.rfind(b"\n", 0, int(quotes[quotes_before - 1]))
+    return end + 1

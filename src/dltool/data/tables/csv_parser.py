@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.tables.arrow import is_valid, texts_of_dictionary, values_of
-from dltool.data.tables.cells import LARGEST, Cells, Texts, texts_of
+from dltool.data.tables.cells import LARGEST, Cells, Texts, is_valid, texts_of, texts_of_dictionary, values_of
 from dltool.data.tables.decompression import NotText
 from dltool.data.tables.records import dialect_of
-from dltool.data.tables.source import RowBlock, Want
+from dltool.data.tables.typed_table import RowBlock, Want
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,7 +110,7 @@ class BlockParser:
         return RowBlock(table.num_rows, {name: self.texts(table.column(name).chunk(0)) for name in wants})
 
     def cells(self, column: "pa.ChunkedArray", want: Want) -> Cells | None:
-        """None where a number is not finite, or too large for float32."""
+        """Return the cells of a column; None if a number is not finite, or too large for float32."""
         (chunk,) = column.chunks
         if want == "text":
             return self.texts(chunk)

@@ -60,7 +60,7 @@ def is_utf8(encoding: str) -> bool:
 
 
 def unpacked(path: Path) -> BinaryIO:
-    """The file's bytes, unpacked if its name says that it is packed."""
+    """Open the file's bytes, decompressed if its name says that it is compressed."""
     match path.suffix.lower():
         case ".gz":
             return cast("BinaryIO", gzip.open(path))
@@ -77,10 +77,8 @@ def unpacked(path: Path) -> BinaryIO:
 
 @contextmanager
 def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.BufferedReader]:
-    """The text as UTF-8 bytes without a byte order mark, and with lone carriage returns as line ends.
-
-    Bytes of a file in UTF-8 are passed on unchecked.
-    """
+    """Open the text as UTF-8 bytes without a byte order mark, and with lone carriage returns as line ends. The bytes of
+    a UTF-8 file are passed on unchecked."""
     with unpacked(path) as raw:
         start = io.BufferedReader(cast("Any", raw), BUFFER)
         beginning = start.peek(3)
@@ -94,7 +92,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.BufferedReader
 
 
 def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
-    """Where the first byte is that is zero or not of the encoding: its offset and line, and the bytes from there on."""
+    """Find the first byte that is zero or not of the encoding: its offset and line, and the bytes from there on."""
     decoder = codecs.getincrementaldecoder(encoding)()
     has_wide_characters = b"\0" in "a".encode(encoding)
     offset, line = 0, 1
@@ -122,7 +120,7 @@ def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
 
 
 def not_text(path: Path, place: ConfigPath, encoding: str) -> DataError:
-    """The problem of bytes that are not of the encoding, with their line."""
+    """Return the problem of bytes that are not of the encoding, with their line."""
     offset, line, found = first_bad_byte(path, encoding)
     with unpacked(path) as raw:
         mark = BYTE_ORDER_MARKS.get(raw.read(2))
@@ -138,7 +136,7 @@ def not_text(path: Path, place: ConfigPath, encoding: str) -> DataError:
 
 @contextmanager
 def reading(path: Path, place: ConfigPath, encoding: str = "utf-8") -> Iterator[None]:
-    """Turns what goes wrong while a file is read into a DataError."""
+    """Turn errors of reading a file into a DataError."""
     try:
         yield
     except NotText:
@@ -153,7 +151,7 @@ def reading(path: Path, place: ConfigPath, encoding: str = "utf-8") -> Iterator[
 
 
 def lines_of(stream: io.BufferedReader, rest: bytes = b"") -> Iterator[bytes]:
-    """The lines of `rest` and then of the stream, each with its end."""
+    """Yield the lines of `rest` and then of the stream, each with its end."""
     *whole, last = rest.split(b"\n")
     for line in whole:
         yield line + b"\n"

@@ -177,7 +177,7 @@ class Guess:
 
 
 def is_doubtful(builder: Builder, distinct: int | None) -> bool:
-    """Whether the misfits are so few that somebody should say what they are."""
+    """Return whether so few cells are invalid that the user should say what they are."""
     bad, good = builder.misfits.count, builder.present
     are_rare = 100 * bad <= good + bad
     are_codes = distinct is not None and distinct <= 10 and good >= 5 * distinct
@@ -187,7 +187,7 @@ def is_doubtful(builder: Builder, distinct: int | None) -> bool:
 
 
 def suggested(cells: Cells, decimal: str, is_needed: bool) -> Suggestion | None:
-    """What some cells may be; None if all are missing."""
+    """Suggest a kind for some cells; None if all are missing."""
     if not isinstance(cells, Texts):
         return "date" if cells.dtype == np.int64 else "number" if not np.isnan(cells).all() else None
     values = cells.values[:SUGGESTING]

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from dltool.config.table_sources import JsonLinesSource
 from dltool.data.files.paths import require
 from dltool.data.tables.cells import Texts, texts_of
 from dltool.data.tables.decompression import NotText, lines_of, open_text, reading
-from dltool.data.tables.source import RowBlock, Want
+from dltool.data.tables.typed_table import RowBlock, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
 RECORDS_PER_BLOCK = 10_000
@@ -26,11 +29,9 @@ class JsonLinesFile:
     decimal = "."
 
     def __init__(self, options: JsonLinesSource, place: ConfigPath) -> None:
-        """`place` is that of the path in the config.
+        """Open the file; `place` is the config path of its path.
 
-        Raises:
-            DataError: no such file, no rows, lines that are no JSON objects, nested values; all of them counted.
-        """
+        Raises DataError: no such file, no rows, lines that are not JSON objects, nested values; all of them counted."""
         self.place = place
         self.path = require(options.path, place)
         self.names = self.find_names()
@@ -72,15 +73,12 @@ class JsonLinesFile:
         return tuple(names)
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.source.TableFile`."""
+        """See :class:`dltool.data.tables.typed_table.TableFile`."""
         with reading(self.path, self.place), open_text(self.path) as stream:
-            records = (parsed(text) for _, text in texts(lines_of(stream)))
-            while rows := list(islice(records, RECORDS_PER_BLOCK)):
-                columns: dict[str, Texts] = {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants}
-                yield RowBlock(len(rows), columns)
+            yield from blocks_of((parsed(text) for _, text in texts(lines_of(stream))), wants)
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        """The lines of some rows. Reads the file up to the last of them."""
+        """Return the lines of some rows. Reads the file up to the last of them."""
         wanted, found = set(rows), {}
         with reading(self.path, self.place), open_text(self.path) as stream:
             for row, (line, _) in enumerate(islice(texts(lines_of(stream)), max(rows, default=-1) + 1)):
@@ -89,8 +87,44 @@ class JsonLinesFile:
         return [found[row] for row in rows]
 
 
+@dataclass
+class MemoryRecords:
+    """Mappings in memory as such a file: single values by name. The `path` is its name in messages.
+
+    Raises:
+        DataError: as :class:`JsonLinesFile`.
+    """
+
+    records: Sequence[Mapping[str, Any]]
+    path: Path
+    row_word = "line"
+    decimal = "."
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(name for record in self.records for name in record))
+        if not found:
+            raise DataError(Problem((), f"{self.path} has no rows: its objects are empty"))
+        if "" in found:
+            raise DataError(Problem((), f"{self.path}: a key is empty"))
+        return found
+
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
+        """See :class:`dltool.data.tables.typed_table.TableFile`."""
+        return blocks_of(iter(self.records), wants)
+
+    def numbers_of(self, rows: Sequence[int]) -> list[int]:
+        return [row + 1 for row in rows]
+
+
+def blocks_of(records: Iterator[Mapping[str, Any]], wants: Mapping[str, Want]) -> Iterator[RowBlock]:
+    while rows := list(islice(records, RECORDS_PER_BLOCK)):
+        columns: dict[str, Texts] = {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants}
+        yield RowBlock(len(rows), columns)
+
+
 def texts(lines: Iterator[bytes]) -> Iterator[tuple[int, str]]:
-    """(line, text) of the lines that are not blank."""
+    """Yield (line, text) of the lines that are not blank."""
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode().strip()
@@ -103,7 +137,7 @@ def texts(lines: Iterator[bytes]) -> Iterator[tuple[int, str]]:
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """Raises ValueError: the text is no JSON object, or a key is in it twice."""
+    """Parse one object. Raises ValueError if the text is not a JSON object, or has a duplicate key."""
     try:
         record = json.loads(text, object_pairs_hook=without_repeats)
     except json.JSONDecodeError as error:

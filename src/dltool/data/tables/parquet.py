@@ -8,9 +8,8 @@ import numpy as np
 
 from dltool.config.table_sources import ParquetSource
 from dltool.data.files.paths import require, unreadable
-from dltool.data.tables.arrow import texts_of_dictionary, values_of
-from dltool.data.tables.cells import LARGEST, NO_DATE, Cells, Texts, as_texts
-from dltool.data.tables.source import RowBlock, Want
+from dltool.data.tables.cells import LARGEST, NO_DATE, Cells, Texts, as_texts, texts_of_dictionary, values_of
+from dltool.data.tables.typed_table import RowBlock, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
 if TYPE_CHECKING:
@@ -28,11 +27,9 @@ class ParquetFile:
     decimal = "."
 
     def __init__(self, options: ParquetSource, place: ConfigPath) -> None:
-        """`place` is that of the path in the config.
+        """Open the file; `place` is the config path of its path.
 
-        Raises:
-            DataError: no such file, no Parquet, no rows, or columns of other types, all of them named.
-        """
+        Raises DataError: no such file, not Parquet, no rows, or columns of other types, all of them named."""
         self.place = place
         self.path = require(options.path, place)
         with self.opened() as file:
@@ -68,7 +65,7 @@ class ParquetFile:
             raise unreadable(self.path, self.place, error) from None
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.source.TableFile`."""
+        """See :class:`dltool.data.tables.typed_table.TableFile`."""
         with self.opened() as file:
             rows = file.metadata.num_rows
             for batch in file.iter_batches(ROWS_PER_BLOCK, columns=list(wants)):
@@ -100,7 +97,7 @@ def is_single(kind: "pa.DataType") -> bool:
 
 
 def cells_of(array: "pa.Array", want: Want) -> Cells:
-    """The cells of a block of one column. Whole numbers that are wanted as text keep all their digits."""
+    """Return the cells of a block of one column. Integers wanted as text keep all their digits."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -125,7 +122,7 @@ def cells_of(array: "pa.Array", want: Want) -> Cells:
 
 
 def seconds_of(array: "pa.Array") -> np.ndarray:
-    """(rows,) of int64 seconds since 1970-01-01T00:00, rounded down; NO_DATE where missing."""
+    """Return (rows,) of int64 seconds since 1970-01-01T00:00, rounded down; NO_DATE where missing."""
     import pyarrow as pa
 
     kind = array.type

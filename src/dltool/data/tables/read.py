@@ -17,37 +17,36 @@ from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Again, Decided, Guess
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.parquet import ParquetFile
-from dltool.data.tables.source import TableFile
 from dltool.data.tables.stores import Stores
-from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table
+from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
 
 
 def read_table(
-    source: Choice,
+    source: Choice | TableFile,
     place: ConfigPath,
     wanted: ColumnRequest | None = None,
     *,
     budget: int | None = None,
     spill: Path | None = None,
 ) -> Table:
-    """The table that `source` names; `place` is that of the source in the config.
+    """Read the table that `source` names; `place` is the config path of the source.
 
-    Once its columns take more than `budget` bytes they are written to files without a name in the folder `spill`; only
-    the distinct texts stay in memory.
+    Columns of more than `budget` bytes together are written to nameless files in the folder `spill`; only the distinct
+    texts stay in memory.
 
     Raises:
         DataError: with every problem of the file's form, or else of its columns and cells.
-        MachineError: `spill` cannot be written.
-    """
+        MachineError: `spill` cannot be written."""
     wanted = wanted or ColumnRequest()
-    place = (*place, source.name, "path")
-    file = open_table(source, place, wanted)
-    return TableReader(file, place, wanted, Stores(budget, spill, place)).read()
+    if isinstance(source, Choice):
+        place = (*place, source.name, "path")
+        source = open_table(source, place, wanted)
+    return TableReader(source, place, wanted, Stores(budget, spill, place)).read()
 
 
 def open_table(source: Choice, place: ConfigPath, wanted: ColumnRequest) -> TableFile:
-    """`place` is that of the path. Raises DataError: the file is not there, or no table."""
+    """Open a table file; `place` is the config path of its path. Raises DataError: no such file, or not a table."""
     options = source.options
     if isinstance(options, CsvSource):
         names = () if wanted.like is None else tuple(wanted.like.columns)
@@ -90,7 +89,7 @@ class TableReader:
         return Table(ordered, self.rows or 0, self.file.path, self.file)
 
     def known_kinds(self) -> dict[str, tuple[Kind, ColumnType | None]]:
-        """Of the columns that the file has, those whose kind is declared or taken from another table."""
+        """Return the columns of the file whose kind is declared or comes from another table."""
         names, like = set(self.file.names), self.wanted.like
         kinds: dict[str, tuple[Kind, ColumnType | None]] = {}
         if like is not None:
@@ -115,7 +114,7 @@ class TableReader:
         return Guess(self.stores, self.file.decimal, is_needed=name in self.wanted.needed)
 
     def build(self, columns: Mapping[str, Builder | Guess]) -> None:
-        """One pass over the file."""
+        """Read the file once."""
         wants = {name: column.want for name, column in columns.items()}
         # Somebody has to count the rows.
         asked = wants or {self.file.names[0]: "text"}
@@ -131,7 +130,7 @@ class TableReader:
         self.rows = rows
 
     def settled(self, guesses: dict[str, Guess]) -> tuple[dict[str, Decided], list[Problem]]:
-        """What each undeclared column is. Those suggested wrongly are read again, and replaced in `guesses`."""
+        """Infer the kind of each undeclared column. Wrong suggestions are read again, and replaced in `guesses`."""
         decided: dict[str, Decided] = {}
         problems = []
         unsettled = list(guesses)
@@ -156,7 +155,7 @@ class TableReader:
     def guessed_columns(
         self, decided: Mapping[str, Decided], guesses: Mapping[str, Guess], *, has_inputs: bool
     ) -> Iterable[tuple[str, Column]]:
-        """The undeclared columns. Numbers that count the rows are kept where there would be no input otherwise."""
+        """Return the undeclared columns. Numbers that count the rows are kept if there is no other input."""
         inputs = [outcome for name, outcome in decided.items() if name not in self.wanted.needed]
         counting_is_kept = not has_inputs and all(outcome.kind == "ignore" for outcome in inputs)
         for name, outcome in decided.items():

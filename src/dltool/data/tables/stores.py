@@ -12,6 +12,7 @@ import numpy as np
 
 from dltool.data.arrays.rows import Rows
 from dltool.errors import ConfigPath, MachineError, Problem
+from dltool.text import os_words
 
 FIRST_CAPACITY = 1024
 ROWS_AT_ONCE = 2**14
@@ -87,7 +88,7 @@ class Store:
         self.array = np.empty(0, self.array.dtype)
 
     def finish(self) -> Rows:
-        """All the values: an array, or where they are in a file, its rows."""
+        """Return all values: an array, or lazy rows of a file."""
         if self.file is None:
             self.array.resize(self.rows, refcheck=False)
             return self.array
@@ -116,7 +117,7 @@ class Stores:
         return store
 
     def drop(self, store: Store) -> None:
-        """Forgets a column that is of no use after all."""
+        """Drop a column that is not needed after all."""
         self.all.remove(store)
         self.bytes -= store.rows * store.array.itemsize
         store.array = np.empty(0, store.array.dtype)
@@ -137,5 +138,5 @@ def full_disk(stores: Stores) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        words = (error.strerror or str(error)).lower()
-        raise MachineError(Problem(stores.place, f"{stores.folder} cannot be written: {words}")) from None
+        message = f"{stores.folder} cannot be written: {os_words(error)}"
+        raise MachineError(Problem(stores.place, message)) from None

@@ -1,14 +1,52 @@
 """A table: typed columns with what there is to say of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from dltool.config.columns import ColumnType
 from dltool.data.arrays.rows import Rows
-from dltool.data.tables.source import TableFile
+from dltool.data.tables.cells import Cells
 from dltool.errors import ConfigPath
+
+Want = Literal["number", "text"]
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Some rows. The columns hold as many cells each.
+
+    `expected` is about how many rows the whole file has, or 0 where that is not known.
+    """
+
+    rows: int
+    columns: Mapping[str, Cells]
+    expected: int = 0
+
+
+class TableFile(Protocol):
+    """A table in a file; `row_word` is what messages call a row of it, "line" or "row"."""
+
+    path: Path
+    row_word: str
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def decimal(self) -> str: ...
+
+    def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
+        """The columns that `wants` names.
+
+        `wants` is asked anew for every block. A column wanted as numbers may still come as text, which it does where
+        some of its cells are no finite numbers.
+        """
+
+    def numbers_of(self, rows: Sequence[int]) -> list[int]:
+        """The lines (or rows, counted from 1) of some rows, counted from 0."""
+
 
 Kind = Literal["number", "category", "boolean", "date", "text", "image", "audio", "ignore"]
 
@@ -45,7 +83,7 @@ class Table:
     file: TableFile = field(repr=False, compare=False)
 
     def name_of(self, row: int) -> str:
-        """What messages call a row, counted from 0: "adult.csv, line 12". Reads the file up to there."""
+        """Return what messages call a row, counted from 0: "adult.csv, line 12". Reads the file up to there."""
         return self.names_of([row])[0]
 
     def names_of(self, rows: Sequence[int]) -> list[str]:

@@ -1,0 +1,302 @@
+"""The section `data` of a config: where the examples come from and how they are divided."""
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
+
+from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
+from dltool.config.keras.fields import Layer, schema_of
+from dltool.config.pydantic_errors import refusal, refuse
+from dltool.config.section import FORM, Section
+from dltool.config.sources import ArraysSource, Source, kind_of, parse_source
+from dltool.config.wording import named
+from dltool.errors import Problem
+from dltool.text import UNITS, did_you_mean, near, quoted, shortened
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class SplitOptions(Section):
+    """How examples are divided. The fractions are of the source's training examples."""
+
+    validation: Fraction = 0.0
+    """The fraction that measures each epoch."""
+    test: Fraction | None = None
+    """The fraction that measures the best epoch, once; unless given, the source's own test part."""
+    stratify: bool | None = None
+    """Whether each part has the same share of every class; yes for classes unless given. Of several targets, the first
+    one with classes counts."""
+    group: str | None = None
+    """A column: rows with the same value of it are all in one part."""
+    order: str | None = None
+    """A column: the rows with its smallest values are for training, those with its largest for the test. `time` means,
+    where no column has that name, the table's date column, or else the order of the rows."""
+    column: str | None = None
+    """A column that names the part of each row: train, validation or test."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    """What decides who is in which part; the config's seed unless given."""
+
+    @model_validator(mode="after")
+    def leaves_training(self) -> Self:
+        # One of them may be absent, or wait for the data.
+        fractions = [value for value in (self.validation, self.test) if isinstance(value, float)]
+        if sum(fractions) >= 1:
+            message = f"validation and test together take {sum(fractions):g} of the examples: none is left for training"
+            related = ((("validation",), f"validation: {self.validation:g}"),)
+            raise refusal(Problem(("test",), message, related=related))
+        return self
+
+    @model_validator(mode="after")
+    def one_rule(self) -> Self:
+        rule, *others = self.rules or ("",)
+        problems = [exclusive(other, rule) for other in others]
+        if rule == "column":
+            problems += [
+                exclusive(part, rule) for part in ("validation", "test") if getattr(self, part) not in (None, 0)
+            ]
+        if rule in ("order", "column") and self.stratify is True:
+            problems.append(exclusive("stratify", rule))
+        refuse(*problems)
+        return self
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Which keys say how rows are divided other than at random."""
+        return tuple(rule for rule in ("column", "order", "group") if getattr(self, rule) is not None)
+
+    @property
+    def may_be_stratified(self) -> bool:
+        """Whether the rules leave a choice of which rows go where."""
+        return self.order is None and self.column is None
+
+
+def exclusive(key: str, rule: str) -> Problem:
+    """`key` makes no sense beside `rule`; both are keys of the split."""
+    says = {
+        "column": "the column already names the part of each row",
+        "order": "the order already decides which rows go where",
+    }
+    return Problem(
+        (key,),
+        f"{key} and {rule} exclude each other",
+        f"{says[rule]}; remove one of the two",
+        at_key=True,
+        related=(((rule,), f"{rule} is given here"),),
+    )
+
+
+class Windows(Section):
+    """Examples that are some rows of a table, one after the other, with a later value of one column as the target."""
+
+    length: Count
+    """How many rows a window has."""
+    target: str
+    """The column to predict."""
+    horizon: Count = 1
+    """How many rows after the last one of the window the target is."""
+    stride: Count = 1
+    """How many rows after a window the next one begins."""
+    key: str | None = None
+    """A column that tells several series apart; no window has rows of two of them."""
+    order: str | None = None
+    """A column by which the rows are sorted; unless given, the order is that of the file. `time` means, where no column
+    has that name, the table's date column."""
+
+
+AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([KMGT]?B)")
+LEAST_BYTES = 1_000
+"""Fewer bytes are a unit forgotten."""
+
+
+def byte_size(value: Any) -> int:
+    """Return bytes; 0 for `off`.
+
+    Raises:
+        PydanticCustomError: it is no amount.
+    """
+    if value == "off":
+        return 0
+    size = None
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        size = value
+    elif isinstance(value, str) and (match := AMOUNT.fullmatch(value.upper())):
+        size = int(float(match[1]) * UNITS[match[2]])
+    if size is None:
+        raise refusal(Problem((), f"expected an amount such as 4 GB, or off, not {named(value)}"))
+    if 0 < size < LEAST_BYTES:
+        hint = f"write {value} GB, or off" if value == size else ""
+        raise refusal(Problem((), f"{size} bytes have no room for anything", hint))
+    return size
+
+
+AMOUNT_SCHEMA = {
+    "type": ["string", "integer"],
+    "minimum": 0,
+    "pattern": r"^[0-9]{1,12}(\.[0-9]{1,3})? ?[KMGTkmgt]?[Bb]$|^off$",
+    FORM: "an amount such as 4 GB, or off",
+}
+ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchema(AMOUNT_SCHEMA)]
+"""Bytes as a whole number, written with a unit."""
+
+
+DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
+
+
+def are_alike(source: Source, first: Source) -> bool:
+    """Whether two sources of arrays have inputs and targets of the same names. One that names none has those of the
+    first."""
+    options = source.options
+    if isinstance(options, ArraysSource) and options.x is None and options.y is None:
+        return True
+    given, names = (
+        [
+            frozenset(names) if isinstance(names := getattr(each.options, key, None), dict) else None
+            for key in ("x", "y")
+        ]
+        for each in (source, first)
+    )
+    return given == names
+
+
+class Data(Section):
+    """The examples: where they come from, how they are divided, and what is done to them."""
+
+    source: DataSource
+    """A built-in data set by name, or your own files: `csv`, `tsv`, `json_lines`, `parquet`, `images`, `audio`, `text`
+    or `arrays`."""
+    validation: DataSource | None = None
+    """A source of its own for validation, instead of a fraction of `source`."""
+    test: DataSource | None = None
+    """A source of its own for the test."""
+    inputs: dict[str, Annotated[ColumnType, PlainValidator(parse_column_type), schema_of("column_type")]] | None = None
+    """The columns of a table that are not as they seem, with their types: `number`, `category`, `boolean`, `date`,
+    `text`, `image`, `audio` or `ignore`. Every other column that is not the target is an input, its type inferred."""
+    target: Annotated[Target | tuple[Target, ...], PlainValidator(parse_target), schema_of("target")] | None = None
+    """The column of a table that is to be predicted. Without columns, whether labels are a `category` or a `number`:
+    whole numbers and text are classes unless given. `input`: the input itself, as the preprocessing leaves it. Several
+    targets by name, each with its type: `{digit: category, size: number}`."""
+    windows: Windows | None = None
+    """Of a table with a row for each moment: examples are windows over its rows, and the target lies after them."""
+    split: SplitOptions = SplitOptions()
+    """How the examples of `source` are divided."""
+    preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
+    """Keras layers that become part of the saved model. Those that learn see the training examples alone."""
+    augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
+    """Keras layers for training only, after the preprocessing."""
+    cache: ByteSize = 4 * 10**9
+    """How much room decoded pictures and the like may take in dltool's cache folder, or `off`."""
+
+    @model_validator(mode="after")
+    def parts_are_alike(self) -> Self:
+        problems = [
+            Problem(
+                (role,), f"{other.name} cannot be a part of {self.source.name}", "all parts come from one kind of file"
+            )
+            for role, other in (("validation", self.validation), ("test", self.test))
+            if other is not None and kind_of(other) != kind_of(self.source)
+        ]
+        problems += [
+            Problem((role,), "it has other inputs or targets than the source", "the same names under x and y")
+            for role, other in (("validation", self.validation), ("test", self.test))
+            if other is not None and not problems and not are_alike(other, self.source)
+        ]
+        refuse(*problems)
+        return self
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """What is to be predicted, by name; the only target is called "target" unless it has a name of its own.
+
+        There is none where it is the input.
+        """
+        given, names = self.given_targets, self.named_targets
+        if given[0].is_input:
+            return {}
+        if names:
+            types = {name: each.type for each in given for name in each.columns or names}
+            return {name: Target((name,), types.get(name)) for name in names}
+        return {each.columns[0]: each for each in given} if isinstance(self.target, tuple) else {ONE_TARGET: given[0]}
+
+    @property
+    def given_targets(self) -> tuple[Target, ...]:
+        """What `target` says, at least one."""
+        return self.target if isinstance(self.target, tuple) else (self.target or Target(),)
+
+    @property
+    def named_targets(self) -> tuple[str, ...]:
+        """The targets to which the source gives names."""
+        return self.source.options.target_names if isinstance(self.source.options, ArraysSource) else ()
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The columns of all targets."""
+        return tuple(name for target in self.targets.values() for name in target.columns)
+
+    @model_validator(mode="after")
+    def targets_are_there(self) -> Self:
+        """Of a source without columns, only arrays have targets with names."""
+        if kind_of(self.source) == "table" or self.target is None:
+            return self
+        several, given, names = isinstance(self.target, tuple), self.given_targets, self.named_targets
+        problems = []
+        if len(names) > 1 and not given[0].columns and not given[0].is_input:
+            hint = f"target: {{{names[0]}: category}}"
+            problems.append(Problem(("target",), f"there are {len(names)} targets: say it of each", hint))
+        for target in given:
+            if not names and several:
+                message = f"{self.source.name} has one target, without a name"
+                problems.append(Problem(("target",), message, "target: category, or number"))
+                break
+            if names and target.columns and target.columns[0] not in names:
+                hint = did_you_mean(near(target.columns[0], names, cutoff=0.5)) or f"the targets are {', '.join(names)}"
+                place = ("target", target.columns[0]) if target.type else ("target",)
+                message = f"there is no target {quoted(target.columns[0])}"
+                problems.append(Problem(place, message, hint, at_key=target.type is not None))
+        refuse(*problems)
+        return self
+
+    @model_validator(mode="after")
+    def target_is_a_column(self) -> Self:
+        """In a table `target: category` is the column of that name."""
+        target, has_columns = self.target, kind_of(self.source) == "table"
+        problem = None
+        if self.windows is not None and has_columns:
+            return self.with_windows(self.windows)
+        if self.windows is not None:
+            problem = Problem(
+                ("windows",), f"{self.source.name} has no columns to slide over", "remove it", at_key=True
+            )
+        elif has_columns and target is None:
+            problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
+        elif has_columns and isinstance(target, Target) and not target.columns and target.type is not None:
+            return self.model_copy(update={"target": Target((target.type.name,))})
+        elif has_columns and set(self.target_columns) & set(self.inputs or ()):
+            name = next(name for name in self.target_columns if name in (self.inputs or ()))
+            hint = f"say how it is read there: target: {{{name}: category}}"
+            problem = Problem(("inputs", name), "the target is no input", hint, at_key=True)
+        elif not has_columns and isinstance(target, Target) and target.columns and not self.named_targets:
+            name = self.source.name
+            message = f"{name} has no columns: expected category or number, not {shortened(target.columns[0], 60)}"
+            problem = Problem(("target",), message, did_you_mean(near(target.columns[0], ("category", "number"))))
+        elif not has_columns and self.inputs is not None:
+            problem = Problem(("inputs",), f"{self.source.name} has no columns", "remove it", at_key=True)
+        refuse(*([problem] if problem else []))
+        return self
+
+    def with_windows(self, windows: Windows) -> Self:
+        """The target of windows is named there, and rows are divided by their time alone."""
+        given = self.given_targets[0]
+        target = Target((windows.target,), given.type)
+        problems = []
+        if len(self.given_targets) > 1 or given.is_input or given.columns not in ((), (windows.target,)):
+            related = ((("windows", "target"), "the target of the windows"),)
+            problems.append(Problem(("target",), "windows have one target", "remove it", related=related))
+        if self.split.group is not None:
+            problem = Problem(("split", "group"), "windows are divided by time", "windows.key keeps series apart")
+            problems.append(problem)
+        if self.split.stratify:
+            problems.append(Problem(("split", "stratify"), "windows are divided by time", "remove it", at_key=True))
+        refuse(*problems)
+        return self.model_copy(update={"target": target})

@@ -1,0 +1,139 @@
+"""Problems to pydantic's errors, and pydantic's errors to problems.
+
+A validator refuses a value by :func:`refuse`; what pydantic finds by itself, :func:`value_problems` translates.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, get_args, get_origin
+
+from pydantic_core import PydanticCustomError
+
+from dltool.config.keras.values import UNKNOWN
+from dltool.config.wording import BOUNDS, WORDS, named
+from dltool.errors import ConfigPath, Problem
+from dltool.text import did_you_mean, near
+
+TYPES = {
+    "int_type": "int",
+    "float_type": "float",
+    "string_type": "text",
+    "bool_type": "bool",
+    "tuple_type": "list",
+    "dict_type": "mapping",
+    "model_type": "mapping",
+    "model_attributes_type": "mapping",
+}
+"""Pydantic's errors about a type, each with the type that was expected."""
+LENGTHS = {"string_too_short": "at least one character", "string_too_long": "one character"}
+NUMBERS_ONLY = "such names stand for numbers"
+GROUPED = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
+"""A number as Python may write it, and YAML may not."""
+
+
+def refusal(*problems: Problem) -> PydanticCustomError:
+    """Return the error by which a validator refuses a value. Places are relative to the value."""
+    return PydanticCustomError("problems", "refused", {"problems": list(problems)})
+
+
+def refuse(*problems: Problem) -> None:
+    """Raise PydanticCustomError, if there are any problems."""
+    if problems:
+        raise refusal(*problems)
+
+
+def problems_in(error: PydanticCustomError) -> list[Problem]:
+    """Return what a validator has refused."""
+    found: list[Problem] = (error.context or {})["problems"]
+    return found
+
+
+def relocated(problem: Problem, base: ConfigPath) -> Problem:
+    """Return a problem whose place is relative to `base` at its place in the config."""
+    related = tuple(((*base, *place) if isinstance(place, tuple) else place, words) for place, words in problem.related)
+    place = (*base, *problem.place) if isinstance(problem.place, tuple) else base
+    return replace(problem, place=place, related=related)
+
+
+def value_problems(
+    details: Mapping[str, Any], place: ConfigPath, annotation: Any, written: str = ""
+) -> Iterator[Problem]:
+    """Translate one of pydantic's errors about the value at `place`, which is `written` so in the config.
+
+    `annotation` is the type of its field.
+    """
+    kind, context, value = details["type"], details.get("ctx", {}), details["input"]
+    given = written if value is UNKNOWN and written else named(value)
+    limit = next((f"{words} {limit_text(context[key])}" for key, words in BOUNDS.items() if key in context), "")
+    choices = [str(choice) for choice in literal_choices(annotation)] if kind != "tuple_type" else []
+    if kind == "problems":
+        yield from (relocated(problem, place) for problem in context["problems"])
+    elif limit:
+        yield Problem(place, f"must be {limit}, not {value}")
+    elif kind == "finite_number":
+        yield Problem(place, f"must be a finite number, not {value}")
+    elif kind in LENGTHS:
+        yield Problem(place, f"expected {LENGTHS[kind]}, not {given}")
+    elif kind in ("too_short", "too_long"):
+        yield from length_problems(place, value, **context)
+    elif kind == "unknown_whole":
+        yield Problem(place, f"expected {context['expected']}, not {given}", NUMBERS_ONLY)
+    elif kind == "literal_error" or (choices and kind in TYPES):
+        yield from choice_problems(place, value, given, choices, annotation)
+    elif kind in TYPES:
+        hint = NUMBERS_ONLY if value is UNKNOWN else type_hint(kind, value, written)
+        yield Problem(place, f"expected {WORDS[TYPES[kind]]}, not {given}", hint)
+    else:
+        yield Problem(place, details["msg"])
+
+
+def limit_text(value: float) -> str:
+    """Return a limit in full: 4,294,967,296."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def length_problems(
+    place: ConfigPath, value: Any, min_length: int = 0, max_length: float = float("inf"), **_: Any
+) -> Iterator[Problem]:
+    if not value:
+        yield Problem(place, "the list is empty")
+    elif not min_length <= len(value) <= max_length:
+        yield Problem(place, f"expected {min_length or max_length} values, not {len(value)}")
+    # Otherwise the items with an error are not counted, and speak for themselves.
+
+
+def literal_choices(annotation: Any) -> Iterator[Any]:
+    """Yield the values of every `Literal` in a type."""
+    for member in get_args(annotation):
+        yield from [member] if isinstance(member, str | int) else literal_choices(member)
+
+
+def choice_problems(
+    place: ConfigPath, value: Any, given: str, choices: list[str], annotation: Any
+) -> Iterator[Problem]:
+    """Yield the problem of a value that is none of `choices`. Each member of a union complains of it: they are one."""
+    members = get_args(annotation)
+    is_mapping = any(get_origin(member) is dict for member in members)
+    others = [*(["a number"] if float in members else []), *(["keys and values"] if is_mapping else [])]
+    if not (is_mapping and isinstance(value, Mapping)):
+        longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]
+        # Of two that are equally near, the later one is the more general.
+        hint = did_you_mean(longer[:1] or near(str(value), reversed(choices)))
+        yield Problem(place, f"expected {' or '.join(choices + others)}, not {given}", hint)
+
+
+def type_hint(kind: str, value: Any, written: str) -> str:
+    """Return how to write what was probably meant by a value of another type."""
+    if kind in {"int_type", "float_type"} and isinstance(value, str) and GROUPED.fullmatch(value):
+        return f"write {value.replace('_', '')}"
+    if kind == "string_type" and written:
+        return f'quote it: "{written}"'
+    if kind == "tuple_type":
+        text = written or (value if isinstance(value, str) else "")
+        return f"write [{text}]" if text else ""
+    if kind == "bool_type" and str(value).lower() in {"yes", "no", "on", "off"}:
+        return f"write {'true' if str(value).lower() in {'yes', 'on'} else 'false'}"
+    if kind == "int_type" and isinstance(value, float) and value.is_integer():
+        return f"write {int(value)}, or use // in the expression" if written.startswith("$") else f"write {int(value)}"
+    return ""

@@ -1,0 +1,306 @@
+"""`model.blocks`, `repeat` and layers used again by name → one flat list of layers, each with its place in the text."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dltool.config.keras.objects import FROM, UNKNOWN
+from dltool.config.outputs import LAYERS
+from dltool.config.text.blocks import (
+    INDEX,
+    INPUT,
+    NAME,
+    REPEAT,
+    LayerScope,
+    Uses,
+    WrittenLayer,
+    blocks_of,
+    entries_of,
+    head,
+    head_of_layer,
+    items_of,
+    refuse_cycles,
+    renamed,
+    with_argument,
+)
+from dltool.config.text.expressions import Substitution
+from dltool.config.text.tree import MappingEntry, Node, find
+from dltool.config.wording import counted_name, named, snake_case
+from dltool.errors import ConfigError, ConfigPath, Problem, TextPath
+from dltool.keras_names import find as find_keras
+from dltool.text import did_you_mean, near, quoted
+
+MOST_TIMES = 1_000
+MOST_LAYERS = 10_000
+
+Source = tuple[int | str, ...]
+"""What a layer takes: numbers of layers in the flat list, or names that are none of its layers, such as columns."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a name stands for: the number of a layer in the flat list, and the layer or use of a block that has it."""
+
+    number: int
+    place: ConfigPath
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The scope of one list of layers: layer names and `$` variables visible in it.
+
+    `named` are its layers by name; `given` is what `from: input` takes, None for what the data gives. Names that are
+    not here may be those of `outer`.
+    """
+
+    values: Substitution
+    given: Source | None = None
+    prefix: str = ""
+    uses: Uses = ()
+    named: dict[str, Named] = field(default_factory=dict)
+    outer: "Scope | None" = None
+
+    def find(self, name: str) -> Source:
+        if name == INPUT and self.given is not None:
+            return self.given
+        if name in self.named:
+            return (self.named[name].number,)
+        return self.outer.find(name) if self.outer else (name,)
+
+    def names(self) -> tuple[str, ...]:
+        """Return what `from` may name here besides `input`."""
+        return (*self.named, *(self.outer.names() if self.outer else ()))
+
+    def problem(self, place: ConfigPath, message: str, hint: str = "", at_key: bool = False) -> None:
+        self.values.problems.append(Problem(TextPath(place), message, hint, at_key, self.uses))
+
+    def give_name(self, name: str, place: ConfigPath, made: Source, maker: ConfigPath) -> None:
+        """Let a name stand for what its `maker` makes: one layer of a list, in the rounds of a `repeat` the latest."""
+        other = self.named.get(name)
+        if other is not None and other.place != maker:
+            related = ((TextPath(other.place), "by this"), *self.uses)
+            problem = Problem(TextPath(place), f"the name {quoted(name)} is taken", "choose another name")
+            self.values.problems.append(replace(problem, related=related))
+        if made and isinstance(made[0], int):
+            self.named[name] = Named(made[0], maker)
+
+
+def flat_layers(
+    model: Node, substitution: Substitution, has_columns: bool, ends: Collection[str] = ()
+) -> tuple[tuple[Node, ...], tuple[WrittenLayer, ...], Mapping[str, str]]:
+    """Return the layers of `model` (unresolved), one after the other, names and expressions replaced.
+
+    The last result maps `ends`, names of layers in the config, to their names in the list: the last layer of a block,
+    the one of the last round in a `repeat`. A layer that one in a block takes by `from: input` gets a name where it has
+    none. Problems are added to those of `substitution`. Where the data `has_columns`, names may be theirs.
+
+    Raises:
+        ConfigError: blocks that contain themselves, or too many layers.
+    """
+    blocks = blocks_of(model, substitution.problems)
+    refuse_cycles(blocks)
+    expansion = Expansion(substitution, blocks, has_columns)
+    scope = Scope(substitution)
+    expansion.lay_all(items_of(find(model, ("layers",))), LAYERS, scope, ())
+    called = {name: expansion.name_of(scope.named[name].number) for name in ends if name in scope.named}
+    return tuple(expansion.layers), tuple(expansion.written), called
+
+
+@dataclass
+class Expansion:
+    """The flat list as it grows: its layers, resolved, and where each was written."""
+
+    base: Substitution
+    blocks: Mapping[str, LayerScope]
+    has_columns: bool
+    layers: list[Node] = field(default_factory=list)
+    written: list[WrittenLayer] = field(default_factory=list)
+    labels: dict[str, int] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    rounds: int = 0
+
+    def lay_all(self, items: Sequence[Node], place: ConfigPath, scope: Scope, before: Source) -> Source:
+        """Add the layers of a list, the first of which takes `before`. Return what the last one makes."""
+        for index, item in enumerate(items):
+            before = self.lay(item, (*place, index), scope, before)
+        return before
+
+    def lay(self, item: Node, place: ConfigPath, scope: Scope, before: Source) -> Source:
+        name, given = head(item)
+        if name == REPEAT:
+            return self.lay_repeat(given, (*place, REPEAT), scope, before)
+        if name in self.blocks:
+            return self.lay_block(name, given, place, scope, before)
+        return self.lay_layer(scope.values.resolve(item, place), place, scope, before)
+
+    def lay_repeat(self, given: Node | None, place: ConfigPath, scope: Scope, before: Source) -> Source:
+        options = entries_of(given)
+        for key in options.keys() - {"times", "layers"}:
+            scope.problem((*place, key), "unknown key", "repeat takes times and layers", at_key=True)
+        items = items_of(options["layers"].node) if "layers" in options else ()
+        if "times" not in options or not items:
+            example = "for example repeat: {times: 3, layers: [Dense: 10]}"
+            scope.problem(place, "repeat needs times and a list of layers", example, at_key=True)
+            return before
+        times = scope.values.resolve(options["times"].node, (*place, "times"))
+        count = count_of(times.value, (*place, "times"), scope)
+        self.rounds += count
+        if self.rounds > MOST_LAYERS:
+            raise ConfigError(Problem(TextPath(place), f"more than {MOST_LAYERS:,} rounds in all", at_key=True))
+        for number in range(count):
+            is_known = times.value is not UNKNOWN
+            index = replace(times, value=number if is_known else UNKNOWN, written=f"${INDEX}")
+            use = ((TextPath(place), f"round {number + 1} of {count}: ${INDEX} is {number}"),) if is_known else ()
+            inside = replace(scope, values=with_values(scope.values, {INDEX: index}), uses=(*use, *scope.uses))
+            before = self.lay_all(items, (*place, "layers"), inside, before)
+        return before
+
+    def lay_block(self, name: str, given: Node | None, place: ConfigPath, scope: Scope, before: Source) -> Source:
+        block = self.blocks[name]
+        if not block.is_whole:
+            return before
+        arguments = self.block_arguments(name, block, given, (*place, name), scope)
+        own_name, source = arguments.pop(NAME, None), arguments.pop(FROM, None)
+        if source is not None:
+            before = self.sources(source, (*place, name, FROM), scope) or before
+        use_name = own_name.value if own_name else name
+        # The names of its layers begin with the name of this use.
+        label = counted_name(f"{scope.prefix}{use_name if isinstance(use_name, str) else name}", self.labels)
+        home = "make it a parameter of the block, or define it under vars"
+        values = replace(with_values(self.base, arguments), home=home)
+        uses = ((TextPath(place), "used here"), *scope.uses)
+        inside = Scope(values, before or None, f"{label}_", uses, outer=scope)
+        after = self.lay_all(block.layers, (*block.place, "layers"), inside, before)
+        if own_name and isinstance(use_name, str) and use_name:
+            scope.give_name(use_name, (*place, name, NAME), after, place)
+        elif own_name and use_name is not UNKNOWN:
+            scope.problem((*place, name, NAME), f"expected a name, not {named(use_name)}")
+        return after
+
+    def block_arguments(
+        self, name: str, block: LayerScope, given: Node | None, place: ConfigPath, scope: Scope
+    ) -> dict[str, Node]:
+        """Return the values of all parameters, and `name` and `from` where they are given."""
+        values = entries_of(given)
+        if given is not None and given.value is not None and not isinstance(given.value, Mapping):
+            values = {first: MappingEntry(given.position, given) for first in list(block.parameters)[:1]}
+            if not values:
+                scope.problem(place, f"{name} takes no value", f"write {name} alone")
+        found: dict[str, Node] = {}
+        for key, entry in values.items():
+            if key in block.parameters or key in (NAME, FROM):
+                found[key] = scope.values.resolve(entry.node, (*place, key))
+            else:
+                usual = f"its parameters: {', '.join(block.parameters) or 'none'}"
+                hint = did_you_mean(near(key, block.parameters, cutoff=0.5)) or usual
+                scope.problem((*place, key), f"unknown parameter of {name}", hint, at_key=True)
+        for key, default in block.parameters.items():
+            if key not in found and default.value is None:
+                scope.problem(
+                    place, f"{name} needs the parameter {key}", f"for example {name}: {{{key}: …}}", at_key=True
+                )
+                found[key] = replace(default, value=UNKNOWN)
+            elif key not in found:
+                found[key] = self.base.resolve(default, (*block.place, "parameters", key))
+        return found
+
+    def lay_layer(self, item: Node, place: ConfigPath, scope: Scope, before: Source) -> Source:
+        steps, given = head_of_layer(item)
+        name = str(steps[-1])
+        if not name:
+            return self.add(item, place, scope)
+        arguments = entries_of(given)
+        if steps == (name,) and not find_keras("layer", name):
+            shared = scope.find(name)
+            if isinstance(shared[0], int):
+                name = self.name_of(shared[0])
+                item = renamed(item, name)
+            elif self.is_misspelt(name, place, scope):
+                return before
+        inside = (*place, *steps[:-1], name)
+        taken = self.sources(arguments[FROM].node, (*inside, FROM), scope) if FROM in arguments else before
+        previous = (len(self.layers) - 1,)
+        if FROM in arguments or (taken and taken != previous):
+            item = with_argument(item, FROM, self.names_of(taken, arguments.get(FROM), item))
+        own_name = arguments[NAME].node if NAME in arguments else None
+        if own_name is None or not isinstance(own_name.value, str) or not own_name.value:
+            return self.add(item, place, scope)
+        full_name = replace(own_name, value=counted_name(scope.prefix + own_name.value, self.names))
+        after = self.add(with_argument(item, NAME, full_name), place, scope)
+        scope.give_name(own_name.value, (*inside, NAME), after, place)
+        return after
+
+    def add(self, item: Node, place: ConfigPath, scope: Scope) -> Source:
+        if len(self.layers) == MOST_LAYERS:
+            raise ConfigError(Problem(TextPath(place), f"more than {MOST_LAYERS:,} layers", related=scope.uses))
+        self.layers.append(item)
+        self.written.append(WrittenLayer(TextPath(place), scope.uses))
+        return (len(self.layers) - 1,)
+
+    def is_misspelt(self, name: str, place: ConfigPath, scope: Scope) -> bool:
+        """Report a name that is near that of a block or of a layer."""
+        if name in self.blocks:
+            scope.problem(place, f"no value can stand for the block {name}", "write its name here")
+            return True
+        hint = did_you_mean(near(name, [*self.blocks, REPEAT, *scope.names()], cutoff=0.75))
+        if not hint or not name[:1].islower():
+            return False
+        scope.problem((*place, name), f"unknown layer or block {quoted(name)}", hint, at_key=True)
+        return True
+
+    def sources(self, node: Node, place: ConfigPath, scope: Scope) -> Source:
+        """Return what the value of a `from` names. What is no name stays for the validation to refuse."""
+        is_list = isinstance(node.value, tuple)
+        items = node.value if is_list else (node,)
+        if not all(isinstance(item.value, str) for item in items):
+            return ()
+        found: list[int | str] = []
+        for index, item in enumerate(items):
+            source = scope.find(item.value)
+            if source == (item.value,) and item.value != INPUT and not self.has_columns:
+                usual = f"known are {', '.join((INPUT, *scope.names()))}"
+                hint = did_you_mean(near(item.value, scope.names(), cutoff=0.5)) or usual
+                where = (*place, index) if is_list else place
+                scope.problem(where, f"nothing before it is called {quoted(item.value)}", hint)
+            found += source
+        return tuple(found)
+
+    def names_of(self, sources: Source, entry: MappingEntry | None, item: Node) -> Node:
+        """Return the value of a `from` in the flat list."""
+        node = entry.node if entry else item
+        if not sources:
+            return node
+        texts = [self.name_of(source) if isinstance(source, int) else source for source in sources]
+        names = tuple(replace(node, value=text, written="") for text in texts)
+        is_list = len(names) > 1 or (entry is not None and isinstance(entry.node.value, tuple))
+        return replace(node, value=names, written="") if is_list else names[0]
+
+    def name_of(self, number: int) -> str:
+        """Return the name of a layer, which gets one where it has none."""
+        item = self.layers[number]
+        steps, given = head_of_layer(item)
+        name = entries_of(given).get(NAME)
+        if name is not None and isinstance(name.node.value, str):
+            return str(name.node.value)
+        new = f"{snake_case(str(steps[-1]))}_{number}"
+        self.layers[number] = with_argument(item, NAME, replace(item, value=new, written=""))
+        return new
+
+
+def count_of(times: Any, place: ConfigPath, scope: Scope) -> int:
+    """Return how often; once where data that has not been read decides, for the sake of the problems inside."""
+    if times is UNKNOWN:
+        return 1
+    if not isinstance(times, int) or isinstance(times, bool):
+        scope.problem(place, f"expected a whole number, not {named(times)}")
+        return 0
+    if not 1 <= times <= MOST_TIMES:
+        scope.problem(place, f"must be between 1 and {MOST_TIMES:,}, not {times}")
+        return 0
+    return times
+
+
+def with_values(substitution: Substitution, values: Mapping[str, Node]) -> Substitution:
+    """Return a substitution in which names stand for nodes that are resolved already."""
+    variables, resolved = {**substitution.variables, **values}, {**substitution.resolved, **values}
+    return replace(substitution, variables=variables, resolved=resolved)

@@ -1,0 +1,123 @@
+"""Files as rows: those of class folders, and those that a column of a table names. Images and audio clips alike."""
+
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dltool.config.folder_sources import AudioSource, ImagesSource
+from dltool.config.sources import Source
+from dltool.data.examples import Examples, SourceExamples, examples_of_items
+from dltool.data.files.class_folders import PartName, labelled
+from dltool.data.files.file_tree import Access, open_members
+from dltool.data.files.listing import SHOWN, Member, printable, times_of
+from dltool.data.media.rows import FileRows
+from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import and_more, counted, near
+
+
+@dataclass(frozen=True)
+class DecodedFiles:
+    """`rows` (files, …). `digests` (files, 32) of uint8, where they are quicker to compare than the rows. `settled` are
+    options of the source that the files decided. `warnings` are sentences for the user.
+    """
+
+    rows: FileRows
+    settled: Mapping[str, Any] = field(default_factory=dict)
+    digests: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
+
+    def examples(self, name: str, first: int, stop: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return inputs and digests, called `name`, of the files from `first` to `stop`."""
+        rows = self.rows[first:stop] if isinstance(self.rows, np.ndarray) else self.rows.part(first, stop)
+        return {name: rows}, {} if self.digests is None else {name: self.digests[first:stop]}
+
+
+Decode = Callable[[Access, Sequence[Member], ConfigPath, int], DecodedFiles]
+"""From files, the place of their path in the config, and how many of the first ones are for training."""
+
+
+def load_class_folders(
+    options: ImagesSource | AudioSource,
+    place: ConfigPath,
+    kind: tuple[str, str, str],
+    extensions: Sequence[str],
+    decode: Decode,
+) -> SourceExamples:
+    """Load the files of class folders. `place` is that of the source in the config.
+
+    `kind` has the names of the source and of the input, and what messages call a file.
+
+    Raises:
+        DataError: with all the files that are refused, have no class, or cannot be decoded.
+        MachineError: a process that decodes was killed.
+    """
+    source, name, noun = kind
+    place = (*place, source)
+    members = open_members(options.path, (*place, "path"))
+    found = labelled(members, extensions, options.pattern, place, noun)
+    # The training part first: it decides what the options leave open.
+    parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
+    chosen = [item.member for item in chain.from_iterable(items for _, items in parts)]
+    decoded = decode(members.access, chosen, (*place, "path"), len(found.parts["training"]))
+    loaded: dict[PartName, Examples] = {}
+    first = 0
+    for part, items in parts:
+        inputs, digests = decoded.examples(name, first, first + len(items))
+        title = f"the {part} part of {Path(members.path).name}"
+        loaded[part] = replace(examples_of_items(inputs, items, (*place, "path"), title), digests=digests)
+        first += len(items)
+    settled = {"source": Source(source, options.model_copy(update=dict(decoded.settled)))}
+    return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), settled=settled)
+
+
+def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> list[Member]:
+    """Return the files of a column of paths, in its order. `noun` is what messages call such a file.
+
+    Raises:
+        DataError: with all the rows without a path or a file.
+    """
+    members: list[Member] = []
+    found: dict[str, Member | str] = {}
+    faults: list[str] = []
+    for row, path in enumerate(map(str, paths)):
+        file = found.get(path)
+        if file is None:
+            file = found[path] = file_named(path, folder)
+        if isinstance(file, Member):
+            members.append(file)
+        else:
+            faults.append(f"row {row:,}: {file}")
+    if faults:
+        message = f"{counted(len(faults), 'row names', 'rows name')} no {noun}: "
+        hint = "rows are counted from 0, paths are relative to the table"
+        raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
+    return members
+
+
+def file_named(path: str, folder: Path) -> Member | str:
+    """Return a file, or else what is wrong with its path."""
+    if not path.strip():
+        return "the path is blank"
+    try:
+        status = os.stat(folder / path)
+    except (OSError, ValueError) as error:
+        words = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        return f"{words}: {printable(path)}{similar_file(folder / path)}"
+    if not stat.S_ISREG(status.st_mode):
+        return f"{printable(path)} is not a regular file"
+    return Member(path, status.st_size, times_of(status))
+
+
+def similar_file(path: Path) -> str:
+    try:
+        names = os.listdir(path.parent)
+    except (OSError, ValueError):
+        return f" (there is no folder {printable(str(path.parent))})"
+    close = near(path.name, sorted(names), 1, 0.6)
+    return f" (that folder has {close[0]})" if close else ""
