@@ -10,11 +10,11 @@ const DOCS = path.join(__dirname, "..", "docs");
 const WIDTH = 900;
 const SCREENSHOTS = [ // run, first section, height, file
   ["digits/0001", null, 1260, "report.png"],
-  ["customers/0001", "What to look at", 300, "gallery/table-leakage.png"],
-  ["scans/0001", "Results", 1200, "gallery/images-results.png"],
-  ["sentences/0001", "Learning", 560, "gallery/text-learning.png"],
+  ["customers/0001", "What to look at", 330, "gallery/table-leakage.png"],
+  ["scans/0001", "Results", 1040, "gallery/images-results.png"],
+  ["sentences/0001", "Learning", 960, "gallery/text-learning.png"],
   ["vowels/0001", "Examples", 620, "gallery/audio-examples.png"],
-  ["demand/0001", "Results", 900, "gallery/series-results.png"],
+  ["demand/0001", "Results", 1000, "gallery/series-results.png"],
   ["photos/0001", "Learning", 960, "gallery/transfer-learning.png"],
   ["halves/0001", "Layers", 800, "gallery/graph-layers.png"],
   ["denoising/0001", "Results", 700, "gallery/denoising-results.png"],

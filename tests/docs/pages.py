@@ -2,7 +2,8 @@
 
 Conventions, all invisible to a reader:
 
-- ```console holds commands. The next ```text block is what they print on a terminal of 120 columns.
+- ```console holds commands. A ```text block after it, below the same heading, is what they print on a terminal of 120
+  columns.
 - A block with `title="FILE"` is that file; it is written before the commands that follow.
 - `<!-- same as: FILE -->` before a block: it shows a file that a command has made, or that the project has.
 - `<!-- exit: N -->` before a console block: its last command ends with N.
@@ -37,6 +38,7 @@ class Block:
     end: int
     indent: str
     marks: dict[str, str] = field(default_factory=dict)
+    heading: str = ""  # the last one before it
 
     @property
     def name(self) -> str:
@@ -66,7 +68,9 @@ def fenced(page: Path, text: str, match: re.Match[str]) -> Block:
     inside = "".join(line.removeprefix(match["indent"]) for line in match["text"].splitlines(keepends=True))
     line = line_at(text, match.start())
     places = match.start("text"), match.end("text")
-    return Block(page, line, language, title and title[1], inside, *places, match["indent"], marks)
+    headings = re.findall(r"^#+ .*", text[: match.start()], re.MULTILINE)
+    heading = headings[-1] if headings else ""
+    return Block(page, line, language, title and title[1], inside, *places, match["indent"], marks, heading)
 
 
 def line_at(text: str, position: int) -> int:

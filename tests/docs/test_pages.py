@@ -46,7 +46,7 @@ class Page:
         self.problems: list[str] = []
 
     def follow(self) -> None:
-        printed: str | None = None
+        printed, heading = None, ""
         for block in blocks(self.page):
             if block.language == "hidden":
                 for command in commands(block):
@@ -55,9 +55,9 @@ class Page:
             if "not run" in block.marks:
                 printed = None
             elif block.language == "console":
-                printed = self.console(block)
+                printed, heading = self.console(block), block.heading
             elif block.language == "text" and not block.title:
-                if printed is not None:
+                if printed is not None and block.heading == heading:
                     self.compare(block, printed)
                 printed = None
             else:
