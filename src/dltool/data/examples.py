@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET, ColumnType
-from dltool.data.arrays.rows import Coded, Rows, stack, take
+from dltool.data.arrays.rows import Coded, Rows, is_text, stack, take
 from dltool.data.files.class_folders import Item, PartName
 from dltool.data.split.at_random import Split
-from dltool.data.split.by_column import Values
-from dltool.data.split.divide import SplitColumns
+from dltool.data.split.by_column import SplitColumns, Values
 from dltool.data.tables.typed_table import Column
-from dltool.errors import ConfigPath
+from dltool.errors import ConfigPath, DataError, Problem
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,30 @@ def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Exa
 
     inputs = {name: stack([part.inputs[name] for part in parts]) for name in parts[0].inputs}
     return Examples(inputs, targets, digests=joined(lambda part: part.digests), places=joined(lambda part: part.places))
+
+
+def check_alike(parts: Sequence[Examples]) -> None:
+    """Raise DataError for a split with other columns, or another kind of values, than the training split."""
+    training, *others = parts
+    problems = []
+    for part in others:
+        for name, values in training.inputs.items():
+            here, there = described(part.inputs[name]), described(values)
+            if here != there:
+                message = f"the examples of {part.name} are {here}, those of {training.name} {there}"
+                problems.append(Problem(part.place, message))
+        for name, labels in training.targets.items():
+            if part.targets[name].shape[1:] != labels.shape[1:]:
+                here, there = (f"{each.targets[name].shape[1:]} in {each.name}" for each in (part, training))
+                problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
+    if problems:
+        raise DataError(problems)
+
+
+def described(rows: Rows) -> str:
+    """Describe the kind and shape of one row; rows that can be stacked have equal descriptions."""
+    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "whole numbers"
+    return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ BLOCK_BYTES = 2**26
 
 
 @dataclass(frozen=True)
-class PartContents:
+class PartDigests:
     """What a part of the data holds: `rows`, and of each input and target a sha256 in hexadecimal over dtype, shape and
     contents in row order.
     """
@@ -27,12 +27,12 @@ class PartContents:
 
 def contents_of(
     inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray], parts: Mapping[str, tuple[int, int]]
-) -> dict[str, PartContents]:
+) -> dict[str, PartDigests]:
     """Yield the contents of the rows from `first` to `stop` of each split. Digests of files, (rows, 32) of uint8,
     replace the rows of `inputs` that have some."""
     hashed = {name: comparable(rows) for name, rows in inputs.items()}
     return {
-        part: PartContents(
+        part: PartDigests(
             stop - first,
             {name: hash_of(rows, first, stop) for name, rows in hashed.items()},
             {name: hash_of(values, first, stop) for name, values in targets.items()},
@@ -41,7 +41,7 @@ def contents_of(
     }
 
 
-def fingerprint_of(contents: Mapping[str, PartContents], class_names: Iterable[str]) -> str:
+def fingerprint_of(contents: Mapping[str, PartDigests], class_names: Iterable[str]) -> str:
     """Return "sha256:…" over the contents of all splits, and the class names."""
     listed = [
         [part, found.rows, list(found.inputs.items()), list(found.targets.items())] for part, found in contents.items()

@@ -11,8 +11,8 @@ from dltool.data.arrays.window_rows import PLACE, make_windows, positions_in_ser
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.sources.tables import as_values, class_labels, dates_of, read_tables
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION
-from dltool.data.split.by_column import Values, is_missing, numbered, order_named
-from dltool.data.split.divide import SplitColumns, divide_rows
+from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named
+from dltool.data.split.divide import divide_rows
 from dltool.data.split.sizes import part_sizes
 from dltool.data.tables.typed_table import Table
 from dltool.errors import ConfigError, DataError, Problem

@@ -1,6 +1,7 @@
 """The columns by which rows are grouped, ordered or divided: found, complete, and numbered."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +14,14 @@ Values = np.ndarray | Coded
 ("" is missing)."""
 
 TIME = "time"
+
+
+@dataclass(frozen=True)
+class SplitColumns:
+    """The columns (rows,) that a split may name, by name, and which of them are dates."""
+
+    values: Mapping[str, Values] = field(default_factory=dict)
+    dates: Collection[str] = ()
 
 
 def column_named(columns: Mapping[str, Values], name: str, place: ConfigPath) -> Values:

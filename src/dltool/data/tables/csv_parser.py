@@ -8,8 +8,8 @@ import numpy as np
 
 from dltool.config.table_sources import CsvSource
 from dltool.data.tables.cells import LARGEST, Cells, Texts, is_valid, texts_of, texts_of_dictionary, values_of
+from dltool.data.tables.csv_records import dialect_of
 from dltool.data.tables.decompression import NotText
-from dltool.data.tables.records import dialect_of
 from dltool.data.tables.typed_table import RowBlock, Want
 
 if TYPE_CHECKING:
