@@ -121,8 +121,8 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
     # The old commit: asking git about a run directory could run what somebody put there.
-    with new_run(folder, document, experiment, fitting, old.most_rows, old.git, "reproduce") as again:
-        progress.run_created(again, is_kept=is_kept)
+    fields = {"command": "reproduce", "most_rows": old.most_rows, "git": old.git}
+    with new_run(folder, document, experiment, fitting, progress, **fields) as again:
         complete(again, experiment, fitting, stages)
     return again
 

@@ -1,8 +1,9 @@
 """A config with its data and its model: what every command needs, from a config file or from a run directory."""
 
 import contextlib
+import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
-from dltool.experiment.clock import Clock
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.experiment.signals import StopRequests
 from dltool.imports import Import, import_keras, is_own_process
@@ -38,6 +38,27 @@ class Experiment:
     built: "BuiltModel"
     pinned: Mapping[str, Any]
     is_kept: bool = True
+
+
+@dataclass
+class Clock:
+    """Where the time of a command goes: seconds of wall time by phase."""
+
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the time of the block under `name`."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - begin, 3)
+
+    def total(self) -> dict[str, float]:
+        """The phases so far, and all the time since the clock was made."""
+        return {**self.seconds, "total": round(time.perf_counter() - self.started, 3)}
 
 
 class Stages:
