@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+from scripts.keras_names.argument_types import deduce
 from scripts.keras_names.docstrings import argument_summary, argument_texts, summary
 from scripts.keras_names.refusals import REFUSED
 
 from dltool.keras_names import FOLDER
-from dltool.keras_names.argument_types import deduce
 
 MODULES = {
     "layer": "layers",

@@ -1,6 +1,7 @@
 """Words and numbers as messages write them: suggestions, lists that are cut off, counts, safe characters."""
 
 import math
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,12 +19,17 @@ def printable(text: str) -> str:
     )
 
 
+def whole_text(text: str) -> str:
+    """The text with escapes for what is no character, so that any file can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def is_control(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cs"} or character in BIDIRECTIONAL or character in "\u2028\u2029"
 
 
 def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return up to `most` of `known` that look like `name`, whatever the case, the most alike first.
+    """Return up to `most` of `known` that look like `name`, whatever the case: the most alike first, then in order.
 
     Of those that differ in case and underscores alone there is one. `cutoff` is difflib's ratio.
     """
@@ -36,7 +42,7 @@ def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
     scored = [(likeness(name.lower(), other.lower()), other) for other in known]
     alike = [(score, likeness(name, other), other) for score, other in scored if score >= cutoff]
     best: dict[str, str] = {}
-    for *_, other in sorted(alike, reverse=True):
+    for *_, other in sorted(alike, key=lambda item: item[:2], reverse=True):
         best.setdefault(other.lower().replace("_", ""), other)
     return list(best.values())[:most]
 
@@ -91,7 +97,7 @@ def value_text(value: Any) -> str:
 
 def os_words(error: OSError) -> str:
     """Return what the operating system says: "no such file or directory"."""
-    return (error.strerror or str(error)).lower()
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 def number(value: float) -> str:
@@ -137,3 +143,13 @@ def duration(seconds: float) -> str:
 def shape(sizes: Iterable[int | None]) -> str:
     """Return `28 × 28 × 1`; a size that differs from example to example is `?`."""
     return " × ".join("?" if size is None else str(size) for size in sizes) or "one value"
+
+
+Shape = tuple[int | None, ...]
+"""That of a tensor without its batch axis."""
+
+
+def shape_text(shape: Shape) -> str:
+    """`(26, 26, 32)`, as Keras writes it, with ? for an axis whose length varies."""
+    inside = ", ".join("?" if size is None else str(size) for size in shape)
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"

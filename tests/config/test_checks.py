@@ -3,28 +3,23 @@ from typing import Any
 
 import pytest
 
-from dltool.config.checks import independent, metric_names, static_checks
+from dltool.config.checks import metric_names, static_checks
 from dltool.config.keras.objects import UNKNOWN, KerasObject, parse_keras_object
+from dltool.config.layer_checks import independent
 from dltool.config.schema import Config
-
-
-@dataclass(frozen=True)
-class Target:
-    kind: str = "category"
-    shape: tuple[int, ...] = ()
-    class_names: tuple[str, ...] = ("a", "b", "c")
+from dltool.config.tasks import TargetFacts, TargetKind
 
 
 @dataclass(frozen=True)
 class Facts:
-    kind: str = "category"
+    kind: TargetKind = "category"
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ("a", "b", "c")
     validation_examples: int = 10
 
     @property
-    def targets(self) -> dict[str, Target]:
-        return {"target": Target(self.kind, self.shape, self.class_names)}
+    def targets(self) -> dict[str, TargetFacts]:
+        return {"target": TargetFacts(self.kind, self.shape, self.class_names)}
 
 
 NUMBER = Facts("number", (), ())

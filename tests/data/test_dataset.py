@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dltool.config.schema import Data
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset, load_data
-from dltool.data.facts import TargetFacts
 from dltool.errors import ConfigError, DataError
 
 

@@ -3,10 +3,10 @@ import re
 import subprocess
 import sys
 
+from scripts.keras_names.argument_types import deduce
 from scripts.keras_names.docstrings import argument_summary, argument_texts, summary
 
 from dltool.keras_names import FOLDER
-from dltool.keras_names.argument_types import deduce
 
 DOCSTRING = """Just your regular layer. It does things.
 

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from dltool.data.sources.download import keras_cache
 from dltool.installation import SET_UP, pip_install, requirements
 from dltool.machine import cpu_features, cpu_name, installed_version, usable_cores, usable_memory
+from dltool.text import os_words
 
 IMPORT_SECONDS = 180
 GIGABYTE = 10**9
@@ -185,8 +186,8 @@ def check_runs_folder(runs: Path) -> Check:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        words = os.strerror(error.errno or 0).lower()
-        return Check("runs folder", "problem", f"cannot write in {folder}: {words}", "use: dltool train --runs DIR")
+        message = f"cannot write in {folder}: {os_words(error)}"
+        return Check("runs folder", "problem", message, "use: dltool train --runs DIR")
     return Check("runs folder", "ok", f"{runs} is writable" if folder == runs.absolute() else f"{runs} can be created")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -18,6 +17,7 @@ from dltool.experiment.opening import Stages, recorded_data, recorded_experiment
 from dltool.experiment.refusals import require_code
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.text import near
 
 if TYPE_CHECKING:
     from dltool.config.schema import Config
@@ -81,8 +81,7 @@ def evaluate(
         raise ConfigError("--split and --data exclude each other", "leave one of them out")
     split = split or "test"
     if split not in PARTS:
-        near = get_close_matches(split, PARTS, 1)
-        raise ConfigError(f'"{split}" is no part of the data', f"write {near[0] if near else ', '.join(PARTS)}")
+        raise ConfigError(f'"{split}" is no part of the data', f"write {', '.join(near(split, PARTS) or PARTS)}")
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
     stages = Stages(progress)

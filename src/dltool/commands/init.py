@@ -3,10 +3,10 @@
 import os
 import shlex
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from dltool.errors import ConfigError, DataError, MachineError
+from dltool.text import did_you_mean, near, os_words
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -38,8 +38,7 @@ def template_text(name: str) -> str:
     """
     names = [template.name for template in templates()]
     if name not in names:
-        near = get_close_matches(name, names, 1)
-        hint = f'did you mean "{near[0]}"?' if near else "`dltool init --list` names the templates"
+        hint = did_you_mean(near(name, names)) or "`dltool init --list` names the templates"
         raise ConfigError(f'"{name}" is neither a template nor a file or folder', hint)
     return (templates_folder() / f"{name}.yaml").read_text("utf-8").replace("configs/", "")
 
@@ -123,7 +122,7 @@ def write_new(text: str, out: Path) -> None:
     except FileExistsError:
         raise there_already(out) from None
     except OSError as error:
-        raise MachineError(f"{out} cannot be written: {(error.strerror or str(error)).lower()}") from None
+        raise MachineError(f"{out} cannot be written: {os_words(error)}") from None
 
 
 def there_already(out: Path) -> ConfigError:

@@ -60,9 +60,8 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
     require_code(run, f"report {run.path}")
     with run.locked() if out is None else contextlib.nullcontext():
         subject = subject_of(run, progress)
-        from dltool.report.as_json import as_json
         from dltool.report.contents import contents
-        from dltool.report.write import write_page, write_report
+        from dltool.report.write import as_json, write_page, write_report
 
         progress.stage("writing the report")
         found = contents(subject)

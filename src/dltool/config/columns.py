@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from dltool.config.choices import Choice, Choices
 from dltool.config.pydantic_errors import problems_in, refusal, refuse, relocated
 from dltool.config.section import Section
+from dltool.config.tasks import TASKS, Task
 from dltool.config.wording import named
 from dltool.errors import Problem
 
@@ -202,6 +203,10 @@ TARGET_TYPES: Mapping[str, type[Section]] = {
 
 class TargetType(Choice):
     """How a target is read: by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
+
+    @property
+    def task(self) -> Task:
+        return TASKS[self.name]
 
 
 ONE_TARGET = "target"

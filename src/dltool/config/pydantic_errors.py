@@ -118,7 +118,8 @@ def choice_problems(
     others = [*(["a number"] if float in members else []), *(["keys and values"] if is_mapping else [])]
     if not (is_mapping and isinstance(value, Mapping)):
         longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]
-        hint = did_you_mean(longer[:1] or near(str(value), choices))
+        # Of two that are equally near, the later one is the more general.
+        hint = did_you_mean(longer[:1] or near(str(value), reversed(choices)))
         yield Problem(place, f"expected {' or '.join(choices + others)}, not {given}", hint)
 
 

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dltool.console.consoles import data_text
+from dltool.console.table_layout import aligned_table
 from dltool.text import duration, shape, short, size_text
 
 if TYPE_CHECKING:
@@ -19,11 +20,7 @@ SHORTEST = 0.1
 
 def layer_table(outcome: "CheckOutcome") -> Table:
     """A row for each layer. Lines of the config itself go without its name."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("layer", "line", "output"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("parameters", "FLOPs"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = aligned_table("layer", "line", "output", numbers=("parameters", "FLOPs"))
     for row in outcome.layers:
         line = row.line.removeprefix(f"{outcome.shown_as}:")
         output = "" if row.output_shape is None else shape(row.output_shape)

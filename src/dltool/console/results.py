@@ -14,10 +14,9 @@ from rich.text import Text
 
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
-from dltool.console.phrases import inputs_and_target
 from dltool.console.plan_table import layer_table, plan_lines, steps_text
 from dltool.console.problems import problems_as_json, render_error
-from dltool.console.table_layout import plain_table
+from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
 from dltool.text import counted, duration, number, value_text
 
@@ -168,10 +167,7 @@ def show_evaluation(outcome: "EvaluationOutcome") -> None:
 
     found, console = outcome.assessment, stdout_console()
     console.print(data_text(f"{outcome.run}: {outcome.split}, {counted(outcome.examples, 'example')}"))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("metric", overflow="fold")
-    for heading in ("value", "95 % interval"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = aligned_table("metric", numbers=("value", "95 % interval"))
     for name, each in found.metrics.items():
         ends = "" if each.low is None or each.high is None else f"{number(each.low)} to {number(each.high)}"
         table.add_row(data_text(name), number(each.value), ends)
@@ -245,7 +241,7 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
     sizes = (
         f"{facts.examples:,} training, {facts.validation_examples:,} validation, {facts.test_examples:,} test examples"
     )
-    lines = [inputs_and_target(facts), sizes]
+    lines = [facts.in_words, sizes]
     if outcome.plan is not None:
         return [*lines, *plan_lines(outcome.plan, outcome.steps_per_epoch)]
     if outcome.steps_per_epoch:
@@ -269,13 +265,7 @@ def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
             missing = f"{column.missing:,} missing" if column.missing else ""
             console.print(Padding(data_text("; ".join(filter(None, (column.why, missing, limits)))), (0, 0, 0, 2)))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("column", "type"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("missing", "distinct"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("range", "why"):
-        table.add_column(heading, overflow="fold")
+    table = aligned_table("column", "type", numbers=("missing", "distinct"), more=("range", "why"))
     for name, column, limits, distinct in rows:
         missing = f"{column.missing:,}" if column.missing else ""
         table.add_row(name, column.type, missing, distinct, data_text(limits), data_text(column.why))
@@ -283,12 +273,9 @@ def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
 
 
 def class_table(outcome: "CheckOutcome") -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
     targets = outcome.facts.targets.values() if outcome.facts else ()
-    labels = any(target.kind == "multi_label" for target in targets)
-    table.add_column("label" if labels else "class", overflow="fold")
-    for part in ("training", "validation", "test"):
-        table.add_column(part, justify="right", no_wrap=True)
+    are_labels = any(target.task.takes_several for target in targets)
+    table = aligned_table("label" if are_labels else "class", numbers=("training", "validation", "test"))
     for name, counts in list(outcome.classes.items())[:MOST_CLASSES]:
         table.add_row(data_text(name), *(f"{count:,}" for count in counts))
     if len(outcome.classes) > MOST_CLASSES:

@@ -9,13 +9,14 @@ import numpy as np
 from dltool.config.columns import CategoryColumn, ColumnType
 from dltool.config.schema import Config, Data, SplitOptions
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartContents, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
 from dltool.data.arrays.rows import Coded, Rows, is_text
 from dltool.data.examples import Examples, SourceExamples, stacked
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
-from dltool.data.labels import encode, read_labels
+from dltool.data.labels import read_labels
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.bundled import load_bundled
 from dltool.data.sources.catalog import published
@@ -26,6 +27,7 @@ from dltool.data.split.sizes import PartSizes, check_parts, check_stratify, name
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import release_memory
+from dltool.text import counted, listed
 
 SplitName = Literal["train", "validation", "test"]
 INTEGERS = (int, np.integer)
@@ -106,7 +108,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     sizes = sizes_of(data, source)
     parts = parts_used(source, sizes)
     check_alike([*parts.values()])
-    targets = {each.name: np.concatenate([encode(each, part) for part in parts.values()]) for each in labels}
+    targets = {each.name: np.concatenate([each.encode(part) for part in parts.values()]) for each in labels}
     examples, ranges, types = stacked([*parts.values()], targets), ranges_of(parts), source.types
     described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
     check_stratify(data.split, described)
@@ -208,9 +210,8 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
             unseen = np.unique(codes[counts[codes] < kind.options.min_count])
             if len(unseen):
                 shown = ", ".join(f'"{value}"' for value in rows.values[unseen][:5])
-                found = int(np.isin(codes, unseen).sum())
-                values = "value" if found == 1 else "values"
-                message = f'{found:,} {part} {values} of "{name}" not among those of the training rows: {shown}'
+                values = counted(int(np.isin(codes, unseen).sum()), f"{part} value")
+                message = f'{values} of "{name}" not among those of the training rows: {shown}'
                 problems.append(Problem(("data", "inputs", name), message, "unknown: as_category takes them"))
     if problems:
         raise DataError(problems)
@@ -261,7 +262,7 @@ def ranges_of(parts: Mapping[PartName, Examples]) -> dict[str, tuple[int, int]]:
 
 def strata_of(described: Mapping[str, TargetFacts], targets: Mapping[str, np.ndarray]) -> Strata | None:
     """Return the classes of the first target with one class for each example."""
-    found = ((each, targets[name]) for name, each in described.items() if each.kind == "category" and not each.shape)
+    found = ((each, targets[name]) for name, each in described.items() if each.is_one_class)
     return next(found, None)
 
 
@@ -290,8 +291,8 @@ def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPat
     alone = [target.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]
     if not alone:
         return
-    shown = ", ".join(f'"{name}"' for name in alone[:5]) + (", …" if len(alone) > 5 else "")
-    which = f"the class {shown} has" if len(alone) == 1 else f"{len(alone)} classes ({shown}) have"
+    names = listed([f'"{name}"' for name in alone], 5)
+    which = f"the class {names} has" if len(alone) == 1 else f"{len(alone)} classes ({names}) have"
     hint = "write split: {stratify: false}, or target: number if the labels are no classes"
     raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
 

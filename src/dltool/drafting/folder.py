@@ -1,7 +1,9 @@
 """A config for a folder or an archive of class folders: pictures, recordings, texts."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -79,15 +81,14 @@ def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
 def draft_images(members: Members, path: Path, named: str) -> Draft:
     found = labelled(members, image_decode.EXTENSIONS, None, (), "picture")
     items, classes = of_training(found)
-    sizes, modes = seen_pictures(members, items)
-    (height, width), share = sizes.most_common(1)[0][0], sizes.most_common(1)[0][1] / sizes.total()
-    size = fitting(height, width)
-    channels = 1 if modes and modes.keys() <= image_decode.GREY else 3
-    seen = f"{'all' if share == 1 else 'most'} are {height} × {width}"
-    resized = "" if share == 1 and size == (height, width) else ", all are stretched to this"
+    pictures = pictures_seen(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
+    if pictures is None:
+        raise DataError(f"none of the pictures of {members.path} can be read")
+    size, channels = pictures.size, pictures.channels
+    seen = pictures.seen + ("" if pictures.are_of_size else ", all are stretched to this")
     form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
     data = [
-        (f"source: {{images: {{path: {named}, {form}}}}}", f"{seen}{resized}"),
+        (f"source: {{images: {{path: {named}, {form}}}}}", seen),
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
@@ -103,20 +104,37 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
     )
 
 
-def seen_pictures(members: Members, items: tuple[Item, ...]) -> tuple[Counter[tuple[int, int]], Counter[str]]:
-    """(height, width) and Pillow's modes of some pictures, spread over all; the damaged ones are found later."""
+@dataclass(frozen=True)
+class PicturesSeen:
+    """The `size` and channels to read pictures with; `seen` says in words which size they have."""
+
+    size: tuple[int, int]
+    channels: int
+    seen: str
+    are_of_size: bool
+
+
+def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
+    """Return what pictures are like, None where none can be read; damaged ones are found later."""
     sizes: Counter[tuple[int, int]] = Counter()
-    modes: Counter[str] = Counter()
-    for item in items[:: -(-len(items) // SAMPLE)]:
-        try:
-            content = members.reader().read(item.member)
+    grey = 0
+    for content in contents:
+        with contextlib.suppress(UnreadableMember):
             sizes[size_of(content)] += 1
-            modes[opened(content).mode] += 1
-        except UnreadableMember:
-            continue
+            grey += opened(content).mode in image_decode.GREY
     if not sizes:
-        raise DataError(f"none of the pictures of {members.path} can be read")
-    return sizes, modes
+        return None
+    ((height, width), most), all_of_them = sizes.most_common(1)[0], sizes.total()
+    size = fitting(height, width)
+    seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
+    are_of_size = most == all_of_them and size == (height, width)
+    return PicturesSeen(size, 1 if grey == all_of_them else 3, seen, are_of_size)
+
+
+def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
+    for item in items:
+        with contextlib.suppress(UnreadableMember):
+            yield members.reader().read(item.member)
 
 
 def fitting(height: int, width: int) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """Columns of a table that name pictures or recordings: how to declare them, and layers that take them."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,9 @@ import numpy as np
 from dltool.data.arrays.rows import Coded
 from dltool.data.media import codecs, image_decode
 from dltool.data.media.clip import BadClip, ClipHeader
-from dltool.data.media.image_decode import BadImage, opened, size_of
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import Lines, scalar
-from dltool.drafting.folder import convolutions, fitting, length_of, spectrogram
+from dltool.drafting.folder import convolutions, length_of, pictures_seen, spectrogram
 
 SAMPLE = 200
 """Files that are looked at, of those that a column names."""
@@ -78,25 +76,15 @@ def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes
 
 
 def of_pictures(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
-    sizes: Counter[tuple[int, int]] = Counter()
-    grey = 0
-    for _, content in contents:
-        try:
-            sizes[size_of(content)] += 1
-            grey += opened(content).mode in image_decode.GREY
-        except BadImage:
-            continue
-    if not sizes:
+    pictures = pictures_seen(content for _, content in contents)
+    if pictures is None:
         return None
-    (height, width), most = sizes.most_common(1)[0]
-    size = fitting(height, width)
-    channels = 1 if grey == sizes.total() else 3
-    seen = f"pictures: {'all' if most == sizes.total() else 'most'} are {height} × {width}"
     layers = [
         (f"- Rescaling: {{from: {scalar(name)}, scale: $(1 / 255)}}", "from 0…255 to 0…1"),
-        *convolutions(size, 16, features),
+        *convolutions(pictures.size, 16, features),
     ]
-    return Paths({"image": {"size": [*size], "channels": channels}}, seen, layers, features)
+    declared = {"image": {"size": [*pictures.size], "channels": pictures.channels}}
+    return Paths(declared, f"pictures: {pictures.seen}", layers, features)
 
 
 def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:

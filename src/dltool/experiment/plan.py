@@ -105,10 +105,7 @@ def zeros(facts: Facts, config: Config) -> Dataset:
     """A batch of data with the shapes of `facts`."""
     size = min(config.training.batch_size, facts.examples)
     inputs = {name: np.zeros((size, *found.shape), found.dtype) for name, found in facts.inputs.items()}
-    targets = {
-        name: np.zeros((size, *found.shape), np.int32 if found.kind == "category" else np.float32)
-        for name, found in facts.targets.items()
-    }
+    targets = {name: np.zeros((size, *found.shape), found.task.dtype) for name, found in facts.targets.items()}
     return Dataset(Examples(inputs, targets), whole(size, facts), facts)
 
 

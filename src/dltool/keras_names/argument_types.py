@@ -1,4 +1,4 @@
-"""What values an argument takes, worked out from its name, default and docstring.
+"""What values an argument takes, worked out from its name and default.
 
 A type is written as words joined by `|`:
 
@@ -8,10 +8,9 @@ A type is written as words joined by `|`:
     "same"                                                   one allowed text
     initializer, layer, …, layers                            a Keras object of that kind, or a list of layers
 
-What is not certain is `any`: refusing what Keras takes is worse than missing a mistake.
+What is not certain is `any`: refusing what a class takes is worse than missing an error.
 """
 
-import re
 from typing import Any
 
 SUFFIXES = {
@@ -23,202 +22,78 @@ SUFFIXES = {
 PADDING = '"valid"|"same"'
 DATA_FORMAT = '"channels_last"|"channels_first"|null'
 REDUCTION = '"sum_over_batch_size"|"sum"|"mean"|"mean_with_sample_weight"|"none"|null'
-OUTPUT_MODES = '"int"|"one_hot"|"multi_hot"|"count"'
+BY_DEFAULT = {bool: "bool", int: "number", float: "float", str: "text"}
 
-BY_NAME = {
+BY_NAME: dict[str, str] = {
+    **dict.fromkeys(("axis", "output_padding", "salt", "shared_axes"), "int|ints|null"),
+    **dict.fromkeys(
+        ("baseline", "clipnorm", "clipvalue", "global_clipnorm", "l1", "l2", "loss_scale_factor", "threshold"),
+        "float|null",
+    ),
+    **dict.fromkeys(("boundaries", "value_range", "values"), "list"),
+    **dict.fromkeys(("cells", "layers"), "layers"),
+    **dict.fromkeys(
+        ("decay_rate", "initial_learning_rate", "precision", "recall", "sensitivity", "specificity"), "float"
+    ),
+    **dict.fromkeys(("decay_steps", "first_decay_steps", "warmup_steps"), "number"),
+    **dict.fromkeys(
+        ("depth_multiplier", "embeddings_freq", "head_dim", "histogram_freq", "k", "key_dim", "max_number"), "int"
+    ),
+    **dict.fromkeys(
+        ("num_bins", "num_classes", "num_heads", "num_key_value_heads", "num_oov_indices", "num_ops"), "int"
+    ),
+    **dict.fromkeys(("num_query_heads", "num_regressors", "num_thresholds", "patience", "start_from_epoch"), "int"),
+    **dict.fromkeys(("dims", "target_class_ids"), "ints"),
+    **dict.fromkeys(
+        ("ema_overwrite_frequency", "gradient_accumulation_steps", "ignore_class", "max_tokens", "num_labels"),
+        "int|null",
+    ),
+    **dict.fromkeys(("output_sequence_length", "seed", "top_k"), "int|null"),
+    **dict.fromkeys(("equation", "filename"), "text"),
+    **dict.fromkeys(("idf_weights", "noise_shape"), "list|null"),
+    **dict.fromkeys(("output_size", "profile_batch", "target_shape", "weights", "window"), "any"),
     "activation": "activation|null",
     "average": '"micro"|"macro"|"weighted"|null',
-    "axis": "int|ints|null",
-    "baseline": "float|null",
-    "boundaries": "list",
     "backward_layer": "layer|null",
     "cell": "layer|layers",
-    "cells": "layers",
     "class_aggregation": '"uniform_average"|"variance_weighted_average"|null',
     "curve": '"ROC"|"PR"|"PRGAIN"|"roc"|"pr"|"prgain"',
-    "clipnorm": "float|null",
-    "clipvalue": "float|null",
     "data_format": DATA_FORMAT,
-    "decay_rate": "float",
-    "decay_steps": "number",
-    "depth_multiplier": "int",
-    "dims": "ints",
     "dtype": "text|mapping|null",
-    "ema_overwrite_frequency": "int|null",
-    "embeddings_freq": "int",
-    "equation": "text",
     "exclude_layers": "texts|null",
-    "filename": "text",
-    "first_decay_steps": "number",
-    "global_clipnorm": "float|null",
-    "gradient_accumulation_steps": "int|null",
-    "head_dim": "int",
-    "histogram_freq": "int",
-    "idf_weights": "list|null",
-    "ignore_class": "int|null",
-    "initial_learning_rate": "float",
     "inner_optimizer": "optimizer",
-    "k": "int",
-    "key_dim": "int",
     "label_weights": "floats|null",
     "layer": "layer",
-    "layers": "layers",
-    "l1": "float|null",
-    "l2": "float|null",
     "learning_rate": "float|schedule",
-    "loss_scale_factor": "float|null",
-    "max_number": "int",
-    "max_tokens": "int|null",
     "name": "text|null",
-    "noise_shape": "list|null",
-    "num_bins": "int",
-    "num_classes": "int",
-    "num_heads": "int",
-    "num_key_value_heads": "int",
-    "num_labels": "int|null",
-    "num_oov_indices": "int",
-    "num_ops": "int",
-    "num_query_heads": "int",
-    "num_regressors": "int",
-    "num_thresholds": "int",
-    "output_padding": "int|ints|null",
-    "output_sequence_length": "int|null",
-    "output_size": "any",
-    "profile_batch": "any",
-    "patience": "int",
-    "precision": "float",
     "quantization_config": "code|null",
-    "recall": "float",
     "reduction": REDUCTION,
-    "salt": "int|ints|null",
-    "seed": "int|null",
-    "sensitivity": "float",
-    "shared_axes": "int|ints|null",
-    "specificity": "float",
-    "start_from_epoch": "int",
     "summation_method": '"interpolation"|"majoring"|"minoring"|"Interpolation"|"Majoring"|"Minoring"',
-    "target_class_ids": "ints",
-    "target_shape": "any",
-    "threshold": "float|null",
     "thresholds": "float|floats|null",
     "tile_grid_size": "ints:2",
-    "top_k": "int|null",
     "trainable": "bool",
     "update_freq": '"batch"|"epoch"|int',
     "use_cudnn": '"auto"|bool',
-    "value_range": "list",
-    "values": "list",
     "verbose": "int|bool",
     "vocabulary": "list|text|null",
-    "warmup_steps": "number",
-    "weights": "any",
-    "window": "any",
 }
 """Arguments whose name alone decides, whatever has them."""
 
-BY_OBJECT = {
-    "AugMix.factor": "float|list",
-    "BinaryFocalCrossentropy.alpha": "float",
-    "CategoricalFocalCrossentropy.alpha": "float|floats",
-    "CategoryEncoding.num_tokens": "int|null",
-    "CategoryEncoding.output_mode": '"one_hot"|"multi_hot"|"count"',
-    "Constant.value": "any",
-    "Discretization.bin_boundaries": "floats|null",
-    "Discretization.num_bins": "int|null",
-    "Discretization.output_mode": OUTPUT_MODES,
-    "HashedCrossing.output_mode": '"int"|"one_hot"',
-    "Hashing.mask_value": "any",
-    "Hashing.output_mode": OUTPUT_MODES,
-    "IntegerLookup.output_mode": f'{OUTPUT_MODES}|"tf_idf"',
-    "RandAugment.factor": "float|list",
-    "RandomGaussianBlur.kernel_size": "int|list",
-    "RandomPosterization.factor": "number|list",
-    "Rescaling.offset": "float|floats",
-    "Rescaling.scale": "float|floats",
-    "Resizing.height": "int",
-    "STFTSpectrogram.mode": '"log"|"magnitude"|"psd"|"real"|"imag"|"angle"|"stft"',
-    "StringLookup.output_mode": f'{OUTPUT_MODES}|"tf_idf"',
-    "TextVectorization.output_mode": '"int"|"multi_hot"|"count"|"tf_idf"|"one_hot"',
-    "TextVectorization.split": '"whitespace"|"character"|null',
-    "TextVectorization.standardize": '"lower_and_strip_punctuation"|"lower"|"strip_punctuation"|null',
-}
-"""Arguments whose type depends on what has them."""
 
-WINDOWS = {"kernel_size", "strides", "pool_size", "dilation_rate", "size"}
-CUES = re.compile(
-    r"one of|either|can be|values are|methods are|options include|supports|supported (?:values|options)", re.IGNORECASE
-)
-QUOTED = re.compile(r"""["'`]{1,2}([\w.-]+)["'`]{1,2}""")
+def by_name(name: str) -> str | None:
+    """Return the type that a name alone decides."""
+    return next((types for suffix, types in SUFFIXES.items() if name.endswith(suffix)), BY_NAME.get(name))
 
 
-def deduce(owner: str, name: str, text: str, default: Any, required: bool) -> str:
-    """Deduce the type of the argument `name` of `owner`, whose docstring entry is `text`.
+def or_null(types: str) -> str:
+    return types if {"null", "any"} & set(types.split("|")) else f"{types}|null"
 
-    `default` counts only if the argument is not `required`."""
-    known = BY_OBJECT.get(f"{owner}.{name}") or by_suffix(name) or BY_NAME.get(name) or window(owner, name)
+
+def deduce(name: str, default: Any, required: bool) -> str:
+    """Deduce the type of an argument of a class of the user's own. `default` counts only if it is not `required`."""
+    known = by_name(name)
+    if known is None and (name, default) == ("padding", "valid"):
+        known = PADDING
     if known is None:
-        known = padding(owner) if (name, default) == ("padding", "valid") else from_text(text, default, required)
-    takes_null = not required and (default is None or ("None" in text and name != "padding"))
-    return f"{known}|null" if takes_null and not {"null", "any"} & set(known.split("|")) else known
-
-
-def by_suffix(name: str) -> str | None:
-    return next((types for suffix, types in SUFFIXES.items() if name.endswith(suffix)), None)
-
-
-def window(owner: str, name: str) -> str | None:
-    """Return the type of `kernel_size` and the like: one size, or as many as the object has dimensions."""
-    dimensions = re.search(r"([123])D", owner)
-    if name not in WINDOWS or dimensions is None:
-        return None
-    return "int" if owner == "UpSampling1D" else f"int|ints:{dimensions[1]}"
-
-
-def padding(owner: str) -> str:
-    return f'{PADDING}|"causal"' if owner == "Conv1D" else PADDING
-
-
-def from_text(text: str, default: Any, required: bool) -> str:
-    sentence = text.split(". ", maxsplit=1)[0].replace("`", "")
-    said = words(sentence)
-    if required or default is None:
-        return "|".join(said) if said and is_plain(sentence) else "any"
-    if isinstance(default, bool):
-        return "bool"
-    lists = [word for word in said if word == "list"]
-    if isinstance(default, int):
-        return "|".join(["int" if "int" in said and "float" not in said else "number", *lists])
-    if isinstance(default, float):
-        return "|".join(["float", *lists])
-    if isinstance(default, str):
-        choices = choices_in(text)
-        return "|".join(f'"{choice}"' for choice in choices) if default in choices else "any" if lists else "text"
-    return "any"
-
-
-def words(sentence: str) -> list[str]:
-    patterns = {
-        "bool": r"\bbool(ean)?\b",
-        "int": r"\b(positive |whole |python )?int(eger)?\b",
-        "float": r"\bfloat(ing)?\b",
-        "text": r"\bstr(ing)?\b",
-        "list": r"\b(tuple|list|array|integers|floats)\b",
-        "mapping": r"\bdict(ionary)?\b",
-    }
-    return [word for word, pattern in patterns.items() if re.search(pattern, sentence, re.IGNORECASE)]
-
-
-def is_plain(sentence: str) -> bool:
-    """Return whether the type stands first, as in "Positive integer, …", and not somewhere in an explanation."""
-    return bool(
-        re.match(r"\(?(optional\)?,? )?(a |an )?(python |positive |1d )?(int|float|bool|str)", sentence, re.IGNORECASE)
-    )
-
-
-def choices_in(text: str) -> list[str]:
-    """Return the quoted strings after "one of" and the like, in the same sentence."""
-    cue = CUES.search(text)
-    if cue is None:
-        return []
-    sentence = re.split(r"\.\s|\.$|configuring| - ", text[cue.end() :])[0]
-    return list(dict.fromkeys(match for match in QUOTED.findall(sentence) if match not in {"None", "True", "False"}))
+        known = "any" if required else BY_DEFAULT.get(type(default), "any")
+    return or_null(known) if default is None and not required else known

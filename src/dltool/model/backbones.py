@@ -12,14 +12,14 @@ from typing import Any
 
 import keras
 
-from dltool.config.checks import missing_weights
 from dltool.config.keras.objects import PUBLISHED, KerasObject
+from dltool.config.layer_checks import missing_weights
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.keras_names import smallest_input
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, keras_class, plain_message
 from dltool.model.parameters import TooManyParametersError
-from dltool.model.shapes import Shape, shown
+from dltool.text import Shape, shape_text
 
 CHANNELS = 3
 MODELS = "models"
@@ -107,7 +107,8 @@ def infer_while_frozen(network: keras.Model) -> None:
 def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: Related) -> None:
     """Raises ConfigError unless `shape` is (height, width, 3), large enough for the backbone `name`."""
     least = smallest_input(name)
-    needs = f"{name} takes images (height, width, {CHANNELS}) of at least {least} × {least}, and {shown(shape)} arrives"
+    arrives = f"and {shape_text(shape)} arrives"
+    needs = f"{name} takes images (height, width, {CHANNELS}) of at least {least} × {least}, {arrives}"
     hint = ""
     if len(shape) != 3:
         hint = "a backbone stands before Flatten and the like"

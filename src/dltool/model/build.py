@@ -21,7 +21,7 @@ from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, s
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import parameter_budget
 from dltool.model.preprocessing import learns
-from dltool.model.shapes import Shape, shown
+from dltool.text import Shape, shape_text
 
 LAYERS: ConfigPath = ("model", "layers")
 AUGMENTATION: ConfigPath = ("data", "augmentation")
@@ -277,10 +277,10 @@ def build_augmentation(
         applied, labels = apply_layers(entries, start, AUGMENTATION, names), None
     if applied[-1].output_shape != prepared.shape:
         changed = next(layer for layer in applied if layer.output_shape != prepared.shape)
-        message = f"augmentation must keep the shape {shown(prepared.shape)}, and {changed.name} makes "
+        message = f"augmentation must keep the shape {shape_text(prepared.shape)}, and {changed.name} makes "
         hint = "use it in data.preprocessing, where it applies to every example"
         raise ConfigError(
-            Problem(changed.path, message + shown(changed.output_shape), hint, related=made_here(prepared))
+            Problem(changed.path, message + shape_text(changed.output_shape), hint, related=made_here(prepared))
         )
     if labels is None:
         return keras.Model(start.tensor, applied[-1].output, name="augmentation")
@@ -298,7 +298,7 @@ def apply_mixing(
         layer = made_layer(entry, place, names)
         if entry.name in MIXING:
             if len(source.shape) != PICTURE_AXES or len(before.shape) != 1 + 1:
-                arrives = f"{shown(source.shape)} arrives with targets {shown(tuple(before.shape[1:]))}"
+                arrives = f"{shape_text(source.shape)} arrives with targets {shape_text(tuple(before.shape[1:]))}"
                 message = f"{entry.name} mixes pictures (height, width, channels) of one class each, and {arrives}"
                 raise ConfigError(Problem(place, message, related=made_here(source)))
             mixed = layer({"images": source.tensor, "labels": labels})

@@ -19,7 +19,7 @@ from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import TooManyParametersError
 from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
-from dltool.model.shapes import shown
+from dltool.text import shape_text
 
 SOURCE: ConfigPath = ("data", "source")
 INPUTS: ConfigPath = ("data", "inputs")
@@ -177,7 +177,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], learnt: Lea
     problems = [
         Problem(
             origin.place,
-            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other inputs",
+            f"{name} is {shape_text(origin.shape)} and cannot stand in one vector with other inputs",
             f"let a layer take it: from: {name}",
         )
         for name, origin in joined.items()

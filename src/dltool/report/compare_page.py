@@ -7,7 +7,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from dltool.evaluation.figures.curves import epochs, thinned
-from dltool.evaluation.figures.drawing import COLOURS, drawn, figures_text, shown
+from dltool.evaluation.figures.drawing import COLOURS, drawn, figures_text, fitting
 from dltool.evaluation.figures.figure import Figure, file_word
 from dltool.report.page import PageSection, render, render_page
 
@@ -58,7 +58,7 @@ def figure(name: str, curves: Sequence["Curve"], best_epochs: Sequence[int | Non
             best = [point for point in points if point[0] == best_epochs[index]]
             if best:
                 axes[0].plot(*best[0], "o", color=colour)
-        axes[0].set(ylabel=shown(name))
+        axes[0].set(ylabel=fitting(name))
         epochs(axes[0], max((curve for _, curve in there), key=len))
         axes[0].legend()
 
@@ -67,4 +67,4 @@ def figure(name: str, curves: Sequence["Curve"], best_epochs: Sequence[int | Non
         for index, curve in there
         for (_, first), (epoch, last) in [(curve[0], curve[-1])]
     )
-    return drawn(f"compared_{file_word(name)}", f"{shown(name)} by epoch", words, draw, size=(5.0, 3.2))
+    return drawn(f"compared_{file_word(name)}", f"{fitting(name)} by epoch", words, draw, size=(5.0, 3.2))

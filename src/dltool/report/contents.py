@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
+from dltool.config.tasks import TASKS
 from dltool.config.text.dump import leaves, plain_config
 from dltool.config.text.tree import format_path
 from dltool.data.dataset import Dataset
@@ -201,7 +202,7 @@ def output_contents(subject: Subject, output: "OutputAssessment") -> OutputConte
     if subject.dataset is not None and mistakes:
         rows = [each.row for each in mistakes]
         looks = rows_looks(subject.config, subject.dataset, rows)
-        if output.kind == "input":
+        if not TASKS[output.kind].has_labels:
             restored = restored_looks(subject.dataset, subject.built, output.name, rows)
             looks = [[*each, *more] for each, more in zip(looks, restored, strict=True)]
     most = None if all(any(look.picture for look in found) for found in looks) else FEW_MISTAKES

@@ -103,19 +103,9 @@ def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: n
 
 def target_words(dataset: Dataset, row: int) -> str:
     """The targets of a row in words; empty where the input is the target."""
-    found = []
-    for name, facts in dataset.facts.targets.items():
-        value = np.asarray(dataset.targets[name][row])
-        own = f"{name}: " if len(dataset.facts.targets) > 1 else ""
-        if facts.kind == "category" and not value.ndim:
-            found.append(own + facts.class_names[int(value)])
-        elif facts.kind == "multi_label":
-            found.append(own + (", ".join(facts.class_names[index] for index in np.flatnonzero(value)) or "no label"))
-        elif value.size <= MOST_NUMBERS and facts.kind == "number":
-            found.append(own + ", ".join(f"{each:g}" for each in value.ravel()))
-        else:
-            found.append(f"{own}{shape(value.shape)} values")
-    return "; ".join(found)
+    targets = dataset.facts.targets
+    words = {name: facts.task.words(np.asarray(dataset.targets[name][row]), facts) for name, facts in targets.items()}
+    return "; ".join(f"{name}: {each}" if len(words) > 1 else each for name, each in words.items())
 
 
 def rows_looks(config: Config, dataset: Dataset, rows: Sequence[int]) -> list[list[Look]]:

@@ -24,6 +24,7 @@ import numpy as np
 
 from dltool.durable_files import atomic_path, disk_errors, open_file
 from dltool.errors import MachineError, RunError
+from dltool.text import os_words
 
 MAGIC = b"dltool\x00\x01"
 FORMAT = 1
@@ -116,7 +117,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         try:
             return _read(file, str(path))
         except OSError as error:
-            raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
+            raise RunError(f"{path}: {os_words(error)}") from error
 
 
 def has_checkpoints(directory: Path) -> bool:

@@ -9,12 +9,13 @@ from dltool.config.text.tree import format_path
 from dltool.config.text.yaml_reader import values_by_path
 from dltool.errors import ConfigError, ConfigPath, RunError
 from dltool.runs.files import Run
+from dltool.text import listed, shortened
 
 Values = Mapping[ConfigPath, Any]
 MOST_COMPARED = 200
 """Runs whose configs are read for a list: each takes some milliseconds."""
 MOST_SHOWN = 3
-LONGEST_VALUE = 24
+LONGEST_VALUE = 25
 NOT_SHOWN = (("name",), ("data", "split", "seed"))
 """The first is the same in all; the second is the seed again, unless somebody has set it."""
 ABSENT = "not there"
@@ -63,7 +64,7 @@ def differences_in_short(runs: Sequence[Path]) -> dict[Path, str]:
         names = short_names(paths)
         for run, each in values.items():
             said = [f"{names[path]}={short_value(each[path])}" for path in paths if path in each]
-            found[run] = " ".join(said[:MOST_SHOWN]) + (" …" if len(said) > MOST_SHOWN else "")
+            found[run] = listed(said, MOST_SHOWN, " ")
     return found
 
 
@@ -88,5 +89,4 @@ def short_names(paths: Sequence[ConfigPath]) -> dict[ConfigPath, str]:
 
 
 def short_value(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
+    return shortened(str(value), LONGEST_VALUE)

@@ -6,7 +6,6 @@
 A run is created whole or not at all. :class:`~dltool.runs.files.Run` owns what is inside it.
 """
 
-import difflib
 import errno
 import os
 import re
@@ -24,6 +23,7 @@ from dltool.errors import ConfigError, Problem, RunError
 from dltool.installation import UPDATE
 from dltool.runs import lock
 from dltool.runs.files import Run, digest, encode_json
+from dltool.text import did_you_mean, listed, near, os_words
 
 FORMAT = 1
 """Raised whenever an older dltool could misread a newer run."""
@@ -140,7 +140,7 @@ def open_run(path: Path) -> Run:
         _check_format(run)
         _check_entries(run.path)
     except OSError as error:
-        raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
+        raise RunError(f"{path}: {os_words(error)}") from error
     return run
 
 
@@ -286,7 +286,7 @@ def _run_path(path: Path) -> Path:
     if newest := newest_number(path):
         return path / f"{newest:04d}"
     inside = sorted(name for name in os.listdir(path) if not name.startswith("."))
-    there = "it holds " + ", ".join(inside[:5]) + (", …" if len(inside) > 5 else "") if inside else "it is empty"
+    there = f"it holds {listed(inside, 5)}" if inside else "it is empty"
     raise RunError(f"{path} is not a run: it has no run.json; {there}", "dltool runs lists the runs")
 
 
@@ -340,5 +340,5 @@ def _near_names(path: Path) -> str:
     while not path.parent.is_dir() and path != path.parent:
         path = path.parent
     beside = sorted(entry.name for entry in _folders(path.parent) if not entry.name.startswith("."))
-    near = difflib.get_close_matches(path.name, beside, n=1) or beside[-1:] * bool(NUMBER.fullmatch(path.name))
-    return f'did you mean "{path.parent / near[0]}"?' if near else ""
+    alike = near(path.name, beside) or beside[-1:] * bool(NUMBER.fullmatch(path.name))
+    return did_you_mean([str(path.parent / name) for name in alike])

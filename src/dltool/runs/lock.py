@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dltool.durable_files import disk_errors, open_in_place
 from dltool.errors import MachineError, RunError
+from dltool.text import os_words
 
 LOCK = "lock"
 PATIENCE = 0.1
@@ -32,7 +33,7 @@ def acquire(path: Path) -> int:
                 break
             except OSError as error:
                 if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                    raise MachineError(f"{os.strerror(error.errno or 0).lower()}: cannot lock {file}") from error
+                    raise MachineError(f"{os_words(error)}: cannot lock {file}") from error
                 if time.monotonic() > give_up:
                     holder = " ".join(os.pread(descriptor, 300, 0).decode("ascii", "replace").split())
                     message = f"{path} is in use by {holder or 'another process'}"

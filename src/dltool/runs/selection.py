@@ -3,13 +3,13 @@
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
 from dltool.config.expectations import COMPARE
 from dltool.errors import ConfigError
 from dltool.runs.summaries import RunSummary
+from dltool.text import did_you_mean, near
 
 CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|==|=|>|<)\s*(.+?)\s*")
 ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {**COMPARE, "=": operator.eq, "!=": operator.ne}
@@ -86,6 +86,5 @@ def refuse_unknown_key(key: str, runs: Sequence[RunSummary], where: str) -> None
     known = [*COLUMNS, *sorted(metrics)]
     # Where there are no runs yet, any metric may be meant.
     if key not in known and runs:
-        near = get_close_matches(key, known, 1)
-        hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known[:20])}"
+        hint = did_you_mean(near(key, known)) or f"known are {', '.join(known[:20])}"
         raise ConfigError(f'{where}: no run has "{key}"', hint)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,6 +10,7 @@ from dltool.errors import ConfigError, MachineError, RunError
 from dltool.runs.directory import list_runs, open_run, refuse_no_runs_folder
 from dltool.runs.files import Run, Status
 from dltool.runs.records import numbers, read_record, read_results
+from dltool.text import near
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def require_folder(runs: Path) -> None:
     refuse_no_runs_folder(runs)
     if not runs.is_dir():
         beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
-        near = get_close_matches(runs.name, beside, 1)
-        hint = f"did you mean {runs.with_name(near[0])}?" if near else "`dltool runs` lists those in runs"
+        alike = near(runs.name, beside)
+        hint = f"did you mean {runs.with_name(alike[0])}?" if alike else "`dltool runs` lists those in runs"
         raise ConfigError(f"there is no folder {runs}", hint)
 
 

@@ -20,6 +20,7 @@ from dltool.runs.directory import (
     remove_abandoned,
     update_latest,
 )
+from dltool.text import os_words
 
 
 def remove(path: Path) -> None:
@@ -57,7 +58,7 @@ def refuse_no_run(path: Path) -> None:
         is_folder, is_recorded = os.path.lexists(path), False
         problem = "is not a run: it has no run.json" if is_folder else "does not exist"
     except OSError as error:
-        raise RunError(f"{path}: {os.strerror(error.errno or 0).lower()}") from error
+        raise RunError(f"{path}: {os_words(error)}") from error
     absolute = path.absolute()
     if path.is_symlink():
         problem = f"is a link; name the run itself: {path.parent / os.path.basename(os.readlink(path))}"

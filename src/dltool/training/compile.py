@@ -7,14 +7,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.checks import metric_names, takes_one_hot
+from dltool.config.checks import metric_names
+from dltool.config.losses import takes_one_hot
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
-from dltool.data.facts import TargetFacts
+from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
-from dltool.model.shapes import Shape
+from dltool.text import Shape, listed
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
@@ -77,7 +78,7 @@ def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
 def made_metric(head: OutputSpec, index: int, shape: Shape) -> Any:
     """The metric; one of one-hot targets takes class indices where the loss does, as only an evaluation asks for."""
     metric = make(head.metrics[index], (*head.metrics_place, index))
-    if takes_one_hot(head, head.metrics[index]):
+    if takes_one_hot(head.loss, head.metrics[index]):
         classes = shape[-1]
         assert classes is not None, "such a loss fixes the number of outputs"
         # A mean over examples is computed example by example, too.
@@ -177,7 +178,7 @@ def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> n
     weights, place = config.training.class_weights, ("training", "class_weights")
     if weights is None:
         return None
-    if target.kind != "category":
+    if not target.task.is_index:
         raise ConfigError(Problem(place, "the target is a number and has no classes", "remove class_weights"))
     names = target.class_names
     if weights == "balanced":
@@ -187,8 +188,8 @@ def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> n
     assert isinstance(weights, dict)
     unknown = [name for name in weights if name not in names]
     missing = [name for name in names if name not in weights]
-    listed = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-    problems = [Problem((*place, name), "no such class", f"the classes are {listed}", at_key=True) for name in unknown]
+    hint = f"the classes are {listed(names, 10)}"
+    problems = [Problem((*place, name), "no such class", hint, at_key=True) for name in unknown]
     if missing:
         problems.append(Problem(place, f"no weight for {', '.join(missing[:10])}", "name every class, or use balanced"))
     if problems:

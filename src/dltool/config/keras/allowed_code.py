@@ -178,7 +178,7 @@ def arguments_of(made: ast.FunctionDef) -> Iterator[list[Any]]:
     for argument, default in pairs:
         required = default is None
         value = None if default is None else plain_default(default)
-        types = hinted(argument.annotation) or deduce("", argument.arg, "", value, required)
+        types = hinted(argument.annotation) or deduce(argument.arg, value, required)
         yield [argument.arg, types] if required else [argument.arg, types, value]
 
 

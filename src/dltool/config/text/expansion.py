@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dltool.config.checks import LAYERS
 from dltool.config.keras.objects import FROM, UNKNOWN
+from dltool.config.outputs import LAYERS
 from dltool.config.text.blocks import (
     INDEX,
     INPUT,

@@ -3,6 +3,7 @@
 import numpy as np
 
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import counted
 
 
 def clean_inputs(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
@@ -42,7 +43,8 @@ def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     if array.dtype.kind == "U":
         blank = np.char.strip(array) == ""
         if blank.any():
-            raise DataError(Problem(place, f"{counted(rows_where(blank))} of {name} have a blank label", first(blank)))
+            rows = counted(len(rows_where(blank)), "row")
+            raise DataError(Problem(place, f"{rows} of {name} have a blank label", first(blank)))
     return array
 
 
@@ -68,7 +70,8 @@ def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarra
             array = array.astype(np.float32, copy=False)
         bad = ~np.isfinite(array)
         if bad.any():
-            message = f"{counted(rows_where(bad))} of {name} hold NaN, infinity or a number too large for float32"
+            rows = counted(len(rows_where(bad)), "row")
+            message = f"{rows} of {name} hold NaN, infinity or a number too large for float32"
             raise DataError(Problem(place, message, first(bad)))
         return array
     if kind == "S":
@@ -81,10 +84,6 @@ def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarra
 
 def rows_where(marked: np.ndarray) -> np.ndarray:
     return np.flatnonzero(marked.reshape(len(marked), -1).any(axis=1))
-
-
-def counted(rows: np.ndarray) -> str:
-    return "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
 
 
 def first(marked: np.ndarray) -> str:

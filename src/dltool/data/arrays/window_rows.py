@@ -7,9 +7,10 @@ import numpy as np
 
 from dltool.config.schema import Windows
 from dltool.data.arrays.rows import Coded, Rows
-from dltool.data.split.at_random import PART_NAMES, Split, counted, split_of
+from dltool.data.split.at_random import PART_NAMES, Split, split_of
 from dltool.data.split.by_column import Values, numbered
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import counted
 
 PLACE: ConfigPath = ("data", "windows")
 REGULAR = 0.9
@@ -121,8 +122,8 @@ def make_windows(
         check_moments(moments[rows], is_new_series, name, has_key=keys is not None)
         is_gap, step = gaps(times, rows, is_new_series)
         if is_gap.any():
-            found = "1 step is" if is_gap.sum() == 1 else f"{is_gap.sum():,} steps are"
-            warnings.append(f'{found} not {step} in "{name}": no window goes across')
+            steps = counted(is_gap.sum(), "step is", "steps are")
+            warnings.append(f'{steps} not {step} in "{name}": no window goes across')
     starts = starts_between(is_new_series | is_gap | (np.diff(parts[rows]) != 0), options)
     starts = starts[parts[rows[starts]] >= 0]
     table = WindowTable(rows, starts, parts[rows[starts]], options.length, options.horizon)
@@ -151,7 +152,7 @@ def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, 
     """Raise DataError for two rows of one series at the same moment."""
     same = int(np.sum((np.diff(moments) == 0) & ~is_new_series))
     if same:
-        message = f'{counted(same)} have the same "{name}" as the row before in the series'
+        message = f'{counted(same, "row")} have the same "{name}" as the row before in the series'
         hint = "a series has one row at a time" if has_key else "if there are several series, name the column: key"
         raise DataError(Problem((*PLACE, "order"), message, hint))
 
@@ -184,8 +185,8 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
     problems = [
         Problem(
             (*PLACE, "length"),
-            f"none of the {counted(int(np.sum(parts == part)))} for {name} begins a window: it takes {span:,} rows of "
-            "one series without a gap, and a target",
+            f"none of the {counted(int(np.sum(parts == part)), 'row')} for {name} begins a window: it takes {span:,} "
+            "rows of one series without a gap, and a target",
             "write a smaller length or horizon, or a larger part",
         )
         for part, name in enumerate(PART_NAMES)

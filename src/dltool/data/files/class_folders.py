@@ -11,6 +11,7 @@ from dltool.config.folder_sources import file_pattern
 from dltool.data.files.file_tree import Members
 from dltool.data.files.listing import SHOWN, Member, natural_key
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import and_more, counted, joined, listed
 
 PartName = Literal["training", "validation", "test"]
 PART_NAMES: Mapping[str, PartName] = {
@@ -79,8 +80,7 @@ def what_is_there(members: Members) -> str:
 
 def counted_endings(files: Sequence[Member]) -> str:
     endings = Counter(ending(member.name) for member in files)
-    shown = ", ".join(f"{count:,} {name}" for name, count in endings.most_common(5))
-    return shown + (", …" if len(endings) > 5 else "")
+    return listed([f"{count:,} {name}" for name, count in endings.most_common()], 5)
 
 
 def ending(name: str) -> str:
@@ -92,8 +92,8 @@ def other_files(members: Members, used: int, extensions: Sequence[str], noun: st
     if used == len(members.members):
         return []
     others = [member for member in members.members if not member.name.lower().endswith(tuple(extensions))]
-    files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
-    return [f"{files} no {noun} by the ending and left out: {counted_endings(others)}"]
+    files_are = counted(len(others), "file is", "files are")
+    return [f"{files_are} no {noun} by the ending and left out: {counted_endings(others)}"]
 
 
 def common_folder(files: Sequence[Member]) -> list[str]:
@@ -118,7 +118,8 @@ def by_folders(files: Sequence[Member], top: list[str], path: str, place: Config
     depth = 1 if has_parts else 0
     stray = [member.name for member, parts in zip(files, below, strict=True) if len(parts) < depth + 2]
     if stray:
-        raise DataError(Problem(place, f"{counted(stray)} in no class folder of {path}: {some(stray)}"))
+        files_are = counted(len(stray), "file is", "files are")
+        raise DataError(Problem(place, f"{files_are} in no class folder of {path}: {and_more(stray, SHOWN)}"))
     result: Parts = {}
     for member, parts in zip(files, below, strict=True):
         name = PART_NAMES[parts[0].lower()] if has_parts else "training"
@@ -137,12 +138,12 @@ def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
     others = sorted((folder for folder in folders if folder.lower() not in PART_NAMES), key=natural_key)
     if others:
         parts = sorted(folder for folder in folders if folder.lower() in PART_NAMES)
-        message = f"{path} has {listed(parts)}, and beside them {some(others)}"
+        message = f"{path} has {joined(parts, 'and')}, and beside them {and_more(others, SHOWN)}"
         raise DataError(Problem(place, message, "move the other folders away, or say by pattern what is what"))
     for name, count in named.items():
         if count > 1:
             both = sorted(folder for folder in folders if PART_NAMES[folder.lower()] == name)
-            raise DataError(Problem(place, f"{path} has several folders for the {name} part: {listed(both)}"))
+            raise DataError(Problem(place, f"{path} has several folders for the {name} part: {joined(both, 'and')}"))
     return True
 
 
@@ -165,12 +166,13 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
             bad_parts.setdefault(part, member.name)
     problems = []
     if unmatched:
-        message = f'{counted(unmatched)} not matched by "{pattern}": {some(unmatched)}'
+        files_are = counted(len(unmatched), "file is", "files are")
+        message = f'{files_are} not matched by "{pattern}": {and_more(unmatched, SHOWN)}'
         problems.append(Problem(place, message))
     if bad_parts:
-        shown = some([f'"{part}" ({name})' for part, name in bad_parts.items()])
+        shown = and_more([f'"{part}" ({name})' for part, name in bad_parts.items()], SHOWN)
         problems.append(
-            Problem(place, f"{{split}} is no part: {shown}", f"parts are called {listed(list(PART_NAMES))}")
+            Problem(place, f"{{split}} is no part: {shown}", f"parts are called {joined(list(PART_NAMES), 'and')}")
         )
     if problems:
         raise DataError(problems)
@@ -192,19 +194,5 @@ def empty_classes(members: Members, top: list[str], parts: Parts, noun: str) -> 
     ]
     if not empty:
         return []
-    return [
-        f"{'1 class folder has' if len(empty) == 1 else f'{len(empty):,} class folders have'} no {noun}: {some(empty)}"
-    ]
-
-
-def counted(names: Sequence[str]) -> str:
-    return "1 file is" if len(names) == 1 else f"{len(names):,} files are"
-
-
-def some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    folders = counted(len(empty), "class folder has", "class folders have")
+    return [f"{folders} no {noun}: {and_more(empty, SHOWN)}"]

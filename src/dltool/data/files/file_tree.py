@@ -15,6 +15,7 @@ from dltool.data.files.archives import DAMAGED, list_tar, list_zip, uncompressed
 from dltool.data.files.listing import Listing, Member, list_folder
 from dltool.data.files.paths import require, unreadable
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
+from dltool.text import os_words
 
 Kind = Literal["folder", "zip", "tar", "compressed tar"]
 LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -113,7 +114,7 @@ class Reader:
                 return zipped(self.descriptor, member)
             content = os.pread(self.descriptor, member.size, member.start)
         except OSError as error:
-            raise UnreadableMember((error.strerror or str(error)).lower()) from None
+            raise UnreadableMember(os_words(error)) from None
         if len(content) != member.size:
             raise UnreadableMember(f"{member.size:,} bytes expected, {len(content):,} found")
         return content
@@ -127,7 +128,7 @@ class Reader:
                 return start_of_file(os.path.join(self.access.path, member.name), most)
             return os.pread(self.descriptor, min(most, member.size), member.start)
         except OSError as error:
-            raise UnreadableMember((error.strerror or str(error)).lower()) from None
+            raise UnreadableMember(os_words(error)) from None
 
 
 def opened(path: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import and_more, os_words, shortened
 
 SHOWN = 10
 MOST_OFFENDERS = 100
@@ -99,15 +100,13 @@ def unusable_name(name: str) -> str:
 
 def refused(path: Path, offenders: Sequence[tuple[str, str]], place: ConfigPath) -> DataError:
     """Return one error that lists `offenders`: names, each with what is wrong with it."""
-    shown = "; ".join(f"{printable(name)} ({why})" for name, why in offenders[:SHOWN])
-    more = f"; and {len(offenders) - SHOWN:,} more" if len(offenders) > SHOWN else ""
-    return DataError(Problem(place, f"{path} is refused, nothing of it was read: {shown}{more}"))
+    faults = and_more([f"{printable(name)} ({why})" for name, why in offenders], SHOWN, "; ")
+    return DataError(Problem(place, f"{path} is refused, nothing of it was read: {faults}"))
 
 
 def printable(name: str) -> str:
     """Return a name for a message, also if it is not UTF-8 or is very long."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= 200 else f"{text[:197]}…"
+    return shortened(name.encode("utf-8", "backslashreplace").decode(), 200)
 
 
 def list_folder(root: Path, place: ConfigPath) -> Listing:
@@ -127,7 +126,7 @@ def list_folder(root: Path, place: ConfigPath) -> Listing:
             with os.scandir(os.path.join(root, folder)) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            offenders.append((folder, (error.strerror or str(error)).lower()))
+            offenders.append((folder, os_words(error)))
             continue
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
@@ -163,7 +162,7 @@ def refused_entry(entry: os.DirEntry[str], real_root: str, above: frozenset[str]
                 return "a link to a folder it is in"
         mode = entry.stat().st_mode
     except OSError as error:
-        return "a link to nothing" if entry.is_symlink() else (error.strerror or str(error)).lower()
+        return "a link to nothing" if entry.is_symlink() else os_words(error)
     if stat.S_ISDIR(mode):
         return ""
     if not stat.S_ISREG(mode):

@@ -1,10 +1,10 @@
 """A data file named by the config: it is there and readable, or the message says what is there instead."""
 
 import os
-from difflib import get_close_matches
 from pathlib import Path
 
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import near, os_words
 
 
 def require(text: str, place: ConfigPath, *, allow_folder: bool = False) -> Path:
@@ -25,7 +25,7 @@ def require(text: str, place: ConfigPath, *, allow_folder: bool = False) -> Path
 
 
 def unreadable(path: Path, place: ConfigPath, error: OSError) -> DataError:
-    return DataError(Problem(place, f"{path} cannot be read: {(error.strerror or str(error)).lower()}"))
+    return DataError(Problem(place, f"{path} cannot be read: {os_words(error)}"))
 
 
 def near_names(path: Path) -> str:
@@ -33,10 +33,8 @@ def near_names(path: Path) -> str:
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
     names = sorted(item.name for item in path.parent.iterdir())
-    near = (
-        get_close_matches(path.name, names, 3, 0.6) or [name for name in names if Path(name).suffix == path.suffix][:3]
-    )
-    return f"that folder has {', '.join(near)}" if near else ""
+    alike = near(path.name, names, 3) or [name for name in names if Path(name).suffix == path.suffix][:3]
+    return f"that folder has {', '.join(alike)}" if alike else ""
 
 
 def folder_hint(folder: Path) -> str:

@@ -27,6 +27,7 @@ from dltool.data.media.rows import CacheFile, CacheRows, DecodedRows, Decoder, u
 from dltool.data.media.worker import Fault, ImageWork
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
+from dltool.text import os_words
 
 FORMAT = 1
 """Part of the cache's names: one more whenever images are decoded differently."""
@@ -125,8 +126,8 @@ def image_rows(
         try:
             return cached_rows(cache_key(files, form), decoder, members, cache_budget), ()
         except OSError as error:
-            words = (error.strerror or str(error)).lower()
-            warnings = (f"the cache {cache_folder()} cannot be written ({words}): pictures are decoded in each epoch",)
+            cause = f"the cache {cache_folder()} cannot be written ({os_words(error)})"
+            warnings = (f"{cause}: pictures are decoded in each epoch",)
     check_files(decoder, members)
     return DecodedRows(decoder, tuple(members)), warnings
 

@@ -18,7 +18,7 @@ from dltool.data.files.file_tree import Access, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
 from dltool.data.media.rows import FileRows
 from dltool.errors import ConfigPath, DataError, Problem
-from dltool.text import and_more, near
+from dltool.text import and_more, counted, near
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -
         else:
             faults.append(f"row {row:,}: {file}")
     if faults:
-        message = f"{'1 row names' if len(faults) == 1 else f'{len(faults):,} rows name'} no {noun}: "
+        message = f"{counted(len(faults), 'row names', 'rows name')} no {noun}: "
         hint = "rows are counted from 0, paths are relative to the table"
         raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
     return members

@@ -19,7 +19,7 @@ from dltool.data.media.cache import HEADER_BYTES, CacheEntry
 from dltool.data.media.worker import Fault
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
 from dltool.machine import usable_cores
-from dltool.text import and_more, counted
+from dltool.text import and_more, counted, os_words
 
 
 class CacheFile:
@@ -51,8 +51,7 @@ class CacheFile:
             try:
                 count = os.preadv(self._descriptor, [view], position)
             except OSError as error:
-                words = (error.strerror or str(error)).lower()
-                raise MachineError(f"{words}: cannot read {self.entry.path}") from None
+                raise MachineError(f"{os_words(error)}: cannot read {self.entry.path}") from None
             if not count:
                 raise MachineError(f"{self.entry.path} has been cut short", "start again: it will be made anew")
             view, position = view[count:], position + count

@@ -10,6 +10,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from dltool.errors import ConfigPath, MachineError, Problem
+from dltool.text import os_words
 
 TIMEOUT_SECONDS = 60
 DATASETS = "datasets"
@@ -83,7 +84,7 @@ def store(content: bytes, path: Path, place: ConfigPath) -> None:
         Path(temporary).replace(path)
     except OSError as error:
         Path(temporary or path).unlink(missing_ok=True) if temporary else None
-        message = f"cannot write {path}: {(error.strerror or str(error)).lower()}"
+        message = f"cannot write {path}: {os_words(error)}"
         raise MachineError(
             Problem(place, message, "set KERAS_HOME to a folder with room, or give the path option")
         ) from None

@@ -24,6 +24,7 @@ from dltool.data.media.images import decode_images, form_of, load_images
 from dltool.data.sources.texts import EXTENSIONS as TEXTS
 from dltool.data.sources.texts import LINE_END, Reading, load_texts
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import counted
 
 STDIN_NAME = "standard input"
 SINGLE = {"images": PICTURES, "audio": SOUNDS}
@@ -115,7 +116,7 @@ def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
         raise DataError(Problem(None, f"{path} has no text", "it is empty, or all blank"))
     if len(kept) < len(texts):
         blank = len(texts) - len(kept)
-        warnings = (*warnings, f"{path}: {blank:,} blank {'text is' if blank == 1 else 'texts are'} left out")
+        warnings = (*warnings, f"{path}: {counted(blank, 'blank text is', 'blank texts are')} left out")
     examples = Examples({"text": coded([text for text in texts if text])})
     return replace(examples, places={name: values[kept] for name, values in places.items()}), warnings
 

@@ -30,6 +30,7 @@ from dltool.data.tables.read import read_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_memory
+from dltool.text import counted
 
 TARGET: ConfigPath = ("data", "target")
 INPUTS: ConfigPath = ("data", "inputs")
@@ -261,9 +262,8 @@ def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Prob
 
 def rows_named(table: Table, rows: np.ndarray) -> str:
     """Return "3 rows: adult.csv, line 5; …"."""
-    count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
-    places = "; ".join(table.names_of(rows[:SHOWN].tolist()))
-    return f"{count}: {places}{'; …' if len(rows) > SHOWN else ''}"
+    places = "; ".join([*table.names_of(rows[:SHOWN].tolist()), *(["…"] if len(rows) > SHOWN else [])])
+    return f"{counted(len(rows), 'row')}: {places}"
 
 
 # --- the target ---
@@ -296,7 +296,7 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
     """Return (rows,) of text or float32, or (rows, columns) of float32.
 
     Raises DataError: rows without a label, or a column that cannot be a target."""
-    kind = None if target.type is None else target.type.name
+    task = None if target.type is None else target.type.task
     problems = []
     labels = []
     for name in target.columns:
@@ -308,7 +308,7 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
             continue
         values = as_values({name: column.values})[name]
         rows = np.flatnonzero(is_missing(values))
-        if len(rows) and kind != "multi_label":
+        if len(rows) and not (task and task.takes_several):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
         labels.append(values)
@@ -316,7 +316,7 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
         raise DataError(problems)
     if len(labels) > 1:
         return np.stack([np.asarray(values, np.float32) for values in labels], axis=1)
-    return labels[0] if kind == "number" else class_labels(labels[0])
+    return class_labels(labels[0]) if task is None or task.has_classes else labels[0]
 
 
 def class_labels(values: Values) -> Values:

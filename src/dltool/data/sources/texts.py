@@ -10,10 +10,11 @@ from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import coded
 from dltool.data.examples import Examples, SourceExamples, examples_of_items, text_array
-from dltool.data.files.class_folders import PART_NAMES, PartName, are_parts, common_folder, labelled, some
+from dltool.data.files.class_folders import PART_NAMES, PartName, are_parts, common_folder, labelled
 from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.files.listing import SHOWN, Member, printable
 from dltool.errors import ConfigError, ConfigPath, DataError, Problem
+from dltool.text import and_more, counted
 
 EXTENSIONS = (".txt", ".text")
 LINE_END = re.compile("\r\n|\r|\n")
@@ -46,11 +47,10 @@ class Reading:
         found = [self.text(member) for member in files]
         bad = [(member, text) for member, text in zip(files, found, strict=True) if isinstance(text, Bad)]
         if bad:
-            shown = "; ".join(f"{printable(member.name)}{text.message}" for member, text in bad[:SHOWN])
-            more = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
-            counted = "1 file" if len(bad) == 1 else f"{len(bad):,} files"
+            faults = and_more([f"{printable(member.name)}{text.message}" for member, text in bad], SHOWN, "; ")
             hint = "if they are older texts of western Europe, write encoding: latin-1"
-            message = f"{counted} of {self.members.path} cannot be read as {self.encoding}: {shown}{more}"
+            files_of = f"{counted(len(bad), 'file')} of {self.members.path}"
+            message = f"{files_of} cannot be read as {self.encoding}: {faults}"
             raise DataError(Problem((*self.place, "path"), message, hint if self.is_utf8 else ""))
         return [text for text in found if isinstance(text, str)]
 
@@ -115,8 +115,9 @@ def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
         )
     warnings = [*found.warnings]
     if blank:
-        files = "1 file is" if len(blank) == 1 else f"{len(blank):,} files are"
-        warnings.append(f"{files} blank and skipped: {some([printable(name) for name in blank])}")
+        files = counted(len(blank), "file is", "files are")
+        names = and_more([printable(name) for name in blank], SHOWN)
+        warnings.append(f"{files} blank and skipped: {names}")
     return SourceExamples(parts, warnings=tuple(warnings))
 
 
@@ -138,7 +139,7 @@ def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> SourceExa
             rows += kept
             labels += [label] * len(kept)
         parts[name] = Examples({"text": coded(rows)}, {ONE_TARGET: text_array(labels)}, titled(reading, name), place)
-    warnings = (f"{'1 blank line is' if blank == 1 else f'{blank:,} blank lines are'} skipped",) if blank else ()
+    warnings = (f"{counted(blank, 'blank line is', 'blank lines are')} skipped",) if blank else ()
     return SourceExamples(parts, warnings=warnings)
 
 

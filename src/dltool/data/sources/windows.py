@@ -16,6 +16,7 @@ from dltool.data.split.divide import SplitColumns, divide_rows
 from dltool.data.split.sizes import part_sizes
 from dltool.data.tables.typed_table import Table
 from dltool.errors import ConfigError, DataError, Problem
+from dltool.text import counted
 
 NO_WINDOWS = ("image", "audio", "text")
 
@@ -125,7 +126,7 @@ def out_of_order(values: Mapping[str, Values], dates: Collection[str], series: n
         is_earlier &= np.diff(series[rows]) == 0
     if not is_earlier.any():
         return ()
-    rows_are = "1 row is" if is_earlier.sum() == 1 else f"{is_earlier.sum():,} rows are"
+    rows_are = counted(is_earlier.sum(), "row is", "rows are")
     return (f'{rows_are} earlier in "{name}" than the row before: windows: {{order: {name}}} sorts them',)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from dltool.data.split.by_column import Values, numbered
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import and_more, counted, joined
 
 TRAINING, VALIDATION, TEST = range(3)
 PART_NAMES = ("training", "validation", "test")
@@ -94,9 +95,8 @@ def divide_by_names(values: Values, name: str, place: ConfigPath) -> Split:
     counts = np.bincount(numbers, minlength=len(distinct))
     unknown = [(value, count) for value, count, code in zip(distinct, counts, codes, strict=True) if code < 0]
     if unknown:
-        shown = ", ".join(f'"{value}" ({counted(count)})' for value, count in unknown[:SHOWN])
-        more = f" and {len(unknown) - SHOWN:,} more" if len(unknown) > SHOWN else ""
-        message = f'the column "{name}" has values that are no part: {shown}{more}'
+        shown = and_more([f'"{value}" ({counted(count, "row")})' for value, count in unknown], SHOWN)
+        message = f'the column "{name}" has values that are no part: {shown}'
         raise DataError(Problem(place, message, f"the parts are {', '.join(SPELLINGS)}"))
     split = split_of(np.array(codes, dtype=np.int64)[numbers])
     if not len(split.train):
@@ -107,13 +107,9 @@ def divide_by_names(values: Values, name: str, place: ConfigPath) -> Split:
 def too_few(name: str, what: str, found: int, asked: list[int], place: ConfigPath) -> Problem:
     """Return the error that each split needs a value or group of its own; `asked` are those beside training."""
     parts = [PART_NAMES[part] for part in (TRAINING, *asked)]
-    has = f"{found:,} distinct {what}{'s' if found != 1 else ''}"
-    message = f'the column "{name}" has {has}; {" and ".join([", ".join(parts[:-1]), parts[-1]])} need {len(parts)}'
+    has = counted(found, f"distinct {what}")
+    message = f'the column "{name}" has {has}; {joined(parts, "and")} need {len(parts)}'
     return Problem(place, message, "divide fewer parts off, or use another column")
-
-
-def counted(rows: int) -> str:
-    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:

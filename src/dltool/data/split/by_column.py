@@ -1,12 +1,12 @@
 """The columns by which rows are grouped, ordered or divided: found, complete, and numbered."""
 
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 
 import numpy as np
 
 from dltool.data.arrays.rows import Coded
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import counted, did_you_mean, near
 
 Values = np.ndarray | Coded
 """One value a row: (rows,) of numbers (NaN is missing), of int64 seconds (the smallest int64 is missing), or of text
@@ -18,13 +18,12 @@ TIME = "time"
 def column_named(columns: Mapping[str, Values], name: str, place: ConfigPath) -> Values:
     """Return the values of a column. Raises DataError: no such column, or rows without a value."""
     if name not in columns:
-        near = get_close_matches(name, columns, 1, 0.6)
         known = f"the columns are {', '.join(columns)}" if columns else "this source has no columns"
-        raise DataError(Problem(place, f'there is no column "{name}"', f'did you mean "{near[0]}"?' if near else known))
+        raise DataError(Problem(place, f'there is no column "{name}"', did_you_mean(near(name, columns)) or known))
     values = columns[name]
     rows = np.flatnonzero(is_missing(values))
     if len(rows):
-        message = f'{len(rows):,} {"row has" if len(rows) == 1 else "rows have"} no value in the column "{name}"'
+        message = f'{counted(len(rows), "row has", "rows have")} no value in the column "{name}"'
         raise DataError(Problem(place, message, f"the first is row {rows[0]}, counted from 0"))
     return values
 

@@ -1,12 +1,11 @@
 """How messages put it that a table lacks a column, or that a cell is not of its column's kind."""
 
-from difflib import get_close_matches
-
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder
 from dltool.data.tables.cells import NUMBER
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.typed_table import ColumnRequest, TableFile
 from dltool.errors import ConfigPath, Problem
+from dltool.text import counted, did_you_mean, listed, near, plural, quoted
 
 MOST_NAMES = 12
 MOST_TEXTS = 3
@@ -37,12 +36,7 @@ def absent_problems(file: TableFile, place: ConfigPath, wanted: ColumnRequest) -
 
 
 def other_names(name: str, file: TableFile) -> str:
-    lower = {other.lower(): other for other in file.names}
-    near = [lower[other] for other in get_close_matches(name.lower(), lower, 3, 0.6)]
-    if near:
-        return "did you mean " + " or ".join(f'"{other}"' for other in near) + "?"
-    more = ", …" if len(file.names) > MOST_NAMES else ""
-    return f"it has {', '.join(file.names[:MOST_NAMES])}{more}"
+    return did_you_mean(near(name, file.names, 3)) or f"it has {listed(file.names, MOST_NAMES)}"
 
 
 def misfit_problem(file: TableFile, place: ConfigPath, name: str, builder: Builder, wanted: ColumnRequest) -> Problem:
@@ -50,12 +44,12 @@ def misfit_problem(file: TableFile, place: ConfigPath, name: str, builder: Build
     misfits = builder.misfits
     texts = list(misfits.rows)[:MOST_TEXTS]
     lines = file.numbers_of([misfits.rows[text] for text in texts])
-    places = [f"{shown(text)} ({file.row_word} {line:,})" for text, line in zip(texts, lines, strict=True)]
-    first = f"{file.path}, {file.row_word} {lines[0]:,}: {name} is {shown(texts[0])}"
+    places = [f"{quoted(text)} ({file.row_word} {line:,})" for text, line in zip(texts, lines, strict=True)]
+    first = f"{file.path}, {file.row_word} {lines[0]:,}: {name} is {quoted(texts[0])}"
     message = f"{first}, which is {complaint(builder, texts[0])}"
     if misfits.count > 1:
         others = misfits.count - 1
-        message += f"; nor {'is 1 other cell' if others == 1 else f'are {others:,} other cells'} of the column"
+        message += f"; nor {plural(others, 'is', 'are')} {counted(others, 'other cell')} of the column"
     if len(texts) > 1:
         more = ", …" if len(misfits.rows) > len(texts) or misfits.more_texts else ""
         message += f": {', '.join(places)}{more}"
@@ -77,7 +71,7 @@ def hint_for(file: TableFile, name: str, builder: Builder, wanted: ColumnRequest
     misfits = builder.misfits
     is_marker = not misfits.more_texts and len(misfits.rows) <= MOST_TEXTS and builder.present
     if isinstance(file, CsvFile) and is_marker:
-        markers = ", ".join(shown(text) for text in (*file.options.missing, *misfits.rows))
+        markers = ", ".join(quoted(text) for text in (*file.options.missing, *misfits.rows))
         hints.append(f"if it stands for a missing value, write missing: [{markers}]")
     if wanted.like is not None:
         hints.append(f"{wanted.like.path.name} has {NOUNS[type(builder)]} there")
@@ -93,7 +87,3 @@ NOUNS: dict[type[Builder], str] = {
     DateBuilder: "dates",
     BooleanBuilder: "true and false",
 }
-
-
-def shown(text: str) -> str:
-    return f'"{text[:57]}…"' if len(text) > 60 else f'"{text}"'

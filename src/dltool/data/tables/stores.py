@@ -12,6 +12,7 @@ import numpy as np
 
 from dltool.data.arrays.rows import Rows
 from dltool.errors import ConfigPath, MachineError, Problem
+from dltool.text import os_words
 
 FIRST_CAPACITY = 1024
 ROWS_AT_ONCE = 2**14
@@ -137,5 +138,5 @@ def full_disk(stores: Stores) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        words = (error.strerror or str(error)).lower()
-        raise MachineError(Problem(stores.place, f"{stores.folder} cannot be written: {words}")) from None
+        message = f"{stores.folder} cannot be written: {os_words(error)}"
+        raise MachineError(Problem(stores.place, message)) from None

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from dltool.evaluation.figures.drawing import COLOURS, INK, STRONG_INK, drawn, figures_text, shown
+from dltool.evaluation.figures.drawing import COLOURS, INK, STRONG_INK, drawn, figures_text, fitting
 from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.measures import Calibration, Curve
 
@@ -28,7 +28,7 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
     used = np.sort(np.argsort(-mistakes, kind="stable")[:MOST_CELLS])
     pairs = [np.unravel_index(index, wrong.shape) for index in np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]]
     worst = ", ".join(
-        f"{shown(classes[one])} for {shown(classes[other])} ({wrong[one, other]:,})"
+        f"{fitting(classes[one])} for {fitting(classes[other])} ({wrong[one, other]:,})"
         for one, other in pairs
         if wrong[one, other]
     )
@@ -41,7 +41,7 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
         title += f" of the {len(used)} classes with the most mistakes"
     kept = counts[np.ix_(used, used)]
     shares = kept / np.maximum(counts.sum(axis=1)[used][:, None], 1)
-    names = [shown(classes[index], 16) for index in used]
+    names = [fitting(classes[index], 16) for index in used]
     side = 2.0 + 0.28 * max(FEW, len(names))
     return drawn(name, title, description, lambda axes: cells(axes[0], kept, shares, names), size=(side, side - 0.4))
 
@@ -91,13 +91,13 @@ def precision_recall_figure(name: str, curves: Sequence[Curve], which: str) -> F
 
 
 def areas_text(curves: Sequence[Curve]) -> str:
-    return ", ".join(f"{shown(curve.name)}: {curve.area:.4f}" for curve in curves)
+    return ", ".join(f"{fitting(curve.name)}: {curve.area:.4f}" for curve in curves)
 
 
 def lines(axes: Axes, curves: Sequence[Curve]) -> None:
     for index, curve in enumerate(curves):
         # A first name with "_" would be left out of the legend.
-        label = f"\u200b{shown(curve.name)}: {curve.area:.4f}"
+        label = f"\u200b{fitting(curve.name)}: {curve.area:.4f}"
         axes.plot(curve.x, curve.y, label=label, color=COLOURS[index % len(COLOURS)])
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, figures_text, shown
+from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, figures_text, fitting
 from dltool.evaluation.figures.figure import Figure, file_word
 
 NO_CURVES = ("epoch", "seconds", "learning_rate")
@@ -51,7 +51,7 @@ def thinned(points: list[tuple[int, float]], best_epoch: int | None) -> list[tup
 def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Figure:
     found = {"training": numbers(lines, name), "validation": numbers(lines, f"val_{name}")}
     curves = {part: thinned(points, best_epoch) for part, points in found.items() if points}
-    title = "Loss" if name == "loss" else shown(name).replace("_", " ").capitalize()
+    title = "Loss" if name == "loss" else fitting(name).replace("_", " ").capitalize()
     description = " ".join(curve_text(part, name, points, best_epoch) for part, points in curves.items())
 
     def draw(axes: list[Axes]) -> None:
@@ -62,7 +62,7 @@ def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int 
             if best and part == list(curves)[-1]:
                 axes[0].axvline(best[0][0], color=INK, linewidth=1, linestyle=":")
                 axes[0].plot(*best[0], "o", markersize=6, color=colour, label=f"best epoch {best_epoch}")
-        axes[0].set(ylabel=shown(name))
+        axes[0].set(ylabel=fitting(name))
         epochs(axes[0], next(iter(curves.values())))
         axes[0].legend()
 
@@ -71,7 +71,7 @@ def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int 
 
 def curve_text(part: str, name: str, points: list[tuple[int, float]], best_epoch: int | None) -> str:
     first, last = points[0], points[-1]
-    text = f"The {shown(name)} of {part} goes from {figures_text(first[1])} in epoch {first[0]}"
+    text = f"The {fitting(name)} of {part} goes from {figures_text(first[1])} in epoch {first[0]}"
     best = dict(points).get(best_epoch or 0)
     text += f" to {figures_text(last[1])} in epoch {last[0]}"
     if best_epoch == last[0]:

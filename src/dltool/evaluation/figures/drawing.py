@@ -124,8 +124,8 @@ def dark_style() -> str:
     return f"@media screen and (prefers-color-scheme: dark){{{''.join(rules)}}}"
 
 
-def shown(name: str, longest: int = LONGEST_NAME) -> str:
-    """The name without what no picture can hold, cut in its middle where it is long."""
+def fitting(name: str, longest: int = LONGEST_NAME) -> str:
+    """Return the name without what no figure can hold, cut in its middle where it is long."""
     plain = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in name)
     return plain if len(plain) <= longest else f"{plain[: longest // 2]}…{plain[-(longest - longest // 2 - 1) :]}"
 

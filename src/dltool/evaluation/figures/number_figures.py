@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, figures_text, shown
+from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, figures_text, fitting
 from dltool.evaluation.figures.figure import Figure
 
 MOST_POINTS = 1000
@@ -18,15 +18,15 @@ def predicted_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndar
         correlation = float(np.corrcoef(targets, predicted)[0, 1])
     ends = [float(min(targets.min(), predicted.min())), float(max(targets.max(), predicted.max()))]
     true, guessed = (f"from {figures_text(each.min())} to {figures_text(each.max())}" for each in (targets, predicted))
-    description = f"{shown(of)}: true values {true}, predicted ones {guessed}"
+    description = f"{fitting(of)}: true values {true}, predicted ones {guessed}"
     description += f"; their correlation is {figures_text(correlation)}." if np.isfinite(correlation) else "."
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot(ends, ends, color=INK, linewidth=1, linestyle=":")
         points(axes[0], targets[::step], predicted[::step])
-        axes[0].set(xlabel=f"true {shown(of)}", ylabel=f"predicted {shown(of)}")
+        axes[0].set(xlabel=f"true {fitting(of)}", ylabel=f"predicted {fitting(of)}")
 
-    return drawn(name, f"Predicted against true {shown(of)}", description, draw)
+    return drawn(name, f"Predicted against true {fitting(of)}", description, draw)
 
 
 def residual_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarray) -> Figure:
@@ -35,18 +35,18 @@ def residual_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarr
     step = -(-len(targets) // MOST_POINTS)
     low, middle, high = np.quantile(errors, [0.05, 0.5, 0.95])
     description = (
-        f"Errors of {shown(of)}, predicted minus true: the median is {figures_text(middle)}, and 9 of 10 are between "
+        f"Errors of {fitting(of)}, predicted minus true: the median is {figures_text(middle)}, and 9 of 10 are between "
         f"{figures_text(low)} and {figures_text(high)}."
     )
 
     def draw(axes: list[Axes]) -> None:
         axes[0].axhline(0, color=INK, linewidth=1, linestyle=":")
         points(axes[0], predicted[::step], errors[::step])
-        axes[0].set(xlabel=f"predicted {shown(of)}", ylabel="error")
+        axes[0].set(xlabel=f"predicted {fitting(of)}", ylabel="error")
         bars(axes[1], errors)
         axes[1].set(xlabel="error", ylabel="examples")
 
-    return drawn(name, f"Errors of {shown(of)}", description, draw, panels=2, size=(6.8, 3.2))
+    return drawn(name, f"Errors of {fitting(of)}", description, draw, panels=2, size=(6.8, 3.2))
 
 
 def restoring_figure(name: str, errors: np.ndarray) -> Figure:
