@@ -1,6 +1,6 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, B
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartContents, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
-from dltool.data.arrays.rows import Coded, Rows, is_text
+from dltool.data.arrays.rows import Rows, is_text
+from dltool.data.dataset_checks import check_alike, check_class_sizes, check_unknown
 from dltool.data.examples import Examples, SourceExamples, stacked
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
@@ -25,9 +26,8 @@ from dltool.data.split.at_random import Split, first_of_each_class
 from dltool.data.split.divide import divide_rows, named_parts
 from dltool.data.split.sizes import PartSizes, check_parts, check_stratify, named_sizes, part_sizes
 from dltool.data.tables.typed_table import Column
-from dltool.errors import ConfigPath, DataError, Problem
+from dltool.errors import ConfigPath
 from dltool.machine import release_memory
-from dltool.text import counted, listed
 
 SplitName = Literal["train", "validation", "test"]
 INTEGERS = (int, np.integer)
@@ -195,28 +195,6 @@ def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
     return part_sizes(data.split, rows, *given)
 
 
-def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
-    """Raise DataError for values that training has not seen, in columns in which they are an error."""
-    problems = []
-    for name, kind in types.items():
-        rows = inputs[name]
-        if not (
-            isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error" and isinstance(rows, Coded)
-        ):
-            continue
-        counts = np.bincount(np.ravel(rows.codes[split.train]), minlength=len(rows.values))
-        for part in ("validation", "test"):
-            codes = np.asarray(rows.codes[getattr(split, part)])
-            unseen = np.unique(codes[counts[codes] < kind.options.min_count])
-            if len(unseen):
-                shown = ", ".join(f'"{value}"' for value in rows.values[unseen][:5])
-                values = counted(int(np.isin(codes, unseen).sum()), f"{part} value")
-                message = f'{values} of "{name}" not among those of the training rows: {shown}'
-                problems.append(Problem(("data", "inputs", name), message, "unknown: as_category takes them"))
-    if problems:
-        raise DataError(problems)
-
-
 def lenient(kind: ColumnType) -> ColumnType:
     """Allow missing values in other splits, even where no training row has one."""
     if not isinstance(kind.options, CategoryColumn):
@@ -228,30 +206,6 @@ def parts_used(source: SourceExamples, sizes: PartSizes) -> dict[PartName, Examp
     """Return the splits that nothing replaces, the training split first."""
     is_taken: dict[PartName, bool] = {"training": False, "validation": sizes.taken_validation, "test": sizes.taken_test}
     return {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
-
-
-def check_alike(parts: Sequence[Examples]) -> None:
-    """Raise DataError for a split with other columns, or another kind of values, than the training split."""
-    training, *others = parts
-    problems = []
-    for part in others:
-        for name, values in training.inputs.items():
-            here, there = described(part.inputs[name]), described(values)
-            if here != there:
-                message = f"the examples of {part.name} are {here}, those of {training.name} {there}"
-                problems.append(Problem(part.place, message))
-        for name, labels in training.targets.items():
-            if part.targets[name].shape[1:] != labels.shape[1:]:
-                here, there = (f"{each.targets[name].shape[1:]} in {each.name}" for each in (part, training))
-                problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
-    if problems:
-        raise DataError(problems)
-
-
-def described(rows: Rows) -> str:
-    """Describe the kind and shape of one row; rows that can be stacked have equal descriptions."""
-    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "whole numbers"
-    return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
 
 
 def ranges_of(parts: Mapping[PartName, Examples]) -> dict[str, tuple[int, int]]:
@@ -284,17 +238,6 @@ def divide_parts(
     split = divide_rows(rule, rows, sizes, source.split_columns, seed, classes)
     own = {name: np.arange(*ends) for name, ends in ranges.items()}
     return Split(split.train, own.get("validation", split.validation), own.get("test", split.test))
-
-
-def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPath) -> None:
-    """Raise DataError for a class with a single example, which cannot be in two splits."""
-    alone = [target.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]
-    if not alone:
-        return
-    names = listed([f'"{name}"' for name in alone], 5)
-    which = f"the class {names} has" if len(alone) == 1 else f"{len(alone)} classes ({names}) have"
-    hint = "write split: {stratify: false}, or target: number if the labels are no classes"
-    raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
 
 
 def few_rows(split: Split, strata: Strata | None, most: int) -> tuple[np.ndarray, Split]:

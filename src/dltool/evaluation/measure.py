@@ -12,6 +12,7 @@ from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import Examples
+from dltool.evaluation.example_values import example_values, loss_functions, metrics_by_output, with_loss
 from dltool.evaluation.features import Features
 from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables, make_tables, model_targets
@@ -22,8 +23,6 @@ from dltool.training.numerics import evaluation_batch
 
 KEPT_BYTES = 2**28
 """Of outputs that are kept. Where those of all examples take more, they are kept of every second one, or third, …"""
-ADDED = ""
-"""No metric has this name."""
 NONE = np.empty(0, np.int32)
 
 
@@ -168,29 +167,6 @@ def updated_metrics(core: keras.Model, inputs: Any, targets: Any) -> tuple[Any, 
     return outputs, core.compute_metrics(inputs, targets, outputs)
 
 
-def example_values(
-    built: BuiltModel,
-    heads: list[tuple[OutputSpec, Any, Any]],
-    losses: Mapping[str, Any],
-    metrics: Mapping[str, Mapping[str, Any]],
-    count: Any,
-) -> dict[str, Any]:
-    """(count,) by the name of the loss or the metric, for those that are means over examples."""
-    values = {}
-    for head, target, output in heads:
-        # As Keras's losses do before they call.
-        each = losses[head.name].call(tf.cast(target, tf.float32), tf.cast(output, tf.float32))
-        values[loss_key(built, head)] = per_example(each, count)
-        for name, metric in metrics.get(head.name, {}).items():
-            if isinstance(metric, keras.metrics.MeanMetricWrapper):
-                values[name] = per_example(metric._fn(target, output, **metric._fn_kwargs), count)
-    if built.core.losses:
-        # What layers add, which Keras knows only inside the function that has called them.
-        added = tf.add_n([tf.reduce_sum(loss) for loss in built.core.losses])
-        values[ADDED] = tf.fill([count], tf.cast(added, tf.float32))
-    return values
-
-
 def stride_for(built: BuiltModel, examples: int) -> int:
     """Of how many examples one is kept."""
     sizes = [
@@ -215,50 +191,8 @@ def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[tuple[O
         yield head, targets if one else targets[head.name], outputs if one else outputs[head.name]
 
 
-def loss_key(built: BuiltModel, head: OutputSpec) -> str:
-    return "loss" if len(built.heads) == 1 else f"{head.name}_loss"
-
-
-def loss_functions(built: BuiltModel) -> dict[str, Any]:
-    """The losses that Keras made of what the config names, by output. Keras has no public way to them."""
-    found = built.core._compile_loss._flat_losses
-    return {each.path[0] if each.path else built.heads[0].name: each.loss for each in found}
-
-
-def metrics_by_output(built: BuiltModel) -> dict[str, dict[str, Any]]:
-    """The metrics that Keras made of what the config names, by output, under their names in the results.
-
-    Keras has no public way to them.
-    """
-    made = built.core._compile_metrics
-    if made is None or not made.metrics:
-        return {}
-    names = iter(made.result())
-    return {
-        each.output_name or built.heads[0].name: {next(names): metric for metric in each.metrics}
-        for each in made._flat_metrics
-        if each
-    }
-
-
-def per_example(values: Any, examples: Any) -> Any:
-    """(examples,): the mean over all other axes. NaN where there is one value for all."""
-    if not values.shape.rank:
-        return tf.fill([examples], np.float32(np.nan))
-    return tf.reduce_mean(tf.reshape(tf.cast(values, tf.float32), [examples, -1]), axis=1)
-
-
 def at_least_float32(values: Any) -> Any:
     return tf.cast(values, tf.float32) if values.dtype.size < 4 else values
-
-
-def with_loss(built: BuiltModel, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The values with those of the loss that is minimized: the weighted sum of all, and what layers add to it."""
-    parts = [head.weight * values[loss_key(built, head)] for head in built.heads]
-    if ADDED in values:
-        parts.append(values[ADDED])
-    whole = np.stack(parts).sum(axis=0, dtype=np.float32)
-    return {"loss": whole, **{name: each for name, each in values.items() if name not in ("loss", ADDED)}}
 
 
 def before_sigmoid(built: BuiltModel, outputs: Mapping[str, Any]) -> list[Any]:

@@ -10,8 +10,9 @@ from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import Clock, Experiment, Stages
+from dltool.experiment.opening import Experiment
 from dltool.experiment.signals import StopNow, StopRequests
+from dltool.experiment.stages import Clock, Stages
 from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
 from dltool.runs.checkpoint_writer import CheckpointWriter
