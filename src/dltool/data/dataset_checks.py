@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.rows import Coded, Rows, is_text
 from dltool.data.examples import Examples
-from dltool.data.facts import TargetFacts
 from dltool.data.split.at_random import Split
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted, listed
