@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.frame import discard_stdout, frame
@@ -37,7 +38,7 @@ def show_version(is_asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
+        bool, Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
     ] = False,
 ) -> None:
     """Take the options that are no command's."""
@@ -47,14 +48,14 @@ def options(
 def train(
     config: ConfigFile,
     settings: Settings = None,
-    name: Annotated[str | None, typer.Option(help="The run's name instead of the config's.")] = None,
+    name: Annotated[str | None, Option(help="The run's name instead of the config's.")] = None,
     runs: RunsFolder = None,
-    seed: Annotated[int | None, typer.Option(help="The seed instead of the config's.")] = None,
+    seed: Annotated[int | None, Option(help="The seed instead of the config's.")] = None,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Try everything in seconds: two epochs of two batches, nothing kept.")
+        bool, Option("--smoke", help="Try everything in seconds: two epochs of two batches, nothing kept.")
     ] = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Say where the time goes; leave a trace of some steps for TensorBoard.")
+        bool, Option("--profile", help="Say where the time goes; leave a trace of some steps for TensorBoard.")
     ] = False,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -78,9 +79,9 @@ def train(
 @app.command()
 def resume(
     run: RunFolder,
-    epochs: Annotated[int | None, typer.Option(help="Another number of epochs, also for a completed run.")] = None,
+    epochs: Annotated[int | None, Option(help="Another number of epochs, also for a completed run.")] = None,
     allow_change: Annotated[
-        bool, typer.Option("--allow-change", help="Go on although the machine or its versions differ.")
+        bool, Option("--allow-change", help="Go on although the machine or its versions differ.")
     ] = False,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -97,10 +98,10 @@ def resume(
 @app.command()
 def reproduce(
     run: RunFolder,
-    into: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the second run, below this folder.")] = None,
+    into: Annotated[Path | None, Option(metavar="DIR", help="Keep the second run, below this folder.")] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings, errors and the answer.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Say nothing but warnings, errors and the answer.")] = False,
 ) -> None:
     """Train a completed run again from its record, and say whether it is identical, bit by bit."""
     with frame(as_json, allow_code) as within:
@@ -112,13 +113,13 @@ def reproduce(
 @app.command()
 def evaluate(
     run: RunFolder,
-    split: Annotated[str | None, typer.Option(help="train, validation or test; the test split unless given.")] = None,
+    split: Annotated[str | None, Option(help="train, validation or test; the test split unless given.")] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="New data with labels, of the kind of the run's source.")
+        Path | None, Option(metavar="FILE", help="New data with labels, of the kind of the run's source.")
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="METRICS",
             help="Other metrics than the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
         ),
@@ -137,7 +138,7 @@ def evaluate(
 def report(
     run: RunFolder,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write the page there instead of into the run.")
+        Path | None, Option(metavar="FILE.html", help="Write the page there instead of into the run.")
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -153,11 +154,10 @@ def report(
 def predict(
     run: RunFolder,
     files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE…", help="New data of the kind of the run's source; - is standard input."),
+        list[str], Argument(metavar="FILE…", help="New data of the kind of the run's source; - is standard input.")
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout.")
+        Path | None, Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout.")
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -173,17 +173,14 @@ def predict(
 def check(
     config: ConfigFile,
     settings: Settings = None,
-    data: Annotated[bool, typer.Option("--data", help="Read the data too: sizes, classes, splits.")] = False,
+    data: Annotated[bool, Option("--data", help="Read the data too: sizes, classes, splits.")] = False,
     build: Annotated[
-        bool, typer.Option("--build", help="Build the model too: its layers, what they cost, and the time of a step.")
+        bool, Option("--build", help="Build the model too: its layers, what they cost, and the time of a step.")
     ] = False,
     svg: Annotated[
-        Path | None,
-        typer.Option("--svg", metavar="FILE.svg", help="Build the model, and draw its graph with Graphviz."),
+        Path | None, Option("--svg", metavar="FILE.svg", help="Build the model, and draw its graph with Graphviz.")
     ] = None,
-    origins: Annotated[
-        bool, typer.Option("--origins", help="Show every value in force and where it was decided.")
-    ] = False,
+    origins: Annotated[bool, Option("--origins", help="Show every value in force and where it was decided.")] = False,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
@@ -205,9 +202,9 @@ app.add_typer(runs_app, name="runs")
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="2 to 8 run directories.")],
+    runs: Annotated[list[Path], Argument(metavar="RUN RUN…", help="2 to 8 run directories.")],
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE.html", help="Write it as a page too, with overlaid curves.")
+        Path | None, Option("--html", metavar="FILE.html", help="Write it as a page too, with overlaid curves.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -223,18 +220,18 @@ def compare(
 def init(
     what: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             metavar="[TEMPLATE|DATA]",
             help="A template, or your data: a table, a folder or an archive of class folders, or a text file a class.",
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of a table to predict; chosen unless given.")
+        str | None, Option(metavar="COLUMN", help="The column of a table to predict; chosen unless given.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.yaml", help="Write it there, if there is no such file yet.")
+        Path | None, Option(metavar="FILE.yaml", help="Write it there, if there is no such file yet.")
     ] = None,
-    show_list: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
+    show_list: Annotated[bool, Option("--list", help="List the templates.")] = False,
 ) -> None:
     """Print a ready config to begin with: dltool init penguins.csv > penguins.yaml"""
     with frame():
@@ -256,7 +253,7 @@ def init(
 
 
 @app.command()
-def describe(name: Annotated[str, typer.Argument(help="A layer, an optimizer, a data source, a key, …")]) -> None:
+def describe(name: Annotated[str, Argument(help="A layer, an optimizer, a data source, a key, …")]) -> None:
     """Explain a name that a config may use, and its arguments."""
     with frame():
         from dltool.config.describe import describe as run_describe
@@ -269,7 +266,7 @@ def describe(name: Annotated[str, typer.Argument(help="A layer, an optimizer, a 
 def schema(
     allow_code: Annotated[
         list[Path] | None,
-        typer.Option(
+        Option(
             "--allow-code",
             metavar="FILE.py",
             help="Know the Keras layers, losses and metrics of this file. Repeatable.",

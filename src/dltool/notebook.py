@@ -56,11 +56,9 @@ def train(
             document = document if value is None else with_option(document, option, value)
         refuse_no_runs_folder(Path(runs))
     with plain_errors(document), allowed(allow_code), shown_progress() as progress:
-        from dltool.commands.train import train_until_stopped
-        from dltool.experiment.signals import stop_requests
+        from dltool.commands.train import train as run_train
 
-        with stop_requests(ends_process=False) as stops:
-            outcome = train_until_stopped(document, Path(runs), progress, stops)
+        outcome = run_train(document, runs=Path(runs), progress=progress, ends_process=False)
         for missed in outcome.missed:
             progress.warn(f"expectation missed: {missed}")
     return TrainedRun(outcome.run, tuple(allow_code))

@@ -11,8 +11,8 @@ from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
 from dltool.training import loop, recovery
 from dltool.training.batches import Layout
-from dltool.training.order import epoch_order
 from dltool.training.state import TrainingState
+from dltool.training.steps import epoch_order
 
 EVERYTHING: dict[str, Any] = {
     "data": {"augmentation": [{"RandomFlip": "horizontal"}]},

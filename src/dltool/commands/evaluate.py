@@ -13,8 +13,9 @@ from dltool.data.dataset import Dataset, SplitName
 from dltool.data.examples import Examples
 from dltool.errors import ConfigError, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import Stages, recorded_data, recorded_experiment
+from dltool.experiment.opening import recorded_data, recorded_experiment
 from dltool.experiment.refusals import require_code
+from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.text import near

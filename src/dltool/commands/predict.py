@@ -14,8 +14,9 @@ from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
 from dltool.durable_files import refuse_no_file
 from dltool.errors import ConfigError, DataError
 from dltool.evaluation.predictions import FORMATS, predictions, records, refuse_unclear, write
-from dltool.experiment.opening import Stages, best_model, recorded_kind
+from dltool.experiment.opening import best_model, recorded_kind
 from dltool.experiment.refusals import require_code
+from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.text import whole_text

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dltool.durable_files import PAGE, refuse_no_file
 from dltool.errors import DataError, MachineError
-from dltool.experiment.opening import (
-    Experiment,
-    Stages,
-    recorded_data,
-    recorded_kind,
-    recorded_model,
-)
+from dltool.experiment.opening import Experiment, recorded_data, recorded_kind, recorded_model
 from dltool.experiment.refusals import require_code
+from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.records import read_contents, words

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.load import read_document
 from dltool.errors import DltoolError, MachineError, RunError
 from dltool.experiment.finishing import complete
-from dltool.experiment.opening import Stages, new_experiment, prepared_steps, recorded_data, recorded_strategy
+from dltool.experiment.opening import new_experiment, prepared_steps, recorded_data, recorded_strategy
 from dltool.experiment.recording import new_run
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopNow, StopRequests, stop_requests
+from dltool.experiment.stages import Stages
 from dltool.runs.changes import differences, machine_changes
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import open_run, refuse_no_runs_folder
@@ -121,8 +122,8 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
     # The old commit: asking git about a run directory could run what somebody put there.
-    with new_run(folder, document, experiment, fitting, old.most_rows, old.git, "reproduce") as again:
-        progress.run_created(again, is_kept=is_kept)
+    fields = {"command": "reproduce", "most_rows": old.most_rows, "git": old.git}
+    with new_run(folder, document, experiment, fitting, progress, **fields) as again:
         complete(again, experiment, fitting, stages)
     return again
 

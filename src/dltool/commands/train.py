@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
 from dltool.config.schema import Config
-from dltool.config.text.tree import format_path
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.errors import DltoolError, RunError
-from dltool.experiment.finishing import TrainingOutcome, complete
-from dltool.experiment.opening import Stages, new_experiment, prepared_steps
+from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
+from dltool.experiment.opening import new_experiment, prepared_steps
 from dltool.experiment.overrides import overrides
 from dltool.experiment.recording import new_run
-from dltool.experiment.refusals import RESUMED_PARTS, places_outside
-from dltool.experiment.reporting import report_of_training
-from dltool.experiment.signals import StopRequests, stop_requests
+from dltool.experiment.signals import stop_requests
+from dltool.experiment.stages import Stages
 from dltool.machine import git_commit
 from dltool.tracking import refuse_missing_extras
 
@@ -40,50 +38,37 @@ def train(
     most_rows: int | None = None,
     is_kept: bool = True,
     is_profiled: bool = False,
+    ends_process: bool = True,
 ) -> TrainingOutcome:
     """Train, validate and test; leave a run below `runs`. `most_rows` keeps so many examples of each part.
 
-    Without `is_kept`, nobody is told where the run is. With `is_profiled`, the run holds where the time went.
+    Without `is_kept`, nobody is told where the run is. With `is_profiled`, the run holds where the time went. A second
+    SIGINT `ends_process`, or else the training.
 
     Raises:
         DltoolError: as its classes say. Before the run directory exists, nothing has been written.
     """
-    with stop_requests() as stops:
-        return train_until_stopped(document, runs, progress, stops, most_rows, is_kept, is_profiled)
-
-
-def train_until_stopped(
-    document: Document,
-    runs: Path,
-    progress: "Progress",
-    stops: StopRequests,
-    most_rows: int | None = None,
-    is_kept: bool = True,
-    is_profiled: bool = False,
-) -> TrainingOutcome:
-    stages = Stages(progress, stops)
-    config, _ = checked_config(document)
-    refuse_missing_extras(config.track)
-    with stages.reading(trains=True):
-        dataset = load_data(config.data, config.seed, most_rows)
-        config = dataset.in_force(checked_with(document, dataset.facts))
-        for warning in dataset.warnings:
-            progress.warn(warning)
-    with stages.building():
-        experiment = new_experiment(config, dataset, is_kept=is_kept)
-        fitting = prepared_steps(experiment)
-        fitting.profile.is_wanted = is_profiled
-    settings = overrides(document, config)
-    progress.prepared(config, dataset.facts, experiment.built.full.count_params(), settings)
-    git = git_commit(document.path.absolute().parent)
-    with new_run(runs, document, experiment, fitting, most_rows, git) as run:
-        progress.run_created(run, is_kept=is_kept)
-        for place in places_outside(config, RESUMED_PARTS) if is_kept else ():
-            progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
-        outcome = complete(run, experiment, fitting, stages)
-        if is_kept:
-            report_of_training(run, experiment, outcome.assessment, stages)
-        return outcome
+    with stop_requests(ends_process) as stops:
+        stages = Stages(progress, stops)
+        config, _ = checked_config(document)
+        refuse_missing_extras(config.track)
+        with stages.reading(trains=True):
+            dataset = load_data(config.data, config.seed, most_rows)
+            config = dataset.in_force(checked_with(document, dataset.facts))
+            for warning in dataset.warnings:
+                progress.warn(warning)
+        with stages.building():
+            experiment = new_experiment(config, dataset, is_kept=is_kept)
+            fitting = prepared_steps(experiment)
+            fitting.profile.is_wanted = is_profiled
+        settings = overrides(document, config)
+        progress.prepared(config, dataset.facts, experiment.built.full.count_params(), settings)
+        git = git_commit(document.path.absolute().parent)
+        with new_run(runs, document, experiment, fitting, progress, most_rows=most_rows, git=git) as run:
+            outcome = complete(run, experiment, fitting, stages)
+            if is_kept:
+                report_of_training(run, experiment, outcome.assessment, stages)
+            return outcome
 
 
 def smoke(document: Document, progress: "Progress") -> TrainingOutcome:

@@ -79,7 +79,7 @@ def check_alike(parts: Sequence[Examples]) -> None:
 
 def described(rows: Rows) -> str:
     """Describe the kind and shape of one row; rows that can be stacked have equal descriptions."""
-    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "whole numbers"
+    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "integers"
     return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
 
 

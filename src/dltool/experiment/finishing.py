@@ -10,9 +10,9 @@ from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.clock import Clock
-from dltool.experiment.opening import Experiment, Stages
+from dltool.experiment.opening import Experiment
 from dltool.experiment.signals import StopNow, StopRequests
+from dltool.experiment.stages import Clock, Stages
 from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
 from dltool.runs.checkpoint_writer import CheckpointWriter
@@ -108,6 +108,26 @@ def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str,
         "idle cores in compute": 1 - min(1.0, busy),
     }
     return {name: round(value, 3) for name, value in parts.items()}
+
+
+def report_of_training(run: Run, experiment: Experiment, assessment: "Assessment | None", stages: Stages) -> None:
+    """The report of a run that has just been completed, from what is at hand. What goes wrong is a warning."""
+    stages.progress.stage("writing the report")
+    later = f"dltool report {run.path} writes it"
+    try:
+        with stages.stops.unmasked():
+            from dltool.report.contents import Subject, contents
+            from dltool.report.write import write_report
+            from dltool.runs.records import read_contents
+
+            config, dataset, built = experiment.config, experiment.dataset, experiment.built
+            subject = Subject(read_contents(run), config, dataset.facts, dataset, built, assessment)
+            write_report(run, contents(subject))
+    except StopNow:
+        stages.progress.warn(f"stopped while the report was written; the run is complete, and {later}")
+    except Exception as error:  # noqa: BLE001 (whatever it is, the run is complete: a report never fails one)
+        reason = str(error) or type(error).__name__
+        stages.progress.warn(f"the report could not be written: {reason}; the run is complete, and {later}")
 
 
 @contextlib.contextmanager

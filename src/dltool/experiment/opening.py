@@ -1,26 +1,21 @@
 """A config with its data and its model: what every command needs, from a config file or from a run directory."""
 
-import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
 from dltool.data.dataset import Dataset, load_data
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
-from dltool.experiment.clock import Clock
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
-from dltool.experiment.signals import StopRequests
-from dltool.imports import Import, import_keras, is_own_process
+from dltool.imports import is_own_process
 from dltool.runs.files import Run
 from dltool.runs.recorded_config import as_run_error, recorded_config
 from dltool.runs.recorded_data import data_changes, recorded_facts
 from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:
-    from dltool.experiment.listener import Progress
     from dltool.model.build import BuiltModel
     from dltool.training.fit import Fitting
     from dltool.training.numerics import Strategy
@@ -38,39 +33,6 @@ class Experiment:
     built: "BuiltModel"
     pinned: Mapping[str, Any]
     is_kept: bool = True
-
-
-class Stages:
-    """The stages of a command, told to its listener and timed; signals are asked for between them."""
-
-    def __init__(self, progress: "Progress", stops: StopRequests | None = None) -> None:
-        self.progress, self.clock = progress, Clock()
-        self.stops = stops or StopRequests()
-
-    @contextlib.contextmanager
-    def reading(self, *, trains: bool = False) -> Iterator[None]:
-        """The block reads the data; afterwards TensorFlow is imported.
-
-        A training imports it meanwhile. Others need it only where the data is right, which they find sooner alone.
-        """
-        tensorflow = Import(import_keras) if trains else None
-        self.progress.stage("reading the data")
-        with self.clock.phase("data"), tensorflow.quiet_failures() if tensorflow else contextlib.nullcontext():
-            yield
-        self.progress.stage("importing TensorFlow")
-        with self.clock.phase("import"):
-            if tensorflow:
-                tensorflow.wait()
-                import_module("dltool.training.fit")
-            else:
-                import_keras()
-
-    @contextlib.contextmanager
-    def building(self) -> Iterator[None]:
-        """The block builds the model, and compiles its steps."""
-        self.progress.stage("building the model")
-        with self.clock.phase("build"):
-            yield
 
 
 def new_experiment(config: Config, dataset: Dataset, threads: int | None = None, is_kept: bool = True) -> Experiment:

@@ -9,11 +9,11 @@ from dltool.config.text.dump import dump_yaml
 from dltool.config.text.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
-from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line
-from dltool.experiment.opening import Stages, prepared_steps, recorded_data, recorded_experiment, recorded_strategy
+from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line, report_of_training
+from dltool.experiment.opening import prepared_steps, recorded_data, recorded_experiment, recorded_strategy
 from dltool.experiment.refusals import refuse_files, require_code
-from dltool.experiment.reporting import report_of_training
 from dltool.experiment.signals import StopRequests
+from dltool.experiment.stages import Stages
 from dltool.machine import describe_machine
 from dltool.runs.changes import Change, machine_changes, said
 from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint

@@ -1,14 +1,11 @@
 """Everything a report says, as plain values: from a run, and as far as they are at hand its data and its model."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
-from dltool.config.text.dump import leaves, plain_config
-from dltool.config.text.tree import format_path
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts
 from dltool.data.summary import ColumnRow, class_counts, column_rows
@@ -16,23 +13,22 @@ from dltool.evaluation.assessment import images
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
-from dltool.keras_names import code_options
 from dltool.model.build import BuiltModel
 from dltool.report.examples import Example, Look, reconstructed_looks, rows_looks, training_examples
 from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTable, layer_table
 from dltool.report.leakage import leakage_suspects
+from dltool.report.provenance import Setting, commands, environment, run_word, settings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
-from dltool.runs.records import MOST_ITEMS, RunContents, numbers, words
-from dltool.text import number, value_text
+from dltool.runs.records import MOST_ITEMS, RunContents, words
+from dltool.text import number
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 
 FEW_MISTAKES = 6
 """Of examples that are no images, which take more room."""
-MOST_SETTINGS = 2000
 LONGEST_NAME = 100
 MOST_EXPECTATIONS = MOST_WARNINGS = 20
 
@@ -68,15 +64,6 @@ class OutputContents:
     figures: tuple[Figure, ...]
     table: tuple[Mapping[str, Any], ...]
     mistakes: tuple[ShownMistake, ...]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A value of the config in force. `origin` is empty where the run did not keep it."""
-
-    place: str
-    value: str
-    origin: str
 
 
 @dataclass(frozen=True)
@@ -232,50 +219,3 @@ def data_contents(record: RunContents, config: Config, dataset: Dataset | None) 
     }
     classes, columns = ({}, ()) if dataset is None else (class_counts(dataset), tuple(column_rows(config, dataset)))
     return DataContents(sizes, classes, columns, inputs, words(found.fingerprint))
-
-
-def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
-    """Every value in force and where it was decided."""
-    found = []
-    for path, value in list(leaves(plain_config(config), ()))[:MOST_SETTINGS]:
-        place = format_path(path)
-        found.append(Setting(place, value_text(value), origins.get(place, "")))
-    return found
-
-
-def environment(record: RunContents) -> dict[str, str]:
-    run, machine, git = record.run, record.run.machine, record.run.git or {}
-    memory = numbers(machine).get("memory")
-    commit = words(git.get("commit"))
-    dirty = ", with changes that are not in it" if git.get("dirty") is True else ""
-    found = {
-        "seed": words(run.seed),
-        "git commit": f"{commit}{dirty}" if commit else "",
-        "processor": words(machine.get("cpu")),
-        "cores": words(machine.get("cores")),
-        "memory": f"{memory / 2**30:.1f} GiB" if memory else "",
-        "system": words(machine.get("platform")),
-        "Python": words(machine.get("python")),
-        "versions": words(machine.get("versions")),
-        "environment variables": words(machine.get("environment")),
-        "pinned": words(run.pinned),
-        "own code": words([each.file for each in run.code]),
-    }
-    return {name: value for name, value in found.items() if value}
-
-
-def run_word(record: RunContents) -> str:
-    return shlex.quote(record.path) + code_options()
-
-
-def commands(record: RunContents) -> dict[str, str]:
-    """What to do with the run, and the command for it."""
-    run = run_word(record)
-    epochs = max(1, len(record.lines))
-    return {
-        "train it again and compare bit by bit": f"dltool reproduce {run}",
-        "measure it again": f"dltool evaluate {run}",
-        "predict for new data": f"dltool predict {run} FILE",
-        "train it further": f"dltool resume {run} --epochs {2 * epochs}",
-        "write this report again": f"dltool report {run}",
-    }

@@ -42,14 +42,43 @@ SECONDS_BETWEEN_SYNCS = 1.0
 """Of metrics.jsonl: short epochs end more often than a disk likes."""
 
 
+class Inside:
+    """The path of a file or folder of a run, which need not exist."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __get__(self, run: "Run", _: type["Run"] | None = None) -> Path:
+        return run.path.joinpath(*self.names)
+
+
 @dataclass(frozen=True)
 class Run:
-    """One run directory. The properties name its files, which need not exist; the methods read and write them.
+    """One run directory, with the paths of its files; the methods read and write them.
 
     Only the process that holds the lock (see :func:`dltool.runs.directory.create` and :meth:`locked`) may write.
     """
 
     path: Path
+
+    config = Inside("config.yaml")
+    resolved = Inside("resolved.yaml")
+    record = Inside("run.json")
+    split = Inside("split.npz")
+    preprocessing = Inside("preprocessing")
+    profile = Inside("profile")
+    metrics = Inside("metrics.jsonl")
+    results = Inside("results.json")
+    checkpoints = Inside("checkpoints")
+    best_weights = Inside("checkpoints", "best.weights.h5")
+    model = Inside("model.keras")
+    evaluation = Inside("evaluation")
+    tensorboard = Inside("tensorboard")
+    origins = Inside("origins.json")
+    report = Inside("report.html")
+    report_numbers = Inside("report.json")
+    figures = Inside("figures")
+    log = Inside("log.txt")
 
     @property
     def name(self) -> str:
@@ -58,79 +87,6 @@ class Run:
     @property
     def number(self) -> str:
         return self.path.name
-
-    @property
-    def config(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def resolved(self) -> Path:
-        return self.path / "resolved.yaml"
-
-    @property
-    def record(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def split(self) -> Path:
-        return self.path / "split.npz"
-
-    @property
-    def preprocessing(self) -> Path:
-        return self.path / "preprocessing"
-
-    @property
-    def profile(self) -> Path:
-        return self.path / "profile"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def results(self) -> Path:
-        return self.path / "results.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def best_weights(self) -> Path:
-        return self.checkpoints / "best.weights.h5"
-
-    @property
-    def model(self) -> Path:
-        return self.path / "model.keras"
-
-    @property
-    def evaluation(self) -> Path:
-        return self.path / "evaluation"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
-    def origins(self) -> Path:
-        """Where each value of the config was decided."""
-        return self.path / "origins.json"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def report_numbers(self) -> Path:
-        return self.path / "report.json"
-
-    @property
-    def figures(self) -> Path:
-        return self.path / "figures"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.txt"
 
     def open(self, path: Path) -> BinaryIO:
         """Opens one of the run's files for reading, never through a link. Raises RunError."""

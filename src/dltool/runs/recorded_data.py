@@ -12,7 +12,7 @@ from dltool.data.dataset import Dataset
 from dltool.data.facts import DTYPES, Facts, InputFacts, is_for_layers
 from dltool.errors import RunError
 from dltool.runs.changes import said
-from dltool.runs.records import DataRecord, InputRecord, PartContents, TargetRecord
+from dltool.runs.records import DataRecord, InputRecord, RecordedPart, TargetRecord
 
 LONGEST_NAME = 100
 """Characters of a column's name. A hostile run.json may hold any number."""
@@ -96,11 +96,11 @@ def data_changes(recorded: DataRecord, dataset: Dataset) -> str:
         classes, was = list(target.class_names), None if known is None else known.class_names
         found += [] if was == classes else [f"the classes, which were {said(was)} and are {said(classes)}"]
     for part, contents in now["contents"].items():
-        found += part_changes(part, recorded.contents.get(part, PartContents()), contents, bool(dataset.columns))
+        found += part_changes(part, recorded.contents.get(part, RecordedPart()), contents, bool(dataset.columns))
     return "; ".join(found) or "something that the run did not record"
 
 
-def part_changes(part: str, was: PartContents, now: Mapping[str, Any], has_columns: bool) -> Iterator[str]:
+def part_changes(part: str, was: RecordedPart, now: Mapping[str, Any], has_columns: bool) -> Iterator[str]:
     if was.rows is not None and was.rows != now["rows"]:
         # Each column of other rows is another one.
         difference = abs(now["rows"] - was.rows)

@@ -120,7 +120,7 @@ class TargetRecord(Strict):
     class_names: list[str]
 
 
-class PartContents(Lenient):
+class RecordedPart(Lenient):
     """Digests of what a part of the data holds."""
 
     rows: int | None = None
@@ -132,7 +132,7 @@ class DataRecord(Lenient):
     """What the data was like."""
 
     fingerprint: str | None = None
-    contents: dict[str, PartContents] = {}
+    contents: dict[str, RecordedPart] = {}
     split: str | None = None
     examples: Size | None = None
     validation_examples: Size | None = None

@@ -19,10 +19,9 @@ from dltool.training.compile import inner_optimizer, learning_rate, refuse_monit
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Loop, Pace, logs_of
 from dltool.training.numerics import Strategy
-from dltool.training.order import epoch_order
 from dltool.training.recovery import Recovery, StopRequestedError
 from dltool.training.state import Arrays, EpochRecord, TrainingState, set_value, value_of
-from dltool.training.steps import Steps
+from dltool.training.steps import Steps, epoch_order
 
 
 class Observer(Protocol):

@@ -18,7 +18,7 @@ from dltool.durable_files import TEMPORARY_PREFIX, atomic_write, sync, temporary
 
 HEADER_BYTES = 4096
 """A page, so that the rows begin at one."""
-MAGIC = b"dltool decoded pictures 1\n"
+MAGIC = b"dltool decoded images 1\n"
 SUFFIX = ".pixels"
 DIGESTS = ".digests"
 DEFAULT_BUDGET = 4 * 10**9

@@ -1,0 +1,70 @@
+"""Where a run comes from, and what to do with it: its settings, its machine, and commands."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dltool.config.schema import Config
+from dltool.config.text.dump import leaves, plain_config
+from dltool.config.text.tree import format_path
+from dltool.keras_names import code_options
+from dltool.runs.records import RunContents, numbers, words
+from dltool.text import value_text
+
+MOST_SETTINGS = 2000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value of the config in force. `origin` is empty where the run did not keep it."""
+
+    place: str
+    value: str
+    origin: str
+
+
+def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
+    """Every value in force and where it was decided."""
+    found = []
+    for path, value in list(leaves(plain_config(config), ()))[:MOST_SETTINGS]:
+        place = format_path(path)
+        found.append(Setting(place, value_text(value), origins.get(place, "")))
+    return found
+
+
+def environment(record: RunContents) -> dict[str, str]:
+    run, machine, git = record.run, record.run.machine, record.run.git or {}
+    memory = numbers(machine).get("memory")
+    commit = words(git.get("commit"))
+    dirty = ", with changes that are not in it" if git.get("dirty") is True else ""
+    found = {
+        "seed": words(run.seed),
+        "git commit": f"{commit}{dirty}" if commit else "",
+        "processor": words(machine.get("cpu")),
+        "cores": words(machine.get("cores")),
+        "memory": f"{memory / 2**30:.1f} GiB" if memory else "",
+        "system": words(machine.get("platform")),
+        "Python": words(machine.get("python")),
+        "versions": words(machine.get("versions")),
+        "environment variables": words(machine.get("environment")),
+        "pinned": words(run.pinned),
+        "own code": words([each.file for each in run.code]),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def run_word(record: RunContents) -> str:
+    return shlex.quote(record.path) + code_options()
+
+
+def commands(record: RunContents) -> dict[str, str]:
+    """What to do with the run, and the command for it."""
+    run = run_word(record)
+    epochs = max(1, len(record.lines))
+    return {
+        "train it again and compare bit by bit": f"dltool reproduce {run}",
+        "measure it again": f"dltool evaluate {run}",
+        "predict for new data": f"dltool predict {run} FILE",
+        "train it further": f"dltool resume {run} --epochs {2 * epochs}",
+        "write this report again": f"dltool report {run}",
+    }
