@@ -1,6 +1,7 @@
 """Words and numbers as messages write them: suggestions, lists that are cut off, counts, safe characters."""
 
 import math
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -91,7 +92,7 @@ def value_text(value: Any) -> str:
 
 def os_words(error: OSError) -> str:
     """Return what the operating system says: "no such file or directory"."""
-    return (error.strerror or str(error)).lower()
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 def number(value: float) -> str:

@@ -24,6 +24,7 @@ from dltool.evaluation.predictions import (
     write_csv,
 )
 from dltool.runs.files import Run, encode_json
+from dltool.runs.records import Evaluation, read
 
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
 MOST_PROBABILITIES = 20
@@ -99,7 +100,7 @@ def read_examples(run: Run, name: str) -> ExampleValues:
         or values.shape != (*names.shape, len(rows))
     ):
         raise RunError(f"{path} does not hold the values of examples")
-    targets = run.read_json(run.evaluation / name / METRICS).get("targets")
+    targets = read(run, run.evaluation / name / METRICS, Evaluation).targets
     return ExampleValues(rows, dict(zip(names.tolist(), values, strict=True)), str(targets))
 
 
