@@ -15,7 +15,7 @@ OTHERS: dict[str, Callable[[list[str]], None]] = {
     "growth": growth.main,
     "checkpoints": checkpoints.main,
     "tables": tables.main,
-    "pictures": pictures.main,
+    "images": pictures.main,
 }
 
 

@@ -37,7 +37,7 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write_data(folder)
     (folder / "example.yaml").write_text(CONFIG, encoding="utf-8")
-    # As many as this process has, which goes on with it.
+    # As many as this process has, which resumes it.
     threads = f"training.threads={usable_cores()}"
     command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--quiet", "--set", threads]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)

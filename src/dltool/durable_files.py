@@ -10,15 +10,16 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from dltool.errors import MachineError, RunError
+from dltool.errors import ConfigError, MachineError, RunError
 from dltool.text import os_words
 
 TEMPORARY_PREFIX = ".tmp-"
+PAGE = (".html", ".htm")
 
 
 @contextmanager
@@ -179,3 +180,17 @@ def read_file(root: Path, relative: str, limit: int) -> bytes:
     if len(data) > limit:
         raise RunError(f"{root / relative} is larger than the {limit:,} bytes it may have")
     return data
+
+
+def refuse_no_file(option: str, file: Path, endings: Iterable[str]) -> None:
+    """Raises ConfigError, with the `option` that names it: another ending, a folder, or no folder to be in."""
+    first, *others = endings
+    if file.suffix.lower() not in (first, *others):
+        raise ConfigError(
+            f"{option} {file}: its name must end in {' or '.join([first, *others])}",
+            f"{option} {file.stem or 'name'}{first}",
+        )
+    if file.is_dir():
+        raise ConfigError(f"{option} {file} is a folder; a file is expected")
+    if not file.parent.is_dir():
+        raise ConfigError(f"{option} {file}: there is no folder {file.parent}")

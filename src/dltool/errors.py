@@ -36,7 +36,7 @@ EXIT_CODES: Mapping[int, str] = {
 
 
 class TextPath(tuple[str | int, ...]):
-    """A path in the text as it stands there, where the model's layers have blocks and repeats.
+    """A path in the text unchanged there, where the model's layers have blocks and repeats.
 
     Any other path is one in the config in force, where those are written out.
     """
@@ -77,7 +77,7 @@ class DltoolError(Exception):
     """A failure that the user can do something about. Carries one problem or several.
 
     `kept` is the run directory that holds what had been done by then; empty where nothing was written. `can_resume`
-    says whether `dltool resume` goes on with it.
+    says whether `dltool resume` resumes it.
     """
 
     exit_code: ClassVar[int] = 1

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dltool.config.load import Document
     from dltool.evaluation.figures.figure import Figure
 
-MOST_PICTURES = 2
+MOST_IMAGES = 2
 """The loss, and the first metric."""
 
 AllowedCode = Sequence[str | Path]
@@ -98,7 +98,7 @@ class TrainedRun:
 
     @property
     def results(self) -> "pd.DataFrame":
-        """A row for each metric, for the weights of the best epoch: its values on the validation and the test part,
+        """A row for each metric, for the weights of the best epoch: its values on the validation and the test split,
         and where they were measured, the bounds of the interval of the latter.
 
         Raises:
@@ -187,12 +187,12 @@ class TrainedRun:
                 self.results.rename_axis(None).to_html(float_format=number, na_rep="", border=0) if is_complete else ""
             )
             figures = learning_curves(run.read_metrics(), self.best_epoch if is_complete else None)
-            pictures = "".join(map(picture, figures[:MOST_PICTURES]))
+            images = "".join(map(image, figures[:MOST_IMAGES]))
         row = "display: flex; flex-wrap: wrap; gap: 1em; align-items: center"
-        return f'<p>{html.escape(self.summary())}</p><div style="{row}">{pictures}{table}</div>'
+        return f'<p>{html.escape(self.summary())}</p><div style="{row}">{images}{table}</div>'
 
 
-def picture(figure: "Figure") -> str:
+def image(figure: "Figure") -> str:
     svg = figure.svg.replace("<svg ", '<svg style="width: 100%; height: auto" ', 1)
     label = html.escape(figure.description)
     return f'<div role="img" aria-label="{label}" style="width: 22em">{svg}</div>'

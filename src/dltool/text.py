@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     )
 
 
+def whole_text(text: str) -> str:
+    """The text with escapes for what is no character, so that any file can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def is_control(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cs"} or character in BIDIRECTIONAL or character in "\u2028\u2029"
 
@@ -138,3 +143,13 @@ def duration(seconds: float) -> str:
 def shape(sizes: Iterable[int | None]) -> str:
     """Return `28 × 28 × 1`; a size that differs from example to example is `?`."""
     return " × ".join("?" if size is None else str(size) for size in sizes) or "one value"
+
+
+Shape = tuple[int | None, ...]
+"""That of a tensor without its batch axis."""
+
+
+def shape_text(shape: Shape) -> str:
+    """`(26, 26, 32)`, as Keras writes it, with ? for an axis whose length varies."""
+    inside = ", ".join("?" if size is None else str(size) for size in shape)
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"

@@ -3,28 +3,23 @@ from typing import Any
 
 import pytest
 
-from dltool.config.checks import independent, metric_names, static_checks
+from dltool.config.checks import metric_names, static_checks
 from dltool.config.keras.objects import UNKNOWN, KerasObject, parse_keras_object
+from dltool.config.layer_checks import independent
 from dltool.config.schema import Config
-
-
-@dataclass(frozen=True)
-class Target:
-    kind: str = "category"
-    shape: tuple[int, ...] = ()
-    class_names: tuple[str, ...] = ("a", "b", "c")
+from dltool.config.tasks import TargetFacts, TargetKind
 
 
 @dataclass(frozen=True)
 class Facts:
-    kind: str = "category"
+    kind: TargetKind = "category"
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ("a", "b", "c")
     validation_examples: int = 10
 
     @property
-    def targets(self) -> dict[str, Target]:
-        return {"target": Target(self.kind, self.shape, self.class_names)}
+    def targets(self) -> dict[str, TargetFacts]:
+        return {"target": TargetFacts(self.kind, self.shape, self.class_names)}
 
 
 NUMBER = Facts("number", (), ())
@@ -166,14 +161,14 @@ def test_what_is_not_known_yet_is_not_checked():
             0,
             {"checkpoint": {"monitor": "val_loss"}},
             ("training", "checkpoint", "monitor"),
-            "no val_loss: there is no validation part",
+            "no val_loss: there is no validation split",
             "monitor: loss, or data.split.validation: 0.1",
         ),
         (
             0,
             {"callbacks": ["EarlyStopping"]},
             ("training", "callbacks", 0),
-            "EarlyStopping monitors val_loss, and there is no validation part",
+            "EarlyStopping monitors val_loss, and there is no validation split",
             "monitor: loss, or data.split.validation: 0.1",
         ),
         (
@@ -225,7 +220,7 @@ def test_class_weights_need_one_class_an_example():
 def test_a_spectrogram_may_not_depend_on_the_other_recordings_of_its_batch():
     (found,) = problems(None, {"MelSpectrogram": {"num_mel_bins": 40, "top_db": 80.0}}, SOFTMAX)
     place = ("model", "layers", 0, "MelSpectrogram", "top_db")
-    message = "80 decibels below the loudest of all recordings in a batch: each depends on the others"
+    message = "80 decibels below the loudest of all audio clips in a batch: each depends on the others"
     assert found == (place, message, "top_db: 200")
     (quiet,) = problems(None, {"MelSpectrogram": {"min_power": 1e-4, "top_db": 120.0}}, SOFTMAX)
     assert quiet[2] == "top_db: 140"

@@ -7,7 +7,7 @@ import pytest
 from dltool.config.checks import metric_names
 from dltool.config.metric_choice import with_metrics
 from dltool.config.schema import Config
-from dltool.data.facts import TargetFacts
+from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError
 
 TARGETS = {

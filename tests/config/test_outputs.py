@@ -10,6 +10,7 @@ from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import read_recorded
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
+from dltool.config.tasks import TargetFacts
 from dltool.config.text.dump import dump_yaml
 
 DIGIT = {"Dense": {"units": 10, "activation": "softmax", "name": "digit"}}
@@ -29,16 +30,12 @@ def config_of(data: Any = TABLE, layers: Any = LAYERS, outputs: Any = OUTPUTS, *
 
 
 @dataclass(frozen=True)
-class Target:
-    kind: str
-    shape: tuple[int, ...] = ()
-    class_names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Facts:
-    targets: dict[str, Target] = field(
-        default_factory=lambda: {"digit": Target("category", (), tuple("0123456789")), "size": Target("number")}
+    targets: dict[str, TargetFacts] = field(
+        default_factory=lambda: {
+            "digit": TargetFacts("category", (), tuple("0123456789")),
+            "size": TargetFacts("number"),
+        }
     )
     validation_examples: int = 10
 
@@ -154,7 +151,7 @@ def test_a_mistake_is_reported_at_its_output(changes: Any, expected: Any) -> Non
 
 
 def test_where_several_targets_have_classes_the_hint_names_the_one() -> None:
-    facts = Facts({"digit": Target("category", (), tuple("012")), "size": Target("category", (), ("a", "b"))})
+    facts = Facts({"digit": TargetFacts("category", (), tuple("012")), "size": TargetFacts("category", (), ("a", "b"))})
     layers = [LAYERS[0], {"Dense": {"units": 7, "activation": "softmax", "name": "digit"}}, SIZE]
     outputs = {**OUTPUTS, "size": {"loss": "binary_crossentropy"}}
     first = found(config_of(layers=layers, outputs=outputs), facts)[0]

@@ -9,9 +9,10 @@ from tests.small_configs import TINY
 
 from dltool.config.load import build_config, read_document
 from dltool.config.schema import Config
+from dltool.config.tasks import TargetFacts
 from dltool.console.capture import Capture
 from dltool.console.progress import MOST_FAST_ROWS, TrainingProgress
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.runs.files import Run
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from dltool.config.columns import Target, TargetType, parse_target
 from dltool.data.arrays.cleaning import clean_labels
 from dltool.data.examples import Examples, SourceExamples
-from dltool.data.labels import encode, read_labels
+from dltool.data.labels import read_labels
 from dltool.errors import DataError
 
 PLACE = ("data", "source")
@@ -31,7 +31,7 @@ def target_type(written: str) -> TargetType:
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2).filter(lambda labels: len(set(labels)) > 1))
 def test_integers_become_indices_of_their_sorted_values(values):
     labels = read_labels(source(part(values)), None)
-    targets = encode(labels, part(values))
+    targets = labels.encode(part(values))
     assert targets.dtype == np.int32
     assert labels.class_names == tuple(str(value) for value in sorted(set(values)))
     assert [labels.class_names[index] for index in targets] == [str(value) for value in values]
@@ -47,28 +47,28 @@ def test_floats_are_numbers_unless_asked_for_as_classes():
     assert read_labels(source(floats), None).kind == "number"
     labels = read_labels(source(floats), target_type("category"))
     assert labels.class_names == ("0.5", "1.5")
-    assert encode(labels, floats).tolist() == [1, 0, 1]
+    assert labels.encode(floats).tolist() == [1, 0, 1]
 
 
 def test_integers_are_numbers_where_asked_for():
     labels = read_labels(source(part([3, 1])), target_type("number"))
-    assert encode(labels, part([3, 1])).dtype == np.float32
+    assert labels.encode(part([3, 1])).dtype == np.float32
 
 
 def test_rows_of_several_values_are_numbers():
     one_hot = np.eye(3, dtype=np.int32)
     labels = read_labels(source(part(one_hot)), None)
     assert labels.kind == "number"
-    assert encode(labels, part(one_hot)).shape == (3, 3)
+    assert labels.encode(part(one_hot)).shape == (3, 3)
 
 
 def test_labels_of_any_width_are_matched_exactly():
     steam = [76561198000000001, 76561198000000002, 2**64 - 1, 76561198000000001]
     labels = read_labels(source(part(np.array(steam, np.uint64))), None)
     assert labels.class_names == ("76561198000000001", "76561198000000002", "18446744073709551615")
-    assert encode(labels, part(np.array(steam[:2], np.int64))).tolist() == [0, 1]
+    assert labels.encode(part(np.array(steam[:2], np.int64))).tolist() == [0, 1]
     with pytest.raises(DataError, match='none of the 3 classes: "76561198000000003"'):
-        encode(labels, part(np.array([76561198000000003, -1], np.int64)[:1]))
+        labels.encode(part(np.array([76561198000000003, -1], np.int64)[:1]))
 
 
 @pytest.mark.parametrize("channel", [(), (1,)])
@@ -76,18 +76,18 @@ def test_masks_are_classes_where_asked_for(channel):
     masks = np.array([[[0, 5], [9, 0]], [[5, 5], [0, 0]]], np.uint8).reshape(2, 2, 2, *channel)
     labels = read_labels(source(part(masks)), target_type("category"))
     assert labels.class_names == ("0", "5", "9")
-    targets = encode(labels, part(masks))
+    targets = labels.encode(part(masks))
     assert targets.dtype == np.int32
     assert targets.tolist() == [[[0, 1], [2, 0]], [[1, 1], [0, 0]]]
     with pytest.raises(DataError, match='"7"') as error:
-        encode(labels, part(np.array([[[0, 5], [9, 0]], [[7, 7], [0, 0]]]).reshape(2, 2, 2, *channel)))
+        labels.encode(part(np.array([[[0, 5], [9, 0]], [[7, 7], [0, 0]]]).reshape(2, 2, 2, *channel)))
     assert error.value.problems[0].hint == "in 1 row, the first is row 1, counted from 0"
 
 
 def test_class_names_of_the_source_are_kept_even_where_a_class_has_no_examples():
     labels = read_labels(source(part([0, 2]), class_names=("a", "b", "c")), None)
     assert labels.class_names == ("a", "b", "c")
-    assert encode(labels, part([0, 2])).tolist() == [0, 2]
+    assert labels.encode(part([0, 2])).tolist() == [0, 2]
 
 
 def test_a_single_class_is_refused():
@@ -104,7 +104,7 @@ def test_text_cannot_be_a_number():
 def test_a_label_that_training_lacks_is_named():
     labels = read_labels(source(part([0, 1, 2])), None)
     with pytest.raises(DataError) as error:
-        encode(labels, part([0, 7, 7, 1], "x_test"))
+        labels.encode(part([0, 7, 7, 1], "x_test"))
     (problem,) = error.value.problems
     assert problem.message == 'x_test has labels that are none of the 3 classes: "7"'
     assert problem.hint == "in 2 rows, the first is row 1, counted from 0"
@@ -113,4 +113,4 @@ def test_a_label_that_training_lacks_is_named():
 def test_text_labels_do_not_match_numbers():
     labels = read_labels(source(part([0, 1])), None)
     with pytest.raises(DataError, match="the labels of x_test are text; those of the source are numbers"):
-        encode(labels, part(["0", "1"], "x_test"))
+        labels.encode(part(["0", "1"], "x_test"))

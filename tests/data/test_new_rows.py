@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.config.tasks import TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.new_data import load_rows, plain_cell, records_of
 from dltool.errors import DataError
 

@@ -57,14 +57,14 @@ def test_what_waits_for_the_data_is_not_checked():
         ({"cifar10": {"size": 3}}, ("cifar10", "size"), "unknown option of cifar10", "it takes path"),
         ({"iris": {"path": "a"}}, ("iris", "path"), "unknown option of iris", "write iris alone"),
         ({"iris": 3}, ("iris",), "iris takes no options", "write iris alone"),
-        ({"mnist": 3}, ("mnist",), "expected text, not the number 3", ""),
-        ({"mnist": {"path": 3}}, ("mnist", "path"), "expected text, not the number 3", ""),
+        ({"mnist": 3}, ("mnist",), "expected text, got the number 3", ""),
+        ({"mnist": {"path": 3}}, ("mnist", "path"), "expected text, got the number 3", ""),
         ({"imdb": {"num_words": 2}}, ("imdb", "num_words"), "must be above 3, not 2", ""),
-        ({"imdb": {"length": True}}, ("imdb", "length"), "expected a whole number, not true", ""),
+        ({"imdb": {"length": True}}, ("imdb", "length"), "expected an integer, got true", ""),
         (
             {"cifar100": {"label_mode": "rough"}},
             ("cifar100", "label_mode"),
-            'expected fine or coarse, not the text "rough"',
+            'expected fine or coarse, got the text "rough"',
             "",
         ),
         (

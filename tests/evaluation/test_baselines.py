@@ -11,17 +11,9 @@ from sklearn.preprocessing import StandardScaler
 
 from dltool.config.schema import Config
 from dltool.data.dataset import load_data
-from dltool.evaluation.baselines import (
-    COMPONENTS,
-    DECAY,
-    LinearTables,
-    Standardized,
-    baselines_of,
-    last_value,
-    softmax_regression,
-)
+from dltool.evaluation.baselines import LinearTables, baselines_of, last_value
+from dltool.evaluation.linear_models import COMPONENTS, DECAY, Standardized, softmax, softmax_regression
 from dltool.evaluation.measure import measure
-from dltool.evaluation.predictions import softmax
 from dltool.model.build import build_model
 
 
@@ -33,7 +25,7 @@ def found_for(source: str, loss: str, units: int | str) -> Any:
     dataset = load_data(config.data, config.seed)
     examples = dataset.examples("test")
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
-    tables = LinearTables(built, dataset, examples.inputs)
+    tables = LinearTables(built, config, dataset, examples.inputs)
     measured = measure(built, config, examples, tables.measured_on, tables.add)
     return dataset, baselines_of(built, dataset, examples, measured, tables, config)
 

@@ -7,10 +7,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from dltool.evaluation.classes import Found, classes_found, labels_found
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
-from dltool.evaluation.numbers import numbers_found, restoring_found
+from dltool.evaluation.tasks.classes import classes_found, labels_found
+from dltool.evaluation.tasks.evaluator import Found
+from dltool.evaluation.tasks.numbers import numbers_found, reconstruction_found
 
 HOSTILE = ("<script>alert(1)</script>", "$x^{", "_hidden", "\x00\x1b[31m", "\u202eevil", "日本語", " ", "&amp; '\"")
 RANDOM = np.random.default_rng(0)
@@ -41,7 +42,7 @@ CASES: dict[str, Callable[[], Found]] = {
     "numbers": lambda: numbers(RANDOM.normal(size=(5000, 1))),
     "constant numbers": lambda: numbers(np.ones((9, 1))),
     "one number": lambda: numbers(np.ones((1, 1))),
-    "restoring": lambda: restoring_found("", RANDOM.random(100), np.arange(100)),
+    "restoring": lambda: reconstruction_found("", RANDOM.random(100), np.arange(100)),
 }
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
+from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation import measure as measure_module
 from dltool.evaluation.intervals import metric_intervals
 from dltool.evaluation.measure import measure, predict

@@ -8,7 +8,8 @@ import pytest
 
 from dltool.config.columns import parse_target
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.config.tasks import TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.errors import ConfigError, RunError
 from dltool.evaluation.predictions import predictions, records, refuse_unclear, write_csv
 

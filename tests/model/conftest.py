@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dltool.config.schema import Config
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.config.tasks import TargetFacts
+from dltool.data.facts import Facts, InputFacts
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from dltool.errors import ConfigError, RunError
 from dltool.model.build import build_model
-from dltool.model.inputs import Learnt
+from dltool.model.inputs import Fitted
 from dltool.model.preprocessing import load_preprocessing, save_preprocessing
 
 NUMBERS = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
@@ -39,7 +39,7 @@ def built_with(make_config, make_facts, preprocessing, inputs, state=None, learn
     dtype = "string" if inputs.dtype == object else str(inputs.dtype)
     facts = make_facts(inputs.shape[1:], dtype)
     config = make_config([{"Activation": "linear"}], preprocessing)
-    return build_model(config, facts, {"input": inputs} if learn else None, None if state is None else Learnt(state))
+    return build_model(config, facts, {"input": inputs} if learn else None, None if state is None else Fitted(state))
 
 
 def prepared(built, inputs):

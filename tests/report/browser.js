@@ -1,6 +1,6 @@
 // Opens pages in Chromium at two widths, light and dark, prints what is wrong with them, and ends with 1 if anything is.
 //   node tests/report/browser.js runs/*/*/report.html
-// With PICTURES=FOLDER it leaves there what it saw: pictures of whole pages, and how they print.
+// With PICTURES=FOLDER it leaves there what it saw: images of whole pages, and how they print.
 const fs = require("fs");
 const path = require("path");
 const { pathToFileURL } = require("url");
@@ -33,7 +33,7 @@ function layoutProblems() {
   const page = document.documentElement;
   const beyond = page.scrollWidth - page.clientWidth;
   const empty = [...document.images].filter((image) => !image.naturalWidth);
-  return [...(beyond ? [`is ${beyond} pixels too wide`] : []), ...empty.map(({ alt }) => `does not show the picture ${alt}`)];
+  return [...(beyond ? [`is ${beyond} pixels too wide`] : []), ...empty.map(({ alt }) => `does not show the image ${alt}`)];
 }
 
 async function axeProblems(tab) {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.report.conftest import Reported, trained
 
-from dltool.commands.compare import compare, write_html
+from dltool.commands.compare import compare
 
 PROJECT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -69,10 +69,10 @@ def write_data(folder: Path) -> None:
 def test_a_page_is_quiet_fits_and_is_open_to_everybody(reported: Reported, tmp_path: Path) -> None:
     write_data(tmp_path)
     runs = [reported.run]
-    for name, config in (("pictures", PICTURES), ("series", SERIES), ("texts", TEXTS)):
+    for name, config in (("images", PICTURES), ("series", SERIES), ("texts", TEXTS)):
         (tmp_path / f"{name}.yaml").write_text(config, "utf-8")
         runs.append(trained(tmp_path / f"{name}.yaml", tmp_path / name))
-    write_html(compare(runs[:2]), tmp_path / "compared.html")
+    compare(runs[:2], tmp_path / "compared.html")
     pages = [*(str(run / "report.html") for run in runs), str(tmp_path / "compared.html")]
     done = subprocess.run(
         ["node", str(Path(__file__).with_name("browser.js")), *pages], cwd=PROJECT, capture_output=True, text=True

@@ -76,7 +76,7 @@ def test_parts_that_are_missing_or_small_are_named() -> None:
     assert [each.kind for each in found] == ["no validation", "no test"]
     few = data_findings([], False, {**SIZES, "test": 30}, ["7 rows repeat"])
     assert [each.words for each in few] == [
-        "The test part has 30 examples; see how wide the intervals are.",
+        "The test split has 30 examples; see how wide the intervals are.",
         "7 rows repeat.",
     ]
 

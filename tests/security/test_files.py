@@ -120,7 +120,7 @@ def test_hostile_arrays_of_the_preprocessing_are_refused(name, command, attack, 
     attack.learnt("0-Normalization/arrays.npz", ARRAYS[name])
     message = refused(command)
     assert "preprocessing" in message
-    assert "learnt" not in message
+    assert "fitted" not in message
 
 
 @pytest.mark.parametrize("name", ["..", "0-..", "0-Normalization.", "٣-Normalization", "x"])

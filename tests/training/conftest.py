@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from dltool.config.schema import Config
+from dltool.config.tasks import TargetFacts
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import Split
 from dltool.model.build import BuiltModel, build_model
 from dltool.training.fit import FitResult, fit, prepare_fit

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from dltool.config.tasks import TargetFacts
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import Split
 from dltool.evaluation.measure import measure, predict
 from dltool.model.build import build_model

@@ -1,15 +1,18 @@
 """`dltool check`: every mistake that can be found without training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document
 from dltool.config.schema import Config
 from dltool.config.text.dump import ValueOrigin, origins, plain_config
+from dltool.config.text.tree import format_path
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.facts import Facts
+from dltool.durable_files import refuse_no_file
 from dltool.machine import usable_memory
 from dltool.text import size_text
 
@@ -39,7 +42,8 @@ class CheckOutcome:
     """A config without mistakes, and what is known of it. `facts` is None while only reading the data could tell.
 
     `columns` are those of a table that was read; `classes` the training, validation and test examples of each class.
-    `layers` and `plan` are of a model that was built, and `svg` is where it was drawn.
+    `layers` and `plan` are of a model that was built, and `svg` is where it was drawn. With `lists_origins`, all values
+    are shown with where they were decided.
     """
 
     shown_as: str
@@ -54,9 +58,54 @@ class CheckOutcome:
     read_data: bool
     plan: "Plan | None"
     svg: Path | None
+    lists_origins: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "ok": True,
+            "config": without_unknown(self.plain_config),
+            "origins": {format_path(origin.path): origin.origin for origin in self.origins},
+            "data": None if self.facts is None else self.data_record(self.facts),
+            "steps_per_epoch": self.steps_per_epoch,
+            **self.plan_record(),
+            "warnings": list(self.warnings),
+        }
+
+    def data_record(self, facts: Facts) -> dict[str, Any]:
+        return {
+            **facts.names(),
+            "inputs": {
+                name: {"shape": list(found.shape), "dtype": found.dtype, "type": found.column and found.column.name}
+                for name, found in facts.inputs.items()
+            },
+            "class_names": list(facts.only_target.class_names if facts.only_target else ()),
+            "targets": facts.record()["targets"],
+            "columns": [asdict(column) for column in self.columns],
+            "examples_of_classes": {
+                name: dict(zip(("train", "validation", "test"), counts, strict=True))
+                for name, counts in self.classes.items()
+            },
+        }
+
+    def plan_record(self) -> dict[str, Any]:
+        """The keys that tell of the model; null where it was not built. Memory is in bytes."""
+        plan, memory = self.plan, self.plan and self.plan.memory
+        return {
+            "parameters": plan and plan.parameters,
+            "flops": plan and plan.flops,
+            "memory_bytes": memory and memory.total,
+            "memory": memory and asdict(memory),
+            "svg": str(self.svg) if self.svg else None,
+            "seconds_per_step": plan and plan.seconds,
+            "seconds_per_epoch": plan and plan.seconds and plan.seconds * (self.steps_per_epoch or 0),
+            "layers": [asdict(row) for row in self.layers],
+        }
 
 
-def check(document: Document, *, read_data: bool, build: bool, svg: Path | None = None) -> CheckOutcome:
+def check(
+    document: Document, *, read_data: bool, build: bool, svg: Path | None = None, lists_origins: bool = False
+) -> CheckOutcome:
     """Check the config alone, or with its data, or with its model too. `svg` is where a built model is drawn.
 
     Raises:
@@ -93,7 +142,17 @@ def check(document: Document, *, read_data: bool, build: bool, svg: Path | None 
         read_data,
         plan,
         svg,
+        lists_origins,
     )
+
+
+def without_unknown(value: Any) -> Any:
+    """The value for JSON, with null for what the data has yet to tell."""
+    if isinstance(value, Mapping):
+        return {key: without_unknown(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_unknown(item) for item in value]
+    return None if value is UNKNOWN else value
 
 
 def learns_from_data(config: Config) -> bool:
@@ -118,7 +177,6 @@ def built_plan(
     from dltool.model.graph import boxes_of
     from dltool.model.graphviz import dot_program, dot_text, draw
     from dltool.model.output_checks import check_fit
-    from dltool.output_file import refuse_no_file
     from dltool.training.numerics import choose_threads, pin
 
     if svg is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dltool.durable_files import atomic_write
+from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import ConfigError
 from dltool.report.differences import Comparison, compared
 from dltool.runs.directory import open_run
@@ -11,19 +11,25 @@ from dltool.runs.directory import open_run
 MOST_RUNS = 8
 
 
-def compare(paths: Sequence[Path]) -> Comparison:
-    """Raises ConfigError for too few or too many runs or the same one twice; RunError where a run is damaged."""
+def compare(paths: Sequence[Path], html: Path | None = None) -> Comparison:
+    """Compare the runs at `paths`, and write the page `html`, which loads nothing.
+
+    Raises:
+        ConfigError: too few or too many runs, or the same one twice; `html` cannot be a page.
+        RunError: a run is damaged.
+        MachineError: the page cannot be written.
+    """
+    if html is not None:
+        refuse_no_file("--html", html, PAGE)
     if not 2 <= len(paths) <= MOST_RUNS:
         raise ConfigError(f"2 to {MOST_RUNS} runs can be compared, not {len(paths)}", "dltool runs lists the runs")
     runs = [open_run(path) for path in paths]
     real = [run.path.resolve() for run in runs]
     if twice := next((run.path for run in runs if real.count(run.path.resolve()) > 1), None):
         raise ConfigError(f"{twice} is named twice")
-    return compared(runs)
+    found = compared(runs)
+    if html is not None:
+        from dltool.report.compare_page import html as page
 
-
-def write_html(found: Comparison, file: Path) -> None:
-    """The comparison as a page that loads nothing. Raises MachineError."""
-    from dltool.report.compare_page import html
-
-    atomic_write(file, html(found).encode())
+        atomic_write(html, page(found).encode())
+    return found

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class EvaluationOutcome:
     assessment: "Assessment"
     folder: Path
     unwritten: str = ""
+    exit_code: ClassVar[int] = 0
 
     @property
     def examples(self) -> int:
@@ -47,6 +48,15 @@ class EvaluationOutcome:
     @property
     def metrics(self) -> dict[str, float]:
         return {name: found.value for name, found in self.assessment.metrics.items()}
+
+    @property
+    def warning(self) -> str:
+        return f"the evaluation is not kept: {self.unwritten}" if self.unwritten else ""
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        folder = None if self.unwritten else str(self.folder)
+        return {"run": str(self.run), **self.assessment.record(), "folder": folder}
 
 
 def evaluate(
@@ -58,7 +68,7 @@ def evaluate(
     progress: "Progress",
     draws: bool = True,
 ) -> EvaluationOutcome:
-    """Measure the best weights of the run at `path` on the examples of `split` (the test part), or of `file`.
+    """Measure the best weights of the run at `path` on the examples of `split` (the test split), or of `file`.
 
     `metrics` take the place of the config's. Unless it `draws`, there are no figures and no baselines.
 

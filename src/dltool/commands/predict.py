@@ -4,20 +4,21 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from dltool.config.schema import Data
 from dltool.data.facts import Facts
 from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
+from dltool.durable_files import refuse_no_file
 from dltool.errors import ConfigError, DataError
-from dltool.evaluation.predictions import FORMATS, predictions, refuse_unclear, whole_text, write
+from dltool.evaluation.predictions import FORMATS, predictions, records, refuse_unclear, write
 from dltool.experiment.opening import Stages, best_model, recorded_kind
 from dltool.experiment.refusals import require_code
-from dltool.output_file import refuse_no_file
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.text import whole_text
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -30,10 +31,17 @@ class PredictionOutcome:
     run: Path
     columns: dict[str, np.ndarray]
     out: Path | None
+    exit_code: ClassVar[int] = 0
 
     @property
     def examples(self) -> int:
         return len(self.columns["file"])
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`, with the predictions where they were not written."""
+        found = {} if self.out else {"predictions": records(self.columns)}
+        out = str(self.out) if self.out else None
+        return {"run": str(self.run), "examples": self.examples, "out": out, **found}
 
 
 def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progress") -> PredictionOutcome:
@@ -72,7 +80,7 @@ def predictions_for(
 
     built = best_model(run, config, facts)
     types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
-    known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.learnt.columns.items()}
+    known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.fitted.columns.items()}
     problems = unseen_problems(new.tables, types, known)
     if problems:
         raise DataError(problems)

@@ -3,8 +3,9 @@
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from dltool.durable_files import PAGE, refuse_no_file
 from dltool.errors import DataError, MachineError
 from dltool.experiment.opening import (
     Experiment,
@@ -14,7 +15,6 @@ from dltool.experiment.opening import (
     recorded_model,
 )
 from dltool.experiment.refusals import require_code
-from dltool.output_file import PAGE, refuse_no_file
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.records import read_contents, words
@@ -33,6 +33,15 @@ class ReportOutcome:
     file: Path
     numbers: dict[str, Any]
     missing: str
+    exit_code: ClassVar[int] = 0
+
+    @property
+    def warning(self) -> str:
+        return self.missing
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"file": str(self.file), **self.numbers}
 
 
 def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
@@ -51,9 +60,8 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
     require_code(run, f"report {run.path}")
     with run.locked() if out is None else contextlib.nullcontext():
         subject = subject_of(run, progress)
-        from dltool.report.as_json import as_json
         from dltool.report.contents import contents
-        from dltool.report.write import write_page, write_report
+        from dltool.report.write import as_json, write_page, write_report
 
         progress.stage("writing the report")
         found = contents(subject)
@@ -92,7 +100,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
 
 
 def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":
-    """That of the test part, measured again; None where there is none."""
+    """That of the test split, measured again; None where there is none."""
     from dltool.experiment.assessing import assessed
 
     if not len(experiment.dataset.split.test):

@@ -1,4 +1,4 @@
-"""`dltool reproduce RUN`: run it again from its record, from scratch, and say whether it came out the same."""
+"""`dltool reproduce RUN`: run it again from its record, from scratch, and say whether it is identical."""
 
 import contextlib
 import os
@@ -41,6 +41,12 @@ class Reproduction:
     @property
     def exit_code(self) -> int:
         return DIFFERENT if self.difference else 0
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        again = None if self.again is None else str(self.again)
+        found = {"run": str(self.run), "again": again, "identical": not self.difference, "epochs": self.epochs}
+        return {**found, "first_difference": self.difference or None}
 
 
 def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reproduction:

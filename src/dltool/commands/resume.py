@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dltool.errors import ExpectationMissed
 from dltool.experiment.signals import StopNow, stop_requests
@@ -28,6 +28,10 @@ class AlreadyComplete:
     @property
     def exit_code(self) -> int:
         return ExpectationMissed.exit_code if self.missed else 0
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"run": str(self.run), "status": "completed", "resumed": False, "missed": list(self.missed)}
 
 
 def resume(

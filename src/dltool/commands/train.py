@@ -16,7 +16,7 @@ from dltool.data.dataset import load_data
 from dltool.errors import DltoolError, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete
 from dltool.experiment.opening import Stages, new_experiment, prepared_steps
-from dltool.experiment.overrides import departures
+from dltool.experiment.overrides import overrides
 from dltool.experiment.recording import new_run
 from dltool.experiment.refusals import RESUMED_PARTS, places_outside
 from dltool.experiment.reporting import report_of_training
@@ -73,7 +73,7 @@ def train_until_stopped(
         experiment = new_experiment(config, dataset, is_kept=is_kept)
         fitting = prepared_steps(experiment)
         fitting.profile.is_wanted = is_profiled
-    settings = departures(document, config)
+    settings = overrides(document, config)
     progress.prepared(config, dataset.facts, experiment.built.full.count_params(), settings)
     git = git_commit(document.path.absolute().parent)
     with new_run(runs, document, experiment, fitting, most_rows, git) as run:

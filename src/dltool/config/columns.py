@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from dltool.config.choices import Choice, Choices
 from dltool.config.pydantic_errors import problems_in, refusal, refuse, relocated
 from dltool.config.section import Section
+from dltool.config.tasks import TASKS, Task
 from dltool.config.wording import named
 from dltool.errors import Problem
 
@@ -24,11 +25,11 @@ MOST_NGRAMS = 100
 MOST_WORDS = 100_000
 """Of one text: a batch has so many for each of its texts."""
 MOST_PIXEL_VALUES = 100_000_000
-"""Of one picture: each takes a byte."""
+"""Of one image: each takes a byte."""
 
 
 class NumberColumn(Section):
-    """Numbers. What is filled in and the scale are learnt from the training rows alone."""
+    """Numbers. What is filled in and the scale are fitted from the training rows alone."""
 
     missing: Literal["median", "mean", "error"] | float = "median"
     """What stands for a missing number: the median or mean of the training rows, a number, or `error`: none may be
@@ -50,7 +51,7 @@ class CategoryColumn(Section):
     missing: Literal["as_category", "most_frequent", "error"] = "as_category"
     """What a missing value becomes."""
     embedding: Count | None = None
-    """So many learnt numbers for each value, instead of one-hot vectors."""
+    """So many fitted numbers for each value, instead of one-hot vectors."""
     strip: str = ""
     """Characters to remove from both ends of a value, besides spaces."""
     replace: dict[str, str] = Field(default_factory=dict)
@@ -107,17 +108,17 @@ class TextColumn(Section):
 
 
 def refuse_giant(size: tuple[int, ...], channels: Any) -> None:
-    """Raises PydanticCustomError where a picture of that size would have more values than `MOST_PIXEL_VALUES`."""
+    """Raises PydanticCustomError where an image of that size would have more values than `MOST_PIXEL_VALUES`."""
     # A number of channels may wait for the data.
     values = math.prod(size) * (channels if isinstance(channels, int) else 1)
     if values > MOST_PIXEL_VALUES:
         sizes = " × ".join(f"{length:,}" for length in (*size, channels))
-        message = f"{sizes} are {values:,} values a picture, and at most {MOST_PIXEL_VALUES:,} can be meant"
+        message = f"{sizes} are {values:,} values an image, and at most {MOST_PIXEL_VALUES:,} can be meant"
         raise refusal(Problem(("size",), message, "height and width in pixels"))
 
 
 class ImageColumn(Section):
-    """Paths of picture files, relative to the table."""
+    """Paths of image files, relative to the table."""
 
     size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)]
     """Height and width."""
@@ -136,7 +137,7 @@ class AudioColumn(Section):
     """Paths of WAV files, relative to the table."""
 
     seconds: Annotated[float, Field(gt=0)]
-    """Longer recordings are cut, shorter ones padded with silence."""
+    """Longer audio clips are cut, shorter ones padded with silence."""
     rate: Annotated[int, Field(ge=1)] | None = None
     """Samples a second; that of the first file unless given. Other rates are converted."""
 
@@ -203,6 +204,10 @@ TARGET_TYPES: Mapping[str, type[Section]] = {
 class TargetType(Choice):
     """How a target is read: by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
 
+    @property
+    def task(self) -> Task:
+        return TASKS[self.name]
+
 
 ONE_TARGET = "target"
 """The name of the only target, where it has none of its own."""
@@ -248,7 +253,7 @@ def parse_target(value: Any) -> Target | tuple[Target, ...]:
     elif isinstance(value, str) and value not in TARGET_TYPES:
         return Target((value,))
     if not isinstance(value, str | Mapping):
-        raise refusal(Problem((), f"expected the name of a column, not {named(value)}", f"for example {EXAMPLE}"))
+        raise refusal(Problem((), f"expected the name of a column, got {named(value)}", f"for example {EXAMPLE}"))
     return Target((), TARGET_CHOICES.parse(TargetType, value))
 
 

@@ -24,7 +24,7 @@ class SplitOptions(Section):
     validation: Fraction = 0.0
     """The fraction that measures each epoch."""
     test: Fraction | None = None
-    """The fraction that measures the best epoch, once; unless given, the source's own test part."""
+    """The fraction that measures the best epoch, once; unless given, the source's own test split."""
     stratify: bool | None = None
     """Whether each part has the same share of every class; yes for classes unless given. Of several targets, the first
     one with classes counts."""
@@ -124,7 +124,7 @@ def byte_size(value: Any) -> int:
     elif isinstance(value, str) and (match := AMOUNT.fullmatch(value.upper())):
         size = int(float(match[1]) * UNITS[match[2]])
     if size is None:
-        raise refusal(Problem((), f"expected an amount such as 4 GB, or off, not {named(value)}"))
+        raise refusal(Problem((), f"expected an amount such as 4 GB, or off, got {named(value)}"))
     if 0 < size < LEAST_BYTES:
         hint = f"write {value} GB, or off" if value == size else ""
         raise refusal(Problem((), f"{size} bytes have no room for anything", hint))
@@ -138,7 +138,7 @@ AMOUNT_SCHEMA = {
     FORM: "an amount such as 4 GB, or off",
 }
 ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchema(AMOUNT_SCHEMA)]
-"""Bytes as a whole number, written with a unit."""
+"""Bytes as an integer, written with a unit."""
 
 
 DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
@@ -175,7 +175,7 @@ class Data(Section):
     `text`, `image`, `audio` or `ignore`. Every other column that is not the target is an input, its type inferred."""
     target: Annotated[Target | tuple[Target, ...], PlainValidator(parse_target), schema_of("target")] | None = None
     """The column of a table that is to be predicted. Without columns, whether labels are a `category` or a `number`:
-    whole numbers and text are classes unless given. `input`: the input itself, as the preprocessing leaves it. Several
+    integers and text are classes unless given. `input`: the input itself, as the preprocessing leaves it. Several
     targets by name, each with its type: `{digit: category, size: number}`."""
     windows: Windows | None = None
     """Of a table with a row for each moment: examples are windows over its rows, and the target lies after them."""
@@ -186,7 +186,7 @@ class Data(Section):
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
     """Keras layers for training only, after the preprocessing."""
     cache: ByteSize = 4 * 10**9
-    """How much room decoded pictures and the like may take in dltool's cache folder, or `off`."""
+    """How much room decoded images and the like may take in dltool's cache folder, or `off`."""
 
     @model_validator(mode="after")
     def parts_are_alike(self) -> Self:
@@ -262,7 +262,7 @@ class Data(Section):
         if self.windows is not None:
             raise refusal(Problem(("windows",), f"{name} has no columns to slide over", "remove it", at_key=True))
         if isinstance(target, Target) and target.columns and not self.named_targets:
-            message = f"{name} has no columns: expected category or number, not {shortened(target.columns[0], 60)}"
+            message = f"{name} has no columns: expected category or number, got {shortened(target.columns[0], 60)}"
             hint = did_you_mean(near(target.columns[0], ("category", "number")))
             raise refusal(Problem(("target",), message, hint))
         if self.inputs is not None:

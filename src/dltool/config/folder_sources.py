@@ -63,12 +63,12 @@ Pattern = Annotated[str, AfterValidator(checked_pattern)]
 
 
 class ImagesSource(Section):
-    """Pictures, in a folder for each class: a folder, a zip or a tar of them."""
+    """Images, in a folder for each class: a folder, a zip or a tar of them."""
 
     path: str
     """The folder or archive: class folders, or `train` and `test` (and `validation`) of class folders."""
     size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)] | None = None
-    """Height and width; unless given, all pictures must have the same."""
+    """Height and width; unless given, all images must have the same."""
     channels: Literal[1, 3, 4] = 3
     """1 is grey, 3 is colour, 4 has transparency too."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
@@ -79,19 +79,19 @@ class ImagesSource(Section):
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
-        # Where it is not given, pictures have the size that they have.
+        # Where it is not given, images have the size that they have.
         if self.size is not None:
             refuse_giant(self.size, self.channels)
         return self
 
 
 class AudioSource(Section):
-    """Recordings (WAV), in a folder for each class: a folder, a zip or a tar of them."""
+    """Audio clips (WAV), in a folder for each class: a folder, a zip or a tar of them."""
 
     path: str
     """The folder or archive: class folders, or `train` and `test` (and `validation`) of class folders."""
     seconds: Annotated[float, Field(gt=0)] | None = None
-    """Longer recordings are cut, shorter ones padded with silence; as long as the longest unless given."""
+    """Longer audio clips are cut, shorter ones padded with silence; as long as the longest unless given."""
     rate: Count | None = None
     """Samples a second; that of the first file unless given. Other rates are converted."""
     pattern: Pattern | None = None

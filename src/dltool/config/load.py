@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dltool.config.checks import independent
+from dltool.config.layer_checks import independent
 from dltool.config.schema import Config
 from dltool.config.text.blocks import Uses, WrittenLayer, written
 from dltool.config.text.merge import apply_setting, merge

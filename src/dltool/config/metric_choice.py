@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dltool.config.checks import KnownTarget, name_problems, twin_problems
+from dltool.config.checks import form_problems, name_problems
 from dltool.config.keras.objects import KerasObject, parse_keras_object
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
+from dltool.config.tasks import TargetFacts
 from dltool.config.text.tree import to_plain
 from dltool.config.text.yaml_reader import parse_yaml
 from dltool.errors import ConfigError, Problem, UnreadableConfig
@@ -14,7 +15,7 @@ from dltool.errors import ConfigError, Problem, UnreadableConfig
 OPTION = "--metrics"
 
 
-def with_metrics(config: Config, targets: Mapping[str, KnownTarget], given: Sequence[str]) -> Config:
+def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequence[str]) -> Config:
     """The config with the metrics in `given` instead of its own, each text as YAML: `accuracy,AUC`, `[accuracy, AUC]`
     or `{TopKCategoricalAccuracy: 3}`. Where there are several outputs, `{digit: [accuracy]}`.
 
@@ -37,7 +38,7 @@ def with_metrics(config: Config, targets: Mapping[str, KnownTarget], given: Sequ
     problems = [*name_problems(heads)]
     for head in heads:
         if head.target is not None:
-            problems += twin_problems(head, targets[head.target])
+            problems += form_problems(head, targets[head.target], is_trained=False)
     raise_for(problems)
     return config
 

@@ -9,6 +9,7 @@ from dltool.config.schema import Config, Data
 from dltool.errors import ConfigPath, Problem
 from dltool.text import did_you_mean, near
 
+LAYERS: ConfigPath = ("model", "layers")
 ONE_OUTPUT = "output"
 """The name of the output of a model whose config names none."""
 INPUT = "input"
@@ -35,6 +36,11 @@ class OutputSpec:
     @property
     def loss_place(self) -> ConfigPath:
         return (*self.place, "loss")
+
+    @property
+    def loss_related(self) -> tuple[tuple[ConfigPath, str]]:
+        """Return the loss as what a problem elsewhere has to do with."""
+        return ((self.loss_place, "the loss"),)
 
     @property
     def metrics_place(self) -> ConfigPath:

@@ -74,16 +74,16 @@ def value_problems(
     elif kind == "finite_number":
         yield Problem(place, f"must be a finite number, not {value}")
     elif kind in LENGTHS:
-        yield Problem(place, f"expected {LENGTHS[kind]}, not {given}")
+        yield Problem(place, f"expected {LENGTHS[kind]}, got {given}")
     elif kind in ("too_short", "too_long"):
         yield from length_problems(place, value, **context)
     elif kind == "unknown_whole":
-        yield Problem(place, f"expected {context['expected']}, not {given}", NUMBERS_ONLY)
+        yield Problem(place, f"expected {context['expected']}, got {given}", NUMBERS_ONLY)
     elif kind == "literal_error" or (choices and kind in TYPES):
         yield from choice_problems(place, value, given, choices, annotation)
     elif kind in TYPES:
         hint = NUMBERS_ONLY if value is UNKNOWN else type_hint(kind, value, written)
-        yield Problem(place, f"expected {WORDS[TYPES[kind]]}, not {given}", hint)
+        yield Problem(place, f"expected {WORDS[TYPES[kind]]}, got {given}", hint)
     else:
         yield Problem(place, details["msg"])
 
@@ -99,7 +99,7 @@ def length_problems(
     if not value:
         yield Problem(place, "the list is empty")
     elif not min_length <= len(value) <= max_length:
-        yield Problem(place, f"expected {min_length or max_length} values, not {len(value)}")
+        yield Problem(place, f"expected {min_length or max_length} values, got {len(value)}")
     # Otherwise the items with an error are not counted, and speak for themselves.
 
 
@@ -120,7 +120,7 @@ def choice_problems(
         longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]
         # Of two that are equally near, the later one is the more general.
         hint = did_you_mean(longer[:1] or near(str(value), reversed(choices)))
-        yield Problem(place, f"expected {' or '.join(choices + others)}, not {given}", hint)
+        yield Problem(place, f"expected {' or '.join(choices + others)}, got {given}", hint)
 
 
 def type_hint(kind: str, value: Any, written: str) -> str:

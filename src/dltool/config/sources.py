@@ -75,9 +75,9 @@ class ArraysSource(Section):
             if not value:
                 raise refusal(Problem((), "no array is named", f"for example {key}: {{left: {key}1, right: {key}2}}"))
             if wrong is not None:
-                raise refusal(Problem((wrong,), f"expected the name of an array, not {named(value[wrong])}"))
+                raise refusal(Problem((wrong,), f"expected the name of an array, got {named(value[wrong])}"))
         elif value is not None and not isinstance(value, str):
-            raise refusal(Problem((), f"expected a file or names with their arrays, not {named(value)}"))
+            raise refusal(Problem((), f"expected a file or names with their arrays, got {named(value)}"))
         return value
 
     @model_validator(mode="after")

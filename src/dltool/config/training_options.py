@@ -98,8 +98,8 @@ class Training(Section):
                     Problem((key,), f"{key} and phases exclude each other", hint, at_key=True, related=related)
                 )
             elif self.phases is None and value is None:
-                what = f"the name of {KINDS['optimizer']}" if key == "optimizer" else "a whole number"
-                problems.append(Problem((key,), f"expected {what}, not null"))
+                what = f"the name of {KINDS['optimizer']}" if key == "optimizer" else "an integer"
+                problems.append(Problem((key,), f"expected {what}, got null"))
         if not problems and self.total_epochs is not UNKNOWN and self.total_epochs > MOST_EPOCHS:
             message = f"together the phases have {self.total_epochs:,} epochs, and {MOST_EPOCHS:,} are allowed"
             problems.append(Problem(("phases",), message))

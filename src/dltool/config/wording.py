@@ -9,14 +9,14 @@ from dltool.keras_names import KINDS
 from dltool.text import quoted
 
 WORDS = {
-    "int": "a whole number",
+    "int": "an integer",
     "float": "a number",
     "number": "a number",
     "bool": "true or false",
     "text": "text",
     "list": "a list",
     "mapping": "keys and values",
-    "ints": "a list of whole numbers",
+    "ints": "a list of integers",
     "floats": "a list of numbers",
     "texts": "a list of texts",
     "layers": "a list of layers",

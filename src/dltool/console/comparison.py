@@ -11,6 +11,7 @@ from rich.text import Text
 
 from dltool.console.consoles import data_text, show_json, stdout_console
 from dltool.console.glyphs import glyphs_for
+from dltool.console.table_layout import aligned_table, plain_table
 from dltool.text import number, printable
 
 if TYPE_CHECKING:
@@ -55,22 +56,15 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
         console.next_step("--html compare.html writes it as a page with the curves overlaid")
 
 
-def lettered_table(name: str, letters: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in (name, *letters):
-        table.add_column(heading, overflow="fold")
-    return table
-
-
 def value_table(name: str, rows: Sequence["ValueRow"], letters: str) -> Table:
-    table = lettered_table(name, letters)
+    table = aligned_table(name, *letters)
     for row in rows[:MOST_ROWS]:
         table.add_row(data_text(row.name), *(data_text(value) if value else Text("-", "dim") for value in row.values))
     return table
 
 
 def metric_table(found: "Comparison", letters: str) -> Table:
-    table = lettered_table("test metric", letters)
+    table = aligned_table("test metric", *letters)
     for row in found.metrics:
         cells = zip(row.values, row.differences, strict=True)
         table.add_row(data_text(row.name), *(metric_cell(value, difference) for value, difference in cells))
@@ -103,7 +97,7 @@ def curve_table(found: "Comparison", letters: str, room: int) -> Table:
     for heading in DROPPED:
         if sum(widths.values()) + 2 * (len(widths) - 1) > room:
             del widths[heading]
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for heading in widths:
         table.add_column(heading, no_wrap=heading != "curve", overflow="fold")
     for row in rows:

@@ -101,7 +101,7 @@ class RunningEpoch:
     def reached(self, step: int, logs: Mapping[str, float], now: float) -> None:
         self.step, self.logs = step, logs
         self.last = (step, now)
-        # What comes before it includes compiling, and the steps of an epoch that is gone on with.
+        # What comes before it includes compiling, and the steps of an epoch that is resumed.
         self.first = self.first or self.last
 
     def steps_per_second(self) -> float | None:

@@ -1,12 +1,12 @@
 """What `check --build` shows of a model: its layers as a table, and what training it takes."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from dltool.console.consoles import data_text
+from dltool.console.table_layout import aligned_table
 from dltool.text import duration, shape, short, size_text
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ SHORTEST = 0.1
 
 def layer_table(outcome: "CheckOutcome") -> Table:
     """A row for each layer. Lines of the config itself go without its name."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("layer", "line", "output"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("parameters", "FLOPs"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = aligned_table("layer", "line", "output", numbers=("parameters", "FLOPs"))
     for row in outcome.layers:
         line = row.line.removeprefix(f"{outcome.shown_as}:")
         output = "" if row.output_shape is None else shape(row.output_shape)
@@ -73,19 +69,3 @@ def time_text(seconds: float | None, steps: int) -> str:
     step = f"{1000 * seconds:.3g} ms" if seconds < 0.9 else duration(seconds)
     epoch = f"about {duration(seconds * steps)}" if seconds * steps >= SHORTEST else f"less than {duration(SHORTEST)}"
     return f": {epoch} without validation, at {step} a step"
-
-
-def plan_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
-    """The keys that tell of the model; null where it was not built. Memory is in bytes."""
-    plan = outcome.plan
-    memory = plan.memory if plan else None
-    return {
-        "parameters": plan and plan.parameters,
-        "flops": plan and plan.flops,
-        "memory_bytes": memory and memory.total,
-        "memory": memory and asdict(memory),
-        "svg": str(outcome.svg) if outcome.svg else None,
-        "seconds_per_step": plan and plan.seconds,
-        "seconds_per_epoch": plan and plan.seconds and plan.seconds * (outcome.steps_per_epoch or 0),
-        "layers": [asdict(row) for row in outcome.layers],
-    }

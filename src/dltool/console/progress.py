@@ -12,7 +12,6 @@ from dltool.console.capture import Capture
 from dltool.console.epochs import EpochTable, RunningEpoch, labelled
 from dltool.console.glyphs import glyphs_for
 from dltool.console.live import LiveLines, can_be_live, fitted, width_of
-from dltool.console.phrases import inputs_and_target
 from dltool.text import duration, number, printable
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class TrainingProgress:
     def prepared(self, config: "Config", facts: "Facts", parameters: int, settings: Sequence[str] = ()) -> None:
         self.table = EpochTable(config.training.checkpoint.monitor or "val_loss")
         self.examples = facts.examples
-        self.say(f"{config.name}: {inputs_and_target(facts)}, {parameters:,} parameters")
+        self.say(f"{config.name}: {facts.in_words}, {parameters:,} parameters")
         parts = f"{facts.examples:,} training"
         parts += f" · {facts.validation_examples:,} validation" if facts.validation_examples else ""
         parts += f" · {facts.test_examples:,} test" if facts.test_examples else ""

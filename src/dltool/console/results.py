@@ -2,8 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,9 @@ from rich.text import Text
 
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
-from dltool.console.phrases import inputs_and_target
-from dltool.console.plan_table import layer_table, plan_as_json, plan_lines, steps_text
+from dltool.console.plan_table import layer_table, plan_lines, steps_text
 from dltool.console.problems import problems_as_json, render_error
-from dltool.console.table_layout import plain_table
+from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
 from dltool.text import counted, duration, number, value_text
 
@@ -60,23 +58,38 @@ def resume_command(error: DltoolError) -> str | None:
     return f"dltool resume {with_code(Path(error.kept))}" if error.kept and error.can_resume else None
 
 
-def show_training(outcome: "TrainingOutcome", is_smoke: bool, as_json: bool, quiet: bool) -> None:
-    """The results of a training: on stdout, with what to do next; the expectations it missed on stderr."""
-    results = outcome.results
-    show_missed(outcome.missed)
+def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
+    """An outcome on stdout: as one JSON document, or in words with what to do next, of a training unless this
+    `is_quiet`; what was missed or is missing on stderr.
+    """
+    kind = type(outcome).__name__
+    show_missed(outcome)
     if as_json:
-        show_json({"run": None if is_smoke else str(outcome.run), **results})
-        return
-    if quiet:
-        return
-    console = stdout_console()
+        show_json(outcome.record())
+    elif not (is_quiet and kind == "TrainingOutcome"):
+        IN_WORDS[kind](outcome)
+
+
+def show_missed(outcome: Any) -> None:
+    for line in getattr(outcome, "missed", ()):
+        stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
+    if warning := getattr(outcome, "warning", ""):
+        show_warning(warning)
+
+
+def show_warning(text: str) -> None:
+    stderr_console().print(Text("warning: ", "yellow") + data_text(text))
+
+
+def show_training(outcome: "TrainingOutcome") -> None:
+    results, console = outcome.results, stdout_console()
     console.print(data_text(best_words(results)))
     for line in metric_lines(results, console.width):
         console.print(data_text(line), soft_wrap=True)
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
     if outcome.profile is not None:
         show_profile(outcome.profile, outcome.run)
-    if is_smoke:
+    if not outcome.is_kept:
         console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
         return
     console.print(data_text(f"run   {outcome.run}"), soft_wrap=True)
@@ -121,30 +134,13 @@ def show_profile(times: Mapping[str, float], run: Path) -> None:
     console.print(data_text(f"trace {run / 'profile'}, for tensorboard --logdir with its profile plugin"))
 
 
-def show_missed(missed: Iterable[str]) -> None:
-    for line in missed:
-        stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
-
-
-def show_complete(outcome: "AlreadyComplete", as_json: bool) -> None:
-    """A completed run was to be resumed."""
-    show_missed(outcome.missed)
-    if as_json:
-        missed = list(outcome.missed)
-        show_json({"run": str(outcome.run), "status": "completed", "resumed": False, "missed": missed})
-        return
+def show_complete(outcome: "AlreadyComplete") -> None:
     console = stdout_console()
     console.print(data_text(f"{outcome.run} is complete: nothing to do"))
     console.next_step(f"dltool resume {with_code(outcome.run)} --epochs N trains it further")
 
 
-def show_reproduction(outcome: "Reproduction", as_json: bool) -> None:
-    """Whether a run came out the same again."""
-    if as_json:
-        again = None if outcome.again is None else str(outcome.again)
-        found = {"run": str(outcome.run), "again": again, "identical": not outcome.difference}
-        show_json({**found, "epochs": outcome.epochs, "first_difference": outcome.difference or None})
-        return
+def show_reproduction(outcome: "Reproduction") -> None:
     console = stdout_console()
     if outcome.difference:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
@@ -166,24 +162,12 @@ def with_code(path: Path) -> str:
     return shell_word(path) + code_options()
 
 
-def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
-    if outcome.unwritten:
-        stderr_console().print(
-            Text("warning: ", "yellow") + data_text(f"the evaluation is not kept: {outcome.unwritten}")
-        )
+def show_evaluation(outcome: "EvaluationOutcome") -> None:
     from dltool.evaluation.findings import MODEL
 
-    found = outcome.assessment
-    if as_json:
-        kept = None if outcome.unwritten else str(outcome.folder)
-        show_json({"run": str(outcome.run), **found.record(), "folder": kept})
-        return
-    console = stdout_console()
+    found, console = outcome.assessment, stdout_console()
     console.print(data_text(f"{outcome.run}: {outcome.split}, {counted(outcome.examples, 'example')}"))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("metric", overflow="fold")
-    for heading in ("value", "95 % interval"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = aligned_table("metric", numbers=("value", "95 % interval"))
     for name, each in found.metrics.items():
         ends = "" if each.low is None or each.high is None else f"{number(each.low)} to {number(each.high)}"
         table.add_row(data_text(name), number(each.value), ends)
@@ -198,12 +182,7 @@ def show_evaluation(outcome: "EvaluationOutcome", as_json: bool) -> None:
     console.next_step(f"dltool runs --runs {shell_word(outcome.run.parent.parent)}")
 
 
-def show_report(outcome: "ReportOutcome", as_json: bool) -> None:
-    if outcome.missing:
-        stderr_console().print(Text("warning: ", "yellow") + data_text(outcome.missing))
-    if as_json:
-        show_json({"file": str(outcome.file), **outcome.numbers})
-        return
+def show_report(outcome: "ReportOutcome") -> None:
     console = stdout_console()
     console.print(data_text(outcome.numbers["verdict"]["words"]))
     for finding in outcome.numbers["warnings"]:
@@ -212,15 +191,10 @@ def show_report(outcome: "ReportOutcome", as_json: bool) -> None:
     console.next_step(f"open {shell_word(outcome.file)} in a browser")
 
 
-def show_predictions(outcome: "PredictionOutcome", as_json: bool) -> None:
+def show_predictions(outcome: "PredictionOutcome") -> None:
     """Where the predictions are; or else the predictions themselves, with everything else on stderr."""
-    from dltool.evaluation.predictions import records, write_csv
+    from dltool.evaluation.predictions import write_csv
 
-    if as_json:
-        found = {} if outcome.out else {"predictions": records(outcome.columns)}
-        out = str(outcome.out) if outcome.out else None
-        show_json({"run": str(outcome.run), "examples": outcome.examples, "out": out, **found})
-        return
     predictions = counted(outcome.examples, "prediction")
     if outcome.out:
         console, next_step = stdout_console(), f"dltool evaluate {with_code(outcome.run)}"
@@ -232,12 +206,9 @@ def show_predictions(outcome: "PredictionOutcome", as_json: bool) -> None:
     console.next_step(next_step)
 
 
-def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> None:
-    if as_json:
-        show_json(check_as_json(outcome))
-        return
+def show_check(outcome: "CheckOutcome") -> None:
     console = stdout_console()
-    if shows_origins:
+    if outcome.lists_origins:
         for origin in outcome.origins:
             written = f"  ({origin.written})" if origin.written else ""
             value = data_text(f"{format_path(origin.path)} = {value_text(origin.value)}")
@@ -251,7 +222,7 @@ def show_check(outcome: "CheckOutcome", shows_origins: bool, as_json: bool) -> N
     for line in fact_lines(outcome):
         console.print(data_text(line))
     for warning in outcome.warnings:
-        stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
+        show_warning(warning)
     done = {(False, False): "config", (True, False): "config and data", (False, True): "config and model"}
     built = outcome.plan is not None
     what = done.get((outcome.read_data, built), "config, data and model")
@@ -270,7 +241,7 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
     sizes = (
         f"{facts.examples:,} training, {facts.validation_examples:,} validation, {facts.test_examples:,} test examples"
     )
-    lines = [inputs_and_target(facts), sizes]
+    lines = [facts.in_words, sizes]
     if outcome.plan is not None:
         return [*lines, *plan_lines(outcome.plan, outcome.steps_per_epoch)]
     if outcome.steps_per_epoch:
@@ -294,13 +265,7 @@ def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
             missing = f"{column.missing:,} missing" if column.missing else ""
             console.print(Padding(data_text("; ".join(filter(None, (column.why, missing, limits)))), (0, 0, 0, 2)))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("column", "type"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("missing", "distinct"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("range", "why"):
-        table.add_column(heading, overflow="fold")
+    table = aligned_table("column", "type", numbers=("missing", "distinct"), more=("range", "why"))
     for name, column, limits, distinct in rows:
         missing = f"{column.missing:,}" if column.missing else ""
         table.add_row(name, column.type, missing, distinct, data_text(limits), data_text(column.why))
@@ -308,12 +273,9 @@ def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
 
 
 def class_table(outcome: "CheckOutcome") -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
     targets = outcome.facts.targets.values() if outcome.facts else ()
-    labels = any(target.kind == "multi_label" for target in targets)
-    table.add_column("label" if labels else "class", overflow="fold")
-    for part in ("training", "validation", "test"):
-        table.add_column(part, justify="right", no_wrap=True)
+    are_labels = any(target.task.takes_several for target in targets)
+    table = aligned_table("label" if are_labels else "class", numbers=("training", "validation", "test"))
     for name, counts in list(outcome.classes.items())[:MOST_CLASSES]:
         table.add_row(data_text(name), *(f"{count:,}" for count in counts))
     if len(outcome.classes) > MOST_CLASSES:
@@ -321,40 +283,13 @@ def class_table(outcome: "CheckOutcome") -> Table:
     return table
 
 
-def without_unknown(value: Any) -> Any:
-    """The value for JSON, with null for what the data has yet to tell."""
-    from dltool.config.keras.values import UNKNOWN
-
-    if isinstance(value, Mapping):
-        return {key: without_unknown(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [without_unknown(item) for item in value]
-    return None if value is UNKNOWN else value
-
-
-def check_as_json(outcome: "CheckOutcome") -> dict[str, Any]:
-    facts = outcome.facts
-    return {
-        "ok": True,
-        "config": without_unknown(outcome.plain_config),
-        "origins": {format_path(origin.path): origin.origin for origin in outcome.origins},
-        "data": None
-        if facts is None
-        else {
-            **facts.names(),
-            "inputs": {
-                name: {"shape": list(found.shape), "dtype": found.dtype, "type": found.column and found.column.name}
-                for name, found in facts.inputs.items()
-            },
-            "class_names": list(facts.only_target.class_names if facts.only_target else ()),
-            "targets": facts.record()["targets"],
-            "columns": [asdict(column) for column in outcome.columns],
-            "examples_of_classes": {
-                name: dict(zip(("train", "validation", "test"), counts, strict=True))
-                for name, counts in outcome.classes.items()
-            },
-        },
-        "steps_per_epoch": outcome.steps_per_epoch,
-        **plan_as_json(outcome),
-        "warnings": list(outcome.warnings),
-    }
+IN_WORDS: Mapping[str, Callable[[Any], None]] = {
+    "TrainingOutcome": show_training,
+    "AlreadyComplete": show_complete,
+    "Reproduction": show_reproduction,
+    "EvaluationOutcome": show_evaluation,
+    "ReportOutcome": show_report,
+    "PredictionOutcome": show_predictions,
+    "CheckOutcome": show_check,
+}
+"""By the name of the class: to import them all would take longer than most commands."""

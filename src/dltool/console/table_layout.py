@@ -24,6 +24,18 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
+def aligned_table(*texts: str, numbers: Iterable[str] = (), more: Iterable[str] = ()) -> Table:
+    """Make a table with columns of texts, which may have several lines, of numbers to the right, and of more texts."""
+    table = plain_table()
+    for column in texts:
+        table.add_column(column, overflow="fold")
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in more:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 def show_templates(templates: Iterable["Template"]) -> None:
     console = stdout_console()
     table = plain_table("template", "what it trains")

@@ -2,7 +2,7 @@
 
 A multiply-add counts as two, as in TensorFlow's own count. Bias, activations and merging count one for each number they
 make, softmax five (maximum, subtract, exponential, sum, divide); what only moves numbers counts nothing. Layers count
-as they work when nothing is learnt: dropout and noise do nothing then.
+as they work when nothing is fitted: dropout and noise do nothing then.
 """
 
 import math

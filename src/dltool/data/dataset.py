@@ -9,13 +9,14 @@ import numpy as np
 from dltool.config.columns import CategoryColumn, ColumnType
 from dltool.config.schema import Config, Data, SplitOptions
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartContents, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
 from dltool.data.arrays.rows import Coded, Rows, is_text
 from dltool.data.examples import Examples, SourceExamples, stacked
-from dltool.data.facts import Facts, InputFacts, TargetFacts
+from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
-from dltool.data.labels import encode, read_labels
+from dltool.data.labels import read_labels
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.bundled import load_bundled
 from dltool.data.sources.catalog import published
@@ -91,7 +92,7 @@ class Dataset:
 def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     """Read, number the labels, split and describe.
 
-    The test part is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A part of
+    The test split is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A part of
     the source that something else takes the place of is left out. `seed` divides the rows unless `split.seed` is given.
     `most_rows` keeps at most so many rows of each part, of as many classes as possible.
 
@@ -107,7 +108,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     sizes = sizes_of(data, source)
     parts = parts_used(source, sizes)
     check_alike([*parts.values()])
-    targets = {each.name: np.concatenate([encode(each, part) for part in parts.values()]) for each in labels}
+    targets = {each.name: np.concatenate([each.encode(part) for part in parts.values()]) for each in labels}
     examples, ranges, types = stacked([*parts.values()], targets), ranges_of(parts), source.types
     described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
     check_stratify(data.split, described)
@@ -249,7 +250,7 @@ def check_alike(parts: Sequence[Examples]) -> None:
 
 def described(rows: Rows) -> str:
     """Describe the kind and shape of one row; rows that can be stacked have equal descriptions."""
-    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "whole numbers"
+    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "integers"
     return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
 
 
@@ -261,7 +262,7 @@ def ranges_of(parts: Mapping[PartName, Examples]) -> dict[str, tuple[int, int]]:
 
 def strata_of(described: Mapping[str, TargetFacts], targets: Mapping[str, np.ndarray]) -> Strata | None:
     """Return the classes of the first target with one class for each example."""
-    found = ((each, targets[name]) for name, each in described.items() if each.kind == "category" and not each.shape)
+    found = ((each, targets[name]) for name, each in described.items() if each.is_one_class)
     return next(found, None)
 
 

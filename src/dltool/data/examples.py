@@ -62,7 +62,7 @@ def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Exa
 
 @dataclass(frozen=True)
 class SourceExamples:
-    """One source by part, with the parts that other sources give; the training part is the first.
+    """One source by part, with the parts that other sources give; the training split is the first.
 
     `class_names`, where the source knows them, are what the labels 0, 1, … stand for. `types` are those of a table's
     `columns` that are inputs and no matter of layers. `divided` says which of the training rows are in which part,

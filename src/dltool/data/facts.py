@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dltool.config.columns import ONE_TARGET, ColumnType
+from dltool.config.columns import ONE_TARGET, ColumnType, Target
 from dltool.config.schema import Data
 from dltool.config.sources import Source
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.sources.catalog import Published, published
 from dltool.data.split.sizes import check_parts, check_stratify, part_sizes
+from dltool.text import shape
 
 ONE_INPUT = "input"
 """The name of the input of a source that has one and gives it no name."""
-TargetKind = Literal["category", "number", "multi_label"]
 DTYPES = ("uint8", "int32", "int64", "float32", "string")
 
 
@@ -30,24 +31,11 @@ class InputFacts:
 
 
 @dataclass(frozen=True)
-class TargetFacts:
-    """One target; `shape` is of one example.
-
-    It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
-    (`multi_label`, float32). `class_names` is empty for numbers.
-    """
-
-    kind: TargetKind
-    shape: tuple[int, ...] = ()
-    class_names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Facts:
     """The data as a model sees it.
 
     `inputs` are in the order of the columns; `targets` are by name, none where the input is the only one. `examples`
-    counts the training part, after validation and test have been taken out.
+    counts the training split, after validation and test have been taken out.
     """
 
     inputs: Mapping[str, InputFacts]
@@ -69,6 +57,23 @@ class Facts:
     @property
     def only_target(self) -> TargetFacts | None:
         return next(iter(self.targets.values())) if len(self.targets) == 1 else None
+
+    @property
+    def in_words(self) -> str:
+        """Return `inputs 28 × 28 × 1 uint8, 10 classes`, or how many columns of which types there are."""
+        only = self.only_input
+        if only is not None:
+            what = f"inputs {shape(only.shape)} {only.dtype}"
+        else:
+            kinds = [found.column.name if found.column else found.dtype for found in self.inputs.values()]
+            counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+            noun = "column" if next(iter(self.inputs.values())).column else "input"
+            what = f"{len(kinds)} {noun}{'s' * (len(kinds) > 1)} ({counts})"
+        if not self.targets:
+            return f"{what}, to be restored"
+        are_several = len(self.targets) > 1
+        targets = (f"{name}: {each.in_words}" if are_several else each.in_words for name, each in self.targets.items())
+        return ", ".join([what, *targets])
 
     def names(self) -> dict[str, Any]:
         """Return the values of `$examples`, `$input_shape`, …
@@ -117,20 +122,14 @@ def known_facts(data: Data) -> Facts | None:
     Raises ConfigError: the split contradicts itself, or leaves a split empty."""
     check_parts(data)
     known = published(data.source)
-    is_category = known is not None and bool(known.class_names)
-    given = data.given_targets[0]
-    wanted = given.type.name if given.type else None
-    if known is None or wanted == "multi_label" or (wanted == "category" and not is_category):
+    targets = None if known is None else known_targets(known, data.given_targets[0])
+    if known is None or targets is None:
         return None
     examples, own_test = sizes_of(data.source, known)
     validation = rows_given(data.validation, "validation") if data.validation else 0
     test = rows_given(data.test, "test") if data.test else own_test
     if validation is None or test is None:
         return None
-    target = TargetFacts("number")
-    if is_category and wanted != "number":
-        target = TargetFacts("category", class_names=known.class_names)
-    targets = {} if given.is_input else {ONE_TARGET: target}
     check_stratify(data.split, targets)
     sizes = part_sizes(data.split, examples, validation, test)
     return Facts(
@@ -140,6 +139,17 @@ def known_facts(data: Data) -> Facts | None:
         validation_examples=sizes.validation,
         test_examples=sizes.test,
     )
+
+
+def known_targets(known: Published, given: Target) -> dict[str, TargetFacts] | None:
+    """Those of a built-in set, whose labels are class indices or numbers; None where only reading them can tell."""
+    if given.is_input:
+        return {}
+    own = TargetFacts("category", class_names=known.class_names) if known.class_names else TargetFacts("number")
+    task = own.task if given.type is None else given.type.task
+    if task is own.task:
+        return {ONE_TARGET: own}
+    return None if task.has_classes else {ONE_TARGET: TargetFacts("number")}
 
 
 def rows_given(source: Source, part: Literal["validation", "test"]) -> int | None:

@@ -1,4 +1,4 @@
-"""New data for a finished model: without labels, read as its run's source was; with labels, read like a test part."""
+"""New data for a finished model: without labels, read as its run's source was; with labels, read like a test split."""
 
 import math
 import os
@@ -215,7 +215,7 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
     wanted = ColumnRequest(like=like, optional=[name for name in like.columns if name not in used])
     table = table_in_reach(source, (), wanted)
     if table.path.name in (STDIN_NAME, IN_MEMORY):
-        # Pictures that it names are looked for from here.
+        # Images that it names are looked for from here.
         table = replace(table, path=Path.cwd() / table.path.name)
     problems = [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
     if problems:
@@ -319,7 +319,7 @@ def plain_cell(value: Any, missing: frozenset[str]) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             return None if math.isnan(value) else str(value)
-        # In pandas, whole numbers with a missing one among them are floats.
+        # In pandas, integers with a missing one among them are floats.
         return int(value) if value.is_integer() else value
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)
     return None if text.strip() in missing or text in ("NaT", "<NA>") else text

@@ -44,14 +44,8 @@ def class_counts(dataset: Dataset) -> dict[str, tuple[int, int, int]]:
     split = dataset.split
     found: dict[str, tuple[int, int, int]] = {}
     for name, target in dataset.facts.targets.items():
-        parts = [dataset.targets[name][rows] for rows in (split.train, split.validation, split.test)]
-        if target.kind == "multi_label":
-            counts = [part.sum(axis=0).astype(int).tolist() for part in parts]
-        elif target.kind == "category" and not target.shape:
-            counts = [[int((part == index).sum()) for index in range(len(target.class_names))] for part in parts]
-        else:
-            continue
+        values = dataset.targets[name]
+        counts = [target.task.counts(values[rows], target) for rows in (split.train, split.validation, split.test)]
         prefix = "" if len(dataset.facts.targets) == 1 else f"{name}: "
-        names = [f"{prefix}{each}" for each in target.class_names]
-        found |= dict(zip(names, zip(*counts, strict=True), strict=True))
+        found |= dict(zip([f"{prefix}{each}" for each in target.class_names], zip(*counts, strict=True), strict=False))
     return found

@@ -80,7 +80,7 @@ def loaded(text: str, folder: Path) -> Dataset:
 
 
 def baseline(dataset: Dataset, draft: Draft) -> DraftBaseline:
-    """Of the test part, as the metrics of a run are."""
+    """Of the test split, as the metrics of a run are."""
     examples = dataset.examples("test")
     training, test = dataset.targets[ONE_TARGET][dataset.split.train], np.asarray(examples.targets[ONE_TARGET])
     if draft.metric == "accuracy":

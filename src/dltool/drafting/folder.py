@@ -1,7 +1,9 @@
-"""A config for a folder or an archive of class folders: pictures, recordings, texts."""
+"""A config for a folder or an archive of class folders: images, audio clips, texts."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -40,18 +42,18 @@ def draft_folder(path: Path, named: str) -> Draft:
     """
     members = open_members(str(path), ())
     names = [member.name.lower() for member in members.members]
-    pictures = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
-    recordings = sum(name.endswith(codecs.EXTENSIONS) for name in names)
-    if max(pictures, recordings) * 2 <= len(names):
+    images = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
+    clips = sum(name.endswith(codecs.EXTENSIONS) for name in names)
+    if max(images, clips) * 2 <= len(names):
         return draft_texts(path, named)
-    return draft_images(members, path, named) if pictures >= recordings else draft_audio(members, path, named)
+    return draft_images(members, path, named) if images >= clips else draft_audio(members, path, named)
 
 
 def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
     """The split, of what the source does not divide itself."""
     if "test" not in found.parts:
         return [(split_line(len(found.parts["training"])), "")]
-    return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test part is the data's own")]
+    return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test split is the data's own")]
 
 
 def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
@@ -73,21 +75,20 @@ def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
     return items, Counter(item.label for item in items)
 
 
-# --- pictures ---
+# --- images ---
 
 
 def draft_images(members: Members, path: Path, named: str) -> Draft:
-    found = labelled(members, image_decode.EXTENSIONS, None, (), "picture")
+    found = labelled(members, image_decode.EXTENSIONS, None, (), "image")
     items, classes = of_training(found)
-    sizes, modes = seen_pictures(members, items)
-    (height, width), share = sizes.most_common(1)[0][0], sizes.most_common(1)[0][1] / sizes.total()
-    size = fitting(height, width)
-    channels = 1 if modes and modes.keys() <= image_decode.GREY else 3
-    seen = f"{'all' if share == 1 else 'most'} are {height} × {width}"
-    resized = "" if share == 1 and size == (height, width) else ", all are stretched to this"
+    images = pictures_seen(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
+    if images is None:
+        raise DataError(f"none of the images of {members.path} can be read")
+    size, channels = images.size, images.channels
+    seen = images.seen + ("" if images.are_of_size else ", all are stretched to this")
     form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
     data = [
-        (f"source: {{images: {{path: {named}, {form}}}}}", f"{seen}{resized}"),
+        (f"source: {{images: {{path: {named}, {form}}}}}", seen),
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
@@ -95,7 +96,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
     ]
     pixels = len(items) * size[0] * size[1]
     return Draft(
-        title(path, sum(map(len, found.parts.values())), "picture", classes),
+        title(path, sum(map(len, found.parts.values())), "image", classes),
         data,
         [*convolutions(size, 32 if pixels < 20_000_000 else 16), *CLASSIFIER],
         training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
@@ -103,20 +104,37 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
     )
 
 
-def seen_pictures(members: Members, items: tuple[Item, ...]) -> tuple[Counter[tuple[int, int]], Counter[str]]:
-    """(height, width) and Pillow's modes of some pictures, spread over all; the damaged ones are found later."""
+@dataclass(frozen=True)
+class PicturesSeen:
+    """The `size` and channels to read images with; `seen` says in words which size they have."""
+
+    size: tuple[int, int]
+    channels: int
+    seen: str
+    are_of_size: bool
+
+
+def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
+    """Return what images are like, None where none can be read; damaged ones are found later."""
     sizes: Counter[tuple[int, int]] = Counter()
-    modes: Counter[str] = Counter()
-    for item in items[:: -(-len(items) // SAMPLE)]:
-        try:
-            content = members.reader().read(item.member)
+    grey = 0
+    for content in contents:
+        with contextlib.suppress(UnreadableMember):
             sizes[size_of(content)] += 1
-            modes[opened(content).mode] += 1
-        except UnreadableMember:
-            continue
+            grey += opened(content).mode in image_decode.GREY
     if not sizes:
-        raise DataError(f"none of the pictures of {members.path} can be read")
-    return sizes, modes
+        return None
+    ((height, width), most), all_of_them = sizes.most_common(1)[0], sizes.total()
+    size = fitting(height, width)
+    seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
+    are_of_size = most == all_of_them and size == (height, width)
+    return PicturesSeen(size, 1 if grey == all_of_them else 3, seen, are_of_size)
+
+
+def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
+    for item in items:
+        with contextlib.suppress(UnreadableMember):
+            yield members.reader().read(item.member)
 
 
 def fitting(height: int, width: int) -> tuple[int, int]:
@@ -129,12 +147,12 @@ def augmentation(classes: Counter[str], channels: int) -> Lines:
     if channels == 1 or all(len(name) <= 2 for name in classes):
         layer, why = "RandomTranslation: {height_factor: 0.1, width_factor: 0.1}", "a mirrored sign may be another one"
     else:
-        layer, why = "RandomFlip: horizontal", "not for pictures that mean something else in a mirror"
+        layer, why = "RandomFlip: horizontal", "not for images that mean something else in a mirror"
     return [("augmentation:", "in training only"), (f"  - {layer}", why)]
 
 
 def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
-    """Blocks that halve the picture until it is small, and then is a vector, by the last layer, called `name`."""
+    """Blocks that halve the image until it is small, and then is a vector, by the last layer, called `name`."""
     lines: list[tuple[str, str]] = []
     side, width = min(size), filters
     while side >= SMALLEST_SIDE or not lines:
@@ -148,11 +166,11 @@ def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
     return [*lines, (f"- {last}: {{name: {name}}}" if name else f"- {last}", "")]
 
 
-# --- recordings ---
+# --- audio clips ---
 
 
 def draft_audio(members: Members, path: Path, named: str) -> Draft:
-    found = labelled(members, codecs.EXTENSIONS, None, (), "recording")
+    found = labelled(members, codecs.EXTENSIONS, None, (), "audio clip")
     items, classes = of_training(found)
     every = [item.member for item in chain.from_iterable(found.parts.values())]
     headers = headers_of(Reader(members.access, ()), every, ())
@@ -166,11 +184,11 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
         *parts_line(found),
         ("preprocessing:", ""),
         (f"  - MelSpectrogram: {{{layer}}}", "below 1e-5 is silence"),
-        ("  - Normalization: {axis: 1}", "each band has mean 0 and standard deviation 1 over the training part"),
-        ("  - Reshape: {target_shape: [" + f"{bands}, -1, 1]}}", "a picture of one channel"),
+        ("  - Normalization: {axis: 1}", "each band has mean 0 and standard deviation 1 over the training split"),
+        ("  - Reshape: {target_shape: [" + f"{bands}, -1, 1]}}", "an image of one channel"),
     ]
     return Draft(
-        title(path, len(every), "recording", classes),
+        title(path, len(every), "audio clip", classes),
         data,
         [*convolutions((bands, frames), 16), *CLASSIFIER],
         training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),

@@ -1,6 +1,5 @@
-"""Columns of a table that name pictures or recordings: how to declare them, and layers that take them."""
+"""Columns of a table that name images or audio clips: how to declare them, and layers that take them."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,9 @@ import numpy as np
 from dltool.data.arrays.rows import Coded
 from dltool.data.media import codecs, image_decode
 from dltool.data.media.clip import BadClip, ClipHeader
-from dltool.data.media.image_decode import BadImage, opened, size_of
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import Lines, scalar
-from dltool.drafting.folder import convolutions, fitting, length_of, spectrogram
+from dltool.drafting.folder import convolutions, length_of, pictures_seen, spectrogram
 
 SAMPLE = 200
 """Files that are looked at, of those that a column names."""
@@ -52,11 +50,11 @@ def paths_in(table: Table) -> dict[str, Paths]:
         if not texts or not contents:
             continue
         if all(text.lower().endswith(image_decode.EXTENSIONS) for text in texts):
-            pictures = of_pictures(contents, name, features)
-            found |= {} if pictures is None else {name: pictures}
+            images = of_images(contents, name, features)
+            found |= {} if images is None else {name: images}
         elif all(text.lower().endswith(codecs.EXTENSIONS) for text in texts):
-            recordings = of_recordings(contents, name, features)
-            found |= {} if recordings is None else {name: recordings}
+            clips = of_clips(contents, name, features)
+            found |= {} if clips is None else {name: clips}
     return found
 
 
@@ -77,29 +75,19 @@ def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes
             continue
 
 
-def of_pictures(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
-    sizes: Counter[tuple[int, int]] = Counter()
-    grey = 0
-    for _, content in contents:
-        try:
-            sizes[size_of(content)] += 1
-            grey += opened(content).mode in image_decode.GREY
-        except BadImage:
-            continue
-    if not sizes:
+def of_images(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+    images = pictures_seen(content for _, content in contents)
+    if images is None:
         return None
-    (height, width), most = sizes.most_common(1)[0]
-    size = fitting(height, width)
-    channels = 1 if grey == sizes.total() else 3
-    seen = f"pictures: {'all' if most == sizes.total() else 'most'} are {height} × {width}"
     layers = [
         (f"- Rescaling: {{from: {scalar(name)}, scale: $(1 / 255)}}", "from 0…255 to 0…1"),
-        *convolutions(size, 16, features),
+        *convolutions(images.size, 16, features),
     ]
-    return Paths({"image": {"size": [*size], "channels": channels}}, seen, layers, features)
+    declared = {"image": {"size": [*images.size], "channels": images.channels}}
+    return Paths(declared, f"images: {images.seen}", layers, features)
 
 
-def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+def of_clips(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
     headers: list[ClipHeader] = []
     for file, content in contents:
         try:
@@ -113,11 +101,11 @@ def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: st
     layer, (bands, frames) = spectrogram(rate, seconds)
     layers = [
         (f"- MelSpectrogram: {{from: {scalar(name)}, {layer}}}", "below 1e-5 is silence"),
-        (f"- Reshape: {{target_shape: [{bands}, -1, 1]}}", "a picture of one channel"),
+        (f"- Reshape: {{target_shape: [{bands}, -1, 1]}}", "an image of one channel"),
         ("- LayerNormalization: {axis: [1, 2, 3], center: false, scale: false}", "as loud as any other"),
         *convolutions((bands, frames), 16, features),
     ]
-    seen = f"recordings: half last up to {np.median(lengths):.2g} s"
+    seen = f"audio clips: half last up to {np.median(lengths):.2g} s"
     return Paths({"audio": {"seconds": seconds, "rate": rate}}, seen, layers, features)
 
 

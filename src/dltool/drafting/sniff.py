@@ -30,7 +30,7 @@ MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefin
 MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
 RARE = 0.05
-"""Other texts are taken for missing numbers where they make up no more of a column."""
+"""Other texts are predicted as missing numbers where they make up no more of a column."""
 DATE_FORMATS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
 TIME_FORMATS = ("", " %H:%M", " %H:%M:%S")
 

@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.data.arrays.rows import Rows
+from dltool.evaluation.linear_models import BLOCK
 from dltool.model.build import BuiltModel
 from dltool.training.batches import tensor
 
 MOST_NUMBERS = 8_000_000
 """Of a table, rows × columns; of larger ones there are fewer rows."""
 FEWEST_ROWS = 200
-BLOCK = 512
 
 
 class Features:

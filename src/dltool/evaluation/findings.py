@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
+from dltool.config.tasks import TargetKind
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.figure import Figure
-
-Kind = Literal["category", "multi_label", "number", "input"]
-"""Of an output: that of its target, or "input" where it restores the input."""
-
 
 MODEL = "this model"
 """The name of the baseline that is the model itself."""
@@ -34,7 +31,7 @@ class OutputAssessment:
     """`table` has a row for each class, label or number; `mistakes` the worst ones first."""
 
     name: str
-    kind: Kind
+    kind: TargetKind
     figures: tuple[Figure, ...]
     table: list[dict[str, Any]]
     mistakes: tuple[Mistake, ...]

@@ -63,7 +63,7 @@ def membership(values: np.ndarray, classes: int) -> np.ndarray:
 
 
 def confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """(classes, classes) of int: how many examples of each class (rows) were taken for each (columns)."""
+    """(classes, classes) of int: how many examples of each class (rows) were predicted as each (columns)."""
     pairs = targets.astype(np.int64) * classes + predicted
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 

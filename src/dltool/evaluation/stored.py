@@ -3,33 +3,22 @@
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, RunError
 from dltool.evaluation.findings import Assessment
-from dltool.evaluation.predictions import (
-    Columns,
-    column_name,
-    number_names,
-    predicted,
-    refuse_unclear,
-    target_of,
-    whole_text,
-    write_csv,
-)
+from dltool.evaluation.predictions import Columns, refuse_unclear, write_csv
+from dltool.evaluation.tasks import evaluators
 from dltool.runs.files import Run, encode_json
 from dltool.runs.records import Evaluation, read
+from dltool.text import whole_text
 
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
-MOST_PROBABILITIES = 20
-"""Classes that each have a column; of more, there are the probabilities of the predicted one and of the true one."""
-MOST_NUMBERS = 20
 MOST_CELLS = 2_000_000
 """Of a table of predictions; of more examples, some that are spread evenly are in it."""
 EXAMPLES_LIMIT = 2**28
@@ -120,50 +109,13 @@ def prediction_table(
 
     None where that is nothing for a table, such as a class for each pixel.
     """
+    columns = dict(places)
     try:
         refuse_unclear(config, facts)
-    except ConfigError:
+        for output in evaluators(config, facts):
+            columns |= output.named(output.compared(targets, outputs[output.head.name]))
+    except (ConfigError, RunError):
         return None
-    columns = dict(places)
-    for head in heads_of(config):
-        target = target_of(head, facts)
-        goal = None if head.target is None else targets[head.target]
-        try:
-            found = predicted(config, head, target, outputs[head.name])
-        except RunError:
-            # More outputs than there are classes.
-            return None
-        if target is not None and len(found) > MOST_NUMBERS + 1 and target.kind == "number":
-            return None
-        if target is not None and goal is not None:
-            names = number_names(config.data.targets[str(head.target)], len(found)) if target.kind == "number" else []
-            found = dict(compared(target.kind, target.class_names, goal, found, names))
-        columns |= {column_name(head, name) if config.model.outputs else name: found[name] for name in found}
     size = len(next(iter(columns.values()))) * len(columns)
     step = max(1, -(-size // MOST_CELLS))
     return {name: column[::step] for name, column in columns.items()}
-
-
-def compared(
-    kind: str, names: tuple[str, ...], goal: np.ndarray, found: Columns, numbers: list[str]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """The columns of one output with what was to be predicted."""
-    if kind == "number":
-        for name, true in zip(numbers, goal.reshape(len(goal), -1).T, strict=True):
-            yield ("target" if len(numbers) == 1 else f"target {name}"), true
-        for name, values in found.items():
-            yield ("prediction" if len(numbers) == 1 else f"prediction {name}"), values
-        return
-    words = np.array([whole_text(name) for name in names], dtype=object)
-    said, *shares = found.items()
-    if kind == "multi_label":
-        yield "target", np.array([",".join(words[each]) for each in goal > 0.5], dtype=object)
-    else:
-        yield "target", words[goal.ravel()]
-    yield "prediction", said[1]
-    if len(names) <= MOST_PROBABILITIES:
-        yield from shares
-    elif kind == "category":
-        table = np.stack([values for _, values in shares], axis=1)
-        yield "probability", table.max(axis=1)
-        yield "probability of the target", table[np.arange(len(table)), goal.ravel()]

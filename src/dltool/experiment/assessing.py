@@ -27,7 +27,7 @@ def assessed(
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
 
     built, config, dataset = experiment.built, experiment.config, experiment.dataset
-    tables = None if warn is None else LinearTables(built, dataset, examples.inputs)
+    tables = None if warn is None else LinearTables(built, config, dataset, examples.inputs)
     found = measure(built, config, examples, *((tables.measured_on, tables.add) if tables else ()))
     baselines = baselines_of(built, dataset, examples, found, tables, config) if tables else ()
     intervals = metric_intervals(built, found, examples.targets, config.seed)

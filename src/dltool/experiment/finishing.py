@@ -29,18 +29,23 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class TrainingOutcome:
     """A finished training. `missed` says in words which expectations were not met; `assessment` is that of the test;
-    `profile` is where the time went.
+    `profile` is where the time went. Unless it `is_kept`, the run is gone when the command ends.
     """
 
     run: Path
     results: dict[str, Any]
     missed: tuple[str, ...]
+    is_kept: bool = True
     assessment: "Assessment | None" = None
     profile: Mapping[str, float] | None = None
 
     @property
     def exit_code(self) -> int:
         return ExpectationMissed.exit_code if self.missed else 0
+
+    def record(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"run": str(self.run) if self.is_kept else None, **self.results}
 
 
 def complete(
@@ -75,7 +80,8 @@ def complete(
         with clock.phase("test"):
             progress.stage("testing")
             results, assessment = tested_model(run, experiment, fitted, progress, stops)
-        outcome = replace(concluded(run, experiment.config.expect, results, clock), assessment=assessment)
+        outcome = concluded(run, experiment.config.expect, results, clock)
+        outcome = replace(outcome, assessment=assessment, is_kept=experiment.is_kept)
         if not fitting.profile.is_wanted:
             return outcome
         times = profile_times(fitting, outcome.results["seconds"])
@@ -194,14 +200,14 @@ class RecordingObserver:
 
 def metrics_line(record: "EpochRecord") -> dict[str, Any]:
     """The line of metrics.jsonl of an epoch."""
-    learnt = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate}
-    return {**learnt, "seconds": round(record.seconds, 3)}
+    fitted = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate}
+    return {**fitted, "seconds": round(record.seconds, 3)}
 
 
 def tested_model(
     run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
 ) -> tuple[dict[str, Any], "Assessment | None"]:
-    """Save the model, measure it on the test part, once; write its evaluation. The best weights are in it by now."""
+    """Save the model, measure it on the test split, once; write its evaluation. The best weights are in it by now."""
     from dltool.evaluation.findings import interval_record
     from dltool.model.saving import save_model
 

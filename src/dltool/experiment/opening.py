@@ -117,7 +117,7 @@ def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) 
 
 
 def recorded_kind(run: Run) -> tuple[Config, Facts]:
-    """What the model of a run is made from, besides what it has learnt; its data is not needed."""
+    """What the model of a run is made from, besides what it has fitted; its data is not needed."""
     config = recorded_config(run)
     return config, recorded_facts(read_record(run).data, config.data, str(run.record))
 
@@ -130,7 +130,7 @@ def recorded_experiment(run: Run, config: Config, dataset: Dataset, is_pretraine
 def recorded_model(
     run: Run, config: Config, facts: Facts, is_pretrained: bool = False
 ) -> tuple["BuiltModel", Mapping[str, Any]]:
-    """The model of a run, with what its preprocessing learnt then, and with new weights; and what is pinned.
+    """The model of a run, with what its preprocessing fitted then, and with new weights; and what is pinned.
 
     Its own weights are in the run. The files of a backbone's weights are needed where it is to begin anew, and
     `is_pretrained`.
@@ -140,7 +140,7 @@ def recorded_model(
     """
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
-    from dltool.model.inputs import Learnt
+    from dltool.model.inputs import Fitted
     from dltool.model.output_checks import check_fit
     from dltool.model.preprocessing import LARGEST_FILE, load_columns, load_preprocessing
     from dltool.training.numerics import pin
@@ -150,9 +150,9 @@ def recorded_model(
     threads = recorded_threads(run, record)
     # Elsewhere with what TensorFlow has: it cannot change it, and other models may have other numbers.
     pinned = pin(config.seed, threads if is_own_process() else None)
-    learnt = Learnt(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
+    fitted = Fitted(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
-        built = build_model(config, facts, learnt=learnt, is_pretrained=is_pretrained)
+        built = build_model(config, facts, fitted=fitted, is_pretrained=is_pretrained)
         check_fit(config, facts, built)
     except UnreadableConfig:
         # Of code that is allowed: not the run's.

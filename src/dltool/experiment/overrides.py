@@ -14,7 +14,7 @@ CHOICES = {
 """Defaults that follow from the data, in words."""
 
 
-def departures(document: Document, config: Config) -> list[str]:
+def overrides(document: Document, config: Config) -> list[str]:
     """A line each for arguments of the command line, for values of other files, and for choices; `config` is in force
     for its data.
     """

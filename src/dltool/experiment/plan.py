@@ -96,7 +96,7 @@ def loaded_bytes(facts: Facts, dataset: Dataset | None) -> int:
 
 
 def first_batch(dataset: Dataset, config: Config) -> Dataset:
-    """The first rows of the training part, as many as a batch, as a data set of their own."""
+    """The first rows of the training split, as many as a batch, as a data set of their own."""
     rows = dataset.split.train[: config.training.batch_size]
     return Dataset(dataset.all.take(rows), whole(len(rows), dataset.facts), dataset.facts)
 
@@ -105,10 +105,7 @@ def zeros(facts: Facts, config: Config) -> Dataset:
     """A batch of data with the shapes of `facts`."""
     size = min(config.training.batch_size, facts.examples)
     inputs = {name: np.zeros((size, *found.shape), found.dtype) for name, found in facts.inputs.items()}
-    targets = {
-        name: np.zeros((size, *found.shape), np.int32 if found.kind == "category" else np.float32)
-        for name, found in facts.targets.items()
-    }
+    targets = {name: np.zeros((size, *found.shape), found.task.dtype) for name, found in facts.targets.items()}
     return Dataset(Examples(inputs, targets), whole(size, facts), facts)
 
 

@@ -82,10 +82,10 @@ def decided_at(document: Document, config: Config) -> dict[str, str]:
 
 
 def preprocessing_files(built: "BuiltModel") -> dict[str, bytes]:
-    """What the preprocessing layers learnt, as files of the run."""
+    """What the preprocessing layers fitted, as files of the run."""
     from dltool.model.preprocessing import save_preprocessing
 
     with tempfile.TemporaryDirectory() as folder:
-        save_preprocessing(built.learnt.layers, built.learnt.columns, Path(folder))
+        save_preprocessing(built.fitted.layers, built.fitted.columns, Path(folder))
         files = [file for file in sorted(Path(folder).rglob("*")) if file.is_file()]
         return {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}

@@ -54,7 +54,7 @@ def require_code(run: Run, command: str) -> None:
 
 
 def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -> None:
-    """What preprocessing learnt is as much a part of the run as its weights.
+    """What preprocessing fitted is as much a part of the run as its weights.
 
     Raises:
         RunError: a file of it is missing, new or not the one that run.json knows.
@@ -63,7 +63,7 @@ def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -
     if changes:
         hint = "put the old file back, or train a new run"
         raise RunError(
-            Problem(None, f"{run.preprocessing}/{change.what} is not what the run's preprocessing learnt", hint)
+            Problem(None, f"{run.preprocessing}/{change.what} is not what the run's preprocessing fitted", hint)
             for change in first(changes)
         )
 

@@ -2,7 +2,7 @@
 
 A type is written as words joined by `|`:
 
-    int float number bool text null list mapping any code   plain values; `float` takes whole numbers too and makes
+    int float number bool text null list mapping any code   plain values; `float` takes integers too and makes
                                                              them floats, `number` takes both and leaves them
     ints floats texts, ints:2                                lists, with their length where it is certain
     "same"                                                   one allowed text

@@ -14,8 +14,7 @@ from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.backbones import WeightsFile, make_backbone
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
 from dltool.model.parameters import TooManyParametersError
-from dltool.model.shapes import Shape, shown
-from dltool.text import did_you_mean, near
+from dltool.text import Shape, did_you_mean, near, shape_text
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,9 @@ def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> App
         raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
     if any(size is not None and size <= 0 for size in shape):
-        message = f"{name} leaves nothing of the input of shape {shown(source.shape)}: its output is {shown(shape)}"
+        message = (
+            f"{name} leaves nothing of the input of shape {shape_text(source.shape)}: its output is {shape_text(shape)}"
+        )
         raise ConfigError(Problem(place, message, SMALL, related=made_here(source)))
     return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0)
 
@@ -224,23 +225,25 @@ def shape_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reas
         )
     axes = axes_wanted(reason)
     if axes is not None:
-        message = f"{name} takes an input with {AXES.get(axes, f'{axes} axes')}, and {shown(shape)} arrives"
+        message = f"{name} takes an input with {AXES.get(axes, f'{axes} axes')}, and {shape_text(shape)} arrives"
         return Problem(place, message, rank_hint(shape, axes), related=made_here(source))
     features = re.search(r"expected axis -1 of input shape to have value (\d+)", reason)
     if features:
-        message = f"{name} was made for inputs with {features[1]} features, and {shown(shape)} arrives"
+        message = f"{name} was made for inputs with {features[1]} features, and {shape_text(shape)} arrives"
         return Problem(place, message, related=made_here(source))
     if re.search(r"[Nn]egative dimension|dimension size|would be <= 0|output size|Computed output", reason):
-        message = f"{name} does not fit an input of shape {shown(shape)}: nothing would be left"
+        message = f"{name} does not fit an input of shape {shape_text(shape)}: nothing would be left"
         return Problem(place, message, SMALL, related=made_here(source))
     if reason == "tuple index out of range":
         reason = "its arguments are for an input with more axes"
-    return Problem(place, f"{name} cannot take an input of shape {shown(shape)}: {reason}", related=made_here(source))
+    return Problem(
+        place, f"{name} cannot take an input of shape {shape_text(shape)}: {reason}", related=made_here(source)
+    )
 
 
 def joining_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reason: str) -> Problem:
     """Why a layer cannot take these inputs together."""
-    name, arrived, hint = type(layer).__name__, " and ".join(shown(origin.shape) for origin in sources), ""
+    name, arrived, hint = type(layer).__name__, " and ".join(shape_text(origin.shape) for origin in sources), ""
     message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
     if "expects 1 input(s)" in reason:
         message = f"{name} takes one input, and {arrived} arrive"
@@ -275,4 +278,4 @@ def rank_hint(shape: Shape, axes: int) -> str:
 
 
 def made_here(source: Placed) -> tuple[tuple[ConfigPath, str], ...]:
-    return ((source.place, f"made here: {shown(source.shape)}"),)
+    return ((source.place, f"made here: {shape_text(source.shape)}"),)

@@ -12,14 +12,14 @@ from typing import Any
 
 import keras
 
-from dltool.config.checks import missing_weights
 from dltool.config.keras.objects import PUBLISHED, KerasObject
+from dltool.config.layer_checks import missing_weights
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.keras_names import smallest_input
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, keras_class, plain_message
 from dltool.model.parameters import TooManyParametersError
-from dltool.model.shapes import Shape, shown
+from dltool.text import Shape, shape_text
 
 CHANNELS = 3
 MODELS = "models"
@@ -107,7 +107,8 @@ def infer_while_frozen(network: keras.Model) -> None:
 def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: Related) -> None:
     """Raises ConfigError unless `shape` is (height, width, 3), large enough for the backbone `name`."""
     least = smallest_input(name)
-    needs = f"{name} takes images (height, width, {CHANNELS}) of at least {least} × {least}, and {shown(shape)} arrives"
+    arrives = f"and {shape_text(shape)} arrives"
+    needs = f"{name} takes images (height, width, {CHANNELS}) of at least {least} × {least}, {arrives}"
     hint = ""
     if len(shape) != 3:
         hint = "a backbone stands before Flatten and the like"
@@ -162,7 +163,7 @@ def files_of_keras(name: str, place: ConfigPath) -> Iterator[list[str]]:
         file_utils.get_file = original
 
 
-MISFITS = (
+MISMATCHES = (
     r"for object <\w+ name=([^,>]+).*variable\.shape=(\([^)]*\)), Received: value\.shape=(\([^)]*\))",
     r"\(named ([^)]+)\).*expects shape (\([^)]*\))\. Received saved weight with shape (\([^)]*\))",
     r"Layer '([^']+)' expected (\d+) variables, but received (\d+)",
@@ -177,7 +178,7 @@ def weights_problem(name: str, path: str, place: ConfigPath, error: BaseExceptio
         reason = f": {error}" if isinstance(error, OSError) else ""
         return Problem(place, f"{path} is no file of weights{reason}", "a .weights.h5 or .h5 that Keras has written")
     hint = f"only {name} itself, with the same arguments, has weights that fit"
-    found = next((match for pattern in MISFITS if (match := re.search(pattern, str(error), re.DOTALL))), None)
+    found = next((match for pattern in MISMATCHES if (match := re.search(pattern, str(error), re.DOTALL))), None)
     if found is None:
         return Problem(place, f"{path} does not fit {name}: {plain_message(error)}", hint)
     layer, needed, there = found.groups()

@@ -17,17 +17,17 @@ from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.keras_names import arguments
 from dltool.model.apply import Applied, Names, Placed, apply_layer, apply_layers, made_here, made_layer
 from dltool.model.calls import calls
-from dltool.model.inputs import Learnt, Prepared, layer_title, prepare_inputs, scope_title, structure, wire
+from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import parameter_budget
 from dltool.model.preprocessing import learns
-from dltool.model.shapes import Shape, shown
+from dltool.text import Shape, shape_text
 
 LAYERS: ConfigPath = ("model", "layers")
 AUGMENTATION: ConfigPath = ("data", "augmentation")
 PREPROCESSING: ConfigPath = ("data", "preprocessing")
 ARRAYS: ConfigPath = ("data", "source", "arrays", "x")
-PICTURE_AXES = 3
+IMAGE_AXES = 3
 MOST_SCALE = 0.1
 """Images of bytes are scaled by less than this to bring them to about 1."""
 
@@ -36,10 +36,10 @@ MOST_SCALE = 0.1
 class BuiltModel:
     """The models of one experiment; they share their layers.
 
-    `core` turns prepared inputs into outputs and is what training changes. `preparations` turn raw inputs into prepared
-    ones, each by the name of its input; what has none needs none. `augmentation` changes prepared inputs, in training
-    only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns or several arrays,
-    core and full take a dict by their names; where the config names outputs, they give a dict by these. `layers` are
+    `core` turns preprocessed inputs into outputs and is what training changes. `preparations` turn raw inputs into
+    preprocessed ones, by the name of the input; an input without one needs none. `augmentation` changes preprocessed
+    inputs, in training only. `full` is all but the augmentation in one: raw inputs in, outputs out. Of data with columns
+    or several arrays, core and full take a dict by their names; where the config names outputs, they give a dict by these. `layers` are
     the rows of the plan, and `outputs` those of them that are the outputs, by the name of their `heads`. `one_hot` is
     how many numbers each class index becomes for the loss, by output, where it does. An augmentation that mixes labels
     takes and gives [inputs, targets].
@@ -52,7 +52,7 @@ class BuiltModel:
     layers: tuple[Applied, ...]
     heads: tuple[OutputSpec, ...]
     outputs: Mapping[str, Applied]
-    learnt: Learnt
+    fitted: Fitted
     one_hot: Mapping[str, int]
 
     @property
@@ -78,13 +78,13 @@ def build_model(
     config: Config,
     facts: Facts,
     training_inputs: Mapping[str, Rows] | None = None,
-    learnt: Learnt | None = None,
+    fitted: Fitted | None = None,
     is_pretrained: bool = True,
 ) -> BuiltModel:
     """Build the models of `config`.
 
-    `training_inputs` are the raw inputs of the training part, which preprocessing learns from; `learnt` is what it
-    learnt in an earlier run, and wins. Unless the model `is_pretrained`, backbones get random weights: their files are
+    `training_inputs` are the raw inputs of the training split, which preprocessing learns from; `fitted` is what it
+    fitted in an earlier run, and wins. Unless the model `is_pretrained`, backbones get random weights: their files are
     not read.
 
     The seed of the config is set here: initial weights and the seeds of random layers (those without a `seed` of their
@@ -93,7 +93,7 @@ def build_model(
 
     Raises:
         ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
-        RunError: `learnt` does not belong to this config.
+        RunError: `fitted` does not belong to this config.
     """
     refuse_misplaced(config, facts)
     heads = heads_of(config)
@@ -107,11 +107,11 @@ def build_model(
     names = Names(name for name in given if isinstance(name, str))
     keras.utils.set_random_seed(config.seed)
     with parameter_budget():
-        prepared = prepare_inputs(config, facts, names, training_inputs, learnt)
+        prepared = preprocess_inputs(config, facts, names, training_inputs, fitted)
         keras.utils.set_random_seed(config.seed)
         starts = {name: Placed(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
         with precision(config.training.precision):
-            wired = wire(config, facts, starts, prepared.learnt)
+            wired = wire(config, facts, starts, prepared.fitted)
             entries = config.model.layers if is_pretrained else tuple(map(untrained, config.model.layers))
             if config.training.precision.startswith("mixed_"):
                 entries = with_exact_ends(entries, ends.values())
@@ -123,7 +123,7 @@ def build_model(
         augmentation = build_augmentation(
             config.data.augmentation, prepared, names, mixed_shape(facts, heads[0], one_hot)
         )
-    # The layers of core once more, on the prepared inputs: a model in which all layers lie side by side.
+    # The layers of core once more, on the preprocessed inputs: a model in which all layers lie side by side.
     full_output = core.call(structure(facts, prepared.outputs))
     # What else the process has done must not matter.
     global_seed_generator().state.assign([config.seed, 0])
@@ -139,7 +139,7 @@ def build_model(
         layers=(*prepared.layers, *wired.layers, *layers),
         heads=heads,
         outputs=outputs,
-        learnt=prepared.learnt,
+        fitted=prepared.fitted,
         one_hot=one_hot,
     )
 
@@ -261,7 +261,7 @@ def mixed_shape(facts: Facts, head: OutputSpec, one_hot: Mapping[str, int]) -> S
 
 
 def build_augmentation(
-    entries: tuple[KerasObject, ...], inputs: Prepared, names: Names, target: Shape
+    entries: tuple[KerasObject, ...], inputs: Preprocessed, names: Names, target: Shape
 ) -> keras.Model | None:
     """A model of the augmentation layers. They must keep the shape: validation and prediction go without them.
 
@@ -277,10 +277,10 @@ def build_augmentation(
         applied, labels = apply_layers(entries, start, AUGMENTATION, names), None
     if applied[-1].output_shape != prepared.shape:
         changed = next(layer for layer in applied if layer.output_shape != prepared.shape)
-        message = f"augmentation must keep the shape {shown(prepared.shape)}, and {changed.name} makes "
+        message = f"augmentation must keep the shape {shape_text(prepared.shape)}, and {changed.name} makes "
         hint = "use it in data.preprocessing, where it applies to every example"
         raise ConfigError(
-            Problem(changed.path, message + shown(changed.output_shape), hint, related=made_here(prepared))
+            Problem(changed.path, message + shape_text(changed.output_shape), hint, related=made_here(prepared))
         )
     if labels is None:
         return keras.Model(start.tensor, applied[-1].output, name="augmentation")
@@ -297,9 +297,9 @@ def apply_mixing(
         place = (*AUGMENTATION, index)
         layer = made_layer(entry, place, names)
         if entry.name in MIXING:
-            if len(source.shape) != PICTURE_AXES or len(before.shape) != 1 + 1:
-                arrives = f"{shown(source.shape)} arrives with targets {shown(tuple(before.shape[1:]))}"
-                message = f"{entry.name} mixes pictures (height, width, channels) of one class each, and {arrives}"
+            if len(source.shape) != IMAGE_AXES or len(before.shape) != 1 + 1:
+                arrives = f"{shape_text(source.shape)} arrives with targets {shape_text(tuple(before.shape[1:]))}"
+                message = f"{entry.name} mixes images (height, width, channels) of one class each, and {arrives}"
                 raise ConfigError(Problem(place, message, related=made_here(source)))
             mixed = layer({"images": source.tensor, "labels": labels})
             labels = mixed["labels"]

@@ -1,6 +1,6 @@
 """The columns of a table as Keras sees them: what each learns from the training rows, and the layers that use it.
 
-A column becomes numbers in two steps. Its preparation is fixed once learnt (filled in, scaled, looked up) and can be
+A column becomes numbers in two steps. Its preparation is fixed once fitted (filled in, scaled, looked up) and can be
 computed once for all rows; its encoding (one-hot vectors, embeddings) is part of what is trained. Both are plain Keras.
 """
 
@@ -16,7 +16,7 @@ from dltool.data.arrays.window_rows import Windowed
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 
 ColumnState = Mapping[str, Any]
-"""What a column learnt, as JSON can hold it: numbers by name, and for text and categories a list of words."""
+"""What a column fitted, as JSON can hold it: numbers by name, and for text and categories a list of words."""
 
 BLOCK = 2**20
 BEFORE_ALL_DATES = -(10**9)
@@ -141,32 +141,32 @@ def vectorization(options: TextColumn, name: str) -> Any:
 
 
 def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any:
-    """The prepared values of the raw input `raw`, (batch,) or (batch, steps).
+    """The preprocessed values of the raw input `raw`, (batch,) or (batch, steps).
 
     Numbers are float32 with a last axis, categories and sequences of words int32 indices without one.
     """
     options = column.options
     if isinstance(options, NumberColumn):
-        return prepare_number(options, state, raw)
+        return preprocess_number(options, state, raw)
     if isinstance(options, BooleanColumn):
         is_missing = keras.ops.isnan(raw)
         fill = float(options.missing) if isinstance(options.missing, float | int) else state["fill"]
         return on_last_axis([keras.ops.where(is_missing, fill, raw), *indicator(options.indicator, is_missing)])
     if isinstance(options, CategoryColumn):
-        return prepare_category(options, state, raw, title)
+        return preprocess_category(options, state, raw, title)
     if isinstance(options, DateColumn):
-        return prepare_date(options, state, raw)
+        return preprocess_date(options, state, raw)
     if isinstance(options, TextColumn):
         layer = vectorization(options, f"{title}_words")
         weights = state.get("weights")
         size = len(state["vocabulary"])
         layer.set_vocabulary(list(state["vocabulary"]), None if weights is None else np.array(weights[:size]))
         return layer(raw)
-    # Pictures and sound: Keras's layers would overflow in bytes.
+    # Images and sound: Keras's layers would overflow in bytes.
     return keras.layers.Rescaling(1.0, name=f"{title}_cast")(raw) if raw.dtype == "uint8" else raw
 
 
-def prepare_number(options: NumberColumn, state: ColumnState, raw: Any) -> Any:
+def preprocess_number(options: NumberColumn, state: ColumnState, raw: Any) -> Any:
     is_missing = keras.ops.isnan(raw)
     filled = raw if options.missing == "error" else keras.ops.where(is_missing, state["fill"], raw)
     if options.scale == "log":
@@ -186,7 +186,7 @@ def on_last_axis(parts: list[Any]) -> Any:
     return keras.ops.stack(parts, axis=-1) if len(parts) > 1 else keras.ops.expand_dims(parts[0], -1)
 
 
-def prepare_category(options: CategoryColumn, state: ColumnState, raw: Any, title: str) -> Any:
+def preprocess_category(options: CategoryColumn, state: ColumnState, raw: Any, title: str) -> Any:
     vocabulary, fill = list(state["vocabulary"]), state.get("fill")
     lookup = keras.layers.StringLookup(
         vocabulary=[*vocabulary, ""] if fill else vocabulary,
@@ -201,7 +201,7 @@ def prepare_category(options: CategoryColumn, state: ColumnState, raw: Any, titl
     return index
 
 
-def prepare_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
+def preprocess_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
     days = raw // SECONDS_A_DAY
     rest = raw - days * SECONDS_A_DAY
     is_missing = keras.ops.less(days, BEFORE_ALL_DATES)
@@ -220,7 +220,7 @@ def prepare_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
 
 
 def encode(column: ColumnType, state: ColumnState, prepared: Any, title: str) -> Any:
-    """What layers take of the prepared column: its numbers on the last axis."""
+    """What layers take of the preprocessed column: its numbers on the last axis."""
     options = column.options
     if isinstance(options, CategoryColumn):
         size = len(state["vocabulary"]) + (options.unknown != "error")

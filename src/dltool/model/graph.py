@@ -10,7 +10,7 @@ from dltool.errors import ConfigPath
 from dltool.model.apply import Applied
 from dltool.model.build import BuiltModel
 from dltool.model.calls import call_of
-from dltool.model.shapes import Shape, shown
+from dltool.text import Shape, shape_text
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Box:
     @property
     def lines(self) -> tuple[str, str]:
         """What a drawing says of it."""
-        return self.title, f"{shown(self.shape)} {self.dtype}" if self.dtype else shown(self.shape)
+        return self.title, f"{shape_text(self.shape)} {self.dtype}" if self.dtype else shape_text(self.shape)
 
 
 def boxes_of(built: BuiltModel, facts: Facts) -> list[Box]:

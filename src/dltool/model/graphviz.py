@@ -1,4 +1,4 @@
-"""A model as a drawing: the text of its graph, and Graphviz's program `dot`, which makes a picture of it."""
+"""A model as a drawing: the text of its graph, and Graphviz's program `dot`, which makes an image of it."""
 
 import shutil
 import subprocess
@@ -42,7 +42,7 @@ def dot_program() -> str:
 
 
 def draw(text: str, file: Path) -> None:
-    """Write `file`, an SVG picture of the graph `text`, as a whole.
+    """Write `file`, an SVG image of the graph `text`, as a whole.
 
     Raises:
         MachineError: Graphviz is missing or fails, or the file cannot be written.

@@ -19,28 +19,28 @@ from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
 from dltool.model.keras_objects import KERAS_ERRORS, plain_message
 from dltool.model.parameters import TooManyParametersError
 from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
-from dltool.model.shapes import shown
+from dltool.text import shape_text
 
 SOURCE: ConfigPath = ("data", "source")
 INPUTS: ConfigPath = ("data", "inputs")
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What preprocessing learnt from the training rows: the layers of `data.preprocessing`, and columns by name."""
+class Fitted:
+    """What preprocessing fitted from the training rows: the layers of `data.preprocessing`, and columns by name."""
 
     layers: PreprocessingState = field(default_factory=dict)
     columns: Mapping[str, ColumnState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Raw inputs and what preparation makes of them, by name, with the rows of the plan and what was learnt."""
+class Preprocessed:
+    """Raw inputs and what preparation makes of them, by name, with the rows of the plan and what was fitted."""
 
     raw: Mapping[str, Placed]
     outputs: Mapping[str, Placed]
     layers: tuple[Applied, ...]
-    learnt: Learnt
+    fitted: Fitted
 
 
 @dataclass(frozen=True)
@@ -71,24 +71,24 @@ def structure(facts: Facts, tensors: Mapping[str, Placed]) -> Any:
     return {name: origin.tensor for name, origin in tensors.items()}
 
 
-def prepare_inputs(
-    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, learnt: Learnt | None
-) -> Prepared:
+def preprocess_inputs(
+    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
+) -> Preprocessed:
     """Raises ConfigError and RunError as :func:`dltool.model.build.build_model`."""
     if facts.only_input is not None:
-        return prepare_array(config, facts, names, training, learnt)
-    return prepare_several(facts, training, learnt)
+        return preprocess_array(config, facts, names, training, fitted)
+    return preprocess_several(facts, training, fitted)
 
 
-def prepare_array(
-    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, learnt: Learnt | None
-) -> Prepared:
+def preprocess_array(
+    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
+) -> Preprocessed:
     """One input, through the layers of `data.preprocessing`."""
     ((name, found),) = facts.inputs.items()
     entries = config.data.preprocessing
     raw = source = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), SOURCE)
     rows = None if training is None else training[name]
-    state = None if learnt is None else learnt.layers
+    state = None if fitted is None else fitted.layers
     applied = build_preprocessing(entries, source, names, rows, state)
     rows_of_plan = tuple(applied)
     if applied:
@@ -97,7 +97,7 @@ def prepare_array(
     learners = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
     is_fitted = state is not None or rows is not None
     layers = {key: layer_state(layer) for key, layer in learners.items()} if is_fitted else {}
-    return Prepared({name: raw}, {name: source}, rows_of_plan, Learnt(layers))
+    return Preprocessed({name: raw}, {name: source}, rows_of_plan, Fitted(layers))
 
 
 def without_bytes(source: Placed, name: str) -> Placed:
@@ -108,7 +108,7 @@ def without_bytes(source: Placed, name: str) -> Placed:
     return Placed(cast.output, source.place)
 
 
-def prepare_several(facts: Facts, training: Mapping[str, Rows] | None, learnt: Learnt | None) -> Prepared:
+def preprocess_several(facts: Facts, training: Mapping[str, Rows] | None, fitted: Fitted | None) -> Preprocessed:
     """Each column by its type, and arrays as they are."""
     states: dict[str, ColumnState] = {}
     raw: dict[str, Placed] = {}
@@ -119,24 +119,24 @@ def prepare_several(facts: Facts, training: Mapping[str, Rows] | None, learnt: L
             raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
             outputs[name] = without_bytes(raw[name], f"cast_{scope_title(name)}")
             continue
-        if learnt is not None:
-            if name not in learnt.columns:
+        if fitted is not None:
+            if name not in fitted.columns:
                 raise RunError(f"the saved preprocessing knows no column {name[:100]}")
-            states[name] = learnt.columns[name]
+            states[name] = fitted.columns[name]
         else:
             assert training is not None
             states[name] = learn(found.column, training[name])
         place = ("data", "inputs", name)
         raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
-        outputs[name] = Placed(prepared_column(found.column, states[name], raw[name].tensor, name), place)
-    return Prepared(raw, outputs, (), Learnt(columns=states))
+        outputs[name] = Placed(preprocessed_column(found.column, states[name], raw[name].tensor, name), place)
+    return Preprocessed(raw, outputs, (), Fitted(columns=states))
 
 
-def prepared_column(column: ColumnType, state: ColumnState, raw: Any, name: str) -> Any:
+def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: str) -> Any:
     try:
         prepared = prepare(column, state, raw, scope_title(name))
     except KERAS_ERRORS as error:
-        # What has just been learnt fits.
+        # What has just been fitted fits.
         raise RunError(
             f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
         ) from error
@@ -147,8 +147,8 @@ def prepared_column(column: ColumnType, state: ColumnState, raw: Any, name: str)
     return prepared
 
 
-def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], learnt: Learnt) -> Wired:
-    """Encode the prepared inputs `starts`, and join those that no layer takes by name.
+def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fitted) -> Wired:
+    """Encode the preprocessed inputs `starts`, and join those that no layer takes by name.
 
     Raises:
         ConfigError: a column that is no vector would have to stand beside others, or one with a giant embedding.
@@ -162,7 +162,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], learnt: Lea
         if column is None:
             encoded[name] = origin
             continue
-        encoded[name] = Placed(encoded_column(column, learnt.columns[name], origin, name), origin.place)
+        encoded[name] = Placed(encoded_column(column, fitted.columns[name], origin, name), origin.place)
     layers = config.model.layers
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}
@@ -177,7 +177,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], learnt: Lea
     problems = [
         Problem(
             origin.place,
-            f"{name} is {shown(origin.shape)} and cannot stand in one vector with other inputs",
+            f"{name} is {shape_text(origin.shape)} and cannot stand in one vector with other inputs",
             f"let a layer take it: from: {name}",
         )
         for name, origin in joined.items()

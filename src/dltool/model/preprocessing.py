@@ -40,7 +40,7 @@ LARGEST_FILE = 2**28
 
 @dataclass(frozen=True)
 class LayerState:
-    """What one layer learnt: arrays by name, and a vocabulary (special tokens included) where it has one."""
+    """What one layer fitted: arrays by name, and a vocabulary (special tokens included) where it has one."""
 
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     vocabulary: Sequence[Any] | None = None
@@ -53,7 +53,7 @@ PreprocessingState = Mapping[str, LayerState]
 
 
 def learns(entry: KerasObject) -> bool:
-    """Whether the layer's state is the run's to keep: learnt from the data, or read from a file that may change."""
+    """Whether the layer's state is the run's to keep: fitted from the data, or read from a file that may change."""
     return entry.name in GIVEN_STATE and (entry.arguments.get(GIVEN_STATE[entry.name]) is None or reads_file(entry))
 
 
@@ -76,11 +76,11 @@ def build_preprocessing(
 ) -> list[Applied]:
     """The config's preprocessing layers, applied to `source`; those with state get it from `state`, else learn it.
 
-    `training_inputs` are the raw inputs of the training part, (examples, …). With neither, layers keep their initial
+    `training_inputs` are the raw inputs of the training split, (examples, …). With neither, layers keep their initial
     state: enough to know the shapes where they do not depend on the data.
 
     Raises:
-        ConfigError: a layer cannot take its input, or the data cannot be learnt from.
+        ConfigError: a layer cannot take its input, or the data cannot be fitted from.
         RunError: the saved state does not belong to these layers.
     """
     place: ConfigPath = ("data", "preprocessing")
@@ -88,8 +88,8 @@ def build_preprocessing(
     raw = source.tensor
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
-        is_restored = state is not None and learns(entry)
-        layer = made_layer(without_file(entry) if is_restored and reads_file(entry) else entry, layer_place, names)
+        is_reconstructed = state is not None and learns(entry)
+        layer = made_layer(without_file(entry) if is_reconstructed and reads_file(entry) else entry, layer_place, names)
         if learns(entry):
             if state is not None:
                 restore_layer(layer, state_of(state, f"{index}-{entry.name}"), source)
@@ -145,7 +145,7 @@ def state_of(state: PreprocessingState, key: str) -> LayerState:
 
 
 def layer_state(layer: Any) -> LayerState:
-    """What `layer` has learnt."""
+    """What `layer` has fitted."""
     if isinstance(layer, keras.layers.Normalization):
         mean, variance, count = layer.get_weights()
         return LayerState({"mean": mean, "variance": variance, "count": count})
@@ -159,7 +159,7 @@ def layer_state(layer: Any) -> LayerState:
 
 
 def restore_layer(layer: Any, state: LayerState, source: Placed) -> None:
-    """Give a new `layer`, to be applied to `source`, what another one like it had learnt."""
+    """Give a new `layer`, to be applied to `source`, what another one like it had fitted."""
     try:
         if isinstance(layer, keras.layers.Normalization):
             layer.build(source.tensor.shape)
@@ -282,8 +282,8 @@ def plain_arrays(content: bytes) -> dict[str, np.ndarray]:
 
 
 def token_of(line: str) -> str | int:
-    """A line of a vocabulary. Raises ValueError where it is neither a text nor a whole number."""
+    """A line of a vocabulary. Raises ValueError where it is neither a text nor an integer."""
     token = json.loads(line)
     if isinstance(token, bool) or not (isinstance(token, str) or (isinstance(token, int) and abs(token) < 2**63)):
-        raise ValueError(f"{line[:60]} is neither a text nor a whole number")
+        raise ValueError(f"{line[:60]} is neither a text nor an integer")
     return token

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dltool.report.differences import Comparison, Curve
 
 LETTERS = "ABCDEFGH"
-"""By which the runs are told apart in tables and figures."""
+"""By which the runs are distinguished in tables and figures."""
 STYLES = ("-", "--", "-.", ":")
 """Told apart without colours too."""
 
@@ -47,7 +47,7 @@ def sections(found: "Comparison") -> Iterator[PageSection]:
 
 
 def figure(name: str, curves: Sequence["Curve"], best_epochs: Sequence[int | None]) -> Figure:
-    """The curves of all runs in one picture; the best epoch of each is a dot."""
+    """The curves of all runs in one image; the best epoch of each is a dot."""
     there = [(index, curve) for index, curve in enumerate(curves) if curve]
 
     def draw(axes: list[Axes]) -> None:

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
+from dltool.config.tasks import TASKS
 from dltool.config.text.dump import leaves, plain_config
 from dltool.config.text.tree import format_path
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts
 from dltool.data.summary import ColumnRow, class_counts, column_rows
-from dltool.evaluation.assessment import pictures
+from dltool.evaluation.assessment import images
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
 from dltool.keras_names import code_options
 from dltool.model.build import BuiltModel
-from dltool.report.examples import Example, Look, restored_looks, rows_looks, training_examples
+from dltool.report.examples import Example, Look, reconstructed_looks, rows_looks, training_examples
 from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTable, layer_table
 from dltool.report.leakage import leakage_suspects
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 
 FEW_MISTAKES = 6
-"""Of examples that are no pictures, which take more room."""
+"""Of examples that are no images, which take more room."""
 MOST_SETTINGS = 2000
 LONGEST_NAME = 100
 MOST_EXPECTATIONS = MOST_WARNINGS = 20
@@ -125,7 +126,7 @@ def contents(subject: Subject) -> Contents:
     shown = tuple(tiles(metrics, baselines))
     data = data_contents(record, config, dataset)
     undrawn: list[str] = []
-    curves = pictures([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
+    curves = images([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
     return Contents(
         name=record.name,
         number=record.number,
@@ -201,10 +202,10 @@ def output_contents(subject: Subject, output: "OutputAssessment") -> OutputConte
     if subject.dataset is not None and mistakes:
         rows = [each.row for each in mistakes]
         looks = rows_looks(subject.config, subject.dataset, rows)
-        if output.kind == "input":
-            restored = restored_looks(subject.dataset, subject.built, output.name, rows)
+        if not TASKS[output.kind].has_labels:
+            restored = reconstructed_looks(subject.dataset, subject.built, output.name, rows)
             looks = [[*each, *more] for each, more in zip(looks, restored, strict=True)]
-    most = None if all(any(look.picture for look in found) for found in looks) else FEW_MISTAKES
+    most = None if all(any(look.image for look in found) for found in looks) else FEW_MISTAKES
     shown = tuple(
         ShownMistake(each, place_of(subject, each.row), tuple(look))
         for each, look in [*zip(mistakes, looks, strict=True)][:most]

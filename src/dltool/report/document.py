@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
+from dltool.config.tasks import TASKS, Task
 from dltool.report.contents import Contents, OutputContents, ShownMistake
 from dltool.report.page import PageSection, render, render_page
-from dltool.text import number
 
 MOST_EPOCHS = 200
 MOST_NAMES = 60
@@ -42,30 +42,26 @@ def sections(report: Contents) -> Iterator[PageSection]:
 
 
 def results(output: OutputContents, place: str) -> Markup:
-    names = list(dict.fromkeys(name for row in output.table for name in row))
-    captions = {"category": "Each class", "multi_label": "Each label"}
-    is_class = output.kind in captions
-    has_pictures = all(any(look.picture for look in shown.looks) for shown in output.mistakes)
+    names, task = list(dict.fromkeys(name for row in output.table for name in row)), TASKS[output.kind]
+    has_images = all(any(look.image for look in shown.looks) for shown in output.mistakes)
     return render(
         "output.html",
         output=output,
         place=place,
         names=names,
-        caption=captions.get(output.kind, "What is predicted"),
-        mistakes_title="The most confident mistakes" if is_class else "The largest errors",
-        is_wide=not has_pictures or output.kind == "input",
+        task=task,
+        is_wide=not has_images or not task.has_labels,
         mistake_words=mistake_words,
         most=MOST_ROWS,
     )
 
 
-def mistake_words(kind: str, shown: ShownMistake) -> str:
-    mistake, place = shown.mistake, shown.place
-    if kind == "input":
-        return f"squared error {number(mistake.confidence)} · {place}"
-    sure = f"error {number(mistake.confidence)}" if kind == "number" else f"{mistake.confidence:.1%} sure"
-    none = "no label" if kind == "multi_label" else ""
-    return f"{mistake.target or none}, predicted {mistake.prediction or none} · {sure} · {place}"
+def mistake_words(task: Task, shown: ShownMistake) -> str:
+    mistake = shown.mistake
+    words = f"{task.sureness(mistake.confidence)} · {shown.place}"
+    if not task.has_labels:
+        return words
+    return f"{mistake.target or task.nothing}, predicted {mistake.prediction or task.nothing} · {words}"
 
 
 def data(report: Contents) -> Markup:

@@ -12,7 +12,7 @@ from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
-from dltool.report.thumbnails import Picture, curve_points, picture_of, spectrogram
+from dltool.report.thumbnails import Thumbnail, curve_points, spectrogram, thumbnail_of
 from dltool.text import number, shape, shortened
 from dltool.training.batches import tensor
 
@@ -24,16 +24,16 @@ MOST_NUMBERS = 16
 MOST_ROWS = 40
 MOST_CURVES = 4
 BRIGHT = 127
-"""Bytes of a picture beyond which they are of 0 to 255; digits of scikit-learn are of 0 to 16."""
+"""Bytes of an image beyond which they are of 0 to 255; digits of scikit-learn are of 0 to 16."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Look:
-    """One view of an example: a picture, a curve, text, or named values; each as it is, and as the model gets it."""
+    """One view of an example: an image, a curve, text, or named values; each as it is, and as the model gets it."""
 
     title: str
-    picture: Picture | None = None
+    image: Thumbnail | None = None
     curve: str = ""
     text: str = ""
     values: tuple[tuple[str, str, str], ...] = ()
@@ -62,10 +62,12 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = prepare(built, raw)
     views = [raw_looks(config, dataset.facts, raw, prepared)]
-    views += [prepared_looks(built, dataset.facts, prepared, "for the model")] if is_changed(raw, prepared) else []
+    views += [preprocessed_looks(built, dataset.facts, prepared, "for the model")] if is_changed(raw, prepared) else []
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
-        views.append(prepared_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
+        views.append(
+            preprocessed_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}")
+        )
     return [
         Example(
             dataset.place_of(int(row)),
@@ -88,7 +90,7 @@ def is_changed(raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]
 
 
 def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: np.ndarray) -> np.ndarray:
-    """The prepared examples (rows, …) as a step of training might see them."""
+    """The preprocessed examples (rows, …) as a step of training might see them."""
     assert built.augmentation is not None
     inputs: Any = tensor(prepared)
     if len(built.augmentation.inputs) > 1:
@@ -103,19 +105,9 @@ def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: n
 
 def target_words(dataset: Dataset, row: int) -> str:
     """The targets of a row in words; empty where the input is the target."""
-    found = []
-    for name, facts in dataset.facts.targets.items():
-        value = np.asarray(dataset.targets[name][row])
-        own = f"{name}: " if len(dataset.facts.targets) > 1 else ""
-        if facts.kind == "category" and not value.ndim:
-            found.append(own + facts.class_names[int(value)])
-        elif facts.kind == "multi_label":
-            found.append(own + (", ".join(facts.class_names[index] for index in np.flatnonzero(value)) or "no label"))
-        elif value.size <= MOST_NUMBERS and facts.kind == "number":
-            found.append(own + ", ".join(f"{each:g}" for each in value.ravel()))
-        else:
-            found.append(f"{own}{shape(value.shape)} values")
-    return "; ".join(found)
+    targets = dataset.facts.targets
+    words = {name: facts.task.words(np.asarray(dataset.targets[name][row]), facts) for name, facts in targets.items()}
+    return "; ".join(f"{name}: {each}" if len(words) > 1 else each for name, each in words.items())
 
 
 def rows_looks(config: Config, dataset: Dataset, rows: Sequence[int]) -> list[list[Look]]:
@@ -124,13 +116,13 @@ def rows_looks(config: Config, dataset: Dataset, rows: Sequence[int]) -> list[li
     return raw_looks(config, dataset.facts, raw, {})
 
 
-def restored_looks(dataset: Dataset, built: BuiltModel, output: str, rows: Sequence[int]) -> list[list[Look]]:
+def reconstructed_looks(dataset: Dataset, built: BuiltModel, output: str, rows: Sequence[int]) -> list[list[Look]]:
     """What a model that restores its input makes of these rows, as one more view of each."""
     raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
     given = {name: tensor(values) for name, values in prepare(built, raw).items()}
     found = built.core(built.structured(given), training=False)
     values = np.asarray(found[output] if isinstance(found, dict) else found, np.float32)
-    return prepared_looks(built, dataset.facts, {next(iter(raw)): values}, "restored")
+    return preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "restored")
 
 
 def raw_looks(
@@ -152,7 +144,7 @@ def raw_looks(
             curves += 1
             if curves > MOST_CURVES:
                 continue
-        limits = limits_of(values) if kind == "picture" else (0.0, 1.0)
+        limits = limits_of(values) if kind == "image" else (0.0, 1.0)
         for example, value in zip(looks, values, strict=True):
             example.append(look_at(kind, title, value, limits))
     for position, example in enumerate(looks) if named else ():
@@ -166,7 +158,7 @@ def raw_looks(
 
 
 def kind_of(config: Config, facts: Facts, name: str) -> str:
-    """How an input is shown: "picture", "sound", "text", "cell" of a table, "curve" or "numbers"."""
+    """How an input is shown: "image", "sound", "text", "cell" of a table, "curve" or "numbers"."""
     found = facts.inputs[name]
     axes, column = len(found.shape), found.column
     if found.dtype == "string":
@@ -178,13 +170,13 @@ def kind_of(config: Config, facts: Facts, name: str) -> str:
     if column is not None and not axes:
         return "cell"
     if axes in (2, 3):
-        return "picture"
+        return "image"
     is_long = axes == 1 and (found.shape[0] or 0) > MOST_NUMBERS
     return "curve" if (is_long or column is not None) and found.dtype == "float32" else "numbers"
 
 
 def limits_of(values: np.ndarray) -> tuple[float, float]:
-    """What is black and what is white in pictures."""
+    """What is black and what is white in images."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     if values.dtype == np.uint8:
         return (0.0, 255.0) if high > BRIGHT else (0.0, max(high, 1.0))
@@ -192,8 +184,8 @@ def limits_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> Look:
-    if kind == "picture":
-        return Look(title, picture_of(value, *limits))
+    if kind == "image":
+        return Look(title, thumbnail_of(value, *limits))
     if kind == "sound":
         return Look(f"{title}: spectrogram", spectrogram(value))
     if kind == "text":
@@ -233,7 +225,9 @@ def cell_words(facts: InputFacts, value: Any) -> str:
     return ("yes" if value else "no") if kind == "boolean" else f"{float(value):g}"
 
 
-def prepared_looks(built: BuiltModel, facts: Facts, prepared: Mapping[str, np.ndarray], title: str) -> list[list[Look]]:
+def preprocessed_looks(
+    built: BuiltModel, facts: Facts, prepared: Mapping[str, np.ndarray], title: str
+) -> list[list[Look]]:
     """The views of each example as the model gets it. Cells of a table have theirs beside the raw ones."""
     looks: list[list[Look]] = [[] for _ in next(iter(prepared.values()))]
     for name, values in prepared.items():
@@ -244,16 +238,16 @@ def prepared_looks(built: BuiltModel, facts: Facts, prepared: Mapping[str, np.nd
         words = vocabulary_of(built, name) if values.dtype.kind == "i" else None
         limits = limits_of(values) if values.dtype.kind in "fu" else (0.0, 1.0)
         for example, value in zip(looks, values, strict=True):
-            example.append(prepared_look(own, value, limits, words))
+            example.append(preprocessed_look(own, value, limits, words))
     return looks
 
 
-def prepared_look(title: str, value: np.ndarray, limits: tuple[float, float], words: Sequence[str] | None) -> Look:
+def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float], words: Sequence[str] | None) -> Look:
     if words is not None:
         return Look(title, text=shortened(" ".join(tokens(value.ravel(), words)), LONGEST_TEXT))
     if value.ndim in (2, 3) and value.dtype.kind in "fu":
         says = f"{title}: {limits[0]:.3g} to {limits[1]:.3g}"
-        return Look(says, picture_of(value, *limits, is_heat=value.ndim == 2))
+        return Look(says, thumbnail_of(value, *limits, is_heat=value.ndim == 2))
     if value.ndim == 1 and len(value) > MOST_NUMBERS and value.dtype.kind == "f":
         return Look(
             f"{title}: {np.count_nonzero(value):,} of {len(value):,} values are not 0", curve=curve_points(value)

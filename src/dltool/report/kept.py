@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
+from dltool.config.tasks import TASKS
 from dltool.errors import RunError
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.figure import Figure, file_word, is_drawing
-from dltool.evaluation.findings import Assessment, Baseline, Kind, Mistake, OutputAssessment
+from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 from dltool.evaluation.stored import FIGURES, METRICS
 from dltool.runs.files import Run
 from dltool.runs.records import Evaluation, KeptOutput, Results, numbers, read, words
@@ -37,7 +38,7 @@ def kept_assessment(run: Run, results: Results) -> Assessment | None:
 
 
 def kept_output(run: Run, kept: KeptOutput) -> OutputAssessment:
-    kind: Any = kept.kind if kept.kind in get_args(Kind) else "number"
+    kind: Any = kept.kind if kept.kind in TASKS else "number"
     mistakes = tuple(
         Mistake(int(each.row), each.target, each.prediction, each.confidence)
         for each in kept.mistakes

@@ -47,7 +47,7 @@ def suspects_in(name: str, values: Rows, dataset: Dataset, train: np.ndarray, un
     fitted, shown = codes_of(values, train), codes_of(values, unseen)
     for target, facts in dataset.facts.targets.items():
         y_train, y_unseen = dataset.targets[target][train], dataset.targets[target][unseen]
-        if facts.kind == "category" and not facts.shape:
+        if facts.is_one_class:
             often = np.bincount(y_train).argmax()
             majority = float(np.mean(y_unseen == often))
             codes = (fitted, shown) if is_text_like(values) else binned(fitted, shown)
@@ -55,7 +55,7 @@ def suspects_in(name: str, values: Rows, dataset: Dataset, train: np.ndarray, un
             score = float(np.mean(predicted == y_unseen))
             if score - majority >= TELLING * (1 - majority) and majority < 1:
                 yield Suspect(name, target, score, is_class=True)
-        elif facts.kind == "number" and not facts.shape and not is_text_like(values):
+        elif not (facts.task.has_classes or facts.shape or is_text_like(values)):
             score = line(fitted, y_train, shown, y_unseen)
             if score >= TELLING:
                 yield Suspect(name, target, score, is_class=False)

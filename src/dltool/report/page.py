@@ -48,7 +48,7 @@ def render_page(title: str, header: Markup, sections: Sequence[PageSection]) -> 
 
 
 def content_policy(style: str) -> str:
-    """The policy that allows this style sheet and pictures inside the file, and nothing else.
+    """The policy that allows this style sheet and images inside the file, and nothing else.
 
     Source: W3C, Content Security Policy Level 3, https://www.w3.org/TR/CSP3/.
     """

@@ -109,7 +109,7 @@ def data_findings(
         words = "There are no test examples: nothing says how good the model is on data it has not been chosen by."
         yield Finding("no test", "Nothing was tested", words, "data.split: {test: 0.1}")
     elif sizes["test"] < FEW_ROWS:
-        words = f"The test part has {sizes['test']:,} examples; see how wide the intervals are."
+        words = f"The test split has {sizes['test']:,} examples; see how wide the intervals are."
         yield Finding("few test rows", "Few test examples", words, "Test on more, or repeat with other seeds.")
     if warnings:
         words = " ".join(f"{warning[:1].upper()}{warning[1:]}." for warning in warnings)

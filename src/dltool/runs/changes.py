@@ -8,7 +8,7 @@ from dltool.machine import describe_machine
 from dltool.runs.records import RunRecord
 
 COMPARED = ("cpu", "cpu_features", "versions", "environment")
-"""Of the machine. The number of its cores is not here: a run goes on with the number of threads that it began with."""
+"""Of the machine. The number of its cores is not here: a run resumes the number of threads that it began with."""
 LONGEST = 300
 """Characters of a value. A hostile run.json may hold any number."""
 MOST_CHANGES = 20

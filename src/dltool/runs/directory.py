@@ -86,8 +86,8 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     if "resolved.yaml" in files:
         # To tell an edited config by, and what was edited in it.
         run_record["resolved"] = files["resolved.yaml"].decode()
-    learnt = {name: data for name, data in files.items() if name.startswith(PREPROCESSING)}
-    run_record["preprocessing"] = {name.removeprefix(PREPROCESSING): digest(data) for name, data in learnt.items()}
+    fitted = {name: data for name, data in files.items() if name.startswith(PREPROCESSING)}
+    run_record["preprocessing"] = {name.removeprefix(PREPROCESSING): digest(data) for name, data in fitted.items()}
     contents = {**files, RECORD: (encode_json(run_record, indent=2) + "\n").encode()}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
     built = _unfinished_path(parent)

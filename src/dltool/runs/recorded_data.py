@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from dltool.config.schema import Data
 from dltool.config.sources import TABLE_SOURCES
+from dltool.config.tasks import TASKS, TargetFacts
 from dltool.data.arrays.fingerprint import split_hash
 from dltool.data.dataset import Dataset
-from dltool.data.facts import DTYPES, Facts, InputFacts, TargetFacts, TargetKind, is_for_layers
+from dltool.data.facts import DTYPES, Facts, InputFacts, is_for_layers
 from dltool.errors import RunError
 from dltool.runs.changes import said
 from dltool.runs.records import DataRecord, InputRecord, PartContents, TargetRecord
@@ -64,13 +65,13 @@ def is_small(shape: Sequence[int]) -> bool:
 
 
 def is_target(found: TargetRecord) -> bool:
-    """Whether this can describe a target: classes and labels have names, all different."""
-    if not is_small(found.shape):
+    """Return whether this can describe a target: classes and labels have names, all different."""
+    task = TASKS.get(found.kind)
+    if task is None or not task.has_labels or not is_small(found.shape):
         return False
-    if found.kind == "number":
+    if not task.has_classes:
         return not found.class_names
-    are_different = len(set(found.class_names)) == len(found.class_names) > 1
-    return found.kind in get_args(TargetKind) and are_different
+    return len(set(found.class_names)) == len(found.class_names) > 1
 
 
 def is_input(name: str, found: InputRecord, data: Data, is_alone: bool) -> bool:

@@ -48,7 +48,7 @@ class Layout:
         self.in_step = {name: model for name, model in built.preparations.items() if grows(model, inputs[name])}
         self.before = {name: model for name, model in built.preparations.items() if name not in self.in_step}
         self.looked_up = {
-            name: (rows.codes, prepared_values(self.before.pop(name), rows))
+            name: (rows.codes, preprocessed_values(self.before.pop(name), rows))
             for name, rows in inputs.items()
             if isinstance(rows, Coded) and name in self.before and fits_lookup(self.before[name], rows)
         }
@@ -217,7 +217,7 @@ class Streamed(BatchTables):
 def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> BatchTables:
     """The tables of raw `inputs` and of the `targets` (rows, …) by the name of their output.
 
-    An output without a target is compared with the prepared input.
+    An output without a target is compared with the preprocessed input.
     """
     layout = Layout(built, inputs, targets)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
@@ -265,7 +265,7 @@ def slots_of(groups: Sequence[Sequence[str]], samples: Mapping[str, np.ndarray])
 
 
 def grows(preparation: keras.Model, rows: Rows) -> bool:
-    """Whether prepared inputs take more bytes than the raw ones. Text is always prepared first: no GPU can hold it."""
+    """Return whether preprocessed inputs take more bytes than raw ones. Text is always preprocessed first."""
     if is_text(rows):
         return False
     shape = preparation.output_shape[1:]
@@ -294,7 +294,7 @@ def compiled(preparations: Mapping[str, keras.Model]) -> Any:
     return tf.function(prepare, autograph=False, input_signature=[raw])
 
 
-def prepared_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
+def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
     """Each distinct text prepared once. In a window all steps are prepared alike, so one of them tells."""
     steps = rows.shape[1:]
     values = np.broadcast_to(rows.values.reshape(-1, *(1 for _ in steps)), (len(rows.values), *steps))

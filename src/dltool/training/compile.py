@@ -7,15 +7,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.checks import metric_names, takes_one_hot
+from dltool.config.checks import metric_names
+from dltool.config.losses import takes_one_hot
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
-from dltool.data.facts import TargetFacts
+from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
-from dltool.model.shapes import Shape
-from dltool.text import listed
+from dltool.text import Shape, listed
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
@@ -78,7 +78,7 @@ def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
 def made_metric(head: OutputSpec, index: int, shape: Shape) -> Any:
     """The metric; one of one-hot targets takes class indices where the loss does, as only an evaluation asks for."""
     metric = make(head.metrics[index], (*head.metrics_place, index))
-    if takes_one_hot(head, head.metrics[index]):
+    if takes_one_hot(head.loss, head.metrics[index]):
         classes = shape[-1]
         assert classes is not None, "such a loss fixes the number of outputs"
         # A mean over examples is computed example by example, too.
@@ -93,7 +93,7 @@ def with_one_hot(function: Callable[..., Any], classes: int) -> Callable[..., An
 
 
 def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple[Any, Any]:
-    """Symbols for a batch of prepared inputs and targets."""
+    """Symbols for a batch of preprocessed inputs and targets."""
 
     def symbol(tensor: Any) -> Any:
         return keras.KerasTensor((UNUSUAL_SIZE, *tensor.shape[1:]), dtype=tensor.dtype)
@@ -169,7 +169,7 @@ def metric_alone(metric: Any) -> Any:
 def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:
     """The weight of each class as float32, (classes,), or None where all examples count the same.
 
-    `balanced` is examples / (classes * examples of the class) over `targets`, the class indices of the training part
+    `balanced` is examples / (classes * examples of the class) over `targets`, the class indices of the training split
     (as in scikit-learn; King and Zeng, Logistic Regression in Rare Events Data, 2001). A class without examples gets 0.
 
     Raises:
@@ -178,7 +178,7 @@ def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> n
     weights, place = config.training.class_weights, ("training", "class_weights")
     if weights is None:
         return None
-    if target.kind != "category":
+    if not target.task.is_index:
         raise ConfigError(Problem(place, "the target is a number and has no classes", "remove class_weights"))
     names = target.class_names
     if weights == "balanced":

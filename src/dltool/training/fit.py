@@ -61,7 +61,7 @@ def prepare_fit(
     """Compile the model and trace its steps, so that what does not fit is known before anything is written.
 
     `pace` says how many steps a compiled call runs, which changes no bit of the result. `strategy` is that of a run to
-    be gone on with or repeated; unless given, it is chosen. `steps` is how many the whole training has, where `dataset`
+    be resumed or repeated; unless given, it is chosen. `steps` is how many the whole training has, where `dataset`
     is only a part of its data.
 
     Raises:
@@ -84,7 +84,7 @@ def fit(
     start: TrainingState | None = None,
     should_stop: Callable[[], int | None] = lambda: None,
 ) -> FitResult:
-    """Train on the training part of the data, validating after each epoch.
+    """Train on the training split of the data, validating after each epoch.
 
     `save_state(step, arrays, state)` gets the complete state before the first step, as often as the config says, when
     training is stopped, and at the end; `start` is such a state to go on from. `save_best(core)` is called while the
@@ -233,7 +233,7 @@ class Fitting:
         recovery.refuse_weights_that_are_not_finite(order)
 
     def validate(self) -> dict[str, float]:
-        """The loss and metrics of the validation part, under their own names; nothing where there is none."""
+        """The loss and metrics of the validation split, under their own names; nothing where there is none."""
         steps, examples = self.steps, len(self.steps.validation_rows)
         if not examples:
             return {}

@@ -222,7 +222,7 @@ def layers_of(models: Iterable[keras.Model]) -> Iterable[Any]:
 
 
 def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
-    """Rows a step when nothing is learnt: the largest power of two at which no input or output exceeds 16 MiB.
+    """Rows a step when nothing is fitted: the largest power of two at which no input or output exceeds 16 MiB.
 
     Between 32 and 4096; `batch_size` where a shape is not known. A rule and not a timing, so that the same rows always
     give the same bits.

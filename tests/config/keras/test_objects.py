@@ -103,17 +103,17 @@ MISTAKES = [
         "layer",
         {"Dense": {"units": "yes", "use_bias": "yes"}},
         [
-            (("Dense", "units"), 'expected a whole number, not the text "yes"', ""),
+            (("Dense", "units"), 'expected an integer, got the text "yes"', ""),
             (
                 ("Dense", "use_bias"),
-                'expected true or false, not the text "yes"',
+                'expected true or false, got the text "yes"',
                 '"yes" is text in YAML 1.2; write true or false',
             ),
         ],
     ),
-    ("layer", {"Dense": True}, [(("Dense",), "expected a whole number, not true", "")]),
-    ("layer", {"Dense": "10"}, [(("Dense",), 'expected a whole number, not the text "10"', "write 10 without quotes")]),
-    ("layer", {"Dense": 10.0}, [(("Dense",), "expected a whole number, not the number 10.0", "write 10")]),
+    ("layer", {"Dense": True}, [(("Dense",), "expected an integer, got true", "")]),
+    ("layer", {"Dense": "10"}, [(("Dense",), 'expected an integer, got the text "10"', "write 10 without quotes")]),
+    ("layer", {"Dense": 10.0}, [(("Dense",), "expected an integer, got the number 10.0", "write 10")]),
     ("layer", {"Dense": None}, [(("Dense",), "Dense needs the argument units", "for example Dense: {units: …}")]),
     ("layer", "Dense", [((), "Dense needs the argument units", "for example Dense: {units: …}")]),
     (
@@ -127,14 +127,14 @@ MISTAKES = [
         [
             (
                 (),
-                "expected one name of a layer, not 2 keys",
+                "expected one name of a layer, got 2 keys",
                 "nest the arguments: Dense: {units: 10, activation: relu}",
             )
         ],
     ),
-    ("layer", {}, [((), "expected the name of a layer, not an empty mapping", "for example Dense: 10")]),
-    ("layer", None, [((), "expected the name of a layer, not null", "for example Dense: 10")]),
-    ("layer", ["Flatten"], [((), "expected the name of a layer, not a list", "for example Dense: 10")]),
+    ("layer", {}, [((), "expected the name of a layer, got an empty mapping", "for example Dense: 10")]),
+    ("layer", None, [((), "expected the name of a layer, got null", "for example Dense: 10")]),
+    ("layer", ["Flatten"], [((), "expected the name of a layer, got a list", "for example Dense: 10")]),
     (
         "layer",
         "os.system",
@@ -168,14 +168,14 @@ MISTAKES = [
         "layer",
         {"Conv2D": {"filters": 3, "kernel_size": [3, "x"], "padding": "sme"}},
         [
-            (("Conv2D", "kernel_size", 1), 'expected a whole number, not the text "x"', ""),
-            (("Conv2D", "padding"), 'expected valid or same, not the text "sme"', 'did you mean "same"?'),
+            (("Conv2D", "kernel_size", 1), 'expected an integer, got the text "x"', ""),
+            (("Conv2D", "padding"), 'expected valid or same, got the text "sme"', 'did you mean "same"?'),
         ],
     ),
     (
         "layer",
         {"Conv2D": {"filters": 3, "kernel_size": [3, 3, 3]}},
-        [(("Conv2D", "kernel_size"), "expected 2 whole numbers, not 3", "")],
+        [(("Conv2D", "kernel_size"), "expected 2 integers, got 3", "")],
     ),
     (
         "layer",

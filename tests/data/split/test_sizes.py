@@ -1,7 +1,7 @@
 import pytest
 
 from dltool.config.schema import Data, SplitOptions
-from dltool.data.facts import TargetFacts
+from dltool.config.tasks import TargetFacts
 from dltool.data.split.sizes import PartSizes, check_parts, check_stratify, named_sizes, part_sizes
 from dltool.errors import ConfigError
 

@@ -95,7 +95,7 @@ def elsewhere(kind: str, name: str) -> str:
 
 
 def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Problem:
-    message = f"expected one name of {KINDS[kind]}, not {len(value)} keys"
+    message = f"expected one name of {KINDS[kind]}, got {len(value)} keys"
     if "class_name" in value:
         return Problem(path, message, f"write {value['class_name']}: {{…}}, with what is under config inside")
     first, *rest = value

@@ -119,7 +119,7 @@ class Parser:
             self.problems.append(several_names(kind, value, path))
         else:
             what = "an empty mapping" if value == {} else named(value)
-            self.problem(path, f"expected the name of {KINDS[kind]}, not {what}", f"for example {EXAMPLES[kind]}")
+            self.problem(path, f"expected the name of {KINDS[kind]}, got {what}", f"for example {EXAMPLES[kind]}")
         return None
 
     def bare_name(self, kind: str, name: str, path: ConfigPath) -> KerasObject | None:
@@ -166,7 +166,7 @@ class Parser:
         wrong = [name for name in names if not isinstance(name, str)]
         if wrong or not names:
             what = named(wrong[0] if wrong else value)
-            self.problem(place, f"expected the name of an input or a layer, not {what}", "from: [a, b]")
+            self.problem(place, f"expected the name of an input or a layer, got {what}", "from: [a, b]")
         return tuple(names)
 
     def function(self, known: KerasName, given: Any, place: ConfigPath) -> KerasObject | None:
@@ -251,7 +251,7 @@ class Parser:
 
     def layers(self, value: Any, place: ConfigPath) -> Any:
         if not isinstance(value, list | tuple):
-            self.problem(place, f"expected a list of layers, not {named(value)}", "write [Dense: 10, …]")
+            self.problem(place, f"expected a list of layers, got {named(value)}", "write [Dense: 10, …]")
             return value
         items = enumerate(value)
         return [item if item is UNKNOWN else self.keras_object("layer", item, (*place, index)) for index, item in items]

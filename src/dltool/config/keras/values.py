@@ -63,7 +63,7 @@ def check_list(types: Sequence[str], argument: str, value: list[Any], place: Con
     if length and len(value) != int(length):
         words = WORDS[name].removeprefix("a list of ")
         count = f"{length} {words}" if length != "1" else "1 " + words.removesuffix("s")
-        return value, [Problem(place, f"expected {count}, not {len(value)}")]
+        return value, [Problem(place, f"expected {count}, got {len(value)}")]
     checked, problems = [], []
     for index, item in enumerate(value):
         result, found = check_plain(ITEMS[name], argument, item, (*place, index))
@@ -75,11 +75,11 @@ def check_list(types: Sequence[str], argument: str, value: list[Any], place: Con
 def mismatch(types: Sequence[str], value: Any, place: ConfigPath) -> Problem:
     if "code" in types:
         return Problem(place, "takes a Python object, which a config cannot hold", "leave it out")
-    return Problem(place, f"expected {expected(types)}, not {named(value)}", type_hint(types, value))
+    return Problem(place, f"expected {expected(types)}, got {named(value)}", type_hint(types, value))
 
 
 def expected(types: Iterable[str]) -> str:
-    """Return the types in a sentence: "a whole number or a list of 2 whole numbers"."""
+    """Return the types in a sentence: "an integer or a list of 2 integers"."""
     words: list[str] = []
     for each in types:
         name, _, length = each.partition(":")

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dltool.config.checks import LAYERS
 from dltool.config.keras.objects import FROM, UNKNOWN
+from dltool.config.outputs import LAYERS
 from dltool.config.text.blocks import (
     INDEX,
     INPUT,
@@ -174,7 +174,7 @@ class Expansion:
         if own_name and isinstance(use_name, str) and use_name:
             scope.give_name(use_name, (*place, name, NAME), after, place)
         elif own_name and use_name is not UNKNOWN:
-            scope.problem((*place, name, NAME), f"expected a name, not {named(use_name)}")
+            scope.problem((*place, name, NAME), f"expected a name, got {named(use_name)}")
         return after
 
     def block_arguments(
@@ -292,7 +292,7 @@ def count_of(times: Any, place: ConfigPath, scope: Scope) -> int:
     if times is UNKNOWN:
         return 1
     if not isinstance(times, int) or isinstance(times, bool):
-        scope.problem(place, f"expected a whole number, not {named(times)}")
+        scope.problem(place, f"expected an integer, got {named(times)}")
         return 0
     if not 1 <= times <= MOST_TIMES:
         scope.problem(place, f"must be between 1 and {MOST_TIMES:,}, not {times}")

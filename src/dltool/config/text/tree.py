@@ -14,7 +14,7 @@ ARGUMENTS = ("--set", "--name", "--seed")
 class Node:
     """A scalar, a tuple of nodes or a mapping of entries, with its position.
 
-    `written` is a scalar as it stands in the text: `3.10` for the number 3.1, `$classes` for the number 10. Where the
+    `written` is a scalar unchanged in the text: `3.10` for the number 3.1, `$classes` for the number 10. Where the
     value is that of a variable, `defined` is the place that holds it, and `position` the place that uses it.
     """
 

@@ -1,4 +1,4 @@
-"""Keys by which rows of several columns are told apart, and the examples that stand in the data twice."""
+"""Keys by which rows of several columns are distinguished, and the examples that stand in the data twice."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from dltool.data.split.at_random import Split
 
 BYTES_AT_ONCE = 1 << 18
 MOST_READ = 2**28
-"""Bytes of pictures and sound that are read for nothing but this."""
+"""Bytes of images and sound that are read for nothing but this."""
 
 
 def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
@@ -84,9 +84,9 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
 
 
 def duplicate_warnings(examples: Examples, split: Split) -> tuple[str, ...]:
-    """A sentence for each part some of whose examples have the same inputs, all of them, as one of the training part.
+    """A sentence for each part some of whose examples have the same inputs, all of them, as one of the training split.
 
-    One for the training part itself, of examples that have the same target too. Where much would have to be read from
+    One for the training split itself, of examples that have the same target too. Where much would have to be read from
     files, their digests are compared; without these, nothing is said.
     """
     inputs, targets = examples.inputs, examples.targets

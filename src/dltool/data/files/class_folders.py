@@ -35,7 +35,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Labelled:
-    """The items of each part that there is, in the order of the files. There is always a training part."""
+    """The items of each part that there is, in the order of the files. There is always a training split."""
 
     parts: Mapping[PartName, tuple[Item, ...]]
     warnings: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ def labelled(
         parts = by_folders(files, top, members.path, (*place, "path"))
         warnings += empty_classes(members, top, parts, noun)
     if "training" not in parts:
-        message = f"{members.path} has no training part: only {', '.join(sorted(parts))}"
+        message = f"{members.path} has no training split: only {', '.join(sorted(parts))}"
         raise DataError(Problem((*place, "pattern"), message))
     classes = {item.label for item in parts["training"]}
     if len(classes) == 1:

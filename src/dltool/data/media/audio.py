@@ -29,7 +29,7 @@ MOST_SAMPLES = 100_000_000
 MOST_SECONDS = 60
 """Without `seconds`, clips are padded to the longest: one very long one would make all of them so."""
 ENOUGH_FOR_A_HEADER = 64 * 1024
-NOUN = "recording"
+NOUN = "audio clip"
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def audio_form(
     if lengths[longest] > MOST_SECONDS * rate:
         median = float(np.median(lengths)) / rate
         message = f"{printable(members[longest].name)} has {lengths[longest] / rate:,.1f} seconds"
-        hint = f"say how long recordings shall be, such as seconds: {max(median, 0.1):.2g} (half of them are longer)"
+        hint = f"say how long audio clips shall be, such as seconds: {max(median, 0.1):.2g} (half of them are longer)"
         raise DataError(Problem(place, message, hint))
     return moderate(AudioForm(rate, int(lengths[longest])), place)
 
@@ -156,7 +156,7 @@ def moderate(form: AudioForm, place: ConfigPath) -> AudioForm:
     """Return the form. Raises DataError: more samples than can be meant."""
     if form.samples > MOST_SAMPLES:
         message = (
-            f"{form.seconds:,g} seconds at {form.rate:,} samples a second are {form.samples:,} samples a recording"
+            f"{form.seconds:,g} seconds at {form.rate:,} samples a second are {form.samples:,} samples an audio clip"
         )
         raise DataError(Problem(place, f"{message}, and at most {MOST_SAMPLES:,} can be meant"))
     return form

@@ -1,4 +1,4 @@
-"""Decoded pictures in one file, so that they are decoded once: a header, then rows of uint8. And digests of files.
+"""Decoded images in one file, so that they are decoded once: a header, then rows of uint8. And digests of files.
 
 A file is named by what it holds. It appears whole, under its name, or not at all; processes that write the same one at
 once do no harm. The least recently used files give way to new ones.

@@ -1,4 +1,4 @@
-"""One picture: from the bytes of its file to height × width × channels of uint8. Needs Pillow alone."""
+"""One image: from the bytes of its file to height × width × channels of uint8. Needs Pillow alone."""
 
 import functools
 import io
@@ -47,7 +47,7 @@ class BadImage(UnreadableMember):
 
 @dataclass(frozen=True)
 class ImageForm:
-    """What pictures become. `size` is (height, width); None leaves each as it is."""
+    """What images become. `size` is (height, width); None leaves each as it is."""
 
     size: tuple[int, int] | None
     channels: Literal[1, 3, 4]
@@ -117,7 +117,7 @@ def opened(content: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=tuple(dict.fromkeys(FORMATS.values())))
     except UnidentifiedImageError:
-        raise BadImage("no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM picture, or a damaged header") from None
+        raise BadImage("no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM image, or a damaged header") from None
     except Image.DecompressionBombError:
         raise BadImage(f"its header declares more than {2 * MOST_PIXELS:,} pixels") from None
     except MemoryError:

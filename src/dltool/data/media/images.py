@@ -31,7 +31,7 @@ from dltool.text import os_words
 
 FORMAT = 1
 """Part of the cache's names: one more whenever images are decoded differently."""
-NOUN = "picture"
+NOUN = "image"
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def image_rows(
             return cached_rows(cache_key(files, form), decoder, members, cache_budget), ()
         except OSError as error:
             cause = f"the cache {cache_folder()} cannot be written ({os_words(error)})"
-            warnings = (f"{cause}: pictures are decoded in each epoch",)
+            warnings = (f"{cause}: images are decoded in each epoch",)
     check_files(decoder, members)
     return DecodedRows(decoder, tuple(members)), warnings
 
@@ -182,7 +182,7 @@ def check_files(decoder: ImageDecoder, members: Sequence[Member]) -> None:
             return Fault(row, str(error))
         return Fault(row, "", *size) if decoder.form.size is None and size != decoder.size else None
 
-    with ThreadPoolExecutor(usable_cores(), "pictures to check") as threads:
+    with ThreadPoolExecutor(usable_cores(), "images to check") as threads:
         faults = [fault for fault in threads.map(fault_of, range(len(members))) if fault]
     if faults:
         raise decoder.error(faults, members)
@@ -212,5 +212,5 @@ def different_sizes(
     shown = ", ".join(f"{counts[found]:,} are {found[0]} × {found[1]}" for found in (most, second))
     rest = f", {len(members) - unread - counts[most] - counts[second]:,} of other sizes" if len(counts) > 2 else ""
     other = second if second in examples else most
-    message = f"the pictures differ in size (height × width): {shown} ({printable(examples[other])}){rest}"
+    message = f"the images differ in size (height × width): {shown} ({printable(examples[other])}){rest}"
     return Problem(place, message, f"write size: [{most[0]}, {most[1]}]")

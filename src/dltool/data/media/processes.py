@@ -1,4 +1,4 @@
-"""Many pictures decoded at once: here, or by processes of :mod:`dltool.data.media.worker`."""
+"""Many images decoded at once: here, or by processes of :mod:`dltool.data.media.worker`."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], pro
     chunks = Chunks(rows)
     with ExitStack() as stack:
         started = [stack.enter_context(process_for(work)) for _ in range(processes)]
-        with ThreadPoolExecutor(processes, "pictures") as threads:
+        with ThreadPoolExecutor(processes, "images") as threads:
             drives = [threads.submit(drive, process, chunks) for process in started]
             try:
                 return [fault for each in drives for fault in each.result()]
@@ -111,7 +111,7 @@ def started(work: ImageWork) -> subprocess.Popen[str]:
             process_group=0,
         )
     except OSError as error:
-        raise MachineError(f"no process could be started to decode pictures: {error}") from None
+        raise MachineError(f"no process could be started to decode images: {error}") from None
 
 
 def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[Fault]:
@@ -149,7 +149,7 @@ def answer(process: subprocess.Popen[str]) -> list[Fault]:
 def ended(process: subprocess.Popen[str]) -> MachineError:
     code = process.wait()
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return MachineError(f"a process that decodes pictures {how}", "was there too little memory?")
+    return MachineError(f"a process that decodes images {how}", "was there too little memory?")
 
 
 def pipe(file: IO[str] | None) -> IO[str]:

@@ -1,4 +1,4 @@
-"""Decodes pictures into their rows of a file, in a process of its own that imports little: no TensorFlow, no config.
+"""Decodes images into their rows of a file, in a process of its own that imports little: no TensorFlow, no config.
 
 It is started by :mod:`dltool.data.media.processes`, which writes lines of JSON to it and reads one for each: first the
 work, then members with their rows; the answer to these are the faults.
@@ -28,7 +28,7 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageWork:
-    """Pictures become `form`, and all `size` (height, width); row r stands in the file `output` from
+    """Images become `form`, and all `size` (height, width); row r stands in the file `output` from
     `offset + r * row_bytes` on. `descriptor` is an open file to read from instead of the one that `access` names.
     """
 
@@ -66,7 +66,7 @@ def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tup
 
 def write_at(output: int, pixels: bytes, position: int) -> None:
     written = os.pwrite(output, pixels, position)
-    # A full disk, or a very large picture, is written in part.
+    # A full disk, or a very large image, is written in part.
     while written < len(pixels):
         written += os.pwrite(output, pixels[written:], position + written)
 

@@ -1,4 +1,4 @@
-"""Folders and archives of files as examples: pictures, recordings, texts."""
+"""Folders and archives of files as examples: images, audio clips, texts."""
 
 import os
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from dltool.data.files.file_tree import Access, Members, is_archive, open_member
 from dltool.data.files.listing import Listing, Member
 from dltool.data.files.paths import require
 from dltool.data.media.audio import DEFAULT_BUDGET, decode_clips, load_audio
-from dltool.data.media.codecs import EXTENSIONS as SOUNDS
-from dltool.data.media.image_decode import EXTENSIONS as PICTURES
+from dltool.data.media.codecs import EXTENSIONS as CLIPS
+from dltool.data.media.image_decode import EXTENSIONS as IMAGES
 from dltool.data.media.images import decode_images, form_of, load_images
 from dltool.data.sources.texts import EXTENSIONS as TEXTS
 from dltool.data.sources.texts import LINE_END, Reading, load_texts
@@ -27,7 +27,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted
 
 STDIN_NAME = "standard input"
-SINGLE = {"images": PICTURES, "audio": SOUNDS}
+SINGLE = {"images": IMAGES, "audio": CLIPS}
 """The endings of files that are an example each."""
 
 
@@ -55,11 +55,11 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
 
     Raises DataError: with all the files that cannot be used."""
     if isinstance(options, ImagesSource):
-        members, names, warnings = single_files(paths, PICTURES, "picture")
+        members, names, warnings = single_files(paths, IMAGES, "image")
         images = decode_images(members.access, members.members, form_of(options), (), cache, digests=False)
         return Examples({"image": images.rows}, places={"file": text_array(names)}), (*warnings, *images.warnings)
     if isinstance(options, AudioSource):
-        members, names, warnings = single_files(paths, SOUNDS, "recording")
+        members, names, warnings = single_files(paths, CLIPS, "audio clip")
         asked = options.rate, options.seconds
         clips = decode_clips(members.access, members.members, (), asked, len(names), DEFAULT_BUDGET, None)
         return Examples({"audio": clips.rows}, places={"file": text_array(names)}), warnings

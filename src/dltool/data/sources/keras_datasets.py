@@ -235,7 +235,7 @@ def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     """Return (rows, height, width, channels) of uint8."""
     if array.dtype != np.uint8 and array.size:
         if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
-            message = f"{name} is {array.dtype}; pixels are whole numbers from 0 to 255"
+            message = f"{name} is {array.dtype}; pixels are integers from 0 to 255"
             raise DataError(Problem(place, message, "the source arrays takes any numbers"))
         array = array.astype(np.uint8)
     return clean_inputs(array, name, place)

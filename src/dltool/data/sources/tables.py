@@ -37,7 +37,7 @@ INPUTS: ConfigPath = ("data", "inputs")
 MEMORY_SHARE = 4
 """Columns are kept in memory up to this part of it."""
 MOST_NUMBERED_CLASSES = 20
-"""A target of whole numbers is of classes where there are no more distinct ones."""
+"""A target of integers is of classes where there are no more distinct ones."""
 SHOWN = 5
 PARTS: Mapping[str, PartName] = {"source": "training", "validation": "validation", "test": "test"}
 """What the sources of the config give."""
@@ -296,7 +296,7 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
     """Return (rows,) of text or float32, or (rows, columns) of float32.
 
     Raises DataError: rows without a label, or a column that cannot be a target."""
-    kind = None if target.type is None else target.type.name
+    task = None if target.type is None else target.type.task
     problems = []
     labels = []
     for name in target.columns:
@@ -308,7 +308,7 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
             continue
         values = as_values({name: column.values})[name]
         rows = np.flatnonzero(is_missing(values))
-        if len(rows) and kind != "multi_label":
+        if len(rows) and not (task and task.takes_several):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
         labels.append(values)
@@ -316,11 +316,11 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
         raise DataError(problems)
     if len(labels) > 1:
         return np.stack([np.asarray(values, np.float32) for values in labels], axis=1)
-    return labels[0] if kind == "number" else class_labels(labels[0])
+    return class_labels(labels[0]) if task is None or task.has_classes else labels[0]
 
 
 def class_labels(values: Values) -> Values:
-    """Return classes as text or numbers; whole numbers become integers."""
+    """Return classes as text or numbers; whole values become integers."""
     if isinstance(values, Coded):
         return values
     whole = values.astype(np.int64)

@@ -97,7 +97,7 @@ def refuse(types: Mapping[str, ColumnType]) -> None:
 
 
 def dividing(data: Data, table: Table) -> set[str]:
-    """The columns by which rows are divided, ordered and told apart, as far as the table has them."""
+    """The columns by which rows are divided, ordered and distinguished, as far as the table has them."""
     assert data.windows is not None
     names = (data.split.order, data.split.column, data.windows.key, data.windows.order)
     return {name for name in names if name is not None and name in table.columns}

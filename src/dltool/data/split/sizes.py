@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from dltool.config.schema import Data, SplitOptions
+from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError, Problem
 
 SPLIT = ("data", "split")
@@ -40,19 +40,10 @@ def check_parts(data: Data) -> None:
         raise ConfigError(problems)
 
 
-class SplitTarget(Protocol):
-    """The part of `dltool.data.facts.TargetFacts` that is needed here."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-
-def check_stratify(split: SplitOptions, targets: Mapping[str, SplitTarget]) -> None:
+def check_stratify(split: SplitOptions, targets: Mapping[str, TargetFacts]) -> None:
     """Raise ConfigError for `stratify: true` if no target is one class for each example."""
-    if split.stratify and not any(target.kind == "category" and not target.shape for target in targets.values()):
-        masks = [target.shape for target in targets.values() if target.kind == "category"]
+    if split.stratify and not any(target.is_one_class for target in targets.values()):
+        masks = [target.shape for target in targets.values() if target.task.is_index]
         kind = f"a {' and a '.join(target.kind for target in targets.values())}" if targets else "the input"
         what = f"each example has {masks[0]} of them" if masks else f"the target is {kind}"
         raise ConfigError(Problem((*SPLIT, "stratify"), f"only classes can be stratified; {what}", "remove it"))

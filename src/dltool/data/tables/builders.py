@@ -23,41 +23,41 @@ from dltool.data.tables.cells import (
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
 
-MOST_MISFITS = 10
+MOST_INVALID = 10
 MOST_DISTINCT_NUMBERS = 50
 MOST_CATEGORIES = 100_000
 
 
 @dataclass
-class Misfits:
+class InvalidCells:
     """Cells that are not of the column's kind: how many, and the first row of each of the first few texts."""
 
     count: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     more_texts: bool = False
 
-    def add(self, texts: Texts, is_misfit: np.ndarray, first_row: int) -> None:
+    def add(self, texts: Texts, is_invalid: np.ndarray, first_row: int) -> None:
         """Add the cells that `is_misfit` (rows,) marks in a block that begins at `first_row`."""
-        where = np.flatnonzero(is_misfit)
+        where = np.flatnonzero(is_invalid)
         self.count += len(where)
         codes, first = np.unique(texts.codes[where], return_index=True)
         for code, index in sorted(zip(codes.tolist(), first.tolist(), strict=True), key=lambda pair: pair[1]):
             text = texts.values[code]
-            if text not in self.rows and len(self.rows) == MOST_MISFITS:
+            if text not in self.rows and len(self.rows) == MOST_INVALID:
                 self.more_texts = True
                 return
             self.rows.setdefault(text, first_row + int(where[index]))
 
 
 class Builder:
-    """The common part: rows, missing cells, misfits."""
+    """The common part: rows, missing cells, invalid cells."""
 
     want: Want = "text"
 
     def __init__(self, stores: Stores, dtype: type) -> None:
         self.store = stores.new(dtype)
         self.rows = self.missing = 0
-        self.misfits = Misfits()
+        self.invalid = InvalidCells()
 
     @property
     def distinct(self) -> int | None:
@@ -88,16 +88,16 @@ class Builder:
         texts = as_texts(cells)
         values = texts.mapped(parse, dtype, missing)
         absent = values == missing if missing == missing else np.isnan(values)  # noqa: PLR0124 - NaN equals nothing
-        misfit = absent & (texts.codes >= 0)
-        if misfit.any():
-            self.misfits.add(texts, misfit, self.rows)
+        invalid_mask = absent & (texts.codes >= 0)
+        if invalid_mask.any():
+            self.invalid.add(texts, invalid_mask, self.rows)
         return values
 
 
 class NumberBuilder(Builder):
     """float32, NaN where missing. `distinct` is None once there are many.
 
-    `is_counting`: whole numbers, each of them one more than the last.
+    `is_counting`: integers, each of them one more than the last.
     """
 
     want: Want = "number"

@@ -59,7 +59,7 @@ class Again:
 
 @dataclass(frozen=True)
 class Doubtful:
-    """Most cells are of this kind, the builder's misfits are not."""
+    """Most cells are of this kind, the builder's invalid cells are not."""
 
     kind: Literal["number", "date"]
 
@@ -113,12 +113,12 @@ class Guess:
 
     def outcome(self) -> Outcome:
         builder = self.builder
-        if builder is None or not (builder.present or builder.misfits.count):
+        if builder is None or not (builder.present or builder.invalid.count):
             return Decided("ignore", "no value at all")
         if isinstance(builder, NumberBuilder):
             return self.number_outcome(builder)
         if isinstance(builder, BooleanBuilder):
-            return Again("text") if builder.misfits.count else self.boolean_outcome(builder)
+            return Again("text") if builder.invalid.count else self.boolean_outcome(builder)
         if isinstance(builder, DateBuilder):
             return self.date_outcome(builder)
         assert isinstance(builder, TextBuilder)
@@ -128,7 +128,7 @@ class Guess:
         return distinct == 1 and not builder.missing and builder.rows > 1 and not self.is_needed
 
     def number_outcome(self, builder: NumberBuilder) -> Outcome:
-        if builder.misfits.count:
+        if builder.invalid.count:
             return Doubtful("number") if is_doubtful(builder, builder.distinct) else Again("text")
         if self.is_constant(builder, builder.distinct):
             return Decided("ignore", "the same number in every row")
@@ -137,7 +137,7 @@ class Guess:
         if not builder.is_whole:
             return Decided("number", "numbers")
         few = "" if builder.distinct is None else f", {builder.distinct} distinct"
-        return Decided("number", f"whole numbers{few}")
+        return Decided("number", f"integers{few}")
 
     def boolean_outcome(self, builder: BooleanBuilder) -> Outcome:
         if self.is_constant(builder, builder.distinct):
@@ -145,7 +145,7 @@ class Guess:
         return Decided("boolean", "true or false in every row" if not builder.missing else "true, false or missing")
 
     def date_outcome(self, builder: DateBuilder) -> Outcome:
-        if builder.misfits.count:
+        if builder.invalid.count:
             return Doubtful("date") if is_doubtful(builder, None) else Again("text")
         if self.is_constant(builder, builder.distinct):
             return Decided("ignore", "the same date in every row")
@@ -178,12 +178,12 @@ class Guess:
 
 def is_doubtful(builder: Builder, distinct: int | None) -> bool:
     """Return whether so few cells are invalid that the user should say what they are."""
-    bad, good = builder.misfits.count, builder.present
+    bad, good = builder.invalid.count, builder.present
     are_rare = 100 * bad <= good + bad
     are_codes = distinct is not None and distinct <= 10 and good >= 5 * distinct
     if good < bad or (are_codes and not are_rare):
         return False
-    return are_rare or not builder.misfits.more_texts
+    return are_rare or not builder.invalid.more_texts
 
 
 def suggested(cells: Cells, decimal: str, is_needed: bool) -> Suggestion | None:

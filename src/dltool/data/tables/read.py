@@ -12,7 +12,7 @@ from dltool.config.choices import Choice
 from dltool.config.columns import CategoryColumn, ColumnType, DateColumn
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder
-from dltool.data.tables.cell_problems import absent_problems, misfit_problem
+from dltool.data.tables.cell_problems import absent_problems, invalid_problem
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Again, Decided, Guess
 from dltool.data.tables.json_lines import JsonLinesFile
@@ -74,9 +74,9 @@ class TableReader:
         guesses = {name: self.guess(name) for name in self.file.names if name not in kinds and not self.wanted.like}
         self.build({**known, **guesses})
         problems = [
-            misfit_problem(self.file, self.place, name, builder, self.wanted)
+            invalid_problem(self.file, self.place, name, builder, self.wanted)
             for name, builder in known.items()
-            if builder.misfits.count
+            if builder.invalid.count
         ]
         decided, doubts = self.settled(guesses)
         problems += doubts
@@ -145,7 +145,7 @@ class TableReader:
                     again[name] = guess.read_as(outcome.suggestion)
                 else:
                     assert guess.builder is not None
-                    problems.append(misfit_problem(self.file, self.place, name, guess.builder, self.wanted))
+                    problems.append(invalid_problem(self.file, self.place, name, guess.builder, self.wanted))
             if again:
                 self.build(again)
                 guesses |= again

@@ -1,4 +1,4 @@
-"""Figures of predicted classes: what is taken for what, how well classes are told apart, and whether to trust it."""
+"""Figures of predicted classes: confusion, ROC, precision and recall, calibration."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.measures import Calibration, Curve
 
 MOST_CELLS = 20
-"""Classes that the picture of a confusion matrix shows."""
+"""Classes that the image of a confusion matrix shows."""
 MOST_NUMBERED = 12
 """Classes up to which its cells have numbers."""
 PAIRS = 3
@@ -33,7 +33,7 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
         if wrong[one, other]
     )
     right, whole = int(np.trace(counts)), int(counts.sum())
-    description = f"{right:,} of {whole:,} are taken for what they are. " + (
+    description = f"{right:,} of {whole:,} are predicted as what they are. " + (
         f"Most often mistaken: {worst}." if worst else "None is mistaken."
     )
     title = "Confusion matrix"
@@ -60,7 +60,7 @@ def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[st
             count = f"{counts[row, column]:,}"
             size = min(9, room / len(count))
             axes.text(column, row, count, ha="center", va="center", color=STRONG_INK, fontsize=size)
-    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="taken for", ylabel="class")
+    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="predicted as", ylabel="class")
     is_long = max(map(len, names)) > 2
     axes.set_xticks(range(len(names)), names, rotation=60 if is_long else 0, ha="right" if is_long else "center")
     axes.set_yticks(range(len(names)), names)

@@ -17,7 +17,7 @@ from matplotlib.rcsetup import cycler
 from dltool.evaluation.figures.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#999933")
-"""After Okabe and Ito, told apart by colour-blind eyes too; contrast enough on white and on black."""
+"""After Okabe and Ito, distinguished by colour-blind eyes too; contrast enough on white and on black."""
 INK = "#767676"
 STRONG_INK = "#1b1f24"
 """On coloured areas."""

@@ -1,0 +1,164 @@
+"""Layers as the config writes them: what the model ends with, and those that would fail later or mislead."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dltool.config.keras.objects import PUBLISHED, UNKNOWN, KerasObject
+from dltool.config.losses import loss_name
+from dltool.config.outputs import LAYERS, OutputSpec
+from dltool.config.schema import Config
+from dltool.config.wording import snake_case
+from dltool.errors import ConfigPath, Problem
+from dltool.text import did_you_mean, near
+
+SHAPELESS = {
+    *("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU", "PReLU"),
+    *("Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "BatchNormalization", "LayerNormalization"),
+    *("Identity", "Masking", "ActivityRegularization"),
+}
+"""Layers whose output has as many features as their input."""
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """An end of the model as written: how many features it has and its last activation, None where not known."""
+
+    index: int
+    layer: KerasObject
+    units: int | None
+    activation: str | None
+
+    def place(self, *inside: str) -> ConfigPath:
+        return (*LAYERS, self.index, self.layer.name, *inside)
+
+    @property
+    def is_probability(self) -> bool:
+        """Return whether it gives probabilities of classes whatever the loss: by a softmax, or by one sigmoid."""
+        return (self.activation, self.units == 1) in (("softmax", False), ("sigmoid", True))
+
+
+def last_layer(layers: Sequence[KerasObject]) -> LastLayer | None:
+    """Return what the model ends with; None where the layers that matter cannot be read off the config."""
+    activation: str | None = "linear"
+    for index in reversed(range(len(layers))):
+        layer = layers[index]
+        if layer.sources and layer.name != "Dense":
+            return None
+        if layer.name == "Dense":
+            own = name_of(layer.arguments.get("activation", "linear") or "linear")
+            units = layer.arguments.get("units")
+            ends = own if activation == "linear" else activation
+            return LastLayer(index, layer, units if isinstance(units, int) else None, ends)
+        if layer.name not in SHAPELESS:
+            return None
+        if activation == "linear":
+            activation = own_activation(layer)
+    return None
+
+
+def own_activation(layer: KerasObject) -> str | None:
+    if layer.name == "Activation":
+        return name_of(layer.arguments.get("activation"))
+    if layer.name == "Softmax":
+        return "softmax"
+    return "linear" if "Drop" in layer.name or layer.name in ("Identity", "Masking", "ActivityRegularization") else None
+
+
+def name_of(value: Any) -> str | None:
+    """Return the name of an activation, or None where it is not known."""
+    if value is UNKNOWN or value is None:
+        return None
+    return snake_case(value.name) if isinstance(value, KerasObject) else value if isinstance(value, str) else None
+
+
+def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
+    """Find probabilities where the loss expects logits, the reverse, and a softmax over a single output."""
+    place, loss, activation = last.place("activation"), head.loss, last.activation
+    if activation == "softmax" and last.units == 1:
+        return [Problem(place, "softmax over one output is always 1", "activation: sigmoid")]
+    if not loss_name(loss).endswith("crossentropy"):
+        return []
+    from_logits = loss.arguments.get("from_logits", False)
+    if from_logits is True and activation in ("softmax", "sigmoid"):
+        message = f"{activation} makes probabilities, and the loss has from_logits: true"
+        return [Problem(place, message, "remove the activation, or from_logits", related=head.loss_related)]
+    if from_logits is False and activation == "linear":
+        wanted = "sigmoid" if loss_name(loss).startswith("binary") else "softmax"
+        layer = "the last layer" if head.layer is None else "this layer"
+        message = f"the loss expects probabilities, and {layer} has no activation"
+        return [
+            Problem(last.place(), message, f"activation: {wanted}, or from_logits: true", related=head.loss_related)
+        ]
+    return []
+
+
+# --- layers whose results depend on the batch ---
+
+HIGHEST_DECIBELS = 100.0
+"""No moment of an audio clip between -1 and 1 is as loud."""
+
+
+def spectrogram_problems(config: Config) -> list[Problem]:
+    """Find spectrograms that depend on other audio clips.
+
+    MelSpectrogram cuts off what is `top_db` below the loudest moment of the whole batch, not of each audio clip. The
+    same audio clip would then be another one in a batch of other size; where nothing lies so low, it is not.
+    """
+    sections = {
+        ("data", "preprocessing"): config.data.preprocessing,
+        ("data", "augmentation"): config.data.augmentation,
+        LAYERS: config.model.layers,
+    }
+    problems = []
+    for place, layers in sections.items():
+        for index, layer in enumerate(layers):
+            least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
+            if least is not None and top is not UNKNOWN and top < least:
+                message = (
+                    f"{top:g} decibels below the loudest of all audio clips in a batch: each depends on the others"
+                )
+                problems.append(Problem((*place, index, layer.name, "top_db"), message, f"top_db: {least}"))
+    return problems
+
+
+def decibels_needed(layer: KerasObject) -> int | None:
+    """Return the least `top_db` with which a spectrogram depends on its recording alone; None for other layers."""
+    power = layer.arguments.get("min_power", 1e-10)
+    if layer.name != "MelSpectrogram" or layer.arguments.get("power_to_db") is False or power is UNKNOWN:
+        return None
+    return math.ceil(HIGHEST_DECIBELS - 10 * math.log10(max(power, 1e-30)))
+
+
+def independent(layer: KerasObject) -> KerasObject:
+    """Return the layer; a MelSpectrogram without a `top_db` of its own gets the one that it needs."""
+    least = decibels_needed(layer)
+    if least is None or "top_db" in layer.arguments:
+        return layer
+    return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
+
+
+# --- backbones ---
+
+
+def weight_file_problems(config: Config) -> list[Problem]:
+    """Find files of a backbone's weights that are not there."""
+    found = [
+        missing_weights(layer.arguments.get("weights"), (*LAYERS, index, *layer.steps, "weights"))
+        for index, layer in enumerate(config.model.layers)
+        if layer.kind == "backbone"
+    ]
+    return [problem for problem in found if problem is not None]
+
+
+def missing_weights(path: Any, place: ConfigPath) -> Problem | None:
+    """Check the path of a file of weights, which may also be null, or the name of the published ones."""
+    if not isinstance(path, str) or path == PUBLISHED or os.path.isfile(path):
+        return None
+    if os.path.exists(path):
+        return Problem(place, f"{path} is no file", "a .weights.h5 or .h5 that Keras has written")
+    meant = did_you_mean(near(os.path.basename(path), [PUBLISHED]))
+    hint = meant or f"{PUBLISHED} stands for the published ones, null for random ones"
+    return Problem(place, f"no such file: {path}", hint)

@@ -1,0 +1,87 @@
+"""Losses by the form in which they take targets and outputs, and the metrics that take classes in the same form."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dltool.config.keras.objects import KerasObject
+from dltool.config.wording import snake_case
+from dltool.keras_names import find
+
+
+@dataclass(frozen=True)
+class LossFamily:
+    """Losses that take targets in the same form (`targets`), and the same form of outputs.
+
+    Those of classes take probabilities or logits: of all classes, or (`has_one_output`) of the second of two.
+    """
+
+    targets: str
+    has_probabilities: bool = False
+    has_one_output: bool = False
+
+
+REGRESSION, OTHER = LossFamily("numbers"), LossFamily("other")
+SPARSE = LossFamily("class indices", has_probabilities=True)
+ONE_HOT = LossFamily("one-hot targets", has_probabilities=True)
+BINARY = LossFamily("0 or 1", has_probabilities=True, has_one_output=True)
+FAMILIES: Mapping[str, LossFamily] = {
+    "mean_squared_error": REGRESSION,
+    "mean_absolute_error": REGRESSION,
+    "mean_absolute_percentage_error": REGRESSION,
+    "mean_squared_logarithmic_error": REGRESSION,
+    "huber": REGRESSION,
+    "log_cosh": REGRESSION,
+    "sparse_categorical_crossentropy": SPARSE,
+    "categorical_crossentropy": ONE_HOT,
+    "categorical_focal_crossentropy": ONE_HOT,
+    "binary_crossentropy": BINARY,
+    "binary_focal_crossentropy": BINARY,
+}
+"""By the names of their functions; all others are `OTHER`."""
+
+
+def loss_name(loss: KerasObject) -> str:
+    """Return the name of its function, whichever way it was written: mse, MeanSquaredError → mean_squared_error."""
+    known = find("loss", loss.name)
+    return snake_case(known.means if known else loss.name)
+
+
+def family_of(loss: KerasObject) -> LossFamily:
+    return FAMILIES.get(loss_name(loss), OTHER)
+
+
+def like(loss: KerasObject, name: str) -> str:
+    """Return what to write for the loss `name`, in the form that `loss` has: a string identifier or a class."""
+    if name not in FAMILIES:
+        return name
+    return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
+
+
+# --- metrics ---
+
+SPARSE_TWINS = {
+    "CategoricalAccuracy": "SparseCategoricalAccuracy",
+    "CategoricalCrossentropy": "SparseCategoricalCrossentropy",
+    "TopKCategoricalAccuracy": "SparseTopKCategoricalAccuracy",
+    "categorical_accuracy": "sparse_categorical_accuracy",
+    "categorical_crossentropy": "sparse_categorical_crossentropy",
+    "top_k_categorical_accuracy": "sparse_top_k_categorical_accuracy",
+}
+"""Metrics of one-hot targets, and those of class indices that measure the same."""
+TWINS: Mapping[LossFamily, Mapping[str, str]] = {
+    SPARSE: SPARSE_TWINS,
+    ONE_HOT: {twin: name for name, twin in SPARSE_TWINS.items()},
+}
+"""By the losses beside which they cannot stand: metrics that take classes in the other form, and their twins."""
+OF_ONE_HOT = {
+    *("AUC", "Precision", "Recall", "F1Score", "FBetaScore", "PrecisionAtRecall", "RecallAtPrecision"),
+    *("SensitivityAtSpecificity", "SpecificityAtSensitivity", "CategoricalHinge"),
+    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
+}
+"""Metrics that of several classes take one-hot targets alone."""
+
+
+def takes_one_hot(loss: KerasObject, metric: KerasObject) -> bool:
+    """Return whether the metric takes one-hot targets alone, and the loss class indices."""
+    known = find("metric", metric.name)
+    return family_of(loss) is SPARSE and known is not None and known.means in OF_ONE_HOT

@@ -1,0 +1,245 @@
+"""Outputs that predict the class of an example, or its labels."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dltool.config.columns import MultiLabelTarget
+from dltool.config.layer_checks import last_layer
+from dltool.config.losses import family_of, loss_name
+from dltool.config.outputs import layer_index
+from dltool.errors import RunError
+from dltool.evaluation.findings import Mistake
+from dltool.evaluation.linear_models import softmax, softmax_regression
+from dltool.evaluation.measures import areas, calibration, class_table, confusion, precision_recall, roc
+from dltool.evaluation.tasks.evaluator import NOTHING, Columns, Evaluator, Found, Rules, worst
+from dltool.text import whole_text
+
+MOST_PROBABILITIES = 20
+"""Classes that each have a column; of more, there are the probabilities of the predicted one and of the true one."""
+MOST_CLASSES = 100
+"""Of which there is a linear model."""
+MOST_INNER = 200_000
+"""Values of classes inside examples, such as pixels, that are looked at; of more, some that are spread evenly."""
+MOST_CURVES = 7
+MOST_VALUES = 2_000_000
+"""Probabilities that curves are drawn of: of many examples or classes, some examples that are spread evenly."""
+MICRO = "micro average"
+
+
+class LabelEvaluator(Evaluator):
+    """Columns are "labels", those above 0.5, and "probability of NAME" for each."""
+
+    said = "labels"
+
+    @property
+    def names(self) -> np.ndarray:
+        return np.array([whole_text(name) for name in self.target.class_names], dtype=object)
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Return whether the loss is for probabilities of classes, or for logits."""
+        return family_of(self.head.loss).has_probabilities
+
+    def probabilities(self, values: np.ndarray) -> np.ndarray:
+        """Return (examples, classes) of such values or logits."""
+        if self.head.loss.arguments.get("from_logits") is not True:
+            return values
+        return (1 + np.tanh(values / 2)) / 2 if family_of(self.head.loss).has_one_output else softmax(values)
+
+    def shares(self, values: np.ndarray) -> np.ndarray:
+        """Return the probabilities. Raises RunError: they are not those of the classes."""
+        found, classes = self.probabilities(values.reshape(len(values), -1)), len(self.target.class_names)
+        if found.shape[1] != classes:
+            raise RunError(f"the model has {found.shape[1]} outputs, and the run has {classes} classes")
+        return found
+
+    def decided(self, shares: np.ndarray) -> np.ndarray:
+        options = self.config.data.targets[str(self.head.target)].type
+        given = options.options if options else None
+        return self.listed(shares, given.separator if isinstance(given, MultiLabelTarget) else ",")
+
+    def wanted(self, goal: np.ndarray) -> np.ndarray:
+        return self.listed(goal, ",")
+
+    def listed(self, values: np.ndarray, separator: str) -> np.ndarray:
+        names = self.names
+        return np.array([separator.join(names[row]) for row in values > 0.5], dtype=object)
+
+    def each_class(self, shares: np.ndarray) -> Columns:
+        return {f"probability of {name}": column for name, column in zip(self.names, shares.T, strict=True)}
+
+    def columns(self, values: np.ndarray) -> Columns:
+        shares = self.shares(values)
+        return {self.said: self.decided(shares), **self.each_class(shares)}
+
+    def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
+        goal, shares = self.goal(targets), self.shares(values)
+        columns = {"target": self.wanted(goal), "prediction": self.decided(shares)}
+        return columns | (self.each_class(shares) if shares.shape[1] <= MOST_PROBABILITIES else {})
+
+    def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
+        names, shares = self.target.class_names, self.probabilities(values.reshape(len(values), -1))
+        if not self.has_probabilities or shares.shape[1] != len(names):
+            return NOTHING
+        return labels_found(prefix, names, self.goal(targets), shares, rows)
+
+
+class ClassEvaluator(LabelEvaluator):
+    """Columns are "class", the most probable one, and "probability of NAME" for each."""
+
+    said = "class"
+
+    @property
+    def unclear(self) -> str:
+        if self.target.shape:
+            shape = " × ".join(map(str, self.target.shape))
+            return f"the model predicts {shape} classes for each example, which a table cannot hold"
+        index = layer_index(self.config, self.head)
+        last = None if index is None else last_layer(self.config.model.layers[: index + 1])
+        if self.has_probabilities or (last is not None and last.is_probability):
+            return ""
+        return f"with the loss {loss_name(self.head.loss)}, the outputs of the model are no probabilities of classes"
+
+    def probabilities(self, values: np.ndarray) -> np.ndarray:
+        """Return those of both classes where a model has one output, the probability of the second."""
+        found = super().probabilities(values)
+        return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
+
+    def decided(self, shares: np.ndarray) -> np.ndarray:
+        return np.asarray(self.names[shares.argmax(axis=1)])
+
+    def wanted(self, goal: np.ndarray) -> np.ndarray:
+        return np.asarray(self.names[goal.ravel()])
+
+    def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
+        found, goal, shares = super().compared(targets, values), self.goal(targets).ravel(), self.shares(values)
+        if shares.shape[1] <= MOST_PROBABILITIES:
+            return found
+        of_target = shares[np.arange(len(shares)), goal]
+        return {**found, "probability": shares.max(axis=1), "probability of the target": of_target}
+
+    def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
+        inner = bool(self.target.shape)
+        flat = values.reshape(-1, values.shape[-1]) if inner else values.reshape(len(values), -1)
+        some = slice(None, None, -(-len(flat) // MOST_INNER) if inner else 1)
+        names, shares = self.target.class_names, self.probabilities(flat[some])
+        if not self.has_probabilities or shares.shape[1] != len(names):
+            return NOTHING
+        return classes_found(prefix, names, self.goal(targets).ravel()[some], shares, None if inner else rows)
+
+    @property
+    def rules(self) -> Rules | None:
+        if self.target.shape not in ((), (1,)) or not self.has_probabilities:
+            return None
+        classes = len(self.target.class_names)
+        return Rules(
+            metric="accuracy",
+            constant_name="majority class",
+            linear_name="logistic regression",
+            score=lambda targets, predicted: np.mean(targets == predicted),
+            decided=lambda values: self.probabilities(values).argmax(axis=1),
+            constant=lambda fitted: np.bincount(fitted).argmax(),
+            linear=lambda fitted, true, other: (other @ softmax_regression(fitted, true, classes)).argmax(axis=1),
+            why_not_linear=why_not_logistic,
+        )
+
+
+def why_not_logistic(fitted: np.ndarray) -> str:
+    count = len(np.unique(fitted))
+    return f"{count:,} classes take too long" if count > MOST_CLASSES else "one class" if count < 2 else ""
+
+
+def classes_found(
+    prefix: str, names: Sequence[str], targets: np.ndarray, probabilities: np.ndarray, rows: np.ndarray | None
+) -> Found:
+    """Return what there is to say of `targets` (examples,), class indices, and `probabilities` (examples, classes).
+
+    `rows` (examples,) are those of the data, None where an example has many classes.
+    """
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    are_right = predicted == targets
+    some = slice(None, None, -(-probabilities.size // MOST_VALUES))
+    are_of_class = targets[some, None] == np.arange(len(names))
+    by_class = areas(are_of_class, probabilities[some])
+    sureness = np.where(are_right, 0, confidence)
+    mistakes = tuple(
+        Mistake(int(row), names[int(targets[index])], names[int(predicted[index])], sure)
+        for index, sure in worst(sureness)
+        for row in ([] if rows is None else rows[index : index + 1])
+    )
+    table = class_table(targets, predicted, names)
+
+    def confusion_matrix() -> Any:
+        return figures().confusion_figure(f"{prefix}confusion_matrix", confusion(targets, predicted, len(names)), names)
+
+    curves = curve_makers(prefix, names, by_class, are_of_class, probabilities[some])
+    makers = [confusion_matrix, *curves, calibration_maker(prefix, confidence, are_right)]
+    return makers, with_areas(table, by_class), mistakes
+
+
+def labels_found(
+    prefix: str, names: Sequence[str], targets: np.ndarray, probabilities: np.ndarray, rows: np.ndarray
+) -> Found:
+    """Return what there is to say of `targets` (examples, labels), 0 or 1, and of `probabilities` alike."""
+    are_labels, predicted = targets > 0.5, probabilities > 0.5
+    some = slice(None, None, -(-probabilities.size // MOST_VALUES))
+    by_label = areas(are_labels[some], probabilities[some])
+    confidence = np.where(predicted, probabilities, 1 - probabilities)
+    are_right = predicted == are_labels
+    mistakes = tuple(
+        Mistake(int(rows[index]), listed(names, are_labels[index]), listed(names, predicted[index]), sure)
+        for index, sure in worst(np.where(are_right, 0, confidence).max(axis=1))
+    )
+    table = [
+        {"label": row.pop("class"), **row} for row in class_table(are_labels.astype(int), predicted.astype(int), names)
+    ]
+    curves = curve_makers(prefix, names, by_label, are_labels[some], probabilities[some])
+    makers = [*curves, calibration_maker(prefix, confidence[some].ravel(), are_right[some].ravel())]
+    return makers, with_areas(table, by_label), mistakes
+
+
+def listed(names: Sequence[str], chosen: np.ndarray) -> str:
+    return ", ".join(names[index] for index in np.flatnonzero(chosen).tolist())
+
+
+def with_areas(table: list[dict[str, Any]], by_class: np.ndarray) -> list[dict[str, Any]]:
+    return [
+        {**row, "auc": float(area) if np.isfinite(area) else None} for row, area in zip(table, by_class, strict=True)
+    ]
+
+
+def curve_makers(
+    prefix: str, names: Sequence[str], by_class: np.ndarray, are_of_class: np.ndarray, probabilities: np.ndarray
+) -> list[Callable[[], Any]]:
+    """Return curves of each class against all others, and of all together; of many, those with the lowest AUC."""
+    found = np.flatnonzero(np.isfinite(by_class))
+    if not len(found):
+        return []
+    if len(names) == 2 and len(found) == 2 and are_of_class.sum(axis=1).max() == 1:
+        # The curves of two classes are each other's mirror image.
+        found = found[1:]
+    chosen = np.sort(found[np.argsort(by_class[found], kind="stable")[:MOST_CURVES]])
+    which = f" of the {len(chosen)} classes distinguished worst" if len(chosen) < len(found) else ""
+    each = [(names[int(index)], are_of_class[:, index], probabilities[:, index]) for index in chosen]
+    if len(found) > 1:
+        each.append((MICRO, are_of_class.ravel(), probabilities.ravel()))
+    return [
+        lambda: figures().roc_figure(f"{prefix}roc", [roc(*given) for given in each], which),
+        lambda: figures().precision_recall_figure(
+            f"{prefix}precision_recall", [precision_recall(*given) for given in each], which
+        ),
+    ]
+
+
+def calibration_maker(prefix: str, confidence: np.ndarray, are_right: np.ndarray) -> Callable[[], Any]:
+    name = f"{prefix}calibration"
+    return lambda: figures().calibration_figure(name, calibration(confidence, are_right), len(confidence))
+
+
+def figures() -> Any:
+    """Return the module that draws, imported where something is drawn."""
+    from dltool.evaluation.figures import class_figures
+
+    return class_figures

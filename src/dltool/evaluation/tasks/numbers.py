@@ -1,0 +1,120 @@
+"""Outputs that predict numbers, and those that restore the input."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dltool.errors import RunError
+from dltool.evaluation.findings import Mistake
+from dltool.evaluation.linear_models import linear_regression
+from dltool.evaluation.measures import error_row, number_row
+from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluator, Found, Rules, worst
+from dltool.text import whole_text
+
+MOST_DRAWN = 4
+"""Numbers of one output that have figures of their own."""
+MOST_COLUMNS = 21
+RECONSTRUCTED = "squared error of restoring"
+"""The column of an output that restores the input."""
+
+
+class NumberEvaluator(Evaluator):
+    """Columns have the names of the target's columns, or are called "prediction"."""
+
+    def names(self, count: int) -> list[str]:
+        columns = self.config.data.targets[str(self.head.target)].columns
+        names = list(columns) if len(columns) == count else ["prediction"]
+        if len(names) < count:
+            names = [f"prediction_{number}" for number in range(1, count + 1)]
+        return [f"predicted {name}" if name in PLACES else whole_text(name) for name in names]
+
+    def columns(self, values: np.ndarray) -> Columns:
+        flat = values.reshape(len(values), -1)
+        return dict(zip(self.names(flat.shape[1]), flat.T, strict=True))
+
+    def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
+        found, goal = self.columns(values), self.goal(targets)
+        if len(found) > MOST_COLUMNS:
+            raise RunError(f"{len(found)} numbers are too many for a table")
+        if len(found) == 1:
+            return {"target": goal.ravel(), "prediction": next(iter(found.values()))}
+        true = zip(found, goal.reshape(len(goal), -1).T, strict=True)
+        return {f"target {name}": each for name, each in true} | {f"prediction {name}": found[name] for name in found}
+
+    def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
+        true, found = (each.reshape(len(each), -1) for each in (self.goal(targets), values))
+        if true.shape != found.shape:
+            return NOTHING
+        return numbers_found(prefix, self.names(true.shape[1]), true, found, rows)
+
+    @property
+    def rules(self) -> Rules | None:
+        if self.target.shape not in ((), (1,)):
+            return None
+        return Rules(
+            metric="mean_absolute_error",
+            constant_name="mean",
+            linear_name="linear regression",
+            score=lambda targets, predicted: np.mean(np.abs(targets - predicted)),
+            decided=lambda values: values[:, 0],
+            constant=np.mean,
+            linear=lambda features, fitted, measured: measured @ linear_regression(features, fitted),
+            can_repeat=True,
+        )
+
+
+class ReconstructionEvaluator(Evaluator):
+    """Its values (examples,) are the squared errors of what is restored."""
+
+    def columns(self, values: np.ndarray) -> Columns:
+        return {RECONSTRUCTED: values}
+
+    def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
+        return self.columns(values)
+
+    def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
+        return reconstruction_found(prefix, values, rows)
+
+
+def numbers_found(
+    prefix: str, names: Sequence[str], targets: np.ndarray, predicted: np.ndarray, rows: np.ndarray
+) -> Found:
+    """Return what there is to say of `targets` and `predicted`, (examples, numbers), called `names`."""
+    errors = np.abs(predicted.astype(float) - targets)
+    # Numbers of different units are compared by how far they spread.
+    relative = errors / np.where(targets.std(axis=0) > 0, targets.std(axis=0), 1)
+    largest = relative.argmax(axis=1)
+    mistakes = tuple(
+        Mistake(int(rows[row]), f"{targets[row, column]:g}", f"{predicted[row, column]:g}", float(errors[row, column]))
+        for row, _ in worst(relative.max(axis=1))
+        for column in [largest[row]]
+    )
+    table = [number_row(name, targets[:, i], predicted[:, i]) for i, name in enumerate(names)]
+    makers = [
+        maker
+        for index, name in enumerate(names[:MOST_DRAWN])
+        for own in [prefix if len(names) == 1 else f"{prefix}{index + 1}_"]
+        for maker in number_makers(own, name, targets[:, index], predicted[:, index])
+    ]
+    return makers, table, mistakes
+
+
+def number_makers(prefix: str, *series: Any) -> list[Callable[[], Any]]:
+    return [
+        lambda: figures().predicted_figure(f"{prefix}predicted", *series),
+        lambda: figures().residual_figure(f"{prefix}residuals", *series),
+    ]
+
+
+def reconstruction_found(prefix: str, errors: np.ndarray, rows: np.ndarray) -> Found:
+    """Return what there is to say of squared `errors`, (examples,)."""
+    mistakes = tuple(Mistake(int(rows[index]), "", "", error) for index, error in worst(errors))
+    return [lambda: figures().restoring_figure(f"{prefix}restoring", errors)], [error_row(errors)], mistakes
+
+
+def figures() -> Any:
+    """Return the module that draws, imported where something is drawn."""
+    from dltool.evaluation.figures import number_figures
+
+    return number_figures
