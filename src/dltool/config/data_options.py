@@ -190,24 +190,20 @@ class Data(Section):
 
     @model_validator(mode="after")
     def parts_are_alike(self) -> Self:
-        problems = [
-            Problem(
-                (role,), f"{other.name} cannot be a part of {self.source.name}", "all parts come from one kind of file"
-            )
-            for role, other in (("validation", self.validation), ("test", self.test))
-            if other is not None and kind_of(other) != kind_of(self.source)
-        ]
-        problems += [
-            Problem((role,), "it has other inputs or targets than the source", "the same names under x and y")
-            for role, other in (("validation", self.validation), ("test", self.test))
-            if other is not None and not problems and not are_alike(other, self.source)
-        ]
+        problems = []
+        for role, other in (("validation", self.validation), ("test", self.test)):
+            if other is not None and kind_of(other) != kind_of(self.source):
+                message = f"{other.name} cannot be a part of {self.source.name}"
+                problems.append(Problem((role,), message, "all parts come from one kind of file"))
+            elif other is not None and not are_alike(other, self.source):
+                message = "it has other inputs or targets than the source"
+                problems.append(Problem((role,), message, "the same names under x and y"))
         refuse(*problems)
         return self
 
     @property
     def targets(self) -> dict[str, Target]:
-        """What is to be predicted, by name; the only target is called "target" unless it has a name of its own.
+        """Return what is to be predicted, by name; the only target is called "target" unless it has a name of its own.
 
         There is none where it is the input.
         """
@@ -221,17 +217,17 @@ class Data(Section):
 
     @property
     def given_targets(self) -> tuple[Target, ...]:
-        """What `target` says, at least one."""
+        """Return what `target` says, at least one."""
         return self.target if isinstance(self.target, tuple) else (self.target or Target(),)
 
     @property
     def named_targets(self) -> tuple[str, ...]:
-        """The targets to which the source gives names."""
+        """Return the targets to which the source gives names."""
         return self.source.options.target_names if isinstance(self.source.options, ArraysSource) else ()
 
     @property
     def target_columns(self) -> tuple[str, ...]:
-        """The columns of all targets."""
+        """Return the columns of all targets."""
         return tuple(name for target in self.targets.values() for name in target.columns)
 
     @model_validator(mode="after")
@@ -260,33 +256,32 @@ class Data(Section):
     @model_validator(mode="after")
     def target_is_a_column(self) -> Self:
         """In a table `target: category` is the column of that name."""
-        target, has_columns = self.target, kind_of(self.source) == "table"
-        problem = None
-        if self.windows is not None and has_columns:
-            return self.with_windows(self.windows)
+        target, name = self.target, self.source.name
+        if kind_of(self.source) == "table":
+            return self.with_windows(self.windows) if self.windows is not None else self.with_target_column()
         if self.windows is not None:
-            problem = Problem(
-                ("windows",), f"{self.source.name} has no columns to slide over", "remove it", at_key=True
-            )
-        elif has_columns and target is None:
-            problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
-        elif has_columns and isinstance(target, Target) and not target.columns and target.type is not None:
-            return self.model_copy(update={"target": Target((target.type.name,))})
-        elif has_columns and set(self.target_columns) & set(self.inputs or ()):
-            name = next(name for name in self.target_columns if name in (self.inputs or ()))
-            hint = f"say how it is read there: target: {{{name}: category}}"
-            problem = Problem(("inputs", name), "the target is no input", hint, at_key=True)
-        elif not has_columns and isinstance(target, Target) and target.columns and not self.named_targets:
-            name = self.source.name
+            raise refusal(Problem(("windows",), f"{name} has no columns to slide over", "remove it", at_key=True))
+        if isinstance(target, Target) and target.columns and not self.named_targets:
             message = f"{name} has no columns: expected category or number, got {shortened(target.columns[0], 60)}"
-            problem = Problem(("target",), message, did_you_mean(near(target.columns[0], ("category", "number"))))
-        elif not has_columns and self.inputs is not None:
-            problem = Problem(("inputs",), f"{self.source.name} has no columns", "remove it", at_key=True)
-        refuse(*([problem] if problem else []))
+            hint = did_you_mean(near(target.columns[0], ("category", "number")))
+            raise refusal(Problem(("target",), message, hint))
+        if self.inputs is not None:
+            raise refusal(Problem(("inputs",), f"{name} has no columns", "remove it", at_key=True))
+        return self
+
+    def with_target_column(self) -> Self:
+        if self.target is None:
+            raise refusal(Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}"))
+        if isinstance(self.target, Target) and not self.target.columns and self.target.type is not None:
+            return self.model_copy(update={"target": Target((self.target.type.name,))})
+        column = next((name for name in self.target_columns if name in (self.inputs or ())), None)
+        if column is not None:
+            hint = f"say how it is read there: target: {{{column}: category}}"
+            raise refusal(Problem(("inputs", column), "the target is no input", hint, at_key=True))
         return self
 
     def with_windows(self, windows: Windows) -> Self:
-        """The target of windows is named there, and rows are divided by their time alone."""
+        """Return the section with the target that windows name; rows are divided by their time alone."""
         given = self.given_targets[0]
         target = Target((windows.target,), given.type)
         problems = []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from dltool.config.keras.objects import KerasObject
 from dltool.config.losses import BINARY, ONE_HOT, REGRESSION, SPARSE, LossFamily, family_of, like
-from dltool.text import Shape, number, shape, shape_text
+from dltool.text import Shape, counted, number, shape, shape_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ class TargetFacts:
     @property
     def in_words(self) -> str:
         """Return `10 classes`."""
-        return count(len(self.class_names), self.task.noun) if self.class_names else "numbers to predict"
+        return counted(len(self.class_names), self.task.noun) if self.class_names else "numbers to predict"
 
 
 class DataFacts(Protocol):
@@ -116,7 +116,7 @@ class Task:
         """
         wanted = math.prod(target.shape)
         fix = f"units: {dollar if self.has_classes else wanted}"
-        return None if units == wanted else (f"{count(units, 'output')} for {count(wanted, self.noun)}", fix)
+        return None if units == wanted else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
 
     def shape_problem(self, output: Shape, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Say why outputs of this shape cannot be compared with the target."""
@@ -124,7 +124,9 @@ class Task:
         if output in (target.shape, wanted) or None in output:
             return None
         values = math.prod(wanted)
-        message = f"the model gives {shape_text(output)} for each example, and the target is {count(values, self.noun)}"
+        message = (
+            f"the model gives {shape_text(output)} for each example, and the target is {counted(values, self.noun)}"
+        )
         return message, FLATTEN if len(output) > len(wanted) else f"units: {values}"
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
@@ -151,7 +153,7 @@ class ClassTask(Task):
         wanted, classes = self.outputs_needed(loss, target), len(target.class_names)
         if wanted is None or wanted == units:
             return None
-        message = f"{count(units, 'output')} for {count(classes, self.noun)}"
+        message = f"{counted(units, 'output')} for {counted(classes, self.noun)}"
         if family_of(loss).has_one_output:
             return f"{message}: this loss needs one", "units: 1 and activation: sigmoid"
         other = "; or loss: binary_crossentropy with activation: sigmoid" if (units, classes) == (1, 2) else ""
@@ -163,7 +165,7 @@ class ClassTask(Task):
             return None
         if len(output) == 1:
             return (
-                f"{count(output[0] or 0, 'output')} for {count(len(target.class_names), self.noun)}",
+                f"{counted(output[0] or 0, 'output')} for {counted(len(target.class_names), self.noun)}",
                 f"units: {units}",
             )
         takes = shape_text((*target.shape, units))
@@ -231,7 +233,3 @@ MULTI_LABEL = Task(
 )
 INPUT = Task("input", "number", has_labels=False, sureness=lambda value: f"squared error {number(value)}")
 TASKS: Mapping[str, Task] = {task.name: task for task in (CATEGORY, NUMBER, MULTI_LABEL, INPUT)}
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")

@@ -4,12 +4,12 @@ from dltool.config.checks import static_checks
 from dltool.config.losses import SPARSE, family_of
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
-from dltool.config.tasks import TargetFacts, count
+from dltool.config.tasks import TargetFacts
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, Problem
 from dltool.model.apply import Applied
 from dltool.model.build import BuiltModel
-from dltool.text import shape_text
+from dltool.text import counted, shape_text
 
 SPARSE_LOOKUPS = ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
 
@@ -53,7 +53,7 @@ def metric_problems(head: OutputSpec, output: Applied, target: TargetFacts) -> l
     return [
         Problem(
             (*head.metrics_place, index),
-            f"{metric.name} takes an output for each of {count(classes, 'class')}, not {outputs}",
+            f"{metric.name} takes an output for each of {counted(classes, 'class')}, not {outputs}",
         )
         for index, metric in enumerate(head.metrics)
         if metric.name in SPARSE_LOOKUPS

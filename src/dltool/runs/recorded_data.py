@@ -13,6 +13,7 @@ from dltool.data.facts import DTYPES, Facts, InputFacts, is_for_layers
 from dltool.errors import RunError
 from dltool.runs.changes import said
 from dltool.runs.records import DataRecord, InputRecord, RecordedPart, TargetRecord
+from dltool.text import listed, plural
 
 LONGEST_NAME = 100
 """Characters of a column's name. A hostile run.json may hold any number."""
@@ -105,7 +106,7 @@ def part_changes(part: str, was: RecordedPart, now: Mapping[str, Any], has_colum
         # Each column of other rows is another one.
         difference = abs(now["rows"] - was.rows)
         more = "more" if now["rows"] > was.rows else "fewer"
-        yield f"{said(difference)} {more} {'row' if difference == 1 else 'rows'} in {part}"
+        yield f"{said(difference)} {more} {plural(difference, 'row')} in {part}"
     elif was.inputs is not None:
         inputs = was.inputs
         names = [
@@ -114,9 +115,8 @@ def part_changes(part: str, was: RecordedPart, now: Mapping[str, Any], has_colum
         if names and not has_columns:
             yield f"the examples in {part}"
         elif names:
-            shown = ", ".join(name[:LONGEST_NAME] for name in names[:MOST_NAMED])
-            more = ", …" if len(names) > MOST_NAMED else ""
-            yield f"{'column' if len(names) == 1 else 'columns'} {shown}{more} in {part}"
+            columns = listed([name[:LONGEST_NAME] for name in names], MOST_NAMED)
+            yield f"{plural(len(names), 'column')} {columns} in {part}"
         elif list(inputs) != list(now["inputs"]):
             yield "the order of the columns"
         if was.targets != now["targets"]:

@@ -58,12 +58,12 @@ class LabelEvaluator(Evaluator):
     def decided(self, shares: np.ndarray) -> np.ndarray:
         options = self.config.data.targets[str(self.head.target)].type
         given = options.options if options else None
-        return self.listed(shares, given.separator if isinstance(given, MultiLabelTarget) else ",")
+        return self.labels_text(shares, given.separator if isinstance(given, MultiLabelTarget) else ",")
 
     def wanted(self, goal: np.ndarray) -> np.ndarray:
-        return self.listed(goal, ",")
+        return self.labels_text(goal, ",")
 
-    def listed(self, values: np.ndarray, separator: str) -> np.ndarray:
+    def labels_text(self, values: np.ndarray, separator: str) -> np.ndarray:
         names = self.names
         return np.array([separator.join(names[row]) for row in values > 0.5], dtype=object)
 
@@ -189,7 +189,7 @@ def labels_found(
     confidence = np.where(predicted, probabilities, 1 - probabilities)
     are_right = predicted == are_labels
     mistakes = tuple(
-        Mistake(int(rows[index]), listed(names, are_labels[index]), listed(names, predicted[index]), sure)
+        Mistake(int(rows[index]), label_names(names, are_labels[index]), label_names(names, predicted[index]), sure)
         for index, sure in worst(np.where(are_right, 0, confidence).max(axis=1))
     )
     table = [
@@ -200,7 +200,7 @@ def labels_found(
     return makers, with_areas(table, by_label), mistakes
 
 
-def listed(names: Sequence[str], chosen: np.ndarray) -> str:
+def label_names(names: Sequence[str], chosen: np.ndarray) -> str:
     return ", ".join(names[index] for index in np.flatnonzero(chosen).tolist())
 
 
