@@ -32,7 +32,7 @@ settings.load_profile("repeatable")
 def pinned_threads() -> None:
     """Pin TensorFlow's threads before any test runs an operation; a training in this process pins the same number."""
     if "tensorflow" in sys.modules:
-        from dltool.training.determinism import pin
+        from dltool.training.numerics import pin
 
         pin(0)
 

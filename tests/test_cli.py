@@ -81,7 +81,8 @@ def test_a_shell_completes_commands(shell) -> None:
     code = "import sys; sys.argv[0] = 'dltool'; from dltool.__main__ import main; main()"
 
     def completed(*arguments: str, **variables: str) -> str:
-        environment = {**os.environ, **variables}
+        # The shell is the argument's, not that from which the tests run.
+        environment = {**os.environ, **variables, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
         return subprocess.check_output([sys.executable, "-c", code, *arguments], text=True, env=environment)
 
     assert "_DLTOOL_COMPLETE" in completed("--show-completion", shell)

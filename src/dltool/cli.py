@@ -190,7 +190,7 @@ def evaluate(
             from dltool.console.results import show_evaluation
 
             with TrainingProgress(capture) as progress:
-                outcome = run_evaluate(run, split, data, metrics or (), progress)
+                outcome = run_evaluate(run, split, data, metrics or (), progress=progress)
         show_evaluation(outcome, as_json)
 
 

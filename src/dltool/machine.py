@@ -55,6 +55,7 @@ CPU_FEATURES = (
     *("asimd", "asimddp", "bf16", "i8mm", "sve"),
 )
 GIT_SECONDS = 5
+MOST_THREADS = 4096
 
 
 def describe_machine() -> dict[str, Any]:

@@ -133,12 +133,12 @@ class TrainedRun:
         the best weights, so nothing of the run is executed.
         """
         with plain_errors(), allowed(self.allow_code), shown_progress():
-            from dltool.commands.predict import best_model, recorded_kind
-            from dltool.experiment.opening import require_code
+            from dltool.experiment.opening import best_model, recorded_kind
+            from dltool.experiment.refusals import require_code
 
             run = find_run(self.path)
             require_code(run, f"predict {run.path}")
-            return best_model(run, *recorded_kind(run, run.read_json(run.record))).full
+            return best_model(run, *recorded_kind(run)).full
 
     def predict(self, rows: Any) -> "pd.DataFrame":
         """What `dltool predict` says of new data, a row for each example.
@@ -154,7 +154,7 @@ class TrainedRun:
         with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
             from dltool.commands.predict import predictions_for
             from dltool.data.new_data import load_rows
-            from dltool.experiment.opening import require_code
+            from dltool.experiment.refusals import require_code
 
             run = find_run(self.path)
             require_code(run, f"predict {run.path}")
@@ -182,7 +182,7 @@ class TrainedRun:
             from dltool.evaluation.figures.curves import learning_curves
 
             run = Run(self.path)
-            is_complete = run.read_json(run.record).get("status") == "completed"
+            is_complete = run.is_complete()
             table = (
                 self.results.rename_axis(None).to_html(float_format=number, na_rep="", border=0) if is_complete else ""
             )

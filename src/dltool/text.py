@@ -1,6 +1,7 @@
 """Words and numbers as messages write them: suggestions, lists that are cut off, counts, safe characters."""
 
 import math
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -41,7 +42,7 @@ def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
     scored = [(likeness(name.lower(), other.lower()), other) for other in known]
     alike = [(score, likeness(name, other), other) for score, other in scored if score >= cutoff]
     best: dict[str, str] = {}
-    for *_, other in sorted(alike, reverse=True):
+    for *_, other in sorted(alike, key=lambda item: item[:2], reverse=True):
         best.setdefault(other.lower().replace("_", ""), other)
     return list(best.values())[:most]
 
@@ -96,7 +97,7 @@ def value_text(value: Any) -> str:
 
 def os_words(error: OSError) -> str:
     """Return what the operating system says: "no such file or directory"."""
-    return (error.strerror or str(error)).lower()
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 def number(value: float) -> str:

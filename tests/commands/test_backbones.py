@@ -34,7 +34,7 @@ def files(tmp_path_factory) -> Path:
     """Pictures of three classes, and weights as Keras writes them."""
     import keras
 
-    from dltool.training.determinism import pin
+    from dltool.training.numerics import pin
 
     # TensorFlow started as a training expects it.
     pin(0)

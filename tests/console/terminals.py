@@ -7,7 +7,7 @@ import pyte
 
 from dltool.console.capture import Capture
 from dltool.console.progress import TrainingProgress
-from dltool.training.fit import EpochRecord
+from dltool.training.state import EpochRecord
 
 
 class Terminal(io.StringIO):

@@ -20,7 +20,7 @@ from dltool.imports import Import
 from dltool.model import build as model_build
 from dltool.runs import checkpoint_file, checkpoint_writer
 from dltool.runs.files import MetricsLog, Run
-from dltool.training import fit
+from dltool.training import fit, recovery
 
 WRITER: Any = checkpoint_writer
 OBSERVER: Any = finishing.RecordingObserver
@@ -37,7 +37,7 @@ def at_step(step: int, number: int = signal.SIGKILL) -> None:
 
 def at_step_with_best_unwritten(step: int) -> None:
     """SIGKILL; of the epochs that were the best so far, only the first one's weights have been written by then."""
-    fit.SECONDS_BETWEEN_BEST = math.inf
+    recovery.SECONDS_BETWEEN_BEST = math.inf
     at_step(step)
 
 
@@ -145,7 +145,7 @@ def act_at_step(step: int, act: Callable[[], None]) -> None:
 
 PHASES: dict[str, tuple[Any, str]] = {
     "validation": (fit.Fitting, "leave_if_asked"),
-    "best weights": (fit.Fitting, "remember"),
+    "best weights": (recovery.Recovery, "remember"),
     "last file": (finishing, "concluded"),
     "cleanup": (checkpoint_file, "_remove_all_but_newest_two"),
     "metrics": (MetricsLog, "append"),

@@ -71,7 +71,7 @@ CLASSES = [
 @pytest.fixture(scope="module", autouse=True)
 def pinned():
     """TensorFlow started as every other test expects it."""
-    from dltool.training.determinism import pin
+    from dltool.training.numerics import pin
 
     pin(0)
 

@@ -16,9 +16,9 @@ from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import Split
 from dltool.model.build import BuiltModel, build_model
-from dltool.training.fit import EpochRecord, FitResult, fit, prepare_fit
+from dltool.training.fit import FitResult, fit, prepare_fit
 from dltool.training.loop import Pace
-from dltool.training.state import TrainingState
+from dltool.training.state import EpochRecord, TrainingState
 
 PLAIN: dict[str, Any] = {
     "name": "small",

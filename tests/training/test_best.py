@@ -5,7 +5,7 @@ import pytest
 
 from dltool.errors import ConfigError
 from dltool.model.build import build_model
-from dltool.training.best import Best, make_best
+from dltool.training.checkpointing import Best, make_best
 from dltool.training.compile import compile_core
 
 

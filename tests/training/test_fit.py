@@ -9,7 +9,7 @@ import pytest
 from dltool.data.split.at_random import Split
 from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
-from dltool.training import fit, loop
+from dltool.training import loop, recovery
 from dltool.training.batches import Layout
 from dltool.training.order import epoch_order
 from dltool.training.state import TrainingState
@@ -192,7 +192,7 @@ def test_going_on_saves_the_best_weights_of_the_state_again(make_config, images,
 def test_epochs_that_follow_each_other_fast_have_their_best_weights_written_at_the_end(
     make_config, images, train, whole, monkeypatch
 ):
-    monkeypatch.setattr(fit, "SECONDS_BETWEEN_BEST", math.inf)
+    monkeypatch.setattr(recovery, "SECONDS_BETWEEN_BEST", math.inf)
     trained = train(make_config(**EVERYTHING), images)
     assert len(trained.recorder.best) == 2
     assert_same(trained.recorder.best[-1], whole.recorder.best[-1])

@@ -15,8 +15,8 @@ from dltool.evaluation.measure import measure, predict
 from dltool.model.build import build_model
 from dltool.training import batches
 from dltool.training.batches import make_tables, model_targets
-from dltool.training.best import make_best
 from dltool.training.callbacks import make_callbacks
+from dltool.training.checkpointing import make_best
 from dltool.training.compile import compile_core
 
 LAYERS = [

@@ -5,7 +5,7 @@ import pytest
 
 from dltool.errors import ConfigError
 from dltool.model.build import build_model
-from dltool.training import strategy
+from dltool.training import numerics
 from dltool.training.fit import Fitting, prepare_fit
 from dltool.training.loop import CannotCompileError, Loop, Pace
 
@@ -23,30 +23,30 @@ def prepare(make_config, dataset):
 
 
 def test_few_steps_do_not_repay_compiling(prepare):
-    chosen = prepare().strategy
+    chosen = prepare().steps.strategy
     assert not chosen.jit_compile
     assert "too few to repay compiling" in chosen.why["jit_compile"]
 
 
 def test_xla_compiles_dense_models_with_many_steps(prepare):
-    chosen = prepare(epochs=5000).strategy
+    chosen = prepare(epochs=5000).steps.strategy
     assert chosen.jit_compile
     assert not chosen.rewrites
 
 
 def test_xla_does_not_compile_what_it_makes_slower(prepare):
     layers = [{"Reshape": [-1, 1]}, {"LSTM": 4}, *DENSE]
-    chosen = prepare(layers, epochs=5000).strategy
+    chosen = prepare(layers, epochs=5000).steps.strategy
     assert not chosen.jit_compile
     assert "LSTM" in chosen.why["jit_compile"]
 
 
 def test_the_config_decides_where_it_says_so(prepare):
-    assert not prepare(epochs=5000, jit_compile=False).strategy.jit_compile
-    chosen = prepare(jit_compile=True).strategy
+    assert not prepare(epochs=5000, jit_compile=False).steps.strategy.jit_compile
+    chosen = prepare(jit_compile=True).steps.strategy
     assert chosen.jit_compile
     assert chosen.why["jit_compile"] == "the config says so"
-    assert not prepare(rewrites=False).strategy.rewrites
+    assert not prepare(rewrites=False).steps.strategy.rewrites
 
 
 def test_what_xla_refuses_is_done_without_it_or_is_the_configs_mistake(prepare, monkeypatch):
@@ -55,9 +55,9 @@ def test_what_xla_refuses_is_done_without_it_or_is_the_configs_mistake(prepare, 
 
     monkeypatch.setattr(Loop, "compile_now", refuse)
     fitting = prepare(epochs=5000)
-    assert not fitting.strategy.jit_compile
-    assert not fitting.train.jit_compile
-    assert fitting.strategy.why["jit_compile"] == "XLA refuses: no kernel"
+    assert not fitting.steps.strategy.jit_compile
+    assert not fitting.steps.train.jit_compile
+    assert fitting.steps.strategy.why["jit_compile"] == "XLA refuses: no kernel"
     with pytest.raises(ConfigError, match="XLA refuses: no kernel"):
         prepare(jit_compile=True)
 
@@ -72,6 +72,6 @@ def test_steps_a_call_do_not_change_bits_with_xla(make_config, dataset, train, p
 def test_a_recorded_strategy_is_replayed(make_config, dataset):
     config = make_config(model={"layers": DENSE}, training={"epochs": 5000})
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
-    recorded = strategy.Strategy(False, False, {})
-    assert prepare_fit(built, config, dataset, strategy=recorded).strategy is recorded
+    recorded = numerics.Strategy(False, False, {})
+    assert prepare_fit(built, config, dataset, strategy=recorded).steps.strategy is recorded
     assert dataclasses.asdict(recorded)["jit_compile"] is False

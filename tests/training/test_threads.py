@@ -10,7 +10,7 @@ from dltool.cost.flops import model_flops
 from dltool.imports import LightImports
 from dltool.machine import usable_cores
 from dltool.model.build import build_model
-from dltool.training.threads import COUNTED, KEEP_SHAPE, choose_threads, step_flops
+from dltool.training.numerics import COUNTED, KEEP_SHAPE, choose_threads, step_flops
 
 SMALL = [{"Dense": {"units": 8, "activation": "relu"}}, {"Dropout": 0.2}, {"Dense": {"units": 3}}]
 
@@ -92,7 +92,7 @@ CODE = f"""
 import keras, tensorflow as tf
 from dltool.config.keras.objects import parse_keras_object
 from dltool.model.keras_objects import make
-from dltool.training.threads import bare
+from dltool.training.numerics import bare
 for name in {sorted(COUNTED)}:
     arguments = {ARGUMENTS}.get(name)
     entry, problems = parse_keras_object("layer", {{name: arguments}} if arguments else name)

@@ -119,8 +119,7 @@ def built_plan(
     from dltool.model.graphviz import dot_program, dot_text, draw
     from dltool.model.output_checks import check_fit
     from dltool.output_file import refuse_no_file
-    from dltool.training.determinism import pin
-    from dltool.training.threads import choose_threads
+    from dltool.training.numerics import choose_threads, pin
 
     if svg is not None:
         refuse_no_file("--svg", svg, [".svg"])

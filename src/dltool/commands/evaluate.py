@@ -14,8 +14,8 @@ from dltool.data.dataset import Dataset, SplitName
 from dltool.data.examples import Examples
 from dltool.errors import ConfigError, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import recorded_data, recorded_experiment, require_code
-from dltool.imports import import_keras
+from dltool.experiment.opening import Stages, recorded_data, recorded_experiment
+from dltool.experiment.refusals import require_code
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 
@@ -54,11 +54,13 @@ def evaluate(
     split: str | None = None,
     file: Path | None = None,
     metrics: Sequence[str] = (),
-    progress: "Progress | None" = None,
+    *,
+    progress: "Progress",
+    draws: bool = True,
 ) -> EvaluationOutcome:
     """Measure the best weights of the run at `path` on the examples of `split` (the test part), or of `file`.
 
-    `metrics` take the place of the config's. Without `progress`, nothing is drawn.
+    `metrics` take the place of the config's. Unless it `draws`, there are no figures and no baselines.
 
     Raises:
         ConfigError: `split` is no part of the data, or an empty one; metrics that the model cannot have.
@@ -73,16 +75,15 @@ def evaluate(
         raise ConfigError(f'"{split}" is no part of the data', f"write {near[0] if near else ', '.join(PARTS)}")
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
-    stage(progress, "reading the data")
-    config, dataset = recorded_data(run)
-    changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
-    examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
-    if not len(examples):
-        others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
-        raise ConfigError(f"the run has no {split} examples", f"it has others: {' and '.join(others)}")
-    stage(progress, "importing TensorFlow")
-    import_keras()
-    assessment, files = measured(run, config, changed, dataset, examples, progress)
+    stages = Stages(progress)
+    with stages.reading():
+        config, dataset = recorded_data(run)
+        changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
+        examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
+        if not len(examples):
+            others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
+            raise ConfigError(f"the run has no {split} examples", f"it has others: {' and '.join(others)}")
+    assessment, files = measured(run, config, changed, dataset, examples, stages, draws)
     folder, unwritten = run.evaluation / examples.name, ""
     try:
         run.replace_folder(folder, files)
@@ -91,18 +92,14 @@ def evaluate(
     return EvaluationOutcome(run.path, examples.name, assessment, folder, unwritten)
 
 
-def stage(progress: "Progress | None", name: str) -> None:
-    if progress is not None:
-        progress.stage(name)
-
-
 def measured(
     run: Run,
     config: "Config",
     changed: "Config",
     dataset: Dataset,
     examples: Examples,
-    progress: "Progress | None",
+    stages: Stages,
+    draws: bool,
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """What the model of `config` is worth by the metrics of the config `changed`, and the files that say so."""
     from dltool.model.saving import load_weights
@@ -110,9 +107,9 @@ def measured(
     experiment = recorded_experiment(run, config, dataset)
     experiment = replace(experiment, config=changed, built=replace(experiment.built, heads=heads_of(changed)))
     load_weights(experiment.built.core, run.best_weights)
-    stage(progress, "measuring")
+    stages.progress.stage("measuring")
     try:
-        return assessed(experiment, examples, None if progress is None else progress.warn)
+        return assessed(experiment, examples, stages.progress.warn if draws else None)
     except ConfigError as error:
         raise error if changed is config else as_option(error) from None
 

@@ -1,20 +1,20 @@
 """`dltool predict RUN FILE…`: what the best model of a run says of new data, from the run directory alone."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dltool.config.schema import Config, Data
-from dltool.data.facts import Facts, recorded_facts
+from dltool.config.schema import Data
+from dltool.data.facts import Facts
 from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
 from dltool.errors import ConfigError, DataError
 from dltool.evaluation.predictions import FORMATS, predictions, refuse_unclear, write
-from dltool.experiment.opening import recorded_config, recorded_model, require_code
-from dltool.imports import import_keras
+from dltool.experiment.opening import Stages, best_model, recorded_kind
+from dltool.experiment.refusals import require_code
 from dltool.output_file import refuse_no_file
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
@@ -22,7 +22,6 @@ from dltool.text import whole_text
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
-    from dltool.model.build import BuiltModel
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,14 @@ def predictions_for(
     run: Run, load: Callable[[Data, Facts], NewExamples], progress: "Progress"
 ) -> dict[str, np.ndarray]:
     """The columns of predictions for what `load` gives. Raises as :func:`predict`."""
-    record = run.read_json(run.record)
-    config, facts = recorded_kind(run, record)
+    config, facts = recorded_kind(run)
     refuse_unclear(config, facts)
-    if record.get("status") != "completed":
+    if not run.is_complete():
         progress.warn(f"{run.path} is not complete: these are predictions of its best weights so far")
-    progress.stage("reading the data")
-    new = load(config.data, facts)
-    for warning in new.warnings:
-        progress.warn(warning)
-    progress.stage("importing TensorFlow")
-    import_keras()
+    with Stages(progress).reading():
+        new = load(config.data, facts)
+        for warning in new.warnings:
+            progress.warn(warning)
     from dltool.evaluation.measure import predict as outputs_of
 
     built = best_model(run, config, facts)
@@ -85,21 +81,6 @@ def predictions_for(
     found = predictions(config, facts, outputs_of(built, config, new.examples.inputs))
     named = np.array([whole_text(name) for name in new.examples.places["file"]], dtype=object)
     return {**new.examples.places, "file": named, **found}
-
-
-def recorded_kind(run: Run, record: Mapping[str, Any]) -> tuple[Config, Facts]:
-    """What the model of a run is made from, besides what it has learnt."""
-    config = recorded_config(run, record, ("training.epochs",))
-    return config, recorded_facts(record.get("data"), config.data, str(run.record))
-
-
-def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
-    """The model with the best weights of the run."""
-    from dltool.model.saving import load_weights
-
-    built, _ = recorded_model(run, config, facts)
-    load_weights(built.core, run.best_weights)
-    return built
 
 
 def refuse_one_of(files: Sequence[str], out: Path) -> None:

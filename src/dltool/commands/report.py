@@ -1,23 +1,23 @@
 """`dltool report RUN`: what happened in a run, as one HTML file that loads nothing, and as JSON."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.commands.predict import recorded_kind
 from dltool.errors import DataError, MachineError
 from dltool.experiment.opening import (
     Experiment,
+    Stages,
     recorded_data,
-    recorded_experiment,
+    recorded_kind,
     recorded_model,
-    require_code,
 )
-from dltool.imports import import_keras
+from dltool.experiment.refusals import require_code
 from dltool.output_file import PAGE, refuse_no_file
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
+from dltool.runs.records import read_contents, words
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
@@ -64,37 +64,30 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
 
 
 def subject_of(run: Run, progress: "Progress") -> "Subject":
-    """What there is to report of a run, from its directory and its data."""
-    progress.stage("reading the data")
-    record = run.read_json(run.record)
-    try:
-        config, dataset = recorded_data(run)
-    except (DataError, MachineError) as error:
-        config, facts = recorded_kind(run, record)
-        progress.stage("importing TensorFlow")
-        import_keras()
-        built, _ = recorded_model(run, config, facts)
-        from dltool.report.contents import Subject
-        from dltool.report.kept import kept_assessment
-        from dltool.report.record import read_record
-
-        missing = f"Without the data there are no examples here, and the results are those of the last test: {error}."
-        found = read_record(run)
-        return Subject(found, config, facts, None, built, kept_assessment(run, found), missing)
-    progress.stage("importing TensorFlow")
-    import_keras()
+    """What there is to report of a run, from its directory and, where it is there, its data."""
+    dataset, lost = None, ""
+    with Stages(progress).reading():
+        try:
+            config, dataset = recorded_data(run)
+            facts = dataset.facts
+        except (DataError, MachineError) as error:
+            config, facts = recorded_kind(run)
+            lost = f"Without the data there are no examples here, and the results are those of the last test: {error}."
     from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
-    from dltool.report.record import read_record, words
+    from dltool.report.kept import kept_assessment
 
-    experiment = recorded_experiment(run, config, dataset)
-    if record.get("status") != "completed":
-        reason = f": {words(record['reason'])}" if record.get("reason") else ""
-        missing = f"The run is not complete, and has no results. Its status is {words(record.get('status'))}{reason}."
-        return Subject(read_record(run), config, dataset.facts, dataset, experiment.built, missing=missing)
-    load_weights(experiment.built.core, run.best_weights)
-    assessment = assessment_of(experiment, progress)
-    return Subject(read_record(run), config, dataset.facts, dataset, experiment.built, assessment)
+    built, pinned = recorded_model(run, config, facts)
+    record = read_contents(run)
+    subject = Subject(record, config, facts, dataset, built)
+    if dataset is None:
+        return replace(subject, assessment=kept_assessment(run, record.results), missing=lost)
+    if record.run.status != "completed":
+        reason = f": {record.run.reason}" if record.run.reason else ""
+        status = words(record.run.status)
+        return replace(subject, missing=f"The run is not complete, and has no results. Its status is {status}{reason}.")
+    load_weights(built.core, run.best_weights)
+    return replace(subject, assessment=assessment_of(Experiment(config, dataset, built, pinned), progress))
 
 
 def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":

@@ -4,30 +4,22 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.commands.train import first_files, new_record
 from dltool.config.load import read_document
 from dltool.errors import DltoolError, MachineError, RunError
-from dltool.experiment.clock import Clock
 from dltool.experiment.finishing import complete
-from dltool.experiment.opening import (
-    new_experiment,
-    recorded_data,
-    recorded_strategy,
-    recorded_threads,
-    refuse_files,
-    refuse_other_weights,
-    require_code,
-)
+from dltool.experiment.opening import Stages, new_experiment, prepared_steps, recorded_data, recorded_strategy
+from dltool.experiment.recording import new_run
+from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopNow, StopRequests, stop_requests
-from dltool.imports import Import, import_keras
 from dltool.runs.changes import differences, machine_changes
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
-from dltool.runs.directory import create, open_run, refuse_no_runs_folder
+from dltool.runs.directory import open_run, refuse_no_runs_folder
 from dltool.runs.files import Run
+from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
@@ -64,7 +56,7 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
         refuse_no_runs_folder(into)
         require_writable(into)
     run = open_run(path)
-    if run.read_json(run.record).get("status") != "completed":
+    if not run.is_complete():
         raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
     require_code(run, f"reproduce {run.path}")
     # Before hours of training: what the second run is to be compared with.
@@ -108,35 +100,24 @@ def folder_for(into: Path | None) -> Iterator[Path]:
 
 
 def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", stops: StopRequests) -> Run:
-    clock = Clock()
-    tensorflow = Import(import_keras)
-    progress.stage("reading the data")
-    with clock.phase("data"), tensorflow.quiet_failures():
+    stages = Stages(progress, stops)
+    with stages.reading(trains=True):
         config, dataset = recorded_data(run)
         config = config.model_copy(update={"track": ()})
         refuse_files(run, config)
-    progress.stage("importing TensorFlow")
-    with clock.phase("import"):
-        tensorflow.wait()
-        from dltool.training.fit import prepare_fit
-    progress.stage("building the model")
-    with clock.phase("build"):
-        experiment = replace(new_experiment(config, dataset, recorded_threads(run)), is_kept=is_kept)
-        refuse_other_weights(run.read_json(run.record), experiment.built)
-        fitting = prepare_fit(experiment.built, config, dataset, strategy=recorded_strategy(run))
-    old = run.read_json(run.record)
+    old = read_record(run)
+    with stages.building():
+        experiment = new_experiment(config, dataset, recorded_threads(run, old), is_kept)
+        refuse_other_weights(old, experiment.built)
+        fitting = prepared_steps(experiment, recorded_strategy(run))
     for change in machine_changes(old, experiment.pinned):
         progress.warn(f"{change}: the bits may differ")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
     # The old commit: asking git about a run directory could run what somebody put there.
-    record = {
-        **new_record(document, experiment, fitting.strategy.record(), old.get("most_rows"), old.get("git")),
-        "command": "reproduce",
-    }
-    with create(folder, config.name, record, first_files(document, experiment)) as again:
+    with new_run(folder, document, experiment, fitting, old.most_rows, old.git, "reproduce") as again:
         progress.run_created(again, is_kept=is_kept)
-        complete(again, experiment, fitting, progress, clock, stops)
+        complete(again, experiment, fitting, stages)
     return again
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from dltool.errors import ExpectationMissed
 from dltool.experiment.signals import StopNow, stop_requests
-from dltool.runs.changes import said
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 
@@ -46,34 +45,29 @@ def resume(
     """
     run = open_run(path)
     # Before the lock: a completed run may lie where nothing can be written.
-    if epochs is None and is_complete(run):
+    if epochs is None and run.is_complete():
         return AlreadyComplete(run.path, missed_by(run))
     # What takes time to import comes after the lock: a second writer is turned away at once.
     with stop_requests() as stops, run.locked():
-        if epochs is None and is_complete(run):
+        if epochs is None and run.is_complete():
             return AlreadyComplete(run.path, missed_by(run))
         try:
             from dltool.experiment.resuming import resume_locked
 
             return resume_locked(run, epochs, allow_change, progress, stops)
         except StopNow as stop:
-            stop.kept, stop.can_resume = str(run.path), not is_complete(run)
+            stop.kept, stop.can_resume = str(run.path), not run.is_complete()
             raise
-
-
-def is_complete(run: Run) -> bool:
-    return run.read_json(run.record).get("status") == "completed"
 
 
 def missed_by(run: Run) -> tuple[str, ...]:
     """What results.json says of the expectations that were not met."""
-    found = run.read_json(run.results).get("expectations")
-    missed = [
-        (said(name), each)
-        for name, each in (found if isinstance(found, dict) else {}).items()
-        if isinstance(each, dict) and each.get("met") is False
-    ]
+    # Not before the lock is asked for: it takes time to import.
+    from dltool.runs.changes import said
+    from dltool.runs.records import read_results
+
+    found = read_results(run).expectations
+    missed = [(said(name), each) for name, each in found.items() if each.met is False]
     return tuple(
-        f"{name} should be {said(each.get('bound'))}, and is {said(each.get('value'))}"
-        for name, each in missed[:MOST_MISSED]
+        f"{name} should be {said(each.bound)}, and is {said(each.value)}" for name, each in missed[:MOST_MISSED]
     )

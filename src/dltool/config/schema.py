@@ -13,9 +13,9 @@ from pydantic import Field
 from dltool.config.data_options import Data, SplitOptions, Windows
 from dltool.config.model_options import Model
 from dltool.config.section import FORM, PASS_UNKNOWN, Section
-from dltool.config.training_options import MOST_EPOCHS, MOST_THREADS, Phase, Training
+from dltool.config.training_options import MOST_EPOCHS, Phase, Training
 
-__all__ = ["MOST_EPOCHS", "MOST_THREADS", "Config", "Data", "Model", "Phase", "SplitOptions", "Training", "Windows"]
+__all__ = ["MOST_EPOCHS", "Config", "Data", "Model", "Phase", "SplitOptions", "Training", "Windows"]
 
 RunName = Annotated[
     str,

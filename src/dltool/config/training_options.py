@@ -11,6 +11,7 @@ from dltool.config.pydantic_errors import refuse
 from dltool.config.section import FORM, PASS_UNKNOWN, Section
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS
+from dltool.machine import MOST_THREADS
 
 MOST_EPOCHS = 100_000
 """Each has a line in metrics.jsonl, and is in every checkpoint's history."""
@@ -32,8 +33,6 @@ class CheckpointOptions(Section):
     """How often the complete state is written: `500 steps`, `2 epochs` or `10 minutes`. Unless given, after each
     epoch, and every ten minutes within one. It is written once a second at most, and at the end."""
 
-
-MOST_THREADS = 4096
 
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 

@@ -11,7 +11,7 @@ from dltool.console.live import cropped, fitted, fitting
 from dltool.text import duration, number, printable, short
 
 if TYPE_CHECKING:
-    from dltool.training.fit import EpochRecord
+    from dltool.training.state import EpochRecord
 
 ROWS_OF_A_HEADER = 25
 """Then the names of the columns come again: the first ones have left the screen."""

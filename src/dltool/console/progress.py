@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dltool.config.schema import Config
     from dltool.data.facts import Facts
     from dltool.runs.files import Run
-    from dltool.training.fit import EpochRecord
+    from dltool.training.state import EpochRecord
 
 SECONDS_BETWEEN_FRAMES = 0.1
 SECONDS_BETWEEN_HEARTBEATS = 55.0

@@ -65,16 +65,15 @@ class SourceExamples:
     """One source by part, with the parts that other sources give; the training part is the first.
 
     `class_names`, where the source knows them, are what the labels 0, 1, … stand for. `types` are those of a table's
-    columns that are inputs and no matter of layers, and `dates` the names of its columns of dates. `divided` says which
-    of the training rows are in which part, where no rule has to: of windows. `settled` are keys of the config's `data`
-    that reading has decided, such as the types of all columns. `warnings` are sentences for the user.
+    `columns` that are inputs and no matter of layers. `divided` says which of the training rows are in which part,
+    where no rule has to: of windows. `settled` are keys of the config's `data` that reading has decided, such as the
+    types of all columns. `warnings` are sentences for the user.
     """
 
     parts: Mapping[PartName, Examples]
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     types: Mapping[str, ColumnType] = field(default_factory=dict)
-    dates: tuple[str, ...] = ()
     divided: Split | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
@@ -85,7 +84,7 @@ class SourceExamples:
 
     @property
     def split_columns(self) -> SplitColumns:
-        return SplitColumns(self.training.columns, self.dates)
+        return SplitColumns(self.training.columns, [column.name for column in self.columns if column.kind == "date"])
 
 
 def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Examples:

@@ -1,26 +1,21 @@
 """What the data is like: its shapes, classes and sizes. Imports nothing heavy, so that `check` stays quick."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from dltool.config.columns import ONE_TARGET, ColumnType, Target
 from dltool.config.schema import Data
-from dltool.config.sources import TABLE_SOURCES, Source
-from dltool.config.tasks import TASKS, TargetFacts
+from dltool.config.sources import Source
+from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.sources.catalog import Published, published
 from dltool.data.split.sizes import check_parts, check_stratify, part_sizes
-from dltool.errors import RunError
 from dltool.text import shape
 
 ONE_INPUT = "input"
 """The name of the input of a source that has one and gives it no name."""
 DTYPES = ("uint8", "int32", "int64", "float32", "string")
-MOST_AXES = 8
-MOST_VALUES = 10**8
-"""Of one example."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +96,7 @@ class Facts:
         return names | ({"classes": len(with_classes[0].class_names)} if len(with_classes) == 1 else {})
 
     def record(self) -> dict[str, Any]:
-        """Return what run.json holds, which :func:`recorded_facts` reads; the types of columns are in the config."""
+        """Return what run.json holds, for :mod:`dltool.runs.recorded_data`; types of columns are in the config."""
         inputs = {
             name: {"shape": list(found.shape), "dtype": found.dtype, "is_column": found.column is not None}
             for name, found in self.inputs.items()
@@ -113,76 +108,9 @@ class Facts:
         return {**self.names(), "inputs": inputs, "targets": targets}
 
 
-def recorded_facts(record: Any, data: Data, shown_as: str) -> Facts:
-    """Return the facts of a run's data from its run.json, which is not trusted. `data` is that of its config.
-
-    Raises RunError: something is missing, or impossible."""
-    found: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
-    inputs = found.get("inputs")
-    is_alone = isinstance(inputs, Mapping) and len(inputs) == 1
-    if (
-        not isinstance(inputs, Mapping)
-        or not inputs
-        or not all(is_input(name, found, data, is_alone=is_alone) for name, found in inputs.items())
-    ):
-        raise RunError(f"{shown_as} does not say which inputs the run has", "train it again with this version")
-    sizes = ("examples", "validation_examples", "test_examples")
-    targets, wanted = found.get("targets"), data.targets.keys()
-    are_targets = isinstance(targets, Mapping) and targets.keys() == wanted and all(map(is_target, targets.values()))
-    if not are_targets or not all(is_size(found.get(name)) for name in sizes):
-        raise RunError(f"{shown_as} does not say which target the run has", "train it again with this version")
-    types = data.inputs or {}
-    return Facts(
-        {
-            name: InputFacts(tuple(each["shape"]), each["dtype"], types[name] if each["is_column"] else None)
-            for name, each in inputs.items()
-        },
-        {
-            name: TargetFacts(each["kind"], tuple(each["shape"]), tuple(each["class_names"]))
-            for name, each in found["targets"].items()
-        },
-        *(found[name] for name in sizes),
-    )
-
-
-def is_target(found: Any) -> bool:
-    """Return whether an entry of a run.json describes a target: classes and labels have names, all different."""
-    task = TASKS.get(str(found.get("kind"))) if isinstance(found, Mapping) else None
-    if task is None or not task.has_labels:
-        return False
-    names = found.get("class_names")
-    if not isinstance(names, list) or not is_shape(found.get("shape")):
-        return False
-    are_different = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
-    return are_different and len(names) > 1 if task.has_classes else not names
-
-
 def is_for_layers(kind: ColumnType, data: Data) -> bool:
     """Return whether the only input, of this type, is for layers of its own: it is no longer a column then."""
     return kind.name in ("image", "audio") or (kind.name == "text" and bool(data.preprocessing))
-
-
-def is_input(name: str, found: Any, data: Data, *, is_alone: bool) -> bool:
-    """Return whether an entry of a run.json describes an input that the config may have."""
-    if not isinstance(found, Mapping) or not is_shape(found.get("shape")) or found.get("dtype") not in DTYPES:
-        return False
-    if not isinstance(found.get("is_column"), bool):
-        return False
-    kind = (data.inputs or {}).get(name)
-    if data.source.name not in TABLE_SOURCES:
-        return not found["is_column"]
-    if kind is None or kind.name == "ignore":
-        return False
-    return bool(found["is_column"] != (is_alone and is_for_layers(kind, data)))
-
-
-def is_shape(value: Any) -> bool:
-    is_list = isinstance(value, list) and len(value) <= MOST_AXES and all(map(is_size, value))
-    return is_list and math.prod(max(1, size) for size in value) <= MOST_VALUES
-
-
-def is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
 def known_facts(data: Data) -> Facts | None:

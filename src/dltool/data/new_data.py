@@ -37,7 +37,7 @@ from dltool.data.sources.tables import (
     table_in_reach,
 )
 from dltool.data.split.by_column import order_named
-from dltool.data.tables.json_lines import Records
+from dltool.data.tables.json_lines import MemoryRecords
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, DataError, Problem
@@ -103,7 +103,7 @@ def load_rows(data: Data, facts: Facts, rows: Any) -> NewExamples:
         blank = frozenset(options.missing) if isinstance(options, CsvSource) else frozenset()
         records = [{str(key): plain_cell(cell, blank) for key, cell in row.items()} for row in records_of(rows)]
         try:
-            return checked(facts, read_rows(data, facts, Records(records, Path(IN_MEMORY)), IN_MEMORY))
+            return checked(facts, read_rows(data, facts, MemoryRecords(records, Path(IN_MEMORY)), IN_MEMORY))
         except DataError as error:
             raise DataError(map(of_new_data, error.problems)) from None
     if data.source.name == "text":
@@ -205,7 +205,7 @@ def checked(facts: Facts, new: NewExamples) -> NewExamples:
 # --- tables ---
 
 
-def read_rows(data: Data, facts: Facts, source: Source | Records, name: str) -> NewExamples:
+def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: str) -> NewExamples:
     """Read a table without its target, called `name`: an example a row, or windows over them."""
     types = {name: kind for name, kind in (data.inputs or {}).items() if name in facts.inputs}
     for_windows = () if data.windows is None else (data.windows.key, data.windows.order)
@@ -226,9 +226,9 @@ def read_rows(data: Data, facts: Facts, source: Source | Records, name: str) -> 
     return NewExamples(Examples(inputs, places=places_in(name, table.rows)), tables=(table,))
 
 
-def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | Records) -> Table:
+def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | MemoryRecords) -> Table:
     """Return what is known of the training table: names and kinds of its columns, `used` ones by type."""
-    options = None if isinstance(source, Records) else source.options
+    options = None if isinstance(source, MemoryRecords) else source.options
     names = list(dict.fromkeys((*(data.inputs or {}), *data.target_columns, *dividing_columns(data))))
     if isinstance(options, CsvSource) and options.names:
         names = list(options.names)

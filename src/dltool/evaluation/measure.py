@@ -18,7 +18,7 @@ from dltool.training.batches import BatchTables, make_tables, model_targets
 from dltool.training.compile import compile_core
 from dltool.training.failures import plain_failures
 from dltool.training.loop import logs_of, takes_any_size
-from dltool.training.strategy import evaluation_batch
+from dltool.training.numerics import evaluation_batch
 
 KEPT_BYTES = 2**28
 """Of outputs that are kept. Where those of all examples take more, they are kept of every second one, or third, …"""

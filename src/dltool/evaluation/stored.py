@@ -15,6 +15,7 @@ from dltool.evaluation.findings import Assessment
 from dltool.evaluation.predictions import Columns, refuse_unclear, write_csv
 from dltool.evaluation.tasks import evaluators
 from dltool.runs.files import Run, encode_json
+from dltool.runs.records import Evaluation, read
 from dltool.text import whole_text
 
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
@@ -88,7 +89,7 @@ def read_examples(run: Run, name: str) -> ExampleValues:
         or values.shape != (*names.shape, len(rows))
     ):
         raise RunError(f"{path} does not hold the values of examples")
-    targets = run.read_json(run.evaluation / name / METRICS).get("targets")
+    targets = read(run, run.evaluation / name / METRICS, Evaluation).targets
     return ExampleValues(rows, dict(zip(names.tolist(), values, strict=True)), str(targets))
 
 

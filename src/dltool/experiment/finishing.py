@@ -11,7 +11,7 @@ from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.clock import Clock
-from dltool.experiment.opening import Experiment
+from dltool.experiment.opening import Experiment, Stages
 from dltool.experiment.signals import StopNow, StopRequests
 from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
@@ -22,8 +22,8 @@ from dltool.tracking import Tracking
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
     from dltool.experiment.listener import Progress
-    from dltool.training.fit import EpochRecord, FitResult, Fitting
-    from dltool.training.state import TrainingState
+    from dltool.training.fit import FitResult, Fitting
+    from dltool.training.state import EpochRecord, TrainingState
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ def complete(
     run: Run,
     experiment: Experiment,
     fitting: "Fitting",
-    progress: "Progress",
-    clock: Clock,
-    stops: StopRequests,
+    stages: Stages,
     start: "TrainingState | None" = None,
 ) -> TrainingOutcome:
     """Fit, from `start` on if there is one, test, and write the results. However it ends, the run's status says it.
@@ -59,6 +57,7 @@ def complete(
     Raises:
         DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
     """
+    progress, clock, stops = stages.progress, stages.clock, stages.stops
     tracking = Tracking(experiment.config.track, run, progress.warn)
     with recorded_status(run, progress, tracking), stops.unmasked():
         for folder in (run.preprocessing, run.checkpoints):

@@ -6,7 +6,8 @@ from typing import Protocol
 from dltool.config.schema import Config
 from dltool.data.facts import Facts
 from dltool.runs.files import Run
-from dltool.training.fit import EpochRecord, Observer
+from dltool.training.fit import Observer
+from dltool.training.state import EpochRecord
 
 
 class Progress(Observer, Protocol):

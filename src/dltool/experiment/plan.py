@@ -77,7 +77,7 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
         fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps)
         optimizer, seconds = size_of(built.core.optimizer.variables), seconds_of_step(fitting)
         rows = facts.examples + facts.validation_examples + facts.test_examples
-        data += bytes_of_tables(bytes_of_row(fitting.train.tables.specs), rows)
+        data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), rows)
     memory = Memory(weights + beside, gradients, optimizer, activations, data)
     return Plan(built.full.count_params(), model_flops(built.full), memory, seconds)
 
@@ -117,7 +117,7 @@ def whole(size: int, facts: Facts) -> Split:
 
 def seconds_of_step(fitting: Fitting) -> float:
     """The mean over some steps. The first is left out: TensorFlow makes its plans then."""
-    loop, rows = fitting.train, fitting.rows
+    loop, rows = fitting.steps.train, fitting.steps.rows
     run_steps(loop, rows, 1)
     seconds = run_steps(loop, rows, 1)
     steps = max(1, min(MOST_STEPS, int(MEASURED_SECONDS / max(seconds, 1e-6))))

@@ -9,17 +9,17 @@ from dltool.config.text.dump import dump_yaml
 from dltool.config.text.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
-from dltool.experiment.clock import Clock
 from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line
-from dltool.experiment.opening import recorded_data, recorded_experiment, recorded_strategy, refuse_files, require_code
+from dltool.experiment.opening import Stages, prepared_steps, recorded_data, recorded_experiment, recorded_strategy
+from dltool.experiment.refusals import refuse_files, require_code
 from dltool.experiment.reporting import report_of_training
 from dltool.experiment.signals import StopRequests
-from dltool.imports import Import, import_keras
 from dltool.machine import describe_machine
 from dltool.runs.changes import Change, machine_changes, said
 from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
+from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
-from dltool.runs.saved_state import check_saved_state
+from dltool.runs.records import RunRecord, read_record
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -30,14 +30,12 @@ def resume_locked(
     run: Run, epochs: int | None, allow_change: bool, progress: "Progress", stops: StopRequests
 ) -> TrainingOutcome:
     """As :func:`dltool.commands.resume.resume`."""
-    clock = Clock()
+    stages = Stages(progress, stops)
     require_code(run, f"resume {run.path}" + (f" --epochs {epochs}" if epochs else ""))
-    record = run.read_json(run.record)
+    record = read_record(run)
     finish_new_config(run, record)
     checkpoint = usable_checkpoint(run, progress)
-    tensorflow = Import(import_keras)
-    progress.stage("reading the data")
-    with clock.phase("data"), tensorflow.quiet_failures():
+    with stages.reading(trains=True):
         config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
         refuse_missing_extras(config.track)
         # Of the model, whoever builds it takes care.
@@ -46,33 +44,22 @@ def resume_locked(
         if epochs is not None:
             config = with_epochs(config, epochs, position["epoch"])
             position["stop"] = False
-    progress.stage("importing TensorFlow")
-    with clock.phase("import"):
-        tensorflow.wait()
-        from dltool.training.fit import EpochRecord, prepare_fit
-        from dltool.training.state import TrainingState
-    progress.stage("building the model")
-    with clock.phase("build"):
+    from dltool.training.state import TrainingState
+
+    with stages.building():
         experiment = recorded_experiment(run, config, dataset, is_pretrained=checkpoint is None)
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)
-        fitting = prepare_fit(experiment.built, config, dataset, strategy=recorded_strategy(run))
+        fitting = prepared_steps(experiment, recorded_strategy(run))
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     progress.run_created(run, is_kept=True)
-    start = TrainingState(list(checkpoint.arrays), {**checkpoint.state, "position": position}) if checkpoint else None
+    state = None if checkpoint is None else {**checkpoint.state, "position": position}
     noted = noted_resumption(record, changes, experiment.pinned)
-    try:
-        go_back_to(run, noted, start.state if start else None, None if epochs is None else config)
-    except MachineError as error:
-        # A completed run that was to get more epochs may still be the old one.
-        error.kept, error.can_resume = str(run.path), run.read_json(run.record).get("status") != "completed"
-        raise
-    if start:
-        history = [EpochRecord(**line) for line in position["history"]]
-        progress.goes_on(history, start.state["best"]["epoch"])
-    outcome = complete(run, experiment, fitting, progress, clock, stops, start)
-    report_of_training(run, experiment, outcome.assessment, progress, stops)
+    go_back_to(run, noted, state, None if epochs is None else config, progress)
+    start = None if checkpoint is None or state is None else TrainingState(list(checkpoint.arrays), state)
+    outcome = complete(run, experiment, fitting, stages, start)
+    report_of_training(run, experiment, outcome.assessment, stages)
     return outcome
 
 
@@ -132,7 +119,7 @@ def refuse_other_model(checkpoint: Checkpoint, core: Any) -> None:
 
 
 def refuse_changes(
-    record: Mapping[str, Any], pinned: Mapping[str, Any], allow_change: bool, progress: "Progress"
+    record: RunRecord, pinned: Mapping[str, Any], allow_change: bool, progress: "Progress"
 ) -> list[Change]:
     """Raises MachineError where something that can change bits differs, unless that is allowed; then it warns."""
     changes = machine_changes(record, pinned)
@@ -144,41 +131,56 @@ def refuse_changes(
     return changes
 
 
-def noted_resumption(record: Mapping[str, Any], changes: Sequence[Change], pinned: Mapping[str, Any]) -> dict[str, Any]:
+def noted_resumption(record: RunRecord, changes: Sequence[Change], pinned: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json says of a resumption: when, and what was allowed to differ. The machine is then the new one."""
-    resumed = record.get("resumed")
     allowed = [{"what": change.what, "was": said(change.was), "now": said(change.now)} for change in changes]
     entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changes": allowed}
-    fields = {"resumed": [*(resumed if isinstance(resumed, list) else []), entry]}
+    fields = {"resumed": [*record.resumed, entry]}
     return fields | ({"machine": describe_machine(), "pinned": dict(pinned)} if changes else {})
 
 
-def go_back_to(run: Run, noted: Mapping[str, Any], state: Mapping[str, Any] | None, new_config: Config | None) -> None:
-    """Make the run's files those of the moment of the checkpoint with `state`, or of the beginning.
+def go_back_to(
+    run: Run,
+    noted: Mapping[str, Any],
+    state: Mapping[str, Any] | None,
+    new_config: Config | None,
+    progress: "Progress",
+) -> None:
+    """Make the run's files those of the moment of the checkpoint with `state`, or of the beginning."""
+    from dltool.training.state import EpochRecord
 
-    run.json is the first, with what is `noted` in it: from then on the run is unfinished, and `new_config` is its
-    config, if there is one.
+    history = [EpochRecord(**line) for line in state["position"]["history"]] if state else []
+    best_epoch = state["best"]["epoch"] if state else None
+    try:
+        note(run, noted, new_config)
+        with disk_errors(run.results, "remove"):
+            run.results.unlink(missing_ok=True)
+            if best_epoch is None:
+                # Of an epoch that is run again. Where the state has best weights, the training writes them.
+                run.best_weights.unlink(missing_ok=True)
+        run.write_metrics([metrics_line(record) for record in history])
+    except MachineError as error:
+        # A completed run that was to get more epochs may still be the old one.
+        error.kept, error.can_resume = str(run.path), not run.is_complete()
+        raise
+    if state:
+        progress.goes_on(history, best_epoch)
+
+
+def note(run: Run, noted: Mapping[str, Any], new_config: Config | None) -> None:
+    """Write what is `noted` into run.json, the first of all files: from then on the run is unfinished, and `new_config`
+    is its config, if there is one.
     """
-    from dltool.training.fit import EpochRecord
-
-    fields = dict(noted)
-    text = None if new_config is None else dump_yaml(new_config)
-    if text is not None:
-        fields |= {"resolved": text, "replaced": digest(run.read(run.resolved, MOST_BYTES))}
-    run.update("running", **fields)
-    if text is not None:
-        atomic_write(run.resolved, text.encode())
-    with disk_errors(run.results, "remove"):
-        run.results.unlink(missing_ok=True)
-        if state is None or state["best"]["epoch"] is None:
-            # Of an epoch that is run again. Where the state has best weights, the training writes them.
-            run.best_weights.unlink(missing_ok=True)
-    history = state["position"]["history"] if state else []
-    run.write_metrics([metrics_line(EpochRecord(**line)) for line in history])
+    if new_config is None:
+        run.update("running", **noted)
+        return
+    text = dump_yaml(new_config)
+    run.update("running", **noted, resolved=text, replaced=digest(run.read(run.resolved, MOST_BYTES)))
+    atomic_write(run.resolved, text.encode())
 
 
-def finish_new_config(run: Run, record: dict[str, Any]) -> None:
-    """Write the config that run.json has, where a process was killed in :func:`go_back_to` before it could."""
-    text = record.get("resolved")
-    if isinstance(text, str) and digest(run.read(run.resolved, MOST_BYTES)) == record.get("replaced"):
+def finish_new_config(run: Run, record: RunRecord) -> None:
+    """Write the config that run.json has, where a process was killed in :func:`note` before it could."""
+    text = record.resolved
+    if text is not None and digest(run.read(run.resolved, MOST_BYTES)) == record.replaced:
         atomic_write(run.resolved, text.encode("utf-8", "replace"))

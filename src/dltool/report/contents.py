@@ -22,9 +22,9 @@ from dltool.report.examples import Example, Look, restored_looks, rows_looks, tr
 from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTable, layer_table
 from dltool.report.leakage import leakage_suspects
-from dltool.report.record import Record, mapping, numbers, words
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
+from dltool.runs.records import MOST_ITEMS, RunContents, numbers, words
 from dltool.text import number, value_text
 
 if TYPE_CHECKING:
@@ -33,14 +33,15 @@ if TYPE_CHECKING:
 FEW_MISTAKES = 6
 """Of examples that are no pictures, which take more room."""
 MOST_SETTINGS = 2000
-MOST_EXPECTATIONS = 20
+LONGEST_NAME = 100
+MOST_EXPECTATIONS = MOST_WARNINGS = 20
 
 
 @dataclass(frozen=True)
 class Subject:
     """What a report is about. `missing` says why there is no data or assessment, where there is none."""
 
-    record: Record
+    record: RunContents
     config: Config
     facts: Facts
     dataset: Dataset | None
@@ -130,8 +131,8 @@ def contents(subject: Subject) -> Contents:
         name=record.name,
         number=record.number,
         path=record.path,
-        status=words(record.run.get("status")),
-        started=words(record.run.get("started")).replace("T", " ").replace("+0000", " UTC"),
+        status=words(record.run.status),
+        started=words(record.run.started).replace("T", " ").replace("+0000", " UTC"),
         missing=subject.missing,
         verdict=verdict(shown, data.sizes["test"]),
         tiles=shown,
@@ -149,7 +150,7 @@ def contents(subject: Subject) -> Contents:
         settings=tuple(settings(config, record.origins)),
         config_text=record.config_text,
         data=data,
-        seconds=record.seconds,
+        seconds=record.results.seconds,
         environment=environment(record),
         commands=commands(record),
     )
@@ -159,7 +160,7 @@ def measured(subject: Subject) -> tuple[Mapping[str, Interval], Sequence["Baseli
     """The test metrics with their intervals, and the baselines; without an assessment, what results.json says."""
     if subject.assessment is not None:
         return subject.assessment.metrics, subject.assessment.baselines
-    return recorded_metrics(subject.record), ()
+    return recorded_metrics(subject.record.results), ()
 
 
 def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: DataContents) -> list[Finding]:
@@ -171,14 +172,13 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
     findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
     has_weights = subject.config.training.class_weights is not None
-    warnings = dataset.warnings if dataset is not None else recorded_warnings(record)
+    warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
     findings += data_findings(by_target(data.classes, dataset), has_weights, data.sizes, warnings)
     findings += wide_intervals(metrics)
-    for name, found in list(mapping(record.results.get("expectations")).items())[:MOST_EXPECTATIONS]:
-        if mapping(found).get("met") is False:
-            value = numbers(found).get("value")
-            is_now = "unknown" if value is None else number(value)
-            said = f"{words(name)} should be {words(found.get('bound'))}, and is {is_now}."
+    for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
+        if found.met is False:
+            is_now = "unknown" if found.value is None else number(found.value)
+            said = f"{words(name)} should be {words(found.bound)}, and is {is_now}."
             findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
     # What need not be a fault comes last.
     return sorted(findings, key=lambda finding: finding.is_note)
@@ -194,11 +194,6 @@ def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> 
 
 def undrawn_finding(reason: str) -> Finding:
     return Finding("figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The numbers are below.")
-
-
-def recorded_warnings(record: Record) -> list[str]:
-    found = mapping(record.run.get("data")).get("warnings")
-    return [words(each) for each in found[:20]] if isinstance(found, list) else []
 
 
 def output_contents(subject: Subject, output: "OutputAssessment") -> OutputContents:
@@ -224,21 +219,19 @@ def place_of(subject: Subject, row: int) -> str:
     return f"{'row' if subject.config.data.windows is None else 'window'} {row:,}"
 
 
-def data_contents(record: Record, config: Config, dataset: Dataset | None) -> DataContents:
-    found = mapping(record.run.get("data"))
+def data_contents(record: RunContents, config: Config, dataset: Dataset | None) -> DataContents:
+    found = record.run.data
     sizes = {
-        part: int(numbers(found).get(f"{key}examples", 0))
-        for part, key in (("training", ""), ("validation", "validation_"), ("test", "test_"))
+        "training": found.examples or 0,
+        "validation": found.validation_examples or 0,
+        "test": found.test_examples or 0,
     }
     inputs = {
-        str(name)[:100]: words(mapping(each).get("shape")).replace(", ", " × ")
-        + f" {words(mapping(each).get('dtype'))}"
-        for name, each in list(mapping(found.get("inputs")).items())[:50]
+        name[:LONGEST_NAME]: f"{words(each.shape).replace(', ', ' × ')} {words(each.dtype)}"
+        for name, each in list((found.inputs or {}).items())[:MOST_ITEMS]
     }
-    fingerprint = words(found.get("fingerprint"))
-    if dataset is None:
-        return DataContents(sizes, {}, (), inputs, fingerprint)
-    return DataContents(sizes, class_counts(dataset), tuple(column_rows(config, dataset)), inputs, fingerprint)
+    classes, columns = ({}, ()) if dataset is None else (class_counts(dataset), tuple(column_rows(config, dataset)))
+    return DataContents(sizes, classes, columns, inputs, words(found.fingerprint))
 
 
 def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
@@ -250,13 +243,13 @@ def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
     return found
 
 
-def environment(record: Record) -> dict[str, str]:
-    machine, git = mapping(record.run.get("machine")), mapping(record.run.get("git"))
+def environment(record: RunContents) -> dict[str, str]:
+    run, machine, git = record.run, record.run.machine, record.run.git or {}
     memory = numbers(machine).get("memory")
     commit = words(git.get("commit"))
     dirty = ", with changes that are not in it" if git.get("dirty") is True else ""
     found = {
-        "seed": words(record.run.get("seed")),
+        "seed": words(run.seed),
         "git commit": f"{commit}{dirty}" if commit else "",
         "processor": words(machine.get("cpu")),
         "cores": words(machine.get("cores")),
@@ -265,22 +258,17 @@ def environment(record: Record) -> dict[str, str]:
         "Python": words(machine.get("python")),
         "versions": words(machine.get("versions")),
         "environment variables": words(machine.get("environment")),
-        "pinned": words(record.run.get("pinned")),
-        "own code": words([mapping(each).get("file") for each in code]) if (code := code_of(record)) else "",
+        "pinned": words(run.pinned),
+        "own code": words([each.file for each in run.code]),
     }
     return {name: value for name, value in found.items() if value}
 
 
-def code_of(record: Record) -> list[Any]:
-    code = record.run.get("code")
-    return code if isinstance(code, list) else []
-
-
-def run_word(record: Record) -> str:
+def run_word(record: RunContents) -> str:
     return shlex.quote(record.path) + code_options()
 
 
-def commands(record: Record) -> dict[str, str]:
+def commands(record: RunContents) -> dict[str, str]:
     """What to do with the run, and the command for it."""
     run = run_word(record)
     epochs = max(1, len(record.lines))

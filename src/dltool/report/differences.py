@@ -13,9 +13,10 @@ from dltool.config.text.tree import format_path
 from dltool.evaluation.bootstrap import Difference, Interval, paired_difference
 from dltool.evaluation.figures.curves import numbers as points_of
 from dltool.evaluation.stored import ExampleValues, read_examples
-from dltool.report.record import Record, mapping, numbers, read_record, words
+from dltool.report.kept import recorded_metrics
 from dltool.runs.configs import Values, different, recorded_values
 from dltool.runs.files import Run
+from dltool.runs.records import RunContents, read_contents, words
 
 MOST_ROWS = 500
 """Differences of one kind. Hostile runs may have any number."""
@@ -28,7 +29,6 @@ SEED = 0
 """Of the drawing of samples: the same runs have the same intervals each time."""
 ENVIRONMENT = ("machine", "pinned", "git", "code", "weights")
 DATA = ("fingerprint", "split", "examples", "validation_examples", "test_examples", "classes", "inputs", "targets")
-OF_TRAINING = ("epochs", "parameters")
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,15 @@ class Comparison:
 
 def compared(runs: Sequence[Run]) -> Comparison:
     """What differs between `runs`, at most as many as there are letters to name them by. Raises RunError."""
-    records = [read_record(run) for run in runs]
+    records = [read_contents(run) for run in runs]
     values = [recorded_values(run) for run in runs]
     examples = [examples_of(run) for run in runs]
     metrics = tuple(metric_rows(records, examples, [losses_in(each) for each in values]))
     return Comparison(
         tuple(run.path for run in runs),
         tuple(config_rows(values, records)),
-        tuple(rows([flattened(record.run, ("dltool", *ENVIRONMENT)) for record in records])),
-        tuple(rows([flattened(mapping(record.run.get("data")), DATA) for record in records])),
+        tuple(rows([flattened(record.run.model_dump(), ("dltool", *ENVIRONMENT)) for record in records])),
+        tuple(rows([flattened(record.run.data.model_dump(), DATA) for record in records])),
         tuple(rows([results_of(record) for record in records])),
         metrics,
         curves_of(records),
@@ -100,7 +100,7 @@ def compared(runs: Sequence[Run]) -> Comparison:
     )
 
 
-def config_rows(values: Sequence[Values], records: Sequence[Record]) -> Iterator[ValueRow]:
+def config_rows(values: Sequence[Values], records: Sequence[RunContents]) -> Iterator[ValueRow]:
     for path in different(values)[:MOST_ROWS]:
         place = format_path(path)
         held = zip(records, values, strict=True)
@@ -135,15 +135,16 @@ def rows(found: Sequence[Mapping[str, str]]) -> Iterator[ValueRow]:
             yield ValueRow(name, tuple(words(value) for value in values))
 
 
-def results_of(record: Record) -> dict[str, str]:
-    best = mapping(record.results.get("best"))
+def results_of(record: RunContents) -> dict[str, str]:
+    results = record.results
     found = {
-        "status": record.run.get("status"),
-        **{name: record.results.get(name) for name in OF_TRAINING},
-        "best epoch": best.get("epoch"),
-        "monitor": best.get("monitor"),
-        **{f"val_{name}": f"{value:.6g}" for name, value in numbers(record.results.get("validation")).items()},
-        "seconds": record.seconds.get("total"),
+        "status": record.run.status,
+        "epochs": results.epochs,
+        "parameters": results.parameters,
+        "best epoch": results.best.epoch,
+        "monitor": results.best.monitor,
+        **{f"val_{name}": f"{value:.6g}" for name, value in results.validation.items()},
+        "seconds": results.seconds.get("total"),
     }
     return {name: words(value) for name, value in found.items()}
 
@@ -163,9 +164,9 @@ def are_same_examples(first: ExampleValues | None, other: ExampleValues | None) 
 
 
 def metric_rows(
-    records: Sequence[Record], examples: Sequence[ExampleValues | None], losses: Sequence[Values]
+    records: Sequence[RunContents], examples: Sequence[ExampleValues | None], losses: Sequence[Values]
 ) -> Iterator[MetricRow]:
-    measured = [measured_by(record) for record in records]
+    measured = [recorded_metrics(record.results) for record in records]
     for name in dict.fromkeys(name for each in measured for name in each):
         values = tuple(each.get(name) for each in measured)
         differences = [
@@ -175,19 +176,6 @@ def metric_rows(
             for index in range(len(records))
         ]
         yield MetricRow(name, values, tuple(differences))
-
-
-def measured_by(record: Record) -> dict[str, Interval]:
-    intervals = mapping(record.results.get("intervals"))
-    found = {}
-    for name, value in record.test.items():
-        ends = intervals.get(name)
-        low, high = ends if isinstance(ends, list) and len(ends) == 2 else (None, None)
-        if isinstance(low, int | float) and isinstance(high, int | float):
-            found[name] = Interval(value, float(low), float(high))
-        else:
-            found[name] = Interval(value)
-    return found
 
 
 def difference(
@@ -213,7 +201,7 @@ def difference(
     return MetricDifference(value, None, None, False, apart)
 
 
-def curves_of(records: Sequence[Record]) -> dict[str, tuple[Curve, ...]]:
+def curves_of(records: Sequence[RunContents]) -> dict[str, tuple[Curve, ...]]:
     names = dict.fromkeys(name for record in records for line in record.lines[:1] for name in line)
     found = {
         name: tuple(points_of(record.lines, name) for record in records) for name in names if name not in NO_CURVES
@@ -222,24 +210,24 @@ def curves_of(records: Sequence[Record]) -> dict[str, tuple[Curve, ...]]:
 
 
 def remarks(
-    records: Sequence[Record], examples: Sequence[ExampleValues | None], metrics: Sequence[MetricRow]
+    records: Sequence[RunContents], examples: Sequence[ExampleValues | None], metrics: Sequence[MetricRow]
 ) -> Iterator[str]:
     """What could not be compared, and why."""
     for record in records:
-        if not record.test:
-            status = words(record.run.get("status"))
+        if not record.results.test:
+            status = words(record.run.status)
             why = "no test examples" if status == "completed" else f"its status is {status}"
             yield f"{record.path} has no test metrics: {why}"
     for row in metrics:
         without = [record.path for record, value in zip(records, row.values, strict=True) if value is None]
-        if without and any(record.test for record in records if record.path in without):
+        if without and any(record.results.test for record in records if record.path in without):
             yield f"{row.name} was not measured by {', '.join(without)}"
         for record, value, found in list(zip(records, row.values, row.differences, strict=True))[1:]:
             if None not in (row.values[0], value) and found is None:
                 yield f"{row.name} of {record.path} is of another loss than that of {records[0].path}: not comparable"
     first = examples[0]
     for record, other in list(zip(records, examples, strict=True))[1:]:
-        if not record.test or not records[0].test:
+        if not record.results.test or not records[0].results.test:
             continue
         if first is None or other is None:
             path = records[0].path if first is None else record.path
@@ -248,10 +236,10 @@ def remarks(
             yield f"{record.path} was tested on {other_examples(records[0], record, first, other)}: unpaired intervals"
 
 
-def other_examples(first_record: Record, record: Record, first: ExampleValues, other: ExampleValues) -> str:
+def other_examples(first_record: RunContents, record: RunContents, first: ExampleValues, other: ExampleValues) -> str:
     """In words, how the test examples of two runs differ."""
-    data = [mapping(each.run.get("data")).get("fingerprint") for each in (first_record, record)]
-    if data[0] != data[1] or np.array_equal(first.rows, other.rows):
+    fingerprints = {each.run.data.fingerprint for each in (first_record, record)}
+    if len(fingerprints) > 1 or np.array_equal(first.rows, other.rows):
         return f"other examples than {first_record.path}"
     both = len(np.intersect1d(first.rows, other.rows))
     return f"other rows than {first_record.path}, {both:,} of {len(other.rows):,} the same"

@@ -10,72 +10,56 @@ from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.figure import Figure, file_word, is_drawing
 from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 from dltool.evaluation.stored import FIGURES, METRICS
-from dltool.report.record import MOST_NUMBERS, Record, mapping, numbers, words
 from dltool.runs.files import Run
+from dltool.runs.records import Evaluation, KeptOutput, Results, numbers, read, words
 
-MOST_OUTPUTS, MOST_FIGURES, MOST_ROWS, MOST_COLUMNS = 20, 20, 1000, 20
+MOST_COLUMNS = 20
 FIGURE_LIMIT = 2**20
 """Bytes of a figure."""
 
 
-def recorded_metrics(record: Record) -> dict[str, Interval]:
+def recorded_metrics(results: Results) -> dict[str, Interval]:
     """The test metrics of results.json with their intervals."""
-    kept = mapping(record.results.get("intervals"))
-    found = {}
-    for name, value in record.test.items():
-        ends = kept.get(name)
-        is_pair = isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, float) for end in ends)
-        low, high = ends if isinstance(ends, list) and is_pair else (None, None)
-        found[name] = Interval(value, low, high)
-    return found
+    return {name: Interval(value, *(results.intervals.get(name) or ())) for name, value in results.test.items()}
 
 
-def kept_assessment(run: Run, record: Record) -> Assessment | None:
+def kept_assessment(run: Run, results: Results) -> Assessment | None:
     """What `evaluation/test` of the run says, with the metrics of results.json; None where there is no test to read."""
-    folder = run.evaluation / "test"
     try:
-        kept = run.read_json(folder / METRICS)
+        kept = read(run, run.evaluation / "test" / METRICS, Evaluation)
     except RunError:
         return None
-    metrics = recorded_metrics(record)
+    metrics = recorded_metrics(results)
     if not metrics:
         return None
-    outputs = tuple(kept_output(run, each) for each in mappings(kept.get("outputs"), MOST_OUTPUTS))
-    baselines = tuple(kept_baseline(each) for each in mappings(kept.get("baselines"), MOST_NUMBERS))
-    return Assessment("test", int(numbers(kept).get("examples", 0)), metrics, outputs, baselines)
+    outputs = tuple(kept_output(run, each) for each in kept.outputs)
+    baselines = tuple(Baseline(each.name, each.metric, each.value, each.note) for each in kept.baselines)
+    return Assessment("test", int(kept.examples), metrics, outputs, baselines)
 
 
-def kept_output(run: Run, kept: Mapping[str, Any]) -> OutputAssessment:
-    kind: Any = kept.get("kind") if kept.get("kind") in TASKS else "number"
-    table = [dict(row_of(each)) for each in mappings(kept.get("table"), MOST_ROWS)]
+def kept_output(run: Run, kept: KeptOutput) -> OutputAssessment:
+    kind: Any = kept.kind if kept.kind in TASKS else "number"
     mistakes = tuple(
-        Mistake(int(found.get("row", 0)), words(each.get("target")), words(each.get("prediction")), found["confidence"])
-        for each in mappings(kept.get("mistakes"), MOST_NUMBERS)
-        if "confidence" in (found := numbers(each))
+        Mistake(int(each.row), each.target, each.prediction, each.confidence)
+        for each in kept.mistakes
+        if each.confidence is not None
     )
-    return OutputAssessment(words(kept.get("name")), kind, tuple(kept_figures(run, kept)), table, mistakes)
+    return OutputAssessment(
+        kept.name, kind, tuple(kept_figures(run, kept)), [dict(row_of(each)) for each in kept.table], mistakes
+    )
 
 
-def kept_figures(run: Run, kept: Mapping[str, Any]) -> Iterator[Figure]:
+def kept_figures(run: Run, kept: KeptOutput) -> Iterator[Figure]:
     """Yield the figures that can still be read. They are shown as images, in which nothing runs."""
-    for each in mappings(kept.get("figures"), MOST_FIGURES):
-        name = file_word(words(each.get("name")))
+    for each in kept.figures:
+        name = file_word(each.name)
         with contextlib.suppress(RunError):
             svg = run.read(run.evaluation / "test" / FIGURES / f"{name}.svg", FIGURE_LIMIT).decode("utf-8", "replace")
             if is_drawing(svg):
-                yield Figure(name, words(each.get("title")), words(each.get("description")), svg)
-
-
-def kept_baseline(kept: Mapping[str, Any]) -> Baseline:
-    name, metric, note = (words(kept.get(key)) for key in ("name", "metric", "note"))
-    return Baseline(name, metric, numbers(kept).get("value"), note)
+                yield Figure(name, each.title, each.description, svg)
 
 
 def row_of(kept: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     known = numbers(kept)
     for name in list(kept)[:MOST_COLUMNS]:
         yield words(name), known.get(name, words(kept[name]))
-
-
-def mappings(value: Any, most: int) -> list[Mapping[str, Any]]:
-    return [each for each in value[:most] if isinstance(each, Mapping)] if isinstance(value, list) else []

@@ -1,10 +1,11 @@
 """What differs between a run as it was recorded and this machine today, of all that can change bits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dltool.machine import describe_machine
+from dltool.runs.records import RunRecord
 
 COMPARED = ("cpu", "cpu_features", "versions", "environment")
 """Of the machine. The number of its cores is not here: a run goes on with the number of threads that it began with."""
@@ -33,21 +34,20 @@ def said(value: Any) -> str:
     return words if len(words) <= LONGEST else words[:LONGEST] + " …"
 
 
-def machine_changes(record: Mapping[str, Any], pinned: Mapping[str, Any]) -> list[Change]:
-    """The differences, `record` being a run's run.json and `pinned` what is pinned now."""
-    was, now = record.get("machine"), describe_machine()
-    before = record.get("pinned")
-    changes = list(differences({key: of(was, key) for key in COMPARED}, {key: now.get(key) for key in COMPARED}))
-    changes += differences({key: of(before, key) for key in PINNED}, {key: pinned.get(key) for key in PINNED})
+def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change]:
+    """The differences between what a run recorded and this machine, `pinned` being what is pinned now."""
+    now = describe_machine()
+    changes = list(differences(chosen(record.machine, COMPARED), chosen(now, COMPARED)))
+    changes += differences(chosen(record.pinned, PINNED), chosen(pinned, PINNED))
     return changes[:MOST_CHANGES]
+
+
+def chosen(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: values.get(key) for key in keys}
 
 
 def numbered(items: list[Any]) -> dict[str, Any]:
     return {f"[{number}]": item for number, item in enumerate(items)}
-
-
-def of(mapping: Any, key: str) -> Any:
-    return mapping.get(key) if isinstance(mapping, Mapping) else None
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[Change]:

@@ -144,6 +144,10 @@ class Run:
         """One of the run's JSON documents. Raises RunError."""
         return parse_json(self.read(path), str(path))
 
+    def is_complete(self) -> bool:
+        """Whether run.json says so. Raises RunError."""
+        return self.read_json(self.record).get("status") == "completed"
+
     def write_json(self, path: Path, value: Mapping[str, Any]) -> None:
         """Replaces one of the run's JSON documents as a whole; NaN and infinities become null. Raises MachineError."""
         atomic_write(path, (encode_json(value, indent=2) + "\n").encode())

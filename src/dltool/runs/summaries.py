@@ -1,17 +1,16 @@
 """`dltool runs`: every run below a folder with its outcome, broken ones too."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 from dltool.errors import ConfigError, MachineError, RunError
 from dltool.runs.directory import list_runs, open_run, refuse_no_runs_folder
 from dltool.runs.files import Run, Status
-
-T = TypeVar("T")
+from dltool.runs.records import numbers, read_record, read_results
 
 
 @dataclass(frozen=True)
@@ -75,33 +74,30 @@ def summary(run: Run) -> RunSummary:
 def _read(run: Run) -> RunSummary:
     # The lock first: a writer that ends in between leaves its final status to be read.
     is_locked = run.is_locked()
-    record = run.read_json(run.record)
-    status: Status = record.get("status", "")
-    if status not in get_args(Status):
-        raise RunError(f"{run.record}: {status!r} is not a status")
+    record, results = read_record(run), read_results(run)
+    if record.status not in get_args(Status):
+        raise RunError(f"{run.record}: {record.status!r} is not a status")
+    status: Status = record.status  # type: ignore[assignment]
     if status == "running" and not is_locked:
         status = "interrupted"
-    results = run.read_json(run.results) if run.results.exists() else {}
-    best = _typed(results, "best", dict) or {}
-    epochs = _typed(results, "epochs", int)
-    lines = run.read_metrics() if epochs is None or status == "running" else []
+    lines = run.read_metrics() if results.epochs is None or status == "running" else []
     return RunSummary(
         run.name,
         run.number,
         run.path,
         status,
-        reason=_typed(record, "reason", str) or "",
-        started=_typed(record, "started", str),
-        seconds=_number((_typed(results, "seconds", dict) or {}).get("total")),
-        epochs=len(lines) if epochs is None else epochs,
-        monitor=_typed(best, "monitor", str),
-        value=_number(best.get("value")),
-        validation=_numbers(results, "validation"),
-        test=_numbers(results, "test"),
-        can_resume=record.get("resumable") is not False
-        and (status == "interrupted" or (status == "failed" and record.get("exit_code") == MachineError.exit_code)),
+        reason=record.reason,
+        started=record.started,
+        seconds=results.seconds.get("total"),
+        epochs=len(lines) if results.epochs is None else results.epochs,
+        monitor=results.best.monitor,
+        value=results.best.value,
+        validation=results.validation,
+        test=results.test,
+        can_resume=record.resumable
+        and (status == "interrupted" or (status == "failed" and record.exit_code == MachineError.exit_code)),
         alive=_sign_of_life(run, lines) if status == "running" else None,
-        code=tuple(_files(record)),
+        code=tuple(each.file for each in record.code if each.file),
     )
 
 
@@ -110,25 +106,5 @@ def _sign_of_life(run: Run, lines: list[dict[str, Any]]) -> SignOfLife:
     written = [file.lstat().st_mtime for file in (run.record, run.metrics, run.log, run.checkpoints) if file.exists()]
     from dltool.runs.configs import recorded_epochs
 
-    epoch_seconds = _number(lines[-1].get("seconds")) if lines else None
+    epoch_seconds = numbers(lines[-1]).get("seconds") if lines else None
     return SignOfLife(max(0.0, time.time() - max(written)), epoch_seconds, recorded_epochs(run))
-
-
-def _files(record: Mapping[str, Any]) -> Iterator[str]:
-    for each in _typed(record, "code", list) or []:
-        if isinstance(each, dict) and (file := _typed(each, "file", str)) is not None:
-            yield file
-
-
-def _typed(fields: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
-    value = fields.get(key)
-    return value if isinstance(value, kind) else None
-
-
-def _number(value: object) -> float | None:
-    is_number = isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
-    return float(value) if is_number and not isinstance(value, bool) else None  # type: ignore[arg-type]
-
-
-def _numbers(fields: Mapping[str, Any], key: str) -> dict[str, float]:
-    return {name: n for name, v in (_typed(fields, key, dict) or {}).items() if (n := _number(v)) is not None}

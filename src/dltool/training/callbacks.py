@@ -12,7 +12,7 @@ from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.installation import install_extra
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import make
-from dltool.training.best import direction
+from dltool.training.checkpointing import direction
 
 PLAIN = (bool, int, float, str, type(None))
 

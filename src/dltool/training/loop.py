@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from dltool.keras_names import ALLOWED
 from dltool.training.batches import BatchTables
-from dltool.training.strategy import layers_of
+from dltool.training.numerics import layers_of
 
 TARGET_SECONDS = 0.05
 SIZED = {"RandomElasticTransform"}

@@ -7,7 +7,7 @@ not match and say nothing.
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -29,6 +29,29 @@ class TrainingState:
 
     arrays: Arrays
     state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One finished epoch, counted from 1. `logs` have Keras's names; the learning rate is that of the last step."""
+
+    epoch: int
+    logs: dict[str, float]
+    learning_rate: float
+    seconds: float
+
+
+@dataclass
+class TrainingPosition:
+    """Where training is: `epoch` epochs are finished, and `step` steps of the next one. `phase` is the one whose
+    optimizer is in use; the next one is entered with its first epoch."""
+
+    epoch: int = 0
+    phase: int = 0
+    step: int = 0
+    steps: int = 0
+    stop: bool = False
+    history: list[EpochRecord] = field(default_factory=list)
 
 
 def variables(built: BuiltModel) -> list[tuple[str, Any]]:

@@ -178,7 +178,6 @@ def load_table_examples(data: Data) -> SourceExamples:
     return SourceExamples(
         parts,
         types={name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))},
-        dates=tuple(dates_of(read.first)),
         settled=read.settled(data),
         columns=tuple(read.first.columns.values()),
     )

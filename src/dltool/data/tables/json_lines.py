@@ -88,7 +88,7 @@ class JsonLinesFile:
 
 
 @dataclass
-class Records:
+class MemoryRecords:
     """Mappings in memory as such a file: single values by name. The `path` is its name in messages.
 
     Raises:

@@ -1,0 +1,91 @@
+"""A new run directory: what its run.json says from its start, and the files that never change."""
+
+import contextlib
+import io
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dltool.config.load import Document
+from dltool.config.schema import Config
+from dltool.config.text.dump import dump_yaml, origins
+from dltool.config.text.tree import format_path
+from dltool.experiment.opening import Experiment
+from dltool.experiment.refusals import RESUMED_PARTS, places_outside, weight_files
+from dltool.keras_names import ALLOWED
+from dltool.machine import describe_machine
+from dltool.runs.directory import create
+from dltool.runs.files import Run, encode_json
+from dltool.runs.recorded_data import recorded_contents
+
+if TYPE_CHECKING:
+    from dltool.model.build import BuiltModel
+    from dltool.training.fit import Fitting
+
+
+@contextlib.contextmanager
+def new_run(
+    runs: Path,
+    document: Document,
+    experiment: Experiment,
+    fitting: "Fitting",
+    most_rows: int | None,
+    git: Mapping[str, Any] | None,
+    command: str = "train",
+) -> Iterator[Run]:
+    """Create the run, and hold its lock during the block. Raises as :func:`dltool.runs.directory.create`."""
+    config, dataset = experiment.config, experiment.dataset
+    record = {
+        "id": secrets.token_hex(16),
+        "command": command,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "config": document.shown_as,
+        "seed": config.seed,
+        "resumable": not places_outside(config, RESUMED_PARTS),
+        "most_rows": most_rows,
+        "data": {**recorded_contents(dataset), **dataset.facts.record(), "warnings": list(dataset.warnings)},
+        "machine": describe_machine(),
+        "pinned": dict(experiment.pinned),
+        "strategy": fitting.steps.strategy.record(),
+        "weights": weight_files(experiment.built),
+        "git": git,
+        "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],
+    }
+    with create(runs, config.name, record, first_files(document, experiment)) as run:
+        yield run
+
+
+def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
+    split = experiment.dataset.split
+    buffer = io.BytesIO()
+    np.savez(buffer, train=split.train, validation=split.validation, test=split.test)
+    return {
+        "config.yaml": document.content,
+        "resolved.yaml": dump_yaml(experiment.config).encode(),
+        "split.npz": buffer.getvalue(),
+        "origins.json": (encode_json(decided_at(document, experiment.config), indent=1) + "\n").encode(),
+        **preprocessing_files(experiment.built),
+    }
+
+
+def decided_at(document: Document, config: Config) -> dict[str, str]:
+    """Where each value in force was decided, by its place in the config; what was written there, where that differs."""
+    return {
+        format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
+        for found in origins(document, config)
+    }
+
+
+def preprocessing_files(built: "BuiltModel") -> dict[str, bytes]:
+    """What the preprocessing layers learnt, as files of the run."""
+    from dltool.model.preprocessing import save_preprocessing
+
+    with tempfile.TemporaryDirectory() as folder:
+        save_preprocessing(built.learnt.layers, built.learnt.columns, Path(folder))
+        files = [file for file in sorted(Path(folder).rglob("*")) if file.is_file()]
+        return {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}

@@ -1,0 +1,125 @@
+"""What keeps a run directory from being used: other code, files outside it, and files that were exchanged."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dltool.config.keras.objects import keras_objects_in
+from dltool.config.schema import Config
+from dltool.config.text.tree import format_path
+from dltool.errors import ConfigError, ConfigPath, Problem, RunError
+from dltool.keras_names import ALLOWED, options_for
+from dltool.runs.changes import differences, said
+from dltool.runs.files import Run
+from dltool.runs.recorded_config import first
+from dltool.runs.records import RecordedFile, RunRecord, read_record
+
+if TYPE_CHECKING:
+    from dltool.model.build import BuiltModel
+
+MOST_SHOWN_CHARACTERS = 200
+PARTS = ("preprocessing", "augmentation", "model", "training")
+RESUMED_PARTS = ("augmentation", "model", "training")
+"""What preprocessing has read is in the run."""
+WRITING_CALLBACKS = ("CSVLogger", "RemoteMonitor", "TensorBoard")
+
+
+def require_code(run: Run, command: str) -> None:
+    """The files that `--allow-code` names are those that the run was trained with. `command` is for the hint.
+
+    A run holds no code: whoever gave it to us could have put anything there.
+
+    Raises:
+        ConfigError: one is missing, or is not the same.
+        RunError: run.json does not say which they are.
+    """
+    recorded = read_record(run).code
+    if not all(code.file and code.sha256 for code in recorded):
+        raise RunError(f"{run.record}: code is no list of files")
+    inside = [code.shown_as for code in ALLOWED if Path(code.shown_as).resolve().is_relative_to(run.path.resolve())]
+    if inside:
+        message = f"--allow-code {inside[0]}: the file is in the run directory, of which nothing is ever run"
+        raise ConfigError(message, "name the file that the run was trained with")
+    wanted = {str(code.sha256): str(code.file)[:MOST_SHOWN_CHARACTERS] for code in first(recorded)}
+    given = {code.sha256: code.shown_as for code in ALLOWED}
+    missing = [file for digest, file in wanted.items() if digest not in given]
+    others = [file for digest, file in given.items() if digest not in wanted]
+    again = f"dltool {command}{options_for(wanted.values())}"
+    if others:
+        what = f"the run was trained with another {missing[0]}" if missing else "the run was trained without it"
+        hint = "bring that file back, or train a new run" if missing else again
+        raise ConfigError(f"--allow-code {others[0]}: {what}", hint)
+    if missing:
+        raise ConfigError(f"{run.path} needs code that a run does not hold: {', '.join(missing)}", again)
+
+
+def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -> None:
+    """What preprocessing learnt is as much a part of the run as its weights.
+
+    Raises:
+        RunError: a file of it is missing, new or not the one that run.json knows.
+    """
+    changes = list(differences(record.preprocessing, run.preprocessing_digests(largest_file)))
+    if changes:
+        hint = "put the old file back, or train a new run"
+        raise RunError(
+            Problem(None, f"{run.preprocessing}/{change.what} is not what the run's preprocessing learnt", hint)
+            for change in first(changes)
+        )
+
+
+def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
+    """By the places of backbones in the config, the files that their weights came from."""
+    return {
+        format_path(layer.path): {"file": str(layer.weights.path), "sha256": layer.weights.sha256}
+        for layer in built.layers
+        if layer.weights is not None
+    }
+
+
+def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
+    """Raises RunError where a file of weights is not the one that `record`, the run's run.json, names."""
+    problems = []
+    for place, now in weight_files(built).items():
+        was = record.weights.get(place, RecordedFile()).sha256
+        if was != now["sha256"]:
+            message = f"{now['file']} has changed since the run was made: its sha256 was {said(was)}"
+            problems.append(Problem(None, message, "bring the old file back, or train a new run"))
+    if problems:
+        raise RunError(problems)
+
+
+def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
+    """Where `parts` ("preprocessing", "augmentation", "model", "training") name what is outside the run."""
+    sections = {
+        "preprocessing": (("data", "preprocessing"), config.data.preprocessing),
+        "augmentation": (("data", "augmentation"), config.data.augmentation),
+        "model": (("model", "layers"), config.model.layers),
+        "training": (("training", "callbacks"), config.training.callbacks),
+    }
+    return [place for part in parts for place in named_files(sections[part][1], sections[part][0])]
+
+
+def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> None:
+    """A run's config does not name files that Keras would read or write, nor hosts: somebody else may have written it.
+
+    Of the data's paths, dltool itself takes care.
+
+    Raises:
+        RunError: with every such name in `parts` of the config, see :func:`places_outside`.
+    """
+    found = places_outside(config, parts)
+    if found:
+        hint = "a run is not trusted with files beside it: train a new run from your own config"
+        raise RunError(
+            Problem(None, f"{run.resolved}: {format_path(place)} names something outside the run", hint)
+            for place in first(found)
+        )
+
+
+def named_files(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
+    for inside, entry in keras_objects_in(value, place):
+        if entry.kind == "callback" and entry.name in WRITING_CALLBACKS:
+            yield inside
+        if isinstance(entry.arguments.get("vocabulary"), str):
+            yield (*inside, "vocabulary")

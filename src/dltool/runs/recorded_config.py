@@ -1,0 +1,80 @@
+"""The config of a run, as long as it is the one that the run was trained with."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from dltool.config.load import read_recorded
+from dltool.config.schema import Config
+from dltool.config.text.dump import plain_config
+from dltool.config.text.tree import format_path
+from dltool.config.text.yaml_reader import MOST_BYTES
+from dltool.errors import ConfigError, Position, Problem, RunError
+from dltool.runs.changes import Change, differences
+from dltool.runs.files import Run
+from dltool.runs.records import read_record
+
+T = TypeVar("T")
+SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
+MOST_SHOWN = 10
+"""Problems of one file. A hostile one may have any number."""
+
+
+def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> Config:
+    """What resolved.yaml holds, as long as it is what the run was trained with; the paths `may_differ` may differ.
+
+    So may where the data is: whether it is still the same, its contents say.
+
+    Raises:
+        RunError: it is not valid, or was edited.
+    """
+    content, text = run.read(run.resolved, MOST_BYTES), read_record(run).resolved
+    config = valid_config(content, str(run.resolved))
+    if text is not None and text.encode("utf-8", "replace") != content:
+        original = valid_config(text.encode("utf-8", "replace"), f"{run.record}: resolved")
+        problems = [
+            Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
+            for edit in differences(plain_config(original), plain_config(config))
+            if not may_be_edited(edit, may_differ)
+        ]
+        if problems:
+            raise RunError(first(problems))
+    return config
+
+
+def may_be_edited(edit: Change, may_differ: Collection[str]) -> bool:
+    is_text = isinstance(edit.was, str) and isinstance(edit.now, str)
+    return edit.what in may_differ or (is_text and SOURCE_PATH.fullmatch(edit.what) is not None)
+
+
+def edit_hint(edit: Change) -> str:
+    if edit.what == "training.epochs":
+        return f"put {edit.was} back; dltool resume --epochs {edit.now} gives the run another number of epochs"
+    return "put the old value back, or train a new run with the new one"
+
+
+def valid_config(content: bytes, shown_as: str) -> Config:
+    try:
+        return read_recorded(content, shown_as)
+    except ConfigError as error:
+        raise as_run_error(error) from None
+
+
+def as_run_error(error: ConfigError, where: str = "") -> RunError:
+    """The first problems of a config that is a run's."""
+    return RunError(
+        Problem(None, f"{where}{place_of(problem)}{problem.message}", problem.hint) for problem in first(error.problems)
+    )
+
+
+def place_of(problem: Problem) -> str:
+    place = problem.place
+    if isinstance(place, Position):
+        return f"{place.file}:{place.line}:{place.column}: "
+    return f"{format_path(place)}: " if place else ""
+
+
+def first(found: Iterable[T]) -> Iterator[T]:
+    """As many as are shown."""
+    return islice(found, MOST_SHOWN)

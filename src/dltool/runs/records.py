@@ -1,0 +1,301 @@
+"""The JSON files of a run directory as typed values, of which nothing is trusted.
+
+What a file says and this version does not know is ignored. A value that is not what it should be counts as absent, so
+that a damaged run can still be listed and reported; what nothing can go on without is refused by whoever needs it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from dltool.errors import RunError
+from dltool.machine import MOST_THREADS
+from dltool.runs.files import Run
+
+R = TypeVar("R", bound="Lenient")
+LONGEST = 300
+"""Characters of a text. A hostile run may have any number, as of everything below."""
+LARGEST = 1e300
+MOST_EPOCHS = 10_000
+MOST_NUMBERS = 100
+MOST_ITEMS = 50
+MOST_ORIGINS = 5_000
+MOST_AXES = 8
+
+
+def words(value: Any) -> str:
+    """A value of a record in one short line; empty where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(words(item) for item in value[:MOST_ITEMS])[:LONGEST]
+    if isinstance(value, Mapping):
+        parts = (f"{name} {words(item) or 'none'}" for name, item in list(value.items())[:MOST_ITEMS])
+        return ", ".join(parts)[:LONGEST]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (f"{value:,}" if isinstance(value, int) and value > 9999 else str(value))[:LONGEST]
+
+
+def numbers(value: Any) -> dict[str, float]:
+    """The entries of a mapping that are numbers of a size that can be written out."""
+    return {
+        name[:LONGEST]: number
+        for name, number in (list(value.items())[:MOST_NUMBERS] if isinstance(value, Mapping) else ())
+        if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < LARGEST
+    }
+
+
+def first_mappings(most: int) -> BeforeValidator:
+    """Of a list the mappings among its first `most` items."""
+    return BeforeValidator(
+        lambda value: [each for each in value[:most] if isinstance(each, Mapping)] if isinstance(value, list) else []
+    )
+
+
+Whole = Annotated[int, Field(gt=-(2**63), lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Size = Annotated[int, Field(ge=0, lt=2**31)]
+Number = Whole | Annotated[float, Field(gt=-LARGEST, lt=LARGEST)]
+Numbers = Annotated[dict[str, float], PlainValidator(numbers)]
+Words = Annotated[str, PlainValidator(words)]
+Shape = Annotated[list[Size], Field(max_length=MOST_AXES)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class Lenient(Strict):
+    """A field that is not what it should be has its default, unless it is one of those `refused`, with what is said."""
+
+    refused: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def nothing_but_mappings(cls, value: Any) -> Any:
+        return value if isinstance(value, Mapping) else {}
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def default_if_invalid(cls, value: Any, handler: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        try:
+            return handler(value)
+        except ValidationError:
+            if name in cls.refused:
+                raise
+            return cls.model_fields[name].get_default(call_default_factory=True)
+
+
+class RecordedFile(Lenient):
+    """A file outside the run that it was trained with."""
+
+    file: str | None = None
+    sha256: str | None = None
+
+
+class InputRecord(Strict):
+    shape: Shape
+    dtype: str
+    is_column: bool
+
+
+class TargetRecord(Strict):
+    kind: str
+    shape: Shape
+    class_names: list[str]
+
+
+class PartContents(Lenient):
+    """Digests of what a part of the data holds."""
+
+    rows: int | None = None
+    inputs: dict[str, Any] | None = None
+    targets: dict[str, Any] | None = None
+
+
+class DataRecord(Lenient):
+    """What the data was like."""
+
+    fingerprint: str | None = None
+    contents: dict[str, PartContents] = {}
+    split: str | None = None
+    examples: Size | None = None
+    validation_examples: Size | None = None
+    test_examples: Size | None = None
+    classes: int | None = None
+    inputs: dict[str, InputRecord] | None = None
+    targets: dict[str, TargetRecord] | None = None
+    warnings: list[Words] = []
+
+
+class StrategyRecord(Strict):
+    """How the steps were computed."""
+
+    jit_compile: bool
+    rewrites: bool
+    why: dict[str, Any]
+
+
+class RunRecord(Lenient):
+    """run.json."""
+
+    refused = {"most_rows": "most_rows is no number of rows", "code": "code is no list of files"}
+    dltool: str | None = None
+    status: str = ""
+    reason: Words = ""
+    exit_code: int | None = None
+    started: str | None = None
+    resumable: bool = True
+    resolved: str | None = None
+    replaced: str | None = None
+    seed: int | None = None
+    most_rows: Annotated[Count, Field(gt=0)] | None = None
+    data: DataRecord = DataRecord()
+    machine: dict[str, Any] = {}
+    pinned: dict[str, Any] = {}
+    strategy: StrategyRecord | None = None
+    weights: dict[str, RecordedFile] = {}
+    preprocessing: dict[str, Any] = {}
+    resumed: list[Any] = []
+    git: dict[str, Any] | None = None
+    code: list[RecordedFile] = []
+
+
+class BestEpoch(Lenient):
+    epoch: int | None = None
+    monitor: str | None = None
+    value: Number | None = None
+
+
+class Expectation(Lenient):
+    bound: str | None = None
+    value: Number | None = None
+    met: bool | None = None
+
+
+class Results(Lenient):
+    """results.json, the last file of a run."""
+
+    test: Numbers = {}
+    intervals: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = {}
+    validation: Numbers = {}
+    best: BestEpoch = BestEpoch()
+    epochs: Count | None = None
+    parameters: Count | None = None
+    seconds: Numbers = {}
+    expectations: dict[str, Expectation] = {}
+
+
+class KeptFigure(Lenient):
+    name: Words = ""
+    title: Words = ""
+    description: Words = ""
+
+
+class KeptMistake(Lenient):
+    row: Number = 0
+    target: Words = ""
+    prediction: Words = ""
+    confidence: Number | None = None
+
+
+class KeptBaseline(Lenient):
+    name: Words = ""
+    metric: Words = ""
+    value: Number | None = None
+    note: Words = ""
+
+
+class KeptOutput(Lenient):
+    name: Words = ""
+    kind: str = ""
+    figures: Annotated[list[KeptFigure], first_mappings(20)] = []
+    table: Annotated[list[dict[str, Any]], first_mappings(1000)] = []
+    mistakes: Annotated[list[KeptMistake], first_mappings(MOST_NUMBERS)] = []
+
+
+class Evaluation(Lenient):
+    """metrics.json of an evaluation. `targets` is a digest of what was to be predicted."""
+
+    examples: Number = 0
+    outputs: Annotated[list[KeptOutput], first_mappings(20)] = []
+    baselines: Annotated[list[KeptBaseline], first_mappings(MOST_NUMBERS)] = []
+    targets: str | None = None
+
+
+def read(run: Run, file: Path, kind: type[R]) -> R:
+    """One of the run's JSON files. Raises RunError, also where it holds what no command can go on with."""
+    try:
+        return kind.model_validate(run.read_json(file))
+    except ValidationError as error:
+        raise RunError(f"{file}: {kind.refused[str(error.errors()[0]['loc'][0])]}") from None
+
+
+def read_record(run: Run) -> RunRecord:
+    return read(run, run.record, RunRecord)
+
+
+def read_results(run: Run) -> Results:
+    """The results; empty before the run is complete."""
+    return read(run, run.results, Results) if run.results.exists() else Results()
+
+
+def recorded_threads(run: Run, record: RunRecord) -> int | None:
+    """How many threads the run began with: sums are divided by it. None where the record does not say."""
+    threads = record.pinned.get("intra_op_threads")
+    if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
+        raise RunError(f"{run.record}: pinned.intra_op_threads is no number of threads")
+    return threads
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """What a run says of itself: run.json, results.json, the lines of metrics.jsonl, and where values were decided.
+
+    `results` are empty before the run is complete; `origins`, by place in the config, where they were not kept.
+    """
+
+    path: str
+    name: str
+    number: str
+    run: RunRecord
+    results: Results
+    lines: tuple[Mapping[str, Any], ...]
+    origins: Mapping[str, str]
+    config_text: str
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Counted from 1."""
+        epoch = self.results.best.epoch
+        return epoch if epoch is not None and 0 < epoch <= len(self.lines) else None
+
+
+def read_contents(run: Run) -> RunContents:
+    """Raises RunError where a file is damaged; results.json and origins.json need not be there."""
+    origins = run.read_json(run.origins) if run.origins.exists() else {}
+    return RunContents(
+        str(run.path),
+        run.name,
+        run.number,
+        read_record(run),
+        read_results(run),
+        tuple(run.read_metrics()[:MOST_EPOCHS]),
+        {place[:LONGEST]: words(origin) for place, origin in list(origins.items())[:MOST_ORIGINS]},
+        run.read(run.config).decode("utf-8", "replace") if run.config.exists() else "",
+    )

@@ -1,0 +1,235 @@
+"""What decides the bits of a training and its speed: seed and threads, pinned, and how steps are computed.
+
+All of it follows from rules over config, model and data. What changes bits is never decided by a timing: the same
+config on the same machine must give the same bits again.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.util import _pywrap_util_port
+
+from dltool.config.keras.objects import KerasObject
+from dltool.config.schema import Config
+from dltool.cost.flops import forward_flops
+from dltool.data.facts import Facts
+from dltool.errors import ConfigError, MachineError
+from dltool.imports import is_own_process
+from dltool.keras_names import find
+from dltool.machine import usable_cores
+from dltool.model.build import BuiltModel
+from dltool.model.keras_objects import KERAS_ERRORS, make
+from dltool.training.batches import BatchTables, Resident
+from dltool.training.rewrites import possible_rewrites
+
+WORTH_SHARING = 15e6
+"""Floating-point operations of a step. Handing parts of it to other threads and waiting for them takes longer than it
+saves below about 20 million: steps of 10 million took 1.07 ms with one thread, and 1.48 ms with two (two cores)."""
+BACKWARDS = 2
+"""A step computes about so many times again, for the gradients, what it computes forwards."""
+COUNTED = {
+    *("Dense", "Conv1D", "Conv2D", "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D"),
+    *("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D"),
+    *("Flatten", "Reshape", "ZeroPadding1D", "ZeroPadding2D"),
+}
+"""Layers of which Keras tells the output's shape before anything is computed."""
+KEEP_SHAPE = {
+    *("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "BatchNormalization", "LayerNormalization"),
+    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"),
+    *("Rescaling", "Normalization"),
+}
+"""Layers that cost little beside those."""
+LARGEST_OUTPUT_BYTES = 2**24
+COMPILE_SECONDS = 0.5
+REPAID = 2
+"""XLA must save so many times the seconds that it takes to compile."""
+SAVED_A_STEP = 1e-4
+SAVED_SHARE = 0.25
+FLOPS_A_SECOND = 1.5e11
+"""Measured on two cores: XLA saves about 0.1 ms a step of starting operations, and a quarter of the arithmetic's time,
+most of it by fusing the optimizer's."""
+DENSE = {
+    *("InputLayer", "Dense", "EinsumDense", "Flatten", "Reshape", "Permute", "RepeatVector", "Identity"),
+    *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
+    *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),
+    *("BatchNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization", "GroupNormalization"),
+    *("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"),
+    *("Rescaling", "Normalization", "CategoryEncoding"),
+}
+"""Layers of which XLA makes faster code on a CPU. It makes slower code of convolutions, and of loops over time."""
+
+
+def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
+    """Set the seed, the number of threads (default: what TensorFlow was told, or else the cores this process may use)
+    and, where a GPU is visible, deterministic operations. Call it before TensorFlow runs its first operation. Gives
+    what was pinned, for `run.json`.
+
+    The number of threads decides how sums are divided, and so the last bits of a result.
+
+    Raises:
+        MachineError: TensorFlow has started already, with another number of threads.
+    """
+    keras.utils.set_random_seed(seed)
+    # Unless it was told, TensorFlow takes as many as there are cores.
+    there = tf.config.threading.get_intra_op_parallelism_threads() or usable_cores()
+    threads = there if threads is None else threads
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        if there != threads:
+            message = "TensorFlow has started already, with another number of threads"
+            raise MachineError(message, "begin with dltool in a new process") from error
+    gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
+    if gpus:
+        # On a CPU everything is deterministic already, and this would turn XLA off.
+        tf.config.experimental.enable_op_determinism()
+    return {
+        "seed": seed,
+        "intra_op_threads": threads,
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "op_determinism": bool(gpus),
+        "gpus": gpus,
+        # Of ~/.keras/keras.json.
+        "keras": {
+            "floatx": keras.config.floatx(),
+            "epsilon": keras.config.epsilon(),
+            "image_data_format": keras.config.image_data_format(),
+        },
+        # What the environment says may have come too late.
+        "onednn": _pywrap_util_port.IsMklEnabled(),
+    }
+
+
+def choose_threads(config: Config, facts: Facts) -> tuple[int, str]:
+    """A number of threads, and why."""
+    if config.training.threads is not None:
+        return config.training.threads, "the config says so"
+    if not is_own_process():
+        # A larger training may follow, and TensorFlow cannot change the number.
+        return usable_cores(), "one for each core, for whatever else this process trains"
+    flops = None if tf.config.list_physical_devices("GPU") else step_flops(config, facts)
+    if flops is not None and flops < WORTH_SHARING:
+        return 1, f"{flops:,.0f} operations a step are too few to share"
+    return usable_cores(), "one for each core"
+
+
+def step_flops(config: Config, facts: Facts) -> float | None:
+    """Floating-point operations of a training step; None where the model is more than a plain list of plain layers.
+
+    Runs no operation of TensorFlow: then it would be too late to set the number of threads.
+    """
+    found, entries = facts.only_input, config.model.layers
+    if found is None or config.data.augmentation or any(map(is_special, entries)):
+        return None
+    if not {entry.name for entry in config.data.preprocessing} <= KEEP_SHAPE:
+        return None
+    shape, total = found.shape, 0
+    for entry in entries:
+        if entry.name in KEEP_SHAPE:
+            continue
+        try:
+            # With a name, or it would take the one that the same layer of the model is to have.
+            layer = make(bare(entry), name=entry.name)
+            output = tuple(layer.compute_output_shape((None, *shape))[1:])
+        except (ConfigError, *KERAS_ERRORS):
+            # Whoever builds the model says what is wrong.
+            return None
+        flops = forward_flops(layer, [shape], output)
+        if flops is None:
+            return None
+        total, shape = total + flops, output
+    return total * (1 + BACKWARDS) * config.training.batch_size
+
+
+def is_special(entry: KerasObject) -> bool:
+    """Whether a layer is not Keras's own, takes something else than what the one before it gives, or is not known."""
+    known = find(entry.kind, entry.name)
+    is_plain = entry.kind == "layer" and entry.name in COUNTED | KEEP_SHAPE and known is not None and not known.code
+    return not is_plain or bool(entry.sources) or entry.is_shared
+
+
+def bare(entry: KerasObject) -> KerasObject:
+    """The layer without initializers, regularizers and constraints: to make an L1 is an operation of TensorFlow."""
+    needed = {
+        name: value
+        for name, value in entry.arguments.items()
+        if not isinstance(value, KerasObject) or value.kind == "activation"
+    }
+    return replace(entry, arguments=needed)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """What changes the last bits of a training. `why` says of each part in words what decided it."""
+
+    jit_compile: bool
+    rewrites: bool
+    why: Mapping[str, str]
+
+    def record(self) -> dict[str, Any]:
+        """For run.json."""
+        return {"jit_compile": self.jit_compile, "rewrites": self.rewrites, "why": dict(self.why)}
+
+    def without_jit(self, reason: str) -> "Strategy":
+        return Strategy(False, self.rewrites, {**self.why, "jit_compile": reason})
+
+
+def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> Strategy:
+    """For a compiled model, and `steps` steps in all."""
+    wanted = config.training.jit_compile
+    jit_compile, why = (wanted, "the config says so") if wanted is not None else jit_rule(config, built, tables, steps)
+    found: tuple[str, ...] = ()
+    if config.training.rewrites is False:
+        reason = "the config says so"
+    elif jit_compile:
+        reason = "XLA does the same"
+    else:
+        found = possible_rewrites(built.core)
+        reason = "; ".join(found) or "nothing to rewrite"
+    return Strategy(jit_compile, bool(found), {"jit_compile": why, "rewrites": reason})
+
+
+def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str]:
+    """Whether XLA compiles the loop, and why."""
+    if tf.config.list_physical_devices("GPU"):
+        return False, "TensorFlow's own kernels are used on a GPU"
+    if config.training.precision != "float32":
+        return False, "the precision is not float32"
+    if not isinstance(tables, Resident):
+        return False, "the data does not fit in memory, and XLA compiles for one size of it"
+    models = [built.core, *tables.layout.in_step.values(), *([built.augmentation] if built.augmentation else [])]
+    others = sorted({type(layer).__name__ for layer in layers_of(models)} - DENSE)
+    if others:
+        return False, f"XLA does not make {', '.join(others[:3])} faster on a CPU"
+    parameters = sum(math.prod(variable.shape) for variable in built.core.trainable_variables)
+    arithmetic = 6 * parameters * config.training.batch_size / FLOPS_A_SECOND
+    saved = steps * (SAVED_A_STEP + SAVED_SHARE * arithmetic)
+    if saved < REPAID * COMPILE_SECONDS:
+        return False, f"{steps:,} steps are too few to repay compiling"
+    return True, f"dense layers only, and {steps:,} steps repay compiling"
+
+
+def layers_of(models: Iterable[keras.Model]) -> Iterable[Any]:
+    for model in models:
+        for layer in model._flatten_layers(include_self=False):
+            if not isinstance(layer, keras.Model):
+                yield layer
+
+
+def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
+    """Rows a step when nothing is learnt: the largest power of two at which no input or output exceeds 16 MiB.
+
+    Between 32 and 4096; `batch_size` where a shape is not known. A rule and not a timing, so that the same rows always
+    give the same bits.
+    """
+    inputs = [tuple(tensor.shape[1:]) for tensor in built.core.inputs]
+    sizes = [math.prod(size or 0 for size in shape) for shape in (*inputs, *(x.output_shape for x in built.layers))]
+    if 0 in sizes:
+        return batch_size
+    fitting = LARGEST_OUTPUT_BYTES // (4 * max(1, *sizes))
+    return int(min(4096, max(32, 2 ** (max(1, fitting).bit_length() - 1))))

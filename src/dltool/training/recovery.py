@@ -1,0 +1,180 @@
+"""The states that a training can go back to: saved, taken up again, and searched for the last finite one."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import keras
+import numpy as np
+
+from dltool.errors import Interrupted, Problem, RunError, TrainingDiverged
+from dltool.training.checkpointing import Best, Cadence
+from dltool.training.state import (
+    Arrays,
+    EpochRecord,
+    TrainingPosition,
+    TrainingState,
+    best_weights,
+    capture,
+    holding,
+    restore,
+    restore_best,
+    value_of,
+)
+from dltool.training.steps import Steps
+
+EMPTY_STATE = TrainingState([], {})
+SECONDS_BETWEEN_BEST = 1.0
+"""Between writes of the best weights within a training: short epochs improve more often than a disk likes."""
+
+
+class StopRequestedError(Exception):
+    """Leaves a validation; `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Recovery:
+    """Where a training is, its best weights, and the state that was remembered last.
+
+    `save_state` and `save_best` are those of :func:`dltool.training.fit.fit`.
+    """
+
+    save_state: Callable[[int, Arrays, dict[str, Any]], None]
+    save_best: Callable[[keras.Model], None]
+
+    def __init__(
+        self, steps: Steps, callbacks: Sequence[keras.callbacks.Callback], best: Best, cadence: Cadence
+    ) -> None:
+        self.steps, self.built, self.core = steps, steps.built, steps.core
+        self.callbacks, self.best, self.cadence = callbacks, best, cadence
+        self.position = TrainingPosition()
+        self.best_weights: Arrays = []
+        self.best_is_written, self.best_written = True, -math.inf
+        self.saved = EMPTY_STATE
+
+    def enter(self, phase: int) -> None:
+        self.steps.enter(phase)
+        self.position.phase = phase
+
+    def keep_if_best(self, epoch: int, logs: dict[str, float]) -> bool:
+        """Whether `epoch` (1-based) is the best so far; if so its weights, those that the model has now, are kept."""
+        is_best = self.best.improves(epoch, logs)
+        if is_best:
+            self.best_weights, self.best_is_written = best_weights(self.core), False
+        return is_best
+
+    def is_best_due(self) -> bool:
+        return time.monotonic() - self.best_written >= SECONDS_BETWEEN_BEST
+
+    def write_best(self) -> None:
+        """Have the best weights written, where they are not. They are in every saved state too."""
+        if self.best_is_written:
+            return
+        with self.steps.profile.activity("checkpoints"), holding(self.core, self.best_weights):
+            self.save_best(self.core)
+        self.best_is_written, self.best_written = True, time.monotonic()
+
+    def interrupted(self, number: int) -> Interrupted:
+        self.write_best()
+        self.remember()
+        self.save()
+        epoch, step = self.position.epoch + 1, self.position.step
+        return Interrupted(
+            f"stopped in epoch {epoch} of {self.steps.epochs}, after step {step} of {self.steps.count}", number
+        )
+
+    def remember(self) -> None:
+        """Copy the state as it is now."""
+        with self.steps.profile.activity("checkpoints"):
+            state = capture(self.built, self.callbacks, self.progress())
+            self.saved = TrainingState([*state.arrays, *self.best_weights], state.state)
+
+    def save(self) -> None:
+        """Have the remembered state written."""
+        with self.steps.profile.activity("checkpoints"):
+            self.save_state(self.position.steps, self.saved.arrays, self.saved.state)
+        self.cadence.saved()
+
+    def progress(self) -> dict[str, Any]:
+        # Not asdict, which copies: nothing of a finished epoch changes, and there may be many.
+        history = [vars(record) for record in self.position.history]
+        return {"position": {**vars(self.position), "history": history}, "best": asdict(self.best)}
+
+    def resume(self, start: TrainingState) -> None:
+        self.best_weights = restore_best(self.core, start)
+        if self.best_weights:
+            # What was saved last may be of an epoch after this state, which is now run again.
+            self.save_best(self.core)
+            self.best_written = time.monotonic()
+        position = start.state["position"]
+        if position["phase"] >= len(self.steps.config.training.parts):
+            raise RunError(f"the saved state is of phase {position['phase'] + 1}, which the config does not have")
+        self.enter(position["phase"])
+        restore(self.built, self.callbacks, start)
+        history = [EpochRecord(**record) for record in position["history"]]
+        vars(self.position).update({**position, "history": history})
+        self.best = Best(**start.state["best"])
+        self.saved = start
+
+    def refuse_weights_that_are_not_finite(self, order: Any) -> None:
+        """The loss may have stayed finite: that of a step is computed before its weights, and relu of NaN may be 0."""
+        if not self.weights_are_finite():
+            raise self.diverged(order, self.position.step - 1, None)
+
+    def weights_are_finite(self) -> bool:
+        return all(
+            np.isfinite(value_of(variable).numpy()).all()
+            for variable in self.core.variables
+            if variable.value.dtype.is_floating
+        )
+
+    def diverged(self, order: Any, step: int, loss: float | None) -> TrainingDiverged:
+        """Go back to the last finite state before `step` (0-based in its epoch), save it, and say what happened.
+
+        `loss` is what the loss became in that step; None where only weights are not finite afterwards.
+        """
+        position = self.position
+        reached = self.run_while_finite(order, step if loss is not None else step + 1)
+        position.step, position.steps = reached, position.steps - position.step + reached
+        self.write_best()
+        self.remember()
+        self.save()
+        if loss is None:
+            step, what = reached, "the weights became NaN or infinite"
+        else:
+            what = "the loss became " + ("NaN" if math.isnan(loss) else "infinite")
+        message = f"{what} in epoch {position.epoch + 1}, step {step + 1} of {self.steps.count}"
+        hint = "lower the learning rate, or clip gradients with the optimizer's clipnorm: 1.0"
+        place = (*self.steps.config.training.place_of(position.phase), "optimizer")
+        return TrainingDiverged(Problem(place, message, hint))
+
+    def run_while_finite(self, order: Any, until: int) -> int:
+        """Run this epoch again from the last saved state, for as long as all weights are finite, at most to `until`.
+
+        Steps are a function of state and order alone, so this passes through the same states. Gives the step reached.
+        """
+        good, stride = self.saved, max(1, self.steps.train.pace.steps)
+        reached: int = good.state["position"]["step"]
+        restore(self.built, self.callbacks, good)
+        if reached == 0:
+            # The state of an epoch's end still has its metrics.
+            self.steps.reset_metrics()
+            good = capture(self.built, self.callbacks, {})
+        while reached < until:
+            step, target = reached, min(until, reached + stride)
+            while step < target:
+                step, *_ = self.steps.train(order, step, target)
+            if self.weights_are_finite():
+                good, reached = capture(self.built, self.callbacks, {}), target
+            elif stride == 1:
+                break
+            else:
+                stride = 1
+                restore(self.built, self.callbacks, good)
+        restore(self.built, self.callbacks, good)
+        return reached

@@ -1,0 +1,133 @@
+"""The compiled steps of a training and of its validation, which change from phase to phase."""
+
+import contextlib
+import gc
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dltool.config.schema import Config
+from dltool.data.dataset import Dataset
+from dltool.errors import ConfigError, Problem
+from dltool.keras_names import ALLOWED
+from dltool.model.build import BuiltModel
+from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
+from dltool.training.batches import make_tables, model_targets
+from dltool.training.compile import class_weights, compile_core, culprit, refuse_optimizers
+from dltool.training.loop import CannotCompileError, Pace, test_loop, train_loop
+from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
+from dltool.training.phases import learners, refuse_idle_phases, set_learning
+from dltool.training.profile import Profile
+from dltool.training.rewrites import rewritten
+from dltool.training.state import set_value, value_of
+
+
+class Steps:
+    """The loops that train and validate the model of one phase, for the sizes of the data."""
+
+    def __init__(
+        self,
+        built: BuiltModel,
+        config: Config,
+        dataset: Dataset,
+        pace: Pace,
+        strategy: Strategy | None,
+        steps: int | None,
+    ) -> None:
+        self.built, self.core, self.config = built, built.core, config
+        self.rows = dataset.split.train.astype(np.int32)
+        self.validation_rows = dataset.split.validation.astype(np.int32)
+        self.targets = model_targets(built, dataset.targets)
+        self.learners = list(learners(built.core))
+        refuse_idle_phases(config, self.learners)
+        refuse_optimizers(config)
+        self.phase = 0
+        self.compile()
+        table = make_tables(built, dataset.inputs, self.targets)
+        size = config.training.batch_size
+        weights = class_weights_of(built, config, dataset, self.rows)
+        self.epochs, self.count = config.training.total_epochs, -(-len(self.rows) // size)
+        self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
+        self.train = train_loop(built.core, built.augmentation, table, weights, size, self.strategy.jit_compile)
+        self.train.pace = pace
+        self.test = test_loop(built.core, table, evaluation_batch(built, size))
+        self.profile = Profile()
+
+    def compile(self) -> None:
+        """Give the model what it learns by in this phase: a new optimizer, and new metrics too."""
+        if self.config.training.phases is not None:
+            set_learning(self.core, self.learners, self.config.training.parts[self.phase])
+        compile_core(self.built, self.config, self.targets, self.phase)
+
+    def trace(self, activity: str = "trace") -> None:
+        """Compile the loops for the sizes of this data; they are compiled once a phase and used in the training.
+
+        The time counts as that of `activity`.
+
+        Raises:
+            ConfigError: loss, metrics or a layer cannot take the data.
+        """
+        try:
+            with self.profile.activity(activity):
+                self.trace_training()
+                if len(self.validation_rows):
+                    self.test.trace(len(self.validation_rows))
+        except OUT_OF_MEMORY:
+            raise
+        except KERAS_ERRORS as error:
+            raise ConfigError(culprit(self.built, self.config, self.targets, error)) from error
+        self.core.reset_metrics()
+        self.empty_metrics = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
+
+    def trace_training(self) -> None:
+        """As the strategy says; without XLA where that was our own choice and turns out not to be possible."""
+        with rewritten(self.core) if self.strategy.rewrites else contextlib.nullcontext():
+            try:
+                self.train.trace(len(self.rows))
+                return
+            except CannotCompileError as error:
+                if self.config.training.jit_compile:
+                    problem = Problem(("training", "jit_compile"), f"XLA refuses: {error}", "remove it")
+                    raise ConfigError(problem) from error
+                self.strategy = self.strategy.without_jit(f"XLA refuses: {error}")
+        self.train = replace(self.train, jit_compile=False)
+        self.trace_training()
+
+    def reset_metrics(self) -> None:
+        """As Keras's `reset_metrics`, which takes a tenth of a short epoch.
+
+        A metric of the user's own may keep more than variables, and is reset by Keras.
+        """
+        if ALLOWED:
+            self.core.reset_metrics()
+            return
+        for variable, value in self.empty_metrics:
+            set_value(variable, value)
+
+    def enter(self, phase: int) -> None:
+        """From now on train as this phase says."""
+        if phase == self.phase:
+            return
+        self.phase = phase
+        self.compile()
+        self.train, self.test = self.train.anew(), self.test.anew()
+        # What the last phase was compiled to refers to itself, and may be large.
+        gc.collect()
+        self.trace("trace in training")
+
+    def phase_of(self, epoch: int) -> int:
+        """The phase that an epoch, counted from 0, belongs to."""
+        ends = itertools.accumulate(part.epochs for part in self.config.training.parts)
+        return next(number for number, end in enumerate(ends) if epoch < end)
+
+
+def class_weights_of(built: BuiltModel, config: Config, dataset: Dataset, rows: np.ndarray) -> Any:
+    """A tensor of the weight of each class, or None. Only a model with one output has some."""
+    name = built.heads[0].target
+    if len(built.heads) > 1 or name is None:
+        return None
+    weights = class_weights(config, dataset.facts.targets[name], dataset.targets[name][rows])
+    return None if weights is None else tf.constant(weights)
