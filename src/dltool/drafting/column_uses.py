@@ -39,7 +39,7 @@ class Use:
 
 
 def present(column: Column, order: np.ndarray | None = None) -> np.ndarray:
-    """The numbers that there are, of all rows or of those in `order`."""
+    """Return the numbers that are not missing, of all rows or of those in `order`."""
     values = np.asarray(column.values[:] if order is None else column.values[order])
     return np.asarray(values[~np.isnan(values)], np.float64)
 
@@ -101,7 +101,7 @@ def category_use(column: Column, missing: str) -> Use:
 
 
 def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
-    """The columns that say what the target is, unless there are no others: they would not be known in time."""
+    """Return the columns that give the target away, unless there are no others: they would not be known in time."""
     goal = as_values({"": table.columns[target].values})[""]
     found = {}
     for name, use in uses.items():
@@ -132,7 +132,7 @@ def tells(values: Values, goal: Values, *, is_number: bool) -> str:
 
 
 def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]:
-    """All columns; of a wide table those that are not what they seem."""
+    """Yield the lines of `inputs`: all columns; of a wide table those whose type is not the inferred one."""
     is_wide = len(uses) > MOST_LISTED
     listed = {name: use for name, use in uses.items() if not is_wide or use.kind != table.columns[name].kind}
     if listed:

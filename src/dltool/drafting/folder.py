@@ -35,11 +35,9 @@ MEL_BANDS = 64
 
 
 def draft_folder(path: Path, named: str) -> Draft:
-    """`named` is the path as YAML.
+    """Draft a config for a folder or an archive. `named` is the path as YAML.
 
-    Raises:
-        DataError: what is there is refused, damaged, or not in classes.
-    """
+    Raises DataError: its files are refused, damaged, or not in classes."""
     members = open_members(str(path), ())
     names = [member.name.lower() for member in members.members]
     images = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
@@ -50,7 +48,7 @@ def draft_folder(path: Path, named: str) -> Draft:
 
 
 def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
-    """The split, of what the source does not divide itself."""
+    """Return the line of the split, as far as the source does not divide itself."""
     if "test" not in found.parts:
         return [(split_line(len(found.parts["training"])), "")]
     return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test split is the data's own")]
@@ -138,7 +136,7 @@ def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
 
 
 def fitting(height: int, width: int) -> tuple[int, int]:
-    """The size, reduced where it is large; at least so large that it can be convolved."""
+    """Return the size, reduced if it is large, but large enough for convolutions."""
     factor = min(1.0, LARGEST_SIDE / max(height, width))
     return max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
 
@@ -152,7 +150,7 @@ def augmentation(classes: Counter[str], channels: int) -> Lines:
 
 
 def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
-    """Blocks that halve the image until it is small, and then is a vector, by the last layer, called `name`."""
+    """Return blocks that halve the image until it is small, then a layer, called `name`, that makes it a vector."""
     lines: list[tuple[str, str]] = []
     side, width = min(size), filters
     while side >= SMALLEST_SIDE or not lines:
@@ -197,14 +195,14 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
 
 
 def length_of(headers: Sequence[ClipHeader]) -> tuple[int, float, np.ndarray]:
-    """The most frequent rate, the seconds that nine of ten do not exceed, and the seconds of each."""
+    """Return the most frequent rate, the seconds that nine of ten clips do not exceed, and the seconds of each."""
     rate = Counter(header.rate for header in headers).most_common(1)[0][0]
     lengths = np.array([header.frames / header.rate for header in headers])
     return rate, float(np.clip(np.ceil(10 * np.quantile(lengths, 0.9)) / 10, 0.1, 10)), lengths
 
 
 def spectrogram(rate: int, seconds: float) -> tuple[str, tuple[int, int]]:
-    """The arguments of MelSpectrogram, and the (bands, frames) that it gives."""
+    """Return the arguments of MelSpectrogram, and the (bands, frames) that it gives."""
     # Windows of 32 ms, half as far apart, as is usual for speech; FFTs want powers of two.
     window = 2 ** round(np.log2(rate * 0.032))
     bands = min(MEL_BANDS, window // 4)
@@ -216,7 +214,7 @@ def spectrogram(rate: int, seconds: float) -> tuple[str, tuple[int, int]]:
 
 
 def speakers(items: tuple[Item, ...]) -> Lines:
-    """A remark where names of files begin with few words that come in several classes, as with speakers."""
+    """Return a remark if file names begin with few words that come in several classes, as with speakers."""
     stems = [Path(item.member.name).stem.rpartition("_") for item in items]
     names = Counter(stem for stem, _, _ in stems)
     classes = {(stem, item.label) for (stem, _, _), item in zip(stems, items, strict=True)}
@@ -254,7 +252,7 @@ def draft_texts(path: Path, named: str) -> Draft:
 
 
 def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
-    """In UTF-8 where all files are, else as they are written."""
+    """Read the texts in UTF-8 if all files are, else in their encoding."""
     options = TextSource(path=str(path))
     try:
         return options, load_texts(options, ())

@@ -32,12 +32,12 @@ class Paths:
 
 
 def may_be_paths(column: Column) -> bool:
-    """Whether it holds texts; an identifier is ignored otherwise."""
+    """Return whether it holds strings; an identifier is ignored otherwise."""
     return column.kind in ("category", "text") or (column.kind == "ignore" and "distinct texts" in column.why)
 
 
 def paths_in(table: Table) -> dict[str, Paths]:
-    """The columns of paths by name. Of files that are not there nothing is known, and theirs are not among them."""
+    """Return the columns of paths by name. Columns whose files do not exist are left out."""
     found: dict[str, Paths] = {}
     for name, column in table.columns.items():
         values = column.values
@@ -59,7 +59,7 @@ def paths_in(table: Table) -> dict[str, Paths]:
 
 
 def unlike(names: Collection[str], name: str) -> str:
-    """A name that no column has."""
+    """Return a name that no column has."""
     while name in names:
         name += "_"
     return name
@@ -110,7 +110,7 @@ def of_clips(contents: Sequence[tuple[str, bytes]], name: str, features: str) ->
 
 
 def with_paths(paths: Mapping[str, Paths], others: Sequence[str]) -> Lines:
-    """Layers that make one vector of all columns, those of paths and `others`."""
+    """Return layers that make one vector of all columns, those of paths and `others`."""
     lines = [line for each in paths.values() for line in each.layers]
     joined = [*(each.features for each in paths.values()), *map(scalar, others)]
     if len(joined) > 1:

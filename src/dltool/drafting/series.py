@@ -33,8 +33,7 @@ class TimeColumn:
 
 
 def times_of(table: Table) -> TimeColumn | None:
-    """The moments of the rows, if no two are the same; without a column that sorts them, each later than the one
-    before."""
+    """Return the moments of the rows, if no two are the same; without a column that sorts them, they must ascend."""
     dates = [name for name, column in table.columns.items() if column.kind == "date"]
     name = dates[0] if len(dates) == 1 else None
     moments = np.sort(table.columns[name].values[:]) if name is not None else moments_of_parts(table)
@@ -50,7 +49,7 @@ def times_of(table: Table) -> TimeColumn | None:
 
 
 def moments_of_parts(table: Table) -> np.ndarray | None:
-    """(rows,) of seconds, by columns called year, month, day and so on."""
+    """Return (rows,) of seconds, from columns called year, month, day and so on."""
     by_name = {name.lower(): column for name, column in table.columns.items() if column.kind in ("number", "ignore")}
     names = [name for name in PARTS_OF_TIME if name in by_name]
     if len(names) < 3 or names != list(PARTS_OF_TIME[: len(names)]):
@@ -128,7 +127,7 @@ def in_windows(name: str, column: Column, use: Use, times: TimeColumn) -> Use:
 
 
 def spread(values: np.ndarray, target: str) -> float:
-    """Raises: ConfigError: all values are the same."""
+    """Return the standard deviation. Raises ConfigError: all values are the same."""
     deviation = float(values.std()) if len(values) else 0.0
     if deviation == 0:
         raise ConfigError(f'"{target}" is the same in every row', "choose another column: --target COLUMN")

@@ -136,7 +136,7 @@ def encoding_of(path: Path, place: ConfigPath) -> str:
 
 
 def records_of(lines: Sequence[bytes], options: CsvSource) -> list[list[str]]:
-    """The records of some lines; without the last one where it goes on after them, and none that are no records."""
+    """Return the records of some lines, without a last one that goes on after them; none if these are no records."""
     records: list[list[str]] = []
     try:
         records.extend(fields for _, fields in Records(iter(lines), dialect_of(options)))
@@ -147,7 +147,7 @@ def records_of(lines: Sequence[bytes], options: CsvSource) -> list[list[str]]:
 
 
 def regularity(rows: Sequence[Sequence[str]]) -> float:
-    """The share of rows that have as many fields as most; 0 where that is one."""
+    """Return the share of rows with the most frequent number of fields; 0 if that is one."""
     if not rows:
         return 0.0
     width, count = Counter(map(len, rows)).most_common(1)[0]
@@ -163,10 +163,9 @@ def decimal_of(rows: Sequence[Sequence[str]]) -> str:
 
 
 def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
-    """`header` and `names` where they are not the default.
+    """Return `header` and `names` unless they are the default.
 
-    The first row has names if it has texts above numbers, or else if none of its texts is a value of its column.
-    """
+    The first row has names if it has strings above numbers, or else if none of its strings is a value of its column."""
     if len(rows) < 2:
         return {}
     first, *others = rows
@@ -196,7 +195,7 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
 
 
 def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
-    """One pass over all cells, for missing markers and for columns that need to be declared."""
+    """Read all cells once, for missing markers and for columns that need to be declared."""
     file = CsvFile(options, place)
     seen = {name: Seen() for name in file.names}
     wants: dict[str, Want] = dict.fromkeys(file.names, "number")
@@ -232,7 +231,7 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
 
 
 def date_format(texts: Sequence[str]) -> str | None:
-    """The format of strptime, other than ISO 8601, in which all the texts are dates."""
+    """Return the format of strptime, other than ISO 8601, in which all the strings are dates."""
     for date, time in product(DATE_FORMATS, TIME_FORMATS):
         if texts and all(is_written(text, date + time) for text in texts):
             return date + time

@@ -41,12 +41,11 @@ PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 def draft_table(path: Path, named: str, target: str | None) -> Draft:
-    """`named` is the path as YAML; `target` the column to predict, if it is said.
+    """Draft a config for a table. `named` is the path as YAML; `target` the column to predict, if it is given.
 
     Raises:
-        ConfigError: there is no such column, or it cannot be predicted.
-        DataError: the table cannot be read, with every problem.
-    """
+        ConfigError: no such column, or it cannot be predicted.
+        DataError: the table cannot be read, with every problem."""
     require(str(path), ())
     kind, sniffed = kind_of(path)
     sniffed, table, paths, name, why = read_with_target(kind, sniffed, target)
@@ -107,7 +106,7 @@ def read_with_target(
 
 
 def kind_of(path: Path) -> tuple[str, Sniffed]:
-    """The source for the file, by its name, and how it is written."""
+    """Return the source for the file, by its name, and how it is written."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
     ending = suffixes[-1] if suffixes else ""
     if ending in JSON_LINES:
@@ -124,7 +123,7 @@ def read(kind: str, sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
 
 
 def table_of_texts(kind: str, sniffed: Sniffed, table: Table) -> Table:
-    """The table with the texts of columns that would be ignored as identifiers, where there are some."""
+    """Return the table with the strings of columns that would be ignored as identifiers, if there are some."""
     hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_paths(column)]
     return read(kind, sniffed, hidden) if hidden else table
 
@@ -155,7 +154,7 @@ def value_of(value: Any) -> str:
 
 
 def chosen(table: Table, target: str | None) -> tuple[str, str]:
-    """The column to predict, and why that one."""
+    """Choose the column to predict, and say why."""
     if target is not None:
         if target not in table.columns:
             names = ", ".join(list(table.columns)[:12])
@@ -177,13 +176,13 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
 
 
 def can_be_target(column: Column, rows: int) -> bool:
-    """Numbers, and texts that come more than once."""
+    """Return whether it has numbers, or strings that come more than once."""
     few = column.distinct is not None and 2 * column.distinct <= rows
     return column.kind in ("number", "boolean") or (column.kind == "category" and few)
 
 
 def target_of(column: Column, *, is_number: bool) -> tuple[str, str]:
-    """Its type, and what was seen of it."""
+    """Return the target's type, and what was seen of it."""
     if is_number:
         values = present(column)
         return "number", f"{column.low} to {column.high}, {np.median(values):.4g} in the middle"
@@ -193,7 +192,7 @@ def target_of(column: Column, *, is_number: bool) -> tuple[str, str]:
 
 
 def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
-    """The classes and their rows."""
+    """Return the classes and their rows."""
     values = as_values({"": column.values})[""]
     numbers, names = numbered(values)
     counts = np.bincount(numbers, minlength=len(names))
@@ -226,7 +225,7 @@ def dense_layers(rows: int) -> Lines:
 
 
 def number_layers(values: np.ndarray, target: str) -> Lines:
-    """The output, in units of the target."""
+    """Return the output, in units of the target."""
     scale, offset = spread(values, target), np.median(values)
     return [
         ("- Dense: 1", ""),
