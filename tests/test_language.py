@@ -13,27 +13,27 @@ SOURCE = ROOT / "src" / "dltool"
 TERMS = {
     r"(training|validation|test) parts?\b": "split",
     r"parts? of (the|its) data": "split",
-    r"images?\b": "image",
-    r"audio clips?\b": "audio clip",
-    r"integers?\b": "integer",
+    r"pictures?\b": "image",
+    r"recordings?\b": "audio clip",
+    r"whole numbers?\b": "integer",
     r"not the text\b": "the string",
     r"is here twice": "duplicate key",
     r"a training(?= (?:and|ends|for|has|is|of|that|was|which)\b|[.,;:)]|$)|trainings\b": "run, training run",
     r"prepared\b|preparations?\b": "preprocessed, preprocessing",
-    r"(?:un)?fitted\b": "fitted",
+    r"(?:un)?learnt\b": "fitted",
     r"restor(?:es|ing) (?:its|their) inputs?": "reconstructs its input",
-    r"go(?:es|ing)? on with|resumed": "resumes",
+    r"go(?:es|ing)? on with|gone on with": "resumes",
     r"c[ao]mes? out the same": "is identical, is reproduced",
     r"mistakes?\b": "error",
-    r"distinguished|predicted as|tells? apart": "distinguished, predicted as",
-    r"overrides?\b|settled\b|decided at": "override, inferred, origin",
+    r"told apart|taken for|tells? apart": "distinguished, predicted as",
+    r"departures?\b|settled\b|decided at": "override, inferred, origin",
     r"in words\b|said\b|tells\b": "message, description, reports",
     r"loss became": "loss is NaN",
     r"examples of the whole data|table of examples": "dataset",
     r"(?:exceeds|beyond|within) the noise|(?:more|less) than noise": "significant at 95 %",
-    r"unchanged|as it is\b": "unchanged",
+    r"as it stands|as it is\b": "unchanged",
     r"cores? (?:kept )?busy|(?:search|looks?) for garbage": "CPU utilisation, garbage collection",
-    r"invalid cells?\b|learners?\b": "the field's term",
+    r"misfits?\b|learners?\b": "the field's term",
 }
 """What is not to be read anywhere, as regular expressions, each with the term instead."""
 PATTERNS = {re.compile(rf"\b(?:{pattern})", re.IGNORECASE): term for pattern, term in TERMS.items()}
@@ -101,12 +101,12 @@ def test_documents_reports_and_configs_use_the_terms_of_the_field() -> None:
 
 
 def test_a_message_is_found_and_a_docstring_is_not() -> None:
-    text = 'def f():\n    """Read an image."""\n    raise ValueError(f"no image in {1}")\n'
-    assert [word for _, message in messages(text) for word, _ in findings(message)] == ["image"]
+    text = 'def f():\n    """Read a picture."""\n    raise ValueError(f"no picture in {1}")\n'
+    assert [word for _, message in messages(text) for word, _ in findings(message)] == ["picture"]
 
 
 def test_help_is_found() -> None:
-    section = 'class Images(Section):\n    """Images."""\n    size: int\n    """Integers."""\n'
+    section = 'class Images(Section):\n    """Pictures."""\n    size: int\n    """Whole numbers."""\n'
     command = '@app.command()\ndef resume():\n    """Go on with a training."""\n'
-    assert {word for _, text in messages(section) for word, _ in findings(text)} == {"Images", "Integers"}
+    assert {word for _, text in messages(section) for word, _ in findings(text)} == {"Pictures", "Whole numbers"}
     assert {word for _, text in messages(command) for word, _ in findings(text)} == {"Go on with", "a training"}
