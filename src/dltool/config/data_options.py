@@ -1,4 +1,4 @@
-"""The section `data` of a config: where the examples come from and how they are divided."""
+"""The section `data` of a config: source, targets, split, preprocessing and augmentation."""
 
 import re
 from typing import Annotated, Any, Self
@@ -19,24 +19,24 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class SplitOptions(Section):
-    """How examples are divided. The fractions are of the source's training examples."""
+    """How the examples are split. The fractions refer to the source's training examples."""
 
     validation: Fraction = 0.0
-    """The fraction that measures each epoch."""
+    """The fraction of examples for validation after each epoch."""
     test: Fraction | None = None
-    """The fraction that measures the best epoch, once; unless given, the source's own test split."""
+    """The fraction of examples for the test of the best epoch. Default: the source's own test split."""
     stratify: bool | None = None
-    """Whether each part has the same share of every class; yes for classes unless given. Of several targets, the first
+    """Whether every split has the same share of each class. Default: true for classes. With several targets, the first
     one with classes counts."""
     group: str | None = None
-    """A column: rows with the same value of it are all in one part."""
+    """A column. Rows with the same value in it belong to the same split."""
     order: str | None = None
-    """A column: the rows with its smallest values are for training, those with its largest for the test. `time` means,
-    where no column has that name, the table's date column, or else the order of the rows."""
+    """A column. Rows with its smallest values are for training, those with its largest for the test. Unless a column is
+    called `time`, `time` means the table's date column, or the order of the rows."""
     column: str | None = None
-    """A column that names the part of each row: train, validation or test."""
+    """A column that names the split of each row: train, validation or test."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
-    """What decides who is in which part; the config's seed unless given."""
+    """The random seed of the split. Default: the config's seed."""
 
     @model_validator(mode="after")
     def leaves_training(self) -> Self:
@@ -63,17 +63,17 @@ class SplitOptions(Section):
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """Which keys say how rows are divided other than at random."""
+        """Return the keys that split rows by a rule instead of at random."""
         return tuple(rule for rule in ("column", "order", "group") if getattr(self, rule) is not None)
 
     @property
     def may_be_stratified(self) -> bool:
-        """Whether the rules leave a choice of which rows go where."""
+        """Return whether the rules leave a choice of rows."""
         return self.order is None and self.column is None
 
 
 def exclusive(key: str, rule: str) -> Problem:
-    """`key` makes no sense beside `rule`; both are keys of the split."""
+    """Return the problem that two keys of the split exclude each other."""
     says = {
         "column": "the column already names the part of each row",
         "order": "the order already decides which rows go where",
@@ -88,34 +88,30 @@ def exclusive(key: str, rule: str) -> Problem:
 
 
 class Windows(Section):
-    """Examples that are some rows of a table, one after the other, with a later value of one column as the target."""
+    """Examples that are windows of consecutive rows of a table, with a later value of one column as the target."""
 
     length: Count
-    """How many rows a window has."""
+    """The number of rows in a window."""
     target: str
     """The column to predict."""
     horizon: Count = 1
-    """How many rows after the last one of the window the target is."""
+    """The number of rows from the end of the window to the target."""
     stride: Count = 1
-    """How many rows after a window the next one begins."""
+    """The number of rows from one window to the next."""
     key: str | None = None
-    """A column that tells several series apart; no window has rows of two of them."""
+    """A column that identifies the series of a row. No window contains rows of two series."""
     order: str | None = None
-    """A column by which the rows are sorted; unless given, the order is that of the file. `time` means, where no column
-    has that name, the table's date column."""
+    """A column to sort the rows by. Default: the order of the file. Unless a column is called `time`, `time` means the
+    table's date column."""
 
 
 AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([KMGT]?B)")
 LEAST_BYTES = 1_000
-"""Fewer bytes are a unit forgotten."""
+"""A smaller amount probably lacks its unit."""
 
 
 def byte_size(value: Any) -> int:
-    """Return bytes; 0 for `off`.
-
-    Raises:
-        PydanticCustomError: it is no amount.
-    """
+    """Return bytes; 0 for `off`. Raises PydanticCustomError: it is no amount."""
     if value == "off":
         return 0
     size = None
@@ -145,8 +141,7 @@ DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")
 
 
 def are_alike(source: Source, first: Source) -> bool:
-    """Whether two sources of arrays have inputs and targets of the same names. One that names none has those of the
-    first."""
+    """Return whether two sources of arrays have inputs and targets of the same names; unnamed ones match any."""
     options = source.options
     if isinstance(options, ArraysSource) and options.x is None and options.y is None:
         return True
@@ -161,32 +156,32 @@ def are_alike(source: Source, first: Source) -> bool:
 
 
 class Data(Section):
-    """The examples: where they come from, how they are divided, and what is done to them."""
+    """The dataset: its source, split, preprocessing and augmentation."""
 
     source: DataSource
-    """A built-in data set by name, or your own files: `csv`, `tsv`, `json_lines`, `parquet`, `images`, `audio`, `text`
+    """A built-in dataset by name, or your own files: `csv`, `tsv`, `json_lines`, `parquet`, `images`, `audio`, `text`
     or `arrays`."""
     validation: DataSource | None = None
-    """A source of its own for validation, instead of a fraction of `source`."""
+    """A separate source for validation, instead of a fraction of `source`."""
     test: DataSource | None = None
-    """A source of its own for the test."""
+    """A separate source for the test."""
     inputs: dict[str, Annotated[ColumnType, PlainValidator(parse_column_type), schema_of("column_type")]] | None = None
-    """The columns of a table that are not as they seem, with their types: `number`, `category`, `boolean`, `date`,
-    `text`, `image`, `audio` or `ignore`. Every other column that is not the target is an input, its type inferred."""
+    """Types of columns that override the inferred ones: `number`, `category`, `boolean`, `date`, `text`, `image`,
+    `audio` or `ignore`. Every column except the target is an input."""
     target: Annotated[Target | tuple[Target, ...], PlainValidator(parse_target), schema_of("target")] | None = None
-    """The column of a table that is to be predicted. Without columns, whether labels are a `category` or a `number`:
-    integers and text are classes unless given. `input`: the input itself, as the preprocessing leaves it. Several
-    targets by name, each with its type: `{digit: category, size: number}`."""
+    """The column to predict. Without columns, `category` or `number`; by default integers and strings are classes.
+    `input` is the preprocessed input itself. Several targets by name, each with its type: `{digit: category, size:
+    number}`."""
     windows: Windows | None = None
-    """Of a table with a row for each moment: examples are windows over its rows, and the target lies after them."""
+    """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
-    """How the examples of `source` are divided."""
+    """How the examples of `source` are split."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
-    """Keras layers that become part of the saved model. Those that learn see the training examples alone."""
+    """Keras layers that become part of the saved model. They are fitted to the training examples alone."""
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
-    """Keras layers for training only, after the preprocessing."""
+    """Keras layers applied in training only, after the preprocessing."""
     cache: ByteSize = 4 * 10**9
-    """How much room decoded images and the like may take in dltool's cache folder, or `off`."""
+    """The maximum size of dltool's cache of decoded files, or `off`."""
 
     @model_validator(mode="after")
     def parts_are_alike(self) -> Self:
@@ -207,10 +202,8 @@ class Data(Section):
 
     @property
     def targets(self) -> dict[str, Target]:
-        """What is to be predicted, by name; the only target is called "target" unless it has a name of its own.
-
-        There is none where it is the input.
-        """
+        """Return the targets by name; empty if the target is the input. The only target is called "target" unless it
+        has a name."""
         given, names = self.given_targets, self.named_targets
         if given[0].is_input:
             return {}
@@ -221,22 +214,22 @@ class Data(Section):
 
     @property
     def given_targets(self) -> tuple[Target, ...]:
-        """What `target` says, at least one."""
+        """Return the targets of the key `target`, at least one."""
         return self.target if isinstance(self.target, tuple) else (self.target or Target(),)
 
     @property
     def named_targets(self) -> tuple[str, ...]:
-        """The targets to which the source gives names."""
+        """Return the targets to which the source gives names."""
         return self.source.options.target_names if isinstance(self.source.options, ArraysSource) else ()
 
     @property
     def target_columns(self) -> tuple[str, ...]:
-        """The columns of all targets."""
+        """Return the columns of all targets."""
         return tuple(name for target in self.targets.values() for name in target.columns)
 
     @model_validator(mode="after")
     def targets_are_there(self) -> Self:
-        """Of a source without columns, only arrays have targets with names."""
+        """Check the names of targets without columns; only arrays have such names."""
         if kind_of(self.source) == "table" or self.target is None:
             return self
         several, given, names = isinstance(self.target, tuple), self.given_targets, self.named_targets
@@ -259,7 +252,7 @@ class Data(Section):
 
     @model_validator(mode="after")
     def target_is_a_column(self) -> Self:
-        """In a table `target: category` is the column of that name."""
+        """Check the target against the kind of source. In a table `target: category` is the column of that name."""
         target, has_columns = self.target, kind_of(self.source) == "table"
         problem = None
         if self.windows is not None and has_columns:
@@ -286,7 +279,7 @@ class Data(Section):
         return self
 
     def with_windows(self, windows: Windows) -> Self:
-        """The target of windows is named there, and rows are divided by their time alone."""
+        """Set the target of the windows; their rows are split by time alone."""
         given = self.given_targets[0]
         target = Target((windows.target,), given.type)
         problems = []

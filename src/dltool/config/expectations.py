@@ -15,7 +15,7 @@ COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def missed_expectations(expect: Mapping[str, str], values: Mapping[str, float]) -> dict[str, str]:
-    """The bounds that `values` miss, each with its reason in words. A value that is absent or NaN misses."""
+    """Return the missed bounds, each with its reason. An absent or NaN value misses its bound."""
     missed = {}
     for name, bound in expect.items():
         match = BOUND.fullmatch(bound)

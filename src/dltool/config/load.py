@@ -1,9 +1,8 @@
-"""From a file name to a typed config, in two steps.
+"""Load a typed config from a file name, in two steps.
 
-:func:`read_document` reads the text, what it extends and the `--set` arguments into one tree of values with positions.
-:func:`build_config` replaces names and expressions and validates. It is called twice in a training: before the data is
-read, when facts such as `$classes` may still be unknown, and after.
-"""
+:func:`read_document` reads the file, its bases and the `--set` arguments into one tree of values with positions.
+:func:`build_config` replaces names and expressions and validates. A run calls it twice: before the data is read, when
+facts such as `$classes` may be unknown, and after."""
 
 import os
 import shlex
@@ -26,16 +25,15 @@ DATA = (
     *(".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls", ".ods"),
     *(".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".tbz2", ".txz"),
 )
-"""Endings of tables and archives. A config may have any other."""
+"""Suffixes of tables and archives. A config may have any other."""
 
 
 @dataclass(frozen=True)
 class Document:
     """One config as written: its merged tree, and the texts its positions point into.
 
-    `folders` are what relative paths in each text are relative to; `content` is the file, byte for byte. `layers` is
-    where each layer of the model was written: :func:`build_config` notes it, as only then is it known.
-    """
+    `folders` holds the base folder of relative paths in each text; `content` is the file, byte for byte. `layers` holds
+    the location of each layer of the model; :func:`build_config` fills it."""
 
     path: Path
     shown_as: str
@@ -46,20 +44,17 @@ class Document:
     layers: list[WrittenLayer] = field(default_factory=list)
 
     def position(self, place: ConfigPath | Position, at_key: bool = False) -> Position:
-        """Of a place in the config in force, whose list of layers has blocks and repeats written out."""
+        """Return the position of a config path in the expanded config, without blocks and repeats."""
         return place if isinstance(place, Position) else position_of(self.root, self.written(place)[0], at_key)
 
     def written(self, place: ConfigPath) -> tuple[TextPath, Uses]:
-        """A place in the config in force as one in the text, and the uses of blocks that led there."""
+        """Return the location in the text of a path in the expanded config, and the uses of blocks that led there."""
         return written(place, self.layers)
 
 
 def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
-    """The config at `path` with everything it extends and the `--set` arguments applied.
-
-    Raises:
-        UnreadableConfig: the mistakes that keep the tree from being built, with their positions.
-    """
+    """Read the config at `path`, merge its bases and apply the `--set` arguments. Raises UnreadableConfig: the errors
+    that prevent a tree, with their positions."""
     files = Files()
     try:
         refuse_data(path)
@@ -71,7 +66,7 @@ def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
 
 
 def refuse_data(path: Path) -> None:
-    """Raise ConfigError if `path` is data that `dltool init` drafts a config for."""
+    """Raise ConfigError if `path` is data for which `dltool init` drafts a config."""
     is_folder = os.path.isdir(path) and path.suffix not in YAML and os.access(path, os.R_OK)
     if is_folder and near_files(path / "x", YAML):
         return
@@ -83,7 +78,7 @@ def refuse_data(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Files:
-    """What has been read, by the names that positions carry."""
+    """The files read, by the names that positions carry."""
 
     texts: dict[str, str] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
@@ -91,11 +86,7 @@ class Files:
 
 
 def with_settings(document: Document, settings: Iterable[str]) -> Document:
-    """The document with `--set` arguments applied, the last one winning.
-
-    Raises:
-        UnreadableConfig: an argument cannot be read or applied.
-    """
+    """Apply `--set` arguments, the last one winning. Raises UnreadableConfig: an argument cannot be read or applied."""
     root, texts, folders = document.root, dict(document.texts), dict(document.folders)
     for argument in settings:
         shown_as = f"--set {argument}"
@@ -108,7 +99,7 @@ def with_settings(document: Document, settings: Iterable[str]) -> Document:
 
 
 def with_option(document: Document, option: str, value: str | int) -> Document:
-    """The document with the value of `--name` or `--seed`, taken as it is: no YAML, no expressions."""
+    """Apply the literal value of `--name` or `--seed`: no YAML, no expressions."""
     shown_as = f"{option} {value}"
     position = Position(shown_as, 1, 1, len(str(value)))
     literal = value.replace("$", "$$") if isinstance(value, str) else value
@@ -118,11 +109,9 @@ def with_option(document: Document, option: str, value: str | int) -> Document:
 
 
 def read_recorded(content: bytes, shown_as: str) -> Config:
-    """The config of a run's resolved.yaml, which is not trusted: it holds values, and nothing that has to be looked up.
+    """Read the config of a run's resolved.yaml, which is not trusted and must hold plain values only.
 
-    Raises:
-        ConfigError: it extends a file, has variables or `$` expressions, or is not valid. Problems have positions.
-    """
+    Raises ConfigError: it extends a file, has variables or `$` expressions, or is invalid. Problems have positions."""
     root = parse_yaml(decode(content, shown_as), shown_as)
     if not isinstance(root.value, Mapping):
         raise ConfigError(Problem(root.position, "the file holds no keys and values"))
@@ -141,7 +130,7 @@ def read_recorded(content: bytes, shown_as: str) -> Config:
 
 
 def without_doubled_dollars(node: Node, path: ConfigPath, problems: list[Problem]) -> Node:
-    """The tree with `$$` as `$`; any other dollar sign is a problem."""
+    """Return the tree with `$$` as `$`; any other dollar sign is a problem."""
     node = with_children(node, lambda step, child: without_doubled_dollars(child, (*path, step), problems))
     if isinstance(node.value, Mapping):
         return replace(node, value={key.replace("$$", "$"): entry for key, entry in node.value.items()})
@@ -153,7 +142,7 @@ def without_doubled_dollars(node: Node, path: ConfigPath, problems: list[Problem
 
 
 def positioned(root: Node, problem: Problem) -> Problem:
-    """The problem with its position for a place, and its path in the message."""
+    """Return the problem with its position, and its config path in the message."""
     if not isinstance(problem.place, tuple):
         return problem
     position = position_of(root, problem.place, problem.at_key)
@@ -194,13 +183,11 @@ def base_names(root: Node) -> list[Node]:
 
 
 def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> Config:
-    """The validated config. `facts` are what `$classes`, `$examples`, … stand for.
+    """Return the validated config. `facts` are the values of `$classes`, `$examples`, …
 
-    None means that the data has not been read: what depends on it is then the UNKNOWN sentinel, and not checked.
+    Without facts, values that depend on the data are UNKNOWN and not checked.
 
-    Raises:
-        ConfigError: with every mistake found.
-    """
+    Raises ConfigError: every error found."""
     resolved, document.layers[:], problems = resolve(document.root, document.path.stem, document.folders, facts)
     config, found = validate(resolved)
     # What could not be resolved has left UNKNOWN behind, which is a mistake in some places, but not another one.
@@ -216,7 +203,7 @@ def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> 
 
 
 def once(document: Document, problems: Iterable[Problem]) -> Iterator[Problem]:
-    """A mistake in a block is one mistake, however often the block is used."""
+    """Yield each problem once, however often its block is used."""
     known = set()
     for problem in problems:
         position = document.position(problem.place or (), problem.at_key)
@@ -226,7 +213,7 @@ def once(document: Document, problems: Iterable[Problem]) -> Iterator[Problem]:
 
 
 def with_definition(problem: Problem, resolved: Node) -> Problem:
-    """A mistake in a variable's value also points at where the variable got it."""
+    """Return the problem with the definition of the variable that its value comes from."""
     node = find(resolved, problem.place) if isinstance(problem.place, tuple) else None
     if node is None or node.defined is None:
         return problem
@@ -234,7 +221,7 @@ def with_definition(problem: Problem, resolved: Node) -> Problem:
 
 
 def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
-    """The config with the defaults that follow from the rest of it, and from the data once that is known."""
+    """Return the config with inferred defaults; those that depend on the data only if `facts` are known."""
     split, checkpoint = config.data.split, config.training.checkpoint
     if split.seed is None:
         split = split.model_copy(update={"seed": config.seed})

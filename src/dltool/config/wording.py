@@ -1,4 +1,4 @@
-"""The words for types, bounds and values in messages, and names as Keras makes them."""
+"""Words for types, bounds and values in messages, and Keras's own names."""
 
 import math
 import re
@@ -28,7 +28,7 @@ MISSING = 'the key "{}" is missing'
 
 
 def named(value: Any) -> str:
-    """Return a value with its type, for "expected …, not …"."""
+    """Return a value with its type, for "expected …, got …"."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -45,7 +45,7 @@ def named(value: Any) -> str:
 
 
 def counted_name(name: str, counts: dict[str, int]) -> str:
-    """Return the name, numbered where `counts` has it already, as Keras does: dense, dense_1, …"""
+    """Return the name, numbered if `counts` has it already, as Keras does: dense, dense_1, …"""
     count = counts[name] = counts.get(name, -1) + 1
     return f"{name}_{count}" if count else name
 
