@@ -41,7 +41,7 @@ def options(
         bool, Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
     ] = False,
 ) -> None:
-    """Take the options that are no command's."""
+    """Handle the options before a command."""
 
 
 @app.command()
@@ -296,7 +296,7 @@ def write_out(text: str) -> None:
 
 
 def main() -> None:
-    """The command line of this process; ends in SystemExit."""
+    """Run the command line of this process; ends in SystemExit."""
     begin_own_process()
     with safe_streams():
         code = run_app()
@@ -304,18 +304,18 @@ def main() -> None:
 
 
 def run_app() -> "int | str | None":
-    """The exit code of the command line. A closed or full stdout has one of its own."""
+    """Return the exit code of the command line, also for a closed or full stdout."""
     if sys.stdout is None:
         return cannot_write("stdout is closed")
     try:
         try:
             app()
         except SystemExit as stop:
-            # What prints the help ends with code 1 where nobody reads it.
+            # Help written to a closed pipe ends with code 1.
             code = 0 if isinstance(stop.__context__, BrokenPipeError) else stop.code
         sys.stdout.flush()
     except BrokenPipeError:
-        # `dltool … | head`: the reader has what it wanted.
+        # `dltool … | head`: the reader has closed the pipe.
         code = 0
         discard_stdout()
     except OSError as error:

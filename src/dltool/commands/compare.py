@@ -1,4 +1,4 @@
-"""`dltool compare A B…`: what differs between runs, and whether their results differ by more than chance."""
+"""`dltool compare A B…`: differences between runs, and whether those of their results are significant."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +12,12 @@ MOST_RUNS = 8
 
 
 def compare(paths: Sequence[Path], html: Path | None = None) -> Comparison:
-    """Compare the runs at `paths`, and write the page `html`, which loads nothing.
+    """Compare the runs at `paths`, and write the self-contained page `html`.
 
     Raises:
-        ConfigError: too few or too many runs, or the same one twice; `html` cannot be a page.
+        ConfigError: too few or too many runs, or duplicates; `html` cannot be a page.
         RunError: a run is damaged.
-        MachineError: the page cannot be written.
-    """
+        MachineError: the page cannot be written."""
     if html is not None:
         refuse_no_file("--html", html, PAGE)
     if not 2 <= len(paths) <= MOST_RUNS:

@@ -1,4 +1,4 @@
-"""`dltool doctor`: can this machine train, and if not, what to do about it."""
+"""`dltool doctor`: whether this machine can train, and what to do if not."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from dltool.text import os_words
 IMPORT_SECONDS = 180
 GIGABYTE = 10**9
 
-# Run in a process of its own: a broken TensorFlow may end the process or hang.
+# Run in another process: a broken TensorFlow may crash or hang.
 PROBE = """
 import json, time
 begin = time.perf_counter()
@@ -37,7 +37,7 @@ print("\\n" + json.dumps({"seconds": seconds, "works": total == 4.0, "gpus": gpu
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. A warning costs speed or comfort; with a problem, training does not work. `hint` says what to do."""
+    """One finding. A warning costs speed or comfort; a problem prevents training. `hint` is the remedy."""
 
     name: str
     status: Literal["ok", "warning", "problem"]
@@ -46,7 +46,7 @@ class Check:
 
 
 def diagnose(runs: Path = Path("runs")) -> list[Check]:
-    """Every check, in the order to read them. Writes nothing; takes as long as TensorFlow needs to import."""
+    """Run every check, in display order. Nothing is written."""
     return [
         check_python(),
         *check_packages(),
@@ -65,7 +65,7 @@ def check_python() -> Check:
 
 
 def check_packages() -> list[Check]:
-    """The installed version of each required package against what dltool's own metadata asks for."""
+    """Compare the installed version of each required package with dltool's metadata."""
     try:
         return [check_package(requirement) for requirement in requirements()]
     except PackageNotFoundError:
@@ -83,7 +83,7 @@ def check_package(requirement: Requirement) -> Check:
 
 
 def check_keras_config() -> Check:
-    """Keras's backend comes from KERAS_BACKEND, else from its keras.json, else it is TensorFlow."""
+    """Check Keras's settings. Its backend comes from KERAS_BACKEND, else keras.json, else it is TensorFlow."""
     file = keras_cache().parent / "keras.json"
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
@@ -110,7 +110,7 @@ def check_keras_config() -> Check:
 
 
 def check_tensorflow() -> list[Check]:
-    """Imports TensorFlow and computes a sum, in another process; says how long and on which GPUs."""
+    """Import TensorFlow and compute a sum in another process; return the time and the GPUs."""
     command = [sys.executable, "-P", "-c", PROBE]
     try:
         done = subprocess.run(
@@ -180,7 +180,7 @@ def check_disk() -> Check:
 
 
 def check_runs_folder(runs: Path) -> Check:
-    """Whether a file can be made in `runs`, or in the nearest folder above it that exists."""
+    """Check that `runs`, or the nearest existing folder above it, is writable."""
     folder = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if os.path.lexists(folder))
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -192,7 +192,7 @@ def check_runs_folder(runs: Path) -> Check:
 
 
 def check_datasets() -> Check:
-    """Data sets of keras.datasets that need no download any more."""
+    """List the keras.datasets that are downloaded."""
     cache = keras_cache()
     try:
         present = sorted(entry.name for entry in os.scandir(cache) if not entry.name.startswith("."))

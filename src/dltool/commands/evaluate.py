@@ -1,4 +1,4 @@
-"""`dltool evaluate RUN`: what the best model of a run is worth, on one part of its data or on new data with labels."""
+"""`dltool evaluate RUN`: evaluate the best model of a run on a split, or on new labelled data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,10 +30,9 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """What was found on the examples of `split`, a part of the data or a name for new data, and where it was written.
+    """The evaluation on `split` (a split, or a name for new data) and its folder.
 
-    `unwritten` says why nothing could be written to the run; empty where it was.
-    """
+    `unwritten` is why nothing could be written to the run; empty if it was."""
 
     run: Path
     split: str
@@ -55,7 +54,7 @@ class EvaluationOutcome:
         return f"the evaluation is not kept: {self.unwritten}" if self.unwritten else ""
 
     def record(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         folder = None if self.unwritten else str(self.folder)
         return {"run": str(self.run), **self.assessment.record(), "folder": folder}
 
@@ -69,15 +68,14 @@ def evaluate(
     progress: "Progress",
     draws: bool = True,
 ) -> EvaluationOutcome:
-    """Measure the best weights of the run at `path` on the examples of `split` (the test split), or of `file`.
+    """Evaluate the best weights of the run at `path` on the examples of `split` (default: test), or of `file`.
 
-    `metrics` take the place of the config's. Unless it `draws`, there are no figures and no baselines.
+    `metrics` replace those of the config. Unless it `draws`, there are no figures and no baselines.
 
     Raises:
-        ConfigError: `split` is no part of the data, or an empty one; metrics that the model cannot have.
-        DataError: the data is no longer what the run was trained on; `file` cannot be read.
-        RunError: the run is damaged.
-    """
+        ConfigError: `split` is unknown or empty, or a metric does not fit the model.
+        DataError: the data has changed since the run was trained, or `file` cannot be read.
+        RunError: the run is damaged."""
     if file is not None and split is not None:
         raise ConfigError("--split and --data exclude each other", "leave one of them out")
     split = split or "test"
@@ -111,7 +109,7 @@ def measured(
     stages: Stages,
     draws: bool,
 ) -> "tuple[Assessment, dict[str, bytes]]":
-    """What the model of `config` is worth by the metrics of the config `changed`, and the files that say so."""
+    """Evaluate the model of `config` by the metrics of `changed`; return the assessment and its files."""
     from dltool.model.saving import load_weights
 
     experiment = recorded_experiment(run, config, dataset)
@@ -125,7 +123,7 @@ def measured(
 
 
 def new_examples(config: "Config", file: Path) -> Examples:
-    """The labelled examples in a file. Their rows are those of the file."""
+    """Read the labelled examples in a file. Their rows are those of the file."""
     from dltool.data.new_data import load_labelled
     from dltool.evaluation.figures.figure import file_word
 

@@ -1,4 +1,4 @@
-"""`dltool reproduce RUN`: run it again from its record, from scratch, and say whether it is identical."""
+"""`dltool reproduce RUN`: train a run again from its record, and compare bit by bit."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ NOT_COMPARED = "seconds"
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Two runs compared. `difference` names the first one found, or is empty; `again` is None where it was not kept."""
+    """Two runs compared. `difference` is the first one, or empty; `again` is None if the second run was removed."""
 
     run: Path
     again: Path | None
@@ -44,21 +44,20 @@ class Reproduction:
         return DIFFERENT if self.difference else 0
 
     def record(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         again = None if self.again is None else str(self.again)
         found = {"run": str(self.run), "again": again, "identical": not self.difference, "epochs": self.epochs}
         return {**found, "first_difference": self.difference or None}
 
 
 def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reproduction:
-    """Train the completed run at `path` again, below `into` or in a folder that is removed, and compare.
+    """Train the completed run at `path` again, below `into` or in a temporary folder, and compare.
 
     Raises:
         ConfigError: `into` cannot hold runs.
         DataError: the data has changed.
         RunError: the run is not complete, or damaged.
-        DltoolError: whatever ends a training.
-    """
+        DltoolError: training fails."""
     if into is not None:
         refuse_no_runs_folder(into)
         require_writable(into)
@@ -66,7 +65,7 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
     if not run.is_complete():
         raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
     require_code(run, f"reproduce {run.path}")
-    # Before hours of training: what the second run is to be compared with.
+    # Read the files for the comparison before hours of training.
     run.read_metrics()
     run.read_json(run.results)
     last_checkpoint(run)
@@ -79,14 +78,14 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
 
 
 def require_writable(folder: Path) -> None:
-    """Raises MachineError where nothing can be written in `folder`, or where it would have to be made."""
+    """Raise MachineError if `folder`, or the nearest existing folder above it, is not writable."""
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise MachineError(f"{there} cannot be written", "--into takes a folder that can")
 
 
 def last_checkpoint(run: Run) -> Checkpoint:
-    """Raises RunError where it is damaged."""
+    """Return the last checkpoint. Raises RunError: it is damaged."""
     checkpoint, damaged = newest_checkpoint(run.checkpoints)
     if damaged:
         raise RunError(f"the last checkpoint of the run is damaged: {damaged[0]}")
@@ -121,7 +120,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
         progress.warn(f"{change}: the bits may differ")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
-    # The old commit: asking git about a run directory could run what somebody put there.
+    # The recorded commit: git in an untrusted run directory could run programs from it.
     fields = {"command": "reproduce", "most_rows": old.most_rows, "git": old.git}
     with new_run(folder, document, experiment, fitting, progress, **fields) as again:
         complete(again, experiment, fitting, stages)
@@ -129,7 +128,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
 
 
 def found_differences(run: Run, again: Run) -> Iterator[str]:
-    """In words, the earliest in training first: epochs, then weights, then results."""
+    """Describe the differences, the earliest in training first: epochs, then weights, then results."""
     lines, lines_again = run.read_metrics(), again.read_metrics()
     for line, other in zip(lines, lines_again, strict=False):
         for change in differences(without_times(line), without_times(other)):
@@ -151,7 +150,7 @@ def without_times(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def different_arrays(run: Run, again: Run) -> Iterator[str]:
-    """The arrays of the last checkpoints, bit by bit."""
+    """Compare the arrays of the last checkpoints bit by bit."""
     old, new = last_checkpoint(run), last_checkpoint(again)
     arrays = dict(new.arrays)
     for name, array in old.arrays:

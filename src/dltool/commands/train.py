@@ -1,7 +1,4 @@
-"""`dltool train`: from a config to a run directory.
-
-Reads as the architecture: check the config, read the data, build the model, create the run, complete it.
-"""
+"""`dltool train`: check the config, read the data, build the model, create the run, complete it."""
 
 import tempfile
 from pathlib import Path
@@ -40,14 +37,12 @@ def train(
     is_profiled: bool = False,
     ends_process: bool = True,
 ) -> TrainingOutcome:
-    """Train, validate and test; leave a run below `runs`. `most_rows` keeps so many examples of each part.
+    """Train, validate and test; create a run below `runs`. `most_rows` limits the examples of each split.
 
-    Without `is_kept`, nobody is told where the run is. With `is_profiled`, the run holds where the time went. A second
-    SIGINT `ends_process`, or else the training.
+    Without `is_kept`, the run's location is not shown. With `is_profiled`, the run holds a profile. A second SIGINT
+    ends the process if `ends_process`, else the training.
 
-    Raises:
-        DltoolError: as its classes say. Before the run directory exists, nothing has been written.
-    """
+    Raises DltoolError: see its classes. Before the run directory exists, nothing has been written."""
     with stop_requests(ends_process) as stops:
         stages = Stages(progress, stops)
         config, _ = checked_config(document)
@@ -72,11 +67,11 @@ def train(
 
 
 def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
-    """Everything in seconds: two epochs of two batches, saved, reloaded and evaluated, in a folder that is removed.
+    """Train two epochs of two batches, save, reload and evaluate, in a temporary folder.
 
     Raises:
-        DltoolError: whatever :func:`train` and `evaluate` raise; RunError where the two do not agree.
-    """
+        DltoolError: as :func:`train` and `evaluate`.
+        RunError: the reloaded model gives other results."""
     from dltool.commands.evaluate import evaluate
 
     small = for_smoke(document)
@@ -87,7 +82,7 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
             progress.stage("reloading")
             expected = outcome.results["test"]
             found = evaluate(outcome.run, "test", progress=progress, draws=False).metrics if expected else {}
-            # As texts, in which NaN equals NaN.
+            # Compared as strings, where NaN equals NaN.
             if repr(found) != repr(expected):
                 raise RunError(f"the reloaded model gives {found}, and gave {expected} after training")
     except DltoolError as error:
@@ -97,8 +92,7 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
 
 
 def for_smoke(document: Document) -> Document:
-    """The document with few epochs, or one of each phase, untracked, and without expectations, which they would not
-    meet."""
+    """Return the document with few epochs, or one of each phase, and without tracking and expectations."""
     training = build_config(document).training
     if training.phases is not None:
         few = [f"training.phases[{number}].epochs=1" for number in range(len(training.phases))]
@@ -109,7 +103,7 @@ def for_smoke(document: Document) -> Document:
 
 
 def smoke_rows(config: Config) -> int:
-    """Two batches; fewer rows where the batches are large or their size depends on the data."""
+    """Return the rows of two batches, or fewer if batches are large or depend on the data."""
     batch_size: Any = config.training.batch_size
     rows: int = MOST_SMOKE_ROWS if batch_size is UNKNOWN else SMOKE_BATCHES * batch_size
     return min(MOST_SMOKE_ROWS, rows)

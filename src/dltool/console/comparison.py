@@ -1,4 +1,4 @@
-"""What `compare` shows: what differs, value by value, metrics with their noise, and curves as spark lines."""
+"""The output of `compare`: differing values, metrics with intervals, and curves as spark lines."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ LETTERS = "ABCDEFGH"
 SPARK_WIDTH = 24
 MOST_ROWS = 30
 DROPPED = ("first", "by epoch", "last")
-"""Columns of the curves, in the order in which they make room."""
+"""Columns of the curves, in the order in which they are dropped on narrow terminals."""
 
 
 def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> None:
@@ -72,7 +72,7 @@ def metric_table(found: "Comparison", letters: str) -> Table:
 
 
 def metric_cell(value: "Interval | None", difference: "MetricDifference | None") -> Text:
-    """The value with its interval; below it the difference to the first run, and whether that is more than noise."""
+    """Format a value with its interval and, below it, the difference from the first run and its significance."""
     if value is None:
         return Text("-", "dim")
     cell = Text(number(value.value))
@@ -89,7 +89,7 @@ def metric_cell(value: "Interval | None", difference: "MetricDifference | None")
 
 
 def curve_table(found: "Comparison", letters: str, room: int) -> Table:
-    """Where there is no room for all columns, the first ones of DROPPED are left out."""
+    """Make the table of curves; on narrow terminals the first columns of DROPPED are left out."""
     rows = [*curve_rows(found, letters)]
     widths = {
         heading: max(cell_len(text) for text in (heading, *(row[heading] for row in rows))) for heading in rows[0]
@@ -109,7 +109,7 @@ def curve_rows(found: "Comparison", letters: str) -> Iterator[dict[str, str]]:
     glyphs = glyphs_for(sys.stdout.encoding)
     for name, curves in found.curves.items():
         values = [value for curve in curves for _, value in curve]
-        # The same for all, so that epochs are below each other.
+        # The same step for all, so that epochs are aligned.
         step = -(-max(map(len, curves)) // SPARK_WIDTH)
         for letter, curve, best in zip(letters, curves, found.best_epochs, strict=True):
             if curve:

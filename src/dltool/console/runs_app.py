@@ -1,4 +1,4 @@
-"""`dltool runs` with its own commands: signatures."""
+"""The signatures of `dltool runs` and its commands."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""A config with its data and its model: what every command needs, from a config file or from a run directory."""
+"""A config with its data and its model, from a config file or from a run directory."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Ready to train or to measure. `pinned` is what changes bits and was fixed before the model was built.
+    """A model and its data, ready to train or to evaluate. `pinned` are the settings that determine result bits.
 
-    `is_kept`: somebody will look at the run, so that it is worth to draw figures.
-    """
+    `is_kept`: the run remains, so figures are drawn."""
 
     config: Config
     dataset: Dataset
@@ -36,13 +35,10 @@ class Experiment:
 
 
 def new_experiment(config: Config, dataset: Dataset, threads: int | None = None, is_kept: bool = True) -> Experiment:
-    """The model for the data, its preprocessing fitted on the training rows alone.
+    """Build the model for the data, its preprocessing fitted on the training split alone.
 
-    `threads` is how many TensorFlow may use; unless given, a rule decides.
-
-    Raises:
-        ConfigError: a layer cannot be built, or the model does not fit the data or the loss.
-    """
+    `threads` is how many TensorFlow may use; None infers it. Raises ConfigError: a layer cannot be built, or the model
+    does not fit the data or the loss."""
     from dltool.model.build import build_model
     from dltool.model.output_checks import check_fit
     from dltool.training.numerics import choose_threads, pin
@@ -56,19 +52,18 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None,
 
 
 def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -> "Fitting":
-    """The compiled steps of a training, by the `strategy` of a run; unless given, rules decide."""
+    """Compile the training steps with the `strategy` of a run; None infers it."""
     from dltool.training.fit import prepare_fit
 
     return prepare_fit(experiment.built, experiment.config, experiment.dataset, strategy=strategy)
 
 
 def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> tuple[Config, Dataset]:
-    """The config and the data of a run. Of `may_differ`, see :func:`recorded_config`.
+    """Read the config and the data of a run. For `may_differ` see :func:`recorded_config`.
 
     Raises:
         RunError: the run's files are damaged, or its config was edited.
-        DataError: the data is no longer what the run was trained on.
-    """
+        DataError: the data has changed since the run was trained."""
     record = read_record(run)
     config = recorded_config(run, may_differ)
     dataset = load_data(config.data, config.seed, record.most_rows)
@@ -79,27 +74,23 @@ def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) 
 
 
 def recorded_kind(run: Run) -> tuple[Config, Facts]:
-    """What the model of a run is made from, besides what it has fitted; its data is not needed."""
+    """Return the config and the facts of a run's data without reading the data."""
     config = recorded_config(run)
     return config, recorded_facts(read_record(run).data, config.data, str(run.record))
 
 
 def recorded_experiment(run: Run, config: Config, dataset: Dataset, is_pretrained: bool = False) -> Experiment:
-    """The model of a run and its data. Raises as :func:`recorded_model`."""
+    """Build the model of a run for its data. Raises as :func:`recorded_model`."""
     return Experiment(config, dataset, *recorded_model(run, config, dataset.facts, is_pretrained))
 
 
 def recorded_model(
     run: Run, config: Config, facts: Facts, is_pretrained: bool = False
 ) -> tuple["BuiltModel", Mapping[str, Any]]:
-    """The model of a run, with what its preprocessing fitted then, and with new weights; and what is pinned.
+    """Build the model of a run with its fitted preprocessing and new weights; return it and the pinned settings.
 
-    Its own weights are in the run. The files of a backbone's weights are needed where it is to begin anew, and
-    `is_pretrained`.
-
-    Raises:
-        RunError: the run's files are damaged, or a file of weights is not what it was.
-    """
+    The run holds its trained weights. A backbone's weight files are needed only if training starts over
+    (`is_pretrained`). Raises RunError: the run's files are damaged, or a file of weights has changed."""
     refuse_files(run, config, ("model", "augmentation"))
     from dltool.model.build import build_model
     from dltool.model.inputs import Fitted
@@ -110,14 +101,14 @@ def recorded_model(
     record = read_record(run)
     refuse_other_preprocessing(run, record, LARGEST_FILE)
     threads = recorded_threads(run, record)
-    # Elsewhere with what TensorFlow has: it cannot change it, and other models may have other numbers.
+    # In other processes the number of threads is left unchanged: TensorFlow may be running already.
     pinned = pin(config.seed, threads if is_own_process() else None)
     fitted = Fitted(load_preprocessing(run.preprocessing), load_columns(run.preprocessing))
     try:
         built = build_model(config, facts, fitted=fitted, is_pretrained=is_pretrained)
         check_fit(config, facts, built)
     except UnreadableConfig:
-        # Of code that is allowed: not the run's.
+        # An error in allowed code is not the run's.
         raise
     except ConfigError as error:
         raise as_run_error(error, f"{run.resolved}: ") from error
@@ -126,7 +117,7 @@ def recorded_model(
 
 
 def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
-    """The model with the best weights of the run."""
+    """Build the model with the best weights of the run."""
     from dltool.model.saving import load_weights
 
     built, _ = recorded_model(run, config, facts)
@@ -135,11 +126,7 @@ def best_model(run: Run, config: Config, facts: Facts) -> "BuiltModel":
 
 
 def recorded_strategy(run: Run) -> "Strategy":
-    """How the steps of the run were computed.
-
-    Raises:
-        RunError: the record does not say.
-    """
+    """Return how the run's steps were computed. Raises RunError: this is not recorded."""
     from dltool.training.numerics import Strategy
 
     found = read_record(run).strategy

@@ -1,4 +1,4 @@
-"""What a training does otherwise than its config's file says, and what was decided where it says nothing."""
+"""Overridden and inferred values of a config."""
 
 from collections import Counter
 
@@ -11,13 +11,12 @@ CHOICES = {
     ("training", "checkpoint", "monitor"): "best epoch by {}",
     ("data", "split", "stratify"): "each class in its share in every part",
 }
-"""Defaults that follow from the data, in words."""
+"""Descriptions of defaults that are inferred from the data."""
 
 
 def overrides(document: Document, config: Config) -> list[str]:
-    """A line each for arguments of the command line, for values of other files, and for choices; `config` is in force
-    for its data.
-    """
+    """Describe command-line arguments, values from other files and inferred values, one line each. `config` is resolved
+    for its data."""
     found = origins(document, config)
     arguments = [text for text in document.texts if text.startswith(tuple(f"{name} " for name in ARGUMENTS))]
     files = Counter(origin.origin.rsplit(":", 2)[0] for origin in found if origin.origin.count(":") >= 2)

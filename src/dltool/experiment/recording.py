@@ -1,4 +1,4 @@
-"""A new run directory: what its run.json says from its start, and the files that never change."""
+"""A new run directory: the initial run.json, and the files that never change."""
 
 import contextlib
 import io
@@ -38,10 +38,8 @@ def new_run(
     progress: "Progress",
     **fields: Any,
 ) -> Iterator[Run]:
-    """Create the run, with the further `fields` of run.json, and hold its lock during the block.
-
-    Raises as :func:`dltool.runs.directory.create`.
-    """
+    """Create the run, with further `fields` of run.json, and hold its lock during the block. Raises as
+    :func:`dltool.runs.directory.create`."""
     config, dataset = experiment.config, experiment.dataset
     outside = places_outside(config, RESUMED_PARTS)
     record = {
@@ -81,7 +79,7 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
 
 
 def decided_at(document: Document, config: Config) -> dict[str, str]:
-    """Where each value in force was decided, by its place in the config; what was written there, where that differs."""
+    """Return the origin of each config value by its path, with the text written there if it differs."""
     return {
         format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
         for found in origins(document, config)
@@ -89,7 +87,7 @@ def decided_at(document: Document, config: Config) -> dict[str, str]:
 
 
 def preprocessing_files(built: "BuiltModel") -> dict[str, bytes]:
-    """What the preprocessing layers fitted, as files of the run."""
+    """Return the fitted preprocessing layers as files of the run."""
     from dltool.model.preprocessing import save_preprocessing
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What keeps a run directory from being used: other code, files outside it, and files that were exchanged."""
+"""Checks of a run directory's trust: other code, files outside it, and exchanged files."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
 MOST_SHOWN_CHARACTERS = 200
 PARTS = ("preprocessing", "augmentation", "model", "training")
 RESUMED_PARTS = ("augmentation", "model", "training")
-"""What preprocessing has read is in the run."""
+"""Preprocessing is not among them: the run holds its fitted state."""
 WRITING_CALLBACKS = ("CSVLogger", "RemoteMonitor", "TensorBoard")
 
 
 def require_code(run: Run, command: str) -> None:
-    """The files that `--allow-code` names are those that the run was trained with. `command` is for the hint.
+    """Require that `--allow-code` names the files the run was trained with. `command` is for the hint.
 
-    A run holds no code: whoever gave it to us could have put anything there.
+    A run holds no code, since it is not trusted.
 
     Raises:
-        ConfigError: one is missing, or is not the same.
-        RunError: run.json does not say which they are.
-    """
+        ConfigError: a file is missing or differs.
+        RunError: run.json does not name the files."""
     recorded = read_record(run).code
     if not all(code.file and code.sha256 for code in recorded):
         raise RunError(f"{run.record}: code is no list of files")
@@ -54,11 +53,7 @@ def require_code(run: Run, command: str) -> None:
 
 
 def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -> None:
-    """What preprocessing fitted is as much a part of the run as its weights.
-
-    Raises:
-        RunError: a file of it is missing, new or not the one that run.json knows.
-    """
+    """Raise RunError if a file of fitted preprocessing is missing, new or changed since the run was made."""
     changes = list(differences(record.preprocessing, run.preprocessing_digests(largest_file)))
     if changes:
         hint = "put the old file back, or train a new run"
@@ -69,7 +64,7 @@ def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -
 
 
 def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
-    """By the places of backbones in the config, the files that their weights came from."""
+    """Return the files of backbones' weights by config path."""
     return {
         format_path(layer.path): {"file": str(layer.weights.path), "sha256": layer.weights.sha256}
         for layer in built.layers
@@ -78,7 +73,7 @@ def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
 
 
 def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
-    """Raises RunError where a file of weights is not the one that `record`, the run's run.json, names."""
+    """Raise RunError if a file of weights is not the one that `record`, the run's run.json, names."""
     problems = []
     for place, now in weight_files(built).items():
         was = record.weights.get(place, RecordedFile()).sha256
@@ -90,7 +85,8 @@ def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
 
 
 def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
-    """Where `parts` ("preprocessing", "augmentation", "model", "training") name what is outside the run."""
+    """Return the config paths in `parts` ("preprocessing", "augmentation", "model", "training") that name files or
+    hosts outside the run."""
     sections = {
         "preprocessing": (("data", "preprocessing"), config.data.preprocessing),
         "augmentation": (("data", "augmentation"), config.data.augmentation),
@@ -101,13 +97,9 @@ def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
 
 
 def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> None:
-    """A run's config does not name files that Keras would read or write, nor hosts: somebody else may have written it.
+    """Raise RunError if `parts` of a run's config name files or hosts that Keras would use: the config is not trusted.
 
-    Of the data's paths, dltool itself takes care.
-
-    Raises:
-        RunError: with every such name in `parts` of the config, see :func:`places_outside`.
-    """
+    dltool itself checks the data's paths. See :func:`places_outside`."""
     found = places_outside(config, parts)
     if found:
         hint = "a run is not trusted with files beside it: train a new run from your own config"

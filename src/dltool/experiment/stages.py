@@ -1,4 +1,4 @@
-"""The stages of a command: the data is read, TensorFlow imported, the model built."""
+"""The stages of a command: read the data, import TensorFlow, build the model."""
 
 import contextlib
 import time
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Clock:
-    """Where the time of a command goes: seconds of wall time by phase."""
+    """Wall seconds of a command by phase."""
 
     started: float = field(default_factory=time.perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -31,12 +31,12 @@ class Clock:
             self.seconds[name] = round(time.perf_counter() - begin, 3)
 
     def total(self) -> dict[str, float]:
-        """The phases so far, and all the time since the clock was made."""
+        """Return the phases so far and the total time."""
         return {**self.seconds, "total": round(time.perf_counter() - self.started, 3)}
 
 
 class Stages:
-    """The stages of a command, told to its listener and timed; signals are asked for between them."""
+    """The stages of a command: reported to its listener and timed."""
 
     def __init__(self, progress: "Progress", stops: StopRequests | None = None) -> None:
         self.progress, self.clock = progress, Clock()
@@ -44,10 +44,9 @@ class Stages:
 
     @contextlib.contextmanager
     def reading(self, *, trains: bool = False) -> Iterator[None]:
-        """The block reads the data; afterwards TensorFlow is imported.
+        """Time the block, which reads the data, then import TensorFlow.
 
-        A training imports it meanwhile. Others need it only where the data is right, which they find sooner alone.
-        """
+        Training imports it in parallel. Other commands wait, to report data errors sooner."""
         tensorflow = Import(import_keras) if trains else None
         self.progress.stage("reading the data")
         with self.clock.phase("data"), tensorflow.quiet_failures() if tensorflow else contextlib.nullcontext():
@@ -62,7 +61,7 @@ class Stages:
 
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
-        """The block builds the model, and compiles its steps."""
+        """Time the block, which builds the model and compiles its steps."""
         self.progress.stage("building the model")
         with self.clock.phase("build"):
             yield

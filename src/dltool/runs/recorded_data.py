@@ -1,4 +1,4 @@
-"""The data of a run as run.json describes it: its facts, and what of it differs today."""
+"""The data of a run as run.json describes it: its facts, and its differences from today's data."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +16,14 @@ from dltool.runs.records import DataRecord, InputRecord, RecordedPart, TargetRec
 from dltool.text import listed, plural
 
 LONGEST_NAME = 100
-"""Characters of a column's name. A hostile run.json may hold any number."""
+"""Most characters of a column's name: an untrusted run.json may hold any number."""
 MOST_NAMED = 5
 MOST_VALUES = 10**8
-"""Of one example."""
+"""Most values of one example."""
 
 
 def recorded_contents(dataset: Dataset) -> dict[str, Any]:
-    """What run.json says of the data, to tell by whether it has changed."""
+    """Return the digests in run.json that detect changed data."""
     contents = {
         part: {"rows": found.rows, "inputs": dict(found.inputs), "targets": dict(found.targets)}
         for part, found in dataset.contents.items()
@@ -32,11 +32,8 @@ def recorded_contents(dataset: Dataset) -> dict[str, Any]:
 
 
 def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
-    """The facts of a run's data from what its run.json says. `data` is that of its config.
-
-    Raises:
-        RunError: something is missing, or cannot be.
-    """
+    """Return the facts of a run's data from its run.json. `data` is from its config. Raises RunError: a value is
+    missing or invalid."""
     hint = "train it again with this version"
     inputs, targets = record.inputs or {}, record.targets
     if not inputs or not all(is_input(name, each, data, len(inputs) == 1) for name, each in inputs.items()):
@@ -65,7 +62,7 @@ def is_small(shape: Sequence[int]) -> bool:
 
 
 def is_target(found: TargetRecord) -> bool:
-    """Return whether this can describe a target: classes and labels have names, all different."""
+    """Return whether this can describe a target: class and label names are unique."""
     task = TASKS.get(found.kind)
     if task is None or not task.has_labels or not is_small(found.shape):
         return False
@@ -75,7 +72,7 @@ def is_target(found: TargetRecord) -> bool:
 
 
 def is_input(name: str, found: InputRecord, data: Data, is_alone: bool) -> bool:
-    """Whether this can describe an input that the config may have."""
+    """Return whether this can describe an input of the config."""
     if found.dtype not in DTYPES or not is_small(found.shape):
         return False
     kind = (data.inputs or {}).get(name)
@@ -87,7 +84,7 @@ def is_input(name: str, found: InputRecord, data: Data, is_alone: bool) -> bool:
 
 
 def data_changes(recorded: DataRecord, dataset: Dataset) -> str:
-    """What differs, in words; empty where the data is still the same."""
+    """Describe the changes of the data; empty if there are none."""
     now = recorded_contents(dataset)
     if recorded.fingerprint == now["fingerprint"]:
         return "" if recorded.split == now["split"] else "which rows are in which part"
@@ -103,7 +100,7 @@ def data_changes(recorded: DataRecord, dataset: Dataset) -> str:
 
 def part_changes(part: str, was: RecordedPart, now: Mapping[str, Any], has_columns: bool) -> Iterator[str]:
     if was.rows is not None and was.rows != now["rows"]:
-        # Each column of other rows is another one.
+        # With other rows, every column differs.
         difference = abs(now["rows"] - was.rows)
         more = "more" if now["rows"] > was.rows else "fewer"
         yield f"{said(difference)} {more} {plural(difference, 'row')} in {part}"
