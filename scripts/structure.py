@@ -27,7 +27,6 @@ DOUBLED_NAMES: Mapping[str, str] = {
     "columns": "config.columns: types and options of columns in a config; model.columns: the Keras layers for them",
     "load": "config.load: a config from its file; data.media.load: decoded files as rows",
     "rows": "data.arrays.rows: rows of arrays; data.media.rows: rows that are decoded files",
-    "records": "data.tables.csv_records: the lines of a CSV file; runs.records: the JSON files of a run",
     "examples": "data.examples: the rows that a source gives; report.examples: the rows that a report shows",
 }
 """The module names that stand twice, each with the reason why its package makes the meaning plain."""

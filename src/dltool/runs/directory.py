@@ -83,13 +83,7 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
         raise ConfigError(Problem(("name",), message))
     parent = runs / name
     refuse_no_runs_folder(parent)
-    run_record = {"format": FORMAT, "dltool": __version__, "name": name, "status": "running", **record}
-    if "resolved.yaml" in files:
-        # Detects edits of the config.
-        run_record["resolved"] = files["resolved.yaml"].decode()
-    fitted = {name: data for name, data in files.items() if name.startswith(PREPROCESSING)}
-    run_record["preprocessing"] = {name.removeprefix(PREPROCESSING): digest(data) for name, data in fitted.items()}
-    contents = {**files, RECORD: (encode_json(run_record, indent=2) + "\n").encode()}
+    contents = {**files, RECORD: first_record(name, record, files)}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
     built = _unfinished_path(parent)
     descriptor = -1
@@ -115,6 +109,17 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
         yield Run(built)
     finally:
         os.close(descriptor)
+
+
+def first_record(name: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """Return run.json of a new run, see :func:`create`."""
+    found = {"format": FORMAT, "dltool": __version__, "name": name, "status": "running", **record}
+    if "resolved.yaml" in files:
+        # Detects edits of the config.
+        found["resolved"] = files["resolved.yaml"].decode()
+    fitted = {file: data for file, data in files.items() if file.startswith(PREPROCESSING)}
+    found["preprocessing"] = {file.removeprefix(PREPROCESSING): digest(data) for file, data in fitted.items()}
+    return (encode_json(found, indent=2) + "\n").encode()
 
 
 def refuse_no_runs_folder(runs: Path) -> None:
