@@ -220,7 +220,7 @@ def test_it_works_in_another_thread_and_where_stdout_is_no_file(tmp_path, monkey
 def test_an_interruption_saves_and_says_how_to_go_on(tmp_path, monkeypatch) -> None:
     from dltool.training.fit import Fitting
 
-    monkeypatch.setattr(Fitting, "run_steps", lambda self, epoch: (_ for _ in ()).throw(self.interrupted(2)))
+    monkeypatch.setattr(Fitting, "run_steps", lambda self, epoch: (_ for _ in ()).throw(self.recovery.interrupted(2)))
     with pytest.raises(Interrupted) as stopped:
         train(written(tmp_path, TINY), runs=tmp_path / "runs")
     run = tmp_path / "runs/example/0001"

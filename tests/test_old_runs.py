@@ -15,7 +15,7 @@ from dltool import open_run
 OLD_RUNS = Path(__file__).parent / "old_runs"
 EXPECTED: dict[str, Any] = json.loads((OLD_RUNS / "expected.json").read_text("utf-8"))
 MADE_IN = "/srv/example"
-COMPLETED = ["digits", "people", "images"]
+COMPLETED = ["digits", "people", "pictures"]
 INTERRUPTED = {"hours": 1, "halves": 4}
 """The values are the epochs in metrics.jsonl."""
 NEW_DATA = {"digits": "digits-new.npz", "people": "people-new.csv"}
@@ -94,7 +94,7 @@ def test_old_runs_are_listed_with_their_results(dltool, folder) -> None:
 
 def test_old_runs_are_selected_by_their_metrics(dltool, folder) -> None:
     selected = document_of(dltool("runs", "--filter", "accuracy>0.425", "--sort", "loss:desc", "--json"))["runs"]
-    assert [run["name"] for run in selected] == ["people", "images"]
+    assert [run["name"] for run in selected] == ["people", "pictures"]
 
 
 @pytest.mark.parametrize("name", ["people", *(pytest.param(name, marks=pytest.mark.slow) for name in COMPLETED[::2])])
@@ -143,8 +143,8 @@ def test_the_report_of_an_old_run_is_written(dltool, folder, name) -> None:
 
 
 def test_old_runs_are_compared(dltool, folder) -> None:
-    found = document_of(dltool("compare", path_of("digits"), path_of("images"), "--json"))
-    recorded = [read(path_of(name), "results.json")["test"] for name in ("digits", "images")]
+    found = document_of(dltool("compare", path_of("digits"), path_of("pictures"), "--json"))
+    recorded = [read(path_of(name), "results.json")["test"] for name in ("digits", "pictures")]
     for metric in ("loss", "accuracy"):
         values = found["metrics"][metric]["values"]
         assert [value["value"] for value in values] == [results[metric] for results in recorded]

@@ -117,7 +117,7 @@ ARRAYS = {
 @pytest.mark.parametrize("command", ["evaluate", "resume", "predict"])
 @pytest.mark.parametrize("name", ARRAYS)
 def test_hostile_arrays_of_the_preprocessing_are_refused(name, command, attack, refused) -> None:
-    attack.learnt("0-Normalization/arrays.npz", ARRAYS[name])
+    attack.fitted("0-Normalization/arrays.npz", ARRAYS[name])
     message = refused(command)
     assert "preprocessing" in message
     assert "fitted" not in message

@@ -383,7 +383,7 @@ def test_a_learned_normalization_comes_from_the_training_rows_alone(make_config,
     config = make_config(data={"preprocessing": ["Normalization"]}, training={"epochs": 1})
     one, other = train(config, dataset), train(config, make_dataset(changed, targets, dataset.split))
     assert_same(one.weights, other.weights)
-    mean = one.built.learnt.layers["0-Normalization"].arrays["mean"]
+    mean = one.built.fitted.layers["0-Normalization"].arrays["mean"]
     np.testing.assert_allclose(mean, inputs[dataset.split.train].mean(axis=0), rtol=1e-5)
 
 

@@ -143,7 +143,7 @@ def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
     for name, count in named.items():
         if count > 1:
             both = sorted(folder for folder in folders if PART_NAMES[folder.lower()] == name)
-            raise DataError(Problem(place, f"{path} has several folders for the {name} part: {joined(both, 'and')}"))
+            raise DataError(Problem(place, f"{path} has several folders for the {name} split: {joined(both, 'and')}"))
     return True
 
 

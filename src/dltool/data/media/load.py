@@ -69,7 +69,7 @@ def load_class_folders(
     first = 0
     for part, items in parts:
         inputs, digests = decoded.examples(name, first, first + len(items))
-        title = f"the {part} part of {Path(members.path).name}"
+        title = f"the {part} split of {Path(members.path).name}"
         loaded[part] = replace(examples_of_items(inputs, items, (*place, "path"), title), digests=digests)
         first += len(items)
     settled = {"source": Source(source, options.model_copy(update=dict(decoded.settled)))}

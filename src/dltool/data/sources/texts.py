@@ -108,7 +108,7 @@ def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
         kept = [(text, item) for text, item in pairs if text]
         blank += [item.member.name for text, item in pairs if not text]
         if not kept:
-            raise no_text(reading, f"the {name} part of {reading.members.path}")
+            raise no_text(reading, f"the {name} split of {reading.members.path}")
         inputs = {"text": coded([text for text, _ in kept])}
         parts[name] = examples_of_items(
             inputs, [item for _, item in kept], (*reading.place, "path"), titled(reading, name)
@@ -144,7 +144,7 @@ def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> SourceExa
 
 
 def titled(reading: Reading, part: str) -> str:
-    return f"the {part} part of {Path(reading.members.path).name}"
+    return f"the {part} split of {Path(reading.members.path).name}"
 
 
 def no_text(reading: Reading, what: str) -> DataError:
