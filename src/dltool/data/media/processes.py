@@ -1,4 +1,4 @@
-"""Many images decoded at once: here, or by processes of :mod:`dltool.data.media.worker`."""
+"""Decodes many images at once: here, or in processes of :mod:`dltool.data.media.worker`."""
 
 import json
 import os
@@ -20,7 +20,7 @@ FEW = 500
 """So many are decoded here before a process would have started."""
 CHUNK = 128
 AHEAD = 2
-"""Chunks that wait in front of each process, so that it does not wait for this one."""
+"""Chunks queued for each process, so that it never waits for this one."""
 
 
 def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[Fault]:
@@ -58,7 +58,7 @@ def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], pro
 
 
 class Chunks:
-    """Members in lines of JSON, each handed out once, to whichever thread asks."""
+    """Members in lines of JSON, handed out once each, thread-safe."""
 
     def __init__(self, rows: Sequence[tuple[int, Member]]) -> None:
         self._rows = rows
@@ -77,7 +77,7 @@ class Chunks:
 
 @contextmanager
 def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
-    """Start a process and send it its work. It ends when its input does, so also when this process is killed.
+    """Start a process and send it its work. It ends when its input does, even if this process is killed.
 
     It is a new program, not a fork: TensorFlow may be half imported in another thread."""
     process = started(work)
@@ -115,7 +115,7 @@ def started(work: ImageWork) -> subprocess.Popen[str]:
 
 
 def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[Fault]:
-    """Give a process chunks until there are no more. Returns the faults it found."""
+    """Feed chunks to a process until none are left. Return the faults it found."""
     faults: list[Fault] = []
     waiting = 0
     while True:

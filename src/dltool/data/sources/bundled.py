@@ -1,4 +1,4 @@
-"""The data sets bundled with scikit-learn: they need no network and no files."""
+"""The datasets bundled with scikit-learn, which need no network and no files."""
 
 import numpy as np
 

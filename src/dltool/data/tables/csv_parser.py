@@ -21,7 +21,7 @@ class Misshapen(Exception):
 
 
 class BlockParser:
-    """Parses one block by pyarrow. Has no state that changes: several threads may use it."""
+    """Parses one block by pyarrow. Stateless, so several threads may use it."""
 
     def __init__(self, names: Sequence[str], options: CsvSource) -> None:
         import pyarrow as pa
@@ -56,7 +56,7 @@ class BlockParser:
         return RowBlock(table.num_rows, {name: cells for name, cells in columns.items() if cells is not None})
 
     def plain(self, data: bytes) -> bytes:
-        """UTF-8 for certain, without comments, and with a delimiter of one byte."""
+        """Return whether the text is UTF-8, without comments, and with a delimiter of one byte."""
         if not data.isascii():
             try:
                 data.decode()
