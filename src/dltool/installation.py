@@ -38,7 +38,7 @@ def install_extra(extra: str) -> str:
         packages = [f"{each.name}{each.specifier}" for each in requirements(extra)]
     except PackageNotFoundError:
         packages = []
-    # Neither the distribution's name nor a folder: the packages themselves can be installed anywhere.
+    # Package names instead of the distribution or a folder: they can be installed anywhere.
     return pip_install(*packages) if packages else SET_UP
 
 

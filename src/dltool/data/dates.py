@@ -11,7 +11,7 @@ from typing import Any
 
 SECONDS_A_DAY = 86_400
 DAYS_IN_400_YEARS = 146_097
-# From 0000-03-01, with which Hinnant's years begin, and from 0001-01-01 to 1970-01-01.
+# From 0000-03-01, the start of Hinnant's years, and from 0001-01-01 to 1970-01-01.
 DAYS_FROM_MARCH_0000 = 719_468
 DAYS_FROM_JANUARY_0001 = 719_162
 

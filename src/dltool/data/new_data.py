@@ -81,7 +81,7 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
         raise DataError(replace(each, message=each.message.replace(f"{folder}{os.sep}", "")) for each in mended)
     parts = [each.examples for each in found]
     if any("row" in part.places for part in parts):
-        # A file that is an example is its own first row.
+        # A file of one example is its own first row.
         ones = [places_in("", len(part), np.ones(len(part), np.int64)) for part in parts]
         parts = [replace(part, places={**own, **part.places}) for part, own in zip(parts, ones, strict=True)]
     return NewExamples(
@@ -132,7 +132,7 @@ def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
         source = Source(data.source.name, options.model_copy(update={"path": str(path)}))
     else:
         source = Source("arrays", ArraysSource(path=str(path)))
-    # How the rows of the source are divided is of no interest here.
+    # The split of the source's rows is irrelevant here.
     changed = data.model_copy(update={"test": source, "validation": None, "split": SplitOptions()})
     try:
         return load_data(changed, seed)
@@ -212,7 +212,7 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
     wanted = ColumnRequest(like=like, optional=[name for name in like.columns if name not in used])
     table = table_in_reach(source, (), wanted)
     if table.path.name in (STDIN_NAME, IN_MEMORY):
-        # Images that it names are looked for from here.
+        # Paths of images are relative to it.
         table = replace(table, path=Path.cwd() / table.path.name)
     problems = [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
     if problems:
@@ -248,7 +248,7 @@ def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType]
     values = as_values({name: table.columns[name].values for name in dividing})
     order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
     found = make_windows(
-        # Nothing need come after a window.
+        # No row need follow a window.
         windows.model_copy(update={"horizon": 0}),
         np.full(table.rows, OF_NO_PART),
         np.ones(table.rows, bool),
@@ -316,7 +316,7 @@ def plain_cell(value: Any, missing: frozenset[str]) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             return None if math.isnan(value) else str(value)
-        # In pandas, integers with a missing one among them are floats.
+        # pandas stores integers with missing values as floats.
         return int(value) if value.is_integer() else value
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)
     return None if text.strip() in missing or text in ("NaT", "<NA>") else text

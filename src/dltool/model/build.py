@@ -94,7 +94,7 @@ def build_model(
         mixed = mixed_shape(facts, heads[0], one_hot)
         augmentation = build_augmentation(config.data.augmentation, prepared, names, mixed)
     full = build_full(config, facts, core, prepared)
-    # What else the process has done must not matter.
+    # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
     return BuiltModel(
         core=core,

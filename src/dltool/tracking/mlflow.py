@@ -20,10 +20,10 @@ MOST_PARAMETERS, MOST_METRICS = 100, 1000
 ALWAYS_THERE = "learning_rate"
 """A value of every epoch, which shows whether MLflow has the epoch."""
 SETTINGS = {
-    # A server that is gone must not hold up the end of a training for minutes.
+    # An unreachable server must not delay the end of a run for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    # MLflow would tell its makers that it is used.
+    # Disables MLflow's usage statistics.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 """MLflow settings, unless the user has set them."""

@@ -16,7 +16,7 @@ from dltool.keras_names.argument_types import REDUCTION, deduce
 MODULES = {"layer": "layers", "loss": "losses", "metric": "metrics"}
 BASES = {"layer": "Layer", "loss": "Loss", "metric": "Metric"}
 SHARED: dict[str, list[list[Any]]] = {
-    # A layer's are in the table.
+    # Those of layers are in the table.
     "layer": [],
     "loss": [["reduction", REDUCTION, "sum_over_batch_size"], ["name", "text|null", None]],
     "metric": [["name", "text|null", None]],
@@ -48,7 +48,7 @@ def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> A
     texts[shown_as] = decode(source, shown_as)
     try:
         tree = ast.parse(source)
-        # Finds what is wrong beyond the grammar, such as a return outside of a function. Nothing is run.
+        # Finds errors beyond the grammar, such as a return outside of a function. Nothing is run.
         compile(tree, shown_as, "exec", dont_inherit=True)
     except SyntaxError as error:
         # A null byte or an unknown encoding has no line.
@@ -132,7 +132,7 @@ class UserClasses:
             return entry
         inherited = self.inherited(node, kind)
         own = {item[0] for item in entry["arguments"]}
-        # What a constructor gives to its base by itself may be missing here: it is optional then.
+        # The constructor may pass arguments to its base itself, so here they are optional.
         more = [item if made is None or len(item) > 2 else [*item, None] for item in inherited["arguments"]]
         entry["arguments"] += [item for item in more if item[0] not in own]
         return entry | {key: inherited[key] for key in ("base",) if key in inherited}

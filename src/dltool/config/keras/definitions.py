@@ -111,7 +111,7 @@ def object_schema(kind: str, name: str) -> Schema:
     """Return the schema of the value of a name."""
     means = keras_names.find_known(kind, name).means
     if means != name:
-        # An alias: what it means is described once.
+        # An alias refers to the one description.
         return reference(kind, means)
     arguments = keras_names.arguments(kind, name)
     properties = {key: argument_schema(kind, name, argument) for key, argument in arguments.items()}
@@ -177,7 +177,7 @@ def bounds_of(name: str) -> dict[str, Any]:
     """Return the bounds of an argument's numbers."""
     allowed = RANGES.get(name) or RANGES.get(name.rpartition(".")[2])
     if allowed is None or "." not in name:
-        # What a `rate` of the user's own may be, nobody else knows.
+        # The range of a user class's `rate` is unknown.
         return {}
     ends = {
         "exclusiveMinimum" if allowed.above else "minimum": allowed.least,

@@ -202,7 +202,7 @@ class Parser:
         values = {name: self.value(owner, known[name], given[name], (*place, name)) for name in given if name in known}
         unknown = [name for name in given if name not in known]
         self.problems += [unknown_argument(owner, name, (*place, name)) for name in unknown]
-        # `unitz` is meant to be `units`, which then is not missing as well.
+        # `unitz` is probably `units`, which is then not reported as missing.
         meant = {near_argument(owner, name) for name in unknown}
         self.misses_arguments(owner, {*given, *meant}, place, at_key=True)
         clipping = [name for name in CLIPPING if values.get(name) is not None] if owner.kind == "optimizer" else []
@@ -265,7 +265,7 @@ def wrong_values(owner: KerasName, argument: str, value: Any, place: ConfigPath)
     if is_layer_name and isinstance(value, str) and ("/" in value or not value):
         return [Problem(place, 'the name of a layer cannot be empty or contain "/"')]
     if owner.code is not None:
-        # What a `rate` of the user's own may be, nobody else knows.
+        # The range of a user class's `rate` is unknown.
         return []
     if isinstance(value, int | float) and not isinstance(value, bool):
         message = out_of_range(owner.means, argument, value)

@@ -32,7 +32,7 @@ RANGES = {
     **dict.fromkeys(("max_tokens", "num_tokens", "num_bins", "num_classes", "top_k", "k"), AT_LEAST_ONE),
     **dict.fromkeys(("ema_overwrite_frequency", "Conv1D.groups", "Conv2D.groups"), AT_LEAST_ONE),
     **dict.fromkeys(("Conv3D.groups",), AT_LEAST_ONE),
-    # More would fill the memory while the training texts are read.
+    # More would fill the memory while fitting.
     "output_sequence_length": Range(least=1, most=100_000),
     "ngrams": Range(least=1, most=100),
     "gradient_accumulation_steps": Range(least=2),

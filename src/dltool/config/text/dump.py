@@ -109,7 +109,7 @@ def origin_of(document: Document, path: ConfigPath, value: Any) -> ValueOrigin:
     while node is None:
         node = find(document.root, place[:depth])
         depth -= 1
-    is_shorthand = not list(children(node)) and path  # `Dense: 10` is where `Dense.units` was written
+    is_shorthand = not list(children(node)) and path  # `Dense: 10` holds `Dense.units`
     if depth + 1 < len(place) and not is_shorthand:
         return ValueOrigin(path, value, "default", "")
     position = node.position

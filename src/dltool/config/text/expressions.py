@@ -93,7 +93,7 @@ class Substitution:
             return replace(use, value=list_as_nodes(value, use))
         self.expanded += size(value)
         if self.expanded > MOST_NODES:
-            # Only said once: whatever follows would say it again.
+            # Reported once: later uses would repeat it.
             raise ConfigError(Problem(use.position, f"the names expand to more than {MOST_NODES:,} values"))
         # A scalar is shown where it is used; a collection keeps the positions of its own lines.
         if isinstance(value.value, Mapping | tuple):

@@ -37,7 +37,7 @@ def merge(base: Node, over: Node, path: ConfigPath = ()) -> Node:
 
 def names_another(base: Mapping[str, MappingEntry], over: Mapping[str, MappingEntry], path: ConfigPath) -> bool:
     if path == ("data", "target"):
-        # One or several, they are named as a whole.
+        # One or a list, the whole value is replaced.
         return base.keys() != over.keys()
     if len(base) != 1 or len(over) != 1 or base.keys() == over.keys():
         return False

@@ -35,7 +35,7 @@ def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     if array.dtype.kind == "b":
         return array
     if array.dtype.kind in "iu" and not fits_int32(array):
-        # Labels are only distinguished: numbers of any size will do.
+        # Labels are only compared, so numbers may have any size.
         return array.astype(np.int64) if array.max() <= np.iinfo(np.int64).max else array.astype(np.uint64)
     array = in_small_dtype(array, name, place)
     if array.dtype.kind == "U":

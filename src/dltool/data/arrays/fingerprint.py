@@ -69,6 +69,6 @@ def hash_of(rows: Rows, first: int, stop: int) -> str:
     size = max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
     for start in range(first, stop, size):
         block: Any = np.ascontiguousarray(rows[start : min(start + size, stop)])
-        # Text has no buffer that hashlib takes; its bytes do.
+        # hashlib takes bytes, not text.
         digest.update(block.view(np.uint8).data)
     return digest.hexdigest()

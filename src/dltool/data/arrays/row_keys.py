@@ -58,7 +58,7 @@ def one_word(words: np.ndarray) -> np.ndarray:
     width = next(size for size in (8, 4, 2, 1) if values.shape[1] % size == 0)
     several = values.view(f"u{width}").astype(np.uint64)
     factors = np.random.Generator(np.random.Philox(key=0)).integers(0, 2**64, several.shape[1], dtype=np.uint64)
-    # Without mixing, two signs that both differ would cancel out.
+    # Without mixing, two differing signs would cancel out.
     return np.asarray(mixed(several) @ factors)
 
 

@@ -165,7 +165,7 @@ def gaps(order: Values, rows: np.ndarray, is_new_series: np.ndarray) -> tuple[np
     inside = np.sort(steps[~is_new_series])
     if not len(inside):
         return none, ""
-    # The usual one is that of more than half, and so the one in the middle.
+    # The usual one makes up more than half, so it is the median.
     usual = inside[len(inside) // 2]
     differs = (np.abs(steps - usual) > 1e-3 * usual) & ~is_new_series
     if differs.sum() >= (1 - REGULAR) * len(inside):

@@ -22,10 +22,10 @@ DAMAGED = (
     *(OSError, EOFError, ValueError, KeyError, IndexError, OverflowError, RecursionError, NotImplementedError),
     *(struct.error, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
 )
-# Text shrinks to a tenth, silence to a hundredth; deflate at its utmost, for a bomb, to a thousandth.
+# Text shrinks to a tenth, silence to a hundredth; a bomb (deflate's maximum) to a thousandth.
 LARGEST_RATIO = 200
 SMALL = 2**20
-# tarfile takes names and attributes of any length into memory.
+# tarfile reads names and attributes of any length into memory.
 LONGEST_TAR_HEADER = 2**20
 ENCRYPTED = 1
 
@@ -104,7 +104,7 @@ def list_tar(path: Path, place: ConfigPath) -> Listing:
                 identity = f"{times_of(status)}:{status.st_size}:{entry.offset_data}"
                 members.append(Member(name, entry.size, identity, entry.offset_data, entry.size))
             if giant:
-                # To go on would be to unpack it.
+                # Continuing would unpack it.
                 break
         else:
             check_end(archive, file)

@@ -98,7 +98,7 @@ def other_files(members: Members, used: int, extensions: Sequence[str], noun: st
 def common_folder(files: Sequence[Member]) -> list[str]:
     """Return the folders that contain all the files."""
     names = [member.name for member in files]
-    # What the first and the last name in alphabetical order begin with, all names begin with.
+    # All names share the common prefix of the first and the last in alphabetical order.
     pairs = zip(min(names).split("/")[:-1], max(names).split("/")[:-1], strict=False)
     return [one for one, other in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 

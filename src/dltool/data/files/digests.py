@@ -40,7 +40,7 @@ def kept_or_read(access: Access, members: Sequence[Member], place: ConfigPath, u
         return kept
     found = read_all(Reader(access, place), members, place)
     if use_cache:
-        # Without a cache they are read again the next time.
+        # Without a cache they are computed again next time.
         with suppress(OSError, MachineError):
             keep_digests(key, found)
     return found

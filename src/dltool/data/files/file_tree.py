@@ -20,7 +20,7 @@ from dltool.text import os_words
 Kind = Literal["folder", "zip", "tar", "compressed tar"]
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 LOCAL_SIGNATURE = b"PK\x03\x04"
-# Room for the name and the extra fields in front of a file of a zip, so that one read mostly does.
+# Space for the name and the extra fields before a zip's file, so that one read usually suffices.
 MARGIN = 512
 
 
@@ -151,7 +151,7 @@ def whole_file(path: str, size: int) -> bytes:
 
 
 def start_of_file(path: str, most: int) -> bytes:
-    # Opening a FIFO that has taken the file's place would wait for a writer.
+    # Opening a FIFO that has replaced the file would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return os.pread(descriptor, most, 0)

@@ -16,7 +16,7 @@ SHOWN = 10
 MOST_OFFENDERS = 100
 LONGEST_NAME = 1_000
 LARGEST_MEMBER = 2**30
-# Hidden files, and what operating systems leave behind.
+# Hidden files, and those that operating systems create.
 NOT_DATA = re.compile(r"(?:^|/)(?:\.|(?:__macosx|thumbs\.db|desktop\.ini)(?:/|$))", re.IGNORECASE)
 KINDS = {
     stat.S_IFLNK: "a link",
@@ -116,7 +116,7 @@ def list_folder(root: Path, place: ConfigPath) -> Listing:
     offenders: list[tuple[str, str]] = []
     real_root = os.path.realpath(root)
     waiting = deque([("", frozenset([real_root]))])
-    # Folder by folder from the top: what is no folder of data, such as /, is soon seen not to be one.
+    # Folder by folder from the top, so that wrong folders, such as /, are detected early.
     while waiting and len(offenders) < MOST_OFFENDERS:
         folder, above = waiting.popleft()
         try:
@@ -154,7 +154,7 @@ def refused_entry(entry: os.DirEntry[str], real_root: str, above: frozenset[str]
             target = os.path.realpath(entry.path)
             if os.path.commonpath([real_root, target]) != real_root:
                 return f"a link out of the folder, to {printable(target)}"
-            # The folders above that are no links are those of the link's own path.
+            # Parents that are no links are those of the link's own path.
             if entry.is_dir() and (target in above or entry.path.startswith(target + os.sep)):
                 return "a link to a folder it is in"
         mode = entry.stat().st_mode

@@ -87,12 +87,12 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
     temporary = temporary_beside(path)
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        # Who holds the lock is alive; without it the file is left over.
+        # The holder of the lock is alive; an unlocked file is abandoned.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         reserve(descriptor, entry_bytes(shape))
         yield CacheEntry(temporary, shape)
         os.pwrite(descriptor, header_for(key, shape), 0)
-        # Or else a power cut could leave a name without its content.
+        # Otherwise a power cut could leave a name without content.
         os.fsync(descriptor)
         os.replace(temporary, path)
         sync(folder)
@@ -149,7 +149,7 @@ def prune(folder: Path, most: int) -> None:
         if total <= most:
             return
         if path:
-            # A process that uses it keeps what it has opened.
+            # A process that uses it keeps its open file.
             remove(path)
             total -= size
 

@@ -65,6 +65,6 @@ def decode_clip(name: str, content: bytes, form: AudioForm) -> np.ndarray:
         raise BadClip("damaged")
     if header.rate == form.rate:
         return codec.samples(content, header, form.samples)
-    # What comes after the cut counts a little, as far as the filter reaches.
+    # Samples after the cut matter within the filter's length.
     samples = codec.samples(content, header, input_needed(header.rate, form.rate, form.samples))
     return np.asarray(np.clip(resampled(samples, header.rate, form.rate, form.samples), -1, 1))

@@ -28,12 +28,12 @@ MOST_PIXELS = 89_478_485
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GREY = frozenset({"1", "L", "I", "F", "I;16"})
 WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa", "La"}
-# What Pillow lets out, besides OSError, where a file is damaged.
+# Exceptions that Pillow raises for damaged files, besides OSError.
 DAMAGE = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError),
     *(struct.error, zlib.error, MemoryError, Image.DecompressionBombError),
 )
-# JPEG can be decoded at half the size, a quarter or an eighth. Twice the wanted size leaves the quality alone.
+# JPEG can be decoded at 1/2, 1/4 or 1/8 of its size. Twice the target size preserves the quality.
 DRAFT = 2
 PNG_START = b"\x89PNG\r\n\x1a\n"
 ENDS = {b"\xff\xd8": b"\xff\xd9", b"GI": b";"}
@@ -170,7 +170,7 @@ def in_channels(image: Image.Image, channels: int) -> Image.Image:
     if image.mode == MODES[channels] and (channels == 4 or "transparency" not in image.info):
         return image
     if channels == 4:
-        # CMYK has no direct way to RGBA.
+        # Pillow cannot convert CMYK to RGBA directly.
         return (image.convert("RGB") if image.mode == "CMYK" else image).convert("RGBA")
     if image.mode in WITH_ALPHA or "transparency" in image.info:
         image = image.convert("RGBA")

@@ -162,7 +162,7 @@ def cached_rows(key: str, decoder: ImageDecoder, members: Sequence[Member], cach
         faults = decode_all(work, reader, members)
         if faults:
             raise decoder.error(faults, members)
-        # Opened before it has its name, so that nobody can take it away in between.
+        # Opened before it has its name, so that no process can remove it in between.
         return CacheRows(CacheFile(entry), 0, shape[0])
 
 

@@ -60,7 +60,7 @@ def load_class_folders(
     place = (*place, source)
     members = open_members(options.path, (*place, "path"))
     found = labelled(members, extensions, options.pattern, place, noun)
-    # The training split first: it decides what the options leave open.
+    # The training split first: missing options are inferred from it.
     parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
     chosen = [item.member for item in chain.from_iterable(items for _, items in parts)]
     decoded = decode(members.access, chosen, (*place, "path"), len(found.parts["training"]))

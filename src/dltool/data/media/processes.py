@@ -51,7 +51,7 @@ def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], pro
             try:
                 return [fault for each in drives for fault in each.result()]
             except BaseException:
-                # Or else the threads would go on to the last chunk.
+                # Otherwise the threads would continue to the last chunk.
                 for process in started:
                     process.kill()
                 raise
@@ -89,14 +89,14 @@ def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
             process.kill()
             raise
         finally:
-            # What a dead process did not read is still waiting to be written.
+            # Lines that a dead process did not read are still buffered.
             with suppress(BrokenPipeError):
                 pipe(process.stdin).close()
 
 
 def started(work: ImageWork) -> subprocess.Popen[str]:
     """Start the process. Raises MachineError."""
-    # -P: no module from the user's folder takes the place of one of ours.
+    # -P: no module in the user's folder shadows one of ours.
     command = [sys.executable, "-P", "-m", "dltool.data.media.worker"]
     paths = os.pathsep.join(path for path in sys.path if os.path.isabs(path))
     try:

@@ -60,7 +60,7 @@ def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tup
 
 def write_at(output: int, pixels: bytes, position: int) -> None:
     written = os.pwrite(output, pixels, position)
-    # A full disk, or a very large image, is written in part.
+    # A write may be partial: a full disk, or a very large image.
     while written < len(pixels):
         written += os.pwrite(output, pixels[written:], position + written)
 
@@ -88,7 +88,7 @@ def main() -> None:
     work = from_json(json.loads(sys.stdin.readline()))
     reader = Reader(work.access, descriptor=work.descriptor)
     output = os.open(work.output, os.O_WRONLY | os.O_CLOEXEC)
-    # What has been imported stays; the collector need not look through it again and again.
+    # Imported modules stay; garbage collection can skip them.
     gc.freeze()
     for line in sys.stdin:
         members = ((row, Member(*fields)) for row, *fields in json.loads(line))

@@ -194,7 +194,7 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     for name, column in table.columns.items():
         if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
             continue
-        # In windows the target is read as one, and is an input as anybody else would read it.
+        # In windows the target may be an input too, which is read like any other.
         given = None if name in data.target_columns and name not in declared else column.declared
         kind = given or ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
         types[name] = with_rate(table, name, kind)
@@ -243,7 +243,7 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
     try:
         rate = rate_of(str(values[:1][0]), table.path.parent, (*INPUTS, name))
     except DataError:
-        # Reading them all names all that are bad.
+        # Read all of them, to report all errors.
         return kind
     return ColumnType(kind.name, kind.options.model_copy(update={"rate": rate}))
 

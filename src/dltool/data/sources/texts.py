@@ -19,7 +19,7 @@ from dltool.text import and_more, counted
 EXTENSIONS = (".txt", ".text")
 LINE_END = re.compile("\r\n|\r|\n")
 SEPARATOR = re.compile(r"([._\-\s]+)")
-# What often lies beside data and is none.
+# Files that often accompany data.
 NOT_TEXTS = frozenset({"readme", "license", "licence", "copying", "authors", "changelog"})
 
 
@@ -60,7 +60,7 @@ class Reading:
         except UnreadableMember as error:
             return Bad(f" ({error})")
         try:
-            # The mark that some programs write in front is no part of the text.
+            # A byte order mark is not part of the text.
             return content.decode("utf-8-sig" if self.is_utf8 else self.encoding)
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1

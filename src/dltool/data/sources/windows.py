@@ -140,7 +140,7 @@ def parts_of_rows(
     given = {role: table.rows for role, table in tables.items()}
     rule, times = data.split, {name: part(found, rows) for name, found in values.items()}
     if rule.column is None and rule.order is None:
-        # The time of rows without one is their place in their series.
+        # The time of rows without one is their index in their series.
         name = "time" if order is None else order[0]
         own = np.arange(rows) if series is None else positions_in_series(series[:rows])
         times |= {name: own if order is None else part(order[1], rows)}

@@ -70,14 +70,14 @@ def divide_in_order(values: Values, validation: int, test: int, name: str, place
     asked = [part for part, size in ((VALIDATION, validation), (TEST, test)) if size]
     if len(distinct) <= len(asked):
         raise DataError(too_few(name, "value", len(distinct), asked, place))
-    # Where a new value begins, in ascending order: where a part may begin.
+    # Positions of new values in ascending order, at which a split may begin.
     starts = np.cumsum(np.bincount(numbers, minlength=len(distinct)))[:-1]
     wanted = {VALIDATION: len(numbers) - validation - test, TEST: len(numbers) - test}
     first = len(distinct)
     parts = np.zeros(len(distinct), dtype=np.int64)
     for place_from_front, part in reversed(list(enumerate(asked))):
         able = starts[place_from_front : first - 1]
-        # The parts before this one need a value each.
+        # Each earlier split needs a value.
         first = place_from_front + 1 + int(len(able) - 1 - np.argmin(np.abs(able - wanted[part])[::-1]))
         parts[first:] = np.where(parts[first:] == TRAINING, part, parts[first:])
     return split_of(parts[numbers])

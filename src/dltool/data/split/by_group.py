@@ -96,7 +96,7 @@ class Division:
         wanted = self.features @ lacking.T
         own = wanted[np.arange(len(parts)), parts]
         cost = 2 * (own[:, np.newaxis] - wanted) + 2 * (self.features**2).sum(axis=1)[:, np.newaxis]
-        # A part keeps its last group.
+        # A split keeps its last group.
         cost[np.bincount(parts, minlength=PARTS)[parts] == 1] = np.inf
         cost[np.arange(len(parts)), parts] = np.inf
         cost[:, [part for part in range(PARTS) if part not in self.parts]] = np.inf

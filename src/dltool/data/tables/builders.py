@@ -112,7 +112,7 @@ class NumberBuilder(Builder):
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
         if isinstance(cells, Texts) or cells.dtype != np.float64:
             cells = self.parsed(cells, lambda text: number_of(text, self.decimal), np.float64, np.nan)
-        # The sum tells sooner than a look at every cell that none is missing.
+        # The sum is faster than a check of every cell.
         absent = int(np.count_nonzero(np.isnan(cells))) if np.isnan(cells.sum()) else 0
         self.note(cells[~np.isnan(cells)] if absent else cells)
         self.is_counting = self.is_counting and not absent
@@ -128,7 +128,7 @@ class NumberBuilder(Builder):
             self.is_counting = self.is_whole and bool((numbers == start + np.arange(len(numbers))).all())
             self.last = float(numbers[-1])
         if self.distinct_values is not None:
-            # A few numbers often tell already that there are many.
+            # A few numbers often suffice to exceed the limit.
             for some in (numbers[:1000], numbers):
                 self.distinct_values.update(np.unique(some).tolist())
                 if len(self.distinct_values) > MOST_DISTINCT_NUMBERS:

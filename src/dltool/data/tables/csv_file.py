@@ -63,7 +63,7 @@ class CsvFile:
             raise DataError(Problem(self.place, f"{self.path} has no rows: there is nothing after its first line"))
         width = len(first[0])
         if self.options.names:
-            # What comes after the names of the training table are those without columns that may be absent.
+            # The names of the training table, then those without optional columns.
             names = next((names for names in (self.options.names, *fallback[1:]) if len(names) == width), None)
             if names is None:
                 message = f"{self.path} has {width} columns, names has {len(self.options.names)}"
@@ -137,7 +137,7 @@ class CsvFile:
         pieces = whole_records(stream, self.dialect)
         irregular: Irregular | None = None
         waiting: deque[Future[RowBlock]] = deque()
-        # The first block tells what the columns hold; the others are then parsed as that.
+        # The first block suggests the kinds by which the others are parsed.
         for first in islice(pieces, 1):
             block = parser.parse(first, dict(wants))
             yield replace(block, expected=block.rows * int(1.05 * self.path.stat().st_size) // len(first))
@@ -220,7 +220,7 @@ def is_no_name(text: str) -> bool:
     return not np.isnan(number_of(text)) and not YEAR.fullmatch(text)
 
 
-# --- blocks that can be parsed side by side ---
+# --- blocks for parallel parsing ---
 
 
 class Irregular(Exception):
@@ -262,7 +262,7 @@ def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes
         if len(rest) > LONGEST_LINE:
             raise LineTooLong
     if quote is not None and quote in rest:
-        # The last line has no end: let the careful parser see whether its quotes are closed.
+        # The last line has no end: the exact parser checks whether its quotes are closed.
         raise Irregular(rest)
     if rest:
         yield rest

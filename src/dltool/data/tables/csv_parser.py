@@ -36,9 +36,9 @@ class BlockParser:
         self.comments = (
             None if comment is None else re.compile(rb"^" + re.escape(comment) + rb"[^\n]*\n?", re.MULTILINE)
         )
-        # A blank line is no row, in a table of one column too.
+        # A blank line is no row, even in a table of one column.
         self.blank_lines = re.compile(rb"^[ \t]+\r?$\n?", re.MULTILINE) if len(names) == 1 else None
-        # Numbers are taken with the space that may stand before them, missing markers are not.
+        # Numbers may have leading spaces, missing markers may not.
         self.nulls = ["", *(space + marker for marker in options.missing for space in ("", " "))]
 
     def parse(self, data: bytes, wants: Mapping[str, Want]) -> RowBlock:
@@ -49,7 +49,7 @@ class BlockParser:
             table = self.table(data, wants)
             columns = {name: self.cells(table.column(name), want) for name, want in wants.items()}
         except self.invalid:
-            # Some cell is no number: which one, the texts will tell.
+            # Some cell is no number; parsing it as text shows which one.
             return self.as_text(data, wants)
         if any(cells is None for cells in columns.values()):
             return self.as_text(data, wants)

@@ -63,7 +63,7 @@ class Records:
             delimiter=dialect.delimiter,
             quotechar=quote,
             quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
-            # Elsewhere a space is a delimiter, and two of them an empty field.
+            # Otherwise a space is a delimiter, and two of them enclose an empty field.
             skipinitialspace=dialect.delimiter != " ",
             strict=True,
         )

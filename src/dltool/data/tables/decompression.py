@@ -104,7 +104,7 @@ def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
             try:
                 text = decoder.decode(piece if zero < 0 else piece[:zero], final=not piece)
             except UnicodeError as error:
-                # Without a start, it is the byte order mark that is missing.
+                # An error at the start is a missing byte order mark.
                 start, data = getattr(error, "start", 0), held + piece
                 at = start - len(held)
                 return offset + at, line + piece[: max(at, 0)].count(b"\n"), data[start:]

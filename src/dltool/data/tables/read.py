@@ -115,7 +115,7 @@ class TableReader:
     def build(self, columns: Mapping[str, Builder | Guess]) -> None:
         """Read the file once."""
         wants = {name: column.want for name, column in columns.items()}
-        # Somebody has to count the rows.
+        # One column counts the rows.
         asked = wants or {self.file.names[0]: "text"}
         rows = 0
         for block in self.file.blocks(asked):
@@ -172,7 +172,7 @@ class TableReader:
 
     def column(self, name: str, kind: Kind, builder: Builder | None, why: str, declared: ColumnType | None) -> Column:
         rows = self.rows or 0
-        # One number in memory stands for all of them.
+        # All rows share one number in memory.
         values = (
             np.broadcast_to(np.float32(np.nan), (rows,)) if kind == "ignore" or builder is None else builder.finish()
         )

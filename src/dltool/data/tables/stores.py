@@ -64,7 +64,7 @@ class Store:
         else:
             end = self.rows + len(values)
             if end > len(self.array):
-                # Pages that nobody has written take no memory: a wrong guess of the rows costs none.
+                # Unwritten pages take no memory, so overestimating the rows is free.
                 larger = np.empty(max(end, 2 * len(self.array), self.stores.expected_rows), self.array.dtype)
                 larger[: self.rows] = self.array[: self.rows]
                 self.array = larger
@@ -80,7 +80,7 @@ class Store:
     def spill(self) -> None:
         assert self.stores.folder is not None
         with full_disk(self.stores):
-            # It has no name: its room is free again when this process ends, however it does.
+            # Without a name, its space is freed however this process ends.
             self.stores.folder.mkdir(parents=True, exist_ok=True)
             self.file = tempfile.TemporaryFile(dir=self.stores.folder)  # noqa: SIM115 - closed by finish or drop
         self.write(self.array[: self.rows])
