@@ -1,4 +1,4 @@
-"""A config checked with the facts of its data, as far as they are known."""
+"""Checks a config with the facts of its data, as far as they are known."""
 
 from dltool.config.checks import static_checks
 from dltool.config.load import Document, build_config
@@ -15,7 +15,7 @@ def checked_config(document: Document) -> tuple[Config, Facts | None]:
 
 
 def checked_with(document: Document, facts: Facts) -> Config:
-    """Return the config with the facts of its data in force."""
+    """Return the config checked with the facts of its data."""
     return without_problems(build_config(document, facts.names()), facts)
 
 

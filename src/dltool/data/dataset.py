@@ -35,13 +35,12 @@ INTEGERS = (int, np.integer)
 
 @dataclass(frozen=True)
 class Dataset:
-    """`all` examples, and which of their rows are for what.
+    """`all` examples, and their division into splits.
 
-    Their targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; there is none where the input
-    itself is the target. `contents` says what the parts of the source hold, `fingerprint` is "sha256:…" over that.
-    `warnings` are sentences for the user. `settled` are keys of the config's `data` that reading has decided; `columns`
-    what a table holds. `starts` are the first row of each part, and what that was read from.
-    """
+    Targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; an autoencoder has none. `contents`
+    describe the splits of the source, `fingerprint` is "sha256:…" over them. `warnings` are sentences for the user.
+    `settled` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
+    row of each split, and the file or array that it was read from."""
 
     all: Examples
     split: Split
@@ -66,11 +65,11 @@ class Dataset:
         return fingerprint_of(self.contents, names)
 
     def in_force(self, config: Config) -> Config:
-        """Return the config with what reading inferred."""
+        """Return the config with the values that reading inferred."""
         return config.model_copy(update={"data": config.data.model_copy(update=dict(self.settled))})
 
     def place_of(self, row: int) -> str:
-        """Describe where a person finds an example: its places, or its row in what its split was read from."""
+        """Describe the origin of an example: its file and row, or its row in the source of its split."""
         if self.all.places:
             found = {name: values[row] for name, values in self.all.places.items()}
             return ", ".join(
@@ -81,24 +80,23 @@ class Dataset:
         return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 
     def examples(self, name: SplitName) -> Examples:
-        """Return the examples of one split, in ascending order of rows; the first of their places is their row."""
+        """Return the examples of one split, in ascending order of rows, which is the first of their `places`."""
         rows: np.ndarray = getattr(self.split, name)
         found = self.all.take(rows)
         return replace(found, name=name, places={"row": rows, **found.places})
 
 
 def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
-    """Read, number the labels, split and describe.
+    """Read the examples, encode the labels, split and describe.
 
-    The test split is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A part of
-    the source that something else takes the place of is left out. `seed` divides the rows unless `split.seed` is given.
-    `most_rows` keeps at most so many rows of each part, of as many classes as possible.
+    The test split is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A split
+    that comes with the source is dropped if the config replaces it. `seed` divides the rows unless `split.seed` is
+    given. `most_rows` limits the rows of each split, of as many classes as possible.
 
     Raises:
-        ConfigError: a split that contradicts itself or the data, or that leaves a part empty.
+        ConfigError: a split that contradicts itself or the data, or leaves a split empty.
         DataError: the data cannot be read or does not fit together.
-        MachineError: a set must be downloaded and cannot be; or memory.
-    """
+        MachineError: a dataset cannot be downloaded, or memory."""
     check_parts(data)
     source = load_sources(data)
     declared = data.model_copy(update=dict(source.settled)).targets
@@ -134,13 +132,13 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
 
 
 def may_repeat(data: Data) -> bool:
-    """Published sets are what they are; windows overlap."""
+    """Return whether duplicates are expected: in published datasets and overlapping windows."""
     sources = [source for source in (data.source, data.validation, data.test) if source]
     return data.windows is None and any(published(source) is None for source in sources)
 
 
 def load_sources(data: Data) -> SourceExamples:
-    """Load the source, and the splits that have one of their own: its split of that kind, else all its examples."""
+    """Load the source, and the splits with a source of their own: its split of that name, else all its examples."""
     if data.windows is not None:
         from dltool.data.sources.windows import load_window_examples
 
@@ -173,7 +171,7 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
 
 
 def like(source: Source, first: Source) -> Source:
-    """Return the source with the form of the first one, and the names of its arrays, unless it has its own."""
+    """Return the source with the form and array names of the first one, unless it has its own."""
     options = source.options
     given = {
         key: getattr(first.options, key) for key in ("size", "rate", "seconds") if getattr(options, key, 0) is None
@@ -184,7 +182,7 @@ def like(source: Source, first: Source) -> Source:
 
 
 def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
-    """Raise DataError for values that training has not seen, in columns in which they are an error."""
+    """Raise DataError for values unseen in training, in columns in which they are an error."""
     problems = []
     for name, kind in types.items():
         rows = inputs[name]

@@ -1,4 +1,4 @@
-"""The model of the augmentation layers, which change examples, and may mix their labels, in training only."""
+"""The model of the augmentation layers, which change examples and may mix their labels, in training only."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ IMAGE_AXES = 3
 
 
 def mixed_shape(facts: Facts, head: OutputSpec, one_hot: Mapping[str, int]) -> Shape:
-    """The shape of a target of the only output as the loss takes it; of no matter where there are several outputs."""
+    """Return the shape of the only output's target for the loss; irrelevant with several outputs."""
     own = facts.targets[head.target].shape if head.target is not None else ()
     return (*own, one_hot[head.name]) if head.name in one_hot else own
 
@@ -27,10 +27,9 @@ def mixed_shape(facts: Facts, head: OutputSpec, one_hot: Mapping[str, int]) -> S
 def build_augmentation(
     entries: tuple[KerasObject, ...], inputs: Preprocessed, names: Names, target: Shape
 ) -> keras.Model | None:
-    """A model of the augmentation layers. They must keep the shape: validation and prediction go without them.
+    """Build the model of the augmentation layers. They must keep the shape: validation and prediction omit them.
 
-    Where one of them mixes labels, it takes and gives inputs and targets; `target` is the shape of one, for the loss.
-    """
+    If a layer mixes labels, the model maps inputs and targets; `target` is the target's shape for the loss."""
     if not entries:
         return None
     prepared = next(iter(inputs.outputs.values()))
@@ -55,7 +54,7 @@ def build_augmentation(
 def apply_mixing(
     entries: Sequence[KerasObject], source: Placed, before: Any, names: Names
 ) -> tuple[list[Applied], tuple[Any, Any]]:
-    """Augmentation layers of which some mix the labels `before` too; gives those with the labels after it."""
+    """Apply augmentation layers, some of which mix the labels `before` too; return the labels after them as well."""
     applied, labels = [], before
     for index, entry in enumerate(entries):
         place = (*AUGMENTATION, index)

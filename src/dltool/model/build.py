@@ -77,8 +77,8 @@ def build_model(
     state of an earlier run, takes precedence. Backbones get random weights unless the model `is_pretrained`; their
     files are not read.
 
-    The config's seed is set here. Initial weights and the seeds of random layers without a `seed` follow from it and
-    from the order of layers. The core comes first, so augmentation does not change the initial weights.
+    Sets the config's seed, which with the order of layers determines initial weights and random layers without a
+    `seed`. The core comes first, so augmentation does not change the initial weights.
 
     Raises:
         ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
@@ -94,7 +94,7 @@ def build_model(
         mixed = mixed_shape(facts, heads[0], one_hot)
         augmentation = build_augmentation(config.data.augmentation, prepared, names, mixed)
     full = build_full(config, facts, core, prepared)
-    # What else the process has done must not matter.
+    # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
     return BuiltModel(
         core=core,
@@ -125,7 +125,7 @@ def one_hot_of(heads: Iterable[OutputSpec], facts: Facts) -> dict[str, int]:
 def build_core(
     config: Config, facts: Facts, prepared: Preprocessed, names: Names, ends: Mapping[str, int], is_pretrained: bool
 ) -> tuple[keras.Model, Sequence[Applied], Sequence[Applied]]:
-    """Build the model from preprocessed inputs to outputs; also the layers before its own, and its own."""
+    """Build the model from preprocessed inputs to outputs; return also the layers before its own, and its own."""
     starts = {name: Placed(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
     with precision(config.training.precision):
         wired = wire(config, facts, starts, prepared.fitted)
@@ -140,12 +140,12 @@ def build_core(
 
 
 def build_full(config: Config, facts: Facts, core: keras.Model, prepared: Preprocessed) -> keras.Model:
-    """The layers of core once more, on the preprocessed inputs: a model in which all layers lie side by side."""
+    """Apply the layers of core to the preprocessed inputs: a model with all layers on one level."""
     return model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)
 
 
 def preparations_of(prepared: Preprocessed) -> dict[str, keras.Model]:
-    """A model for each input that is prepared at all."""
+    """Return a model for each input with preprocessing."""
     return {
         name: keras.Model(prepared.raw[name].tensor, origin.tensor, name=f"prepare_{scope_title(name)}")
         for name, origin in prepared.outputs.items()
@@ -163,7 +163,7 @@ def untrained(entry: KerasObject) -> KerasObject:
 def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> tuple[KerasObject, ...]:
     """Return the entries; with mixed precision, those at `ends` output float32 unless they have a `dtype`.
 
-    Keras's guide to mixed precision asks for it: a 16-bit softmax is too coarse, and some metrics refuse it."""
+    Keras's guide to mixed precision requires it: a 16-bit softmax is too coarse, and some metrics refuse it."""
     takes_dtype = {
         index
         for index in ends

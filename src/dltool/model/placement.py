@@ -1,4 +1,4 @@
-"""Which layers give the outputs, and layers and inputs that would do nothing, or something else, where they stand."""
+"""Finds the output layers, and layers and inputs without effect, or with another effect, at their position."""
 
 from collections.abc import Mapping
 
@@ -19,15 +19,12 @@ LAYERS: ConfigPath = ("model", "layers")
 PREPROCESSING: ConfigPath = ("data", "preprocessing")
 ARRAYS: ConfigPath = ("data", "source", "arrays", "x")
 MOST_SCALE = 0.1
-"""Images of bytes are scaled by less than this to bring them to about 1."""
+"""Images of bytes are multiplied by less than this to scale them to about 1."""
 
 
 def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -> dict[str, int]:
-    """Which of `model.layers` give the outputs, by the name of the output.
-
-    Raises:
-        ConfigError: there is no such layer, or nothing that an output can be compared with.
-    """
+    """Return the entries of `model.layers` that give the outputs, by the name of the output. Raises ConfigError: no
+    such layer, or an output that cannot be compared with a target."""
     found = {head.name: layer_index(config, head) for head in heads}
     problems = [unknown_layer(config, head) for head in heads if found[head.name] is None]
     problems += target_problems(config, heads)
@@ -42,7 +39,7 @@ def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -
 
 
 def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Placed], core: keras.Model) -> None:
-    """Raises ConfigError: an array that the config names as an input reaches no output. Columns are chosen freely."""
+    """Raise ConfigError if an input array named by the config reaches no output. Columns may stay unused."""
     taken = {id(tensor) for call in calls(core) for tensor in call.inputs}
     idle = [name for name, start in starts.items() if id(start.tensor) not in taken]
     if idle and facts.only_input is None and not facts.has_columns:
@@ -53,7 +50,7 @@ def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Placed], core: keras.M
 
 
 def refuse_misplaced(config: Config, facts: Facts) -> None:
-    """Raises ConfigError for layers that would do nothing, or something else, where they stand."""
+    """Raise ConfigError for layers without effect, or with another effect, at their position."""
     problems = [
         Problem((*place, index, entry.name), f"{entry.name} learns from the data", "it belongs at data.preprocessing")
         for place, entries in ((LAYERS, config.model.layers), (AUGMENTATION, config.data.augmentation))
@@ -91,7 +88,8 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
 
 
 def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
-    """Bytes that are made small, and then once more by a backbone: to its weights, such images are all black."""
+    """Return the problem of bytes that are scaled down, then again by a backbone: for its weights such images are
+    black."""
     layers = config.model.layers
     backbone = next((index for index, entry in enumerate(layers) if entry.kind == "backbone"), None)
     if backbone is None or facts.only_input is None or facts.only_input.dtype != "uint8":

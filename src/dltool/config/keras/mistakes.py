@@ -1,4 +1,4 @@
-"""What is wrong with a name or an argument of a Keras object, and what was probably meant."""
+"""Errors in a name or an argument of a Keras object, with suggestions."""
 
 import re
 from collections.abc import Mapping
@@ -37,10 +37,10 @@ ARGUMENT_HOMES = {
     "validation_split": "it belongs at data.split.validation",
     "class_weight": "it belongs at training.class_weights",
 }
-"""Where an argument goes that its object does not take."""
+"""The right location of arguments that an object does not take."""
 
 OWN_KINDS = ("layer", "loss", "metric")
-"""What --allow-code makes nameable."""
+"""Kinds that --allow-code extends."""
 EXAMPLES = {
     "layer": "Dense: 10",
     "optimizer": "Adam: {learning_rate: 1e-3}",
@@ -84,7 +84,7 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
 
 
 def elsewhere(kind: str, name: str) -> str:
-    """A near name of another kind."""
+    """Return a near name of another kind."""
     for other, words in KINDS.items():
         close = near(name, nearest(other, name, 1), cutoff=0.8) if other != kind else []
         if close:
@@ -108,7 +108,7 @@ def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Prob
 
 
 def short_value(value: Any) -> str:
-    """Return a value in a hint, if it is short."""
+    """Return a value for a hint, if it is short."""
     return value_text(value) if isinstance(value, str | int | float) and len(str(value)) <= 20 else "…"
 
 
@@ -124,7 +124,7 @@ def unknown_argument(found: KerasName, name: Any, place: ConfigPath) -> Problem:
 
 
 def near_argument(found: KerasName, name: Any) -> str | None:
-    """The argument that `name` was probably meant to be, or to be in: `layer` for `LSTM: 64`."""
+    """Return the argument probably meant by `name`, or meant to hold it: `layer` for `LSTM: 64`."""
     known = arguments(found.kind, found.name)
     if is_layer_name(name):
         return next((argument.name for argument in known.values() if argument.types[0] in {"layer", "layers"}), None)

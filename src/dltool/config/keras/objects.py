@@ -1,7 +1,6 @@
-"""Keras objects as a config names them: `Flatten`, `Dense: 10`, `Dense: {units: 10, activation: relu}`.
+"""Keras objects in a config: `Flatten`, `Dense: 10`, `Dense: {units: 10, activation: relu}`.
 
-Names, arguments and types come from the tables of :mod:`dltool.keras_names`. Nothing is imported or built here.
-"""
+Names, arguments and types come from the tables of :mod:`dltool.keras_names`. Nothing is imported or built here."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +17,11 @@ from dltool.text import plural
 __all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_entry", "parse_keras_object", "to_plain"]
 
 FROM = "from"
-"""The key of a layer that names what it takes, instead of the output of the layer before it."""
+"""The key of a layer that names its inputs, which replace the output of the previous layer."""
 BACKBONE = "backbone"
-"""The key of a whole network of keras.applications in place of a layer."""
+"""The key of a whole keras.applications network used as a layer."""
 PUBLISHED = "imagenet"
-"""The weights that Keras publishes for each backbone; any other text is the path of a file."""
+"""The weights that Keras publishes for each backbone; any other string is the path of a file."""
 CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
@@ -31,9 +30,8 @@ class KerasObject:
     """A Keras class or function by its Keras name, with its Keras arguments.
 
     `is_string` marks a Keras string identifier (`adam`, `relu`, `accuracy`), which Keras itself resolves. Arguments may
-    hold further Keras objects. `sources` are what a layer's `from` names, in a list where `lists_sources`. `is_shared`:
-    not a new layer but the one before it that is called `name`, used again.
-    """
+    hold further Keras objects. `sources` are the names in a layer's `from`, a list if `lists_sources`. `is_shared`
+    marks the repeated use of the earlier layer called `name`."""
 
     kind: str
     name: str
@@ -45,7 +43,7 @@ class KerasObject:
 
     @property
     def steps(self) -> ConfigPath:
-        """From the place of an entry of `model.layers` to its arguments."""
+        """Return the path from an entry of `model.layers` to its arguments."""
         return (BACKBONE, self.name) if self.kind == "backbone" else (self.name,)
 
 
@@ -55,15 +53,14 @@ Parsed = tuple[KerasObject | None, list[Problem]]
 def parse_keras_object(kind: str, value: Any, path: ConfigPath = ()) -> Parsed:
     """Return the object of `kind` that `value` (plain YAML data) names, and every problem in it.
 
-    Places are `path` and then as the YAML is nested: `(*path, "Dense", "units")`. The object is None where there are
-    problems, and for UNKNOWN.
-    """
+    Locations are `path`, then as the YAML is nested: `(*path, "Dense", "units")`. The object is None if there are
+    problems, and for UNKNOWN."""
     parser = Parser()
     return parser.keras_object(kind, value, path), parser.problems
 
 
 def parse_entry(value: Any, path: ConfigPath = ()) -> Parsed:
-    """Return an entry of `model.layers`: a layer, or `backbone: {ResNet50: {…}}`, which can stand nowhere else."""
+    """Parse an entry of `model.layers`: a layer, or `backbone: {ResNet50: {…}}`, which is allowed only there."""
     if isinstance(value, Mapping) and list(value) == [BACKBONE]:
         return parse_keras_object("backbone", value[BACKBONE], (*path, BACKBONE))
     if value == BACKBONE:
@@ -73,7 +70,7 @@ def parse_entry(value: Any, path: ConfigPath = ()) -> Parsed:
 
 
 def shared_layers(values: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
-    """Return a list of layers in which those that name a layer before them, instead of one of Keras's, are parsed."""
+    """Return a list of layers in which entries that name an earlier layer are parsed."""
     named_before: set[str] = set()
     layers: list[Any] = []
     parser = Parser()
@@ -98,7 +95,7 @@ def name_and_arguments(value: Any) -> tuple[Any, Any]:
 
 
 class Parser:
-    """Reads Keras objects from plain YAML data and collects what is wrong with them."""
+    """Parses Keras objects from plain YAML data and collects the problems."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -156,7 +153,7 @@ class Parser:
         return KerasObject("layer", name, own, sources=names, lists_sources=lists, is_shared=True)
 
     def sources(self, value: Any, place: ConfigPath) -> tuple[str, ...]:
-        """Return the names that `from` gives, one or a list of them; none where it is not there."""
+        """Return the names in `from`, one or a list of them; none if it is absent."""
         if value is None:
             return ()
         names = list(value) if isinstance(value, list | tuple) else [value]
@@ -167,7 +164,7 @@ class Parser:
         return tuple(names)
 
     def function(self, known: KerasName, given: Any, place: ConfigPath) -> KerasObject | None:
-        """Return what has a name only: a function, or a string that Keras resolves by the shapes."""
+        """Return an object without arguments: a function, or a string that Keras resolves by the shapes."""
         if given is None or given == {}:
             return KerasObject(known.kind, known.name, is_string=True)
         word = known.means.replace("_", "")
@@ -188,7 +185,7 @@ class Parser:
         return known
 
     def class_arguments(self, owner: KerasName, given: Any, place: ConfigPath) -> dict[str, Any]:
-        """Return the canonical arguments of a class. A single value is the first one; nothing means no arguments."""
+        """Return the canonical arguments of a class. A single value is the first one; null means no arguments."""
         known = arguments(owner.kind, owner.name)
         given = {} if given is None else given
         if not isinstance(given, Mapping):
@@ -202,7 +199,7 @@ class Parser:
         values = {name: self.value(owner, known[name], given[name], (*place, name)) for name in given if name in known}
         unknown = [name for name in given if name not in known]
         self.problems += [unknown_argument(owner, name, (*place, name)) for name in unknown]
-        # `unitz` is meant to be `units`, which then is not missing as well.
+        # `unitz` is probably `units`, which is then not reported as missing.
         meant = {near_argument(owner, name) for name in unknown}
         self.misses_arguments(owner, {*given, *meant}, place, at_key=True)
         clipping = [name for name in CLIPPING if values.get(name) is not None] if owner.kind == "optimizer" else []
@@ -216,7 +213,7 @@ class Parser:
     def misses_arguments(
         self, owner: KerasName, given: Iterable[str | None], place: ConfigPath, at_key: bool = False
     ) -> bool:
-        """Report the required arguments that are not given."""
+        """Report missing required arguments."""
         known = arguments(owner.kind, owner.name)
         missing = [name for name, argument in known.items() if argument.required and name not in given]
         if not missing or (owner.is_string and owner.kind == "metric" and owner.name == "Accuracy"):
@@ -227,7 +224,7 @@ class Parser:
         return True
 
     def value(self, owner: KerasName, argument: Argument, value: Any, place: ConfigPath) -> Any:
-        """Return one argument's value in canonical form: Keras objects inside it parsed, numbers and texts checked."""
+        """Return one argument's value in canonical form: nested Keras objects parsed, numbers and strings checked."""
         types = set(argument.types)
         if value is UNKNOWN or (value is None and "null" in types):
             return value
@@ -255,7 +252,7 @@ class Parser:
 
 
 def is_layer(value: Any) -> bool:
-    """Tell whether an activation is given as a layer: `LeakyReLU: {negative_slope: 0.1}`."""
+    """Return whether an activation is a layer: `LeakyReLU: {negative_slope: 0.1}`."""
     name = next(iter(value)) if isinstance(value, Mapping) and len(value) == 1 else value
     return isinstance(name, str) and find("activation", name) is None and find("layer", name) is not None
 
@@ -265,7 +262,7 @@ def wrong_values(owner: KerasName, argument: str, value: Any, place: ConfigPath)
     if is_layer_name and isinstance(value, str) and ("/" in value or not value):
         return [Problem(place, 'the name of a layer cannot be empty or contain "/"')]
     if owner.code is not None:
-        # What a `rate` of the user's own may be, nobody else knows.
+        # The range of a user class's `rate` is unknown.
         return []
     if isinstance(value, int | float) and not isinstance(value, bool):
         message = out_of_range(owner.means, argument, value)
@@ -277,7 +274,7 @@ def wrong_values(owner: KerasName, argument: str, value: Any, place: ConfigPath)
 
 
 def keras_objects_in(value: Any, place: ConfigPath) -> Iterator[tuple[ConfigPath, KerasObject]]:
-    """Yield every Keras object in `value`, those inside others too, with its place, which ends with its name."""
+    """Yield every Keras object in `value`, nested ones too, with its path, which ends with its name."""
     if isinstance(value, KerasObject):
         inside = (*place, value.name)
         yield inside, value
@@ -291,7 +288,7 @@ def keras_objects_in(value: Any, place: ConfigPath) -> Iterator[tuple[ConfigPath
 
 
 def to_plain(keras_object: KerasObject) -> Any:
-    """Return YAML data that :func:`parse_keras_object` reads as this very object."""
+    """Return YAML data that :func:`parse_keras_object` reads as this object."""
     arguments_given = {name: plain_value(value) for name, value in keras_object.arguments.items()}
     if keras_object.sources:
         names = list(keras_object.sources) if keras_object.lists_sources else keras_object.sources[0]

@@ -1,4 +1,4 @@
-"""Plain values of Keras arguments, checked against the types of :mod:`dltool.keras_names.argument_types`."""
+"""Checks plain values of Keras arguments against the types of :mod:`dltool.keras_names.argument_types`."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -23,7 +23,7 @@ class Unknown:
 
 
 UNKNOWN: Final = Unknown()
-"""A value that only the data can tell, before the data has been read. It is accepted anywhere."""
+"""A value that depends on data not read yet. It is accepted everywhere."""
 
 ITEMS = {"ints": ("int",), "floats": ("float",), "texts": ("text",)}
 ANY_CASE = {"padding", "data_format", "interpolation"}
@@ -31,7 +31,7 @@ ANY_CASE = {"padding", "data_format", "interpolation"}
 
 
 def check_plain(types: Sequence[str], argument: str, value: Any, place: ConfigPath) -> tuple[Any, list[Problem]]:
-    """Return `value` as Keras wants it, and what is wrong with it."""
+    """Return `value` as Keras expects it, and its error."""
     if value is UNKNOWN or "any" in types:
         return value, []
     if isinstance(value, list | tuple):

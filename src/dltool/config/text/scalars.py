@@ -24,7 +24,7 @@ MOST_DIGITS = 40
 
 
 class AmbiguousScalar(ValueError):
-    """A scalar that YAML readers disagree about. Carries the message and, as `hint`, how to write it."""
+    """A scalar that YAML readers read differently; `hint` says how to write it."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class AmbiguousScalar(ValueError):
 
 
 def resolve_scalar(text: str) -> Scalar:
-    """The value of a plain (unquoted) scalar."""
+    """Return the value of a plain (unquoted) scalar."""
     if text in CONSTANTS:
         return CONSTANTS[text]
     if LEADING_ZERO.fullmatch(text):
@@ -53,7 +53,7 @@ def resolve_scalar(text: str) -> Scalar:
 
 
 def is_plain_text(text: str) -> bool:
-    """Whether `text`, written without quotes, reads as this very text."""
+    """Return whether `text`, written without quotes, reads as the same string."""
     try:
         return resolve_scalar(text) == text
     except AmbiguousScalar:

@@ -29,15 +29,12 @@ OPENERS = {
     "while parsing a flow mapping": ('this "{" is never closed', 'a "}" or a comma is missing'),
     "while scanning a quoted scalar": ("this quote is never closed", ""),
 }
-"""What PyYAML was doing when something stayed open, as message and hint."""
+"""PyYAML's contexts of something left open, as message and hint."""
 
 
 def read_bytes(path: Path, shown_as: str, what: str = "a config file", endings: Collection[str] = YAML) -> bytes:
-    """What is in a file, a regular one of at most a megabyte. `what` it is to be, and its `endings`, are for messages.
-
-    Raises:
-        ConfigError: it is anything else.
-    """
+    """Read a regular file of at most a megabyte; `what` and `endings` are for messages. Raises ConfigError: anything
+    else."""
     start = Position(shown_as, 1, 1)
     try:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer.
@@ -60,7 +57,7 @@ def read_bytes(path: Path, shown_as: str, what: str = "a config file", endings: 
 
 
 def near_files(path: Path, endings: Collection[str]) -> str:
-    """A hint naming the files beside `path` that it may have meant."""
+    """Return a hint naming files beside `path` with similar names."""
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
     names = sorted(item.name for item in path.parent.iterdir() if item.suffix in endings)
@@ -93,11 +90,8 @@ def at_byte(content: bytes, offset: int, shown_as: str) -> Position:
 
 
 def parse_yaml(text: str, shown_as: str, *, is_argument: bool = False) -> Node:
-    """The tree of one YAML document. `shown_as` is the file name that positions carry.
-
-    Raises:
-        ConfigError: with every duplicate key, tag, ambiguous scalar and the like, or the first syntax error.
-    """
+    """Parse one YAML document. `shown_as` is the file name in positions. Raises ConfigError: every duplicate key, tag,
+    ambiguous scalar and the like, or the first syntax error."""
     composer = Composer(text, shown_as, allow_empty=is_argument)
     try:
         node = composer.document()
@@ -112,16 +106,13 @@ def parse_yaml(text: str, shown_as: str, *, is_argument: bool = False) -> Node:
 
 
 def values_by_path(content: bytes, shown_as: str) -> dict[ConfigPath, Any]:
-    """Every scalar of a YAML file, and every list or mapping that is empty, by its path.
-
-    Raises:
-        ConfigError: it is no YAML.
-    """
+    """Return every scalar and every empty list or mapping of a YAML file by its path. Raises ConfigError: it is no
+    YAML."""
     return {path: to_plain(node) for path, node in scalars(parse_yaml(decode(content, shown_as), shown_as))}
 
 
 class Composer:
-    """Builds nodes from the parser's events; collects in `problems` what is wrong but does not stop the reading."""
+    """Builds nodes from the parser's events; collects in `problems` the errors that do not stop the parser."""
 
     def __init__(self, text: str, shown_as: str, allow_empty: bool) -> None:
         self.shown_as = shown_as
@@ -241,7 +232,7 @@ def quoted_key(key: Node) -> str:
 
 
 def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Problem:
-    """PyYAML's error in plainer words. Points at what was left open where that is the cause."""
+    """Return PyYAML's error in plain language, at the construct that was left open if that is the cause."""
     mark = error.problem_mark or error.context_mark
     assert mark is not None, "PyYAML's parser always says where"
     position = Position(shown_as, mark.line + 1, mark.column + 1)

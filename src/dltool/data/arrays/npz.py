@@ -1,4 +1,4 @@
-"""Reading `.npz` and `.npy` files. Pickles are refused before anything is decoded."""
+"""Reads `.npz` and `.npy` files. Pickles are refused before anything is decoded."""
 
 import math
 import zipfile
@@ -31,7 +31,7 @@ def npz_headers(file: Path | BytesIO, shown_as: str, place: ConfigPath) -> dict[
 def read_npz(
     file: Path | BytesIO, names: Iterable[str], headers: dict[str, Header], shown_as: str, place: ConfigPath
 ) -> dict[str, np.ndarray]:
-    """Read the arrays called `names`, all of which `headers` has.
+    """Read the arrays called `names`, all of which are in `headers`.
 
     Raises:
         DataError: pickled objects, named fields, or a damaged file.

@@ -1,4 +1,4 @@
-"""Folders and archives of files as examples: images, audio clips, texts."""
+"""Files in folders and archives as examples: images, audio clips, texts."""
 
 import os
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ from dltool.text import counted
 
 STDIN_NAME = "standard input"
 SINGLE = {"images": IMAGES, "audio": CLIPS}
-"""The endings of files that are an example each."""
+"""Extensions of files of one example each."""
 
 
 def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples:
-    """Load the examples of one source. What it leaves open, such as the size of images, is inferred from its files.
+    """Load the examples of one source. Missing options, such as the size of images, are inferred from its files.
 
     Raises:
-        DataError: with all the files that cannot be used.
+        DataError: all files that cannot be used.
         MachineError: there is no room for them."""
     options = source.options
     if isinstance(options, ImagesSource):
@@ -50,10 +50,8 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples
 
 
 def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples, tuple[str, ...]]:
-    """Load the examples in files, or in one folder, archive or file of texts, as the source of these options reads
-    them; and warnings.
-
-    Raises DataError: with all the files that cannot be used."""
+    """Load the examples in files, or in one folder, archive or file of texts, as the source with these options reads
+    them; and warnings. Raises DataError: all files that cannot be used."""
     if isinstance(options, ImagesSource):
         members, names, warnings = single_files(paths, IMAGES, "image")
         images = decode_images(members.access, members.members, form_of(options), (), cache, digests=False)
@@ -69,9 +67,8 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
 def single_files(
     paths: Sequence[str], endings: tuple[str, ...], noun: str
 ) -> tuple[Members, list[str], tuple[str, ...]]:
-    """Return the files that `paths` name, or those of the only one, a folder or an archive; their names, and warnings.
-
-    Raises DataError: naming all the files that do not exist; a folder without any."""
+    """Return the files in `paths`, or those of the only one, a folder or an archive; their names, and warnings. Raises
+    DataError naming all missing files; or a folder without any."""
     if is_single(paths[0], endings):
         return named_files(paths), list(map(named_by, paths)), ()
     (path,) = paths
@@ -85,7 +82,7 @@ def single_files(
 
 
 def named_files(paths: Sequence[str]) -> Members:
-    """Return the files. Raises DataError naming all that do not exist."""
+    """Return the files. Raises DataError naming all missing ones."""
     members: list[Member] = []
     problems: list[Problem] = []
     for path in paths:
@@ -101,7 +98,7 @@ def named_files(paths: Sequence[str]) -> Members:
 
 
 def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
-    """Return a text for each file of a folder or an archive, or for each line of a file. Blank ones are left out."""
+    """Return a text for each file of a folder or an archive, or for each line of a file. Blank ones are dropped."""
     if require(path, (), allow_folder=True).is_dir() or is_archive(Path(path)):
         members, names, warnings = single_files([path], TEXTS, "text")
         texts = [text.strip() for text in Reading(members, encoding, ()).texts(members.members)]
@@ -122,7 +119,7 @@ def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
 
 
 def is_single(path: str, endings: tuple[str, ...]) -> bool:
-    """Return whether the path is a file that is one example."""
+    """Return whether the path is a file of one example."""
     if Path(path).name == STDIN_NAME:
         return bool(endings) and not is_archive(Path(path))
     return bool(endings) and path.lower().endswith(endings) and not Path(path).is_dir()

@@ -1,4 +1,4 @@
-"""The columns by which rows are grouped, ordered or divided: found, complete, and numbered."""
+"""The columns by which rows are grouped, ordered or divided: looked up, complete, and numbered."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ TIME = "time"
 
 @dataclass(frozen=True)
 class SplitColumns:
-    """The columns (rows,) that a split may name, by name, and which of them are dates."""
+    """The columns (rows,) that a split may name, by name, and the names of dates among them."""
 
     values: Mapping[str, Values] = field(default_factory=dict)
     dates: Collection[str] = ()
@@ -42,9 +42,8 @@ def order_named(
 ) -> tuple[str, Values] | None:
     """Return the column that `name` means as an order, with its name; None is the rows' own order.
 
-    If no column is called `time`, it means the only one of `dates`, the columns of dates.
-
-    Raises DataError: no such column, rows without a value, or several columns that `time` may mean."""
+    If no column is called `time`, it means the only one of `dates`, the columns of dates. Raises DataError: no such
+    column, rows without a value, or several columns that `time` may mean."""
     if name == TIME and name not in columns:
         if not dates:
             return None
@@ -58,7 +57,7 @@ def order_named(
 
 
 def is_missing(values: Values) -> np.ndarray:
-    """Return (rows,) of bool: which values are missing."""
+    """Return (rows,) of bool, true for missing values."""
     if isinstance(values, Coded):
         return np.asarray(is_missing(values.values)[values.codes[:]])
     if values.dtype.kind == "f":

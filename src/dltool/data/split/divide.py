@@ -1,4 +1,4 @@
-"""The split of a config, applied to the rows of a source: :func:`divide_rows`."""
+"""Applies the split of a config to the rows of a source: :func:`divide_rows`."""
 
 from collections.abc import Mapping
 
@@ -16,13 +16,12 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import listed
 
 Strata = tuple[TargetFacts, np.ndarray]
-"""A target with classes, and the class (rows,) of each example, by which they may be stratified."""
+"""A target with classes, and the class (rows,) of each example, for stratification."""
 
 
 def named_parts(options: SplitOptions, columns: SplitColumns) -> Split | None:
-    """Return the splits that `options.column` names; None if it is not set.
-
-    Raises DataError: no such column, missing or other values, or no training rows."""
+    """Return the splits that `options.column` names; None if it is not set. Raises DataError: no such column, missing
+    or other values, or no training rows."""
     if options.column is None:
         return None
     place = (*SPLIT, "column")
@@ -37,12 +36,11 @@ def divide_rows(
     seed: int,
     classes: np.ndarray | None = None,
 ) -> Split:
-    """Divide the source's training rows, 0…rows-1, as the config says. Splits that come from elsewhere are empty.
+    """Divide the source's training rows, 0…rows-1, as the config says. Splits of other sources are empty.
 
-    `seed` counts unless the config has `split.seed`. `classes` (rows,) of class indices stratifies; with an order or a
-    column of split names it has no effect.
-
-    Raises DataError: a column is missing or incomplete, or has too few values for the splits."""
+    The config's `split.seed` overrides `seed`. `classes` (rows,) of class indices stratifies; with an order or a column
+    of split names it has no effect. Raises DataError: a column is missing or incomplete, or has too few values for the
+    splits."""
     validation = sizes.validation if sizes.taken_validation else 0
     test = sizes.test if sizes.taken_test else 0
     seed = seed if options.seed is None else options.seed
@@ -75,7 +73,7 @@ def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
 
 
 def ranges_of(parts: Mapping[PartName, Examples]) -> dict[str, tuple[int, int]]:
-    """Return the first row of each split and the one after the last, where they follow each other."""
+    """Return the first row and the end of each split, for splits that follow each other."""
     stops = np.cumsum([len(part) for part in parts.values()]).tolist()
     return dict(zip(parts, zip([0, *stops], stops, strict=False), strict=True))
 

@@ -1,4 +1,4 @@
-"""How messages put it that a table lacks a column, or that a cell is not of its column's kind."""
+"""Problems of a table: missing columns, and cells that are invalid for their column's kind."""
 
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder
 from dltool.data.tables.cells import NUMBER
@@ -12,7 +12,7 @@ MOST_TEXTS = 3
 
 
 def absent_problems(file: TableFile, place: ConfigPath, wanted: ColumnRequest) -> list[Problem]:
-    """Yield a problem for each required column that the file lacks."""
+    """Yield a problem for each missing required column."""
     like = wanted.like
     if like is None:
         due = dict.fromkeys((*wanted.declared, *wanted.needed))
