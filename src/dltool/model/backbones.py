@@ -172,7 +172,7 @@ def weights_problem(name: str, path: str, place: ConfigPath, error: BaseExceptio
     """Describe why the file at `path` cannot be the weights of the backbone `name`."""
     if isinstance(error, OSError) or "File format not supported" in str(error):
         reason = f": {error}" if isinstance(error, OSError) else ""
-        return Problem(place, f"{path} is no file of weights{reason}", "a .weights.h5 or .h5 that Keras has written")
+        return Problem(place, f"{path} is not a file of weights{reason}", "a .weights.h5 or .h5 that Keras has written")
     hint = f"only {name} itself, with the same arguments, has weights that fit"
     found = next((match for pattern in MISMATCHES if (match := re.search(pattern, str(error), re.DOTALL))), None)
     if found is None:
