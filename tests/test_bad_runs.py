@@ -406,7 +406,9 @@ def test_a_run_that_cannot_be_written_is_evaluated_with_a_warning(completed, dlt
     refuse_writing(monkeypatch)
     outcome = dltool("evaluate", completed, *options)
     assert outcome.code == 0
-    assert outcome.stderr.startswith("warning: the evaluation is not kept: read-only file system: cannot create ")
+    assert outcome.stderr.startswith(
+        "warning: the evaluation could not be saved: read-only file system: cannot create "
+    )
     if options:
         assert json.loads(outcome.stdout)["metrics"] == expected
     else:
@@ -448,7 +450,7 @@ def test_a_folder_that_a_second_run_cannot_be_written_to_is_found_before_it_is_t
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != os.getcwd() and str(path) != ".")
     outcome = dltool("reproduce", completed, "--into", "again/deeper")
     assert outcome.code == 5
-    assert "cannot be written\n  --into takes a folder that can" in outcome.stderr
+    assert "cannot be written\n  use --into with a writable folder" in outcome.stderr
 
 
 def test_a_clock_that_is_a_day_back_changes_nothing(run, dltool, monkeypatch) -> None:

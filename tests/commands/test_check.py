@@ -104,7 +104,7 @@ def test_a_machine_with_too_little_memory_is_a_warning(dltool, monkeypatch) -> N
     monkeypatch.setattr(plan, "usable_memory", lambda: 100_000)
     outcome = dltool("check", "images.yaml", "--build")
     assert outcome.code == 0
-    warning = "warning: training needs about 184 KB, and this machine has 100 KB of memory\n"
+    warning = "warning: training needs about 184 KB of memory; this machine has 100 KB\n"
     assert outcome.stderr == warning
     assert "45 steps an epoch\n" in outcome.stdout
 

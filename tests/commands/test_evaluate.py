@@ -115,7 +115,7 @@ def test_of_changed_data_it_is_said_what_differs(train, dltool, tmp_path) -> Non
     (tmp_path / "train.csv").write_text(re.sub(r",(.),(a|b)$", r",8\1,\2", table, flags=re.MULTILINE), "utf-8")
     assert dltool("evaluate", run).code == 0
     (tmp_path / "train.csv").write_text(re.sub(r",([01]),(a|b)$", r",7,\2", table, flags=re.MULTILINE), "utf-8")
-    assert said() == "which rows are in which part"
+    assert said() == "the assignment of rows to splits"
 
 
 def test_data_that_was_moved_is_found_where_the_config_says(train, dltool, tmp_path) -> None:

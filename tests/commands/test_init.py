@@ -66,7 +66,7 @@ def test_a_file_that_is_there_is_never_overwritten(dltool, what: str) -> None:
     Path("mine.yaml").write_text("mine", encoding="utf-8")
     outcome = dltool("init", what, "--out", "mine.yaml")
     assert outcome.code == 2
-    assert "mine.yaml is there already, and is left as it is\n  name another file" in outcome.stderr
+    assert "mine.yaml exists already and is left unchanged\n  name another file" in outcome.stderr
     assert Path("mine.yaml").read_text("utf-8") == "mine"
 
 

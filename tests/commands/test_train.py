@@ -172,7 +172,7 @@ def test_a_profile_says_where_the_time_went_and_leaves_a_trace(train) -> None:
     parts = {name: seconds for name, seconds in times.items() if name not in ("total", "idle cores in compute")}
     assert {"data", "import", "trace", "compute", "callbacks", "checkpoints"} < parts.keys()
     assert sum(parts.values()) <= times["total"] + 0.01
-    assert "where the time went" in outcome.stdout
+    assert "activity" in outcome.stdout
     (trace,) = run.glob("profile/plugins/profile/*/*.xplane.pb")
     assert b"train_step" in trace.read_bytes() or b"while" in trace.read_bytes()
 

@@ -206,7 +206,7 @@ def memory_warnings(plan: "Plan") -> tuple[str, ...]:
     needed, there = plan.memory.total, usable_memory()
     if needed < there:
         return ()
-    return (f"training needs about {size_text(needed)}, and this machine has {size_text(there)} of memory",)
+    return (f"training needs about {size_text(needed)} of memory; this machine has {size_text(there)}",)
 
 
 def line_of(document: Document, path: tuple[str | int, ...]) -> str:

@@ -21,11 +21,11 @@ def compare(paths: Sequence[Path], html: Path | None = None) -> Comparison:
     if html is not None:
         refuse_no_file("--html", html, PAGE)
     if not 2 <= len(paths) <= MOST_RUNS:
-        raise ConfigError(f"2 to {MOST_RUNS} runs can be compared, not {len(paths)}", "dltool runs lists the runs")
+        raise ConfigError(f"expected 2 to {MOST_RUNS} runs, got {len(paths)}", "dltool runs lists the runs")
     runs = [open_run(path) for path in paths]
     real = [run.path.resolve() for run in runs]
     if twice := next((run.path for run in runs if real.count(run.path.resolve()) > 1), None):
-        raise ConfigError(f"{twice} is named twice")
+        raise ConfigError(f"duplicate run {twice}")
     found = compared(runs)
     if html is not None:
         from dltool.report.compare_page import html as page

@@ -78,7 +78,7 @@ def check_package(requirement: Requirement) -> Check:
     if found is None:
         return Check(requirement.name, "problem", "is not installed", remedy)
     if not requirement.specifier.contains(found, prereleases=True):
-        return Check(requirement.name, "problem", f"{found}, and dltool needs {requirement.specifier}", remedy)
+        return Check(requirement.name, "problem", f"{found}; dltool requires {requirement.specifier}", remedy)
     return Check(requirement.name, "ok", found)
 
 
@@ -90,9 +90,9 @@ def check_keras_config() -> Check:
     except FileNotFoundError:
         settings = {}
     except (OSError, ValueError) as error:
-        return Check("Keras's settings", "problem", f"{file}: {error}", "mend or remove the file")
+        return Check("Keras's settings", "problem", f"{file}: {error}", "fix or remove the file")
     if not isinstance(settings, dict):
-        return Check("Keras's settings", "problem", f"{file} is not a JSON object", "mend or remove the file")
+        return Check("Keras's settings", "problem", f"{file} is not a JSON object", "fix or remove the file")
     if variable := os.environ.get("KERAS_BACKEND"):
         backend, hint = variable, "run: unset KERAS_BACKEND"
     else:
@@ -117,7 +117,7 @@ def check_tensorflow() -> list[Check]:
             command, capture_output=True, text=True, errors="replace", timeout=IMPORT_SECONDS, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        return [Check("TensorFlow", "problem", f"import did not end within {IMPORT_SECONDS} seconds")]
+        return [Check("TensorFlow", "problem", f"import took more than {IMPORT_SECONDS} seconds")]
     except OSError as error:
         return [Check("TensorFlow", "problem", f"cannot start {sys.executable}: {error}")]
     last_line = (done.stdout.strip().splitlines() or [""])[-1]
@@ -138,7 +138,7 @@ def check_import(report: dict[str, Any]) -> Check:
     if not report["works"]:
         return Check("TensorFlow", "problem", f"{detail}, but computes a wrong sum")
     if report["seconds"] > 20:
-        return Check("TensorFlow", "warning", detail, "only the first import may be so slow")
+        return Check("TensorFlow", "warning", detail, "only the first import should be this slow")
     return Check("TensorFlow", "ok", detail)
 
 
@@ -146,7 +146,7 @@ def check_gpus(gpus: list[str]) -> Check:
     if gpus:
         return Check("GPU", "ok", ", ".join(gpus))
     if shutil.which("nvidia-smi"):
-        return Check("GPU", "warning", "TensorFlow sees none", pip_install("tensorflow[and-cuda]"))
+        return Check("GPU", "warning", "TensorFlow finds none", pip_install("tensorflow[and-cuda]"))
     return Check("GPU", "ok", "none; training runs on the CPU")
 
 
@@ -173,9 +173,9 @@ def check_disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free
     detail = f"{free / GIGABYTE:.1f} GB free in this folder"
     if free < GIGABYTE / 10:
-        return Check("disk", "problem", detail, "free some space; a run holds its model several times")
+        return Check("disk", "problem", detail, "free some space; a run stores its model several times")
     if free < GIGABYTE:
-        return Check("disk", "warning", detail, "a run holds its model several times")
+        return Check("disk", "warning", detail, "a run stores its model several times")
     return Check("disk", "ok", detail)
 
 
@@ -198,4 +198,4 @@ def check_datasets() -> Check:
         present = sorted(entry.name for entry in os.scandir(cache) if not entry.name.startswith("."))
     except OSError:
         present = []
-    return Check("downloaded data sets", "ok", f"in {cache}: {', '.join(present) or 'none yet'}")
+    return Check("downloaded datasets", "ok", f"in {cache}: {', '.join(present) or 'none yet'}")

@@ -18,7 +18,7 @@ from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.text import near
+from dltool.text import joined, near
 
 if TYPE_CHECKING:
     from dltool.config.schema import Config
@@ -51,7 +51,7 @@ class EvaluationOutcome:
 
     @property
     def warning(self) -> str:
-        return f"the evaluation is not kept: {self.unwritten}" if self.unwritten else ""
+        return f"the evaluation could not be saved: {self.unwritten}" if self.unwritten else ""
 
     def record(self) -> dict[str, Any]:
         """Return the document for `--json`."""
@@ -77,10 +77,10 @@ def evaluate(
         DataError: the data has changed since the run was trained, or `file` cannot be read.
         RunError: the run is damaged."""
     if file is not None and split is not None:
-        raise ConfigError("--split and --data exclude each other", "leave one of them out")
+        raise ConfigError("--split and --data are mutually exclusive", "omit one of them")
     split = split or "test"
     if split not in PARTS:
-        raise ConfigError(f'"{split}" is no part of the data', f"write {', '.join(near(split, PARTS) or PARTS)}")
+        raise ConfigError(f'unknown split "{split}"', f"expected {joined(near(split, PARTS) or PARTS, 'or')}")
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
     stages = Stages(progress)
@@ -90,7 +90,7 @@ def evaluate(
         examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
         if not len(examples):
             others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
-            raise ConfigError(f"the run has no {split} examples", f"it has others: {' and '.join(others)}")
+            raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
     assessment, files = measured(run, config, changed, dataset, examples, stages, draws)
     folder, unwritten = run.evaluation / examples.name, ""
     try:
@@ -115,7 +115,7 @@ def measured(
     experiment = recorded_experiment(run, config, dataset)
     experiment = replace(experiment, config=changed, built=replace(experiment.built, heads=heads_of(changed)))
     load_weights(experiment.built.core, run.best_weights)
-    stages.progress.stage("measuring")
+    stages.progress.stage("evaluating")
     try:
         return assessed(experiment, examples, stages.progress.warn if draws else None)
     except ConfigError as error:

@@ -64,7 +64,7 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
         return draft_for(path, target, out)
     text = template_text(what)
     if target is not None:
-        raise ConfigError("a template has its target already", "--target is for a table of your own")
+        raise ConfigError("--target does not apply to templates", "omit --target")
     return Drafted(text, () if out is None else (f"next  dltool train {out}",))
 
 
@@ -85,7 +85,7 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
         elif target is None:
             draft = draft_folder(path, named)
         else:
-            raise ConfigError(f"{given} has no columns: its folders or files are the classes", "leave --target out")
+            raise ConfigError(f"{given} has no columns: its folders or files are the classes", "omit --target")
         text = written(draft, stem, command, folder)
     except (ConfigError, DataError) as error:
         # The config is not written, so locations in it mean nothing.
@@ -120,4 +120,4 @@ def write_new(text: str, out: Path) -> None:
 
 
 def there_already(out: Path) -> ConfigError:
-    return ConfigError(f"{out} is there already, and is left as it is", "name another file, or remove it")
+    return ConfigError(f"{out} exists already and is left unchanged", "name another file, or remove it")

@@ -94,4 +94,4 @@ def predictions_for(
 def refuse_one_of(files: Sequence[str], out: Path) -> None:
     """Raise ConfigError if `out` is one of the inputs."""
     if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
-        raise ConfigError(f"{out} is one of the files to predict for", "give the predictions another name")
+        raise ConfigError(f"{out} is one of the input files", "choose another file for the predictions")

@@ -75,7 +75,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
             facts = dataset.facts
         except (DataError, MachineError) as error:
             config, facts = recorded_kind(run)
-            lost = f"Without the data there are no examples here, and the results are those of the last test: {error}."
+            lost = f"The data is not available: the report has no examples and shows the recorded results. {error}."
     from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
     from dltool.report.kept import kept_assessment
@@ -88,7 +88,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
     if record.run.status != "completed":
         reason = f": {record.run.reason}" if record.run.reason else ""
         status = words(record.run.status)
-        return replace(subject, missing=f"The run is not complete, and has no results. Its status is {status}{reason}.")
+        return replace(subject, missing=f"The run is not complete and has no results. Its status is {status}{reason}.")
     load_weights(built.core, run.best_weights)
     return replace(subject, assessment=assessment_of(Experiment(config, dataset, built, pinned), progress))
 

@@ -81,7 +81,7 @@ def require_writable(folder: Path) -> None:
     """Raise MachineError if `folder`, or the nearest existing folder above it, is not writable."""
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        raise MachineError(f"{there} cannot be written", "--into takes a folder that can")
+        raise MachineError(f"{there} is not writable", "use --into with a writable folder")
 
 
 def last_checkpoint(run: Run) -> Checkpoint:
@@ -117,7 +117,7 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
         refuse_other_weights(old, experiment.built)
         fitting = prepared_steps(experiment, recorded_strategy(run))
     for change in machine_changes(old, experiment.pinned):
-        progress.warn(f"{change}: the bits may differ")
+        progress.warn(f"{change}: the result may not be bit-identical")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
     # The recorded commit: git in an untrusted run directory could run programs from it.
@@ -134,7 +134,7 @@ def found_differences(run: Run, again: Run) -> Iterator[str]:
         for change in differences(without_times(line), without_times(other)):
             yield f"epoch {line.get('epoch')}: {change}"
     if len(lines) != len(lines_again):
-        yield f"{len(lines)} epochs were run, and are {len(lines_again)}"
+        yield f"the number of epochs was {len(lines)} and is {len(lines_again)}"
     yield from different_arrays(run, again)
     for change in differences(compared_results(run), compared_results(again)):
         yield f"results: {change}"

@@ -84,7 +84,7 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
             found = evaluate(outcome.run, "test", progress=progress, draws=False).metrics if expected else {}
             # Compared as strings, where NaN equals NaN.
             if repr(found) != repr(expected):
-                raise RunError(f"the reloaded model gives {found}, and gave {expected} after training")
+                raise RunError(f"the reloaded model gives {found}; after training it gave {expected}")
     except DltoolError as error:
         error.kept = ""
         raise

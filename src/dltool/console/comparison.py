@@ -40,10 +40,10 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
         if rows:
             console.print(value_table(name, rows, letters))
             if len(rows) > MOST_ROWS:
-                console.print(f"… and {len(rows) - MOST_ROWS:,} more; --json and --html have all", style="dim")
+                console.print(f"… and {len(rows) - MOST_ROWS:,} more; --json and --html show all", style="dim")
     same = [name for name, rows in parts.items() if not rows]
     if same:
-        console.print(f"the same: {', '.join(same)}", style="dim")
+        console.print(f"identical: {', '.join(same)}", style="dim")
     if found.metrics:
         console.print(metric_table(found, letters))
     if found.curves:
@@ -53,7 +53,7 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
     if page is not None:
         console.print(Text("page  ", "bold") + data_text(page))
     else:
-        console.next_step("--html compare.html writes it as a page with the curves overlaid")
+        console.next_step("--html compare.html writes a page with overlaid curves")
 
 
 def value_table(name: str, rows: Sequence["ValueRow"], letters: str) -> Table:
@@ -82,9 +82,9 @@ def metric_cell(value: "Interval | None", difference: "MetricDifference | None")
         cell.append(f"\n{difference.value:+.4g}")
         if difference.low is not None:
             cell.append(f" [{difference.low:+.4g}, {difference.high:+.4g}]", "dim")
-        words = {True: "exceeds the noise", False: "within the noise", None: "noise unknown"}
+        words = {True: "significant at 95 %", False: "not significant", None: "significance unknown"}
         cell.append(f"\n{words[difference.exceeds_noise]}", "bold" if difference.exceeds_noise else "")
-        cell.append("" if difference.is_paired else " (unpaired)", "dim")
+        cell.append(" (paired bootstrap)" if difference.is_paired else " (unpaired)", "dim")
     return cell
 
 

@@ -83,7 +83,7 @@ def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> It
         except KeyboardInterrupt:
             raise typer.Exit(128 + signal.SIGINT) from None
         except MemoryError:
-            sys.stderr.write("error: out of memory\n  a smaller batch size or less data needs less\n")
+            sys.stderr.write("error: out of memory\n  use a smaller batch size or less data\n")
             raise typer.Exit(5) from None
 
 

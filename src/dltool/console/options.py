@@ -11,7 +11,7 @@ RunFolder = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    Option("--set", metavar="KEY=VALUE", help="Change a value, such as training.epochs=1. Repeatable."),
+    Option("--set", metavar="KEY=VALUE", help="Override a value, such as training.epochs=1. Repeatable."),
 ]
 Json = Annotated[bool, Option("--json", help="Print one JSON document on stdout.")]
 RunsFolder = Annotated[
@@ -19,14 +19,16 @@ RunsFolder = Annotated[
 ]
 AllowedCode = Annotated[
     list[Path] | None,
-    Option("--allow-code", metavar="FILE.py", help="Run this file: its Keras layers, losses and metrics. Repeatable."),
+    Option(
+        "--allow-code", metavar="FILE.py", help="Run this file to use its Keras layers, losses and metrics. Repeatable."
+    ),
 ]
-Quiet = Annotated[bool, Option("--quiet", help="Say nothing but warnings and errors.")]
+Quiet = Annotated[bool, Option("--quiet", help="Print only warnings and errors.")]
 Filters = Annotated[
     list[str] | None,
-    Option("--filter", metavar="CONDITION", help="Such as accuracy>0.9 or status=completed. Repeatable."),
+    Option("--filter", metavar="CONDITION", help="A condition such as accuracy>0.9 or status=completed. Repeatable."),
 ]
 Sort = Annotated[
     str | None, Option("--sort", metavar="KEY[:desc]", help="A column, or a metric such as accuracy or val_loss.")
 ]
-Yes = Annotated[bool, Option("--yes", help="Do not ask.")]
+Yes = Annotated[bool, Option("--yes", help="Do not ask for confirmation.")]

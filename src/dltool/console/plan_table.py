@@ -7,7 +7,7 @@ from rich.text import Text
 
 from dltool.console.consoles import data_text
 from dltool.console.table_layout import aligned_table
-from dltool.text import duration, shape, short, size_text
+from dltool.text import counted, duration, shape, short, size_text
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome, PlanRow
@@ -60,7 +60,7 @@ def plan_lines(plan: "Plan", steps: int | None) -> list[str]:
 
 
 def steps_text(steps: int) -> str:
-    return f"{steps:,} step{'s' * (steps > 1)} an epoch"
+    return f"{counted(steps, 'step')} an epoch"
 
 
 def time_text(seconds: float | None, steps: int) -> str:

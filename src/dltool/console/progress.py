@@ -103,7 +103,7 @@ class TrainingProgress:
         self.course = [self.monitored(record) for record in history]
         self.best = next((record for record in history if record.epoch == best_epoch), None)
         where = f"after epoch {history[-1].epoch}" if history else "in epoch 1"
-        self.say(f"goes on {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
+        self.say(f"resumes {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
 
     def ended_early(self, run: "Run", status: str) -> None:
         if not self.is_kept:
@@ -143,7 +143,7 @@ class TrainingProgress:
                 self.print_row()
             elif self.rows == MOST_FAST_ROWS:
                 self.rows += 1
-                self.put("epochs are fast: from here on some have no row; the run's log.txt has all")
+                self.put("epochs are fast: from here on some are not shown; the run's log.txt has all")
 
     # --- the terminal ---
 
@@ -197,7 +197,7 @@ class TrainingProgress:
             elif not self.quiet and now - self.last_sign_of_life >= SECONDS_BETWEEN_HEARTBEATS:
                 began = self.running.began if self.running else self.since
                 doing = self.running.doing() if self.running else self.activity
-                self.say(f"{doing or 'beginning'} ({duration(now - began)} so far)")
+                self.say(f"{doing or 'starting'} ({duration(now - began)} so far)")
 
     def live_lines(self, now: float) -> list[str]:
         room = self.room()

@@ -49,7 +49,7 @@ def error_text(error: DltoolError, document: "Document | None") -> Text:
     count = len(error.problems)
     if not error.kept:
         return text.append(f"{counted(count, 'problem')}; nothing was written", "dim")
-    text.append_text(data_text(f"what was done by then is kept in {error.kept}"))
+    text.append_text(data_text(f"completed work is kept in {error.kept}"))
     next_step = resume_command(error)
     return text.append_text(Text("\n") + data_text(f"next  {next_step}")) if next_step else text
 
@@ -125,7 +125,7 @@ def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
 def show_profile(times: Mapping[str, float], run: Path) -> None:
     """Print the time by activity, in order."""
     console, total = stdout_console(), max(times["total"], 1e-9)
-    table = plain_table("where the time went", "seconds", "share")
+    table = plain_table("activity", "seconds", "share")
     for name, value in times.items():
         share = name.startswith("idle")
         table.add_row(name, "" if share else f"{value:.2f}", f"{value if share else value / total:.0%}")
@@ -145,9 +145,9 @@ def show_reproduction(outcome: "Reproduction") -> None:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
     else:
         epochs = counted(outcome.epochs, "epoch")
-        console.print(data_text(f"identical  {epochs}, every weight and every metric"))
+        console.print(data_text(f"identical  {epochs}, all weights and metrics"))
     if outcome.again is not None:
-        console.print(data_text(f"again in   {outcome.again}"))
+        console.print(data_text(f"kept in    {outcome.again}"))
 
 
 def shell_word(path: Path) -> str:
@@ -200,7 +200,7 @@ def show_predictions(outcome: "PredictionOutcome") -> None:
         console.print(data_text(f"{outcome.out}: {predictions} of {outcome.run}"))
     else:
         write_csv(outcome.columns, sys.stdout)
-        console, next_step = stderr_console(), "--out predictions.csv writes a file, as .jsonl and .parquet do"
+        console, next_step = stderr_console(), "--out predictions.csv writes a file; .jsonl and .parquet work too"
         console.print(data_text(f"{predictions} of {outcome.run}"))
     console.next_step(next_step)
 
@@ -227,7 +227,7 @@ def show_check(outcome: "CheckOutcome") -> None:
     what = done.get((outcome.read_data, built), "config, data and model")
     if outcome.svg is not None:
         console.print(data_text(f"{outcome.svg}: the graph of the model"))
-    console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
+    console.print(data_text(f"{outcome.shown_as}: no errors found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
     step = f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}"
     console.next_step(step)

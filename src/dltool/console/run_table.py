@@ -98,7 +98,7 @@ def remark(run: "RunSummary") -> str:
     if run.alive is not None:
         pace = "" if run.alive.epoch_seconds is None else f", {duration(run.alive.epoch_seconds)} an epoch"
         of = "" if run.alive.epochs is None else f" of {run.alive.epochs:,}"
-        return f"{run.epochs}{of} epochs done{pace}, last sign of life {duration(run.alive.seconds_ago)} ago"
+        return f"{run.epochs}{of} epochs done{pace}, last activity {duration(run.alive.seconds_ago)} ago"
     return run.reason.splitlines()[0] if run.reason else ""
 
 
@@ -126,7 +126,7 @@ def confirmed(removals: Sequence["Removal"]) -> bool:
     runs = counted(len(removals), "run")
     size = size_text(sum(removal.size for removal in removals))
     if not sys.stdin.isatty():
-        raise ConfigError(f"removing {runs} ({size}) has to be confirmed", "--yes does without asking")
+        raise ConfigError(f"removing {runs} ({size}) requires confirmation", "--yes skips it")
     console = stderr_console()
     for removal in removals[:MOST_REASONS]:
         console.print(data_text(f"{removal.path}  {removal.what}"))

@@ -85,5 +85,5 @@ def show_diagnosis(checks: Iterable["Check"], as_json: bool) -> int:
     if code == 0:
         console.next_step("dltool train CONFIG")
     else:
-        console.print("training will not work before the problems above are solved", style="dim")
+        console.print("training will not work until the problems above are fixed", style="dim")
     return code

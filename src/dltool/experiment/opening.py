@@ -68,7 +68,7 @@ def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) 
     config = recorded_config(run, may_differ)
     dataset = load_data(config.data, config.seed, record.most_rows)
     if changes := data_changes(record.data, dataset):
-        hint = "bring the old data back, or train a new run"
+        hint = "restore the old data, or train a new run"
         raise DataError(f"the data has changed since the run was trained: {changes}", hint)
     return config, dataset
 
@@ -131,6 +131,6 @@ def recorded_strategy(run: Run) -> "Strategy":
 
     found = read_record(run).strategy
     if found is None:
-        message = f"{run.record} does not say how steps were computed: its strategy is missing, or is damaged"
+        message = f"{run.record}: the strategy of the steps is missing or invalid"
         raise RunError(message, "train a new run")
     return Strategy(found.jit_compile, found.rewrites, found.why)

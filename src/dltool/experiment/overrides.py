@@ -6,10 +6,11 @@ from dltool.config.load import Document
 from dltool.config.schema import Config
 from dltool.config.text.dump import origins
 from dltool.config.text.tree import ARGUMENTS
+from dltool.text import counted
 
 CHOICES = {
     ("training", "checkpoint", "monitor"): "best epoch by {}",
-    ("data", "split", "stratify"): "each class in its share in every part",
+    ("data", "split", "stratify"): "splits stratified by class",
 }
 """Descriptions of defaults that are inferred from the data."""
 
@@ -27,8 +28,6 @@ def overrides(document: Document, config: Config) -> list[str]:
         for origin in found
         if origin.path in CHOICES and origin.origin == "default" and origin.value is not False
     ]
-    lines = [f"set by {', '.join(arguments)}"] if arguments else []
-    lines += [
-        f"{count} value{'s' * (count > 1)} from {name}, which the config extends" for name, count in others.items()
-    ]
-    return lines + ([f"chosen: {', '.join(chosen)}"] if chosen else [])
+    lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
+    lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]
+    return lines + ([f"inferred: {', '.join(chosen)}"] if chosen else [])

@@ -34,10 +34,10 @@ def require_code(run: Run, command: str) -> None:
         RunError: run.json does not name the files."""
     recorded = read_record(run).code
     if not all(code.file and code.sha256 for code in recorded):
-        raise RunError(f"{run.record}: code is no list of files")
+        raise RunError(f"{run.record}: code is not a list of files")
     inside = [code.shown_as for code in ALLOWED if Path(code.shown_as).resolve().is_relative_to(run.path.resolve())]
     if inside:
-        message = f"--allow-code {inside[0]}: the file is in the run directory, of which nothing is ever run"
+        message = f"--allow-code {inside[0]}: the file is in the run directory, whose code is never run"
         raise ConfigError(message, "name the file that the run was trained with")
     wanted = {str(code.sha256): str(code.file)[:MOST_SHOWN_CHARACTERS] for code in first(recorded)}
     given = {code.sha256: code.shown_as for code in ALLOWED}
@@ -46,19 +46,19 @@ def require_code(run: Run, command: str) -> None:
     again = f"dltool {command}{options_for(wanted.values())}"
     if others:
         what = f"the run was trained with another {missing[0]}" if missing else "the run was trained without it"
-        hint = "bring that file back, or train a new run" if missing else again
+        hint = "restore that file, or train a new run" if missing else again
         raise ConfigError(f"--allow-code {others[0]}: {what}", hint)
     if missing:
-        raise ConfigError(f"{run.path} needs code that a run does not hold: {', '.join(missing)}", again)
+        raise ConfigError(f"{run.path} needs code that is not in the run: {', '.join(missing)}", again)
 
 
 def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -> None:
     """Raise RunError if a file of fitted preprocessing is missing, new or changed since the run was made."""
     changes = list(differences(record.preprocessing, run.preprocessing_digests(largest_file)))
     if changes:
-        hint = "put the old file back, or train a new run"
+        hint = "restore the old file, or train a new run"
         raise RunError(
-            Problem(None, f"{run.preprocessing}/{change.what} is not what the run's preprocessing fitted", hint)
+            Problem(None, f"{run.preprocessing}/{change.what} differs from the fitted preprocessing of the run", hint)
             for change in first(changes)
         )
 
@@ -79,7 +79,7 @@ def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
         was = record.weights.get(place, RecordedFile()).sha256
         if was != now["sha256"]:
             message = f"{now['file']} has changed since the run was made: its sha256 was {said(was)}"
-            problems.append(Problem(None, message, "bring the old file back, or train a new run"))
+            problems.append(Problem(None, message, "restore the old file, or train a new run"))
     if problems:
         raise RunError(problems)
 
@@ -102,7 +102,7 @@ def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> No
     dltool itself checks the data's paths. See :func:`places_outside`."""
     found = places_outside(config, parts)
     if found:
-        hint = "a run is not trusted with files beside it: train a new run from your own config"
+        hint = "a run may use no files but its own: train a new run from your own config"
         raise RunError(
             Problem(None, f"{run.resolved}: {format_path(place)} names something outside the run", hint)
             for place in first(found)

@@ -67,14 +67,14 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
     """Return the newest valid checkpoint, None if the run was killed before its first. Raises RunError: none is valid,
     or they were removed."""
     if not has_checkpoints(run.checkpoints) and not run.read_metrics():
-        progress.warn("the run was stopped before its first checkpoint, and begins anew")
+        progress.warn("the run was stopped before its first checkpoint and starts over")
         return None
     if not has_checkpoints(run.checkpoints):
-        hint = "without one, nothing can go on: `dltool runs prune --checkpoints` removes them; train a new run"
+        hint = "without checkpoints no run can be resumed (`dltool runs prune --checkpoints` removes them): train a new one"
         raise RunError(f"there is no checkpoint in {run.checkpoints}", hint)
     checkpoint, skipped = newest_checkpoint(run.checkpoints)
     for reason in skipped:
-        progress.warn(f"an older checkpoint is used: {reason}")
+        progress.warn(f"using an older checkpoint: {reason}")
     check_saved_state(checkpoint, run.checkpoints)
     return checkpoint
 
@@ -85,12 +85,12 @@ def with_epochs(config: Config, epochs: int, finished: int) -> Config:
     if epochs > MOST_EPOCHS:
         raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, got {epochs}")
     if epochs <= finished:
-        raise ConfigError(f"the run has {finished} epochs already", f"--epochs {finished + 1} or more goes on")
+        raise ConfigError(f"the run has {finished} epochs already", f"use --epochs {finished + 1} or more")
     training = config.training
     *before, last = training.parts
     earlier = sum(phase.epochs for phase in before)
     if epochs <= earlier:
-        raise ConfigError(f"the phases before the last have {earlier} epochs", f"--epochs {earlier + 1} or more")
+        raise ConfigError(f"the phases before the last have {earlier} epochs", f"use --epochs {earlier + 1} or more")
     update: dict[str, Any] = {"epochs": epochs}
     if training.phases is not None:
         update = {"phases": (*before, last.model_copy(update={"epochs": epochs - earlier}))}
@@ -118,10 +118,10 @@ def refuse_changes(
     """Raise MachineError if something that can change result bits differs; if that is allowed, warn."""
     changes = machine_changes(record, pinned)
     if not allow_change and changes:
-        hint = "--allow-change goes on all the same, without the promise of the same bits"
+        hint = "--allow-change resumes anyway; the result may not be bit-identical"
         raise MachineError([Problem(None, str(change), hint) for change in changes])
     for change in changes:
-        progress.warn(f"{change}: the result may differ in its last bits from a run never stopped")
+        progress.warn(f"{change}: the result may not be bit-identical to an uninterrupted run")
     return changes
 
 

@@ -91,8 +91,8 @@ def write_checkpoint(
     path = checkpoint_path(directory, step)
     if len(header) > HEADER_LIMIT:
         # read_checkpoint would refuse a longer one.
-        message = f"{path} would need a header of {len(header):,} bytes, and {HEADER_LIMIT:,} are the most"
-        raise MachineError(message, "the history of all epochs is in it: train fewer epochs, or measure fewer metrics")
+        message = f"{path}: a header of {len(header):,} bytes exceeds the limit of {HEADER_LIMIT:,}"
+        raise MachineError(message, "it holds the history of all epochs: train fewer epochs, or use fewer metrics")
     with atomic_path(path) as temporary, open(temporary, "xb") as file:
         digest = hashlib.sha256()
         _write(file, digest, MAGIC + len(header).to_bytes(8, "little") + header)
@@ -131,7 +131,7 @@ def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
             continue
         return checkpoint, tuple(skipped)
     if skipped:
-        raise RunError(f"no checkpoint in {directory} can be used: " + "; ".join(skipped))
+        raise RunError(f"there is no valid checkpoint in {directory}: " + "; ".join(skipped))
     raise RunError(f"there is no checkpoint in {directory}")
 
 
@@ -184,12 +184,12 @@ def _read(file: BinaryIO, where: str) -> Checkpoint:
     if opening[:8] != MAGIC or len(opening) < 16:
         raise RunError(f"{where} is not a checkpoint, or damaged")
     if header_size > min(HEADER_LIMIT, file_size):
-        raise RunError(f"{where} is damaged: its header cannot be {header_size:,} bytes long")
+        raise RunError(f"{where} is damaged: it claims a header of {header_size:,} bytes")
     header = file.read(header_size)
     step, state, signatures = _parse_header(header, where)
     size = 16 + header_size + sum(signature.size for signature in signatures) + 32
     if size != file_size:
-        raise RunError(f"{where} is damaged: {file_size:,} bytes instead of {size:,}")
+        raise RunError(f"{where} is damaged: expected {size:,} bytes, found {file_size:,}")
     digest = hashlib.sha256(opening + header)
     arrays = tuple((signature.name, _read_array(file, digest, signature, where)) for signature in signatures)
     if file.read() != digest.digest():
@@ -227,7 +227,7 @@ def _read_array(file: BinaryIO, digest: Any, signature: ArraySignature, where: s
     for start in range(0, flat.size, CHUNK):
         chunk = flat[start : start + CHUNK].data
         if file.readinto(chunk) != len(chunk):  # type: ignore[attr-defined]
-            raise RunError(f"{where} is damaged: it ends too early")
+            raise RunError(f"{where} is damaged: unexpected end of file")
         digest.update(chunk)
     try:
         array = flat.view(storage).reshape(signature.shape).astype(storage.newbyteorder("="), copy=False)

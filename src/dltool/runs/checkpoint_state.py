@@ -92,4 +92,4 @@ def check_saved_state(checkpoint: Checkpoint, directory: Path) -> None:
         wrong = {details["loc"][0] for details in error.errors(include_url=False, include_input=False)}
         parts = " and ".join(name for name in CheckpointState.model_fields if name in wrong)
         path = checkpoint_path(directory, checkpoint.step)
-        raise RunError(f"{path} is no state of a training: its {parts} cannot be right") from None
+        raise RunError(f"{path} is damaged: invalid {parts}") from None

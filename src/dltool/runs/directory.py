@@ -127,12 +127,12 @@ def refuse_no_runs_folder(runs: Path) -> None:
     for folder in (runs, *runs.parents):
         if os.path.lexists(folder) and not folder.is_dir():
             raise ConfigError(
-                f"{folder} is a file, not a folder for runs", "name a folder, or one that is not there yet"
+                f"{folder} is a file; expected a folder for runs", "name a folder; it is created if missing"
             )
     real = runs.resolve()
     for folder in (real, *real.parents):
         if os.path.lexists(folder / RECORD):
-            raise ConfigError(f"{folder} is a run, and a run holds no others", "name a folder outside it")
+            raise ConfigError(f"{folder} is a run; runs cannot be nested", "name a folder outside it")
 
 
 def open_run(path: Path) -> Run:
@@ -297,7 +297,7 @@ def _follow_latest(latest: Path) -> Path:
         raise RunError(f"{latest} does not point to a run beside it")
     path = latest.parent / f"{number:04d}"
     if path.is_symlink() or not path.is_dir():
-        raise RunError(f"{latest} points to {path.name}, which is gone", _near_names(path))
+        raise RunError(f"{latest} points to {path.name}, which does not exist", _near_names(path))
     return path
 
 
@@ -305,7 +305,7 @@ def _check_format(run: Run) -> None:
     record = run.read_json(run.record)
     written_in = record.get("format")
     if not isinstance(written_in, int) or isinstance(written_in, bool) or written_in < 1:
-        raise RunError(f"{run.record} names no run format")
+        raise RunError(f"{run.record}: the run format is missing or invalid")
     if written_in > FORMAT:
         wrote = f"dltool {str(record.get('dltool', '(unknown)'))[:40]} wrote it in run format {written_in}"
         message = f"{run.path} is too new: {wrote}, and this is dltool {__version__}, which reads format {FORMAT}"
@@ -328,7 +328,7 @@ def _check_entries(root: Path) -> None:
                 found, expected = ("folder", "file") if is_folder else ("file", "folder")
                 raise RunError(f"{entry.path} is a {found}; a {expected} is expected")
             if depth == 1 and entry.name in REPOSITORY:
-                raise RunError(f"{entry.path} belongs to a git repository; a run directory is none")
+                raise RunError(f"{entry.path} belongs to a git repository; a run directory must not contain one")
             if is_folder:
                 pending.append((Path(entry.path), depth + 1))
 

@@ -168,7 +168,7 @@ class Run:
             return []
         *lines, _torn = self.read(self.metrics, METRICS_LIMIT).split(b"\n")
         if any(len(line) > LINE_LIMIT for line in lines):
-            raise RunError(f"{self.metrics} has a line of more than the {LINE_LIMIT:,} bytes that one may have")
+            raise RunError(f"{self.metrics} has a line of more than {LINE_LIMIT:,} bytes")
         return [parse_json(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, 1)]
 
     def is_locked(self) -> bool:

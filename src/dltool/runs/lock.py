@@ -38,7 +38,7 @@ def acquire(path: Path) -> int:
                 if time.monotonic() > give_up:
                     holder = " ".join(os.pread(descriptor, 300, 0).decode("ascii", "replace").split())
                     message = f"{path} is in use by {holder or 'another process'}"
-                    raise RunError(message, "wait until it has ended, or stop that process") from error
+                    raise RunError(message, "wait for it to end, or stop it") from error
                 time.sleep(0.02)
         # Runs can be removed even when the disk is full.
         with suppress(OSError):

@@ -47,7 +47,7 @@ def may_be_edited(edit: Change, may_differ: Collection[str]) -> bool:
 
 def edit_hint(edit: Change) -> str:
     if edit.what == "training.epochs":
-        return f"put {edit.was} back; dltool resume --epochs {edit.now} gives the run another number of epochs"
+        return f"put {edit.was} back; to change the number of epochs, use dltool resume --epochs {edit.now}"
     return "put the old value back, or train a new run with the new one"
 
 

@@ -37,12 +37,12 @@ def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
     hint = "train it again with this version"
     inputs, targets = record.inputs or {}, record.targets
     if not inputs or not all(is_input(name, each, data, len(inputs) == 1) for name, each in inputs.items()):
-        raise RunError(f"{shown_as} does not say which inputs the run has", hint)
+        raise RunError(f"{shown_as}: the inputs of the run are missing or invalid", hint)
     given = (record.examples, record.validation_examples, record.test_examples)
     sizes = [size for size in given if size is not None]
     are_named = targets is not None and targets.keys() == data.targets.keys() and len(sizes) == len(given)
     if targets is None or not are_named or not all(map(is_target, targets.values())):
-        raise RunError(f"{shown_as} does not say which target the run has", hint)
+        raise RunError(f"{shown_as}: the target of the run is missing or invalid", hint)
     types = data.inputs or {}
     return Facts(
         {
@@ -87,12 +87,12 @@ def data_changes(recorded: DataRecord, dataset: Dataset) -> str:
     """Describe the changes of the data; empty if there are none."""
     now = recorded_contents(dataset)
     if recorded.fingerprint == now["fingerprint"]:
-        return "" if recorded.split == now["split"] else "which rows are in which part"
+        return "" if recorded.split == now["split"] else "the assignment of rows to splits"
     found = []
     for name, target in dataset.facts.targets.items():
         known = (recorded.targets or {}).get(name)
         classes, was = list(target.class_names), None if known is None else known.class_names
-        found += [] if was == classes else [f"the classes, which were {said(was)} and are {said(classes)}"]
+        found += [] if was == classes else [f"the classes, from {said(was)} to {said(classes)}"]
     for part, contents in now["contents"].items():
         found += part_changes(part, recorded.contents.get(part, RecordedPart()), contents, bool(dataset.columns))
     return "; ".join(found) or "something that the run did not record"

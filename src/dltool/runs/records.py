@@ -153,7 +153,7 @@ class StrategyRecord(Strict):
 class RunRecord(Lenient):
     """run.json."""
 
-    refused = {"most_rows": "most_rows is no number of rows", "code": "code is no list of files"}
+    refused = {"most_rows": "most_rows is not a number of rows", "code": "code is not a list of files"}
     dltool: str | None = None
     status: str = ""
     reason: Words = ""
@@ -258,7 +258,7 @@ def recorded_threads(run: Run, record: RunRecord) -> int | None:
     """Return the number of threads the run began with, which determines how sums are divided; None if not recorded."""
     threads = record.pinned.get("intra_op_threads")
     if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
-        raise RunError(f"{run.record}: pinned.intra_op_threads is no number of threads")
+        raise RunError(f"{run.record}: pinned.intra_op_threads is not a number of threads")
     return threads
 
 

@@ -29,8 +29,8 @@ def prunable(
 
     Checkpoints of incomplete runs stay too, so that those can be resumed. Raises ConfigError: no selection is given."""
     if keep is None and not is_filtered and not only_checkpoints:
-        hint = "such as --keep 3, or --filter status=failed, or --checkpoints"
-        raise ConfigError("nothing says which runs are to be removed", hint)
+        hint = "use --keep 3, --filter status=failed or --checkpoints"
+        raise ConfigError("no runs are selected for removal", hint)
     seen: dict[str, int] = {}
     found = []
     for run in runs:

@@ -39,7 +39,7 @@ def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | 
         return found
     key, _, direction = sort.partition(":")
     if direction not in ("", "asc", "desc"):
-        raise ConfigError(f"--sort {sort}: {direction} is no order", f"write {key}, or {key}:desc")
+        raise ConfigError(f'--sort {sort}: unknown order "{direction}"', f"write {key} or {key}:desc")
     refuse_unknown_key(key, runs, f"--sort {sort}")
     with_value = [run for run in found if value_of(run, key) is not None]
     without = [run for run in found if value_of(run, key) is None]
@@ -58,7 +58,7 @@ def parsed(condition: str, runs: Sequence[RunSummary]) -> Callable[[RunSummary],
     try:
         bound = float(text)
     except ValueError:
-        raise ConfigError(f"--filter {condition}: {key} is a number, and {text} is none") from None
+        raise ConfigError(f'--filter {condition}: expected a number, got "{text}"') from None
     return lambda run: (value := value_of(run, key)) is not None and ORDERS[comparison](value, bound)
 
 

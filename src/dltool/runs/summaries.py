@@ -10,7 +10,7 @@ from dltool.errors import ConfigError, MachineError, RunError
 from dltool.runs.directory import list_runs, open_run, refuse_no_runs_folder
 from dltool.runs.files import Run, Status
 from dltool.runs.records import numbers, read_record, read_results
-from dltool.text import near
+from dltool.text import did_you_mean, near
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,8 @@ def require_folder(runs: Path) -> None:
     refuse_no_runs_folder(runs)
     if not runs.is_dir():
         beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
-        alike = near(runs.name, beside)
-        hint = f"did you mean {runs.with_name(alike[0])}?" if alike else "`dltool runs` lists those in runs"
-        raise ConfigError(f"there is no folder {runs}", hint)
+        hint = did_you_mean(str(runs.with_name(name)) for name in near(runs.name, beside))
+        raise ConfigError(f"there is no folder {runs}", hint or "dltool runs lists those in runs")
 
 
 def summary(run: Run) -> RunSummary:
@@ -74,7 +73,7 @@ def _read(run: Run) -> RunSummary:
     is_locked = run.is_locked()
     record, results = read_record(run), read_results(run)
     if record.status not in get_args(Status):
-        raise RunError(f"{run.record}: {record.status!r} is not a status")
+        raise RunError(f"{run.record}: unknown status {record.status!r}")
     status: Status = record.status  # type: ignore[assignment]
     if status == "running" and not is_locked:
         status = "interrupted"

@@ -68,6 +68,6 @@ def refuse_no_run(path: Path) -> None:
     elif not problem and not is_recorded:
         problem = "is not a run: its run.json is not a file"
     elif not problem and not (NUMBER.fullmatch(absolute.name) and NAME.fullmatch(absolute.parent.name)):
-        problem = "is not where runs are, such as runs/mnist/0001"
+        problem = "is not inside a runs folder, such as runs/mnist/0001"
     if problem:
         raise RunError(f"{path} {problem}", "dltool runs lists the runs")
