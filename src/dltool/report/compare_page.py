@@ -1,4 +1,4 @@
-"""The page that compares runs"""
+"""The HTML page that compares runs."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from dltool.report.differences import Comparison, Curve
 
 LETTERS = "ABCDEFGH"
-"""By which the runs are distinguished in tables and figures."""
+"""Names of the runs in tables and figures."""
 STYLES = ("-", "--", "-.", ":")
-"""Told apart without colours too."""
+"""Line styles, distinguishable without colours."""
 
 
 def html(found: "Comparison") -> str:
-    """The whole page."""
     names = [path.absolute().parent.name + " " + path.name for path in found.runs]
     return render_page(f"{', '.join(names)}: compared", header(found), [*sections(found)])
 
@@ -47,7 +46,7 @@ def sections(found: "Comparison") -> Iterator[PageSection]:
 
 
 def figure(name: str, curves: Sequence["Curve"], best_epochs: Sequence[int | None]) -> Figure:
-    """The curves of all runs in one image; the best epoch of each is a dot."""
+    """Draw the curves of all runs in one figure, the best epoch of each as a dot."""
     there = [(index, curve) for index, curve in enumerate(curves) if curve]
 
     def draw(axes: list[Axes]) -> None:

@@ -1,4 +1,4 @@
-"""What of a run should make one doubt it, each with what to do next."""
+"""Warnings about a run, each with what to do next."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,23 +11,22 @@ from dltool.report.leakage import Suspect
 from dltool.text import number
 
 RISE = 1.1
-"""So many times its lowest value the validation loss has to rise for over-fitting."""
+"""Overfitting: the final validation loss relative to its minimum."""
 LEAST_EPOCHS_AFTER = 2
 GAP = 0.05
-"""Of accuracy, between training and validation."""
+"""Accuracy gap between training and validation."""
 IMBALANCE = 5
 FEW_ROWS = 100
 WIDE = 0.1
-"""Of a metric between 0 and 1, the width of its interval."""
+"""Width of the interval of an accuracy."""
 CONSTANT = 1e-3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`kind` names it for programs; `title` says what is wrong, `words` what was seen, `next_step` what to do.
+    """A warning. `kind` is for programs, `title` is the problem, `words` the evidence, `next_step` what to do.
 
-    `is_note` is one that need not be a fault.
-    """
+    `is_note`: it need not be a problem."""
 
     kind: str
     title: str
@@ -40,7 +39,7 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 def history_findings(lines: Lines, best_epoch: int | None, run: str, stopped_early: bool) -> Iterator[Finding]:
-    """What the lines of metrics.jsonl say. `run` is the run as a word of the command line."""
+    """Yield warnings about the lines of metrics.jsonl. `run` is the run as a word of the command line."""
     yield from overfitting(lines)
     yield from gap(lines, best_epoch)
     if best_epoch == len(lines) > 1 and not stopped_early:
@@ -55,7 +54,7 @@ def history_findings(lines: Lines, best_epoch: int | None, run: str, stopped_ear
 
 
 def overfitting(lines: Lines) -> Iterator[Finding]:
-    """Validation loss that has turned, while the training loss went on falling."""
+    """Yield a warning if the validation loss rose while the training loss fell."""
     pairs = [(line["loss"], line["val_loss"]) for line in lines if are_numbers(line, "loss", "val_loss")]
     if len(pairs) < LEAST_EPOCHS_AFTER + 1 or len(pairs) != len(lines):
         return
@@ -72,7 +71,7 @@ def overfitting(lines: Lines) -> Iterator[Finding]:
 
 
 def gap(lines: Lines, best_epoch: int | None) -> Iterator[Finding]:
-    """Accuracy in training far above that in validation, in the epoch that was kept."""
+    """Yield a warning if training accuracy is far above validation accuracy in the best epoch."""
     line = next((line for line in lines if line.get("epoch") == best_epoch), {})
     for name in line:
         if not name.endswith("accuracy") or not are_numbers(line, name, f"val_{name}"):
@@ -90,7 +89,8 @@ def gap(lines: Lines, best_epoch: int | None) -> Iterator[Finding]:
 def data_findings(
     targets: Sequence[Mapping[str, Sequence[int]]], has_weights: bool, sizes: Mapping[str, int], warnings: Sequence[str]
 ) -> Iterator[Finding]:
-    """`targets` have the examples of each class in training, validation and test; `sizes` are those of the parts."""
+    """Yield warnings about the data. `targets` have the examples of each class in each split, `sizes` those of the
+    splits."""
     for classes in targets if not has_weights else ():
         counts = {name: found[0] for name, found in classes.items()}
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
@@ -129,7 +129,7 @@ def leakage_findings(suspects: Sequence[Suspect]) -> Iterator[Finding]:
 
 
 def wide_intervals(metrics: Mapping[str, Interval]) -> Iterator[Finding]:
-    """Of accuracies."""
+    """Yield warnings about accuracies with wide intervals."""
     for name, interval in metrics.items():
         low, high = interval.low, interval.high
         if name.endswith("accuracy") and low is not None and high is not None and high - low > WIDE:

@@ -1,4 +1,4 @@
-"""Figures of predicted classes: confusion, ROC, precision and recall, calibration."""
+"""Figures of predicted classes: confusion matrix, ROC, precision and recall, calibration."""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,18 @@ from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.measures import Calibration, Curve
 
 MOST_CELLS = 20
-"""Classes that the image of a confusion matrix shows."""
+"""Classes that a drawn confusion matrix shows."""
 MOST_NUMBERED = 12
-"""Classes up to which its cells have numbers."""
+"""Classes up to which cells have numbers."""
 PAIRS = 3
 FEW = 6
 """Classes up to which cells become larger."""
 CELL = 35
-"""Size of letters times how many of them fit into a cell, where classes are more than few."""
+"""Font size times the characters that fit into a cell, for more than FEW classes."""
 
 
 def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> Figure:
-    """`counts` is (classes, classes); of many classes, those with the most mistakes are shown."""
+    """Draw the confusion matrix `counts` (classes, classes), limited to the classes with the most errors."""
     wrong = counts - np.diag(np.diag(counts))
     mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)
     used = np.sort(np.argsort(-mistakes, kind="stable")[:MOST_CELLS])
@@ -47,10 +47,9 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
 
 
 def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
-    """A square for each pair of classes, the stronger the larger its share of the class; empty ones are left out.
+    """Draw a square for each pair of classes that occurs, more opaque the larger its share of the class.
 
-    None is so strong that its number cannot be read, on a light page and on a dark one.
-    """
+    The opacity is limited so that numbers stay legible on light and dark pages."""
     room = CELL * max(FEW, len(names)) / len(names)
     for row, column in np.argwhere(counts):
         share = float(shares[row, column])
@@ -70,7 +69,7 @@ def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[st
 
 
 def roc_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
-    """`which` says of which classes the curves are, where they are not of all."""
+    """Draw ROC curves. `which` names the classes if they are not all."""
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
@@ -81,7 +80,7 @@ def roc_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
 
 
 def precision_recall_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
-    """`which` as of :func:`roc_figure`."""
+    """Draw curves of precision and recall, `which` as in :func:`roc_figure`."""
 
     def draw(axes: list[Axes]) -> None:
         lines(axes[0], curves)
@@ -96,7 +95,7 @@ def areas_text(curves: Sequence[Curve]) -> str:
 
 def lines(axes: Axes, curves: Sequence[Curve]) -> None:
     for index, curve in enumerate(curves):
-        # A first name with "_" would be left out of the legend.
+        # Matplotlib leaves labels that begin with "_" out of the legend.
         label = f"\u200b{fitting(curve.name)}: {curve.area:.4f}"
         axes.plot(curve.x, curve.y, label=label, color=COLOURS[index % len(COLOURS)])
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

@@ -1,4 +1,4 @@
-"""How a training went: its loss and metrics by epoch, and the learning rate."""
+"""Learning curves: loss and metrics by epoch, and the learning rate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,13 @@ from dltool.evaluation.figures.figure import Figure, file_word
 NO_CURVES = ("epoch", "seconds", "learning_rate")
 MOST_CURVES = 12
 MOST_EPOCHS = 200
-"""Drawn of a curve; of more, some that are spread evenly, the best and the last one among them."""
+"""Points of a curve. More are sampled evenly; the best and the last epoch are kept."""
 
 
 def learning_curves(lines: Sequence[Mapping[str, Any]], best_epoch: int | None) -> tuple[Figure, ...]:
-    """A figure for the loss and one for each metric, of training and validation, and one for the learning rate.
+    """Draw the loss, each metric and the learning rate. Values that are not finite are left out.
 
-    `lines` are those of metrics.jsonl, one an epoch; `best_epoch` is marked. What is no number is left out.
-    """
+    `lines` are those of metrics.jsonl, one for each epoch; `best_epoch` is marked."""
     if not lines:
         return ()
     names = [name for name in lines[0] if name not in NO_CURVES and not name.startswith("val_")]
@@ -30,7 +29,7 @@ def learning_curves(lines: Sequence[Mapping[str, Any]], best_epoch: int | None) 
 
 
 def numbers(lines: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
-    """(epoch, value) of each line that has such a number."""
+    """Return (epoch, value) of each line that has a finite number of this name."""
     return [
         (line["epoch"], float(line[name]))
         for line in lines
