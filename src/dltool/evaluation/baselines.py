@@ -115,8 +115,12 @@ def last_value(metric: str, series: Rows, true: np.ndarray) -> Baseline:
     )
     known = np.isfinite(last)
     if not known.any():
-        return Baseline(LAST, metric, None, "the target is known in no window")
-    note = "" if known.all() else f"measured on {np.sum(known):,} examples; in the windows of others it is not known"
+        return Baseline(LAST, metric, None, "the target is missing in all windows")
+    note = (
+        ""
+        if known.all()
+        else f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
+    )
     return Baseline(LAST, metric, float(np.mean(np.abs(true.ravel()[known] - last[known]))), note)
 
 

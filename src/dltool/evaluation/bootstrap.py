@@ -111,7 +111,9 @@ def paired_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Diffe
     Both models are resampled on the same examples, so examples that are hard for both add no uncertainty. Raises
     ValueError: the numbers of examples differ, or are 0."""
     if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise ValueError(f"the values of two models for the same examples, not {first.shape} and {second.shape}")
+        raise ValueError(
+            f"expected values of two models for the same examples, got shapes {first.shape} and {second.shape}"
+        )
     differences = second.astype(float) - first.astype(float)
     found = mean_intervals({"difference": differences}, seed)["difference"]
     if found.low is None or found.high is None:

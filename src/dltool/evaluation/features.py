@@ -26,12 +26,12 @@ class Features:
         self.built = built
         self.inputs = {name: rows for name, rows in inputs.items() if is_amount(built, name, rows)}
         if not self.inputs:
-            raise ValueError("the inputs are sequences of words or categories")
+            raise ValueError("the inputs are words or categories")
         examples = len(next(iter(inputs.values())))
         self.columns = sum(prepared(built, name, rows, np.arange(1)).size for name, rows in self.inputs.items())
         count = min(most_rows, examples, MOST_NUMBERS // max(1, self.columns))
         if count < min(FEWEST_ROWS, examples):
-            raise ValueError(f"an input has {self.columns:,} numbers")
+            raise ValueError(f"the inputs have too many features: {self.columns:,}")
         self.rows = np.unique(np.linspace(0, examples - 1, count).astype(int))
 
     def __iter__(self) -> Iterator[np.ndarray]:

@@ -53,7 +53,7 @@ def with_ones(table: np.ndarray) -> np.ndarray:
 def refuse_no_numbers(table: np.ndarray) -> None:
     """Raise ValueError if a value is not finite."""
     if not np.isfinite(table).all():
-        raise ValueError("some features are no numbers")
+        raise ValueError("some features are not finite")
 
 
 def principal_components(table: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from dltool.text import printable
 FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@]")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-KERAS = "keras.models.load_model(…/model.keras).predict(…) gives the outputs as they are"
+KERAS = "keras.models.load_model(…/model.keras).predict(…) returns the raw outputs"
 
 Columns = Mapping[str, np.ndarray]
 

@@ -72,7 +72,7 @@ def read_examples(run: Run, name: str) -> ExampleValues:
     try:
         with zipfile.ZipFile(io.BytesIO(run.read(path, EXAMPLES_LIMIT))) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > EXAMPLES_LIMIT:
-                raise RunError(f"{path} is larger than the {EXAMPLES_LIMIT:,} bytes it may have")
+                raise RunError(f"{path} is too large: more than {EXAMPLES_LIMIT:,} bytes")
             rows, names, values = (array_in(archive, key) for key in ("rows", "names", "values"))
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, OSError) as error:
         raise RunError(f"{path} is damaged: {error}") from None

@@ -165,8 +165,8 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
         if found.met is False:
             is_now = "unknown" if found.value is None else number(found.value)
-            said = f"{words(name)} should be {words(found.bound)}, and is {is_now}."
-            findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
+            said = f"{words(name)}: expected {words(found.bound)}, got {is_now}."
+            findings.append(Finding("expectation", "An expectation was not met", said, "Change the model or `expect`."))
     # Notes come last.
     return sorted(findings, key=lambda finding: finding.is_note)
 
@@ -180,7 +180,9 @@ def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> 
 
 
 def undrawn_finding(reason: str) -> Finding:
-    return Finding("figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The numbers are below.")
+    return Finding(
+        "figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The tables below have the numbers."
+    )
 
 
 def output_contents(subject: Subject, output: "OutputAssessment") -> OutputContents:

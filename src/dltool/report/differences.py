@@ -14,6 +14,7 @@ from dltool.evaluation.bootstrap import Difference, Interval, paired_difference
 from dltool.evaluation.figures.curves import numbers as points_of
 from dltool.evaluation.stored import ExampleValues, read_examples
 from dltool.report.kept import recorded_metrics
+from dltool.report.verdict import MORE_IS_BETTER, less_is_better
 from dltool.runs.configs import Values, different, recorded_values
 from dltool.runs.files import Run
 from dltool.runs.records import RunContents, read_contents, words
@@ -200,6 +201,16 @@ def difference(
     return MetricDifference(value, None, None, False, apart)
 
 
+def significance(metric: str, letter: str, found: MetricDifference) -> str:
+    """Return whether the difference of run `letter` to run A is significant, and which of the two is better."""
+    if not found.exceeds_noise:
+        return "significance unknown" if found.exceeds_noise is None else "not significant"
+    is_less = less_is_better(metric)
+    better = letter if is_less == (found.value < 0) else "A"
+    is_known = is_less or MORE_IS_BETTER.search(metric) is not None
+    return f"significant at 95 %{f': {better} is better' if is_known else ''}"
+
+
 def curves_of(records: Sequence[RunContents]) -> dict[str, tuple[Curve, ...]]:
     names = dict.fromkeys(name for record in records for line in record.lines[:1] for name in line)
     found = {
@@ -223,14 +234,14 @@ def remarks(
             yield f"{row.name} was not measured by {', '.join(without)}"
         for record, value, found in list(zip(records, row.values, row.differences, strict=True))[1:]:
             if None not in (row.values[0], value) and found is None:
-                yield f"{row.name} of {record.path} is of another loss than that of {records[0].path}: not comparable"
+                yield f"{row.name} of {record.path} uses another loss function than {records[0].path}: not comparable"
     first = examples[0]
     for record, other in list(zip(records, examples, strict=True))[1:]:
         if not record.results.test or not records[0].results.test:
             continue
         if first is None or other is None:
             path = records[0].path if first is None else record.path
-            yield f"{path} kept no values of single examples: dltool evaluate measures them again"
+            yield f"{path} has no values of single examples: run dltool evaluate"
         elif not are_same_examples(first, other):
             yield f"{record.path} was tested on {other_examples(records[0], record, first, other)}: unpaired intervals"
 
@@ -241,7 +252,7 @@ def other_examples(first_record: RunContents, record: RunContents, first: Exampl
     if len(fingerprints) > 1 or np.array_equal(first.rows, other.rows):
         return f"other examples than {first_record.path}"
     both = len(np.intersect1d(first.rows, other.rows))
-    return f"other rows than {first_record.path}, {both:,} of {len(other.rows):,} the same"
+    return f"other rows than {first_record.path}, {both:,} of {len(other.rows):,} in common"
 
 
 def as_json(found: Comparison) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = prepare(built, raw)
     views = [raw_looks(config, dataset.facts, raw, prepared)]
-    views += [preprocessed_looks(built, dataset.facts, prepared, "for the model")] if is_changed(raw, prepared) else []
+    views += [preprocessed_looks(built, dataset.facts, prepared, "preprocessed")] if is_changed(raw, prepared) else []
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(
@@ -120,7 +120,7 @@ def reconstructed_looks(dataset: Dataset, built: BuiltModel, output: str, rows: 
     given = {name: tensor(values) for name, values in prepare(built, raw).items()}
     found = built.core(built.structured(given), training=False)
     values = np.asarray(found[output] if isinstance(found, dict) else found, np.float32)
-    return preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "restored")
+    return preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "reconstructed")
 
 
 def raw_looks(
@@ -134,7 +134,7 @@ def raw_looks(
     # The target of a time series comes first.
     for name, values in sorted(raw.items(), key=lambda item: windows is not None and item[0] != windows.target):
         kind, found = kind_of(config, facts, name), facts.inputs[name]
-        title = name if len(facts.inputs) > 1 else "as it is"
+        title = name if len(facts.inputs) > 1 else "raw"
         if kind == "cell":
             named[name] = values
             continue
@@ -149,9 +149,7 @@ def raw_looks(
         cells = tuple(
             cell(name, facts.inputs[name], named[name][position], prepared.get(name), position) for name in named
         )
-        example.append(
-            Look("columns" if not prepared else "columns, and what the model gets", values=cells[:MOST_ROWS])
-        )
+        example.append(Look("columns" if not prepared else "columns → preprocessed", values=cells[:MOST_ROWS]))
     return looks
 
 

@@ -33,7 +33,7 @@ def environment(record: RunContents) -> dict[str, str]:
     run, machine, git = record.run, record.run.machine, record.run.git or {}
     memory = numbers(machine).get("memory")
     commit = words(git.get("commit"))
-    dirty = ", with changes that are not in it" if git.get("dirty") is True else ""
+    dirty = ", with uncommitted changes" if git.get("dirty") is True else ""
     found = {
         "seed": words(run.seed),
         "git commit": f"{commit}{dirty}" if commit else "",
@@ -59,9 +59,9 @@ def commands(record: RunContents) -> dict[str, str]:
     run = run_word(record)
     epochs = max(1, len(record.lines))
     return {
-        "train it again and compare bit by bit": f"dltool reproduce {run}",
-        "measure it again": f"dltool evaluate {run}",
-        "predict for new data": f"dltool predict {run} FILE",
-        "train it further": f"dltool resume {run} --epochs {2 * epochs}",
+        "train again and compare bit by bit": f"dltool reproduce {run}",
+        "evaluate again": f"dltool evaluate {run}",
+        "predict new data": f"dltool predict {run} FILE",
+        "train for more epochs": f"dltool resume {run} --epochs {2 * epochs}",
         "write this report again": f"dltool report {run}",
     }

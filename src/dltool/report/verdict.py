@@ -11,6 +11,7 @@ from dltool.evaluation.findings import MODEL, Baseline
 from dltool.text import counted, number
 
 LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
+MORE_IS_BETTER = re.compile(r"(^|_)(acc|accuracy|auc|f1|iou|precision|r2|recall|score)(_\d+)?$")
 SAME = {
     "accuracy": ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
     "mean_absolute_error": ("mae",),
@@ -88,7 +89,7 @@ def verdict(shown: Sequence[Tile], examples: int) -> Verdict:
     """Return one sentence for each metric that has baselines."""
     compared = [tile for tile in shown if tile.baselines]
     if not shown:
-        return Verdict("unclear", "The model was not tested, so that nothing says how good it is on new data.")
+        return Verdict("unclear", "The model was not tested: its quality on new data is unknown.")
     if not compared:
         first = f"{shown[0].name} is {with_interval(shown[0].interval)} on {counted(examples, 'test example')}"
         return Verdict("unclear", f"{first}; there is no baseline to compare it with.")
@@ -106,11 +107,15 @@ def compare(tile: Tile, examples: int) -> tuple[str, str]:
     measured = f"{tile.name} is {with_interval(interval)} on {counted(examples, 'test example')}"
     best = f"the best baseline, {name}, has {number(value)}"
     if ends[0] > sign * value:
-        how = "The model beats the baselines beyond the noise" if has_interval else "The model beats the baselines"
+        how = (
+            "The model is significantly better than the baselines"
+            if has_interval
+            else "The model is better than the baselines"
+        )
         return "good", f"{how}: {measured}, and {best}."
     if sign * (interval.value - value) > ROUNDING * abs(value):
-        return "unclear", f"The model is ahead of the baselines, but within the noise: {measured}, and {best}."
-    return "bad", f"The model does not beat the baselines: {measured}, and {best}."
+        return "unclear", f"The model is better than the baselines, but not significantly: {measured}, and {best}."
+    return "bad", f"The model is not better than the baselines: {measured}, and {best}."
 
 
 def with_interval(interval: Interval) -> str:

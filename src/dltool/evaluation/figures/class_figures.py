@@ -28,17 +28,17 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
     used = np.sort(np.argsort(-mistakes, kind="stable")[:MOST_CELLS])
     pairs = [np.unravel_index(index, wrong.shape) for index in np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]]
     worst = ", ".join(
-        f"{fitting(classes[one])} for {fitting(classes[other])} ({wrong[one, other]:,})"
+        f"{fitting(classes[one])} predicted as {fitting(classes[other])} ({wrong[one, other]:,})"
         for one, other in pairs
         if wrong[one, other]
     )
     right, whole = int(np.trace(counts)), int(counts.sum())
-    description = f"{right:,} of {whole:,} are predicted as what they are. " + (
-        f"Most often mistaken: {worst}." if worst else "None is mistaken."
+    description = f"{right:,} of {whole:,} examples are classified correctly. " + (
+        f"Most frequent errors: {worst}." if worst else "There are no errors."
     )
     title = "Confusion matrix"
     if len(used) < len(classes):
-        title += f" of the {len(used)} classes with the most mistakes"
+        title += f" of the {len(used)} classes with the most errors"
     kept = counts[np.ix_(used, used)]
     shares = kept / np.maximum(counts.sum(axis=1)[used][:, None], 1)
     names = [fitting(classes[index], 16) for index in used]
@@ -59,7 +59,9 @@ def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[st
             count = f"{counts[row, column]:,}"
             size = min(9, room / len(count))
             axes.text(column, row, count, ha="center", va="center", color=STRONG_INK, fontsize=size)
-    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="predicted as", ylabel="class")
+    axes.set(
+        xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="predicted class", ylabel="true class"
+    )
     is_long = max(map(len, names)) > 2
     axes.set_xticks(range(len(names)), names, rotation=60 if is_long else 0, ha="right" if is_long else "center")
     axes.set_yticks(range(len(names)), names)
@@ -76,7 +78,9 @@ def roc_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
         lines(axes[0], curves)
         axes[0].set(xlabel="false positive rate", ylabel="true positive rate")
 
-    return drawn(name, f"ROC curve{which}", f"Area under the ROC curve: {areas_text(curves)}; 0.5 is chance.", draw)
+    return drawn(
+        name, f"ROC curve{which}", f"Area under the ROC curve: {areas_text(curves)}; 0.5 is chance level.", draw
+    )
 
 
 def precision_recall_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
@@ -107,14 +111,14 @@ def calibration_figure(name: str, found: Calibration, examples: int) -> Figure:
     sure = figures_text(float(np.sum(found.confidence * found.examples) / examples))
     right = figures_text(float(np.sum(found.accuracy * found.examples) / examples))
     description = (
-        f"The model's mean confidence is {sure}, and {right} of the predictions are right. "
-        f"The expected calibration error is {error}; 0 is perfect."
+        f"Mean confidence is {sure}, accuracy is {right}. "
+        f"The expected calibration error is {error}; 0 is perfectly calibrated."
     )
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
         axes[0].plot(found.confidence, found.accuracy, marker="o", markersize=4, color=COLOURS[0])
-        axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="confidence", ylabel="share that is right")
+        axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="confidence", ylabel="accuracy")
         axes[1].bar(found.confidence, found.examples / examples, width=0.045, color=COLOURS[0])
         axes[1].set(xlim=(-0.02, 1.02), xlabel="confidence", ylabel="share of the examples")
 

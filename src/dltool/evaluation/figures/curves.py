@@ -49,16 +49,16 @@ def thinned(points: list[tuple[int, float]], best_epoch: int | None) -> list[tup
 
 def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Figure:
     found = {"training": numbers(lines, name), "validation": numbers(lines, f"val_{name}")}
-    curves = {part: thinned(points, best_epoch) for part, points in found.items() if points}
+    curves = {split: thinned(points, best_epoch) for split, points in found.items() if points}
     title = "Loss" if name == "loss" else fitting(name).replace("_", " ").capitalize()
-    description = " ".join(curve_text(part, name, points, best_epoch) for part, points in curves.items())
+    description = " ".join(curve_text(split, name, points, best_epoch) for split, points in curves.items())
 
     def draw(axes: list[Axes]) -> None:
-        for (part, points), colour in zip(curves.items(), COLOURS, strict=False):
+        for (split, points), colour in zip(curves.items(), COLOURS, strict=False):
             marker = "o" if len(points) == 1 else None
-            axes[0].plot(*zip(*points, strict=True), label=part, color=colour, marker=marker, markersize=4)
+            axes[0].plot(*zip(*points, strict=True), label=split, color=colour, marker=marker, markersize=4)
             best = [point for point in points if point[0] == best_epoch]
-            if best and part == list(curves)[-1]:
+            if best and split == list(curves)[-1]:
                 axes[0].axvline(best[0][0], color=INK, linewidth=1, linestyle=":")
                 axes[0].plot(*best[0], "o", markersize=6, color=colour, label=f"best epoch {best_epoch}")
         axes[0].set(ylabel=fitting(name))
@@ -68,13 +68,13 @@ def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int 
     return drawn(f"curve_{file_word(name)}", f"{title} by epoch", description, draw, size=(5.0, 3.2))
 
 
-def curve_text(part: str, name: str, points: list[tuple[int, float]], best_epoch: int | None) -> str:
+def curve_text(split: str, name: str, points: list[tuple[int, float]], best_epoch: int | None) -> str:
     first, last = points[0], points[-1]
-    text = f"The {fitting(name)} of {part} goes from {figures_text(first[1])} in epoch {first[0]}"
+    text = f"{split.capitalize()} {fitting(name)} goes from {figures_text(first[1])} in epoch {first[0]}"
     best = dict(points).get(best_epoch or 0)
     text += f" to {figures_text(last[1])} in epoch {last[0]}"
     if best_epoch == last[0]:
-        return f"{text}, the best one."
+        return f"{text}, the best epoch."
     return text + ("." if best is None else f", and is {figures_text(best)} in the best epoch, {best_epoch}.")
 
 

@@ -18,8 +18,8 @@ def predicted_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndar
         correlation = float(np.corrcoef(targets, predicted)[0, 1])
     ends = [float(min(targets.min(), predicted.min())), float(max(targets.max(), predicted.max()))]
     true, guessed = (f"from {figures_text(each.min())} to {figures_text(each.max())}" for each in (targets, predicted))
-    description = f"{fitting(of)}: true values {true}, predicted ones {guessed}"
-    description += f"; their correlation is {figures_text(correlation)}." if np.isfinite(correlation) else "."
+    description = f"{fitting(of)}: true values range {true}, predicted values {guessed}"
+    description += f"; the correlation is {figures_text(correlation)}." if np.isfinite(correlation) else "."
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot(ends, ends, color=INK, linewidth=1, linestyle=":")
@@ -35,7 +35,7 @@ def residual_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarr
     step = -(-len(targets) // MOST_POINTS)
     low, middle, high = np.quantile(errors, [0.05, 0.5, 0.95])
     description = (
-        f"Errors of {fitting(of)}, predicted minus true: the median is {figures_text(middle)}, and 9 of 10 are between "
+        f"Errors of {fitting(of)}, predicted minus true: the median is {figures_text(middle)}, and 90 % are between "
         f"{figures_text(low)} and {figures_text(high)}."
     )
 
@@ -53,15 +53,15 @@ def restoring_figure(name: str, errors: np.ndarray) -> Figure:
     """Draw the histogram of reconstruction errors, (examples,)."""
     median, high = np.quantile(errors, [0.5, 0.95])
     description = (
-        f"Squared errors of restoring: the median is {figures_text(median)}, 19 of 20 are below {figures_text(high)}, "
+        f"Squared reconstruction errors: the median is {figures_text(median)}, 95 % are below {figures_text(high)}, "
         f"and the largest is {figures_text(errors.max())}."
     )
 
     def draw(axes: list[Axes]) -> None:
         bars(axes[0], errors)
-        axes[0].set(xlabel="squared error of restoring", ylabel="examples")
+        axes[0].set(xlabel="squared reconstruction error", ylabel="examples")
 
-    return drawn(name, "Errors of restoring the input", description, draw)
+    return drawn(name, "Reconstruction errors", description, draw)
 
 
 def points(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:

@@ -24,7 +24,7 @@ def evaluators(config: Config, facts: Facts) -> list[Evaluator]:
     found = []
     for head in heads_of(config):
         if head.target is not None and head.target not in facts.targets:
-            raise RunError(f"the run has no target {head.target[:100]}")
+            raise RunError(f"the data has no target {head.target[:100]}")
         target = TargetFacts("input") if head.target is None else facts.targets[head.target]
         found.append(EVALUATORS[target.kind](config, head, target))
     return found

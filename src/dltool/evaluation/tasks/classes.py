@@ -100,7 +100,7 @@ class ClassEvaluator(LabelEvaluator):
         last = None if index is None else last_layer(self.config.model.layers[: index + 1])
         if self.has_probabilities or (last is not None and last.is_probability):
             return ""
-        return f"with the loss {loss_name(self.head.loss)}, the outputs of the model are no probabilities of classes"
+        return f"with the loss {loss_name(self.head.loss)}, the outputs of the model are not probabilities of classes"
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
         """Return the probabilities of both classes if the model has one output, the probability of the second."""
@@ -148,7 +148,13 @@ class ClassEvaluator(LabelEvaluator):
 
 def why_not_logistic(fitted: np.ndarray) -> str:
     count = len(np.unique(fitted))
-    return f"{count:,} classes take too long" if count > MOST_CLASSES else "one class" if count < 2 else ""
+    return (
+        f"not fitted: more than {MOST_CLASSES} classes"
+        if count > MOST_CLASSES
+        else "not fitted: only one class"
+        if count < 2
+        else ""
+    )
 
 
 def classes_found(
@@ -222,7 +228,7 @@ def curve_makers(
         # The curves of two classes mirror each other.
         found = found[1:]
     chosen = np.sort(found[np.argsort(by_class[found], kind="stable")[:MOST_CURVES]])
-    which = f" of the {len(chosen)} classes distinguished worst" if len(chosen) < len(found) else ""
+    which = f" of the {len(chosen)} classes with the lowest AUC" if len(chosen) < len(found) else ""
     each = [(names[int(index)], are_of_class[:, index], probabilities[:, index]) for index in chosen]
     if len(found) > 1:
         each.append((MICRO, are_of_class.ravel(), probabilities.ravel()))

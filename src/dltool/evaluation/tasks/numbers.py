@@ -15,7 +15,7 @@ from dltool.text import whole_text
 MOST_DRAWN = 4
 """Numbers of an output that have figures."""
 MOST_COLUMNS = 21
-RECONSTRUCTED = "squared error of restoring"
+RECONSTRUCTED = "squared reconstruction error"
 """Column of an output that reconstructs the input."""
 
 
@@ -36,7 +36,7 @@ class NumberEvaluator(Evaluator):
     def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
         found, goal = self.columns(values), self.goal(targets)
         if len(found) > MOST_COLUMNS:
-            raise RunError(f"{len(found)} numbers are too many for a table")
+            raise RunError(f"{len(found)} numbers are too many for a table, which holds {MOST_COLUMNS}")
         if len(found) == 1:
             return {"target": goal.ravel(), "prediction": next(iter(found.values()))}
         true = zip(found, goal.reshape(len(goal), -1).T, strict=True)
