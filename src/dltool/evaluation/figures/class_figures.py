@@ -33,7 +33,7 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
         if wrong[one, other]
     )
     right, whole = int(np.trace(counts)), int(counts.sum())
-    description = f"{right:,} of {whole:,} examples are classified correctly. " + (
+    description = f"{right:,} of {whole:,} are classified correctly. " + (
         f"Most frequent errors: {worst}." if worst else "There are no errors."
     )
     title = "Confusion matrix"
