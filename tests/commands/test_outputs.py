@@ -122,8 +122,8 @@ def test_a_model_that_restores_is_measured_and_predicts_by_its_error(train, dlto
     assert evaluated["intervals"].keys() == test.keys()
     assert evaluated["outputs"][0]["table"][0]["mean"] == pytest.approx(test["loss"], rel=1e-4)
     assert dltool("report", run).code == 0
-    assert "restored: " in (run / "report.html").read_text("utf-8")
+    assert "reconstructed: " in (run / "report.html").read_text("utf-8")
     np.save(tmp_path / "new.npy", np.zeros((3, 8, 8), np.uint8))
     lines = list(csv.DictReader(io.StringIO(dltool("predict", run, tmp_path / "new.npy").stdout)))
-    assert list(lines[0]) == ["file", "row", "squared error of restoring"]
-    assert float(lines[0]["squared error of restoring"]) < 1
+    assert list(lines[0]) == ["file", "row", "squared reconstruction error"]
+    assert float(lines[0]["squared reconstruction error"]) < 1

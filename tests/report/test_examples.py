@@ -69,7 +69,7 @@ def test_cells_are_shown_as_a_person_would_write_them() -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    assert len(look_at("text", "as it is", "a" * 5000, (0, 1)).text) < 500
+    assert len(look_at("text", "raw", "a" * 5000, (0, 1)).text) < 500
 
 
 def box(*sources: int) -> Box:

@@ -1,4 +1,4 @@
-"""The output of `compare`: differing values, metrics with intervals, and curves as spark lines."""
+"""The output of `compare`: values that differ, metrics with their significance, and curves as sparklines."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -67,12 +67,15 @@ def metric_table(found: "Comparison", letters: str) -> Table:
     table = aligned_table("test metric", *letters)
     for row in found.metrics:
         cells = zip(row.values, row.differences, strict=True)
-        table.add_row(data_text(row.name), *(metric_cell(value, difference) for value, difference in cells))
+        table.add_row(
+            data_text(row.name),
+            *(metric_cell(row.name, letter, *cell) for letter, cell in zip(letters, cells, strict=True)),
+        )
     return table
 
 
-def metric_cell(value: "Interval | None", difference: "MetricDifference | None") -> Text:
-    """Format a value with its interval and, below it, the difference from the first run and its significance."""
+def metric_cell(name: str, letter: str, value: "Interval | None", difference: "MetricDifference | None") -> Text:
+    """Return the value with its interval, the difference to the first run, and its significance."""
     if value is None:
         return Text("-", "dim")
     cell = Text(number(value.value))
@@ -82,9 +85,10 @@ def metric_cell(value: "Interval | None", difference: "MetricDifference | None")
         cell.append(f"\n{difference.value:+.4g}")
         if difference.low is not None:
             cell.append(f" [{difference.low:+.4g}, {difference.high:+.4g}]", "dim")
-        words = {True: "significant at 95 %", False: "not significant", None: "significance unknown"}
-        cell.append(f"\n{words[difference.exceeds_noise]}", "bold" if difference.exceeds_noise else "")
-        cell.append(" (paired bootstrap)" if difference.is_paired else " (unpaired)", "dim")
+        from dltool.report.differences import significance
+
+        cell.append(f"\n{significance(name, letter, difference)}", "bold" if difference.exceeds_noise else "")
+        cell.append("" if difference.is_paired else " (unpaired)", "dim")
     return cell
 
 

@@ -1,4 +1,4 @@
-"""What simple rules and linear models reach on the same examples: what a network has to be better than."""
+"""Baselines: the scores of simple rules and linear models on the same examples."""
 
 from collections.abc import Iterator, Mapping
 
@@ -29,11 +29,10 @@ def baselines_of(
     tables: "LinearTables",
     config: Config,
 ) -> tuple[Baseline, ...]:
-    """For each output with one class or number an example: the model itself, a constant, for the number of a series the
-    last value before, and a linear model.
+    """Return the baselines of each output with one class or number per example, with the model itself.
 
-    `examples` are those measured, and `tables` what was kept of them.
-    """
+    `examples` are those measured, `tables` their features. They are a constant, the last value of a time series, and a
+    linear model."""
     kept = measured.kept
     found: list[Baseline] = []
     for output, rules, fitted in compared_outputs(config, dataset):
@@ -50,17 +49,16 @@ def baselines_of(
 
 
 def compared_outputs(config: Config, dataset: Dataset) -> Iterator[tuple[Evaluator, Rules, np.ndarray]]:
-    """The outputs that simple rules can be compared with, and the targets of the training examples, (examples,)."""
+    """Yield the outputs that have baselines, with their training targets (examples,)."""
     for output in evaluators(config, dataset.facts):
         if rules := output.rules:
             yield output, rules, output.goal(dataset.targets)[dataset.split.train].ravel()
 
 
 class LinearTables:
-    """What linear models learn from and are measured on, standardized by the first; `reason` says why there is nothing.
+    """Feature tables that linear models are fitted and measured on, standardized by the first.
 
-    Of the `measured_on` features, the tables of all batches are added one after the other, and few numbers are kept.
-    """
+    `reason` says why there are none. Measured features are added batch by batch."""
 
     def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, inputs: Mapping[str, Rows]) -> None:
         self.reason, self.measured_on = "", None
@@ -71,7 +69,7 @@ class LinearTables:
         try:
             self.fitted_on = Features(built, dataset.examples("train").inputs, TRAINING_ROWS)
             measured_on = Features(built, inputs, MEASURED_ROWS)
-            # Several threads take forty times as long on tables so small, and need not give the same bits.
+            # On tables this small, several threads take forty times as long and may change the last bits.
             with threadpool_limits(1):
                 self.scale = Standardized(np.concatenate(list(self.fitted_on)))
         except (ValueError, np.linalg.LinAlgError) as error:
@@ -80,7 +78,7 @@ class LinearTables:
             self.measured_on = measured_on
 
     def add(self, table: np.ndarray) -> None:
-        """The features of the next batch. They are standardized in blocks of one size, whatever that of the batches."""
+        """Add the features of the next batch, standardized in blocks of one size whatever the batch size."""
         self.left = np.concatenate([self.left, table]) if len(self.left) else table
         while len(self.left) >= BLOCK:
             self.flush()
@@ -91,13 +89,13 @@ class LinearTables:
         self.left = self.left[BLOCK:]
 
     def whole(self) -> np.ndarray:
-        """Raises ValueError: something in it is no number."""
+        """Return the whole measured table. Raises ValueError: a value is not finite."""
         if len(self.left):
             self.flush()
         return with_ones(np.concatenate(self.measured))
 
     def note(self, fitted: int, true: int) -> str:
-        """Where these are not all of the features, or of the examples."""
+        """Return a note if only some of the features or examples are used."""
         assert self.measured_on is not None
         parts = []
         training, measured = len(self.fitted_on.rows), len(self.measured_on.rows)
@@ -111,19 +109,23 @@ class LinearTables:
 
 
 def last_value(metric: str, series: Rows, true: np.ndarray) -> Baseline:
-    """Of saying that the target stays what it was last in the window, `series` (examples, length) of it."""
+    """Return the baseline that predicts the last value of the target in each window of `series` (examples, length)."""
     last = np.concatenate(
         [latest(np.asarray(series[first : first + BLOCK], float)) for first in range(0, len(series), BLOCK)]
     )
     known = np.isfinite(last)
     if not known.any():
-        return Baseline(LAST, metric, None, "the target is known in no window")
-    note = "" if known.all() else f"measured on {np.sum(known):,} examples; in the windows of others it is not known"
+        return Baseline(LAST, metric, None, "the target is missing in all windows")
+    note = (
+        ""
+        if known.all()
+        else f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
+    )
     return Baseline(LAST, metric, float(np.mean(np.abs(true.ravel()[known] - last[known]))), note)
 
 
 def latest(windows: np.ndarray) -> np.ndarray:
-    """(examples,): the last number of each row that is one, else NaN."""
+    """Return the last finite number of each row, (examples,), NaN if there is none."""
     known = np.isfinite(windows)
     from_end = known[:, ::-1].argmax(axis=1)
     return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)

@@ -1,4 +1,4 @@
-"""One pass of a finished model over examples: its metrics, what it gives for each example, and how good that is."""
+"""One pass of a finished model over examples: its metrics, and the outputs and values of each example."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,18 +21,17 @@ from dltool.training.loop import logs_of, takes_any_size
 from dltool.training.numerics import evaluation_batch
 
 KEPT_BYTES = 2**28
-"""Of outputs that are kept. Where those of all examples take more, they are kept of every second one, or third, …"""
+"""Bytes of kept outputs. If all examples take more, every second one is kept, or every third, …"""
 NONE = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The loss and the `metrics` of the config by name; and of each example:
+    """The loss and the `metrics` of the config by name, and the values of each example.
 
-    `values` by the name of the metric, (examples,) of float32, for each that is a mean over examples: "loss", and
-    "accuracy" as 0 or 1. `outputs` by name are (kept, …) of float32 or float64, of the examples `kept`, ascending. Of
-    an output that restores the input they are the mean squared difference of each example.
-    """
+    `values` (examples,) of float32 are those of each metric that is a mean over examples, accuracy as 0 or 1. `outputs`
+    (kept, …) of float32 or float64 belong to the examples `kept`, ascending. A reconstruction is given as the mean
+    squared error of each example."""
 
     metrics: Mapping[str, float]
     values: Mapping[str, np.ndarray]
@@ -47,14 +46,13 @@ def measure(
     features: Features | None = None,
     keep: Callable[[np.ndarray], None] = lambda _: None,
 ) -> Measurement:
-    """Measure the model on examples of raw inputs; at least one.
+    """Measure the model on raw inputs of at least one example, without class weights.
 
-    Batches follow from the model alone, so the same weights and examples always give the same numbers. Class weights
-    are not applied. `keep` is given the tables of `features`, batch by batch, of inputs that are prepared anyway.
+    Batches depend on the model only, so the same weights and examples give the same numbers. `keep` receives the tables
+    of `features`, batch by batch.
 
     Raises:
-        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
-    """
+        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(config):
         expected = model_targets(built, examples.targets)
         if not built.core.compiled:
@@ -66,7 +64,7 @@ def measure(
         chosen = NONE if features is None else features.rows
         parts: list[tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
         for first, (results, values, outputs, table) in in_batches(built, config, tables, step, len(examples), chosen):
-            # A copy of some, for a view of them would keep all.
+            # A view would keep the whole array alive.
             kept = {name: some(each.numpy(), -first % stride, stride) for name, each in outputs.items()}
             parts.append((results, {name: each.numpy() for name, each in values.items()}, kept))
             if table is not None:
@@ -80,7 +78,7 @@ def measure(
 
 
 def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | None) -> Callable[[Any, Any, Any], Any]:
-    """What is computed of a batch: metrics so far, values of the examples, outputs, and features of some."""
+    """Return the step for a batch: the metrics up to now, values of the examples, outputs, and some features."""
     losses, metrics = loss_functions(built), metrics_by_output(built)
 
     def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
@@ -98,14 +96,13 @@ def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | 
 
 
 def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> dict[str, np.ndarray]:
-    """The outputs for raw inputs, by name, (examples, …) of float32 (float64 where that is the precision).
+    """Return the outputs for raw inputs by name, (examples, …) of float32, or float64 at that precision.
 
-    Of an output that restores the input it is how well: the mean squared difference of each example, (examples,).
-    They are computed in the batches of :func:`measure`, so that the same examples give the same bits.
+    A reconstruction is given as the mean squared error of each example, (examples,). Predictions are bit-identical to
+    those of :func:`measure` for the same examples in the same order.
 
     Raises:
-        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
-    """
+        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(config):
         tables = make_tables(built, inputs, {})
 
@@ -140,11 +137,9 @@ def in_batches(
     examples: int,
     chosen: np.ndarray = NONE,
 ) -> Iterator[tuple[int, Any]]:
-    """The first example of each batch, in order, and what `step` gives for its tensors, its rows of them, and which of
-    these rows, counted from 0, are among the `chosen` examples.
+    """Yield the first index of each batch and the result of `step` for its tensors, its rows and its `chosen` rows.
 
-    It is compiled once, for any number of rows, where it computes the same for all; else once for each.
-    """
+    The step is compiled once if it gives the same for any number of rows, else once for each number."""
     size = evaluation_batch(built, config.training.batch_size)
     compiled = tf.function(step, autograph=False)
     any_size = takes_any_size(built.core)
@@ -159,7 +154,7 @@ def in_batches(
 
 
 def updated_metrics(core: keras.Model, inputs: Any, targets: Any) -> tuple[Any, dict[str, Any]]:
-    """The outputs, and the metrics so far: Keras's `test_step`, which keeps the outputs for itself."""
+    """Return the outputs and the updated metrics. Keras's `test_step` does not return the outputs."""
     outputs = core(inputs, training=False)
     loss = core._compute_loss(inputs, targets, outputs, training=False)
     core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(inputs)[0])[0])
@@ -167,7 +162,7 @@ def updated_metrics(core: keras.Model, inputs: Any, targets: Any) -> tuple[Any, 
 
 
 def stride_for(built: BuiltModel, examples: int) -> int:
-    """Of how many examples one is kept."""
+    """Return the stride of the examples whose outputs are kept."""
     sizes = [
         1 if head.target is None else int(np.prod([size or 1 for size in built.outputs[head.name].output_shape]))
         for head in built.heads
@@ -188,16 +183,15 @@ def at_least_float32(values: Any) -> Any:
 
 
 def before_sigmoid(built: BuiltModel, outputs: Mapping[str, Any]) -> list[Any]:
-    """What goes into the sigmoids of outputs, where the loss takes that instead of the output.
+    """Return the logits of sigmoid outputs that Keras's binary cross-entropies use instead of the outputs.
 
-    Keras's binary cross-entropies do. Where nothing but the sigmoid takes it, TensorFlow may compute the layer and its
-    sigmoid as one operation, with other last bits than in the evaluation.
-    """
+    If nothing else used them, TensorFlow could fuse the layer and its sigmoid, and the last bits would differ from the
+    evaluation."""
     found = [outputs[head.name] for head in built.heads if head.loss.name.lower().startswith("binary")]
     return [output.op.inputs[0] for output in found if output.op.type == "Sigmoid"]
 
 
 def squared_error(output: Any, restored: Any) -> Any:
-    """(examples,): the mean over all that an example has."""
+    """Return the mean squared error of each example, (examples,)."""
     difference = tf.square(output - tf.cast(restored, output.dtype))
     return tf.reduce_mean(tf.reshape(difference, [tf.shape(difference)[0], -1]), axis=1)

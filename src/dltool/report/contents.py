@@ -1,4 +1,4 @@
-"""Everything a report says, as plain values: from a run, and as far as they are at hand its data and its model."""
+"""The contents of a report as plain values, from a run and, if available, its data and model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 
 FEW_MISTAKES = 6
-"""Of examples that are no images, which take more room."""
+"""Errors shown unless they are images: others take more room."""
 LONGEST_NAME = 100
 MOST_EXPECTATIONS = MOST_WARNINGS = 20
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is about. `missing` says why there is no data or assessment, where there is none."""
+    """What a report is about. `missing` says why data or assessment is missing."""
 
     record: RunContents
     config: Config
@@ -48,7 +48,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class ShownMistake:
-    """A wrong prediction, with the example as it is; `place` says in words which one it is."""
+    """A wrong prediction with its example; `place` is the location of the example."""
 
     mistake: "Mistake"
     place: str
@@ -57,7 +57,7 @@ class ShownMistake:
 
 @dataclass(frozen=True)
 class OutputContents:
-    """One output of the model: figures, a row for each class or number, and its worst predictions."""
+    """One output of the model: figures, a row for each class or number, and the worst errors."""
 
     name: str
     kind: str
@@ -68,7 +68,7 @@ class OutputContents:
 
 @dataclass(frozen=True)
 class DataContents:
-    """`sizes` of the parts; `classes` with their training, validation and test examples; `columns` of a table."""
+    """`sizes` of the splits, `classes` with their examples in each split, `columns` of a table."""
 
     sizes: Mapping[str, int]
     classes: Mapping[str, Sequence[int]]
@@ -79,7 +79,7 @@ class DataContents:
 
 @dataclass(frozen=True)
 class Contents:
-    """The parts of a report, in the order in which it shows them."""
+    """The contents of a report, in the order of its sections."""
 
     name: str
     number: str
@@ -107,7 +107,7 @@ class Contents:
 
 
 def contents(subject: Subject) -> Contents:
-    """Everything, from what is at hand."""
+    """Return everything that the subject allows to report."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
     metrics, baselines = measured(subject)
     shown = tuple(tiles(metrics, baselines))
@@ -144,7 +144,7 @@ def contents(subject: Subject) -> Contents:
 
 
 def measured(subject: Subject) -> tuple[Mapping[str, Interval], Sequence["Baseline"]]:
-    """The test metrics with their intervals, and the baselines; without an assessment, what results.json says."""
+    """Return test metrics with intervals and baselines; without an assessment, those of results.json."""
     if subject.assessment is not None:
         return subject.assessment.metrics, subject.assessment.baselines
     return recorded_metrics(subject.record.results), ()
@@ -165,14 +165,14 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
         if found.met is False:
             is_now = "unknown" if found.value is None else number(found.value)
-            said = f"{words(name)} should be {words(found.bound)}, and is {is_now}."
-            findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
-    # What need not be a fault comes last.
+            said = f"{words(name)}: expected {words(found.bound)}, got {is_now}."
+            findings.append(Finding("expectation", "An expectation was not met", said, "Change the model or `expect`."))
+    # Notes come last.
     return sorted(findings, key=lambda finding: finding.is_note)
 
 
 def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> list[Mapping[str, Sequence[int]]]:
-    """The examples of each class, apart for each target: of several, the names of classes begin with theirs."""
+    """Return the examples of each class by target. With several targets, names of classes begin with the target."""
     if dataset is None or len(dataset.facts.targets) == 1:
         return [classes] if classes else []
     apart = [{name: n for name, n in classes.items() if name.startswith(f"{own}: ")} for own in dataset.facts.targets]
@@ -180,7 +180,9 @@ def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> 
 
 
 def undrawn_finding(reason: str) -> Finding:
-    return Finding("figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The numbers are below.")
+    return Finding(
+        "figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The tables below have the numbers."
+    )
 
 
 def output_contents(subject: Subject, output: "OutputAssessment") -> OutputContents:

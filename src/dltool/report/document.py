@@ -13,11 +13,11 @@ MOST_NAMES = 60
 MOST_ROWS = 100
 MOST_CLASSES = 100
 FOUND = ("default", "")
-"""Origins of what the config does not give."""
+"""Origins of values that the config omits."""
 
 
 def html(report: Contents) -> str:
-    """The whole page, in the order in which a person asks: is it good, what is wrong, why, and how was it made."""
+    """Return the whole page: first how good the model is, then warnings, details, and how it was made."""
     title = f"{report.name} {report.number}: report"
     return render_page(title, render("header.html", report=report), [*sections(report)])
 

@@ -1,4 +1,4 @@
-"""Examples as a person sees them, and as the model does: after preprocessing, and after augmentation."""
+"""Examples as images, curves and text: raw, preprocessed and augmented."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,19 +18,19 @@ from dltool.training.batches import tensor
 
 SHOWN_EXAMPLES = 6
 AUGMENTED = 2
-"""How many times an example is augmented."""
+"""Augmented versions of an example."""
 LONGEST_TEXT = 400
 MOST_NUMBERS = 16
 MOST_ROWS = 40
 MOST_CURVES = 4
 BRIGHT = 127
-"""Bytes of an image beyond which they are of 0 to 255; digits of scikit-learn are of 0 to 16."""
+"""Images with larger values use 0 to 255. The digits of scikit-learn use 0 to 16."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Look:
-    """One view of an example: an image, a curve, text, or named values; each as it is, and as the model gets it."""
+    """One view of an example: an image, a curve, text, or columns as (name, value, preprocessed value)."""
 
     title: str
     image: Thumbnail | None = None
@@ -41,7 +41,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Example:
-    """A row of the data: what it is, and its views; `place` says in words which one it is."""
+    """An example of the data with its views; `place` is its location."""
 
     place: str
     label: str
@@ -49,7 +49,7 @@ class Example:
 
 
 def chosen_rows(dataset: Dataset) -> np.ndarray:
-    """Some training rows, of as many classes as possible."""
+    """Return some training rows, of as many classes as possible."""
     classes = next(
         (values for values in dataset.targets.values() if values.ndim == 1 and values.dtype.kind == "i"), None
     )
@@ -57,12 +57,12 @@ def chosen_rows(dataset: Dataset) -> np.ndarray:
 
 
 def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> list[Example]:
-    """Training rows raw, prepared and augmented."""
+    """Return training examples with raw, preprocessed and augmented views."""
     rows = chosen_rows(dataset)
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = prepare(built, raw)
     views = [raw_looks(config, dataset.facts, raw, prepared)]
-    views += [preprocessed_looks(built, dataset.facts, prepared, "for the model")] if is_changed(raw, prepared) else []
+    views += [preprocessed_looks(built, dataset.facts, prepared, "preprocessed")] if is_changed(raw, prepared) else []
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(
@@ -90,53 +90,51 @@ def is_changed(raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]
 
 
 def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: np.ndarray) -> np.ndarray:
-    """The preprocessed examples (rows, …) as a step of training might see them."""
+    """Return preprocessed examples (rows, …) as a training step might see them."""
     assert built.augmentation is not None
-    inputs: Any = tensor(prepared)
+    inputs = tensor(prepared)
     if len(built.augmentation.inputs) > 1:
         # Labels are mixed too.
         classes = built.augmentation.inputs[1].shape[-1]
         labels = np.eye(classes, dtype=np.float32)[next(iter(dataset.targets.values()))[rows]]
-        mixed: np.ndarray = built.augmentation([inputs, tensor(labels)], training=True)[0].numpy()
-        return mixed
-    changed: np.ndarray = built.augmentation(inputs, training=True).numpy()
-    return changed
+        return np.asarray(built.augmentation([inputs, tensor(labels)], training=True)[0])
+    return np.asarray(built.augmentation(inputs, training=True))
 
 
 def target_words(dataset: Dataset, row: int) -> str:
-    """The targets of a row in words; empty where the input is the target."""
+    """Return the targets of a row as text; empty if the input is the target."""
     targets = dataset.facts.targets
     words = {name: facts.task.words(np.asarray(dataset.targets[name][row]), facts) for name, facts in targets.items()}
     return "; ".join(f"{name}: {each}" if len(words) > 1 else each for name, each in words.items())
 
 
 def rows_looks(config: Config, dataset: Dataset, rows: Sequence[int]) -> list[list[Look]]:
-    """The raw views of these rows of the data."""
+    """Return the raw views of rows of the data."""
     raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
     return raw_looks(config, dataset.facts, raw, {})
 
 
 def reconstructed_looks(dataset: Dataset, built: BuiltModel, output: str, rows: Sequence[int]) -> list[list[Look]]:
-    """What a model that restores its input makes of these rows, as one more view of each."""
+    """Return one more view of each row: its reconstruction by an autoencoder."""
     raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
     given = {name: tensor(values) for name, values in prepare(built, raw).items()}
     found = built.core(built.structured(given), training=False)
     values = np.asarray(found[output] if isinstance(found, dict) else found, np.float32)
-    return preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "restored")
+    return preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "reconstructed")
 
 
 def raw_looks(
     config: Config, facts: Facts, raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]
 ) -> list[list[Look]]:
-    """The views of each example as it is. Columns of a table are one view, with what each becomes beside it."""
+    """Return the raw views of each example. Columns of a table are one view, with their preprocessed values."""
     looks: list[list[Look]] = [[] for _ in next(iter(raw.values()))]
     named: dict[str, np.ndarray] = {}
     curves = 0
     windows = config.data.windows
-    # Of a time series, what is to be predicted comes first.
+    # The target of a time series comes first.
     for name, values in sorted(raw.items(), key=lambda item: windows is not None and item[0] != windows.target):
         kind, found = kind_of(config, facts, name), facts.inputs[name]
-        title = name if len(facts.inputs) > 1 else "as it is"
+        title = name if len(facts.inputs) > 1 else "raw"
         if kind == "cell":
             named[name] = values
             continue
@@ -151,14 +149,12 @@ def raw_looks(
         cells = tuple(
             cell(name, facts.inputs[name], named[name][position], prepared.get(name), position) for name in named
         )
-        example.append(
-            Look("columns" if not prepared else "columns, and what the model gets", values=cells[:MOST_ROWS])
-        )
+        example.append(Look("columns" if not prepared else "columns → preprocessed", values=cells[:MOST_ROWS]))
     return looks
 
 
 def kind_of(config: Config, facts: Facts, name: str) -> str:
-    """How an input is shown: "image", "sound", "text", "cell" of a table, "curve" or "numbers"."""
+    """Return how an input is shown: "image", "sound", "text", "cell" of a table, "curve" or "numbers"."""
     found = facts.inputs[name]
     axes, column = len(found.shape), found.column
     if found.dtype == "string":
@@ -176,7 +172,7 @@ def kind_of(config: Config, facts: Facts, name: str) -> str:
 
 
 def limits_of(values: np.ndarray) -> tuple[float, float]:
-    """What is black and what is white in images."""
+    """Return the values shown as black and as white."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     if values.dtype == np.uint8:
         return (0.0, 255.0) if high > BRIGHT else (0.0, max(high, 1.0))
@@ -206,7 +202,7 @@ def numbers(values: np.ndarray) -> str:
 
 
 def cell(name: str, facts: InputFacts, value: Any, prepared: np.ndarray | None, position: int) -> tuple[str, str, str]:
-    """A column of a table: its name, its value, and the numbers that the model gets for it."""
+    """Return the name of a column, its value, and its preprocessed value."""
     after = "" if prepared is None else numbers(np.asarray(prepared[position]))
     return name, cell_words(facts, value), after
 
@@ -228,7 +224,7 @@ def cell_words(facts: InputFacts, value: Any) -> str:
 def preprocessed_looks(
     built: BuiltModel, facts: Facts, prepared: Mapping[str, np.ndarray], title: str
 ) -> list[list[Look]]:
-    """The views of each example as the model gets it. Cells of a table have theirs beside the raw ones."""
+    """Return the preprocessed views of each example. Cells of a table have theirs beside the raw ones."""
     looks: list[list[Look]] = [[] for _ in next(iter(prepared.values()))]
     for name, values in prepared.items():
         column = facts.inputs[name].column
@@ -256,14 +252,14 @@ def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float]
 
 
 def vocabulary_of(built: BuiltModel, name: str) -> Sequence[str] | None:
-    """The words that the numbers of a prepared text stand for."""
+    """Return the vocabulary of a preprocessed text, None for other inputs."""
     layers = built.preparations[name].layers if name in built.preparations else []
     found = next((layer for layer in reversed(layers) if hasattr(layer, "get_vocabulary")), None)
     return None if found is None else [str(word) for word in found.get_vocabulary()]
 
 
 def tokens(values: np.ndarray, words: Sequence[str]) -> Iterator[str]:
-    """Word numbers back to words; the padding at the end is left out."""
+    """Yield the words of token numbers, without the padding at the end."""
     used = np.flatnonzero(values)
     for index in values[: used[-1] + 1 if len(used) else 0].tolist():
         yield words[index] if 0 <= index < len(words) and words[index] else "·"

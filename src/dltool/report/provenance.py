@@ -1,4 +1,4 @@
-"""Where a run comes from, and what to do with it: its settings, its machine, and commands."""
+"""Provenance of a run: its settings, machine and commands."""
 
 import shlex
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ MOST_SETTINGS = 2000
 
 @dataclass(frozen=True)
 class Setting:
-    """A value of the config in force. `origin` is empty where the run did not keep it."""
+    """A value of the config in force, and its origin if the run has it."""
 
     place: str
     value: str
@@ -24,19 +24,16 @@ class Setting:
 
 
 def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
-    """Every value in force and where it was decided."""
-    found = []
-    for path, value in list(leaves(plain_config(config), ()))[:MOST_SETTINGS]:
-        place = format_path(path)
-        found.append(Setting(place, value_text(value), origins.get(place, "")))
-    return found
+    """Return every config value in force with its origin."""
+    values = [(format_path(path), value) for path, value in leaves(plain_config(config), ())]
+    return [Setting(place, value_text(value), origins.get(place, "")) for place, value in values[:MOST_SETTINGS]]
 
 
 def environment(record: RunContents) -> dict[str, str]:
     run, machine, git = record.run, record.run.machine, record.run.git or {}
     memory = numbers(machine).get("memory")
     commit = words(git.get("commit"))
-    dirty = ", with changes that are not in it" if git.get("dirty") is True else ""
+    dirty = ", with uncommitted changes" if git.get("dirty") is True else ""
     found = {
         "seed": words(run.seed),
         "git commit": f"{commit}{dirty}" if commit else "",
@@ -58,13 +55,13 @@ def run_word(record: RunContents) -> str:
 
 
 def commands(record: RunContents) -> dict[str, str]:
-    """What to do with the run, and the command for it."""
+    """Return commands for the run by their purpose."""
     run = run_word(record)
     epochs = max(1, len(record.lines))
     return {
-        "train it again and compare bit by bit": f"dltool reproduce {run}",
-        "measure it again": f"dltool evaluate {run}",
-        "predict for new data": f"dltool predict {run} FILE",
-        "train it further": f"dltool resume {run} --epochs {2 * epochs}",
+        "train again and compare bit by bit": f"dltool reproduce {run}",
+        "evaluate again": f"dltool evaluate {run}",
+        "predict new data": f"dltool predict {run} FILE",
+        "train for more epochs": f"dltool resume {run} --epochs {2 * epochs}",
         "write this report again": f"dltool report {run}",
     }

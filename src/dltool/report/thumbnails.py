@@ -1,4 +1,4 @@
-"""Arrays as small images inside a page: images, audio clips as spectrograms, and rows of numbers as curves."""
+"""Arrays as small embedded images: images, spectrograms of audio clips, and curves."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 SHOWN_SIDE = 128
-"""Pixels of the longer side on the page; larger images are made smaller."""
+"""Pixels of the longer side on the page, to which larger images are reduced."""
 LARGEST_PIXEL = 16
 FEW_PIXELS = 64 * 64
 FRAME = 256
@@ -20,7 +20,7 @@ CURVE_WIDTH, CURVE_HEIGHT = 100.0, 30.0
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """An image as a data URI, and how large it is shown. `is_small`: its pixels are to be seen."""
+    """An image as a data URI with its size on the page. `is_small`: single pixels are visible."""
 
     uri: str
     width: int
@@ -29,10 +29,9 @@ class Thumbnail:
 
 
 def thumbnail_of(values: np.ndarray, low: float, high: float, is_heat: bool = False) -> Thumbnail:
-    """(height, width) or (height, width, channels) of numbers; `low` becomes black, `high` white.
+    """Return an image of (height, width) or (height, width, channels); `low` is black, `high` white.
 
-    Of other than 1, 3 or 4 channels the mean is shown; `is_heat` shows one channel in colours from dark to bright.
-    """
+    Other than 1, 3 or 4 channels are averaged. `is_heat` shows one channel as a heat map."""
     array = np.asarray(values, np.float32)
     if array.ndim == 3 and array.shape[-1] not in (3, 4):
         array = array.mean(axis=-1)
@@ -65,7 +64,7 @@ def encoded(image: Image.Image) -> Thumbnail:
 
 
 def spectrogram(samples: np.ndarray) -> Thumbnail:
-    """(samples,) of an audio clip: time from left to right, low tones at the bottom, the logarithm of their power."""
+    """Return the log-power spectrogram of an audio clip (samples,), low frequencies at the bottom."""
     samples = np.asarray(samples, np.float32).ravel()
     samples = np.pad(samples, (0, max(0, FRAME - len(samples))))
     step = (len(samples) - FRAME) // MOST_MOMENTS + 1
@@ -73,17 +72,17 @@ def spectrogram(samples: np.ndarray) -> Thumbnail:
     frames = samples[starts[:, None] + np.arange(FRAME)] * np.hanning(FRAME).astype(np.float32)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
     decibels = 10 * np.log10(np.maximum(power, SMALLEST_POWER))
-    # What lies 80 dB below the loudest is not heard.
+    # Sounds 80 dB below the loudest are inaudible.
     return thumbnail_of(decibels.T[::-1], float(decibels.max()) - 80, float(decibels.max()), is_heat=True)
 
 
 def curve_points(values: np.ndarray) -> str:
-    """Numbers in their order as the points of an SVG polyline, 100 wide and 30 high."""
+    """Return the numbers as the points of an SVG polyline, 100 wide and 30 high."""
     values = np.asarray(values, np.float64).ravel()
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
         return ""
-    # What is missing lies between its neighbours.
+    # Missing values are interpolated.
     values = np.interp(np.arange(len(values)), known, values[known])
     if len(values) > MOST_POINTS:
         values = values[np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int)]
