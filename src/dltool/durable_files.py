@@ -2,8 +2,7 @@
 
 Writing: a temporary file in the same folder, fsync, rename, fsync of the folder. A failing disk is a
 :class:`~dltool.errors.MachineError`. Reading: no links, FIFOs, devices or giants below a given root; finding one is a
-:class:`~dltool.errors.RunError`.
-"""
+:class:`~dltool.errors.RunError`."""
 
 import errno
 import os

@@ -105,8 +105,7 @@ def check(
 ) -> CheckOutcome:
     """Check the config alone, with its data, or with its model. `svg` is the file for the model's drawing.
 
-    Raises:
-        ConfigError, DataError, MachineError: with every error found."""
+    Raises ConfigError, DataError, MachineError: with every error found."""
     config, facts = checked_config(document)
     warnings: tuple[str, ...] = ()
     layers: tuple[PlanRow, ...] = ()
@@ -163,8 +162,7 @@ def built_plan(
 ) -> tuple[tuple[PlanRow, ...], "Plan"]:
     """Build the model, run its first steps, and return its layers and costs.
 
-    Raises:
-        ConfigError, MachineError: `train` would fail before or in its first step."""
+    Raises ConfigError, MachineError: `train` would fail before or in its first step."""
     from dltool.cost.flops import forward_flops
     from dltool.experiment.plan import make_plan
     from dltool.model.build import build_model

@@ -52,8 +52,7 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
         ConfigError: `out` cannot be a file of predictions.
         DataError: with every problem of the files.
         RunError: the run is damaged.
-        MachineError: `out` cannot be written.
-    """
+        MachineError: `out` cannot be written."""
     if out is not None:
         refuse_no_file("--out", out, FORMATS)
         refuse_one_of(files, out)

@@ -36,8 +36,7 @@ class Draft:
     """The parts of a config that follow from the data. `title` says what it is; `said` is for the user's eyes too.
 
     `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy or mean_absolute_error; `series`
-    is the column that windows predict.
-    """
+    is the column that windows predict."""
 
     title: str
     data: Lines

@@ -22,8 +22,7 @@ SAMPLE = 200
 class Paths:
     """A column of paths: its type with options as YAML has them, what was seen, and the layers from it to one vector.
 
-    The last of the layers is called `features`.
-    """
+    The last of the layers is called `features`."""
 
     declared: Mapping[str, Mapping[str, Any]]
     why: str

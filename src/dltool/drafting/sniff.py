@@ -62,8 +62,7 @@ class Seen:
 class Sniffed:
     """The options of a source, and the columns that are not what they seem: by name, how to declare them and why.
 
-    `markers` are the missing markers with the columns in which they are.
-    """
+    `markers` are the missing markers with the columns in which they are."""
 
     options: TableOptions
     columns: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
@@ -81,9 +80,7 @@ class Sniffed:
 def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
     """Delimiter, decimal point, quotes, comments, encoding, names of columns, missing markers, formats of dates.
 
-    Raises:
-        DataError: the file cannot be read as a table, with every problem.
-    """
+    Raises DataError: the file cannot be read as a table, with every problem."""
     encoding = encoding_of(path, place)
     with reading(path, place, encoding):
         with open_text(path, encoding) as text:

@@ -51,8 +51,7 @@ def measure(
     Batches depend on the model only, so the same weights and examples give the same numbers. `keep` receives the tables
     of `features`, batch by batch.
 
-    Raises:
-        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
+    Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(config):
         expected = model_targets(built, examples.targets)
         if not built.core.compiled:
@@ -101,8 +100,7 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
     A reconstruction is given as the mean squared error of each example, (examples,). Predictions are bit-identical to
     those of :func:`measure` for the same examples in the same order.
 
-    Raises:
-        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
+    Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(config):
         tables = make_tables(built, inputs, {})
 

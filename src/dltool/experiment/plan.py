@@ -59,8 +59,7 @@ class Plan:
 def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset | None) -> Plan:
     """Compile the model and run a few steps on `dataset`, or on zeros without one. The weights of `built` change.
 
-    Raises:
-        ConfigError, MachineError: as :func:`dltool.training.fit.prepare_fit`."""
+    Raises ConfigError, MachineError: as :func:`dltool.training.fit.prepare_fit`."""
     few = first_batch(dataset, config) if dataset else zeros(facts, config)
     weights, gradients = size_of(built.core.variables), size_of(built.core.trainable_variables)
     beside = sum(size_of(variables) for variables in built.variables_beside().values())

@@ -1,8 +1,7 @@
 """YAML text → :class:`Node` tree with positions, by the YAML 1.2 core schema.
 
 The tree is composed here from PyYAML's parser events, because PyYAML's own composer and constructor lose positions,
-overwrite duplicate keys, follow YAML 1.1 and recurse without a limit.
-"""
+overwrite duplicate keys, follow YAML 1.1 and recurse without a limit."""
 
 import os
 import re

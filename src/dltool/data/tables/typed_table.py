@@ -54,9 +54,9 @@ class Column:
 
     `values`, by kind: number and boolean (1 and 0) are float32 with NaN if missing; date is int64 seconds since
     1970-01-01T00:00 with the lowest int64 if missing; category, text, image and audio (paths) are Coded with the empty
-    text if missing; ignored ones are NaN that take no memory.
-    `why` is the reason for the kind. `distinct` is None if there are many. `low` and `high` are the range of numbers
-    and dates, as text. `declared` are the options in the config, if any."""
+    text if missing; ignored ones are NaN that take no memory. `why` is the reason for the kind. `distinct` is None if
+    there are many. `low` and `high` are the range of numbers and dates, as text. `declared` are the options in the
+    config, if any."""
 
     name: str
     kind: Kind
