@@ -64,9 +64,8 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
         return Problem(place, "a config names things and calls nothing", hint, at_key)
     if re.fullmatch(r"\w+(\.\w+)+", name):
         hint = f'write "{last}"' if find(kind, last) else f"for example {EXAMPLES[kind]}"
-        return Problem(
-            place, f"{quoted(name)} is an import path: nothing is imported, Keras names stand alone", hint, at_key
-        )
+        message = f"{quoted(name)} is an import path: nothing is imported, Keras names stand alone"
+        return Problem(place, message, hint, at_key)
     if kind == "layer" and name == "backbone":
         return Problem(place, "a backbone stands in model.layers alone, as backbone: {NAME: {…}}", "", at_key)
     close = nearest(kind, name) or (near(name, ["backbone"]) if kind == "layer" else [])

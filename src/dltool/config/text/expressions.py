@@ -1,8 +1,7 @@
 """`$name`, `$(arithmetic)` and `$(env.NAME)` in config values.
 
 There is no `eval`: an expression is parsed by Python's own grammar and walked here, and anything but numbers, names,
-`env.NAME` and arithmetic operators is refused.
-"""
+`env.NAME` and arithmetic operators is refused."""
 
 import ast
 import operator

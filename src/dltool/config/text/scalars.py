@@ -1,8 +1,7 @@
 """Plain YAML scalars by the YAML 1.2 core schema.
 
 Source: YAML 1.2.2, section 10.3.2 (https://yaml.org/spec/1.2.2/#1032-tag-resolution). Stricter in two places, where
-YAML 1.1 readers would silently see another number: `010` and `1:30` are refused.
-"""
+YAML 1.1 readers would silently see another number: `010` and `1:30` are refused."""
 
 import re
 
