@@ -116,7 +116,7 @@ def test_two_to_eight_runs_are_compared(tmp_path, count):
 
 def test_a_run_that_is_named_twice_is_refused(tmp_path):
     run = created(tmp_path)
-    with pytest.raises(ConfigError, match="duplicate run .*0001"):
+    with pytest.raises(ConfigError, match=r"duplicate run .*0001"):
         compare([run.path, tmp_path / "mnist" / "latest"])
 
 

@@ -126,7 +126,7 @@ def test_a_truncation_anywhere_is_found(tmp_path):
 def test_an_appended_byte_is_found(tmp_path):
     path = write_checkpoint(tmp_path, 1, SMALL, STATE)
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(RunError, match="damaged: expected .* bytes, found"):
+    with pytest.raises(RunError, match=r"damaged: expected .* bytes, found"):
         read_checkpoint(path)
 
 
