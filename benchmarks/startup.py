@@ -1,4 +1,4 @@
-"""How long until something happens: `--help`, `check`, and the first step of a training.
+"""How long until something happens: `--help`, `check`, and the first step of a run.
 
     python -m benchmarks startup [--times 5]
 

@@ -110,7 +110,7 @@ def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
             continue
         why = tells(as_values({"": column.values})[""], goal, is_number=table.columns[target].kind == "number")
         if why:
-            found[name] = Use("ignore", f"tells the target: {why}")
+            found[name] = Use("ignore", f"gives the target away: {why}")
     left = [name for name, use in uses.items() if use.kind != "ignore" and name not in found]
     return found if left else {}
 

@@ -1,4 +1,4 @@
-"""How a file of delimited text is written, as far as its content tells: :func:`sniff_csv`."""
+"""How a file of delimited text is written, inferred from its content: :func:`sniff_csv`."""
 
 import codecs
 from collections import Counter

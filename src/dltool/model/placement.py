@@ -79,7 +79,9 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
             what = "columns" if facts.has_columns else "several inputs"
             message = f"the data has {what}, and these layers take one input"
             hint = (
-                "data.inputs says how each column is prepared" if facts.has_columns else "begin model.layers with them"
+                "data.inputs describes the preprocessing of each column"
+                if facts.has_columns
+                else "begin model.layers with them"
             )
             problems.append(Problem(place, message, hint, at_key=True))
     problems += scaled_twice(config, facts)
