@@ -422,11 +422,11 @@ def test_an_expectation_that_was_missed_is_missed_by_a_resumption_too(completed,
     (completed / "results.json").write_text(json.dumps(results), "utf-8")
     outcome = dltool("resume", completed)
     assert outcome.code == 7
-    assert outcome.stderr == "expectation missed: accuracy should be >= 2, and is 0.5\n"
+    assert outcome.stderr == "expectation missed: expected accuracy >= 2, got 0.5\n"
     assert "is complete: nothing to do" in outcome.stdout
     outcome = dltool("resume", completed, "--json")
     assert outcome.code == 7
-    assert json.loads(outcome.stdout)["missed"] == ["accuracy should be >= 2, and is 0.5"]
+    assert json.loads(outcome.stdout)["missed"] == ["expected accuracy >= 2, got 0.5"]
 
 
 def never(*_: object) -> None:

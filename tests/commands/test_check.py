@@ -69,7 +69,7 @@ def test_json_lists_the_problems_of_a_bad_config(dltool) -> None:
             "line": 1,
             "column": 17,
             "path": "training.epochs",
-            "message": 'expected an integer, got the text "ten"',
+            "message": 'expected an integer, got the string "ten"',
             "hint": None,
         }
     ]

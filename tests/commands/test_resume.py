@@ -252,7 +252,7 @@ def test_more_epochs_than_a_config_may_have_are_refused(train, dltool) -> None:
     _, run = train(TINY)
     outcome = dltool("resume", run, "--epochs", "100001")
     assert outcome.code == 2
-    assert "--epochs: must be at most 100,000, not 100001" in outcome.stderr
+    assert "--epochs: must be at most 100,000, got 100001" in outcome.stderr
     assert (run / "results.json").exists()
 
 

@@ -142,7 +142,7 @@ def test_what_preprocessing_learnt_comes_from_the_training_rows_alone(train) -> 
 def test_a_missed_expectation_is_exit_code_7_and_keeps_the_run(train) -> None:
     outcome, run = train(TINY + 'expect: {accuracy: "> 1", loss: "> 0", seconds: "< 1000", val_loss: "> 0"}\n')
     assert outcome.code == 7
-    assert "expectation missed: accuracy should be > 1, and is 0." in outcome.stderr
+    assert "expectation missed: expected accuracy > 1, got 0." in outcome.stderr
     expectations = read(run / "results.json")["expectations"]
     assert {name: found["met"] for name, found in expectations.items()} == {
         "accuracy": False, "loss": True, "seconds": True, "val_loss": True,

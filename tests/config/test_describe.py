@@ -42,7 +42,7 @@ def test_config_keys_are_found_by_path_and_by_their_last_word():
     assert describe("training.batch_size") == describe("batch_size")
     (batch_size,) = describe("batch_size")
     assert batch_size.name == "training.batch_size"
-    assert "at least 1; 32 unless given" in batch_size.summary
+    assert "at least 1; default: 32" in batch_size.summary
     (training,) = describe("training")
     assert {"optimizer", "loss", "epochs"} <= {argument.name for argument in training.arguments}
 

@@ -233,7 +233,7 @@ def test_the_options_name_and_seed_are_taken_as_they_are(load, tmp_path) -> None
     config = build_config(document, FACTS)
     assert (config.name, config.seed) == ("3", 7)
     assert [o.origin for o in origins(document, config)[:2]] == ["--name 3", "--seed 7"]
-    with pytest.raises(ConfigError, match=r'"\$x" cannot be the name of a folder'):
+    with pytest.raises(ConfigError, match=r'"\$x" is not a valid run name'):
         build_config(with_option(document, "--name", "$x"))
 
 

@@ -72,6 +72,4 @@ def missed_by(run: Run) -> tuple[str, ...]:
 
     found = read_results(run).expectations
     missed = [(said(name), each) for name, each in found.items() if each.met is False]
-    return tuple(
-        f"{name} should be {said(each.bound)}, and is {said(each.value)}" for name, each in missed[:MOST_MISSED]
-    )
+    return tuple(f"expected {name} {said(each.bound)}, got {said(each.value)}" for name, each in missed[:MOST_MISSED])

@@ -30,7 +30,7 @@ MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss"}
 """Callbacks with a `monitor`, and its default."""
 
 MIXING = ("MixUp", "CutMix")
-MAKES_ONE_HOT = " makes the classes one-hot vectors"
+MAKES_ONE_HOT = " one-hot encodes the classes"
 
 
 def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
@@ -88,7 +88,7 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
     if config.training.class_weights is None:
         return []
     if len(heads) > 1:
-        return [Problem(place, "class weights are for models with one output", "remove it", at_key=True)]
+        return [Problem(place, "class weights need a model with one output", "remove it", at_key=True)]
     if heads[0].target is None:
         return [Problem(place, "the target is the input, which has no classes", "remove it", at_key=True)]
     target = None if facts is None else facts.targets.get(heads[0].target)
@@ -129,9 +129,9 @@ def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
     for index, layer in enumerate(config.data.augmentation):
         place: ConfigPath = ("data", "augmentation", index)
         if layer.name in MIXING and len(heads) > 1:
-            problems.append(Problem(place, f"{layer.name} mixes the labels of models with one output", "remove it"))
+            problems.append(Problem(place, f"{layer.name} needs a model with one output", "remove it"))
         elif layer.name in MIXING and family_of(head.loss) is not ONE_HOT:
-            message = f"{layer.name} mixes the labels too, and this loss takes them unmixed"
+            message = f"{layer.name} needs a loss of one-hot targets"
             hint = like(head.loss, "categorical_crossentropy") + MAKES_ONE_HOT
             problems.append(Problem(place, message, hint, related=head.loss_related))
     return problems
@@ -178,7 +178,7 @@ def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
             taken = name if name in RESERVED else logged if logged in RESERVED else None
             if taken is not None or name.startswith("val_"):
                 place = (*head.metrics_place, index, metric.name, "name")
-                what = f"{taken} is taken" if taken else "val_ marks what is measured in validation"
+                what = f"{taken} is reserved" if taken else "val_ is the prefix of validation metrics"
                 message = f'a metric cannot have the name "{name}": {what}'
                 problems.append(Problem(place, message, "choose another name"))
     return problems
@@ -223,8 +223,8 @@ def known_names(config: Config, facts: DataFacts | None) -> list[str]:
 
 
 def unmeasured(place: ConfigPath, name: str, known: Sequence[str], *, at_key: bool = False) -> Problem:
-    hint = did_you_mean(near(name, known, cutoff=0.5)) or f"known are {', '.join(known)}"
-    return Problem(place, f'no "{name}" is measured', hint, at_key=at_key)
+    hint = did_you_mean(near(name, known, cutoff=0.5)) or f"known: {', '.join(known)}"
+    return Problem(place, f'no metric is called "{name}"', hint, at_key=at_key)
 
 
 def expectation_problems(config: Config, facts: DataFacts | None) -> list[Problem]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from dltool.config.pydantic_errors import refusal, value_problems
 from dltool.config.section import Section
-from dltool.config.wording import MISSING
+from dltool.config.wording import MISSING, named
 from dltool.errors import ConfigPath, Problem
 from dltool.text import did_you_mean, near, quoted
 
@@ -72,7 +72,11 @@ class Choices:
             ((name, options),) = value.items()
             return str(name), options, (name,)
         several = isinstance(value, Mapping) and len(value) > 1
-        message = f"one {self.noun}, not {len(value)}" if several else f"expected the name of a {self.what}"
+        message = (
+            f"expected one {self.noun}, got {len(value)}"
+            if several
+            else f"expected the name of a {self.what}, got {named(value)}"
+        )
         raise refusal(Problem((), message, f"for example {self.example}"))
 
 

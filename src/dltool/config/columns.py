@@ -60,7 +60,7 @@ class CategoryColumn(Section):
     @model_validator(mode="after")
     def rare_values_are_allowed(self) -> Self:
         if self.min_count > 1 and self.unknown == "error":
-            message = "rare values count as unknown, and unknown: error allows none"
+            message = "min_count makes rare values unknown, and unknown: error refuses them"
             raise refusal(Problem(("min_count",), message, "remove one of the two", at_key=True))
         return self
 
@@ -116,8 +116,8 @@ def refuse_giant(size: tuple[int, ...], channels: Any) -> None:
     values = math.prod(size) * (channels if isinstance(channels, int) else 1)
     if values > MOST_PIXEL_VALUES:
         sizes = " × ".join(f"{length:,}" for length in (*size, channels))
-        message = f"{sizes} are {values:,} values an image, and at most {MOST_PIXEL_VALUES:,} can be meant"
-        raise refusal(Problem(("size",), message, "height and width in pixels"))
+        message = f"expected at most {MOST_PIXEL_VALUES:,} values per image, got {sizes} = {values:,}"
+        raise refusal(Problem(("size",), message, "size is the height and width in pixels"))
 
 
 class ImageColumn(Section):
@@ -278,7 +278,7 @@ def below(column: str, value: Any) -> TargetType:
     try:
         kind = TARGET_CHOICES.parse(TargetType, value)
         if isinstance(kind.options, InputTarget):
-            raise refusal(Problem((), "a column is not the input", "target: input stands alone"))
+            raise refusal(Problem((), "input cannot be the type of a column", "write target: input"))
         return kind
     except PydanticCustomError as error:
         raise refusal(*(relocated(problem, (column,)) for problem in problems_in(error))) from None

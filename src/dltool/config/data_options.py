@@ -43,7 +43,7 @@ class SplitOptions(Section):
         # One of them may be absent, or wait for the data.
         fractions = [value for value in (self.validation, self.test) if isinstance(value, float)]
         if sum(fractions) >= 1:
-            message = f"validation and test together take {sum(fractions):g} of the examples: none is left for training"
+            message = f"validation and test add up to {sum(fractions):g}: no example is left for training"
             related = ((("validation",), f"validation: {self.validation:g}"),)
             raise refusal(Problem(("test",), message, related=related))
         return self
@@ -73,15 +73,11 @@ class SplitOptions(Section):
 
 
 def exclusive(key: str, rule: str) -> Problem:
-    """Return the problem that two keys of the split exclude each other."""
-    says = {
-        "column": "the column already names the part of each row",
-        "order": "the order already decides which rows go where",
-    }
+    """Return the problem that two keys of the split are mutually exclusive."""
     return Problem(
         (key,),
-        f"{key} and {rule} exclude each other",
-        f"{says[rule]}; remove one of the two",
+        f"{key} and {rule} are mutually exclusive",
+        f"{rule} already assigns each row to a split; remove one of the two",
         at_key=True,
         related=(((rule,), f"{rule} is given here"),),
     )
@@ -123,7 +119,7 @@ def byte_size(value: Any) -> int:
         raise refusal(Problem((), f"expected an amount such as 4 GB, or off, got {named(value)}"))
     if 0 < size < LEAST_BYTES:
         hint = f"write {value} GB, or off" if value == size else ""
-        raise refusal(Problem((), f"{size} bytes have no room for anything", hint))
+        raise refusal(Problem((), f"expected at least {LEAST_BYTES:,} bytes, got {size}", hint))
     return size
 
 
@@ -187,13 +183,15 @@ class Data(Section):
     def parts_are_alike(self) -> Self:
         problems = [
             Problem(
-                (role,), f"{other.name} cannot be a part of {self.source.name}", "all parts come from one kind of file"
+                (role,),
+                f"{other.name} cannot be a split of {self.source.name}",
+                "all splits need the same kind of source",
             )
             for role, other in (("validation", self.validation), ("test", self.test))
             if other is not None and kind_of(other) != kind_of(self.source)
         ]
         problems += [
-            Problem((role,), "it has other inputs or targets than the source", "the same names under x and y")
+            Problem((role,), "its inputs or targets differ from those of source", "use the same names under x and y")
             for role, other in (("validation", self.validation), ("test", self.test))
             if other is not None and not problems and not are_alike(other, self.source)
         ]
@@ -236,16 +234,16 @@ class Data(Section):
         problems = []
         if len(names) > 1 and not given[0].columns and not given[0].is_input:
             hint = f"target: {{{names[0]}: category}}"
-            problems.append(Problem(("target",), f"there are {len(names)} targets: say it of each", hint))
+            problems.append(Problem(("target",), f"there are {len(names)} targets, and each needs a type", hint))
         for target in given:
             if not names and several:
-                message = f"{self.source.name} has one target, without a name"
+                message = f"{self.source.name} has one target, which has no name"
                 problems.append(Problem(("target",), message, "target: category, or number"))
                 break
             if names and target.columns and target.columns[0] not in names:
                 hint = did_you_mean(near(target.columns[0], names, cutoff=0.5)) or f"the targets are {', '.join(names)}"
                 place = ("target", target.columns[0]) if target.type else ("target",)
-                message = f"there is no target {quoted(target.columns[0])}"
+                message = f"unknown target {quoted(target.columns[0])}"
                 problems.append(Problem(place, message, hint, at_key=target.type is not None))
         refuse(*problems)
         return self
@@ -259,7 +257,7 @@ class Data(Section):
             return self.with_windows(self.windows)
         if self.windows is not None:
             problem = Problem(
-                ("windows",), f"{self.source.name} has no columns to slide over", "remove it", at_key=True
+                ("windows",), f"{self.source.name} has no columns, and windows need a table", "remove it", at_key=True
             )
         elif has_columns and target is None:
             problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
@@ -267,8 +265,8 @@ class Data(Section):
             return self.model_copy(update={"target": Target((target.type.name,))})
         elif has_columns and set(self.target_columns) & set(self.inputs or ()):
             name = next(name for name in self.target_columns if name in (self.inputs or ()))
-            hint = f"say how it is read there: target: {{{name}: category}}"
-            problem = Problem(("inputs", name), "the target is no input", hint, at_key=True)
+            hint = f"to set its type, write target: {{{name}: category}}"
+            problem = Problem(("inputs", name), "the target cannot be an input", hint, at_key=True)
         elif not has_columns and isinstance(target, Target) and target.columns and not self.named_targets:
             name = self.source.name
             message = f"{name} has no columns: expected category or number, got {shortened(target.columns[0], 60)}"
@@ -287,9 +285,9 @@ class Data(Section):
             related = ((("windows", "target"), "the target of the windows"),)
             problems.append(Problem(("target",), "windows have one target", "remove it", related=related))
         if self.split.group is not None:
-            problem = Problem(("split", "group"), "windows are divided by time", "windows.key keeps series apart")
+            problem = Problem(("split", "group"), "windows are split by time", "use windows.key to separate series")
             problems.append(problem)
         if self.split.stratify:
-            problems.append(Problem(("split", "stratify"), "windows are divided by time", "remove it", at_key=True))
+            problems.append(Problem(("split", "stratify"), "windows are split by time", "remove it", at_key=True))
         refuse(*problems)
         return self.model_copy(update={"target": target})

@@ -33,16 +33,16 @@ PAGES = {
     "backbone": "https://keras.io/api/applications/",
 }
 CHOSEN = {
-    "metric": "Binary, categorical or sparse categorical accuracy, as the targets and predictions need.",
-    "loss": "Binary, categorical or sparse categorical cross-entropy, as the targets and predictions need.",
+    "metric": "Binary, categorical or sparse categorical accuracy, inferred from the targets and predictions.",
+    "loss": "Binary, categorical or sparse categorical cross-entropy, inferred from the targets and predictions.",
 }
 FACTS = {
-    "classes": "The number of classes; of several targets, $classes_NAME is that of one.",
+    "classes": "The number of classes; with several targets, $classes_NAME.",
     "examples": "The number of training examples.",
     "validation_examples": "The number of validation examples.",
     "test_examples": "The number of test examples.",
-    "input_shape": "The shape of one example, where there are no columns.",
-    "target_shape": "The shape of one target: [] for one class or number; of several targets, $target_shape_NAME.",
+    "input_shape": "The shape of one example, if the data has no columns.",
+    "target_shape": "The shape of one target: [] for one class or number; with several targets, $target_shape_NAME.",
     "epochs": "training.epochs.",
     "steps_per_epoch": "The number of batches in an epoch.",
 }
@@ -117,7 +117,7 @@ def describe(name: str) -> list[Description]:
         ]
         hint = did_you_mean(near(name, dict.fromkeys(known), 3))
         raise ConfigError(
-            f"there is nothing called {quoted(name)}", hint or "a Keras name, a config key or a data source"
+            f"unknown name {quoted(name)}", hint or "expected a Keras name, a config key or a data source"
         )
     return found
 
@@ -241,7 +241,7 @@ def keys() -> Iterator[tuple[str, Description]]:
 
 def sentence(words: str, default: Any) -> str:
     has_default = default not in (None, [], {})
-    return words[:1].upper() + words[1:] + (f"; {flow(default)} unless given" if has_default else "")
+    return words[:1].upper() + words[1:] + (f"; default: {flow(default)}" if has_default else "")
 
 
 def section_of(schema: Schema, sections: Mapping[str, Schema]) -> Schema:

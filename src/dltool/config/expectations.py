@@ -21,7 +21,7 @@ def missed_expectations(expect: Mapping[str, str], values: Mapping[str, float]) 
         match = BOUND.fullmatch(bound)
         assert match is not None, "the config's schema admits bounds only"
         if name not in values:
-            missed[name] = f"{name} should be {bound}, and was not measured"
+            missed[name] = f"expected {name} {bound}, but it was not measured"
         elif not COMPARE[match[1]](values[name], float(match[2])):
-            missed[name] = f"{name} should be {bound}, and is {values[name]:.6g}"
+            missed[name] = f"expected {name} {bound}, got {values[name]:.6g}"
     return missed

@@ -38,18 +38,18 @@ def pattern_mistakes(text: str) -> Iterator[tuple[str, str]]:
     """Yield the errors in a pattern, each with a hint."""
     names = FIELD.findall(text)
     if "{" in FIELD.sub("", text) or "}" in FIELD.sub("", text):
-        yield "a brace without its other half", EXAMPLE
+        yield "unmatched brace", EXAMPLE
     for name in dict.fromkeys(names):
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
-            yield f'"{{{name}}}" is no name: letters, digits and underscores', EXAMPLE
+            yield f'invalid name "{{{name}}}": use letters, digits and underscores', EXAMPLE
         elif names.count(name) > 1:
-            yield f"{{{name}}} stands in it twice", "give the two different names"
+            yield f"duplicate name {{{name}}}", "give the two different names"
     if "class" not in names:
-        yield "the pattern does not say where the class stands", f"write {{class}} in it, {EXAMPLE}"
+        yield "the pattern has no {class}", f"add {{class}}, {EXAMPLE}"
     if "}{" in text:
-        yield "nothing stands between two names", "it could not be told where one ends"
+        yield "two names without a separator", "write a character between them, such as _"
     if text.startswith("/") or ".." in text.split("/"):
-        yield "the pattern is matched against the end of a path", f"leave out what is in front, {EXAMPLE}"
+        yield "the pattern is matched against the end of a path", f"remove its beginning, {EXAMPLE}"
 
 
 def checked_pattern(text: str) -> str:

@@ -31,7 +31,7 @@ TYPE_WORDS = {name: WORDS.get(word, word) for word, name in JSON_TYPES.items()}
 LIMITS = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
 REFERENCES = {"source": "a data source", "column_type": "a column type", "target": "a column or a target type"}
 INSERTED_FIRST = ("array", "object", "string", "boolean")
-EXPRESSION = {"type": "string", "pattern": DOLLAR, "description": "What it stands for is not checked here."}
+EXPRESSION = {"type": "string", "pattern": DOLLAR, "description": "Its value is not checked here."}
 
 
 def type_words(schema: Schema) -> str:
@@ -116,7 +116,7 @@ def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: S
     name = {
         "type": "string",
         "pattern": f"{DOLLAR}|{others}" if others else DOLLAR,
-        "errorMessage": f"expected {noun} and the arguments that it needs, for example {example}",
+        "errorMessage": f"expected {noun} with its required arguments, for example {example}",
     }
     # Editors show the description of the only one that matches, and the error of the first.
     names = [name, *({"title": key, "enum": [key], **description(text)} for key, text in bare.items())]
@@ -127,7 +127,7 @@ def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: S
         "additionalProperties": False,
         "errorMessage": f"unknown {kind}, for example {example}",
     }
-    several = f"expected one {kind}, got several keys: its arguments stand below its name"
+    several = f"expected one {kind}, got several keys: indent the arguments below the name"
     return {
         "type": ["string", "object"],
         "errorMessage": f"expected {noun}, for example {example}",

@@ -56,7 +56,7 @@ def json_schema() -> Schema:
         "extends": {
             "type": ["string", "array"],
             "items": {"type": "string"},
-            **description("Configs to build on, such as `base.yaml`. `[]` in one that is only built on."),
+            **description("Configs to extend, such as `base.yaml`. `[]` in a config that is only extended."),
             "errorMessage": "expected a file or a list of files",
         },
         "vars": {"type": "object", **description("Values of your own, used as `$name`.")},
@@ -84,12 +84,12 @@ def entry_schema() -> Schema:
     options = {
         "times": {
             **value_schema([{"type": "integer", "minimum": 1}], TYPE_WORDS["integer"]),
-            **description("How many times."),
+            **description("The number of repetitions."),
         },
         "layers": {**entries, **description("As in `model.layers`.")},
     }
     inside = {"properties": options, "required": list(options), "additionalProperties": False}
-    text = "The layers, several times; `$index` counts the rounds from 0."
+    text = "Repeat the layers; `$index` counts from 0."
     repeat = with_arguments(REPEAT, text, inside, no_value("repeat needs times and layers", ["object"]))
     layers = {
         name: keras_definitions.reference("layer", name) for name in keras_definitions.names_with_arguments("layer")

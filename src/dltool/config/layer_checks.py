@@ -118,7 +118,7 @@ def spectrogram_problems(config: Config) -> list[Problem]:
             least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
             if least is not None and top is not UNKNOWN and top < least:
                 message = (
-                    f"{top:g} decibels below the loudest of all audio clips in a batch: each depends on the others"
+                    f"expected at least {least} decibels, got {top:g}: audio clips would depend on others in the batch"
                 )
                 problems.append(Problem((*place, index, layer.name, "top_db"), message, f"top_db: {least}"))
     return problems
@@ -158,7 +158,7 @@ def missing_weights(path: Any, place: ConfigPath) -> Problem | None:
     if not isinstance(path, str) or path == PUBLISHED or os.path.isfile(path):
         return None
     if os.path.exists(path):
-        return Problem(place, f"{path} is no file", "a .weights.h5 or .h5 that Keras has written")
+        return Problem(place, f"{path} is not a file", "expected a .weights.h5 or .h5 file written by Keras")
     meant = did_you_mean(near(os.path.basename(path), [PUBLISHED]))
-    hint = meant or f"{PUBLISHED} stands for the published ones, null for random ones"
+    hint = meant or f"write {PUBLISHED} for the published weights, null for random ones"
     return Problem(place, f"no such file: {path}", hint)

@@ -19,6 +19,7 @@ from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
 from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of, with_children
 from dltool.config.text.yaml_reader import YAML, decode, near_files, parse_yaml, read_bytes
 from dltool.config.validate import validate
+from dltool.config.wording import named
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, UnreadableConfig
 
 DATA = (
@@ -114,9 +115,9 @@ def read_recorded(content: bytes, shown_as: str) -> Config:
     Raises ConfigError: it extends a file, has variables or `$` expressions, or is invalid. Problems have positions."""
     root = parse_yaml(decode(content, shown_as), shown_as)
     if not isinstance(root.value, Mapping):
-        raise ConfigError(Problem(root.position, "the file holds no keys and values"))
+        raise ConfigError(Problem(root.position, f"expected a mapping, got {named(root.value)}"))
     problems = [
-        Problem((key,), "a run's config is complete and refers to nothing else", at_key=True)
+        Problem((key,), "a run's config must be complete, without references", at_key=True)
         for key in NOT_EXPERIMENT
         if key in root.value
     ]
@@ -137,7 +138,7 @@ def without_doubled_dollars(node: Node, path: ConfigPath, problems: list[Problem
     if not isinstance(node.value, str):
         return node
     if "$" in node.value.replace("$$", ""):
-        problems.append(Problem(path, "a run's config holds values only, no names and expressions with $"))
+        problems.append(Problem(path, "a run's config holds plain values only, without $ names and expressions"))
     return replace(node, value=node.value.replace("$$", "$"))
 
 
@@ -156,8 +157,9 @@ def read_with_bases(path: Path, shown_as: str, files: Files, above: tuple[Path, 
     files.folders[shown_as] = path.parent.absolute()
     root = parse_yaml(text, shown_as)
     if not isinstance(root.value, Mapping):
-        what = "a list" if isinstance(root.value, tuple) else "a single value"
-        raise ConfigError(Problem(root.position, f"the file holds {what}, not keys and values", "begin with `name: …`"))
+        raise ConfigError(
+            Problem(root.position, f"expected a mapping, got {named(root.value)}", "begin with `name: …`")
+        )
     merged: Node | None = None
     for name in base_names(root):
         base = path.parent / name.value
@@ -178,7 +180,9 @@ def base_names(root: Node) -> list[Node]:
     names = list(extends.value) if isinstance(extends.value, tuple) else [extends]
     for name in names:
         if not isinstance(name.value, str):
-            raise ConfigError(Problem(name.position, "extends takes a file name or a list of them"))
+            raise ConfigError(
+                Problem(name.position, f"expected a file name or a list of them, got {named(name.value)}")
+            )
     return names
 
 

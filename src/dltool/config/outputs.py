@@ -91,7 +91,7 @@ def layer_index(config: Config, head: OutputSpec) -> int | None:
 
 def unknown_layer(config: Config, head: OutputSpec) -> Problem:
     names = [name for entry in config.model.layers if isinstance(name := entry.arguments.get("name"), str)]
-    hint = did_you_mean(near(head.layer or "", names, cutoff=0.5)) or "give the layer a name, and let from name it here"
+    hint = did_you_mean(near(head.layer or "", names, cutoff=0.5)) or "name the layer, and refer to it by from"
     is_given = config.model.outputs[head.name].layer is not None
     place = (*head.place, "from") if is_given else head.place
     return Problem(place, f'no layer is called "{head.layer}"', hint, at_key=not is_given)
@@ -113,11 +113,11 @@ def target_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
         hint = f"target: {alike[0]}?" if alike else f"target: one of {', '.join(known)}"
         is_given = config.model.outputs[head.name].target is not None
         place = (*head.place, "target") if is_given else head.place
-        problems.append(Problem(place, f'there is no target "{head.target}"', hint, at_key=not is_given))
+        problems.append(Problem(place, f'unknown target "{head.target}"', hint, at_key=not is_given))
     used = {head.target for head in heads}
     unused = targets.keys() - used if not problems and UNKNOWN not in used else ()
     problems += [
-        Problem(("model", "outputs"), f'no output is compared with the target "{name}"', f"{name}: {{loss: …}}", True)
+        Problem(("model", "outputs"), f'no output for the target "{name}"', f"{name}: {{loss: …}}", True)
         for name in targets
         if name in unused
     ]

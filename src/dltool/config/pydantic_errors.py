@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from dltool.config.keras.values import UNKNOWN
 from dltool.config.wording import BOUNDS, WORDS, named
 from dltool.errors import ConfigPath, Problem
-from dltool.text import did_you_mean, near
+from dltool.text import did_you_mean, joined, near
 
 TYPES = {
     "int_type": "int",
@@ -68,9 +68,9 @@ def value_problems(
     if kind == "problems":
         yield from (relocated(problem, place) for problem in context["problems"])
     elif limit:
-        yield Problem(place, f"must be {limit}, not {value}")
+        yield Problem(place, f"must be {limit}, got {value}")
     elif kind == "finite_number":
-        yield Problem(place, f"must be a finite number, not {value}")
+        yield Problem(place, f"must be a finite number, got {value}")
     elif kind in LENGTHS:
         yield Problem(place, f"expected {LENGTHS[kind]}, got {given}")
     elif kind in ("too_short", "too_long"):
@@ -113,12 +113,12 @@ def choice_problems(
     """Yield one problem for a value that is none of `choices`, whatever the number of union members."""
     members = get_args(annotation)
     is_mapping = any(get_origin(member) is dict for member in members)
-    others = [*(["a number"] if float in members else []), *(["keys and values"] if is_mapping else [])]
+    others = [*(["a number"] if float in members else []), *(["a mapping"] if is_mapping else [])]
     if not (is_mapping and isinstance(value, Mapping)):
         longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]
         # Of two that are equally near, the later one is the more general.
         hint = did_you_mean(longer[:1] or near(str(value), reversed(choices)))
-        yield Problem(place, f"expected {' or '.join(choices + others)}, got {given}", hint)
+        yield Problem(place, f"expected {joined(choices + others, 'or')}, got {given}", hint)
 
 
 def type_hint(kind: str, value: Any, written: str) -> str:

@@ -73,11 +73,13 @@ class ArraysSource(Section):
         if isinstance(value, Mapping):
             wrong = next((name for name, array in value.items() if not isinstance(array, str)), None)
             if not value:
-                raise refusal(Problem((), "no array is named", f"for example {key}: {{left: {key}1, right: {key}2}}"))
+                raise refusal(
+                    Problem((), "the mapping is empty", f"for example {key}: {{left: {key}1, right: {key}2}}")
+                )
             if wrong is not None:
                 raise refusal(Problem((wrong,), f"expected the name of an array, got {named(value[wrong])}"))
         elif value is not None and not isinstance(value, str):
-            raise refusal(Problem((), f"expected a file or names with their arrays, got {named(value)}"))
+            raise refusal(Problem((), f"expected a file or a mapping of names to arrays, got {named(value)}"))
         return value
 
     @model_validator(mode="after")
@@ -85,10 +87,12 @@ class ArraysSource(Section):
         several = next((key for key in ("x", "y") if isinstance(getattr(self, key), dict)), None)
         if several is not None and self.path is None:
             hint = f"arrays: {{path: data.npz, {several}: …}}"
-            raise refusal(Problem((several,), "names of arrays need the .npz that holds them", hint, at_key=True))
+            raise refusal(
+                Problem((several,), "array names require path, the .npz file that holds them", hint, at_key=True)
+            )
         other = "x" if isinstance(self.x, str) else "y"
         if self.path is not None and (isinstance(self.x, str) or isinstance(self.y, str)):
-            message = f"path and {other} exclude each other"
+            message = f"path and {other} are mutually exclusive"
             hint = "write path for one .npz, or x and y for two .npy files"
             raise refusal(Problem((other,), message, hint, at_key=True, related=((("path",), "path is given here"),)))
         if self.path is None and (self.x is None or self.y is None):

@@ -58,7 +58,7 @@ class CsvSource(Section):
 
     def name_problems(self) -> list[Problem]:
         twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
-        return [Problem(("names",), f'two columns are called "{name}"') for name in twice]
+        return [Problem(("names",), f'duplicate column name "{name}"') for name in twice]
 
     def character_problems(self) -> list[Problem]:
         used = {"delimiter": self.delimiter, "quote": self.quote, "comment": self.comment}
@@ -70,7 +70,7 @@ class CsvSource(Section):
         if self.decimal == self.delimiter:
             problems.append(Problem(("decimal",), "decimal and delimiter are the same", 'write delimiter: ";"'))
         problems += [
-            Problem((key,), f"a line end cannot be the {key}")
+            Problem((key,), f"{key} cannot contain a line end")
             for key, value in used.items()
             if value is not None and ("\n" in value or "\r" in value)
         ]

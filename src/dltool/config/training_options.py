@@ -96,13 +96,13 @@ class Training(Section):
             if self.phases is not None and value is not None:
                 hint, related = f"each phase has its own {key}; remove this", ((("phases",), "phases are given here"),)
                 problems.append(
-                    Problem((key,), f"{key} and phases exclude each other", hint, at_key=True, related=related)
+                    Problem((key,), f"{key} and phases are mutually exclusive", hint, at_key=True, related=related)
                 )
             elif self.phases is None and value is None:
                 what = f"the name of {KINDS['optimizer']}" if key == "optimizer" else "an integer"
                 problems.append(Problem((key,), f"expected {what}, got null"))
         if not problems and self.total_epochs is not UNKNOWN and self.total_epochs > MOST_EPOCHS:
-            message = f"together the phases have {self.total_epochs:,} epochs, and {MOST_EPOCHS:,} are allowed"
+            message = f"expected at most {MOST_EPOCHS:,} epochs in all phases, got {self.total_epochs:,}"
             problems.append(Problem(("phases",), message))
         refuse(*problems)
         return self

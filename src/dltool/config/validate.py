@@ -81,7 +81,7 @@ def problems_of(details: Mapping[str, Any], root: Node) -> Iterator[Problem]:
 
 
 PATTERNS = {
-    "name": ("cannot be the name of a folder", "letters, digits, - _ and . only"),
+    "name": ("is not a valid run name", "use letters, digits, - _ and . only"),
     "every": ("is not an interval", "for example 500 steps, 2 epochs or 10 minutes"),
     "expect": ("is not a bound", 'for example ">= 0.97"'),
 }
@@ -145,7 +145,7 @@ def unknown_key(path: ConfigPath) -> Problem:
     section = section_at(tuple(above))
     known = sorted(keys_of(section)) if section else []
     homes = [format_path((*place, str(key))) for place, other in sections() if key in keys_of(other)]
-    usual = f"it belongs at {' or '.join(homes)}" if homes else f"known here: {', '.join(known)}"
+    usual = f"it belongs at {' or '.join(homes)}" if homes else f"known keys: {', '.join(known)}"
     return Problem(path, "unknown key", did_you_mean(near(str(key), known)) or usual, at_key=True)
 
 

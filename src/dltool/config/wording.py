@@ -13,18 +13,18 @@ WORDS = {
     "float": "a number",
     "number": "a number",
     "bool": "true or false",
-    "text": "text",
+    "text": "a string",
     "list": "a list",
-    "mapping": "keys and values",
+    "mapping": "a mapping",
     "ints": "a list of integers",
     "floats": "a list of numbers",
-    "texts": "a list of texts",
+    "texts": "a list of strings",
     "layers": "a list of layers",
     **KINDS,
 }
 """By the words of :mod:`dltool.keras_names.argument_types`."""
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-MISSING = 'the key "{}" is missing'
+MISSING = 'missing key "{}"'
 
 
 def named(value: Any) -> str:
@@ -34,7 +34,7 @@ def named(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f"the text {quoted(value)}"
+        return f"the string {quoted(value)}"
     if isinstance(value, list | tuple):
         return WORDS["list"]
     if isinstance(value, Mapping):

@@ -89,7 +89,7 @@ def with_epochs(config: Config, epochs: int, finished: int) -> Config:
         ConfigError: fewer than have been run, or more than a config may have.
     """
     if epochs > MOST_EPOCHS:
-        raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, not {epochs}")
+        raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, got {epochs}")
     if epochs <= finished:
         raise ConfigError(f"the run has {finished} epochs already", f"--epochs {finished + 1} or more goes on")
     training = config.training

@@ -79,10 +79,10 @@ class Graph:
         for index, name in enumerate(entry.sources):
             if name not in self.named:
                 here = (*place, *entry.steps, "from")
-                usual = f"known are {', '.join(self.named) or 'no names yet'}"
+                usual = f"known: {', '.join(self.named) or 'no names yet'}"
                 hint = did_you_mean(near(name, self.named, cutoff=0.5)) or usual
                 where = (*here, index) if entry.lists_sources else here
-                problems.append(Problem(where, f'nothing before it is called "{name}"', hint))
+                problems.append(Problem(where, f'no input or earlier layer is called "{name}"', hint))
         if problems:
             raise ConfigError(problems)
         found = [self.named[name] for name in entry.sources]

@@ -277,4 +277,4 @@ blocks:
 layers: [two, Flatten]
 """)
     (problem,) = refused.value.problems
-    assert (problem.message, problem.hint) == ("no value can stand for the block one", "write its name here")
+    assert (problem.message, problem.hint) == ("a variable cannot name the block one", "write its name here")

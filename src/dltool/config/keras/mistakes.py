@@ -61,14 +61,12 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
     last = (call[1] if call else name).split(".")[-1]
     if call:
         hint = f"write {last}: {{…}} with its arguments inside" if find(kind, last) else f"for example {EXAMPLES[kind]}"
-        return Problem(place, "a config names things and calls nothing", hint, at_key)
+        return Problem(place, "a config cannot call functions", hint, at_key)
     if re.fullmatch(r"\w+(\.\w+)+", name):
         hint = f'write "{last}"' if find(kind, last) else f"for example {EXAMPLES[kind]}"
-        return Problem(
-            place, f"{quoted(name)} is an import path: nothing is imported, Keras names stand alone", hint, at_key
-        )
+        return Problem(place, f"expected a Keras name, got the import path {quoted(name)}", hint, at_key)
     if kind == "layer" and name == "backbone":
-        return Problem(place, "a backbone stands in model.layers alone, as backbone: {NAME: {…}}", "", at_key)
+        return Problem(place, "a backbone is only allowed in model.layers, as backbone: {NAME: {…}}", "", at_key)
     close = nearest(kind, name) or (near(name, ["backbone"]) if kind == "layer" else [])
     others = find_all(name)
     if others:

@@ -68,7 +68,7 @@ def parse_entry(value: Any, path: ConfigPath = ()) -> Parsed:
         return parse_keras_object("backbone", value[BACKBONE], (*path, BACKBONE))
     if value == BACKBONE:
         hint = f"for example backbone: {{{EXAMPLES[BACKBONE]}}}"
-        return None, [Problem(path, "expected the name of a backbone", hint)]
+        return None, [Problem(path, f"expected the name of a backbone, got {named(value)}", hint)]
     return parse_keras_object("layer", value, path)
 
 
@@ -148,10 +148,7 @@ class Parser:
         options = {} if given is None else given if isinstance(given, Mapping) else {"": given}
         for key in options:
             if key not in (FROM, "name"):
-                message, hint = (
-                    f"{name} is a layer that is there already",
-                    "it takes from, and name for its output here",
-                )
+                message, hint = f"{name} is an existing layer", "a reused layer takes from and name only"
                 self.problem((*place, key) if key else place, message, hint, at_key=bool(key))
         names = self.sources(options.get(FROM), (*place, FROM))
         own = {"name": options["name"]} if isinstance(options.get("name"), str) else {}
@@ -212,7 +209,7 @@ class Parser:
         if len(clipping) > 1:
             first_name, second = clipping[:2]
             related = (((*place, first_name), f"{first_name} is given here"),)
-            message = f"{first_name} and {second} exclude each other"
+            message = f"{first_name} and {second} are mutually exclusive"
             self.problems.append(Problem((*place, second), message, at_key=True, related=related))
         return values
 
@@ -242,8 +239,8 @@ class Parser:
         if kind and not (may_be_plain and not (isinstance(value, str) and find(kind, value))):
             keras_object = self.keras_object(kind, value, place)
             if keras_object is not None and keras_object.sources:
-                message = "a layer inside another takes what that one gives it"
-                self.problem((*place, keras_object.name, FROM), message, "give the outer layer the from", True)
+                message = "an inner layer takes its input from the outer one"
+                self.problem((*place, keras_object.name, FROM), message, "move from to the outer layer", True)
             return keras_object
         value, problems = check_plain(argument.types, argument.name, value, place)
         self.problems += problems or wrong_values(owner, argument.name, value, place)

@@ -65,12 +65,12 @@ def out_of_range(owner: str, argument: str, value: float) -> str:
     if allowed is None:
         return ""
     if math.isinf(value):
-        return f"must be a finite number, not {value}"
+        return f"must be a finite number, got {value}"
     if argument in PARAMETER_SIZES and value > MOST_PARAMETERS:
-        return f"{value:,} {argument} are more than {MOST_PARAMETERS:,} parameters"
+        return f"expected at most {MOST_PARAMETERS:,} parameters, got {value:,} {argument}"
     shown = int(value) if value == int(value) else value
     if value < allowed.least or (value == allowed.least and allowed.above):
-        return f"must be {'above' if allowed.above else 'at least'} {allowed.least:g}, not {shown}"
+        return f"must be {'above' if allowed.above else 'at least'} {allowed.least:g}, got {shown}"
     if value > allowed.most or (value == allowed.most and allowed.below):
-        return f"must be {'below' if allowed.below else 'at most'} {allowed.most:g}, not {shown}"
+        return f"must be {'below' if allowed.below else 'at most'} {allowed.most:g}, got {shown}"
     return ""

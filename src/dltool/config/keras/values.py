@@ -97,7 +97,7 @@ def type_hint(types: Sequence[str], value: Any) -> str:
         return f"write {int(value)}"
     if isinstance(value, str):
         if "bool" in types and value.lower() in {"yes", "no", "on", "off", "true", "false"}:
-            return f'"{value}" is text in YAML 1.2; write true or false'
+            return f'"{value}" is a string in YAML 1.2; write true or false'
         if value.lower() in {"none", "null"} and "null" in types:
             return "write null"
         return did_you_mean(near(value, choices_of(types))) or number_hint(types, value)

@@ -60,7 +60,9 @@ def blocks_of(model: Node, problems: list[Problem]) -> dict[str, LayerScope]:
     for name, entry in entries_of(find(model, ("blocks",))).items():
         place = (*BLOCKS, name)
         if not name.isidentifier() or name in (REPEAT, BACKBONE) or find_keras("layer", name):
-            what = "has a meaning of its own" if name.isidentifier() else "is no name: letters, digits and _ only"
+            what = (
+                "is a reserved name" if name.isidentifier() else "is not a valid name: use letters, digits and _ only"
+            )
             problems.append(Problem(place, f"{name} {what}", "choose another name", at_key=True))
             continue
         parameters, body = entries_of(find(entry.node, ("parameters",))), items_of(find(entry.node, ("layers",)))
@@ -78,7 +80,7 @@ def parameter_problems(block: LayerScope) -> Iterator[Problem]:
         if not name.isidentifier() or name in {*OWN_NAMES, INDEX, NAME, FROM}:
             yield Problem(place, f"{name} cannot be the name of a parameter", "choose another name", at_key=True)
         elif name not in used:
-            yield Problem(place, "nothing in the block uses this parameter", f"use ${name}, or remove it", at_key=True)
+            yield Problem(place, "unused parameter", f"use ${name}, or remove it", at_key=True)
 
 
 def refuse_cycles(blocks: Mapping[str, LayerScope]) -> None:

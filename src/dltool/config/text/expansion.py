@@ -240,7 +240,7 @@ class Expansion:
     def is_misspelt(self, name: str, place: ConfigPath, scope: Scope) -> bool:
         """Report a name that is near that of a block or of a layer."""
         if name in self.blocks:
-            scope.problem(place, f"no value can stand for the block {name}", "write its name here")
+            scope.problem(place, f"a variable cannot name the block {name}", "write its name here")
             return True
         hint = did_you_mean(near(name, [*self.blocks, REPEAT, *scope.names()], cutoff=0.75))
         if not hint or not name[:1].islower():
@@ -258,10 +258,10 @@ class Expansion:
         for index, item in enumerate(items):
             source = scope.find(item.value)
             if source == (item.value,) and item.value != INPUT and not self.has_columns:
-                usual = f"known are {', '.join((INPUT, *scope.names()))}"
+                usual = f"known: {', '.join((INPUT, *scope.names()))}"
                 hint = did_you_mean(near(item.value, scope.names(), cutoff=0.5)) or usual
                 where = (*place, index) if is_list else place
-                scope.problem(where, f"nothing before it is called {quoted(item.value)}", hint)
+                scope.problem(where, f"no input or earlier layer is called {quoted(item.value)}", hint)
             found += source
         return tuple(found)
 
@@ -295,7 +295,7 @@ def count_of(times: Any, place: ConfigPath, scope: Scope) -> int:
         scope.problem(place, f"expected an integer, got {named(times)}")
         return 0
     if not 1 <= times <= MOST_TIMES:
-        scope.problem(place, f"must be between 1 and {MOST_TIMES:,}, not {times}")
+        scope.problem(place, f"must be between 1 and {MOST_TIMES:,}, got {times}")
         return 0
     return times
 

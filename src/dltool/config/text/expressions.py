@@ -110,7 +110,11 @@ class Substitution:
             return self.names[name]
         if name in DATA_FACTS:
             own = [f"${known}" for known in self.names if known.startswith(f"{name}_")]
-            why = "it has columns, each of its own" if name == "input_shape" else "its target is a number, not a class"
+            why = (
+                "each of its columns has a shape of its own"
+                if name == "input_shape"
+                else "its target is a number, not a class"
+            )
             why = f"each target has its own: {', '.join(own)}" if own else why
             raise BadExpression(f"this data has no ${name}", why)
         known = sorted({*self.variables, *self.names})
@@ -127,7 +131,7 @@ class Substitution:
 
     def variable(self, name: str) -> Node:
         if name in self.resolving:
-            raise BadExpression(f"${name} is defined by itself: {' → '.join([*self.resolving, name])}")
+            raise BadExpression(f"${name} refers to itself: {' → '.join([*self.resolving, name])}")
         if name not in self.resolved:
             self.resolving.append(name)
             self.resolved[name] = self.resolve(self.variables[name], ("vars", name))
@@ -142,7 +146,7 @@ class Substitution:
                 pieces.append("$")
                 start = match.end()
             elif match[0].startswith("${"):
-                raise BadExpression(f"{match[0]} is not how a name is written", f"write {braceless(match[0], text)}")
+                raise BadExpression(f"invalid reference {match[0]}", f"write {braceless(match[0], text)}")
             else:
                 end = closing(text, match.end() - 1)
                 if end is None:
@@ -197,7 +201,7 @@ class Substitution:
 def as_text(value: Any) -> str:
     """Return a value inside text, as YAML would write it."""
     if isinstance(value, Mapping | tuple | list):
-        raise BadExpression("a list or a mapping cannot stand inside text")
+        raise BadExpression("a list or a mapping cannot be inserted into a string")
     return value_text(value)
 
 

@@ -73,7 +73,7 @@ def parse_steps(name: str, shown_as: str, has_value: bool) -> Steps:
         return ConfigError(Problem(Position(shown_as, 1, column + 1), message, "write KEY.KEY[INDEX]=VALUE"))
 
     if not has_value:
-        raise fail(0, "there is no = in it")
+        raise fail(0, "missing =")
     steps: list[tuple[str | int, Position]] = []
     column = 0
     while column < len(name):
@@ -81,14 +81,14 @@ def parse_steps(name: str, shown_as: str, has_value: bool) -> Steps:
             column += 1
         match = STEP.match(name, column)
         if match is None:
-            raise fail(column, "not a key")
+            raise fail(column, "expected a key")
         step: str | int = match[1] if match[1] is not None else int(match[2])
         steps.append((step, Position(shown_as, 1, column + 1, match.end() - column)))
         column = match.end()
         if column < len(name) and name[column] not in ".[":
-            raise fail(column, "not a key")
+            raise fail(column, "expected a key")
     if not steps or isinstance(steps[0][0], int) or name.endswith("."):
-        raise fail(max(0, len(name) - 1) if steps else 0, "not a key")
+        raise fail(max(0, len(name) - 1) if steps else 0, "expected a key")
     return tuple(steps)
 
 
@@ -109,7 +109,7 @@ def set_at(node: Node, steps: Steps, value: Node, path: ConfigPath) -> Node:
 
 def set_in_list(node: Node, index: int, position: Position, rest: Steps, value: Node, path: ConfigPath) -> Node:
     if not isinstance(node.value, tuple):
-        raise ConfigError(Problem(position, "there is no list here to take an item of"))
+        raise ConfigError(Problem(position, "this is not a list"))
     if index >= len(node.value):
         last = f"its items are [0] to [{len(node.value) - 1}]" if node.value else "it is empty"
         raise ConfigError(Problem(position, f"the list has no item [{index}]", last))

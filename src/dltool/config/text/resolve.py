@@ -16,6 +16,7 @@ from dltool.config.text.expansion import flat_layers
 from dltool.config.text.expressions import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Substitution
 from dltool.config.text.tree import MappingEntry, Node, children, find, scalars, with_children
 from dltool.config.validate import section_at
+from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem, TextPath
 
 SOURCE_PLACES = (("data", "source"), ("data", "validation"), ("data", "test"))
@@ -154,12 +155,12 @@ def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:
         return {}, []
     node = root.value["vars"].node
     if not isinstance(node.value, Mapping):
-        return {}, [Problem(("vars",), "expected names and their values")]
+        return {}, [Problem(("vars",), f"expected a mapping, got {named(node.value)}")]
     own = {*OWN_NAMES, *names_of_targets(root)}
     problems = [
-        Problem(("vars", name), "not a name: letters, digits and _ only", at_key=True)
+        Problem(("vars", name), "invalid name: use letters, digits and _ only", at_key=True)
         if not name.isidentifier()
-        else Problem(("vars", name), f"${name} is a name of dltool's own", "choose another name", at_key=True)
+        else Problem(("vars", name), f"${name} is a built-in name", "choose another name", at_key=True)
         for name in node.value
         if not name.isidentifier() or name in own
     ]

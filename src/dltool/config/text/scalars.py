@@ -38,13 +38,14 @@ def resolve_scalar(text: str) -> Scalar:
     if LEADING_ZERO.fullmatch(text):
         digits = text.lstrip("+-0_") or "0"
         raise AmbiguousScalar(
-            f"{text} has a leading zero: other YAML readers take it for octal", f'write {digits}, or "{text}" for text'
+            f"{text} has a leading zero: other YAML readers read it as octal",
+            f'write {digits}, or "{text}" for a string',
         )
     if SEXAGESIMAL.fullmatch(text):
-        raise AmbiguousScalar(f"other YAML readers take {text} for a number in base 60", f'write "{text}" for text')
+        raise AmbiguousScalar(f"other YAML readers read {text} as a base-60 number", f'write "{text}" for a string')
     if INTEGER.fullmatch(text) or BASED_INTEGER.fullmatch(text):
         if len(text) > MOST_DIGITS:
-            raise AmbiguousScalar(f"a number of {len(text)} digits", "is it meant to be text? put it in quotes")
+            raise AmbiguousScalar(f"a number of {len(text)} digits", "if it is a string, quote it")
         return int(text, 0) if BASED_INTEGER.fullmatch(text) else int(text)
     if FLOAT.fullmatch(text) and len(text) <= MOST_DIGITS:
         return float(text)

@@ -144,9 +144,7 @@ class Composer:
         next(self.events)  # the document's end
         event = next(self.events)
         if not isinstance(event, yaml.StreamEndEvent):
-            self.problems.append(
-                Problem(self.position(event), "a second YAML document begins here: one experiment a file")
-            )
+            self.problems.append(Problem(self.position(event), "expected one YAML document, got a second one"))
         return node
 
     def node(self, event: yaml.Event, depth: int) -> Node:
@@ -186,7 +184,7 @@ class Composer:
         node = self.anchors.get(anchor)
         if node is None:
             is_cycle = anchor in self.anchors
-            message = f"*{anchor} contains itself" if is_cycle else f"there is no anchor &{anchor} above"
+            message = f"*{anchor} contains itself" if is_cycle else f"undefined anchor &{anchor}"
             self.problems.append(Problem(position, message))
             return Node(None, position)
         self.count(size(node), event)
@@ -216,16 +214,15 @@ class Composer:
             node = self.node(next(self.events), depth + 1)
             if not isinstance(key.value, str):
                 self.problems.append(
-                    Problem(position, f"a key must be text, not {key.written or 'a collection'}", quoted_key(key))
+                    Problem(position, f"a key must be a string, got {key.written or 'a collection'}", quoted_key(key))
                 )
             elif key.value == "<<" and key.written == "<<":
                 hint = "use `extends` to build on another file"
                 self.problems.append(Problem(position, "merge keys (<<) are not part of YAML 1.2", hint))
             elif key.value in entries:
-                first = entries[key.value].key
-                self.problems.append(
-                    Problem(position, f'the key "{key.value}" is here twice', related=((first, "first written here"),))
-                )
+                first = entries[key.value].key.line
+                message = f'duplicate key "{key.value}" (first at line {first})'
+                self.problems.append(Problem(position, message))
             else:
                 entries[key.value] = MappingEntry(position, node)
         return Node(entries, self.position(start))
@@ -255,15 +252,15 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Pro
         return Problem(position, "a tab cannot indent YAML", "use spaces")
     if what == "mapping values are not allowed here":
         key, _, value = line.strip().partition(": ")
-        hint = f'put the text in quotes: {key}: "{value}"' if ": " in value else "is the indentation right?"
+        hint = f'quote the string: {key}: "{value}"' if ": " in value else "check the indentation"
         return Problem(position, 'a second ": " on one line' if ": " in value else "a key cannot begin here", hint)
     if brace := BRACES.search(line):
         position = Position(shown_as, position.line, brace.start() + 1, len(brace[0]))
-        return Problem(position, f"{brace[0]} is not how a name is written", f"write ${brace[1]}")
+        return Problem(position, f"invalid reference {brace[0]}", f"write ${brace[1]}")
     opener = error.context_mark
     if opener is not None and error.context in OPENERS:
         opened = Position(shown_as, opener.line + 1, opener.column + 1)
         return Problem(opened, *OPENERS[error.context])
     if what.startswith("expected <block end>"):
-        return Problem(position, "does not line up with the lines above", "is the indentation right?")
+        return Problem(position, "does not line up with the lines above", "check the indentation")
     return Problem(position, f"not valid YAML: {what}")
