@@ -86,7 +86,7 @@ def test_environment_variables_may_stand_inside_text(load, monkeypatch) -> None:
 
 
 def test_two_dollars_are_one(load) -> None:
-    with pytest.raises(ConfigError, match=r'"\$a" cannot be the name'):
+    with pytest.raises(ConfigError, match=r'"\$a" is not a valid run name'):
         load(GOOD.replace("name: example", "name: $$a"))
 
 

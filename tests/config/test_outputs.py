@@ -125,7 +125,7 @@ OF = ("model", "outputs")
         ),
         (
             {"training": {"class_weights": "balanced"}},
-            (("training", "class_weights"), "class weights are for models with one output", "remove it"),
+            (("training", "class_weights"), "class weights need a model with one output", "remove it"),
         ),
         (
             {

@@ -45,7 +45,7 @@ def test_names_imply_that_the_file_has_none(options, expected):
         ({"delimiter": '"'}, "delimiter", "quote and delimiter are the same"),
         ({"comment": ","}, "comment", "comment and delimiter are the same"),
         ({"decimal": ","}, "decimal", "decimal and delimiter are the same"),
-        ({"delimiter": "\n"}, "delimiter", "a line end cannot be the delimiter"),
+        ({"delimiter": "\n"}, "delimiter", "delimiter cannot contain a line end"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, place, message):

@@ -126,7 +126,7 @@ def test_fractions_leave_something_for_training():
         SplitOptions(validation=0.5, test=0.5)
     (details,) = error.value.errors()
     (problem,) = details["ctx"]["problems"]
-    assert problem.message == "validation and test together take 1 of the examples: none is left for training"
+    assert problem.message == "validation and test add up to 1: no example is left for training"
     assert problem.place == ("test",)
 
 

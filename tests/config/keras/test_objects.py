@@ -237,7 +237,7 @@ RANGES = [
     ("optimizer", {"Adam": {"learning_rate": 0}}, "must be above 0, got 0"),
     ("optimizer", {"Adam": {"learning_rate": -1}}, "must be above 0, got -1"),
     ("optimizer", {"Adam": {"learning_rate": math.nan}}, "must be a number, not NaN"),
-    ("optimizer", {"Adam": {"learning_rate": math.inf}}, "must be a finite number, not inf"),
+    ("optimizer", {"Adam": {"learning_rate": math.inf}}, "must be a finite number, got inf"),
     ("optimizer", {"SGD": {"momentum": 1.0}}, "must be below 1, got 1"),
     ("layer", {"Dropout": 1}, "must be below 1, got 1"),
     ("layer", {"Dropout": -0.1}, "must be at least 0, got -0.1"),
