@@ -92,7 +92,7 @@ def test_of_changed_data_it_is_said_what_differs(train, dltool, tmp_path) -> Non
     def said() -> str:
         outcome = dltool("evaluate", run)
         assert outcome.code == 3
-        assert "bring the old data back" in outcome.stderr
+        assert "restore the old data" in outcome.stderr
         return outcome.stderr.splitlines()[0].partition("since the run was trained: ")[2]
 
     write_tables(tmp_path)
@@ -199,7 +199,7 @@ def test_an_edited_config_cannot_run_code(run, dltool, layer) -> None:
 def test_a_misspelt_part_is_named(run, dltool) -> None:
     outcome = dltool("evaluate", run, "--split", "tset")
     assert outcome.code == 2
-    assert "write test" in outcome.stderr
+    assert "expected test" in outcome.stderr
 
 
 def test_what_is_no_run_is_exit_code_4(dltool, tmp_path) -> None:

@@ -393,7 +393,7 @@ def test_a_column_that_is_said_to_be_none_is_refused(run, dltool, name) -> None:
     edit_record(run, data=data)
     outcome = dltool("predict", run, "new.csv")
     assert outcome.code == 4, outcome.stderr
-    assert "run/0001/run.json the inputs of the run are missing or invalid" in outcome.stderr
+    assert "run/0001/run.json: the inputs of the run are missing or invalid" in outcome.stderr
 
 
 def test_a_giant_embedding_in_a_run_is_refused(run, dltool) -> None:
@@ -413,7 +413,7 @@ def test_a_record_without_facts_is_refused(run, dltool) -> None:
         edit_record(run, data=data)
         outcome = dltool("predict", run, "new.csv")
         assert outcome.code == 4
-        assert "run/0001/run.json the inputs of the run are missing or invalid" in outcome.stderr
+        assert "run/0001/run.json: the inputs of the run are missing or invalid" in outcome.stderr
 
 
 @pytest.mark.parametrize("layer", ["Lambda: {function: print}", "Dense: 3"])

@@ -127,7 +127,7 @@ def test_a_run_that_does_not_say_how_its_steps_were_computed_is_left_as_it_is(tr
     for command in (("resume", run, "--epochs", "4"), ("reproduce", run)):
         outcome = dltool(*command)
         assert outcome.code == 4
-        assert "run.json the strategy of the steps is missing or invalid" in outcome.stderr
+        assert "run.json: the strategy of the steps is missing or invalid" in outcome.stderr
         assert "train a new run" in outcome.stderr
     assert {path: path.read_bytes() for path in before} == before
     assert dltool("evaluate", run).code == 0

@@ -12,7 +12,7 @@ from tests.report.conftest import CLASSES, Reported, trained, write_table
 
 from dltool.evaluation.figures.figure import Figure
 
-LOST = "The data is not available, and the results are those of the last test"
+LOST = "the report has no examples and shows the recorded results"
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
 
 

@@ -179,7 +179,7 @@ def test_a_folder_that_is_given_must_be_there(dltool, tmp_path, monkeypatch):
     (tmp_path / "experiments").mkdir()
     outcome = dltool("runs", "--runs", "experimnts")
     assert (outcome.code, outcome.stdout) == (2, "")
-    assert "there is no folder experimnts\n  did you mean experiments?" in outcome.stderr
+    assert 'there is no folder experimnts\n  did you mean "experiments"?' in outcome.stderr
 
 
 @pytest.mark.parametrize("arguments", [["runs", "--runs", "file"], ["runs", "--runs", "file/below"], ["runs"]])

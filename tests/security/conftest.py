@@ -52,7 +52,7 @@ class Attack:
         file.write_text(after, "utf-8")
         self.record(resolved=after)
 
-    def learnt(self, name: str, content: bytes) -> None:
+    def fitted(self, name: str, content: bytes) -> None:
         """Change a file of the preprocessing, and the record with it."""
         file = self.run / "preprocessing" / name
         file.write_bytes(content)

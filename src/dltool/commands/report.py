@@ -75,7 +75,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
             facts = dataset.facts
         except (DataError, MachineError) as error:
             config, facts = recorded_kind(run)
-            lost = f"The data is not available: the report has no examples and shows the recorded results. {error}."
+            lost = f"The data is not available ({error}): the report has no examples and shows the recorded results."
     from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
     from dltool.report.kept import kept_assessment
