@@ -192,7 +192,7 @@ CATEGORY = ClassTask(
     has_classes=True,
     is_index=True,
     table_title="Each class",
-    mistakes_title="The most confident mistakes",
+    mistakes_title="The most confident errors",
     sureness="{:.1%} sure".format,
 )
 NUMBER = Task(
@@ -223,7 +223,7 @@ MULTI_LABEL = Task(
     takes_several=True,
     nothing="no label",
     table_title="Each label",
-    mistakes_title="The most confident mistakes",
+    mistakes_title="The most confident errors",
     sureness="{:.1%} sure".format,
 )
 INPUT = Task("input", "number", has_labels=False, sureness=lambda value: f"squared error {number(value)}")

@@ -27,7 +27,7 @@ MUCH_MISSING = 0.05
 MANY_VALUES = 30
 FEW_ROWS_A_VALUE = 5
 TELLING = 0.999
-"""Of the correlation: another number that goes along so closely is the target in other words."""
+"""The least correlation at which another number is taken to be the target itself."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
             continue
         why = tells(as_values({"": column.values})[""], goal, is_number=table.columns[target].kind == "number")
         if why:
-            found[name] = Use("ignore", f"tells the target: {why}")
+            found[name] = Use("ignore", f"gives the target away: {why}")
     left = [name for name, use in uses.items() if use.kind != "ignore" and name not in found]
     return found if left else {}
 

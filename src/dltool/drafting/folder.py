@@ -104,7 +104,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
 
 @dataclass(frozen=True)
 class PicturesSeen:
-    """The `size` and channels to read images with; `seen` says in words which size they have."""
+    """The `size` and channels to read images with; `seen` describes their sizes."""
 
     size: tuple[int, int]
     channels: int

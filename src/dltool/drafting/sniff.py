@@ -1,4 +1,4 @@
-"""How a file of delimited text is written, as far as its content tells: :func:`sniff_csv`."""
+"""Detects the format of a file of delimited text: :func:`sniff_csv`."""
 
 import codecs
 from collections import Counter
@@ -175,7 +175,7 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
     above = [index for index in numeric if np.isnan(number_of(first[index], decimal))]
     texts = [index for index in range(len(first)) if index not in numeric and columns[index]]
     are_new = len({*first}) == len(first) and not any(first[index] in columns[index] for index in texts)
-    # Where no number tells, a text that stands above texts that come again and again, and is none of them.
+    # If no column holds numbers: a text that stands above texts that come again and again, and is none of them.
     repeating = [index for index in texts if 2 * len({*columns[index]}) <= len(columns[index])]
     has_names = 2 * len(above) > len(numeric) or (are_new and bool(repeating or not numeric))
     if not has_names:

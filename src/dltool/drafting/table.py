@@ -208,7 +208,7 @@ def division(table: Table, column: Column, times: TimeColumn | None, *, is_numbe
         order = scalar(times.column) if times.column is not None else "time"
         return line.replace("}", f", order: {order}}}"), "by time: the last rows are the test"
     if not is_number and (classes_of(column)[1] == 1).any():
-        return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every part"
+        return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every split"
     return line, ""
 
 

@@ -32,7 +32,7 @@ def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -
         if head.target is None and (facts.only_input is None or facts.only_input.dtype == "string"):
             what = "has columns" if facts.has_columns else "is text" if facts.only_input else "has several inputs"
             place = (*head.place, "target") if config.model.outputs else ("data", "target")
-            problems.append(Problem(place, f"the data {what}, which cannot be restored", "choose another target"))
+            problems.append(Problem(place, f"the data {what}, which cannot be reconstructed", "choose another target"))
     if problems:
         raise ConfigError(problems)
     return {name: index for name, index in found.items() if index is not None}
@@ -79,7 +79,9 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
             what = "columns" if facts.has_columns else "several inputs"
             message = f"the data has {what}, and these layers take one input"
             hint = (
-                "data.inputs says how each column is prepared" if facts.has_columns else "begin model.layers with them"
+                "data.inputs says how each column is preprocessed"
+                if facts.has_columns
+                else "begin model.layers with them"
             )
             problems.append(Problem(place, message, hint, at_key=True))
     problems += scaled_twice(config, facts)

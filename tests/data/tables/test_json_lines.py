@@ -54,7 +54,7 @@ def test_a_text_among_numbers_is_named_with_its_line(source):
             [
                 "table.jsonl, line 2: an object is expected: {…}",
                 "table.jsonl, line 3: no JSON: Expecting value at column 6",
-                'table.jsonl, line 4: the key "a" is there twice',
+                'table.jsonl, line 4: duplicate key "a"',
             ],
         ),
         (

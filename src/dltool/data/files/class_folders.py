@@ -169,7 +169,7 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
     if bad_parts:
         shown = and_more([f'"{part}" ({name})' for part, name in bad_parts.items()], SHOWN)
         problems.append(
-            Problem(place, f"{{split}} is no part: {shown}", f"parts are called {joined(list(PART_NAMES), 'and')}")
+            Problem(place, f"{{split}} is no split: {shown}", f"splits are called {joined(list(PART_NAMES), 'and')}")
         )
     if problems:
         raise DataError(problems)

@@ -148,7 +148,7 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
         name = next(name for name, _ in pairs if sum(other == name for other, _ in pairs) > 1)
-        raise ValueError(f'the key "{name}" is there twice')
+        raise ValueError(f'duplicate key "{name}"')
     return record
 
 
