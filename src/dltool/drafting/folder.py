@@ -301,7 +301,7 @@ def words_of(texts: Rows) -> Lines:
     layer = f"TextVectorization: {{max_tokens: {MOST_TOKENS}, output_sequence_length: {length}}}"
     return [
         ("preprocessing:", ""),
-        (f"  - {layer}", f"texts have {int(np.median(counts))} words in the middle, {counts.max():,} at most"),
+        (f"  - {layer}", f"texts have a median of {int(np.median(counts))} words, {counts.max():,} at most"),
     ]
 
 

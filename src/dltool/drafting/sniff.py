@@ -215,9 +215,9 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
             if not column.has_more and len(odd) <= MOST_ODD_TEXTS and sum(odd.values()) <= RARE * column.numbers:
                 found |= odd.keys()
             elif column.has_more or len(odd) > MOST_TEXTS // 10:
-                columns[name] = "ignore", f"numbers mixed with texts: {shown}"
+                columns[name] = "ignore", f"numbers mixed with strings: {shown}"
             else:
-                columns[name] = {"category": {"min_count": 5}}, f"numbers mixed with texts: {shown}"
+                columns[name] = {"category": {"min_count": 5}}, f"numbers mixed with strings: {shown}"
         elif not column.numbers:
             written = date_format([*odd])
             if written is not None:

@@ -52,7 +52,7 @@ def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Placed], core: keras.M
 def refuse_misplaced(config: Config, facts: Facts) -> None:
     """Raise ConfigError for layers without effect, or with another effect, at their position."""
     problems = [
-        Problem((*place, index, entry.name), f"{entry.name} learns from the data", "it belongs at data.preprocessing")
+        Problem((*place, index, entry.name), f"{entry.name} is fitted to the data", "it belongs at data.preprocessing")
         for place, entries in ((LAYERS, config.model.layers), (AUGMENTATION, config.data.augmentation))
         for index, entry in enumerate(entries)
         if learns(entry)

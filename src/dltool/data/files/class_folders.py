@@ -111,7 +111,7 @@ def by_folders(files: Sequence[Member], top: list[str], path: str, place: Config
     below = [member.name.split("/")[len(top) :] for member in files]
     if all(len(parts) == 1 for parts in below):
         message = f"the files of {path} are in one folder, not in a folder for each class"
-        hint = "make class folders, or say by pattern where in a name the class stands"
+        hint = "make class folders, or set pattern, which reads the class from a path"
         raise DataError(Problem(place, message, hint))
     has_parts = are_parts({parts[0] for parts in below if len(parts) > 1}, path, place)
     depth = 1 if has_parts else 0
@@ -136,7 +136,11 @@ def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
     if others:
         parts = sorted(folder for folder in folders if folder.lower() in PART_NAMES)
         message = f"{path} has {joined(parts, 'and')}, and beside them {and_more(others, SHOWN)}"
-        raise DataError(Problem(place, message, "move the other folders away, or say by pattern what is what"))
+        raise DataError(
+            Problem(
+                place, message, "move the other folders away, or set pattern, which reads class and split from a path"
+            )
+        )
     for name, count in named.items():
         if count > 1:
             both = sorted(folder for folder in folders if PART_NAMES[folder.lower()] == name)
