@@ -33,8 +33,9 @@ TERMS = {
     r"cores? (?:kept )?busy|(?:search|looks?) for garbage": "CPU utilisation, garbage collection",
     r"misfits?\b|learners?\b": "the field's term",
 }
-"""Regular expressions of words that no text uses, each with the term instead."""
-TEMPLATE_CODE = re.compile(r"\{[{%].*?[%}]\}")
+"""What is not to be read anywhere, as regular expressions, each with the term instead."""
+CODE = re.compile(r"`[^`]*`|\{[{%].*?[%}]\}")
+"""Names in a page, and the code of a template."""
 PATTERNS = {re.compile(rf"\b(?:{pattern})", re.IGNORECASE): term for pattern, term in TERMS.items()}
 
 
@@ -46,12 +47,10 @@ def messages(text: str) -> Iterator[tuple[int, str]]:
     tree = ast.parse(text)
     silent = {id(node) for node in docstrings(tree)}
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and id(node) not in silent
-            and not node.value.isidentifier()  # the key of a file, or the name of a class or layer
-        ):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in silent:
+            continue
+        # Names and keys are no texts.
+        if not node.value.isidentifier():
             yield node.lineno, node.value
 
 
@@ -97,7 +96,7 @@ def test_documents_reports_and_configs_use_the_terms_of_the_field() -> None:
         f'{path.relative_to(ROOT)}:{number}: "{word}": {term}'
         for path in pages()
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-        for word, term in findings(TEMPLATE_CODE.sub("", line))
+        for word, term in findings(CODE.sub("", line))
     ]
     assert not found, f"{len(found)} places\n" + "\n".join(found)
 

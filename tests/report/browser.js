@@ -1,6 +1,6 @@
 // Opens pages in Chromium at two widths, light and dark, prints what is wrong with them, and ends with 1 if anything is.
 //   node tests/report/browser.js runs/*/*/report.html
-// With SCREENSHOTS=FOLDER it leaves there what it saw: images of whole pages, and how they print.
+// With SCREENSHOTS=FOLDER it leaves there what it saw: screenshots of whole pages, and how they print.
 const fs = require("fs");
 const path = require("path");
 const { pathToFileURL } = require("url");

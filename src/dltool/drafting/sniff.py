@@ -1,4 +1,4 @@
-"""Detects the format of a file of delimited text: :func:`sniff_csv`."""
+"""How a file of delimited text is written, inferred from its content: :func:`sniff_csv`."""
 
 import codecs
 from collections import Counter

@@ -70,7 +70,7 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
         progress.warn("the run was stopped before its first checkpoint and starts over")
         return None
     if not has_checkpoints(run.checkpoints):
-        hint = "without checkpoints no run can be resumed (`dltool runs prune --checkpoints` removes them): train again"
+        hint = "`dltool runs prune --checkpoints` removes them; a run without one cannot be resumed: train a new run"
         raise RunError(f"there is no checkpoint in {run.checkpoints}", hint)
     checkpoint, skipped = newest_checkpoint(run.checkpoints)
     for reason in skipped:

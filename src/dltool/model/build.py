@@ -179,7 +179,7 @@ def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> 
 
 def like(origin: Placed, name: str, facts: Facts) -> Any:
     """Return a new input with the shape and dtype of the preprocessed `origin`."""
-    title = layer_title(name) if facts.only_input is None else "prepared"
+    title = layer_title(name) if facts.only_input is None else "preprocessed"
     return keras.Input(origin.shape, dtype=origin.tensor.dtype, name=title)
 
 

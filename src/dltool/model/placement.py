@@ -79,7 +79,7 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
             what = "columns" if facts.has_columns else "several inputs"
             message = f"the data has {what}, and these layers take one input"
             hint = (
-                "data.inputs says how each column is preprocessed"
+                "data.inputs describes the preprocessing of each column"
                 if facts.has_columns
                 else "begin model.layers with them"
             )

@@ -45,7 +45,7 @@ def weights_file(core: keras.Model) -> bytes:
 def load_weights(core: keras.Model, path: Path) -> None:
     """Load weights into a model. Raises RunError: the file is missing, damaged, or of another model."""
     if path.is_symlink() or not path.is_file():
-        raise RunError(f"{path} is missing", "it is written after the first epoch; dltool resume resumes the run")
+        raise RunError(f"{path} is missing", "it is written after the first epoch; dltool resume resumes a run")
     try:
         with h5py.File(path, "r") as file:
             if checksum(plain_arrays(file, path, path.stat().st_size)) != str(file.attrs.get(CHECKSUM)):

@@ -7,6 +7,7 @@ from dltool.config.text.tree import format_path
 from dltool.data.facts import Facts
 from dltool.model.build import BuiltModel
 from dltool.model.graph import Box, boxes_of
+from dltool.text import shape
 
 MOST_INPUTS = 8
 """Inputs beyond which they share one row."""
@@ -77,9 +78,10 @@ def drawn(boxes: Sequence[Box], origins: Mapping[str, str]) -> LayerTable:
             lines.append(f"M{center(mine)} {HEIGHT / 2}V{HEIGHT}")
         widest = max(widest, len(lanes))
         takes = "" if list(box.sources) == [number - 1] else ", ".join(str(source + 1) for source in box.sources)
+        output = f"{shape(box.shape)} {box.dtype}" if box.dtype else shape(box.shape)
         place = "" if box.place is None else origin_of(format_path(box.place), origins)
         rows.append(
-            LayerTableRow(number + 1, box.title, takes, box.lines[1], box.parameters, place, center(mine), tuple(lines))
+            LayerTableRow(number + 1, box.title, takes, output, box.parameters, place, center(mine), tuple(lines))
         )
     return LayerTable(tuple(rows), widest * LANE)
 

@@ -147,7 +147,7 @@ class Recovery:
         if loss is None:
             step, what = reached, "the weights are NaN or infinite"
         else:
-            what = "the loss is " + ("NaN" if math.isnan(loss) else "infinite")
+            what = f"the loss is {'NaN' if math.isnan(loss) else 'infinite'}"
         message = f"{what} in epoch {position.epoch + 1}, step {step + 1} of {self.steps.count}"
         hint = "lower the learning rate, or clip gradients with the optimizer's clipnorm: 1.0"
         place = (*self.steps.config.training.place_of(position.phase), "optimizer")

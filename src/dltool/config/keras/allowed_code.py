@@ -92,7 +92,7 @@ class UserClasses:
         self.nodes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
     def found(self) -> Iterator[tuple[ast.ClassDef, str, dict[str, Any]]]:
-        """Return each public class with its kind and its entry in the table of names."""
+        """Yield each public class with its kind and its entry in the table of names."""
         for node in self.nodes.values():
             kind = self.kind_of(node)
             if kind is not None and not node.name.startswith("_"):
@@ -163,7 +163,7 @@ def imported_paths(tree: ast.Module) -> dict[str, str]:
 
 
 def arguments_of(made: ast.FunctionDef) -> Iterator[list[Any]]:
-    """Return name, types and default (unless required) of each argument of a constructor but `self`."""
+    """Yield name, types and default (unless required) of each argument of a constructor but `self`."""
     spec = made.args
     positional = [*spec.posonlyargs, *spec.args][1:]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(spec.defaults))
@@ -192,7 +192,7 @@ def hinted(annotation: ast.expr | None) -> str:
 
 
 def hinted_words(annotation: ast.expr) -> Iterator[str]:
-    """Return the type of each member of the hint; an empty string if unclear."""
+    """Yield the type of each member of the hint; an empty string if unclear."""
     if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
         yield from hinted_words(annotation.left)
         yield from hinted_words(annotation.right)

@@ -204,7 +204,7 @@ def data_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
 
 
 def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
-    """Return paths of weights files, `backbone: {NAME: {weights: FILE}}` or short `backbone: {NAME: FILE}`."""
+    """Yield paths of weights files, `backbone: {NAME: {weights: FILE}}` or short `backbone: {NAME: FILE}`."""
     layers = find(root, ("model", "layers"))
     for path, node in scalars(layers) if layers is not None else ():
         is_weights = path[1:2] == (BACKBONE,) and (len(path) == 3 or path[3:] == ("weights",))

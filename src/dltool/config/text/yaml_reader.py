@@ -68,18 +68,12 @@ def decode(content: bytes, shown_as: str) -> str:
     try:
         text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            Problem(
-                at_byte(content, error.start, shown_as), f"byte {error.start} is not UTF-8", "save the file as UTF-8"
-            )
-        ) from None
+        place, message = at_byte(content, error.start, shown_as), f"byte {error.start} is not UTF-8"
+        raise ConfigError(Problem(place, message, "save the file as UTF-8")) from None
     if "\0" in text:
         offset = content.index(b"\0")
-        raise ConfigError(
-            Problem(
-                at_byte(content, offset, shown_as), f"byte {offset} is NUL: not a text file", "save the file as UTF-8"
-            )
-        )
+        place, message = at_byte(content, offset, shown_as), f"byte {offset} is NUL: not a text file"
+        raise ConfigError(Problem(place, message, "save the file as UTF-8"))
     return text
 
 
@@ -127,15 +121,17 @@ class Composer:
         if isinstance(event, yaml.StreamEndEvent):
             if self.allow_empty:
                 return Node(None, Position(self.shown_as, 1, 1))
-            raise ConfigError(
-                Problem(Position(self.shown_as, 1, 1), "the file is empty", "`dltool init` writes a config")
-            )
+            start = Position(self.shown_as, 1, 1)
+            raise ConfigError(Problem(start, "the file is empty", "`dltool init` writes a config"))
         node = self.node(next(self.events), 0)
         next(self.events)  # the document's end
         event = next(self.events)
         if not isinstance(event, yaml.StreamEndEvent):
             self.problems.append(Problem(self.position(event), "expected one YAML document, got a second one"))
         return node
+
+    def report(self, place: Position, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(place, message, hint))
 
     def node(self, event: yaml.Event, depth: int) -> Node:
         if isinstance(event, yaml.AliasEvent):
@@ -145,10 +141,8 @@ class Composer:
         assert isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent)
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            message = f"the tag {tag} is not allowed"
-            self.problems.append(
-                Problem(self.position(event), message, "configs hold plain values only: remove the tag")
-            )
+            hint = "configs hold plain values only: remove the tag"
+            self.report(self.position(event), f"the tag {tag} is not allowed", hint)
         if event.anchor is not None:
             self.anchors[event.anchor] = None  # being built: an alias to it from inside would be a cycle
         if isinstance(event, yaml.ScalarEvent):
@@ -187,7 +181,7 @@ class Composer:
         try:
             return Node(resolve_scalar(event.value), position, event.value)
         except AmbiguousScalar as error:
-            self.problems.append(Problem(position, str(error), error.hint))
+            self.report(position, str(error), error.hint)
             return Node(event.value, position, event.value)
 
     def sequence(self, start: yaml.Event, depth: int) -> Node:
@@ -208,7 +202,7 @@ class Composer:
                 )
             elif key.value == "<<" and key.written == "<<":
                 hint = "use `extends` to build on another file"
-                self.problems.append(Problem(position, "merge keys (<<) are not part of YAML 1.2", hint))
+                self.report(position, "merge keys (<<) are not part of YAML 1.2", hint)
             elif key.value in entries:
                 first = entries[key.value].key.line
                 message = f'duplicate key "{key.value}" (first at line {first})'

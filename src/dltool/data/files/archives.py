@@ -74,9 +74,8 @@ def refused_in_zip(entry: zipfile.ZipInfo) -> str:
 
 
 def bomb(size: int, stored: int) -> str:
-    if size > SMALL and size > LARGEST_RATIO * stored:
-        return f"a zip bomb: {stored:,} bytes that declare {size:,}"
-    return ""
+    is_bomb = size > max(SMALL, LARGEST_RATIO * stored)
+    return f"a zip bomb: {stored:,} bytes that declare {size:,}" if is_bomb else ""
 
 
 def repeated_names(names: list[str]) -> set[str]:

@@ -72,9 +72,7 @@ def labelled(
 
 def what_is_there(members: Members) -> str:
     """Return a hint: the extensions of the existing files."""
-    if not members.members:
-        return "it is empty"
-    return f"it holds {counted_endings(members.members)}"
+    return f"it holds {counted_endings(members.members)}" if members.members else "it is empty"
 
 
 def counted_endings(files: Sequence[Member]) -> str:
@@ -172,9 +170,8 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
         problems.append(Problem(place, message))
     if bad_parts:
         shown = and_more([f'"{part}" ({name})' for part, name in bad_parts.items()], SHOWN)
-        problems.append(
-            Problem(place, f"{{split}} is no split: {shown}", f"splits are called {joined(list(PART_NAMES), 'and')}")
-        )
+        message = f"{{split}} is no split: {shown}"
+        problems.append(Problem(place, message, f"splits are called {joined(list(PART_NAMES), 'and')}"))
     if problems:
         raise DataError(problems)
     return result

@@ -214,6 +214,5 @@ def kind_of(path: Path, place: ConfigPath) -> Kind:
         return "compressed tar"
     if start[257:262] == b"ustar":
         return "tar"
-    raise DataError(
-        Problem(place, f"{path} is neither a folder, nor a zip or tar archive", "unpack it, or name a folder")
-    )
+    message = f"{path} is neither a folder, nor a zip or tar archive"
+    raise DataError(Problem(place, message, "unpack it, or name a folder"))

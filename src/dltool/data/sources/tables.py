@@ -300,9 +300,8 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
     for name in target.columns:
         column = table.columns[name]
         if column.kind == "date":
-            problems.append(
-                Problem(target_place, f'"{name}" holds dates, which cannot be predicted', "choose another column")
-            )
+            message = f'"{name}" holds dates, which cannot be predicted'
+            problems.append(Problem(target_place, message, "choose another column"))
             continue
         values = as_values({name: column.values})[name]
         rows = np.flatnonzero(is_missing(values))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET, ColumnType, Target
-from dltool.config.schema import Data, SplitOptions
+from dltool.config.schema import Data
 from dltool.data.arrays.rows import Coded, stack
 from dltool.data.arrays.window_rows import PLACE, make_windows, positions_in_series
 from dltool.data.examples import Examples, SourceExamples
@@ -145,7 +145,8 @@ def parts_of_rows(
         own = np.arange(rows) if series is None else positions_in_series(series[:rows])
         times |= {name: own if order is None else part(order[1], rows)}
         rule = rule.model_copy(update={"order": name})
-    sizes = part_sizes(as_given(rule), rows, given.get("validation", 0), given.get("test", 0))
+    fractions = rule if rule.column is None else rule.model_copy(update={"validation": 0.0, "test": None})
+    sizes = part_sizes(fractions, rows, given.get("validation", 0), given.get("test", 0))
     split = divide_rows(rule, rows, sizes, SplitColumns(times), seed=0)
     parts = np.full(sum(given.values()), TRAINING)
     parts[split.validation], parts[split.test] = VALIDATION, TEST
@@ -154,11 +155,6 @@ def parts_of_rows(
         parts[first : first + given.get(role, 0)] = number
         first += given.get(role, 0)
     return parts
-
-
-def as_given(rule: SplitOptions) -> SplitOptions:
-    """Return the options without fractions if a column names the splits."""
-    return rule if rule.column is None else rule.model_copy(update={"validation": 0.0, "test": None})
 
 
 def part(values: Values, rows: int) -> Values:

@@ -11,11 +11,8 @@ from dltool.text import and_more, counted, joined
 TRAINING, VALIDATION, TEST = range(3)
 PART_NAMES = ("training", "validation", "test")
 SPELLINGS = {
-    "train": TRAINING,
-    "training": TRAINING,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "validation": VALIDATION,
+    **dict.fromkeys(("train", "training"), TRAINING),
+    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
     "test": TEST,
 }
 """Names of splits in a column, in upper or lower case."""

@@ -49,9 +49,8 @@ def order_named(
             return None
         if len(dates) > 1:
             shown = ", ".join(f'"{date}"' for date in dates)
-            raise DataError(
-                Problem(place, f'"time" may be any of the {len(dates)} columns of dates: {shown}', "name one of them")
-            )
+            message = f'"time" may be any of the {len(dates)} columns of dates: {shown}'
+            raise DataError(Problem(place, message, "name one of them"))
         (name,) = dates
     return name, column_named(columns, name, place)
 

@@ -88,9 +88,8 @@ def part_sizes(split: SplitOptions, examples: int, given_validation: int, given_
     training = examples - (validation if takes_validation else 0) - (test if takes_test else 0)
     if training <= 0:
         place = (*SPLIT, "validation" if takes_validation else "test")
-        problems.append(
-            Problem(place, f"of {examples} examples, none is left for training", "write a smaller fraction")
-        )
+        message = f"of {examples} examples, none is left for training"
+        problems.append(Problem(place, message, "write a smaller fraction"))
     if problems:
         raise ConfigError(problems)
     return PartSizes(training, validation, test, takes_validation, takes_test)

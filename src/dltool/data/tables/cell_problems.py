@@ -82,8 +82,4 @@ def hint_for(file: TableFile, name: str, builder: Builder, wanted: ColumnRequest
     return "; ".join(hints)
 
 
-NOUNS: dict[type[Builder], str] = {
-    NumberBuilder: "numbers",
-    DateBuilder: "dates",
-    BooleanBuilder: "true and false",
-}
+NOUNS: dict[type[Builder], str] = {NumberBuilder: "numbers", DateBuilder: "dates", BooleanBuilder: "true and false"}

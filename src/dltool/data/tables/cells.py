@@ -81,10 +81,7 @@ def number_of(text: str, decimal: str = ".") -> float:
     return value if abs(value) <= LARGEST else np.nan
 
 
-BOOLEANS: Mapping[str, float] = {
-    **dict.fromkeys((*TRUE, "1", "1.0"), 1.0),
-    **dict.fromkeys((*FALSE, "0", "0.0"), 0.0),
-}
+BOOLEANS: Mapping[str, float] = {**dict.fromkeys((*TRUE, "1", "1.0"), 1.0), **dict.fromkeys((*FALSE, "0", "0.0"), 0.0)}
 
 
 def boolean_of(text: str) -> float:

@@ -61,9 +61,8 @@ class JsonLinesFile:
         if "" in names:
             problems.append(Problem(self.place, f"{self.path}: a key is empty"))
         if not problems and not names:
-            problems.append(
-                Problem(self.place, f"{self.path} has no rows: {'its objects are' if rows else 'it is'} empty")
-            )
+            message = f"{self.path} has no rows: {'its objects are' if rows else 'it is'} empty"
+            problems.append(Problem(self.place, message))
         if problems:
             raise DataError(problems)
         return tuple(names)
