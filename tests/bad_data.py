@@ -241,7 +241,7 @@ BAD_DATA: dict[str, Bad] = {
         (", metrics: [accuracy]", ""),
     ),
     "image-paths-that-are-none": inputs("job: {image: {size: [4, 4]}}"),
-    "audio clip-paths-that-are-none": inputs("job: {audio: {seconds: 1}}"),
+    "audio-paths-that-are-none": inputs("job: {audio: {seconds: 1}}"),
     "json-lines-broken": people(
         ("csv: people.csv", "json_lines: people.jsonl"),
         files={"people.jsonl": b'{"age": 1, "label": "a"}\n{"age": 2, "label": "b"\n' * 9},

@@ -72,7 +72,7 @@ def pages() -> list[Path]:
     """Return the documents and templates that users read."""
     templates = [*(SOURCE / "report").rglob("*.html"), *(SOURCE / "report").rglob("*.jinja*")]
     configs = [*(ROOT / "configs").rglob("*.yaml")]
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(templates), *sorted(configs)]
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted(templates), *sorted(configs)]
 
 
 def findings(text: str) -> Iterator[tuple[str, str]]:

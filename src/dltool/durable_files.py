@@ -190,6 +190,6 @@ def refuse_no_file(option: str, file: Path, endings: Iterable[str]) -> None:
             f"{option} {file.stem or 'name'}{first}",
         )
     if file.is_dir():
-        raise ConfigError(f"{option} {file} is a folder; a file is expected")
+        raise ConfigError(f"{option} {file} is a folder; expected a file")
     if not file.parent.is_dir():
         raise ConfigError(f"{option} {file}: there is no folder {file.parent}")

@@ -356,4 +356,4 @@ def test_what_only_another_config_would_mend_says_that_it_takes_another_training
     text = (tmp_path / "test.csv").read_text("utf-8").replace(",n,", ",everywhere,")
     (tmp_path / "new.csv").write_text(text, "utf-8")
     said = " ".join(dltool("evaluate", windows, "--data", tmp_path / "new.csv").stderr.split())
-    assert "unknown: as_category takes them (in the config of another training)" in said
+    assert "unknown: as_category takes them (in the config of another run)" in said

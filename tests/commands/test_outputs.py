@@ -115,7 +115,7 @@ def test_check_shows_the_classes_of_each_target(people, dltool, tmp_path, monkey
 def test_a_model_that_restores_is_measured_and_predicts_by_its_error(train, dltool, tmp_path) -> None:
     outcome, run = train(RESTORING)
     assert outcome.code == 0, outcome.stderr
-    assert "to be restored" in outcome.stderr
+    assert "to be reconstructed" in outcome.stderr
     test = json.loads((run / "results.json").read_text())["test"]
     evaluated = json.loads(dltool("evaluate", run, "--json").stdout)
     assert evaluated["metrics"] == test

@@ -288,11 +288,11 @@ def saved(table, folder: Path) -> tuple[Config, Dataset, Any]:
 def test_what_was_saved_and_loaded_prepares_the_same_bits(table, tmp_path) -> None:
     config, dataset, built = saved(table, tmp_path)
     again = build_model(config, dataset.facts, fitted=Fitted(columns=load_columns(tmp_path)))
-    assert built.preparations.keys() == again.preparations.keys() == dataset.inputs.keys()
-    for name, model in built.preparations.items():
+    assert built.preprocessors.keys() == again.preprocessors.keys() == dataset.inputs.keys()
+    for name, model in built.preprocessors.items():
         rows = dataset.inputs[name]
         values = tf.constant(rows[:].astype(str) if isinstance(rows, Coded) else rows[:])
-        np.testing.assert_array_equal(model(values), again.preparations[name](values))
+        np.testing.assert_array_equal(model(values), again.preprocessors[name](values))
 
 
 HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {

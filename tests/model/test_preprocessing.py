@@ -45,7 +45,7 @@ def built_with(make_config, make_facts, preprocessing, inputs, state=None, learn
 def prepared(built, inputs):
     from dltool.training.batches import tensor
 
-    return np.asarray(built.preparations["input"](tensor(inputs)))
+    return np.asarray(built.preprocessors["input"](tensor(inputs)))
 
 
 @pytest.mark.parametrize("name", LAYERS)

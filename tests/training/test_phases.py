@@ -192,7 +192,7 @@ def test_a_phase_in_which_nothing_learns_is_refused(phased, dataset):
     phases = [{**PHASES[0], "trainable": ["drop"]}, PHASES[1]]
     layers = [LAYERS[0], {"Dropout": {"rate": 0.1, "name": "drop"}}, LAYERS[1]]
     frozen = [{"Dense": {**layer["Dense"], "trainable": False}} for layer in LAYERS]
-    message = "in this phase nothing learns"
+    message = "this phase trains no weights"
     assert [found[:2] for found in problems_of(phased(phases, layers), dataset)] == [
         (("training", "phases", 0, "trainable"), message)
     ]

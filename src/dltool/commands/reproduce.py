@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.load import read_document
 from dltool.errors import DltoolError, MachineError, RunError
 from dltool.experiment.finishing import complete
+from dltool.experiment.new_run import new_run
 from dltool.experiment.opening import new_experiment, prepared_steps, recorded_data, recorded_strategy
-from dltool.experiment.recording import new_run
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopNow, StopRequests, stop_requests
 from dltool.experiment.stages import Stages

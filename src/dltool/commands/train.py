@@ -11,9 +11,9 @@ from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.errors import DltoolError, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
+from dltool.experiment.new_run import new_run
 from dltool.experiment.opening import new_experiment, prepared_steps
 from dltool.experiment.overrides import overrides
-from dltool.experiment.recording import new_run
 from dltool.experiment.signals import stop_requests
 from dltool.experiment.stages import Stages
 from dltool.machine import git_commit

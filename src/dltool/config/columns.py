@@ -137,7 +137,7 @@ class ImageColumn(Section):
 
 
 class AudioColumn(Section):
-    """Paths of WAV files, relative to the table."""
+    """Paths of audio files (WAV, FLAC, Ogg or MP3), relative to the table."""
 
     seconds: Annotated[float, Field(gt=0)]
     """The length of a clip. Longer audio clips are cut, shorter ones padded with silence."""

@@ -10,7 +10,7 @@ from dltool import keras_names
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
 from dltool.config.json_forms import Schema, plain, type_words
 from dltool.config.json_schema import own_schema
-from dltool.config.keras.mistakes import EXAMPLES
+from dltool.config.keras.suggestions import EXAMPLES
 from dltool.config.keras.values import expected
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES, ArraysSource
@@ -208,7 +208,7 @@ def described_fact(name: str) -> Description:
 def described_choice(name: str, noun: str, options: type[Section]) -> Description:
     section = own_schema()["definitions"][options.__name__]
     arguments = key_arguments(section)
-    text = plain(str(section.get("description", "A data set of keras.datasets.")))
+    text = plain(str(section.get("description", "A dataset of keras.datasets.")))
     # Of `arrays`, one of several must be given.
     required = ("path",) if options is ArraysSource else section.get("required", ())
     needed = {key: SAMPLES_OF_OPTIONS[key] for key in required}

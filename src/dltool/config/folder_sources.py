@@ -84,7 +84,7 @@ class ImagesSource(Section):
 
 
 class AudioSource(Section):
-    """Audio clips (WAV) in a folder per class; the folders may be in a zip or tar archive."""
+    """Audio clips in a folder per class; the folders may be in a zip or tar archive."""
 
     path: str
     """The folder or archive: class folders, or `train` and `test` (and `validation`) of class folders."""

@@ -194,7 +194,7 @@ def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> 
     Raises ConfigError: every error found."""
     resolved, document.layers[:], problems = resolve(document.root, document.path.stem, document.folders, facts)
     config, found = validate(resolved)
-    # What could not be resolved has left UNKNOWN behind, which is a mistake in some places, but not another one.
+    # What could not be resolved has left UNKNOWN behind, which is an error in some places, but not another one.
     known = {problem.place for problem in problems}
     problems += [
         with_definition(problem, resolved)

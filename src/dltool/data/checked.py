@@ -8,7 +8,7 @@ from dltool.errors import ConfigError
 
 
 def checked_config(document: Document) -> tuple[Config, Facts | None]:
-    """Return the config as far as it is known without reading data. Raises all static errors at once."""
+    """Return the config, with what is known without reading data. Raises all static errors at once."""
     config = build_config(document)
     facts = known_facts(config.data)
     return (checked_with(document, facts), facts) if facts else (without_problems(config, None), None)

@@ -68,7 +68,7 @@ class Facts:
             noun = "column" if next(iter(self.inputs.values())).column else "input"
             what = f"{len(kinds)} {noun}{'s' * (len(kinds) > 1)} ({counts})"
         if not self.targets:
-            return f"{what}, to be restored"
+            return f"{what}, to be reconstructed"
         are_several = len(self.targets) > 1
         targets = (f"{name}: {each.in_words}" if are_several else each.in_words for name, each in self.targets.items())
         return ", ".join([what, *targets])

@@ -41,7 +41,7 @@ def read_labels(source: SourceExamples, wanted: TargetType | None, name: str = O
     labels = source.training.targets[name]
     is_wide = len(labels.shape) > 1
     if is_wide and is_text(labels):
-        message = f"a label has {labels.shape[1:]} texts, not one"
+        message = f"a label has {labels.shape[1:]} strings, not one"
         raise DataError(Problem(source.training.place, message, "target: category makes each of them a class"))
     read = read_numbers if is_wide or labels.dtype.kind == "f" else read_classes
     return read(source, name, None)
@@ -50,7 +50,7 @@ def read_labels(source: SourceExamples, wanted: TargetType | None, name: str = O
 def read_numbers(source: SourceExamples, name: str, options: Any) -> Labels:
     """Read numbers as float32."""
     if is_text(source.training.targets[name]):
-        raise DataError(Problem(place_of(name), "the labels are text, not numbers", "remove it, or write category"))
+        raise DataError(Problem(place_of(name), "the labels are strings, not numbers", "remove it, or write category"))
 
     def encode(part: Examples) -> np.ndarray:
         refuse_another_type(part, name, is_text_wanted=False)
@@ -86,14 +86,14 @@ def read_several(source: SourceExamples, name: str, options: Any) -> Labels:
     """Read strings that list labels as (rows, labels) of float32; `options` are those of `multi_label`."""
     labels = source.training.targets[name]
     if not is_text(labels) or len(labels.shape) > 1:
-        raise DataError(Problem(place_of(name), "multi_label takes one text an example", "write category or number"))
+        raise DataError(Problem(place_of(name), "multi_label takes one string per example", "write category or number"))
 
     def labels_in(text: Any) -> list[str]:
         return [label.strip() for label in str(text).split(options.separator) if label.strip()]
 
     names = sorted({label for text in distinct(labels) for label in labels_in(text)})
     if len(names) < 2:
-        message = f"the texts name {len(names) or 'no'} label{'s' * (not names)}; two are needed"
+        message = f"the strings name {len(names) or 'no'} label{'s' * (not names)}; two are needed"
         raise DataError(Problem(source.training.place, message, "is the separator right?"))
     numbers = {name: index for index, name in enumerate(names)}
 

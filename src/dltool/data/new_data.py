@@ -146,7 +146,7 @@ def of_new_data(problem: Problem) -> Problem:
     if problem.place == (*PLACE, "length"):
         hint = "more rows make a window"
     elif CONFIG_KEY.search(hint):
-        hint = f"{hint} (in the config of another training)"
+        hint = f"{hint} (in the config of another run)"
     return Problem(None, problem.message, hint)
 
 

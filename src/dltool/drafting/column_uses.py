@@ -27,7 +27,7 @@ MUCH_MISSING = 0.05
 MANY_VALUES = 30
 FEW_ROWS_A_VALUE = 5
 TELLING = 0.999
-"""Of the correlation: another number that goes along so closely is the target in other words."""
+"""The least correlation at which another number is taken to be the target itself."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def number_use(column: Column, rows: int, missing: str) -> Use:
     values = present(column)[:MOST_COMPARED]
     is_whole = bool((values == np.round(values)).all())
     if is_whole and IDENTIFIER.fullmatch(column.name) and len(np.unique(values)) == len(values) and rows > 1:
-        return Use("ignore", "an identifier: another number in every row")
+        return Use("ignore", "an identifier: a different number in every row")
     seen = f"{column.low} to {column.high}" + (f", {column.distinct} distinct" if column.distinct else "")
     options = {}
     deviation = values.std()

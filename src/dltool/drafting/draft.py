@@ -49,7 +49,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class DraftBaseline:
-    """What needs no model: in words, and as a bound on the metric."""
+    """A baseline that needs no model: its description, and a bound on the metric."""
 
     words: str
     bound: str

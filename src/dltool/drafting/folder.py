@@ -104,7 +104,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
 
 @dataclass(frozen=True)
 class PicturesSeen:
-    """The `size` and channels to read images with; `seen` says in words which size they have."""
+    """The `size` and channels to read images with; `seen` describes their sizes."""
 
     size: tuple[int, int]
     channels: int
@@ -301,7 +301,7 @@ def words_of(texts: Rows) -> Lines:
     layer = f"TextVectorization: {{max_tokens: {MOST_TOKENS}, output_sequence_length: {length}}}"
     return [
         ("preprocessing:", ""),
-        (f"  - {layer}", f"texts have {int(np.median(counts))} words in the middle, {counts.max():,} at most"),
+        (f"  - {layer}", f"texts have a median of {int(np.median(counts))} words, {counts.max():,} at most"),
     ]
 
 

@@ -175,7 +175,7 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
     above = [index for index in numeric if np.isnan(number_of(first[index], decimal))]
     texts = [index for index in range(len(first)) if index not in numeric and columns[index]]
     are_new = len({*first}) == len(first) and not any(first[index] in columns[index] for index in texts)
-    # Where no number tells, a text that stands above texts that come again and again, and is none of them.
+    # If no column holds numbers: a text that stands above texts that come again and again, and is none of them.
     repeating = [index for index in texts if 2 * len({*columns[index]}) <= len(columns[index])]
     has_names = 2 * len(above) > len(numeric) or (are_new and bool(repeating or not numeric))
     if not has_names:
@@ -215,9 +215,9 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
             if not column.has_more and len(odd) <= MOST_ODD_TEXTS and sum(odd.values()) <= RARE * column.numbers:
                 found |= odd.keys()
             elif column.has_more or len(odd) > MOST_TEXTS // 10:
-                columns[name] = "ignore", f"numbers mixed with texts: {shown}"
+                columns[name] = "ignore", f"numbers mixed with strings: {shown}"
             else:
-                columns[name] = {"category": {"min_count": 5}}, f"numbers mixed with texts: {shown}"
+                columns[name] = {"category": {"min_count": 5}}, f"numbers mixed with strings: {shown}"
         elif not column.numbers:
             written = date_format([*odd])
             if written is not None:

@@ -185,7 +185,7 @@ def target_of(column: Column, *, is_number: bool) -> tuple[str, str]:
     """Return the target's type, and what was seen of it."""
     if is_number:
         values = present(column)
-        return "number", f"{column.low} to {column.high}, {np.median(values):.4g} in the middle"
+        return "number", f"{column.low} to {column.high}, median {np.median(values):.4g}"
     names, counts = classes_of(column)
     frequent = [f"{in_comment(names[index])} {counts[index]:,}" for index in np.argsort(-counts, kind="stable")]
     return "category", f"{len(names)} classes: {listed(frequent, 4)}"
@@ -208,7 +208,7 @@ def division(table: Table, column: Column, times: TimeColumn | None, *, is_numbe
         order = scalar(times.column) if times.column is not None else "time"
         return line.replace("}", f", order: {order}}}"), "by time: the last rows are the test"
     if not is_number and (classes_of(column)[1] == 1).any():
-        return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every part"
+        return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every split"
     return line, ""
 
 

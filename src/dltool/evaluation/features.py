@@ -48,14 +48,14 @@ class Features:
 
 
 def is_amount(built: BuiltModel, name: str, rows: Rows) -> bool:
-    model = built.preparations.get(name)
+    model = built.preprocessors.get(name)
     dtype = rows.dtype if model is None else np.dtype(str(model.outputs[0].dtype))
     return np.dtype(dtype).kind == "f" or np.dtype(dtype) == np.uint8
 
 
 def prepared(built: BuiltModel, name: str, rows: Rows, indices: np.ndarray) -> np.ndarray:
     """Return the preprocessed inputs, flattened to (indices, …) of float32."""
-    model = built.preparations.get(name)
+    model = built.preprocessors.get(name)
     values = rows[indices]
     found = values if model is None else np.asarray(model(tensor(values), training=False))
     return found.reshape(len(indices), -1).astype(np.float32)

@@ -28,7 +28,7 @@ from dltool.text import Shape
 class BuiltModel:
     """The models of one experiment; they share their layers.
 
-    `core` maps preprocessed inputs to outputs and is what training changes. `preparations` preprocess raw inputs, by
+    `core` maps preprocessed inputs to outputs and is what training changes. `preprocessors` preprocess raw inputs, by
     input name; inputs without preprocessing are absent. `augmentation` changes preprocessed inputs, in training only.
     `full` maps raw inputs to outputs, without augmentation. With several inputs, core and full take a dict by name; if
     the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers, by
@@ -36,7 +36,7 @@ class BuiltModel:
     augmentation that mixes labels maps [inputs, targets] to [inputs, targets]."""
 
     core: keras.Model
-    preparations: Mapping[str, keras.Model]
+    preprocessors: Mapping[str, keras.Model]
     augmentation: keras.Model | None
     full: keras.Model
     layers: tuple[Applied, ...]
@@ -60,7 +60,7 @@ class BuiltModel:
 
     def variables_beside(self) -> dict[str, list[Any]]:
         """Return the variables outside `core`, by the model that holds them."""
-        preparing = [variable for model in self.preparations.values() for variable in model.variables]
+        preparing = [variable for model in self.preprocessors.values() for variable in model.variables]
         return {"augmentation": self.augmentation.variables if self.augmentation else [], "preprocessing": preparing}
 
 
@@ -98,7 +98,7 @@ def build_model(
     global_seed_generator().state.assign([config.seed, 0])
     return BuiltModel(
         core=core,
-        preparations=preparations_of(prepared),
+        preprocessors=preprocessors_of(prepared),
         augmentation=augmentation,
         full=full,
         layers=(*prepared.layers, *before, *layers),
@@ -144,7 +144,7 @@ def build_full(config: Config, facts: Facts, core: keras.Model, prepared: Prepro
     return model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)
 
 
-def preparations_of(prepared: Preprocessed) -> dict[str, keras.Model]:
+def preprocessors_of(prepared: Preprocessed) -> dict[str, keras.Model]:
     """Return a model for each input with preprocessing."""
     return {
         name: keras.Model(prepared.raw[name].tensor, origin.tensor, name=f"prepare_{scope_title(name)}")

@@ -40,7 +40,9 @@ def boxes_of(built: BuiltModel, facts: Facts) -> list[Box]:
     for name, found in facts.inputs.items():
         made[id(raw[name])] = len(boxes)
         boxes.append(Box(name, found.shape, dtype=found.dtype))
-    prepared = {name: built.preparations[name].outputs[0] if name in built.preparations else raw[name] for name in raw}
+    prepared = {
+        name: built.preprocessors[name].outputs[0] if name in built.preprocessors else raw[name] for name in raw
+    }
     # The core has its own input tensors.
     same = {id(starts[name]): prepared[name] for name in starts}
 

@@ -32,7 +32,7 @@ def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -
         if head.target is None and (facts.only_input is None or facts.only_input.dtype == "string"):
             what = "has columns" if facts.has_columns else "is text" if facts.only_input else "has several inputs"
             place = (*head.place, "target") if config.model.outputs else ("data", "target")
-            problems.append(Problem(place, f"the data {what}, which cannot be restored", "choose another target"))
+            problems.append(Problem(place, f"the data {what}, which cannot be reconstructed", "choose another target"))
     if problems:
         raise ConfigError(problems)
     return {name: index for name, index in found.items() if index is not None}
@@ -52,7 +52,7 @@ def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Placed], core: keras.M
 def refuse_misplaced(config: Config, facts: Facts) -> None:
     """Raise ConfigError for layers without effect, or with another effect, at their position."""
     problems = [
-        Problem((*place, index, entry.name), f"{entry.name} learns from the data", "it belongs at data.preprocessing")
+        Problem((*place, index, entry.name), f"{entry.name} is fitted to the data", "it belongs at data.preprocessing")
         for place, entries in ((LAYERS, config.model.layers), (AUGMENTATION, config.data.augmentation))
         for index, entry in enumerate(entries)
         if learns(entry)

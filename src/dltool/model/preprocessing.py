@@ -274,5 +274,5 @@ def token_of(line: str) -> str | int:
     """Parse a line of a vocabulary. Raises ValueError: it is neither a string nor an integer."""
     token = json.loads(line)
     if isinstance(token, bool) or not (isinstance(token, str) or (isinstance(token, int) and abs(token) < 2**63)):
-        raise ValueError(f"{line[:60]} is neither a text nor an integer")
+        raise ValueError(f"{line[:60]} is neither a string nor an integer")
     return token

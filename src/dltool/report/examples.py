@@ -80,7 +80,9 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
 
 def prepare(built: BuiltModel, raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {
-        name: built.preparations[name](tensor(values), training=False).numpy() if name in built.preparations else values
+        name: built.preprocessors[name](tensor(values), training=False).numpy()
+        if name in built.preprocessors
+        else values
         for name, values in raw.items()
     }
 
@@ -253,7 +255,7 @@ def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float]
 
 def vocabulary_of(built: BuiltModel, name: str) -> Sequence[str] | None:
     """Return the vocabulary of a preprocessed text, None for other inputs."""
-    layers = built.preparations[name].layers if name in built.preparations else []
+    layers = built.preprocessors[name].layers if name in built.preprocessors else []
     found = next((layer for layer in reversed(layers) if hasattr(layer, "get_vocabulary")), None)
     return None if found is None else [str(word) for word in found.get_vocabulary()]
 

@@ -326,7 +326,7 @@ def _check_entries(root: Path) -> None:
                 raise RunError(f"{entry.path} is neither a file nor a folder; a run directory holds nothing else")
             if depth == 1 and entry.name in (FILES if is_folder else FOLDERS):
                 found, expected = ("folder", "file") if is_folder else ("file", "folder")
-                raise RunError(f"{entry.path} is a {found}; a {expected} is expected")
+                raise RunError(f"{entry.path} is a {found}; expected a {expected}")
             if depth == 1 and entry.name in REPOSITORY:
                 raise RunError(f"{entry.path} belongs to a git repository; a run directory must not contain one")
             if is_folder:

@@ -44,8 +44,8 @@ class Layout:
 
     def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> None:
         self.built, self.inputs, self.targets = built, inputs, targets
-        self.in_step = {name: model for name, model in built.preparations.items() if grows(model, inputs[name])}
-        self.before = {name: model for name, model in built.preparations.items() if name not in self.in_step}
+        self.in_step = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
+        self.before = {name: model for name, model in built.preprocessors.items() if name not in self.in_step}
         self.looked_up = {
             name: (rows.codes, preprocessed_values(self.before.pop(name), rows))
             for name, rows in inputs.items()
@@ -280,15 +280,15 @@ def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
     return size <= LOOKUP_BYTES
 
 
-def compiled(preparations: Mapping[str, keras.Model]) -> Any:
+def compiled(preprocessors: Mapping[str, keras.Model]) -> Any:
     """Compile all preprocessing into one function, from raw to preprocessed rows by name."""
 
     def prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: model(raw[name], training=False) for name, model in preparations.items()}
+        return {name: model(raw[name], training=False) for name, model in preprocessors.items()}
 
     raw = {
         name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)
-        for name, model in preparations.items()
+        for name, model in preprocessors.items()
     }
     return tf.function(prepare, autograph=False, input_signature=[raw])
 

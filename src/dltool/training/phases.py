@@ -69,7 +69,7 @@ def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
             for index, pattern in unknown
         ]
         if not unknown and not any(learns(learner, phase) for learner in found):
-            problems.append(Problem(place, "in this phase nothing learns", "name a layer that has weights"))
+            problems.append(Problem(place, "this phase trains no weights", "name a layer that has weights"))
     if problems:
         raise ConfigError(problems)
 

@@ -125,7 +125,7 @@ def test_files_that_do_not_match_are_listed(tmp_path):
 
 def test_a_part_of_another_name_is_an_error(tmp_path):
     (problem,) = problems_of(tmp_path, ["train/cat_1.jpg", "held/dog_2.jpg"], "{split}/{class}_{number}.jpg")
-    assert problem.message == '{split} is no part: "held" (held/dog_2.jpg)'
+    assert problem.message == '{split} is no split: "held" (held/dog_2.jpg)'
 
 
 def test_a_pattern_without_training_files_is_an_error(tmp_path):

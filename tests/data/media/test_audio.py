@@ -104,7 +104,7 @@ def test_all_damaged_recordings_are_listed(tmp_path):
     folder = two_classes(tmp_path)
     written(folder, {"no/cut.wav": sound([0.5] * 9)[:-4], "yes/text.wav": b"hello"})
     assert problem_of(AudioSource(path=str(folder))).message == (
-        f"2 audio clips in {folder} cannot be used: no/cut.wav (cut off: 18 bytes of sound expected, 14 found); "
+        f"2 audio clips in {folder} cannot be used: no/cut.wav (cut off: expected 18 bytes of sound, found 14); "
         "yes/text.wav (not a WAV file)"
     )
 
@@ -120,7 +120,7 @@ def test_one_very_long_recording_needs_the_seconds(tmp_path):
     written(folder, {"no/long.wav": wav(bytes(2 * 100 * 61), rate=100), "yes/short.wav": wav(bytes(200), rate=100)})
     problem = problem_of(AudioSource(path=str(folder), rate=100))
     assert problem.message == "no/long.wav has 61.0 seconds"
-    assert problem.hint.startswith("say how long audio clips shall be, such as seconds: 0.1 ")
+    assert problem.hint.startswith("set the length of the audio clips, such as seconds: 0.1 ")
     assert form_of(load_audio(AudioSource(path=str(folder), seconds=61, rate=100), SOURCE)).samples == 6100
 
 

@@ -167,9 +167,9 @@ def test_values_that_name_no_part_are_listed_with_their_counts():
     with pytest.raises(DataError) as error:
         divide_by_names(coded(["train", "dev", "dev", "holdout"]), "part", PLACE)
     (problem,) = error.value.problems
-    message = 'the column "part" has values that are no part: "dev" (2 rows), "holdout" (1 row)'
+    message = 'the column "part" has values that are no split: "dev" (2 rows), "holdout" (1 row)'
     assert problem.message == message
-    assert problem.hint == "the parts are train, training, val, valid, validation, test"
+    assert problem.hint == "the splits are train, training, val, valid, validation, test"
 
 
 def test_a_column_that_names_no_training_rows_is_refused():

@@ -17,9 +17,9 @@ from dltool.config.json_forms import (
     value_schema,
     with_arguments,
 )
-from dltool.config.keras.mistakes import EXAMPLES, OWN_KINDS
 from dltool.config.keras.objects import FROM
 from dltool.config.keras.ranges import MOST_PARAMETERS, PARAMETER_SIZES, RANGES
+from dltool.config.keras.suggestions import EXAMPLES, OWN_KINDS
 from dltool.config.keras.values import ANY_CASE, ITEMS, choices_of, expected
 from dltool.config.wording import WORDS
 from dltool.keras_names import KINDS, Argument

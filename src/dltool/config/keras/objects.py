@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dltool.config.keras.mistakes import EXAMPLES, near_argument, several_names, unknown_argument, unknown_name
 from dltool.config.keras.ranges import out_of_range
+from dltool.config.keras.suggestions import EXAMPLES, near_argument, several_names, unknown_argument, unknown_name
 from dltool.config.keras.values import UNKNOWN, Unknown, check_plain
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem

@@ -77,7 +77,7 @@ def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarra
             return np.char.decode(array, "utf-8")
         except UnicodeDecodeError as error:
             raise DataError(Problem(place, f"{name} holds text that is not UTF-8: {error.object[:20]!r}")) from None
-    raise DataError(Problem(place, f"{name} has the dtype {array.dtype}; numbers or text are expected"))
+    raise DataError(Problem(place, f"{name} has the dtype {array.dtype}; expected numbers or text"))
 
 
 def rows_where(marked: np.ndarray) -> np.ndarray:

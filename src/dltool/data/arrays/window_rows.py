@@ -186,7 +186,7 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
             (*PLACE, "length"),
             f"none of the {counted(int(np.sum(parts == part)), 'row')} for {name} begins a window: it takes {span:,} "
             "rows of one series without a gap, and a target",
-            "write a smaller length or horizon, or a larger part",
+            "write a smaller length or horizon, or a larger split",
         )
         for part, name in enumerate(PART_NAMES)
         if (parts == part).any() and not (table.parts == part).any()

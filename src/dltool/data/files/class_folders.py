@@ -109,7 +109,7 @@ def by_folders(files: Sequence[Member], top: list[str], path: str, place: Config
     below = [member.name.split("/")[len(top) :] for member in files]
     if all(len(parts) == 1 for parts in below):
         message = f"the files of {path} are in one folder, not in a folder for each class"
-        hint = "make class folders, or say by pattern where in a name the class stands"
+        hint = "make class folders, or set pattern, which reads the class from a path"
         raise DataError(Problem(place, message, hint))
     has_parts = are_parts({parts[0] for parts in below if len(parts) > 1}, path, place)
     depth = 1 if has_parts else 0
@@ -134,7 +134,11 @@ def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
     if others:
         parts = sorted(folder for folder in folders if folder.lower() in PART_NAMES)
         message = f"{path} has {joined(parts, 'and')}, and beside them {and_more(others, SHOWN)}"
-        raise DataError(Problem(place, message, "move the other folders away, or say by pattern what is what"))
+        raise DataError(
+            Problem(
+                place, message, "move the other folders away, or set pattern, which reads class and split from a path"
+            )
+        )
     for name, count in named.items():
         if count > 1:
             both = sorted(folder for folder in folders if PART_NAMES[folder.lower()] == name)
@@ -166,8 +170,8 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
         problems.append(Problem(place, message))
     if bad_parts:
         shown = and_more([f'"{part}" ({name})' for part, name in bad_parts.items()], SHOWN)
-        message = f"{{split}} is no part: {shown}"
-        problems.append(Problem(place, message, f"parts are called {joined(list(PART_NAMES), 'and')}"))
+        message = f"{{split}} is no split: {shown}"
+        problems.append(Problem(place, message, f"splits are called {joined(list(PART_NAMES), 'and')}"))
     if problems:
         raise DataError(problems)
     return result

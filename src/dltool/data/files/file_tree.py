@@ -116,7 +116,7 @@ class Reader:
         except OSError as error:
             raise UnreadableMember(os_words(error)) from None
         if len(content) != member.size:
-            raise UnreadableMember(f"{member.size:,} bytes expected, {len(content):,} found")
+            raise UnreadableMember(f"expected {member.size:,} bytes, found {len(content):,}")
         return content
 
     def read_start(self, member: Member, most: int) -> bytes:

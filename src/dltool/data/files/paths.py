@@ -14,7 +14,7 @@ def require(text: str, place: ConfigPath, *, allow_folder: bool = False) -> Path
         if not path.exists():
             raise DataError(Problem(place, f"no such file: {path}", near_names(path)))
         if path.is_dir() and not allow_folder:
-            raise DataError(Problem(place, f"{path} is a folder; a file is expected", folder_hint(path)))
+            raise DataError(Problem(place, f"{path} is a folder; expected a file", folder_hint(path)))
         if not path.is_dir() and not path.is_file():
             raise DataError(Problem(place, f"{path} is not a regular file"))
         if not os.access(path, os.R_OK):

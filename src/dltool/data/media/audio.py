@@ -139,7 +139,7 @@ def audio_form(
     if lengths[longest] > MOST_SECONDS * rate:
         median = float(np.median(lengths)) / rate
         message = f"{printable(members[longest].name)} has {lengths[longest] / rate:,.1f} seconds"
-        hint = f"say how long audio clips shall be, such as seconds: {max(median, 0.1):.2g} (half of them are longer)"
+        hint = f"set the length of the audio clips, such as seconds: {max(median, 0.1):.2g} (half of them are longer)"
         raise DataError(Problem(place, message, hint))
     return moderate(AudioForm(rate, int(lengths[longest])), place)
 
@@ -150,5 +150,5 @@ def moderate(form: AudioForm, place: ConfigPath) -> AudioForm:
         message = (
             f"{form.seconds:,g} seconds at {form.rate:,} samples a second are {form.samples:,} samples an audio clip"
         )
-        raise DataError(Problem(place, f"{message}, and at most {MOST_SAMPLES:,} can be meant"))
+        raise DataError(Problem(place, f"{message}; expected at most {MOST_SAMPLES:,}"))
     return form

@@ -38,7 +38,7 @@ def samples(content: bytes, header: ClipHeader, most: int | None = None) -> np.n
         except soundfile.LibsndfileError as error:
             raise BadClip(f"damaged: {error.error_string.rstrip('.')}") from None
     if len(found) < frames:
-        raise BadClip(f"cut off: {frames:,} samples expected, {len(found):,} found")
+        raise BadClip(f"cut off: expected {frames:,} samples, found {len(found):,}")
     # Lossy codecs overshoot a little.
     return np.asarray(np.clip(found.mean(axis=1, dtype=np.float32), -1, 1))
 

@@ -76,7 +76,7 @@ def with_samples(header: tuple[int, int, int, int], start: int, length: int, siz
     codec, sample_bytes, channels, rate = header
     if start + length > size:
         if length < UNKNOWN_LENGTH:
-            raise BadClip(f"cut off: {length:,} bytes of sound expected, {size - start:,} found")
+            raise BadClip(f"cut off: expected {length:,} bytes of sound, found {size - start:,}")
         length = size - start
     frames = length // (sample_bytes * channels)
     if not frames:

@@ -65,7 +65,7 @@ def download(file: PublishedFile, path: Path, source: str, place: ConfigPath, hi
         message = f"{source} is not at {path} and cannot be downloaded from {file.url}: {reason}"
         raise MachineError(Problem(place, message, hint)) from None
     if not file.is_content(content):
-        message = f"what {file.url} gave ({len(content):,} bytes) is not the published file"
+        message = f"the content of {file.url} ({len(content):,} bytes) is not the published file"
         raise MachineError(Problem(place, message, hint.replace("there", f"at {path}")))
     return content
 

@@ -248,7 +248,7 @@ def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath
     elif array.ndim == 2 and array.dtype.kind in "iu":
         table = fitted_table(clean_inputs(array, name, place), options.length).astype(np.int32)
     else:
-        message = f"{name} has the shape {array.shape} and dtype {array.dtype}; rows of word numbers are expected"
+        message = f"{name} has the shape {array.shape} and dtype {array.dtype}; expected rows of word indices"
         raise DataError(Problem(place, message))
     return without_rare(table, options.num_words)
 

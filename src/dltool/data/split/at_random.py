@@ -89,8 +89,8 @@ def divide_by_names(values: Values, name: str, place: ConfigPath) -> Split:
     unknown = [(value, count) for value, count, code in zip(distinct, counts, codes, strict=True) if code < 0]
     if unknown:
         shown = and_more([f'"{value}" ({counted(count, "row")})' for value, count in unknown], SHOWN)
-        message = f'the column "{name}" has values that are no part: {shown}'
-        raise DataError(Problem(place, message, f"the parts are {', '.join(SPELLINGS)}"))
+        message = f'the column "{name}" has values that are no split: {shown}'
+        raise DataError(Problem(place, message, f"the splits are {', '.join(SPELLINGS)}"))
     split = split_of(np.array(codes, dtype=np.int64)[numbers])
     if not len(split.train):
         raise DataError(Problem(place, f'no row is for training: none says "train" in the column "{name}"'))
@@ -102,7 +102,7 @@ def too_few(name: str, what: str, found: int, asked: list[int], place: ConfigPat
     parts = [PART_NAMES[part] for part in (TRAINING, *asked)]
     has = counted(found, f"distinct {what}")
     message = f'the column "{name}" has {has}; {joined(parts, "and")} need {len(parts)}'
-    return Problem(place, message, "divide fewer parts off, or use another column")
+    return Problem(place, message, "use fewer splits, or another column")
 
 
 def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -133,7 +133,7 @@ def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         if not move(source, target):
             between = 3 - source - target
             if not (move(between, target) and move(source, between)):
-                raise AssertionError("no path between two parts: the sums of counts and sizes differ")
+                raise AssertionError("no path between two splits: the sums of counts and sizes differ")
         surplus[source] -= 1
         surplus[target] += 1
     return np.asarray(shares + is_up)

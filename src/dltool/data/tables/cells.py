@@ -135,7 +135,7 @@ def is_valid(array: "pa.Array") -> np.ndarray:
 
 
 def texts_of_dictionary(array: "pa.DictionaryArray", is_missing: Callable[[str], bool]) -> Texts:
-    """Return the texts without surrounding spaces. `is_missing` tells which texts stand for missing values."""
+    """Return the texts without surrounding spaces. `is_missing` is true for texts that stand for missing values."""
     codes = values_of(array.indices, np.int32, -1)
     values = ["" if value is None else value.strip() for value in array.dictionary.to_pylist()]
     absent = [not value or is_missing(value) for value in values]

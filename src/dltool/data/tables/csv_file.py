@@ -80,7 +80,7 @@ class CsvFile:
                 return tuple(names)
         if fallback:
             expected = " or ".join(str(count) for count in sorted({len(names) for names in fallback}))
-            message = f"{self.path} has {width} columns; {expected} are expected, as in the training table"
+            message = f"{self.path} has {width} columns; expected {expected}, as in the training table"
             raise DataError(Problem(self.place, message))
         return tuple(f"column_{number}" for number in range(1, width + 1))
 
@@ -199,7 +199,7 @@ class CsvFile:
                 if len(fields) != width:
                     count += 1
                     if count <= MOST_SHOWN:
-                        message = f"{self.path}, line {line:,}: {width} fields expected, {len(fields)} found"
+                        message = f"{self.path}, line {line:,}: expected {width} fields, found {len(fields)}"
                         problems.append(Problem(self.place, message))
         except Unreadable as found:
             problems += self.unreadable(found).problems

@@ -55,9 +55,7 @@ class JsonLinesFile:
         if len(wrong) > MOST_SHOWN:
             problems.append(Problem(self.place, f"{self.path}: {len(wrong):,} lines in all are no objects"))
         problems += [
-            Problem(
-                self.place, f"{self.path}, line {line:,}: {name} holds lists or objects; single values are expected"
-            )
+            Problem(self.place, f"{self.path}, line {line:,}: {name} holds lists or objects; expected single values")
             for name, line in nested.items()
         ]
         if "" in names:
@@ -139,7 +137,7 @@ def parsed(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(record, dict):
-        raise ValueError("an object is expected: {…}")
+        raise ValueError("expected an object: {…}")
     return record
 
 
@@ -147,7 +145,7 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
         name = next(name for name, _ in pairs if sum(other == name for other, _ in pairs) > 1)
-        raise ValueError(f'the key "{name}" is there twice')
+        raise ValueError(f'duplicate key "{name}"')
     return record
 
 

@@ -37,7 +37,7 @@ class ParquetFile:
         problems = [
             Problem(
                 place,
-                f"{self.path}: {field.name} holds {field.type}; numbers, texts, dates or truth values are expected",
+                f"{self.path}: {field.name} holds {field.type}; expected numbers, texts, dates or truth values",
             )
             for field in schema
             if not is_single(field.type)
