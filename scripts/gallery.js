@@ -20,10 +20,12 @@ const SCREENSHOTS = [ // run, first section, height, file
   ["denoising/0001", "Results", 700, "gallery/denoising-results.png"],
 ];
 
+// Guides train some configs for an epoch or two: the longest run of a name is shown.
 function reportOf(folder, run) {
   const files = fs.readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(`runs/${run}/report.html`));
   const reports = files.map((name) => path.join(folder, name));
-  return reports.sort((one, other) => fs.statSync(other).mtimeMs - fs.statSync(one).mtimeMs)[0];
+  const length = (report) => fs.statSync(path.join(path.dirname(report), "metrics.jsonl")).size;
+  return reports.sort((one, other) => length(other) - length(one))[0];
 }
 
 async function main(folder) {
