@@ -17,7 +17,7 @@ const SCREENSHOTS = [ // run, first section, height, file, a file of the page th
   ["demand/0001", "Results", 1000, "gallery/series-results.png"],
   ["photos/0001", "Learning", 960, "gallery/transfer-learning.png"],
   ["halves/0001", "Layers", 800, "gallery/graph-layers.png"],
-  ["denoising/0001", "Results", 700, "gallery/denoising-results.png"],
+  ["denoising/0001", "Results", 1180, "gallery/denoising-results.png"],
 ];
 
 // `marker` is a file beside `runs`, if several pages have a run of this name.
