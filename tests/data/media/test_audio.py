@@ -182,4 +182,4 @@ def test_too_short_to_be_a_sample_is_refused(tmp_path):
 @pytest.mark.parametrize("asked", [{"seconds": 1e9}, {"rate": 10**12, "seconds": 1}, {"rate": 10**12}])
 def test_more_samples_than_can_be_meant_are_refused(tmp_path, asked):
     options = AudioSource(path=str(two_classes(tmp_path)), **asked)
-    assert "at most 100,000,000 can be meant" in problem_of(options).message
+    assert "expected at most 100,000,000" in problem_of(options).message
