@@ -42,7 +42,7 @@ check: $(DEV) ## lint, formatting and types
 	$(BIN)/mypy
 
 docs: $(DEV) ## build the documentation into site/; any warning is an error
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(DEV) ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix .

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import checkpoints, growth, pictures, predict, startup, tables
+from benchmarks import checkpoints, growth, images, predict, startup, tables
 from benchmarks.cases import CASES, RIVALS, compare
 
 OTHERS: dict[str, Callable[[list[str]], None]] = {
@@ -15,7 +15,7 @@ OTHERS: dict[str, Callable[[list[str]], None]] = {
     "growth": growth.main,
     "checkpoints": checkpoints.main,
     "tables": tables.main,
-    "pictures": pictures.main,
+    "images": images.main,
 }
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: T201 (a program that prints)
-"""Trainings that dltool and its rivals run on the same arrays, with the same batch size and number of updates."""
+"""Training runs that dltool and its rivals run on the same arrays, with the same batch size and number of updates."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""How cost grows: an epoch with its rows, memory with pictures that are streamed, a start with the runs before it.
+"""How cost grows: an epoch with its rows, memory with images that are streamed, a start with the runs before it.
 
 python -m benchmarks growth [--plot FILE.svg] [--most-rows 10000000]
 """
@@ -23,8 +23,8 @@ model: {layers: [{Dense: {units: 64, activation: relu}}, {Dense: {units: 1, acti
 training: {optimizer: adam, loss: binary_crossentropy, batch_size: 1024, epochs: 3}
 """
 PICTURES = """
-name: pictures
-data: {source: {images: pictures}, cache: off}
+name: images
+data: {source: {images: images}, cache: off}
 model: {layers: [Flatten, {Dense: {units: 2, activation: softmax}}]}
 training: {optimizer: adam, loss: sparse_categorical_crossentropy, batch_size: 32, epochs: 1}
 """
@@ -42,9 +42,7 @@ def main(arguments: list[str]) -> None:
     table = {f"{rows:,}": [f"{seconds:.3f}", f"{seconds / rows * 1e6:.2f}"] for rows, seconds in epochs.items()}
     show_table("an epoch of a dense network, the best of three", table, ["rows", "s", "µs a row"])
     memory = {count: streamed_memory(count) for count in COUNTS}
-    show_table(
-        "pictures without a cache", {f"{n:,}": [f"{mb:.0f}"] for n, mb in memory.items()}, ["pictures", "peak MB"]
-    )
+    show_table("images without a cache", {f"{n:,}": [f"{mb:.0f}"] for n, mb in memory.items()}, ["images", "peak MB"])
     starts = {earlier: start_seconds(earlier) for earlier in EARLIER}
     show_table(
         "until the first step, MNIST", {f"{n:,}": [f"{s:.2f}"] for n, s in starts.items()}, ["earlier runs", "s"]
@@ -71,7 +69,7 @@ def streamed_memory(count: int) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number in range(count):
-            path = folder / "pictures" / f"class {number % 2}" / f"{number}.png"
+            path = folder / "images" / f"class {number % 2}" / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(generator.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
         (folder / "config.yaml").write_text(PICTURES, encoding="utf-8")
@@ -98,7 +96,7 @@ def plot(epochs: dict[int, float], memory: dict[int, float], starts: dict[int, f
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     panels = (
         (epochs, "rows", "seconds an epoch", "log"),
-        (memory, "pictures, streamed", "peak MB", "linear"),
+        (memory, "images, streamed", "peak MB", "linear"),
         (starts, "earlier runs", "seconds to the first step", "linear"),
     )
     for axes, (values, across, up, scale) in zip(figure.subplots(1, 3), panels, strict=True):

@@ -1,8 +1,8 @@
-"""How long until something happens: `--help`, `check`, and the first step of a training.
+"""How long until something happens: `--help`, `check`, and the first step of a run.
 
     python -m benchmarks startup [--times 5]
 
-A training is compared with a script that only imports TensorFlow, loads the same data and builds the same model. It
+A run is compared with a script that only imports TensorFlow, loads the same data and builds the same model. It
 counts as begun when its steps are traced and its run directory is made; then the first state is copied, and it trains.
 """
 

@@ -8,10 +8,10 @@ const { pathToFileURL } = require("url");
 const { chromium } = require("playwright-core");
 const DOCS = path.join(__dirname, "..", "docs");
 const WIDTH = 900;
-const SCREENSHOTS = [ // run, first section, height, file
-  ["digits/0001", null, 1260, "report.png"],
+const SCREENSHOTS = [ // run, first section, height, file, a file of the page that makes the run
+  ["digits/0001", null, 1260, "report.png", "typing.yaml"],
   ["customers/0001", "What to look at", 330, "gallery/table-leakage.png"],
-  ["scans/0001", "Results", 1040, "gallery/images-results.png"],
+  ["scans/0001", "Results", 1040, "gallery/images-results.png", "make_scans.py"],
   ["sentences/0001", "Learning", 960, "gallery/text-learning.png"],
   ["vowels/0001", "Examples", 620, "gallery/audio-examples.png"],
   ["demand/0001", "Results", 1000, "gallery/series-results.png"],
@@ -20,12 +20,12 @@ const SCREENSHOTS = [ // run, first section, height, file
   ["denoising/0001", "Results", 1180, "gallery/denoising-results.png"],
 ];
 
-// Guides train some configs for an epoch or two: the longest run of a name is shown.
-function reportOf(folder, run) {
+// `marker` is a file beside `runs`, if several pages have a run of this name.
+function reportOf(folder, run, marker) {
   const files = fs.readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(`runs/${run}/report.html`));
   const reports = files.map((name) => path.join(folder, name));
-  const length = (report) => fs.statSync(path.join(path.dirname(report), "metrics.jsonl")).size;
-  return reports.sort((one, other) => length(other) - length(one))[0];
+  const own = reports.filter((report) => !marker || fs.existsSync(path.join(path.dirname(report), "../../..", marker)));
+  return own.sort((one, other) => fs.statSync(other).mtimeMs - fs.statSync(one).mtimeMs)[0];
 }
 
 async function main(folder) {
@@ -33,8 +33,8 @@ async function main(folder) {
   const places = process.env.PATH.split(path.delimiter).flatMap((place) => programs.map((name) => path.join(place, name)));
   const browser = await chromium.launch({ executablePath: places.find(fs.existsSync), args: ["--no-sandbox", "--disable-gpu"] });
   const tab = await browser.newPage({ viewport: { width: WIDTH, height: 1200 } });
-  for (const [run, section, height, file] of SCREENSHOTS) {
-    const report = reportOf(folder, run);
+  for (const [run, section, height, file, marker] of SCREENSHOTS) {
+    const report = reportOf(folder, run, marker);
     if (!report) { console.log(`${file}: no run ${run}`); continue; }
     await tab.goto(pathToFileURL(report).href);
     const top = section ? (await tab.locator("section", { has: tab.locator(`h2:has-text("${section}")`) }).first().boundingBox()).y : 0;

@@ -265,8 +265,8 @@ RANGE = {
     "seed-too-large": changed(("name: example", "seed: 4294967296")),
     "seed-negative": changed(("name: example", "seed: -1")),
     "units-zero": changed(("units: 8", "units: 0")),
-    "giant-picture": changed(("source: iris", "source: {images: {path: pictures, size: [40000, 40000]}}")),
-    "giant-picture-in-a-column": changed(
+    "giant-image": changed(("source: iris", "source: {images: {path: images, size: [40000, 40000]}}")),
+    "giant-image-in-a-column": changed(
         (
             "source: iris",
             "source: {csv: people.csv}\n  target: label\n  inputs: {photo: {image: {size: [9000, 9000], channels: 3}}}",
@@ -334,7 +334,7 @@ BUILT = {
         ("sparse_categorical_crossentropy", "categorical_crossentropy"), ("[accuracy]", "[SparseCategoricalAccuracy]")
     ),
     "mixing-class-numbers": changed(("data: {", "data: {augmentation: [MixUp], "), text=IMAGES),
-    "mixing-what-is-no-picture": changed(
+    "mixing-what-is-no-image": changed(
         ("  source: iris", "  source: iris\n  augmentation: [MixUp]"),
         ("sparse_categorical_crossentropy", "categorical_crossentropy"),
     ),

@@ -36,7 +36,7 @@ training: {optimizer: adam, loss: mse, epochs: 1}
 """
 PICTURES = """\
 data:
-  source: {images: pictures}
+  source: {images: images}
   split: {validation: 0.3, test: 0.3}
 model:
   layers:
@@ -44,9 +44,9 @@ model:
     - Dense: {units: $classes, activation: softmax}
 training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 1}
 """
-SOUNDS = changed(("images: pictures", "audio: sounds"), text=PICTURES)
+SOUNDS = changed(("images: images", "audio: sounds"), text=PICTURES)
 TEXTS = changed(
-    ("images: pictures", "text: texts"),
+    ("images: images", "text: texts"),
     ("  split:", "  preprocessing: [{TextVectorization: {output_mode: multi_hot}}]\n  split:"),
     ("    - Flatten\n", ""),
     text=PICTURES,
@@ -79,7 +79,7 @@ def with_row(number: int, line: str, count: int = 30) -> bytes:
 PEOPLE = {"people.csv": table()}
 HOURS = {"hours.csv": b"hour,level,place\n" + b"".join(b"%d,%d,north\n" % (i * i, i % 7) for i in range(60))}
 WORDS = {f"texts/{name}/{number}.txt": b"a word %d" % number for name in ("good", "bad") for number in range(8)}
-FOLDERS = class_folders(2, 8, top="pictures/")
+FOLDERS = class_folders(2, 8, top="images/")
 
 
 def tones() -> dict[str, bytes]:
@@ -142,7 +142,7 @@ def texts(*replacements: tuple[str, str], files: Files = WORDS, code: int = 3) -
 
 
 def archive(name: str, write: "partial[Path]") -> Bad:
-    return Bad(changed(("images: pictures", f"images: {name}"), text=PICTURES), {}, 3, partial(write, Path(name)))
+    return Bad(changed(("images: images", f"images: {name}"), text=PICTURES), {}, 3, partial(write, Path(name)))
 
 
 def own(files: Files, *replacements: tuple[str, str], code: int = 3) -> Bad:
@@ -240,8 +240,8 @@ BAD_DATA: dict[str, Bad] = {
         ("units: $classes", "units: 2"),
         (", metrics: [accuracy]", ""),
     ),
-    "picture-paths-that-are-none": inputs("job: {image: {size: [4, 4]}}"),
-    "recording-paths-that-are-none": inputs("job: {audio: {seconds: 1}}"),
+    "image-paths-that-are-none": inputs("job: {image: {size: [4, 4]}}"),
+    "audio-paths-that-are-none": inputs("job: {audio: {seconds: 1}}"),
     "json-lines-broken": people(
         ("csv: people.csv", "json_lines: people.jsonl"),
         files={"people.jsonl": b'{"age": 1, "label": "a"}\n{"age": 2, "label": "b"\n' * 9},
@@ -262,18 +262,18 @@ BAD_DATA: dict[str, Bad] = {
         files={"hours.csv": HOURS["hours.csv"].replace(b"\n0,", b"\n,")},
     ),
     # folders and archives
-    "missing-folder": folders(("images: pictures", "images: pictuers")),
-    "folder-without-files": folders(files={"pictures/cat/notes.md": b"", "pictures/dog/notes.md": b""}),
+    "missing-folder": folders(("images: images", "images: pictuers")),
+    "folder-without-files": folders(files={"images/cat/notes.md": b"", "images/dog/notes.md": b""}),
     "folder-without-classes": folders(
-        files={"pictures/1.png": encoded(pixels(4, 5)), "pictures/2.png": encoded(pixels(4, 5))}
+        files={"images/1.png": encoded(pixels(4, 5)), "images/2.png": encoded(pixels(4, 5))}
     ),
-    "file-for-a-folder": folders(files={"pictures": b"no archive"}),
-    "corrupt-pictures": folders(
-        files={**FOLDERS, "pictures/a/3.png": b"\x89PNG nothing", "pictures/b/7.png": FOLDERS["pictures/b/7.png"][:60]}
+    "file-for-a-folder": folders(files={"images": b"no archive"}),
+    "corrupt-images": folders(
+        files={**FOLDERS, "images/a/3.png": b"\x89PNG nothing", "images/b/7.png": FOLDERS["images/b/7.png"][:60]}
     ),
-    "picture-bomb": folders(files={**FOLDERS, "pictures/a/3.png": huge_picture()}),
-    "pictures-of-several-sizes": folders(files={**FOLDERS, "pictures/b/5.png": encoded(pixels(6, 6))}),
-    "one-picture-of-a-class": folders(files={**FOLDERS, "pictures/c/1.png": encoded(pixels(4, 5, seed=77))}),
+    "image-bomb": folders(files={**FOLDERS, "images/a/3.png": huge_picture()}),
+    "images-of-several-sizes": folders(files={**FOLDERS, "images/b/5.png": encoded(pixels(6, 6))}),
+    "one-image-of-a-class": folders(files={**FOLDERS, "images/c/1.png": encoded(pixels(4, 5, seed=77))}),
     "zip-out-of-its-folder": archive("p.zip", partial(zip_with, entry=zip_entry("cat/../../evil.jpg"))),
     "zip-with-an-absolute-path": archive("p.zip", partial(zip_with, entry=zip_entry("/etc/evil.jpg"))),
     "zip-with-a-link": archive("p.zip", partial(zip_with, entry=zip_entry("cat/evil.jpg", stat.S_IFLNK))),
@@ -291,9 +291,7 @@ BAD_DATA: dict[str, Bad] = {
     "sound-cut-off": sounds(files={**tones(), "sounds/low/2.wav": sound(np.zeros(80))[:30]}),
     "text-not-utf-8": texts(files={**WORDS, "texts/bad/3.txt": "größe".encode("latin-1")}),
     "texts-empty": texts(files={"texts/good/1.txt": b"", "texts/bad/1.txt": b""}),
-    "pattern-that-nothing-fits": folders(
-        ("images: pictures", 'images: {path: pictures, pattern: "{class}_{number}.png"}')
-    ),
+    "pattern-that-nothing-fits": folders(("images: images", 'images: {path: images, pattern: "{class}_{number}.png"}')),
     "test-folder-of-another-class": folders(
         ("  split", "  test: {images: others}\n  split"),
         (", test: 0.3", ""),
@@ -301,7 +299,7 @@ BAD_DATA: dict[str, Bad] = {
     ),
     "split-of-a-folder-by-an-unknown-field": folders(
         ("test: 0.3", "test: 0.3, group: scene"),
-        ("images: pictures", 'images: {path: pictures, pattern: "{class}/{number}.png"}'),
+        ("images: images", 'images: {path: images, pattern: "{class}/{number}.png"}'),
     ),
     # arrays
     "pickled-npz": own({"own.npz": arrays(x=np.array([{}, []], dtype=object), y=[0, 1])}),
@@ -378,13 +376,13 @@ BAD_DATA_CONFIGS: dict[str, Bad] = {
     "cache-many": folders(("  split", "  cache: many\n  split"), code=2),
     "cache-of-an-unknown-unit": folders(("  split", "  cache: 4 gigs\n  split"), code=2),
     "pattern-without-class": folders(
-        ("images: pictures", 'images: {path: pictures, pattern: "{kind}/{number}.png"}'), code=2
+        ("images: images", 'images: {path: images, pattern: "{kind}/{number}.png"}'), code=2
     ),
     "pattern-with-half-a-brace": folders(
-        ("images: pictures", 'images: {path: pictures, pattern: "{class/{number}.png"}'), code=2
+        ("images: images", 'images: {path: images, pattern: "{class/{number}.png"}'), code=2
     ),
-    "channels-of-two": folders(("images: pictures", "images: {path: pictures, channels: 2}"), code=2),
-    "size-of-zero": folders(("images: pictures", "images: {path: pictures, size: [0, 4]}"), code=2),
+    "channels-of-two": folders(("images: images", "images: {path: images, channels: 2}"), code=2),
+    "size-of-zero": folders(("images: images", "images: {path: images, size: [0, 4]}"), code=2),
     "rate-of-zero": sounds(("audio: sounds", "audio: {path: sounds, rate: 0}"), code=2),
     "folder-with-a-target-column": folders(("  split", "  target: label\n  split"), code=2),
     "folder-tested-by-a-table": folders(("  split", "  test: {csv: people.csv}\n  split"), (", test: 0.3", ""), code=2),
@@ -397,7 +395,7 @@ BAD_DATA_CONFIGS: dict[str, Bad] = {
         ),
         code=2,
     ),
-    "table-tested-by-a-folder": people(("  split", "  test: {images: pictures}\n  split"), (", test: 0.2", ""), code=2),
+    "table-tested-by-a-folder": people(("  split", "  test: {images: images}\n  split"), (", test: 0.2", ""), code=2),
     "giant-embedding": inputs("job: {category: {embedding: 1000000000000}}", code=2),
     "preprocessing-with-columns": people(("  split", "  preprocessing: [Normalization]\n  split"), code=2),
     "augmentation-with-columns": people(("  split", "  augmentation: [{GaussianNoise: 0.1}]\n  split"), code=2),

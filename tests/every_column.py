@@ -1,4 +1,4 @@
-"""A table with a column of every type, and pictures and recordings beside it."""
+"""A table with a column of every type, and images and audio clips beside it."""
 
 from pathlib import Path
 from typing import Any

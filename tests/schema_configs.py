@@ -166,7 +166,7 @@ UNKNOWABLE = {
     ),
     *("named-arrays-without-a-file", "unknown-target-of-arrays", "one-type-for-two-targets", "other-names-in-the-test"),
     *("phases-with-too-many-epochs", "fractions-over-one", "empty-split", "output-with-a-bad-name"),
-    *("giant-picture", "giant-picture-in-a-column"),
+    *("giant-image", "giant-image-in-a-column"),
     # JSON has no such numbers.
     *("learning-rate-nan", "learning-rate-infinite"),
 }

@@ -75,7 +75,7 @@ def mixed_pictures() -> dict[str, bytes]:
         "cmyk.jpg": encoded(colour.convert("CMYK"), "JPEG"),
         "sixteen.png": encoded(np.arange(20, dtype=np.uint16).reshape(4, 5) * 3000),
     }
-    return {f"pictures/{label}/{kind}": content for label in "ab" for kind, content in kinds.items()}
+    return {f"images/{label}/{kind}": content for label in "ab" for kind, content in kinds.items()}
 
 
 def test_pictures_of_mixed_modes_train(folder, dltool) -> None:
@@ -90,8 +90,8 @@ def test_pictures_of_mixed_modes_train(folder, dltool) -> None:
     [
         ("table", changed(("  split", "  test: {csv: people.csv}\n  split"), (", test: 0.2", ""), text=TABLE), PEOPLE),
         (
-            "pictures",
-            changed(("  split", "  test: {images: pictures}\n  split"), (", test: 0.3", ""), text=PICTURES),
+            "images",
+            changed(("  split", "  test: {images: images}\n  split"), (", test: 0.3", ""), text=PICTURES),
             FOLDERS,
         ),
         ("texts", changed(("  split", "  test: {text: texts}\n  split"), (", test: 0.3", ""), text=TEXTS), WORDS),
@@ -109,11 +109,11 @@ def test_the_same_data_for_training_and_test_is_warned_about(name, text, files, 
     [
         (TABLE, PEOPLE, {"people.csv": with_row(4, "70,clerk,yes")}),
         (TABLE, PEOPLE, {"people.csv": table([*PEOPLE["people.csv"].decode().splitlines()[1:], "70,clerk,yes"])}),
-        (PICTURES, FOLDERS, {"pictures/a/3.png": encoded(pixels(4, 5, seed=999))}),
+        (PICTURES, FOLDERS, {"images/a/3.png": encoded(pixels(4, 5, seed=999))}),
         (SOUNDS, tones(), {"sounds/low/3.wav": sound(np.zeros(80))}),
         (TEXTS, WORDS, {"texts/good/3.txt": b"another word"}),
     ],
-    ids=["cell", "row", "picture", "sound", "text"],
+    ids=["cell", "row", "image", "sound", "text"],
 )
 def test_data_that_has_changed_since_the_run_is_refused(text, files, changes, folder, dltool) -> None:
     write(folder, text, files)
@@ -134,7 +134,7 @@ SOURCES = [
     (TABLE, "{csv: people.csv}", "{csv: {path: data/people.csv}}"),
     (TABLE, "{csv: people.csv}", "{csv: $file}"),
     (TABLE, "{csv: people.csv}", "{csv: {path: $file}}"),
-    (PICTURES, "{images: pictures}", "{images: data/pictures}"),
+    (PICTURES, "{images: images}", "{images: data/images}"),
     (TEXTS, "{text: texts}", "{text: {path: data/texts}}"),
 ]
 

@@ -131,7 +131,7 @@ def test_messages_that_cannot_be_written_change_nothing(arguments, code, stderr,
     script = f"{sys.executable} -m dltool {' '.join(arguments)} {stderr}"
     outcome = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert outcome.returncode == code
-    assert ("no mistake found" in outcome.stdout) == (code == 0)
+    assert ("no errors found" in outcome.stdout) == (code == 0)
     assert "seed" not in outcome.stdout
 
 

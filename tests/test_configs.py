@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def arrays(shape: tuple[int, ...], classes: int = 10) -> Callable[[Path], list[str]]:
-    """Settings that take pictures of noise, or word numbers, in place of a data set that must be downloaded."""
+    """Settings that take images of noise, or word numbers, in place of a data set that must be downloaded."""
 
     def make(folder: Path) -> list[str]:
         labels = np.arange(4 * classes) % classes

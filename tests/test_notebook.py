@@ -220,11 +220,11 @@ def test_it_works_in_another_thread_and_where_stdout_is_no_file(tmp_path, monkey
 def test_an_interruption_saves_and_says_how_to_go_on(tmp_path, monkeypatch) -> None:
     from dltool.training.fit import Fitting
 
-    monkeypatch.setattr(Fitting, "run_steps", lambda self, epoch: (_ for _ in ()).throw(self.interrupted(2)))
+    monkeypatch.setattr(Fitting, "run_steps", lambda self, epoch: (_ for _ in ()).throw(self.recovery.interrupted(2)))
     with pytest.raises(Interrupted) as stopped:
         train(written(tmp_path, TINY), runs=tmp_path / "runs")
     run = tmp_path / "runs/example/0001"
-    assert str(stopped.value).endswith(f"what was done by then is kept in {run}\nnext  dltool resume {run}")
+    assert str(stopped.value).endswith(f"completed work is kept in {run}\nnext  dltool resume {run}")
     assert repr(dltool.open_run(run)) == f"{run}: interrupted"
     assert "interrupted" in dltool.open_run(run)._repr_html_()
     assert dltool.open_run(run).history.empty

@@ -130,6 +130,17 @@ def test_a_run_that_is_in_use_is_refused_before_anything_that_takes_time_is_impo
     loaded = set(done.stdout.split())
     assert "dltool.runs.lock" in loaded
     assert not loaded & {*HEAVY, "yaml", "dltool.config.schema", "dltool.config.load", "dltool.keras_names"}
+    assert not loaded & RECORDS
+
+
+RECORDS = {"pydantic", "dltool.runs.records", "dltool.runs.checkpoint_state"}
+"""Models of run records, and what they are made with."""
+
+
+def test_the_models_of_run_records_are_not_built_at_the_start():
+    code = "import sys, dltool.cli, dltool.runs.directory\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert not set(done.stdout.split()) & RECORDS
 
 
 def test_the_version_is_the_one_of_the_project():

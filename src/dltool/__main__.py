@@ -1,4 +1,4 @@
-"""`python -m dltool` is `dltool`: the life of a process, from its arguments to its exit code."""
+"""Run dltool as `python -m dltool` or `dltool`: a process from its arguments to its exit code."""
 
 import atexit
 import contextlib
@@ -9,22 +9,20 @@ from dltool import cli
 
 
 def main() -> None:
-    """The entry point.
+    """Run the command line.
 
-    Once everything is written, closed and said, a process that has TensorFlow ends at once: taking the interpreter down
-    piece by piece would last 0.7 s.
-    """
+    A process that has loaded TensorFlow exits at once after all output: interpreter shutdown would take 0.7 s."""
     codes: list[int] = []
 
     def end() -> None:
         if codes and "tensorflow" in sys.modules:
             for stream in (sys.stdout, sys.stderr):
-                # A stream may be full, closed, or None from the start.
+                # A stream may be full, closed or None.
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     stream.flush()
             os._exit(codes[0])
 
-    # What is registered first is called last, after the threads and all other handlers.
+    # The handler registered first runs last, after the threads and all other handlers.
     atexit.register(end)
     try:
         cli.main()

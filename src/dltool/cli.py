@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from dltool import __version__
 from dltool.console.frame import discard_stdout, frame
@@ -21,7 +22,7 @@ from dltool.imports import begin_own_process
 app = typer.Typer(
     name="dltool",
     help="Train deep-learning models from YAML files.",
-    epilog="Begin with: dltool init digits > digits.yaml, then dltool train digits.yaml",
+    epilog="Start with: dltool init digits > digits.yaml, then dltool train digits.yaml",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,30 +38,30 @@ def show_version(is_asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
+        bool, Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
     ] = False,
 ) -> None:
-    """Take the options that are no command's."""
+    """Handle the options before a command."""
 
 
 @app.command()
 def train(
     config: ConfigFile,
     settings: Settings = None,
-    name: Annotated[str | None, typer.Option(help="The run's name instead of the config's.")] = None,
+    name: Annotated[str | None, Option(help="Name of the run; overrides the config.")] = None,
     runs: RunsFolder = None,
-    seed: Annotated[int | None, typer.Option(help="The seed instead of the config's.")] = None,
+    seed: Annotated[int | None, Option(help="Seed; overrides the config.")] = None,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Try everything in seconds: two epochs of two batches, nothing kept.")
+        bool, Option("--smoke", help="Smoke test in seconds: two epochs of two batches, nothing kept.")
     ] = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Say where the time goes; leave a trace of some steps for TensorBoard.")
+        bool, Option("--profile", help="Show the time by activity; write a trace of some steps for TensorBoard.")
     ] = False,
     allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train, validate and test the model of a config; leave a run directory."""
+    """Train, validate and test the model of a config; create a run directory."""
     folder = runs or Path("runs")
     with frame(as_json, allow_code) as within:
         from dltool.runs.directory import refuse_no_runs_folder
@@ -78,15 +79,15 @@ def train(
 @app.command()
 def resume(
     run: RunFolder,
-    epochs: Annotated[int | None, typer.Option(help="Another number of epochs, also for a completed run.")] = None,
+    epochs: Annotated[int | None, Option(help="New total number of epochs; also extends a completed run.")] = None,
     allow_change: Annotated[
-        bool, typer.Option("--allow-change", help="Go on although the machine or its versions differ.")
+        bool, Option("--allow-change", help="Resume although the machine or package versions differ.")
     ] = False,
     allow_code: AllowedCode = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with a training that was stopped, to the same bits as if it never had been."""
+    """Resume an interrupted run; the result is bit-identical to an uninterrupted one."""
     with frame(as_json, allow_code) as within:
         from dltool.commands.resume import resume as run_resume
 
@@ -97,12 +98,12 @@ def resume(
 @app.command()
 def reproduce(
     run: RunFolder,
-    into: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the second run, below this folder.")] = None,
+    into: Annotated[Path | None, Option(metavar="DIR", help="Keep the second run below this folder.")] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings, errors and the answer.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Print only warnings, errors and the result.")] = False,
 ) -> None:
-    """Train a completed run again from its record, and say whether it came out the same, bit by bit."""
+    """Train a completed run again from its record; report whether it is bit-identical."""
     with frame(as_json, allow_code) as within:
         from dltool.commands.reproduce import reproduce as run_reproduce
 
@@ -112,21 +113,21 @@ def reproduce(
 @app.command()
 def evaluate(
     run: RunFolder,
-    split: Annotated[str | None, typer.Option(help="train, validation or test; the test part unless given.")] = None,
+    split: Annotated[str | None, Option(help="train, validation or test. Default: test.")] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="New data with labels, of the kind of the run's source.")
+        Path | None, Option(metavar="FILE", help="New labelled data in the format of the run's source.")
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="METRICS",
-            help="Other metrics than the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
+            help="Metrics that replace the config's: accuracy,AUC or, as YAML, {F1Score: {average: macro}}.",
         ),
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the best model of a run on one part of its data, or on new data with labels."""
+    """Evaluate the best model of a run on a split, or on new labelled data."""
     with frame(as_json, allow_code) as within:
         from dltool.commands.evaluate import evaluate as run_evaluate
 
@@ -137,12 +138,12 @@ def evaluate(
 def report(
     run: RunFolder,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write the page there instead of into the run.")
+        Path | None, Option(metavar="FILE.html", help="Write the page to this file instead of the run.")
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
-    """Write what happened in a run as one HTML file: results, learning, mistakes, data, model, warnings."""
+    """Write the report of a run, one HTML file: results, curves, errors, data, model, warnings."""
     with frame(as_json, allow_code) as within:
         from dltool.commands.report import report as run_report
 
@@ -153,11 +154,10 @@ def report(
 def predict(
     run: RunFolder,
     files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE…", help="New data of the kind of the run's source; - is standard input."),
+        list[str], Argument(metavar="FILE…", help="New data in the format of the run's source; - is standard input.")
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout.")
+        Path | None, Option(metavar="FILE", help="Write a .csv, .jsonl or .parquet file instead of stdout.")
     ] = None,
     allow_code: AllowedCode = None,
     as_json: Json = False,
@@ -173,21 +173,18 @@ def predict(
 def check(
     config: ConfigFile,
     settings: Settings = None,
-    data: Annotated[bool, typer.Option("--data", help="Read the data too: sizes, classes, splits.")] = False,
+    data: Annotated[bool, Option("--data", help="Read the data too: sizes, classes, splits.")] = False,
     build: Annotated[
-        bool, typer.Option("--build", help="Build the model too: its layers, what they cost, and the time of a step.")
+        bool, Option("--build", help="Build the model too: its layers, their cost, and the time of a step.")
     ] = False,
     svg: Annotated[
-        Path | None,
-        typer.Option("--svg", metavar="FILE.svg", help="Build the model, and draw its graph with Graphviz."),
+        Path | None, Option("--svg", metavar="FILE.svg", help="Build the model, and draw its graph with Graphviz.")
     ] = None,
-    origins: Annotated[
-        bool, typer.Option("--origins", help="Show every value in force and where it was decided.")
-    ] = False,
+    origins: Annotated[bool, Option("--origins", help="Show every resolved value and its origin.")] = False,
     allow_code: AllowedCode = None,
     as_json: Json = False,
 ) -> None:
-    """Find every mistake in a config without training. Writes nothing but the drawing."""
+    """Find every error in a config without training. Writes nothing but the drawing."""
     build = build or svg is not None
     with frame(as_json, allow_code) as within:
         document = within.read(config, settings)
@@ -205,13 +202,13 @@ app.add_typer(runs_app, name="runs")
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="2 to 8 run directories.")],
+    runs: Annotated[list[Path], Argument(metavar="RUN RUN…", help="2 to 8 run directories.")],
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE.html", help="Write it as a page too, with overlaid curves.")
+        Path | None, Option("--html", metavar="FILE.html", help="Write a page with overlaid curves too.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what differs between runs, and whether their results differ by more than chance."""
+    """Show what differs between runs, and whether their results differ significantly."""
     with frame(as_json):
         from dltool.commands.compare import compare as run_compare
         from dltool.console.comparison import show_comparison
@@ -223,20 +220,20 @@ def compare(
 def init(
     what: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             metavar="[TEMPLATE|DATA]",
-            help="A template, or your data: a table, a folder or an archive of class folders, or a text file a class.",
+            help="A template, or your data: a table, or a folder or archive with a folder or a text file per class.",
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of a table to predict; chosen unless given.")
+        str | None, Option(metavar="COLUMN", help="The column of a table to predict; inferred by default.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.yaml", help="Write it there, if there is no such file yet.")
+        Path | None, Option(metavar="FILE.yaml", help="Write the config to this file, which must not exist.")
     ] = None,
-    show_list: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
+    show_list: Annotated[bool, Option("--list", help="List the templates.")] = False,
 ) -> None:
-    """Print a ready config to begin with: dltool init penguins.csv > penguins.yaml"""
+    """Print a starter config: dltool init penguins.csv > penguins.yaml"""
     with frame():
         from dltool.commands.init import config_for, templates, write_new
         from dltool.console.consoles import data_text, stderr_console
@@ -256,8 +253,8 @@ def init(
 
 
 @app.command()
-def describe(name: Annotated[str, typer.Argument(help="A layer, an optimizer, a data source, a key, …")]) -> None:
-    """Explain a name that a config may use, and its arguments."""
+def describe(name: Annotated[str, Argument(help="A layer, an optimizer, a data source, a key, …")]) -> None:
+    """Explain a name that a config can use, and its arguments."""
     with frame():
         from dltool.config.describe import describe as run_describe
         from dltool.console.table_layout import show_descriptions
@@ -269,10 +266,10 @@ def describe(name: Annotated[str, typer.Argument(help="A layer, an optimizer, a 
 def schema(
     allow_code: Annotated[
         list[Path] | None,
-        typer.Option(
+        Option(
             "--allow-code",
             metavar="FILE.py",
-            help="Know the Keras layers, losses and metrics of this file. Repeatable.",
+            help="Include the Keras layers, losses and metrics of this file. Repeatable.",
         ),
     ] = None,
 ) -> None:
@@ -299,7 +296,7 @@ def write_out(text: str) -> None:
 
 
 def main() -> None:
-    """The command line of this process; ends in SystemExit."""
+    """Run the command line of this process; ends in SystemExit."""
     begin_own_process()
     with safe_streams():
         code = run_app()
@@ -307,18 +304,18 @@ def main() -> None:
 
 
 def run_app() -> "int | str | None":
-    """The exit code of the command line. A closed or full stdout has one of its own."""
+    """Return the exit code of the command line, also for a closed or full stdout."""
     if sys.stdout is None:
         return cannot_write("stdout is closed")
     try:
         try:
             app()
         except SystemExit as stop:
-            # What prints the help ends with code 1 where nobody reads it.
+            # Help written to a closed pipe ends with code 1.
             code = 0 if isinstance(stop.__context__, BrokenPipeError) else stop.code
         sys.stdout.flush()
     except BrokenPipeError:
-        # `dltool … | head`: the reader has what it wanted.
+        # `dltool … | head`: the reader has closed the pipe.
         code = 0
         discard_stdout()
     except OSError as error:

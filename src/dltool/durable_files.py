@@ -2,8 +2,7 @@
 
 Writing: a temporary file in the same folder, fsync, rename, fsync of the folder. A failing disk is a
 :class:`~dltool.errors.MachineError`. Reading: no links, FIFOs, devices or giants below a given root; finding one is a
-:class:`~dltool.errors.RunError`.
-"""
+:class:`~dltool.errors.RunError`."""
 
 import errno
 import os
@@ -191,6 +190,6 @@ def refuse_no_file(option: str, file: Path, endings: Iterable[str]) -> None:
             f"{option} {file.stem or 'name'}{first}",
         )
     if file.is_dir():
-        raise ConfigError(f"{option} {file} is a folder; a file is expected")
+        raise ConfigError(f"{option} {file} is a folder; expected a file")
     if not file.parent.is_dir():
         raise ConfigError(f"{option} {file}: there is no folder {file.parent}")

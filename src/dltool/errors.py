@@ -1,8 +1,8 @@
-"""Everything that can go wrong, and where.
+"""All errors and their exit codes.
 
     DltoolError                exit code
     ├── ConfigError            2   the config or the command line
-    │   └── UnreadableConfig       what cannot even be parsed
+    │   └── UnreadableConfig       a config that cannot be parsed
     ├── DataError              3   the data
     ├── RunError               4   a run directory or something in it
     ├── MachineError           5   disk, memory, network, a missing extra
@@ -10,9 +10,8 @@
     ├── ExpectationMissed      7   an `expect:` of the config was not met
     └── Interrupted            130 or 143
 
-Code below the command line raises these and never prints. A :class:`Problem` names a place in the config by its path;
-only the command line turns a path into file, line and column.
-"""
+Code below the command line raises these and never prints. A :class:`Problem` has a config path; only the command line
+turns a path into file, line and column."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,29 +26,26 @@ EXIT_CODES: Mapping[int, str] = {
     3: "An error in the data.",
     4: "A run directory is missing, damaged, in use, or of a newer format.",
     5: "The machine: disk, memory, network, a missing package, other versions than those of a run to resume.",
-    6: "The loss or a weight became NaN or infinite. The last finite state is saved.",
+    6: "The loss or a weight is NaN or infinite. The last finite state is saved.",
     7: "An expectation was missed, or a reproduced run differs. The run is complete.",
     130: "Interrupted by Ctrl-C (SIGINT). A run that has begun is saved and can be resumed.",
     143: "Terminated (SIGTERM). A run that has begun is saved and can be resumed.",
 }
-"""What the exit codes of the command mean; the classes below have those of failures."""
+"""Descriptions of the exit codes; the classes below have those of failures."""
 
 
 class TextPath(tuple[str | int, ...]):
-    """A path in the text as it stands there, where the model's layers have blocks and repeats.
-
-    Any other path is one in the config in force, where those are written out.
-    """
+    """A path in the text as written, if the model's layers have blocks and repeats. Other paths are in the resolved
+    config."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Position:
-    """A stretch of one line of a text: a config file, or the argument of `--set`.
+    """A range in one line of a text: a config file, or the argument of `--set`.
 
-    `line` and `column` count from 1; `width` is the number of characters to underline.
-    """
+    `line` and `column` count from 1; `width` is the number of characters to underline."""
 
     file: str
     line: int
@@ -59,12 +55,11 @@ class Position:
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake.
+    """One error.
 
-    `place` is a path in the config, a position in a text that could not be parsed, or None where there is no place.
-    `at_key` points at the key of the path's last step instead of its value. `hint` is the suggestion, and `related`
-    lists further places with a few words each ("first defined here").
-    """
+    `place` is a config path, a position in a text that could not be parsed, or None. `at_key` points at the key of the
+    path's last step instead of its value. `hint` is the suggestion; `related` lists further locations, each with a
+    short text ("first defined here")."""
 
     place: ConfigPath | Position | None
     message: str
@@ -74,11 +69,10 @@ class Problem:
 
 
 class DltoolError(Exception):
-    """A failure that the user can do something about. Carries one problem or several.
+    """A failure that the user can correct, with one or more problems.
 
-    `kept` is the run directory that holds what had been done by then; empty where nothing was written. `can_resume`
-    says whether `dltool resume` goes on with it.
-    """
+    `kept` is the run directory with the results so far; empty if nothing was written. `can_resume` says whether `dltool
+    resume` can resume it."""
 
     exit_code: ClassVar[int] = 1
     kept = ""
@@ -96,7 +90,7 @@ class ConfigError(DltoolError):
 
 
 class UnreadableConfig(ConfigError):
-    """A config with no tree; `texts` lets the positions be shown all the same."""
+    """A config without a tree; `texts` are those of its positions."""
 
     def __init__(self, problems: Iterable[Problem], texts: Mapping[str, str]) -> None:
         super().__init__(problems)
@@ -124,7 +118,7 @@ class ExpectationMissed(DltoolError):
 
 
 class Interrupted(DltoolError):
-    """Stopped by a signal: the exit code is 128 plus the signal's number."""
+    """Stopped by a signal; the exit code is 128 plus the signal's number."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

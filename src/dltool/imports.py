@@ -1,5 +1,4 @@
-"""The import of TensorFlow and Keras: in a thread of its own, without the optional packages that come along, and set up
-to compute fast."""
+"""Import TensorFlow and Keras in a thread, without optional packages, and configure them for speed."""
 
 import contextlib
 import gc
@@ -12,13 +11,13 @@ from threading import Thread
 from dltool.errors import DltoolError
 
 OPTIONAL = frozenset({"matplotlib", "pandas", "scipy", "sklearn"})
-"""Keras and TensorFlow import them where they are installed, for what dltool never calls: 1.5 of 3.8 seconds, and 165
-of 768 MB (TensorFlow 2.21, Keras 3.15.1)."""
+"""Packages that Keras and TensorFlow import if installed, and dltool never uses: 1.5 of 3.8 seconds, and 165 of 768 MB
+(TensorFlow 2.21, Keras 3.15.1)."""
 IMPORTERS = ("keras.src.trainers.data_adapters.", "keras.src.visualization.", "keras.src.wrappers.", "tensorflow.")
 
 
 class LightImports:
-    """On `sys.meta_path`: to those importers the optional packages are not installed. To all others they are."""
+    """A finder on `sys.meta_path` that hides the optional packages from those importers only."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
@@ -36,13 +35,12 @@ def importer() -> str:
 
 
 SELDOM = (50_000, 10, 10)
-"""Python looks for garbage after 700 new objects. A training makes a million before its first step, and few of them are
-garbage: to look through them took a tenth of a short training."""
+"""Python collects garbage after 700 new objects. A run makes a million before its first step, few of them garbage;
+collections took a tenth of a short run."""
 
 
 def begin_own_process() -> None:
-    """For a process that is dltool's own: leave the optional packages out, so that Keras has no plots, and look for
-    garbage seldom."""
+    """Set up a process of dltool's own: hide optional packages (Keras has no plots then), collect garbage seldom."""
     if not is_own_process():
         sys.meta_path.insert(0, LightImports)
     gc.set_threshold(*SELDOM)
@@ -50,16 +48,15 @@ def begin_own_process() -> None:
 
 
 def is_own_process() -> bool:
-    """Return whether nothing but dltool runs in this process, as in a command, and unlike a notebook."""
+    """Return whether only dltool runs in this process, as in a command, and unlike a notebook."""
     return LightImports in sys.meta_path
 
 
 def prefer_onednn() -> None:
-    """Have TensorFlow compute with oneDNN, unless the user has said otherwise; to be called before its import.
+    """Enable oneDNN unless the user has set the option; call this before importing TensorFlow.
 
-    Of itself TensorFlow does so only on processors with instructions for neural networks. On others, such as many of
-    AMD's, convolutions train about twice as fast with it as well.
-    """
+    By default TensorFlow uses it only on processors with neural network instructions. On others, such as many of AMD's,
+    it makes convolutions train about twice as fast."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
@@ -72,26 +69,26 @@ def import_keras() -> None:
     try:
         import_module("keras")
     finally:
-        # What modules hold lives as long as the process: nobody need look through it again.
+        # Module contents live as long as the process, so garbage collection can skip them.
         gc.freeze()
         gc.enable()
 
 
 def import_drawing() -> None:
-    """Import what figures are drawn with."""
+    """Import the libraries that draw figures."""
     for module in ("matplotlib.figure", "matplotlib.backends.backend_svg"):
         import_module(module)
 
 
 class Import:
-    """An import that takes seconds, in a thread, so that something else can be done meanwhile."""
+    """A slow import in a thread, so that other work can be done meanwhile."""
 
     def __init__(self, modules: Callable[[], None]) -> None:
         self.thread = Thread(target=self.attempt, args=(modules,), daemon=True)
         self.thread.start()
 
     def attempt(self, modules: Callable[[], None]) -> None:
-        # Whatever it is, it fails again, and is reported, where the modules are used.
+        # Any error occurs again, and is reported, when the modules are used.
         with contextlib.suppress(Exception):
             modules()
 
@@ -100,7 +97,7 @@ class Import:
 
     @contextlib.contextmanager
     def quiet_failures(self) -> Iterator[None]:
-        """Delay a failure of the block until the import ends: TensorFlow's output would stand beside the message."""
+        """Delay an error of the block until the import ends, so that TensorFlow's output does not mix with it."""
         try:
             yield
         except DltoolError:

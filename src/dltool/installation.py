@@ -1,4 +1,4 @@
-"""How to install what is missing: commands that work wherever dltool was installed from. Imports nothing slow."""
+"""Commands that install missing packages, whatever dltool was installed from. Imports nothing slow."""
 
 import os
 import shlex
@@ -11,17 +11,14 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 DISTRIBUTION = "dltool-train"
-"""The name to install by. `dltool` is another project on the public package index, and is never to be installed."""
+"""The name to install by. `dltool` is another project on the public package index and must never be installed."""
 SET_UP = "run `make setup` in the clone of dltool"
 UPDATE = "update dltool: `git pull` and `make setup` in its clone, or install a newer wheel"
 
 
 def requirements(extra: str = "") -> "list[Requirement]":
-    """Return what dltool requires, or what its `extra` requires in addition, by the metadata of its installation.
-
-    Raises:
-        PackageNotFoundError: dltool runs from its source without being installed.
-    """
+    """Return the requirements of dltool, or the additional ones of its `extra`, by its installed metadata. Raises
+    PackageNotFoundError: dltool runs from its source without being installed."""
     from importlib.metadata import requires
 
     from packaging.requirements import Requirement
@@ -41,7 +38,7 @@ def install_extra(extra: str) -> str:
         packages = [f"{each.name}{each.specifier}" for each in requirements(extra)]
     except PackageNotFoundError:
         packages = []
-    # Neither the distribution's name nor a folder: the packages themselves can be installed anywhere.
+    # Package names instead of the distribution or a folder: they can be installed anywhere.
     return pip_install(*packages) if packages else SET_UP
 
 
@@ -52,7 +49,7 @@ def pip_install(*arguments: str) -> str:
 
 
 def pip_command() -> str:
-    """Return `pip` where the shell finds this environment's own, or else the way to run it by the path of Python."""
+    """Return `pip` if the shell finds this environment's own, else the command that runs it by the path of Python."""
     python = Path(sys.executable)
     shell_pip = shutil.which("pip")
     if shell_pip is not None and Path(shell_pip).parent == python.parent:

@@ -31,8 +31,7 @@ VARIABLES: Mapping[str, str] = {
 }
 """What may change the bits of a result, or the device it is computed on. Those that are set are recorded in run.json.
 
-Whether oneDNN is used is not here: TensorFlow itself reports that.
-"""
+Whether oneDNN is used is not here: TensorFlow itself reports that."""
 OTHER_VARIABLES: Mapping[str, str] = {
     "COLUMNS": "The width of the terminal, if it is not the real one.",
     "DLTOOL_CACHE": "The folder for decoded images; `dltool` in `XDG_CACHE_HOME` by default.",

@@ -1,4 +1,4 @@
-"""dltool in a notebook or a script: train a config, and look at a run with pandas."""
+"""dltool in a notebook or script: train a config, and inspect a run with pandas."""
 
 import contextlib
 import html
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dltool.config.load import Document
     from dltool.evaluation.figures.figure import Figure
 
-MOST_PICTURES = 2
+MOST_IMAGES = 2
 """The loss, and the first metric."""
 
 AllowedCode = Sequence[str | Path]
@@ -42,13 +42,10 @@ def train(
     seed: int | None = None,
     allow_code: AllowedCode = (),
 ) -> "TrainedRun":
-    """Train, validate and test the model of a config, as `dltool train` does; the run that this leaves.
+    """Train, validate and test the model of a config, as `dltool train` does, and return the run.
 
-    `settings` are as for `--set`, by path: `{"training.epochs": 1}`; the rest are the options of the same names.
-
-    Raises:
-        DltoolError: as its classes say, with the same message as on the command line.
-    """
+    `settings` are as for `--set`, by path: `{"training.epochs": 1}`; the other arguments are the options of the same
+    names. Raises DltoolError, with the same message as on the command line."""
     prefer_onednn()
     with plain_errors():
         from dltool.config.load import read_document, with_option
@@ -59,22 +56,18 @@ def train(
             document = document if value is None else with_option(document, option, value)
         refuse_no_runs_folder(Path(runs))
     with plain_errors(document), allowed(allow_code), shown_progress() as progress:
-        from dltool.commands.train import train_until_stopped
-        from dltool.experiment.signals import stop_requests
+        from dltool.commands.train import train as run_train
 
-        with stop_requests(ends_process=False) as stops:
-            outcome = train_until_stopped(document, Path(runs), progress, stops)
+        outcome = run_train(document, runs=Path(runs), progress=progress, ends_process=False)
         for missed in outcome.missed:
             progress.warn(f"expectation missed: {missed}")
     return TrainedRun(outcome.run, tuple(allow_code))
 
 
 def open_run(path: str | Path, *, allow_code: AllowedCode = ()) -> "TrainedRun":
-    """The run at `runs/mnist/0001`, `runs/mnist/latest` or `runs/mnist` (the latest).
+    """Open the run at `runs/mnist/0001`, `runs/mnist/latest` or `runs/mnist` (the latest).
 
-    Raises:
-        DltoolError: there is none, or it is damaged.
-    """
+    Raises DltoolError: there is no run, or it is damaged."""
     prefer_onednn()
     with plain_errors():
         return TrainedRun(find_run(Path(path)).path, tuple(allow_code))
@@ -82,14 +75,14 @@ def open_run(path: str | Path, *, allow_code: AllowedCode = ()) -> "TrainedRun":
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """One run directory, read anew whenever it is asked."""
+    """One run directory, read anew at each access."""
 
     path: Path
     allow_code: tuple[str | Path, ...] = ()
 
     @property
     def history(self) -> "pd.DataFrame":
-        """A row for each epoch, counted from 1: loss, metrics, learning rate and seconds, by Keras's names."""
+        """Return a row for each epoch, counted from 1: loss, metrics, learning rate and seconds, by Keras's names."""
         import pandas as pd
 
         with plain_errors():
@@ -98,12 +91,9 @@ class TrainedRun:
 
     @property
     def results(self) -> "pd.DataFrame":
-        """A row for each metric, for the weights of the best epoch: its values on the validation and the test part,
-        and where they were measured, the bounds of the interval of the latter.
+        """Return a row for each metric at the best epoch's weights: its validation and test values.
 
-        Raises:
-            RunError: the run is not complete.
-        """
+        If measured, the bounds of the test value's interval follow. Raises RunError: the run is not complete."""
         import pandas as pd
 
         found = self.read_results()
@@ -116,7 +106,7 @@ class TrainedRun:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch whose weights are the model's; None where the monitored value was never a number."""
+        """Return the epoch of the model's weights; None if the monitored value was always NaN."""
         epoch: int | None = self.read_results()["best"]["epoch"]
         return epoch
 
@@ -129,9 +119,9 @@ class TrainedRun:
             return run.read_json(run.results)
 
     def model(self) -> "keras.Model":
-        """The model of model.keras, with its preprocessing: raw inputs in, outputs out. It is built from the config and
-        the best weights, so nothing of the run is executed.
-        """
+        """Return the model of model.keras, with its preprocessing: raw inputs in, outputs out.
+
+        It is built from the config and the best weights, so nothing of the run is executed."""
         with plain_errors(), allowed(self.allow_code), shown_progress():
             from dltool.experiment.opening import best_model, recorded_kind
             from dltool.experiment.refusals import require_code
@@ -141,14 +131,12 @@ class TrainedRun:
             return best_model(run, *recorded_kind(run)).full
 
     def predict(self, rows: Any) -> "pd.DataFrame":
-        """What `dltool predict` says of new data, a row for each example.
+        """Predict new data as `dltool predict` does, a row for each example.
 
-        `rows` are a DataFrame or a list of dicts for a table, a list of str for texts, else an array (examples, …) of
-        raw inputs, or a dict of one for each input. The index is that of the DataFrame, else it counts from 0.
+        For a table, `rows` are a DataFrame or a list of dicts; for texts, a list of str. Otherwise they are an array
+        (examples, …) of raw inputs, or a dict of arrays by input. The index is the DataFrame's, else it counts from 0.
 
-        Raises:
-            DataError: the rows are not what the model takes.
-        """
+        Raises DataError: the rows do not fit the model's inputs."""
         import pandas as pd
 
         with plain_errors(), allowed(self.allow_code), shown_progress() as progress:
@@ -165,7 +153,7 @@ class TrainedRun:
         return pd.DataFrame(found, index=index)
 
     def summary(self) -> str:
-        """In a line, how it ended."""
+        """Describe in one line how the run ended."""
         from dltool.console.results import best_words
 
         run = Run(self.path)
@@ -177,7 +165,7 @@ class TrainedRun:
             return self.summary()
 
     def _repr_html_(self) -> str:
-        """The learning curves and the results, for the last line of a cell."""
+        """Return the learning curves and the results, for the last line of a cell."""
         with plain_errors():
             from dltool.evaluation.figures.curves import learning_curves
 
@@ -187,12 +175,12 @@ class TrainedRun:
                 self.results.rename_axis(None).to_html(float_format=number, na_rep="", border=0) if is_complete else ""
             )
             figures = learning_curves(run.read_metrics(), self.best_epoch if is_complete else None)
-            pictures = "".join(map(picture, figures[:MOST_PICTURES]))
+            images = "".join(map(image, figures[:MOST_IMAGES]))
         row = "display: flex; flex-wrap: wrap; gap: 1em; align-items: center"
-        return f'<p>{html.escape(self.summary())}</p><div style="{row}">{pictures}{table}</div>'
+        return f'<p>{html.escape(self.summary())}</p><div style="{row}">{images}{table}</div>'
 
 
-def picture(figure: "Figure") -> str:
+def image(figure: "Figure") -> str:
     svg = figure.svg.replace("<svg ", '<svg style="width: 100%; height: auto" ', 1)
     label = html.escape(figure.description)
     return f'<div role="img" aria-label="{label}" style="width: 22em">{svg}</div>'
@@ -200,9 +188,7 @@ def picture(figure: "Figure") -> str:
 
 @contextlib.contextmanager
 def shown_progress() -> Iterator[TrainingProgress]:
-    """What happens in the block is shown: where Python's stdout is a stream without a file, as in a notebook, there;
-    else on stderr.
-    """
+    """Show the progress of the block: on Python's stdout if it has no file, as in a notebook, else on stderr."""
     stream = None if isinstance(sys.stdout, io.TextIOWrapper) else sys.stdout
     with safe_streams(), captured_chatter(stream) as capture, TrainingProgress(capture) as progress:
         yield progress
@@ -222,7 +208,7 @@ def allowed(files: AllowedCode) -> Iterator[None]:
 
 @contextlib.contextmanager
 def plain_errors(document: "Document | None" = None) -> Iterator[None]:
-    """Errors of the block have the text that the command line shows. IPython shows it without a traceback."""
+    """Give errors of the block the text of the command line. IPython shows it without a traceback."""
     try:
         yield
     except DltoolError as error:
@@ -235,7 +221,7 @@ def plain_errors(document: "Document | None" = None) -> Iterator[None]:
 
 
 def yaml_text(value: Any) -> str:
-    """A value as YAML: JSON is, too. NumPy's numbers and paths are written as Python's numbers and as text."""
+    """Return a value as YAML, written as JSON. NumPy numbers become Python numbers, paths become strings."""
     return json.dumps(
         value, ensure_ascii=False, default=lambda each: each.item() if hasattr(each, "item") else str(each)
     )

@@ -1,4 +1,4 @@
-"""Words and numbers as messages write them: suggestions, lists that are cut off, counts, safe characters."""
+"""Words and numbers in messages: suggestions, abbreviated lists, counts, safe characters."""
 
 import math
 import os
@@ -10,7 +10,7 @@ BIDIRECTIONAL = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(c
 
 
 def printable(text: str) -> str:
-    """Return `text` with control and bidirectional characters as escapes, so that data cannot steer the terminal."""
+    """Return `text` with control and bidirectional characters escaped, so that data cannot control the terminal."""
     if text.isprintable():
         return text
     return "".join(
@@ -20,7 +20,7 @@ def printable(text: str) -> str:
 
 
 def whole_text(text: str) -> str:
-    """The text with escapes for what is no character, so that any file can hold it."""
+    """Return the text with lone surrogates escaped, so that it can be encoded."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -29,10 +29,9 @@ def is_control(character: str) -> bool:
 
 
 def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return up to `most` of `known` that look like `name`, whatever the case: the most alike first, then in order.
+    """Return up to `most` of `known` that resemble `name` in any case: the nearest first, then in order.
 
-    Of those that differ in case and underscores alone there is one. `cutoff` is difflib's ratio.
-    """
+    Names that differ only in case and underscores are returned once. `cutoff` is difflib's ratio."""
     from difflib import SequenceMatcher
 
     def likeness(wanted: str, other: str) -> float:
@@ -48,13 +47,13 @@ def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
 
 
 def did_you_mean(names: Iterable[str]) -> str:
-    """Return the hint that suggests `names`, or nothing where there are none."""
+    """Return the hint that suggests `names`; empty if there are none."""
     quoted_names = [f'"{name}"' for name in names]
     return f"did you mean {joined(quoted_names, 'or')}?" if quoted_names else ""
 
 
 def joined(words: Sequence[str], last: str) -> str:
-    """Return all words in a sentence: "a, b or c"."""
+    """Return all words as a list: "a, b or c"."""
     return f" {last} ".join([*([", ".join(words[:-1])] if words[:-1] else []), *words[-1:]])
 
 
@@ -71,7 +70,7 @@ def and_more(words: Sequence[str], most: int, separator: str = ", ") -> str:
 
 
 def plural(count: int, singular: str, several: str = "") -> str:
-    """Return the form for `count`: "row", "rows"; "class", "classes"; "row is", "rows are" where both are given."""
+    """Return the form for `count`: "row", "rows"; "class", "classes"; "row is", "rows are" if both are given."""
     return singular if count == 1 else several or f"{singular}{'es' if singular.endswith('s') else 's'}"
 
 
@@ -81,12 +80,12 @@ def counted(count: int, singular: str, several: str = "") -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return the text, cut off where it has more than `longest` characters."""
+    """Return the text, truncated to `longest` characters."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def quoted(text: str, longest: int = 60) -> str:
-    """Return the text in quotes, cut off where it is long."""
+    """Return the text in quotes, truncated if it is long."""
     return f'"{shortened(text, longest)}"'
 
 
@@ -96,12 +95,12 @@ def value_text(value: Any) -> str:
 
 
 def os_words(error: OSError) -> str:
-    """Return what the operating system says: "no such file or directory"."""
+    """Return the operating system's message: "no such file or directory"."""
     return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 def number(value: float) -> str:
-    """Return four significant decimals for metrics, integers unchanged."""
+    """Return metrics with four significant digits, integers unchanged."""
     if isinstance(value, int):
         return f"{value:,}"
     if not math.isfinite(value):
@@ -110,7 +109,7 @@ def number(value: float) -> str:
 
 
 def short(count: int) -> str:
-    """Return a large number to three figures: `512`, `12.4 k`, `296 M`, `1.05 G`."""
+    """Return a large number with three digits: `512`, `12.4 k`, `296 M`, `1.05 G`."""
     for factor, prefix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= factor:
             value = count / factor
@@ -119,11 +118,10 @@ def short(count: int) -> str:
 
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-"""Units of amounts of bytes."""
 
 
 def size_text(size: int) -> str:
-    """Return an amount of bytes: `512 B`, `4.1 MB`, `12 GB`."""
+    """Return a number of bytes: `512 B`, `4.1 MB`, `12 GB`."""
     unit, factor = max((item for item in UNITS.items() if item[1] <= max(size, 1)), key=lambda item: item[1])
     amount = size / factor
     return f"{amount:.1f} {unit}" if amount < 10 and factor > 1 else f"{amount:.0f} {unit}"
@@ -141,15 +139,15 @@ def duration(seconds: float) -> str:
 
 
 def shape(sizes: Iterable[int | None]) -> str:
-    """Return `28 × 28 × 1`; a size that differs from example to example is `?`."""
+    """Return `28 × 28 × 1`; a dimension that varies between examples is `?`."""
     return " × ".join("?" if size is None else str(size) for size in sizes) or "one value"
 
 
 Shape = tuple[int | None, ...]
-"""That of a tensor without its batch axis."""
+"""The shape of a tensor without its batch axis."""
 
 
 def shape_text(shape: Shape) -> str:
-    """`(26, 26, 32)`, as Keras writes it, with ? for an axis whose length varies."""
+    """Return `(26, 26, 32)`, as Keras writes it, with ? for a dimension that varies."""
     inside = ", ".join("?" if size is None else str(size) for size in shape)
     return f"({inside},)" if len(shape) == 1 else f"({inside})"

@@ -1,4 +1,4 @@
-"""Small data of every kind: a config, and new data that are the rows of its test part."""
+"""Small data of every kind: a config, and new data that are the rows of its test split."""
 
 import csv
 import json

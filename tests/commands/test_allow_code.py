@@ -158,7 +158,7 @@ def test_a_record_that_is_none_is_refused(code, run, dltool):
     (run / "run.json").write_text(json.dumps({**record, "code": code}), encoding="utf-8")
     outcome = dltool("evaluate", run)
     assert outcome.code == 4
-    assert "code is no list of files" in outcome.stderr
+    assert "code is not a list of files" in outcome.stderr
 
 
 def test_a_run_of_older_times_needs_no_code(run, dltool):

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 SHAPE = (32, 32, 3)
 CONFIG = """\
 name: example
-data: {source: {arrays: pictures.npz}, split: {validation: 0.2, test: 0.2}}
+data: {source: {arrays: images.npz}, split: {validation: 0.2, test: 0.2}}
 model:
   layers:
     - backbone: {MobileNet: {weights: own.weights.h5, alpha: 0.25, trainable: false, pooling: avg, name: features}}
@@ -31,7 +31,7 @@ training:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
-    """Pictures of three classes, and weights as Keras writes them."""
+    """Images of three classes, and weights as Keras writes them."""
     import keras
 
     from dltool.training.numerics import pin
@@ -40,7 +40,7 @@ def files(tmp_path_factory) -> Path:
     pin(0)
     folder = tmp_path_factory.mktemp("files")
     random, labels = np.random.default_rng(0), np.arange(60) % 3
-    np.savez(folder / "pictures.npz", x=random.integers(0, 256, (60, *SHAPE)).astype(np.uint8), y=labels)
+    np.savez(folder / "images.npz", x=random.integers(0, 256, (60, *SHAPE)).astype(np.uint8), y=labels)
     keras.utils.set_random_seed(1)
     network = keras.applications.MobileNet(include_top=False, weights=None, input_shape=SHAPE, alpha=0.25)
     network.save_weights(folder / "own.weights.h5")
@@ -120,9 +120,9 @@ def test_fewer_epochs_than_the_phases_before_the_last_are_refused(train, dltool)
 
 
 def transfer(*settings: str) -> list[str]:
-    """The ready config on small pictures of its size."""
+    """The ready config on small images of its size."""
     small = (
-        "data.source={arrays: pictures.npz}",
+        "data.source={arrays: images.npz}",
         "data.split.test=0.2",
         "model.layers[0].Resizing={height: 32, width: 32}",
     )

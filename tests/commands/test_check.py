@@ -69,7 +69,7 @@ def test_json_lists_the_problems_of_a_bad_config(dltool) -> None:
             "line": 1,
             "column": 17,
             "path": "training.epochs",
-            "message": 'expected a whole number, not the text "ten"',
+            "message": 'expected an integer, got the string "ten"',
             "hint": None,
         }
     ]
@@ -104,7 +104,7 @@ def test_a_machine_with_too_little_memory_is_a_warning(dltool, monkeypatch) -> N
     monkeypatch.setattr(plan, "usable_memory", lambda: 100_000)
     outcome = dltool("check", "images.yaml", "--build")
     assert outcome.code == 0
-    warning = "warning: training needs about 184 KB, and this machine has 100 KB of memory\n"
+    warning = "warning: training needs about 184 KB of memory; this machine has 100 KB\n"
     assert outcome.stderr == warning
     assert "45 steps an epoch\n" in outcome.stdout
 

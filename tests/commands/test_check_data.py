@@ -55,7 +55,7 @@ def test_json_holds_the_columns_and_the_examples_of_each_class(dltool):
         "name": "age",
         "type": "number",
         "use": "input",
-        "why": "whole numbers, 30 distinct",
+        "why": "integers, 30 distinct",
         "missing": 7,
         "distinct": 30,
         "low": "20",

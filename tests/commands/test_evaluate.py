@@ -92,7 +92,7 @@ def test_of_changed_data_it_is_said_what_differs(train, dltool, tmp_path) -> Non
     def said() -> str:
         outcome = dltool("evaluate", run)
         assert outcome.code == 3
-        assert "bring the old data back" in outcome.stderr
+        assert "restore the old data" in outcome.stderr
         return outcome.stderr.splitlines()[0].partition("since the run was trained: ")[2]
 
     write_tables(tmp_path)
@@ -115,7 +115,7 @@ def test_of_changed_data_it_is_said_what_differs(train, dltool, tmp_path) -> Non
     (tmp_path / "train.csv").write_text(re.sub(r",(.),(a|b)$", r",8\1,\2", table, flags=re.MULTILINE), "utf-8")
     assert dltool("evaluate", run).code == 0
     (tmp_path / "train.csv").write_text(re.sub(r",([01]),(a|b)$", r",7,\2", table, flags=re.MULTILINE), "utf-8")
-    assert said() == "which rows are in which part"
+    assert said() == "the assignment of rows to splits"
 
 
 def test_data_that_was_moved_is_found_where_the_config_says(train, dltool, tmp_path) -> None:
@@ -199,7 +199,7 @@ def test_an_edited_config_cannot_run_code(run, dltool, layer) -> None:
 def test_a_misspelt_part_is_named(run, dltool) -> None:
     outcome = dltool("evaluate", run, "--split", "tset")
     assert outcome.code == 2
-    assert "write test" in outcome.stderr
+    assert "expected test" in outcome.stderr
 
 
 def test_what_is_no_run_is_exit_code_4(dltool, tmp_path) -> None:
@@ -356,4 +356,4 @@ def test_what_only_another_config_would_mend_says_that_it_takes_another_training
     text = (tmp_path / "test.csv").read_text("utf-8").replace(",n,", ",everywhere,")
     (tmp_path / "new.csv").write_text(text, "utf-8")
     said = " ".join(dltool("evaluate", windows, "--data", tmp_path / "new.csv").stderr.split())
-    assert "unknown: as_category takes them (in the config of another training)" in said
+    assert "unknown: as_category takes them (in the config of another run)" in said

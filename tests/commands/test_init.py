@@ -66,7 +66,7 @@ def test_a_file_that_is_there_is_never_overwritten(dltool, what: str) -> None:
     Path("mine.yaml").write_text("mine", encoding="utf-8")
     outcome = dltool("init", what, "--out", "mine.yaml")
     assert outcome.code == 2
-    assert "mine.yaml is there already, and is left as it is\n  name another file" in outcome.stderr
+    assert "mine.yaml exists already and is left unchanged\n  name another file" in outcome.stderr
     assert Path("mine.yaml").read_text("utf-8") == "mine"
 
 
@@ -243,14 +243,14 @@ def recordings(top: str = "") -> dict[str, bytes]:
 
 
 def test_large_pictures_are_made_smaller(drafted) -> None:
-    write_all(class_folders(2, 10, (100, 200), "pictures/"))
-    config = drafted("pictures")
-    assert config["data"]["source"] == {"images": {"path": "pictures", "size": [48, 96], "channels": 3}}
+    write_all(class_folders(2, 10, (100, 200), "images/"))
+    config = drafted("images")
+    assert config["data"]["source"] == {"images": {"path": "images", "size": [48, 96], "channels": 3}}
 
 
 def test_parts_that_are_there_are_kept(drafted) -> None:
-    write_all(class_folders(2, 10, top="pictures/train/") | class_folders(2, 3, top="pictures/test/"))
-    assert drafted("pictures")["data"]["split"] == {"validation": 0.1}
+    write_all(class_folders(2, 10, top="images/train/") | class_folders(2, 3, top="images/test/"))
+    assert drafted("images")["data"]["split"] == {"validation": 0.1}
 
 
 def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, drafted) -> None:
@@ -265,17 +265,17 @@ def test_recordings_in_a_zip_get_a_spectrogram_and_a_remark_on_speakers(dltool, 
 
 
 def test_a_damaged_picture_is_named_before_anything_is_written(dltool) -> None:
-    write_all(class_folders(2, 10, top="pictures/"))
-    Path("pictures/a/3.png").write_bytes(b"no picture")
-    outcome = dltool("init", "pictures", "--out", "mine.yaml")
+    write_all(class_folders(2, 10, top="images/"))
+    Path("images/a/3.png").write_bytes(b"no image")
+    outcome = dltool("init", "images", "--out", "mine.yaml")
     assert (outcome.code, outcome.stdout) == (3, "")
     assert "a/3.png" in outcome.stderr
     assert not Path("mine.yaml").exists()
 
 
 def test_folders_have_no_target_column(dltool) -> None:
-    write_all(class_folders(2, 10, top="pictures/"))
-    assert dltool("init", "pictures", "--target", "y").code == 2
+    write_all(class_folders(2, 10, top="images/"))
+    assert dltool("init", "images", "--target", "y").code == 2
 
 
 @pytest.mark.parametrize("name", ["texts", "texts.zip"])
@@ -321,9 +321,9 @@ def test_a_workbook_is_to_be_saved_as_csv(dltool) -> None:
 
 
 def test_columns_of_paths_are_pictures_and_recordings(drafted) -> None:
-    write_all(class_folders(2, 30, (24, 36), "pictures/") | recordings())
+    write_all(class_folders(2, 30, (24, 36), "images/") | recordings())
     names = sorted(recordings())
-    lines = [f"pictures/{'ab'[i % 2]}/{i // 2}.png,{names[i % 40]},{i % 7},{'xy'[i % 2]}" for i in range(60)]
+    lines = [f"images/{'ab'[i % 2]}/{i // 2}.png,{names[i % 40]},{i % 7},{'xy'[i % 2]}" for i in range(60)]
     Path("data.csv").write_text("\n".join(["photo,voice,age,y", *lines]), encoding="utf-8")
     config = drafted("data.csv")
     inputs = config["data"]["inputs"]
@@ -333,8 +333,8 @@ def test_columns_of_paths_are_pictures_and_recordings(drafted) -> None:
 
 
 def test_a_column_of_paths_is_enough(drafted) -> None:
-    write_all(class_folders(2, 10, top="pictures/"))
-    lines = [f"pictures/{'ab'[i % 2]}/{i // 2}.png,{i * i % 17 / 2}" for i in range(20)]
+    write_all(class_folders(2, 10, top="images/"))
+    lines = [f"images/{'ab'[i % 2]}/{i // 2}.png,{i * i % 17 / 2}" for i in range(20)]
     Path("data.csv").write_text("\n".join(["photo,y", *lines]), encoding="utf-8")
     assert drafted("data.csv")["data"]["inputs"] == {"photo": {"image": {"size": [8, 8], "channels": 3}}}
 

@@ -85,7 +85,7 @@ def test_weights_of_unknown_classes_are_named(fails) -> None:
 @pytest.mark.parametrize("layer", ["Normalization", "StringLookup", "{Discretization: {num_bins: 3}}"])
 def test_a_layer_that_learns_from_the_data_belongs_to_the_preprocessing(fails, layer) -> None:
     said = fails(config(layers=f"{layer}, {SPARSE['layers']}"))
-    assert "learns from the data" in said
+    assert "is fitted to the data" in said
     assert "it belongs at data.preprocessing" in said
 
 

@@ -115,15 +115,15 @@ def test_check_shows_the_classes_of_each_target(people, dltool, tmp_path, monkey
 def test_a_model_that_restores_is_measured_and_predicts_by_its_error(train, dltool, tmp_path) -> None:
     outcome, run = train(RESTORING)
     assert outcome.code == 0, outcome.stderr
-    assert "to be restored" in outcome.stderr
+    assert "to be reconstructed" in outcome.stderr
     test = json.loads((run / "results.json").read_text())["test"]
     evaluated = json.loads(dltool("evaluate", run, "--json").stdout)
     assert evaluated["metrics"] == test
     assert evaluated["intervals"].keys() == test.keys()
     assert evaluated["outputs"][0]["table"][0]["mean"] == pytest.approx(test["loss"], rel=1e-4)
     assert dltool("report", run).code == 0
-    assert "restored: " in (run / "report.html").read_text("utf-8")
+    assert "reconstructed: " in (run / "report.html").read_text("utf-8")
     np.save(tmp_path / "new.npy", np.zeros((3, 8, 8), np.uint8))
     lines = list(csv.DictReader(io.StringIO(dltool("predict", run, tmp_path / "new.npy").stdout)))
-    assert list(lines[0]) == ["file", "row", "squared error of restoring"]
-    assert float(lines[0]["squared error of restoring"]) < 1
+    assert list(lines[0]) == ["file", "row", "squared reconstruction error"]
+    assert float(lines[0]["squared reconstruction error"]) < 1

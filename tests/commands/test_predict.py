@@ -252,7 +252,7 @@ def test_pictures_are_taken_from_folders_archives_and_one_by_one(train, dltool, 
     _, run = train(CONFIG.format(data=data, layers=layers, loss="sparse_categorical_crossentropy"))
     shutil.move("train/a", "flat")
     shutil.rmtree("train")
-    Path("flat/notes.txt").write_text("no picture", "utf-8")
+    Path("flat/notes.txt").write_text("no image", "utf-8")
     outcome = dltool("predict", run, "flat/1.png", "flat/0.png", "all.zip", "flat")
     lines = lines_of(outcome)
     assert list(lines[0])[:2] == ["file", "class"]
@@ -261,7 +261,7 @@ def test_pictures_are_taken_from_folders_archives_and_one_by_one(train, dltool, 
     assert len(files) == 2 + 12 + 6
     by_file = {line["file"]: line["probability of a"] for line in lines}
     assert by_file["flat/1.png"] == by_file["all.zip/a/1.png"]
-    assert "1 file is no picture" in outcome.stderr
+    assert "1 file is no image" in outcome.stderr
     for file, expected in (("flat/1.png", "standard input"), ("all.zip", "standard input/a/0.png")):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(file).read_bytes())))
         assert lines_of(dltool("predict", run, "-"))[0]["file"] == expected
@@ -393,7 +393,7 @@ def test_a_column_that_is_said_to_be_none_is_refused(run, dltool, name) -> None:
     edit_record(run, data=data)
     outcome = dltool("predict", run, "new.csv")
     assert outcome.code == 4, outcome.stderr
-    assert "run/0001/run.json does not say which inputs the run has" in outcome.stderr
+    assert "run/0001/run.json: the inputs of the run are missing or invalid" in outcome.stderr
 
 
 def test_a_giant_embedding_in_a_run_is_refused(run, dltool) -> None:
@@ -413,7 +413,7 @@ def test_a_record_without_facts_is_refused(run, dltool) -> None:
         edit_record(run, data=data)
         outcome = dltool("predict", run, "new.csv")
         assert outcome.code == 4
-        assert "run/0001/run.json does not say which inputs the run has" in outcome.stderr
+        assert "run/0001/run.json: the inputs of the run are missing or invalid" in outcome.stderr
 
 
 @pytest.mark.parametrize("layer", ["Lambda: {function: print}", "Dense: 3"])

@@ -127,7 +127,7 @@ def test_a_run_that_does_not_say_how_its_steps_were_computed_is_left_as_it_is(tr
     for command in (("resume", run, "--epochs", "4"), ("reproduce", run)):
         outcome = dltool(*command)
         assert outcome.code == 4
-        assert "run.json does not say how steps were computed: its strategy is missing, or is damaged" in outcome.stderr
+        assert "run.json: the strategy of the steps is missing or invalid" in outcome.stderr
         assert "train a new run" in outcome.stderr
     assert {path: path.read_bytes() for path in before} == before
     assert dltool("evaluate", run).code == 0
@@ -216,7 +216,7 @@ def test_a_stopped_run_is_named_however_little_is_said(train, dltool, monkeypatc
         patch.setattr("dltool.training.fit.Fitting.run_epoch", stop_now)
         outcome, run = train(TINY, option)
     assert outcome.code == 130
-    last = f"what was done by then is kept in {run}\nnext  dltool resume {run}\n"
+    last = f"completed work is kept in {run}\nnext  dltool resume {run}\n"
     assert outcome.stderr == f"error: stopped\n{last}"
     if option == "--json":
         found = json.loads(outcome.stdout)
@@ -230,7 +230,7 @@ def test_a_resumption_that_was_stopped_while_it_read_the_data_is_named(train, dl
         patch.setattr("dltool.experiment.opening.load_data", lambda *_: signal.raise_signal(signal.SIGINT))
         outcome = dltool("resume", run, "--quiet")
     assert outcome.code == 130
-    assert outcome.stderr.endswith(f"what was done by then is kept in {run}\nnext  dltool resume {run}\n")
+    assert outcome.stderr.endswith(f"completed work is kept in {run}\nnext  dltool resume {run}\n")
     assert dltool("resume", run).code == 0
 
 
@@ -252,7 +252,7 @@ def test_more_epochs_than_a_config_may_have_are_refused(train, dltool) -> None:
     _, run = train(TINY)
     outcome = dltool("resume", run, "--epochs", "100001")
     assert outcome.code == 2
-    assert "--epochs: must be at most 100,000, not 100001" in outcome.stderr
+    assert "--epochs: must be at most 100,000, got 100001" in outcome.stderr
     assert (run / "results.json").exists()
 
 

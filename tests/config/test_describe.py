@@ -15,7 +15,7 @@ def test_a_layer_is_described_with_its_arguments():
     assert dense.kind == "layer"
     assert dense.url == "https://keras.io/api/layers/"
     units, activation = dense.arguments[:2]
-    assert (units.name, units.type, units.default) == ("units", "a whole number, required", None)
+    assert (units.name, units.type, units.default) == ("units", "an integer, required", None)
     assert units.doc == "Dimensionality of the output space."
     assert activation.type == "an activation or null"
     assert {argument.name: argument.default for argument in dense.arguments}["use_bias"] == "true"
@@ -42,7 +42,7 @@ def test_config_keys_are_found_by_path_and_by_their_last_word():
     assert describe("training.batch_size") == describe("batch_size")
     (batch_size,) = describe("batch_size")
     assert batch_size.name == "training.batch_size"
-    assert "at least 1; 32 unless given" in batch_size.summary
+    assert "at least 1; default: 32" in batch_size.summary
     (training,) = describe("training")
     assert {"optimizer", "loss", "epochs"} <= {argument.name for argument in training.arguments}
 
@@ -74,14 +74,14 @@ def test_every_option_of_a_choice_has_a_text():
 def test_a_section_that_may_be_left_out_has_its_keys():
     (windows,) = describe("windows")
     types = {argument.name: argument.type for argument in windows.arguments}
-    assert types["length"] == "a whole number, at least 1, required"
-    assert types["key"] == "text or null"
+    assert types["length"] == "an integer, at least 1, required"
+    assert types["key"] == "a string or null"
 
 
 def test_a_list_is_described_by_what_it_holds():
     images = next(found for found in describe("images") if found.kind == "data source")
     types = {argument.name: argument.type for argument in images.arguments}
-    assert types["size"] == "a list of whole numbers, at least 1 or null"
+    assert types["size"] == "a list of integers, at least 1 or null"
 
 
 def test_values_from_the_data_and_kinds_are_described():

@@ -36,12 +36,12 @@ def test_a_size_is_height_and_width():
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("{speaker}.wav", "the pattern does not say where the class stands"),
-        ("{class}/{speaker.wav", "a brace without its other half"),
-        ("{class}/{a b}.wav", '"{a b}" is no name: letters, digits and underscores'),
-        ("{class}/{}.wav", '"{}" is no name: letters, digits and underscores'),
-        ("{class}/{x}_{x}.wav", "{x} stands in it twice"),
-        ("{class}{speaker}.wav", "nothing stands between two names"),
+        ("{speaker}.wav", "the pattern has no {class}"),
+        ("{class}/{speaker.wav", "unmatched brace"),
+        ("{class}/{a b}.wav", 'invalid name "{a b}": use letters, digits and underscores'),
+        ("{class}/{}.wav", 'invalid name "{}": use letters, digits and underscores'),
+        ("{class}/{x}_{x}.wav", "duplicate name {x}"),
+        ("{class}{speaker}.wav", "two names without a separator"),
         ("/home/{class}.wav", "the pattern is matched against the end of a path"),
     ],
 )

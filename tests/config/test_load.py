@@ -86,7 +86,7 @@ def test_environment_variables_may_stand_inside_text(load, monkeypatch) -> None:
 
 
 def test_two_dollars_are_one(load) -> None:
-    with pytest.raises(ConfigError, match=r'"\$a" cannot be the name'):
+    with pytest.raises(ConfigError, match=r'"\$a" is not a valid run name'):
         load(GOOD.replace("name: example", "name: $$a"))
 
 
@@ -233,7 +233,7 @@ def test_the_options_name_and_seed_are_taken_as_they_are(load, tmp_path) -> None
     config = build_config(document, FACTS)
     assert (config.name, config.seed) == ("3", 7)
     assert [o.origin for o in origins(document, config)[:2]] == ["--name 3", "--seed 7"]
-    with pytest.raises(ConfigError, match=r'"\$x" cannot be the name of a folder'):
+    with pytest.raises(ConfigError, match=r'"\$x" is not a valid run name'):
         build_config(with_option(document, "--name", "$x"))
 
 

@@ -52,7 +52,7 @@ def test_metrics_are_named_as_in_a_config(given) -> None:
         ("CategoricalAccuracy", "takes one-hot targets"),
         ("[accuracy", ""),
         ("3", "expected the name of a metric"),
-        ("{MeanSquaredError: {name: loss}}", "loss is taken"),
+        ("{MeanSquaredError: {name: loss}}", "loss is reserved"),
     ],
 )
 def test_a_mistake_is_refused_as_in_a_config(given, message) -> None:

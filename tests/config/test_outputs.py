@@ -97,15 +97,15 @@ OF = ("model", "outputs")
         ),
         (
             {"outputs": {**OUTPUTS, "other": {"loss": "mse", "target": "size"}}},
-            ((*OF, "other"), 'no layer is called "other"', "give the layer a name, and let from name it here"),
+            ((*OF, "other"), 'no layer is called "other"', "name the layer, and refer to it by from"),
         ),
         (
             {"outputs": {**OUTPUTS, "size": {"loss": "mse", "target": "siez"}}},
-            ((*OF, "size", "target"), 'there is no target "siez"', "target: size?"),
+            ((*OF, "size", "target"), 'unknown target "siez"', "target: size?"),
         ),
         (
             {"outputs": {"digit": OUTPUTS["digit"]}},
-            (OF, 'no output is compared with the target "size"', "size: {loss: …}"),
+            (OF, 'no output for the target "size"', "size: {loss: …}"),
         ),
         (
             {"outputs": {**OUTPUTS, "size": {"loss": "sparse_categorical_crossentropy"}}},
@@ -119,13 +119,13 @@ OF = ("model", "outputs")
             {"training": {"checkpoint": {"monitor": "val_accuracy"}}},
             (
                 ("training", "checkpoint", "monitor"),
-                'no "val_accuracy" is measured',
+                'no metric is called "val_accuracy"',
                 'did you mean "val_digit_accuracy"?',
             ),
         ),
         (
             {"training": {"class_weights": "balanced"}},
-            (("training", "class_weights"), "class weights are for models with one output", "remove it"),
+            (("training", "class_weights"), "class weights need a model with one output", "remove it"),
         ),
         (
             {
@@ -136,13 +136,13 @@ OF = ("model", "outputs")
             },
             (
                 (*OF, "digit", "metrics", 0, "MeanSquaredError", "name"),
-                'a metric cannot have the name "loss": loss is taken',
+                'a metric cannot have the name "loss": loss is reserved',
                 "choose another name",
             ),
         ),
         (
             {"expect": {"accuracy": "> 0.9"}},
-            (("expect", "accuracy"), 'no "accuracy" is measured', 'did you mean "digit_accuracy"?'),
+            (("expect", "accuracy"), 'no metric is called "accuracy"', 'did you mean "digit_accuracy"?'),
         ),
     ],
 )
@@ -170,7 +170,7 @@ def test_a_target_beside_the_input_is_not_there() -> None:
     ((place, message, _),) = found(
         config_of(data, outputs={"digit": {**OUTPUTS["digit"], "target": "label"}}), Facts({})
     )
-    assert (place, message) == ((*OF, "digit", "target"), 'there is no target "label"')
+    assert (place, message) == ((*OF, "digit", "target"), 'unknown target "label"')
 
 
 def test_several_targets_need_outputs() -> None:

@@ -41,11 +41,11 @@ def test_names_imply_that_the_file_has_none(options, expected):
     [
         ({"encoding": "utf-9"}, "encoding", 'unknown encoding "utf-9"'),
         ({"encoding": "base64"}, "encoding", 'unknown encoding "base64"'),
-        ({"names": ["a", "b", "a"]}, "names", 'two columns are called "a"'),
+        ({"names": ["a", "b", "a"]}, "names", 'duplicate column name "a"'),
         ({"delimiter": '"'}, "delimiter", "quote and delimiter are the same"),
         ({"comment": ","}, "comment", "comment and delimiter are the same"),
         ({"decimal": ","}, "decimal", "decimal and delimiter are the same"),
-        ({"delimiter": "\n"}, "delimiter", "a line end cannot be the delimiter"),
+        ({"delimiter": "\n"}, "delimiter", "delimiter cannot contain a line end"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, place, message):

@@ -37,7 +37,7 @@ FACTS = Facts(
 
 
 def begin(progress: TrainingProgress, config: Config) -> None:
-    progress.prepared(config, FACTS, 225_034, ["set by --set training.epochs=3"])
+    progress.prepared(config, FACTS, 225_034, ["overridden by --set training.epochs=3"])
     progress.capture.write("run runs/example/0001")
 
 
@@ -94,7 +94,7 @@ def test_a_training_that_goes_on_knows_the_epochs_before(config) -> None:
     progress.epoch_ends(epoch(4, 0.2), is_best=False)
     progress.stage("testing")
     shown = terminal.shown()
-    assert "goes on after epoch 3; val_loss best 0.1100" in shown
+    assert "resumes after epoch 3; val_loss best 0.1100" in shown
     assert "█▁▅▃  now 0.2100  best 0.1100 in epoch 2" in shown
 
 
@@ -136,7 +136,7 @@ def test_a_log_has_a_sign_of_life_every_minute_whatever_goes_on() -> None:
             progress.tick()
         return terminal.getvalue()[begin:]
 
-    assert wait() == "beginning (55.0 s so far)\n"
+    assert wait() == "starting (55.0 s so far)\n"
     progress.stage("reading the data")
     assert wait() == "reading the data (50.0 s so far)\n"
     progress.epoch_begins(2, 5, 100)

@@ -1,4 +1,4 @@
-"""Zips and tars made by hand, with what an archive of pictures or recordings should not hold."""
+"""Zips and tars made by hand, with what an archive of images or audio clips should not hold."""
 
 import io
 import stat

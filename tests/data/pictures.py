@@ -1,4 +1,4 @@
-"""Small pictures made by Pillow."""
+"""Small images made by Pillow."""
 
 import io
 from pathlib import Path
@@ -26,7 +26,7 @@ def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: Any) 
 
 
 def class_folders(classes: int = 2, each: int = 3, size: tuple[int, int] = (4, 5), top: str = "") -> dict[str, bytes]:
-    """Files by name: `each` pictures for each class, all different."""
+    """Files by name: `each` images for each class, all different."""
     return {
         f"{top}{'abcdefgh'[label]}/{number}.png": encoded(pixels(*size, seed=100 * label + number))
         for label in range(classes)

@@ -175,7 +175,7 @@ def test_a_test_source_of_another_shape_is_refused(tmp_path):
 def test_a_test_part_of_another_kind_is_refused(tmp_path):
     rows = np.arange(6) % 2
     source = npz(tmp_path, x_train=np.zeros((6, 3)), y_train=rows, x_test=np.zeros((6, 3), np.uint8), y_test=rows)
-    with pytest.raises(DataError, match="the examples of x_test are whole numbers of shape"):
+    with pytest.raises(DataError, match="the examples of x_test are integers of shape"):
         load({"source": source})
 
 

@@ -96,7 +96,7 @@ def test_a_single_class_is_refused():
 
 
 def test_text_cannot_be_a_number():
-    with pytest.raises(DataError, match="the labels are text") as error:
+    with pytest.raises(DataError, match="the labels are strings") as error:
         read_labels(source(part(["a", "b"])), target_type("number"))
     assert error.value.problems[0].place == ("data", "target")
 

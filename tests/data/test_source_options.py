@@ -57,14 +57,14 @@ def test_what_waits_for_the_data_is_not_checked():
         ({"cifar10": {"size": 3}}, ("cifar10", "size"), "unknown option of cifar10", "it takes path"),
         ({"iris": {"path": "a"}}, ("iris", "path"), "unknown option of iris", "write iris alone"),
         ({"iris": 3}, ("iris",), "iris takes no options", "write iris alone"),
-        ({"mnist": 3}, ("mnist",), "expected text, not the number 3", ""),
-        ({"mnist": {"path": 3}}, ("mnist", "path"), "expected text, not the number 3", ""),
-        ({"imdb": {"num_words": 2}}, ("imdb", "num_words"), "must be above 3, not 2", ""),
-        ({"imdb": {"length": True}}, ("imdb", "length"), "expected a whole number, not true", ""),
+        ({"mnist": 3}, ("mnist",), "expected a string, got the number 3", ""),
+        ({"mnist": {"path": 3}}, ("mnist", "path"), "expected a string, got the number 3", ""),
+        ({"imdb": {"num_words": 2}}, ("imdb", "num_words"), "must be above 3, got 2", ""),
+        ({"imdb": {"length": True}}, ("imdb", "length"), "expected an integer, got true", ""),
         (
             {"cifar100": {"label_mode": "rough"}},
             ("cifar100", "label_mode"),
-            'expected fine or coarse, not the text "rough"',
+            'expected fine or coarse, got the string "rough"',
             "",
         ),
         (
@@ -76,13 +76,13 @@ def test_what_waits_for_the_data_is_not_checked():
         (
             {"mnist": {}, "iris": {}},
             (),
-            "one source, not 2",
+            "expected one source, got 2",
             "for example source: digits, or source: {mnist: {path: mnist.npz}}",
         ),
         (
             None,
             (),
-            "expected the name of a data source",
+            "expected the name of a data source, got null",
             "for example source: digits, or source: {mnist: {path: mnist.npz}}",
         ),
     ],
@@ -126,7 +126,7 @@ def test_fractions_leave_something_for_training():
         SplitOptions(validation=0.5, test=0.5)
     (details,) = error.value.errors()
     (problem,) = details["ctx"]["problems"]
-    assert problem.message == "validation and test together take 1 of the examples: none is left for training"
+    assert problem.message == "validation and test add up to 1: no example is left for training"
     assert problem.place == ("test",)
 
 
@@ -146,7 +146,7 @@ def test_rules_of_a_split_exclude_each_other(split, places):
     (details,) = error.value.errors()
     problems = details["ctx"]["problems"]
     assert [(problem.place[0], problem.related[0][0][0]) for problem in problems] == places
-    assert problems[0].message == f"{places[0][0]} and {places[0][1]} exclude each other"
+    assert problems[0].message == f"{places[0][0]} and {places[0][1]} are mutually exclusive"
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_formats_of_dates_other_than_iso_are_found(sniff: Sniff, day: str, writt
 
 
 def test_a_ragged_row_far_below_is_named(sniff: Sniff) -> None:
-    with pytest.raises(DataError, match="line 1,502: 2 fields expected, 3 found"):
+    with pytest.raises(DataError, match="line 1,502: expected 2 fields, found 3"):
         sniff(rows("{i},{k}", "a,b", 1_500) + "1,2,3\n")
 
 

@@ -141,7 +141,7 @@ HOVERS = {
     "optimizer": ("training:\n  optimizer: ad█am\n", "Optimizer that implements the Adam algorithm."),
     "metric": ("training:\n  metrics: [AU█C]\n", "Approximates the AUC"),
     "data source": ("data:\n  source: {cs█v: a.csv}\n", "A text file with a row a line."),
-    "option": ("data:\n  source: {csv: {path: a.csv, delim█iter: x}}\n", "What stands between two fields."),
+    "option": ("data:\n  source: {csv: {path: a.csv, delim█iter: x}}\n", "The string between two fields."),
     "column type": ("data:\n  inputs: {age: num█ber}\n", "Numbers."),
 }
 

@@ -72,17 +72,17 @@ def test_words_have_no_linear_model_and_it_is_said_why(monkeypatch) -> None:
     from dltool.evaluation import baselines
 
     def no_table(*_: object) -> None:
-        raise ValueError("the inputs are sequences of words or categories")
+        raise ValueError("the inputs are words or categories")
 
     monkeypatch.setattr(baselines, "Features", no_table)
     *_, regression = found_for("wine", "sparse_categorical_crossentropy", 3)[1]
     assert regression.value is None
-    assert regression.note == "the inputs are sequences of words or categories"
+    assert regression.note == "the inputs are words or categories"
 
 
 def test_the_number_of_a_series_is_compared_with_the_last_one_that_is_known() -> None:
     series = np.array([[1, 2], [3, np.nan], [np.nan, np.nan], [7, 9]], np.float32)
     found = last_value("mean_absolute_error", series, np.array([2.5, 3, 100, 8], np.float32))
     assert found.value == pytest.approx((0.5 + 0 + 1) / 3)
-    assert found.note == "measured on 3 examples; in the windows of others it is not known"
+    assert found.note == "measured on 3 examples: the target is missing in the windows of the others"
     assert last_value("mean_absolute_error", series[2:3], np.zeros(1)).value is None

@@ -87,7 +87,7 @@ def test_of_constant_values_the_interval_is_their_value() -> None:
     assert (found.value, found.low, found.high) == (0.25, 0.25, 0.25)
 
 
-def test_a_small_difference_on_the_same_examples_exceeds_the_noise_of_either() -> None:
+def test_a_small_difference_on_the_same_examples_is_significant() -> None:
     hardness = random().exponential(size=1000)
     worse = hardness + 0.05 + random(1).normal(0, 0.1, 1000)
     found = paired_difference(hardness, worse, seed=1)
@@ -97,7 +97,7 @@ def test_a_small_difference_on_the_same_examples_exceeds_the_noise_of_either() -
     assert found.high - found.low < width(alone) / 4
 
 
-def test_two_models_alike_differ_by_noise_alone() -> None:
+def test_two_equal_models_do_not_differ_significantly() -> None:
     one, other = random(2).random(400), random(3).random(400)
     assert not paired_difference(one, other, 1).exceeds_noise
     assert not paired_difference(one, one, 1).exceeds_noise

@@ -91,8 +91,8 @@ def test_curves_are_of_every_metric_and_the_learning_rate(epochs) -> None:
     assert [figure.name for figure in figures] == ["curve_loss", "curve_f1", "curve_learning_rate"]
     for figure in figures:
         refuse_anything_odd(figure)
-    assert "of validation" in figures[0].description
-    assert ("in the best epoch, 3" if epochs > 3 else "the best one") in figures[0].description
+    assert "Validation loss goes from" in figures[0].description
+    assert ("in the best epoch, 3" if epochs > 3 else "the best epoch") in figures[0].description
 
 
 def test_lines_that_somebody_broke_draw_what_they_can() -> None:

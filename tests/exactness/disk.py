@@ -54,7 +54,7 @@ class Disk:
             self.before(len(self.operations), operation)
 
     def install(self) -> None:
-        # One after the other: whoever looks at the disk sees a whole number of operations.
+        # One after the other: whoever looks at the disk sees an integer of operations.
         def fsync(descriptor: int) -> None:
             with self.turn:
                 self.counts("fsync", descriptor)

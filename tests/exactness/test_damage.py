@@ -65,7 +65,7 @@ def test_the_older_checkpoint_is_used(
     damage(newest)
     ended = server.run("resume", run)
     assert ended.code == 0, ended.output
-    assert "an older checkpoint is used" in ended.output
+    assert "using an older checkpoint" in ended.output
     assert newest.name in "".join(ended.output.split())
     assert essence(run) == straight("plateau")
 

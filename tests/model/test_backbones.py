@@ -135,7 +135,7 @@ def test_what_is_no_file_of_weights_is_refused(make_config, pictures, tmp_path, 
         (tmp_path / text).write_text("weights")
     problem = problem_of(make_config(layers(weights=str(tmp_path / name))), pictures)
     assert problem.place[-1] == "weights"
-    assert problem.message.startswith(("no such file: ", f"{tmp_path / name} is no file"))
+    assert problem.message.startswith(("no such file: ", f"{tmp_path / name} is not a file"))
 
 
 def test_published_weights_that_are_not_there_are_named_with_their_place(make_config, pictures, tmp_path, monkeypatch):
@@ -216,7 +216,7 @@ def test_a_backbone_takes_a_name_and_what_its_from_names(make_config, pictures):
     )
     problem = problem_of(config, pictures)
     assert problem.place == ("model", "layers", 4, "Add", "from", 1)
-    assert problem.hint == 'did you mean "one"?' or "known are" in problem.hint
+    assert problem.hint == 'did you mean "one"?' or "known:" in problem.hint
 
 
 def test_a_backbone_is_used_twice_by_its_name(make_config, pictures):

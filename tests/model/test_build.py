@@ -40,7 +40,7 @@ def test_the_full_model_is_preprocessing_and_core_in_one_plain_keras_file(make_c
     config = make_config(TUTORIAL, [{"Rescaling": 1 / 255}], [{"RandomFlip": "horizontal"}])
     built = build_model(config, make_facts((8, 8, 1), "uint8"))
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype(np.uint8)
-    preparation = built.preparations["input"]
+    preparation = built.preprocessors["input"]
     expected = built.core(preparation(images))
     np.testing.assert_array_equal(built.full(images), expected)
     built.full.save(tmp_path / "model.keras")
@@ -65,7 +65,7 @@ def test_bytes_become_floats_where_nothing_prepares_them(make_config, make_facts
 def test_only_one_array_of_numbers_can_be_restored(make_config, make_facts, inputs, what):
     config = make_config([{"Dense": 2}], loss="mse")
     config = config.model_copy(update={"data": Data.model_validate({"source": "digits", "target": "input"})})
-    with pytest.raises(ConfigError, match=f"the data {what}, which cannot be restored"):
+    with pytest.raises(ConfigError, match=f"the data {what}, which cannot be reconstructed"):
         build_model(config, make_facts(inputs=inputs, targets={}))
 
 
@@ -189,7 +189,7 @@ def test_precision_is_of_the_core_alone(make_config, make_facts):
     built = build_model(config, make_facts(), {"input": np.ones((4, 4), np.float32)})
     assert built.core.dtype_policy.name == "mixed_float16"
     assert built.core.layers[-2].compute_dtype == "float16"
-    preparation = built.preparations["input"]
+    preparation = built.preprocessors["input"]
     assert preparation.layers[-1].compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
 

@@ -21,7 +21,7 @@ from dltool.data.dataset import Dataset, load_data
 from dltool.errors import RunError
 from dltool.model.build import build_model
 from dltool.model.columns import learn, prepare
-from dltool.model.inputs import Learnt
+from dltool.model.inputs import Fitted
 from dltool.model.preprocessing import load_columns, save_preprocessing
 
 NO_DATE = np.iinfo(np.int64).min
@@ -208,9 +208,9 @@ def config_of(path: Path, **changes: Any) -> Config:
     return Config.model_validate({"name": "columns", "data": data, "model": model, "training": training})
 
 
-def learnt_from(config: Config, dataset: Dataset, folder: Path) -> bytes:
+def fitted_on(config: Config, dataset: Dataset, folder: Path) -> bytes:
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
-    save_preprocessing(built.learnt.layers, built.learnt.columns, folder)
+    save_preprocessing(built.fitted.layers, built.fitted.columns, folder)
     return (folder / "columns.json").read_bytes()
 
 
@@ -259,9 +259,9 @@ CELLS = (
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(st.lists(st.tuples(*CELLS).map(",".join), min_size=10, max_size=24))
 def test_rows_of_validation_and_test_change_nothing_that_is_learnt(table: Load, tmp_path_factory, others) -> None:
-    folder = tmp_path_factory.mktemp("learnt")
-    expected = learnt_from(*table([]), folder)
-    assert learnt_from(*table(others), folder) == expected
+    folder = tmp_path_factory.mktemp("fitted")
+    expected = fitted_on(*table([]), folder)
+    assert fitted_on(*table(others), folder) == expected
 
 
 def test_other_training_rows_change_what_every_column_learns(tmp_path) -> None:
@@ -269,7 +269,7 @@ def test_other_training_rows_change_what_every_column_learns(tmp_path) -> None:
     learnt = []
     for seed in (0, 1):
         config = config_of(write_table(tmp_path, ROWS, seed))
-        learnt.append(json.loads(learnt_from(config, load_data(config.data, 0), tmp_path)))
+        learnt.append(json.loads(fitted_on(config, load_data(config.data, 0), tmp_path)))
     alike = {name for name in learnt[0] if learnt[0][name] == learnt[1][name]}
     # The same few words, and the same fill, may come of other rows.
     assert alike <= {"color", "shape", "is_new"}
@@ -281,18 +281,18 @@ def test_other_training_rows_change_what_every_column_learns(tmp_path) -> None:
 def saved(table, folder: Path) -> tuple[Config, Dataset, Any]:
     config, dataset = table([])
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
-    save_preprocessing(built.learnt.layers, built.learnt.columns, folder)
+    save_preprocessing(built.fitted.layers, built.fitted.columns, folder)
     return config, dataset, built
 
 
 def test_what_was_saved_and_loaded_prepares_the_same_bits(table, tmp_path) -> None:
     config, dataset, built = saved(table, tmp_path)
-    again = build_model(config, dataset.facts, learnt=Learnt(columns=load_columns(tmp_path)))
-    assert built.preparations.keys() == again.preparations.keys() == dataset.inputs.keys()
-    for name, model in built.preparations.items():
+    again = build_model(config, dataset.facts, fitted=Fitted(columns=load_columns(tmp_path)))
+    assert built.preprocessors.keys() == again.preprocessors.keys() == dataset.inputs.keys()
+    for name, model in built.preprocessors.items():
         rows = dataset.inputs[name]
         values = tf.constant(rows[:].astype(str) if isinstance(rows, Coded) else rows[:])
-        np.testing.assert_array_equal(model(values), again.preparations[name](values))
+        np.testing.assert_array_equal(model(values), again.preprocessors[name](values))
 
 
 HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -326,7 +326,7 @@ def test_saved_columns_that_do_not_fit_are_refused(table, tmp_path, what) -> Non
     path = tmp_path / "columns.json"
     path.write_text(json.dumps(HOSTILE[what](json.loads(path.read_text()))))
     with pytest.raises(RunError):
-        build_model(config, dataset.facts, learnt=Learnt(columns=load_columns(tmp_path)))
+        build_model(config, dataset.facts, fitted=Fitted(columns=load_columns(tmp_path)))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 10_000, b'{"a": {"b": NaN}}', b'{"a": {"b": 1e999}}'])

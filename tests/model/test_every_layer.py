@@ -99,7 +99,11 @@ def is_built(name: str, make_config: Any, make_facts: Any) -> bool:
                 built = build_model(config, make_facts(shape, dtype), {"input": rows(shape, dtype)})
             except ConfigError:
                 continue
-            models = [*built.preparations.values(), built.core, *([built.augmentation] if built.augmentation else [])]
+            models = [
+                *built.preprocessors.values(),
+                built.core,
+                *([built.augmentation] if built.augmentation else []),
+            ]
             found = {type(layer).__name__ for model in models for layer in model.layers}
             return bool(found & {getattr(kl, known.means).__name__, "RNN", "Pipeline"})
     return False

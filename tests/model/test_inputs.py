@@ -21,7 +21,7 @@ def test_columns_may_have_any_name(make_config, make_facts) -> None:
     }
     built = build_model(make_config([{"Dense": {"units": 3}}]), make_facts(inputs=kinds | texts), training)
     rows = {name: values[:] if name in kinds else np.asarray(values[:], str) for name, values in training.items()}
-    for name, preparation in built.preparations.items():
+    for name, preparation in built.preprocessors.items():
         prepared = tf.function(preparation)(tf.constant(rows[name]))
         assert len(prepared) == 4
     assert built.full({name: values[:2] for name, values in rows.items()}).shape == (2, 3)

@@ -5,7 +5,7 @@ import pytest
 
 from dltool.errors import ConfigError, RunError
 from dltool.model.build import build_model
-from dltool.model.inputs import Learnt
+from dltool.model.inputs import Fitted
 from dltool.model.preprocessing import load_preprocessing, save_preprocessing
 
 NUMBERS = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
@@ -39,26 +39,26 @@ def built_with(make_config, make_facts, preprocessing, inputs, state=None, learn
     dtype = "string" if inputs.dtype == object else str(inputs.dtype)
     facts = make_facts(inputs.shape[1:], dtype)
     config = make_config([{"Activation": "linear"}], preprocessing)
-    return build_model(config, facts, {"input": inputs} if learn else None, None if state is None else Learnt(state))
+    return build_model(config, facts, {"input": inputs} if learn else None, None if state is None else Fitted(state))
 
 
 def prepared(built, inputs):
     from dltool.training.batches import tensor
 
-    return np.asarray(built.preparations["input"](tensor(inputs)))
+    return np.asarray(built.preprocessors["input"](tensor(inputs)))
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_saved_preprocessing_gives_identical_output(make_config, make_facts, tmp_path, name):
     preprocessing, inputs = LAYERS[name]
     first = built_with(make_config, make_facts, preprocessing, inputs)
-    save_preprocessing(first.learnt.layers, {}, tmp_path)
+    save_preprocessing(first.fitted.layers, {}, tmp_path)
     state = load_preprocessing(tmp_path)
     again = built_with(make_config, make_facts, preprocessing, inputs, state, learn=False)
     expected = prepared(first, inputs)
     assert len(np.unique(expected)) > 1
     np.testing.assert_array_equal(prepared(again, inputs), expected)
-    save_preprocessing(again.learnt.layers, {}, tmp_path / "again")
+    save_preprocessing(again.fitted.layers, {}, tmp_path / "again")
     for file in tmp_path.glob("*-*/*.txt"):
         assert (tmp_path / "again" / file.relative_to(tmp_path)).read_bytes() == file.read_bytes()
 
@@ -66,29 +66,29 @@ def test_saved_preprocessing_gives_identical_output(make_config, make_facts, tmp
 def test_what_the_config_gives_is_not_learnt(make_config, make_facts):
     given = [{"Normalization": {"mean": 1.0, "variance": 4.0}}]
     built = built_with(make_config, make_facts, given, NUMBERS)
-    assert built.learnt.layers == {}
+    assert built.fitted.layers == {}
     np.testing.assert_allclose(prepared(built, NUMBERS), (NUMBERS - 1) / 2, rtol=1e-6)
 
 
 def test_a_vocabulary_is_one_json_value_a_line(make_config, make_facts, tmp_path):
     built = built_with(make_config, make_facts, ["StringLookup"], WORDS)
-    save_preprocessing(built.learnt.layers, {}, tmp_path)
+    save_preprocessing(built.fitted.layers, {}, tmp_path)
     text = (tmp_path / "0-StringLookup" / "vocabulary.txt").read_text(encoding="utf-8")
     words = [json.loads(line) for line in text.split("\n") if line]
-    assert words == built.learnt.layers["0-StringLookup"].vocabulary
+    assert words == built.fitted.layers["0-StringLookup"].vocabulary
     assert {"red", "blue\n", "\u2028é"} < set(words)
 
 
 def test_without_data_the_shapes_are_known_where_they_do_not_depend_on_it(make_config, make_facts):
     built = built_with(make_config, make_facts, ["Normalization"], NUMBERS, learn=False)
     assert built.layers[0].output_shape == (4,)
-    assert built.learnt.layers == {}
+    assert built.fitted.layers == {}
 
 
 def test_state_of_other_layers_is_refused(make_config, make_facts):
     built = built_with(make_config, make_facts, ["Normalization"], NUMBERS)
     with pytest.raises(RunError, match="no state for 0-Discretization"):
-        built_with(make_config, make_facts, [{"Discretization": {"num_bins": 3}}], NUMBERS, built.learnt.layers)
+        built_with(make_config, make_facts, [{"Discretization": {"num_bins": 3}}], NUMBERS, built.fitted.layers)
 
 
 def test_what_cannot_be_learnt_from_is_a_plain_error(make_config, make_facts):
@@ -102,7 +102,7 @@ def test_what_cannot_be_learnt_from_is_a_plain_error(make_config, make_facts):
 @pytest.mark.parametrize("damage", ["cut", "pickle", "link", "foreign"])
 def test_damaged_state_is_refused_and_nothing_is_run(make_config, make_facts, tmp_path, damage):
     built = built_with(make_config, make_facts, ["Normalization"], NUMBERS)
-    save_preprocessing(built.learnt.layers, {}, tmp_path)
+    save_preprocessing(built.fitted.layers, {}, tmp_path)
     arrays = tmp_path / "0-Normalization" / "arrays.npz"
     if damage == "cut":
         arrays.write_bytes(arrays.read_bytes()[:100])

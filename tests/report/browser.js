@@ -1,6 +1,6 @@
 // Opens pages in Chromium at two widths, light and dark, prints what is wrong with them, and ends with 1 if anything is.
 //   node tests/report/browser.js runs/*/*/report.html
-// With PICTURES=FOLDER it leaves there what it saw: pictures of whole pages, and how they print.
+// With SCREENSHOTS=FOLDER it leaves there what it saw: screenshots of whole pages, and how they print.
 const fs = require("fs");
 const path = require("path");
 const { pathToFileURL } = require("url");
@@ -33,7 +33,7 @@ function layoutProblems() {
   const page = document.documentElement;
   const beyond = page.scrollWidth - page.clientWidth;
   const empty = [...document.images].filter((image) => !image.naturalWidth);
-  return [...(beyond ? [`is ${beyond} pixels too wide`] : []), ...empty.map(({ alt }) => `does not show the picture ${alt}`)];
+  return [...(beyond ? [`is ${beyond} pixels too wide`] : []), ...empty.map(({ alt }) => `does not show the image ${alt}`)];
 }
 
 async function axeProblems(tab) {
@@ -79,7 +79,7 @@ function contrastProblems({ texts, least }) {
 }
 
 async function pictured(tab, address, view) {
-  const name = path.join(process.env.PICTURES, address.split("/").slice(-3).join("-").replace(".html", ""));
+  const name = path.join(process.env.SCREENSHOTS, address.split("/").slice(-3).join("-").replace(".html", ""));
   await tab.screenshot({ path: `${name}-${view.width}-${view.colorScheme}.png`, fullPage: true });
   if (view.width > 1000) await tab.pdf({ path: `${name}-${view.colorScheme}.pdf`, format: "A4", margin: { top: "15mm", right: "12mm", bottom: "15mm", left: "12mm" } });
 }
@@ -96,7 +96,7 @@ async function main(pages) {
         const options = { viewport: { width, height: 800 }, colorScheme };
         const problems = await inTab(browser, address, options, async (tab) => {
           backgrounds.add(await tab.evaluate(() => getComputedStyle(document.body).backgroundColor));
-          if (process.env.PICTURES) await pictured(tab, address, { width, colorScheme });
+          if (process.env.SCREENSHOTS) await pictured(tab, address, { width, colorScheme });
           return tab.evaluate(layoutProblems);
         });
         // The policy of the page forbids axe, too.

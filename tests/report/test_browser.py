@@ -69,7 +69,7 @@ def write_data(folder: Path) -> None:
 def test_a_page_is_quiet_fits_and_is_open_to_everybody(reported: Reported, tmp_path: Path) -> None:
     write_data(tmp_path)
     runs = [reported.run]
-    for name, config in (("pictures", PICTURES), ("series", SERIES), ("texts", TEXTS)):
+    for name, config in (("images", PICTURES), ("series", SERIES), ("texts", TEXTS)):
         (tmp_path / f"{name}.yaml").write_text(config, "utf-8")
         runs.append(trained(tmp_path / f"{name}.yaml", tmp_path / name))
     compare(runs[:2], tmp_path / "compared.html")

@@ -12,7 +12,7 @@ from tests.report.conftest import CLASSES, Reported, trained, write_table
 
 from dltool.evaluation.figures.figure import Figure
 
-LOST = "Without the data there are no examples here, and the results are those of the last test"
+LOST = "the report has no examples and shows the recorded results"
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
 
 
@@ -132,7 +132,7 @@ def test_of_a_run_that_is_not_complete_what_there_is_is_reported(copy, again) ->
     (copy / "run.json").write_text(json.dumps({**record, "status": "interrupted"}), "utf-8")
     outcome, report = again(copy)
     assert outcome.code == 0
-    assert "The run is not complete, and has no results. Its status is interrupted." in report.html
+    assert "The run is not complete and has no results. Its status is interrupted." in report.html
     assert report.numbers["layers"]
     assert '<img class="drawn' in report.html
 

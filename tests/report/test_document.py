@@ -86,5 +86,5 @@ def test_the_config_says_where_each_value_was_decided(reported) -> None:
 
 
 def test_examples_are_shown_with_what_the_model_gets(reported) -> None:
-    assert "columns, and what the model gets" in reported.html
+    assert "columns → preprocessed" in reported.html
     assert "→" in reported.html

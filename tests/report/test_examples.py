@@ -1,4 +1,4 @@
-"""Examples as a person and as the model sees them, their pictures, and the lines of a graph."""
+"""Examples as a person and as the model sees them, their images, and the lines of a graph."""
 
 import base64
 import io
@@ -10,10 +10,10 @@ from PIL import Image
 
 from dltool.data.facts import InputFacts
 from dltool.model.graph import Box
-from dltool.report.examples import cell_words, limits_of, look_at, prepared_look, tokens
+from dltool.report.examples import cell_words, limits_of, look_at, preprocessed_look, tokens
 from dltool.report.layers import drawn, joined_inputs
 from dltool.report.leakage import frequent_class, line
-from dltool.report.thumbnails import curve_points, picture_of, spectrogram
+from dltool.report.thumbnails import curve_points, spectrogram, thumbnail_of
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -21,14 +21,14 @@ def pixels(uri: str) -> np.ndarray:
 
 
 def test_a_small_picture_keeps_every_pixel_and_is_shown_larger() -> None:
-    picture = picture_of(np.array([[0, 8], [16, 4]], np.uint8), 0, 16)
+    picture = thumbnail_of(np.array([[0, 8], [16, 4]], np.uint8), 0, 16)
     assert pixels(picture.uri).tolist() == [[0, 128], [255, 64]]
     assert (picture.width, picture.height, picture.is_small) == (32, 32, True)
 
 
 @pytest.mark.parametrize("shape", [(600, 300, 3), (300, 600, 3), (128, 100, 1), (1, 4000)])
 def test_a_large_picture_is_made_small(shape) -> None:
-    picture = picture_of(np.zeros(shape, np.uint8), 0, 255)
+    picture = thumbnail_of(np.zeros(shape, np.uint8), 0, 255)
     assert max(picture.width, picture.height) <= 128
     assert min(picture.width, picture.height) >= 1
     assert max(pixels(picture.uri).shape) <= 256
@@ -55,7 +55,7 @@ def test_what_is_missing_in_a_curve_lies_between_its_neighbours() -> None:
 
 def test_word_numbers_become_words_again() -> None:
     assert list(tokens(np.array([2, 1, 9, 3, 0, 0]), ["", "[UNK]", "good", "film"])) == ["good", "[UNK]", "·", "film"]
-    shown = prepared_look("words", np.array([2, 3, 0]), (0, 1), ["", "[UNK]", "good", "film"])
+    shown = preprocessed_look("words", np.array([2, 3, 0]), (0, 1), ["", "[UNK]", "good", "film"])
     assert shown.text == "good film"
 
 
@@ -69,7 +69,7 @@ def test_cells_are_shown_as_a_person_would_write_them() -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    assert len(look_at("text", "as it is", "a" * 5000, (0, 1)).text) < 500
+    assert len(look_at("text", "raw", "a" * 5000, (0, 1)).text) < 500
 
 
 def box(*sources: int) -> Box:

@@ -1,4 +1,4 @@
-"""Whether a model beats its baselines beyond the noise."""
+"""Whether a model is significantly better than its baselines."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_of_several_outputs_the_worst_decides() -> None:
 
 
 def test_without_a_baseline_or_a_test_nothing_is_claimed() -> None:
-    assert verdict([], 0).words == "The model was not tested, so that nothing says how good it is on new data."
+    assert verdict([], 0).words == "The model was not tested: its quality on new data is unknown."
     found = verdict(tiles({"accuracy": Interval(0.9, 0.8, 1.0)}, ()), 1)
     assert (found.kind, found.words.split(";")[0]) == (
         "unclear",

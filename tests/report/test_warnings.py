@@ -32,7 +32,7 @@ def test_a_validation_loss_that_has_turned_is_over_fitting() -> None:
     turned = lines(loss=[1.0, 0.5, 0.3, 0.1, 0.05], val_loss=[0.9, 0.6, 0.7, 0.8, 0.9])
     (found,) = history_findings(turned, 2, "runs/a/1", stopped_early=False)
     assert found.kind == "over-fitting"
-    assert "lowest, 0.6000, after epoch 2, and rose to 0.9000" in found.words
+    assert "lowest, 0.6000, in epoch 2, and rose to 0.9000" in found.words
 
 
 def test_a_validation_loss_that_rises_with_the_training_loss_is_none() -> None:
@@ -67,7 +67,7 @@ SIZES = {"training": 600, "validation": 100, "test": 200}
 def test_classes_of_very_different_size_are_named_unless_they_are_weighted() -> None:
     classes = {"rare": (10, 1, 1), "often": (590, 99, 199)}
     (found,) = data_findings([classes], False, SIZES, ())
-    assert found.words == "Training has 590 examples of often and 10 of rare."
+    assert found.words == "The training split has 590 examples of often and 10 of rare."
     assert list(data_findings([classes], True, SIZES, ())) == []
 
 
@@ -76,18 +76,18 @@ def test_parts_that_are_missing_or_small_are_named() -> None:
     assert [each.kind for each in found] == ["no validation", "no test"]
     few = data_findings([], False, {**SIZES, "test": 30}, ["7 rows repeat"])
     assert [each.words for each in few] == [
-        "The test part has 30 examples; see how wide the intervals are.",
+        "The test split has 30 examples: expect wide intervals.",
         "7 rows repeat.",
     ]
 
 
 def test_a_wide_interval_of_an_accuracy_is_said() -> None:
     metrics = {"accuracy": Interval(0.8, 0.7, 0.9), "loss": Interval(5.0, 1.0, 9.0), "top_accuracy": Interval(0.8)}
-    assert [found.title for found in wide_intervals(metrics)] == ["accuracy is known roughly"]
+    assert [found.title for found in wide_intervals(metrics)] == ["accuracy has a wide interval"]
 
 
 @pytest.mark.parametrize(("column", "written"), [("leak", "leak"), ("a: b", '"a: b"'), ("[/foo]", '"[/foo]"')])
 def test_a_suspect_is_ignored_by_what_its_finding_says(column, written) -> None:
     (found,) = leakage_findings([Suspect(column, "target", 0.99, is_class=True)])
     assert found.next_step.endswith(f"data.inputs: {{{written}: ignore}}")
-    assert found.words.endswith("predicting the target.")
+    assert found.words.startswith("A rule that predicts the target from ")

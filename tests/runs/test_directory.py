@@ -91,7 +91,7 @@ def test_no_run_is_made_inside_another(tmp_path, runs):
     first = created(tmp_path)
     (tmp_path / "link").symlink_to(first.path)
     before = everything_below(tmp_path)
-    with pytest.raises(ConfigError, match="0001 is a run, and a run holds no others"):
+    with pytest.raises(ConfigError, match="0001 is a run; runs cannot be nested"):
         created(tmp_path / runs, "0001" if runs == "mnist" else "other")
     assert everything_below(tmp_path) == before
     assert open_run(first.path) == first
@@ -246,7 +246,7 @@ def test_a_missing_run_comes_with_a_near_name(tmp_path, path, meant):
 def test_a_latest_whose_run_is_gone_says_so(tmp_path):
     run = created(tmp_path)
     subprocess.run(["rm", "-r", str(run.path)], check=True)
-    with pytest.raises(RunError, match=r"latest points to 0001, which is gone"):
+    with pytest.raises(RunError, match=r"latest points to 0001, which does not exist"):
         open_run(tmp_path / "mnist")
 
 

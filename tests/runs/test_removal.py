@@ -51,7 +51,7 @@ def test_where_one_cannot_be_removed_none_is(dltool, runs):
 def test_without_a_terminal_a_removal_needs_yes(dltool, runs):
     outcome = dltool("runs", "remove", runs / "mnist/0001")
     assert (outcome.code, outcome.stdout) == (2, "")
-    assert "has to be confirmed\n  --yes does without asking" in outcome.stderr
+    assert "requires confirmation\n  --yes skips it" in outcome.stderr
     assert len(left(runs)) == 5
 
 
@@ -96,7 +96,7 @@ def test_a_running_run_is_never_pruned(dltool, runs):
 def test_prune_wants_to_know_what_is_to_stay(dltool, runs):
     outcome = dltool("runs", "prune", "--runs", runs, "--yes")
     assert (outcome.code, outcome.stdout) == (2, "")
-    assert "nothing says which runs are to be removed" in outcome.stderr
+    assert "no runs are selected for removal" in outcome.stderr
     assert len(left(runs)) == 5
 
 

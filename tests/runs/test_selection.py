@@ -60,9 +60,9 @@ def test_runs_are_sorted_and_those_without_the_value_come_last(sort, expected):
     [
         (["acuracy>0.9"], None, '--filter acuracy>0.9: no run has "acuracy"', 'did you mean "accuracy"?'),
         ([], "acuracy", '--sort acuracy: no run has "acuracy"', 'did you mean "accuracy"?'),
-        ([], "accuracy:down", "--sort accuracy:down: down is no order", "write accuracy, or accuracy:desc"),
+        ([], "accuracy:down", '--sort accuracy:down: unknown order "down"', "write accuracy or accuracy:desc"),
         (["accuracy"], None, "--filter accuracy: expected a key, a comparison and a value", "accuracy>0.9"),
-        (["accuracy>high"], None, "--filter accuracy>high: accuracy is a number, and high is none", ""),
+        (["accuracy>high"], None, '--filter accuracy>high: expected a number, got "high"', ""),
         (["val_accuracy>0"], None, '--filter val_accuracy>0: no run has "val_accuracy"', ""),
     ],
 )

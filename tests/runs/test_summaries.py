@@ -55,7 +55,7 @@ def test_a_running_run_shows_how_far_it_is(dltool, tmp_path):
         with run.metrics_log() as log:
             log.append({"epoch": 1, "seconds": 2.5})
         out = dltool("runs", "--runs", tmp_path).stdout
-    assert f"{run.path}: 1 of 25 epochs done, 2.5 s an epoch, last sign of life 0." in out
+    assert f"{run.path}: 1 of 25 epochs done, 2.5 s an epoch, last activity 0." in out
 
 
 def test_what_differs_between_the_configs_of_the_runs_is_shown(dltool, tmp_path):
@@ -170,7 +170,7 @@ def test_runs_list_is_runs(dltool, tmp_path):
 def test_an_option_before_a_command_of_runs_is_refused_and_not_ignored(dltool, options):
     outcome = dltool("runs", *options, "prune", "--yes")
     assert outcome.code == 2
-    assert "options stand after the command: dltool runs prune" in outcome.stderr
+    assert "options go after the command: dltool runs prune" in outcome.stderr
 
 
 def test_a_folder_that_is_given_must_be_there(dltool, tmp_path, monkeypatch):
@@ -179,7 +179,7 @@ def test_a_folder_that_is_given_must_be_there(dltool, tmp_path, monkeypatch):
     (tmp_path / "experiments").mkdir()
     outcome = dltool("runs", "--runs", "experimnts")
     assert (outcome.code, outcome.stdout) == (2, "")
-    assert "there is no folder experimnts\n  did you mean experiments?" in outcome.stderr
+    assert 'there is no folder experimnts\n  did you mean "experiments"?' in outcome.stderr
 
 
 @pytest.mark.parametrize("arguments", [["runs", "--runs", "file"], ["runs", "--runs", "file/below"], ["runs"]])
@@ -189,7 +189,7 @@ def test_a_file_is_no_folder_for_runs(dltool, tmp_path, monkeypatch, arguments):
         (tmp_path / name).touch()
     outcome = dltool(*arguments)
     assert (outcome.code, outcome.stdout) == (2, "")
-    assert "is a file, not a folder for runs" in outcome.stderr
+    assert "is a file; expected a folder for runs" in outcome.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--runs", "file"], ["--runs", "file/below"], []])
@@ -203,7 +203,7 @@ def test_a_training_with_a_file_for_its_runs_fails_before_anything_is_imported(
         (tmp_path / name).touch()
     outcome = dltool("train", "example.yaml", *arguments)
     assert outcome.code == 2
-    assert "is a file, not a folder for runs" in outcome.stderr
+    assert "is a file; expected a folder for runs" in outcome.stderr
     assert "dltool.commands.train" not in sys.modules
 
 
@@ -217,7 +217,7 @@ def test_a_run_inside_another_is_refused_before_anything_is_read(dltool, tmp_pat
     monkeypatch.delattr("dltool.experiment.opening.load_data")
     outcome = dltool(*arguments, "runs/mnist/0001/evaluation")
     assert (outcome.code, outcome.stdout) == (2, "")
-    assert "runs/mnist/0001 is a run, and a run holds no others\n  name a folder outside it" in outcome.stderr
+    assert "runs/mnist/0001 is a run; runs cannot be nested\n  name a folder outside it" in outcome.stderr
     assert dltool("runs").code == 0
 
 

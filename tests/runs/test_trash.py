@@ -53,7 +53,7 @@ def test_a_run_that_is_in_use_stays(tmp_path):
         ("mnist/latest", "is a link; name the run itself: .*/mnist/0001"),
         ("link", "is a link"),
         ("file", "is a file, not a run directory"),
-        ("elsewhere", "is not where runs are"),
+        ("elsewhere", "is not inside a runs folder"),
         ("mnist/0002", "its run.json is not a file"),
     ],
 )

@@ -52,7 +52,7 @@ class Attack:
         file.write_text(after, "utf-8")
         self.record(resolved=after)
 
-    def learnt(self, name: str, content: bytes) -> None:
+    def fitted(self, name: str, content: bytes) -> None:
         """Change a file of the preprocessing, and the record with it."""
         file = self.run / "preprocessing" / name
         file.write_bytes(content)
@@ -77,7 +77,7 @@ def trained(tmp_path_factory) -> Path:
     random = np.random.default_rng(0)
     np.savez(folder / "own.npz", x=random.random((150, 4), "float32"), y=random.integers(0, 3, 150))
     (folder / "example.yaml").write_text(CONFIG, encoding="utf-8")
-    # As many as this process has, which goes on with it.
+    # As many as this process has, which resumes it.
     threads = f"training.threads={usable_cores()}"
     command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--quiet", "--set", threads]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)

@@ -117,10 +117,10 @@ ARRAYS = {
 @pytest.mark.parametrize("command", ["evaluate", "resume", "predict"])
 @pytest.mark.parametrize("name", ARRAYS)
 def test_hostile_arrays_of_the_preprocessing_are_refused(name, command, attack, refused) -> None:
-    attack.learnt("0-Normalization/arrays.npz", ARRAYS[name])
+    attack.fitted("0-Normalization/arrays.npz", ARRAYS[name])
     message = refused(command)
     assert "preprocessing" in message
-    assert "learnt" not in message
+    assert "fitted" not in message
 
 
 @pytest.mark.parametrize("name", ["..", "0-..", "0-Normalization.", "٣-Normalization", "x"])
@@ -188,7 +188,7 @@ STATES: dict[str, Callable[[dict[str, Any]], object]] = {
 @pytest.mark.parametrize("name", STATES)
 def test_a_hostile_state_is_refused(name, attack, refused) -> None:
     attack.state(STATES[name])
-    assert re.search("is no state of a training|the saved state|^error: the config's model", refused("resume"))
+    assert re.search("is damaged: invalid|the saved state|^error: the config's model", refused("resume"))
 
 
 @pytest.mark.parametrize(

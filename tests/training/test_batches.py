@@ -67,10 +67,10 @@ def write_series(folder: Path) -> dict[str, Any]:
 
 
 def write_pictures(folder: Path, cache: str = "4 GB") -> dict[str, Any]:
-    for name, content in class_folders(3, 15, top="pictures/").items():
+    for name, content in class_folders(3, 15, top="images/").items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    data = {"source": {"images": {"path": str(folder / "pictures")}}, "cache": cache}
+    data = {"source": {"images": {"path": str(folder / "images")}}, "cache": cache}
     return {"data": data, "model": {"layers": ["Flatten", *DENSE]}}
 
 
@@ -177,7 +177,7 @@ def test_the_next_rows_are_read_while_these_are_used(make_config, dataset, monke
 def test_a_picture_that_is_damaged_after_the_start_is_named(load, train, monkeypatch, tmp_path) -> None:
     config, dataset = load(write_pictures_without_cache)
     stream(monkeypatch)
-    (tmp_path / "pictures" / "b" / "7.png").write_bytes(b"no picture")
+    (tmp_path / "images" / "b" / "7.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"b/7\.png"):
         train(config, dataset)
 

@@ -11,8 +11,8 @@ from dltool.errors import ConfigError, DataError, Interrupted, TrainingDiverged
 from dltool.model.build import build_model
 from dltool.training import loop, recovery
 from dltool.training.batches import Layout
-from dltool.training.order import epoch_order
 from dltool.training.state import TrainingState
+from dltool.training.steps import epoch_order
 
 EVERYTHING: dict[str, Any] = {
     "data": {"augmentation": [{"RandomFlip": "horizontal"}]},
@@ -285,7 +285,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_keeps_finite_weights
     with pytest.raises(TrainingDiverged) as diverged:
         train(config, poisoned, recorder=recorder)
     (problem,) = diverged.value.problems
-    assert problem.message == "the loss became NaN in epoch 1, step 3 of 6"
+    assert problem.message == "the loss is NaN in epoch 1, step 3 of 6"
     saved = recorder.states[-1]
     assert saved.state["position"]["step"] == 2
     assert all(np.isfinite(array).all() for name, array in saved.arrays if name.startswith("core/"))
@@ -307,14 +307,14 @@ def large(dataset, make_dataset):
 
 def test_weights_that_are_not_finite_behind_a_finite_loss_are_found(make_config, large, train):
     config = make_config(**SMOOTH, training={"optimizer": HUGE_STEPS, "batch_size": 90})
-    with pytest.raises(TrainingDiverged, match="the weights became NaN or infinite in epoch 1, step 1 of 1"):
+    with pytest.raises(TrainingDiverged, match="the weights are NaN or infinite in epoch 1, step 1 of 1"):
         train(config, large)
 
 
 def test_stopped_with_weights_that_are_not_finite_the_finite_ones_before_are_kept(make_config, large, train, whole):
     config = make_config(**SMOOTH, training={"optimizer": HUGE_STEPS})
     calls, recorder = iter([None, 2]), type(whole.recorder)()
-    with pytest.raises(TrainingDiverged, match="the weights became NaN or infinite in epoch 1, step 1 of 6"):
+    with pytest.raises(TrainingDiverged, match="the weights are NaN or infinite in epoch 1, step 1 of 6"):
         train(config, large, pace=1, recorder=recorder, should_stop=lambda: next(calls))
     assert all(np.isfinite(array).all() for name, array in recorder.states[-1].arrays if name.startswith("core/"))
 
@@ -383,7 +383,7 @@ def test_a_learned_normalization_comes_from_the_training_rows_alone(make_config,
     config = make_config(data={"preprocessing": ["Normalization"]}, training={"epochs": 1})
     one, other = train(config, dataset), train(config, make_dataset(changed, targets, dataset.split))
     assert_same(one.weights, other.weights)
-    mean = one.built.learnt.layers["0-Normalization"].arrays["mean"]
+    mean = one.built.fitted.layers["0-Normalization"].arrays["mean"]
     np.testing.assert_allclose(mean, inputs[dataset.split.train].mean(axis=0), rtol=1e-5)
 
 

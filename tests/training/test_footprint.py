@@ -66,13 +66,13 @@ def test_pictures_take_no_more_memory_the_more_there_are(tmp_path: Path, cache: 
     peaks = []
     for each in (400, 2000):
         for name, shade in (("dark", 40), ("light", 200)):
-            (tmp_path / "pictures" / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "images" / name).mkdir(parents=True, exist_ok=True)
             for number in range(each):
                 picture = np.full((128, 128, 3), shade + number % 20, np.uint8)
                 picture[number % 128] = number % 256
-                (tmp_path / "pictures" / name / f"{number}.png").write_bytes(encoded(picture))
+                (tmp_path / "images" / name / f"{number}.png").write_bytes(encoded(picture))
         data = (
-            "data: {source: {images: {path: pictures, size: [128, 128]}}, "
+            "data: {source: {images: {path: images, size: [128, 128]}}, "
             f"split: {{validation: 0.1, test: 0.1}}, cache: {cache}}}\n"
         )
         peaks.append(peak(data + TRAINING.format(layers="GlobalAveragePooling2D, "), tmp_path))

@@ -37,7 +37,7 @@ def test_the_labels_are_mixed_with_the_pictures(mixed, images):
     assert inputs.shape == pictures.shape
     np.testing.assert_allclose(np.sum(labels, axis=1), 1, rtol=1e-5)
     assert np.abs(np.asarray(labels) - np.eye(3)).max() > 0
-    # Each of these pictures is white in its third, so that the white of each third is the share of its label.
+    # Each of these images is white in its third, so that the white of each third is the share of its label.
     only_mix_up = make_only("MixUp", mixed, images)
     inputs, labels = only_mix_up([pictures, np.eye(3, dtype=np.float32)], training=True)
     thirds = np.asarray(inputs).reshape(3, 3, 12)

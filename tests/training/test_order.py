@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltool.training.order import epoch_order
+from dltool.training.steps import epoch_order
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -11,9 +11,9 @@ from dltool.config.schema import Phase
 from dltool.errors import ConfigError, Interrupted, RunError, TrainingDiverged
 from dltool.model.build import build_model
 from dltool.training.fit import prepare_fit
-from dltool.training.order import epoch_order
 from dltool.training.phases import learners, set_learning
 from dltool.training.state import TrainingState
+from dltool.training.steps import epoch_order
 
 PHASES = [
     {"epochs": 1, "trainable": ["head"], "optimizer": {"Adam": 0.01}},
@@ -192,7 +192,7 @@ def test_a_phase_in_which_nothing_learns_is_refused(phased, dataset):
     phases = [{**PHASES[0], "trainable": ["drop"]}, PHASES[1]]
     layers = [LAYERS[0], {"Dropout": {"rate": 0.1, "name": "drop"}}, LAYERS[1]]
     frozen = [{"Dense": {**layer["Dense"], "trainable": False}} for layer in LAYERS]
-    message = "in this phase nothing learns"
+    message = "this phase trains no weights"
     assert [found[:2] for found in problems_of(phased(phases, layers), dataset)] == [
         (("training", "phases", 0, "trainable"), message)
     ]

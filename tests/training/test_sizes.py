@@ -22,13 +22,13 @@ BOXES = {"MaxNumBoundingBoxes"}
 
 
 def image_layers() -> list[str]:
-    """Those that prepare or augment pictures."""
+    """Those that prepare or augment images."""
     classes = {name: getattr(kl, keras_names.find("layer", name).means) for name in keras_names.names("layer")}  # type: ignore[union-attr]
     return [name for name, each in classes.items() if "Image" in str(each.__mro__) and name not in BOXES]
 
 
 def computed(name: str, size: int | None) -> dict[str, np.ndarray]:
-    """What the layer makes of the same pictures, traced for so many."""
+    """What the layer makes of the same images, traced for so many."""
     known = keras_names.arguments("layer", name)
     arguments = {key: value for key, value in NEEDED.items() if key in known} | OTHERS.get(name, {})
     layer = getattr(kl, name)(**arguments)

@@ -1,1 +1,1 @@
-"""The commands of `dltool`, one module each: short stories that call everything else."""
+"""The commands of `dltool`, one module each: short sequences of calls to the other packages."""

@@ -1,4 +1,4 @@
-"""`dltool check`: every mistake that can be found without training."""
+"""`dltool check`: every error that can be found without training."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One layer of the plan: where it was written, and its output without the batch axis.
+    """One layer of the plan: its source line, and its output shape without the batch axis.
 
-    `flops` are those of a forward pass of one example, None where they are not known. What prepares and encodes the
-    columns of a table is one row, without an output of its own.
-    """
+    `flops` are of a forward pass of one example, None if unknown. The preprocessing of a table's columns is one row
+    without an output shape."""
 
     name: str
     line: str
@@ -39,12 +38,10 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """A config without mistakes, and what is known of it. `facts` is None while only reading the data could tell.
+    """A valid config and its facts. `facts` is None if only reading the data could tell.
 
-    `columns` are those of a table that was read; `classes` the training, validation and test examples of each class.
-    `layers` and `plan` are of a model that was built, and `svg` is where it was drawn. With `lists_origins`, all values
-    are shown with where they were decided.
-    """
+    `columns` are those of a table; `classes` counts the training, validation and test examples of each class. `layers`
+    and `plan` are of a built model; `svg` is its drawing. `lists_origins` shows every value with its origin."""
 
     shown_as: str
     plain_config: dict[str, Any]
@@ -61,7 +58,7 @@ class CheckOutcome:
     lists_origins: bool = False
 
     def record(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         return {
             "ok": True,
             "config": without_unknown(self.plain_config),
@@ -89,7 +86,7 @@ class CheckOutcome:
         }
 
     def plan_record(self) -> dict[str, Any]:
-        """The keys that tell of the model; null where it was not built. Memory is in bytes."""
+        """Return the keys about the model; null if it was not built. Memory is in bytes."""
         plan, memory = self.plan, self.plan and self.plan.memory
         return {
             "parameters": plan and plan.parameters,
@@ -106,11 +103,9 @@ class CheckOutcome:
 def check(
     document: Document, *, read_data: bool, build: bool, svg: Path | None = None, lists_origins: bool = False
 ) -> CheckOutcome:
-    """Check the config alone, or with its data, or with its model too. `svg` is where a built model is drawn.
+    """Check the config alone, with its data, or with its model. `svg` is the file for the model's drawing.
 
-    Raises:
-        ConfigError, DataError, MachineError: with every mistake found.
-    """
+    Raises ConfigError, DataError, MachineError: with every error found."""
     config, facts = checked_config(document)
     warnings: tuple[str, ...] = ()
     layers: tuple[PlanRow, ...] = ()
@@ -147,7 +142,7 @@ def check(
 
 
 def without_unknown(value: Any) -> Any:
-    """The value for JSON, with null for what the data has yet to tell."""
+    """Replace unknown values by null."""
     if isinstance(value, Mapping):
         return {key: without_unknown(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -156,7 +151,7 @@ def without_unknown(value: Any) -> Any:
 
 
 def learns_from_data(config: Config) -> bool:
-    """Whether a preprocessing layer cannot be made without the data."""
+    """Return whether a preprocessing layer must be fitted."""
     from dltool.model.preprocessing import learns
 
     return any(map(learns, config.data.preprocessing))
@@ -165,11 +160,9 @@ def learns_from_data(config: Config) -> bool:
 def built_plan(
     document: Document, config: Config, facts: Facts, dataset: "Dataset | None", svg: Path | None
 ) -> tuple[tuple[PlanRow, ...], "Plan"]:
-    """The layers of the model, and what training it takes; its first steps are tried.
+    """Build the model, run its first steps, and return its layers and costs.
 
-    Raises:
-        ConfigError, MachineError: whatever would keep `train` from its first step.
-    """
+    Raises ConfigError, MachineError: `train` would fail before or in its first step."""
     from dltool.cost.flops import forward_flops
     from dltool.experiment.plan import make_plan
     from dltool.model.build import build_model
@@ -200,18 +193,18 @@ def built_plan(
 
 
 def columns_row(plan: "Plan", rows: list[PlanRow], line: str) -> PlanRow:
-    """What the layers leave of the whole."""
+    """Return the row of the columns' preprocessing: the totals less the layers."""
     known = [row.flops for row in rows if row.flops is not None]
     flops = None if plan.flops is None or len(known) < len(rows) else plan.flops - sum(known)
     return PlanRow("columns", line, None, plan.parameters - sum(row.parameters for row in rows), flops)
 
 
 def memory_warnings(plan: "Plan") -> tuple[str, ...]:
-    """Nothing where the machine has room for the training."""
+    """Return a warning if the training needs more memory than there is."""
     needed, there = plan.memory.total, usable_memory()
     if needed < there:
         return ()
-    return (f"training needs about {size_text(needed)}, and this machine has {size_text(there)} of memory",)
+    return (f"training needs about {size_text(needed)} of memory; this machine has {size_text(there)}",)
 
 
 def line_of(document: Document, path: tuple[str | int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""`dltool compare A B…`: what differs between runs, and whether their results differ by more than chance."""
+"""`dltool compare A B…`: differences between runs, and whether those of their results are significant."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,21 +12,20 @@ MOST_RUNS = 8
 
 
 def compare(paths: Sequence[Path], html: Path | None = None) -> Comparison:
-    """Compare the runs at `paths`, and write the page `html`, which loads nothing.
+    """Compare the runs at `paths`, and write the self-contained page `html`.
 
     Raises:
-        ConfigError: too few or too many runs, or the same one twice; `html` cannot be a page.
+        ConfigError: too few or too many runs, or duplicates; `html` cannot be a page.
         RunError: a run is damaged.
-        MachineError: the page cannot be written.
-    """
+        MachineError: the page cannot be written."""
     if html is not None:
         refuse_no_file("--html", html, PAGE)
     if not 2 <= len(paths) <= MOST_RUNS:
-        raise ConfigError(f"2 to {MOST_RUNS} runs can be compared, not {len(paths)}", "dltool runs lists the runs")
+        raise ConfigError(f"expected 2 to {MOST_RUNS} runs, got {len(paths)}", "dltool runs lists the runs")
     runs = [open_run(path) for path in paths]
     real = [run.path.resolve() for run in runs]
     if twice := next((run.path for run in runs if real.count(run.path.resolve()) > 1), None):
-        raise ConfigError(f"{twice} is named twice")
+        raise ConfigError(f"duplicate run {twice}")
     found = compared(runs)
     if html is not None:
         from dltool.report.compare_page import html as page

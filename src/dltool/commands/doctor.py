@@ -1,4 +1,4 @@
-"""`dltool doctor`: can this machine train, and if not, what to do about it."""
+"""`dltool doctor`: whether this machine can train, and what to do if not."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from dltool.text import os_words
 IMPORT_SECONDS = 180
 GIGABYTE = 10**9
 
-# Run in a process of its own: a broken TensorFlow may end the process or hang.
+# Run in another process: a broken TensorFlow may crash or hang.
 PROBE = """
 import json, time
 begin = time.perf_counter()
@@ -37,7 +37,7 @@ print("\\n" + json.dumps({"seconds": seconds, "works": total == 4.0, "gpus": gpu
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. A warning costs speed or comfort; with a problem, training does not work. `hint` says what to do."""
+    """One finding. A warning costs speed or comfort; a problem prevents training. `hint` is the remedy."""
 
     name: str
     status: Literal["ok", "warning", "problem"]
@@ -46,7 +46,7 @@ class Check:
 
 
 def diagnose(runs: Path = Path("runs")) -> list[Check]:
-    """Every check, in the order to read them. Writes nothing; takes as long as TensorFlow needs to import."""
+    """Run every check, in display order. Nothing is written."""
     return [
         check_python(),
         *check_packages(),
@@ -65,7 +65,7 @@ def check_python() -> Check:
 
 
 def check_packages() -> list[Check]:
-    """The installed version of each required package against what dltool's own metadata asks for."""
+    """Compare the installed version of each required package with dltool's metadata."""
     try:
         return [check_package(requirement) for requirement in requirements()]
     except PackageNotFoundError:
@@ -78,21 +78,21 @@ def check_package(requirement: Requirement) -> Check:
     if found is None:
         return Check(requirement.name, "problem", "is not installed", remedy)
     if not requirement.specifier.contains(found, prereleases=True):
-        return Check(requirement.name, "problem", f"{found}, and dltool needs {requirement.specifier}", remedy)
+        return Check(requirement.name, "problem", f"{found}; dltool requires {requirement.specifier}", remedy)
     return Check(requirement.name, "ok", found)
 
 
 def check_keras_config() -> Check:
-    """Keras's backend comes from KERAS_BACKEND, else from its keras.json, else it is TensorFlow."""
+    """Check Keras's settings. Its backend comes from KERAS_BACKEND, else keras.json, else it is TensorFlow."""
     file = keras_cache().parent / "keras.json"
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         settings = {}
     except (OSError, ValueError) as error:
-        return Check("Keras's settings", "problem", f"{file}: {error}", "mend or remove the file")
+        return Check("Keras's settings", "problem", f"{file}: {error}", "fix or remove the file")
     if not isinstance(settings, dict):
-        return Check("Keras's settings", "problem", f"{file} is not a JSON object", "mend or remove the file")
+        return Check("Keras's settings", "problem", f"{file} is not a JSON object", "fix or remove the file")
     if variable := os.environ.get("KERAS_BACKEND"):
         backend, hint = variable, "run: unset KERAS_BACKEND"
     else:
@@ -110,14 +110,14 @@ def check_keras_config() -> Check:
 
 
 def check_tensorflow() -> list[Check]:
-    """Imports TensorFlow and computes a sum, in another process; says how long and on which GPUs."""
+    """Import TensorFlow and compute a sum in another process; return the time and the GPUs."""
     command = [sys.executable, "-P", "-c", PROBE]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=IMPORT_SECONDS, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        return [Check("TensorFlow", "problem", f"import did not end within {IMPORT_SECONDS} seconds")]
+        return [Check("TensorFlow", "problem", f"import took more than {IMPORT_SECONDS} seconds")]
     except OSError as error:
         return [Check("TensorFlow", "problem", f"cannot start {sys.executable}: {error}")]
     last_line = (done.stdout.strip().splitlines() or [""])[-1]
@@ -138,7 +138,7 @@ def check_import(report: dict[str, Any]) -> Check:
     if not report["works"]:
         return Check("TensorFlow", "problem", f"{detail}, but computes a wrong sum")
     if report["seconds"] > 20:
-        return Check("TensorFlow", "warning", detail, "only the first import may be so slow")
+        return Check("TensorFlow", "warning", detail, "only the first import should be this slow")
     return Check("TensorFlow", "ok", detail)
 
 
@@ -146,7 +146,7 @@ def check_gpus(gpus: list[str]) -> Check:
     if gpus:
         return Check("GPU", "ok", ", ".join(gpus))
     if shutil.which("nvidia-smi"):
-        return Check("GPU", "warning", "TensorFlow sees none", pip_install("tensorflow[and-cuda]"))
+        return Check("GPU", "warning", "TensorFlow finds none", pip_install("tensorflow[and-cuda]"))
     return Check("GPU", "ok", "none; training runs on the CPU")
 
 
@@ -173,14 +173,14 @@ def check_disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free
     detail = f"{free / GIGABYTE:.1f} GB free in this folder"
     if free < GIGABYTE / 10:
-        return Check("disk", "problem", detail, "free some space; a run holds its model several times")
+        return Check("disk", "problem", detail, "free some space; a run stores its model several times")
     if free < GIGABYTE:
-        return Check("disk", "warning", detail, "a run holds its model several times")
+        return Check("disk", "warning", detail, "a run stores its model several times")
     return Check("disk", "ok", detail)
 
 
 def check_runs_folder(runs: Path) -> Check:
-    """Whether a file can be made in `runs`, or in the nearest folder above it that exists."""
+    """Check that `runs`, or the nearest existing folder above it, is writable."""
     folder = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if os.path.lexists(folder))
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -192,10 +192,10 @@ def check_runs_folder(runs: Path) -> Check:
 
 
 def check_datasets() -> Check:
-    """Data sets of keras.datasets that need no download any more."""
+    """List the keras.datasets that are downloaded."""
     cache = keras_cache()
     try:
         present = sorted(entry.name for entry in os.scandir(cache) if not entry.name.startswith("."))
     except OSError:
         present = []
-    return Check("downloaded data sets", "ok", f"in {cache}: {', '.join(present) or 'none yet'}")
+    return Check("downloaded datasets", "ok", f"in {cache}: {', '.join(present) or 'none yet'}")

@@ -1,4 +1,4 @@
-"""`dltool evaluate RUN`: what the best model of a run is worth, on one part of its data or on new data with labels."""
+"""`dltool evaluate RUN`: evaluate the best model of a run on a split, or on new labelled data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +13,12 @@ from dltool.data.dataset import Dataset, SplitName
 from dltool.data.examples import Examples
 from dltool.errors import ConfigError, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import Stages, recorded_data, recorded_experiment
+from dltool.experiment.opening import recorded_data, recorded_experiment
 from dltool.experiment.refusals import require_code
+from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
-from dltool.text import near
+from dltool.text import joined, near
 
 if TYPE_CHECKING:
     from dltool.config.schema import Config
@@ -29,10 +30,9 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """What was found on the examples of `split`, a part of the data or a name for new data, and where it was written.
+    """The evaluation on `split` (a split, or a name for new data) and its folder.
 
-    `unwritten` says why nothing could be written to the run; empty where it was.
-    """
+    `unwritten` is why nothing could be written to the run; empty if it was."""
 
     run: Path
     split: str
@@ -51,10 +51,10 @@ class EvaluationOutcome:
 
     @property
     def warning(self) -> str:
-        return f"the evaluation is not kept: {self.unwritten}" if self.unwritten else ""
+        return f"the evaluation could not be saved: {self.unwritten}" if self.unwritten else ""
 
     def record(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         folder = None if self.unwritten else str(self.folder)
         return {"run": str(self.run), **self.assessment.record(), "folder": folder}
 
@@ -68,20 +68,19 @@ def evaluate(
     progress: "Progress",
     draws: bool = True,
 ) -> EvaluationOutcome:
-    """Measure the best weights of the run at `path` on the examples of `split` (the test part), or of `file`.
+    """Evaluate the best weights of the run at `path` on the examples of `split` (default: test), or of `file`.
 
-    `metrics` take the place of the config's. Unless it `draws`, there are no figures and no baselines.
+    `metrics` replace those of the config. Unless it `draws`, there are no figures and no baselines.
 
     Raises:
-        ConfigError: `split` is no part of the data, or an empty one; metrics that the model cannot have.
-        DataError: the data is no longer what the run was trained on; `file` cannot be read.
-        RunError: the run is damaged.
-    """
+        ConfigError: `split` is unknown or empty, or a metric does not fit the model.
+        DataError: the data has changed since the run was trained, or `file` cannot be read.
+        RunError: the run is damaged."""
     if file is not None and split is not None:
-        raise ConfigError("--split and --data exclude each other", "leave one of them out")
+        raise ConfigError("--split and --data are mutually exclusive", "omit one of them")
     split = split or "test"
     if split not in PARTS:
-        raise ConfigError(f'"{split}" is no part of the data', f"write {', '.join(near(split, PARTS) or PARTS)}")
+        raise ConfigError(f'unknown split "{split}"', f"expected {joined(near(split, PARTS) or PARTS, 'or')}")
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
     stages = Stages(progress)
@@ -91,7 +90,7 @@ def evaluate(
         examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
         if not len(examples):
             others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
-            raise ConfigError(f"the run has no {split} examples", f"it has others: {' and '.join(others)}")
+            raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
     assessment, files = measured(run, config, changed, dataset, examples, stages, draws)
     folder, unwritten = run.evaluation / examples.name, ""
     try:
@@ -110,13 +109,13 @@ def measured(
     stages: Stages,
     draws: bool,
 ) -> "tuple[Assessment, dict[str, bytes]]":
-    """What the model of `config` is worth by the metrics of the config `changed`, and the files that say so."""
+    """Evaluate the model of `config` by the metrics of `changed`; return the assessment and its files."""
     from dltool.model.saving import load_weights
 
     experiment = recorded_experiment(run, config, dataset)
     experiment = replace(experiment, config=changed, built=replace(experiment.built, heads=heads_of(changed)))
     load_weights(experiment.built.core, run.best_weights)
-    stages.progress.stage("measuring")
+    stages.progress.stage("evaluating")
     try:
         return assessed(experiment, examples, stages.progress.warn if draws else None)
     except ConfigError as error:
@@ -124,7 +123,7 @@ def measured(
 
 
 def new_examples(config: "Config", file: Path) -> Examples:
-    """The labelled examples in a file. Their rows are those of the file."""
+    """Read the labelled examples in a file. Their rows are those of the file."""
     from dltool.data.new_data import load_labelled
     from dltool.evaluation.figures.figure import file_word
 

@@ -1,4 +1,4 @@
-"""`dltool init`: a ready config to begin with, a template or one drafted for some data."""
+"""`dltool init`: a starter config, from a template or drafted for data."""
 
 import os
 import shlex
@@ -19,23 +19,19 @@ class Template:
 
 
 def templates_folder() -> Path:
-    """The templates of an installed dltool, or in a checkout the configs that they are made of."""
+    """Return the templates' folder: that of an installed dltool, or `configs` of a checkout."""
     installed = PACKAGE / "templates"
     return installed if installed.is_dir() else PACKAGE.parents[1] / "configs"
 
 
 def templates() -> list[Template]:
-    """All templates with the first line of their header."""
+    """Return all templates with the first line of their header."""
     files = sorted(templates_folder().glob("*.yaml"))
     return [Template(file.stem, file.read_text("utf-8").partition("\n")[0].removeprefix("# ")) for file in files]
 
 
 def template_text(name: str) -> str:
-    """The text of a template.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
+    """Return the text of a template. Raises ConfigError: there is no such template."""
     names = [template.name for template in templates()]
     if name not in names:
         hint = did_you_mean(near(name, names)) or "`dltool init --list` names the templates"
@@ -45,22 +41,21 @@ def template_text(name: str) -> str:
 
 @dataclass(frozen=True)
 class Drafted:
-    """A config drafted for data, and sentences for the user."""
+    """A config drafted for data, and messages for the user."""
 
     text: str
     said: tuple[str, ...]
 
 
 def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
-    """The config that `what` names, as it has to be in the file `out`, or in the working directory.
+    """Return the config for `what`, with paths relative to the file `out` or to the working directory.
 
-    A template keeps its name, whatever lies in the folder; anything else is data.
+    A template's name precedes a file of the same name; anything else is data.
 
     Raises:
-        ConfigError: neither; a target where there are no columns, or one that cannot be predicted; `out` is there.
+        ConfigError: `what` is neither; the target is unsuitable; `out` exists.
         DataError: with every problem of the data.
-        MachineError: there is no room for it.
-    """
+        MachineError: there is too little memory."""
     if out is not None and out.exists():
         raise there_already(out)
     path = Path(what)
@@ -69,7 +64,7 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
         return draft_for(path, target, out)
     text = template_text(what)
     if target is not None:
-        raise ConfigError("a template has its target already", "--target is for a table of your own")
+        raise ConfigError("--target does not apply to templates", "omit --target")
     return Drafted(text, () if out is None else (f"next  dltool train {out}",))
 
 
@@ -90,32 +85,31 @@ def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
         elif target is None:
             draft = draft_folder(path, named)
         else:
-            raise ConfigError(f"{given} has no columns: its folders or files are the classes", "leave --target out")
+            raise ConfigError(f"{given} has no columns: its folders or files are the classes", "omit --target")
         text = written(draft, stem, command, folder)
     except (ConfigError, DataError) as error:
-        # Nobody can look into a config that is not written.
+        # The config is not written, so locations in it mean nothing.
         raise type(error)([replace(problem, place=None, related=()) for problem in error.problems]) from None
     return Drafted(text, (*draft.said, *(() if out is None else (f"next  {command}",))))
 
 
 def is_folder(path: Path) -> bool:
-    """A folder or an archive, a damaged one too; a packed table is none."""
+    """Return whether this is a folder or an archive, even a damaged one; a compressed table is neither."""
     from dltool.data.files.file_tree import is_archive
 
     name = path.name.lower()
     if path.is_dir() or name.endswith((".tar", ".tgz", ".tbz2", ".txz")) or ".tar." in name:
         return True
-    # A table may be packed too, and is not unpacked to see whether it is one.
+    # A compressed table is not decompressed for this test.
     return path.is_file() and not name.endswith((".gz", ".bz2", ".xz")) and is_archive(path)
 
 
 def write_new(text: str, out: Path) -> None:
-    """Write a file that is not there yet.
+    """Write a new file.
 
     Raises:
-        ConfigError: it is.
-        MachineError: it cannot be written.
-    """
+        ConfigError: it exists.
+        MachineError: it cannot be written."""
     try:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -126,4 +120,4 @@ def write_new(text: str, out: Path) -> None:
 
 
 def there_already(out: Path) -> ConfigError:
-    return ConfigError(f"{out} is there already, and is left as it is", "name another file, or remove it")
+    return ConfigError(f"{out} exists already and is left unchanged", "name another file, or remove it")

@@ -1,4 +1,4 @@
-"""`dltool predict RUN FILE…`: what the best model of a run says of new data, from the run directory alone."""
+"""`dltool predict RUN FILE…`: predict new data with the best model of a run, from the run directory alone."""
 
 import shlex
 from collections.abc import Callable, Sequence
@@ -14,8 +14,9 @@ from dltool.data.new_data import STDIN, NewExamples, load_new, unseen_problems
 from dltool.durable_files import refuse_no_file
 from dltool.errors import ConfigError, DataError
 from dltool.evaluation.predictions import FORMATS, predictions, records, refuse_unclear, write
-from dltool.experiment.opening import Stages, best_model, recorded_kind
+from dltool.experiment.opening import best_model, recorded_kind
 from dltool.experiment.refusals import require_code
+from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.text import whole_text
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionOutcome:
-    """`columns` by name, (examples,) each: where the example is from, and what is predicted. `out` has been written."""
+    """`columns` by name, (examples,) each: the origin of each example and its predictions. `out` has been written."""
 
     run: Path
     columns: dict[str, np.ndarray]
@@ -38,7 +39,7 @@ class PredictionOutcome:
         return len(self.columns["file"])
 
     def record(self) -> dict[str, Any]:
-        """For `--json`, with the predictions where they were not written."""
+        """Return the document for `--json`, with the predictions unless a file was written."""
         found = {} if self.out else {"predictions": records(self.columns)}
         out = str(self.out) if self.out else None
         return {"run": str(self.run), "examples": self.examples, "out": out, **found}
@@ -51,8 +52,7 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
         ConfigError: `out` cannot be a file of predictions.
         DataError: with every problem of the files.
         RunError: the run is damaged.
-        MachineError: `out` cannot be written.
-    """
+        MachineError: `out` cannot be written."""
     if out is not None:
         refuse_no_file("--out", out, FORMATS)
         refuse_one_of(files, out)
@@ -67,7 +67,7 @@ def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progr
 def predictions_for(
     run: Run, load: Callable[[Data, Facts], NewExamples], progress: "Progress"
 ) -> dict[str, np.ndarray]:
-    """The columns of predictions for what `load` gives. Raises as :func:`predict`."""
+    """Return the prediction columns for the examples that `load` returns. Raises as :func:`predict`."""
     config, facts = recorded_kind(run)
     refuse_unclear(config, facts)
     if not run.is_complete():
@@ -80,7 +80,7 @@ def predictions_for(
 
     built = best_model(run, config, facts)
     types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
-    known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.learnt.columns.items()}
+    known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.fitted.columns.items()}
     problems = unseen_problems(new.tables, types, known)
     if problems:
         raise DataError(problems)
@@ -91,6 +91,6 @@ def predictions_for(
 
 
 def refuse_one_of(files: Sequence[str], out: Path) -> None:
-    """Raises ConfigError where `out` is one of the inputs."""
+    """Raise ConfigError if `out` is one of the inputs."""
     if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
-        raise ConfigError(f"{out} is one of the files to predict for", "give the predictions another name")
+        raise ConfigError(f"{out} is one of the input files", "choose another file for the predictions")

@@ -1,4 +1,4 @@
-"""`dltool report RUN`: what happened in a run, as one HTML file that loads nothing, and as JSON."""
+"""`dltool report RUN`: the report of a run, as one self-contained HTML file and as JSON."""
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dltool.durable_files import PAGE, refuse_no_file
 from dltool.errors import DataError, MachineError
-from dltool.experiment.opening import (
-    Experiment,
-    Stages,
-    recorded_data,
-    recorded_kind,
-    recorded_model,
-)
+from dltool.experiment.opening import Experiment, recorded_data, recorded_kind, recorded_model
 from dltool.experiment.refusals import require_code
+from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
 from dltool.runs.records import read_contents, words
@@ -27,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReportOutcome:
-    """A report that was written to `file`. `missing` says why parts of it are not there; empty where all are."""
+    """A report that was written to `file`. `missing` is why sections are missing; empty if none are."""
 
     run: Path
     file: Path
@@ -40,20 +35,19 @@ class ReportOutcome:
         return self.missing
 
     def record(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         return {"file": str(self.file), **self.numbers}
 
 
 def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
     """Write the report of the run at `path`: into the run, or the page alone to `out`.
 
-    Where the data is gone or has changed, the report says so, and has all that the run itself knows.
+    If the data is missing or has changed, the report says so and uses the run's own records.
 
     Raises:
         ConfigError: `out` cannot be a page.
         RunError: the run is damaged, or in use.
-        MachineError: a file cannot be written.
-    """
+        MachineError: a file cannot be written."""
     if out is not None:
         refuse_no_file("--out", out, PAGE)
     run = open_run(path)
@@ -73,7 +67,7 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
 
 
 def subject_of(run: Run, progress: "Progress") -> "Subject":
-    """What there is to report of a run, from its directory and, where it is there, its data."""
+    """Return the subject of the report, from the run directory and, if available, its data."""
     dataset, lost = None, ""
     with Stages(progress).reading():
         try:
@@ -81,7 +75,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
             facts = dataset.facts
         except (DataError, MachineError) as error:
             config, facts = recorded_kind(run)
-            lost = f"Without the data there are no examples here, and the results are those of the last test: {error}."
+            lost = f"The data is not available ({error}): the report has no examples and shows the recorded results."
     from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
     from dltool.report.kept import kept_assessment
@@ -94,13 +88,13 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
     if record.run.status != "completed":
         reason = f": {record.run.reason}" if record.run.reason else ""
         status = words(record.run.status)
-        return replace(subject, missing=f"The run is not complete, and has no results. Its status is {status}{reason}.")
+        return replace(subject, missing=f"The run is not complete and has no results. Its status is {status}{reason}.")
     load_weights(built.core, run.best_weights)
     return replace(subject, assessment=assessment_of(Experiment(config, dataset, built, pinned), progress))
 
 
 def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":
-    """That of the test part, measured again; None where there is none."""
+    """Evaluate the test split again; None without one."""
     from dltool.experiment.assessing import assessed
 
     if not len(experiment.dataset.split.test):

@@ -1,4 +1,4 @@
-"""`dltool reproduce RUN`: run it again from its record, from scratch, and say whether it came out the same."""
+"""`dltool reproduce RUN`: train a run again from its record, and compare bit by bit."""
 
 import contextlib
 import os
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.load import read_document
 from dltool.errors import DltoolError, MachineError, RunError
 from dltool.experiment.finishing import complete
-from dltool.experiment.opening import Stages, new_experiment, prepared_steps, recorded_data, recorded_strategy
-from dltool.experiment.recording import new_run
+from dltool.experiment.new_run import new_run
+from dltool.experiment.opening import new_experiment, prepared_steps, recorded_data, recorded_strategy
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopNow, StopRequests, stop_requests
+from dltool.experiment.stages import Stages
 from dltool.runs.changes import differences, machine_changes
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import open_run, refuse_no_runs_folder
@@ -31,7 +32,7 @@ NOT_COMPARED = "seconds"
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Two runs compared. `difference` names the first one found, or is empty; `again` is None where it was not kept."""
+    """Two runs compared. `difference` is the first one, or empty; `again` is None if the second run was removed."""
 
     run: Path
     again: Path | None
@@ -43,21 +44,20 @@ class Reproduction:
         return DIFFERENT if self.difference else 0
 
     def record(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         again = None if self.again is None else str(self.again)
         found = {"run": str(self.run), "again": again, "identical": not self.difference, "epochs": self.epochs}
         return {**found, "first_difference": self.difference or None}
 
 
 def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reproduction:
-    """Train the completed run at `path` again, below `into` or in a folder that is removed, and compare.
+    """Train the completed run at `path` again, below `into` or in a temporary folder, and compare.
 
     Raises:
         ConfigError: `into` cannot hold runs.
         DataError: the data has changed.
         RunError: the run is not complete, or damaged.
-        DltoolError: whatever ends a training.
-    """
+        DltoolError: training fails."""
     if into is not None:
         refuse_no_runs_folder(into)
         require_writable(into)
@@ -65,7 +65,7 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
     if not run.is_complete():
         raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
     require_code(run, f"reproduce {run.path}")
-    # Before hours of training: what the second run is to be compared with.
+    # Read the files for the comparison before hours of training.
     run.read_metrics()
     run.read_json(run.results)
     last_checkpoint(run)
@@ -78,14 +78,14 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
 
 
 def require_writable(folder: Path) -> None:
-    """Raises MachineError where nothing can be written in `folder`, or where it would have to be made."""
+    """Raise MachineError if `folder`, or the nearest existing folder above it, is not writable."""
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        raise MachineError(f"{there} cannot be written", "--into takes a folder that can")
+        raise MachineError(f"{there} is not writable", "use --into with a writable folder")
 
 
 def last_checkpoint(run: Run) -> Checkpoint:
-    """Raises RunError where it is damaged."""
+    """Return the last checkpoint. Raises RunError: it is damaged."""
     checkpoint, damaged = newest_checkpoint(run.checkpoints)
     if damaged:
         raise RunError(f"the last checkpoint of the run is damaged: {damaged[0]}")
@@ -117,24 +117,24 @@ def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", sto
         refuse_other_weights(old, experiment.built)
         fitting = prepared_steps(experiment, recorded_strategy(run))
     for change in machine_changes(old, experiment.pinned):
-        progress.warn(f"{change}: the bits may differ")
+        progress.warn(f"{change}: the result may not be bit-identical")
     progress.prepared(config, dataset.facts, experiment.built.full.count_params())
     document = read_document(run.resolved)
-    # The old commit: asking git about a run directory could run what somebody put there.
-    with new_run(folder, document, experiment, fitting, old.most_rows, old.git, "reproduce") as again:
-        progress.run_created(again, is_kept=is_kept)
+    # The recorded commit: git in an untrusted run directory could run programs from it.
+    fields = {"command": "reproduce", "most_rows": old.most_rows, "git": old.git}
+    with new_run(folder, document, experiment, fitting, progress, **fields) as again:
         complete(again, experiment, fitting, stages)
     return again
 
 
 def found_differences(run: Run, again: Run) -> Iterator[str]:
-    """In words, the earliest in training first: epochs, then weights, then results."""
+    """Describe the differences, the earliest in training first: epochs, then weights, then results."""
     lines, lines_again = run.read_metrics(), again.read_metrics()
     for line, other in zip(lines, lines_again, strict=False):
         for change in differences(without_times(line), without_times(other)):
             yield f"epoch {line.get('epoch')}: {change}"
     if len(lines) != len(lines_again):
-        yield f"{len(lines)} epochs were run, and are {len(lines_again)}"
+        yield f"the number of epochs was {len(lines)} and is {len(lines_again)}"
     yield from different_arrays(run, again)
     for change in differences(compared_results(run), compared_results(again)):
         yield f"results: {change}"
@@ -150,7 +150,7 @@ def without_times(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def different_arrays(run: Run, again: Run) -> Iterator[str]:
-    """The arrays of the last checkpoints, bit by bit."""
+    """Compare the arrays of the last checkpoints bit by bit."""
     old, new = last_checkpoint(run), last_checkpoint(again)
     arrays = dict(new.arrays)
     for name, array in old.arrays:

@@ -1,4 +1,4 @@
-"""`dltool resume RUN`: go on with a training that was stopped, to the same bits as if it never had been."""
+"""`dltool resume RUN`: resume an interrupted run; the result is bit-identical to an uninterrupted one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 MOST_MISSED = 20
-"""A hostile results.json may hold any number."""
+"""An untrusted results.json may hold any number."""
 
 
 @dataclass(frozen=True)
 class AlreadyComplete:
-    """Nothing was left to do. `missed` says in words which expectations the run had not met."""
+    """Nothing was left to do. `missed` describes the expectations that the run missed."""
 
     run: Path
     missed: tuple[str, ...]
@@ -30,28 +30,27 @@ class AlreadyComplete:
         return ExpectationMissed.exit_code if self.missed else 0
 
     def record(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         return {"run": str(self.run), "status": "completed", "resumed": False, "missed": list(self.missed)}
 
 
 def resume(
     path: Path, *, epochs: int | None, allow_change: bool, progress: "Progress"
 ) -> "TrainingOutcome | AlreadyComplete":
-    """Go on from the newest checkpoint that verifies, unless the run is complete.
+    """Resume from the newest valid checkpoint, unless the run is complete.
 
-    `epochs` gives the run another number of epochs. `allow_change` goes on although the machine differs.
+    `epochs` changes the number of epochs. `allow_change` resumes on a different machine.
 
     Raises:
         DataError: the data has changed.
-        MachineError: what can change bits differs from the run's record.
+        MachineError: the machine differs in a way that can change result bits.
         RunError: the run is in use, or damaged.
-        DltoolError: whatever ends a training.
-    """
+        DltoolError: training fails."""
     run = open_run(path)
-    # Before the lock: a completed run may lie where nothing can be written.
+    # Before the lock: a completed run may be read-only.
     if epochs is None and run.is_complete():
         return AlreadyComplete(run.path, missed_by(run))
-    # What takes time to import comes after the lock: a second writer is turned away at once.
+    # Slow imports come after the lock, so that a second writer fails at once.
     with stop_requests() as stops, run.locked():
         if epochs is None and run.is_complete():
             return AlreadyComplete(run.path, missed_by(run))
@@ -65,13 +64,11 @@ def resume(
 
 
 def missed_by(run: Run) -> tuple[str, ...]:
-    """What results.json says of the expectations that were not met."""
-    # Not before the lock is asked for: it takes time to import.
+    """Describe the missed expectations in results.json."""
+    # Imported after the lock is taken: it is slow.
     from dltool.runs.changes import said
     from dltool.runs.records import read_results
 
     found = read_results(run).expectations
     missed = [(said(name), each) for name, each in found.items() if each.met is False]
-    return tuple(
-        f"{name} should be {said(each.bound)}, and is {said(each.value)}" for name, each in missed[:MOST_MISSED]
-    )
+    return tuple(f"expected {name} {said(each.bound)}, got {said(each.value)}" for name, each in missed[:MOST_MISSED])

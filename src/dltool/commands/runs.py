@@ -15,12 +15,9 @@ RUNS = Path("runs")
 def list_runs(
     folder: Path | None, conditions: Iterable[str], sort: str | None
 ) -> tuple[list[RunSummary], Mapping[Path, str], Path]:
-    """The runs for which all conditions hold, what the config of each has and others of its name have not, and their
-    folder.
+    """Return the runs that meet all conditions, the config values that distinguish each, and their folder.
 
-    Raises:
-        ConfigError: there is no such folder, or a condition or an order is none.
-    """
+    Raises ConfigError: the folder does not exist, or a condition or an order is invalid."""
     if folder is None:
         folder = RUNS
         refuse_no_runs_folder(folder)
@@ -34,11 +31,10 @@ def list_runs(
 def to_prune(
     folder: Path | None, conditions: Sequence[str], sort: str | None, keep: int | None, only_checkpoints: bool
 ) -> list[Removal]:
-    """What goes of the runs for which all conditions hold; of each name the first `keep` by the order stay.
+    """Select what to remove of the runs that meet all conditions; the first `keep` of each name stay.
 
     Raises:
-        ConfigError: nothing says which are to stay.
-        RunError: a run is in use.
-    """
+        ConfigError: no selection is given.
+        RunError: a run is in use."""
     runs, *_ = list_runs(folder, conditions, sort or "number:desc")
     return planned(prunable(runs, keep, bool(conditions), only_checkpoints), only_checkpoints)

@@ -1,4 +1,4 @@
-"""Whether the parts of a config fit each other and the data, as far as that can be told without building a model."""
+"""Checks of the config's sections against each other and the data, without building a model."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -21,23 +21,22 @@ from dltool.keras_names import arguments
 from dltool.text import did_you_mean, near
 
 OTHER_RESULTS = ("seconds", "parameters")
-"""What an expectation may bound besides the metrics."""
+"""Results besides the metrics that an expectation may bound."""
 
 RESERVED = ("epoch", "loss", "learning_rate", *OTHER_RESULTS)
-"""What stands beside the metrics in metrics.jsonl and in the results."""
+"""Names beside the metrics in metrics.jsonl and in the results."""
 
 MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss"}
 """Callbacks with a `monitor`, and its default."""
 
 MIXING = ("MixUp", "CutMix")
-MAKES_ONE_HOT = " makes the classes one-hot vectors"
+MAKES_ONE_HOT = " one-hot encodes the classes"
 
 
 def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Find every error between optimizer, loss, metrics, callbacks, last layer and data. `facts` is None if unknown.
+    """Find every error between optimizer, loss, metrics, callbacks, last layer and data.
 
-    An argument that holds the UNKNOWN sentinel is not checked.
-    """
+    `facts` is None if the data has not been read. UNKNOWN arguments are not checked."""
     heads = heads_of(config)
     problems = name_problems(heads) + monitor_problems(config, facts) + expectation_problems(config, facts)
     problems += spectrogram_problems(config) + weight_file_problems(config)
@@ -49,7 +48,7 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
 
 def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> list[Problem]:
-    """Find mistakes between the layer of an output, its loss and its target."""
+    """Find errors between the layer of an output, its loss and its target."""
     if head.layer is UNKNOWN:
         return []
     index = layer_index(config, head)
@@ -71,7 +70,7 @@ def dollar_of(targets: Mapping[str, TargetFacts], head: OutputSpec) -> str:
 
 
 def target_misfits(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
-    """Return the first of loss, units and activation of the last layer that is not for the target."""
+    """Return the first of loss, units and activation of the last layer that does not fit the target."""
     task = target.task
     if fix := task.loss_problem(head.loss, target):
         return [Problem(head.loss_place, *fix)]
@@ -89,7 +88,7 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
     if config.training.class_weights is None:
         return []
     if len(heads) > 1:
-        return [Problem(place, "class weights are for models with one output", "remove it", at_key=True)]
+        return [Problem(place, "class weights need a model with one output", "remove it", at_key=True)]
     if heads[0].target is None:
         return [Problem(place, "the target is the input, which has no classes", "remove it", at_key=True)]
     target = None if facts is None else facts.targets.get(heads[0].target)
@@ -103,15 +102,13 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
 
 
 def one_hot_classes(head: OutputSpec, target: TargetFacts) -> int | None:
-    """Return how many numbers each class index becomes for loss and metrics; None where they take it unchanged."""
+    """Return the length of the one-hot vector of a class index; None if loss and metrics take the index."""
     is_one_hot = target.task.is_index and family_of(head.loss) is ONE_HOT
     return len(target.class_names) if is_one_hot else None
 
 
 def form_problems(head: OutputSpec, target: TargetFacts, *, is_trained: bool = True) -> list[Problem]:
-    """Find metrics that take classes in another form than the loss: they have a twin, or take one-hot targets alone,
-    which nothing else would say.
-    """
+    """Find metrics that take classes in another form than the loss, which Keras would not report."""
     losses = family_of(head.loss)
     other = SPARSE if losses is ONE_HOT else ONE_HOT
     twins = TWINS.get(losses, {}) if target.task.is_index else {}
@@ -127,14 +124,14 @@ def form_problems(head: OutputSpec, target: TargetFacts, *, is_trained: bool = T
 
 
 def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem]:
-    """Find layers that mix labels where the loss takes one class, or where there are several outputs."""
+    """Find layers that mix labels in a model with several outputs or with a loss of class indices."""
     problems, head = [], heads[0]
     for index, layer in enumerate(config.data.augmentation):
         place: ConfigPath = ("data", "augmentation", index)
         if layer.name in MIXING and len(heads) > 1:
-            problems.append(Problem(place, f"{layer.name} mixes the labels of models with one output", "remove it"))
+            problems.append(Problem(place, f"{layer.name} needs a model with one output", "remove it"))
         elif layer.name in MIXING and family_of(head.loss) is not ONE_HOT:
-            message = f"{layer.name} mixes the labels too, and this loss takes them unmixed"
+            message = f"{layer.name} needs a loss of one-hot targets"
             hint = like(head.loss, "categorical_crossentropy") + MAKES_ONE_HOT
             problems.append(Problem(place, message, hint, related=head.loss_related))
     return problems
@@ -144,13 +141,13 @@ def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
 
 
 def metric_names(metrics: Sequence[KerasObject], unique: bool = True) -> list[str]:
-    """Return the names under which Keras logs the metrics; `unique` numbers repeated ones as its results do."""
+    """Return the names under which Keras logs the metrics; `unique` numbers repeated ones as Keras does."""
     names = [metric_name(metric) for metric in metrics]
     return numbered(names) if unique else names
 
 
 def numbered(names: Iterable[str]) -> list[str]:
-    """Return repeated names with the number of the repetition."""
+    """Number repeated names."""
     counts: dict[str, int] = {}
     return [counted_name(name, counts) for name in names]
 
@@ -164,7 +161,7 @@ def metric_name(metric: KerasObject) -> str:
 
 
 def measured_names(heads: Sequence[OutputSpec]) -> list[str]:
-    """Return what each epoch logs, by Keras's names: with several outputs, those of an output begin with its name."""
+    """Return Keras's names of the logs of an epoch; with several outputs they begin with the output's name."""
     if len(heads) == 1:
         return ["loss", *metric_names(heads[0].metrics)]
     names = ["loss", *(f"{head.name}_loss" for head in heads)]
@@ -172,7 +169,7 @@ def measured_names(heads: Sequence[OutputSpec]) -> list[str]:
 
 
 def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
-    """Find metrics with a name that already means something else."""
+    """Find metrics with a reserved name."""
     problems = []
     for head in heads:
         for index, metric in enumerate(head.metrics):
@@ -181,7 +178,7 @@ def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
             taken = name if name in RESERVED else logged if logged in RESERVED else None
             if taken is not None or name.startswith("val_"):
                 place = (*head.metrics_place, index, metric.name, "name")
-                what = f"{taken} is taken" if taken else "val_ marks what is measured in validation"
+                what = f"{taken} is reserved" if taken else "val_ is the prefix of validation metrics"
                 message = f'a metric cannot have the name "{name}": {what}'
                 problems.append(Problem(place, message, "choose another name"))
     return problems
@@ -191,7 +188,7 @@ def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
 
 
 def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Find monitors that will not be among the logs."""
+    """Find monitors that are not among the logs."""
     monitor = config.training.checkpoint.monitor
     problems = [] if monitor is None else monitor_problem(("training", "checkpoint", "monitor"), monitor, config, facts)
     for index, callback in enumerate(config.training.callbacks):
@@ -214,23 +211,23 @@ def monitor_problem(
     if measured != monitor and measured in known:
         subject = f"{by_default_of} monitors val_loss, and there" if by_default_of else f"no {monitor}: there"
         hint = f"monitor: {measured}, or data.split.validation: 0.1"
-        return [Problem(place, f"{subject} is no validation part", hint)]
+        return [Problem(place, f"{subject} is no validation split", hint)]
     return [unmeasured(place, monitor, known)]
 
 
 def known_names(config: Config, facts: DataFacts | None) -> list[str]:
-    """Return what each epoch logs, that of validation too unless there is none."""
+    """Return the names of the logs of an epoch, including validation unless there is none."""
     measured = measured_names(heads_of(config))
     has_validation = facts is None or facts.validation_examples > 0
     return [*measured, *(f"val_{name}" for name in measured if has_validation)]
 
 
 def unmeasured(place: ConfigPath, name: str, known: Sequence[str], *, at_key: bool = False) -> Problem:
-    hint = did_you_mean(near(name, known, cutoff=0.5)) or f"known are {', '.join(known)}"
-    return Problem(place, f'no "{name}" is measured', hint, at_key=at_key)
+    hint = did_you_mean(near(name, known, cutoff=0.5)) or f"known: {', '.join(known)}"
+    return Problem(place, f'no metric is called "{name}"', hint, at_key=at_key)
 
 
 def expectation_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Find expectations of what is not among the results."""
+    """Find expectations that are not among the results."""
     known = [*known_names(config, facts), *OTHER_RESULTS]
     return [unmeasured(("expect", name), name, known, at_key=True) for name in config.expect if name not in known]

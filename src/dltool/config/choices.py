@@ -1,8 +1,7 @@
-"""One of several things by its name, with options of its own: a data source, the type of a column.
+"""A choice by name with options of its own: a data source or the type of a column.
 
-It is written like a Keras object: `digits`, `mnist: file.npz` (the value of its first option) or
-`imdb: {num_words: 5000}`.
-"""
+It is written like a Keras object: `digits`, `mnist: file.npz` (the value of its first option) or `imdb: {num_words:
+5000}`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,14 +11,14 @@ from pydantic import ValidationError
 
 from dltool.config.pydantic_errors import refusal, value_problems
 from dltool.config.section import Section
-from dltool.config.wording import MISSING
+from dltool.config.wording import MISSING, named
 from dltool.errors import ConfigPath, Problem
 from dltool.text import did_you_mean, near, quoted
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The name that was chosen, with its typed options."""
+    """The chosen name with its typed options."""
 
     name: str
     options: Section
@@ -30,7 +29,7 @@ C = TypeVar("C", bound=Choice)
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be chosen: each name with the class of its options. `what` and `example` are for messages."""
+    """The possible choices: each name with the class of its options. `what` and `example` are for messages."""
 
     what: str
     example: str
@@ -41,11 +40,8 @@ class Choices:
         return self.what.split()[-1]
 
     def parse(self, kind: type[C], value: Any) -> C:
-        """Return the choice that `value` (plain YAML data, or a choice already) writes down.
-
-        Raises:
-            PydanticCustomError: with every problem at its place relative to `value`.
-        """
+        """Return the choice that `value`, plain data or a choice, describes. Raises PydanticCustomError: with every
+        problem."""
         if isinstance(value, kind):
             return value
         name, options, place = self.name_and_options(value)
@@ -69,14 +65,18 @@ class Choices:
             raise refusal(*problems) from None
 
     def name_and_options(self, value: Any) -> tuple[str, Any, ConfigPath]:
-        """Return the name, the options or the value of the first one, and the place of the options."""
+        """Return the name, the options or the value of the first one, and the config path of the options."""
         if isinstance(value, str):
             return value, {}, ()
         if isinstance(value, Mapping) and len(value) == 1:
             ((name, options),) = value.items()
             return str(name), options, (name,)
         several = isinstance(value, Mapping) and len(value) > 1
-        message = f"one {self.noun}, not {len(value)}" if several else f"expected the name of a {self.what}"
+        message = (
+            f"expected one {self.noun}, got {len(value)}"
+            if several
+            else f"expected the name of a {self.what}, got {named(value)}"
+        )
         raise refusal(Problem((), message, f"for example {self.example}"))
 
 

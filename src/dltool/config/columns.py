@@ -1,8 +1,7 @@
-"""The columns of a table: what kind of values each holds, and how they become numbers.
+"""The columns of a table: the type of their values and their encoding as numbers.
 
-A type is written like a data source: `number`, `category: 5` (the value of its first option) or
-`number: {missing: median, scale: standard}`.
-"""
+A type is written like a data source: `number`, `category: 5` (the value of its first option) or `number: {missing:
+median, scale: standard}`."""
 
 import math
 from collections.abc import Mapping
@@ -21,37 +20,38 @@ from dltool.errors import Problem
 
 Count = Annotated[int, Field(ge=1)]
 MOST_NGRAMS = 100
-"""A text of so many words has so many times as many runs of them."""
+"""The number of n-grams of a text is proportional to it."""
 MOST_WORDS = 100_000
-"""Of one text: a batch has so many for each of its texts."""
+"""The most words of one text. Every text of a batch is padded to its length."""
 MOST_PIXEL_VALUES = 100_000_000
-"""Of one picture: each takes a byte."""
+"""The most values of one image, of one byte each."""
 
 
 class NumberColumn(Section):
-    """Numbers. What is filled in and the scale are learnt from the training rows alone."""
+    """Numbers. The fill value and the scale are fitted to the training rows alone."""
 
     missing: Literal["median", "mean", "error"] | float = "median"
-    """What stands for a missing number: the median or mean of the training rows, a number, or `error`: none may be
-    missing."""
+    """The replacement for missing numbers: the median or mean of the training rows, a number, or `error` to refuse
+    them."""
     scale: Literal["standard", "min_max", "robust", "log", "none"] = "standard"
-    """`standard` has mean 0 and standard deviation 1, `min_max` lies between 0 and 1, `robust` has median 0 and
-    interquartile range 1, `log` is `standard` after sign(x) · log(1 + |x|)."""
+    """`standard` scales to mean 0 and standard deviation 1, `min_max` to the range 0 to 1, `robust` to median 0 and
+    interquartile range 1. `log` is `standard` after sign(x) · log(1 + |x|)."""
     indicator: bool = False
-    """Whether a second number says that the value was missing."""
+    """Whether to add a second number that is 1 if the value is missing."""
 
 
 class CategoryColumn(Section):
-    """One of several values, each of them text."""
+    """One of several categories, each a string."""
 
     min_count: Count = 1
-    """Values rarer than this among the training rows count as unknown."""
+    """Categories with fewer training rows than this count as unknown."""
     unknown: Literal["as_category", "error"] = "as_category"
-    """What a value that training has not seen becomes: a category of its own, or an error that names the row."""
+    """The treatment of categories absent from the training rows: a category of their own, or an error that names the
+    row."""
     missing: Literal["as_category", "most_frequent", "error"] = "as_category"
-    """What a missing value becomes."""
+    """The treatment of missing values: a category of their own, the most frequent one, or an error."""
     embedding: Count | None = None
-    """So many learnt numbers for each value, instead of one-hot vectors."""
+    """The dimension of a trainable embedding, instead of one-hot vectors."""
     strip: str = ""
     """Characters to remove from both ends of a value, besides spaces."""
     replace: dict[str, str] = Field(default_factory=dict)
@@ -60,72 +60,75 @@ class CategoryColumn(Section):
     @model_validator(mode="after")
     def rare_values_are_allowed(self) -> Self:
         if self.min_count > 1 and self.unknown == "error":
-            message = "rare values count as unknown, and unknown: error allows none"
+            message = "min_count makes rare values unknown, and unknown: error refuses them"
             raise refusal(Problem(("min_count",), message, "remove one of the two", at_key=True))
         return self
 
 
 class BooleanColumn(Section):
-    """Yes or no, as 1 or 0. true/false, yes/no, t/f, y/n and 1/0 are understood, in upper and lower case."""
+    """Yes or no, encoded as 1 or 0. Accepts true/false, yes/no, t/f, y/n and 1/0 in any case."""
 
     missing: Literal["most_frequent", "error"] | float = "most_frequent"
-    """What stands for a missing value: the most frequent one of the training rows, a number, or `error`."""
+    """The replacement for missing values: the most frequent one of the training rows, a number, or `error` to refuse
+    them."""
     indicator: bool = False
-    """Whether a second number says that the value was missing."""
+    """Whether to add a second number that is 1 if the value is missing."""
 
 
 DatePart = Literal["year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "elapsed"]
 
 
 class DateColumn(Section):
-    """A date, or a date and a time, as numbers with mean 0 and standard deviation 1."""
+    """A date with or without a time, as numbers with mean 0 and standard deviation 1."""
 
     parts: Annotated[tuple[DatePart, ...], Field(strict=False, min_length=1)] = ("year", "month", "day", "weekday")
-    """Which numbers: months and days count from 1, weekdays from 0 (Monday); `elapsed` is all of it, in days."""
+    """The numbers to extract. Months and days count from 1, weekdays from 0 (Monday); `elapsed` is the date as a number
+    of days."""
     format: str | None = None
-    """How it is written, as in Python's strptime, such as "%d.%m.%Y"; ISO 8601 unless given."""
+    """The format as in Python's strptime, such as "%d.%m.%Y". Default: ISO 8601."""
     missing: Literal["median", "error"] = "median"
-    """What stands for a missing date: the median of the training rows, or `error`."""
+    """The replacement for missing dates: the median of the training rows, or `error` to refuse them."""
 
 
 class TextColumn(Section):
-    """Text, by Keras's TextVectorization with the vocabulary of the training rows."""
+    """Text, encoded by Keras's TextVectorization with a vocabulary fitted to the training rows."""
 
     max_tokens: Count | None = 5000
-    """The most frequent words are kept."""
+    """The size of the vocabulary, which holds the most frequent words."""
     length: Annotated[int, Field(ge=1, le=MOST_WORDS)] | None = None
-    """Each text becomes so many word numbers, for an Embedding; unless given, one vector with a number a word."""
+    """Encode each text as a sequence of so many word indices, for an Embedding. Default: one vector with a number per
+    word."""
     output_mode: Literal["multi_hot", "count", "tf_idf"] = "tf_idf"
-    """What the vector of a text says of each word, where `length` is not given."""
+    """The numbers in the vector of a text, without `length`."""
     ngrams: Annotated[int, Field(ge=1, le=MOST_NGRAMS)] | None = None
-    """Runs of up to so many words count as words too."""
+    """Add n-grams of up to so many words to the vocabulary."""
     standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = (
         "lower_and_strip_punctuation"
     )
-    """What is done to the text before it is split."""
+    """The standardization of the text before it is split into words."""
     split: Literal["whitespace", "character"] = "whitespace"
-    """What is a word."""
+    """Whether tokens are separated by whitespace or are single characters."""
 
 
 def refuse_giant(size: tuple[int, ...], channels: Any) -> None:
-    """Raises PydanticCustomError where a picture of that size would have more values than `MOST_PIXEL_VALUES`."""
+    """Raise PydanticCustomError if an image of that size has more than `MOST_PIXEL_VALUES` values."""
     # A number of channels may wait for the data.
     values = math.prod(size) * (channels if isinstance(channels, int) else 1)
     if values > MOST_PIXEL_VALUES:
         sizes = " × ".join(f"{length:,}" for length in (*size, channels))
-        message = f"{sizes} are {values:,} values a picture, and at most {MOST_PIXEL_VALUES:,} can be meant"
-        raise refusal(Problem(("size",), message, "height and width in pixels"))
+        message = f"expected at most {MOST_PIXEL_VALUES:,} values per image, got {sizes} = {values:,}"
+        raise refusal(Problem(("size",), message, "size is the height and width in pixels"))
 
 
 class ImageColumn(Section):
-    """Paths of picture files, relative to the table."""
+    """Paths of image files, relative to the table."""
 
     size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)]
-    """Height and width."""
+    """Height and width in pixels."""
     channels: Literal[1, 3, 4] = 3
-    """1 is grey, 3 is colour, 4 has transparency too."""
+    """1 is grey, 3 is colour, 4 is colour with transparency."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
-    """How another shape is made to fit: by stretching, by cutting off what is too long, or by a black border."""
+    """How images of another aspect ratio are fitted: stretched, cropped, or padded with black."""
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
@@ -134,12 +137,12 @@ class ImageColumn(Section):
 
 
 class AudioColumn(Section):
-    """Paths of WAV files, relative to the table."""
+    """Paths of audio files (WAV, FLAC, Ogg or MP3), relative to the table."""
 
     seconds: Annotated[float, Field(gt=0)]
-    """Longer recordings are cut, shorter ones padded with silence."""
+    """The length of a clip. Longer audio clips are cut, shorter ones padded with silence."""
     rate: Annotated[int, Field(ge=1)] | None = None
-    """Samples a second; that of the first file unless given. Other rates are converted."""
+    """The sample rate in Hz, to which files of other rates are resampled. Default: that of the first file."""
 
 
 class IgnoredColumn(Section):
@@ -163,14 +166,14 @@ class ColumnType(Choice):
 
 
 def parse_column_type(value: Any) -> ColumnType:
-    """Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
+    """Return the column type. Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
     return Choices("column type", "age: number, or age: {number: {scale: min_max}}", COLUMN_TYPES).parse(
         ColumnType, value
     )
 
 
 class CategoryTarget(Section):
-    """One class an example."""
+    """One class per example."""
 
     strip: str = ""
     """Characters to remove from both ends of a class name, besides spaces."""
@@ -183,14 +186,14 @@ class NumberTarget(Section):
 
 
 class MultiLabelTarget(Section):
-    """Any number of labels an example, in one text."""
+    """Any number of labels per example, in one string."""
 
     separator: Annotated[str, Field(min_length=1)] = ","
-    """What stands between two labels."""
+    """The string between two labels."""
 
 
 class InputTarget(Section):
-    """The input itself, as the preprocessing leaves it and before augmentation: for models that restore it."""
+    """The preprocessed input itself, before augmentation: for autoencoders."""
 
 
 TARGET_TYPES: Mapping[str, type[Section]] = {
@@ -202,7 +205,7 @@ TARGET_TYPES: Mapping[str, type[Section]] = {
 
 
 class TargetType(Choice):
-    """How a target is read: by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
+    """The type of a target by name, with its typed options (an instance of `TARGET_TYPES[name]`)."""
 
     @property
     def task(self) -> Task:
@@ -210,24 +213,23 @@ class TargetType(Choice):
 
 
 ONE_TARGET = "target"
-"""The name of the only target, where it has none of its own."""
+"""The name of the only target if it has none of its own."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a model is to predict: columns of a table, or the labels of a source without columns.
+    """A target of the model: columns of a table, or the labels of a source without columns.
 
-    It is written `income`, `{income: category}`, or `[x, y]` for several numbers; where there are no columns,
-    `category` or `number`, with options or without. Several targets are `{digit: category, size: number}`: one of these
-    for each, with its name for its column.
-    """
+    It is written `income`, `{income: category}`, or `[x, y]` for several numbers; without columns, `category` or
+    `number`, with or without options. Several targets are `{digit: category, size: number}`: one of these for each,
+    with its name as its column."""
 
     columns: tuple[str, ...] = ()
     type: TargetType | None = None
 
     @property
     def is_input(self) -> bool:
-        """Whether it is what the model is given, and nothing that the data has beside it."""
+        """Return whether the target is the model's input itself."""
         return self.type is not None and isinstance(self.type.options, InputTarget)
 
 
@@ -236,10 +238,7 @@ TARGET_CHOICES = Choices("target type", EXAMPLE, TARGET_TYPES)
 
 
 def parse_target(value: Any) -> Target | tuple[Target, ...]:
-    """One target, or several.
-
-    Raises PydanticCustomError: with every problem at its place relative to `value`.
-    """
+    """Return one target, or several. Raises PydanticCustomError: with every problem, relative to `value`."""
     if isinstance(value, Target) or (isinstance(value, tuple) and all(isinstance(each, Target) for each in value)):
         return value
     if isinstance(value, Mapping) and len(value) > 1:
@@ -253,7 +252,7 @@ def parse_target(value: Any) -> Target | tuple[Target, ...]:
     elif isinstance(value, str) and value not in TARGET_TYPES:
         return Target((value,))
     if not isinstance(value, str | Mapping):
-        raise refusal(Problem((), f"expected the name of a column, not {named(value)}", f"for example {EXAMPLE}"))
+        raise refusal(Problem((), f"expected the name of a column, got {named(value)}", f"for example {EXAMPLE}"))
     return Target((), TARGET_CHOICES.parse(TargetType, value))
 
 
@@ -275,11 +274,11 @@ def is_target_type(value: Any) -> bool:
 
 
 def below(column: str, value: Any) -> TargetType:
-    """The type under the name of its column."""
+    """Return the type under the name of its column."""
     try:
         kind = TARGET_CHOICES.parse(TargetType, value)
         if isinstance(kind.options, InputTarget):
-            raise refusal(Problem((), "a column is not the input", "target: input stands alone"))
+            raise refusal(Problem((), "input cannot be the type of a column", "write target: input"))
         return kind
     except PydanticCustomError as error:
         raise refusal(*(relocated(problem, (column,)) for problem in problems_in(error))) from None

@@ -1,4 +1,4 @@
-"""The section `data` of a config: where the examples come from and how they are divided."""
+"""The section `data` of a config: source, targets, split, preprocessing and augmentation."""
 
 import re
 from typing import Annotated, Any, Self
@@ -19,31 +19,31 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class SplitOptions(Section):
-    """How examples are divided. The fractions are of the source's training examples."""
+    """How the examples are split. The fractions refer to the source's training examples."""
 
     validation: Fraction = 0.0
-    """The fraction that measures each epoch."""
+    """The fraction of examples for validation after each epoch."""
     test: Fraction | None = None
-    """The fraction that measures the best epoch, once; unless given, the source's own test part."""
+    """The fraction of examples for the test of the best epoch. Default: the source's own test split."""
     stratify: bool | None = None
-    """Whether each part has the same share of every class; yes for classes unless given. Of several targets, the first
+    """Whether every split has the same share of each class. Default: true for classes. With several targets, the first
     one with classes counts."""
     group: str | None = None
-    """A column: rows with the same value of it are all in one part."""
+    """A column. Rows with the same value in it belong to the same split."""
     order: str | None = None
-    """A column: the rows with its smallest values are for training, those with its largest for the test. `time` means,
-    where no column has that name, the table's date column, or else the order of the rows."""
+    """A column. Rows with its smallest values are for training, those with its largest for the test. Unless a column is
+    called `time`, `time` means the table's date column, or the order of the rows."""
     column: str | None = None
-    """A column that names the part of each row: train, validation or test."""
+    """A column that names the split of each row: train, validation or test."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
-    """What decides who is in which part; the config's seed unless given."""
+    """The random seed of the split. Default: the config's seed."""
 
     @model_validator(mode="after")
     def leaves_training(self) -> Self:
         # One of them may be absent, or wait for the data.
         fractions = [value for value in (self.validation, self.test) if isinstance(value, float)]
         if sum(fractions) >= 1:
-            message = f"validation and test together take {sum(fractions):g} of the examples: none is left for training"
+            message = f"validation and test add up to {sum(fractions):g}: no example is left for training"
             related = ((("validation",), f"validation: {self.validation:g}"),)
             raise refusal(Problem(("test",), message, related=related))
         return self
@@ -63,59 +63,51 @@ class SplitOptions(Section):
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """Which keys say how rows are divided other than at random."""
+        """Return the keys that split rows by a rule instead of at random."""
         return tuple(rule for rule in ("column", "order", "group") if getattr(self, rule) is not None)
 
     @property
     def may_be_stratified(self) -> bool:
-        """Whether the rules leave a choice of which rows go where."""
+        """Return whether the rules leave a choice of rows."""
         return self.order is None and self.column is None
 
 
 def exclusive(key: str, rule: str) -> Problem:
-    """`key` makes no sense beside `rule`; both are keys of the split."""
-    says = {
-        "column": "the column already names the part of each row",
-        "order": "the order already decides which rows go where",
-    }
+    """Return the problem that two keys of the split are mutually exclusive."""
     return Problem(
         (key,),
-        f"{key} and {rule} exclude each other",
-        f"{says[rule]}; remove one of the two",
+        f"{key} and {rule} are mutually exclusive",
+        f"{rule} already assigns each row to a split; remove one of the two",
         at_key=True,
         related=(((rule,), f"{rule} is given here"),),
     )
 
 
 class Windows(Section):
-    """Examples that are some rows of a table, one after the other, with a later value of one column as the target."""
+    """Examples that are windows of consecutive rows of a table, with a later value of one column as the target."""
 
     length: Count
-    """How many rows a window has."""
+    """The number of rows in a window."""
     target: str
     """The column to predict."""
     horizon: Count = 1
-    """How many rows after the last one of the window the target is."""
+    """The number of rows from the end of the window to the target."""
     stride: Count = 1
-    """How many rows after a window the next one begins."""
+    """The number of rows from one window to the next."""
     key: str | None = None
-    """A column that tells several series apart; no window has rows of two of them."""
+    """A column that identifies the series of a row. No window contains rows of two series."""
     order: str | None = None
-    """A column by which the rows are sorted; unless given, the order is that of the file. `time` means, where no column
-    has that name, the table's date column."""
+    """A column to sort the rows by. Default: the order of the file. Unless a column is called `time`, `time` means the
+    table's date column."""
 
 
 AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([KMGT]?B)")
 LEAST_BYTES = 1_000
-"""Fewer bytes are a unit forgotten."""
+"""A smaller amount probably lacks its unit."""
 
 
 def byte_size(value: Any) -> int:
-    """Return bytes; 0 for `off`.
-
-    Raises:
-        PydanticCustomError: it is no amount.
-    """
+    """Return bytes; 0 for `off`. Raises PydanticCustomError: it is no amount."""
     if value == "off":
         return 0
     size = None
@@ -124,10 +116,10 @@ def byte_size(value: Any) -> int:
     elif isinstance(value, str) and (match := AMOUNT.fullmatch(value.upper())):
         size = int(float(match[1]) * UNITS[match[2]])
     if size is None:
-        raise refusal(Problem((), f"expected an amount such as 4 GB, or off, not {named(value)}"))
+        raise refusal(Problem((), f"expected an amount such as 4 GB, or off, got {named(value)}"))
     if 0 < size < LEAST_BYTES:
         hint = f"write {value} GB, or off" if value == size else ""
-        raise refusal(Problem((), f"{size} bytes have no room for anything", hint))
+        raise refusal(Problem((), f"expected at least {LEAST_BYTES:,} bytes, got {size}", hint))
     return size
 
 
@@ -138,15 +130,14 @@ AMOUNT_SCHEMA = {
     FORM: "an amount such as 4 GB, or off",
 }
 ByteSize = Annotated[int, BeforeValidator(byte_size), Field(ge=0), WithJsonSchema(AMOUNT_SCHEMA)]
-"""Bytes as a whole number, written with a unit."""
+"""Bytes as an integer, written with a unit."""
 
 
 DataSource = Annotated[Source, PlainValidator(parse_source), schema_of("source")]
 
 
 def are_alike(source: Source, first: Source) -> bool:
-    """Whether two sources of arrays have inputs and targets of the same names. One that names none has those of the
-    first."""
+    """Return whether two sources of arrays have inputs and targets of the same names; unnamed ones match any."""
     options = source.options
     if isinstance(options, ArraysSource) and options.x is None and options.y is None:
         return True
@@ -161,56 +152,50 @@ def are_alike(source: Source, first: Source) -> bool:
 
 
 class Data(Section):
-    """The examples: where they come from, how they are divided, and what is done to them."""
+    """The dataset: its source, split, preprocessing and augmentation."""
 
     source: DataSource
-    """A built-in data set by name, or your own files: `csv`, `tsv`, `json_lines`, `parquet`, `images`, `audio`, `text`
+    """A built-in dataset by name, or your own files: `csv`, `tsv`, `json_lines`, `parquet`, `images`, `audio`, `text`
     or `arrays`."""
     validation: DataSource | None = None
-    """A source of its own for validation, instead of a fraction of `source`."""
+    """A separate source for validation, instead of a fraction of `source`."""
     test: DataSource | None = None
-    """A source of its own for the test."""
+    """A separate source for the test."""
     inputs: dict[str, Annotated[ColumnType, PlainValidator(parse_column_type), schema_of("column_type")]] | None = None
-    """The columns of a table that are not as they seem, with their types: `number`, `category`, `boolean`, `date`,
-    `text`, `image`, `audio` or `ignore`. Every other column that is not the target is an input, its type inferred."""
+    """Types of columns that override the inferred ones: `number`, `category`, `boolean`, `date`, `text`, `image`,
+    `audio` or `ignore`. Every column except the target is an input."""
     target: Annotated[Target | tuple[Target, ...], PlainValidator(parse_target), schema_of("target")] | None = None
-    """The column of a table that is to be predicted. Without columns, whether labels are a `category` or a `number`:
-    whole numbers and text are classes unless given. `input`: the input itself, as the preprocessing leaves it. Several
-    targets by name, each with its type: `{digit: category, size: number}`."""
+    """The column to predict. Without columns, `category` or `number`; by default integers and strings are classes.
+    `input` is the preprocessed input itself. Several targets by name, each with its type: `{digit: category, size:
+    number}`."""
     windows: Windows | None = None
-    """Of a table with a row for each moment: examples are windows over its rows, and the target lies after them."""
+    """Windows over the rows of a time series. The target of each window lies after it."""
     split: SplitOptions = SplitOptions()
-    """How the examples of `source` are divided."""
+    """How the examples of `source` are split."""
     preprocessing: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
-    """Keras layers that become part of the saved model. Those that learn see the training examples alone."""
+    """Keras layers that become part of the saved model. They are fitted to the training examples alone."""
     augmentation: Annotated[tuple[Layer, ...], Field(strict=False)] = ()
-    """Keras layers for training only, after the preprocessing."""
+    """Keras layers applied in training only, after the preprocessing."""
     cache: ByteSize = 4 * 10**9
-    """How much room decoded pictures and the like may take in dltool's cache folder, or `off`."""
+    """The maximum size of dltool's cache of decoded files, or `off`."""
 
     @model_validator(mode="after")
     def parts_are_alike(self) -> Self:
-        problems = [
-            Problem(
-                (role,), f"{other.name} cannot be a part of {self.source.name}", "all parts come from one kind of file"
-            )
-            for role, other in (("validation", self.validation), ("test", self.test))
-            if other is not None and kind_of(other) != kind_of(self.source)
-        ]
-        problems += [
-            Problem((role,), "it has other inputs or targets than the source", "the same names under x and y")
-            for role, other in (("validation", self.validation), ("test", self.test))
-            if other is not None and not problems and not are_alike(other, self.source)
-        ]
+        problems = []
+        for role, other in (("validation", self.validation), ("test", self.test)):
+            if other is not None and kind_of(other) != kind_of(self.source):
+                message = f"{other.name} cannot be a split of {self.source.name}"
+                problems.append(Problem((role,), message, "all splits need the same kind of source"))
+            elif other is not None and not are_alike(other, self.source):
+                message = "its inputs or targets differ from those of source"
+                problems.append(Problem((role,), message, "use the same names under x and y"))
         refuse(*problems)
         return self
 
     @property
     def targets(self) -> dict[str, Target]:
-        """What is to be predicted, by name; the only target is called "target" unless it has a name of its own.
-
-        There is none where it is the input.
-        """
+        """Return the targets by name; empty if the target is the input. The only target is called "target" unless it
+        has a name."""
         given, names = self.given_targets, self.named_targets
         if given[0].is_input:
             return {}
@@ -221,38 +206,38 @@ class Data(Section):
 
     @property
     def given_targets(self) -> tuple[Target, ...]:
-        """What `target` says, at least one."""
+        """Return the targets of the key `target`, at least one."""
         return self.target if isinstance(self.target, tuple) else (self.target or Target(),)
 
     @property
     def named_targets(self) -> tuple[str, ...]:
-        """The targets to which the source gives names."""
+        """Return the targets to which the source gives names."""
         return self.source.options.target_names if isinstance(self.source.options, ArraysSource) else ()
 
     @property
     def target_columns(self) -> tuple[str, ...]:
-        """The columns of all targets."""
+        """Return the columns of all targets."""
         return tuple(name for target in self.targets.values() for name in target.columns)
 
     @model_validator(mode="after")
     def targets_are_there(self) -> Self:
-        """Of a source without columns, only arrays have targets with names."""
+        """Check the names of targets without columns; only arrays have such names."""
         if kind_of(self.source) == "table" or self.target is None:
             return self
         several, given, names = isinstance(self.target, tuple), self.given_targets, self.named_targets
         problems = []
         if len(names) > 1 and not given[0].columns and not given[0].is_input:
             hint = f"target: {{{names[0]}: category}}"
-            problems.append(Problem(("target",), f"there are {len(names)} targets: say it of each", hint))
+            problems.append(Problem(("target",), f"there are {len(names)} targets, and each needs a type", hint))
         for target in given:
             if not names and several:
-                message = f"{self.source.name} has one target, without a name"
+                message = f"{self.source.name} has one target, which has no name"
                 problems.append(Problem(("target",), message, "target: category, or number"))
                 break
             if names and target.columns and target.columns[0] not in names:
                 hint = did_you_mean(near(target.columns[0], names, cutoff=0.5)) or f"the targets are {', '.join(names)}"
                 place = ("target", target.columns[0]) if target.type else ("target",)
-                message = f"there is no target {quoted(target.columns[0])}"
+                message = f"unknown target {quoted(target.columns[0])}"
                 problems.append(Problem(place, message, hint, at_key=target.type is not None))
         refuse(*problems)
         return self
@@ -260,33 +245,34 @@ class Data(Section):
     @model_validator(mode="after")
     def target_is_a_column(self) -> Self:
         """In a table `target: category` is the column of that name."""
-        target, has_columns = self.target, kind_of(self.source) == "table"
-        problem = None
-        if self.windows is not None and has_columns:
-            return self.with_windows(self.windows)
+        target, name = self.target, self.source.name
+        if kind_of(self.source) == "table":
+            return self.with_windows(self.windows) if self.windows is not None else self.with_target_column()
         if self.windows is not None:
-            problem = Problem(
-                ("windows",), f"{self.source.name} has no columns to slide over", "remove it", at_key=True
+            raise refusal(
+                Problem(("windows",), f"{name} has no columns, and windows need a table", "remove it", at_key=True)
             )
-        elif has_columns and target is None:
-            problem = Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}")
-        elif has_columns and isinstance(target, Target) and not target.columns and target.type is not None:
-            return self.model_copy(update={"target": Target((target.type.name,))})
-        elif has_columns and set(self.target_columns) & set(self.inputs or ()):
-            name = next(name for name in self.target_columns if name in (self.inputs or ()))
-            hint = f"say how it is read there: target: {{{name}: category}}"
-            problem = Problem(("inputs", name), "the target is no input", hint, at_key=True)
-        elif not has_columns and isinstance(target, Target) and target.columns and not self.named_targets:
-            name = self.source.name
-            message = f"{name} has no columns: expected category or number, not {shortened(target.columns[0], 60)}"
-            problem = Problem(("target",), message, did_you_mean(near(target.columns[0], ("category", "number"))))
-        elif not has_columns and self.inputs is not None:
-            problem = Problem(("inputs",), f"{self.source.name} has no columns", "remove it", at_key=True)
-        refuse(*([problem] if problem else []))
+        if isinstance(target, Target) and target.columns and not self.named_targets:
+            message = f"{name} has no columns: expected category or number, got {shortened(target.columns[0], 60)}"
+            hint = did_you_mean(near(target.columns[0], ("category", "number")))
+            raise refusal(Problem(("target",), message, hint))
+        if self.inputs is not None:
+            raise refusal(Problem(("inputs",), f"{name} has no columns", "remove it", at_key=True))
+        return self
+
+    def with_target_column(self) -> Self:
+        if self.target is None:
+            raise refusal(Problem((), "a table needs a target", f"for example {TARGET_CHOICES.example}"))
+        if isinstance(self.target, Target) and not self.target.columns and self.target.type is not None:
+            return self.model_copy(update={"target": Target((self.target.type.name,))})
+        column = next((name for name in self.target_columns if name in (self.inputs or ())), None)
+        if column is not None:
+            hint = f"to set its type, write target: {{{column}: category}}"
+            raise refusal(Problem(("inputs", column), "the target cannot be an input", hint, at_key=True))
         return self
 
     def with_windows(self, windows: Windows) -> Self:
-        """The target of windows is named there, and rows are divided by their time alone."""
+        """Set the target of the windows; their rows are split by time alone."""
         given = self.given_targets[0]
         target = Target((windows.target,), given.type)
         problems = []
@@ -294,9 +280,9 @@ class Data(Section):
             related = ((("windows", "target"), "the target of the windows"),)
             problems.append(Problem(("target",), "windows have one target", "remove it", related=related))
         if self.split.group is not None:
-            problem = Problem(("split", "group"), "windows are divided by time", "windows.key keeps series apart")
+            problem = Problem(("split", "group"), "windows are split by time", "use windows.key to separate series")
             problems.append(problem)
         if self.split.stratify:
-            problems.append(Problem(("split", "stratify"), "windows are divided by time", "remove it", at_key=True))
+            problems.append(Problem(("split", "stratify"), "windows are split by time", "remove it", at_key=True))
         refuse(*problems)
         return self.model_copy(update={"target": target})

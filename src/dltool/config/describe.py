@@ -1,4 +1,4 @@
-"""`dltool describe`: what a name means that a config may use, and its arguments."""
+"""`dltool describe`: the meanings of a name in a config, and its arguments."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dltool import keras_names
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
 from dltool.config.json_forms import Schema, plain, type_words
 from dltool.config.json_schema import own_schema
-from dltool.config.keras.mistakes import EXAMPLES
+from dltool.config.keras.suggestions import EXAMPLES
 from dltool.config.keras.values import expected
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES, ArraysSource
@@ -33,16 +33,16 @@ PAGES = {
     "backbone": "https://keras.io/api/applications/",
 }
 CHOSEN = {
-    "metric": "Binary, categorical or sparse categorical accuracy, as the targets and predictions need.",
-    "loss": "Binary, categorical or sparse categorical cross-entropy, as the targets and predictions need.",
+    "metric": "Binary, categorical or sparse categorical accuracy, inferred from the targets and predictions.",
+    "loss": "Binary, categorical or sparse categorical cross-entropy, inferred from the targets and predictions.",
 }
 FACTS = {
-    "classes": "The number of classes; of several targets, $classes_NAME is that of one.",
+    "classes": "The number of classes; with several targets, $classes_NAME.",
     "examples": "The number of training examples.",
     "validation_examples": "The number of validation examples.",
     "test_examples": "The number of test examples.",
-    "input_shape": "The shape of one example, where there are no columns.",
-    "target_shape": "The shape of one target: [] for one class or number; of several targets, $target_shape_NAME.",
+    "input_shape": "The shape of one example, if the data has no columns.",
+    "target_shape": "The shape of one target: [] for one class or number; with several targets, $target_shape_NAME.",
     "epochs": "training.epochs.",
     "steps_per_epoch": "The number of batches in an epoch.",
 }
@@ -73,12 +73,13 @@ SAMPLES = {
 CHOICES = {"data source": SOURCES, "column type": COLUMN_TYPES, "target type": TARGET_TYPES}
 EXAMPLES_OF_CHOICES = {"data source": "source: ", "column type": "inputs:\n    COLUMN: ", "target type": "target: "}
 SAMPLES_OF_OPTIONS = {"path": "PATH", "size": [64, 64], "seconds": 1.0}
-"""For those that must be given."""
+"""For required options."""
 
 
 @dataclass(frozen=True)
 class ArgumentDescription:
-    """One argument or key: its type in words, and its default as YAML (None where there is none, or it is null)."""
+    """One argument or key: a description of its type, and its default as YAML (None if there is none, or it is
+    null)."""
 
     name: str
     type: str
@@ -88,7 +89,7 @@ class ArgumentDescription:
 
 @dataclass(frozen=True)
 class Description:
-    """One meaning of a name. `example` is YAML; `url` is empty where no page is known for certain."""
+    """One meaning of a name. `example` is YAML; `url` is empty if the page is uncertain."""
 
     name: str
     kind: str
@@ -99,11 +100,8 @@ class Description:
 
 
 def describe(name: str) -> list[Description]:
-    """Every meaning of `name`: Keras names of any kind, kinds themselves, config keys, data sources, `$names`.
-
-    Raises:
-        ConfigError: there is no such name; the hint holds near ones.
-    """
+    """Return every meaning of `name`: Keras names and their kinds, config keys, data sources, `$names`. Raises
+    ConfigError: there is none; the hint suggests similar names."""
     found = [described_keras(keras_name) for keras_name in keras_names.find_all(name)]
     for noun, choices in CHOICES.items():
         found += [described_choice(name, noun, choices[name])] if name in choices else []
@@ -119,7 +117,7 @@ def describe(name: str) -> list[Description]:
         ]
         hint = did_you_mean(near(name, dict.fromkeys(known), 3))
         raise ConfigError(
-            f"there is nothing called {quoted(name)}", hint or "a Keras name, a config key or a data source"
+            f"unknown name {quoted(name)}", hint or "expected a Keras name, a config key or a data source"
         )
     return found
 
@@ -147,7 +145,7 @@ def described_argument(found: KerasName, argument: Argument) -> ArgumentDescript
 
 
 def example(found: KerasName) -> str:
-    """The name where it may stand, with the arguments that it needs."""
+    """Return an example of the name in its section, with its required arguments."""
     required = [argument for argument in keras_names.arguments(found.kind, found.name).values() if argument.required]
     thing: Any = found.name
     if required:
@@ -156,7 +154,7 @@ def example(found: KerasName) -> str:
 
 
 def placed(kind: str, thing: Any) -> str:
-    """YAML of `thing` where a config names one of its kind."""
+    """Return YAML of `thing` in a section that takes its kind."""
     if kind == "backbone":
         kind, thing = "layer", {"backbone": thing}
     if kind not in PLACES:
@@ -175,7 +173,7 @@ def placed(kind: str, thing: Any) -> str:
 
 
 def sample(argument: Argument) -> Any:
-    """A value that the argument takes."""
+    """Return a valid value of the argument."""
     if argument.name in ("cell", "cells"):
         return [{"LSTMCell": 32}] if argument.name == "cells" else {"LSTMCell": 32}
     if argument.name in ("sensitivity", "specificity", "precision", "recall", "rate"):
@@ -210,7 +208,7 @@ def described_fact(name: str) -> Description:
 def described_choice(name: str, noun: str, options: type[Section]) -> Description:
     section = own_schema()["definitions"][options.__name__]
     arguments = key_arguments(section)
-    text = plain(str(section.get("description", "A data set of keras.datasets.")))
+    text = plain(str(section.get("description", "A dataset of keras.datasets.")))
     # Of `arrays`, one of several must be given.
     required = ("path",) if options is ArraysSource else section.get("required", ())
     needed = {key: SAMPLES_OF_OPTIONS[key] for key in required}
@@ -219,7 +217,7 @@ def described_choice(name: str, noun: str, options: type[Section]) -> Descriptio
 
 
 def keys() -> Iterator[tuple[str, Description]]:
-    """dltool's own keys by their path: `training`, `training.batch_size`, …"""
+    """Yield dltool's own keys by their path: `training`, `training.batch_size`, …"""
     own = own_schema()
     sections = own["definitions"]
 
@@ -243,11 +241,11 @@ def keys() -> Iterator[tuple[str, Description]]:
 
 def sentence(words: str, default: Any) -> str:
     has_default = default not in (None, [], {})
-    return words[:1].upper() + words[1:] + (f"; {flow(default)} unless given" if has_default else "")
+    return words[:1].upper() + words[1:] + (f"; default: {flow(default)}" if has_default else "")
 
 
 def section_of(schema: Schema, sections: Mapping[str, Schema]) -> Schema:
-    """The section that a key holds, which may be null or a list of such too, or each of the values under it."""
+    """Return the section of a key, of the items of its list or of the values of its mapping; empty if none."""
     each = schema.get("additionalProperties")
     members = [schema, *schema.get("anyOf", ()), *([each] if isinstance(each, dict) else [])]
     members += [member["items"] for member in members if isinstance(member.get("items"), Mapping)]

@@ -15,13 +15,13 @@ COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def missed_expectations(expect: Mapping[str, str], values: Mapping[str, float]) -> dict[str, str]:
-    """The bounds that `values` miss, each with its reason in words. A value that is absent or NaN misses."""
+    """Return the missed bounds, each with its reason. An absent or NaN value misses its bound."""
     missed = {}
     for name, bound in expect.items():
         match = BOUND.fullmatch(bound)
         assert match is not None, "the config's schema admits bounds only"
         if name not in values:
-            missed[name] = f"{name} should be {bound}, and was not measured"
+            missed[name] = f"expected {name} {bound}, but it was not measured"
         elif not COMPARE[match[1]](values[name], float(match[2])):
-            missed[name] = f"{name} should be {bound}, and is {values[name]:.6g}"
+            missed[name] = f"expected {name} {bound}, got {values[name]:.6g}"
     return missed

@@ -1,4 +1,4 @@
-"""Sources that are folders or archives of files, and the patterns for the names of the files."""
+"""Sources that are folders or archives of files, and the patterns for the paths of the files."""
 
 import re
 from collections.abc import Iterator
@@ -17,13 +17,11 @@ EXAMPLE = 'for example "{class}/{speaker}_{number}.wav"'
 
 
 def file_pattern(text: str) -> re.Pattern[str]:
-    """Return what matches the end of a path, from the start of a folder's or file's name; each `{name}` is a group.
+    """Return a regular expression for the end of a path, from the start of a name; each `{name}` is a group.
 
-    A group takes as much as it can, within the name of one folder or file.
+    A group matches as much as possible within the name of one folder or file.
 
-    Raises:
-        ValueError: the pattern is not one; its problems are those of :func:`pattern_problems`.
-    """
+    Raises ValueError: the pattern is invalid, as :func:`pattern_problems` reports."""
     if pattern_problems(text):
         raise ValueError(text)
     pieces = FIELD.split(text)
@@ -32,26 +30,26 @@ def file_pattern(text: str) -> re.Pattern[str]:
 
 
 def pattern_problems(text: str) -> list[Problem]:
-    """Return what is wrong with a pattern, at the place ()."""
+    """Return the problems of a pattern, at the config path ()."""
     return [Problem((), message, hint) for message, hint in pattern_mistakes(text)]
 
 
 def pattern_mistakes(text: str) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a pattern, each with a hint."""
+    """Yield the errors in a pattern, each with a hint."""
     names = FIELD.findall(text)
     if "{" in FIELD.sub("", text) or "}" in FIELD.sub("", text):
-        yield "a brace without its other half", EXAMPLE
+        yield "unmatched brace", EXAMPLE
     for name in dict.fromkeys(names):
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
-            yield f'"{{{name}}}" is no name: letters, digits and underscores', EXAMPLE
+            yield f'invalid name "{{{name}}}": use letters, digits and underscores', EXAMPLE
         elif names.count(name) > 1:
-            yield f"{{{name}}} stands in it twice", "give the two different names"
+            yield f"duplicate name {{{name}}}", "give the two different names"
     if "class" not in names:
-        yield "the pattern does not say where the class stands", f"write {{class}} in it, {EXAMPLE}"
+        yield "the pattern has no {class}", f"add {{class}}, {EXAMPLE}"
     if "}{" in text:
-        yield "nothing stands between two names", "it could not be told where one ends"
+        yield "two names without a separator", "write a character between them, such as _"
     if text.startswith("/") or ".." in text.split("/"):
-        yield "the pattern is matched against the end of a path", f"leave out what is in front, {EXAMPLE}"
+        yield "the pattern is matched against the end of a path", f"remove its beginning, {EXAMPLE}"
 
 
 def checked_pattern(text: str) -> str:
@@ -63,49 +61,50 @@ Pattern = Annotated[str, AfterValidator(checked_pattern)]
 
 
 class ImagesSource(Section):
-    """Pictures, in a folder for each class: a folder, a zip or a tar of them."""
+    """Images in a folder per class; the folders may be in a zip or tar archive."""
 
     path: str
     """The folder or archive: class folders, or `train` and `test` (and `validation`) of class folders."""
     size: Annotated[tuple[Count, ...], Field(strict=False, min_length=2, max_length=2)] | None = None
-    """Height and width; unless given, all pictures must have the same."""
+    """Height and width in pixels. Default: the common size of all images."""
     channels: Literal[1, 3, 4] = 3
-    """1 is grey, 3 is colour, 4 has transparency too."""
+    """1 is grey, 3 is colour, 4 is colour with transparency."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
-    """How another shape is made to fit: by stretching, by cutting off what is too long, or by a black border."""
+    """How images of another aspect ratio are fitted: stretched, cropped, or padded with black."""
     pattern: Pattern | None = None
-    """How the end of a path tells the class, such as "{class}/{scene}_{number}.jpg"; {split} tells the part, and other
-    names become columns."""
+    """A pattern for the end of a path, such as "{class}/{scene}_{number}.jpg". {class} is the class, {split} the split;
+    other names become columns."""
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
-        # Where it is not given, pictures have the size that they have.
+        # Where it is not given, images have the size that they have.
         if self.size is not None:
             refuse_giant(self.size, self.channels)
         return self
 
 
 class AudioSource(Section):
-    """Recordings (WAV), in a folder for each class: a folder, a zip or a tar of them."""
+    """Audio clips in a folder per class; the folders may be in a zip or tar archive."""
 
     path: str
     """The folder or archive: class folders, or `train` and `test` (and `validation`) of class folders."""
     seconds: Annotated[float, Field(gt=0)] | None = None
-    """Longer recordings are cut, shorter ones padded with silence; as long as the longest unless given."""
+    """The length of a clip. Longer audio clips are cut, shorter ones padded with silence. Default: that of the
+    longest."""
     rate: Count | None = None
-    """Samples a second; that of the first file unless given. Other rates are converted."""
+    """The sample rate in Hz, to which files of other rates are resampled. Default: that of the first file."""
     pattern: Pattern | None = None
-    """How the end of a path tells the class, such as "{class}/{speaker}_{number}.wav"; {split} tells the part, and
-    other names become columns."""
+    """A pattern for the end of a path, such as "{class}/{speaker}_{number}.wav". {class} is the class, {split} the
+    split; other names become columns."""
 
 
 class TextSource(Section):
-    """Texts, in a folder for each class, or one file a class with a text on each line."""
+    """Texts in a folder per class, or one file per class with a text on each line."""
 
     path: str
     """The folder or archive: class folders, `train` and `test` of class folders, or a file for each class."""
     pattern: Pattern | None = None
-    """How the end of a path tells the class, such as "{class}/{number}.txt"; {split} tells the part, and other names
-    become columns."""
+    """A pattern for the end of a path, such as "{class}/{number}.txt". {class} is the class, {split} the split; other
+    names become columns."""
     encoding: str = "utf-8"
-    """How characters are written as bytes, as Python calls it."""
+    """The character encoding of the files, by its Python name."""

@@ -1,10 +1,9 @@
-"""The forms in which a config writes values, as JSON Schema for editors, and in words.
+"""The forms of config values, as JSON Schema for editors and as descriptions.
 
-Editors read draft 07. They complete what `enum`, `anyOf` and `defaultSnippets` list, not what `then` and `else` do.
-They word errors by `errorMessage`. Where a value has one of two forms, they find the place of an error if `if` chooses
-between the forms, not `anyOf`. They ignore what stands beside a `$ref`, except for its description. The first of
-several types decides what is inserted after a key: for an object a new line.
-"""
+Editors read draft 07. They complete what `enum`, `anyOf` and `defaultSnippets` list, but not `then` and `else`.
+`errorMessage` words their errors. For a value of two forms they locate an error if `if` chooses between the forms, but
+not with `anyOf`. They ignore everything beside a `$ref` except its description. The first of several types decides the
+text inserted after a key: a new line for an object."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -32,11 +31,11 @@ TYPE_WORDS = {name: WORDS.get(word, word) for word, name in JSON_TYPES.items()}
 LIMITS = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
 REFERENCES = {"source": "a data source", "column_type": "a column type", "target": "a column or a target type"}
 INSERTED_FIRST = ("array", "object", "string", "boolean")
-EXPRESSION = {"type": "string", "pattern": DOLLAR, "description": "What it stands for is not checked here."}
+EXPRESSION = {"type": "string", "pattern": DOLLAR, "description": "Its value is not checked here."}
 
 
 def type_words(schema: Schema) -> str:
-    """Describe a JSON Schema in words: "an integer, at least 1"."""
+    """Describe the type of a JSON Schema: "an integer, at least 1"."""
     if "anyOf" in schema:
         return joined([type_words(member) for member in schema["anyOf"]], "or")
     if "$ref" in schema:
@@ -66,7 +65,7 @@ def plain(text: str) -> str:
 
 
 def description(text: str) -> Schema:
-    """Return the keys that describe a schema; the second one for editors that show Markdown."""
+    """Return the keys that describe a schema; the second one is for editors that show Markdown."""
     marked = {"markdownDescription": " ".join(text.split())} if "`" in text else {}
     return {"description": plain(text), **marked} if text else {}
 
@@ -74,8 +73,7 @@ def description(text: str) -> Schema:
 def value_schema(members: Sequence[Schema], words: str) -> Schema:
     """Return the schema of a value that is one of `members`, or a string with a `$`, which may stand for one.
 
-    `words` say what is expected. References are to definitions that allow for the `$` themselves.
-    """
+    `words` describe the expected value. The definitions behind references allow for the `$` themselves."""
     if {} in members:
         return {}
     error = f"expected {words}, or $(…)"
@@ -94,7 +92,7 @@ def value_schema(members: Sequence[Schema], words: str) -> Schema:
 
 
 def with_dollar(schema: Schema, types: set[str]) -> Schema:
-    """Return a schema of several types that allows a string with a `$` too."""
+    """Return a schema of several types that also allows a string with a `$`."""
     schema = dict(schema)
     if "string" not in types:
         schema["pattern"] = DOLLAR
@@ -112,14 +110,13 @@ def with_dollar(schema: Schema, types: set[str]) -> Schema:
 def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: Schema, others: str = "") -> Schema:
     """Return the schema of one thing by its name, alone or with a value or arguments.
 
-    `bare` are the names that stand alone, with their descriptions, `properties` those that may have arguments. Names
-    that match the pattern `others` are the user's own.
-    """
+    `bare` are the names that stand alone, with their descriptions; `properties` are those with arguments. Names that
+    match the pattern `others` are user-defined."""
     kind = noun.partition(" ")[2]
     name = {
         "type": "string",
         "pattern": f"{DOLLAR}|{others}" if others else DOLLAR,
-        "errorMessage": f"expected {noun} and the arguments that it needs, for example {example}",
+        "errorMessage": f"expected {noun} with its required arguments, for example {example}",
     }
     # Editors show the description of the only one that matches, and the error of the first.
     names = [name, *({"title": key, "enum": [key], **description(text)} for key, text in bare.items())]
@@ -130,7 +127,7 @@ def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: S
         "additionalProperties": False,
         "errorMessage": f"unknown {kind}, for example {example}",
     }
-    several = f"expected one {kind}, got several keys: its arguments stand below its name"
+    several = f"expected one {kind}, got several keys: indent the arguments below the name"
     return {
         "type": ["string", "object"],
         "errorMessage": f"expected {noun}, for example {example}",
@@ -142,15 +139,14 @@ def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: S
 
 
 def snippet(name: str, text: str) -> Schema:
-    """Return the offer of a name."""
+    """Return the completion for a name."""
     return {"label": name, "body": name, **({"description": plain(text)} if text else {})}
 
 
 def with_arguments(name: str, text: str, arguments: Schema, short: Schema, is_short: bool = False) -> Schema:
-    """Return the schema of what stands after a name: arguments, or the `short` form.
+    """Return the schema of the value after a name: arguments, or the `short` form.
 
-    `is_short` says which of the two an editor begins.
-    """
+    `is_short` says which of the two an editor inserts."""
     # Neither `properties` nor `anyOf` forbids anything: the first begins a new line, the second has values to offer.
     begin: Schema = {} if is_short else {"properties": {}}
     offer = {"anyOf": [short, {}]}
@@ -166,5 +162,5 @@ def with_arguments(name: str, text: str, arguments: Schema, short: Schema, is_sh
 
 
 def no_value(error: str, types: Iterable[str] = ("null",)) -> Schema:
-    """Return the schema of what must be left out after a name."""
+    """Return the schema of a name that takes no value."""
     return {"type": list(types), "errorMessage": error}

@@ -1,8 +1,7 @@
 """`dltool schema`: the JSON Schema of configs, for editors.
 
-dltool's own keys are here, Keras names in :mod:`dltool.config.keras.definitions`. A string with a `$` is allowed
-wherever a value is, because it may stand for one.
-"""
+This module describes dltool's own keys, :mod:`dltool.config.keras.definitions` Keras names. Every value may also be a
+string with a `$`."""
 
 import ast
 import inspect
@@ -43,9 +42,9 @@ CHOICES: Mapping[str, tuple[str, str, Mapping[str, type[Section]]]] = {
     "column_type": ("a column type", "number", COLUMN_TYPES),
     "target_type": ("a target type", "category", TARGET_TYPES),
 }
-"""Things that are named with options of their own, with their nouns and examples."""
+"""Choices by name with options of their own, with their nouns and examples."""
 BLOCK_NAMES = rf"^(?!({REPEAT}|{BACKBONE})$)[a-z_][^.]*$"
-"""Only the config knows the names of blocks and of layers that are used again. No layer of Keras begins so."""
+"""Names of blocks and reused layers, which only the config knows. No Keras layer begins with a lower-case letter."""
 
 
 def json_schema() -> Schema:
@@ -57,7 +56,7 @@ def json_schema() -> Schema:
         "extends": {
             "type": ["string", "array"],
             "items": {"type": "string"},
-            **description("Configs to build on, such as `base.yaml`. `[]` in one that is only built on."),
+            **description("Configs to extend, such as `base.yaml`. `[]` in a config that is only extended."),
             "errorMessage": "expected a file or a list of files",
         },
         "vars": {"type": "object", **description("Values of your own, used as `$name`.")},
@@ -85,12 +84,12 @@ def entry_schema() -> Schema:
     options = {
         "times": {
             **value_schema([{"type": "integer", "minimum": 1}], TYPE_WORDS["integer"]),
-            **description("How many times."),
+            **description("The number of repetitions."),
         },
         "layers": {**entries, **description("As in `model.layers`.")},
     }
     inside = {"properties": options, "required": list(options), "additionalProperties": False}
-    text = "The layers, several times; `$index` counts the rounds from 0."
+    text = "Repeat the layers; `$index` counts from 0."
     repeat = with_arguments(REPEAT, text, inside, no_value("repeat needs times and layers", ["object"]))
     layers = {
         name: keras_definitions.reference("layer", name) for name in keras_definitions.names_with_arguments("layer")
@@ -101,7 +100,7 @@ def entry_schema() -> Schema:
 
 
 class OwnSchema(GenerateJsonSchema):
-    """Marks with `x-ref` what is defined here and not by pydantic, which refuses references that it cannot follow."""
+    """Mark references to definitions of this module with `x-ref`; pydantic refuses references that it cannot follow."""
 
     def generate_inner(self, schema: Any) -> Schema:
         generated = super().generate_inner(schema)
@@ -127,14 +126,14 @@ def own_schema() -> Schema:
 
 
 def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
-    """Yield every class of keys."""
+    """Yield every subclass of Section."""
     for section in base.__subclasses__():
         yield section
         yield from sections(section)
 
 
 def descriptions(section: type[Section]) -> dict[str, str]:
-    """Return the text below each field, those of the classes it is derived from included."""
+    """Return the string below each field, including inherited fields."""
     found: dict[str, str] = {}
     for part in reversed([part for part in section.__mro__ if issubclass(part, Section) and part is not Section]):
         body = ast.parse(inspect.getsource(part)).body[0].body  # type: ignore[attr-defined]
@@ -161,7 +160,7 @@ def as_draft_07(schema: Any) -> Any:
 
 
 def own_section(section: Schema) -> Schema:
-    """Return the schema of a section whose values may be expressions. :func:`required_keys` says what it requires."""
+    """Return the schema of a section whose values may be expressions. :func:`required_keys` adds the required keys."""
     properties = {name: own_value(value) for name, value in section.get("properties", {}).items()}
     return {
         "type": "object",
@@ -173,7 +172,7 @@ def own_section(section: Schema) -> Schema:
 
 
 def own_value(schema: Schema) -> Schema:
-    """Return the schema of a value of dltool's own, or of a string with a `$`."""
+    """Return the schema of one of dltool's own values, or of a string with a `$`."""
     default = {"default": schema["default"]} if schema.get("default") not in (None, [], {}) else {}
     notes: Schema = {**description(schema.get("description", "")), **(default if "$ref" not in schema else {})}
     if reference_of(schema) in DEFINED_HERE:
@@ -191,7 +190,7 @@ def own_member(schema: Schema) -> Schema:
 
 
 def required_keys(own: Schema, sections: Schema) -> Schema:
-    """Return what must be there in a config that extends none. `name` is the file's own unless given."""
+    """Return the required keys of a config without `extends`. `name` defaults to the file's name."""
     found = required_in({**own, "required": [name for name in own["required"] if name != "name"]}, sections)
     training = found["properties"]["training"]
     needed = training.pop("required")
@@ -211,7 +210,7 @@ def required_keys(own: Schema, sections: Schema) -> Schema:
 
 
 def required_in(schema: Schema, sections: Schema) -> Schema:
-    """Return what a schema requires, and nothing else of it."""
+    """Return the requirements of a schema alone."""
     found: Schema = {}
     for member in schema.get("anyOf", [schema]):
         name = reference_of(member)
@@ -234,12 +233,12 @@ def reference_of(schema: Schema) -> str:
 
 
 def section_names(name: str) -> list[tuple[str, str]]:
-    """Return the names of a choice, each with that of the class of its options."""
+    """Return the names of a choice, each with that of its options' class."""
     return [(key, section.__name__) for key, section in CHOICES[name][2].items()]
 
 
 def choice_schema(name: str, sections: Schema) -> Schema:
-    """Return the schema of a thing that is named with options of its own."""
+    """Return the schema of a choice by name with options of its own."""
     noun, example, _ = CHOICES[name]
     properties = {key: option_schema(key, options, sections[options]) for key, options in section_names(name)}
     bare = {
@@ -251,7 +250,7 @@ def choice_schema(name: str, sections: Schema) -> Schema:
 
 
 def option_schema(name: str, options: str, section: Schema) -> Schema:
-    """Return the schema of what stands after the name of a choice: options, or the value of the first one."""
+    """Return the schema of the value after a choice's name: options, or the value of the first one."""
     fields, required = section.get("properties", {}), section.get("required", [])
     inside = {"$ref": f"#/definitions/{options}"}
     if not fields:
@@ -265,8 +264,7 @@ def option_schema(name: str, options: str, section: Schema) -> Schema:
 
 
 def target_schema(sections: Schema) -> Schema:
-    """Return the schema of the target: the name of a column, several of them, or a type, under the name of its column
-    or alone; several names with types."""
+    """Return the schema of the target: the names of one or several columns, or types, alone or by column."""
     types = {"$ref": "#/definitions/target_type"}
     alone = choice_schema("target_type", sections)
     choices = alone["else"]["then"]["properties"]

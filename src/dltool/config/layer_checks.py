@@ -1,4 +1,4 @@
-"""Layers as the config writes them: what the model ends with, and those that would fail later or mislead."""
+"""Checks of layers that need no built model: the last layer, and layers that would fail later or mislead."""
 
 import math
 import os
@@ -19,12 +19,12 @@ SHAPELESS = {
     *("Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "BatchNormalization", "LayerNormalization"),
     *("Identity", "Masking", "ActivityRegularization"),
 }
-"""Layers whose output has as many features as their input."""
+"""Layers with as many output features as input features."""
 
 
 @dataclass(frozen=True)
 class LastLayer:
-    """An end of the model as written: how many features it has and its last activation, None where not known."""
+    """An end of the model: its number of features and last activation, None if unknown."""
 
     index: int
     layer: KerasObject
@@ -36,12 +36,12 @@ class LastLayer:
 
     @property
     def is_probability(self) -> bool:
-        """Return whether it gives probabilities of classes whatever the loss: by a softmax, or by one sigmoid."""
+        """Return whether it gives class probabilities whatever the loss: by a softmax, or by one sigmoid."""
         return (self.activation, self.units == 1) in (("softmax", False), ("sigmoid", True))
 
 
 def last_layer(layers: Sequence[KerasObject]) -> LastLayer | None:
-    """Return what the model ends with; None where the layers that matter cannot be read off the config."""
+    """Return the end of the model; None if the config does not show the relevant layers."""
     activation: str | None = "linear"
     for index in reversed(range(len(layers))):
         layer = layers[index]
@@ -68,14 +68,15 @@ def own_activation(layer: KerasObject) -> str | None:
 
 
 def name_of(value: Any) -> str | None:
-    """Return the name of an activation, or None where it is not known."""
+    """Return the name of an activation; None if unknown."""
     if value is UNKNOWN or value is None:
         return None
     return snake_case(value.name) if isinstance(value, KerasObject) else value if isinstance(value, str) else None
 
 
 def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
-    """Find probabilities where the loss expects logits, the reverse, and a softmax over a single output."""
+    """Find probabilities passed to a loss of logits, logits passed to a loss of probabilities, and a softmax over one
+    output."""
     place, loss, activation = last.place("activation"), head.loss, last.activation
     if activation == "softmax" and last.units == 1:
         return [Problem(place, "softmax over one output is always 1", "activation: sigmoid")]
@@ -98,15 +99,14 @@ def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
 # --- layers whose results depend on the batch ---
 
 HIGHEST_DECIBELS = 100.0
-"""No moment of a recording between -1 and 1 is as loud."""
+"""An upper bound on the loudness of audio between -1 and 1."""
 
 
 def spectrogram_problems(config: Config) -> list[Problem]:
-    """Find spectrograms that depend on other recordings.
+    """Find spectrograms that depend on other audio clips.
 
-    MelSpectrogram cuts off what is `top_db` below the loudest moment of the whole batch, not of each recording. The
-    same recording would then be another one in a batch of other size; where nothing lies so low, it is not.
-    """
+    MelSpectrogram cuts off values more than `top_db` below the loudest moment of the batch, not of each clip. Its
+    output then depends on the batch, unless no value lies that low."""
     sections = {
         ("data", "preprocessing"): config.data.preprocessing,
         ("data", "augmentation"): config.data.augmentation,
@@ -117,13 +117,15 @@ def spectrogram_problems(config: Config) -> list[Problem]:
         for index, layer in enumerate(layers):
             least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
             if least is not None and top is not UNKNOWN and top < least:
-                message = f"{top:g} decibels below the loudest of all recordings in a batch: each depends on the others"
+                message = (
+                    f"expected at least {least} decibels, got {top:g}: audio clips would depend on others in the batch"
+                )
                 problems.append(Problem((*place, index, layer.name, "top_db"), message, f"top_db: {least}"))
     return problems
 
 
 def decibels_needed(layer: KerasObject) -> int | None:
-    """Return the least `top_db` with which a spectrogram depends on its recording alone; None for other layers."""
+    """Return the least `top_db` at which a spectrogram depends on its own audio clip alone; None for other layers."""
     power = layer.arguments.get("min_power", 1e-10)
     if layer.name != "MelSpectrogram" or layer.arguments.get("power_to_db") is False or power is UNKNOWN:
         return None
@@ -131,7 +133,7 @@ def decibels_needed(layer: KerasObject) -> int | None:
 
 
 def independent(layer: KerasObject) -> KerasObject:
-    """Return the layer; a MelSpectrogram without a `top_db` of its own gets the one that it needs."""
+    """Return the layer; a MelSpectrogram without `top_db` gets the value that makes it independent of the batch."""
     least = decibels_needed(layer)
     if least is None or "top_db" in layer.arguments:
         return layer
@@ -142,7 +144,7 @@ def independent(layer: KerasObject) -> KerasObject:
 
 
 def weight_file_problems(config: Config) -> list[Problem]:
-    """Find files of a backbone's weights that are not there."""
+    """Find missing weight files of backbones."""
     found = [
         missing_weights(layer.arguments.get("weights"), (*LAYERS, index, *layer.steps, "weights"))
         for index, layer in enumerate(config.model.layers)
@@ -152,11 +154,11 @@ def weight_file_problems(config: Config) -> list[Problem]:
 
 
 def missing_weights(path: Any, place: ConfigPath) -> Problem | None:
-    """Check the path of a file of weights, which may also be null, or the name of the published ones."""
+    """Check the path of a weight file, which may also be null or the name of the published weights."""
     if not isinstance(path, str) or path == PUBLISHED or os.path.isfile(path):
         return None
     if os.path.exists(path):
-        return Problem(place, f"{path} is no file", "a .weights.h5 or .h5 that Keras has written")
+        return Problem(place, f"{path} is not a file", "expected a .weights.h5 or .h5 file written by Keras")
     meant = did_you_mean(near(os.path.basename(path), [PUBLISHED]))
-    hint = meant or f"{PUBLISHED} stands for the published ones, null for random ones"
+    hint = meant or f"write {PUBLISHED} for the published weights, null for random ones"
     return Problem(place, f"no such file: {path}", hint)

@@ -1,9 +1,8 @@
-"""From a file name to a typed config, in two steps.
+"""Load a typed config from a file name, in two steps.
 
-:func:`read_document` reads the text, what it extends and the `--set` arguments into one tree of values with positions.
-:func:`build_config` replaces names and expressions and validates. It is called twice in a training: before the data is
-read, when facts such as `$classes` may still be unknown, and after.
-"""
+:func:`read_document` reads the file, its bases and the `--set` arguments into one tree of values with positions.
+:func:`build_config` replaces names and expressions and validates. A run calls it twice: before the data is read, when
+facts such as `$classes` may be unknown, and after."""
 
 import os
 import shlex
@@ -20,22 +19,22 @@ from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
 from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of, with_children
 from dltool.config.text.yaml_reader import YAML, decode, near_files, parse_yaml, read_bytes
 from dltool.config.validate import validate
+from dltool.config.wording import named
 from dltool.errors import ConfigError, ConfigPath, Position, Problem, TextPath, UnreadableConfig
 
 DATA = (
     *(".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls", ".ods"),
     *(".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".tbz2", ".txz"),
 )
-"""Endings of tables and archives. A config may have any other."""
+"""Suffixes of tables and archives. A config may have any other."""
 
 
 @dataclass(frozen=True)
 class Document:
     """One config as written: its merged tree, and the texts its positions point into.
 
-    `folders` are what relative paths in each text are relative to; `content` is the file, byte for byte. `layers` is
-    where each layer of the model was written: :func:`build_config` notes it, as only then is it known.
-    """
+    `folders` holds the base folder of relative paths in each text; `content` is the file, byte for byte. `layers` holds
+    the location of each layer of the model; :func:`build_config` fills it."""
 
     path: Path
     shown_as: str
@@ -46,20 +45,17 @@ class Document:
     layers: list[WrittenLayer] = field(default_factory=list)
 
     def position(self, place: ConfigPath | Position, at_key: bool = False) -> Position:
-        """Of a place in the config in force, whose list of layers has blocks and repeats written out."""
+        """Return the position of a config path in the expanded config, without blocks and repeats."""
         return place if isinstance(place, Position) else position_of(self.root, self.written(place)[0], at_key)
 
     def written(self, place: ConfigPath) -> tuple[TextPath, Uses]:
-        """A place in the config in force as one in the text, and the uses of blocks that led there."""
+        """Return the location in the text of a path in the expanded config, and the uses of blocks that led there."""
         return written(place, self.layers)
 
 
 def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
-    """The config at `path` with everything it extends and the `--set` arguments applied.
-
-    Raises:
-        UnreadableConfig: the mistakes that keep the tree from being built, with their positions.
-    """
+    """Read the config at `path`, merge its bases and apply the `--set` arguments. Raises UnreadableConfig: the errors
+    that prevent a tree, with their positions."""
     files = Files()
     try:
         refuse_data(path)
@@ -71,7 +67,7 @@ def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
 
 
 def refuse_data(path: Path) -> None:
-    """Raise ConfigError if `path` is data that `dltool init` drafts a config for."""
+    """Raise ConfigError if `path` is data for which `dltool init` drafts a config."""
     is_folder = os.path.isdir(path) and path.suffix not in YAML and os.access(path, os.R_OK)
     if is_folder and near_files(path / "x", YAML):
         return
@@ -83,7 +79,7 @@ def refuse_data(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Files:
-    """What has been read, by the names that positions carry."""
+    """The files read, by the names that positions carry."""
 
     texts: dict[str, str] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
@@ -91,11 +87,7 @@ class Files:
 
 
 def with_settings(document: Document, settings: Iterable[str]) -> Document:
-    """The document with `--set` arguments applied, the last one winning.
-
-    Raises:
-        UnreadableConfig: an argument cannot be read or applied.
-    """
+    """Apply `--set` arguments, the last one winning. Raises UnreadableConfig: an argument cannot be read or applied."""
     root, texts, folders = document.root, dict(document.texts), dict(document.folders)
     for argument in settings:
         shown_as = f"--set {argument}"
@@ -108,7 +100,7 @@ def with_settings(document: Document, settings: Iterable[str]) -> Document:
 
 
 def with_option(document: Document, option: str, value: str | int) -> Document:
-    """The document with the value of `--name` or `--seed`, taken as it is: no YAML, no expressions."""
+    """Apply the literal value of `--name` or `--seed`: no YAML, no expressions."""
     shown_as = f"{option} {value}"
     position = Position(shown_as, 1, 1, len(str(value)))
     literal = value.replace("$", "$$") if isinstance(value, str) else value
@@ -118,16 +110,14 @@ def with_option(document: Document, option: str, value: str | int) -> Document:
 
 
 def read_recorded(content: bytes, shown_as: str) -> Config:
-    """The config of a run's resolved.yaml, which is not trusted: it holds values, and nothing that has to be looked up.
+    """Read the config of a run's resolved.yaml, which is not trusted and must hold plain values only.
 
-    Raises:
-        ConfigError: it extends a file, has variables or `$` expressions, or is not valid. Problems have positions.
-    """
+    Raises ConfigError: it extends a file, has variables or `$` expressions, or is invalid. Problems have positions."""
     root = parse_yaml(decode(content, shown_as), shown_as)
     if not isinstance(root.value, Mapping):
-        raise ConfigError(Problem(root.position, "the file holds no keys and values"))
+        raise ConfigError(Problem(root.position, f"expected a mapping, got {named(root.value)}"))
     problems = [
-        Problem((key,), "a run's config is complete and refers to nothing else", at_key=True)
+        Problem((key,), "a run's config must be complete, without references", at_key=True)
         for key in NOT_EXPERIMENT
         if key in root.value
     ]
@@ -141,19 +131,19 @@ def read_recorded(content: bytes, shown_as: str) -> Config:
 
 
 def without_doubled_dollars(node: Node, path: ConfigPath, problems: list[Problem]) -> Node:
-    """The tree with `$$` as `$`; any other dollar sign is a problem."""
+    """Return the tree with `$$` as `$`; any other dollar sign is a problem."""
     node = with_children(node, lambda step, child: without_doubled_dollars(child, (*path, step), problems))
     if isinstance(node.value, Mapping):
         return replace(node, value={key.replace("$$", "$"): entry for key, entry in node.value.items()})
     if not isinstance(node.value, str):
         return node
     if "$" in node.value.replace("$$", ""):
-        problems.append(Problem(path, "a run's config holds values only, no names and expressions with $"))
+        problems.append(Problem(path, "a run's config holds plain values only, without $ names and expressions"))
     return replace(node, value=node.value.replace("$$", "$"))
 
 
 def positioned(root: Node, problem: Problem) -> Problem:
-    """The problem with its position for a place, and its path in the message."""
+    """Return the problem with its position, and its config path in the message."""
     if not isinstance(problem.place, tuple):
         return problem
     position = position_of(root, problem.place, problem.at_key)
@@ -167,8 +157,9 @@ def read_with_bases(path: Path, shown_as: str, files: Files, above: tuple[Path, 
     files.folders[shown_as] = path.parent.absolute()
     root = parse_yaml(text, shown_as)
     if not isinstance(root.value, Mapping):
-        what = "a list" if isinstance(root.value, tuple) else "a single value"
-        raise ConfigError(Problem(root.position, f"the file holds {what}, not keys and values", "begin with `name: …`"))
+        raise ConfigError(
+            Problem(root.position, f"expected a mapping, got {named(root.value)}", "begin with `name: …`")
+        )
     merged: Node | None = None
     for name in base_names(root):
         base = path.parent / name.value
@@ -189,21 +180,21 @@ def base_names(root: Node) -> list[Node]:
     names = list(extends.value) if isinstance(extends.value, tuple) else [extends]
     for name in names:
         if not isinstance(name.value, str):
-            raise ConfigError(Problem(name.position, "extends takes a file name or a list of them"))
+            raise ConfigError(
+                Problem(name.position, f"expected a file name or a list of them, got {named(name.value)}")
+            )
     return names
 
 
 def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> Config:
-    """The validated config. `facts` are what `$classes`, `$examples`, … stand for.
+    """Return the validated config. `facts` are the values of `$classes`, `$examples`, …
 
-    None means that the data has not been read: what depends on it is then the UNKNOWN sentinel, and not checked.
+    Without facts, values that depend on the data are UNKNOWN and not checked.
 
-    Raises:
-        ConfigError: with every mistake found.
-    """
+    Raises ConfigError: every error found."""
     resolved, document.layers[:], problems = resolve(document.root, document.path.stem, document.folders, facts)
     config, found = validate(resolved)
-    # What could not be resolved has left UNKNOWN behind, which is a mistake in some places, but not another one.
+    # What could not be resolved has left UNKNOWN behind, which is an error in some places, but not another one.
     known = {problem.place for problem in problems}
     problems += [
         with_definition(problem, resolved)
@@ -216,7 +207,7 @@ def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> 
 
 
 def once(document: Document, problems: Iterable[Problem]) -> Iterator[Problem]:
-    """A mistake in a block is one mistake, however often the block is used."""
+    """Yield each problem once, however often its block is used."""
     known = set()
     for problem in problems:
         position = document.position(problem.place or (), problem.at_key)
@@ -226,7 +217,7 @@ def once(document: Document, problems: Iterable[Problem]) -> Iterator[Problem]:
 
 
 def with_definition(problem: Problem, resolved: Node) -> Problem:
-    """A mistake in a variable's value also points at where the variable got it."""
+    """Return the problem with the definition of the variable that its value comes from."""
     node = find(resolved, problem.place) if isinstance(problem.place, tuple) else None
     if node is None or node.defined is None:
         return problem
@@ -234,7 +225,7 @@ def with_definition(problem: Problem, resolved: Node) -> Problem:
 
 
 def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
-    """The config with the defaults that follow from the rest of it, and from the data once that is known."""
+    """Return the config with inferred defaults; those that depend on the data only if `facts` are known."""
     split, checkpoint = config.data.split, config.training.checkpoint
     if split.seed is None:
         split = split.model_copy(update={"seed": config.seed})

@@ -1,4 +1,4 @@
-"""Losses by the form in which they take targets and outputs, and the metrics that take classes in the same form."""
+"""Losses grouped by the form of their targets and outputs, and metrics that match them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,9 @@ from dltool.keras_names import find
 
 @dataclass(frozen=True)
 class LossFamily:
-    """Losses that take targets in the same form (`targets`), and the same form of outputs.
+    """Losses that take the same form of targets (`targets`) and of outputs.
 
-    Those of classes take probabilities or logits: of all classes, or (`has_one_output`) of the second of two.
-    """
+    Classification losses take probabilities or logits of all classes, or (`has_one_output`) of the second of two."""
 
     targets: str
     has_probabilities: bool = False
@@ -41,7 +40,7 @@ FAMILIES: Mapping[str, LossFamily] = {
 
 
 def loss_name(loss: KerasObject) -> str:
-    """Return the name of its function, whichever way it was written: mse, MeanSquaredError → mean_squared_error."""
+    """Return the name of the loss function in any spelling: mse, MeanSquaredError → mean_squared_error."""
     known = find("loss", loss.name)
     return snake_case(known.means if known else loss.name)
 
@@ -51,7 +50,7 @@ def family_of(loss: KerasObject) -> LossFamily:
 
 
 def like(loss: KerasObject, name: str) -> str:
-    """Return what to write for the loss `name`, in the form that `loss` has: a string identifier or a class."""
+    """Return how to write the loss `name` in the form of `loss`: a string identifier or a class."""
     if name not in FAMILIES:
         return name
     return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
@@ -67,21 +66,21 @@ SPARSE_TWINS = {
     "categorical_crossentropy": "sparse_categorical_crossentropy",
     "top_k_categorical_accuracy": "sparse_top_k_categorical_accuracy",
 }
-"""Metrics of one-hot targets, and those of class indices that measure the same."""
+"""Metrics of one-hot targets, with the equivalent metrics of class indices."""
 TWINS: Mapping[LossFamily, Mapping[str, str]] = {
     SPARSE: SPARSE_TWINS,
     ONE_HOT: {twin: name for name, twin in SPARSE_TWINS.items()},
 }
-"""By the losses beside which they cannot stand: metrics that take classes in the other form, and their twins."""
+"""By loss family: metrics that take classes in the other form, with their equivalents."""
 OF_ONE_HOT = {
     *("AUC", "Precision", "Recall", "F1Score", "FBetaScore", "PrecisionAtRecall", "RecallAtPrecision"),
     *("SensitivityAtSpecificity", "SpecificityAtSensitivity", "CategoricalHinge"),
     *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
 }
-"""Metrics that of several classes take one-hot targets alone."""
+"""Metrics that require one-hot targets for several classes."""
 
 
 def takes_one_hot(loss: KerasObject, metric: KerasObject) -> bool:
-    """Return whether the metric takes one-hot targets alone, and the loss class indices."""
+    """Return whether the metric requires one-hot targets, and the loss class indices."""
     known = find("metric", metric.name)
     return family_of(loss) is SPARSE and known is not None and known.means in OF_ONE_HOT

@@ -1,4 +1,4 @@
-"""Other metrics for a finished model, as `--metrics` names them."""
+"""Other metrics for a trained model, as `--metrics` names them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,14 +16,12 @@ OPTION = "--metrics"
 
 
 def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequence[str]) -> Config:
-    """The config with the metrics in `given` instead of its own, each text as YAML: `accuracy,AUC`, `[accuracy, AUC]`
-    or `{TopKCategoricalAccuracy: 3}`. Where there are several outputs, `{digit: [accuracy]}`.
+    """Return the config with the metrics in `given` instead of its own.
 
-    Metrics of one-hot targets may stand beside a loss of class indices: nothing is trained by them.
+    Each string is YAML: `accuracy,AUC`, `[accuracy, AUC]` or `{TopKCategoricalAccuracy: 3}`; with several outputs,
+    `{digit: [accuracy]}`. Metrics of one-hot targets may accompany a loss of class indices, as nothing is trained.
 
-    Raises:
-        ConfigError: with every mistake.
-    """
+    Raises ConfigError: every error in the metrics."""
     values = [value for text in given for value in entries(read(text))]
     outputs = config.model.outputs
     if outputs:
@@ -58,7 +56,7 @@ def entries(value: Any) -> list[Any]:
 
 
 def merged(values: Sequence[Any], outputs: Sequence[str]) -> dict[str, list[Any]]:
-    """The metrics of each output."""
+    """Return the metrics of each output."""
     found: dict[str, list[Any]] = {}
     for value in values:
         if not isinstance(value, Mapping) or not all(name in outputs for name in value):
@@ -81,5 +79,5 @@ def raise_for(problems: Sequence[Problem]) -> None:
 
 
 def as_option(error: ConfigError) -> ConfigError:
-    """The same mistakes, of the option and not of the run's config."""
+    """Return the same errors, reported for the option instead of the run's config."""
     return ConfigError(Problem(None, f"{OPTION}: {problem.message}", problem.hint) for problem in error.problems)

@@ -12,7 +12,7 @@ from dltool.errors import Problem
 
 
 def with_shared_layers(value: Any) -> Any:
-    """Return the list with the layers that are used again, by their names, parsed."""
+    """Parse the layers of the list that are reused by name."""
     if not isinstance(value, list | tuple):
         return value
     layers, problems = shared_layers(value)
@@ -21,43 +21,41 @@ def with_shared_layers(value: Any) -> Any:
 
 
 class BlockOptions(Section):
-    """Layers that are used in several places of the model, as `- NAME` or `- NAME: {PARAMETER: VALUE}`."""
+    """Layers used in several places of the model, as `- NAME` or `- NAME: {PARAMETER: VALUE}`."""
 
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """What differs between its uses, with the values unless given; `null` where one must be given. `$NAME` in its
-    layers."""
+    """The block's parameters with their defaults; `null` marks a required one. Its layers refer to them as `$NAME`."""
     layers: Annotated[tuple[Annotated[Any, schema_of("entry")], ...], Field(strict=False, min_length=1)]
-    """As in `model.layers`. `from: input` is what the block was given; names are its own."""
+    """As in `model.layers`. `from: input` is the input of the block; layer names are local to it."""
 
 
 class OutputOptions(Section):
-    """One of several outputs of the model, and what it is trained for."""
+    """One of several outputs of the model, with its target, loss and metrics."""
 
     layer: str | None = Field(default=None, alias="from")
-    """The layer whose output it is, by its `name`; the one of the output's name unless given."""
+    """The `name` of the layer that gives this output. Default: the name of the output."""
     target: str | None = None
-    """What it is compared with: the target of the output's name, or the only one, unless given. `input` is the input
-    itself, as the preprocessing leaves it."""
+    """The target of this output. Default: the target of the same name, or the only target. `input` is the preprocessed
+    input itself."""
     loss: Loss
     """A Keras loss."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
     """Keras metrics of this output."""
     weight: Annotated[float, Field(gt=0)] = 1.0
-    """By what its loss is multiplied in the sum that is minimized."""
+    """The weight of its loss in the total loss."""
 
 
 class Model(Section):
     """The model."""
 
     blocks: dict[str, BlockOptions] = Field(default_factory=dict)
-    """Lists of layers by name, to be used in `layers` like a layer."""
+    """Reusable lists of layers by name. `layers` uses them like a layer."""
     layers: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1), BeforeValidator(with_shared_layers)]
-    """Keras layers, each of which takes the output of the one before or what its `from` names; blocks;
-    `repeat: {times: 3, layers: [...]}`; and `backbone: {NAME: {weights: imagenet}}`, a whole network of
-    keras.applications without its classifier, which takes images of 0 to 255."""
+    """Keras layers. Each takes the output of the previous one, or of those that its `from` names. Also blocks; `repeat:
+    {times: 3, layers: [...]}`; and `backbone: {NAME: {weights: imagenet}}`, a keras.applications network without its
+    classifier, for images of 0 to 255."""
     outputs: dict[str, OutputOptions] = Field(default_factory=dict)
-    """Where there are several: each by a name of its own, with its loss and metrics. Unless given, the output of the
-    last layer."""
+    """Several outputs by name, each with its loss and metrics. Default: the output of the last layer."""
 
     @model_validator(mode="after")
     def outputs_can_be_named(self) -> Self:

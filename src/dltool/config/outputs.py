@@ -1,4 +1,4 @@
-"""The outputs of the model, each with what it is trained for, however the config writes it."""
+"""The outputs of the model with their losses, metrics and targets, in one form for every kind of config."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +13,16 @@ LAYERS: ConfigPath = ("model", "layers")
 ONE_OUTPUT = "output"
 """The name of the output of a model whose config names none."""
 INPUT = "input"
-"""The target of an output that is to restore the input."""
+"""The target of an output that reconstructs the input."""
 
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output, with its loss and metrics.
+    """One output with its loss and metrics.
 
-    `layer` is the name of the layer whose output it is; None is the last one of the model. `target` is the name of the
-    target that it is compared with; None is the input itself, as preprocessing leaves it. Both are UNKNOWN while the
-    data has yet to tell. `place` is where the config gives its loss and metrics.
-    """
+    `layer` is the name of the layer that gives the output; None is the last layer. `target` is the name of its target;
+    None is the preprocessed input. Both are UNKNOWN as long as they depend on unread data. `place` is the config path
+    of its loss and metrics."""
 
     name: str
     layer: Any
@@ -39,7 +38,7 @@ class OutputSpec:
 
     @property
     def loss_related(self) -> tuple[tuple[ConfigPath, str]]:
-        """Return the loss as what a problem elsewhere has to do with."""
+        """Return the location of the loss, for problems elsewhere that involve it."""
         return ((self.loss_place, "the loss"),)
 
     @property
@@ -48,7 +47,7 @@ class OutputSpec:
 
 
 def heads_of(config: Config) -> tuple[OutputSpec, ...]:
-    """Every output, in the order of the config."""
+    """Return every output, in the order of the config."""
     training = config.training
     if not config.model.outputs:
         assert training.loss is not None, "without outputs, the config's schema wants a loss"
@@ -69,7 +68,7 @@ def heads_of(config: Config) -> tuple[OutputSpec, ...]:
 
 
 def target_named(data: Data, given: Any, output: str) -> Any:
-    """The name of the target that an output means; what it means may not be there."""
+    """Return the name of an output's target, which need not exist."""
     targets = data.targets
     wanted = output if given is None else given
     if wanted in targets:
@@ -83,7 +82,7 @@ def target_named(data: Data, given: Any, output: str) -> Any:
 
 
 def layer_index(config: Config, head: OutputSpec) -> int | None:
-    """Which of the layers gives the output; None where there is none of that name."""
+    """Return the index of the layer that gives the output; None if no layer has that name."""
     if head.layer is None:
         return len(config.model.layers) - 1
     found = [i for i, entry in enumerate(config.model.layers) if entry.arguments.get("name") == head.layer]
@@ -92,14 +91,14 @@ def layer_index(config: Config, head: OutputSpec) -> int | None:
 
 def unknown_layer(config: Config, head: OutputSpec) -> Problem:
     names = [name for entry in config.model.layers if isinstance(name := entry.arguments.get("name"), str)]
-    hint = did_you_mean(near(head.layer or "", names, cutoff=0.5)) or "give the layer a name, and let from name it here"
+    hint = did_you_mean(near(head.layer or "", names, cutoff=0.5)) or "name the layer, and refer to it by from"
     is_given = config.model.outputs[head.name].layer is not None
     place = (*head.place, "from") if is_given else head.place
     return Problem(place, f'no layer is called "{head.layer}"', hint, at_key=not is_given)
 
 
 def target_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem]:
-    """Outputs without a target, and targets without an output."""
+    """Find outputs without a target and targets without an output."""
     targets = config.data.targets
     if not config.model.outputs:
         example = ", ".join(f"{name}: {{loss: …}}" for name in targets)
@@ -114,11 +113,11 @@ def target_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
         hint = f"target: {alike[0]}?" if alike else f"target: one of {', '.join(known)}"
         is_given = config.model.outputs[head.name].target is not None
         place = (*head.place, "target") if is_given else head.place
-        problems.append(Problem(place, f'there is no target "{head.target}"', hint, at_key=not is_given))
+        problems.append(Problem(place, f'unknown target "{head.target}"', hint, at_key=not is_given))
     used = {head.target for head in heads}
     unused = targets.keys() - used if not problems and UNKNOWN not in used else ()
     problems += [
-        Problem(("model", "outputs"), f'no output is compared with the target "{name}"', f"{name}: {{loss: …}}", True)
+        Problem(("model", "outputs"), f'no output for the target "{name}"', f"{name}: {{loss: …}}", True)
         for name in targets
         if name in unused
     ]

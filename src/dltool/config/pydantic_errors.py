@@ -1,7 +1,6 @@
-"""Problems to pydantic's errors, and pydantic's errors to problems.
+"""Convert problems to pydantic's errors and back.
 
-A validator refuses a value by :func:`refuse`; what pydantic finds by itself, :func:`value_problems` translates.
-"""
+A validator refuses a value by :func:`refuse`; :func:`value_problems` translates pydantic's own errors."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from dltool.config.keras.values import UNKNOWN
 from dltool.config.wording import BOUNDS, WORDS, named
 from dltool.errors import ConfigPath, Problem
-from dltool.text import did_you_mean, near
+from dltool.text import did_you_mean, joined, near
 
 TYPES = {
     "int_type": "int",
@@ -25,32 +24,32 @@ TYPES = {
     "model_type": "mapping",
     "model_attributes_type": "mapping",
 }
-"""Pydantic's errors about a type, each with the type that was expected."""
+"""Pydantic's type errors, each with the expected type."""
 LENGTHS = {"string_too_short": "at least one character", "string_too_long": "one character"}
 NUMBERS_ONLY = "such names stand for numbers"
 GROUPED = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
-"""A number as Python may write it, and YAML may not."""
+"""A number that is valid in Python but not in YAML."""
 
 
 def refusal(*problems: Problem) -> PydanticCustomError:
-    """Return the error by which a validator refuses a value. Places are relative to the value."""
+    """Return the error by which a validator refuses a value. Config paths are relative to the value."""
     return PydanticCustomError("problems", "refused", {"problems": list(problems)})
 
 
 def refuse(*problems: Problem) -> None:
-    """Raise PydanticCustomError, if there are any problems."""
+    """Raise PydanticCustomError if there are any problems."""
     if problems:
         raise refusal(*problems)
 
 
 def problems_in(error: PydanticCustomError) -> list[Problem]:
-    """Return what a validator has refused."""
+    """Return the problems of a refused value."""
     found: list[Problem] = (error.context or {})["problems"]
     return found
 
 
 def relocated(problem: Problem, base: ConfigPath) -> Problem:
-    """Return a problem whose place is relative to `base` at its place in the config."""
+    """Return the problem with `base` in front of its config path."""
     related = tuple(((*base, *place) if isinstance(place, tuple) else place, words) for place, words in problem.related)
     place = (*base, *problem.place) if isinstance(problem.place, tuple) else base
     return replace(problem, place=place, related=related)
@@ -59,10 +58,9 @@ def relocated(problem: Problem, base: ConfigPath) -> Problem:
 def value_problems(
     details: Mapping[str, Any], place: ConfigPath, annotation: Any, written: str = ""
 ) -> Iterator[Problem]:
-    """Translate one of pydantic's errors about the value at `place`, which is `written` so in the config.
+    """Translate one of pydantic's errors about the value at `place`, whose source text is `written`.
 
-    `annotation` is the type of its field.
-    """
+    `annotation` is the type of its field."""
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
     given = written if value is UNKNOWN and written else named(value)
     limit = next((f"{words} {limit_text(context[key])}" for key, words in BOUNDS.items() if key in context), "")
@@ -70,26 +68,26 @@ def value_problems(
     if kind == "problems":
         yield from (relocated(problem, place) for problem in context["problems"])
     elif limit:
-        yield Problem(place, f"must be {limit}, not {value}")
+        yield Problem(place, f"must be {limit}, got {value}")
     elif kind == "finite_number":
-        yield Problem(place, f"must be a finite number, not {value}")
+        yield Problem(place, f"must be a finite number, got {value}")
     elif kind in LENGTHS:
-        yield Problem(place, f"expected {LENGTHS[kind]}, not {given}")
+        yield Problem(place, f"expected {LENGTHS[kind]}, got {given}")
     elif kind in ("too_short", "too_long"):
         yield from length_problems(place, value, **context)
     elif kind == "unknown_whole":
-        yield Problem(place, f"expected {context['expected']}, not {given}", NUMBERS_ONLY)
+        yield Problem(place, f"expected {context['expected']}, got {given}", NUMBERS_ONLY)
     elif kind == "literal_error" or (choices and kind in TYPES):
         yield from choice_problems(place, value, given, choices, annotation)
     elif kind in TYPES:
         hint = NUMBERS_ONLY if value is UNKNOWN else type_hint(kind, value, written)
-        yield Problem(place, f"expected {WORDS[TYPES[kind]]}, not {given}", hint)
+        yield Problem(place, f"expected {WORDS[TYPES[kind]]}, got {given}", hint)
     else:
         yield Problem(place, details["msg"])
 
 
 def limit_text(value: float) -> str:
-    """Return a limit in full: 4,294,967,296."""
+    """Return a limit with all its digits: 4,294,967,296."""
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
@@ -99,7 +97,7 @@ def length_problems(
     if not value:
         yield Problem(place, "the list is empty")
     elif not min_length <= len(value) <= max_length:
-        yield Problem(place, f"expected {min_length or max_length} values, not {len(value)}")
+        yield Problem(place, f"expected {min_length or max_length} values, got {len(value)}")
     # Otherwise the items with an error are not counted, and speak for themselves.
 
 
@@ -112,19 +110,19 @@ def literal_choices(annotation: Any) -> Iterator[Any]:
 def choice_problems(
     place: ConfigPath, value: Any, given: str, choices: list[str], annotation: Any
 ) -> Iterator[Problem]:
-    """Yield the problem of a value that is none of `choices`. Each member of a union complains of it: they are one."""
+    """Yield one problem for a value that is none of `choices`, whatever the number of union members."""
     members = get_args(annotation)
     is_mapping = any(get_origin(member) is dict for member in members)
-    others = [*(["a number"] if float in members else []), *(["keys and values"] if is_mapping else [])]
+    others = [*(["a number"] if float in members else []), *(["a mapping"] if is_mapping else [])]
     if not (is_mapping and isinstance(value, Mapping)):
         longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]
         # Of two that are equally near, the later one is the more general.
         hint = did_you_mean(longer[:1] or near(str(value), reversed(choices)))
-        yield Problem(place, f"expected {' or '.join(choices + others)}, not {given}", hint)
+        yield Problem(place, f"expected {joined(choices + others, 'or')}, got {given}", hint)
 
 
 def type_hint(kind: str, value: Any, written: str) -> str:
-    """Return how to write what was probably meant by a value of another type."""
+    """Return the likely intended form of a value of the wrong type."""
     if kind in {"int_type", "float_type"} and isinstance(value, str) and GROUPED.fullmatch(value):
         return f"write {value.replace('_', '')}"
     if kind == "string_type" and written:

@@ -1,10 +1,8 @@
-"""The typed, frozen config: what every key may hold.
+"""The typed, immutable config and the type of every key.
 
-These classes are the single description of dltool's own keys. Loading validates against them, `dltool schema` prints
-them for editors, and the rest of the program reads nothing else. Keras objects (layers, optimizers, …) are described
-not here but in the table of :mod:`dltool.keras_names`; the fields of :mod:`dltool.config.keras.fields` say of which
-kind they are.
-"""
+These classes are the single description of dltool's own keys: loading validates against them, and `dltool schema`
+prints them for editors. Keras objects (layers, optimizers, …) are described in the table of :mod:`dltool.keras_names`;
+the fields of :mod:`dltool.config.keras.fields` name their kind."""
 
 from typing import Annotated, Literal
 
@@ -35,21 +33,21 @@ Expectation = Annotated[
 
 
 class Config(Section):
-    """One experiment, with every value in force."""
+    """One experiment, with every default filled in."""
 
     name: RunName
-    """The run's name, and that of its folder; the file's name unless given."""
+    """The name of the run and of its folder. Default: the name of the file."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """What decides the split, the initial weights, the order of the examples, dropout and augmentation."""
+    """The random seed of the split, the initial weights, the order of the examples, dropout and augmentation."""
     data: Data
-    """The examples."""
+    """The dataset: its source, split, preprocessing and augmentation."""
     model: Model
-    """The model."""
+    """The layers and outputs of the model."""
     training: Training
-    """How the model learns."""
+    """Optimizer, loss, epochs and everything else about the training."""
     track: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], Field(strict=False)] = ()
-    """Where the epochs are shown besides: `tensorboard` writes event files into the run; `mlflow` writes to the server
-    of MLFLOW_TRACKING_URI, or else to mlflow.db beside the runs."""
+    """Additional trackers of the epochs. `tensorboard` writes event files into the run; `mlflow` writes to the server
+    of MLFLOW_TRACKING_URI, or to mlflow.db beside the runs."""
     expect: dict[str, Expectation] = Field(default_factory=dict)
-    """Bounds on the test metrics, on `val_` metrics of the best epoch, on `seconds` and `parameters`; a miss is exit
-    code 7."""
+    """Bounds on test metrics, `val_` metrics of the best epoch, `seconds` and `parameters`. If one is missed, the exit
+    code is 7."""

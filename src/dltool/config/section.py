@@ -8,12 +8,12 @@ from pydantic.fields import FieldInfo
 from dltool.config.keras.objects import UNKNOWN
 
 FORM = "x-form"
-"""The key, in the JSON Schema of a field, of what its string looks like, in words."""
+"""The key, in the JSON Schema of a field, for the description of its string's form."""
 SINGLE_VALUES = (int, float, str, bool, type(None))
 
 
 def pass_unknown(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """What the data has yet to tell is checked when it has told."""
+    """Accept UNKNOWN unchecked; it is checked once the data has been read."""
     return value if value is UNKNOWN else validate(value)
 
 
@@ -22,10 +22,9 @@ PASS_UNKNOWN = WrapValidator(pass_unknown)
 
 
 class Section(BaseModel):
-    """Strict types, no unknown keys, no NaN or infinity, and nothing can be changed afterwards.
+    """The base of all sections: strict types, no unknown keys, no NaN or infinity, immutable.
 
-    The text below a field describes it. It is read from the source where it is shown: pydantic would read it at every
-    start.
+    The string below a field describes it. It is read from the source on demand; pydantic would read it at every start.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
@@ -33,18 +32,18 @@ class Section(BaseModel):
     @field_validator("*", mode="wrap")
     @classmethod
     def pass_unknown_value(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        """A single value may wait for the data. A section, a list or a thing with a name may not."""
+        """Accept UNKNOWN for single values, but not for sections, lists and named things."""
         is_single = is_single_value(cls.model_fields[str(info.field_name)].annotation)
         return pass_unknown(value, validate) if is_single else validate(value)
 
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
-    """The fields by the keys that a config has for them. `from` is a word of Python's, and cannot name a field."""
+    """Return the fields by their config keys. `from` is a Python keyword and cannot name a field."""
     return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def is_single_value(annotation: Any) -> bool:
-    """Whether the type holds nothing but numbers, texts and the like."""
+    """Return whether the type holds only numbers, strings and the like."""
     if annotation in SINGLE_VALUES or get_origin(annotation) is Literal:
         return True
     members = get_args(annotation)

@@ -1,4 +1,4 @@
-"""Data sources: each is named like a Keras object (`digits`, `mnist: file.npz`, `imdb: {num_words: 5000}`)."""
+"""Data sources, each written like a Keras object: `digits`, `mnist: file.npz`, `imdb: {num_words: 5000}`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -15,55 +15,55 @@ from dltool.errors import Problem
 
 
 class BuiltinSource(Section):
-    """A data set bundled with scikit-learn; it takes no arguments."""
+    """A dataset bundled with scikit-learn; it takes no arguments."""
 
 
 class ImageSource(Section):
-    """A data set of keras.datasets."""
+    """A dataset of keras.datasets."""
 
     path: str | None = None
-    """A file to read it from, instead of Keras's cache."""
+    """A file to read instead of Keras's cache."""
 
 
 class Cifar100Source(ImageSource):
     label_mode: Literal["fine", "coarse"] = "fine"
-    """100 classes, or the 20 that they belong to."""
+    """The 100 fine classes, or the 20 coarse ones."""
 
 
 class TokenSource(Section):
-    """Texts of keras.datasets as sequences of word numbers."""
+    """A text dataset of keras.datasets, as sequences of word indices."""
 
     path: str | None = None
-    """A file to read it from, instead of Keras's cache."""
+    """A file to read instead of Keras's cache."""
     num_words: Annotated[int, Field(gt=3)] | None = None
-    """Only the most frequent words keep their numbers; the others become 2, as in keras.datasets."""
+    """The size of the vocabulary. Rarer words become 2, as in keras.datasets."""
     length: Annotated[int, Field(ge=1)] = 200
-    """Each text is cut to its last words, or padded with zeros in front, to this length."""
+    """The length of a sequence. Longer texts keep their last words; shorter ones are padded with zeros in front."""
 
 
 class CaliforniaHousingSource(Section):
     """House prices of keras.datasets."""
 
     path: str | None = None
-    """A file to read it from, instead of Keras's cache."""
+    """A file to read instead of Keras's cache."""
     version: Literal["large", "small"] = "large"
     """All 20,640 districts, or the first 600."""
 
 
 class ArraysSource(Section):
-    """Your own arrays: one `.npz`, or a `.npy` each for x and y."""
+    """Your own arrays: one `.npz` file, or one `.npy` file each for x and y."""
 
     path: str | None = None
     """A `.npz` file with `x` and `y`, or with `x_train`, `y_train`, `x_test`, …"""
     x: str | dict[str, str] | None = None
-    """A `.npy` file of inputs. Of a `.npz`, several inputs by name with their arrays: `{left: x1, right: x2}`; of
-    `x1_train` and `x1_test` the name is x1."""
+    """A `.npy` file of inputs. For a `.npz` file, several inputs by name with their arrays: `{left: x1, right: x2}`;
+    for `x1_train` and `x1_test` write x1."""
     y: str | dict[str, str] | None = None
-    """A `.npy` file of labels. Of a `.npz`, several targets by name with their arrays."""
+    """A `.npy` file of labels. For a `.npz` file, several targets by name with their arrays."""
 
     @property
     def target_names(self) -> tuple[str, ...]:
-        """Where the targets have names."""
+        """Return the names of the targets; empty if they have none."""
         return tuple(self.y) if isinstance(self.y, dict) else ()
 
     @field_validator("x", "y", mode="before")
@@ -73,11 +73,13 @@ class ArraysSource(Section):
         if isinstance(value, Mapping):
             wrong = next((name for name, array in value.items() if not isinstance(array, str)), None)
             if not value:
-                raise refusal(Problem((), "no array is named", f"for example {key}: {{left: {key}1, right: {key}2}}"))
+                raise refusal(
+                    Problem((), "the mapping is empty", f"for example {key}: {{left: {key}1, right: {key}2}}")
+                )
             if wrong is not None:
-                raise refusal(Problem((wrong,), f"expected the name of an array, not {named(value[wrong])}"))
+                raise refusal(Problem((wrong,), f"expected the name of an array, got {named(value[wrong])}"))
         elif value is not None and not isinstance(value, str):
-            raise refusal(Problem((), f"expected a file or names with their arrays, not {named(value)}"))
+            raise refusal(Problem((), f"expected a file or a mapping of names to arrays, got {named(value)}"))
         return value
 
     @model_validator(mode="after")
@@ -85,10 +87,12 @@ class ArraysSource(Section):
         several = next((key for key in ("x", "y") if isinstance(getattr(self, key), dict)), None)
         if several is not None and self.path is None:
             hint = f"arrays: {{path: data.npz, {several}: …}}"
-            raise refusal(Problem((several,), "names of arrays need the .npz that holds them", hint, at_key=True))
+            raise refusal(
+                Problem((several,), "array names require path, the .npz file that holds them", hint, at_key=True)
+            )
         other = "x" if isinstance(self.x, str) else "y"
         if self.path is not None and (isinstance(self.x, str) or isinstance(self.y, str)):
-            message = f"path and {other} exclude each other"
+            message = f"path and {other} are mutually exclusive"
             hint = "write path for one .npz, or x and y for two .npy files"
             raise refusal(Problem((other,), message, hint, at_key=True, related=((("path",), "path is given here"),)))
         if self.path is None and (self.x is None or self.y is None):
@@ -125,11 +129,11 @@ class Source(Choice):
 
 
 def kind_of(source: Source) -> str:
-    """What the parts of one config have in common: tables, arrays, or folders of the same files."""
+    """Return the kind that all splits of a config must share: tables, arrays, or folders of the same files."""
     return "table" if source.name in TABLE_SOURCES else source.name if source.name in FOLDER_SOURCES else "arrays"
 
 
 def parse_source(value: Any) -> Source:
-    """Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
+    """Return the data source. Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
     choices = Choices("data source", "source: digits, or source: {mnist: {path: mnist.npz}}", SOURCES)
     return choices.parse(Source, value)

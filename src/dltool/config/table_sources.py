@@ -17,27 +17,27 @@ Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
 class CsvSource(Section):
-    """A text file with a row a line. Spaces around a field are not part of it. `.gz`, `.bz2`, `.xz` and `.zst` are
-    unpacked."""
+    """A text file with one row per line. Spaces around a field are ignored. `.gz`, `.bz2`, `.xz` and `.zst` are
+    decompressed."""
 
     path: str
-    """The file."""
+    """The path of the file."""
     delimiter: Text = ","
-    """What stands between two fields. Where it has several characters, no field can be quoted."""
+    """The string between two fields. If it has several characters, fields cannot be quoted."""
     header: bool | None = None
-    """Whether the first line has the names of the columns; true unless `names` are given."""
+    """Whether the first line contains the column names. Default: true unless `names` are given."""
     names: Texts = ()
-    """The names of the columns; with `header: true` they take the place of those in the file."""
+    """The column names. With `header: true` they replace those in the file."""
     encoding: str = "utf-8"
-    """How the file writes characters, such as utf-8, latin-1, cp1252 or utf-16."""
+    """The character encoding of the file, such as utf-8, latin-1, cp1252 or utf-16."""
     quote: Character | None = '"'
-    """What stands around a field that has delimiters or line ends in it; null: nothing does."""
+    """The quote character around fields that contain delimiters or line ends; null disables quoting."""
     missing: Texts = ()
-    """What stands for a missing value, besides the empty field."""
+    """Strings that mark a missing value, besides the empty field."""
     comment: Character | None = None
-    """Lines that begin with it are skipped."""
+    """Lines that begin with this character are skipped."""
     decimal: Literal[".", ","] = "."
-    """The decimal point of numbers."""
+    """The decimal separator of numbers."""
 
     @property
     def has_header(self) -> bool:
@@ -58,7 +58,7 @@ class CsvSource(Section):
 
     def name_problems(self) -> list[Problem]:
         twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
-        return [Problem(("names",), f'two columns are called "{name}"') for name in twice]
+        return [Problem(("names",), f'duplicate column name "{name}"') for name in twice]
 
     def character_problems(self) -> list[Problem]:
         used = {"delimiter": self.delimiter, "quote": self.quote, "comment": self.comment}
@@ -70,7 +70,7 @@ class CsvSource(Section):
         if self.decimal == self.delimiter:
             problems.append(Problem(("decimal",), "decimal and delimiter are the same", 'write delimiter: ";"'))
         problems += [
-            Problem((key,), f"a line end cannot be the {key}")
+            Problem((key,), f"{key} cannot contain a line end")
             for key, value in used.items()
             if value is not None and ("\n" in value or "\r" in value)
         ]
@@ -78,24 +78,24 @@ class CsvSource(Section):
 
 
 class TsvSource(CsvSource):
-    """A text file with a row a line and tabs between the fields; otherwise like `csv`."""
+    """A text file with one row per line and tabs between the fields; otherwise like `csv`."""
 
     delimiter: Text = "\t"
-    """What stands between two fields."""
+    """The string between two fields."""
 
 
 class JsonLinesSource(Section):
-    """A text file with a JSON object a line, in UTF-8. `.gz`, `.bz2`, `.xz` and `.zst` are unpacked."""
+    """A UTF-8 text file with one JSON object per line. `.gz`, `.bz2`, `.xz` and `.zst` are decompressed."""
 
     path: str
-    """The file."""
+    """The path of the file."""
 
 
 class ParquetSource(Section):
     """A Parquet file."""
 
     path: str
-    """The file."""
+    """The path of the file."""
 
 
 TableOptions = CsvSource | JsonLinesSource | ParquetSource

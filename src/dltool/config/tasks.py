@@ -1,12 +1,11 @@
-"""The kinds of targets, each a task: the losses and outputs that fit, and what messages and reports call it.
+"""The kinds of targets, each a task: the losses and outputs that fit, and its words in messages and reports.
 
-Nothing outside asks for the name of a kind. A new one, such as boxes, takes four things:
+No other module asks for the name of a kind. A new one, such as boxes, takes four things:
 
 1. a task in `TASKS`, and its options in `config/columns.py` (`TARGET_TYPES`), by which a config names it;
 2. a reader of its labels in `data/labels.py` (`READERS`);
-3. an evaluator in `evaluation/tasks/` (`EVALUATORS`): columns of predictions, a table, figures, mistakes and baselines;
-4. in its reader, padding where examples have labels of different shapes: the targets of all examples are one array.
-"""
+3. an evaluator in `evaluation/tasks/` (`EVALUATORS`): columns of predictions, a table, figures, errors and baselines;
+4. in its reader, padding if examples have labels of different shapes: the targets of all examples are one array."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,16 +14,16 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from dltool.config.keras.objects import KerasObject
 from dltool.config.losses import BINARY, ONE_HOT, REGRESSION, SPARSE, LossFamily, family_of, like
-from dltool.text import Shape, number, shape, shape_text
+from dltool.text import Shape, counted, number, shape, shape_text
 
 if TYPE_CHECKING:
     import numpy as np
 
 TargetKind = Literal["category", "number", "multi_label", "input"]
 Fix = tuple[str, str]
-"""What is wrong, and what to write instead."""
+"""The problem, and what to write instead."""
 MOST_NUMBERS = 16
-"""Of one target that are shown."""
+"""The most numbers of one target to show."""
 FLATTEN = "add Flatten or a global pooling layer before it"
 
 
@@ -33,8 +32,7 @@ class TargetFacts:
     """One target; `shape` is of one example.
 
     It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
-    (`multi_label`, float32). `class_names` is empty for numbers. Of the input as a target nothing is known (`input`).
-    """
+    (`multi_label`, float32). `class_names` is empty for numbers. For the input as target (`input`) nothing is known."""
 
     kind: TargetKind
     shape: tuple[int, ...] = ()
@@ -52,11 +50,11 @@ class TargetFacts:
     @property
     def in_words(self) -> str:
         """Return `10 classes`."""
-        return count(len(self.class_names), self.task.noun) if self.class_names else "numbers to predict"
+        return counted(len(self.class_names), self.task.noun) if self.class_names else "numbers to predict"
 
 
 class DataFacts(Protocol):
-    """The part of `dltool.data.facts.Facts` that is needed here; config/ does not import data/."""
+    """The subset of `dltool.data.facts.Facts` needed here; config/ does not import data/."""
 
     @property
     def targets(self) -> Mapping[str, TargetFacts]: ...
@@ -66,10 +64,9 @@ class DataFacts(Protocol):
 
 @dataclass(frozen=True)
 class Misfit:
-    """Losses that are not for a task, of some targets alone where there is a condition `of`.
+    """Losses that do not fit a task, or only targets that meet the condition `of`.
 
-    `fix` is the loss to take instead, or what else to write.
-    """
+    `fix` is the loss to use instead, or another remedy."""
 
     losses: LossFamily
     message: str
@@ -79,17 +76,16 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of target, of which a model gives one output for each value. `noun` is one value of it.
+    """A kind of target. The model gives one output for each value; `noun` is one value.
 
-    The values may have names (`has_classes`) and be indices of these (`is_index`), which can be counted, weighted,
-    stratified and made one-hot; an example may have several of the classes (`takes_several`), and is then called
-    `nothing` where it has none. Without labels (`has_labels`), the input is the target. `activations` are last ones
-    that do not fit, with the reason. `sureness` says how sure the model was of a wrong prediction, or how far off.
-    """
+    The values may have names (`has_classes`) and be indices of them (`is_index`), which can be counted, weighted,
+    stratified and one-hot encoded. An example may have several classes (`takes_several`), or none, which is called
+    `nothing`. Without labels (`has_labels`), the input is the target. `activations` maps unsuitable last activations to
+    reasons. `sureness` describes the confidence of a wrong prediction, or the size of its error."""
 
     name: TargetKind
     noun: str
-    misfits: tuple[Misfit, ...] = ()
+    invalid: tuple[Misfit, ...] = ()
     activations: Mapping[str, Fix] = field(default_factory=dict)
     dtype: Literal["int32", "float32"] = "float32"
     has_labels: bool = True
@@ -102,37 +98,38 @@ class Task:
     sureness: Callable[[float], str] = lambda value: f"error {number(value)}"
 
     def loss_problem(self, loss: KerasObject, target: TargetFacts) -> Fix | None:
-        """Say why the loss is not for such a target."""
-        for misfit in self.misfits:
-            if misfit.losses is family_of(loss) and misfit.of(target):
+        """Return why the loss does not fit the target."""
+        for invalid_mask in self.invalid:
+            if invalid_mask.losses is family_of(loss) and invalid_mask.of(target):
                 sizes = {"shape": "x".join(map(str, target.shape)), "classes": len(target.class_names)}
-                return misfit.message.format(**sizes), like(loss, misfit.fix)
+                return invalid_mask.message.format(**sizes), like(loss, invalid_mask.fix)
         return None
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
-        """Say why so many `units` are more or fewer outputs than the loss needs.
+        """Return why `units` does not fit the number of outputs that the loss needs.
 
-        `dollar` is how a config writes the number of classes.
-        """
+        `dollar` is how a config writes the number of classes."""
         wanted = math.prod(target.shape)
         fix = f"units: {dollar if self.has_classes else wanted}"
-        return None if units == wanted else (f"{count(units, 'output')} for {count(wanted, self.noun)}", fix)
+        return None if units == wanted else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
 
     def shape_problem(self, output: Shape, loss: KerasObject, target: TargetFacts) -> Fix | None:
-        """Say why outputs of this shape cannot be compared with the target."""
+        """Return why outputs of this shape cannot be compared with the target."""
         wanted = target.shape or (1,)
         if output in (target.shape, wanted) or None in output:
             return None
         values = math.prod(wanted)
-        message = f"the model gives {shape_text(output)} for each example, and the target is {count(values, self.noun)}"
+        message = (
+            f"the model gives {shape_text(output)} for each example, and the target is {counted(values, self.noun)}"
+        )
         return message, FLATTEN if len(output) > len(wanted) else f"units: {values}"
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
-        """Return how many of the targets (examples, …) are of each class; empty where that cannot be said."""
+        """Return the number of targets (examples, …) in each class; empty if undefined."""
         return [int(each) for each in values.sum(axis=0)] if self.has_classes else []
 
     def words(self, value: "np.ndarray", target: TargetFacts) -> str:
-        """Return the target of one example as people read it."""
+        """Return the target of one example in readable form."""
         if self.takes_several:
             return ", ".join(target.class_names[index] for index in value.nonzero()[0]) or self.nothing
         is_long = self.has_classes or value.size > MOST_NUMBERS
@@ -140,10 +137,10 @@ class Task:
 
 
 class ClassTask(Task):
-    """Targets are class indices, and a model gives an output for each class."""
+    """Targets are class indices, and the model gives one output per class."""
 
     def outputs_needed(self, loss: KerasObject, target: TargetFacts) -> int | None:
-        """Return how many outputs each value must have; None where the loss does not tell."""
+        """Return the number of outputs for each value; None if the loss does not determine it."""
         losses = family_of(loss)
         return None if not losses.has_probabilities else 1 if losses.has_one_output else len(target.class_names)
 
@@ -151,7 +148,7 @@ class ClassTask(Task):
         wanted, classes = self.outputs_needed(loss, target), len(target.class_names)
         if wanted is None or wanted == units:
             return None
-        message = f"{count(units, 'output')} for {count(classes, self.noun)}"
+        message = f"{counted(units, 'output')} for {counted(classes, self.noun)}"
         if family_of(loss).has_one_output:
             return f"{message}: this loss needs one", "units: 1 and activation: sigmoid"
         other = "; or loss: binary_crossentropy with activation: sigmoid" if (units, classes) == (1, 2) else ""
@@ -163,7 +160,7 @@ class ClassTask(Task):
             return None
         if len(output) == 1:
             return (
-                f"{count(output[0] or 0, 'output')} for {count(len(target.class_names), self.noun)}",
+                f"{counted(output[0] or 0, 'output')} for {counted(len(target.class_names), self.noun)}",
                 f"units: {units}",
             )
         takes = shape_text((*target.shape, units))
@@ -182,7 +179,7 @@ SEVERAL = "an example may have several labels"
 CATEGORY = ClassTask(
     "category",
     "class",
-    misfits=(
+    invalid=(
         Misfit(REGRESSION, "the targets are classes, and this loss is for numbers", "sparse_categorical_crossentropy"),
         Misfit(
             BINARY,
@@ -195,13 +192,13 @@ CATEGORY = ClassTask(
     has_classes=True,
     is_index=True,
     table_title="Each class",
-    mistakes_title="The most confident mistakes",
+    mistakes_title="The most confident errors",
     sureness="{:.1%} sure".format,
 )
 NUMBER = Task(
     "number",
     "number",
-    misfits=(
+    invalid=(
         Misfit(
             SPARSE,
             "the target is {shape} numbers, and this loss is for classes",
@@ -215,7 +212,7 @@ NUMBER = Task(
 MULTI_LABEL = Task(
     "multi_label",
     "label",
-    misfits=tuple(
+    invalid=tuple(
         Misfit(losses, f"{SEVERAL}, and this loss is for one class", "binary_crossentropy")
         for losses in (SPARSE, ONE_HOT)
     ),
@@ -226,12 +223,8 @@ MULTI_LABEL = Task(
     takes_several=True,
     nothing="no label",
     table_title="Each label",
-    mistakes_title="The most confident mistakes",
+    mistakes_title="The most confident errors",
     sureness="{:.1%} sure".format,
 )
 INPUT = Task("input", "number", has_labels=False, sureness=lambda value: f"squared error {number(value)}")
 TASKS: Mapping[str, Task] = {task.name: task for task in (CATEGORY, NUMBER, MULTI_LABEL, INPUT)}
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")

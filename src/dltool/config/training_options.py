@@ -1,4 +1,4 @@
-"""The section `training` of a config: optimizer, loss, epochs or phases, and how steps are computed."""
+"""The section `training` of a config: optimizer, loss, epochs or phases, and execution options."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -14,7 +14,7 @@ from dltool.keras_names import KINDS
 from dltool.machine import MOST_THREADS
 
 MOST_EPOCHS = 100_000
-"""Each has a line in metrics.jsonl, and is in every checkpoint's history."""
+"""Each epoch has a line in metrics.jsonl and an entry in every checkpoint's history."""
 Interval = Annotated[
     str,
     Field(
@@ -25,62 +25,63 @@ Interval = Annotated[
 
 
 class CheckpointOptions(Section):
-    """What is kept of a training."""
+    """Which epoch is the best, and how often the training state is saved."""
 
     monitor: str | None = None
-    """What decides which epoch is the best: `val_loss` unless given, or `loss` where nothing is validated."""
+    """The quantity that determines the best epoch. Default: `val_loss`, or `loss` without validation examples."""
     every: Interval | None = None
-    """How often the complete state is written: `500 steps`, `2 epochs` or `10 minutes`. Unless given, after each
-    epoch, and every ten minutes within one. It is written once a second at most, and at the end."""
+    """How often the complete training state is saved: `500 steps`, `2 epochs` or `10 minutes`. Default: after each
+    epoch, and every ten minutes within one. At most once a second, and always at the end."""
 
 
 Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 
 
 class Phase(Section):
-    """A part of the training."""
+    """A phase of the training with its own epochs, optimizer and trainable layers."""
 
     epochs: Epochs
-    """How often to go through the training examples in this phase."""
+    """The number of epochs in this phase."""
     optimizer: Optimizer
-    """A Keras optimizer, which starts anew with the phase."""
+    """A Keras optimizer. Its state is reset at the start of the phase."""
     trainable: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
-    """The names of the layers that learn, also of those inside a backbone; `*` stands for any characters. All others
-    are frozen. Unless given, the `trainable` of each layer decides."""
+    """The names of the trainable layers, including those inside a backbone; `*` matches any characters. All others are
+    frozen. Default: the `trainable` of each layer."""
 
 
 class Training(Section):
-    """How the model learns."""
+    """Optimizer, loss, epochs and everything else about the training."""
 
     optimizer: Optimizer | None
     """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments. Not with
     `phases`."""
     loss: Loss | None = None
-    """A Keras loss. With `model.outputs`, each of them has its own."""
+    """A Keras loss. With `model.outputs`, each output has its own."""
     metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
-    """Keras metrics, measured in training, validation and test."""
+    """Keras metrics, computed for training, validation and test."""
     batch_size: Annotated[int, Field(ge=1)] = 32
-    """The number of examples in a step."""
+    """The number of examples per training step."""
     epochs: Epochs | None
-    """How often to go through the training examples. Not with `phases`."""
+    """The number of passes over the training examples. Not with `phases`."""
     phases: Annotated[tuple[Phase, ...], Field(strict=False, min_length=1)] | None = None
-    """Instead of `optimizer` and `epochs`: parts of the training, one after the other, each with its own."""
+    """Consecutive phases, each with its own `optimizer` and `epochs`, which replace those of the training."""
     callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
     """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None = None
-    """The weight of each class by its name; `balanced` makes all classes count the same."""
+    """The weight of each class by name; `balanced` gives all classes the same total weight."""
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Keras's dtype policy."""
     jit_compile: bool | None = None
-    """Whether XLA compiles the training steps, as in Keras's `compile`. Unless given, a rule decides, see run.json. XLA
-    does not notice an index that is too large for an Embedding."""
+    """Whether XLA compiles the training steps, as in Keras's `compile`. The default is inferred and recorded in
+    run.json. XLA does not detect an Embedding index that is out of range."""
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None
-    """How many threads TensorFlow uses; their number changes last bits. Unless given, one for each core, or a single
-    one where a step computes too little to be shared, see run.json."""
+    """The number of threads TensorFlow uses; it affects the last bits of results. The default, one per core or a single
+    one for small steps, is recorded in run.json."""
     rewrites: bool | None = None
-    """Whether steps may be computed in cheaper ways that differ in their last bits. Unless false, where they can."""
+    """Whether training steps may be computed in cheaper ways that change the last bits of results. Default: where
+    possible."""
     checkpoint: CheckpointOptions = CheckpointOptions()
-    """What is kept."""
+    """Which epoch is the best, and how often the training state is saved."""
 
     @model_validator(mode="before")
     @classmethod
@@ -95,20 +96,20 @@ class Training(Section):
             if self.phases is not None and value is not None:
                 hint, related = f"each phase has its own {key}; remove this", ((("phases",), "phases are given here"),)
                 problems.append(
-                    Problem((key,), f"{key} and phases exclude each other", hint, at_key=True, related=related)
+                    Problem((key,), f"{key} and phases are mutually exclusive", hint, at_key=True, related=related)
                 )
             elif self.phases is None and value is None:
-                what = f"the name of {KINDS['optimizer']}" if key == "optimizer" else "a whole number"
-                problems.append(Problem((key,), f"expected {what}, not null"))
+                what = f"the name of {KINDS['optimizer']}" if key == "optimizer" else "an integer"
+                problems.append(Problem((key,), f"expected {what}, got null"))
         if not problems and self.total_epochs is not UNKNOWN and self.total_epochs > MOST_EPOCHS:
-            message = f"together the phases have {self.total_epochs:,} epochs, and {MOST_EPOCHS:,} are allowed"
+            message = f"expected at most {MOST_EPOCHS:,} epochs in all phases, got {self.total_epochs:,}"
             problems.append(Problem(("phases",), message))
         refuse(*problems)
         return self
 
     @property
     def parts(self) -> tuple[Phase, ...]:
-        """The phases; without any, the whole training as one."""
+        """Return the phases; without any, the whole training as one."""
         if self.phases is not None:
             return self.phases
         assert self.optimizer is not None
@@ -117,10 +118,10 @@ class Training(Section):
 
     @property
     def total_epochs(self) -> Any:
-        """Those of all phases; UNKNOWN where the data has yet to tell."""
+        """Return the epochs of all phases; UNKNOWN as long as they depend on unread data."""
         epochs: list[Any] = [part.epochs for part in self.parts]
         return UNKNOWN if UNKNOWN in epochs else sum(epochs)
 
     def place_of(self, part: int) -> ConfigPath:
-        """Where the config has the keys of the phase with that number, counted from 0."""
+        """Return the config path of the phase with that number, counted from 0."""
         return ("training",) if self.phases is None else ("training", "phases", part)

@@ -1,4 +1,4 @@
-"""A resolved tree → the typed :class:`Config`, or every mistake in it in plain words."""
+"""Validate a resolved tree: return the typed :class:`Config`, or every error in it as a problem."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from dltool.text import did_you_mean, near, quoted
 
 
 def validate(root: Node) -> tuple[Config | None, list[Problem]]:
-    """Return the config, or the problems that keep it from being one."""
+    """Return the config, or None and its problems."""
     problems = list(loss_problems(root))
     try:
         config = Config.model_validate(to_plain(root))
@@ -32,7 +32,7 @@ def validate(root: Node) -> tuple[Config | None, list[Problem]]:
 
 
 def loss_problems(root: Node) -> Iterator[Problem]:
-    """Yield what is wrong unless either the training has a loss, or each output of the model."""
+    """Yield a problem unless either the training section or each output of the model has a loss."""
     training, outputs = find(root, ("training",)), find(root, ("model", "outputs"))
     if training is None or not isinstance(training.value, Mapping):
         return
@@ -48,7 +48,7 @@ def loss_problems(root: Node) -> Iterator[Problem]:
 
 
 def without_consequences(problems: list[Problem]) -> list[Problem]:
-    """Drop the missing keys that a misspelt key beside them was meant to be."""
+    """Drop missing keys that a misspelt key beside them explains."""
     meant = {(problem.place[:-1], problem.hint) for problem in problems if isinstance(problem.place, tuple)}
     return [
         problem
@@ -81,11 +81,11 @@ def problems_of(details: Mapping[str, Any], root: Node) -> Iterator[Problem]:
 
 
 PATTERNS = {
-    "name": ("cannot be the name of a folder", "letters, digits, - _ and . only"),
+    "name": ("is not a valid run name", "use letters, digits, - _ and . only"),
     "every": ("is not an interval", "for example 500 steps, 2 epochs or 10 minutes"),
     "expect": ("is not a bound", 'for example ">= 0.97"'),
 }
-"""Messages and hints about text that has not the form of its key's."""
+"""Messages and hints for strings that do not match the pattern of their key."""
 
 
 def written_path(location: tuple[str | int, ...], root: Node) -> ConfigPath:
@@ -99,7 +99,7 @@ def written_path(location: tuple[str | int, ...], root: Node) -> ConfigPath:
 
 
 def section_at(path: ConfigPath) -> type[Section] | None:
-    """Return the class that describes the mapping at `path`, if it is one of dltool's own."""
+    """Return the class that describes the mapping at `path`; None unless it is one of dltool's own."""
     section: type[Section] = Config
     is_name = False
     for step in path:
@@ -117,7 +117,7 @@ def section_at(path: ConfigPath) -> type[Section] | None:
 
 
 def annotation_at(path: ConfigPath) -> Any:
-    """Return the type of the field that holds the value at `path`, that of the list for an item of one."""
+    """Return the type of the field that holds the value at `path`; for an item, that of its list."""
     depth = max((index for index, step in enumerate(path) if isinstance(step, str)), default=0)
     section = section_at(path[:depth])
     field = section.model_fields.get(str(path[depth])) if section and path else None
@@ -132,7 +132,7 @@ def candidates(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def sections(section: type[Section] = Config, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, type[Section]]]:
-    """Yield every section but those under names of the user's own."""
+    """Yield every section except those under user-defined names."""
     yield path, section
     for name, field in section.model_fields.items():
         for below in candidates(field.annotation) if get_origin(field.annotation) is not dict else ():
@@ -145,7 +145,7 @@ def unknown_key(path: ConfigPath) -> Problem:
     section = section_at(tuple(above))
     known = sorted(keys_of(section)) if section else []
     homes = [format_path((*place, str(key))) for place, other in sections() if key in keys_of(other)]
-    usual = f"it belongs at {' or '.join(homes)}" if homes else f"known here: {', '.join(known)}"
+    usual = f"it belongs at {' or '.join(homes)}" if homes else f"known keys: {', '.join(known)}"
     return Problem(path, "unknown key", did_you_mean(near(str(key), known)) or usual, at_key=True)
 
 

@@ -1,4 +1,4 @@
-"""The words for types, bounds and values in messages, and names as Keras makes them."""
+"""Words for types, bounds and values in messages, and Keras's own names."""
 
 import math
 import re
@@ -9,32 +9,32 @@ from dltool.keras_names import KINDS
 from dltool.text import quoted
 
 WORDS = {
-    "int": "a whole number",
+    "int": "an integer",
     "float": "a number",
     "number": "a number",
     "bool": "true or false",
-    "text": "text",
+    "text": "a string",
     "list": "a list",
-    "mapping": "keys and values",
-    "ints": "a list of whole numbers",
+    "mapping": "a mapping",
+    "ints": "a list of integers",
     "floats": "a list of numbers",
-    "texts": "a list of texts",
+    "texts": "a list of strings",
     "layers": "a list of layers",
     **KINDS,
 }
 """By the words of :mod:`dltool.keras_names.argument_types`."""
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-MISSING = 'the key "{}" is missing'
+MISSING = 'missing key "{}"'
 
 
 def named(value: Any) -> str:
-    """Return a value with its type, for "expected …, not …"."""
+    """Return a value with its type, for "expected …, got …"."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f"the text {quoted(value)}"
+        return f"the string {quoted(value)}"
     if isinstance(value, list | tuple):
         return WORDS["list"]
     if isinstance(value, Mapping):
@@ -45,7 +45,7 @@ def named(value: Any) -> str:
 
 
 def counted_name(name: str, counts: dict[str, int]) -> str:
-    """Return the name, numbered where `counts` has it already, as Keras does: dense, dense_1, …"""
+    """Return the name, numbered if `counts` has it already, as Keras does: dense, dense_1, …"""
     count = counts[name] = counts.get(name, -1) + 1
     return f"{name}_{count}" if count else name
 

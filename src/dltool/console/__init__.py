@@ -1,1 +1,1 @@
-"""What the user sees: messages, tables and the progress of a training. Nothing else in the program prints."""
+"""Terminal output: messages, tables and the progress of training. No other package prints."""

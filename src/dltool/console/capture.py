@@ -1,9 +1,7 @@
-"""Keeps the chatter of native libraries off the screen.
+"""Keeps the output of native libraries off the screen.
 
-TensorFlow's C++ code writes to file descriptor 2 whatever the log level is. While a capture is active, descriptor 2 and
-Python's stdout lead to a file, and the console writes to a duplicate of the descriptor that was there before, or to a
-stream that has none, as in a notebook.
-"""
+TensorFlow's C++ code writes to file descriptor 2 at any log level. While a capture is active, descriptor 2 and Python's
+stdout lead to a file. The console writes to a duplicate of the original descriptor, or to a notebook's stream."""
 
 import contextlib
 import os
@@ -20,18 +18,17 @@ from dltool.durable_files import disk_errors, open_in_place
 
 @dataclass
 class Capture:
-    """Where the chatter goes. `terminal` is the real stderr."""
+    """The file for native output. `terminal` is the real stderr."""
 
     terminal: TextIO
     file: TextIO
 
     def move_to(self, log: Path) -> None:
-        """From now on write to `log`, which gets what came so far.
+        """Continue in `log`, which gets what was captured so far.
 
         Raises:
             RunError: `log` is a link, or no file.
-            MachineError: the disk refuses.
-        """
+            MachineError: the disk refuses."""
         self.file.flush()
         self.file.seek(0)
         with disk_errors(log):
@@ -43,8 +40,8 @@ class Capture:
         self.file = new
 
     def write(self, line: str) -> None:
-        """A line of our own for the log."""
-        # The log is a courtesy: on a full disk the files that matter report it.
+        """Write a line of our own to the log."""
+        # The log is optional: other files report a full disk.
         with contextlib.suppress(OSError):
             self.file.write(line + "\n")
             self.file.flush()
@@ -52,14 +49,14 @@ class Capture:
 
 @contextlib.contextmanager
 def captured_chatter(notebook: TextIO | None = None) -> Iterator[Capture]:
-    """Capture until the end of the block. Messages go to the `notebook`, if that is where we are."""
+    """Capture until the end of the block. Messages go to the `notebook`, if given."""
     sys.stderr.flush()
     before = message_stream(os.dup(2), sys.stderr.encoding)
     stdout = sys.stdout
     file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below)
     capture = Capture(notebook or before, file)
     os.dup2(file.fileno(), 2)
-    # Not the file itself: whoever keeps this stream for later finds it open.
+    # Not the file itself: the stream stays open if somebody keeps it.
     sys.stdout = message_stream(2, "utf-8", closefd=False)
     try:
         yield capture

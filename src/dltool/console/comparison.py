@@ -1,4 +1,4 @@
-"""What `compare` shows: what differs, value by value, metrics with their noise, and curves as spark lines."""
+"""The output of `compare`: values that differ, metrics with their significance, and curves as sparklines."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ LETTERS = "ABCDEFGH"
 SPARK_WIDTH = 24
 MOST_ROWS = 30
 DROPPED = ("first", "by epoch", "last")
-"""Columns of the curves, in the order in which they make room."""
+"""Columns of the curves, in the order in which they are dropped on narrow terminals."""
 
 
 def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> None:
@@ -40,10 +40,10 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
         if rows:
             console.print(value_table(name, rows, letters))
             if len(rows) > MOST_ROWS:
-                console.print(f"… and {len(rows) - MOST_ROWS:,} more; --json and --html have all", style="dim")
+                console.print(f"… and {len(rows) - MOST_ROWS:,} more; --json and --html show all", style="dim")
     same = [name for name, rows in parts.items() if not rows]
     if same:
-        console.print(f"the same: {', '.join(same)}", style="dim")
+        console.print(f"identical: {', '.join(same)}", style="dim")
     if found.metrics:
         console.print(metric_table(found, letters))
     if found.curves:
@@ -53,7 +53,7 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
     if page is not None:
         console.print(Text("page  ", "bold") + data_text(page))
     else:
-        console.next_step("--html compare.html writes it as a page with the curves overlaid")
+        console.next_step("--html compare.html writes a page with overlaid curves")
 
 
 def value_table(name: str, rows: Sequence["ValueRow"], letters: str) -> Table:
@@ -67,12 +67,15 @@ def metric_table(found: "Comparison", letters: str) -> Table:
     table = aligned_table("test metric", *letters)
     for row in found.metrics:
         cells = zip(row.values, row.differences, strict=True)
-        table.add_row(data_text(row.name), *(metric_cell(value, difference) for value, difference in cells))
+        table.add_row(
+            data_text(row.name),
+            *(metric_cell(row.name, letter, *cell) for letter, cell in zip(letters, cells, strict=True)),
+        )
     return table
 
 
-def metric_cell(value: "Interval | None", difference: "MetricDifference | None") -> Text:
-    """The value with its interval; below it the difference to the first run, and whether that is more than noise."""
+def metric_cell(name: str, letter: str, value: "Interval | None", difference: "MetricDifference | None") -> Text:
+    """Return the value with its interval, the difference to the first run, and its significance."""
     if value is None:
         return Text("-", "dim")
     cell = Text(number(value.value))
@@ -82,14 +85,15 @@ def metric_cell(value: "Interval | None", difference: "MetricDifference | None")
         cell.append(f"\n{difference.value:+.4g}")
         if difference.low is not None:
             cell.append(f" [{difference.low:+.4g}, {difference.high:+.4g}]", "dim")
-        words = {True: "exceeds the noise", False: "within the noise", None: "noise unknown"}
-        cell.append(f"\n{words[difference.exceeds_noise]}", "bold" if difference.exceeds_noise else "")
+        from dltool.report.differences import significance
+
+        cell.append(f"\n{significance(name, letter, difference)}", "bold" if difference.exceeds_noise else "")
         cell.append("" if difference.is_paired else " (unpaired)", "dim")
     return cell
 
 
 def curve_table(found: "Comparison", letters: str, room: int) -> Table:
-    """Where there is no room for all columns, the first ones of DROPPED are left out."""
+    """Make the table of curves; on narrow terminals the first columns of DROPPED are left out."""
     rows = [*curve_rows(found, letters)]
     widths = {
         heading: max(cell_len(text) for text in (heading, *(row[heading] for row in rows))) for heading in rows[0]
@@ -109,7 +113,7 @@ def curve_rows(found: "Comparison", letters: str) -> Iterator[dict[str, str]]:
     glyphs = glyphs_for(sys.stdout.encoding)
     for name, curves in found.curves.items():
         values = [value for curve in curves for _, value in curve]
-        # The same for all, so that epochs are below each other.
+        # The same step for all, so that epochs are aligned.
         step = -(-max(map(len, curves)) // SPARK_WIDTH)
         for letter, curve, best in zip(letters, curves, found.best_epochs, strict=True):
             if curve:

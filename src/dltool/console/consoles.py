@@ -15,18 +15,18 @@ UNLIMITED = 10_000
 
 
 class StreamConsole(Console):
-    """One of the two, which leaves to the command line what a pipe without a reader means: rich exits with code 1."""
+    """A console that raises for a pipe without a reader: rich would exit with code 1."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
     def next_step(self, step: str) -> None:
-        """What to do next, in one line: it is there to be copied."""
+        """Print the next step on one line, so that it can be copied."""
         self.print(data_text(f"next  {step}"), style="dim", soft_wrap=True)
 
 
 def stdout_console() -> StreamConsole:
-    """A console for results. Where there is no terminal, nothing is wrapped or cut."""
+    """Return a console for results. Without a terminal, nothing is wrapped or cut."""
     return StreamConsole(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else UNLIMITED)
 
 
@@ -35,17 +35,17 @@ def stderr_console() -> StreamConsole:
 
 
 def show_json(value: Mapping[str, Any]) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document on stdout."""
     write_json_text(encode_json(value, indent=2))
 
 
 def write_json_text(text: str) -> None:
-    """JSON on stdout; characters that its encoding lacks as JSON's own escapes."""
+    """Write JSON to stdout; characters that its encoding lacks become JSON escapes."""
     if sys.stdout.encoding.lower().replace("-", "") != "utf8":
         text = "".join(character if character.isascii() else json.dumps(character)[1:-1] for character in text)
     sys.stdout.write(text + "\n")
 
 
 def data_text(text: Any, style: str = "") -> Text:
-    """Text from data: never read as markup, never able to steer the terminal."""
+    """Return text from data: never markup, and without control characters."""
     return Text(printable(str(text)), style)

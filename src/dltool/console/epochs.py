@@ -1,4 +1,4 @@
-"""The rows of a training: the running epoch, and a table of those that are finished, as wide as the terminal."""
+"""The rows of training: the running epoch, and a table of finished epochs, as wide as the terminal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from dltool.training.state import EpochRecord
 
 ROWS_OF_A_HEADER = 25
-"""Then the names of the columns come again: the first ones have left the screen."""
+"""The header is repeated after so many rows."""
 SMALLEST_COLUMN = 6
 WIDEST_NAME = 24
 BEST = "best"
 
 
 def labelled(record: "EpochRecord", is_best: bool, epochs: int) -> str:
-    """A finished epoch as a line that needs no header: for files, pipes and screen readers."""
+    """Return a finished epoch as a line that needs no header: for files, pipes and screen readers."""
     metrics = "  ".join(f"{name} {number(value)}" for name, value in record.logs.items())
     best = "  best so far" if is_best else ""
     return f"epoch {counter(record.epoch, epochs)}  {metrics}  {duration(record.seconds)}{best}"
@@ -32,9 +32,7 @@ def counter(epoch: int, epochs: int) -> str:
 
 
 class EpochTable:
-    """Finished epochs, one under the other. Rows that have been printed are not touched again, so the mark says which
-    epochs were the best when they ended: the last one that has it is the best.
-    """
+    """Finished epochs. Printed rows are final, so the last epoch marked best is the best."""
 
     def __init__(self, monitor: str) -> None:
         self.monitor = monitor
@@ -43,7 +41,7 @@ class EpochTable:
         self.rows = 0
 
     def lines(self, record: "EpochRecord", is_best: bool, epochs: int, room: int) -> list[str]:
-        """The row, and above it a header where the columns are new or the last header is far up."""
+        """Return the row, below a header if the columns are new or the last header is far up."""
         cells = {
             "epoch": counter(record.epoch, epochs),
             **{name: number(value) for name, value in record.logs.items()},
@@ -65,7 +63,7 @@ class EpochTable:
         return lines
 
     def rank(self, name: str) -> int:
-        """What goes first where there is no room: the largest."""
+        """Return the rank of a column; on narrow terminals the largest are dropped first."""
         first = ("epoch", "", self.monitor, "val_loss", "loss", "time")
         if name in first:
             return first.index(name)
@@ -83,7 +81,7 @@ def heading(name: str) -> str:
 
 @dataclass
 class RunningEpoch:
-    """The epoch that is under way. Times are those of a monotonic clock, in seconds."""
+    """The current epoch. Times are of a monotonic clock, in seconds."""
 
     epoch: int
     epochs: int
@@ -91,7 +89,7 @@ class RunningEpoch:
     examples: int
     began: float
     last_seconds: float | None = None
-    """What the epoch before took."""
+    """The duration of the previous epoch."""
     step: int = 0
     logs: Mapping[str, float] = field(default_factory=dict)
     is_validating: bool = False
@@ -101,27 +99,27 @@ class RunningEpoch:
     def reached(self, step: int, logs: Mapping[str, float], now: float) -> None:
         self.step, self.logs = step, logs
         self.last = (step, now)
-        # What comes before it includes compiling, and the steps of an epoch that is gone on with.
+        # Earlier time includes compilation and the steps of a resumed epoch.
         self.first = self.first or self.last
 
     def steps_per_second(self) -> float | None:
-        """None where too little has been seen."""
+        """Return the rate, None if it is not known yet."""
         if self.first is None or self.last is None or self.last[1] <= self.first[1]:
             return None
         return (self.last[0] - self.first[0]) / (self.last[1] - self.first[1])
 
     def doing(self) -> str:
-        """In words, for a log."""
+        """Describe the activity, for a log."""
         what = "validating" if self.is_validating else f"step {self.step:,} of {self.steps:,}"
         return f"epoch {self.epoch}/{self.epochs}, {what}"
 
     def line(self, room: int, glyphs: Glyphs, now: float) -> str:
-        """With a bar, the rate and the time left, as far as there is room."""
+        """Format the live row: a bar, the rate and the time left, as far as they fit."""
         name = f"epoch {counter(self.epoch, self.epochs)}"
         fraction = self.step / self.steps
         if self.is_validating:
             return fitted([(0, name), (1, f"validating, {duration(now - self.began)}")], room)
-        # Between two reports the clock goes on.
+        # The time left shrinks between two reports.
         rate = self.steps_per_second()
         parts = [(0, name), (2, glyphs.bar(fraction, max(8, min(24, room // 5)))), (1, f"{int(100 * fraction):>3} %")]
         if rate:

@@ -1,4 +1,4 @@
-"""The frame of every command: failures as messages and exit codes, code that is allowed, output, progress, results."""
+"""The frame of every command: failures become messages and exit codes; allowed code, output, progress, results."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Frame:
-    """What a command is carried out in. Failures have positions in the `document`, once it is read."""
+    """The context of a command. Once the `document` is read, failures have positions in it."""
 
     as_json: bool
     document: "Document | None" = None
@@ -39,14 +39,14 @@ class Frame:
 
     @contextlib.contextmanager
     def captured(self) -> Iterator["Capture"]:
-        """Keep the chatter of native libraries off the screen."""
+        """Keep the output of native libraries off the screen."""
         from dltool.console.capture import captured_chatter
 
         with captured_chatter() as capture:
             yield capture
 
     def carry_out(self, work: Callable[..., Any], *, is_silent: bool = False, is_quiet: bool = False) -> NoReturn:
-        """Do the work, telling how far it is unless this `is_silent`; show its outcome, and end with its exit code."""
+        """Run `work` with progress unless it `is_silent`; show its outcome, and exit with its code."""
         from dltool.console.progress import TrainingProgress
         from dltool.console.results import show
 
@@ -58,11 +58,10 @@ class Frame:
 
 @contextlib.contextmanager
 def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> Iterator[Frame]:
-    """Turn failures of the block into messages on stderr and exit codes. Within it, a config may name the classes in
-    the files of `allow_code`, which are run by a model.
+    """Turn failures of the block into messages on stderr and exit codes. Configs may name classes in the files of
+    `allow_code`.
 
-    Anything but a DltoolError is a bug: a traceback.
-    """
+    Anything but a DltoolError is a bug: a traceback."""
     frame = Frame(as_json)
     with contextlib.ExitStack() as stack:
         try:
@@ -75,7 +74,7 @@ def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> It
         except DltoolError as error:
             from dltool.console.results import show_error
 
-            # While the files are allowed, so that the next command can name them.
+            # While the files are allowed, so that the next step can name them.
             show_error(error, frame.document, as_json)
             raise typer.Exit(error.exit_code) from None
         except BrokenPipeError:
@@ -84,10 +83,10 @@ def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> It
         except KeyboardInterrupt:
             raise typer.Exit(128 + signal.SIGINT) from None
         except MemoryError:
-            sys.stderr.write("error: out of memory\n  a smaller batch size or less data needs less\n")
+            sys.stderr.write("error: out of memory\n  use a smaller batch size or less data\n")
             raise typer.Exit(5) from None
 
 
 def discard_stdout() -> None:
-    """Python writes what is left at its end, and would fail again."""
+    """Discard stdout: Python flushes it at exit, and would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -18,16 +18,15 @@ class Glyphs:
         return self.done * done + self.left * (width - done)
 
     def spark(self, values: Sequence[float], width: int, beside: Sequence[float] = ()) -> str:
-        """The course of `values` in at most `width` characters, a space for what is not finite.
+        """Draw `values` in at most `width` characters, a space for each non-finite one.
 
-        The lowest and the highest character stand for the ends of `values` and of those `beside` them. Of more values
-        than that, every second is shown, or every third, …, the last one always.
-        """
+        The scale spans `values` and those `beside` them. If there are too many, every n-th is shown, the last one
+        included."""
         shown = values[:: -max(1, -(-len(values) // width))][::-1]
         finite = [value for value in (*shown, *beside) if math.isfinite(value)]
         low, high = min(finite, default=0.0), max(finite, default=0.0)
         top = len(self.levels) - 1
-        # Divided first: the difference of two large numbers may be infinite.
+        # Halved first: the difference of two large numbers may be infinite.
         steps = [
             (value / 2 - low / 2) / ((high / 2 - low / 2) or 1.0) if math.isfinite(value) else None for value in shown
         ]

@@ -1,4 +1,4 @@
-"""Lines at the bottom of a terminal that the next ones replace."""
+"""Lines at the bottom of a terminal that are redrawn."""
 
 import os
 from collections.abc import Sequence
@@ -8,25 +8,24 @@ from rich.cells import cell_len, set_cell_size
 
 USUAL_WIDTH = 80
 CLEAR = "\r\x1b[J"
-"""From the cursor to the end of the screen."""
+"""Clears from the cursor's line to the end of the screen."""
 
 
 class LiveLines:
-    """The cursor waits at the beginning of the first one. What is written next takes their place, and when the window
-    gets narrower and the terminal breaks the lines anew, it moves the cursor with them: nothing has to be counted.
-    """
+    """The cursor stays at the beginning of the first line, and the next output overwrites it. A terminal that rewraps
+    lines when it is resized moves the cursor with them."""
 
     def __init__(self, terminal: TextIO) -> None:
         self.terminal = terminal
         self.lines: Sequence[str] = ()
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Each of them must be narrower than the terminal."""
+        """Draw the lines. Each must be narrower than the terminal."""
         self.lines = lines
         self.write(frame(lines))
 
     def above(self, text: str) -> None:
-        """A text that stays, in the place of the lines, which come below it."""
+        """Print a permanent text above the lines."""
         self.write(f"{CLEAR}{text}\n{frame(self.lines)}" if self.lines else f"{text}\n")
 
     def clear(self) -> None:
@@ -45,12 +44,12 @@ def frame(lines: Sequence[str]) -> str:
 
 
 def can_be_live(terminal: TextIO) -> bool:
-    """Whether the terminal can move its cursor."""
+    """Return whether the terminal can move its cursor."""
     return terminal.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
 
 
 def width_of(terminal: TextIO) -> int:
-    """Columns, as they are now."""
+    """Return the current number of columns."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns):
         return int(columns)
@@ -61,13 +60,13 @@ def width_of(terminal: TextIO) -> int:
 
 
 def fitted(parts: Sequence[tuple[int, str]], room: int, gap: str = "  ") -> str:
-    """As many `parts` (their rank, and the text) as there is room for, those of the lowest ranks, in their order."""
+    """Join as many `parts` (rank and text) as fit, lowest ranks first, in their order."""
     kept = fitting([(rank, cell_len(text)) for rank, text in parts], room, len(gap))
     return cropped(gap.join(parts[index][1] for index in kept), room)
 
 
 def fitting(sizes: Sequence[tuple[int, int]], room: int, gap: int = 2) -> list[int]:
-    """The indices of what has room, by (rank, width), the lowest rank first and in any case."""
+    """Return the indices that fit, by (rank, width). The lowest rank always does."""
     kept: list[int] = []
     left = room
     for index in sorted(range(len(sizes)), key=lambda index: sizes[index][0]):
@@ -79,5 +78,5 @@ def fitting(sizes: Sequence[tuple[int, int]], room: int, gap: int = 2) -> list[i
 
 
 def cropped(text: str, width: int) -> str:
-    """The text, or its beginning and two dots."""
+    """Return the text, cut off with two dots if it is too wide."""
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 2)) + ".."[:width]

@@ -1,4 +1,4 @@
-"""What `check --build` shows of a model: its layers as a table, and what training it takes."""
+"""The output of `check --build`: a table of layers, and the costs of training."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from rich.text import Text
 
 from dltool.console.consoles import data_text
 from dltool.console.table_layout import aligned_table
-from dltool.text import duration, shape, short, size_text
+from dltool.text import counted, duration, shape, short, size_text
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome, PlanRow
@@ -19,7 +19,7 @@ SHORTEST = 0.1
 
 
 def layer_table(outcome: "CheckOutcome") -> Table:
-    """A row for each layer. Lines of the config itself go without its name."""
+    """Make a row for each layer. Lines of the config itself omit its name."""
     table = aligned_table("layer", "line", "output", numbers=("parameters", "FLOPs"))
     for row in outcome.layers:
         line = row.line.removeprefix(f"{outcome.shown_as}:")
@@ -36,14 +36,14 @@ def flops_text(flops: int | None) -> str:
 
 
 def total_flops(plan: "Plan", layers: tuple["PlanRow", ...]) -> str:
-    """The sum; where a layer's are not known, what it is at least."""
+    """Return the sum, or a lower bound if a layer's are unknown."""
     if plan.flops is not None:
         return short(plan.flops)
     return f"≥ {short(sum(row.flops or 0 for row in layers))}"
 
 
 def plan_lines(plan: "Plan", steps: int | None) -> list[str]:
-    """Memory, steps and time, a sentence each."""
+    """Return a line each for memory, and for steps and time."""
     memory = plan.memory
     parts = {
         "weights": memory.weights,
@@ -60,7 +60,7 @@ def plan_lines(plan: "Plan", steps: int | None) -> list[str]:
 
 
 def steps_text(steps: int) -> str:
-    return f"{steps:,} step{'s' * (steps > 1)} an epoch"
+    return f"{counted(steps, 'step')} an epoch"
 
 
 def time_text(seconds: float | None, steps: int) -> str:

@@ -1,4 +1,4 @@
-"""Problems in the manner of a compiler: place, message, the line, a caret and a hint."""
+"""Problems in the style of a compiler: location, message, the line, a caret and a hint."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ MOST_CARETS = 60
 
 
 def render_error(error: DltoolError, document: "Document | None") -> Text:
-    """All problems of `error`; what was written belongs to the caller's last line."""
+    """Format all problems of `error`; the caller reports what was written."""
     texts = texts_of(error, document)
     text = Text()
     for problem in error.problems:
@@ -64,7 +64,7 @@ def locate(problem: Problem, document: "Document | None") -> Position | None:
 
 
 def written_place(problem: Problem, document: "Document | None") -> tuple[ConfigPath, "Uses"]:
-    """The place in the text, where it is one, and the uses of blocks that led there."""
+    """Return the config path in the text, and the uses of blocks that led there."""
     if not isinstance(problem.place, tuple):
         return (), ()
     return document.written(problem.place) if document else (problem.place, ())
@@ -73,7 +73,8 @@ def written_place(problem: Problem, document: "Document | None") -> tuple[Config
 def related_places(
     problem: Problem, document: "Document | None", uses: "Uses"
 ) -> Iterator[tuple[ConfigPath | Position, str]]:
-    """The other places, each with the use of the block that it is in where the problem itself is in none or another."""
+    """Yield related locations, each with the use of the block that contains it unless the problem is in the
+    same use."""
     for place, words in problem.related:
         yield place, words
         inside = document.written(place)[1] if document and isinstance(place, tuple) else ()
@@ -88,7 +89,7 @@ def place_name(position: Position) -> str:
 
 
 def excerpt(position: Position, words: str, texts: Mapping[str, str], shows_file: bool = False) -> Iterator[Text]:
-    """The line with its number, and below it carets and `words`."""
+    """Yield the line with its number, and below it carets and `words`."""
     lines = texts.get(position.file, "").splitlines()
     line = lines[position.line - 1] if position.line <= len(lines) else ""
     start = max(0, position.column - 1 - WIDEST_LINE // 2)
@@ -112,7 +113,7 @@ def excerpt(position: Position, words: str, texts: Mapping[str, str], shows_file
 
 
 def problems_as_json(error: DltoolError, document: "Document | None") -> list[dict[str, Any]]:
-    """The problems for `--json`: file, line, column, path, message, hint."""
+    """Return the problems for `--json`: file, line, column, path, message, hint."""
     found = []
     for problem in error.problems:
         position = locate(problem, document)

@@ -1,4 +1,4 @@
-"""The progress of a training: a live row on a terminal, plain lines and signs of life elsewhere."""
+"""The progress of training: a live row on a terminal, plain lines and signs of life without one."""
 
 import math
 import textwrap
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_FRAMES = 0.1
 SECONDS_BETWEEN_HEARTBEATS = 55.0
-"""A log that says nothing for a minute looks like one of a process that hangs."""
+"""A log without a line for a minute looks like a process that hangs."""
 SECONDS_BETWEEN_ROWS = 1.0
 MOST_FAST_ROWS = 100
-"""So many epochs have a row each, however fast they are; then, at most one is printed in SECONDS_BETWEEN_ROWS."""
+"""After so many rows, at most one is printed in SECONDS_BETWEEN_ROWS."""
 WIDEST_SPARK = 60
 
 
 class TrainingProgress:
-    """Writes to the terminal what happens, and to the run's log a line for every epoch.
+    """Writes events to the terminal, and a line for every epoch to the run's log.
 
-    A thread draws the live row, or gives the signs of life, so that neither depends on what the training is doing, and
-    the training does not wait for the terminal. With `quiet`, only warnings reach the terminal.
-    """
+    A thread draws the live row or writes signs of life, so that training does not wait for the terminal. With `quiet`,
+    only warnings reach the terminal."""
 
     def __init__(self, capture: Capture, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self.capture, self.quiet, self.clock = capture, quiet, clock
@@ -69,7 +68,7 @@ class TrainingProgress:
         self.finish_rows()
         self.live.clear()
 
-    # --- what commands call ---
+    # --- called by commands ---
 
     def stage(self, name: str) -> None:
         self.capture.write(f"{name} …")
@@ -104,16 +103,16 @@ class TrainingProgress:
         self.course = [self.monitored(record) for record in history]
         self.best = next((record for record in history if record.epoch == best_epoch), None)
         where = f"after epoch {history[-1].epoch}" if history else "in epoch 1"
-        self.say(f"goes on {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
+        self.say(f"resumes {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
 
     def ended_early(self, run: "Run", status: str) -> None:
         if not self.is_kept:
             self.say(f"{status}; nothing is kept")
             return
-        # Whoever reports the error says on the screen where what was done is kept.
+        # The error message on the screen names the run.
         self.capture.write(status)
 
-    # --- what the training loop calls ---
+    # --- called by the training loop ---
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
         with self.lock:
@@ -144,12 +143,12 @@ class TrainingProgress:
                 self.print_row()
             elif self.rows == MOST_FAST_ROWS:
                 self.rows += 1
-                self.put("epochs are fast: from here on some have no row; the run's log.txt has all")
+                self.put("epochs are fast: from here on some are not shown; the run's log.txt has all")
 
     # --- the terminal ---
 
     def print_row(self) -> None:
-        """The last finished epoch, unless it has its row."""
+        """Print the row of the last finished epoch, once."""
         if self.unprinted is None:
             return
         (record, is_best), self.unprinted = self.unprinted, None
@@ -163,20 +162,20 @@ class TrainingProgress:
             self.live.above(line)
 
     def finish_rows(self) -> None:
-        """The training is over: its last row, and the course of the monitored metric, stay."""
+        """Print the last row and the curve of the monitored metric."""
         with self.lock:
             self.print_row()
             if self.running and self.is_live and len(self.course) > 1:
                 self.live.above(self.course_line(self.room()))
 
     def say(self, text: str) -> None:
-        """A line that stays, on the screen and in the log."""
+        """Print a permanent line, on the screen and in the log."""
         self.capture.write(text)
         if not self.quiet:
             self.put(text)
 
     def put(self, text: str, bold: str = "") -> None:
-        """A line that stays, on the screen; `bold` is how it begins."""
+        """Print a permanent line on the screen; its beginning is `bold`."""
         with self.lock:
             self.last_sign_of_life = self.clock()
             text = printable(text)
@@ -190,7 +189,7 @@ class TrainingProgress:
             self.tick()
 
     def tick(self) -> None:
-        """Draw the live row; elsewhere, say what goes on if nothing has been said for long."""
+        """Draw the live row; without a terminal, write a sign of life after long silence."""
         with self.lock:
             now = self.clock()
             if self.is_live:
@@ -198,7 +197,7 @@ class TrainingProgress:
             elif not self.quiet and now - self.last_sign_of_life >= SECONDS_BETWEEN_HEARTBEATS:
                 began = self.running.began if self.running else self.since
                 doing = self.running.doing() if self.running else self.activity
-                self.say(f"{doing or 'beginning'} ({duration(now - began)} so far)")
+                self.say(f"{doing or 'starting'} ({duration(now - began)} so far)")
 
     def live_lines(self, now: float) -> list[str]:
         room = self.room()
@@ -210,7 +209,7 @@ class TrainingProgress:
         return lines
 
     def course_line(self, room: int) -> str:
-        """The monitored metric from the first epoch to the last, and its best."""
+        """Return the curve of the monitored metric, and its best value."""
         parts = [(1, printable(self.table.monitor)), (2, ""), (3, f"now {number(self.course[-1])}")]
         if self.best is not None:
             parts.append((0, self.best_words()))
@@ -226,11 +225,11 @@ class TrainingProgress:
         return f"best {number(self.monitored(self.best))} in epoch {self.best.epoch}" if self.best else ""
 
     def room(self) -> int:
-        # In the last column, terminals differ.
+        # Terminals differ in the last column.
         return max(1, width_of(self.capture.terminal) - 1)
 
 
 def folded(text: str, room: int) -> str:
-    """The text in lines that are broken between words; a path is never broken."""
+    """Wrap the text between words; a path is never broken."""
     lines = textwrap.wrap(text, max(room, 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines)

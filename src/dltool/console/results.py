@@ -1,4 +1,4 @@
-"""What train, evaluate and check say at the end."""
+"""The final output of the commands."""
 
 import shlex
 import sys
@@ -36,7 +36,7 @@ MOST_CLASSES = 20
 
 
 def show_error(error: DltoolError, document: "Document | None", as_json: bool) -> None:
-    """All problems on stderr, one block; with `as_json` also as one document on stdout."""
+    """Print all problems on stderr; with `as_json` also as one document on stdout."""
     stderr_console().print(error_text(error, document))
     if as_json:
         found = {"ok": False, "exit_code": error.exit_code, "problems": problems_as_json(error, document)}
@@ -44,12 +44,12 @@ def show_error(error: DltoolError, document: "Document | None", as_json: bool) -
 
 
 def error_text(error: DltoolError, document: "Document | None") -> Text:
-    """All problems of `error`, what was written, and what to do next."""
+    """Format all problems of `error`, what was written, and the next step."""
     text = render_error(error, document)
     count = len(error.problems)
     if not error.kept:
         return text.append(f"{counted(count, 'problem')}; nothing was written", "dim")
-    text.append_text(data_text(f"what was done by then is kept in {error.kept}"))
+    text.append_text(data_text(f"completed work is kept in {error.kept}"))
     next_step = resume_command(error)
     return text.append_text(Text("\n") + data_text(f"next  {next_step}")) if next_step else text
 
@@ -59,9 +59,8 @@ def resume_command(error: DltoolError) -> str | None:
 
 
 def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
-    """An outcome on stdout: as one JSON document, or in words with what to do next, of a training unless this
-    `is_quiet`; what was missed or is missing on stderr.
-    """
+    """Print an outcome on stdout: as one JSON document, or as text with the next step. With `is_quiet`, a training run
+    has no text. Missed expectations and warnings go to stderr."""
     kind = type(outcome).__name__
     show_missed(outcome)
     if as_json:
@@ -109,7 +108,7 @@ def best_words(results: Mapping[str, Any]) -> str:
 
 
 def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
-    """The test metrics, with their intervals where there are some, in as few lines as they have room in."""
+    """Return the test metrics, with intervals if any, in as few lines as fit."""
     intervals = results.get("intervals", {})
     lines: list[str] = []
     for name, value in results["test"].items():
@@ -124,9 +123,9 @@ def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
 
 
 def show_profile(times: Mapping[str, float], run: Path) -> None:
-    """Where the time went, in the order in which it did."""
+    """Print the time by activity, in order."""
     console, total = stdout_console(), max(times["total"], 1e-9)
-    table = plain_table("where the time went", "seconds", "share")
+    table = plain_table("activity", "seconds", "share")
     for name, value in times.items():
         share = name.startswith("idle")
         table.add_row(name, "" if share else f"{value:.2f}", f"{value if share else value / total:.0%}")
@@ -146,9 +145,9 @@ def show_reproduction(outcome: "Reproduction") -> None:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
     else:
         epochs = counted(outcome.epochs, "epoch")
-        console.print(data_text(f"identical  {epochs}, every weight and every metric"))
+        console.print(data_text(f"identical  {epochs}, all weights and metrics"))
     if outcome.again is not None:
-        console.print(data_text(f"again in   {outcome.again}"))
+        console.print(data_text(f"kept in    {outcome.again}"))
 
 
 def shell_word(path: Path) -> str:
@@ -156,7 +155,7 @@ def shell_word(path: Path) -> str:
 
 
 def with_code(path: Path) -> str:
-    """A run or a config in a command, with the options that name the code it needs."""
+    """Quote a run or a config for a command, with the options for the code it needs."""
     from dltool.keras_names import code_options
 
     return shell_word(path) + code_options()
@@ -192,7 +191,7 @@ def show_report(outcome: "ReportOutcome") -> None:
 
 
 def show_predictions(outcome: "PredictionOutcome") -> None:
-    """Where the predictions are; or else the predictions themselves, with everything else on stderr."""
+    """Print where the predictions are, or the predictions themselves with everything else on stderr."""
     from dltool.evaluation.predictions import write_csv
 
     predictions = counted(outcome.examples, "prediction")
@@ -201,7 +200,7 @@ def show_predictions(outcome: "PredictionOutcome") -> None:
         console.print(data_text(f"{outcome.out}: {predictions} of {outcome.run}"))
     else:
         write_csv(outcome.columns, sys.stdout)
-        console, next_step = stderr_console(), "--out predictions.csv writes a file, as .jsonl and .parquet do"
+        console, next_step = stderr_console(), "--out predictions.csv writes a file; .jsonl and .parquet work too"
         console.print(data_text(f"{predictions} of {outcome.run}"))
     console.next_step(next_step)
 
@@ -228,7 +227,7 @@ def show_check(outcome: "CheckOutcome") -> None:
     what = done.get((outcome.read_data, built), "config, data and model")
     if outcome.svg is not None:
         console.print(data_text(f"{outcome.svg}: the graph of the model"))
-    console.print(data_text(f"{outcome.shown_as}: no mistake found in {what}"))
+    console.print(data_text(f"{outcome.shown_as}: no errors found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
     step = f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}"
     console.next_step(step)
@@ -250,7 +249,7 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
 
 
 def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
-    """A row for each column of a table; where there is no room, two lines."""
+    """Print a row for each column of a table, two lines on narrow terminals."""
     rows = []
     for column in columns:
         name = data_text(column.name)
@@ -292,4 +291,4 @@ IN_WORDS: Mapping[str, Callable[[Any], None]] = {
     "PredictionOutcome": show_predictions,
     "CheckOutcome": show_check,
 }
-"""By the name of the class: to import them all would take longer than most commands."""
+"""By class name: importing all classes would be slow."""

@@ -1,4 +1,4 @@
-"""What `runs`, `runs remove` and `runs prune` show."""
+"""The output of `runs`, `runs remove` and `runs prune`."""
 
 import shlex
 import sys
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 STATUS_STYLES = {"completed": "green", "running": "cyan", "interrupted": "yellow"}
 COLUMNS = ("run", "status", "started", "epochs", "best", "test", "took", "differs")
 DROPPED = ("differs", "started", "took", "best")
-"""Where a terminal is too narrow, these columns go, the first one first; then "test" has a line of its own."""
+"""Columns in the order in which narrow terminals drop them; then "test" gets a line of its own."""
 RIGHT = ("epochs", "took")
 MOST_REASONS = 20
 
 
 def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder: Path, as_json: bool) -> None:
-    """A row a run. `differs` says of a run what its config has and others of its name do not."""
+    """Print a row for each run. `differs` are the config values that distinguish it from others of its name."""
     if as_json:
         show_json({"runs": [run_as_json(run, differs) for run in runs]})
         return
@@ -46,7 +46,7 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
         if is_wider(widths, console.width):
             widths.pop(column, None)
     is_test_below = is_wider(widths, console.width) and widths.pop("test", None) is not None
-    # A rich Table takes many times as long for thousands of rows.
+    # A rich Table is many times slower for thousands of rows.
     console.print(line({column: column for column in COLUMNS}, widths, "bold"), no_wrap=True, overflow="ellipsis")
     for run, row in zip(runs, rows, strict=True):
         shown = line(row, widths)
@@ -94,16 +94,16 @@ def line(row: Mapping[str, str], widths: Mapping[str, int], style: str = "") -> 
 
 
 def remark(run: "RunSummary") -> str:
-    """Why a run failed, or what one that is running does."""
+    """Return why a run failed, or the activity of a running one."""
     if run.alive is not None:
         pace = "" if run.alive.epoch_seconds is None else f", {duration(run.alive.epoch_seconds)} an epoch"
         of = "" if run.alive.epochs is None else f" of {run.alive.epochs:,}"
-        return f"{run.epochs}{of} epochs done{pace}, last sign of life {duration(run.alive.seconds_ago)} ago"
+        return f"{run.epochs}{of} epochs done{pace}, last activity {duration(run.alive.seconds_ago)} ago"
     return run.reason.splitlines()[0] if run.reason else ""
 
 
 def next_step(runs: Sequence["RunSummary"]) -> str:
-    """What to do with the last run, or else with one that is complete."""
+    """Suggest a command for the last run, or else for a completed one."""
     if runs[-1].can_resume:
         return f"dltool resume {run_words(runs[-1])}"
     completed = [run for run in runs if run.status == "completed"]
@@ -113,24 +113,20 @@ def next_step(runs: Sequence["RunSummary"]) -> str:
 
 
 def run_words(run: "RunSummary") -> str:
-    """The run in a command, with the options that name the code it needs."""
+    """Quote the run for a command, with the options for the code it needs."""
     from dltool.keras_names import options_for
 
     return shlex.quote(str(run.path)) + options_for(run.code)
 
 
 def confirmed(removals: Sequence["Removal"]) -> bool:
-    """Whether the user, asked on the terminal, wants these removed.
-
-    Raises:
-        ConfigError: there is no terminal to ask on.
-    """
+    """Ask on the terminal whether to remove these. Raises ConfigError: there is no terminal."""
     if not removals:
         return True
     runs = counted(len(removals), "run")
     size = size_text(sum(removal.size for removal in removals))
     if not sys.stdin.isatty():
-        raise ConfigError(f"removing {runs} ({size}) has to be confirmed", "--yes does without asking")
+        raise ConfigError(f"removing {runs} ({size}) requires confirmation", "--yes skips it")
     console = stderr_console()
     for removal in removals[:MOST_REASONS]:
         console.print(data_text(f"{removal.path}  {removal.what}"))
@@ -141,7 +137,7 @@ def confirmed(removals: Sequence["Removal"]) -> bool:
 
 
 def show_removals(removals: Sequence["Removal"], is_done: bool, as_json: bool) -> None:
-    """What was removed, or would be."""
+    """Print what was removed, or would be."""
     freed = sum(removal.size for removal in removals)
     if as_json:
         found = [{"run": str(removal.path), "what": removal.what, "bytes": removal.size} for removal in removals]

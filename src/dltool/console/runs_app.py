@@ -1,9 +1,10 @@
-"""`dltool runs` with its own commands: signatures."""
+"""The signatures of `dltool runs` and its commands."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from dltool.console.frame import frame
 from dltool.console.options import Filters, Json, RunsFolder, Sort, Yes
@@ -22,21 +23,16 @@ def runs_or_command(
     sort: Sort = None,
     as_json: Json = False,
 ) -> None:
-    """List the runs with their results; remove some."""
+    """List the runs with their results, or remove some."""
     command = context.invoked_subcommand
     if command is None:
         list_runs(runs, conditions, sort, as_json)
     elif runs or conditions or sort or as_json:
-        raise typer.BadParameter(f"options stand after the command: dltool runs {command} …")
+        raise typer.BadParameter(f"options go after the command: dltool runs {command} …")
 
 
 @runs_app.command("list")
-def list_runs(
-    runs: RunsFolder = None,
-    conditions: Filters = None,
-    sort: Sort = None,
-    as_json: Json = False,
-) -> None:
+def list_runs(runs: RunsFolder = None, conditions: Filters = None, sort: Sort = None, as_json: Json = False) -> None:
     """List the runs with their results, as `dltool runs` does."""
     with frame(as_json):
         from dltool.commands.runs import list_runs as run_list
@@ -47,7 +43,7 @@ def list_runs(
 
 @runs_app.command("remove")
 def remove_runs(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories, such as runs/mnist/0001.")],
+    runs: Annotated[list[Path], Argument(metavar="RUN…", help="Run directories, such as runs/mnist/0001.")],
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -65,16 +61,16 @@ def prune_runs(
     sort: Sort = None,
     keep: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Of each name keep the first N by --sort; the newest, unless given."),
+        Option(min=0, metavar="N", help="Keep the first N runs of each name by --sort (default: newest first)."),
     ] = None,
     checkpoints: Annotated[
-        bool, typer.Option("--checkpoints", help="Remove only the checkpoints of completed runs, not the runs.")
+        bool, Option("--checkpoints", help="Remove only the checkpoints of completed runs, not the runs.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be removed, without removing it.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Remove the runs that --filter selects, all but those to --keep."""
+    """Remove the runs that --filter selects, except those to --keep."""
     with frame(as_json):
         from dltool.commands.runs import to_prune
         from dltool.console.run_table import show_removals

@@ -1,4 +1,4 @@
-"""Streams that do not fail a command: an encoding without some character, a stderr that is full or closed."""
+"""Streams that never fail a command: characters the encoding lacks, a full or closed stderr."""
 
 import codecs
 import contextlib
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 PLAINER = {"×": "x", "·": "-", "…": "...", "→": "->", "≥": ">=", "“": '"', "”": '"'}
-"""What old encodings lack, of what the program says."""
+"""Replacements for characters that old encodings lack."""
 
 
 def plainer(error: UnicodeError) -> tuple[str, int]:
-    """For what an encoding lacks: something like it, or else an escape."""
+    """Replace characters that an encoding lacks, or escape them."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -26,7 +26,7 @@ codecs.register_error(PLAIN, plainer)
 
 
 class Forgiving(io.FileIO):
-    """A file for messages: what it cannot take is lost, and nobody is told, for there is nowhere left to tell it."""
+    """A file for messages that silently drops what cannot be written."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -36,17 +36,17 @@ class Forgiving(io.FileIO):
 
 
 def message_stream(descriptor: int, encoding: str, closefd: bool = True) -> TextIO:
-    """Text to `descriptor` that never fails."""
+    """Return a text stream to `descriptor` that never fails."""
     buffered = io.BufferedWriter(Forgiving(descriptor, "w", closefd=closefd))
     return io.TextIOWrapper(buffered, encoding=encoding, errors=PLAIN, line_buffering=True)
 
 
 @contextlib.contextmanager
 def safe_streams() -> Iterator[None]:
-    """Until the end of the block, stderr never fails, and stdout has plainer characters for what its encoding lacks."""
+    """Make stderr never fail, and stdout replace characters that its encoding lacks, during the block."""
     original = sys.stderr
     if original is None:
-        # Descriptor 2 must not become that of the next file that is opened.
+        # The next opened file must not get descriptor 2.
         null = os.open(os.devnull, os.O_WRONLY)
         if null != 2:
             os.dup2(null, 2)

@@ -1,4 +1,4 @@
-"""What init --list, describe and doctor show."""
+"""Tables, and the output of init --list, describe and doctor."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -25,7 +25,7 @@ def plain_table(*columns: str) -> Table:
 
 
 def aligned_table(*texts: str, numbers: Iterable[str] = (), more: Iterable[str] = ()) -> Table:
-    """Make a table with columns of texts, which may have several lines, of numbers to the right, and of more texts."""
+    """Make a table with columns of wrapped `texts`, right-aligned `numbers`, and `more` texts."""
     table = plain_table()
     for column in texts:
         table.add_column(column, overflow="fold")
@@ -47,7 +47,7 @@ def show_templates(templates: Iterable["Template"]) -> None:
 
 
 def show_descriptions(descriptions: Iterable["Description"]) -> None:
-    """Each meaning of a name: what it is, its arguments, how to write it."""
+    """Print each meaning of a name: what it is, its arguments, an example."""
     console = stdout_console()
     for index, description in enumerate(descriptions):
         if index:
@@ -69,7 +69,7 @@ def show_descriptions(descriptions: Iterable["Description"]) -> None:
 
 
 def show_diagnosis(checks: Iterable["Check"], as_json: bool) -> int:
-    """Show the findings; the exit code is 5 if one of them keeps training from working."""
+    """Print the findings; return exit code 5 if one prevents training."""
     checks = list(checks)
     code = 5 if any(check.status == "problem" for check in checks) else 0
     if as_json:
@@ -85,5 +85,5 @@ def show_diagnosis(checks: Iterable["Check"], as_json: bool) -> int:
     if code == 0:
         console.next_step("dltool train CONFIG")
     else:
-        console.print("training will not work before the problems above are solved", style="dim")
+        console.print("training will not work until the problems above are fixed", style="dim")
     return code

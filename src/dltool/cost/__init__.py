@@ -1,1 +1,1 @@
-"""What a model costs to compute: operations and activations."""
+"""The computing cost of a model: operations and activations."""

@@ -1,4 +1,4 @@
-"""How much a forward pass leaves in memory for the backward pass: an estimate by the kinds of layers."""
+"""Estimate the memory that a forward pass keeps for the backward pass, by kinds of layers."""
 
 import math
 from collections.abc import Iterator
@@ -10,18 +10,17 @@ import tensorflow as tf
 from dltool.model.calls import Shape, calls
 
 VIEWS = ("Flatten", "Reshape", "Identity", "Masking")
-"""Their output is their input's memory."""
+"""Layers whose output shares their input's memory."""
 GRADIENTS_AT_ONCE = 2
 PER_STEP = 3
-"""Of a recurrent cell's gates: as summed, as activated, and what is made of them."""
+"""Numbers kept for a gate of a recurrent cell: its sum, its activation, and the result."""
 
 
 def activation_bytes(model: keras.Model) -> int:
-    """Bytes for one example: what each layer gives, and inside of recurrent layers and attention what each step or head
-    keeps; then the largest output twice more, for the gradients that come and go where it is.
+    """Return the bytes kept for one example.
 
-    Sizes that vary from example to example count as 1. TensorFlow may free some of it earlier, or keep more.
-    """
+    Counts each layer's output, what recurrent layers and attention keep per step or head, and the largest output twice
+    more, for its gradients. Sizes that vary between examples count as 1. TensorFlow may keep less, or more."""
     found = list(sizes(model))
     return sum(given + kept for given, kept in found) + GRADIENTS_AT_ONCE * max(
         (given for given, _ in found), default=0
@@ -29,7 +28,7 @@ def activation_bytes(model: keras.Model) -> int:
 
 
 def sizes(model: keras.Model) -> Iterator[tuple[int, int]]:
-    """Of each call the bytes of its output, and of what it keeps besides."""
+    """Return for each call the bytes of its output and the bytes that it keeps besides."""
     for call in calls(model):
         if isinstance(call.layer, keras.Model):
             yield from sizes(call.layer)
@@ -41,7 +40,7 @@ def sizes(model: keras.Model) -> Iterator[tuple[int, int]]:
 
 
 def inside(layer: Any, inputs: list[Shape]) -> int:
-    """Numbers that a layer keeps besides its output."""
+    """Count the numbers that a layer keeps besides its output."""
     if isinstance(layer, keras.layers.Bidirectional):
         return inside(layer.forward_layer, inputs) + inside(layer.backward_layer, inputs)
     if isinstance(layer, keras.layers.RNN):
@@ -53,7 +52,7 @@ def inside(layer: Any, inputs: list[Shape]) -> int:
         queries, values = elements(inputs[0][:-1]), elements(inputs[min(1, len(inputs) - 1)][:-1])
         heads: int = layer._query_dense.kernel.shape[1]
         size: int = layer._query_dense.kernel.shape[2]
-        # Queries, keys, values and their weighted sum; scores as products and as shares.
+        # Queries, keys, values and their weighted sum; scores before and after the softmax.
         return heads * (2 * size * (queries + values) + 2 * queries * values)
     if isinstance(layer, keras.layers.Attention):
         return 2 * elements(inputs[0][:-1]) * elements(inputs[1][:-1])

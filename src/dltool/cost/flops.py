@@ -1,9 +1,8 @@
-"""Floating-point operations of a forward pass, for one example, by formula.
+"""Floating-point operations of a forward pass for one example, by formula.
 
 A multiply-add counts as two, as in TensorFlow's own count. Bias, activations and merging count one for each number they
-make, softmax five (maximum, subtract, exponential, sum, divide); what only moves numbers counts nothing. Layers count
-as they work when nothing is learnt: dropout and noise do nothing then.
-"""
+make, softmax five (maximum, subtract, exponential, sum, divide). Moving numbers counts nothing. Layers count as in
+inference, without dropout and noise."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,14 +22,13 @@ LAYER_NORMALIZATION = 7
 
 
 class UnknownCountError(Exception):
-    """There is no formula, or a size differs from example to example."""
+    """There is no formula, or a size varies between examples."""
 
 
 def forward_flops(layer: Any, inputs: Sequence[Shape], output: Shape) -> int | None:
-    """Operations for one example of a layer that takes `inputs` and gives `output`, shapes without the batch axis.
+    """Count the operations of a layer for one example; the shapes `inputs` and `output` have no batch axis.
 
-    None for layers that are not Keras's own, and where a shape is not known.
-    """
+    Return None for layers that are not Keras's own, and for unknown shapes."""
     try:
         return round(count(layer, inputs, output))
     except UnknownCountError:
@@ -38,12 +36,12 @@ def forward_flops(layer: Any, inputs: Sequence[Shape], output: Shape) -> int | N
 
 
 def model_flops(model: keras.Model) -> int | None:
-    """Operations of all layers of a model for one example; None as in :func:`forward_flops`."""
+    """Count the operations of all layers of a model for one example; None as in :func:`forward_flops`."""
     return forward_flops(model, [], ())
 
 
 def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    """Raises UnknownCountError."""
+    """Apply the layer's formula. Raises UnknownCountError."""
     if isinstance(layer, keras.Model):
         inside = list(calls(layer))
         if not inside:
@@ -51,7 +49,7 @@ def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
         return sum(count(call.layer, call.input_shapes, call.output_shape) for call in inside)
     if not isinstance(layer, keras.Layer):
         return operation(layer, inputs, output)
-    # Not by its name: a layer of the user's own may have the same, and some of Keras's have another.
+    # Not by name: a user's layer may have the same one, and some of Keras's have another.
     formula = next((found for name, found in FORMULAS.items() if getattr(keras.layers, name) is type(layer)), None)
     if formula is None and type(layer).__module__.startswith("keras."):
         formula = OF_APPLICATIONS.get(type(layer).__name__)
@@ -61,7 +59,7 @@ def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 
 def elements(shape: Iterable[int | None]) -> int:
-    """Return the number of elements. Raises UnknownCountError where a size varies."""
+    """Return the number of elements. Raises UnknownCountError: a size varies."""
     sizes = list(shape)
     if None in sizes:
         raise UnknownCountError
@@ -73,7 +71,7 @@ def per_output(operations: float) -> Formula:
 
 
 def operation(operation: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    """Count a function of keras.ops in a model: one operation for each number it makes."""
+    """Count a keras.ops function in a model: one operation for each number it makes."""
     name = type(operation).__name__
     if name in SUMMING_OPERATIONS:
         raise UnknownCountError
@@ -129,13 +127,12 @@ def einsum_dense(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 PER_UNIT = {"SimpleRNNCell": 2, "LSTMCell": 13, "GRUCell": 14, "ConvLSTMCell": 13}
 """Additions, products and activations of a step, for one unit, besides kernels and bias.
 
-LSTM: four sums of two products, five activations, three products and one sum. GRU: three sums, three activations,
-reset times state, and z·h + (1-z)·h'.
-"""
+LSTM: four sums of two products, five activations, three products and one sum. GRU: three sums, three activations, reset
+times state, and z·h + (1-z)·h'."""
 
 
 def cell_step(cell: Any, places: float = 1) -> float:
-    """Count one time step of one example; of a convolutional cell at `places` positions."""
+    """Count one time step of one example; for a convolutional cell at `places` positions."""
     name = type(cell).__name__
     if name == "StackedRNNCells":
         return sum(cell_step(inner) for inner in cell.cells)
@@ -186,7 +183,7 @@ def dot(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
 
 
 def rescaling(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-    # With its defaults it makes floats of integers.
+    # With its defaults it converts integers to floats.
     is_cast = isinstance(layer.scale, int | float) and layer.scale == 1 and layer.offset == 0
     return 0 if is_cast else 2 * elements(output)
 
@@ -212,7 +209,7 @@ MOVED = (
     *("ActivityRegularization", "Embedding", "ReversibleEmbedding", "CenterCrop", "CategoryEncoding", "Discretization"),
     *("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"),
 )
-"""Layers that compute nothing outside of training."""
+"""Layers that compute nothing in inference."""
 NOTHING: Formula = lambda layer, inputs, output: 0  # noqa: E731
 EACH_INPUT: Formula = lambda layer, inputs, output: elements(inputs[0])  # noqa: E731
 FORMULAS: Mapping[str, Formula] = {
@@ -220,7 +217,7 @@ FORMULAS: Mapping[str, Formula] = {
     "Dense": kernel(lambda layer, inputs, output: elements(output) * elements(inputs[0][-1:])),
     "EinsumDense": einsum_dense,
     **over_dimensions("Conv{}D", kernel(convolution)),
-    # The kernel is (…, filters, channels): each number that arrives is spread over it.
+    # The kernel is (…, filters, channels): each input number is multiplied by it.
     **over_dimensions(
         "Conv{}DTranspose",
         kernel(lambda layer, inputs, output: elements(inputs[0]) * elements(layer.kernel.shape[:-1])),
@@ -270,7 +267,7 @@ FORMULAS: Mapping[str, Formula] = {
     **over_dimensions("UpSampling{}D", up_sampling),
     "Resizing": per_output(BILINEAR),
     "MelSpectrogram": spectrogram,
-    # Keras convolves with sines and cosines; both parts, whichever is given.
+    # Keras convolves with sines and cosines; both count, whatever it returns.
     "STFTSpectrogram": lambda layer, inputs, output: 2 * 2 * elements(output) * int(layer.frame_length),
 }
 OF_APPLICATIONS: Mapping[str, Formula] = {"LayerScale": per_output(1), "StochasticDepth": NOTHING}

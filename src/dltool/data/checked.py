@@ -1,4 +1,4 @@
-"""A config checked with the facts of its data, as far as they are known."""
+"""Checks a config with the facts of its data, as far as they are known."""
 
 from dltool.config.checks import static_checks
 from dltool.config.load import Document, build_config
@@ -8,14 +8,14 @@ from dltool.errors import ConfigError
 
 
 def checked_config(document: Document) -> tuple[Config, Facts | None]:
-    """Return the config as far as it is known without reading data. Raises all static errors at once."""
+    """Return the config, with what is known without reading data. Raises all static errors at once."""
     config = build_config(document)
     facts = known_facts(config.data)
     return (checked_with(document, facts), facts) if facts else (without_problems(config, None), None)
 
 
 def checked_with(document: Document, facts: Facts) -> Config:
-    """Return the config with the facts of its data in force."""
+    """Return the config checked with the facts of its data."""
     return without_problems(build_config(document, facts.names()), facts)
 
 

@@ -1,19 +1,19 @@
 """The data of a config, ready to train on: :func:`load_data`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
-from dltool.config.schema import Config, Data, SplitOptions
+from dltool.config.schema import Config, Data
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.config.tasks import TargetFacts
-from dltool.data.arrays.fingerprint import PartContents, contents_of, fingerprint_of
+from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
 from dltool.data.arrays.rows import Coded, Rows, is_text
-from dltool.data.examples import Examples, SourceExamples, stacked
+from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
 from dltool.data.labels import read_labels
@@ -21,34 +21,31 @@ from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.bundled import load_bundled
 from dltool.data.sources.catalog import published
 from dltool.data.sources.keras_datasets import load_keras_dataset
-from dltool.data.split.at_random import Split, first_of_each_class
-from dltool.data.split.divide import divide_rows, named_parts
-from dltool.data.split.sizes import PartSizes, check_parts, check_stratify, named_sizes, part_sizes
+from dltool.data.split.at_random import Split
+from dltool.data.split.divide import divide_parts, few_rows, ranges_of, sizes_of, strata_of
+from dltool.data.split.sizes import PartSizes, check_parts, check_stratify
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import release_memory
-from dltool.text import counted, listed
+from dltool.text import counted
 
 SplitName = Literal["train", "validation", "test"]
 INTEGERS = (int, np.integer)
-Strata = tuple[TargetFacts, np.ndarray]
-"""A target with classes, and the class (rows,) of each example, by which they may be stratified."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """`all` examples, and which of their rows are for what.
+    """`all` examples, and their division into splits.
 
-    Their targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; there is none where the input
-    itself is the target. `contents` says what the parts of the source hold, `fingerprint` is "sha256:…" over that.
-    `warnings` are sentences for the user. `settled` are keys of the config's `data` that reading has decided; `columns`
-    what a table holds. `starts` are the first row of each part, and what that was read from.
-    """
+    Targets by name are (rows,) or (rows, …) of int32 class indices, or of float32; an autoencoder has none. `contents`
+    describe the splits of the source, `fingerprint` is "sha256:…" over them. `warnings` are sentences for the user.
+    `settled` are keys of the config's `data` that reading inferred; `columns` describe a table. `starts` are the first
+    row of each split, and the file or array that it was read from."""
 
     all: Examples
     split: Split
     facts: Facts
-    contents: Mapping[str, PartContents] = field(default_factory=dict)
+    contents: Mapping[str, PartDigests] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     settled: Mapping[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
@@ -68,11 +65,11 @@ class Dataset:
         return fingerprint_of(self.contents, names)
 
     def in_force(self, config: Config) -> Config:
-        """Return the config with what reading inferred."""
+        """Return the config with the values that reading inferred."""
         return config.model_copy(update={"data": config.data.model_copy(update=dict(self.settled))})
 
     def place_of(self, row: int) -> str:
-        """Describe where a person finds an example: its places, or its row in what its split was read from."""
+        """Describe the origin of an example: its file and row, or its row in the source of its split."""
         if self.all.places:
             found = {name: values[row] for name, values in self.all.places.items()}
             return ", ".join(
@@ -83,24 +80,23 @@ class Dataset:
         return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 
     def examples(self, name: SplitName) -> Examples:
-        """Return the examples of one split, in ascending order of rows; the first of their places is their row."""
+        """Return the examples of one split, in ascending order of rows, which is the first of their `places`."""
         rows: np.ndarray = getattr(self.split, name)
         found = self.all.take(rows)
         return replace(found, name=name, places={"row": rows, **found.places})
 
 
 def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
-    """Read, number the labels, split and describe.
+    """Read the examples, encode the labels, split and describe.
 
-    The test part is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A part of
-    the source that something else takes the place of is left out. `seed` divides the rows unless `split.seed` is given.
-    `most_rows` keeps at most so many rows of each part, of as many classes as possible.
+    The test split is `data.test`, else the fraction `split.test`, else the source's own. Validation likewise. A split
+    that comes with the source is dropped if the config replaces it. `seed` divides the rows unless `split.seed` is
+    given. `most_rows` limits the rows of each split, of as many classes as possible.
 
     Raises:
-        ConfigError: a split that contradicts itself or the data, or that leaves a part empty.
+        ConfigError: a split that contradicts itself or the data, or leaves a split empty.
         DataError: the data cannot be read or does not fit together.
-        MachineError: a set must be downloaded and cannot be; or memory.
-    """
+        MachineError: a dataset cannot be downloaded, or memory."""
     check_parts(data)
     source = load_sources(data)
     declared = data.model_copy(update=dict(source.settled)).targets
@@ -136,13 +132,13 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
 
 
 def may_repeat(data: Data) -> bool:
-    """Published sets are what they are; windows overlap."""
+    """Return whether duplicates are expected: in published datasets and overlapping windows."""
     sources = [source for source in (data.source, data.validation, data.test) if source]
     return data.windows is None and any(published(source) is None for source in sources)
 
 
 def load_sources(data: Data) -> SourceExamples:
-    """Load the source, and the splits that have one of their own: its split of that kind, else all its examples."""
+    """Load the source, and the splits with a source of their own: its split of that name, else all its examples."""
     if data.windows is not None:
         from dltool.data.sources.windows import load_window_examples
 
@@ -175,7 +171,7 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
 
 
 def like(source: Source, first: Source) -> Source:
-    """Return the source with the form of the first one, and the names of its arrays, unless it has its own."""
+    """Return the source with the form and array names of the first one, unless it has its own."""
     options = source.options
     given = {
         key: getattr(first.options, key) for key in ("size", "rate", "seconds") if getattr(options, key, 0) is None
@@ -185,18 +181,8 @@ def like(source: Source, first: Source) -> Source:
     return Source(source.name, options.model_copy(update=given))
 
 
-def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
-    rows, *given = (len(source.parts.get(name, ())) for name in ("training", "validation", "test"))
-    named = named_parts(data.split, source.split_columns)
-    if named is not None:
-        return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
-    if source.divided is not None:
-        return PartSizes(rows, 0, 0, taken_validation=True, taken_test=True)
-    return part_sizes(data.split, rows, *given)
-
-
 def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], split: Split) -> None:
-    """Raise DataError for values that training has not seen, in columns in which they are an error."""
+    """Raise DataError for values unseen in training, in columns in which they are an error."""
     problems = []
     for name, kind in types.items():
         rows = inputs[name]
@@ -228,82 +214,6 @@ def parts_used(source: SourceExamples, sizes: PartSizes) -> dict[PartName, Examp
     """Return the splits that nothing replaces, the training split first."""
     is_taken: dict[PartName, bool] = {"training": False, "validation": sizes.taken_validation, "test": sizes.taken_test}
     return {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
-
-
-def check_alike(parts: Sequence[Examples]) -> None:
-    """Raise DataError for a split with other columns, or another kind of values, than the training split."""
-    training, *others = parts
-    problems = []
-    for part in others:
-        for name, values in training.inputs.items():
-            here, there = described(part.inputs[name]), described(values)
-            if here != there:
-                message = f"the examples of {part.name} are {here}, those of {training.name} {there}"
-                problems.append(Problem(part.place, message))
-        for name, labels in training.targets.items():
-            if part.targets[name].shape[1:] != labels.shape[1:]:
-                here, there = (f"{each.targets[name].shape[1:]} in {each.name}" for each in (part, training))
-                problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
-    if problems:
-        raise DataError(problems)
-
-
-def described(rows: Rows) -> str:
-    """Describe the kind and shape of one row; rows that can be stacked have equal descriptions."""
-    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "whole numbers"
-    return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
-
-
-def ranges_of(parts: Mapping[PartName, Examples]) -> dict[str, tuple[int, int]]:
-    """Return the first row of each split and the one after the last, where they follow each other."""
-    stops = np.cumsum([len(part) for part in parts.values()]).tolist()
-    return dict(zip(parts, zip([0, *stops], stops, strict=False), strict=True))
-
-
-def strata_of(described: Mapping[str, TargetFacts], targets: Mapping[str, np.ndarray]) -> Strata | None:
-    """Return the classes of the first target with one class for each example."""
-    found = ((each, targets[name]) for name, each in described.items() if each.is_one_class)
-    return next(found, None)
-
-
-def divide_parts(
-    rule: SplitOptions,
-    source: SourceExamples,
-    sizes: PartSizes,
-    ranges: Mapping[str, tuple[int, int]],
-    strata: Strata | None,
-    seed: int,
-) -> Split:
-    """Divide the rows of the training split, by their classes if allowed; other splits keep theirs."""
-    _, rows = ranges["training"]
-    classes = None
-    if strata is not None and rule.may_be_stratified and rule.stratify is not False:
-        classes = strata[1][:rows]
-        if rule.group is None and (sizes.taken_validation or sizes.taken_test):
-            check_class_sizes(classes, strata[0], source.training.place)
-    split = divide_rows(rule, rows, sizes, source.split_columns, seed, classes)
-    own = {name: np.arange(*ends) for name, ends in ranges.items()}
-    return Split(split.train, own.get("validation", split.validation), own.get("test", split.test))
-
-
-def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPath) -> None:
-    """Raise DataError for a class with a single example, which cannot be in two splits."""
-    alone = [target.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]
-    if not alone:
-        return
-    names = listed([f'"{name}"' for name in alone], 5)
-    which = f"the class {names} has" if len(alone) == 1 else f"{len(alone)} classes ({names}) have"
-    hint = "write split: {stratify: false}, or target: number if the labels are no classes"
-    raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
-
-
-def few_rows(split: Split, strata: Strata | None, most: int) -> tuple[np.ndarray, Split]:
-    """Return the rows of a small dataset with some of every split, of as many classes as possible, and its splits."""
-    classes = None if strata is None else strata[1]
-    kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
-    ends = np.cumsum([len(rows) for rows in kept])
-    rows = np.concatenate(kept)
-    return rows, Split(*np.split(np.arange(len(rows)), ends[:-1]))
 
 
 def dtype_name(rows: Rows) -> str:

@@ -1,18 +1,17 @@
-"""The calendar as integer arithmetic: a moment in seconds since 1970-01-01T00:00 → year, month, day, …
+"""Calendar arithmetic on integers: seconds since 1970-01-01T00:00 → year, month, day, …
 
-Every function takes int64 numbers of any shape, NumPy arrays or tensors, and uses nothing but operators, so that
-the very same code runs on arrays and inside a compiled model. Years are those of the Gregorian calendar, carried on
-into the past (ISO 8601), and there are no time zones.
+Every function takes int64 numbers of any shape, NumPy arrays or tensors, and uses operators alone, so the same code
+runs on arrays and inside a compiled model. Years are those of the proleptic Gregorian calendar (ISO 8601); there are no
+time zones.
 
-Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days` and `weekday_from_days`.
-"""
+Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days` and `weekday_from_days`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 SECONDS_A_DAY = 86_400
 DAYS_IN_400_YEARS = 146_097
-# From 0000-03-01, with which Hinnant's years begin, and from 0001-01-01 to 1970-01-01.
+# From 0000-03-01, the start of Hinnant's years, and from 0001-01-01 to 1970-01-01.
 DAYS_FROM_MARCH_0000 = 719_468
 DAYS_FROM_JANUARY_0001 = 719_162
 
@@ -23,7 +22,7 @@ def days(seconds: Any) -> Any:
 
 
 def year_and_day_from_march(seconds: Any) -> tuple[Any, Any]:
-    """Hinnant's year, which begins on 1 March, and the days in it, from 0. The leap day is then a year's last."""
+    """Return Hinnant's year, which begins on 1 March and so ends with the leap day, and the day in it, from 0."""
     since = days(seconds) + DAYS_FROM_MARCH_0000
     era = since // DAYS_IN_400_YEARS
     day_of_era = since % DAYS_IN_400_YEARS
@@ -85,7 +84,7 @@ def second(seconds: Any) -> Any:
 def elapsed(seconds: Any) -> Any:
     """Return days since 1970-01-01 with their fraction: float64 for int64 arrays and TensorFlow tensors.
 
-    Keras's symbolic tensors would make it float32, which is minutes off: call it inside a layer."""
+    Call it inside a layer: Keras's symbolic tensors would give float32, which is minutes off."""
     # TensorFlow's graphs divide by a constant by multiplying, which rounds differently: so does this, everywhere. The
     # first division only makes floats of integers.
     return seconds / 1 * (1 / SECONDS_A_DAY)
@@ -102,4 +101,4 @@ DATE_PARTS: Mapping[str, Callable[[Any], Any]] = {
     "second": second,
     "elapsed": elapsed,
 }
-"""The function of each part of a date that a config may name."""
+"""The function of each date part that a config may name."""

@@ -1,4 +1,4 @@
-"""Examples, row by row: of a source, of a part of the data, of new files; and all that a source gives."""
+"""Examples by row: of a source, of a split, of new files; and the examples of all sources."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,25 +7,23 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET, ColumnType
-from dltool.data.arrays.rows import Coded, Rows, stack, take
+from dltool.data.arrays.rows import Coded, Rows, is_text, stack, take
 from dltool.data.files.class_folders import Item, PartName
 from dltool.data.split.at_random import Split
-from dltool.data.split.by_column import Values
-from dltool.data.split.divide import SplitColumns
+from dltool.data.split.by_column import SplitColumns, Values
 from dltool.data.tables.typed_table import Column
-from dltool.errors import ConfigPath
+from dltool.errors import ConfigPath, DataError, Problem
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Some examples. `name` is what messages call them ("x_test"), `place` the config's key that named them.
+    """Some examples. `name` is their name in messages ("x_test"), `place` the config path that named them.
 
     `inputs` by name are (rows, …) of uint8, int32, int64, float32 or text. `targets` by name are (rows,) or (rows, …):
-    labels of any kind as they were read, of which text may be str objects or coded; or int32 class indices, or float32.
-    `columns` are further values by name, (rows,) each, by which rows may be grouped, ordered or divided. `digests`
-    (rows, 32) of uint8 by input are those of the files that its rows are made of, where they are quicker to compare
-    than the rows. `places` by name are (rows,) of what says where a person finds each: its file, its row there.
-    """
+    raw labels of any kind, of which text may be str objects or coded; or int32 class indices, or float32. `columns` are
+    further values by name, (rows,) each, by which rows may be grouped, ordered or divided. `digests` (rows, 32) of
+    uint8 by input are those of the files behind its rows, if they are faster to compare than the rows. `places` by name
+    are (rows,) that locate each example: its file, its row there."""
 
     inputs: Mapping[str, Rows]
     targets: Mapping[str, Any] = field(default_factory=dict)
@@ -60,15 +58,38 @@ def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Exa
     return Examples(inputs, targets, digests=joined(lambda part: part.digests), places=joined(lambda part: part.places))
 
 
+def check_alike(parts: Sequence[Examples]) -> None:
+    """Raise DataError for a split with other columns or kinds of values than the training split."""
+    training, *others = parts
+    problems = []
+    for part in others:
+        for name, values in training.inputs.items():
+            here, there = described(part.inputs[name]), described(values)
+            if here != there:
+                message = f"the examples of {part.name} are {here}, those of {training.name} {there}"
+                problems.append(Problem(part.place, message))
+        for name, labels in training.targets.items():
+            if part.targets[name].shape[1:] != labels.shape[1:]:
+                here, there = (f"{each.targets[name].shape[1:]} in {each.name}" for each in (part, training))
+                problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
+    if problems:
+        raise DataError(problems)
+
+
+def described(rows: Rows) -> str:
+    """Describe the kind and shape of one row; rows that can be stacked have equal descriptions."""
+    kind = "text" if is_text(rows) else "floats" if np.dtype(rows.dtype).kind == "f" else "integers"
+    return f"{kind} of shape {rows.shape[1:]}" if len(rows.shape) > 1 else kind
+
+
 @dataclass(frozen=True)
 class SourceExamples:
-    """One source by part, with the parts that other sources give; the training part is the first.
+    """One source by split, with the splits from other sources; the training split is the first.
 
-    `class_names`, where the source knows them, are what the labels 0, 1, … stand for. `types` are those of a table's
-    `columns` that are inputs and no matter of layers. `divided` says which of the training rows are in which part,
-    where no rule has to: of windows. `settled` are keys of the config's `data` that reading has decided, such as the
-    types of all columns. `warnings` are sentences for the user.
-    """
+    `class_names` are those of the labels 0, 1, …, if the source knows them. `types` are those of a table's `columns`
+    used as inputs without layers of their own. `divided` is a fixed division of the training rows, as windows have.
+    `settled` are keys of the config's `data` that reading inferred, such as the types of all columns. `warnings` are
+    sentences for the user."""
 
     parts: Mapping[PartName, Examples]
     class_names: tuple[str, ...] = ()
@@ -88,7 +109,7 @@ class SourceExamples:
 
 
 def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Examples:
-    """Return `inputs` (items, …), with the items' classes as labels and what a pattern found as columns."""
+    """Return `inputs` (items, …), with the items' classes as labels and further groups of a pattern as columns."""
     columns = {key: text_array(item.columns[key] for item in items) for key in items[0].columns}
     labels = {ONE_TARGET: text_array(item.label for item in items)}
     return Examples(inputs, labels, name, place, columns, places={"file": text_array(i.member.name for i in items)})

@@ -1,4 +1,4 @@
-"""What the data is like: its shapes, classes and sizes. Imports nothing heavy, so that `check` stays quick."""
+"""Facts of the data: shapes, classes and sizes. Imports nothing heavy, which keeps `check` fast."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dltool.data.split.sizes import check_parts, check_stratify, part_sizes
 from dltool.text import shape
 
 ONE_INPUT = "input"
-"""The name of the input of a source that has one and gives it no name."""
+"""The name of a source's only input, if it has no other."""
 DTYPES = ("uint8", "int32", "int64", "float32", "string")
 
 
@@ -22,8 +22,7 @@ DTYPES = ("uint8", "int32", "int64", "float32", "string")
 class InputFacts:
     """One input: the shape of one example, and "uint8", "int32", "int64", "float32" or "string".
 
-    `column` is the type of a table's column, which says how it becomes numbers; None for arrays.
-    """
+    `column` is the type of a table's column, which determines its encoding; None for arrays."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -34,9 +33,8 @@ class InputFacts:
 class Facts:
     """The data as a model sees it.
 
-    `inputs` are in the order of the columns; `targets` are by name, none where the input is the only one. `examples`
-    counts the training part, after validation and test have been taken out.
-    """
+    `inputs` are in the order of the columns; `targets` are by name, none for an autoencoder. `examples` counts the
+    training split, without validation and test."""
 
     inputs: Mapping[str, InputFacts]
     targets: Mapping[str, TargetFacts]
@@ -46,7 +44,7 @@ class Facts:
 
     @property
     def only_input(self) -> InputFacts | None:
-        """Return the input of data that has one, and no columns."""
+        """Return the input of data with one input and no columns."""
         first = next(iter(self.inputs.values()))
         return first if len(self.inputs) == 1 and first.column is None else None
 
@@ -60,7 +58,7 @@ class Facts:
 
     @property
     def in_words(self) -> str:
-        """Return `inputs 28 × 28 × 1 uint8, 10 classes`, or how many columns of which types there are."""
+        """Return `inputs 28 × 28 × 1 uint8, 10 classes`, or the number of columns of each type."""
         only = self.only_input
         if only is not None:
             what = f"inputs {shape(only.shape)} {only.dtype}"
@@ -70,7 +68,7 @@ class Facts:
             noun = "column" if next(iter(self.inputs.values())).column else "input"
             what = f"{len(kinds)} {noun}{'s' * (len(kinds) > 1)} ({counts})"
         if not self.targets:
-            return f"{what}, to be restored"
+            return f"{what}, to be reconstructed"
         are_several = len(self.targets) > 1
         targets = (f"{name}: {each.in_words}" if are_several else each.in_words for name, each in self.targets.items())
         return ", ".join([what, *targets])
@@ -96,7 +94,7 @@ class Facts:
         return names | ({"classes": len(with_classes[0].class_names)} if len(with_classes) == 1 else {})
 
     def record(self) -> dict[str, Any]:
-        """Return what run.json holds, for :mod:`dltool.runs.recorded_data`; types of columns are in the config."""
+        """Return the record for run.json, see :mod:`dltool.runs.recorded_data`; types of columns are in the config."""
         inputs = {
             name: {"shape": list(found.shape), "dtype": found.dtype, "is_column": found.column is not None}
             for name, found in self.inputs.items()
@@ -109,17 +107,15 @@ class Facts:
 
 
 def is_for_layers(kind: ColumnType, data: Data) -> bool:
-    """Return whether the only input, of this type, is for layers of its own: it is no longer a column then."""
+    """Return whether the only input, of this type, has layers of its own and is not encoded as a column."""
     return kind.name in ("image", "audio") or (kind.name == "text" and bool(data.preprocessing))
 
 
 def known_facts(data: Data) -> Facts | None:
     """Return the facts that `load_data` will find, without loading; None if they depend on the data.
 
-    Only the header of a `.npz` given as the path of a built-in set is read, for its sizes; the published sizes stand in
-    for a missing file.
-
-    Raises ConfigError: the split contradicts itself, or leaves a split empty."""
+    If the path of a built-in set is an `.npz`, its header is read for the sizes; for a missing file the published sizes
+    count. Raises ConfigError: the split contradicts itself, or leaves a split empty."""
     check_parts(data)
     known = published(data.source)
     targets = None if known is None else known_targets(known, data.given_targets[0])
@@ -142,7 +138,7 @@ def known_facts(data: Data) -> Facts | None:
 
 
 def known_targets(known: Published, given: Target) -> dict[str, TargetFacts] | None:
-    """Those of a built-in set, whose labels are class indices or numbers; None where only reading them can tell."""
+    """Return the targets of a built-in set: class indices or numbers; None if they depend on the data."""
     if given.is_input:
         return {}
     own = TargetFacts("category", class_names=known.class_names) if known.class_names else TargetFacts("number")
@@ -153,7 +149,7 @@ def known_targets(known: Published, given: Target) -> dict[str, TargetFacts] | N
 
 
 def rows_given(source: Source, part: Literal["validation", "test"]) -> int | None:
-    """Return the rows that a separate source contributes: its own test split to the test, else all of it."""
+    """Return the rows that a separate source contributes: its test split if that is wanted, else all of it."""
     known = published(source)
     if known is None:
         return None

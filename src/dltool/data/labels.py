@@ -1,4 +1,4 @@
-"""Labels → class indices 0…classes-1, float32 numbers, or a 0 or 1 for each of several labels."""
+"""Encodes labels as class indices 0…classes-1, float32 numbers, or a 0 or 1 for each of several labels."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,10 +19,9 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Labels:
-    """How the labels of one target are read; `class_names` are in the order of their indices, none for numbers.
+    """The encoding of one target; `class_names` are in the order of their indices, none for numbers.
 
-    `encode` gives the targets of a part, (rows, …); it raises DataError for labels that training does not have.
-    """
+    `encode` returns the targets of a split, (rows, …); it raises DataError for labels that training does not have."""
 
     kind: TargetKind
     name: str
@@ -31,30 +30,27 @@ class Labels:
 
 
 def read_labels(source: SourceExamples, wanted: TargetType | None, name: str = ONE_TARGET) -> Labels:
-    """Infer what the labels of the target `name` of the source are.
+    """Infer the kind of labels of the target `name` of the source.
 
     Booleans, integers and strings are classes, numbered in sorted order; floats and rows of several values are numbers.
     `wanted` (the config's `target`) overrides: classes by distinct values, also of rows such as the pixels of a mask,
-    integers as numbers, or strings that list several labels.
-
-    Raises:
-        DataError: a single class, or labels that cannot be what is wanted.
-    """
+    integers as numbers, or strings that list several labels. Raises DataError: a single class, or labels that do not
+    fit `wanted`."""
     if wanted is not None:
         return READERS[wanted.name](source, name, wanted.options)
     labels = source.training.targets[name]
     is_wide = len(labels.shape) > 1
     if is_wide and is_text(labels):
-        message = f"a label has {labels.shape[1:]} texts, not one"
+        message = f"a label has {labels.shape[1:]} strings, not one"
         raise DataError(Problem(source.training.place, message, "target: category makes each of them a class"))
     read = read_numbers if is_wide or labels.dtype.kind == "f" else read_classes
     return read(source, name, None)
 
 
 def read_numbers(source: SourceExamples, name: str, options: Any) -> Labels:
-    """Read numbers, which become float32."""
+    """Read numbers as float32."""
     if is_text(source.training.targets[name]):
-        raise DataError(Problem(place_of(name), "the labels are text, not numbers", "remove it, or write category"))
+        raise DataError(Problem(place_of(name), "the labels are strings, not numbers", "remove it, or write category"))
 
     def encode(part: Examples) -> np.ndarray:
         refuse_another_type(part, name, is_text_wanted=False)
@@ -64,7 +60,7 @@ def read_numbers(source: SourceExamples, name: str, options: Any) -> Labels:
 
 
 def read_classes(source: SourceExamples, name: str, options: Any) -> Labels:
-    """Read classes, which become int32 indices; a last axis of one (the channel of a mask) is left out."""
+    """Read classes as int32 indices; a last axis of one (the channel of a mask) is dropped."""
     names, labels = source.class_names, source.training.targets[name]
     values = np.arange(len(names)) if names else distinct(labels)
     if len(values) == 1 and not names:
@@ -87,17 +83,17 @@ def read_classes(source: SourceExamples, name: str, options: Any) -> Labels:
 
 
 def read_several(source: SourceExamples, name: str, options: Any) -> Labels:
-    """Read strings that list labels, which become (rows, labels) of float32; `options` are those of `multi_label`."""
+    """Read strings that list labels as (rows, labels) of float32; `options` are those of `multi_label`."""
     labels = source.training.targets[name]
     if not is_text(labels) or len(labels.shape) > 1:
-        raise DataError(Problem(place_of(name), "multi_label takes one text an example", "write category or number"))
+        raise DataError(Problem(place_of(name), "multi_label takes one string per example", "write category or number"))
 
     def labels_in(text: Any) -> list[str]:
         return [label.strip() for label in str(text).split(options.separator) if label.strip()]
 
     names = sorted({label for text in distinct(labels) for label in labels_in(text)})
     if len(names) < 2:
-        message = f"the texts name {len(names) or 'no'} label{'s' * (not names)}; two are needed"
+        message = f"the strings name {len(names) or 'no'} label{'s' * (not names)}; two are needed"
         raise DataError(Problem(source.training.place, message, "is the separator right?"))
     numbers = {name: index for index, name in enumerate(names)}
 
@@ -127,14 +123,14 @@ def place_of(name: str) -> ConfigPath:
 
 
 def refuse_another_type(part: Examples, name: str, *, is_text_wanted: bool) -> None:
-    """Raise DataError where the labels of `part` are text, and those of training are not, or the other way round."""
+    """Raise DataError if either the labels of `part` or those of training are text, but not both."""
     if is_text(part.targets[name]) != is_text_wanted:
         here, there = ("numbers", "text") if is_text_wanted else ("text", "numbers")
         raise DataError(Problem(part.place, f"the labels of {part.name} are {here}; those of the source are {there}"))
 
 
 def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where in the sorted `values` each of `given` is, and which are missing there."""
+    """Return the index of each value of `given` in the sorted `values`, and which are missing there."""
     if {values.dtype.kind, given.dtype.kind} == {"i", "u"}:
         # NumPy would compare int64 with uint64 as floats, which are not exact.
         values, given = values.astype(object), given.astype(object)
@@ -143,7 +139,7 @@ def indices(values: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def refuse_unknown(part: Examples, name: str, unknown: np.ndarray, classes: int) -> None:
-    """Raise DataError where some of the labels are `unknown`, which is of their shape."""
+    """Raise DataError if some labels are `unknown`, a mask of their shape."""
     if not unknown.any():
         return
     values = np.unique(part.targets[name][:].reshape(unknown.shape)[unknown])

@@ -1,4 +1,4 @@
-"""New data for a finished model: without labels, read as its run's source was; with labels, read like a test part."""
+"""New data for a finished model: without labels for prediction, or with labels as a test split."""
 
 import math
 import os
@@ -44,19 +44,18 @@ from dltool.errors import ConfigError, DataError, Problem
 
 STDIN = "-"
 IN_MEMORY = "the rows"
-"""The name of what is in no file."""
+"""The name of data without a file."""
 OF_NO_PART = 3
-"""Of rows for windows: they are neither for training, nor validation, nor test, and need not have a window."""
+"""Marks rows for windows that belong to no split and need not have a window."""
 SHOWN = 5
 CONFIG_KEY = re.compile(r"\b[a-z_]+: [\w\[{\"]")
-"""In a hint: what to write into a config."""
+"""Hint to edit a config."""
 
 
 @dataclass(frozen=True)
 class NewExamples:
-    """`examples` whose places are "file", the name of the file of each, and "row", its row there, counted from 1 (of a
-    text its line, of a window its last row); only the first where each file is an example. `tables` are those read.
-    """
+    """`examples` with the places "file", the file name of each, and "row", its row there, counted from 1 (for texts the
+    line, for windows the last row); only "file" if each file is an example. `tables` are those read."""
 
     examples: Examples
     warnings: tuple[str, ...] = ()
@@ -67,7 +66,7 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
     """Load the examples in `files`, in their order. `data` and `facts` are those of the run; "-" is standard input.
 
     Raises:
-        DataError: with every problem of every file.
+        DataError: every problem of every file.
         MachineError: there is no room for the content of standard input."""
     problems: list[Problem] = []
     found: list[NewExamples] = []
@@ -82,7 +81,7 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
         raise DataError(replace(each, message=each.message.replace(f"{folder}{os.sep}", "")) for each in mended)
     parts = [each.examples for each in found]
     if any("row" in part.places for part in parts):
-        # A file that is an example is its own first row.
+        # A file of one example is its own first row.
         ones = [places_in("", len(part), np.ones(len(part), np.int64)) for part in parts]
         parts = [replace(part, places={**own, **part.places}) for part, own in zip(parts, ones, strict=True)]
     return NewExamples(
@@ -94,10 +93,8 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
 
 def load_rows(data: Data, facts: Facts, rows: Any) -> NewExamples:
     """Load the examples in `rows`: a pandas DataFrame or a list of mappings for tables, a list or an array of str for
-    texts, else an array (examples, …) of raw inputs, or a mapping of one for each input. `data` and `facts` are the
-    run's.
-
-    Raises DataError: with every problem of the rows."""
+    texts, else an array (examples, …) of raw inputs, or a mapping of input names to arrays. `data` and `facts` are the
+    run's. Raises DataError: every problem of the rows."""
     if facts.has_columns:
         options = data.source.options
         blank = frozenset(options.missing) if isinstance(options, CsvSource) else frozenset()
@@ -124,18 +121,18 @@ def load_rows(data: Data, facts: Facts, rows: Any) -> NewExamples:
 def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
     """Load the data of a run with the examples in `path` as its test split.
 
-    They are read as `data.test` would be: the same columns, types and classes. The source is read too. For a built-in
-    source, `path` is an `.npz` with x and y.
+    They are read like `data.test`: the same columns, types and classes. The source is read too. For a built-in source,
+    `path` is an `.npz` with x and y.
 
     Raises:
-        DataError: with every problem; `path` may have no labels, or labels that training does not have.
+        DataError: every problem; `path` may lack labels, or have labels that training does not have.
         MachineError: there is no room for it."""
     options = data.source.options
     if data.source.name in (*TABLE_SOURCES, *FOLDER_SOURCES) or isinstance(options, ArraysSource):
         source = Source(data.source.name, options.model_copy(update={"path": str(path)}))
     else:
         source = Source("arrays", ArraysSource(path=str(path)))
-    # How the rows of the source are divided is of no interest here.
+    # The split of the source's rows is irrelevant here.
     changed = data.model_copy(update={"test": source, "validation": None, "split": SplitOptions()})
     try:
         return load_data(changed, seed)
@@ -144,18 +141,18 @@ def load_labelled(data: Data, seed: int, path: Path) -> Dataset:
 
 
 def of_new_data(problem: Problem) -> Problem:
-    """Return the same problem for the data of a finished run, without a location in the config."""
+    """Return the problem without its config path, for the data of a finished run."""
     hint = problem.hint
     if problem.place == (*PLACE, "length"):
         hint = "more rows make a window"
     elif CONFIG_KEY.search(hint):
-        hint = f"{hint} (in the config of another training)"
+        hint = f"{hint} (in the config of another run)"
     return Problem(None, problem.message, hint)
 
 
 @contextmanager
 def kept_input(files: Sequence[str]) -> Iterator[tuple[list[str], str]]:
-    """Return the files, with standard input as one of them, and its folder. It may have to be read twice."""
+    """Return the files, with standard input saved as a file, which may be read twice, and its folder."""
     if STDIN not in files:
         yield list(files), STDIN_NAME
         return
@@ -169,7 +166,7 @@ def kept_input(files: Sequence[str]) -> Iterator[tuple[list[str], str]]:
 
 
 def grouped(data: Data, paths: Sequence[str]) -> Iterator[list[str]]:
-    """Group what is read at once: consecutive files that are one example each."""
+    """Group files that are read together: consecutive files of one example each."""
     endings = SINGLE.get(data.source.name, ())
     for is_alone, group in groupby(paths, lambda path: is_single(path, endings)):
         together = list(group)
@@ -177,7 +174,7 @@ def grouped(data: Data, paths: Sequence[str]) -> Iterator[list[str]]:
 
 
 def read(data: Data, facts: Facts, paths: Sequence[str]) -> NewExamples:
-    """Read one group as its source reads it."""
+    """Read one group as its source does."""
     source, options = data.source, data.source.options
     if source.name in TABLE_SOURCES:
         table = Source(source.name, options.model_copy(update={"path": paths[0]}))
@@ -206,7 +203,7 @@ def checked(facts: Facts, new: NewExamples) -> NewExamples:
 
 
 def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: str) -> NewExamples:
-    """Read a table without its target, called `name`: an example a row, or windows over them."""
+    """Read a table without its target, called `name`: an example a row, or windows over the rows."""
     types = {name: kind for name, kind in (data.inputs or {}).items() if name in facts.inputs}
     for_windows = () if data.windows is None else (data.windows.key, data.windows.order)
     apart = {name for name in for_windows if name is not None and name not in types}
@@ -215,7 +212,7 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
     wanted = ColumnRequest(like=like, optional=[name for name in like.columns if name not in used])
     table = table_in_reach(source, (), wanted)
     if table.path.name in (STDIN_NAME, IN_MEMORY):
-        # Pictures that it names are looked for from here.
+        # Paths of images are relative to it.
         table = replace(table, path=Path.cwd() / table.path.name)
     problems = [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
     if problems:
@@ -227,7 +224,7 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
 
 
 def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | MemoryRecords) -> Table:
-    """Return what is known of the training table: names and kinds of its columns, `used` ones by type."""
+    """Return the known properties of the training table: names and kinds of its columns, `used` ones by type."""
     options = None if isinstance(source, MemoryRecords) else source.options
     names = list(dict.fromkeys((*(data.inputs or {}), *data.target_columns, *dividing_columns(data))))
     if isinstance(options, CsvSource) and options.names:
@@ -245,13 +242,13 @@ def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | 
 
 
 def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType], name: str) -> NewExamples:
-    """Return every window of the table, and always the one that ends with the last row of each series."""
+    """Return every window of the table, always including the one that ends with the last row of each series."""
     dates = tuple(dates_of(table))
     dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
     values = as_values({name: table.columns[name].values for name in dividing})
     order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
     found = make_windows(
-        # Nothing need come after a window.
+        # No row need follow a window.
         windows.model_copy(update={"horizon": 0}),
         np.full(table.rows, OF_NO_PART),
         np.ones(table.rows, bool),
@@ -269,7 +266,7 @@ def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType]
 def unseen_problems(
     tables: Sequence[Table], types: Mapping[str, ColumnType], known: Mapping[str, Collection[str]]
 ) -> list[Problem]:
-    """Yield the problems of values that are not among the `known` ones of their column."""
+    """Yield the problems of values that are not `known` in their column."""
     problems = []
     for name, kind in types.items():
         if not (isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error"):
@@ -311,7 +308,7 @@ def records_of(rows: Any) -> list[Mapping[str, Any]]:
 
 
 def plain_cell(value: Any, missing: frozenset[str]) -> Any:
-    """Return a value for JSON: NumPy's numbers as Python's, dates as ISO 8601 text, NaN, NaT and NA as null."""
+    """Return a value for JSON: NumPy's numbers as Python's, dates in ISO 8601, NaN, NaT and NA as null."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int):
@@ -319,7 +316,7 @@ def plain_cell(value: Any, missing: frozenset[str]) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             return None if math.isnan(value) else str(value)
-        # In pandas, whole numbers with a missing one among them are floats.
+        # pandas stores integers with missing values as floats.
         return int(value) if value.is_integer() else value
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)
     return None if text.strip() in missing or text in ("NaT", "<NA>") else text

@@ -1,4 +1,4 @@
-"""What there is to say of data that has been read: its columns, and the examples of each class."""
+"""Summaries of data: its columns, and the examples of each class."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +12,7 @@ from dltool.data.sources.tables import named_columns
 class ColumnRow:
     """One column of a table. `use` is "input", "target", the key that names it ("split.group"), or empty.
 
-    `distinct` is None where there are many; `low` and `high` where there is no range.
-    """
+    `distinct` is None if there are many, `low` and `high` if there is no range."""
 
     name: str
     type: str
@@ -40,7 +39,7 @@ def column_rows(config: Config, dataset: Dataset) -> Iterator[ColumnRow]:
 def class_counts(dataset: Dataset) -> dict[str, tuple[int, int, int]]:
     """Return the examples of each class or label; nothing for numbers and for masks.
 
-    The classes of several targets have the name of their target in front."""
+    With several targets, each class is prefixed with the name of its target."""
     split = dataset.split
     found: dict[str, tuple[int, int, int]] = {}
     for name, target in dataset.facts.targets.items():

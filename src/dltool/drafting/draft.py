@@ -36,8 +36,7 @@ class Draft:
     """The parts of a config that follow from the data. `title` says what it is; `said` is for the user's eyes too.
 
     `data`, `layers` and `training` are the lines of the sections. `metric` is accuracy or mean_absolute_error; `series`
-    is the column that windows predict.
-    """
+    is the column that windows predict."""
 
     title: str
     data: Lines
@@ -50,20 +49,18 @@ class Draft:
 
 @dataclass(frozen=True)
 class DraftBaseline:
-    """What needs no model: in words, and as a bound on the metric."""
+    """A baseline that needs no model: its description, and a bound on the metric."""
 
     words: str
     bound: str
 
 
 def written(draft: Draft, stem: str, command: str, folder: Path) -> str:
-    """The text of the config. `command` trains it, `folder` is where it lies.
+    """Return the text of the config. `command` trains it, `folder` is its folder.
 
     The config is loaded with its data once, for the baseline and so that none is written that cannot be trained.
 
-    Raises:
-        ConfigError, DataError, MachineError: the data is not fit for training, with every problem.
-    """
+    Raises ConfigError, DataError, MachineError: the data is not fit for training, with every problem."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:100] or "data"
     dataset = loaded(text_of(draft, name, command, None), folder)
     return text_of(draft, name, command, baseline(dataset, draft))
@@ -80,7 +77,7 @@ def loaded(text: str, folder: Path) -> Dataset:
 
 
 def baseline(dataset: Dataset, draft: Draft) -> DraftBaseline:
-    """Of the test part, as the metrics of a run are."""
+    """Return the baseline on the test split, as the metrics of a run are."""
     examples = dataset.examples("test")
     training, test = dataset.targets[ONE_TARGET][dataset.split.train], np.asarray(examples.targets[ONE_TARGET])
     if draft.metric == "accuracy":
@@ -125,7 +122,7 @@ training:
 
 
 def block(lines: Lines, indent: int) -> str:
-    """Lines with their comments beside them, below each other, or above where they are long."""
+    """Return lines with their comments beside them, or above if they are long."""
     width = max((len(line) for line, comment in lines if comment and len(line) <= WIDEST_ALIGNED), default=0)
     rows: list[str] = []
     for line, comment in lines:
@@ -147,7 +144,8 @@ def block(lines: Lines, indent: int) -> str:
 
 
 def scalar(text: str, *, is_key: bool = False) -> str:
-    """A text as YAML, in `{…}` too: quoted where it would be read as something else, dollar signs doubled in values."""
+    """Return a string as YAML, in `{…}` too: quoted if it would be read as something else, dollar signs doubled in
+    values."""
     value = text if is_key else text.replace("$", "$$")
     if PLAIN.fullmatch(value) and is_plain_text(value) and value.lower() not in OLD_BOOLEANS:
         return value
@@ -156,11 +154,9 @@ def scalar(text: str, *, is_key: bool = False) -> str:
 
 
 def path_scalar(path: Path, folder: Path) -> str:
-    """The path as a config in `folder` names it: absolute if it was given so.
+    """Return the path as a config in `folder` names it: absolute if it was given so.
 
-    Raises:
-        ConfigError: its name is not UTF-8, and cannot be written.
-    """
+    Raises ConfigError: its name is not UTF-8, and cannot be written."""
     text = str(path) if path.is_absolute() else os.path.relpath(path, folder)
     try:
         text.encode()
@@ -183,7 +179,7 @@ def in_comments(values: Sequence[Any], most: int = 4) -> str:
 def training_lines(
     examples: int, loss: str, metric: str, *, steps: int = 6_000, most_epochs: int = 200
 ) -> list[tuple[str, str]]:
-    """The section `training` for so many training examples: about `steps` steps in all."""
+    """Return the section `training` for that many training examples: about `steps` steps in all."""
     batch_size = next(
         (size for most, size in ((500, 8), (5_000, 32), (50_000, 128), (500_000, 512)) if examples <= most), 2_048
     )
@@ -203,7 +199,7 @@ def training_lines(
 
 
 def split_line(examples: int) -> str:
-    """Raises: DataError: too few to be divided."""
+    """Return the line of the split. Raises DataError: too few examples to be divided."""
     if examples < FEWEST:
         raise DataError(f"{counted(examples, 'example')}: too few for training, validation and test", f"{FEWEST} do")
     return "split: {validation: 0.15, test: 0.2}" if examples < 50_000 else "split: {validation: 0.1, test: 0.1}"

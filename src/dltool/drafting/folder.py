@@ -1,4 +1,4 @@
-"""A config for a folder or an archive of class folders: pictures, recordings, texts."""
+"""A config for a folder or an archive of class folders: images, audio clips, texts."""
 
 import contextlib
 from collections import Counter
@@ -35,25 +35,23 @@ MEL_BANDS = 64
 
 
 def draft_folder(path: Path, named: str) -> Draft:
-    """`named` is the path as YAML.
+    """Draft a config for a folder or an archive. `named` is the path as YAML.
 
-    Raises:
-        DataError: what is there is refused, damaged, or not in classes.
-    """
+    Raises DataError: its files are refused, damaged, or not in classes."""
     members = open_members(str(path), ())
     names = [member.name.lower() for member in members.members]
-    pictures = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
-    recordings = sum(name.endswith(codecs.EXTENSIONS) for name in names)
-    if max(pictures, recordings) * 2 <= len(names):
+    images = sum(name.endswith(image_decode.EXTENSIONS) for name in names)
+    clips = sum(name.endswith(codecs.EXTENSIONS) for name in names)
+    if max(images, clips) * 2 <= len(names):
         return draft_texts(path, named)
-    return draft_images(members, path, named) if pictures >= recordings else draft_audio(members, path, named)
+    return draft_images(members, path, named) if images >= clips else draft_audio(members, path, named)
 
 
 def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
-    """The split, of what the source does not divide itself."""
+    """Return the line of the split, as far as the source does not divide itself."""
     if "test" not in found.parts:
         return [(split_line(len(found.parts["training"])), "")]
-    return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test part is the data's own")]
+    return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test split is the data's own")]
 
 
 def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
@@ -75,17 +73,17 @@ def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
     return items, Counter(item.label for item in items)
 
 
-# --- pictures ---
+# --- images ---
 
 
 def draft_images(members: Members, path: Path, named: str) -> Draft:
-    found = labelled(members, image_decode.EXTENSIONS, None, (), "picture")
+    found = labelled(members, image_decode.EXTENSIONS, None, (), "image")
     items, classes = of_training(found)
-    pictures = pictures_seen(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
-    if pictures is None:
-        raise DataError(f"none of the pictures of {members.path} can be read")
-    size, channels = pictures.size, pictures.channels
-    seen = pictures.seen + ("" if pictures.are_of_size else ", all are stretched to this")
+    images = pictures_seen(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
+    if images is None:
+        raise DataError(f"none of the images of {members.path} can be read")
+    size, channels = images.size, images.channels
+    seen = images.seen + ("" if images.are_of_size else ", all are stretched to this")
     form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
     data = [
         (f"source: {{images: {{path: {named}, {form}}}}}", seen),
@@ -96,7 +94,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
     ]
     pixels = len(items) * size[0] * size[1]
     return Draft(
-        title(path, sum(map(len, found.parts.values())), "picture", classes),
+        title(path, sum(map(len, found.parts.values())), "image", classes),
         data,
         [*convolutions(size, 32 if pixels < 20_000_000 else 16), *CLASSIFIER],
         training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
@@ -106,7 +104,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
 
 @dataclass(frozen=True)
 class PicturesSeen:
-    """The `size` and channels to read pictures with; `seen` says in words which size they have."""
+    """The `size` and channels to read images with; `seen` describes their sizes."""
 
     size: tuple[int, int]
     channels: int
@@ -115,7 +113,7 @@ class PicturesSeen:
 
 
 def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
-    """Return what pictures are like, None where none can be read; damaged ones are found later."""
+    """Return what images are like, None where none can be read; damaged ones are found later."""
     sizes: Counter[tuple[int, int]] = Counter()
     grey = 0
     for content in contents:
@@ -138,7 +136,7 @@ def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
 
 
 def fitting(height: int, width: int) -> tuple[int, int]:
-    """The size, reduced where it is large; at least so large that it can be convolved."""
+    """Return the size, reduced if it is large, but large enough for convolutions."""
     factor = min(1.0, LARGEST_SIDE / max(height, width))
     return max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
 
@@ -147,12 +145,12 @@ def augmentation(classes: Counter[str], channels: int) -> Lines:
     if channels == 1 or all(len(name) <= 2 for name in classes):
         layer, why = "RandomTranslation: {height_factor: 0.1, width_factor: 0.1}", "a mirrored sign may be another one"
     else:
-        layer, why = "RandomFlip: horizontal", "not for pictures that mean something else in a mirror"
+        layer, why = "RandomFlip: horizontal", "not for images that mean something else in a mirror"
     return [("augmentation:", "in training only"), (f"  - {layer}", why)]
 
 
 def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
-    """Blocks that halve the picture until it is small, and then is a vector, by the last layer, called `name`."""
+    """Return blocks that halve the image until it is small, then a layer, called `name`, that makes it a vector."""
     lines: list[tuple[str, str]] = []
     side, width = min(size), filters
     while side >= SMALLEST_SIDE or not lines:
@@ -166,11 +164,11 @@ def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
     return [*lines, (f"- {last}: {{name: {name}}}" if name else f"- {last}", "")]
 
 
-# --- recordings ---
+# --- audio clips ---
 
 
 def draft_audio(members: Members, path: Path, named: str) -> Draft:
-    found = labelled(members, codecs.EXTENSIONS, None, (), "recording")
+    found = labelled(members, codecs.EXTENSIONS, None, (), "audio clip")
     items, classes = of_training(found)
     every = [item.member for item in chain.from_iterable(found.parts.values())]
     headers = headers_of(Reader(members.access, ()), every, ())
@@ -184,11 +182,11 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
         *parts_line(found),
         ("preprocessing:", ""),
         (f"  - MelSpectrogram: {{{layer}}}", "below 1e-5 is silence"),
-        ("  - Normalization: {axis: 1}", "each band has mean 0 and standard deviation 1 over the training part"),
-        ("  - Reshape: {target_shape: [" + f"{bands}, -1, 1]}}", "a picture of one channel"),
+        ("  - Normalization: {axis: 1}", "each band has mean 0 and standard deviation 1 over the training split"),
+        ("  - Reshape: {target_shape: [" + f"{bands}, -1, 1]}}", "an image of one channel"),
     ]
     return Draft(
-        title(path, len(every), "recording", classes),
+        title(path, len(every), "audio clip", classes),
         data,
         [*convolutions((bands, frames), 16), *CLASSIFIER],
         training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
@@ -197,14 +195,14 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
 
 
 def length_of(headers: Sequence[ClipHeader]) -> tuple[int, float, np.ndarray]:
-    """The most frequent rate, the seconds that nine of ten do not exceed, and the seconds of each."""
+    """Return the most frequent rate, the seconds that nine of ten clips do not exceed, and the seconds of each."""
     rate = Counter(header.rate for header in headers).most_common(1)[0][0]
     lengths = np.array([header.frames / header.rate for header in headers])
     return rate, float(np.clip(np.ceil(10 * np.quantile(lengths, 0.9)) / 10, 0.1, 10)), lengths
 
 
 def spectrogram(rate: int, seconds: float) -> tuple[str, tuple[int, int]]:
-    """The arguments of MelSpectrogram, and the (bands, frames) that it gives."""
+    """Return the arguments of MelSpectrogram, and the (bands, frames) that it gives."""
     # Windows of 32 ms, half as far apart, as is usual for speech; FFTs want powers of two.
     window = 2 ** round(np.log2(rate * 0.032))
     bands = min(MEL_BANDS, window // 4)
@@ -216,7 +214,7 @@ def spectrogram(rate: int, seconds: float) -> tuple[str, tuple[int, int]]:
 
 
 def speakers(items: tuple[Item, ...]) -> Lines:
-    """A remark where names of files begin with few words that come in several classes, as with speakers."""
+    """Return a remark if file names begin with few words that come in several classes, as with speakers."""
     stems = [Path(item.member.name).stem.rpartition("_") for item in items]
     names = Counter(stem for stem, _, _ in stems)
     classes = {(stem, item.label) for (stem, _, _), item in zip(stems, items, strict=True)}
@@ -254,7 +252,7 @@ def draft_texts(path: Path, named: str) -> Draft:
 
 
 def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
-    """In UTF-8 where all files are, else as they are written."""
+    """Read the texts in UTF-8 if all files are, else in their encoding."""
     options = TextSource(path=str(path))
     try:
         return options, load_texts(options, ())
@@ -303,7 +301,7 @@ def words_of(texts: Rows) -> Lines:
     layer = f"TextVectorization: {{max_tokens: {MOST_TOKENS}, output_sequence_length: {length}}}"
     return [
         ("preprocessing:", ""),
-        (f"  - {layer}", f"texts have {int(np.median(counts))} words in the middle, {counts.max():,} at most"),
+        (f"  - {layer}", f"texts have a median of {int(np.median(counts))} words, {counts.max():,} at most"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Columns of a table that name pictures or recordings: how to declare them, and layers that take them."""
+"""Columns of a table that name images or audio clips: how to declare them, and layers that take them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,7 @@ SAMPLE = 200
 class Paths:
     """A column of paths: its type with options as YAML has them, what was seen, and the layers from it to one vector.
 
-    The last of the layers is called `features`.
-    """
+    The last of the layers is called `features`."""
 
     declared: Mapping[str, Mapping[str, Any]]
     why: str
@@ -32,12 +31,12 @@ class Paths:
 
 
 def may_be_paths(column: Column) -> bool:
-    """Whether it holds texts; an identifier is ignored otherwise."""
+    """Return whether it holds strings; an identifier is ignored otherwise."""
     return column.kind in ("category", "text") or (column.kind == "ignore" and "distinct texts" in column.why)
 
 
 def paths_in(table: Table) -> dict[str, Paths]:
-    """The columns of paths by name. Of files that are not there nothing is known, and theirs are not among them."""
+    """Return the columns of paths by name. Columns whose files do not exist are left out."""
     found: dict[str, Paths] = {}
     for name, column in table.columns.items():
         values = column.values
@@ -50,16 +49,16 @@ def paths_in(table: Table) -> dict[str, Paths]:
         if not texts or not contents:
             continue
         if all(text.lower().endswith(image_decode.EXTENSIONS) for text in texts):
-            pictures = of_pictures(contents, name, features)
-            found |= {} if pictures is None else {name: pictures}
+            images = of_images(contents, name, features)
+            found |= {} if images is None else {name: images}
         elif all(text.lower().endswith(codecs.EXTENSIONS) for text in texts):
-            recordings = of_recordings(contents, name, features)
-            found |= {} if recordings is None else {name: recordings}
+            clips = of_clips(contents, name, features)
+            found |= {} if clips is None else {name: clips}
     return found
 
 
 def unlike(names: Collection[str], name: str) -> str:
-    """A name that no column has."""
+    """Return a name that no column has."""
     while name in names:
         name += "_"
     return name
@@ -75,19 +74,19 @@ def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes
             continue
 
 
-def of_pictures(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
-    pictures = pictures_seen(content for _, content in contents)
-    if pictures is None:
+def of_images(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+    images = pictures_seen(content for _, content in contents)
+    if images is None:
         return None
     layers = [
         (f"- Rescaling: {{from: {scalar(name)}, scale: $(1 / 255)}}", "from 0…255 to 0…1"),
-        *convolutions(pictures.size, 16, features),
+        *convolutions(images.size, 16, features),
     ]
-    declared = {"image": {"size": [*pictures.size], "channels": pictures.channels}}
-    return Paths(declared, f"pictures: {pictures.seen}", layers, features)
+    declared = {"image": {"size": [*images.size], "channels": images.channels}}
+    return Paths(declared, f"images: {images.seen}", layers, features)
 
 
-def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
+def of_clips(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
     headers: list[ClipHeader] = []
     for file, content in contents:
         try:
@@ -101,16 +100,16 @@ def of_recordings(contents: Sequence[tuple[str, bytes]], name: str, features: st
     layer, (bands, frames) = spectrogram(rate, seconds)
     layers = [
         (f"- MelSpectrogram: {{from: {scalar(name)}, {layer}}}", "below 1e-5 is silence"),
-        (f"- Reshape: {{target_shape: [{bands}, -1, 1]}}", "a picture of one channel"),
+        (f"- Reshape: {{target_shape: [{bands}, -1, 1]}}", "an image of one channel"),
         ("- LayerNormalization: {axis: [1, 2, 3], center: false, scale: false}", "as loud as any other"),
         *convolutions((bands, frames), 16, features),
     ]
-    seen = f"recordings: half last up to {np.median(lengths):.2g} s"
+    seen = f"audio clips: half last up to {np.median(lengths):.2g} s"
     return Paths({"audio": {"seconds": seconds, "rate": rate}}, seen, layers, features)
 
 
 def with_paths(paths: Mapping[str, Paths], others: Sequence[str]) -> Lines:
-    """Layers that make one vector of all columns, those of paths and `others`."""
+    """Return layers that make one vector of all columns, those of paths and `others`."""
     lines = [line for each in paths.values() for line in each.layers]
     joined = [*(each.features for each in paths.values()), *map(scalar, others)]
     if len(joined) > 1:

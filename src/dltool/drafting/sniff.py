@@ -1,4 +1,4 @@
-"""How a file of delimited text is written, as far as its content tells: :func:`sniff_csv`."""
+"""How a file of delimited text is written, inferred from its content: :func:`sniff_csv`."""
 
 import codecs
 from collections import Counter
@@ -14,8 +14,8 @@ import numpy as np
 from dltool.config.table_sources import CsvSource, TableOptions
 from dltool.data.tables.cells import Texts, number_of
 from dltool.data.tables.csv_file import CsvFile
+from dltool.data.tables.csv_records import Records, Unreadable, dialect_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
-from dltool.data.tables.records import Records, Unreadable, dialect_of
 from dltool.data.tables.typed_table import Want
 from dltool.errors import ConfigPath, DataError
 
@@ -30,7 +30,7 @@ MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefin
 MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
 RARE = 0.05
-"""Other texts are taken for missing numbers where they make up no more of a column."""
+"""Other texts are predicted as missing numbers where they make up no more of a column."""
 DATE_FORMATS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
 TIME_FORMATS = ("", " %H:%M", " %H:%M:%S")
 
@@ -62,8 +62,7 @@ class Seen:
 class Sniffed:
     """The options of a source, and the columns that are not what they seem: by name, how to declare them and why.
 
-    `markers` are the missing markers with the columns in which they are.
-    """
+    `markers` are the missing markers with the columns in which they are."""
 
     options: TableOptions
     columns: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
@@ -81,9 +80,7 @@ class Sniffed:
 def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
     """Delimiter, decimal point, quotes, comments, encoding, names of columns, missing markers, formats of dates.
 
-    Raises:
-        DataError: the file cannot be read as a table, with every problem.
-    """
+    Raises DataError: the file cannot be read as a table, with every problem."""
     encoding = encoding_of(path, place)
     with reading(path, place, encoding):
         with open_text(path, encoding) as text:
@@ -136,7 +133,7 @@ def encoding_of(path: Path, place: ConfigPath) -> str:
 
 
 def records_of(lines: Sequence[bytes], options: CsvSource) -> list[list[str]]:
-    """The records of some lines; without the last one where it goes on after them, and none that are no records."""
+    """Return the records of some lines, without a last one that goes on after them; none if these are no records."""
     records: list[list[str]] = []
     try:
         records.extend(fields for _, fields in Records(iter(lines), dialect_of(options)))
@@ -147,7 +144,7 @@ def records_of(lines: Sequence[bytes], options: CsvSource) -> list[list[str]]:
 
 
 def regularity(rows: Sequence[Sequence[str]]) -> float:
-    """The share of rows that have as many fields as most; 0 where that is one."""
+    """Return the share of rows with the most frequent number of fields; 0 if that is one."""
     if not rows:
         return 0.0
     width, count = Counter(map(len, rows)).most_common(1)[0]
@@ -163,10 +160,9 @@ def decimal_of(rows: Sequence[Sequence[str]]) -> str:
 
 
 def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
-    """`header` and `names` where they are not the default.
+    """Return `header` and `names` unless they are the default.
 
-    The first row has names if it has texts above numbers, or else if none of its texts is a value of its column.
-    """
+    The first row has names if it has strings above numbers, or else if none of its strings is a value of its column."""
     if len(rows) < 2:
         return {}
     first, *others = rows
@@ -179,7 +175,7 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
     above = [index for index in numeric if np.isnan(number_of(first[index], decimal))]
     texts = [index for index in range(len(first)) if index not in numeric and columns[index]]
     are_new = len({*first}) == len(first) and not any(first[index] in columns[index] for index in texts)
-    # Where no number tells, a text that stands above texts that come again and again, and is none of them.
+    # If no column holds numbers: a text that stands above texts that come again and again, and is none of them.
     repeating = [index for index in texts if 2 * len({*columns[index]}) <= len(columns[index])]
     has_names = 2 * len(above) > len(numeric) or (are_new and bool(repeating or not numeric))
     if not has_names:
@@ -196,7 +192,7 @@ def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
 
 
 def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
-    """One pass over all cells, for missing markers and for columns that need to be declared."""
+    """Read all cells once, for missing markers and for columns that need to be declared."""
     file = CsvFile(options, place)
     seen = {name: Seen() for name in file.names}
     wants: dict[str, Want] = dict.fromkeys(file.names, "number")
@@ -219,9 +215,9 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
             if not column.has_more and len(odd) <= MOST_ODD_TEXTS and sum(odd.values()) <= RARE * column.numbers:
                 found |= odd.keys()
             elif column.has_more or len(odd) > MOST_TEXTS // 10:
-                columns[name] = "ignore", f"numbers mixed with texts: {shown}"
+                columns[name] = "ignore", f"numbers mixed with strings: {shown}"
             else:
-                columns[name] = {"category": {"min_count": 5}}, f"numbers mixed with texts: {shown}"
+                columns[name] = {"category": {"min_count": 5}}, f"numbers mixed with strings: {shown}"
         elif not column.numbers:
             written = date_format([*odd])
             if written is not None:
@@ -232,7 +228,7 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
 
 
 def date_format(texts: Sequence[str]) -> str | None:
-    """The format of strptime, other than ISO 8601, in which all the texts are dates."""
+    """Return the format of strptime, other than ISO 8601, in which all the strings are dates."""
     for date, time in product(DATE_FORMATS, TIME_FORMATS):
         if texts and all(is_written(text, date + time) for text in texts):
             return date + time

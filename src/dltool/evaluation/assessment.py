@@ -1,4 +1,4 @@
-"""What a finished model is worth: intervals, tables, figures, mistakes and baselines of one set of examples."""
+"""Assess a finished model on one set of examples: intervals, tables, figures, worst errors and baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ DRAWING_ERRORS = (
     *(ArithmeticError, AttributeError, ImportError, LookupError, OSError),
     *(RuntimeError, TypeError, ValueError),
 )
-"""What matplotlib raises where it cannot draw."""
+"""Errors that matplotlib raises if it cannot draw."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of a model by numbers alone, from `examples` of `split`."""
+    """The numbers measured on `examples` of `split`."""
 
     split: str
     examples: int
@@ -41,25 +41,24 @@ def assess(
     rows: np.ndarray,
     warn: Callable[[str], None] | None = None,
 ) -> Assessment:
-    """Assess `outputs` by name, as the model gives them (of a restored input its squared errors), against `targets` by
-    name, (kept, …) each. `rows` (kept,) are the rows of the data that they are for.
+    """Assess `outputs` against `targets`, both by name and (kept, …). A reconstruction is given as its squared errors.
 
-    Without `warn`, nothing is drawn; it is called with the reason where a figure cannot be.
+    `rows` (kept,) are the rows of the data. Without `warn` nothing is drawn; it receives the reason if a figure fails.
     """
     found = []
     for output in evaluators(config, facts):
         name = output.head.name
         prefix = f"{file_word(name)}_" if config.model.outputs else ""
-        # Of a model that gives NaN, nothing more can be said.
+        # Nothing more can be measured if a model predicts NaN.
         is_number = np.isfinite(outputs[name]).all()
         makers, table, mistakes = output.findings(prefix, targets, outputs[name], rows) if is_number else NOTHING
-        figures = () if warn is None else pictures(makers, warn)
+        figures = () if warn is None else images(makers, warn)
         found.append(OutputAssessment(name, output.target.kind, figures, table, mistakes))
     return Assessment(measured.split, measured.examples, dict(measured.metrics), tuple(found), measured.baselines)
 
 
-def pictures(makers: Sequence[Callable[[], Drawn]], warn: Callable[[str], None]) -> tuple[Drawn, ...]:
-    """What the makers draw, without those that fail."""
+def images(makers: Sequence[Callable[[], Drawn]], warn: Callable[[str], None]) -> tuple[Drawn, ...]:
+    """Return the figures that could be drawn, and warn of the others."""
     found = []
     for make in makers:
         try:

@@ -1,4 +1,4 @@
-"""What simple rules and linear models reach on the same examples: what a network has to be better than."""
+"""Baselines: the scores of simple rules and linear models on the same examples."""
 
 from collections.abc import Iterator, Mapping
 
@@ -29,58 +29,56 @@ def baselines_of(
     tables: "LinearTables",
     config: Config,
 ) -> tuple[Baseline, ...]:
-    """For each output with one class or number an example: the model itself, a constant, for the number of a series the
-    last value before, and a linear model.
+    """Return the baselines of each output with one class or number per example, with the model itself.
 
-    `examples` are those measured, and `tables` what was kept of them.
-    """
+    `examples` are those measured, `tables` their features. They are a constant, the last value of a time series, and a
+    linear model."""
     kept = measured.kept
     found: list[Baseline] = []
-    for output, rules, learnt in compared_outputs(config, dataset):
+    for output, rules, fitted in compared_outputs(config, dataset):
         name, true = output.head.name, output.goal(examples.targets).ravel()
         metric = f"{name}_{rules.metric}" if len(built.heads) > 1 else rules.metric
         decided = rules.decided(measured.outputs[name].reshape(len(kept), -1))
         found.append(Baseline(MODEL, metric, float(rules.score(true[kept], decided))))
-        found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(learnt)))))
+        found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(fitted)))))
         series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
         if rules.can_repeat and series is not None:
             found.append(last_value(metric, series, true))
-        found.append(linear(rules, metric, tables, learnt, true))
+        found.append(linear(rules, metric, tables, fitted, true))
     return tuple(found)
 
 
 def compared_outputs(config: Config, dataset: Dataset) -> Iterator[tuple[Evaluator, Rules, np.ndarray]]:
-    """The outputs that simple rules can be compared with, and the targets of the training examples, (examples,)."""
+    """Yield the outputs that have baselines, with their training targets (examples,)."""
     for output in evaluators(config, dataset.facts):
         if rules := output.rules:
             yield output, rules, output.goal(dataset.targets)[dataset.split.train].ravel()
 
 
 class LinearTables:
-    """What linear models learn from and are measured on, standardized by the first; `reason` says why there is nothing.
+    """Feature tables that linear models are fitted and measured on, standardized by the first.
 
-    Of the `measured_on` features, the tables of all batches are added one after the other, and few numbers are kept.
-    """
+    `reason` says why there are none. Measured features are added batch by batch."""
 
     def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, inputs: Mapping[str, Rows]) -> None:
         self.reason, self.measured_on = "", None
         self.measured: list[np.ndarray] = []
         self.left = np.empty((0, 0), np.float32)
-        if all(rules.why_not_linear(learnt) for _, rules, learnt in compared_outputs(config, dataset)):
+        if all(rules.why_not_linear(fitted) for _, rules, fitted in compared_outputs(config, dataset)):
             return
         try:
-            self.learnt_from = Features(built, dataset.examples("train").inputs, TRAINING_ROWS)
+            self.fitted_on = Features(built, dataset.examples("train").inputs, TRAINING_ROWS)
             measured_on = Features(built, inputs, MEASURED_ROWS)
-            # Several threads take forty times as long on tables so small, and need not give the same bits.
+            # On tables this small, several threads take forty times as long and may change the last bits.
             with threadpool_limits(1):
-                self.scale = Standardized(np.concatenate(list(self.learnt_from)))
+                self.scale = Standardized(np.concatenate(list(self.fitted_on)))
         except (ValueError, np.linalg.LinAlgError) as error:
             self.reason = str(error).splitlines()[0]
         else:
             self.measured_on = measured_on
 
     def add(self, table: np.ndarray) -> None:
-        """The features of the next batch. They are standardized in blocks of one size, whatever that of the batches."""
+        """Add the features of the next batch, standardized in blocks of one size whatever the batch size."""
         self.left = np.concatenate([self.left, table]) if len(self.left) else table
         while len(self.left) >= BLOCK:
             self.flush()
@@ -91,53 +89,57 @@ class LinearTables:
         self.left = self.left[BLOCK:]
 
     def whole(self) -> np.ndarray:
-        """Raises ValueError: something in it is no number."""
+        """Return the whole measured table. Raises ValueError: a value is not finite."""
         if len(self.left):
             self.flush()
         return with_ones(np.concatenate(self.measured))
 
-    def note(self, learnt: int, true: int) -> str:
-        """Where these are not all of the features, or of the examples."""
+    def note(self, fitted: int, true: int) -> str:
+        """Return a note if only some of the features or examples are used."""
         assert self.measured_on is not None
         parts = []
-        training, measured = len(self.learnt_from.rows), len(self.measured_on.rows)
-        if training < learnt:
-            parts.append(f"learnt from {training:,} training examples")
+        training, measured = len(self.fitted_on.rows), len(self.measured_on.rows)
+        if training < fitted:
+            parts.append(f"fitted from {training:,} training examples")
         if measured < true:
             parts.append(f"measured on {measured:,} examples")
-        if has_components(training, self.learnt_from.columns):
-            parts.append(f"{COMPONENTS} principal components of {self.learnt_from.columns:,} features")
+        if has_components(training, self.fitted_on.columns):
+            parts.append(f"{COMPONENTS} principal components of {self.fitted_on.columns:,} features")
         return ", ".join(parts)
 
 
 def last_value(metric: str, series: Rows, true: np.ndarray) -> Baseline:
-    """Of saying that the target stays what it was last in the window, `series` (examples, length) of it."""
+    """Return the baseline that predicts the last value of the target in each window of `series` (examples, length)."""
     last = np.concatenate(
         [latest(np.asarray(series[first : first + BLOCK], float)) for first in range(0, len(series), BLOCK)]
     )
     known = np.isfinite(last)
     if not known.any():
-        return Baseline(LAST, metric, None, "the target is known in no window")
-    note = "" if known.all() else f"measured on {np.sum(known):,} examples; in the windows of others it is not known"
+        return Baseline(LAST, metric, None, "the target is missing in all windows")
+    note = (
+        ""
+        if known.all()
+        else f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
+    )
     return Baseline(LAST, metric, float(np.mean(np.abs(true.ravel()[known] - last[known]))), note)
 
 
 def latest(windows: np.ndarray) -> np.ndarray:
-    """(examples,): the last number of each row that is one, else NaN."""
+    """Return the last finite number of each row, (examples,), NaN if there is none."""
     known = np.isfinite(windows)
     from_end = known[:, ::-1].argmax(axis=1)
     return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)
 
 
-def linear(rules: Rules, metric: str, tables: LinearTables, learnt: np.ndarray, true: np.ndarray) -> Baseline:
-    name, reason = rules.linear_name, rules.why_not_linear(learnt) or tables.reason
+def linear(rules: Rules, metric: str, tables: LinearTables, fitted: np.ndarray, true: np.ndarray) -> Baseline:
+    name, reason = rules.linear_name, rules.why_not_linear(fitted) or tables.reason
     if reason or tables.measured_on is None:
         return Baseline(name, metric, None, reason)
     try:
         with threadpool_limits(1):
             features, measured = tables.scale.table, tables.whole()
-            predicted = rules.linear(features, learnt[tables.learnt_from.rows], measured)
+            predicted = rules.linear(features, fitted[tables.fitted_on.rows], measured)
     except (ValueError, np.linalg.LinAlgError) as error:
         return Baseline(name, metric, None, str(error).splitlines()[0])
     value = float(rules.score(true[tables.measured_on.rows], predicted))
-    return Baseline(name, metric, value, tables.note(len(learnt), len(true)))
+    return Baseline(name, metric, value, tables.note(len(fitted), len(true)))

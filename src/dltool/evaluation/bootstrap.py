@@ -1,10 +1,9 @@
-"""How far a measured number may be from the true one: bootstrap intervals, and the difference of two models.
+"""Bootstrap intervals of a measured number, and of the difference of two models.
 
-The percentile bootstrap (B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16):
-the number is computed again for many samples of as many examples, drawn with replacement from those measured; 95 % of
-what comes out lies in the interval. A sample is a vector that says how often each example was drawn. So for numbers
-that follow from sums over examples, all samples together are one product of matrices.
-"""
+The percentile bootstrap (B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16)
+computes the number for many samples, drawn with replacement and as large as the original. The interval holds 95 % of
+the results. A sample is a vector of how often each example was drawn. For statistics of sums over examples, all samples
+are one matrix product."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,14 @@ import numpy as np
 RESAMPLES = 1000
 LEVEL = 0.95
 MOST_GROUPS = 2_000
-"""Above so many examples, random groups of them are drawn instead. Of sums, that leaves the variance what it is."""
+"""Above this number of examples, random groups of them are drawn. The variance of sums stays the same."""
 BLOCK = 2**20
-"""How many draws are made at once."""
+"""Draws made at once."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A measured `value`, with the ends of its 95 % interval; both are None where there is none."""
+    """A measured `value` with the bounds of its 95 % interval, None if there is none."""
 
     value: float
     low: float | None = None
@@ -30,10 +29,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more the second of two models has than the first, with the ends of the 95 % interval.
-
-    `exceeds_noise`: the interval is all on one side of 0.
-    """
+    """The difference of two models, second minus first, with the bounds of its 95 % interval."""
 
     value: float
     low: float
@@ -41,18 +37,20 @@ class Difference:
 
     @property
     def exceeds_noise(self) -> bool:
+        """Return whether the difference is significant: the interval does not contain 0."""
         return self.low > 0 or self.high < 0
 
 
 def random_groups(examples: int, most: int, seed: int) -> np.ndarray:
-    """(examples,) of int: the group of each, 0 … min(examples, most) - 1, of sizes that differ by one at most."""
+    """Return the group of each example, (examples,) of int in 0 … min(examples, most) - 1. Sizes differ by at
+    most one."""
     if examples <= most:
         return np.arange(examples)
     return np.random.Generator(np.random.Philox(seed)).permutation(examples) % most
 
 
 def resampled(sums: np.ndarray, seed: int) -> np.ndarray:
-    """(RESAMPLES, k) of float64: the sums that samples of groups have. `sums` is (groups, k), those of each group."""
+    """Return the sums of bootstrap samples, (RESAMPLES, k) of float64. `sums` (groups, k) are those of each group."""
     generator = np.random.Generator(np.random.Philox(seed))
     groups = len(sums)
     found = np.empty((RESAMPLES, sums.shape[1]))
@@ -70,12 +68,11 @@ def resampled(sums: np.ndarray, seed: int) -> np.ndarray:
 def intervals(
     values: Sequence[float], sums: np.ndarray, seed: int, statistic: Callable[[np.ndarray], np.ndarray]
 ) -> list[Interval]:
-    """The intervals of `values`, m numbers that `statistic` computes from sums over examples: (samples, k) to
-    (samples, m).
+    """Return the intervals of m `values`, which `statistic` computes from sums over examples: (samples, k) to (samples,
+    m).
 
-    `sums` is (groups, k). Of fewer than two groups nothing can be drawn, and what is not finite in a sample has no
-    interval.
-    """
+    `sums` is (groups, k). There is no interval for fewer than two groups, or if a sample gives a value that is not
+    finite."""
     if len(sums) < 2:
         return [Interval(value) for value in values]
     found = statistic(resampled(sums, seed))
@@ -89,7 +86,7 @@ def intervals(
 
 
 def mean_intervals(values: Mapping[str, np.ndarray], seed: int) -> dict[str, Interval]:
-    """Of the means of several `values`, (examples,) each, of the same examples."""
+    """Return the intervals of the means of several `values`, (examples,) each, of the same examples."""
     if not values:
         return {}
     columns = np.stack([np.asarray(each, float) for each in values.values()], axis=1)
@@ -100,7 +97,7 @@ def mean_intervals(values: Mapping[str, np.ndarray], seed: int) -> dict[str, Int
 
 
 def grouped_sums(columns: np.ndarray, seed: int) -> np.ndarray:
-    """(groups, k), the sums of (examples, k) in random groups."""
+    """Return the sums of (examples, k) in random groups, (groups, k)."""
     if len(columns) <= MOST_GROUPS:
         return columns
     groups = random_groups(len(columns), MOST_GROUPS, seed)
@@ -108,19 +105,18 @@ def grouped_sums(columns: np.ndarray, seed: int) -> np.ndarray:
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Difference:
-    """How much the mean of `second` is above that of `first`, (examples,) each: values of two models for the same
-    examples, such as their losses, or 1 where they were right.
+    """Return how far the mean of `second` is above that of `first`, (examples,) each: losses or correctness of two
+    models.
 
-    Both models are measured on the same drawn examples, so what makes an example hard for both does not count as noise.
-
-    Raises:
-        ValueError: they are not of the same number of examples, or of fewer than one.
-    """
+    Both models are resampled on the same examples, so examples that are hard for both add no uncertainty. Raises
+    ValueError: the numbers of examples differ, or are 0."""
     if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise ValueError(f"the values of two models for the same examples, not {first.shape} and {second.shape}")
+        raise ValueError(
+            f"expected values of two models for the same examples, got shapes {first.shape} and {second.shape}"
+        )
     differences = second.astype(float) - first.astype(float)
     found = mean_intervals({"difference": differences}, seed)["difference"]
     if found.low is None or found.high is None:
-        # Of one example, anything may be; NaN compares with nothing.
+        # One example allows any difference, and NaN is not comparable.
         return Difference(found.value, float("-inf"), float("inf"))
     return Difference(found.value, found.low, found.high)

@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain values that cross from measuring to reports."""
+"""Results of an evaluation as plain values, for reports."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,16 +9,14 @@ from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.figure import Figure
 
 MODEL = "this model"
-"""The name of the baseline that is the model itself."""
+"""Baseline name of the model itself."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """An example that the model is wrong about. `row` is its row in the data, counted from 0.
+    """A wrong prediction for a `row` of the data, counted from 0.
 
-    `confidence` is how sure the model was, from 0 to 1; of numbers the size of the error, of a restored input its
-    squared error.
-    """
+    `confidence` is from 0 to 1; for numbers it is the absolute error, for a reconstruction the squared error."""
 
     row: int
     target: str
@@ -28,7 +26,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class OutputAssessment:
-    """`table` has a row for each class, label or number; `mistakes` the worst ones first."""
+    """Results of one output. `table` has a row for each class, label or number; `mistakes` begin with the worst."""
 
     name: str
     kind: TargetKind
@@ -39,10 +37,7 @@ class OutputAssessment:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a simple rule reaches by `metric` on the same examples; of the model itself too, to compare with.
-
-    `value` is None where it was not computed, and `note` says why.
-    """
+    """The score of a simple rule by `metric`, or of the model itself. `note` says why `value` is None."""
 
     name: str
     metric: str
@@ -52,7 +47,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What is known of a model from the examples of `split`, a part of the data or a name for new data."""
+    """Results of a model on `split`: a split of the data or a name for new data."""
 
     split: str
     examples: int
@@ -65,7 +60,7 @@ class Assessment:
         return tuple(figure for output in self.outputs for figure in output.figures)
 
     def record(self) -> dict[str, Any]:
-        """As JSON has it. Of figures all but the SVG, which is in a file of the figure's name."""
+        """Return the JSON form. The SVG of each figure is left out: it is a file of its own."""
         found = asdict(self)
         for output in found["outputs"]:
             for figure in output["figures"]:
@@ -75,7 +70,7 @@ class Assessment:
 
 
 def interval_record(metrics: Mapping[str, Interval]) -> dict[str, list[float]]:
-    """The ends of the intervals there are, by the name of the metric."""
+    """Return the bounds of the known intervals by metric."""
     return {
         name: [found.low, found.high]
         for name, found in metrics.items()

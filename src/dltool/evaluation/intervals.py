@@ -1,4 +1,4 @@
-"""The interval of every metric of a model, whatever Keras computes it from."""
+"""Intervals of all metrics of a model, also of those that are no means over examples."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -8,26 +8,25 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.evaluation.bootstrap import Interval, intervals, mean_intervals, random_groups
-from dltool.evaluation.measure import Measurement, metrics_by_output
+from dltool.evaluation.example_values import metrics_by_output
+from dltool.evaluation.measure import Measurement
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS
 from dltool.training.batches import in_loss_form, model_targets
 from dltool.training.loop import logs_of
 
 MOST_STATES = 500
-"""Groups of examples that a metric is computed of; fewer than for means, for a state may hold hundreds of numbers."""
+"""Groups for metrics with state. There are fewer than for means, because a state may hold hundreds of numbers."""
 TOLERANCE = 1e-3
-"""Relative: sums of float32 in another order."""
+"""Relative tolerance for sums of float32 in another order."""
 
 
 def metric_intervals(
     built: BuiltModel, measured: Measurement, targets: Mapping[str, np.ndarray], seed: int
 ) -> dict[str, Interval]:
-    """An interval for each of the measured metrics, in their order; none where its value does not follow from sums
-    over examples, or where the outputs were too large to keep.
+    """Return an interval for each metric, in order. `targets` are by name, (examples, …).
 
-    `targets` by name, (examples, …), are those of the examples.
-    """
+    There is none if the metric is not a function of sums over examples, or the outputs were too large to keep."""
     metrics = measured.metrics
     means = {name: values for name, values in measured.values.items() if is_mean(metrics.get(name), values)}
     found = {
@@ -45,18 +44,17 @@ def metric_intervals(
 
 
 def is_mean(value: float | None, values: np.ndarray) -> bool:
-    """Masks, and metrics that are no plain means, give another value."""
+    """Return whether the metric is the plain mean of `values`; with masks, for example, it is not."""
     return value is not None and bool(np.isclose(values.mean(dtype=float), value, rtol=TOLERANCE, atol=1e-5))
 
 
 def state_intervals(
     name: str, metric: Any, metrics: Mapping[str, float], examples: tuple[np.ndarray, np.ndarray], seed: int
 ) -> dict[str, Interval]:
-    """The intervals of a metric, under its name or those of its numbers; none where its state is no sum over examples.
+    """Return the intervals of a metric by result name; none if its state is not a sum over examples.
 
-    Keras's own metrics are computed from variables to which each batch adds: true positives by threshold, squares, ….
-    So the state for a sample of examples is a sum as well.
-    """
+    Keras computes its metrics from variables to which each batch adds, such as true positives by threshold. The state
+    of a sample of examples is therefore a sum too."""
     try:
         states = grouped_states(metric, *examples, seed)
         sizes = [variable.shape for variable in metric.variables]
@@ -71,7 +69,7 @@ def state_intervals(
 
 
 def grouped_states(metric: Any, targets: np.ndarray, outputs: np.ndarray, seed: int) -> np.ndarray:
-    """(groups, k): what each of the random groups of examples adds to the variables of the metric."""
+    """Return what each random group of examples adds to the variables of the metric, (groups, k)."""
     groups = random_groups(len(outputs), MOST_STATES, seed)
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
@@ -92,7 +90,7 @@ def grouped_states(metric: Any, targets: np.ndarray, outputs: np.ndarray, seed: 
 
 
 def results(metric: Any, states: np.ndarray, shapes: list[tuple[int, ...]]) -> np.ndarray:
-    """(samples, m): the numbers of the metric for states (samples, k)."""
+    """Return the results of the metric, (samples, m), for states (samples, k)."""
     edges = [0, *np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()]
 
     def result(given: Any) -> Any:
@@ -107,10 +105,9 @@ def results(metric: Any, states: np.ndarray, shapes: list[tuple[int, ...]]) -> n
 
 
 def compiled_map(function: Any, parts: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """`function` of each element of the arrays in each part; parts differ in their first two axes alone.
+    """Return `function` of each element of the arrays in `parts`, which differ in their first two axes only.
 
-    Traced once and called as it is: TensorFlow would warn of functions that are traced again and again.
-    """
+    It is traced once: TensorFlow would warn of repeated retracing."""
     specs = [tf.TensorSpec((None, None, *each.shape[2:]), each.dtype) for each in parts[0]]
     mapped = tf.function(lambda *given: tf.map_fn(function, given, fn_output_signature=tf.float32), autograph=False)
     compiled = mapped.get_concrete_function(*specs)
@@ -118,6 +115,6 @@ def compiled_map(function: Any, parts: Sequence[Sequence[np.ndarray]]) -> np.nda
 
 
 def named_results(name: str, found: np.ndarray) -> dict[str, float]:
-    """The names that the results of a training have: with a number where the metric gives several."""
+    """Return the results by name, numbered if the metric gives several, as in the logs of a run."""
     (values,) = found
     return logs_of({name: values if len(values) > 1 else values[0]})

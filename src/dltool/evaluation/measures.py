@@ -1,7 +1,6 @@
-"""What can be said of predicted classes, probabilities and numbers beside the metrics of the run.
+"""Measures of predicted classes, probabilities and numbers beside the metrics of the run.
 
-In NumPy alone: importing scikit-learn takes 1.2 s and 140 MB, at the end of every training. Tests compare the two.
-"""
+They use NumPy only: importing scikit-learn takes 1.2 s and 140 MB at the end of every run. Tests compare the two."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +9,12 @@ import numpy as np
 
 CURVE_POINTS = 200
 BINS = 15
-"""Of confidence, as in Guo et al."""
+"""Bins of confidence, as in Guo et al."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """`x` and `y` (points,) of a curve called `name`, with the area under it."""
+    """`x` and `y` (points,) of a curve, with the area under it."""
 
     name: str
     x: np.ndarray
@@ -25,11 +24,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of each bin of confidence that has examples: their mean confidence, the share that is right, how many there are.
+    """Mean confidence, accuracy and number of examples of each bin that is not empty.
 
-    `error` is the expected calibration error, the mean distance between the two, weighted by the number of examples
-    (C. Guo, G. Pleiss, Y. Sun and K. Weinberger, On Calibration of Modern Neural Networks, 2017).
-    """
+    `error` is the expected calibration error: the mean distance of the two, weighted by the number of examples (C. Guo,
+    G. Pleiss, Y. Sun and K. Weinberger, On Calibration of Modern Neural Networks, 2017)."""
 
     confidence: np.ndarray
     accuracy: np.ndarray
@@ -38,10 +36,8 @@ class Calibration:
 
 
 def class_table(targets: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> list[dict[str, object]]:
-    """A row for each class: precision, recall, F1 and support. `targets` and `predicted` are class indices.
-
-    Also of labels, (examples, labels) of 0 and 1 each.
-    """
+    """Return precision, recall, F1 and support of each class, from class indices or labels (examples, labels) of 0 and
+    1."""
     targets, predicted = (membership(values, len(names)) for values in (targets, predicted))
     right = (targets * predicted).sum(axis=0)
     support, found = targets.sum(axis=0), predicted.sum(axis=0)
@@ -58,22 +54,21 @@ def class_table(targets: np.ndarray, predicted: np.ndarray, names: Sequence[str]
 
 
 def membership(values: np.ndarray, classes: int) -> np.ndarray:
-    """(examples, classes) of int, 1 where an example is of the class; labels are so already."""
+    """Return (examples, classes) of int, 1 for the class of an example. Labels have this form already."""
     return values.astype(int) if values.ndim > 1 else (values[:, None] == np.arange(classes)).astype(int)
 
 
 def confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """(classes, classes) of int: how many examples of each class (rows) were taken for each (columns)."""
+    """Return the confusion matrix, (classes, classes) of int: true classes in rows, predicted ones in columns."""
     pairs = targets.astype(np.int64) * classes + predicted
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def areas(are_of_class: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """(classes,): the area under the ROC curve of each class against all others, both (examples, classes).
+    """Return the ROC AUC of each class against all others, (classes,); both arguments are (examples, classes).
 
-    By the ranks of the examples (J. Hanley and B. McNeil, The Meaning and Use of the Area under a ROC Curve, 1982).
-    NaN for a class that all or none of the examples are of.
-    """
+    It is computed from ranks (J. Hanley and B. McNeil, The Meaning and Use of the Area under a ROC Curve, 1982). It is
+    NaN for a class of all or no examples."""
     ranks = np.apply_along_axis(ranked, 0, probabilities)
     members = are_of_class.sum(axis=0).astype(float)
     pairs = members * (len(ranks) - members)
@@ -82,15 +77,14 @@ def areas(are_of_class: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def ranked(values: np.ndarray) -> np.ndarray:
-    """(examples,) of float64: the ranks from 1 on; equal values share the mean of theirs."""
+    """Return the ranks from 1 on, (examples,) of float64. Equal values share their mean rank."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
 
 
 def above_thresholds(are_of_class: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many examples of the class, and how many others, have at least each of the probabilities that there are, the
-    highest first; two arrays (thresholds,) of float64.
-    """
+    """Return the true and false positives at each distinct probability, highest first; (thresholds,) of float64
+    each."""
     order = np.argsort(-probabilities, kind="stable")
     is_last = np.append(np.diff(probabilities[order]) != 0, True)
     members = np.cumsum(are_of_class[order], dtype=float)[is_last]
@@ -98,14 +92,14 @@ def above_thresholds(are_of_class: np.ndarray, probabilities: np.ndarray) -> tup
 
 
 def roc(name: str, are_of_class: np.ndarray, probabilities: np.ndarray) -> Curve:
-    """False positive rate and true positive rate, of (examples,) each; some of both kinds must be there."""
+    """Return the ROC curve of (examples,) each. Both kinds of examples must occur."""
     members, others = (np.append(0.0, counts) for counts in above_thresholds(are_of_class, probabilities))
     true, false = members / members[-1], others / others[-1]
     return thinned(name, false, true, float(np.trapezoid(true, false)))
 
 
 def precision_recall(name: str, are_of_class: np.ndarray, probabilities: np.ndarray) -> Curve:
-    """Recall and precision, of (examples,) each; the area is the average precision."""
+    """Return recall and precision of (examples,) each; the area is the average precision."""
     members, others = above_thresholds(are_of_class, probabilities)
     recall, precision = np.append(0.0, members / members[-1]), np.append(1.0, members / (members + others))
     area = float(np.sum(np.diff(recall) * precision[1:]))
@@ -113,7 +107,7 @@ def precision_recall(name: str, are_of_class: np.ndarray, probabilities: np.ndar
 
 
 def thinned(name: str, x: np.ndarray, y: np.ndarray, area: float) -> Curve:
-    """At most CURVE_POINTS of the points, spread evenly along both axes; the ends are kept."""
+    """Return the curve with at most CURVE_POINTS points, spread evenly along both axes, both ends included."""
     if len(x) > CURVE_POINTS:
         length = np.concatenate([[0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
         kept = np.unique(np.searchsorted(length, np.linspace(0, length[-1], CURVE_POINTS - 1)))
@@ -123,7 +117,7 @@ def thinned(name: str, x: np.ndarray, y: np.ndarray, area: float) -> Curve:
 
 
 def calibration(confidence: np.ndarray, are_right: np.ndarray) -> Calibration:
-    """Whether examples that the model is so sure of are right so often; (examples,) each."""
+    """Return the calibration of predictions, (examples,) each."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     examples = np.bincount(bins, minlength=BINS)
     used = examples > 0
@@ -133,9 +127,7 @@ def calibration(confidence: np.ndarray, are_right: np.ndarray) -> Calibration:
 
 
 def number_row(name: str, targets: np.ndarray, predicted: np.ndarray) -> dict[str, object]:
-    """Of one number, (examples,) each: the mean and root mean square of the errors, their mean with sign, and R²,
-    which is None where all targets are one number.
-    """
+    """Return the error measures of one number, (examples,) each. R² is None if all targets are equal."""
     errors = predicted.astype(float) - targets
     varies = len(targets) > 1 and np.ptp(targets) > 0
     return {
@@ -148,7 +140,7 @@ def number_row(name: str, targets: np.ndarray, predicted: np.ndarray) -> dict[st
 
 
 def error_row(errors: np.ndarray) -> dict[str, object]:
-    """How the errors of restoring, (examples,), are spread."""
+    """Return the distribution of reconstruction errors, (examples,)."""
     median, high = np.quantile(errors, [0.5, 0.95])
     return {
         "mean": float(errors.mean()),

@@ -1,4 +1,4 @@
-"""Predictions as a table: what the outputs of a model say, and the files that hold it."""
+"""Predictions as a table, and the files that hold it."""
 
 import csv
 import json
@@ -19,49 +19,40 @@ from dltool.text import printable
 FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@]")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-KERAS = "keras.models.load_model(…/model.keras).predict(…) gives the outputs as they are"
+KERAS = "keras.models.load_model(…/model.keras).predict(…) returns the raw outputs"
 
 Columns = Mapping[str, np.ndarray]
 
 
 def refuse_unclear(config: Config, facts: Facts) -> None:
-    """Raises: ConfigError: the outputs of such a model are not what a table of predictions can hold."""
+    """Raise ConfigError if a table of predictions cannot hold the outputs of such a model."""
     for output in evaluators(config, facts):
         if output.unclear:
             raise ConfigError(output.unclear, KERAS)
 
 
 def predictions(config: Config, facts: Facts, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The columns that `outputs` by name, (examples, …) each, mean. Where the config names outputs, their columns begin
-    with their names.
+    """Return the columns of `outputs`, by name and (examples, …) each. Names of outputs in the config become prefixes.
 
-    Raises:
-        RunError: the model has other outputs than the run has classes.
-    """
+    Raises RunError: the model has other outputs than the run has classes."""
     columns: dict[str, np.ndarray] = {}
     for output in evaluators(config, facts):
         columns |= output.named(output.columns(outputs[output.head.name]))
     return columns
 
 
-# --- files ---
-
-
 def write_csv(columns: Columns, file: TextIO) -> None:
-    """With a line of names. Texts that a spreadsheet would take for a formula have a ' in front, and those that would
-    steer a terminal have escapes.
-    """
+    """Write CSV with a header. Strings that look like formulas get a leading ', control characters become escapes."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(map(harmless, columns))
     writer.writerows(zip(*map(written, columns.values()), strict=True))
 
 
 def written(column: np.ndarray) -> Iterable[Any]:
-    """Numbers in the fewest digits that give the same bits again."""
+    """Return the cells of a column, numbers in the fewest digits that keep their bits."""
     if column.dtype == object:
         return map(harmless, column)
-    numbers: list[Any] = (column.astype(str) if column.dtype.kind == "f" else column).tolist()
-    return numbers
+    return list((column.astype(str) if column.dtype.kind == "f" else column).tolist())
 
 
 def harmless(text: str) -> str:
@@ -70,7 +61,7 @@ def harmless(text: str) -> str:
 
 
 def records(columns: Columns) -> list[dict[str, object]]:
-    """A mapping for each row; numbers that are none are None, as JSON has none."""
+    """Return a mapping for each row. NaN and infinity become None, as JSON has neither."""
     plain = [
         [float(text) if np.isfinite(float(text)) else None for text in column.astype(str).tolist()]
         if column.dtype.kind == "f"
@@ -92,9 +83,8 @@ def write_parquet(columns: Columns, path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    parquet.write_table(
-        pa.table({name: pa.array(np.ascontiguousarray(column)) for name, column in columns.items()}), path
-    )
+    arrays = {name: pa.array(np.ascontiguousarray(column)) for name, column in columns.items()}
+    parquet.write_table(pa.table(arrays), path)
 
 
 FORMATS: Mapping[str, Callable[[Columns, Path], None]] = {
@@ -102,10 +92,10 @@ FORMATS: Mapping[str, Callable[[Columns, Path], None]] = {
     ".jsonl": write_text,
     ".parquet": write_parquet,
 }
-"""By the ending of the file."""
+"""Writers by file suffix."""
 
 
 def write(columns: Columns, path: Path) -> None:
-    """Replaces the file as a whole. Raises MachineError."""
+    """Write the file, replacing it as a whole. Raises MachineError."""
     with atomic_path(path) as temporary:
         FORMATS[path.suffix.lower()](columns, temporary)

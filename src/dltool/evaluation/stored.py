@@ -1,4 +1,4 @@
-"""The files of an evaluation in a run directory, and reading them again, which trusts none of them."""
+"""Files of an evaluation in a run directory. Reading them trusts none of them."""
 
 import hashlib
 import io
@@ -20,17 +20,16 @@ from dltool.text import whole_text
 
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
 MOST_CELLS = 2_000_000
-"""Of a table of predictions; of more examples, some that are spread evenly are in it."""
+"""Cells of a table of predictions. Larger splits are sampled evenly."""
 EXAMPLES_LIMIT = 2**28
 
 
 @dataclass(frozen=True)
 class ExampleValues:
-    """How good a model was on each example, to compare it with another.
+    """Metrics of a model for each example, to compare it with another.
 
-    `rows` (examples,) of int64 are rows of the data; `values` by the name of a metric are (examples,) of float32, whose
-    mean is the metric. `targets` is a digest of what was to be predicted.
-    """
+    `rows` (examples,) of int64 are rows of the data. `values` (examples,) of float32 have the metric of their name as
+    mean. `targets` is a digest."""
 
     rows: np.ndarray
     values: Mapping[str, np.ndarray]
@@ -38,7 +37,7 @@ class ExampleValues:
 
 
 def evaluation_files(assessment: Assessment, examples: ExampleValues, table: Columns | None) -> dict[str, bytes]:
-    """The files of an evaluation by their names below its folder."""
+    """Return the files of an evaluation by path below its directory."""
     files = {
         METRICS: (encode_json({**assessment.record(), "targets": examples.targets}, indent=2) + "\n").encode(),
         EXAMPLES: packed(examples),
@@ -51,7 +50,7 @@ def evaluation_files(assessment: Assessment, examples: ExampleValues, table: Col
 
 
 def digest_of(targets: Mapping[str, np.ndarray]) -> str:
-    """ "sha256:…" over the targets by name."""
+    """Return "sha256:…" over the targets by name."""
     digest = hashlib.sha256()
     for name in sorted(targets):
         digest.update(f"{name} {targets[name].shape} {targets[name].dtype}\n".encode("utf-8", "backslashreplace"))
@@ -68,16 +67,12 @@ def packed(examples: ExampleValues) -> bytes:
 
 
 def read_examples(run: Run, name: str) -> ExampleValues:
-    """What the evaluation `name` ("test") of a run left of each example.
-
-    Raises:
-        RunError: there is none, or it is damaged.
-    """
+    """Return the example values of the evaluation `name` ("test") of a run. Raises RunError: missing or damaged."""
     path = run.evaluation / name / EXAMPLES
     try:
         with zipfile.ZipFile(io.BytesIO(run.read(path, EXAMPLES_LIMIT))) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > EXAMPLES_LIMIT:
-                raise RunError(f"{path} is larger than the {EXAMPLES_LIMIT:,} bytes it may have")
+                raise RunError(f"{path} is too large: more than {EXAMPLES_LIMIT:,} bytes")
             rows, names, values = (array_in(archive, key) for key in ("rows", "names", "values"))
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, OSError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
@@ -105,10 +100,9 @@ def prediction_table(
     outputs: Mapping[str, np.ndarray],
     places: Columns,
 ) -> Columns | None:
-    """A row for each example: where it is from (`places`), and of each output the target and what was predicted.
+    """Return target and prediction of each output for each example, after its location `places`.
 
-    None where that is nothing for a table, such as a class for each pixel.
-    """
+    It is None if a table cannot hold them, such as a class for each pixel."""
     columns = dict(places)
     try:
         refuse_unclear(config, facts)

@@ -1,4 +1,4 @@
-"""From a model and examples to the folder of its evaluation in the run directory."""
+"""Evaluation of a model on examples, as files for the run directory."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,13 +13,10 @@ if TYPE_CHECKING:
 def assessed(
     experiment: Experiment, examples: Examples, warn: Callable[[str], None] | None
 ) -> "tuple[Assessment, dict[str, bytes]]":
-    """What the model is worth on these examples, with all that its metrics are worth, and the files that say so.
+    """Evaluate the model on these examples, with intervals and baselines, and return the files of the evaluation.
 
-    Without `warn`, nothing is drawn and no baseline computed.
-
-    Raises:
-        DltoolError: as :func:`dltool.evaluation.measure.measure`.
-    """
+    Without `warn`, no figures and no baselines are made. Raises DltoolError: as
+    :func:`dltool.evaluation.measure.measure`."""
     from dltool.evaluation.assessment import Measured, assess
     from dltool.evaluation.baselines import LinearTables, baselines_of
     from dltool.evaluation.intervals import metric_intervals

@@ -1,4 +1,4 @@
-"""A training inside its run directory, from the first epoch to results.json."""
+"""A training run inside its directory, from the first epoch to results.json."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,9 @@ from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
 from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.clock import Clock
-from dltool.experiment.opening import Experiment, Stages
+from dltool.experiment.opening import Experiment
 from dltool.experiment.signals import StopNow, StopRequests
+from dltool.experiment.stages import Clock, Stages
 from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
 from dltool.runs.checkpoint_writer import CheckpointWriter
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """A finished training. `missed` says in words which expectations were not met; `assessment` is that of the test;
-    `profile` is where the time went. Unless it `is_kept`, the run is gone when the command ends.
-    """
+    """A completed run. `missed` describes the expectations it missed; `assessment` is of the test split; `profile` has
+    seconds by activity. Unless it `is_kept`, the run is removed when the command ends."""
 
     run: Path
     results: dict[str, Any]
@@ -44,7 +43,7 @@ class TrainingOutcome:
         return ExpectationMissed.exit_code if self.missed else 0
 
     def record(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         return {"run": str(self.run) if self.is_kept else None, **self.results}
 
 
@@ -55,13 +54,13 @@ def complete(
     stages: Stages,
     start: "TrainingState | None" = None,
 ) -> TrainingOutcome:
-    """Fit, from `start` on if there is one, test, and write the results. However it ends, the run's status says it.
+    """Train from `start` if given, test, and write the results. The run's status records every ending.
 
-    Where a profile is wanted, the run's folder `profile` gets a trace of some steps, and where the time went.
+    A requested profile goes to the run's folder `profile`: a trace of some steps and the seconds by activity.
 
     Raises:
-        DltoolError: see :func:`dltool.training.fit.fit`, and MachineError where a file cannot be written.
-    """
+        DltoolError: see :func:`dltool.training.fit.fit`.
+        MachineError: a file cannot be written."""
     progress, clock, stops = stages.progress, stages.clock, stages.stops
     tracking = Tracking(experiment.config.track, run, progress.warn)
     with recorded_status(run, progress, tracking), stops.unmasked():
@@ -72,7 +71,7 @@ def complete(
         if fitting.profile.is_wanted:
             fitting.profile.folder = run.directory(run.profile)
         if experiment.is_kept:
-            # What the figures need, while compiled steps run.
+            # Import the plotting libraries while compiled steps run.
             Import(import_drawing)
         with clock.phase("train"), run.metrics_log() as log:
             observer = RecordingObserver(log, progress, tracking)
@@ -90,9 +89,9 @@ def complete(
 
 
 def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str, float]:
-    """Seconds of wall time by activity, and which share of the cores the compiled steps kept busy."""
+    """Return wall seconds by activity, and the CPU utilisation of the compiled steps."""
     inside = fitting.profile.seconds
-    # Later phases are traced when they begin.
+    # Further phases are traced when they begin.
     trace, later = inside.get("trace", 0.0), inside.get("trace in training", 0.0)
     within = {name: inside.get(name, 0.0) for name in ("compute", "validation", "callbacks", "checkpoints")}
     busy = fitting.profile.processor / (usable_cores() * max(within["compute"], 1e-9))
@@ -110,9 +109,29 @@ def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str,
     return {name: round(value, 3) for name, value in parts.items()}
 
 
+def report_of_training(run: Run, experiment: Experiment, assessment: "Assessment | None", stages: Stages) -> None:
+    """Write the report of a run that has just completed. A failure is a warning."""
+    stages.progress.stage("writing the report")
+    later = f"dltool report {run.path} writes it"
+    try:
+        with stages.stops.unmasked():
+            from dltool.report.contents import Subject, contents
+            from dltool.report.write import write_report
+            from dltool.runs.records import read_contents
+
+            config, dataset, built = experiment.config, experiment.dataset, experiment.built
+            subject = Subject(read_contents(run), config, dataset.facts, dataset, built, assessment)
+            write_report(run, contents(subject))
+    except StopNow:
+        stages.progress.warn(f"stopped while the report was written; the run is complete, and {later}")
+    except Exception as error:  # noqa: BLE001 (whatever it is, the run is complete: a report never fails one)
+        reason = str(error) or type(error).__name__
+        stages.progress.warn(f"the report could not be written: {reason}; the run is complete, and {later}")
+
+
 @contextlib.contextmanager
 def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Iterator[None]:
-    """Whatever ends the block badly becomes the run's status. Who tracks the run is told how it ended."""
+    """Record how the block ends as the run's status, and report it to the trackers."""
     try:
         yield
         tracking.close("completed")
@@ -126,9 +145,9 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
         code = 1
         if isinstance(error, DltoolError):
             error.kept, code = str(run.path), error.exit_code
-            # Of other failures, going on would end in the same.
+            # Other failures would recur.
             error.can_resume = isinstance(error, MachineError) and is_resumable(run)
-        # A disk that refused a file may well refuse this one too; the first error is the one to report.
+        # This write may fail for the same reason; report the first error.
         with contextlib.suppress(DltoolError):
             run.update("failed", reason=str(error) or type(error).__name__, exit_code=code)
         tracking.close("failed")
@@ -137,7 +156,7 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
 
 
 def is_resumable(run: Run) -> bool:
-    """Whether nothing in the run's config stands in the way of a resumption."""
+    """Return whether the run's config allows resuming."""
     with contextlib.suppress(DltoolError):
         return run.read_json(run.record).get("resumable") is not False
     return False
@@ -151,12 +170,12 @@ def fitted_model(
     stops: StopRequests,
     start: "TrainingState | None",
 ) -> "FitResult":
-    """Train; leave checkpoints, the best weights and a line an epoch in the run, the best weights in the model."""
+    """Train the model and load the best weights. The run gets checkpoints, best weights and a metrics line an epoch."""
     from dltool.model.saving import load_weights, save_weights
     from dltool.training.fit import fit
 
     since = None if start is None else start.state["position"]["steps"]
-    # Keras's loading catches whatever a signal would raise in it, and calls the file damaged.
+    # Keras's loading catches a signal's exception and calls the file damaged.
     with stops.patient():
         with CheckpointWriter(run.checkpoints, since) as checkpoints:
             fitted = fit(
@@ -168,14 +187,14 @@ def fitted_model(
                 start=start,
             )
         if fitted.best_epoch is None:
-            # The monitored value was never a number: the last weights are all there is.
+            # The monitored value was never a number: keep the last weights.
             save_weights(core, run.best_weights)
         load_weights(core, run.best_weights)
     return fitted
 
 
 class RecordingObserver:
-    """Passes on what the training loop tells, and writes the line of each epoch to the run."""
+    """Forwards the events of the training loop, and writes each epoch's metrics to the run."""
 
     def __init__(self, log: MetricsLog, progress: "Progress", tracking: Tracking) -> None:
         self.log = log
@@ -199,15 +218,15 @@ class RecordingObserver:
 
 
 def metrics_line(record: "EpochRecord") -> dict[str, Any]:
-    """The line of metrics.jsonl of an epoch."""
-    learnt = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate}
-    return {**learnt, "seconds": round(record.seconds, 3)}
+    """Return an epoch's line of metrics.jsonl."""
+    fitted = {"epoch": record.epoch, **record.logs, "learning_rate": record.learning_rate}
+    return {**fitted, "seconds": round(record.seconds, 3)}
 
 
 def tested_model(
     run: Run, experiment: Experiment, fitted: "FitResult", progress: "Progress", stops: StopRequests
 ) -> tuple[dict[str, Any], "Assessment | None"]:
-    """Save the model, measure it on the test part, once; write its evaluation. The best weights are in it by now."""
+    """Save the model with its best weights, evaluate it once on the test split, and write the evaluation."""
     from dltool.evaluation.findings import interval_record
     from dltool.model.saving import save_model
 
@@ -236,7 +255,7 @@ def tested_model(
 
 
 def concluded(run: Run, expect: Mapping[str, str], results: dict[str, Any], clock: Clock) -> TrainingOutcome:
-    """Check what the config expects, and write results.json, the last file of a run."""
+    """Check the config's expectations and write results.json, the last file of a run."""
     seconds = clock.total()
     values = {
         **results["test"],

@@ -1,4 +1,4 @@
-"""What a running command tells the screen. For type checking only: importing it imports TensorFlow."""
+"""Events of a running command for the console. For type checking only: importing it imports TensorFlow."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,23 +11,22 @@ from dltool.training.state import EpochRecord
 
 
 class Progress(Observer, Protocol):
-    """A command calls these as it goes; the console, or a test, listens."""
+    """The listener that commands report to: the console, or a test."""
 
     def stage(self, name: str) -> None:
-        """A step begins that may take a while: "reading the data"."""
+        """Begin a step that may take a while: "reading the data"."""
 
     def warn(self, message: str) -> None:
-        """Something the user should know that stops nothing."""
+        """Report a warning."""
 
     def prepared(self, config: Config, facts: Facts, parameters: int, settings: Sequence[str] = ()) -> None:
-        """Data and model are ready. `settings` say in words what is not as the config's file alone has it, and what was
-        chosen where it says nothing."""
+        """Report that data and model are ready. `settings` describe overridden and inferred config values."""
 
     def run_created(self, run: Run, *, is_kept: bool) -> None:
-        """The run directory exists; its log takes over. `is_kept`: it is still there when the command has ended."""
+        """Report the new run directory, whose log takes over. `is_kept`: it remains when the command has ended."""
 
     def goes_on(self, history: Sequence[EpochRecord], best_epoch: int | None) -> None:
-        """A stopped training goes on after the epochs of `history`, of which `best_epoch` is the best, if one is."""
+        """Report that a run resumes after the epochs of `history`, of which `best_epoch` is the best, if any."""
 
     def ended_early(self, run: Run, status: str) -> None:
-        """The run stops here."""
+        """Report that the run stops before its end."""

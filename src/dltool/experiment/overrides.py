@@ -1,4 +1,4 @@
-"""What a training does otherwise than its config's file says, and what was decided where it says nothing."""
+"""Overridden and inferred values of a config."""
 
 from collections import Counter
 
@@ -6,18 +6,18 @@ from dltool.config.load import Document
 from dltool.config.schema import Config
 from dltool.config.text.dump import origins
 from dltool.config.text.tree import ARGUMENTS
+from dltool.text import counted
 
 CHOICES = {
     ("training", "checkpoint", "monitor"): "best epoch by {}",
-    ("data", "split", "stratify"): "each class in its share in every part",
+    ("data", "split", "stratify"): "splits stratified by class",
 }
-"""Defaults that follow from the data, in words."""
+"""Descriptions of defaults that are inferred from the data."""
 
 
-def departures(document: Document, config: Config) -> list[str]:
-    """A line each for arguments of the command line, for values of other files, and for choices; `config` is in force
-    for its data.
-    """
+def overrides(document: Document, config: Config) -> list[str]:
+    """Describe command-line arguments, values from other files and inferred values, one line each. `config` is resolved
+    for its data."""
     found = origins(document, config)
     arguments = [text for text in document.texts if text.startswith(tuple(f"{name} " for name in ARGUMENTS))]
     files = Counter(origin.origin.rsplit(":", 2)[0] for origin in found if origin.origin.count(":") >= 2)
@@ -28,8 +28,6 @@ def departures(document: Document, config: Config) -> list[str]:
         for origin in found
         if origin.path in CHOICES and origin.origin == "default" and origin.value is not False
     ]
-    lines = [f"set by {', '.join(arguments)}"] if arguments else []
-    lines += [
-        f"{count} value{'s' * (count > 1)} from {name}, which the config extends" for name, count in others.items()
-    ]
-    return lines + ([f"chosen: {', '.join(chosen)}"] if chosen else [])
+    lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
+    lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]
+    return lines + ([f"inferred: {', '.join(chosen)}"] if chosen else [])

@@ -1,4 +1,4 @@
-"""What a training will take: parameters, operations, memory, and the time of a step, measured."""
+"""The cost of a training run: parameters, operations, memory, and the measured time of a step."""
 
 import math
 import time
@@ -26,13 +26,12 @@ MOST_STEPS = 64
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training holds at once, besides the program itself, which takes some 500 MB.
+    """Bytes that training holds at once, besides the program itself, which takes some 500 MB.
 
-    `weights` are all variables of the model, and `gradients` as much again as those that are trained. `optimizer` is
-    what the compiled optimizer keeps (two slots a weight with Adam); None where it was not made. `activations` is
-    :func:`dltool.cost.activations.activation_bytes` for a batch. `data` are the inputs as they were read, where they
-    are in memory, and the tables made of them for the steps, or the part of these that is read ahead.
-    """
+    `weights` are all variables of the model; `gradients` are as large as the trainable ones. `optimizer` is its state
+    (two slots a weight with Adam), None if it was not built. `activations` is
+    :func:`dltool.cost.activations.activation_bytes` for a batch. `data` are the inputs in memory and the tables of the
+    steps, or their read-ahead part."""
 
     weights: int
     gradients: int
@@ -47,10 +46,9 @@ class Memory:
 
 @dataclass(frozen=True)
 class Plan:
-    """`flops` are of a forward pass of one example, None where a layer's are not known.
+    """`flops` are of a forward pass of one example, None if a layer's are unknown.
 
-    `seconds` is what a training step took here; None where there is too little memory to try.
-    """
+    `seconds` is a measured training step, None if there is too little memory."""
 
     parameters: int
     flops: int | None
@@ -59,13 +57,9 @@ class Plan:
 
 
 def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset | None) -> Plan:
-    """Compile the model and run a few steps. `dataset` is the data where it was read; else the steps run on zeros.
+    """Compile the model and run a few steps on `dataset`, or on zeros without one. The weights of `built` change.
 
-    The weights of `built` change.
-
-    Raises:
-        ConfigError, MachineError: as :func:`dltool.training.fit.prepare_fit`.
-    """
+    Raises ConfigError, MachineError: as :func:`dltool.training.fit.prepare_fit`."""
     few = first_batch(dataset, config) if dataset else zeros(facts, config)
     weights, gradients = size_of(built.core.variables), size_of(built.core.trainable_variables)
     beside = sum(size_of(variables) for variables in built.variables_beside().values())
@@ -83,12 +77,12 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
 
 
 def size_of(variables: list[object]) -> int:
-    """Bytes of Keras variables."""
+    """Return the bytes of Keras variables."""
     return sum(math.prod(x.shape) * tf.as_dtype(x.dtype).size for x in variables)  # type: ignore[attr-defined]
 
 
 def loaded_bytes(facts: Facts, dataset: Dataset | None) -> int:
-    """Bytes of the inputs as they were read; those that lie in files count nothing."""
+    """Return the bytes of the inputs in memory; those that stay in files do not count."""
     if dataset is not None:
         return sum(rows.nbytes for rows in dataset.inputs.values() if type(rows) is np.ndarray)
     rows = facts.examples + facts.validation_examples + facts.test_examples
@@ -96,13 +90,13 @@ def loaded_bytes(facts: Facts, dataset: Dataset | None) -> int:
 
 
 def first_batch(dataset: Dataset, config: Config) -> Dataset:
-    """The first rows of the training part, as many as a batch, as a data set of their own."""
+    """Return the first batch of the training split as a dataset."""
     rows = dataset.split.train[: config.training.batch_size]
     return Dataset(dataset.all.take(rows), whole(len(rows), dataset.facts), dataset.facts)
 
 
 def zeros(facts: Facts, config: Config) -> Dataset:
-    """A batch of data with the shapes of `facts`."""
+    """Return a batch of zeros with the shapes of `facts`."""
     size = min(config.training.batch_size, facts.examples)
     inputs = {name: np.zeros((size, *found.shape), found.dtype) for name, found in facts.inputs.items()}
     targets = {name: np.zeros((size, *found.shape), found.task.dtype) for name, found in facts.targets.items()}
@@ -110,13 +104,13 @@ def zeros(facts: Facts, config: Config) -> Dataset:
 
 
 def whole(size: int, facts: Facts) -> Split:
-    """All rows for training, and for validation where there will be one."""
+    """Use all rows for training, and for validation if the config has a validation split."""
     rows = np.arange(size)
     return Split(rows, rows if facts.validation_examples else rows[:0], rows[:0])
 
 
 def seconds_of_step(fitting: Fitting) -> float:
-    """The mean over some steps. The first is left out: TensorFlow makes its plans then."""
+    """Return the mean seconds of a step. The first is excluded: it includes TensorFlow's graph optimization."""
     loop, rows = fitting.steps.train, fitting.steps.rows
     run_steps(loop, rows, 1)
     seconds = run_steps(loop, rows, 1)
@@ -125,8 +119,9 @@ def seconds_of_step(fitting: Fitting) -> float:
 
 
 def run_steps(loop: Loop, rows: np.ndarray, steps: int) -> float:
-    """Seconds a step, over so many steps on the same rows; over one where they are less than a batch."""
-    # Of one length whatever the steps: XLA compiles for each length anew.
+    """Return the seconds of a step over `steps` steps on the same rows, or over one if the rows are less than a
+    batch."""
+    # Always the same length: XLA compiles again for each length.
     order = np.resize(rows, MOST_STEPS * loop.batch_size) if len(rows) >= loop.batch_size else rows
     began = time.perf_counter()
     after, *_ = loop(order, 0, steps)

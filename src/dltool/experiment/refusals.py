@@ -1,4 +1,4 @@
-"""What keeps a run directory from being used: other code, files outside it, and files that were exchanged."""
+"""Checks of a run directory's trust: other code, files outside it, and exchanged files."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -20,25 +20,24 @@ if TYPE_CHECKING:
 MOST_SHOWN_CHARACTERS = 200
 PARTS = ("preprocessing", "augmentation", "model", "training")
 RESUMED_PARTS = ("augmentation", "model", "training")
-"""What preprocessing has read is in the run."""
+"""Preprocessing is not among them: the run holds its fitted state."""
 WRITING_CALLBACKS = ("CSVLogger", "RemoteMonitor", "TensorBoard")
 
 
 def require_code(run: Run, command: str) -> None:
-    """The files that `--allow-code` names are those that the run was trained with. `command` is for the hint.
+    """Require that `--allow-code` names the files the run was trained with. `command` is for the hint.
 
-    A run holds no code: whoever gave it to us could have put anything there.
+    A run holds no code, since it is not trusted.
 
     Raises:
-        ConfigError: one is missing, or is not the same.
-        RunError: run.json does not say which they are.
-    """
+        ConfigError: a file is missing or differs.
+        RunError: run.json does not name the files."""
     recorded = read_record(run).code
     if not all(code.file and code.sha256 for code in recorded):
-        raise RunError(f"{run.record}: code is no list of files")
+        raise RunError(f"{run.record}: code is not a list of files")
     inside = [code.shown_as for code in ALLOWED if Path(code.shown_as).resolve().is_relative_to(run.path.resolve())]
     if inside:
-        message = f"--allow-code {inside[0]}: the file is in the run directory, of which nothing is ever run"
+        message = f"--allow-code {inside[0]}: the file is in the run directory, whose code is never run"
         raise ConfigError(message, "name the file that the run was trained with")
     wanted = {str(code.sha256): str(code.file)[:MOST_SHOWN_CHARACTERS] for code in first(recorded)}
     given = {code.sha256: code.shown_as for code in ALLOWED}
@@ -47,29 +46,25 @@ def require_code(run: Run, command: str) -> None:
     again = f"dltool {command}{options_for(wanted.values())}"
     if others:
         what = f"the run was trained with another {missing[0]}" if missing else "the run was trained without it"
-        hint = "bring that file back, or train a new run" if missing else again
+        hint = "restore that file, or train a new run" if missing else again
         raise ConfigError(f"--allow-code {others[0]}: {what}", hint)
     if missing:
-        raise ConfigError(f"{run.path} needs code that a run does not hold: {', '.join(missing)}", again)
+        raise ConfigError(f"{run.path} needs code that is not in the run: {', '.join(missing)}", again)
 
 
 def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -> None:
-    """What preprocessing learnt is as much a part of the run as its weights.
-
-    Raises:
-        RunError: a file of it is missing, new or not the one that run.json knows.
-    """
+    """Raise RunError if a file of fitted preprocessing is missing, new or changed since the run was made."""
     changes = list(differences(record.preprocessing, run.preprocessing_digests(largest_file)))
     if changes:
-        hint = "put the old file back, or train a new run"
+        hint = "restore the old file, or train a new run"
         raise RunError(
-            Problem(None, f"{run.preprocessing}/{change.what} is not what the run's preprocessing learnt", hint)
+            Problem(None, f"{run.preprocessing}/{change.what} differs from the fitted preprocessing of the run", hint)
             for change in first(changes)
         )
 
 
 def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
-    """By the places of backbones in the config, the files that their weights came from."""
+    """Return the files of backbones' weights by config path."""
     return {
         format_path(layer.path): {"file": str(layer.weights.path), "sha256": layer.weights.sha256}
         for layer in built.layers
@@ -78,19 +73,20 @@ def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
 
 
 def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
-    """Raises RunError where a file of weights is not the one that `record`, the run's run.json, names."""
+    """Raise RunError if a file of weights is not the one that `record`, the run's run.json, names."""
     problems = []
     for place, now in weight_files(built).items():
         was = record.weights.get(place, RecordedFile()).sha256
         if was != now["sha256"]:
             message = f"{now['file']} has changed since the run was made: its sha256 was {said(was)}"
-            problems.append(Problem(None, message, "bring the old file back, or train a new run"))
+            problems.append(Problem(None, message, "restore the old file, or train a new run"))
     if problems:
         raise RunError(problems)
 
 
 def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
-    """Where `parts` ("preprocessing", "augmentation", "model", "training") name what is outside the run."""
+    """Return the config paths in `parts` ("preprocessing", "augmentation", "model", "training") that name files or
+    hosts outside the run."""
     sections = {
         "preprocessing": (("data", "preprocessing"), config.data.preprocessing),
         "augmentation": (("data", "augmentation"), config.data.augmentation),
@@ -101,16 +97,12 @@ def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
 
 
 def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> None:
-    """A run's config does not name files that Keras would read or write, nor hosts: somebody else may have written it.
+    """Raise RunError if `parts` of a run's config name files or hosts that Keras would use: the config is not trusted.
 
-    Of the data's paths, dltool itself takes care.
-
-    Raises:
-        RunError: with every such name in `parts` of the config, see :func:`places_outside`.
-    """
+    dltool itself checks the data's paths. See :func:`places_outside`."""
     found = places_outside(config, parts)
     if found:
-        hint = "a run is not trusted with files beside it: train a new run from your own config"
+        hint = "a run may use no files but its own: train a new run from your own config"
         raise RunError(
             Problem(None, f"{run.resolved}: {format_path(place)} names something outside the run", hint)
             for place in first(found)

@@ -1,4 +1,4 @@
-"""What resuming does once the run is this process's own: from the newest checkpoint that verifies to the end."""
+"""Resuming a locked run from its newest valid checkpoint."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ from dltool.config.text.dump import dump_yaml
 from dltool.config.text.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
-from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line
-from dltool.experiment.opening import Stages, prepared_steps, recorded_data, recorded_experiment, recorded_strategy
+from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line, report_of_training
+from dltool.experiment.opening import prepared_steps, recorded_data, recorded_experiment, recorded_strategy
 from dltool.experiment.refusals import refuse_files, require_code
-from dltool.experiment.reporting import report_of_training
 from dltool.experiment.signals import StopRequests
+from dltool.experiment.stages import Stages
 from dltool.machine import describe_machine
 from dltool.runs.changes import Change, machine_changes, said
 from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def resume_locked(
     run: Run, epochs: int | None, allow_change: bool, progress: "Progress", stops: StopRequests
 ) -> TrainingOutcome:
-    """As :func:`dltool.commands.resume.resume`."""
+    """Resume as :func:`dltool.commands.resume.resume`."""
     stages = Stages(progress, stops)
     require_code(run, f"resume {run.path}" + (f" --epochs {epochs}" if epochs else ""))
     record = read_record(run)
@@ -38,7 +38,7 @@ def resume_locked(
     with stages.reading(trains=True):
         config, dataset = recorded_data(run, () if epochs is None else ("training.epochs",))
         refuse_missing_extras(config.track)
-        # Of the model, whoever builds it takes care.
+        # recorded_model checks the model's files.
         refuse_files(run, config, ("training",))
         position: dict[str, Any] = {**checkpoint.state["position"]} if checkpoint else {"epoch": 0}
         if epochs is not None:
@@ -64,39 +64,33 @@ def resume_locked(
 
 
 def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
-    """The newest checkpoint that verifies; None where the run was killed before its first, and begins anew.
-
-    Raises:
-        RunError: none of the checkpoints can be used, or they were removed.
-    """
+    """Return the newest valid checkpoint, None if the run was killed before its first. Raises RunError: none is valid,
+    or they were removed."""
     if not has_checkpoints(run.checkpoints) and not run.read_metrics():
-        progress.warn("the run was stopped before its first checkpoint, and begins anew")
+        progress.warn("the run was stopped before its first checkpoint and starts over")
         return None
     if not has_checkpoints(run.checkpoints):
-        hint = "without one, nothing can go on: `dltool runs prune --checkpoints` removes them; train a new run"
+        hint = "`dltool runs prune --checkpoints` removes them; a run without one cannot be resumed: train a new run"
         raise RunError(f"there is no checkpoint in {run.checkpoints}", hint)
     checkpoint, skipped = newest_checkpoint(run.checkpoints)
     for reason in skipped:
-        progress.warn(f"an older checkpoint is used: {reason}")
+        progress.warn(f"using an older checkpoint: {reason}")
     check_saved_state(checkpoint, run.checkpoints)
     return checkpoint
 
 
 def with_epochs(config: Config, epochs: int, finished: int) -> Config:
-    """The config with another number of epochs. Of several phases, the last one gets more or fewer.
-
-    Raises:
-        ConfigError: fewer than have been run, or more than a config may have.
-    """
+    """Return the config with another number of epochs; with several phases, the last one changes. Raises ConfigError:
+    too few or too many."""
     if epochs > MOST_EPOCHS:
-        raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, not {epochs}")
+        raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, got {epochs}")
     if epochs <= finished:
-        raise ConfigError(f"the run has {finished} epochs already", f"--epochs {finished + 1} or more goes on")
+        raise ConfigError(f"the run has {finished} epochs already", f"use --epochs {finished + 1} or more")
     training = config.training
     *before, last = training.parts
     earlier = sum(phase.epochs for phase in before)
     if epochs <= earlier:
-        raise ConfigError(f"the phases before the last have {earlier} epochs", f"--epochs {earlier + 1} or more")
+        raise ConfigError(f"the phases before the last have {earlier} epochs", f"use --epochs {earlier + 1} or more")
     update: dict[str, Any] = {"epochs": epochs}
     if training.phases is not None:
         update = {"phases": (*before, last.model_copy(update={"epochs": epochs - earlier}))}
@@ -104,7 +98,7 @@ def with_epochs(config: Config, epochs: int, finished: int) -> Config:
 
 
 def refuse_other_model(checkpoint: Checkpoint, core: Any) -> None:
-    """Raises RunError where the checkpoint is of another model than `core`, before anything of the run is changed."""
+    """Raise RunError if the checkpoint does not match the model `core`, before the run is changed."""
     from dltool.training.state import uncounted
 
     model = [(uncounted(variable.path), tuple(variable.shape)) for variable in core.variables]
@@ -121,18 +115,18 @@ def refuse_other_model(checkpoint: Checkpoint, core: Any) -> None:
 def refuse_changes(
     record: RunRecord, pinned: Mapping[str, Any], allow_change: bool, progress: "Progress"
 ) -> list[Change]:
-    """Raises MachineError where something that can change bits differs, unless that is allowed; then it warns."""
+    """Raise MachineError if something that can change result bits differs; if that is allowed, warn."""
     changes = machine_changes(record, pinned)
     if not allow_change and changes:
-        hint = "--allow-change goes on all the same, without the promise of the same bits"
+        hint = "--allow-change resumes anyway; the result may not be bit-identical"
         raise MachineError([Problem(None, str(change), hint) for change in changes])
     for change in changes:
-        progress.warn(f"{change}: the result may differ in its last bits from a run never stopped")
+        progress.warn(f"{change}: the result may not be bit-identical to an uninterrupted run")
     return changes
 
 
 def noted_resumption(record: RunRecord, changes: Sequence[Change], pinned: Mapping[str, Any]) -> dict[str, Any]:
-    """What run.json says of a resumption: when, and what was allowed to differ. The machine is then the new one."""
+    """Return the fields of run.json about resuming: the time, the allowed changes and, if any, the new machine."""
     allowed = [{"what": change.what, "was": said(change.was), "now": said(change.now)} for change in changes]
     entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changes": allowed}
     fields = {"resumed": [*record.resumed, entry]}
@@ -146,7 +140,7 @@ def go_back_to(
     new_config: Config | None,
     progress: "Progress",
 ) -> None:
-    """Make the run's files those of the moment of the checkpoint with `state`, or of the beginning."""
+    """Reset the run's files to the checkpoint with `state`, or to the beginning."""
     from dltool.training.state import EpochRecord
 
     history = [EpochRecord(**line) for line in state["position"]["history"]] if state else []
@@ -156,11 +150,11 @@ def go_back_to(
         with disk_errors(run.results, "remove"):
             run.results.unlink(missing_ok=True)
             if best_epoch is None:
-                # Of an epoch that is run again. Where the state has best weights, the training writes them.
+                # From an epoch that is repeated. Training writes the best weights in the state.
                 run.best_weights.unlink(missing_ok=True)
         run.write_metrics([metrics_line(record) for record in history])
     except MachineError as error:
-        # A completed run that was to get more epochs may still be the old one.
+        # A completed run that was extended may still be complete.
         error.kept, error.can_resume = str(run.path), not run.is_complete()
         raise
     if state:
@@ -168,9 +162,8 @@ def go_back_to(
 
 
 def note(run: Run, noted: Mapping[str, Any], new_config: Config | None) -> None:
-    """Write what is `noted` into run.json, the first of all files: from then on the run is unfinished, and `new_config`
-    is its config, if there is one.
-    """
+    """Write `noted` into run.json before any other file: the run is then unfinished. A `new_config` becomes its
+    config."""
     if new_config is None:
         run.update("running", **noted)
         return
@@ -180,7 +173,7 @@ def note(run: Run, noted: Mapping[str, Any], new_config: Config | None) -> None:
 
 
 def finish_new_config(run: Run, record: RunRecord) -> None:
-    """Write the config that run.json has, where a process was killed in :func:`note` before it could."""
+    """Write the config from run.json if a process was killed in :func:`note` before it did."""
     text = record.resolved
     if text is not None and digest(run.read(run.resolved, MOST_BYTES)) == record.replaced:
         atomic_write(run.resolved, text.encode("utf-8", "replace"))

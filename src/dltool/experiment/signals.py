@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: finish the step, save, and stop; where there is nothing to save, stop at once."""
+"""SIGINT and SIGTERM: finish the step, save, and stop; without anything to save, stop at once."""
 
 import contextlib
 import os
@@ -10,16 +10,15 @@ from types import FrameType
 from dltool.errors import Interrupted
 
 RETRY = 0.01
-"""Seconds until a signal that came at a bad moment is looked at again."""
+"""Seconds until a signal that came during an import is handled again."""
 MOST_RETRIES = 100
-"""Then the process ends without a word: it waits for another thread's import, and has nothing to save."""
+"""After these the process ends silently: it waits for another thread's import, and has nothing to save."""
 
 
 class StopNow(BaseException):
-    """What a signal raises on its way to becoming Interrupted: Keras catches every Exception that passes through it.
+    """Raised by a signal before it becomes Interrupted. It is no Exception, as Keras catches those.
 
-    `kept` and `can_resume` are as in :class:`~dltool.errors.DltoolError`.
-    """
+    `kept` and `can_resume` are as in :class:`~dltool.errors.DltoolError`."""
 
     def __init__(self, number: int) -> None:
         super().__init__("stopped")
@@ -29,10 +28,9 @@ class StopNow(BaseException):
 
 
 class StopRequests:
-    """The signals received so far. While `is_patient`, they wait to be asked for; otherwise they raise StopNow.
+    """The signals received so far. While `is_patient`, they wait to be polled; otherwise they raise StopNow.
 
-    A second SIGINT `ends_process`, or else no longer waits.
-    """
+    A second SIGINT ends the process if `ends_process`, and otherwise raises at once."""
 
     def __init__(self, ends_process: bool = True) -> None:
         self.ends_process = ends_process
@@ -50,7 +48,7 @@ class StopRequests:
         self.stop(number, frame)
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """Raises StopNow unless somebody will ask. The alarm's number stands for the last signal's."""
+        """Raise StopNow unless signals are polled. SIGALRM stands for the last signal."""
         if self.is_patient or not self.received:
             return
         asked_by = self.received[-1] if number == signal.SIGALRM else number
@@ -63,12 +61,12 @@ class StopRequests:
         signal.setitimer(signal.ITIMER_REAL, RETRY)
 
     def asked(self) -> int | None:
-        """The number of the first signal, or None."""
+        """Return the first signal's number, or None."""
         return self.received[0] if self.received else None
 
     @contextlib.contextmanager
     def patient(self) -> Iterator[None]:
-        """Within the block, signals wait; the block asks for them, and what is left is raised at its end."""
+        """Let signals wait during the block, which polls them; raise a pending one at its end."""
         self.raise_received()
         self.is_patient = True
         try:
@@ -79,7 +77,7 @@ class StopRequests:
 
     @contextlib.contextmanager
     def unmasked(self) -> Iterator[None]:
-        """Raises StopNow where TensorFlow has made an error of its own of one that was raised in the block."""
+        """Raise StopNow if TensorFlow replaced the one raised in the block by an error of its own."""
         try:
             yield
         except Exception as error:
@@ -88,27 +86,23 @@ class StopRequests:
             raise StopNow(self.raised) from error
 
     def raise_received(self) -> None:
-        """Raises StopNow if there was a signal: a library may have caught the first one."""
+        """Raise StopNow if there was a signal: a library may have caught the first one."""
         if self.received:
             raise StopNow(self.received[0])
 
 
 def is_in_import_machinery(frame: FrameType | None) -> bool:
-    """Whether an exception raised now could leave Python's import lock held: then another thread's import never ends,
-    nor does a further one of this thread."""
+    """Return whether an exception raised now could leave Python's import lock held, which blocks further imports."""
     return frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 @contextlib.contextmanager
 def stop_requests(ends_process: bool = True) -> Iterator[StopRequests]:
-    """Within the block SIGINT and SIGTERM become requests. At a second SIGINT the process ends, or else the block.
-
-    Raises:
-        Interrupted: a signal ended the block.
-    """
+    """Turn SIGINT and SIGTERM into requests during the block. A second SIGINT ends the process, or else the block.
+    Raises Interrupted: a signal ended the block."""
     requests = StopRequests(ends_process)
     handlers = {signal.SIGINT: requests.handle, signal.SIGTERM: requests.handle, signal.SIGALRM: requests.stop}
-    # Only the main thread may handle signals; in any other, they are somebody else's.
+    # Only the main thread may set signal handlers.
     is_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, handler) for number, handler in handlers.items() if is_main}
     try:

@@ -1,8 +1,8 @@
-"""What Keras offers, by kind and name, without importing Keras.
+"""Names that Keras offers, by kind, without importing Keras.
 
-The tables beside this module are written from the installed Keras by :mod:`scripts.keras_names.generate`; a test keeps
-them true. `signatures.json` is read at the first look-up, `docs.json` only when a sentence is asked for.
-"""
+The tables beside this module are written from the installed Keras by :mod:`scripts.keras_names.generate`; a test
+compares them with it. `signatures.json` is read at the first look-up, `docs.json` at the first request for a
+description."""
 
 import json
 import shlex
@@ -29,16 +29,15 @@ KINDS = {
     "activation": "an activation",
     "backbone": "a backbone",
 }
-"""The kinds of Keras objects, each with its name in a sentence."""
+"""The kinds of Keras objects, each with its name for messages."""
 
 
 @dataclass(frozen=True)
 class Argument:
     """One argument of a constructor.
 
-    `types` are words of :mod:`dltool.keras_names.argument_types`. `is_positional` is false for what every object of the
-    kind takes by name, such as a layer's `name` and `dtype`.
-    """
+    `types` are types of :mod:`dltool.keras_names.argument_types`. `is_positional` is false for keyword arguments that
+    all objects of the kind take, such as a layer's `name` and `dtype`."""
 
     name: str
     types: tuple[str, ...]
@@ -49,11 +48,10 @@ class Argument:
 
 @dataclass(frozen=True)
 class AllowedCode:
-    """A file of Python that the command line allows, as it was read: nothing is read or run a second time.
+    """A Python file that the command line allows, as it was read: nothing is read or run a second time.
 
     `shown_as` is its path as given, `sha256` in hexadecimal digits. `names` are its classes, kind → name → entry, as in
-    `signatures.json`.
-    """
+    `signatures.json`."""
 
     shown_as: str
     source: bytes
@@ -62,13 +60,12 @@ class AllowedCode:
 
 
 ALLOWED: list[AllowedCode] = []
-"""The files in force, see :func:`allowing`."""
+"""The allowed files, see :func:`allowing`."""
 
 
 @contextmanager
 def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
-    """Make the classes in `files` nameable within the block, as Keras's own are (like
-    keras.saving.custom_object_scope).
+    """Make the classes in `files` available by name within the block, like keras.saving.custom_object_scope.
 
     Only the command line can do so; a config cannot."""
     ALLOWED.extend(files)
@@ -79,12 +76,12 @@ def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
 
 
 def code_options() -> str:
-    """Return the options a follow-up command needs for the files in force: " --allow-code my.py"."""
+    """Return the options that a follow-up command needs for the allowed files: " --allow-code my.py"."""
     return options_for(code.shown_as for code in ALLOWED)
 
 
 def options_for(files: Iterable[str]) -> str:
-    """Return the options that name files of the user's own code."""
+    """Return the options that name files of user code."""
     return "".join(f" --allow-code {shlex.quote(file)}" for file in files)
 
 
@@ -93,10 +90,8 @@ class KerasName:
     """A name that Keras gives to a class or function.
 
     `means` is the name of the class or function itself: "Adam" for "adam", "MaxPooling2D" for "MaxPool2D". `is_string`
-    marks identifiers that Keras resolves, `is_function` a function, which has no arguments to set, and `refusal` says
-    why a config cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a class that is not
-    Keras's but the user's own.
-    """
+    marks identifiers that Keras resolves, `is_function` functions, which have no arguments to set. `refusal` says why a
+    config cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a user class."""
 
     kind: str
     name: str
@@ -108,7 +103,7 @@ class KerasName:
 
 
 def find(kind: str, name: str) -> KerasName | None:
-    """Return the name, or None if no such thing of that kind exists."""
+    """Return the name, or None if the kind does not have it."""
     entry = table(kind).get(name)
     if entry is None:
         return None
@@ -127,7 +122,7 @@ def find_all(name: str) -> list[KerasName]:
 
 
 def names(kind: str) -> list[str]:
-    """Return every name of a kind that a config may use, aliases and string identifiers too."""
+    """Return every name of a kind that a config may use, including aliases and string identifiers."""
     return [name for name in table(kind) if not find_known(kind, name).refusal]
 
 
@@ -139,9 +134,9 @@ def find_known(kind: str, name: str) -> KerasName:
 
 
 def arguments(kind: str, name: str) -> Mapping[str, Argument]:
-    """Return the arguments of a class by name, in order: its own, then those that every object of the kind takes.
+    """Return the arguments of a class by name, its own first, then those of every object of the kind.
 
-    Empty for functions and for what Keras chooses by shape."""
+    Empty for functions and for names that Keras resolves by the shapes."""
     entry = table(kind)[find_known(kind, name).means]
     found = {item[0]: read_argument(item) for item in entry.get("arguments", ())}
     if "base" in entry:
@@ -156,7 +151,7 @@ def read_argument(item: list[Any], is_positional: bool = True) -> Argument:
 
 
 def first_argument(name: str, kind: str | None = None) -> str | None:
-    """Return the argument that a single value stands for: "units" in `Dense: 10`. None if there is none."""
+    """Return the argument that a single value sets: "units" in `Dense: 10`. None if there is none."""
     for keras_name in find_all(name):
         if kind in (None, keras_name.kind):
             for argument in arguments(keras_name.kind, name).values():
@@ -166,24 +161,24 @@ def first_argument(name: str, kind: str | None = None) -> str | None:
 
 
 def smallest_input(name: str) -> int:
-    """Return the least height and width of the images that a backbone takes."""
+    """Return the minimum height and width of a backbone's images."""
     size: int = table("backbone")[name]["smallest"]
     return size
 
 
 def nearest(kind: str, name: str, count: int = 3) -> list[str]:
-    """Up to `count` names of the kind that look like `name`, the most alike first."""
+    """Return up to `count` names of the kind that resemble `name`, the nearest first."""
     return near(name, names(kind), count)
 
 
 def summary(kind: str, name: str) -> str:
-    """Return one sentence about a name, without a full stop if Keras writes none; empty if Keras says nothing."""
+    """Return Keras's one-sentence description of a name, as Keras writes it; empty if there is none."""
     text: str = docs()[kind].get(find_known(kind, name).means, {}).get("doc", "")
     return text
 
 
 def argument_summary(kind: str, name: str, argument: str) -> str:
-    """Return one sentence about an argument, or nothing."""
+    """Return a one-sentence description of an argument, or an empty string."""
     own = docs()[kind].get(find_known(kind, name).means, {}).get("arguments", {})
     shared = docs()["base"].get(kind, {}).get("arguments", {})
     text: str = own.get(argument) or shared.get(argument, "")

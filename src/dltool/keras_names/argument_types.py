@@ -1,15 +1,14 @@
-"""What values an argument takes, worked out from its name and default.
+"""Types of an argument's values, deduced from its name and default.
 
 A type is written as words joined by `|`:
 
-    int float number bool text null list mapping any code   plain values; `float` takes whole numbers too and makes
+    int float number bool text null list mapping any code   plain values; `float` takes integers too and makes
                                                              them floats, `number` takes both and leaves them
-    ints floats texts, ints:2                                lists, with their length where it is certain
-    "same"                                                   one allowed text
+    ints floats texts, ints:2                                lists, with their length if it is certain
+    "same"                                                   one allowed string
     initializer, layer, …, layers                            a Keras object of that kind, or a list of layers
 
-What is not certain is `any`: refusing what a class takes is worse than missing an error.
-"""
+If unsure, the type is `any`: refusing a valid value is worse than missing an error."""
 
 from typing import Any
 
@@ -77,11 +76,11 @@ BY_NAME: dict[str, str] = {
     "verbose": "int|bool",
     "vocabulary": "list|text|null",
 }
-"""Arguments whose name alone decides, whatever has them."""
+"""Arguments whose name alone determines the type, in any class."""
 
 
 def by_name(name: str) -> str | None:
-    """Return the type that a name alone decides."""
+    """Return the type that a name alone determines."""
     return next((types for suffix, types in SUFFIXES.items() if name.endswith(suffix)), BY_NAME.get(name))
 
 
@@ -90,7 +89,7 @@ def or_null(types: str) -> str:
 
 
 def deduce(name: str, default: Any, required: bool) -> str:
-    """Deduce the type of an argument of a class of the user's own. `default` counts only if it is not `required`."""
+    """Deduce the type of an argument of a user class. `default` is ignored if it is `required`."""
     known = by_name(name)
     if known is None and (name, default) == ("padding", "valid"):
         known = PADDING

@@ -1,5 +1,3 @@
-"""From a config to Keras models: layers are made by name, applied one at a time, and checked against the data.
+"""Build Keras models from a config: create layers by name, apply them one at a time, check them against the data.
 
-:func:`dltool.model.build.build_model` is the way in. Nothing is ever deserialized: models are always built from a
-config.
-"""
+:func:`dltool.model.build.build_model` is the entry point. Models are always built from a config, never deserialized."""

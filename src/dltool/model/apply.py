@@ -1,4 +1,4 @@
-"""Layers applied one at a time, so that a mistake is found at the layer that causes it."""
+"""Apply layers one at a time, so that an error is reported at the layer that causes it."""
 
 import inspect
 import re
@@ -19,21 +19,20 @@ from dltool.text import Shape, did_you_mean, near, shape_text
 
 @dataclass(frozen=True)
 class Placed:
-    """A tensor, and the place in the config that made it."""
+    """A tensor and the config path of the layer or input that made it."""
 
     tensor: Any
     place: ConfigPath
 
     @property
     def shape(self) -> Shape:
-        """Without the batch axis."""
+        """Return the shape without the batch axis."""
         return tuple(self.tensor.shape[1:])
 
 
 @dataclass(frozen=True)
 class Applied:
-    """A layer in use. `path` is its place in the config, `output_shape` without the batch axis, and `weights` the file
-    that a backbone got its weights from."""
+    """A layer in use: `path` is its config path, `output_shape` has no batch axis, `weights` is a backbone's file."""
 
     path: ConfigPath
     name: str
@@ -45,10 +44,7 @@ class Applied:
 
 
 class Names:
-    """Names for layers that the config does not name: those Keras would give in a process of its own.
-
-    `taken` are names that the config gives.
-    """
+    """Default layer names, as Keras gives in a fresh process. `taken` holds the names that the config gives."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.counts: dict[str, int] = {}
@@ -65,17 +61,16 @@ def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
 
 @dataclass
 class Graph:
-    """What layers may take: the output of the one before, and by name those of inputs and of layers with a `name`.
+    """The tensors that a layer may take: the previous output, and by name inputs and named layers.
 
-    `layers` are the first uses of layers by name, to be used again; `unused` those whose output nothing has taken yet.
-    """
+    `layers` holds the first use of each named layer, for sharing; `unused` the layers whose output is not yet taken."""
 
     named: dict[str, Placed] = field(default_factory=dict)
     layers: dict[str, Applied] = field(default_factory=dict)
     unused: dict[ConfigPath, str] = field(default_factory=dict)
 
     def sources(self, entry: KerasObject, before: Placed | None, place: ConfigPath) -> list[Placed]:
-        """What `entry` takes. Raises ConfigError: an unknown name, or nothing before the first layer."""
+        """Return the inputs of `entry`. Raises ConfigError: a name is unknown."""
         if not entry.sources:
             assert before is not None
             self.unused.pop(before.place, None)
@@ -84,10 +79,10 @@ class Graph:
         for index, name in enumerate(entry.sources):
             if name not in self.named:
                 here = (*place, *entry.steps, "from")
-                usual = f"known are {', '.join(self.named) or 'no names yet'}"
+                usual = f"known: {', '.join(self.named) or 'no names yet'}"
                 hint = did_you_mean(near(name, self.named, cutoff=0.5)) or usual
                 where = (*here, index) if entry.lists_sources else here
-                problems.append(Problem(where, f'nothing before it is called "{name}"', hint))
+                problems.append(Problem(where, f'no input or earlier layer is called "{name}"', hint))
         if problems:
             raise ConfigError(problems)
         found = [self.named[name] for name in entry.sources]
@@ -96,7 +91,7 @@ class Graph:
         return found
 
     def add(self, entry: KerasObject, applied: Applied, origin: Placed) -> None:
-        """Raises ConfigError: the name of the layer is taken."""
+        """Add a layer that was applied. Raises ConfigError: its name is taken."""
         self.unused[origin.place] = entry.name
         name = entry.arguments.get("name")
         if not isinstance(name, str):
@@ -122,21 +117,17 @@ def apply_layers(
     inputs: Mapping[str, Placed] | None = None,
     ends: Collection[int] = (),
 ) -> list[Applied]:
-    """Each layer of `entries` applied to the output of the one before, or to what its `from` names.
+    """Apply each layer of `entries` to the previous output, or to the inputs that its `from` names.
 
-    `place` is where the config lists them; `inputs` may be named by `from`. `ends` are those whose outputs nothing has
-    to take: the last one unless given.
-
-    Raises:
-        ConfigError: at the first layer that cannot take what it is given, or whose output nothing takes.
-    """
+    `place` is the config path of the list; `inputs` may be named by `from`. Outputs at `ends` (default: the last one)
+    may stay unused. Raises ConfigError at the first layer that cannot take its input, or whose output is unused."""
     applied: list[Applied] = []
     graph = Graph(dict(inputs or {}))
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
         taken = graph.sources(entry, source, layer_place)
         if entry.is_shared:
-            # Its parameters are counted where it is used first.
+            # Its parameters are counted at its first use.
             first = graph.layers[entry.name]
             row = replace(apply_layer(first.layer, taken, layer_place), name=first.name, parameters=0)
         elif entry.kind == "backbone":
@@ -180,7 +171,7 @@ def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> App
     if not isinstance(output, keras.KerasTensor):
         raise ConfigError(Problem(place, f"{name} gives several outputs; one is needed here"))
     if any(output is tensor for tensor in tensors):
-        # keras.layers.Equalization declares its input as its output, of which Keras can make no model.
+        # keras.layers.Equalization declares its input as its output, from which Keras cannot build a model.
         raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
     if any(size is not None and size <= 0 for size in shape):
@@ -192,7 +183,7 @@ def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> App
 
 
 def taken_by(layer: Any) -> list[str]:
-    """What the layer has to be given, by the names of its arguments; merging layers take one list."""
+    """Return the layer's inputs by argument name; merging layers take one list."""
     parameters = inspect.signature(layer.call).parameters.values()
     return [item.name for item in parameters if item.default is item.empty and item.kind is item.POSITIONAL_OR_KEYWORD]
 
@@ -208,7 +199,7 @@ AXES: Mapping[int, str] = {
 
 
 def shape_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reason: str) -> Problem:
-    """What shape arrived at the layer, why it cannot take it, and what would fix it."""
+    """Describe the shape that reached the layer, why the layer cannot take it, and a fix."""
     name, source = type(layer).__name__, sources[0]
     shape, wanted = source.shape, taken_by(layer)
     if "states" in wanted:
@@ -242,7 +233,7 @@ def shape_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reas
 
 
 def joining_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reason: str) -> Problem:
-    """Why a layer cannot take these inputs together."""
+    """Describe why a layer cannot take these inputs together."""
     name, arrived, hint = type(layer).__name__, " and ".join(shape_text(origin.shape) for origin in sources), ""
     message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
     if "expects 1 input(s)" in reason:
@@ -256,7 +247,7 @@ def joining_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, re
 
 
 def axes_wanted(reason: str) -> int | None:
-    """How many axes a layer wants, without the batch axis, where that is what Keras complains of."""
+    """Return the number of axes the layer expects, without the batch axis, if Keras's message is about that."""
     if found := re.search(r"expected (?:min_|max_)?ndim=(\d+), found|with at least (\d+) dimensions", reason):
         return int(found[1] or found[2]) - 1
     # The kernel of a convolution has the axes of its input, and one for the filters.
@@ -266,7 +257,7 @@ def axes_wanted(reason: str) -> int | None:
 
 
 def rank_hint(shape: Shape, axes: int) -> str:
-    """What turns an input of `shape` into one with that many axes."""
+    """Suggest how to turn an input of `shape` into one with that many axes."""
     if axes < len(shape):
         return "add Flatten before it" if axes == 1 else f"Reshape to {axes} axes before it"
     if axes == len(shape) + 1:

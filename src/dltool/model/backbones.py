@@ -1,4 +1,4 @@
-"""Networks of keras.applications in place of a layer: images of 0 to 255 in, features out; weights from a file."""
+"""Networks of keras.applications used as a layer: images with values 0 to 255 in, features out; weights from a file."""
 
 import contextlib
 import hashlib
@@ -30,7 +30,7 @@ Related = tuple[tuple[ConfigPath, str], ...]
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Which file initial weights came from."""
+    """The file that initial weights came from."""
 
     path: Path
     sha256: str
@@ -38,26 +38,25 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network as one layer. `weights` is None where they are random."""
+    """A network as one layer. `weights` is None for random weights."""
 
     network: keras.Model
     weights: WeightsFile | None
 
 
 def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str, made_here: Related) -> Backbone:
-    """The network that `entry` names, for images of `shape`, (height, width, 3).
+    """Return the network that `entry` names, for images of `shape`, (height, width, 3).
 
-    Its own preparation of images stands in front, unless Keras builds it in, so that it takes values of 0 to 255.
-    `name` is its own unless the config gives one; `made_here` says where the images come from.
+    Its own preprocessing stands in front unless Keras builds it in, so the network takes values of 0 to 255. `name` is
+    used unless the config gives one; `made_here` describes where the images come from.
 
     Raises:
-        ConfigError: it cannot take such images, or the file of weights is of another network.
-        MachineError: published weights are neither in Keras's cache nor can they be downloaded, or memory ran out.
-    """
+        ConfigError: the network cannot take such images, or the weights file belongs to another network.
+        MachineError: published weights are not in Keras's cache and cannot be downloaded, or memory ran out."""
     refuse_other_shapes(entry.name, shape, place, made_here)
     inside = (*place, *entry.steps)
     function = keras_class(entry, place)
-    # To Keras, the name of a network says which one it is.
+    # Keras identifies a network by its name.
     ours = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
     arguments = {key: ours[key] for key in ours if key not in ("weights", "trainable", "name")}
     weights = ours["weights"]
@@ -66,7 +65,7 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
         raise ConfigError(missing)
     try:
         with own_names(), files_of_keras(entry.name, (*inside, "weights")) as files, warnings.catch_warnings():
-            # Of small images, and of each layer that a file does not fit; both are said in other words.
+            # Warnings about small images and about layers that a file does not fit; dltool reports both itself.
             warnings.simplefilter("ignore")
             images = keras.Input(shape, name="images")
             prepared = sys.modules[function.__module__].preprocess_input(images)
@@ -82,7 +81,7 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
         if path in (None, PUBLISHED):
             raise ConfigError(Problem(place, f"{entry.name}: {plain_message(error)}", related=made_here)) from error
         raise ConfigError(weights_problem(entry.name, str(path), (*inside, "weights"), error)) from error
-    # Keras's own takes a list of one.
+    # Keras's own network takes its input as a list.
     network = keras.Model(images, network.output, name=ours["name"])
     network.trainable = ours["trainable"]
     infer_while_frozen(network)
@@ -91,11 +90,10 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
 
 
 def infer_while_frozen(network: keras.Model) -> None:
-    """Let the network work as in inference, without its dropout, for as long as nothing in it learns.
+    """Run the network in inference mode, without dropout, while it is frozen.
 
-    Freezing alone does so for batch normalization, and `training=False` where a network is called does not last: the
-    model around it overrides that. A class of our own would make the saved model need dltool.
-    """
+    Freezing alone does so for batch normalization. `training=False` at the call does not last: the outer model
+    overrides it. A class of our own would make the saved model need dltool."""
     as_built = network.call
 
     def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -105,7 +103,7 @@ def infer_while_frozen(network: keras.Model) -> None:
 
 
 def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: Related) -> None:
-    """Raises ConfigError unless `shape` is (height, width, 3), large enough for the backbone `name`."""
+    """Raise ConfigError unless `shape` is (height, width, 3) and large enough for the backbone `name`."""
     least = smallest_input(name)
     arrives = f"and {shape_text(shape)} arrives"
     needs = f"{name} takes images (height, width, {CHANNELS}) of at least {least} × {least}, {arrives}"
@@ -122,10 +120,9 @@ def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: R
 
 @contextlib.contextmanager
 def own_names() -> Iterator[None]:
-    """Within the block, Keras counts its names for unnamed layers from the start: they are the same in every process.
+    """Restart Keras's counters of layer names within the block, so that names are the same in every process.
 
-    Keras has no public name for this.
-    """
+    Keras has no public name for this."""
     from keras.src.backend.common import global_state
     from keras.src.utils.naming import reset_uids
 
@@ -139,10 +136,9 @@ def own_names() -> Iterator[None]:
 
 @contextlib.contextmanager
 def files_of_keras(name: str, place: ConfigPath) -> Iterator[list[str]]:
-    """Within the block, Keras gets its published files from here; those it got are listed.
+    """Download Keras's published files with dltool's code within the block, and list them.
 
-    Its own way knows no time limit, and fails with a bare Exception.
-    """
+    Keras's own download has no timeout and fails with a bare Exception."""
     from keras.src.utils import file_utils
 
     got: list[str] = []
@@ -163,22 +159,22 @@ def files_of_keras(name: str, place: ConfigPath) -> Iterator[list[str]]:
         file_utils.get_file = original
 
 
-MISFITS = (
+MISMATCHES = (
     r"for object <\w+ name=([^,>]+).*variable\.shape=(\([^)]*\)), Received: value\.shape=(\([^)]*\))",
     r"\(named ([^)]+)\).*expects shape (\([^)]*\))\. Received saved weight with shape (\([^)]*\))",
     r"Layer '([^']+)' expected (\d+) variables, but received (\d+)",
 )
-"""What Keras says of a layer that a file does not fit: its name, then the shape of a weight, or how many weights there
-are, in the layer and in the file."""
+"""Keras's messages for a layer that a file does not fit: its name, then a weight's shape or the number of weights, in
+the layer and in the file."""
 
 
 def weights_problem(name: str, path: str, place: ConfigPath, error: BaseException) -> Problem:
-    """Why the file at `path` cannot be the weights of the backbone `name`."""
+    """Describe why the file at `path` cannot be the weights of the backbone `name`."""
     if isinstance(error, OSError) or "File format not supported" in str(error):
         reason = f": {error}" if isinstance(error, OSError) else ""
-        return Problem(place, f"{path} is no file of weights{reason}", "a .weights.h5 or .h5 that Keras has written")
+        return Problem(place, f"{path} is not a file of weights{reason}", "a .weights.h5 or .h5 that Keras has written")
     hint = f"only {name} itself, with the same arguments, has weights that fit"
-    found = next((match for pattern in MISFITS if (match := re.search(pattern, str(error), re.DOTALL))), None)
+    found = next((match for pattern in MISMATCHES if (match := re.search(pattern, str(error), re.DOTALL))), None)
     if found is None:
         return Problem(place, f"{path} does not fit {name}: {plain_message(error)}", hint)
     layer, needed, there = found.groups()

@@ -1,4 +1,4 @@
-"""Which layer of a finished model takes what: the calls that Keras remembers."""
+"""The calls that Keras records in a finished model: which layer takes which tensors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Call:
-    """One use of a layer, or of a function of keras.ops: the symbolic tensors that it takes, and those it gives."""
+    """One use of a layer or of a keras.ops function, with its symbolic inputs and outputs."""
 
     layer: Any
     inputs: tuple[Any, ...]
@@ -19,25 +19,25 @@ class Call:
 
     @property
     def input_shapes(self) -> list[Shape]:
-        """Without the batch axis."""
+        """Return the input shapes without the batch axis."""
         return [tuple(tensor.shape[1:]) for tensor in self.inputs]
 
     @property
     def output_shape(self) -> Shape:
-        """Of the first output, without the batch axis."""
+        """Return the shape of the first output, without the batch axis."""
         return tuple(self.outputs[0].shape[1:])
 
 
 def calls(model: keras.Model) -> Iterator[Call]:
-    """Every call in a functional or sequential model, but those of its inputs. None in models of other kinds."""
-    # Keras has no public way to them; `operations` lists a layer once, however often it is called.
+    """Return every call in a functional or sequential model except its inputs; none for other models."""
+    # Keras has no public access to them; `operations` lists a layer once, however often it is called.
     graph = getattr(model, "_functional", None) or model
     for nodes in getattr(graph, "_nodes_by_depth", {}).values():
         yield from (call_at(node) for node in nodes if not node.is_input)
 
 
 def call_of(tensor: Any) -> Call:
-    """The call that gave a symbolic tensor."""
+    """Return the call that made a symbolic tensor."""
     operation, index, _ = tensor._keras_history
     return call_at(operation._inbound_nodes[index])
 

@@ -1,8 +1,7 @@
-"""The columns of a table as Keras sees them: what each learns from the training rows, and the layers that use it.
+"""Columns of a table in Keras: the state fitted on the training rows, and the layers that use it.
 
-A column becomes numbers in two steps. Its preparation is fixed once learnt (filled in, scaled, looked up) and can be
-computed once for all rows; its encoding (one-hot vectors, embeddings) is part of what is trained. Both are plain Keras.
-"""
+A column becomes numbers in two steps. Its preprocessing (fill, scale, look up) is fixed once fitted and can be computed
+once for all rows. Its encoding (one-hot vectors, embeddings) is part of the trained model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,16 +15,16 @@ from dltool.data.arrays.window_rows import Windowed
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
 
 ColumnState = Mapping[str, Any]
-"""What a column learnt, as JSON can hold it: numbers by name, and for text and categories a list of words."""
+"""The fitted state of a column as JSON: numbers by name; for texts and categories a list of words."""
 
 BLOCK = 2**20
 BEFORE_ALL_DATES = -(10**9)
-"""Days. A missing date is the smallest int64, which lies before; and this fits into 32 bits, which Keras wants."""
+"""Days; fits into int32, which Keras requires. A missing date is the smallest int64, which lies before."""
 LEAST_SPREAD = 1e-12
 
 
 def learn(column: ColumnType, rows: Rows) -> ColumnState:
-    """What `column` learns from the training `rows`, and from nothing else."""
+    """Return the state of `column`, fitted on the training `rows` alone."""
     options = column.options
     if isinstance(options, NumberColumn):
         return learn_number(options, in_memory(rows))
@@ -41,14 +40,14 @@ def learn(column: ColumnType, rows: Rows) -> ColumnState:
 
 
 def in_memory(rows: Rows) -> np.ndarray:
-    """The values, each row of a time series once however many windows hold it."""
+    """Return the values; each row of a time series once, however many windows hold it."""
     if isinstance(rows, Taken) and isinstance(rows.rows, Windowed):
         rows = rows.rows.distinct(rows.indices)
     return np.concatenate([rows[first : first + BLOCK] for first in range(0, max(1, len(rows)), BLOCK)])
 
 
 def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
-    """Statistics in float64. `center` and `spread` are those of the values after they were filled in."""
+    """Return statistics in float64. `center` and `spread` are computed after missing values are filled."""
     present = values[~np.isnan(values)].astype(np.float64)
     fill = 0.0
     if isinstance(options.missing, float | int):
@@ -61,7 +60,7 @@ def learn_number(options: NumberColumn, values: np.ndarray) -> ColumnState:
 
 
 def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
-    """What is subtracted, and what the rest is divided by; 1 where all values are the same."""
+    """Return the number to subtract and the number to divide by; the latter is 1 if all values are equal."""
     if scale == "log":
         values = np.sign(values) * np.log1p(np.abs(values))
     if scale in ("standard", "log"):
@@ -73,7 +72,7 @@ def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
         spread = np.subtract(*np.percentile(values, [75, 25]))
     else:
         return 0.0, 1.0
-    # Where all values are the same, the mean may differ from them in its last bits.
+    # If all values are equal, the mean may still differ from them in its last bits.
     is_spread = spread > max(LEAST_SPREAD * abs(center), np.finfo(np.float32).tiny)
     return float(center), float(spread) if is_spread else 1.0
 
@@ -87,10 +86,10 @@ def most_frequent_number(values: np.ndarray) -> float:
 
 
 def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:
-    """The values that are frequent enough, in sorted order; the missing one, an empty text, is one of them."""
+    """Return the sufficiently frequent values, sorted; the missing value, an empty string, may be one of them."""
     counts = counted(rows)
     known = sorted(text for text, count in counts.items() if text and count >= options.min_count)
-    # Keras wants one word at least.
+    # Keras requires at least one word.
     state: dict[str, Any] = {"vocabulary": known or [""]}
     if options.missing == "as_category":
         state["vocabulary"] = ["", *known]
@@ -141,36 +140,35 @@ def vectorization(options: TextColumn, name: str) -> Any:
 
 
 def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any:
-    """The prepared values of the raw input `raw`, (batch,) or (batch, steps).
+    """Return the preprocessed values of the raw input `raw`, (batch,) or (batch, steps).
 
-    Numbers are float32 with a last axis, categories and sequences of words int32 indices without one.
-    """
+    Numbers are float32 with a last axis; categories and word sequences are int32 indices without one."""
     options = column.options
     if isinstance(options, NumberColumn):
-        return prepare_number(options, state, raw)
+        return preprocess_number(options, state, raw)
     if isinstance(options, BooleanColumn):
         is_missing = keras.ops.isnan(raw)
         fill = float(options.missing) if isinstance(options.missing, float | int) else state["fill"]
         return on_last_axis([keras.ops.where(is_missing, fill, raw), *indicator(options.indicator, is_missing)])
     if isinstance(options, CategoryColumn):
-        return prepare_category(options, state, raw, title)
+        return preprocess_category(options, state, raw, title)
     if isinstance(options, DateColumn):
-        return prepare_date(options, state, raw)
+        return preprocess_date(options, state, raw)
     if isinstance(options, TextColumn):
         layer = vectorization(options, f"{title}_words")
         weights = state.get("weights")
         size = len(state["vocabulary"])
         layer.set_vocabulary(list(state["vocabulary"]), None if weights is None else np.array(weights[:size]))
         return layer(raw)
-    # Pictures and sound: Keras's layers would overflow in bytes.
+    # Images and audio: Keras's layers would overflow in bytes.
     return keras.layers.Rescaling(1.0, name=f"{title}_cast")(raw) if raw.dtype == "uint8" else raw
 
 
-def prepare_number(options: NumberColumn, state: ColumnState, raw: Any) -> Any:
+def preprocess_number(options: NumberColumn, state: ColumnState, raw: Any) -> Any:
     is_missing = keras.ops.isnan(raw)
     filled = raw if options.missing == "error" else keras.ops.where(is_missing, state["fill"], raw)
     if options.scale == "log":
-        # TensorFlow's logarithm has other last bits at the end of a batch; those of float64 are not seen in float32.
+        # TensorFlow's logarithm varies in its last bits at the end of a batch; float32 hides those of float64.
         exact = keras.ops.cast(filled, "float64")
         filled = keras.ops.cast(keras.ops.sign(exact) * keras.ops.log1p(keras.ops.abs(exact)), "float32")
     if options.scale != "none":
@@ -186,7 +184,7 @@ def on_last_axis(parts: list[Any]) -> Any:
     return keras.ops.stack(parts, axis=-1) if len(parts) > 1 else keras.ops.expand_dims(parts[0], -1)
 
 
-def prepare_category(options: CategoryColumn, state: ColumnState, raw: Any, title: str) -> Any:
+def preprocess_category(options: CategoryColumn, state: ColumnState, raw: Any, title: str) -> Any:
     vocabulary, fill = list(state["vocabulary"]), state.get("fill")
     lookup = keras.layers.StringLookup(
         vocabulary=[*vocabulary, ""] if fill else vocabulary,
@@ -201,7 +199,7 @@ def prepare_category(options: CategoryColumn, state: ColumnState, raw: Any, titl
     return index
 
 
-def prepare_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
+def preprocess_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
     days = raw // SECONDS_A_DAY
     rest = raw - days * SECONDS_A_DAY
     is_missing = keras.ops.less(days, BEFORE_ALL_DATES)
@@ -211,7 +209,7 @@ def prepare_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
     parts = []
     for part, center, spread in zip(options.parts, state["center"], state["spread"], strict=True):
         if part == "elapsed":
-            # Whole seconds are exact, and days as float32 are minutes off.
+            # Integer seconds are exact; days as float32 are minutes off.
             value = keras.ops.cast(seconds - round(center * SECONDS_A_DAY), "float32") / (spread * SECONDS_A_DAY)
         else:
             value = (keras.ops.cast(DATE_PARTS[part](seconds), "float32") - center) / spread
@@ -220,7 +218,7 @@ def prepare_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
 
 
 def encode(column: ColumnType, state: ColumnState, prepared: Any, title: str) -> Any:
-    """What layers take of the prepared column: its numbers on the last axis."""
+    """Return the encoded column as layers take it, with features on the last axis."""
     options = column.options
     if isinstance(options, CategoryColumn):
         size = len(state["vocabulary"]) + (options.unknown != "error")
@@ -231,7 +229,7 @@ def encode(column: ColumnType, state: ColumnState, prepared: Any, title: str) ->
 
 
 def is_vector(column: ColumnType) -> bool:
-    """Whether the encoded column has just features, so that it can stand beside others in one vector."""
+    """Return whether the encoded column has only a feature axis, so that it can be concatenated with others."""
     options = column.options
     is_numeric = isinstance(options, NumberColumn | BooleanColumn | CategoryColumn | DateColumn)
     return is_numeric or (isinstance(options, TextColumn) and options.length is None)

@@ -1,4 +1,4 @@
-"""The graph of a model: its layers in order, each with where its inputs come from."""
+"""The graph of a model: its layers in order, with the sources of their inputs."""
 
 import re
 from dataclasses import dataclass
@@ -15,10 +15,9 @@ from dltool.text import Shape, shape_text
 
 @dataclass(frozen=True)
 class Box:
-    """An input of the data or a layer, and the numbers of the boxes that it takes its inputs from.
+    """An input of the data or a layer; `sources` are the numbers of the boxes it takes its inputs from.
 
-    `shape` is that of its output without the batch axis; `place` is None for an input, and `dtype` for a layer.
-    """
+    `shape` is its output's, without the batch axis. `place` is None for an input, `dtype` is None for a layer."""
 
     title: str
     shape: Shape
@@ -29,20 +28,22 @@ class Box:
 
     @property
     def lines(self) -> tuple[str, str]:
-        """What a drawing says of it."""
+        """Return the lines that a drawing shows in the box."""
         return self.title, f"{shape_text(self.shape)} {self.dtype}" if self.dtype else shape_text(self.shape)
 
 
 def boxes_of(built: BuiltModel, facts: Facts) -> list[Box]:
-    """A box for each input of the data and each layer of the plan; what lies between them unlisted is passed over."""
+    """Return a box for each input of the data and each layer of the plan, skipping unlisted operations between them."""
     boxes: list[Box] = []
     made: dict[int, int] = {}
     raw, starts = by_name(built.full, facts), by_name(built.core, facts)
     for name, found in facts.inputs.items():
         made[id(raw[name])] = len(boxes)
         boxes.append(Box(name, found.shape, dtype=found.dtype))
-    prepared = {name: built.preparations[name].outputs[0] if name in built.preparations else raw[name] for name in raw}
-    # The core begins with inputs of its own.
+    prepared = {
+        name: built.preprocessors[name].outputs[0] if name in built.preprocessors else raw[name] for name in raw
+    }
+    # The core has its own input tensors.
     same = {id(starts[name]): prepared[name] for name in starts}
 
     def sources(tensor: Any) -> list[int]:
@@ -60,13 +61,13 @@ def boxes_of(built: BuiltModel, facts: Facts) -> list[Box]:
 
 
 def by_name(model: Any, facts: Facts) -> dict[str, Any]:
-    """The symbolic inputs of a model by the names of the data's inputs."""
+    """Return a model's symbolic inputs by the names of the data's inputs."""
     inputs = model.input
     return dict(inputs) if isinstance(inputs, dict) else {next(iter(facts.inputs)): inputs}
 
 
 def title(layer: Applied) -> str:
-    """The class, and the name where the config gives one."""
+    """Return the layer's class, and its name if the config gives one."""
     name = str(layer.layer.name)
     is_own = re.fullmatch(rf"{snake_case(layer.name)}(_[0-9]+)?", name) is None
     return f"{layer.name} {name}" if is_own else layer.name

@@ -1,4 +1,4 @@
-"""A model as a drawing: the text of its graph, and Graphviz's program `dot`, which makes a picture of it."""
+"""Draw a model: its graph in the DOT language, and an SVG image made by Graphviz's program `dot`."""
 
 import shutil
 import subprocess
@@ -11,11 +11,11 @@ from dltool.model.graph import Box
 
 DRAWING_SECONDS = 60
 ESCAPES = {'"': '\\"', "\\": "\\\\", "&": "&amp;"}
-"""Graphviz reads the rest of a quoted text as it is."""
+"""Graphviz takes all other characters of a quoted string literally."""
 
 
 def dot_text(boxes: Sequence[Box], title: str) -> str:
-    """The graph in Graphviz's language, the first layers on top. Nothing in a name is read as that language."""
+    """Return the graph in the DOT language, first layers on top. Names are quoted."""
     lines = [
         f"digraph {quoted(title)} {{",
         '  node [shape=box, style=rounded, fontname="sans-serif", fontsize=11];',
@@ -27,13 +27,13 @@ def dot_text(boxes: Sequence[Box], title: str) -> str:
 
 
 def quoted(*lines: str) -> str:
-    """Lines of text as one string of Graphviz's. Control characters, which XML cannot hold, are left out."""
+    """Return lines of text as one DOT string, without control characters, which XML forbids."""
     plain = ("".join(c for c in line if c.isprintable()) for line in lines)
     return '"' + "\\n".join("".join(ESCAPES.get(c, c) for c in line) for line in plain) + '"'
 
 
 def dot_program() -> str:
-    """Raises MachineError where nothing can draw."""
+    """Return the path of `dot`. Raises MachineError: it is not installed."""
     program = shutil.which("dot")
     if program is None:
         hint = "install Graphviz: apt-get install graphviz, brew install graphviz, or https://graphviz.org/download"
@@ -42,11 +42,9 @@ def dot_program() -> str:
 
 
 def draw(text: str, file: Path) -> None:
-    """Write `file`, an SVG picture of the graph `text`, as a whole.
+    """Write the graph `text` as an SVG image to `file`, atomically.
 
-    Raises:
-        MachineError: Graphviz is missing or fails, or the file cannot be written.
-    """
+    Raises MachineError: Graphviz is missing or fails, or the file cannot be written."""
     command = [dot_program(), "-Tsvg"]
     try:
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=DRAWING_SECONDS, check=True)

@@ -1,4 +1,4 @@
-"""From raw inputs to what the first layer takes: preparation, encoding, and all columns in one vector."""
+"""Turn raw inputs into the first layer's input: preprocess, encode, concatenate all columns."""
 
 import re
 import zlib
@@ -26,26 +26,26 @@ INPUTS: ConfigPath = ("data", "inputs")
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What preprocessing learnt from the training rows: the layers of `data.preprocessing`, and columns by name."""
+class Fitted:
+    """The fitted state of preprocessing: the layers of `data.preprocessing`, and columns by name."""
 
     layers: PreprocessingState = field(default_factory=dict)
     columns: Mapping[str, ColumnState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Raw inputs and what preparation makes of them, by name, with the rows of the plan and what was learnt."""
+class Preprocessed:
+    """Raw and preprocessed inputs by name, with the rows of the plan and the fitted state."""
 
     raw: Mapping[str, Placed]
     outputs: Mapping[str, Placed]
     layers: tuple[Applied, ...]
-    learnt: Learnt
+    fitted: Fitted
 
 
 @dataclass(frozen=True)
 class Wired:
-    """What `from` may name besides layers, what the first layer takes, and the rows of the plan."""
+    """The inputs that `from` may name, the input of the first layer, and the rows of the plan."""
 
     named: Mapping[str, Placed]
     first: Placed
@@ -53,42 +53,42 @@ class Wired:
 
 
 def layer_title(name: str) -> str:
-    """The name of a column as Keras allows it in the name of an input."""
+    """Return a column's name in a form that Keras allows as the name of an input."""
     return scope_title(name) if "/" in name or not name else name
 
 
 def scope_title(name: str) -> str:
-    """The name of a column as TensorFlow allows it in the names of layers that compute. Another column has another."""
+    """Return a column's name in a form that TensorFlow allows in layer names, unique to the column."""
     if re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.-]*", name):
         return name
     return f"column_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}_{zlib.crc32(name.encode()):08x}"
 
 
 def structure(facts: Facts, tensors: Mapping[str, Placed]) -> Any:
-    """One tensor, or of data with several inputs a dict."""
+    """Return the only tensor, or a dict for data with several inputs."""
     if facts.only_input is not None:
         return next(iter(tensors.values())).tensor
     return {name: origin.tensor for name, origin in tensors.items()}
 
 
-def prepare_inputs(
-    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, learnt: Learnt | None
-) -> Prepared:
-    """Raises ConfigError and RunError as :func:`dltool.model.build.build_model`."""
+def preprocess_inputs(
+    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
+) -> Preprocessed:
+    """Preprocess the inputs. Raises as :func:`dltool.model.build.build_model`."""
     if facts.only_input is not None:
-        return prepare_array(config, facts, names, training, learnt)
-    return prepare_several(facts, training, learnt)
+        return preprocess_array(config, facts, names, training, fitted)
+    return preprocess_several(facts, training, fitted)
 
 
-def prepare_array(
-    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, learnt: Learnt | None
-) -> Prepared:
-    """One input, through the layers of `data.preprocessing`."""
+def preprocess_array(
+    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
+) -> Preprocessed:
+    """Preprocess a single input with the layers of `data.preprocessing`."""
     ((name, found),) = facts.inputs.items()
     entries = config.data.preprocessing
     raw = source = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), SOURCE)
     rows = None if training is None else training[name]
-    state = None if learnt is None else learnt.layers
+    state = None if fitted is None else fitted.layers
     applied = build_preprocessing(entries, source, names, rows, state)
     rows_of_plan = tuple(applied)
     if applied:
@@ -97,19 +97,19 @@ def prepare_array(
     learners = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
     is_fitted = state is not None or rows is not None
     layers = {key: layer_state(layer) for key, layer in learners.items()} if is_fitted else {}
-    return Prepared({name: raw}, {name: source}, rows_of_plan, Learnt(layers))
+    return Preprocessed({name: raw}, {name: source}, rows_of_plan, Fitted(layers))
 
 
 def without_bytes(source: Placed, name: str) -> Placed:
-    """Keras feeds numbers to a model as float32; bytes would overflow in its layers."""
+    """Cast bytes to float32, as which Keras feeds numbers to a model: bytes would overflow in its layers."""
     if source.tensor.dtype != "uint8":
         return source
     cast = apply_layer(keras.layers.Rescaling(1.0, name=name), [source], source.place)
     return Placed(cast.output, source.place)
 
 
-def prepare_several(facts: Facts, training: Mapping[str, Rows] | None, learnt: Learnt | None) -> Prepared:
-    """Each column by its type, and arrays as they are."""
+def preprocess_several(facts: Facts, training: Mapping[str, Rows] | None, fitted: Fitted | None) -> Preprocessed:
+    """Preprocess each column by its type; arrays stay unchanged."""
     states: dict[str, ColumnState] = {}
     raw: dict[str, Placed] = {}
     outputs: dict[str, Placed] = {}
@@ -119,40 +119,38 @@ def prepare_several(facts: Facts, training: Mapping[str, Rows] | None, learnt: L
             raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
             outputs[name] = without_bytes(raw[name], f"cast_{scope_title(name)}")
             continue
-        if learnt is not None:
-            if name not in learnt.columns:
+        if fitted is not None:
+            if name not in fitted.columns:
                 raise RunError(f"the saved preprocessing knows no column {name[:100]}")
-            states[name] = learnt.columns[name]
+            states[name] = fitted.columns[name]
         else:
             assert training is not None
             states[name] = learn(found.column, training[name])
         place = ("data", "inputs", name)
         raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
-        outputs[name] = Placed(prepared_column(found.column, states[name], raw[name].tensor, name), place)
-    return Prepared(raw, outputs, (), Learnt(columns=states))
+        outputs[name] = Placed(preprocessed_column(found.column, states[name], raw[name].tensor, name), place)
+    return Preprocessed(raw, outputs, (), Fitted(columns=states))
 
 
-def prepared_column(column: ColumnType, state: ColumnState, raw: Any, name: str) -> Any:
+def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: str) -> Any:
     try:
         prepared = prepare(column, state, raw, scope_title(name))
     except KERAS_ERRORS as error:
-        # What has just been learnt fits.
+        # A state that was just fitted cannot fail; only a saved one can.
         raise RunError(
             f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
         ) from error
-    # Keras calls the sum of two tensors `add`, as it calls the layer Add, and wants all names in a model to differ.
+    # Keras names the sum of two tensors `add`, like the layer Add, and requires unique names in a model.
     for operation in keras.Function(raw, prepared).operations if prepared is not raw else ():
         if not isinstance(operation, keras.Layer):
             operation.name = f"{scope_title(name)}_{operation.name}"
     return prepared
 
 
-def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], learnt: Learnt) -> Wired:
-    """Encode the prepared inputs `starts`, and join those that no layer takes by name.
+def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fitted) -> Wired:
+    """Encode the preprocessed inputs `starts`, and concatenate those that no layer takes by name.
 
-    Raises:
-        ConfigError: a column that is no vector would have to stand beside others, or one with a giant embedding.
-    """
+    Raises ConfigError: a column that is not a vector would be concatenated, or an embedding is too large."""
     if facts.only_input is not None:
         ((name, first),) = starts.items()
         return Wired({name: first, INPUT: first}, first, ())
@@ -162,14 +160,14 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], learnt: Lea
         if column is None:
             encoded[name] = origin
             continue
-        encoded[name] = Placed(encoded_column(column, learnt.columns[name], origin, name), origin.place)
+        encoded[name] = Placed(encoded_column(column, fitted.columns[name], origin, name), origin.place)
     layers = config.model.layers
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}
     joined = {name: origin for name, origin in encoded.items() if name not in taken}
     takes_joined = not layers[0].sources or (INPUT in taken and INPUT not in encoded)
     if not joined or not takes_joined:
-        # The first layer says itself what it takes.
+        # The first layer names its inputs itself.
         return Wired(encoded, next(iter(encoded.values())), ())
     if len(joined) == 1:
         (first,) = joined.values()
@@ -200,7 +198,7 @@ def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name:
 
 
 def refuse_ignored(config: Config) -> None:
-    """Raises ConfigError: a layer takes a column that is ignored."""
+    """Raise ConfigError if a layer takes an ignored column."""
     own = {entry.arguments.get("name") for entry in config.model.layers}
     ignored = {name for name, kind in (config.data.inputs or {}).items() if kind.name == "ignore"} - own
     problems = [

@@ -1,4 +1,4 @@
-"""From a :class:`KerasObject` of the config to the real thing."""
+"""Create Keras objects from each :class:`KerasObject` of the config."""
 
 import re
 from collections.abc import Mapping
@@ -35,22 +35,19 @@ KERAS_ERRORS = (
     AssertionError,
     RuntimeError,
     tf.errors.OpError,
-    # Of the user's own classes alone.
+    # Only from the user's own classes.
     NameError,
     ImportError,
 )
-"""What Keras raises for bad arguments and shapes. Running out of memory is handled before them."""
+"""The exceptions Keras raises for bad arguments and shapes. Out-of-memory errors are handled before them."""
 
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 
 
 def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
-    """The Keras object that `keras_object` describes; nested ones are made first, a string identifier stays a string.
+    """Create the Keras object that `keras_object` describes, nested ones first; string identifiers stay strings.
 
-    `place` is where the config names it. `more` are arguments that the config does not give.
-
-    Raises:
-        ConfigError: Keras refuses the arguments.
+    `place` is its config path; `more` are arguments not in the config. Raises ConfigError: Keras refuses the arguments.
     """
     if not isinstance(keras_object, KerasObject):
         return made_inside(keras_object, place)
@@ -72,7 +69,7 @@ def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
 
 
 def made_inside(value: Any, place: ConfigPath) -> Any:
-    """An argument: Keras objects in it are made, lists and mappings are walked, the rest is as given."""
+    """Return an argument with its Keras objects created, walking lists and mappings."""
     if isinstance(value, KerasObject):
         return make(value, place)
     if isinstance(value, list | tuple):
@@ -83,7 +80,7 @@ def made_inside(value: Any, place: ConfigPath) -> Any:
 
 
 def keras_class(keras_object: KerasObject, place: ConfigPath) -> Any:
-    """The class of that name in the public module of its kind: only what the table allows, and nothing else."""
+    """Return the class of that name from the public Keras module of its kind, if the table allows it."""
     known = find(keras_object.kind, keras_object.name)
     factory = getattr(MODULES[keras_object.kind], keras_object.name, None) if known else None
     if known is None or known.refusal or not callable(factory):
@@ -93,10 +90,9 @@ def keras_class(keras_object: KerasObject, place: ConfigPath) -> Any:
 
 
 def plain_message(error: BaseException) -> str:
-    """Keras's message as one line: no colours, no call stack, no list of arguments, shapes without the batch axis.
+    """Return Keras's message as one line: no colours, call stack or list of arguments, shapes without the batch axis.
 
-    Where it comes from the user's own code, it ends with the file and the line.
-    """
+    A message from the user's own code ends with the file and line."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error.args[0] if isinstance(error, KeyError) and error.args else error))
     text = re.sub(r"^Graph execution error:.*?\n\n(?=[^\n]*\n\s*\[\[\{\{node)", "", text, flags=re.DOTALL)
     text = re.split(r"\n\s*Arguments received by|\n\s*Detected at node|\n\s*\[\[\{\{node|\s\[Op:", text)[0]

@@ -1,25 +1,23 @@
-"""Whether a built model fits the data and the losses."""
+"""Check that a built model fits the data and the losses."""
 
 from dltool.config.checks import static_checks
 from dltool.config.losses import SPARSE, family_of
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
-from dltool.config.tasks import TargetFacts, count
+from dltool.config.tasks import TargetFacts
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, Problem
 from dltool.model.apply import Applied
 from dltool.model.build import BuiltModel
-from dltool.text import shape_text
+from dltool.text import counted, shape_text
 
 SPARSE_LOOKUPS = ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
 
 
 def check_fit(config: Config, facts: Facts, built: BuiltModel) -> None:
-    """Check the outputs of the built model against the targets, and everything that needs no built model.
+    """Check the outputs of the built model against the targets, and all that needs no built model.
 
-    Raises:
-        ConfigError: at the layer of an output or at what contradicts it.
-    """
+    Raises ConfigError at the layer of an output or at the entry that contradicts it."""
     problems = static_checks(config, facts) or [p for head in built.heads for p in head_problems(head, facts, built)]
     if problems:
         raise ConfigError(problems)
@@ -37,7 +35,7 @@ def head_problems(head: OutputSpec, facts: Facts, built: BuiltModel) -> list[Pro
 
 def input_problems(head: OutputSpec, output: Applied, built: BuiltModel) -> list[Problem]:
     wanted, shape = built.input_shape, output.output_shape
-    # Of whole numbers, such as those of words, each may be a class.
+    # Any integer, such as a word index, may be a class of its own.
     is_fitting = shape[:-1] == wanted if family_of(head.loss) is SPARSE else shape == wanted
     if is_fitting or None in (*shape, *wanted):
         return []
@@ -48,14 +46,14 @@ def input_problems(head: OutputSpec, output: Applied, built: BuiltModel) -> list
 
 
 def metric_problems(head: OutputSpec, output: Applied, target: TargetFacts) -> list[Problem]:
-    """Metrics that look up the output of a class which the model does not have; only the data's values would tell."""
+    """Return problems of metrics that index outputs by class, if there are fewer outputs; only some data would fail."""
     outputs, classes = (output.output_shape or (1,))[-1], len(target.class_names)
     if outputs is None or outputs >= classes:
         return []
     return [
         Problem(
             (*head.metrics_place, index),
-            f"{metric.name} takes an output for each of {count(classes, 'class')}, not {outputs}",
+            f"{metric.name} takes an output for each of {counted(classes, 'class')}, not {outputs}",
         )
         for index, metric in enumerate(head.metrics)
         if metric.name in SPARSE_LOOKUPS

@@ -1,4 +1,4 @@
-"""A budget of parameters, enforced before memory is taken."""
+"""A budget of parameters, enforced before memory is allocated."""
 
 import contextlib
 import math
@@ -11,12 +11,12 @@ BUDGET = 10**9
 
 
 class TooManyParametersError(RuntimeError):
-    """Raised inside Keras in place of making a variable."""
+    """Raised inside Keras instead of creating a variable."""
 
 
 @contextlib.contextmanager
 def parameter_budget(budget: int = BUDGET) -> Iterator[None]:
-    """Within the block, layers may make variables of `budget` elements in all."""
+    """Limit the variables that layers create within the block to `budget` elements in total."""
     make_weight, used = keras.layers.Layer.add_weight, 0
 
     def add_weight(layer: Any, shape: Any = None, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Preprocessing layers with state: fitted on the training examples alone, saved, and put back bit for bit."""
+"""Preprocessing layers with state: fitted on the training examples alone, saved, and restored bit for bit."""
 
 import io
 import json
@@ -31,7 +31,7 @@ GIVEN_STATE: Mapping[str, str] = {
     "IntegerLookup": "vocabulary",
     "TextVectorization": "vocabulary",
 }
-"""The layers that learn from data, and the argument that gives their state instead."""
+"""The layers that are fitted on data, and the argument that sets their state instead."""
 
 ARRAYS, VOCABULARY, COLUMNS = "arrays.npz", "vocabulary.txt", "columns.json"
 BATCH_BYTES = 2**28
@@ -40,7 +40,7 @@ LARGEST_FILE = 2**28
 
 @dataclass(frozen=True)
 class LayerState:
-    """What one layer learnt: arrays by name, and a vocabulary (special tokens included) where it has one."""
+    """The fitted state of one layer: arrays by name, and its vocabulary (with special tokens) if it has one."""
 
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     vocabulary: Sequence[Any] | None = None
@@ -53,17 +53,17 @@ PreprocessingState = Mapping[str, LayerState]
 
 
 def learns(entry: KerasObject) -> bool:
-    """Whether the layer's state is the run's to keep: learnt from the data, or read from a file that may change."""
+    """Return whether the run stores the layer's state: it is fitted, or read from a file that may change."""
     return entry.name in GIVEN_STATE and (entry.arguments.get(GIVEN_STATE[entry.name]) is None or reads_file(entry))
 
 
 def reads_file(entry: KerasObject) -> bool:
-    """Whether the layer's vocabulary is given as the name of a file."""
+    """Return whether the layer's vocabulary is given as a file name."""
     return isinstance(entry.arguments.get("vocabulary"), str)
 
 
 def without_file(entry: KerasObject) -> KerasObject:
-    """The layer before it has a vocabulary."""
+    """Return the entry without its vocabulary file."""
     return replace(entry, arguments={name: a for name, a in entry.arguments.items() if name != "vocabulary"})
 
 
@@ -74,22 +74,21 @@ def build_preprocessing(
     training_inputs: Rows | None,
     state: PreprocessingState | None,
 ) -> list[Applied]:
-    """The config's preprocessing layers, applied to `source`; those with state get it from `state`, else learn it.
+    """Apply the config's preprocessing layers to `source`; restore their state from `state`, else fit them.
 
-    `training_inputs` are the raw inputs of the training part, (examples, …). With neither, layers keep their initial
-    state: enough to know the shapes where they do not depend on the data.
+    `training_inputs` are the raw inputs of the training split, (examples, …). If both are None, layers keep their
+    initial state, which suffices for shapes that do not depend on the data.
 
     Raises:
-        ConfigError: a layer cannot take its input, or the data cannot be learnt from.
-        RunError: the saved state does not belong to these layers.
-    """
+        ConfigError: a layer cannot take its input, or cannot be fitted on the data.
+        RunError: the saved state does not belong to these layers."""
     place: ConfigPath = ("data", "preprocessing")
     applied: list[Applied] = []
     raw = source.tensor
     for index, entry in enumerate(entries):
         layer_place = (*place, index)
-        is_restored = state is not None and learns(entry)
-        layer = made_layer(without_file(entry) if is_restored and reads_file(entry) else entry, layer_place, names)
+        is_reconstructed = state is not None and learns(entry)
+        layer = made_layer(without_file(entry) if is_reconstructed and reads_file(entry) else entry, layer_place, names)
         if learns(entry):
             if state is not None:
                 restore_layer(layer, state_of(state, f"{index}-{entry.name}"), source)
@@ -103,10 +102,9 @@ def build_preprocessing(
 
 
 def with_true_shape(entry: KerasObject, applied: Applied) -> Applied:
-    """`applied` with the shape that the layer really gives.
+    """Return `applied` with the shape that the layer really outputs.
 
-    For one text an example, TextVectorization with a vector a text says (1, vocabulary) and gives (vocabulary,).
-    """
+    For one text an example, TextVectorization in a vector mode declares (1, vocabulary) and outputs (vocabulary,)."""
     shape = applied.output_shape
     if entry.name != "TextVectorization" or entry.arguments.get("output_mode") not in VECTOR_MODES or len(shape) != 2:
         return applied
@@ -115,7 +113,7 @@ def with_true_shape(entry: KerasObject, applied: Applied) -> Applied:
 
 
 def adapt(layer: Any, place: ConfigPath, before: keras.Model | None, inputs: Rows) -> None:
-    """Let `layer` learn from `inputs` after the layers `before` it, in batches where they are large."""
+    """Fit `layer` on `inputs` passed through the layers `before` it; large inputs in batches."""
     rows = max(1, BATCH_BYTES // max(1, inputs[:1].nbytes * 4))
     text = is_text(inputs)
 
@@ -145,7 +143,7 @@ def state_of(state: PreprocessingState, key: str) -> LayerState:
 
 
 def layer_state(layer: Any) -> LayerState:
-    """What `layer` has learnt."""
+    """Return the fitted state of `layer`."""
     if isinstance(layer, keras.layers.Normalization):
         mean, variance, count = layer.get_weights()
         return LayerState({"mean": mean, "variance": variance, "count": count})
@@ -159,7 +157,7 @@ def layer_state(layer: Any) -> LayerState:
 
 
 def restore_layer(layer: Any, state: LayerState, source: Placed) -> None:
-    """Give a new `layer`, to be applied to `source`, what another one like it had learnt."""
+    """Restore the fitted state into a new `layer`, to be applied to `source`."""
     try:
         if isinstance(layer, keras.layers.Normalization):
             layer.build(source.tensor.shape)
@@ -169,7 +167,7 @@ def restore_layer(layer: Any, state: LayerState, source: Placed) -> None:
             layer.bin_boundaries = state.arrays["bin_boundaries"].tolist()
         else:
             size = len(state.vocabulary or ())
-            # tf_idf weights are padded to max_tokens where the layer's output is.
+            # tf_idf weights are padded to max_tokens if the layer's output is.
             weights = state.arrays.get("idf_weights")
             layer.set_vocabulary(list(state.vocabulary or ()), None if weights is None else weights[:size])
     except KERAS_ERRORS as error:
@@ -178,8 +176,9 @@ def restore_layer(layer: Any, state: LayerState, source: Placed) -> None:
 
 
 def save_preprocessing(layers: PreprocessingState, columns: Mapping[str, ColumnState], directory: Path) -> None:
-    """Write a folder a layer: `arrays.npz`, and `vocabulary.txt` with one JSON value a line; and all columns in one
-    JSON document."""
+    """Write one JSON file for all columns, and a folder for each layer.
+
+    A folder holds `arrays.npz`, and `vocabulary.txt` with one JSON value a line."""
     if columns:
         (directory / COLUMNS).write_text(json.dumps(columns, ensure_ascii=False, indent=1), encoding="utf-8")
     for key, layer in layers.items():
@@ -198,11 +197,7 @@ def plain(token: Any) -> str | int:
 
 
 def load_columns(directory: Path) -> dict[str, ColumnState]:
-    """Read what :func:`save_preprocessing` wrote of columns.
-
-    Raises:
-        RunError: it is damaged.
-    """
+    """Read the columns that :func:`save_preprocessing` wrote. Raises RunError: the file is damaged."""
     if not os.path.lexists(directory / COLUMNS):
         return {}
     try:
@@ -215,7 +210,7 @@ def load_columns(directory: Path) -> dict[str, ColumnState]:
 
 
 def is_column_state(state: Any) -> bool:
-    """Whether there are numbers, words, and lists of these by name, and nothing else."""
+    """Return whether the value holds only numbers, strings and lists of these, by name."""
 
     def is_value(value: Any) -> bool:
         is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
@@ -227,11 +222,9 @@ def is_column_state(state: Any) -> bool:
 
 
 def load_preprocessing(directory: Path) -> PreprocessingState:
-    """Read what :func:`save_preprocessing` wrote of layers. Nothing in it is executed, and no link is followed.
+    """Read the layers that :func:`save_preprocessing` wrote. Nothing is executed, and no link is followed.
 
-    Raises:
-        RunError: a file is missing or damaged.
-    """
+    Raises RunError: a file is missing or damaged."""
     if directory.is_symlink():
         raise RunError(f"{directory} is a link; a run directory holds none")
     state = {}
@@ -260,11 +253,7 @@ def load_layer_state(directory: Path, key: str) -> LayerState:
 
 
 def plain_arrays(content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz`: numbers, not compressed, none declared larger than what is there.
-
-    Raises:
-        ValueError: anything else is in it.
-    """
+    """Return the arrays of an `.npz`. Raises ValueError unless they are uncompressed numbers of the declared size."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -282,8 +271,8 @@ def plain_arrays(content: bytes) -> dict[str, np.ndarray]:
 
 
 def token_of(line: str) -> str | int:
-    """A line of a vocabulary. Raises ValueError where it is neither a text nor a whole number."""
+    """Parse a line of a vocabulary. Raises ValueError: it is neither a string nor an integer."""
     token = json.loads(line)
     if isinstance(token, bool) or not (isinstance(token, str) or (isinstance(token, int) and abs(token) < 2**63)):
-        raise ValueError(f"{line[:60]} is neither a text nor a whole number")
+        raise ValueError(f"{line[:60]} is neither a string nor an integer")
     return token

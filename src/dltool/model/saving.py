@@ -1,4 +1,4 @@
-"""A model's files: the best weights, and the model for other programs."""
+"""Save and load a model's files: the best weights, and the model for other programs."""
 
 import hashlib
 import io
@@ -21,15 +21,14 @@ BFLOAT16_AS_STORED = "V2"
 
 
 def save_weights(core: keras.Model, path: Path) -> None:
-    """Write `path` (`….weights.h5`) as a whole, with a checksum in it. Raises MachineError."""
+    """Write `path` (`….weights.h5`) atomically, with a checksum in it. Raises MachineError."""
     atomic_write(path, weights_file(core))
 
 
 def weights_file(core: keras.Model) -> bytes:
-    """The contents of a `.weights.h5`, made in memory: where a disk is full, HDF5 ends the process.
+    """Return the contents of a `.weights.h5`, made in memory: on a full disk, HDF5 ends the process.
 
-    Keras itself does so within a `.keras` file, but has no public name for it.
-    """
+    Keras does the same within a `.keras` file, but has no public name for it."""
     from keras.src.saving import saving_lib
 
     buffer = io.BytesIO()
@@ -44,11 +43,9 @@ def weights_file(core: keras.Model) -> bytes:
 
 
 def load_weights(core: keras.Model, path: Path) -> None:
-    """Raises RunError where the file is missing, damaged, or of another model."""
+    """Load weights into a model. Raises RunError: the file is missing, damaged, or of another model."""
     if path.is_symlink() or not path.is_file():
-        raise RunError(
-            f"{path} is missing", "it is written after the first epoch; dltool resume goes on with a training"
-        )
+        raise RunError(f"{path} is missing", "it is written after the first epoch; dltool resume resumes a run")
     try:
         with h5py.File(path, "r") as file:
             if checksum(plain_arrays(file, path, path.stat().st_size)) != str(file.attrs.get(CHECKSUM)):
@@ -59,19 +56,16 @@ def load_weights(core: keras.Model, path: Path) -> None:
 
 
 def weights_alone(core: keras.Model) -> keras.Model:
-    """The same layers without an optimizer, which Keras would write and read with the weights. The best weights are
-    written again when a run is resumed, and the optimizer is then at another step."""
+    """Return the same layers without the optimizer, which Keras would save and load with the weights.
+
+    A resumed run writes the best weights again, when the optimizer is at another step."""
     return keras.Model(core.inputs, core.outputs, name=core.name)
 
 
 def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5py.Dataset]:
-    """The arrays by name, unread, together of at most `most` bytes. `path` is for messages.
+    """Return the arrays by name, unread, of at most `most` bytes in total. `path` is for messages.
 
-    HDF5 can refer to other files on the machine, and declare more than a file holds; weights do neither.
-
-    Raises:
-        RunError: this file does.
-    """
+    HDF5 can refer to other files and declare more than a file holds. Raises RunError: this file does."""
     arrays: dict[str, h5py.Dataset] = {}
     total = 0
     pending: list[h5py.Group] = [file]
@@ -99,7 +93,7 @@ def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5p
 
 
 def checksum(arrays: Mapping[str, h5py.Dataset]) -> str:
-    """HDF5 has none of its own for arrays that are not in chunks."""
+    """Return a checksum of the arrays; HDF5 has none for arrays that are not chunked."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} {array.attrs.get('dtype', '')}\n".encode())
@@ -108,7 +102,7 @@ def checksum(arrays: Mapping[str, h5py.Dataset]) -> str:
 
 
 def check_array(item: Any, shown: str, path: Path) -> None:
-    """A plain array of numbers, stored in the file as it is."""
+    """Check that this is a plain array of numbers, stored unchunked in the file itself."""
     is_array = isinstance(item, h5py.Dataset) and item.shape is not None
     if not is_array or (item.dtype.kind not in NUMBERS and item.dtype != BFLOAT16_AS_STORED):
         raise RunError(f"{path} has something else than an array of numbers at {shown}")
@@ -119,7 +113,7 @@ def check_array(item: Any, shown: str, path: Path) -> None:
 
 
 def address(item: Any) -> Any:
-    """Where the object is in its file: the same for every hard link to it."""
+    """Return the object's address in its file, the same for every hard link to it."""
     return h5py.h5o.get_info(item.id).addr
 
 
@@ -128,6 +122,6 @@ def first_line(error: Exception) -> str:
 
 
 def save_model(full: keras.Model, path: Path) -> None:
-    """Write `path` (`….keras`), a plain Keras model, as a whole. Raises MachineError."""
+    """Write `path` (`….keras`), a plain Keras model, atomically. Raises MachineError."""
     with atomic_path(path) as temporary:
         full.save(temporary)

@@ -1,4 +1,4 @@
-"""Classes of the user's own, from the files that `--allow-code` names: imported when a model first needs one."""
+"""The user's own classes, from the files that `--allow-code` names, imported when a model first needs one."""
 
 import functools
 import sys
@@ -19,12 +19,11 @@ BASES = {"layer": keras.layers.Layer, "loss": keras.losses.Loss, "metric": keras
 
 
 def allowed_class(found: KerasName, place: ConfigPath) -> Any:
-    """The class of a name whose `code` is the user's.
+    """Return the class of a name that the user's `code` defines.
 
     Raises:
-        UnreadableConfig: the file fails when it is imported, at the line where it does.
-        ConfigError: at `place`, the file does not make such a class after all.
-    """
+        UnreadableConfig: importing the file fails; names the line.
+        ConfigError: at `place`, the file does not define such a class."""
     assert found.code is not None
     made = vars(imported(found.code)).get(found.name)
     if not (isinstance(made, type) and issubclass(made, BASES[found.kind])):
@@ -35,7 +34,7 @@ def allowed_class(found: KerasName, place: ConfigPath) -> Any:
 
 
 class AsRead(SourceLoader):
-    """Loads the text that was read and whose checksum is known, whatever is in the file by now."""
+    """Loads the source that was read and whose checksum is known, even if the file has changed since."""
 
     def __init__(self, code: AllowedCode) -> None:
         self.code = code
@@ -49,20 +48,16 @@ class AsRead(SourceLoader):
 
 @functools.cache
 def imported(code: AllowedCode) -> ModuleType:
-    """The file as a module, under a name that no other module has.
-
-    Raises:
-        UnreadableConfig: it fails, at the line where it does.
-    """
+    """Import the file under a unique module name. Raises UnreadableConfig: it fails; names the line."""
     loader = AsRead(code)
     spec = spec_from_loader(f"{Path(code.shown_as).stem}_{code.sha256[:12]}", loader)
     assert spec is not None
     module = module_from_spec(spec)
-    # Where dataclasses and the like look for it.
+    # dataclasses and the like look it up there.
     sys.modules[spec.name] = module
     try:
         loader.exec_module(module)
-    # It is the user's program, and may fail in any way.
+    # The user's program may fail in any way.
     except (Exception, SystemExit) as error:
         del sys.modules[spec.name]
         position = Position(code.shown_as, own_line(error, code) or 1, 1)
@@ -72,18 +67,16 @@ def imported(code: AllowedCode) -> ModuleType:
 
 
 def check_saved(layer: Any, given: Iterable[str], place: ConfigPath) -> None:
-    """Whether `model.keras` can hold a layer of the user's own, made with the arguments `given`, and be loaded again.
+    """Check that `model.keras` can hold a user's layer made with the arguments `given`, and be loaded again.
 
-    Raises:
-        ConfigError: it cannot; better now than at the end of a training.
-    """
+    Raises ConfigError: it cannot; better now than at the end of a run."""
     name = type(layer).__name__
     hint = "write get_config: super().get_config() with every argument of __init__ added"
     try:
         config = keras.saving.serialize_keras_object(layer)
         again = keras.saving.deserialize_keras_object(config, custom_objects={name: type(layer)})
         missing = set(given) - set(again.get_config())
-    # So may its get_config.
+    # The user's get_config may fail in any way.
     except (Exception, SystemExit) as error:
         message = f"{name} cannot be saved in a model and loaded again: {one_line(error)}{where_in_own_code(error)}"
         raise ConfigError(Problem(place, message, hint)) from error
@@ -93,7 +86,7 @@ def check_saved(layer: Any, given: Iterable[str], place: ConfigPath) -> None:
 
 
 def own_line(error: BaseException, code: AllowedCode) -> int | None:
-    """The line of the file at which it failed, the innermost one."""
+    """Return the innermost line of the file at which it failed."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.shown_as]
     return lines[-1] if lines else None
 
@@ -104,7 +97,7 @@ def one_line(error: BaseException) -> str:
 
 
 def where_in_own_code(error: BaseException) -> str:
-    """ " (layers.py:12)" where the failure came from a file that is allowed, for the end of a message; else nothing."""
+    """Return " (layers.py:12)" for the end of a message if an allowed file failed, else an empty string."""
     for code in ALLOWED:
         line = own_line(error, code)
         if line is not None:

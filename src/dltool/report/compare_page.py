@@ -1,7 +1,6 @@
-"""The page that compares runs"""
+"""The HTML page that compares runs."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -9,45 +8,43 @@ from matplotlib.axes import Axes
 from dltool.evaluation.figures.curves import epochs, thinned
 from dltool.evaluation.figures.drawing import COLOURS, drawn, figures_text, fitting
 from dltool.evaluation.figures.figure import Figure, file_word
+from dltool.report.differences import Comparison, Curve, significance
 from dltool.report.page import PageSection, render, render_page
 
-if TYPE_CHECKING:
-    from dltool.report.differences import Comparison, Curve
-
 LETTERS = "ABCDEFGH"
-"""By which the runs are told apart in tables and figures."""
+"""Names of the runs in tables and figures."""
 STYLES = ("-", "--", "-.", ":")
-"""Told apart without colours too."""
+"""Line styles, distinguishable without colours."""
 
 
-def html(found: "Comparison") -> str:
-    """The whole page."""
+def html(found: Comparison) -> str:
     names = [path.absolute().parent.name + " " + path.name for path in found.runs]
-    return render_page(f"{', '.join(names)}: compared", header(found), [*sections(found)])
+    return render_page(f"{', '.join(names)}: comparison", header(found), [*sections(found)])
 
 
-def header(found: "Comparison") -> Markup:
+def header(found: Comparison) -> Markup:
     return render("compare_header.html", runs=list(zip(LETTERS, found.runs, strict=False)), remarks=found.remarks)
 
 
-def sections(found: "Comparison") -> Iterator[PageSection]:
+def sections(found: Comparison) -> Iterator[PageSection]:
     letters = LETTERS[: len(found.runs)]
-    yield PageSection("metrics", "Test metrics", render("compare_metrics.html", rows=found.metrics, letters=letters))
+    metrics = render("compare_metrics.html", rows=found.metrics, letters=letters, significance=significance)
+    yield PageSection("metrics", "Test metrics", metrics)
     drawings = [figure(name, curves, found.best_epochs) for name, curves in found.curves.items()]
     yield PageSection("learning", "Learning", render("compare_curves.html", figures=drawings))
     parts = {
-        "config": ("Config", found.config, "Values of the config that are not the same"),
-        "results": ("Training", found.results, "Results of the training that are not the same"),
-        "data": ("Data", found.data, "What of the data is not the same"),
-        "environment": ("Environment", found.environment, "Versions, machine and settings that are not the same"),
+        "config": ("Config", found.config, "Config values that differ"),
+        "results": ("Training", found.results, "Results of the runs that differ"),
+        "data": ("Data", found.data, "Properties of the data that differ"),
+        "environment": ("Environment", found.environment, "Versions, machine and settings that differ"),
     }
     for name, (title, rows, caption) in parts.items():
         content = render("compare_values.html", rows=rows, caption=caption, letters=letters)
         yield PageSection(name, title, content)
 
 
-def figure(name: str, curves: Sequence["Curve"], best_epochs: Sequence[int | None]) -> Figure:
-    """The curves of all runs in one picture; the best epoch of each is a dot."""
+def figure(name: str, curves: Sequence[Curve], best_epochs: Sequence[int | None]) -> Figure:
+    """Draw the curves of all runs in one figure, the best epoch of each as a dot."""
     there = [(index, curve) for index, curve in enumerate(curves) if curve]
 
     def draw(axes: list[Axes]) -> None:

@@ -1,45 +1,41 @@
-"""Everything a report says, as plain values: from a run, and as far as they are at hand its data and its model."""
+"""The contents of a report as plain values, from a run and, if available, its data and model."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
-from dltool.config.text.dump import leaves, plain_config
-from dltool.config.text.tree import format_path
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts
 from dltool.data.summary import ColumnRow, class_counts, column_rows
-from dltool.evaluation.assessment import pictures
+from dltool.evaluation.assessment import images
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
-from dltool.keras_names import code_options
 from dltool.model.build import BuiltModel
-from dltool.report.examples import Example, Look, restored_looks, rows_looks, training_examples
+from dltool.report.examples import Example, Look, reconstructed_looks, rows_looks, training_examples
 from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTable, layer_table
 from dltool.report.leakage import leakage_suspects
+from dltool.report.provenance import Setting, commands, environment, run_word, settings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
-from dltool.runs.records import MOST_ITEMS, RunContents, numbers, words
-from dltool.text import number, value_text
+from dltool.runs.records import MOST_ITEMS, RunContents, words
+from dltool.text import number
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
 
 FEW_MISTAKES = 6
-"""Of examples that are no pictures, which take more room."""
-MOST_SETTINGS = 2000
+"""Errors shown unless they are images: others take more room."""
 LONGEST_NAME = 100
 MOST_EXPECTATIONS = MOST_WARNINGS = 20
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is about. `missing` says why there is no data or assessment, where there is none."""
+    """What a report is about. `missing` says why data or assessment is missing."""
 
     record: RunContents
     config: Config
@@ -52,7 +48,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class ShownMistake:
-    """A wrong prediction, with the example as it is; `place` says in words which one it is."""
+    """A wrong prediction with its example; `place` is the location of the example."""
 
     mistake: "Mistake"
     place: str
@@ -61,7 +57,7 @@ class ShownMistake:
 
 @dataclass(frozen=True)
 class OutputContents:
-    """One output of the model: figures, a row for each class or number, and its worst predictions."""
+    """One output of the model: figures, a row for each class or number, and the worst errors."""
 
     name: str
     kind: str
@@ -71,17 +67,8 @@ class OutputContents:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A value of the config in force. `origin` is empty where the run did not keep it."""
-
-    place: str
-    value: str
-    origin: str
-
-
-@dataclass(frozen=True)
 class DataContents:
-    """`sizes` of the parts; `classes` with their training, validation and test examples; `columns` of a table."""
+    """`sizes` of the splits, `classes` with their examples in each split, `columns` of a table."""
 
     sizes: Mapping[str, int]
     classes: Mapping[str, Sequence[int]]
@@ -92,7 +79,7 @@ class DataContents:
 
 @dataclass(frozen=True)
 class Contents:
-    """The parts of a report, in the order in which it shows them."""
+    """The contents of a report, in the order of its sections."""
 
     name: str
     number: str
@@ -120,13 +107,13 @@ class Contents:
 
 
 def contents(subject: Subject) -> Contents:
-    """Everything, from what is at hand."""
+    """Return everything that the subject allows to report."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
     metrics, baselines = measured(subject)
     shown = tuple(tiles(metrics, baselines))
     data = data_contents(record, config, dataset)
     undrawn: list[str] = []
-    curves = pictures([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
+    curves = images([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
     return Contents(
         name=record.name,
         number=record.number,
@@ -157,7 +144,7 @@ def contents(subject: Subject) -> Contents:
 
 
 def measured(subject: Subject) -> tuple[Mapping[str, Interval], Sequence["Baseline"]]:
-    """The test metrics with their intervals, and the baselines; without an assessment, what results.json says."""
+    """Return test metrics with intervals and baselines; without an assessment, those of results.json."""
     if subject.assessment is not None:
         return subject.assessment.metrics, subject.assessment.baselines
     return recorded_metrics(subject.record.results), ()
@@ -178,14 +165,14 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
         if found.met is False:
             is_now = "unknown" if found.value is None else number(found.value)
-            said = f"{words(name)} should be {words(found.bound)}, and is {is_now}."
-            findings.append(Finding("expectation", "An expectation was missed", said, "Change the model, or expect."))
-    # What need not be a fault comes last.
+            said = f"{words(name)}: expected {words(found.bound)}, got {is_now}."
+            findings.append(Finding("expectation", "An expectation was not met", said, "Change the model or `expect`."))
+    # Notes come last.
     return sorted(findings, key=lambda finding: finding.is_note)
 
 
 def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> list[Mapping[str, Sequence[int]]]:
-    """The examples of each class, apart for each target: of several, the names of classes begin with theirs."""
+    """Return the examples of each class by target. With several targets, names of classes begin with the target."""
     if dataset is None or len(dataset.facts.targets) == 1:
         return [classes] if classes else []
     apart = [{name: n for name, n in classes.items() if name.startswith(f"{own}: ")} for own in dataset.facts.targets]
@@ -193,7 +180,9 @@ def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> 
 
 
 def undrawn_finding(reason: str) -> Finding:
-    return Finding("figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The numbers are below.")
+    return Finding(
+        "figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The tables below have the numbers."
+    )
 
 
 def output_contents(subject: Subject, output: "OutputAssessment") -> OutputContents:
@@ -203,9 +192,9 @@ def output_contents(subject: Subject, output: "OutputAssessment") -> OutputConte
         rows = [each.row for each in mistakes]
         looks = rows_looks(subject.config, subject.dataset, rows)
         if not TASKS[output.kind].has_labels:
-            restored = restored_looks(subject.dataset, subject.built, output.name, rows)
+            restored = reconstructed_looks(subject.dataset, subject.built, output.name, rows)
             looks = [[*each, *more] for each, more in zip(looks, restored, strict=True)]
-    most = None if all(any(look.picture for look in found) for found in looks) else FEW_MISTAKES
+    most = None if all(any(look.image for look in found) for found in looks) else FEW_MISTAKES
     shown = tuple(
         ShownMistake(each, place_of(subject, each.row), tuple(look))
         for each, look in [*zip(mistakes, looks, strict=True)][:most]
@@ -232,50 +221,3 @@ def data_contents(record: RunContents, config: Config, dataset: Dataset | None) 
     }
     classes, columns = ({}, ()) if dataset is None else (class_counts(dataset), tuple(column_rows(config, dataset)))
     return DataContents(sizes, classes, columns, inputs, words(found.fingerprint))
-
-
-def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
-    """Every value in force and where it was decided."""
-    found = []
-    for path, value in list(leaves(plain_config(config), ()))[:MOST_SETTINGS]:
-        place = format_path(path)
-        found.append(Setting(place, value_text(value), origins.get(place, "")))
-    return found
-
-
-def environment(record: RunContents) -> dict[str, str]:
-    run, machine, git = record.run, record.run.machine, record.run.git or {}
-    memory = numbers(machine).get("memory")
-    commit = words(git.get("commit"))
-    dirty = ", with changes that are not in it" if git.get("dirty") is True else ""
-    found = {
-        "seed": words(run.seed),
-        "git commit": f"{commit}{dirty}" if commit else "",
-        "processor": words(machine.get("cpu")),
-        "cores": words(machine.get("cores")),
-        "memory": f"{memory / 2**30:.1f} GiB" if memory else "",
-        "system": words(machine.get("platform")),
-        "Python": words(machine.get("python")),
-        "versions": words(machine.get("versions")),
-        "environment variables": words(machine.get("environment")),
-        "pinned": words(run.pinned),
-        "own code": words([each.file for each in run.code]),
-    }
-    return {name: value for name, value in found.items() if value}
-
-
-def run_word(record: RunContents) -> str:
-    return shlex.quote(record.path) + code_options()
-
-
-def commands(record: RunContents) -> dict[str, str]:
-    """What to do with the run, and the command for it."""
-    run = run_word(record)
-    epochs = max(1, len(record.lines))
-    return {
-        "train it again and compare bit by bit": f"dltool reproduce {run}",
-        "measure it again": f"dltool evaluate {run}",
-        "predict for new data": f"dltool predict {run} FILE",
-        "train it further": f"dltool resume {run} --epochs {2 * epochs}",
-        "write this report again": f"dltool report {run}",
-    }

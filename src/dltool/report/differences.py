@@ -1,4 +1,4 @@
-"""What differs between runs, as far as their directories tell, and whether their results differ by more than chance"""
+"""Compare runs by their directories: values that differ, and whether results differ significantly."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,26 +14,27 @@ from dltool.evaluation.bootstrap import Difference, Interval, paired_difference
 from dltool.evaluation.figures.curves import numbers as points_of
 from dltool.evaluation.stored import ExampleValues, read_examples
 from dltool.report.kept import recorded_metrics
+from dltool.report.verdict import MORE_IS_BETTER, less_is_better
 from dltool.runs.configs import Values, different, recorded_values
 from dltool.runs.files import Run
 from dltool.runs.records import RunContents, read_contents, words
 
 MOST_ROWS = 500
-"""Differences of one kind. Hostile runs may have any number."""
+"""Differences of one kind, as untrusted runs may have any number."""
 MOST_CURVES = 12
 NO_CURVES = ("epoch", "seconds")
 DIGEST = re.compile(r"(?:sha256:)?\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
-"""Of a digest or a commit, its beginning is enough."""
+"""A digest or commit, which is shortened."""
 REPEATED = ("pinned.seed", "pinned.why_threads")
 SEED = 0
-"""Of the drawing of samples: the same runs have the same intervals each time."""
+"""Seed of the bootstrap, fixed so that intervals are reproducible."""
 ENVIRONMENT = ("machine", "pinned", "git", "code", "weights")
 DATA = ("fingerprint", "split", "examples", "validation_examples", "test_examples", "classes", "inputs", "targets")
 
 
 @dataclass(frozen=True)
 class ValueRow:
-    """A value that is not the same in all runs, a text for each; `origins` say where it was decided, "" if unknown."""
+    """A value that differs between runs, as a string for each, and its `origins`, "" if unknown."""
 
     name: str
     values: tuple[str, ...]
@@ -42,10 +43,9 @@ class ValueRow:
 
 @dataclass(frozen=True)
 class MetricDifference:
-    """How much a run has more than the first one. `is_paired`: measured on the same test examples, one by one.
+    """The difference of a run to the first one. `is_paired`: both have the same test examples.
 
-    Otherwise there are only the two intervals, and the difference exceeds the noise where they do not overlap.
-    """
+    If unpaired, the difference is significant if the two intervals do not overlap."""
 
     value: float
     low: float | None
@@ -56,7 +56,7 @@ class MetricDifference:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A test metric, of each run; `differences` are to the first run, None where there is nothing to compare."""
+    """A test metric of each run, and its `differences` to the first run, None if not comparable."""
 
     name: str
     values: tuple[Interval | None, ...]
@@ -68,7 +68,7 @@ Curve = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """`curves` by name are (epoch, value) of each run; `remarks` say what could not be compared."""
+    """`curves` are the (epoch, value) points of each run; `remarks` say what could not be compared."""
 
     runs: tuple[Path, ...]
     config: tuple[ValueRow, ...]
@@ -82,7 +82,7 @@ class Comparison:
 
 
 def compared(runs: Sequence[Run]) -> Comparison:
-    """What differs between `runs`, at most as many as there are letters to name them by. Raises RunError."""
+    """Compare `runs`, at most as many as there are letters. Raises RunError: a run is damaged."""
     records = [read_contents(run) for run in runs]
     values = [recorded_values(run) for run in runs]
     examples = [examples_of(run) for run in runs]
@@ -109,14 +109,14 @@ def config_rows(values: Sequence[Values], records: Sequence[RunContents]) -> Ite
 
 
 def losses_in(values: Values) -> Values:
-    """What a config says of its losses: of different functions, the values say nothing about each other."""
+    """Return the config values of the losses. Values of different loss functions are not comparable."""
     return {
         path: value for path, value in values.items() if "loss" in (path[1:2] if path[0] == "training" else path[3:4])
     }
 
 
 def flattened(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, str]:
-    """What a record says under `keys`, by place, in words; lists of single values are one."""
+    """Return the values of a record under `keys` as strings by path. Lists of single values become one string."""
     kept = {key: record[key] for key in keys if record.get(key) is not None}
     found: dict[str, str] = {}
     for path, value in leaves(kept, ()):
@@ -150,7 +150,7 @@ def results_of(record: RunContents) -> dict[str, str]:
 
 
 def examples_of(run: Run) -> ExampleValues | None:
-    """What the test of a run left of each example; None where there was none."""
+    """Return the example values of the test of a run, None without a test."""
     return read_examples(run, "test") if (run.evaluation / "test" / "examples.npz").exists() else None
 
 
@@ -185,7 +185,7 @@ def difference(
     first_examples: ExampleValues | None,
     examples: ExampleValues | None,
 ) -> MetricDifference | None:
-    """None where one of the two was not measured; `exceeds_noise` is None where the noise is not known."""
+    """Return the difference of a metric, None if one run lacks it. `exceeds_noise` is None without intervals."""
     if first is None or other is None:
         return None
     value = other.value - first.value
@@ -201,6 +201,16 @@ def difference(
     return MetricDifference(value, None, None, False, apart)
 
 
+def significance(metric: str, letter: str, found: MetricDifference) -> str:
+    """Return whether the difference of run `letter` to run A is significant, and which of the two is better."""
+    if not found.exceeds_noise:
+        return "significance unknown" if found.exceeds_noise is None else "not significant"
+    is_less = less_is_better(metric)
+    better = letter if is_less == (found.value < 0) else "A"
+    is_known = is_less or MORE_IS_BETTER.search(metric) is not None
+    return f"significant at 95 %{f': {better} is better' if is_known else ''}"
+
+
 def curves_of(records: Sequence[RunContents]) -> dict[str, tuple[Curve, ...]]:
     names = dict.fromkeys(name for record in records for line in record.lines[:1] for name in line)
     found = {
@@ -212,7 +222,7 @@ def curves_of(records: Sequence[RunContents]) -> dict[str, tuple[Curve, ...]]:
 def remarks(
     records: Sequence[RunContents], examples: Sequence[ExampleValues | None], metrics: Sequence[MetricRow]
 ) -> Iterator[str]:
-    """What could not be compared, and why."""
+    """Yield what could not be compared, and why."""
     for record in records:
         if not record.results.test:
             status = words(record.run.status)
@@ -224,25 +234,25 @@ def remarks(
             yield f"{row.name} was not measured by {', '.join(without)}"
         for record, value, found in list(zip(records, row.values, row.differences, strict=True))[1:]:
             if None not in (row.values[0], value) and found is None:
-                yield f"{row.name} of {record.path} is of another loss than that of {records[0].path}: not comparable"
+                yield f"{row.name} of {record.path} uses another loss function than {records[0].path}: not comparable"
     first = examples[0]
     for record, other in list(zip(records, examples, strict=True))[1:]:
         if not record.results.test or not records[0].results.test:
             continue
         if first is None or other is None:
             path = records[0].path if first is None else record.path
-            yield f"{path} kept no values of single examples: dltool evaluate measures them again"
+            yield f"{path} has no values of single examples: run dltool evaluate"
         elif not are_same_examples(first, other):
             yield f"{record.path} was tested on {other_examples(records[0], record, first, other)}: unpaired intervals"
 
 
 def other_examples(first_record: RunContents, record: RunContents, first: ExampleValues, other: ExampleValues) -> str:
-    """In words, how the test examples of two runs differ."""
+    """Describe how the test examples of two runs differ."""
     fingerprints = {each.run.data.fingerprint for each in (first_record, record)}
     if len(fingerprints) > 1 or np.array_equal(first.rows, other.rows):
         return f"other examples than {first_record.path}"
     both = len(np.intersect1d(first.rows, other.rows))
-    return f"other rows than {first_record.path}, {both:,} of {len(other.rows):,} the same"
+    return f"other rows than {first_record.path}, {both:,} of {len(other.rows):,} in common"
 
 
 def as_json(found: Comparison) -> dict[str, Any]:

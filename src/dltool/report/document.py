@@ -13,11 +13,11 @@ MOST_NAMES = 60
 MOST_ROWS = 100
 MOST_CLASSES = 100
 FOUND = ("default", "")
-"""Origins of what the config does not give."""
+"""Origins of values that the config omits."""
 
 
 def html(report: Contents) -> str:
-    """The whole page, in the order in which a person asks: is it good, what is wrong, why, and how was it made."""
+    """Return the whole page: first how good the model is, then warnings, details, and how it was made."""
     title = f"{report.name} {report.number}: report"
     return render_page(title, render("header.html", report=report), [*sections(report)])
 
@@ -43,14 +43,14 @@ def sections(report: Contents) -> Iterator[PageSection]:
 
 def results(output: OutputContents, place: str) -> Markup:
     names, task = list(dict.fromkeys(name for row in output.table for name in row)), TASKS[output.kind]
-    has_pictures = all(any(look.picture for look in shown.looks) for shown in output.mistakes)
+    has_images = all(any(look.image for look in shown.looks) for shown in output.mistakes)
     return render(
         "output.html",
         output=output,
         place=place,
         names=names,
         task=task,
-        is_wide=not has_pictures or not task.has_labels,
+        is_wide=not has_images or not task.has_labels,
         mistake_words=mistake_words,
         most=MOST_ROWS,
     )

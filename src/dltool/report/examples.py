@@ -1,4 +1,4 @@
-"""Examples as a person sees them, and as the model does: after preprocessing, and after augmentation."""
+"""Examples as images, curves and text: raw, preprocessed and augmented."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.split.at_random import first_of_each_class
 from dltool.model.build import BuiltModel
-from dltool.report.thumbnails import Picture, curve_points, picture_of, spectrogram
+from dltool.report.thumbnails import Thumbnail, curve_points, spectrogram, thumbnail_of
 from dltool.text import number, shape, shortened
 from dltool.training.batches import tensor
 
 SHOWN_EXAMPLES = 6
 AUGMENTED = 2
-"""How many times an example is augmented."""
+"""Augmented versions of an example."""
 LONGEST_TEXT = 400
 MOST_NUMBERS = 16
 MOST_ROWS = 40
 MOST_CURVES = 4
 BRIGHT = 127
-"""Bytes of a picture beyond which they are of 0 to 255; digits of scikit-learn are of 0 to 16."""
+"""Images with larger values use 0 to 255. The digits of scikit-learn use 0 to 16."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Look:
-    """One view of an example: a picture, a curve, text, or named values; each as it is, and as the model gets it."""
+    """One view of an example: an image, a curve, text, or columns as (name, value, preprocessed value)."""
 
     title: str
-    picture: Picture | None = None
+    image: Thumbnail | None = None
     curve: str = ""
     text: str = ""
     values: tuple[tuple[str, str, str], ...] = ()
@@ -41,7 +41,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Example:
-    """A row of the data: what it is, and its views; `place` says in words which one it is."""
+    """An example of the data with its views; `place` is its location."""
 
     place: str
     label: str
@@ -49,7 +49,7 @@ class Example:
 
 
 def chosen_rows(dataset: Dataset) -> np.ndarray:
-    """Some training rows, of as many classes as possible."""
+    """Return some training rows, of as many classes as possible."""
     classes = next(
         (values for values in dataset.targets.values() if values.ndim == 1 and values.dtype.kind == "i"), None
     )
@@ -57,15 +57,17 @@ def chosen_rows(dataset: Dataset) -> np.ndarray:
 
 
 def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> list[Example]:
-    """Training rows raw, prepared and augmented."""
+    """Return training examples with raw, preprocessed and augmented views."""
     rows = chosen_rows(dataset)
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = prepare(built, raw)
     views = [raw_looks(config, dataset.facts, raw, prepared)]
-    views += [prepared_looks(built, dataset.facts, prepared, "for the model")] if is_changed(raw, prepared) else []
+    views += [preprocessed_looks(built, dataset.facts, prepared, "preprocessed")] if is_changed(raw, prepared) else []
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
-        views.append(prepared_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
+        views.append(
+            preprocessed_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}")
+        )
     return [
         Example(
             dataset.place_of(int(row)),
@@ -78,7 +80,9 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
 
 def prepare(built: BuiltModel, raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {
-        name: built.preparations[name](tensor(values), training=False).numpy() if name in built.preparations else values
+        name: built.preprocessors[name](tensor(values), training=False).numpy()
+        if name in built.preprocessors
+        else values
         for name, values in raw.items()
     }
 
@@ -88,53 +92,51 @@ def is_changed(raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]
 
 
 def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: np.ndarray) -> np.ndarray:
-    """The prepared examples (rows, …) as a step of training might see them."""
+    """Return preprocessed examples (rows, …) as a training step might see them."""
     assert built.augmentation is not None
-    inputs: Any = tensor(prepared)
+    inputs = tensor(prepared)
     if len(built.augmentation.inputs) > 1:
         # Labels are mixed too.
         classes = built.augmentation.inputs[1].shape[-1]
         labels = np.eye(classes, dtype=np.float32)[next(iter(dataset.targets.values()))[rows]]
-        mixed: np.ndarray = built.augmentation([inputs, tensor(labels)], training=True)[0].numpy()
-        return mixed
-    changed: np.ndarray = built.augmentation(inputs, training=True).numpy()
-    return changed
+        return np.asarray(built.augmentation([inputs, tensor(labels)], training=True)[0])
+    return np.asarray(built.augmentation(inputs, training=True))
 
 
 def target_words(dataset: Dataset, row: int) -> str:
-    """The targets of a row in words; empty where the input is the target."""
+    """Return the targets of a row as text; empty if the input is the target."""
     targets = dataset.facts.targets
     words = {name: facts.task.words(np.asarray(dataset.targets[name][row]), facts) for name, facts in targets.items()}
     return "; ".join(f"{name}: {each}" if len(words) > 1 else each for name, each in words.items())
 
 
 def rows_looks(config: Config, dataset: Dataset, rows: Sequence[int]) -> list[list[Look]]:
-    """The raw views of these rows of the data."""
+    """Return the raw views of rows of the data."""
     raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
     return raw_looks(config, dataset.facts, raw, {})
 
 
-def restored_looks(dataset: Dataset, built: BuiltModel, output: str, rows: Sequence[int]) -> list[list[Look]]:
-    """What a model that restores its input makes of these rows, as one more view of each."""
+def reconstructed_looks(dataset: Dataset, built: BuiltModel, output: str, rows: Sequence[int]) -> list[list[Look]]:
+    """Return one more view of each row: its reconstruction by an autoencoder."""
     raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
     given = {name: tensor(values) for name, values in prepare(built, raw).items()}
     found = built.core(built.structured(given), training=False)
     values = np.asarray(found[output] if isinstance(found, dict) else found, np.float32)
-    return prepared_looks(built, dataset.facts, {next(iter(raw)): values}, "restored")
+    return preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "reconstructed")
 
 
 def raw_looks(
     config: Config, facts: Facts, raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]
 ) -> list[list[Look]]:
-    """The views of each example as it is. Columns of a table are one view, with what each becomes beside it."""
+    """Return the raw views of each example. Columns of a table are one view, with their preprocessed values."""
     looks: list[list[Look]] = [[] for _ in next(iter(raw.values()))]
     named: dict[str, np.ndarray] = {}
     curves = 0
     windows = config.data.windows
-    # Of a time series, what is to be predicted comes first.
+    # The target of a time series comes first.
     for name, values in sorted(raw.items(), key=lambda item: windows is not None and item[0] != windows.target):
         kind, found = kind_of(config, facts, name), facts.inputs[name]
-        title = name if len(facts.inputs) > 1 else "as it is"
+        title = name if len(facts.inputs) > 1 else "raw"
         if kind == "cell":
             named[name] = values
             continue
@@ -142,21 +144,19 @@ def raw_looks(
             curves += 1
             if curves > MOST_CURVES:
                 continue
-        limits = limits_of(values) if kind == "picture" else (0.0, 1.0)
+        limits = limits_of(values) if kind == "image" else (0.0, 1.0)
         for example, value in zip(looks, values, strict=True):
             example.append(look_at(kind, title, value, limits))
     for position, example in enumerate(looks) if named else ():
         cells = tuple(
             cell(name, facts.inputs[name], named[name][position], prepared.get(name), position) for name in named
         )
-        example.append(
-            Look("columns" if not prepared else "columns, and what the model gets", values=cells[:MOST_ROWS])
-        )
+        example.append(Look("columns" if not prepared else "columns → preprocessed", values=cells[:MOST_ROWS]))
     return looks
 
 
 def kind_of(config: Config, facts: Facts, name: str) -> str:
-    """How an input is shown: "picture", "sound", "text", "cell" of a table, "curve" or "numbers"."""
+    """Return how an input is shown: "image", "sound", "text", "cell" of a table, "curve" or "numbers"."""
     found = facts.inputs[name]
     axes, column = len(found.shape), found.column
     if found.dtype == "string":
@@ -168,13 +168,13 @@ def kind_of(config: Config, facts: Facts, name: str) -> str:
     if column is not None and not axes:
         return "cell"
     if axes in (2, 3):
-        return "picture"
+        return "image"
     is_long = axes == 1 and (found.shape[0] or 0) > MOST_NUMBERS
     return "curve" if (is_long or column is not None) and found.dtype == "float32" else "numbers"
 
 
 def limits_of(values: np.ndarray) -> tuple[float, float]:
-    """What is black and what is white in pictures."""
+    """Return the values shown as black and as white."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     if values.dtype == np.uint8:
         return (0.0, 255.0) if high > BRIGHT else (0.0, max(high, 1.0))
@@ -182,8 +182,8 @@ def limits_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> Look:
-    if kind == "picture":
-        return Look(title, picture_of(value, *limits))
+    if kind == "image":
+        return Look(title, thumbnail_of(value, *limits))
     if kind == "sound":
         return Look(f"{title}: spectrogram", spectrogram(value))
     if kind == "text":
@@ -204,7 +204,7 @@ def numbers(values: np.ndarray) -> str:
 
 
 def cell(name: str, facts: InputFacts, value: Any, prepared: np.ndarray | None, position: int) -> tuple[str, str, str]:
-    """A column of a table: its name, its value, and the numbers that the model gets for it."""
+    """Return the name of a column, its value, and its preprocessed value."""
     after = "" if prepared is None else numbers(np.asarray(prepared[position]))
     return name, cell_words(facts, value), after
 
@@ -223,8 +223,10 @@ def cell_words(facts: InputFacts, value: Any) -> str:
     return ("yes" if value else "no") if kind == "boolean" else f"{float(value):g}"
 
 
-def prepared_looks(built: BuiltModel, facts: Facts, prepared: Mapping[str, np.ndarray], title: str) -> list[list[Look]]:
-    """The views of each example as the model gets it. Cells of a table have theirs beside the raw ones."""
+def preprocessed_looks(
+    built: BuiltModel, facts: Facts, prepared: Mapping[str, np.ndarray], title: str
+) -> list[list[Look]]:
+    """Return the preprocessed views of each example. Cells of a table have theirs beside the raw ones."""
     looks: list[list[Look]] = [[] for _ in next(iter(prepared.values()))]
     for name, values in prepared.items():
         column = facts.inputs[name].column
@@ -234,16 +236,16 @@ def prepared_looks(built: BuiltModel, facts: Facts, prepared: Mapping[str, np.nd
         words = vocabulary_of(built, name) if values.dtype.kind == "i" else None
         limits = limits_of(values) if values.dtype.kind in "fu" else (0.0, 1.0)
         for example, value in zip(looks, values, strict=True):
-            example.append(prepared_look(own, value, limits, words))
+            example.append(preprocessed_look(own, value, limits, words))
     return looks
 
 
-def prepared_look(title: str, value: np.ndarray, limits: tuple[float, float], words: Sequence[str] | None) -> Look:
+def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float], words: Sequence[str] | None) -> Look:
     if words is not None:
         return Look(title, text=shortened(" ".join(tokens(value.ravel(), words)), LONGEST_TEXT))
     if value.ndim in (2, 3) and value.dtype.kind in "fu":
         says = f"{title}: {limits[0]:.3g} to {limits[1]:.3g}"
-        return Look(says, picture_of(value, *limits, is_heat=value.ndim == 2))
+        return Look(says, thumbnail_of(value, *limits, is_heat=value.ndim == 2))
     if value.ndim == 1 and len(value) > MOST_NUMBERS and value.dtype.kind == "f":
         return Look(
             f"{title}: {np.count_nonzero(value):,} of {len(value):,} values are not 0", curve=curve_points(value)
@@ -252,14 +254,14 @@ def prepared_look(title: str, value: np.ndarray, limits: tuple[float, float], wo
 
 
 def vocabulary_of(built: BuiltModel, name: str) -> Sequence[str] | None:
-    """The words that the numbers of a prepared text stand for."""
-    layers = built.preparations[name].layers if name in built.preparations else []
+    """Return the vocabulary of a preprocessed text, None for other inputs."""
+    layers = built.preprocessors[name].layers if name in built.preprocessors else []
     found = next((layer for layer in reversed(layers) if hasattr(layer, "get_vocabulary")), None)
     return None if found is None else [str(word) for word in found.get_vocabulary()]
 
 
 def tokens(values: np.ndarray, words: Sequence[str]) -> Iterator[str]:
-    """Word numbers back to words; the padding at the end is left out."""
+    """Yield the words of token numbers, without the padding at the end."""
     used = np.flatnonzero(values)
     for index in values[: used[-1] + 1 if len(used) else 0].tolist():
         yield words[index] if 0 <= index < len(words) and words[index] else "·"

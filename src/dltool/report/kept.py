@@ -1,4 +1,4 @@
-"""What a run has kept of its last test, for where the data is gone; nothing of it is trusted"""
+"""The stored evaluation of a run, used when the data is gone. Nothing in it is trusted."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -19,12 +19,12 @@ FIGURE_LIMIT = 2**20
 
 
 def recorded_metrics(results: Results) -> dict[str, Interval]:
-    """The test metrics of results.json with their intervals."""
+    """Return the test metrics of results.json with their intervals."""
     return {name: Interval(value, *(results.intervals.get(name) or ())) for name, value in results.test.items()}
 
 
 def kept_assessment(run: Run, results: Results) -> Assessment | None:
-    """What `evaluation/test` of the run says, with the metrics of results.json; None where there is no test to read."""
+    """Return the stored test evaluation with the metrics of results.json; None if there is none."""
     try:
         kept = read(run, run.evaluation / "test" / METRICS, Evaluation)
     except RunError:
@@ -50,7 +50,7 @@ def kept_output(run: Run, kept: KeptOutput) -> OutputAssessment:
 
 
 def kept_figures(run: Run, kept: KeptOutput) -> Iterator[Figure]:
-    """Yield the figures that can still be read. They are shown as images, in which nothing runs."""
+    """Yield the readable figures. They are shown as images, in which nothing runs."""
     for each in kept.figures:
         name = file_word(each.name)
         with contextlib.suppress(RunError):

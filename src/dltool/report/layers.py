@@ -1,7 +1,7 @@
-"""The layers of a model as rows, with the lines of its graph beside them."""
+"""The layers of a model as table rows, with the lines of its graph."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dltool.config.text.tree import format_path
 from dltool.data.facts import Facts
@@ -10,13 +10,13 @@ from dltool.model.graph import Box, boxes_of
 from dltool.text import shape
 
 MOST_INPUTS = 8
-"""Inputs beyond which they are one row."""
+"""Inputs beyond which they share one row."""
 LANE, HEIGHT, RADIUS = 16, 34, 4.5
 
 
 @dataclass(frozen=True)
 class LayerTableRow:
-    """A row of the table. `origin` is where the config has it; `x` is where its dot is; `number` counts from 1."""
+    """A layer. `number` counts from 1, `origin` is its location in the config, `x` that of its dot."""
 
     number: int
     title: str
@@ -30,38 +30,33 @@ class LayerTableRow:
 
 @dataclass(frozen=True)
 class LayerTable:
-    """All rows, and how wide their drawing is."""
+    """All rows, and the width of their drawing."""
 
     rows: tuple[LayerTableRow, ...]
     width: int
 
 
 def layer_table(built: BuiltModel, facts: Facts, origins: Mapping[str, str]) -> LayerTable:
-    """`origins` by place in the config, as :func:`dltool.config.text.tree.format_path` writes it."""
+    """Return the table of the layers. `origins` are by config path, as written by
+    :func:`dltool.config.text.tree.format_path`."""
     return drawn(joined_inputs(boxes_of(built, facts)), origins)
 
 
 def joined_inputs(boxes: Sequence[Box]) -> list[Box]:
-    """The boxes; many inputs as one."""
+    """Return the boxes, with many inputs joined into one."""
     inputs = sum(box.place is None for box in boxes)
     if inputs <= MOST_INPUTS:
         return list(boxes)
     first = Box(f"{inputs} inputs", (inputs,), dtype="columns")
     rest = [
-        Box(
-            box.title,
-            box.shape,
-            tuple(dict.fromkeys(max(0, source - inputs + 1) for source in box.sources)),
-            box.parameters,
-            box.place,
-        )
+        replace(box, sources=tuple(dict.fromkeys(max(0, source - inputs + 1) for source in box.sources)))
         for box in boxes[inputs:]
     ]
     return [first, *rest]
 
 
 def drawn(boxes: Sequence[Box], origins: Mapping[str, str]) -> LayerTable:
-    """A dot for each row. An output runs down a lane until the last row that takes it; then the lane is free."""
+    """Draw a dot for each row. An output follows a lane to the last row that takes it, then frees the lane."""
     last = {source: number for number, box in enumerate(boxes) for source in box.sources}
     lanes: list[int | None] = []
     rows, widest = [], 1
@@ -96,13 +91,13 @@ def center(lane: int) -> float:
 
 
 def stroke(lane: int, mine: int) -> str:
-    """From the top of a lane to the dot of this row."""
+    """Return the path from the top of a lane to the dot of this row."""
     x, end, middle = center(lane), center(mine), HEIGHT / 2
     return f"M{x} 0V{middle}" if x == end else f"M{x} 0C{x} {middle} {end} 0 {end} {middle}"
 
 
 def origin_of(place: str, origins: Mapping[str, str]) -> str:
-    """Where the config decided a place: that of the first value in it."""
+    """Return the origin of the first value at a config path or below it."""
     return next(
         (origin for path, origin in origins.items() if path == place or path.startswith((f"{place}.", f"{place}["))), ""
     )

@@ -1,4 +1,4 @@
-"""Columns that alone predict the target: they may hold what is not known when a prediction is needed."""
+"""Target leakage: columns that alone predict the target, and may be unknown when a prediction is needed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +11,13 @@ from dltool.data.dataset import Dataset
 MOST_ROWS = 20_000
 FEWEST_ROWS = 20
 TELLING = 0.98
-"""Of what guessing the most frequent class leaves wrong, so much is right by the column alone; of numbers, the share of
-their variance that a line through the column explains."""
+"""Least R² of a line through the column, or share of the majority-class errors that its rule removes."""
 BINS = 64
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """`score` is the accuracy of the rule (or R² of the line) on rows it has not seen."""
+    """A suspicious column. `score` is accuracy or R² on unseen rows."""
 
     column: str
     target: str
@@ -27,10 +26,10 @@ class Suspect:
 
 
 def leakage_suspects(dataset: Dataset) -> list[Suspect]:
-    """Rules of one column each, fitted on training rows and measured on validation or test rows.
+    """Return columns that predict a target, by rules fitted on training rows and measured on validation or test rows.
 
-    Of classes the most frequent one of each category or of each of 64 bins of a number; of numbers a straight line.
-    """
+    The rule for classes is the most frequent class of each category, or of each of 64 bins of a number. The rule for
+    numbers is a straight line."""
     train = dataset.split.train[:: max(1, len(dataset.split.train) // MOST_ROWS)]
     unseen = dataset.split.validation if len(dataset.split.validation) else dataset.split.test
     if not dataset.facts.has_columns or len(unseen) < FEWEST_ROWS:
@@ -66,7 +65,7 @@ def is_text_like(values: Rows) -> bool:
 
 
 def codes_of(values: Rows, rows: np.ndarray) -> np.ndarray:
-    """Numbers (rows,) of float64, missing ones as 0; of texts the numbers of the distinct ones."""
+    """Return numbers (rows,) of float64, 0 if missing; strings become codes of their distinct values."""
     if isinstance(values, Coded):
         return np.asarray(values.codes[rows], np.float64)
     found = values[rows]
@@ -76,7 +75,7 @@ def codes_of(values: Rows, rows: np.ndarray) -> np.ndarray:
 
 
 def frequent_class(fitted: np.ndarray, classes: np.ndarray, shown: np.ndarray, otherwise: int) -> np.ndarray:
-    """The most frequent class of each code; `otherwise` for codes that were not seen."""
+    """Return the most frequent class of each code, `otherwise` for unseen codes."""
     size = int(max(fitted.max(), shown.max())) + 1
     counts = np.zeros((size, int(classes.max()) + 1), np.int64)
     np.add.at(counts, (fitted.astype(np.int64), classes), 1)
@@ -85,13 +84,13 @@ def frequent_class(fitted: np.ndarray, classes: np.ndarray, shown: np.ndarray, o
 
 
 def binned(fitted: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each value the number of its bin, with as many values of `fitted` in each as can be."""
+    """Return the bin of each value, by quantiles of `fitted`."""
     edges = np.unique(np.quantile(fitted, np.linspace(0, 1, BINS + 1)[1:-1], method="nearest"))
     return np.searchsorted(edges, fitted), np.searchsorted(edges, shown)
 
 
 def line(fitted: np.ndarray, values: np.ndarray, shown: np.ndarray, expected: np.ndarray) -> float:
-    """R² of the least-squares line on the rows `shown`."""
+    """Return R² of the least-squares line on the rows `shown`."""
     if not np.ptp(fitted) or not np.ptp(expected):
         return 0.0
     slope, offset = np.polyfit(fitted, values.astype(np.float64), 1)

@@ -1,4 +1,4 @@
-"""The frame of a page: one HTML file that loads nothing, under a content security policy that forbids the rest."""
+"""The frame of a page: one HTML file that loads nothing, enforced by a content security policy."""
 
 import base64
 import hashlib
@@ -17,12 +17,12 @@ from dltool.evaluation.figures.figure import Figure
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDE = 400
-"""Points beyond which the text in a figure is too small when it is as narrow as a phone."""
+"""Width in points beyond which a figure is illegible at the width of a phone."""
 
 
 @dataclass(frozen=True)
 class PageSection:
-    """A part of a page with a heading of its own; `name` is its anchor, `content` safe HTML."""
+    """A section of a page; `name` is its anchor, `content` safe HTML."""
 
     name: str
     title: str
@@ -30,16 +30,14 @@ class PageSection:
 
 
 def render(template: str, **values: Any) -> Markup:
-    """A template of this package as safe HTML: what is not Markup is escaped, control characters made visible.
+    """Render a template as safe HTML: all but Markup is escaped, control characters are made visible.
 
-    In templates, `number` and `duration` write numbers as people read them, `unbroken` a command, and `figure` draws
-    a :class:`~dltool.evaluation.figures.figure.Figure`.
-    """
+    Templates have the filters `number`, `duration` and `unbroken`, and the function `figure`."""
     return Markup(environment().get_template(template).render(**values))
 
 
 def render_page(title: str, header: Markup, sections: Sequence[PageSection]) -> str:
-    """A whole page. Sections without content are left out. Nothing in it is loaded, and no script is allowed."""
+    """Return a whole page without empty sections. It loads nothing and allows no script."""
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     shown = [section for section in sections if section.content.strip()]
     return str(
@@ -48,10 +46,9 @@ def render_page(title: str, header: Markup, sections: Sequence[PageSection]) -> 
 
 
 def content_policy(style: str) -> str:
-    """The policy that allows this style sheet and pictures inside the file, and nothing else.
+    """Return the policy that allows only this style sheet and embedded images.
 
-    Source: W3C, Content Security Policy Level 3, https://www.w3.org/TR/CSP3/.
-    """
+    Source: W3C, Content Security Policy Level 3, https://www.w3.org/TR/CSP3/."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -72,12 +69,12 @@ def environment() -> Environment:
 
 
 def visible(value: Any) -> Any:
-    """Text without characters that would steer what shows it."""
+    """Return the value with escapes for control characters of strings."""
     return text.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def unbroken(command: str) -> Markup:
-    """The command without line breaks after the hyphens of its options."""
+    """Return the command without line breaks after the hyphens of options."""
     words = (
         Markup('<span class="word">{}</span>').format(visible(word)) if word.startswith("--") else visible(word)
         for word in command.split(" ")
@@ -86,6 +83,6 @@ def unbroken(command: str) -> Markup:
 
 
 def figure(drawn: Figure) -> Markup:
-    """Return a figure with its title and description. One that is too wide for a phone scrolls."""
+    """Render a figure with title and description. A figure too wide for a phone scrolls."""
     size = re.search(r'viewBox="0 0 ([\d.]+) ', drawn.svg[:1000])
     return render("figure.html", drawn=drawn, is_wide=size is not None and float(size[1]) > WIDE)

@@ -1,4 +1,4 @@
-"""Arrays as small pictures inside a page: images, recordings as spectrograms, and rows of numbers as curves."""
+"""Arrays as small embedded images: images, spectrograms of audio clips, and curves."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 SHOWN_SIDE = 128
-"""Pixels of the longer side on the page; larger pictures are made smaller."""
+"""Pixels of the longer side on the page, to which larger images are reduced."""
 LARGEST_PIXEL = 16
 FEW_PIXELS = 64 * 64
 FRAME = 256
@@ -19,8 +19,8 @@ CURVE_WIDTH, CURVE_HEIGHT = 100.0, 30.0
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture as a data URI, and how large it is shown. `is_small`: its pixels are to be seen."""
+class Thumbnail:
+    """An image as a data URI with its size on the page. `is_small`: single pixels are visible."""
 
     uri: str
     width: int
@@ -28,11 +28,10 @@ class Picture:
     is_small: bool
 
 
-def picture_of(values: np.ndarray, low: float, high: float, is_heat: bool = False) -> Picture:
-    """(height, width) or (height, width, channels) of numbers; `low` becomes black, `high` white.
+def thumbnail_of(values: np.ndarray, low: float, high: float, is_heat: bool = False) -> Thumbnail:
+    """Return an image of (height, width) or (height, width, channels); `low` is black, `high` white.
 
-    Of other than 1, 3 or 4 channels the mean is shown; `is_heat` shows one channel in colours from dark to bright.
-    """
+    Other than 1, 3 or 4 channels are averaged. `is_heat` shows one channel as a heat map."""
     array = np.asarray(values, np.float32)
     if array.ndim == 3 and array.shape[-1] not in (3, 4):
         array = array.mean(axis=-1)
@@ -45,7 +44,7 @@ def picture_of(values: np.ndarray, low: float, high: float, is_heat: bool = Fals
     return encoded(image)
 
 
-def encoded(image: Image.Image) -> Picture:
+def encoded(image: Image.Image) -> Thumbnail:
     longer = max(image.size)
     if longer > 2 * SHOWN_SIDE:
         image.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
@@ -61,11 +60,11 @@ def encoded(image: Image.Image) -> Picture:
     else:
         image.save(buffer, "WEBP", quality=80)
     kind = "png" if is_small else "webp"
-    return Picture(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}", *shown, is_small)
+    return Thumbnail(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}", *shown, is_small)
 
 
-def spectrogram(samples: np.ndarray) -> Picture:
-    """(samples,) of a recording: time from left to right, low tones at the bottom, the logarithm of their power."""
+def spectrogram(samples: np.ndarray) -> Thumbnail:
+    """Return the log-power spectrogram of an audio clip (samples,), low frequencies at the bottom."""
     samples = np.asarray(samples, np.float32).ravel()
     samples = np.pad(samples, (0, max(0, FRAME - len(samples))))
     step = (len(samples) - FRAME) // MOST_MOMENTS + 1
@@ -73,17 +72,17 @@ def spectrogram(samples: np.ndarray) -> Picture:
     frames = samples[starts[:, None] + np.arange(FRAME)] * np.hanning(FRAME).astype(np.float32)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
     decibels = 10 * np.log10(np.maximum(power, SMALLEST_POWER))
-    # What lies 80 dB below the loudest is not heard.
-    return picture_of(decibels.T[::-1], float(decibels.max()) - 80, float(decibels.max()), is_heat=True)
+    # Sounds 80 dB below the loudest are inaudible.
+    return thumbnail_of(decibels.T[::-1], float(decibels.max()) - 80, float(decibels.max()), is_heat=True)
 
 
 def curve_points(values: np.ndarray) -> str:
-    """Numbers in their order as the points of an SVG polyline, 100 wide and 30 high."""
+    """Return the numbers as the points of an SVG polyline, 100 wide and 30 high."""
     values = np.asarray(values, np.float64).ravel()
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
         return ""
-    # What is missing lies between its neighbours.
+    # Missing values are interpolated.
     values = np.interp(np.arange(len(values)), known, values[known])
     if len(values) > MOST_POINTS:
         values = values[np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int)]

@@ -1,4 +1,4 @@
-"""Whether a model is better than the baselines, beyond the noise."""
+"""The verdict: whether a model is significantly better than the baselines."""
 
 import math
 import re
@@ -11,22 +11,23 @@ from dltool.evaluation.findings import MODEL, Baseline
 from dltool.text import counted, number
 
 LESS_IS_BETTER = re.compile(r"(^|_)(loss|error|mae|mse|rmse|mape|msle)$")
+MORE_IS_BETTER = re.compile(r"(^|_)(acc|accuracy|auc|f1|iou|precision|r2|recall|score)(_\d+)?$")
 SAME = {
     "accuracy": ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"),
     "mean_absolute_error": ("mae",),
 }
-"""Further names of the metrics that baselines have."""
+"""Other names of the metrics of baselines."""
 SAME_VALUE = 1e-4
-"""Relative: a metric of that name may have options that make it another one."""
+"""Relative tolerance: a metric of that name may have options that change it."""
 STRIP = 200.0
 """Width of the drawing of an interval."""
 ROUNDING = 1e-6
-"""Relative: metrics are of float32, baselines of float64."""
+"""Relative tolerance: metrics are float32, baselines float64."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`kind` is "good" where every output beats its baselines beyond the noise, "bad" where one does not beat them."""
+    """`kind` is "good" if every output is significantly better than its baselines, "bad" if one is not better."""
 
     kind: Literal["good", "unclear", "bad"]
     words: str
@@ -34,10 +35,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Tile:
-    """A test metric, with the baselines of the same metric, best first, and where they lie in a drawing 200 wide.
+    """A test metric with its baselines, best first.
 
-    `strip` is (low, value, high, *baselines); empty where there is no interval or no baseline.
-    """
+    `strip` holds their positions in a drawing 200 wide, (low, value, high, *baselines), empty without interval or
+    baseline."""
 
     name: str
     interval: Interval
@@ -46,7 +47,7 @@ class Tile:
 
 
 def less_is_better(metric: str) -> bool:
-    """Of the metrics that baselines have: accuracy, errors and losses, with the name of an output in front."""
+    """Return whether lower is better: for errors and losses, with or without an output's name in front."""
     return LESS_IS_BETTER.search(metric) is not None
 
 
@@ -54,7 +55,7 @@ def tiles(metrics: Mapping[str, Interval], baselines: Sequence[Baseline]) -> lis
     known = {each.metric: each.value for each in baselines if each.name == MODEL and each.value is not None}
     baselines = [replace(each, metric=own_name(each.metric, known.get(each.metric), metrics)) for each in baselines]
     known = {own_name(name, value, metrics): value for name, value in known.items()}
-    # Of a metric that the run does not have, only the value of the model itself is known.
+    # A metric that the run lacks has only the model's own value.
     further = {name: Interval(value) for name, value in known.items() if name not in metrics}
     found = []
     for name, interval in {**metrics, **further}.items():
@@ -62,12 +63,12 @@ def tiles(metrics: Mapping[str, Interval], baselines: Sequence[Baseline]) -> lis
         same = [(each.name, each.value) for each in of_metric if each.value is not None]
         same.sort(key=lambda each: each[1], reverse=not less_is_better(name))
         found.append(Tile(name, interval, tuple(same), strip(interval, [value for _, value in same])))
-    # Those that can be compared first, the loss last.
+    # Comparable metrics come first, the loss last.
     return sorted(found, key=lambda tile: (not tile.baselines, tile.name.endswith("loss")))
 
 
 def own_name(metric: str, value: float | None, metrics: Mapping[str, Interval]) -> str:
-    """The name by which the run has measured what baselines call `metric`, of which the model has `value`."""
+    """Return the run's own name of the baselines' `metric`, for which the model has `value`."""
     for name, others in SAME.items():
         if value is not None and metric not in metrics and metric.endswith(name):
             for other in (metric.removesuffix(name) + each for each in others):
@@ -85,10 +86,10 @@ def strip(interval: Interval, others: Sequence[float]) -> tuple[float, ...]:
 
 
 def verdict(shown: Sequence[Tile], examples: int) -> Verdict:
-    """One sentence for each metric that has baselines."""
+    """Return one sentence for each metric that has baselines."""
     compared = [tile for tile in shown if tile.baselines]
     if not shown:
-        return Verdict("unclear", "The model was not tested, so that nothing says how good it is on new data.")
+        return Verdict("unclear", "The model was not tested: its quality on new data is unknown.")
     if not compared:
         first = f"{shown[0].name} is {with_interval(shown[0].interval)} on {counted(examples, 'test example')}"
         return Verdict("unclear", f"{first}; there is no baseline to compare it with.")
@@ -106,11 +107,15 @@ def compare(tile: Tile, examples: int) -> tuple[str, str]:
     measured = f"{tile.name} is {with_interval(interval)} on {counted(examples, 'test example')}"
     best = f"the best baseline, {name}, has {number(value)}"
     if ends[0] > sign * value:
-        how = "The model beats the baselines beyond the noise" if has_interval else "The model beats the baselines"
+        how = (
+            "The model is significantly better than the baselines"
+            if has_interval
+            else "The model is better than the baselines"
+        )
         return "good", f"{how}: {measured}, and {best}."
     if sign * (interval.value - value) > ROUNDING * abs(value):
-        return "unclear", f"The model is ahead of the baselines, but within the noise: {measured}, and {best}."
-    return "bad", f"The model does not beat the baselines: {measured}, and {best}."
+        return "unclear", f"The model is better than the baselines, but not significantly: {measured}, and {best}."
+    return "bad", f"The model is not better than the baselines: {measured}, and {best}."
 
 
 def with_interval(interval: Interval) -> str:

@@ -1,4 +1,4 @@
-"""What of a run should make one doubt it, each with what to do next."""
+"""Warnings about a run, each with what to do next."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,23 +11,22 @@ from dltool.report.leakage import Suspect
 from dltool.text import number
 
 RISE = 1.1
-"""So many times its lowest value the validation loss has to rise for over-fitting."""
+"""Overfitting: the final validation loss relative to its minimum."""
 LEAST_EPOCHS_AFTER = 2
 GAP = 0.05
-"""Of accuracy, between training and validation."""
+"""Accuracy gap between training and validation."""
 IMBALANCE = 5
 FEW_ROWS = 100
 WIDE = 0.1
-"""Of a metric between 0 and 1, the width of its interval."""
+"""Width of the interval of an accuracy."""
 CONSTANT = 1e-3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`kind` names it for programs; `title` says what is wrong, `words` what was seen, `next_step` what to do.
+    """A warning. `kind` is for programs, `title` is the problem, `words` the evidence, `next_step` what to do.
 
-    `is_note` is one that need not be a fault.
-    """
+    `is_note`: it need not be a problem."""
 
     kind: str
     title: str
@@ -40,22 +39,22 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 def history_findings(lines: Lines, best_epoch: int | None, run: str, stopped_early: bool) -> Iterator[Finding]:
-    """What the lines of metrics.jsonl say. `run` is the run as a word of the command line."""
+    """Yield warnings about the lines of metrics.jsonl. `run` is the run as a word of the command line."""
     yield from overfitting(lines)
     yield from gap(lines, best_epoch)
     if best_epoch == len(lines) > 1 and not stopped_early:
-        words = f"The model was still getting better when the training ended, after epoch {best_epoch}."
+        words = f"The model was still improving in the last epoch, {best_epoch}."
         more = f"dltool resume {run} --epochs {2 * len(lines)}"
         yield Finding("short", "The last epoch was the best", words, f"Train longer: {more}", is_note=True)
     losses = [line["loss"] for line in lines if are_numbers(line, "loss")]
     if len(losses) > 1 and min(losses[1:]) > losses[0] * (1 - CONSTANT):
         words = f"The training loss was {number(losses[0])} after the first epoch and never fell below it."
-        step = "Try another learning rate, ten times smaller and ten times larger, and look at the examples below."
+        step = "Try another learning rate, ten times smaller and ten times larger, and check the examples below."
         yield Finding("no learning", "The model does not learn", words, step)
 
 
 def overfitting(lines: Lines) -> Iterator[Finding]:
-    """Validation loss that has turned, while the training loss went on falling."""
+    """Yield a warning if the validation loss rose while the training loss fell."""
     pairs = [(line["loss"], line["val_loss"]) for line in lines if are_numbers(line, "loss", "val_loss")]
     if len(pairs) < LEAST_EPOCHS_AFTER + 1 or len(pairs) != len(lines):
         return
@@ -64,15 +63,15 @@ def overfitting(lines: Lines) -> Iterator[Finding]:
     if len(pairs) - 1 - turned < LEAST_EPOCHS_AFTER or now < RISE * lowest or loss_now >= loss_then:
         return
     words = (
-        f"The validation loss was lowest, {number(lowest)}, after epoch {turned + 1}, and rose to {number(now)}, while "
+        f"The validation loss was lowest, {number(lowest)}, in epoch {turned + 1}, and rose to {number(now)}, while "
         f"the training loss fell from {number(loss_then)} to {number(loss_now)}."
     )
-    step = "Add Dropout, augmentation or weight_decay, take fewer units, or stop with EarlyStopping: {patience: 3}."
-    yield Finding("over-fitting", "The model over-fits", words, step)
+    step = "Add Dropout, augmentation or weight_decay, use fewer units, or stop with EarlyStopping: {patience: 3}."
+    yield Finding("over-fitting", "The model overfits", words, step)
 
 
 def gap(lines: Lines, best_epoch: int | None) -> Iterator[Finding]:
-    """Accuracy in training far above that in validation, in the epoch that was kept."""
+    """Yield a warning if training accuracy is far above validation accuracy in the best epoch."""
     line = next((line for line in lines if line.get("epoch") == best_epoch), {})
     for name in line:
         if not name.endswith("accuracy") or not are_numbers(line, name, f"val_{name}"):
@@ -81,60 +80,57 @@ def gap(lines: Lines, best_epoch: int | None) -> Iterator[Finding]:
         if difference > GAP:
             words = (
                 f"In the best epoch, {name} is {number(line[name])} in training and {number(line[f'val_{name}'])} in "
-                f"validation: {number(difference)} apart."
+                f"validation, a gap of {number(difference)}."
             )
-            step = "More data or augmentation, Dropout, weight_decay, or a smaller model narrows the gap."
-            yield Finding("gap", f"{name} is far better in training", words, step)
+            step = "Use more data, augmentation, Dropout, weight_decay or a smaller model."
+            yield Finding("gap", f"{name} is much higher in training than in validation", words, step)
 
 
 def data_findings(
     targets: Sequence[Mapping[str, Sequence[int]]], has_weights: bool, sizes: Mapping[str, int], warnings: Sequence[str]
 ) -> Iterator[Finding]:
-    """`targets` have the examples of each class in training, validation and test; `sizes` are those of the parts."""
+    """Yield warnings about the data. `targets` have the examples of each class in each split, `sizes` those of the
+    splits."""
     for classes in targets if not has_weights else ():
         counts = {name: found[0] for name, found in classes.items()}
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         if counts[most] > IMBALANCE * max(1, counts[least]):
-            words = f"Training has {counts[most]:,} examples of {most} and {counts[least]:,} of {least}."
-            step = (
-                "Look at recall of each class, not at accuracy; class_weights: balanced makes classes count the same."
-            )
-            yield Finding("imbalance", "The classes differ much in size", words, step)
+            words = f"The training split has {counts[most]:,} examples of {most} and {counts[least]:,} of {least}."
+            step = "Check recall by class instead of accuracy; class_weights: balanced weights all classes equally."
+            yield Finding("imbalance", "The classes are imbalanced", words, step)
     if not sizes.get("validation"):
-        words = (
-            "No examples were set aside for validation, so that the best epoch is the one of the lowest training loss."
-        )
-        yield Finding("no validation", "Nothing was validated", words, "data.split: {validation: 0.1}")
+        words = "There is no validation split: the best epoch is the one with the lowest training loss."
+        yield Finding("no validation", "No validation split", words, "data.split: {validation: 0.1}")
     if not sizes.get("test"):
-        words = "There are no test examples: nothing says how good the model is on data it has not been chosen by."
-        yield Finding("no test", "Nothing was tested", words, "data.split: {test: 0.1}")
+        words = "There is no test split: the quality of the model on new data is unknown."
+        yield Finding("no test", "No test split", words, "data.split: {test: 0.1}")
     elif sizes["test"] < FEW_ROWS:
-        words = f"The test part has {sizes['test']:,} examples; see how wide the intervals are."
-        yield Finding("few test rows", "Few test examples", words, "Test on more, or repeat with other seeds.")
+        words = f"The test split has {sizes['test']:,} examples: expect wide intervals."
+        yield Finding("few test rows", "Few test examples", words, "Test on more examples, or repeat with other seeds.")
     if warnings:
         words = " ".join(f"{warning[:1].upper()}{warning[1:]}." for warning in warnings)
-        yield Finding("data", "What reading the data found", words, "Look at these rows in the source.")
+        yield Finding("data", "Warnings about the data", words, "Check these rows in the source.")
 
 
 def leakage_findings(suspects: Sequence[Suspect]) -> Iterator[Finding]:
     for suspect in suspects:
-        way = "is right for" if suspect.is_class else "explains"
+        way = "predicts" if suspect.is_class else "explains"
         share = f"{suspect.score:.1%}"
-        what = "of the rows it has not seen" if suspect.is_class else "of the variance of rows it has not seen"
+        what = "of unseen rows correctly" if suspect.is_class else "of the variance in unseen rows"
         target = "the target" if suspect.target == ONE_TARGET else suspect.target
-        words = f"A simple rule with {suspect.column} alone {way} {share} {what}, predicting {target}."
+        words = f"A rule that predicts {target} from {suspect.column} alone {way} {share} {what}."
         key = suspect.column if suspect.column.isidentifier() else json.dumps(suspect.column, ensure_ascii=False)
         step = f"Is it known when a prediction is needed? If not: data.inputs: {{{key}: ignore}}"
         yield Finding("leakage", f"{suspect.column} may give the target away", words, step)
 
 
 def wide_intervals(metrics: Mapping[str, Interval]) -> Iterator[Finding]:
-    """Of accuracies."""
+    """Yield warnings about accuracies with wide intervals."""
     for name, interval in metrics.items():
         low, high = interval.low, interval.high
         if name.endswith("accuracy") and low is not None and high is not None and high - low > WIDE:
-            words = f"With 95 % confidence, {name} lies between {number(low)} and {number(high)}."
-            yield Finding("wide interval", f"{name} is known roughly", words, "Test on more examples.")
+            words = f"The 95 % interval of {name} is {number(low)} to {number(high)}."
+            yield Finding("wide interval", f"{name} has a wide interval", words, "Test on more examples.")
 
 
 def are_numbers(line: Mapping[str, Any], *names: str) -> bool:

@@ -1,4 +1,4 @@
-"""The report of a run as files: report.html, report.json, and the figures that are nowhere else."""
+"""Files of a report: report.html, report.json, and figures of the learning curves."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,27 +14,24 @@ LAYER_KEYS = ("number", "title", "takes", "output", "parameters", "origin")
 
 
 def write_report(run: Run, found: Contents) -> None:
-    """Write all of them into the run, which must be locked; each file is replaced as a whole.
-
-    Raises:
-        MachineError: a file cannot be written.
-    """
+    """Write all files into the run, which must be locked. Each is replaced as a whole. Raises MachineError: one cannot
+    be written."""
     if found.curves:
         run.directory(run.figures)
     for figure in found.curves:
-        # Those of the test are with its evaluation.
+        # Figures of the test are stored with its evaluation.
         atomic_write(run.figures / f"{figure.name}.svg", figure.svg.encode())
     run.write_json(run.report_numbers, as_json(found))
     write_page(found, run.report)
 
 
 def write_page(found: Contents, file: Path) -> None:
-    """Raises MachineError."""
+    """Write the page. Raises MachineError: it cannot be written."""
     atomic_write(file, html(found).encode())
 
 
 def as_json(found: Contents) -> dict[str, Any]:
-    """The numbers of a report: all but the pictures and the figures."""
+    """Return the numbers of a report, without images and figures."""
     outputs = [
         {
             "name": output.name,

@@ -1,4 +1,4 @@
-"""What differs between a run as it was recorded and this machine today, of all that can change bits."""
+"""Differences between a recorded run and this machine that can change result bits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from dltool.machine import describe_machine
 from dltool.runs.records import RunRecord
 
 COMPARED = ("cpu", "cpu_features", "versions", "environment")
-"""Of the machine. The number of its cores is not here: a run goes on with the number of threads that it began with."""
+"""Keys of the machine record. The number of cores is not compared: a resumed run keeps its number of threads."""
 LONGEST = 300
-"""Characters of a value. A hostile run.json may hold any number."""
+"""Most characters of a value: an untrusted run.json may hold any number."""
 MOST_CHANGES = 20
 PINNED = ("intra_op_threads", "op_determinism", "gpus", "keras", "onednn")
 
 
 @dataclass(frozen=True)
 class Change:
-    """`was` and `now` are in the words of run.json."""
+    """A changed value. `was` and `now` are as in run.json."""
 
     what: str
     was: Any
@@ -35,7 +35,7 @@ def said(value: Any) -> str:
 
 
 def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change]:
-    """The differences between what a run recorded and this machine, `pinned` being what is pinned now."""
+    """Return the differences between the recorded machine and settings and today's. `pinned` are today's settings."""
     now = describe_machine()
     changes = list(differences(chosen(record.machine, COMPARED), chosen(now, COMPARED)))
     changes += differences(chosen(record.pinned, PINNED), chosen(pinned, PINNED))
@@ -51,7 +51,7 @@ def numbered(items: list[Any]) -> dict[str, Any]:
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[Change]:
-    """Leaf by leaf, in order of the keys."""
+    """Yield the changes leaf by leaf, in key order."""
     for key in dict.fromkeys([*was, *now]):
         one, other = was.get(key), now.get(key)
         name = f"{above}{'' if key[:1] == '[' or not above else '.'}{key}"[:LONGEST]

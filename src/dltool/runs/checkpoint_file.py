@@ -1,13 +1,12 @@
-"""Checkpoint files: a list of arrays and a JSON state, in one file that is either right or refused.
+"""Checkpoint files: a list of arrays and a JSON state in one file that is either valid or refused.
 
     magic             8 bytes
     header's length   8 bytes, little-endian
     header            JSON: format, step, state, and each array's name, shape and dtype
-    arrays            raw, C order, little-endian, one after the other
+    arrays            raw, C order, little-endian, concatenated
     sha256            32 bytes, of everything before
 
-Nothing in it can be executed. A directory keeps the newest two.
-"""
+Nothing in it can be executed. A directory keeps the newest two."""
 
 import hashlib
 import json
@@ -39,7 +38,7 @@ DTYPES = (
 
 @dataclass(frozen=True)
 class ArraySignature:
-    """What must be the same for an array to be restored."""
+    """The name, shape and dtype that must match for an array to be restored."""
 
     name: str
     shape: tuple[int, ...]
@@ -47,7 +46,7 @@ class ArraySignature:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Return the size in bytes."""
         return math.prod(self.shape) * _storage(self.dtype).itemsize
 
     def __str__(self) -> str:
@@ -56,7 +55,7 @@ class ArraySignature:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The arrays by position, with their names, and the JSON state at global step `step`."""
+    """Named arrays in order and the JSON state at global step `step`."""
 
     step: int
     arrays: tuple[tuple[str, np.ndarray], ...]
@@ -64,7 +63,7 @@ class Checkpoint:
 
 
 def signature_of(arrays: Sequence[tuple[str, np.ndarray]]) -> tuple[ArraySignature, ...]:
-    """Raises ValueError for a dtype that a checkpoint cannot hold."""
+    """Return the arrays' signatures. Raises ValueError: a checkpoint cannot hold the dtype."""
     for name, array in arrays:
         if array.dtype.name not in DTYPES:
             raise ValueError(f"{name}: a checkpoint cannot hold {array.dtype.name}")
@@ -82,19 +81,18 @@ def write_checkpoint(
     state: Mapping[str, Any],
     before: int | None = None,
 ) -> Path:
-    """Writes the checkpoint of global step `step`, then removes all but it and the newest one before it.
+    """Write the checkpoint of global step `step`, then remove all but it and the newest one before it.
 
-    `before` is the step of an older checkpoint that is known to be good; one between the two may be damaged.
-    `state` is anything JSON can hold, infinities and NaN too. The file is on the disk when this returns. Raises
-    MachineError; whatever checkpoints there were are then still there.
-    """
+    `before` is the step of an older checkpoint that is known to be valid; one between the two may be damaged. `state`
+    is anything JSON can hold, infinities and NaN too. The file is synced when this returns. Raises MachineError: the
+    disk refuses; existing checkpoints are then unchanged."""
     array_headers = [vars(signature) for signature in signature_of(arrays)]
     header = json.dumps({"format": FORMAT, "step": step, "state": state, "arrays": array_headers}).encode()
     path = checkpoint_path(directory, step)
     if len(header) > HEADER_LIMIT:
-        # A longer one would not be read again.
-        message = f"{path} would need a header of {len(header):,} bytes, and {HEADER_LIMIT:,} are the most"
-        raise MachineError(message, "the history of all epochs is in it: train fewer epochs, or measure fewer metrics")
+        # read_checkpoint would refuse a longer one.
+        message = f"{path}: a header of {len(header):,} bytes exceeds the limit of {HEADER_LIMIT:,}"
+        raise MachineError(message, "it holds the history of all epochs: train fewer epochs, or use fewer metrics")
     with atomic_path(path) as temporary, open(temporary, "xb") as file:
         digest = hashlib.sha256()
         _write(file, digest, MAGIC + len(header).to_bytes(8, "little") + header)
@@ -109,10 +107,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads and verifies one checkpoint.
-
-    Memory is taken only for what the file really holds. Raises RunError.
-    """
+    """Read and verify one checkpoint. Memory is allocated only for existing bytes. Raises RunError."""
     with open_file(path.parent, path.name) as file:
         try:
             return _read(file, str(path))
@@ -121,12 +116,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def has_checkpoints(directory: Path) -> bool:
-    """Whether a checkpoint was ever written; it need not verify."""
+    """Return whether any checkpoint exists, valid or not."""
     return bool(_steps(directory))
 
 
 def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
-    """The newest checkpoint that verifies, and why each newer one does not. Raises RunError where none does."""
+    """Return the newest valid checkpoint, and why each newer one is invalid. Raises RunError: there is none."""
     skipped: list[str] = []
     for step in sorted(_steps(directory), reverse=True):
         try:
@@ -136,7 +131,7 @@ def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
             continue
         return checkpoint, tuple(skipped)
     if skipped:
-        raise RunError(f"no checkpoint in {directory} can be used: " + "; ".join(skipped))
+        raise RunError(f"there is no valid checkpoint in {directory}: " + "; ".join(skipped))
     raise RunError(f"there is no checkpoint in {directory}")
 
 
@@ -144,7 +139,7 @@ def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
 
 
 def _storage(dtype: str) -> np.dtype[Any]:
-    """How the array is stored: little-endian, bfloat16 as two bytes."""
+    """Return the dtype in the file: little-endian, bfloat16 as uint16."""
     return np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
 
 
@@ -163,14 +158,14 @@ def _steps(directory: Path) -> list[int]:
 
 
 def remove_checkpoints(directory: Path) -> None:
-    """Removes every checkpoint; the best weights stay. Raises MachineError."""
+    """Remove every checkpoint; the best weights stay. Raises MachineError."""
     with disk_errors(directory, "remove a checkpoint from"):
         for step in _steps(directory):
             os.unlink(checkpoint_path(directory, step))
 
 
 def _remove_all_but_newest_two(directory: Path, step: int, before: int | None) -> None:
-    """A checkpoint after `step` was skipped when the run was resumed: it is of no use either."""
+    """Remove older checkpoints, and those after `step`: they were found damaged when the run was resumed."""
     older = [other for other in _steps(directory) if other < step and (before is None or other <= before)]
     keep = {step, max(older, default=step)}
     with disk_errors(directory, "remove an old checkpoint from"):
@@ -189,12 +184,12 @@ def _read(file: BinaryIO, where: str) -> Checkpoint:
     if opening[:8] != MAGIC or len(opening) < 16:
         raise RunError(f"{where} is not a checkpoint, or damaged")
     if header_size > min(HEADER_LIMIT, file_size):
-        raise RunError(f"{where} is damaged: its header cannot be {header_size:,} bytes long")
+        raise RunError(f"{where} is damaged: it claims a header of {header_size:,} bytes")
     header = file.read(header_size)
     step, state, signatures = _parse_header(header, where)
     size = 16 + header_size + sum(signature.size for signature in signatures) + 32
     if size != file_size:
-        raise RunError(f"{where} is damaged: {file_size:,} bytes instead of {size:,}")
+        raise RunError(f"{where} is damaged: expected {size:,} bytes, found {file_size:,}")
     digest = hashlib.sha256(opening + header)
     arrays = tuple((signature.name, _read_array(file, digest, signature, where)) for signature in signatures)
     if file.read() != digest.digest():
@@ -232,7 +227,7 @@ def _read_array(file: BinaryIO, digest: Any, signature: ArraySignature, where: s
     for start in range(0, flat.size, CHUNK):
         chunk = flat[start : start + CHUNK].data
         if file.readinto(chunk) != len(chunk):  # type: ignore[attr-defined]
-            raise RunError(f"{where} is damaged: it ends too early")
+            raise RunError(f"{where} is damaged: unexpected end of file")
         digest.update(chunk)
     try:
         array = flat.view(storage).reshape(signature.shape).astype(storage.newbyteorder("="), copy=False)

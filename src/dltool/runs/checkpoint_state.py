@@ -1,4 +1,4 @@
-"""The JSON part of a checkpoint, checked before it is used: a checksum says that it is whole, not who wrote it."""
+"""Validation of a checkpoint's JSON state: the checksum proves integrity, not origin."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -31,7 +31,7 @@ class PositionState(StatePart):
 
     @model_validator(mode="after")
     def refuse_contradictions(self) -> Self:
-        # Training stops at the end of an epoch only.
+        # Training stops only at the end of an epoch.
         if self.epoch != len(self.history) or (self.stop and not self.epoch):
             raise ValueError("contradicts itself")
         return self
@@ -51,7 +51,7 @@ class BestState(StatePart):
 
 
 class CallbackState(StatePart):
-    """What a callback remembers. Its arrays are among those of the checkpoint."""
+    """The state of a callback. Its arrays are among those of the checkpoint."""
 
     kind: str = Field(alias="class")
     plain: dict[str, str | bool | Whole | float | None]
@@ -66,7 +66,7 @@ class CallbackState(StatePart):
 
 
 class CheckpointState(Strict):
-    """To be validated with the names of the checkpoint's arrays as context."""
+    """The JSON state. Validate it with the names of the checkpoint's arrays as context."""
 
     position: PositionState
     best: BestState
@@ -78,18 +78,18 @@ class CheckpointState(Strict):
     def refuse_missing_arrays(cls, callbacks: list[CallbackState], info: ValidationInfo) -> list[CallbackState]:
         for number, callback in enumerate(callbacks):
             for name, count in callback.arrays.items():
-                # One array too few ends the range early, however large the count.
+                # A missing array ends the loop early, however large the count.
                 if not all(f"callbacks/{number}/{name}/{index}" in (info.context or ()) for index in range(count)):
                     raise ValueError("an array is missing")
         return callbacks
 
 
 def check_saved_state(checkpoint: Checkpoint, directory: Path) -> None:
-    """Raises RunError where the state does not have the form that :mod:`dltool.training` gives it."""
+    """Raise RunError unless the state has the form that :mod:`dltool.training` writes."""
     try:
         CheckpointState.model_validate(dict(checkpoint.state), context={name for name, _ in checkpoint.arrays})
     except ValidationError as error:
         wrong = {details["loc"][0] for details in error.errors(include_url=False, include_input=False)}
         parts = " and ".join(name for name in CheckpointState.model_fields if name in wrong)
         path = checkpoint_path(directory, checkpoint.step)
-        raise RunError(f"{path} is no state of a training: its {parts} cannot be right") from None
+        raise RunError(f"{path} is damaged: invalid {parts}") from None

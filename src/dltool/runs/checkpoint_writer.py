@@ -1,4 +1,4 @@
-"""Checkpoints written in the background, so that training need not wait for the disk."""
+"""Background writing of checkpoints, so that training does not wait for the disk."""
 
 import math
 import threading
@@ -15,18 +15,15 @@ from dltool.runs.checkpoint_file import write_checkpoint
 Arrays = Sequence[tuple[str, np.ndarray]]
 
 SECONDS_BETWEEN = 1.0
-"""From the beginning of a write to that of the next. Epochs may take milliseconds."""
+"""Least time between the starts of two writes: epochs may take milliseconds."""
 
 
 class CheckpointWriter:
-    """One thread that writes what it is given, in order. A newer state takes the place of one still waiting; at the
-    end of the `with` block the last one is written at once.
+    """A thread that writes submitted states in order. A newer state replaces a waiting one; the last is written when
+    the `with` block ends.
 
-    A failed write is raised by the next :meth:`submit`, or at the end of the `with` block, which waits for the last
-    write. So nothing is lost in silence, and no run completes without its last checkpoint.
-
-    `since` is the step of the checkpoint that training goes on from; a newer one was found damaged.
-    """
+    A failed write is raised by the next :meth:`submit` or at the end of the block, so no run completes without its last
+    checkpoint. `since` is the step of the checkpoint that training resumes from; newer ones are damaged."""
 
     def __init__(self, directory: Path, since: int | None = None) -> None:
         self.directory = directory
@@ -49,16 +46,13 @@ class CheckpointWriter:
             self.is_closing = True
             self.changed.notify()
         self.thread.join()
-        # Whatever else ended the block, a stop above all, must not hide that what it saved was lost.
+        # Another error, such as a stop, must not hide a failed write.
         if self.failure is not None and error is not self.failure:
             raise self.failure from error
 
     def submit(self, step: int, arrays: Arrays, state: Mapping[str, Any]) -> None:
-        """Have the state of global step `step` written. The arrays must not change afterwards.
-
-        Raises:
-            MachineError: an earlier write failed.
-        """
+        """Queue the state of global step `step`. The arrays must not change afterwards. Raises MachineError: an earlier
+        write failed."""
         with self.changed:
             if self.failure is not None:
                 raise self.failure
@@ -75,7 +69,7 @@ class CheckpointWriter:
                 return
 
     def next_job(self) -> tuple[int, Arrays, Mapping[str, Any]] | None:
-        """The state to write next; waits for one. None at the end."""
+        """Wait for the next state to write and return it, None at the end."""
         with self.changed:
             self.changed.wait_for(lambda: self.waiting is not None or self.is_closing)
             self.changed.wait_for(lambda: self.is_closing, self.began + SECONDS_BETWEEN - time.monotonic())

@@ -1,4 +1,4 @@
-"""What runs were told to do, value by value, as far as it differs between them."""
+"""The configs of runs, compared value by value."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -13,20 +13,17 @@ from dltool.text import listed, shortened
 
 Values = Mapping[ConfigPath, Any]
 MOST_COMPARED = 200
-"""Runs whose configs are read for a list: each takes some milliseconds."""
+"""Most runs in a list whose configs are read: each takes some milliseconds."""
 MOST_SHOWN = 3
 LONGEST_VALUE = 25
 NOT_SHOWN = (("name",), ("data", "split", "seed"))
-"""The first is the same in all; the second is the seed again, unless somebody has set it."""
+"""The name is always equal; the split's seed defaults to the seed."""
 ABSENT = "not there"
 
 
 def recorded_values(run: Run) -> Values:
-    """Every value of a run's resolved.yaml by its path; a list or mapping that is empty is one too.
-
-    Raises:
-        RunError: the file is missing, or is no YAML.
-    """
+    """Return the values of a run's resolved.yaml by path, empty lists and mappings included. Raises RunError: the file
+    is missing or invalid."""
     try:
         return values_by_path(run.read(run.resolved), str(run.resolved))
     except ConfigError as error:
@@ -34,7 +31,7 @@ def recorded_values(run: Run) -> Values:
 
 
 def recorded_epochs(run: Run) -> int | None:
-    """How many epochs the config of a run asks for; None where it cannot be told."""
+    """Return the number of epochs in the config of a run, None if unknown."""
     values = values_or_none(run.path) or {}
     asked = [
         value
@@ -45,17 +42,16 @@ def recorded_epochs(run: Run) -> int | None:
 
 
 def different(values: Sequence[Values]) -> list[ConfigPath]:
-    """The paths whose values are not the same in all, in the order of the configs."""
+    """Return the paths whose values differ, in config order."""
     paths = dict.fromkeys(path for each in values for path in each)
-    # 1 and 1.0 and True are not the same.
+    # repr distinguishes 1, 1.0 and True.
     return [path for path in paths if len({repr(each.get(path, ABSENT)) for each in values}) > 1]
 
 
 def differences_in_short(runs: Sequence[Path]) -> dict[Path, str]:
-    """What each of `runs` has and others of its name do not: `learning_rate=0.01 batch_size=64`.
+    """Return the config values that distinguish each run from others of its name: `learning_rate=0.01 batch_size=64`.
 
-    A run that cannot be read has none.
-    """
+    Unreadable runs are left out."""
     found: dict[Path, str] = {}
     by_name = sorted(runs, key=lambda path: path.parent)
     for _, group in groupby(by_name, key=lambda path: path.parent):
@@ -76,7 +72,7 @@ def values_or_none(path: Path) -> Values | None:
 
 
 def short_names(paths: Sequence[ConfigPath]) -> dict[ConfigPath, str]:
-    """The last step of each path that is a key, with as many before it as tell it from the others."""
+    """Return the last key of each path, with as many before it as make it unique."""
     found = {}
     for path in paths:
         length = 1

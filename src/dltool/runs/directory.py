@@ -1,10 +1,9 @@
-"""The runs folder: creating the next run, finding one, listing all.
+"""The runs folder: create the next run, find one, list all.
 
     runs/mnist/0001/    one run; the numbers only grow
     runs/mnist/latest   a link to the newest number
 
-A run is created whole or not at all. :class:`~dltool.runs.files.Run` owns what is inside it.
-"""
+A run is created atomically. :class:`~dltool.runs.files.Run` handles its contents."""
 
 import errno
 import os
@@ -26,7 +25,7 @@ from dltool.runs.files import Run, digest, encode_json
 from dltool.text import did_you_mean, listed, near, os_words
 
 FORMAT = 1
-"""Raised whenever an older dltool could misread a newer run."""
+"""Increased whenever an older dltool could misread a newer run."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FOLDERS: Mapping[str, str] = {
@@ -54,7 +53,7 @@ FILES: Mapping[str, str] = {
 }
 """The files of a run, each with a description."""
 REPOSITORY = (".git", "HEAD", "objects", "refs")
-"""What git takes a folder for a repository by; the settings of one can name programs that git runs."""
+"""Names that make git treat a folder as a repository, whose settings can name programs that git runs."""
 MOST_ENTRIES = 10_000
 DEEPEST = 10
 NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,8}")
@@ -62,33 +61,29 @@ LATEST = "latest"
 RECORD = "run.json"
 PREPROCESSING = "preprocessing/"
 UNFINISHED = ".new"
-"""The folder beside the runs of a name for one that is being made or removed. It is there while there is one."""
+"""The folder, beside the runs of a name, of runs that are being created."""
 UNFINISHED_PREFIX = ".new-"
 LAST_NUMBER = ".last-number"
-"""The number of the newest run there has been, where that was removed."""
+"""The file with the number of the newest run, written when that run is removed."""
 
 
 @contextmanager
 def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> Iterator[Run]:
-    """Creates the next run of `name` below `runs` with its first files, and holds its lock during the body.
+    """Create the next run of `name` below `runs` with its first files, and hold its lock during the block.
 
-    `record` becomes run.json, with the format, version and status "running" added, and the text of resolved.yaml as
-    "resolved" and the digests of the preprocessing's files as "preprocessing"; `files` are the further ones by name
-    ("config.yaml", "preprocessing/mean.npy"). Two processes at once get two numbers. Raises ConfigError for a bad name,
-    MachineError where the disk refuses; then nothing is left behind.
-    """
+    run.json is `record` with the format, version, status "running", the text of resolved.yaml and the digests of the
+    preprocessing files. `files` are the other files by name ("config.yaml", "preprocessing/mean.npy"). Concurrent
+    processes get different numbers. After an error nothing is left behind.
+
+    Raises:
+        ConfigError: the name is invalid.
+        MachineError: the disk refuses."""
     if not NAME.fullmatch(name):
         message = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
         raise ConfigError(Problem(("name",), message))
     parent = runs / name
     refuse_no_runs_folder(parent)
-    run_record = {"format": FORMAT, "dltool": __version__, "name": name, "status": "running", **record}
-    if "resolved.yaml" in files:
-        # To tell an edited config by, and what was edited in it.
-        run_record["resolved"] = files["resolved.yaml"].decode()
-    learnt = {name: data for name, data in files.items() if name.startswith(PREPROCESSING)}
-    run_record["preprocessing"] = {name.removeprefix(PREPROCESSING): digest(data) for name, data in learnt.items()}
-    contents = {**files, RECORD: (encode_json(run_record, indent=2) + "\n").encode()}
+    contents = {**files, RECORD: first_record(name, record, files)}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
     built = _unfinished_path(parent)
     descriptor = -1
@@ -116,25 +111,34 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
         os.close(descriptor)
 
 
+def first_record(name: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """Return run.json of a new run, see :func:`create`."""
+    found = {"format": FORMAT, "dltool": __version__, "name": name, "status": "running", **record}
+    if "resolved.yaml" in files:
+        # Detects edits of the config.
+        found["resolved"] = files["resolved.yaml"].decode()
+    fitted = {file: data for file, data in files.items() if file.startswith(PREPROCESSING)}
+    found["preprocessing"] = {file.removeprefix(PREPROCESSING): digest(data) for file, data in fitted.items()}
+    return (encode_json(found, indent=2) + "\n").encode()
+
+
 def refuse_no_runs_folder(runs: Path) -> None:
-    """Raises ConfigError where `runs`, or a folder around it, is something else than a folder, or is a run."""
+    """Raise ConfigError if `runs` or a folder above it is a file or a run."""
     for folder in (runs, *runs.parents):
         if os.path.lexists(folder) and not folder.is_dir():
             raise ConfigError(
-                f"{folder} is a file, not a folder for runs", "name a folder, or one that is not there yet"
+                f"{folder} is a file; expected a folder for runs", "name a folder; it is created if missing"
             )
     real = runs.resolve()
     for folder in (real, *real.parents):
         if os.path.lexists(folder / RECORD):
-            raise ConfigError(f"{folder} is a run, and a run holds no others", "name a folder outside it")
+            raise ConfigError(f"{folder} is a run; runs cannot be nested", "name a folder outside it")
 
 
 def open_run(path: Path) -> Run:
-    """The run at `runs/mnist/0001`, `runs/mnist/latest` or `runs/mnist` (the latest).
+    """Return the run at `runs/mnist/0001`, `runs/mnist/latest` or `runs/mnist` (the latest).
 
-    Raises RunError where there is none (with near names), where it is no run, where a newer dltool wrote it, and where
-    it holds, at any depth, anything but files and folders.
-    """
+    Raises RunError: it does not exist, is not a run, is of a newer dltool, or holds anything but files and folders."""
     try:
         run = Run(_run_path(path))
         _check_format(run)
@@ -145,7 +149,7 @@ def open_run(path: Path) -> Run:
 
 
 def list_runs(runs: Path) -> list[Run]:
-    """Every numbered directory below `runs`, by name and number, unread: they may be broken."""
+    """Return every numbered directory below `runs`, sorted by name and number, without reading it."""
     found = [
         (name.name, int(entry.name), Path(entry.path))
         for name in _folders(runs)
@@ -173,7 +177,7 @@ def _unfinished_path(parent: Path) -> Path:
 def _make(built: Path) -> None:
     while True:
         built.parent.mkdir(parents=True, exist_ok=True)
-        # Another process that has finished may remove the folder in between.
+        # Another process may remove the folder in between.
         with suppress(FileNotFoundError):
             built.mkdir()
             return
@@ -187,7 +191,7 @@ def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
         try:
             os.rename(unfinished, path)
         except OSError as error:
-            # Another process took the number in between: a directory with files in it is never replaced.
+            # Another process took the number: a rename never replaces a directory with files.
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
         else:
@@ -197,10 +201,9 @@ def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
 
 
 def update_latest(parent: Path) -> None:
-    """Makes `latest` point to the newest run.
+    """Point `latest` to the newest run.
 
-    Whoever writes `latest` last has looked after writing it, so it ends at the newest run, whoever that is from.
-    """
+    Each writer looks again after writing, so concurrent writers end at the newest run."""
     while True:
         newest = newest_number(parent)
         if not newest:
@@ -212,7 +215,7 @@ def update_latest(parent: Path) -> None:
         try:
             os.symlink(f"{newest:04d}", temporary)
         except OSError:
-            # A file system without links: a text file of the same name says the number.
+            # A file system without links: a text file of the same name holds the number.
             temporary.write_text(f"{newest:04d}\n", encoding="ascii")
         try:
             os.replace(temporary, parent / LATEST)
@@ -223,7 +226,7 @@ def update_latest(parent: Path) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Removes what a process killed while making or removing a run left here. Either takes far less than a day."""
+    """Remove what a killed process left while creating or removing a run, if it is older than a day."""
     for entry in os.scandir(folder):
         if not entry.name.startswith(UNFINISHED_PREFIX):
             continue
@@ -241,10 +244,8 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def newest_number(parent: Path) -> int:
-    """The highest number in use; 0 where there is none.
-
-    It is looked for from `latest` upwards: to list ten thousand runs would take longer than to create one.
-    """
+    """Return the highest number in use, 0 if there is none. The search starts at `latest`: listing 10,000 runs
+    is slow."""
     number = _latest_number(parent)
     if number is None or not os.path.lexists(parent / f"{number:04d}"):
         return max((int(name) for name in os.listdir(parent) if NUMBER.fullmatch(name)), default=0)
@@ -254,7 +255,7 @@ def newest_number(parent: Path) -> int:
 
 
 def last_number(parent: Path) -> int:
-    """What `LAST_NUMBER` says; 0 where it is not there."""
+    """Return the number in `LAST_NUMBER`, 0 if there is none."""
     try:
         text = read_file(parent, LAST_NUMBER, 100).decode("ascii").strip()
     except (OSError, RunError, UnicodeDecodeError):
@@ -263,7 +264,7 @@ def last_number(parent: Path) -> int:
 
 
 def _latest_number(parent: Path) -> int | None:
-    """The number that `latest` points to, there or not; None where there is no usable `latest`."""
+    """Return the number that `latest` points to, existing or not; None without a valid `latest`."""
     latest = parent / LATEST
     try:
         target = os.readlink(latest) if latest.is_symlink() else read_file(parent, LATEST, 100).decode("ascii")
@@ -296,7 +297,7 @@ def _follow_latest(latest: Path) -> Path:
         raise RunError(f"{latest} does not point to a run beside it")
     path = latest.parent / f"{number:04d}"
     if path.is_symlink() or not path.is_dir():
-        raise RunError(f"{latest} points to {path.name}, which is gone", _near_names(path))
+        raise RunError(f"{latest} points to {path.name}, which does not exist", _near_names(path))
     return path
 
 
@@ -304,7 +305,7 @@ def _check_format(run: Run) -> None:
     record = run.read_json(run.record)
     written_in = record.get("format")
     if not isinstance(written_in, int) or isinstance(written_in, bool) or written_in < 1:
-        raise RunError(f"{run.record} names no run format")
+        raise RunError(f"{run.record}: the run format is missing or invalid")
     if written_in > FORMAT:
         wrote = f"dltool {str(record.get('dltool', '(unknown)'))[:40]} wrote it in run format {written_in}"
         message = f"{run.path} is too new: {wrote}, and this is dltool {__version__}, which reads format {FORMAT}"
@@ -312,10 +313,7 @@ def _check_format(run: Run) -> None:
 
 
 def _check_entries(root: Path) -> None:
-    """Nothing but files and folders at any depth, those with a fixed name of their kind, and no git repository.
-
-    Raises RunError.
-    """
+    """Raise RunError for links, special files, files in place of folders or the reverse, and git repositories."""
     pending, count = [(root, 1)], 0
     while pending:
         folder, depth = pending.pop()
@@ -328,15 +326,15 @@ def _check_entries(root: Path) -> None:
                 raise RunError(f"{entry.path} is neither a file nor a folder; a run directory holds nothing else")
             if depth == 1 and entry.name in (FILES if is_folder else FOLDERS):
                 found, expected = ("folder", "file") if is_folder else ("file", "folder")
-                raise RunError(f"{entry.path} is a {found}; a {expected} is expected")
+                raise RunError(f"{entry.path} is a {found}; expected a {expected}")
             if depth == 1 and entry.name in REPOSITORY:
-                raise RunError(f"{entry.path} belongs to a git repository; a run directory is none")
+                raise RunError(f"{entry.path} belongs to a git repository; a run directory must not contain one")
             if is_folder:
                 pending.append((Path(entry.path), depth + 1))
 
 
 def _near_names(path: Path) -> str:
-    """'did you mean …' from the names beside the first missing part of the path."""
+    """Return 'did you mean …' from the names beside the first missing component of the path."""
     while not path.parent.is_dir() and path != path.parent:
         path = path.parent
     beside = sorted(entry.name for entry in _folders(path.parent) if not entry.name.startswith("."))

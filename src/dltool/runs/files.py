@@ -1,7 +1,6 @@
 """One run directory: the names of its files, and how they are read and written.
 
-What is read from a run is not trusted: no links are followed, nothing is executed, sizes are capped.
-"""
+A run is not trusted: no links are followed, nothing is executed, sizes are capped."""
 
 import errno
 import hashlib
@@ -31,25 +30,53 @@ from dltool.runs import lock
 
 Status = Literal["running", "completed", "failed", "interrupted"]
 FAILURE = ("reason", "exit_code")
-"""What run.json says of a failed run besides."""
+"""Keys in run.json of failed runs only."""
 
 DOCUMENT_LIMIT = 16 * 2**20
-"""Bytes that a config, run.json or results.json may have."""
+"""Most bytes of a config, run.json or results.json."""
 METRICS_LIMIT = 64 * 2**20
 LINE_LIMIT = 2**20
-"""Bytes that a line of metrics.jsonl may have."""
+"""Most bytes of a line of metrics.jsonl."""
 SECONDS_BETWEEN_SYNCS = 1.0
-"""Of metrics.jsonl: short epochs end more often than a disk likes."""
+"""Least time between syncs of metrics.jsonl, as epochs may be short."""
+
+
+class Inside:
+    """The path of a file or folder of a run, existing or not."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __get__(self, run: "Run", _: type["Run"] | None = None) -> Path:
+        return run.path.joinpath(*self.names)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory. The properties name its files, which need not exist; the methods read and write them.
+    """One run directory: the paths of its files, and methods to read and write them.
 
-    Only the process that holds the lock (see :func:`dltool.runs.directory.create` and :meth:`locked`) may write.
-    """
+    Only the process that holds the lock may write, see :func:`dltool.runs.directory.create` and :meth:`locked`."""
 
     path: Path
+
+    config = Inside("config.yaml")
+    resolved = Inside("resolved.yaml")
+    record = Inside("run.json")
+    split = Inside("split.npz")
+    preprocessing = Inside("preprocessing")
+    profile = Inside("profile")
+    metrics = Inside("metrics.jsonl")
+    results = Inside("results.json")
+    checkpoints = Inside("checkpoints")
+    best_weights = Inside("checkpoints", "best.weights.h5")
+    model = Inside("model.keras")
+    evaluation = Inside("evaluation")
+    tensorboard = Inside("tensorboard")
+    origins = Inside("origins.json")
+    report = Inside("report.html")
+    report_numbers = Inside("report.json")
+    figures = Inside("figures")
+    log = Inside("log.txt")
 
     @property
     def name(self) -> str:
@@ -59,101 +86,28 @@ class Run:
     def number(self) -> str:
         return self.path.name
 
-    @property
-    def config(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def resolved(self) -> Path:
-        return self.path / "resolved.yaml"
-
-    @property
-    def record(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def split(self) -> Path:
-        return self.path / "split.npz"
-
-    @property
-    def preprocessing(self) -> Path:
-        return self.path / "preprocessing"
-
-    @property
-    def profile(self) -> Path:
-        return self.path / "profile"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def results(self) -> Path:
-        return self.path / "results.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def best_weights(self) -> Path:
-        return self.checkpoints / "best.weights.h5"
-
-    @property
-    def model(self) -> Path:
-        return self.path / "model.keras"
-
-    @property
-    def evaluation(self) -> Path:
-        return self.path / "evaluation"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
-    def origins(self) -> Path:
-        """Where each value of the config was decided."""
-        return self.path / "origins.json"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def report_numbers(self) -> Path:
-        return self.path / "report.json"
-
-    @property
-    def figures(self) -> Path:
-        return self.path / "figures"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.txt"
-
     def open(self, path: Path) -> BinaryIO:
-        """Opens one of the run's files for reading, never through a link. Raises RunError."""
+        """Open one of the run's files for reading, never through a link. Raises RunError."""
         return open_file(self.path, str(path.relative_to(self.path)))
 
     def read(self, path: Path, limit: int = DOCUMENT_LIMIT) -> bytes:
-        """The bytes of one of the run's files. Raises RunError, also where it has more than `limit` bytes."""
+        """Return the bytes of one of the run's files. Raises RunError, also for more than `limit` bytes."""
         return read_file(self.path, str(path.relative_to(self.path)), limit)
 
     def read_json(self, path: Path) -> dict[str, Any]:
-        """One of the run's JSON documents. Raises RunError."""
+        """Read one of the run's JSON documents. Raises RunError."""
         return parse_json(self.read(path), str(path))
 
     def is_complete(self) -> bool:
-        """Whether run.json says so. Raises RunError."""
+        """Return whether the status is "completed". Raises RunError."""
         return self.read_json(self.record).get("status") == "completed"
 
     def write_json(self, path: Path, value: Mapping[str, Any]) -> None:
-        """Replaces one of the run's JSON documents as a whole; NaN and infinities become null. Raises MachineError."""
+        """Replace one of the run's JSON documents; NaN and infinities become null. Raises MachineError."""
         atomic_write(path, (encode_json(value, indent=2) + "\n").encode())
 
     def directory(self, path: Path) -> Path:
-        """Makes a folder of the run where it is missing. Raises MachineError, and RunError where it is a link."""
+        """Create a folder of the run if it is missing. Raises MachineError, and RunError if it is a link."""
         inside = path.relative_to(self.path)
         for folder in [*(self.path / parent for parent in reversed(inside.parents[:-1])), path]:
             with disk_errors(folder, "create"), suppress(FileExistsError):
@@ -163,20 +117,17 @@ class Run:
         return path
 
     def replace_folder(self, path: Path, files: Mapping[str, bytes]) -> None:
-        """Replaces a folder of the run by one with these files, by their paths below it.
-
-        Raises MachineError, and RunError where a link is in the way.
-        """
+        """Replace a folder of the run by these files, by their paths below it. Raises MachineError, and RunError for a
+        link."""
         self.directory(path.parent)
         if path.is_symlink() or (os.path.lexists(path) and not path.is_dir()):
             raise RunError(f"{path} is not a folder; a run directory holds no links")
         replace_folder(path, files)
 
     def update(self, status: Status, **fields: Any) -> None:
-        """Sets the status, and further fields, in run.json. Why a run failed is there as long as that is its status.
+        """Set the status and further fields in run.json. The reason of a failure is dropped with that status.
 
-        Raises RunError, MachineError.
-        """
+        Raises RunError, MachineError."""
         record = {**self.read_json(self.record), "status": status, **fields}
         if status != "failed":
             for name in FAILURE:
@@ -184,18 +135,15 @@ class Run:
         self.write_json(self.record, record)
 
     def preprocessing_digests(self, limit: int) -> dict[str, str]:
-        """The digest of every file that preprocessing left, by its path below. Raises RunError, also where one of them
-        has more than `limit` bytes.
-        """
+        """Return the digest of every preprocessing file by its relative path. Raises RunError, also for more than
+        `limit` bytes."""
         files = [Path(folder) / name for folder, _, names in os.walk(self.preprocessing) for name in names]
         return {file.relative_to(self.preprocessing).as_posix(): digest(self.read(file, limit)) for file in files}
 
     @contextmanager
     def metrics_log(self) -> Iterator["MetricsLog"]:
-        """metrics.jsonl, to add lines to. At the end of the block all of them are on the disk.
-
-        A line that an earlier writer left torn is removed first. Raises MachineError.
-        """
+        """Open metrics.jsonl for appending; it is synced at the end of the block. An incomplete last line is removed
+        first. Raises MachineError."""
         with disk_errors(self.metrics):
             file = open(open_in_place(self.metrics), "r+b", buffering=0)  # noqa: SIM115 (closed below)
         with file:
@@ -203,35 +151,37 @@ class Run:
             try:
                 yield log
             except BaseException:
-                # What ended the block is the error to report.
+                # Report the error that ended the block.
                 with suppress(MachineError):
                     log.sync()
                 raise
             log.sync()
 
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
-        """Replaces metrics.jsonl: a resumed run drops the epochs after its checkpoint. Raises MachineError."""
+        """Replace metrics.jsonl: a resumed run drops the epochs after its checkpoint. Raises MachineError."""
         atomic_write(self.metrics, "".join(encode_json(line) + "\n" for line in lines).encode())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl, without a torn last one; empty before the first epoch. Raises RunError."""
+        """Read the lines of metrics.jsonl without an incomplete last one; empty before the first epoch. Raises
+        RunError."""
         if not os.path.lexists(self.metrics):
             return []
         *lines, _torn = self.read(self.metrics, METRICS_LIMIT).split(b"\n")
         if any(len(line) > LINE_LIMIT for line in lines):
-            raise RunError(f"{self.metrics} has a line of more than the {LINE_LIMIT:,} bytes that one may have")
+            raise RunError(f"{self.metrics} has a line of more than {LINE_LIMIT:,} bytes")
         return [parse_json(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, 1)]
 
     def is_locked(self) -> bool:
-        """Whether a living process writes this run."""
+        """Return whether a living process writes this run."""
         return lock.is_held(self.path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Makes this process the only writer; the lock ends with the body or the process, however it dies.
+        """Make this process the only writer until the block or the process ends.
 
-        Raises RunError at once where another process is the writer, naming it; MachineError where locks do not work.
-        """
+        Raises:
+            RunError: another process, which is named, is the writer.
+            MachineError: locks do not work."""
         descriptor = lock.acquire(self.path)
         try:
             for folder in (self.path, self.checkpoints, self.evaluation, self.figures):
@@ -243,7 +193,7 @@ class Run:
 
 
 def digest(content: bytes) -> str:
-    """What run.json says of a file, to tell by whether it has changed."""
+    """Return the digest by which run.json detects a changed file."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
@@ -256,12 +206,12 @@ def _finite(value: Any) -> Any:
 
 
 def encode_json(value: Mapping[str, Any], indent: int | None = None) -> str:
-    """JSON as the standard has it: NaN and infinities become null."""
+    """Encode standard JSON: NaN and infinities become null."""
     return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def parse_json(data: bytes, where: str) -> dict[str, Any]:
-    """A JSON object from untrusted text. Raises RunError."""
+    """Parse a JSON object from untrusted text. Raises RunError."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -272,7 +222,7 @@ def parse_json(data: bytes, where: str) -> dict[str, Any]:
 
 
 class MetricsLog:
-    """metrics.jsonl of a run, open for more lines; see :meth:`Run.metrics_log`."""
+    """A run's metrics.jsonl, open for appending; see :meth:`Run.metrics_log`."""
 
     def __init__(self, path: Path, file: FileIO) -> None:
         self.path, self.file = path, file
@@ -282,11 +232,9 @@ class MetricsLog:
             file.truncate(self.end)
 
     def append(self, values: Mapping[str, Any]) -> None:
-        """Adds one whole line, or nothing; at most a second later it is on the disk. Raises MachineError.
+        """Append one line atomically; it is synced within a second. Raises MachineError.
 
-        Lines that a power failure takes are those of epochs that a resumed run trains again, or knows from its
-        checkpoint.
-        """
+        After a power failure, a resumed run has the lost lines in its checkpoint or repeats their epochs."""
         line = (encode_json(values) + "\n").encode()
         try:
             with disk_errors(self.path):
@@ -302,7 +250,7 @@ class MetricsLog:
         self.end += len(line)
 
     def sync(self) -> None:
-        """Brings the lines to the disk. Raises MachineError."""
+        """Sync the lines to disk. Raises MachineError."""
         with disk_errors(self.path):
             os.fsync(self.file.fileno())
             if self.synced == -math.inf:
@@ -311,7 +259,7 @@ class MetricsLog:
 
 
 def _end_of_whole_lines(file: FileIO) -> int:
-    """The position after the last newline; where the file ends with one, found without reading it."""
+    """Return the position after the last newline, reading from the end of the file."""
     end = file.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - 65_536)

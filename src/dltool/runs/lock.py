@@ -1,4 +1,4 @@
-"""One writer a run: an operating system's lock, which ends with the process however it dies."""
+"""The lock of a run's single writer: an operating system lock that ends with the process."""
 
 import errno
 import fcntl
@@ -14,14 +14,15 @@ from dltool.text import os_words
 
 LOCK = "lock"
 PATIENCE = 0.1
-"""Seconds. Somebody who only looks whether a run is in use holds its lock for some microseconds."""
+"""Seconds. A process that only tests the lock holds it for some microseconds."""
 
 
 def acquire(path: Path) -> int:
-    """A file descriptor that holds the run's lock until it is closed.
+    """Lock the run and return the file descriptor that holds the lock until closed.
 
-    Raises RunError where another process holds it, naming that one; MachineError where locks do not work.
-    """
+    Raises:
+        RunError: another process, which is named, holds it.
+        MachineError: locks do not work."""
     file = path / LOCK
     with disk_errors(file):
         descriptor = open_in_place(file)
@@ -37,9 +38,9 @@ def acquire(path: Path) -> int:
                 if time.monotonic() > give_up:
                     holder = " ".join(os.pread(descriptor, 300, 0).decode("ascii", "replace").split())
                     message = f"{path} is in use by {holder or 'another process'}"
-                    raise RunError(message, "wait until it has ended, or stop that process") from error
+                    raise RunError(message, "wait for it to end, or stop it") from error
                 time.sleep(0.02)
-        # A full disk must not keep anybody from removing a run.
+        # Runs can be removed even when the disk is full.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode("ascii", "replace"), 0)
@@ -50,7 +51,7 @@ def acquire(path: Path) -> int:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process writes the run at `path`."""
+    """Return whether a living process writes the run at `path`."""
     try:
         descriptor = os.open(path / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""The config of a run, as long as it is the one that the run was trained with."""
+"""The config of a run, verified against run.json."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -18,17 +18,14 @@ from dltool.runs.records import read_record
 T = TypeVar("T")
 SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
 MOST_SHOWN = 10
-"""Problems of one file. A hostile one may have any number."""
+"""Most problems shown: an untrusted file may have any number."""
 
 
 def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> Config:
-    """What resolved.yaml holds, as long as it is what the run was trained with; the paths `may_differ` may differ.
+    """Return the config in resolved.yaml if it is the one that the run was trained with.
 
-    So may where the data is: whether it is still the same, its contents say.
-
-    Raises:
-        RunError: it is not valid, or was edited.
-    """
+    The paths `may_differ` may differ, and the location of the data, whose contents are compared instead. Raises
+    RunError: the config is invalid or was edited."""
     content, text = run.read(run.resolved, MOST_BYTES), read_record(run).resolved
     config = valid_config(content, str(run.resolved))
     if text is not None and text.encode("utf-8", "replace") != content:
@@ -50,7 +47,7 @@ def may_be_edited(edit: Change, may_differ: Collection[str]) -> bool:
 
 def edit_hint(edit: Change) -> str:
     if edit.what == "training.epochs":
-        return f"put {edit.was} back; dltool resume --epochs {edit.now} gives the run another number of epochs"
+        return f"put {edit.was} back; to change the number of epochs, use dltool resume --epochs {edit.now}"
     return "put the old value back, or train a new run with the new one"
 
 
@@ -62,7 +59,7 @@ def valid_config(content: bytes, shown_as: str) -> Config:
 
 
 def as_run_error(error: ConfigError, where: str = "") -> RunError:
-    """The first problems of a config that is a run's."""
+    """Return the first problems of a run's config as a RunError."""
     return RunError(
         Problem(None, f"{where}{place_of(problem)}{problem.message}", problem.hint) for problem in first(error.problems)
     )
@@ -76,5 +73,5 @@ def place_of(problem: Problem) -> str:
 
 
 def first(found: Iterable[T]) -> Iterator[T]:
-    """As many as are shown."""
+    """Return the first items, at most MOST_SHOWN."""
     return islice(found, MOST_SHOWN)

@@ -1,4 +1,4 @@
-"""The data of a run as run.json describes it: its facts, and what of it differs today."""
+"""The data of a run as run.json describes it: its facts, and its differences from today's data."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,17 +12,18 @@ from dltool.data.dataset import Dataset
 from dltool.data.facts import DTYPES, Facts, InputFacts, is_for_layers
 from dltool.errors import RunError
 from dltool.runs.changes import said
-from dltool.runs.records import DataRecord, InputRecord, PartContents, TargetRecord
+from dltool.runs.records import DataRecord, InputRecord, RecordedPart, TargetRecord
+from dltool.text import listed, plural
 
 LONGEST_NAME = 100
-"""Characters of a column's name. A hostile run.json may hold any number."""
+"""Most characters of a column's name: an untrusted run.json may hold any number."""
 MOST_NAMED = 5
 MOST_VALUES = 10**8
-"""Of one example."""
+"""Most values of one example."""
 
 
 def recorded_contents(dataset: Dataset) -> dict[str, Any]:
-    """What run.json says of the data, to tell by whether it has changed."""
+    """Return the digests in run.json that detect changed data."""
     contents = {
         part: {"rows": found.rows, "inputs": dict(found.inputs), "targets": dict(found.targets)}
         for part, found in dataset.contents.items()
@@ -31,20 +32,17 @@ def recorded_contents(dataset: Dataset) -> dict[str, Any]:
 
 
 def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
-    """The facts of a run's data from what its run.json says. `data` is that of its config.
-
-    Raises:
-        RunError: something is missing, or cannot be.
-    """
+    """Return the facts of a run's data from its run.json. `data` is from its config. Raises RunError: a value is
+    missing or invalid."""
     hint = "train it again with this version"
     inputs, targets = record.inputs or {}, record.targets
     if not inputs or not all(is_input(name, each, data, len(inputs) == 1) for name, each in inputs.items()):
-        raise RunError(f"{shown_as} does not say which inputs the run has", hint)
+        raise RunError(f"{shown_as}: the inputs of the run are missing or invalid", hint)
     given = (record.examples, record.validation_examples, record.test_examples)
     sizes = [size for size in given if size is not None]
     are_named = targets is not None and targets.keys() == data.targets.keys() and len(sizes) == len(given)
     if targets is None or not are_named or not all(map(is_target, targets.values())):
-        raise RunError(f"{shown_as} does not say which target the run has", hint)
+        raise RunError(f"{shown_as}: the target of the run is missing or invalid", hint)
     types = data.inputs or {}
     return Facts(
         {
@@ -64,7 +62,7 @@ def is_small(shape: Sequence[int]) -> bool:
 
 
 def is_target(found: TargetRecord) -> bool:
-    """Return whether this can describe a target: classes and labels have names, all different."""
+    """Return whether this can describe a target: class and label names are unique."""
     task = TASKS.get(found.kind)
     if task is None or not task.has_labels or not is_small(found.shape):
         return False
@@ -74,7 +72,7 @@ def is_target(found: TargetRecord) -> bool:
 
 
 def is_input(name: str, found: InputRecord, data: Data, is_alone: bool) -> bool:
-    """Whether this can describe an input that the config may have."""
+    """Return whether this can describe an input of the config."""
     if found.dtype not in DTYPES or not is_small(found.shape):
         return False
     kind = (data.inputs or {}).get(name)
@@ -86,26 +84,26 @@ def is_input(name: str, found: InputRecord, data: Data, is_alone: bool) -> bool:
 
 
 def data_changes(recorded: DataRecord, dataset: Dataset) -> str:
-    """What differs, in words; empty where the data is still the same."""
+    """Describe the changes of the data; empty if there are none."""
     now = recorded_contents(dataset)
     if recorded.fingerprint == now["fingerprint"]:
-        return "" if recorded.split == now["split"] else "which rows are in which part"
+        return "" if recorded.split == now["split"] else "the assignment of rows to splits"
     found = []
     for name, target in dataset.facts.targets.items():
         known = (recorded.targets or {}).get(name)
         classes, was = list(target.class_names), None if known is None else known.class_names
-        found += [] if was == classes else [f"the classes, which were {said(was)} and are {said(classes)}"]
+        found += [] if was == classes else [f"the classes, from {said(was)} to {said(classes)}"]
     for part, contents in now["contents"].items():
-        found += part_changes(part, recorded.contents.get(part, PartContents()), contents, bool(dataset.columns))
+        found += part_changes(part, recorded.contents.get(part, RecordedPart()), contents, bool(dataset.columns))
     return "; ".join(found) or "something that the run did not record"
 
 
-def part_changes(part: str, was: PartContents, now: Mapping[str, Any], has_columns: bool) -> Iterator[str]:
+def part_changes(part: str, was: RecordedPart, now: Mapping[str, Any], has_columns: bool) -> Iterator[str]:
     if was.rows is not None and was.rows != now["rows"]:
-        # Each column of other rows is another one.
+        # With other rows, every column differs.
         difference = abs(now["rows"] - was.rows)
         more = "more" if now["rows"] > was.rows else "fewer"
-        yield f"{said(difference)} {more} {'row' if difference == 1 else 'rows'} in {part}"
+        yield f"{said(difference)} {more} {plural(difference, 'row')} in {part}"
     elif was.inputs is not None:
         inputs = was.inputs
         names = [
@@ -114,9 +112,8 @@ def part_changes(part: str, was: PartContents, now: Mapping[str, Any], has_colum
         if names and not has_columns:
             yield f"the examples in {part}"
         elif names:
-            shown = ", ".join(name[:LONGEST_NAME] for name in names[:MOST_NAMED])
-            more = ", …" if len(names) > MOST_NAMED else ""
-            yield f"{'column' if len(names) == 1 else 'columns'} {shown}{more} in {part}"
+            columns = listed([name[:LONGEST_NAME] for name in names], MOST_NAMED)
+            yield f"{plural(len(names), 'column')} {columns} in {part}"
         elif list(inputs) != list(now["inputs"]):
             yield "the order of the columns"
         if was.targets != now["targets"]:

@@ -1,8 +1,7 @@
-"""The JSON files of a run directory as typed values, of which nothing is trusted.
+"""The JSON files of a run directory as typed values; none is trusted.
 
-What a file says and this version does not know is ignored. A value that is not what it should be counts as absent, so
-that a damaged run can still be listed and reported; what nothing can go on without is refused by whoever needs it.
-"""
+Unknown keys are ignored. An invalid value counts as absent, so that damaged runs can be listed and reported. Readers
+refuse a record that lacks a value they need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from dltool.runs.files import Run
 
 R = TypeVar("R", bound="Lenient")
 LONGEST = 300
-"""Characters of a text. A hostile run may have any number, as of everything below."""
+"""Most characters of a string: an untrusted run may have any number, here and below."""
 LARGEST = 1e300
 MOST_EPOCHS = 10_000
 MOST_NUMBERS = 100
@@ -37,7 +36,7 @@ MOST_AXES = 8
 
 
 def words(value: Any) -> str:
-    """A value of a record in one short line; empty where there is none."""
+    """Format a recorded value in one short line; empty for None."""
     if value is None:
         return ""
     if isinstance(value, list):
@@ -51,7 +50,7 @@ def words(value: Any) -> str:
 
 
 def numbers(value: Any) -> dict[str, float]:
-    """The entries of a mapping that are numbers of a size that can be written out."""
+    """Return the entries of a mapping that are numbers of printable size."""
     return {
         name[:LONGEST]: number
         for name, number in (list(value.items())[:MOST_NUMBERS] if isinstance(value, Mapping) else ())
@@ -60,7 +59,7 @@ def numbers(value: Any) -> dict[str, float]:
 
 
 def first_mappings(most: int) -> BeforeValidator:
-    """Of a list the mappings among its first `most` items."""
+    """Keep the mappings among the first `most` items of a list."""
     return BeforeValidator(
         lambda value: [each for each in value[:most] if isinstance(each, Mapping)] if isinstance(value, list) else []
     )
@@ -80,7 +79,7 @@ class Strict(BaseModel):
 
 
 class Lenient(Strict):
-    """A field that is not what it should be has its default, unless it is one of those `refused`, with what is said."""
+    """A record whose invalid fields get their defaults, except those in `refused`, which maps them to messages."""
 
     refused: ClassVar[Mapping[str, str]] = {}
 
@@ -102,7 +101,7 @@ class Lenient(Strict):
 
 
 class RecordedFile(Lenient):
-    """A file outside the run that it was trained with."""
+    """A file outside the run that its training used."""
 
     file: str | None = None
     sha256: str | None = None
@@ -120,8 +119,8 @@ class TargetRecord(Strict):
     class_names: list[str]
 
 
-class PartContents(Lenient):
-    """Digests of what a part of the data holds."""
+class RecordedPart(Lenient):
+    """Digests of the contents of a split."""
 
     rows: int | None = None
     inputs: dict[str, Any] | None = None
@@ -129,10 +128,10 @@ class PartContents(Lenient):
 
 
 class DataRecord(Lenient):
-    """What the data was like."""
+    """The description of the data."""
 
     fingerprint: str | None = None
-    contents: dict[str, PartContents] = {}
+    contents: dict[str, RecordedPart] = {}
     split: str | None = None
     examples: Size | None = None
     validation_examples: Size | None = None
@@ -144,7 +143,7 @@ class DataRecord(Lenient):
 
 
 class StrategyRecord(Strict):
-    """How the steps were computed."""
+    """How the training steps were computed."""
 
     jit_compile: bool
     rewrites: bool
@@ -154,7 +153,7 @@ class StrategyRecord(Strict):
 class RunRecord(Lenient):
     """run.json."""
 
-    refused = {"most_rows": "most_rows is no number of rows", "code": "code is no list of files"}
+    refused = {"most_rows": "most_rows is not a number of rows", "code": "code is not a list of files"}
     dltool: str | None = None
     status: str = ""
     reason: Words = ""
@@ -230,7 +229,7 @@ class KeptOutput(Lenient):
 
 
 class Evaluation(Lenient):
-    """metrics.json of an evaluation. `targets` is a digest of what was to be predicted."""
+    """metrics.json of an evaluation. `targets` is a digest of the true targets."""
 
     examples: Number = 0
     outputs: Annotated[list[KeptOutput], first_mappings(20)] = []
@@ -239,7 +238,7 @@ class Evaluation(Lenient):
 
 
 def read(run: Run, file: Path, kind: type[R]) -> R:
-    """One of the run's JSON files. Raises RunError, also where it holds what no command can go on with."""
+    """Read one of the run's JSON files. Raises RunError, also for an invalid field that is refused."""
     try:
         return kind.model_validate(run.read_json(file))
     except ValidationError as error:
@@ -251,24 +250,23 @@ def read_record(run: Run) -> RunRecord:
 
 
 def read_results(run: Run) -> Results:
-    """The results; empty before the run is complete."""
+    """Read the results; empty before the run is complete."""
     return read(run, run.results, Results) if run.results.exists() else Results()
 
 
 def recorded_threads(run: Run, record: RunRecord) -> int | None:
-    """How many threads the run began with: sums are divided by it. None where the record does not say."""
+    """Return the number of threads the run began with, which determines how sums are divided; None if not recorded."""
     threads = record.pinned.get("intra_op_threads")
     if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
-        raise RunError(f"{run.record}: pinned.intra_op_threads is no number of threads")
+        raise RunError(f"{run.record}: pinned.intra_op_threads is not a number of threads")
     return threads
 
 
 @dataclass(frozen=True)
 class RunContents:
-    """What a run says of itself: run.json, results.json, the lines of metrics.jsonl, and where values were decided.
+    """The records of a run: run.json, results.json, the lines of metrics.jsonl, and the origin of each config value.
 
-    `results` are empty before the run is complete; `origins`, by place in the config, where they were not kept.
-    """
+    `results` is empty before the run is complete. `origins` maps config paths to origins, and may be empty."""
 
     path: str
     name: str
@@ -281,13 +279,13 @@ class RunContents:
 
     @property
     def best_epoch(self) -> int | None:
-        """Counted from 1."""
+        """Return the best epoch, from 1."""
         epoch = self.results.best.epoch
         return epoch if epoch is not None and 0 < epoch <= len(self.lines) else None
 
 
 def read_contents(run: Run) -> RunContents:
-    """Raises RunError where a file is damaged; results.json and origins.json need not be there."""
+    """Read the records of a run; results.json and origins.json may be missing. Raises RunError: a file is damaged."""
     origins = run.read_json(run.origins) if run.origins.exists() else {}
     return RunContents(
         str(run.path),

@@ -1,4 +1,4 @@
-"""`dltool runs remove` and `prune`: which runs or checkpoints go, and how much room they take."""
+"""`dltool runs remove` and `prune`: which runs or checkpoints to remove, and their size."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from dltool.runs.trash import refuse_no_run, remove
 
 @dataclass(frozen=True)
 class Removal:
-    """What goes of a run. `size` is in bytes."""
+    """A run or its checkpoints, to be removed. `size` is in bytes."""
 
     path: Path
     what: Literal["run", "checkpoints"]
@@ -25,16 +25,12 @@ class Removal:
 def prunable(
     runs: Sequence[RunSummary], keep: int | None, is_filtered: bool, only_checkpoints: bool = False
 ) -> list[Path]:
-    """Those of `runs` that go: of each name all but the first `keep`. What is running stays, and is not counted.
+    """Return the runs to remove: all but the first `keep` of each name. Running ones stay, and are not counted.
 
-    Of runs that are not complete, the checkpoints stay too: they are what a resumption needs.
-
-    Raises:
-        ConfigError: nothing says which are to stay.
-    """
+    Checkpoints of incomplete runs stay too, so that those can be resumed. Raises ConfigError: no selection is given."""
     if keep is None and not is_filtered and not only_checkpoints:
-        hint = "such as --keep 3, or --filter status=failed, or --checkpoints"
-        raise ConfigError("nothing says which runs are to be removed", hint)
+        hint = "use --keep 3, --filter status=failed or --checkpoints"
+        raise ConfigError("no runs are selected for removal", hint)
     seen: dict[str, int] = {}
     found = []
     for run in runs:
@@ -47,11 +43,7 @@ def prunable(
 
 
 def planned(paths: Iterable[Path], only_checkpoints: bool = False) -> list[Removal]:
-    """What will go of the runs at `paths`.
-
-    Raises:
-        RunError: one is no run directory, is a link, or is in use.
-    """
+    """Return what would be removed at `paths`. Raises RunError: one is not a run directory, is a link, or is in use."""
     found: list[Removal] = []
     problems: list[Problem] = []
     for path in dict.fromkeys(paths):
@@ -69,7 +61,11 @@ def planned(paths: Iterable[Path], only_checkpoints: bool = False) -> list[Remov
 
 
 def remove_planned(removals: Sequence[Removal]) -> list[Removal]:
-    """Remove it. Raises RunError where a run came into use meanwhile; MachineError where the disk refuses."""
+    """Remove the runs or checkpoints.
+
+    Raises:
+        RunError: a run has come into use.
+        MachineError: the disk refuses."""
     for removal in removals:
         if removal.what == "run":
             remove(removal.path)
@@ -81,7 +77,7 @@ def remove_planned(removals: Sequence[Removal]) -> list[Removal]:
 
 
 def size_of(folder: Path, ending: str = "") -> int:
-    """Bytes of the files below a folder whose names have the ending. No link is followed."""
+    """Return the bytes of the files below a folder with this name ending. No link is followed."""
     return sum(
         os.lstat(os.path.join(where, name)).st_size
         for where, _, names in os.walk(folder)

@@ -1,4 +1,4 @@
-"""Which runs are meant, and in which order: `--filter 'accuracy>0.9'`, `--sort accuracy:desc`."""
+"""Selection and order of runs: `--filter 'accuracy>0.9'`, `--sort accuracy:desc`."""
 
 import operator
 import re
@@ -22,18 +22,15 @@ COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "best": lambda run: run.value,
     "took": lambda run: run.seconds,
 }
-"""What can be asked of a run besides the metrics of its test and, as `val_…`, of the validation of its best epoch."""
+"""Keys of runs besides test metrics and, as `val_…`, validation metrics of the best epoch."""
 TEXTS = ("name", "status", "started")
 
 
 def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | None) -> list[RunSummary]:
-    """The runs for which all `conditions` hold, as they are or sorted by "KEY" or "KEY:desc".
+    """Return the runs that meet all `conditions`, in order or sorted by "KEY" or "KEY:desc".
 
-    A run that lacks a value does not meet a condition on it, and is sorted last.
-
-    Raises:
-        ConfigError: a condition or an order is not written like that, or names what no run has.
-    """
+    A run without a value does not meet a condition on it, and is sorted last. Raises ConfigError: a condition or an
+    order is invalid, or its key is unknown."""
     found = list(runs)
     for condition in conditions:
         holds = parsed(condition, runs)
@@ -42,7 +39,7 @@ def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | 
         return found
     key, _, direction = sort.partition(":")
     if direction not in ("", "asc", "desc"):
-        raise ConfigError(f"--sort {sort}: {direction} is no order", f"write {key}, or {key}:desc")
+        raise ConfigError(f'--sort {sort}: unknown order "{direction}"', f"write {key} or {key}:desc")
     refuse_unknown_key(key, runs, f"--sort {sort}")
     with_value = [run for run in found if value_of(run, key) is not None]
     without = [run for run in found if value_of(run, key) is None]
@@ -50,7 +47,7 @@ def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | 
 
 
 def parsed(condition: str, runs: Sequence[RunSummary]) -> Callable[[RunSummary], bool]:
-    """What a condition says, as a function of a run."""
+    """Parse a condition into a predicate of a run."""
     match = CONDITION.fullmatch(condition)
     if match is None:
         raise ConfigError(f"--filter {condition}: expected a key, a comparison and a value", "for example accuracy>0.9")
@@ -61,12 +58,12 @@ def parsed(condition: str, runs: Sequence[RunSummary]) -> Callable[[RunSummary],
     try:
         bound = float(text)
     except ValueError:
-        raise ConfigError(f"--filter {condition}: {key} is a number, and {text} is none") from None
+        raise ConfigError(f'--filter {condition}: expected a number, got "{text}"') from None
     return lambda run: (value := value_of(run, key)) is not None and ORDERS[comparison](value, bound)
 
 
 def compared_text(value: str | None, comparison: str, pattern: str) -> bool:
-    """`*` and `?` in the pattern of an equality stand for any characters."""
+    """Compare two strings. `*` and `?` are wildcards in equalities."""
     if value is None:
         return False
     if comparison in ("=", "==", "!="):
@@ -84,7 +81,7 @@ def value_of(run: RunSummary, key: str) -> Any:
 def refuse_unknown_key(key: str, runs: Sequence[RunSummary], where: str) -> None:
     metrics = {name for run in runs for name in (*run.test, *(f"val_{name}" for name in run.validation))}
     known = [*COLUMNS, *sorted(metrics)]
-    # Where there are no runs yet, any metric may be meant.
+    # Without runs, the metrics are unknown.
     if key not in known and runs:
         hint = did_you_mean(near(key, known)) or f"known are {', '.join(known[:20])}"
         raise ConfigError(f'{where}: no run has "{key}"', hint)

@@ -1,4 +1,4 @@
-"""`dltool runs`: every run below a folder with its outcome, broken ones too."""
+"""`dltool runs`: every run below a folder with its outcome, broken ones included."""
 
 import time
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from dltool.errors import ConfigError, MachineError, RunError
 from dltool.runs.directory import list_runs, open_run, refuse_no_runs_folder
 from dltool.runs.files import Run, Status
 from dltool.runs.records import numbers, read_record, read_results
-from dltool.text import near
+from dltool.text import did_you_mean, near
 
 
 @dataclass(frozen=True)
 class SignOfLife:
-    """What a running training was last seen doing: how many seconds ago, how long its last epoch took, and how many
-    epochs it is to have in all. What cannot be told is None."""
+    """The activity of a running run: seconds since its last write, seconds of its last epoch, and total epochs. Unknown
+    values are None."""
 
     seconds_ago: float
     epoch_seconds: float | None
@@ -25,12 +25,10 @@ class SignOfLife:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run. Status "broken" comes with a `reason`; "failed" may. `can_resume` says whether going on makes sense.
+    """One run. Status "broken" has a `reason`; "failed" may have one.
 
-    `started` is ISO 8601; `seconds` of wall time in all; `value` is the monitor's at the best epoch; `validation` are
-    the metrics of that epoch; `code` are the files that commands have to allow. What is not known yet, or not any
-    more, is None.
-    """
+    `started` is ISO 8601; `seconds` is total wall time; `value` is the monitored value and `validation` the metrics of
+    the best epoch; `code` are the files that commands have to allow. Unknown values are None."""
 
     name: str
     number: str
@@ -50,18 +48,17 @@ class RunSummary:
 
 
 def summaries(runs: Path) -> list[RunSummary]:
-    """All runs below `runs` by name and number; none where there is no such folder. Never raises for a broken run."""
+    """Return all runs below `runs` by name and number. Broken runs are included, and a missing folder has none."""
     return [summary(run) for run in list_runs(runs)]
 
 
 def require_folder(runs: Path) -> None:
-    """Raises ConfigError, with near names, where there is no folder `runs`."""
+    """Raise ConfigError, with similar names, if the folder `runs` does not exist."""
     refuse_no_runs_folder(runs)
     if not runs.is_dir():
         beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
-        alike = near(runs.name, beside)
-        hint = f"did you mean {runs.with_name(alike[0])}?" if alike else "`dltool runs` lists those in runs"
-        raise ConfigError(f"there is no folder {runs}", hint)
+        hint = did_you_mean(str(runs.with_name(name)) for name in near(runs.name, beside))
+        raise ConfigError(f"there is no folder {runs}", hint or "dltool runs lists those in runs")
 
 
 def summary(run: Run) -> RunSummary:
@@ -72,11 +69,11 @@ def summary(run: Run) -> RunSummary:
 
 
 def _read(run: Run) -> RunSummary:
-    # The lock first: a writer that ends in between leaves its final status to be read.
+    # Test the lock first: a writer that ends in between has then written its final status.
     is_locked = run.is_locked()
     record, results = read_record(run), read_results(run)
     if record.status not in get_args(Status):
-        raise RunError(f"{run.record}: {record.status!r} is not a status")
+        raise RunError(f"{run.record}: unknown status {record.status!r}")
     status: Status = record.status  # type: ignore[assignment]
     if status == "running" and not is_locked:
         status = "interrupted"
@@ -102,7 +99,7 @@ def _read(run: Run) -> RunSummary:
 
 
 def _sign_of_life(run: Run, lines: list[dict[str, Any]]) -> SignOfLife:
-    """By the file that was written last; the log has a line a minute even where an epoch takes hours."""
+    """Return the activity by the newest file. The log has a line every minute, even in long epochs."""
     written = [file.lstat().st_mtime for file in (run.record, run.metrics, run.log, run.checkpoints) if file.exists()]
     from dltool.runs.configs import recorded_epochs
 

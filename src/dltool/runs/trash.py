@@ -1,4 +1,4 @@
-"""Removing a run: it is hidden first, then deleted, so that a kill in between leaves no half of it."""
+"""Removal of a run: it is hidden first, then deleted, so that a kill leaves no partial run."""
 
 import os
 import secrets
@@ -24,22 +24,23 @@ from dltool.text import os_words
 
 
 def remove(path: Path) -> None:
-    """Removes the run at `path`; `latest` then points to the newest that is left. Its number is not used again.
+    """Remove the run at `path` and point `latest` to the newest remaining run. Its number is not used again.
 
-    Raises RunError where there is no run directory or it is in use; MachineError where the disk refuses.
-    """
+    Raises:
+        RunError: it is not a run directory, or is in use.
+        MachineError: the disk refuses."""
     refuse_no_run(path)
     path = path.absolute()
     parent, number = path.parent, int(path.name)
     descriptor = lock.acquire(path)
     try:
         with disk_errors(path, "remove"):
-            # Beside the others, not in a new folder: a full disk has room for another name, and for no more.
+            # Renamed within its folder: a full disk may have no room for a new folder.
             hidden = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
             os.rename(path, hidden)
             sync(parent)
             shutil.rmtree(hidden)
-            # From here on there is room again. Until then `latest`, which may point to this run, remembers its number.
+            # Now there is room on the disk. Until here `latest`, if it points to this run, preserves its number.
             if number > max(last_number(parent), newest_number(parent)):
                 atomic_write(parent / LAST_NUMBER, f"{number:04d}\n".encode())
             update_latest(parent)
@@ -49,7 +50,7 @@ def remove(path: Path) -> None:
 
 
 def refuse_no_run(path: Path) -> None:
-    """Raises RunError where `path` is anything but a run directory, whole or damaged. Nothing in it is read."""
+    """Raise RunError unless `path` is a run directory, whole or damaged. Nothing in it is read."""
     problem = ""
     try:
         is_folder = stat.S_ISDIR(os.lstat(path).st_mode)
@@ -67,6 +68,6 @@ def refuse_no_run(path: Path) -> None:
     elif not problem and not is_recorded:
         problem = "is not a run: its run.json is not a file"
     elif not problem and not (NUMBER.fullmatch(absolute.name) and NAME.fullmatch(absolute.parent.name)):
-        problem = "is not where runs are, such as runs/mnist/0001"
+        problem = "is not inside a runs folder, such as runs/mnist/0001"
     if problem:
         raise RunError(f"{path} {problem}", "dltool runs lists the runs")

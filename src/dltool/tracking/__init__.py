@@ -1,4 +1,4 @@
-"""Runs shown elsewhere too: what is in the record of a run, sent on in the background while it trains."""
+"""Sends the record of a run to other trackers, in the background during training."""
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
@@ -11,25 +11,25 @@ from dltool.runs.files import Run, Status
 
 TrackerName = Literal["tensorboard", "mlflow"]
 NEEDED: Mapping[str, Sequence[str]] = {"tensorboard": ("tensorboard",), "mlflow": ("mlflow", "sqlalchemy", "alembic")}
-"""The packages of each extra that must be there."""
+"""The required packages of each extra."""
 SECONDS_TO_FINISH = 60
-"""How long the end of a training waits for a tracker that is slow."""
+"""How long the end of training waits for a slow tracker."""
 Line = Mapping[str, Any]
 
 
 class Tracker(Protocol):
-    """Where the record of one run is sent. What it raises is shown as a warning; a new one is then made, and sent all
-    lines again."""
+    """Receives the record of one run. Its exceptions become warnings; a new tracker is then made, which is sent all
+    lines."""
 
     def send(self, lines: Sequence[Line]) -> None:
-        """Adds the next lines of metrics.jsonl."""
+        """Add the next lines of metrics.jsonl."""
 
     def close(self, status: Status) -> None:
-        """The training has ended, and the run's files are all written."""
+        """End the run. All its files are written."""
 
 
 def refuse_missing_extras(names: Sequence[str]) -> None:
-    """Raises MachineError where a tracker's package is not installed."""
+    """Raise MachineError if the package of a tracker is not installed."""
     missing = [name for name in names if any(importlib.util.find_spec(package) is None for package in NEEDED[name])]
     if missing:
         raise MachineError(
@@ -49,11 +49,9 @@ def make_tracker(name: str, run: Run) -> Tracker:
 
 
 class Tracking:
-    """The trackers of a training. Nothing here ever raises, waits for a tracker before the end, or touches the model.
+    """The trackers of a run. Nothing here raises, waits for a tracker before the end, or changes the model.
 
-    metrics.jsonl is the truth: each tracker is sent all its lines, also those of the time before a resumption, and
-    leaves out what it has.
-    """
+    Each tracker is sent all lines of metrics.jsonl, including those from before a resume, and skips known epochs."""
 
     def __init__(self, names: Sequence[str], run: Run, warn: Callable[[str], None]) -> None:
         lines = run.read_metrics() if names else []
@@ -61,14 +59,14 @@ class Tracking:
         self.couriers = [Courier(name, run, lines) for name in dict.fromkeys(names)]
 
     def add(self, line: Line) -> None:
-        """An epoch has ended, and its line is in the run."""
+        """Announce the end of an epoch, whose line is written."""
         for courier in self.couriers:
             courier.lines.append(line)
             courier.wake.set()
         self.show_failures()
 
     def close(self, status: Status) -> None:
-        """Waits until everything is sent, but not for ever."""
+        """Wait until everything is sent, for a limited time."""
         for courier in self.couriers:
             courier.end_with(status)
         for courier in self.couriers:
@@ -85,7 +83,7 @@ class Tracking:
 
 
 class Courier(Thread):
-    """Sends the lines to one tracker whenever there are new ones. After a failure the next epoch tries again."""
+    """Sends new lines to one tracker. After a failure the next epoch tries again."""
 
     def __init__(self, name: str, run: Run, lines: Sequence[Line]) -> None:
         super().__init__(name=f"tracking by {name}", daemon=True)

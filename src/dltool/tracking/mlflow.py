@@ -1,4 +1,4 @@
-"""A run of MLflow for each run of dltool, in a database beside the runs or at the server that MLflow is set to."""
+"""Records each run in MLflow, in a database beside the runs or on the server that MLflow is configured for."""
 
 import os
 import re
@@ -12,30 +12,29 @@ from dltool.tracking.times import EpochTimes, finite_values
 ID = re.compile(r"[0-9a-f]{32}")
 STATUSES: Mapping[Status, str] = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 NOT_ALLOWED = re.compile(r"[^\w./ :-]")
-"""In the names of MLflow's parameters and metrics."""
+"""Characters not allowed in names of MLflow parameters and metrics."""
 LONGEST_NAME = 250
 LONGEST_VALUE = 500
 MOST_PARAMETERS, MOST_METRICS = 100, 1000
-"""That MLflow takes in one call."""
+"""MLflow's limits for one call."""
 ALWAYS_THERE = "learning_rate"
-"""A value that every epoch has: whether MLflow has the epoch, it tells."""
+"""A value of every epoch, which shows whether MLflow has the epoch."""
 SETTINGS = {
-    # A server that is gone must not hold up the end of a training for minutes.
+    # An unreachable server must not delay the end of a run for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    # MLflow would tell its makers that it is used.
+    # Disables MLflow's usage statistics.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-"""Of MLflow, unless the user has set them."""
+"""MLflow settings, unless the user has set them."""
 ARTIFACTS = ("config.yaml", "resolved.yaml", "results.json", "report.html")
 
 
 class MlflowTracker:
-    """Finds the run's own run in MLflow by the id in run.json, or makes it; adds the epochs that it lacks.
+    """Finds the run in MLflow by the id in run.json, or creates it; adds the missing epochs.
 
-    The server is MLFLOW_TRACKING_URI and the experiment MLFLOW_EXPERIMENT_NAME, MLflow's own variables: no config and
-    no run directory names a host. Without them, mlflow.db beside the runs, and the run's name.
-    """
+    MLflow's own variables MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME name server and experiment: no config and no
+    run directory names a host. The defaults are mlflow.db beside the runs, and the run's name."""
 
     def __init__(self, run: Run) -> None:
         for name, value in SETTINGS.items():
@@ -67,7 +66,7 @@ class MlflowTracker:
             self.client.log_batch(self.run_id, metrics=new[start : start + MOST_METRICS])
 
     def found_or_made(self) -> str:
-        """The id of the run in MLflow, with its parameters and tags, and in `has` the epochs that it has."""
+        """Return the id of the MLflow run, with its parameters and tags; store its epochs in `has`."""
         experiment = self.experiment()
         own = f"tags.`dltool.id` = '{self.record['id']}'"
         found = self.client.search_runs([experiment], filter_string=own, max_results=1)
@@ -106,10 +105,9 @@ class MlflowTracker:
         }
 
     def add_parameters(self, run_id: str, there: Mapping[str, str]) -> None:
-        """Every value of the config in force. MLflow refuses to change one: what a resumption changes stays as it was.
+        """Add every value of the resolved config. MLflow cannot change a value: those of the first start stay.
 
-        Lists are numbered: model.layers.0.Dense.units.
-        """
+        Lists are numbered: model.layers.0.Dense.units."""
         from mlflow.entities import Param
 
         from dltool.config.text.yaml_reader import values_by_path

@@ -9,11 +9,11 @@ from dltool.tracking.times import EpochTimes, finite_values
 
 PREFIX = "val_"
 TAG = "epoch_"
-"""As keras.callbacks.TensorBoard names its scalars, so that old and new runs have the same charts."""
+"""The names of keras.callbacks.TensorBoard, so that old and new runs share charts."""
 
 
 class TensorBoardTracker:
-    """A scalar for each value of each epoch. What was there before is written anew, so each epoch is there once."""
+    """Writes a scalar for each value of each epoch. Earlier files are replaced, which avoids duplicate epochs."""
 
     def __init__(self, run: Run) -> None:
         from tensorboard.summary import Writer

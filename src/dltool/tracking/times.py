@@ -1,4 +1,4 @@
-"""When the epochs of a run ended, as its record tells."""
+"""End times of the epochs of a run, from its record."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,10 +8,9 @@ from dltool.runs.files import Run
 
 
 class EpochTimes:
-    """Moments in seconds since 1970: the start of the run, and to it the seconds of the epochs until then.
+    """Times in seconds since 1970: the start of the run plus the seconds of its epochs.
 
-    So a resumed run has one line of time, without the pause, and tells it the same each time.
-    """
+    A resumed run has one continuous time axis, without the pause."""
 
     def __init__(self, run: Run) -> None:
         self.now = datetime.strptime(str(run.read_json(run.record)["started"]), "%Y-%m-%dT%H:%M:%S%z").timestamp()
@@ -22,7 +21,7 @@ class EpochTimes:
 
 
 def finite_values(line: Mapping[str, Any]) -> dict[str, float]:
-    """Return the finite numbers in a line of metrics.jsonl, without the epoch's."""
+    """Return the finite numbers in a line of metrics.jsonl, without the epoch."""
     return {
         name: float(value)
         for name, value in line.items()

@@ -1,4 +1,4 @@
-"""Where the compiled loops get their batches: all rows in memory, or those of the next steps read ahead."""
+"""Feed batches to the compiled loop from memory, or from a read-ahead buffer."""
 
 import itertools
 import math
@@ -18,21 +18,20 @@ from dltool.model.build import BuiltModel
 
 LOOKUP_BYTES = 2**26
 BLOCK_BYTES = 2**23
-"""Of rows that are prepared at once."""
+"""Bytes of rows preprocessed at once."""
 POINTER_BYTES = 8
 CHUNK_BYTES = 2**25
-"""Of rows that are read at once. Some are in use, and as many more are read meanwhile."""
+"""Bytes of rows read at once. One chunk is in use while the next one is read."""
 RESIDENT_SHARE = 4
-"""All rows are kept in memory where they take less than this part of it. The size of the machine decides, and not what
-is free at the moment: the rule must not change from run to run, nor be a timing."""
+"""All rows stay in memory if they take less than this fraction of it. The rule uses the machine's memory, not what is
+free or a timing: it must not vary between runs."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one input lies: columns `first` to `last` of the last axis of the tensor `table`.
+    """The location of one input: columns `first` to `last` of the last axis of the tensor `table`.
 
-    `last` is None for a tensor of its own; `is_flat` says that the input itself has no such axis.
-    """
+    `last` is None for a tensor of its own; `is_flat` means that the input has no such axis."""
 
     table: int
     first: int = 0
@@ -41,14 +40,14 @@ class Slot:
 
 
 class Layout:
-    """How inputs and targets lie in few tensors: columns of one dtype side by side, for one gather a batch."""
+    """The layout of inputs and targets in few tensors: columns of one dtype side by side, for one gather a batch."""
 
     def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> None:
         self.built, self.inputs, self.targets = built, inputs, targets
-        self.in_step = {name: model for name, model in built.preparations.items() if grows(model, inputs[name])}
-        self.before = {name: model for name, model in built.preparations.items() if name not in self.in_step}
+        self.in_step = {name: model for name, model in built.preprocessors.items() if grows(model, inputs[name])}
+        self.before = {name: model for name, model in built.preprocessors.items() if name not in self.in_step}
         self.looked_up = {
-            name: (rows.codes, prepared_values(self.before.pop(name), rows))
+            name: (rows.codes, preprocessed_values(self.before.pop(name), rows))
             for name, rows in inputs.items()
             if isinstance(rows, Coded) and name in self.before and fits_lookup(self.before[name], rows)
         }
@@ -62,7 +61,7 @@ class Layout:
         self.rows = len(next(iter(inputs.values())))
 
     def stored(self, indices: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """These rows of the inputs `names`, and of all that are prepared before, as they are stored."""
+        """Return these rows, as stored, of the inputs `names` and of all inputs preprocessed in advance."""
         found: dict[str, np.ndarray] = {}
         raw: dict[str, Any] = {}
         for name in dict.fromkeys((*self.before, *names)):
@@ -77,13 +76,13 @@ class Layout:
         return found | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
 
     def whole(self, group: Sequence[str]) -> np.ndarray | None:
-        """The rows of a group as they were read, where they can be a tensor in the same memory."""
+        """Return the rows of a group as read, if a tensor can share their memory."""
         rows = self.inputs[group[0]]
         is_stored_so = len(group) == 1 and group[0] not in self.looked_up and group[0] not in self.before
         return rows if is_stored_so and type(rows) is np.ndarray and is_aligned(rows) else None
 
     def arrays(self, indices: np.ndarray, groups: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """The tensors' contents for these rows: the inputs in these groups, and the targets after them."""
+        """Return the tensors' contents for these rows: the inputs of these groups, then the targets."""
         arrays = []
         stored = self.stored(indices, itertools.chain(*groups))
         for group in groups:
@@ -122,24 +121,25 @@ class BatchTables(ABC):
 
     @property
     def specs(self) -> list[tf.TensorSpec]:
-        """Of the tensors that :meth:`place` gives."""
+        """Return the specs of the tensors that :meth:`place` returns."""
         return self.layout.specs
 
     @abstractmethod
     def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
-        """How many whole batches of `size` examples, from `order[first]` on, one call may have; at least one."""
+        """Return how many whole batches of `size` examples one call may take from `order[first]` on; at least 1."""
 
     @abstractmethod
     def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
-        """Tensors, rows of them, and where in the rows the examples `order[first:last]` begin, in batches of `size`."""
+        """Return tensors, row indices into them, and the start of `order[first:last]` in these, in batches of
+        `size`."""
 
     def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
-        """Tensors, and the rows of them that are the examples `order[first:last]`."""
+        """Return tensors, and the row indices of the examples `order[first:last]`."""
         tensors, rows, start = self.place(order, first, last, size)
         return tensors, rows[start : start + last - first]
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
-        """Prepared inputs and targets of the given rows, inside a compiled function."""
+        """Return preprocessed inputs and targets of the given rows, inside a compiled function."""
         return self.layout.batch(tables, rows)
 
 
@@ -175,7 +175,7 @@ class Resident(BatchTables):
 
 
 class Streamed(BatchTables):
-    """The rows of the next steps in memory; those of the steps after them are read meanwhile."""
+    """The rows of the next steps in memory; a thread reads the rows after them."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
@@ -190,12 +190,12 @@ class Streamed(BatchTables):
         return max(1, ((self.last if is_here else self.end(order, first, size)) - first) // size)
 
     def end(self, order: np.ndarray, first: int, size: int) -> int:
-        """Up to where rows are read at once."""
+        """Return the end of the chunk that begins at `first`."""
         return min(len(order), first + size * max(1, CHUNK_BYTES // (size * self.layout.row_bytes)))
 
     def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
         if self.order is not order or not self.first <= first <= last <= self.last:
-            # The old ones go first: there is no need to have both.
+            # Free the old tensors first, so as not to hold both.
             self.tensors, self.order = [], None
             end = self.end(order, first, size)
             self.tensors = [tensor(array) for array in self.read(order, first, end)]
@@ -215,10 +215,9 @@ class Streamed(BatchTables):
 
 
 def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> BatchTables:
-    """The tables of raw `inputs` and of the `targets` (rows, …) by the name of their output.
+    """Build the tables of raw `inputs` and of `targets` (rows, …) by output name.
 
-    An output without a target is compared with the prepared input.
-    """
+    An output without a target is compared with the preprocessed input."""
     layout = Layout(built, inputs, targets)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
 
@@ -228,17 +227,17 @@ def are_resident(row_bytes: int, rows: int) -> bool:
 
 
 def bytes_of_row(specs: Sequence[tf.TensorSpec]) -> int:
-    """Of one example in all tensors; text is counted as if it were a pointer."""
+    """Return the bytes of one example in all tensors; a string counts as a pointer."""
     return sum(math.prod(spec.shape[1:]) * (spec.dtype.size or POINTER_BYTES) for spec in specs)
 
 
 def bytes_of_tables(row_bytes: int, rows: int) -> int:
-    """What so many rows take in memory, or those of them that are there at once."""
+    """Return the memory in bytes of this many rows, or of the chunks in memory at once."""
     return row_bytes * rows if are_resident(row_bytes, rows) else 2 * CHUNK_BYTES
 
 
 def grouped(samples: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """The names of inputs that may lie side by side: numbers of one dtype, alike but for the last axis."""
+    """Group the names of inputs to store side by side: one numeric dtype, equal shapes but for the last axis."""
     groups: dict[Any, list[str]] = {}
     least = min(sample.ndim for sample in samples.values())
     for name, sample in samples.items():
@@ -265,7 +264,7 @@ def slots_of(groups: Sequence[Sequence[str]], samples: Mapping[str, np.ndarray])
 
 
 def grows(preparation: keras.Model, rows: Rows) -> bool:
-    """Whether prepared inputs take more bytes than the raw ones. Text is always prepared first: no GPU can hold it."""
+    """Return whether preprocessing increases the bytes of an input. Text is preprocessed first: GPUs cannot hold it."""
     if is_text(rows):
         return False
     shape = preparation.output_shape[1:]
@@ -276,26 +275,26 @@ def grows(preparation: keras.Model, rows: Rows) -> bool:
 
 
 def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
-    """Whether each distinct text can be prepared once, and rows then be looked up."""
+    """Return whether each distinct text can be preprocessed once, and rows then be looked up."""
     size: int = 8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:])
     return size <= LOOKUP_BYTES
 
 
-def compiled(preparations: Mapping[str, keras.Model]) -> Any:
-    """All preparations in one function, from raw rows by name to prepared ones."""
+def compiled(preprocessors: Mapping[str, keras.Model]) -> Any:
+    """Compile all preprocessing into one function, from raw to preprocessed rows by name."""
 
     def prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: model(raw[name], training=False) for name, model in preparations.items()}
+        return {name: model(raw[name], training=False) for name, model in preprocessors.items()}
 
     raw = {
         name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)
-        for name, model in preparations.items()
+        for name, model in preprocessors.items()
     }
     return tf.function(prepare, autograph=False, input_signature=[raw])
 
 
-def prepared_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
-    """Each distinct text prepared once. In a window all steps are prepared alike, so one of them tells."""
+def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
+    """Preprocess each distinct text once. All steps of a window are preprocessed alike, so one is enough."""
     steps = rows.shape[1:]
     values = np.broadcast_to(rows.values.reshape(-1, *(1 for _ in steps)), (len(rows.values), *steps))
     prepared = np.asarray(preparation(tensor(values), training=False))
@@ -305,10 +304,9 @@ def prepared_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
 
 
 def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The targets by the name of their output, with its axes: (examples, 1) where that is one number an example.
+    """Return the targets by output name, as (examples, 1) if an example has one number.
 
-    Keras's losses take both, some of its metrics only this. An output that restores the input has none.
-    """
+    Keras's losses take both forms, some of its metrics only this one. Autoencoder outputs have no target."""
     found = {head.name: targets[head.target] for head in built.heads if head.target is not None}
     return {
         name: values[:, None] if values.ndim == 1 and built.outputs[name].output_shape == (1,) else values
@@ -317,8 +315,9 @@ def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[
 
 
 def in_loss_form(built: BuiltModel, output: str, targets: Any) -> Any:
-    """A batch of targets as loss and metrics of an output take it: class indices (batch, …) as float32 (batch, …,
-    classes) where the loss is for one-hot vectors."""
+    """Return a batch of targets as the output's loss takes it.
+
+    Class indices (batch, …) become float32 (batch, …, classes) for a loss with one-hot targets."""
     classes = built.one_hot.get(output)
     return targets if classes is None else tf.one_hot(targets, classes)
 
@@ -328,8 +327,8 @@ def tensor(array: np.ndarray) -> Any:
 
 
 def shared(array: np.ndarray) -> Any:
-    """A tensor in the memory of an `aligned` array, on a GPU a copy; tf.constant would always copy."""
-    # NumPy knows bfloat16 only from outside, and does not hand it on.
+    """Return a tensor in the memory of an `aligned` array, on a GPU a copy; tf.constant would always copy."""
+    # bfloat16 is no NumPy type of its own, and NumPy does not export it.
     if array.dtype.kind not in "biuf" or not array.size:
         return tensor(array)
     return tf.identity(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))

@@ -1,4 +1,4 @@
-"""Keras callbacks, and what they remember."""
+"""Keras callbacks and their saved state."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -18,11 +18,10 @@ PLAIN = (bool, int, float, str, type(None))
 
 
 def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Callback]:
-    """The callbacks of the config.
+    """Create the callbacks of the config.
 
-    SwapEMAWeights is checked and then left out: validation, the best weights and the final model have the averaged
-    weights whenever the optimizer keeps an average.
-    """
+    SwapEMAWeights is checked and then left out: if the optimizer averages, validation, best weights and final model
+    always use the averaged weights."""
     callbacks = []
     for index, entry in enumerate(config.training.callbacks):
         place = ("training", "callbacks", index)
@@ -38,14 +37,14 @@ def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Ca
         if getattr(callback, "mode", None) == "auto" and isinstance(getattr(callback, "monitor", None), str):
             way = direction(built, callback.monitor, place, "mode: max or mode: min")
             if len(built.heads) > 1:
-                # Keras does not find the metrics of an output by the names that it gives them.
+                # Keras does not find an output's metrics by their logged names.
                 callback.mode = way
         callbacks.append(callback)
     return callbacks
 
 
 def remembered(callback: Any) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
-    """What a callback has counted and kept: plain values by attribute, and lists of arrays by attribute."""
+    """Return the state of a callback: plain values by attribute, and lists of arrays by attribute."""
     plain: dict[str, Any] = {}
     arrays: dict[str, list[np.ndarray]] = {}
     for name, value in vars(callback).items():
@@ -55,26 +54,24 @@ def remembered(callback: Any) -> tuple[dict[str, Any], dict[str, list[np.ndarray
             plain[name] = value.item()
         elif isinstance(value, list | tuple) and value and all(isinstance(item, np.ndarray) for item in value):
             arrays[name] = [np.array(item) for item in value]
-    # A function; only whether it has been chosen has to be known.
+    # A function: only whether it has been set matters.
     plain["monitor_op"] = getattr(callback, "monitor_op", None) is not None
     return plain, arrays
 
 
 def remind(callback: Any, plain: Mapping[str, Any], arrays: Mapping[str, list[np.ndarray]]) -> None:
-    """Give a new callback, after `on_train_begin`, what another one like it remembered.
+    """Restore the state of a callback into a new one, after `on_train_begin`.
 
-    Raises:
-        RunError: it is not what such a callback remembers. A checkpoint is not trusted to set anything else.
-    """
+    Raises RunError: the state is not of such a callback. No other attribute is set from a checkpoint."""
     if plain["monitor_op"] and hasattr(callback, "_set_monitor_op"):
-        # First, because it flips the sign of min_delta, which the remembered value has flipped already.
+        # First, because it flips the sign of min_delta, which the saved value has already.
         callback._set_monitor_op()
     fresh = vars(callback)
     values = {name: value for name, value in plain.items() if name != "monitor_op"}
     foreign = [name for name, value in values.items() if name not in fresh or not is_alike(fresh[name], value)]
     weights = [weight.shape for weight in callback.model.weights] if arrays else []
     for name, kept in arrays.items():
-        # Of arrays, a callback keeps the weights of the model.
+        # The only arrays of a callback are the model's weights.
         if name not in fresh or fresh[name] is not None or [array.shape for array in kept] != weights:
             foreign.append(name)
     if foreign:
@@ -87,7 +84,7 @@ def remind(callback: Any, plain: Mapping[str, Any], arrays: Mapping[str, list[np
 
 
 def is_alike(fresh: Any, remembered: Any) -> bool:
-    """Whether an attribute that is `fresh` in a new callback may become `remembered`. Texts come from the config."""
+    """Return whether an attribute, `fresh` in a new callback, may become `remembered`. Strings come from the config."""
     if isinstance(fresh, bool) or isinstance(remembered, bool):
         return isinstance(fresh, bool) and isinstance(remembered, bool)
     if isinstance(fresh, str) or isinstance(remembered, str):

@@ -1,4 +1,4 @@
-"""Which states of a training are kept: the best epoch's weights, and the whole state as often as the config says."""
+"""Choose the states to keep: the best epoch's weights, and the whole state at the config's interval."""
 
 import math
 import time
@@ -17,7 +17,7 @@ DEFAULT_MINUTES = 10
 
 @dataclass
 class Best:
-    """The best epoch so far by the monitored value. NaN is never the best; of equal values the first is."""
+    """The best epoch so far by the monitored value. NaN is never the best; the first of equal values wins."""
 
     monitor: str
     direction: Literal["min", "max"]
@@ -25,7 +25,7 @@ class Best:
     value: float | None = None
 
     def improves(self, epoch: int, logs: Mapping[str, float]) -> bool:
-        """Whether `epoch` (1-based) is the best so far; if so it is remembered."""
+        """Return whether `epoch` (1-based) is the best so far, and record it if it is."""
         value = logs.get(self.monitor, math.nan)
         if math.isnan(value):
             return False
@@ -36,13 +36,13 @@ class Best:
 
 
 def make_best(config: Config, built: BuiltModel, has_validation: bool) -> Best:
-    """The monitor of the config: `val_loss` unless given, or `loss` where nothing is validated."""
+    """Return the monitor of the config; the default is `val_loss`, or `loss` without validation."""
     monitor = config.training.checkpoint.monitor or ("val_loss" if has_validation else "loss")
     return Best(monitor, direction(built, monitor, ("training", "checkpoint", "monitor"), "monitor the loss instead"))
 
 
 def direction(built: BuiltModel, monitor: str, place: ConfigPath, hint: str) -> Literal["min", "max"]:
-    """Whether less or more of a metric is better, as Keras's callbacks decide it with `mode: auto`."""
+    """Return whether less or more of a metric is better, as Keras's callbacks do with `mode: auto`."""
     name = monitor.removeprefix("val_")
     metrics = named_metrics(built.core)
     if name in ("loss", *(f"{head.name}_loss" for head in built.heads)):
@@ -55,17 +55,16 @@ def direction(built: BuiltModel, monitor: str, place: ConfigPath, hint: str) -> 
 
 
 def named_metrics(core: keras.Model) -> dict[str, Any]:
-    """The metrics by the names under which they are logged: those of several outputs begin with the output's."""
+    """Return the metrics by their logged names; with several outputs, these begin with the output's name."""
     metrics = [inner for metric in core.metrics for inner in getattr(metric, "metrics", [metric])]
     return dict(zip(core.get_metrics_result(), metrics, strict=True))
 
 
 @dataclass
 class Cadence:
-    """Every so many steps, epochs or seconds; what is None does not count.
+    """An interval in steps, epochs or seconds; None disables a unit.
 
-    Steps are those of the whole training. The clock never changes what is computed, only when it is saved.
-    """
+    Steps count over the whole run. The clock decides only when a state is saved, never what is computed."""
 
     steps: int | None = None
     epochs: int | None = None
@@ -73,17 +72,17 @@ class Cadence:
     last: float = field(default_factory=time.monotonic)
 
     def end_of_call(self, done: int, steps: int) -> int:
-        """How many of the next `steps` steps one call may run, `done` being behind: it ends where a save is due."""
+        """Return how many of the next `steps` steps a call may run after `done` steps: it ends when a save is due."""
         return steps if self.steps is None else min(steps, self.steps - done % self.steps)
 
     def is_due_within(self, done: int) -> bool:
-        """Whether to save within an epoch, `done` steps being behind."""
+        """Return whether to save within an epoch, after `done` steps."""
         by_steps = self.steps is not None and done % self.steps == 0
         by_time = self.seconds is not None and time.monotonic() - self.last >= self.seconds
         return by_steps or by_time
 
     def is_due_after(self, epoch: int, done: int) -> bool:
-        """Whether to save after the epoch that counts as `epoch` from 1."""
+        """Return whether to save after `epoch`, counted from 1."""
         return self.is_due_within(done) or (self.epochs is not None and epoch % self.epochs == 0)
 
     def saved(self) -> None:
@@ -91,7 +90,7 @@ class Cadence:
 
 
 def make_cadence(every: str | None) -> Cadence:
-    """From `500 steps`, `2 epochs` or `10 minutes`; unless given, each epoch and every ten minutes within one."""
+    """Parse `500 steps`, `2 epochs` or `10 minutes`; by default each epoch, and every ten minutes within one."""
     if every is None:
         return Cadence(epochs=1, seconds=DEFAULT_MINUTES * 60)
     count, unit = every.split()

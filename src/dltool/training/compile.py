@@ -1,4 +1,4 @@
-"""Optimizer, loss and metrics of the config, given to the model."""
+"""Compile the model with the optimizer, loss and metrics of the config."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,22 +19,19 @@ from dltool.text import Shape, listed
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
-"""Of the batch on which loss and metrics are tried, where nothing is computed. Without a size Keras would not see what
-does not go together, and one that a target's or an output's axis has too could go together by accident."""
+"""Size of the symbolic batch on which loss and metrics are tried. Without a size Keras misses mismatches; an ordinary
+size could match another axis by accident."""
 
 
 def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], phase: int = 0) -> None:
-    """Compile `built.core` for a phase, counted from 0, and make the variables of its optimizer and metrics.
+    """Compile `built.core` for a phase, counted from 0, and create the variables of its optimizer and metrics.
 
-    `targets` are those of this data by the name of their output, see :func:`dltool.training.batches.model_targets`, for
-    their shape and dtype alone. With precision mixed_float16 Keras wraps the optimizer in a LossScaleOptimizer; losses
-    and metrics compute in float32 whatever the precision.
+    Only shape and dtype of `targets` are used, by output name, see :func:`dltool.training.batches.model_targets`. With
+    mixed_float16 Keras wraps the optimizer in a LossScaleOptimizer; losses and metrics always compute in float32.
 
-    Raises:
-        ConfigError: at the optimizer, loss or metric that Keras refuses.
-    """
+    Raises ConfigError at the optimizer, loss or metric that Keras refuses."""
     optimizer_place, optimizer = made_optimizer(config, phase)
-    # The losses are made once more where a failure has to be placed; Keras objects hold state.
+    # Locating a failure creates the losses again, because Keras objects hold state.
     losses: Any = {head.name: make(head.loss, head.loss_place) for head in built.heads}
     metrics: Any = {
         head.name: made_metrics(head, built.outputs[head.name].output_shape) for head in built.heads if head.metrics
@@ -61,13 +58,13 @@ def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
 
 
 def refuse_optimizers(config: Config) -> None:
-    """Raises ConfigError at an optimizer of a later phase that Keras refuses; that of the first is made at once."""
+    """Raise ConfigError at an optimizer of a later phase that Keras refuses; the first phase's is made at once."""
     for phase in range(1, len(config.training.parts)):
         made_optimizer(config, phase)
 
 
 def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
-    """The metrics of an output of this shape, named as Keras would in a process of their own."""
+    """Create the metrics of an output of this shape, named as Keras does in a fresh process."""
     metrics = [made_metric(head, index, shape) for index in range(len(head.metrics))]
     for metric, name in zip(metrics, metric_names(head.metrics, unique=False), strict=True):
         if isinstance(metric, keras.metrics.Metric):
@@ -76,24 +73,24 @@ def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
 
 
 def made_metric(head: OutputSpec, index: int, shape: Shape) -> Any:
-    """The metric; one of one-hot targets takes class indices where the loss does, as only an evaluation asks for."""
+    """Create a metric; one for one-hot targets is made to take class indices if the loss takes them."""
     metric = make(head.metrics[index], (*head.metrics_place, index))
     if takes_one_hot(head.loss, head.metrics[index]):
         classes = shape[-1]
         assert classes is not None, "such a loss fixes the number of outputs"
-        # A mean over examples is computed example by example, too.
+        # Evaluation computes a mean metric example by example, too.
         name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
         setattr(metric, name, with_one_hot(getattr(metric, name), classes))
     return metric
 
 
 def with_one_hot(function: Callable[..., Any], classes: int) -> Callable[..., Any]:
-    """A function of one-hot targets and more as one of class indices and more."""
+    """Wrap a function of one-hot targets so that it takes class indices."""
     return lambda targets, *others, **named: function(keras.ops.one_hot(targets, classes), *others, **named)
 
 
 def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple[Any, Any]:
-    """Symbols for a batch of prepared inputs and targets."""
+    """Return symbolic tensors for a batch of preprocessed inputs and targets."""
 
     def symbol(tensor: Any) -> Any:
         return keras.KerasTensor((UNUSUAL_SIZE, *tensor.shape[1:]), dtype=tensor.dtype)
@@ -108,16 +105,13 @@ def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple
 
 
 def loss_form(built: BuiltModel, output: str, targets: np.ndarray) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of such a batch of targets in the form of :func:`dltool.training.batches.in_loss_form`."""
+    """Return shape and dtype of a batch of targets after :func:`dltool.training.batches.in_loss_form`."""
     shape, classes = (UNUSUAL_SIZE, *targets.shape[1:]), built.one_hot.get(output)
     return (shape, str(targets.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
 def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
-    """Which of losses and metrics cannot take the outputs: each is tried alone.
-
-    Otherwise the layer that Keras's message names.
-    """
+    """Find the loss or metric that cannot take the outputs, trying each alone; else the layer Keras's message names."""
     for head in built.heads:
         output = built.outputs[head.name]
         shape, dtype = (UNUSUAL_SIZE, *built.input_shape), built.core.inputs[0].dtype
@@ -140,12 +134,12 @@ def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray]
 
 
 def without_size(failure: BaseException) -> str:
-    """Keras's message, which knows no batch of the user's."""
+    """Return Keras's message without the size of the symbolic batch."""
     return plain_message(failure).replace(str(UNUSUAL_SIZE), "batch")
 
 
 def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: str) -> None:
-    """Raises ConfigError: what decides between epochs must be one number; F1Score gives one for each class."""
+    """Raise ConfigError if the monitored metric has several numbers, such as F1Score with one for each class."""
     several = {name for name, value in core.get_metrics_result().items() if np.ndim(value)}
     monitors: list[tuple[ConfigPath, Any]] = [(("training", "checkpoint", "monitor"), best)]
     for index, entry in enumerate(config.training.callbacks):
@@ -160,21 +154,19 @@ def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: 
 
 
 def metric_alone(metric: Any) -> Any:
-    """A metric to call; what Keras chooses by shape ("accuracy") takes whatever the loss does."""
+    """Return a callable metric; a metric that Keras chooses by shape ("accuracy") takes whatever the loss does."""
     return (
         (lambda target, output: output) if isinstance(metric, str) and metric in CHOSEN else keras.metrics.get(metric)
     )
 
 
 def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:
-    """The weight of each class as float32, (classes,), or None where all examples count the same.
+    """Return the weight of each class as float32, (classes,), or None if all examples count the same.
 
-    `balanced` is examples / (classes * examples of the class) over `targets`, the class indices of the training part
+    `balanced` is examples / (classes * examples of the class) over `targets`, the class indices of the training split
     (as in scikit-learn; King and Zeng, Logistic Regression in Rare Events Data, 2001). A class without examples gets 0.
 
-    Raises:
-        ConfigError: the targets are numbers, or the named classes are not those of the data.
-    """
+    Raises ConfigError: the targets are numbers, or the named classes are not those of the data."""
     weights, place = config.training.class_weights, ("training", "class_weights")
     if weights is None:
         return None
@@ -198,11 +190,11 @@ def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> n
 
 
 def inner_optimizer(optimizer: Any) -> Any:
-    """The optimizer itself, without the loss scaling around it."""
+    """Return the optimizer itself, without the loss scaling around it."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def learning_rate(core: keras.Model) -> float:
-    """The rate in force now, from a schedule or a variable."""
+    """Return the current learning rate, from a schedule or a variable."""
     rate = inner_optimizer(core.optimizer).learning_rate
     return float(tf.convert_to_tensor(rate))

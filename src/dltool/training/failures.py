@@ -1,4 +1,4 @@
-"""TensorFlow's failures in plain words."""
+"""Translate TensorFlow's errors into dltool's."""
 
 import contextlib
 import re
@@ -13,12 +13,11 @@ from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, plain_messag
 
 @contextlib.contextmanager
 def plain_failures(config: Config) -> Iterator[None]:
-    """Within the block, what TensorFlow raises while it runs becomes one of dltool's own errors.
+    """Translate errors that TensorFlow raises within the block.
 
     Raises:
         MachineError: memory ran out.
-        ConfigError, DataError: TensorFlow met a value it cannot take.
-    """
+        ConfigError, DataError: TensorFlow met a value it cannot take."""
     try:
         yield
     except OUT_OF_MEMORY as error:
@@ -45,7 +44,7 @@ def invalid_value(config: Config, message: str) -> DltoolError:
 
 @contextlib.contextmanager
 def callback_failures() -> Iterator[None]:
-    """Within the block, what a Keras callback refuses is a mistake in the config."""
+    """Report an error that a Keras callback raises within the block as an error in the config."""
     try:
         yield
     except OUT_OF_MEMORY:

@@ -19,14 +19,13 @@ from dltool.training.compile import inner_optimizer, learning_rate, refuse_monit
 from dltool.training.failures import callback_failures, plain_failures
 from dltool.training.loop import Loop, Pace, logs_of
 from dltool.training.numerics import Strategy
-from dltool.training.order import epoch_order
 from dltool.training.recovery import Recovery, StopRequestedError
 from dltool.training.state import Arrays, EpochRecord, TrainingState, set_value, value_of
-from dltool.training.steps import Steps
+from dltool.training.steps import Steps, epoch_order
 
 
 class Observer(Protocol):
-    """What a training tells as it goes. Epochs and steps count from 1."""
+    """Receives the progress of a run. Epochs and steps count from 1."""
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None: ...
 
@@ -39,7 +38,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class FitResult:
-    """`best_epoch` counts from 1; it is None where the monitored value was never a number."""
+    """`best_epoch` counts from 1; it is None if the monitored value was always NaN."""
 
     history: tuple[EpochRecord, ...]
     monitor: str
@@ -58,16 +57,15 @@ def prepare_fit(
     strategy: Strategy | None = None,
     steps: int | None = None,
 ) -> "Fitting":
-    """Compile the model and trace its steps, so that what does not fit is known before anything is written.
+    """Compile the model and trace its steps, so that errors appear before anything is written.
 
-    `pace` says how many steps a compiled call runs, which changes no bit of the result. `strategy` is that of a run to
-    be gone on with or repeated; unless given, it is chosen. `steps` is how many the whole training has, where `dataset`
-    is only a part of its data.
+    `pace` chooses the steps of a compiled call, which changes no bit of the result. `strategy` is that of a run to
+    resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` holds only some
+    of its data.
 
     Raises:
         ConfigError: loss, metrics, class weights or a layer cannot take the data.
-        MachineError: memory ran out.
-    """
+        MachineError: memory ran out."""
     with plain_failures(config):
         fitting = Fitting(built, config, dataset, pace or Pace(), strategy, steps)
         fitting.steps.trace()
@@ -84,21 +82,19 @@ def fit(
     start: TrainingState | None = None,
     should_stop: Callable[[], int | None] = lambda: None,
 ) -> FitResult:
-    """Train on the training part of the data, validating after each epoch.
+    """Train on the training split, validating after each epoch.
 
-    `save_state(step, arrays, state)` gets the complete state before the first step, as often as the config says, when
-    training is stopped, and at the end; `start` is such a state to go on from. `save_best(core)` is called while the
-    model has the weights that were validated best: after an epoch that improved, but not more often than once a second;
-    at the end and when training is stopped, where that was not done; and when training goes on from a state that has
-    best weights. `should_stop` gives the number of a signal, or None.
-    At the end the model has its final weights: the averaged ones where the optimizer averages, or those that a callback
-    has restored.
+    `save_state(step, arrays, state)` receives the complete state before the first step, at the config's interval, when
+    interrupted, and at the end. `start` is such a state to resume from. `save_best(core)` is called while the model
+    holds the best weights: after an improved epoch, at most once a second. It is also called at the end, when
+    interrupted (unless the weights are on disk), and when resuming from a state with best weights. `should_stop`
+    returns the number of a signal, or None. At the end the model has its final weights: averaged by the optimizer, or
+    restored by a callback.
 
     Raises:
         TrainingDiverged: a loss or a weight is not finite. The last finite state has been saved.
-        Interrupted: `should_stop` said so. The state has been saved.
-        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`.
-    """
+        Interrupted: `should_stop` returned a signal. The state has been saved.
+        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(fitting.config):
         fitting.observer, fitting.should_stop = observer, should_stop
         fitting.recovery.save_state, fitting.recovery.save_best = save_state, save_best
@@ -106,7 +102,7 @@ def fit(
 
 
 class Fitting:
-    """One training, prepared or in progress."""
+    """One run, ready to train or in progress."""
 
     observer: Observer
     should_stop: Callable[[], int | None]
@@ -170,7 +166,7 @@ class Fitting:
                 with self.calling_back():
                     self.callback_list.on_epoch_end(epoch, logs)
         except StopRequestedError as stop:
-            # The weights are the model's own again, and validation will be done anew.
+            # The model has its own weights again; validation will be repeated.
             raise self.recovery.interrupted(stop.number) from None
         record = EpochRecord(epoch + 1, logs, rate, time.perf_counter() - began)
         self.position.history.append(record)
@@ -185,7 +181,7 @@ class Fitting:
         self.observer.epoch_ends(record, is_best)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Enter the phase of the epoch, and announce it, unless it is one that goes on."""
+        """Enter the phase of the epoch, and announce it if it is new."""
         phase = self.steps.phase_of(epoch)
         if phase != self.position.phase:
             # As Keras's fit does at its end.
@@ -199,13 +195,13 @@ class Fitting:
                 self.callback_list.on_epoch_begin(epoch)
 
     def order(self, epoch: int) -> np.ndarray:
-        """The rows of the table in the order of this epoch."""
+        """Return the rows of the table in the order of this epoch."""
         rows = self.steps.rows
         order: np.ndarray = rows[epoch_order(self.config.seed, epoch, len(rows))]
         return order
 
     def run_steps(self, order: np.ndarray) -> None:
-        """The steps of an epoch that are left."""
+        """Run the remaining steps of an epoch."""
         steps, position, recovery = self.steps, self.position, self.recovery
         while position.step < steps.count and not self.core.stop_training:
             number = self.should_stop()
@@ -233,7 +229,7 @@ class Fitting:
         recovery.refuse_weights_that_are_not_finite(order)
 
     def validate(self) -> dict[str, float]:
-        """The loss and metrics of the validation part, under their own names; nothing where there is none."""
+        """Return loss and metrics of the validation split, under their own names; empty without one."""
         steps, examples = self.steps, len(self.steps.validation_rows)
         if not examples:
             return {}
@@ -261,7 +257,7 @@ class Fitting:
 
 
 def measure(loop: Loop, rows: np.ndarray, between: Callable[[], None]) -> dict[str, float]:
-    """The loss and metrics over `rows`, the metrics having been reset. `between` is called between compiled calls."""
+    """Return loss and metrics over `rows`, after resetting the metrics. `between` is called between compiled calls."""
     step, steps = 0, loop.steps(len(rows))
     results: Any = {}
     while step < steps:
@@ -272,9 +268,7 @@ def measure(loop: Loop, rows: np.ndarray, between: Callable[[], None]) -> dict[s
 
 @contextlib.contextmanager
 def averaged(core: keras.Model) -> Iterator[None]:
-    """Within the block the model has the averaged weights, where the optimizer keeps an average (`use_ema: true`), and
-    afterwards, bit for bit, its own again.
-    """
+    """Use the averaged weights within the block, if the optimizer averages (`use_ema: true`), then restore exactly."""
     swap(core)
     try:
         yield

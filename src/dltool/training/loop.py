@@ -1,4 +1,4 @@
-"""Many steps in one compiled call."""
+"""Run many steps in one compiled call."""
 
 import time
 from collections.abc import Callable
@@ -15,15 +15,12 @@ from dltool.training.numerics import layers_of
 
 TARGET_SECONDS = 0.05
 SIZED = {"RandomElasticTransform"}
-"""Layers that take a batch of unknown size for one of a single example."""
+"""Layers that treat a batch of unknown size as a single example."""
 
 
 @dataclass
 class Pace:
-    """How many steps a call runs, so that a call takes some tens of milliseconds. It never changes a result.
-
-    A fixed number of `steps` is for tests.
-    """
+    """The number of steps in a call of some tens of milliseconds; never changes a result. Tests use fixed `steps`."""
 
     steps: int = 1
     is_fixed: bool = False
@@ -39,18 +36,17 @@ class Pace:
 
 
 class CannotCompileError(Exception):
-    """XLA refuses."""
+    """XLA cannot compile the steps."""
 
 
 @dataclass
 class Loop:
     """Steps first…last-1 of the rows `order`, in batches of `batch_size`; the last batch may be smaller.
 
-    `step` is called while compiling with the inputs and targets of one batch, and gives a number that must be finite
-    for the loop to go on; with `one_trace` once, for any number of rows, else for the whole batches and once more for
-    the last one. `results` gives what a call returns after its last step. With `jit_compile`, XLA compiles the loop
-    over whole batches, for one length of the order.
-    """
+    `step` is traced with the inputs and targets of one batch, and returns a number that must be finite for the loop to
+    continue. It is traced once for any batch size with `one_trace`, else for whole batches and for the last one.
+    `results` returns the output of a call after its last step. With `jit_compile`, XLA compiles the loop over whole
+    batches for one length of the order."""
 
     tables: BatchTables
     step: Callable[[Any, Any], Any]
@@ -68,31 +64,31 @@ class Loop:
             self.run_full,
             autograph=False,
             input_signature=(self.tables.specs, rows, number, number),
-            # None and not False, which would keep XLA from functions within.
+            # None, because False would keep XLA from nested functions.
             jit_compile=self.jit_compile or None,
         )
         self.rest = tf.function(self.run_rest, autograph=False)
         self.rests: dict[int, Any] = {}
 
     def anew(self) -> "Loop":
-        """The same loop, to be compiled again: what its steps do has changed."""
+        """Return the same loop uncompiled, because its steps have changed."""
         return replace(self)
 
     def steps(self, examples: int) -> int:
         return -(-examples // self.batch_size)
 
     def run_one(self, tables: Any, rows: Any) -> Any:
-        """A step of these rows; gives whether its number is finite."""
+        """Run a step of these rows; return whether its number is finite."""
         return tf.math.is_finite(self.step(*self.tables.batch(tables, rows)))
 
     def run_full(self, tables: Any, rows: Any, first: Any, steps: Any) -> Any:
-        """`steps` steps of the `rows` from `first` on."""
+        """Run `steps` steps of the `rows` from `first` on."""
 
         def goes_on(step: Any, finite: Any) -> Any:
             return tf.logical_and(step < steps, finite)
 
         def body(step: Any, finite: Any) -> Any:
-            # XLA would compile a slice anew for every place where it may begin.
+            # XLA would compile a slice again for every start.
             batch = tf.gather(rows, first + step * self.batch_size + tf.range(self.batch_size))
             return step + 1, self.one(tables, batch)
 
@@ -103,17 +99,13 @@ class Loop:
         return self.one(tables, rows), self.results()
 
     def rest_of(self, rows: int) -> Any:
-        """The last step, compiled once for so many rows, however long the tables are that they lie in."""
+        """Return the last step, compiled once for this many rows, for tables of any length."""
         if rows not in self.rests:
             self.rests[rows] = self.rest.get_concrete_function(self.tables.specs, tf.TensorSpec((rows,), tf.int32))
         return self.rests[rows]
 
     def trace(self, examples: int) -> None:
-        """Compile for an order of so many rows.
-
-        Raises:
-            CannotCompileError: XLA does not have all that the steps do.
-        """
+        """Compile for an order of this many rows. Raises CannotCompileError: XLA lacks an operation of the steps."""
         whole, rest = divmod(examples, self.batch_size)
         if whole:
             self.full.get_concrete_function()
@@ -123,7 +115,7 @@ class Loop:
             self.rest_of(rest)
 
     def compile_now(self, order: np.ndarray) -> None:
-        """XLA compiles when it is called, for the sizes of what it is called with: here, for no step at all."""
+        """Call the loop for zero steps: XLA compiles at the first call, for the sizes of its arguments."""
         tables, rows, first = self.tables.place(order, 0, self.batch_size, self.batch_size)
         try:
             self.full(tables, rows, tf.constant(first), tf.constant(0))
@@ -133,10 +125,9 @@ class Loop:
             raise CannotCompileError(error.message.strip().split("\n")[0]) from error
 
     def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
-        """Run the steps, of the rows `order` (int32), at most up to `last`.
+        """Run the steps of the rows `order` (int32), at most up to `last`.
 
-        Gives the step after the last one run, whether all was finite, and the results.
-        """
+        Return the step after the last one run, whether all numbers were finite, and the results."""
         whole, size = len(order) // self.batch_size, self.batch_size
         if first >= whole:
             tables, rows = self.tables.feed(order, whole * size, len(order), size)
@@ -154,8 +145,7 @@ class Loop:
 def train_loop(
     core: keras.Model, augmentation: keras.Model | None, tables: BatchTables, weights: Any, size: int, jit_compile: bool
 ) -> Loop:
-    """The loop that learns. `weights` (classes,) weigh an example by its class, of a model with one output; None: all
-    the same."""
+    """Return the training loop. `weights` (classes,) weigh examples by class, for one output; None: all the same."""
 
     def step(inputs: Any, targets: Any) -> Any:
         if augmentation is not None and len(augmentation.inputs) > 1:
@@ -168,7 +158,7 @@ def train_loop(
         if weights is not None:
             (classes,) = tf.nest.flatten(targets)
             data = (inputs, targets, example_weights(weights, classes))
-        # The mean of the epoch's losses so far: not finite from the first step on whose loss is not.
+        # The mean of the epoch's losses so far: not finite from the first non-finite loss on.
         return core.train_step(data)["loss"]
 
     return Loop(
@@ -182,24 +172,23 @@ def train_loop(
 
 
 def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:
-    """Whether one trace computes the same for batches of every size.
+    """Return whether one trace computes the same for batches of every size.
 
-    Keras counts the examples while it traces for the losses of several outputs; some layers do, and the user's may.
-    """
+    With several outputs, Keras's losses count the examples while tracing. Some layers do too, and the user's may."""
     models = [core] if augmentation is None else [core, augmentation]
     layers = {type(layer).__name__ for layer in layers_of(models)}
     return len(core.outputs) == 1 and not ALLOWED and layers.isdisjoint(SIZED)
 
 
 def example_weights(weights: Any, targets: Any) -> Any:
-    """(batch,), by the classes' `weights`; of one-hot and mixed targets, by the share of each class."""
+    """Return weights (batch,) by the classes' `weights`; for one-hot and mixed targets, by the share of each class."""
     if targets.dtype.is_floating:
         return tf.linalg.matvec(targets, weights)
     return tf.gather(weights, tf.reshape(targets, [-1]))
 
 
 def test_loop(core: keras.Model, tables: BatchTables, size: int) -> Loop:
-    """The loop that only measures. It never stops early: a loss that is not finite is a result like any other."""
+    """Return the evaluation loop. It never stops early: a loss that is not finite is a valid result."""
 
     def step(inputs: Any, targets: Any) -> Any:
         core.test_step((inputs, targets))
@@ -209,7 +198,7 @@ def test_loop(core: keras.Model, tables: BatchTables, size: int) -> Loop:
 
 
 def logs_of(results: Any) -> dict[str, float]:
-    """Results as plain numbers, the loss first; a metric of several numbers as `f1_score_0`, `f1_score_1`, …"""
+    """Return results as floats, the loss first; a metric of several numbers as `f1_score_0`, `f1_score_1`, …"""
     logs: dict[str, float] = {}
     for name, value in results.items():
         array = np.asarray(value)

@@ -1,8 +1,7 @@
-"""What decides the bits of a training and its speed: seed and threads, pinned, and how steps are computed.
+"""The settings that decide a run's bits and speed: seed, threads, and how steps are computed.
 
-All of it follows from rules over config, model and data. What changes bits is never decided by a timing: the same
-config on the same machine must give the same bits again.
-"""
+All follow from rules over config, model and data. No timing ever decides what changes bits: the same config on the same
+machine must give the same bits."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -27,16 +26,16 @@ from dltool.training.batches import BatchTables, Resident
 from dltool.training.rewrites import possible_rewrites
 
 WORTH_SHARING = 15e6
-"""Floating-point operations of a step. Handing parts of it to other threads and waiting for them takes longer than it
-saves below about 20 million: steps of 10 million took 1.07 ms with one thread, and 1.48 ms with two (two cores)."""
+"""Floating-point operations of a step. Below about 20 million, more threads cost more than they save. Steps of 10
+million took 1.07 ms with one thread and 1.48 ms with two (two cores)."""
 BACKWARDS = 2
-"""A step computes about so many times again, for the gradients, what it computes forwards."""
+"""Operations of the backward pass, as a multiple of the forward pass."""
 COUNTED = {
     *("Dense", "Conv1D", "Conv2D", "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D"),
     *("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D"),
     *("Flatten", "Reshape", "ZeroPadding1D", "ZeroPadding2D"),
 }
-"""Layers of which Keras tells the output's shape before anything is computed."""
+"""Layers whose output shape Keras knows before anything is computed."""
 KEEP_SHAPE = {
     *("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "BatchNormalization", "LayerNormalization"),
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"),
@@ -46,12 +45,12 @@ KEEP_SHAPE = {
 LARGEST_OUTPUT_BYTES = 2**24
 COMPILE_SECONDS = 0.5
 REPAID = 2
-"""XLA must save so many times the seconds that it takes to compile."""
+"""XLA must save this multiple of its compile time."""
 SAVED_A_STEP = 1e-4
 SAVED_SHARE = 0.25
 FLOPS_A_SECOND = 1.5e11
-"""Measured on two cores: XLA saves about 0.1 ms a step of starting operations, and a quarter of the arithmetic's time,
-most of it by fusing the optimizer's."""
+"""Measured on two cores: XLA saves about 0.1 ms of operation starts a step, and a quarter of the arithmetic's time,
+mostly by fusing the optimizer's."""
 DENSE = {
     *("InputLayer", "Dense", "EinsumDense", "Flatten", "Reshape", "Permute", "RepeatVector", "Identity"),
     *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
@@ -60,21 +59,18 @@ DENSE = {
     *("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"),
     *("Rescaling", "Normalization", "CategoryEncoding"),
 }
-"""Layers of which XLA makes faster code on a CPU. It makes slower code of convolutions, and of loops over time."""
+"""Layers that XLA speeds up on a CPU. It slows down convolutions and loops over time."""
 
 
 def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
-    """Set the seed, the number of threads (default: what TensorFlow was told, or else the cores this process may use)
-    and, where a GPU is visible, deterministic operations. Call it before TensorFlow runs its first operation. Gives
-    what was pinned, for `run.json`.
+    """Set the seed, the number of threads, and on a GPU deterministic operations; return the settings for `run.json`.
 
-    The number of threads decides how sums are divided, and so the last bits of a result.
+    Threads default to TensorFlow's setting, else to the cores this process may use. They decide how sums are divided,
+    and thus the last bits. Call this before TensorFlow's first operation.
 
-    Raises:
-        MachineError: TensorFlow has started already, with another number of threads.
-    """
+    Raises MachineError: TensorFlow has already started with another number of threads."""
     keras.utils.set_random_seed(seed)
-    # Unless it was told, TensorFlow takes as many as there are cores.
+    # By default TensorFlow uses as many threads as there are cores.
     there = tf.config.threading.get_intra_op_parallelism_threads() or usable_cores()
     threads = there if threads is None else threads
     try:
@@ -86,7 +82,7 @@ def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
             raise MachineError(message, "begin with dltool in a new process") from error
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     if gpus:
-        # On a CPU everything is deterministic already, and this would turn XLA off.
+        # A CPU is deterministic already, and this would turn XLA off.
         tf.config.experimental.enable_op_determinism()
     return {
         "seed": seed,
@@ -94,23 +90,23 @@ def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
         "op_determinism": bool(gpus),
         "gpus": gpus,
-        # Of ~/.keras/keras.json.
+        # Set in ~/.keras/keras.json.
         "keras": {
             "floatx": keras.config.floatx(),
             "epsilon": keras.config.epsilon(),
             "image_data_format": keras.config.image_data_format(),
         },
-        # What the environment says may have come too late.
+        # Environment variables may have been set too late.
         "onednn": _pywrap_util_port.IsMklEnabled(),
     }
 
 
 def choose_threads(config: Config, facts: Facts) -> tuple[int, str]:
-    """A number of threads, and why."""
+    """Return a number of threads, and the reason."""
     if config.training.threads is not None:
         return config.training.threads, "the config says so"
     if not is_own_process():
-        # A larger training may follow, and TensorFlow cannot change the number.
+        # A larger run may follow, and TensorFlow cannot change the number.
         return usable_cores(), "one for each core, for whatever else this process trains"
     flops = None if tf.config.list_physical_devices("GPU") else step_flops(config, facts)
     if flops is not None and flops < WORTH_SHARING:
@@ -119,10 +115,9 @@ def choose_threads(config: Config, facts: Facts) -> tuple[int, str]:
 
 
 def step_flops(config: Config, facts: Facts) -> float | None:
-    """Floating-point operations of a training step; None where the model is more than a plain list of plain layers.
+    """Return the floating-point operations of a training step; None unless the model is a plain list of Keras layers.
 
-    Runs no operation of TensorFlow: then it would be too late to set the number of threads.
-    """
+    Runs no TensorFlow operation, after which the number of threads could not be set."""
     found, entries = facts.only_input, config.model.layers
     if found is None or config.data.augmentation or any(map(is_special, entries)):
         return None
@@ -133,11 +128,11 @@ def step_flops(config: Config, facts: Facts) -> float | None:
         if entry.name in KEEP_SHAPE:
             continue
         try:
-            # With a name, or it would take the one that the same layer of the model is to have.
+            # The name keeps the default name free for the model's own layer.
             layer = make(bare(entry), name=entry.name)
             output = tuple(layer.compute_output_shape((None, *shape))[1:])
         except (ConfigError, *KERAS_ERRORS):
-            # Whoever builds the model says what is wrong.
+            # Building the model reports the error.
             return None
         flops = forward_flops(layer, [shape], output)
         if flops is None:
@@ -147,14 +142,14 @@ def step_flops(config: Config, facts: Facts) -> float | None:
 
 
 def is_special(entry: KerasObject) -> bool:
-    """Whether a layer is not Keras's own, takes something else than what the one before it gives, or is not known."""
+    """Return whether a layer is unknown, not Keras's own, or does not take the previous output."""
     known = find(entry.kind, entry.name)
     is_plain = entry.kind == "layer" and entry.name in COUNTED | KEEP_SHAPE and known is not None and not known.code
     return not is_plain or bool(entry.sources) or entry.is_shared
 
 
 def bare(entry: KerasObject) -> KerasObject:
-    """The layer without initializers, regularizers and constraints: to make an L1 is an operation of TensorFlow."""
+    """Return the layer without initializers, regularizers and constraints: creating an L1 runs an operation."""
     needed = {
         name: value
         for name, value in entry.arguments.items()
@@ -165,14 +160,14 @@ def bare(entry: KerasObject) -> KerasObject:
 
 @dataclass(frozen=True)
 class Strategy:
-    """What changes the last bits of a training. `why` says of each part in words what decided it."""
+    """The choices that change a run's last bits. `why` holds the reason for each."""
 
     jit_compile: bool
     rewrites: bool
     why: Mapping[str, str]
 
     def record(self) -> dict[str, Any]:
-        """For run.json."""
+        """Return the strategy for run.json."""
         return {"jit_compile": self.jit_compile, "rewrites": self.rewrites, "why": dict(self.why)}
 
     def without_jit(self, reason: str) -> "Strategy":
@@ -180,7 +175,7 @@ class Strategy:
 
 
 def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> Strategy:
-    """For a compiled model, and `steps` steps in all."""
+    """Choose the strategy for a compiled model and `steps` steps in total."""
     wanted = config.training.jit_compile
     jit_compile, why = (wanted, "the config says so") if wanted is not None else jit_rule(config, built, tables, steps)
     found: tuple[str, ...] = ()
@@ -195,7 +190,7 @@ def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, step
 
 
 def jit_rule(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> tuple[bool, str]:
-    """Whether XLA compiles the loop, and why."""
+    """Return whether XLA compiles the loop, and the reason."""
     if tf.config.list_physical_devices("GPU"):
         return False, "TensorFlow's own kernels are used on a GPU"
     if config.training.precision != "float32":
@@ -222,11 +217,10 @@ def layers_of(models: Iterable[keras.Model]) -> Iterable[Any]:
 
 
 def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
-    """Rows a step when nothing is learnt: the largest power of two at which no input or output exceeds 16 MiB.
+    """Return the evaluation batch size: the largest power of two at which no input or output exceeds 16 MiB.
 
-    Between 32 and 4096; `batch_size` where a shape is not known. A rule and not a timing, so that the same rows always
-    give the same bits.
-    """
+    It lies between 32 and 4096; `batch_size` if a shape is unknown. A rule and not a timing, so that the same rows
+    always give the same bits."""
     inputs = [tuple(tensor.shape[1:]) for tensor in built.core.inputs]
     sizes = [math.prod(size or 0 for size in shape) for shape in (*inputs, *(x.output_shape for x in built.layers))]
     if 0 in sizes:

@@ -1,4 +1,4 @@
-"""The phases of a training: which layers learn in each."""
+"""The phases of a run: which layers are trained in each."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,15 +12,14 @@ from dltool.errors import ConfigError, Problem
 from dltool.text import did_you_mean, listed, near, quoted
 
 MOST_NAMES = 10
-"""Of layers, in a message."""
+"""Most layer names in a message."""
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A layer that may learn or not, with its own name and those of the networks that it is in.
+    """A layer that can be frozen, with its own name and the names of the networks that contain it.
 
-    `flags` are what it and the layers inside it say of themselves, the outer ones first.
-    """
+    `flags` are the `trainable` flags of the layer and the layers inside it, outer ones first."""
 
     names: tuple[str, ...]
     layer: Any
@@ -32,7 +31,7 @@ class Learner:
 
 
 def learners(network: Any, names: tuple[str, ...] = ()) -> Iterator[Learner]:
-    """The layers of a model, and those of the networks in it one by one."""
+    """Return the layers of a model, with those of nested networks one by one."""
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             yield from learners(layer, (*names, layer.name))
@@ -42,8 +41,8 @@ def learners(network: Any, names: tuple[str, ...] = ()) -> Iterator[Learner]:
 
 
 def set_learning(core: keras.Model, found: Iterable[Learner], phase: Phase) -> None:
-    """Let those layers learn that the phase names, or those that say so themselves where it names none."""
-    # A layer in a frozen network is frozen whatever it says itself.
+    """Unfreeze the layers that the phase names; if it names none, apply each layer's own `trainable` flag."""
+    # A layer in a frozen network is frozen whatever its own flag.
     core.trainable = True
     for learner in found:
         if phase.trainable is None:
@@ -54,7 +53,7 @@ def set_learning(core: keras.Model, found: Iterable[Learner], phase: Phase) -> N
 
 
 def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
-    """Raises ConfigError: a pattern means no layer, or in some phase nothing would learn."""
+    """Raise ConfigError if a pattern matches no layer, or a phase would train nothing."""
     problems = []
     known = list(dict.fromkeys(name for learner in found for name in reversed(learner.names)))
     for number, phase in enumerate(config.training.phases or ()):
@@ -70,13 +69,13 @@ def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
             for index, pattern in unknown
         ]
         if not unknown and not any(learns(learner, phase) for learner in found):
-            problems.append(Problem(place, "in this phase nothing learns", "name a layer that has weights"))
+            problems.append(Problem(place, "this phase trains no weights", "name a layer that has weights"))
     if problems:
         raise ConfigError(problems)
 
 
 def learns(learner: Learner, phase: Phase) -> bool:
-    """Whether the layer has weights, and they change in the phase."""
+    """Return whether the layer has weights that the phase trains."""
     if phase.trainable is None:
         return any(flag and layer._trainable_variables for layer, flag in learner.flags)
     has_weights = any(layer._trainable_variables for layer, _ in learner.flags)

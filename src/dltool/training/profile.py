@@ -1,4 +1,4 @@
-"""Where the time of a training goes: seconds by activity, and a trace of some steps for TensorBoard."""
+"""Profile a run: seconds by activity, and a trace of some steps for TensorBoard."""
 
 import contextlib
 import os
@@ -10,12 +10,12 @@ from pathlib import Path
 import tensorflow as tf
 
 FIRST_CALL, LAST_CALL = 1, 20
-"""Of the compiled calls, counted from 0, these are traced: not the first, and few enough for a file that opens."""
+"""The compiled calls that are traced, counted from 0: not the first, and few enough for a file that opens."""
 
 
 @dataclass
 class Profile:
-    """Counts always, which costs next to nothing; traces where that `is_wanted`, into `folder`."""
+    """Counts seconds always, at almost no cost; traces into `folder` if `is_wanted`."""
 
     is_wanted: bool = False
     folder: Path | None = None
@@ -26,7 +26,7 @@ class Profile:
 
     @contextlib.contextmanager
     def activity(self, name: str) -> Iterator[None]:
-        """Count the wall time of the block under `name`. Blocks do not stand within each other."""
+        """Count the wall time of the block under `name`. Blocks must not be nested."""
         began = time.perf_counter()
         try:
             yield
@@ -35,7 +35,7 @@ class Profile:
 
     @contextlib.contextmanager
     def call(self) -> Iterator[None]:
-        """One compiled call of training steps."""
+        """Measure, and trace if wanted, one compiled call of training steps."""
         if self.folder is not None and self.calls == FIRST_CALL:
             tf.profiler.experimental.start(str(self.folder))
             self.is_tracing = True
@@ -48,7 +48,7 @@ class Profile:
             self.end()
 
     def end(self) -> None:
-        """Write the trace, where one is being made."""
+        """Write the trace if one is in progress."""
         if self.is_tracing:
             self.is_tracing = False
             tf.profiler.experimental.stop()

@@ -1,4 +1,4 @@
-"""The states that a training can go back to: saved, taken up again, and searched for the last finite one."""
+"""The states that a run can return to: save them, resume from them, and find the last finite one."""
 
 import math
 import time
@@ -27,7 +27,7 @@ from dltool.training.steps import Steps
 
 EMPTY_STATE = TrainingState([], {})
 SECONDS_BETWEEN_BEST = 1.0
-"""Between writes of the best weights within a training: short epochs improve more often than a disk likes."""
+"""Between writes of the best weights within a run: short epochs improve too often to write each time."""
 
 
 class StopRequestedError(Exception):
@@ -39,10 +39,9 @@ class StopRequestedError(Exception):
 
 
 class Recovery:
-    """Where a training is, its best weights, and the state that was remembered last.
+    """The position of a run, its best weights, and its last remembered state.
 
-    `save_state` and `save_best` are those of :func:`dltool.training.fit.fit`.
-    """
+    `save_state` and `save_best` are those of :func:`dltool.training.fit.fit`."""
 
     save_state: Callable[[int, Arrays, dict[str, Any]], None]
     save_best: Callable[[keras.Model], None]
@@ -62,7 +61,7 @@ class Recovery:
         self.position.phase = phase
 
     def keep_if_best(self, epoch: int, logs: dict[str, float]) -> bool:
-        """Whether `epoch` (1-based) is the best so far; if so its weights, those that the model has now, are kept."""
+        """Return whether `epoch` (1-based) is the best so far, and keep the model's current weights if it is."""
         is_best = self.best.improves(epoch, logs)
         if is_best:
             self.best_weights, self.best_is_written = best_weights(self.core), False
@@ -72,7 +71,7 @@ class Recovery:
         return time.monotonic() - self.best_written >= SECONDS_BETWEEN_BEST
 
     def write_best(self) -> None:
-        """Have the best weights written, where they are not. They are in every saved state too."""
+        """Write the best weights unless they are on disk already. Every saved state holds them too."""
         if self.best_is_written:
             return
         with self.steps.profile.activity("checkpoints"), holding(self.core, self.best_weights):
@@ -89,26 +88,26 @@ class Recovery:
         )
 
     def remember(self) -> None:
-        """Copy the state as it is now."""
+        """Copy the current state."""
         with self.steps.profile.activity("checkpoints"):
             state = capture(self.built, self.callbacks, self.progress())
             self.saved = TrainingState([*state.arrays, *self.best_weights], state.state)
 
     def save(self) -> None:
-        """Have the remembered state written."""
+        """Write the remembered state."""
         with self.steps.profile.activity("checkpoints"):
             self.save_state(self.position.steps, self.saved.arrays, self.saved.state)
         self.cadence.saved()
 
     def progress(self) -> dict[str, Any]:
-        # Not asdict, which copies: nothing of a finished epoch changes, and there may be many.
+        # Not asdict, which copies: finished epochs never change, and there may be many.
         history = [vars(record) for record in self.position.history]
         return {"position": {**vars(self.position), "history": history}, "best": asdict(self.best)}
 
     def resume(self, start: TrainingState) -> None:
         self.best_weights = restore_best(self.core, start)
         if self.best_weights:
-            # What was saved last may be of an epoch after this state, which is now run again.
+            # The last save may hold an epoch after this state, which now runs again.
             self.save_best(self.core)
             self.best_written = time.monotonic()
         position = start.state["position"]
@@ -122,7 +121,9 @@ class Recovery:
         self.saved = start
 
     def refuse_weights_that_are_not_finite(self, order: Any) -> None:
-        """The loss may have stayed finite: that of a step is computed before its weights, and relu of NaN may be 0."""
+        """Raise TrainingDiverged if a weight is not finite.
+
+        The loss may still be finite: it is computed before the step's update, and relu of NaN may be 0."""
         if not self.weights_are_finite():
             raise self.diverged(order, self.position.step - 1, None)
 
@@ -134,10 +135,9 @@ class Recovery:
         )
 
     def diverged(self, order: Any, step: int, loss: float | None) -> TrainingDiverged:
-        """Go back to the last finite state before `step` (0-based in its epoch), save it, and say what happened.
+        """Return to the last finite state before `step` (0-based in its epoch), save it, and describe what happened.
 
-        `loss` is what the loss became in that step; None where only weights are not finite afterwards.
-        """
+        `loss` is the loss of that step; None if only weights are not finite."""
         position = self.position
         reached = self.run_while_finite(order, step if loss is not None else step + 1)
         position.step, position.steps = reached, position.steps - position.step + reached
@@ -145,24 +145,24 @@ class Recovery:
         self.remember()
         self.save()
         if loss is None:
-            step, what = reached, "the weights became NaN or infinite"
+            step, what = reached, "the weights are NaN or infinite"
         else:
-            what = "the loss became " + ("NaN" if math.isnan(loss) else "infinite")
+            what = f"the loss is {'NaN' if math.isnan(loss) else 'infinite'}"
         message = f"{what} in epoch {position.epoch + 1}, step {step + 1} of {self.steps.count}"
         hint = "lower the learning rate, or clip gradients with the optimizer's clipnorm: 1.0"
         place = (*self.steps.config.training.place_of(position.phase), "optimizer")
         return TrainingDiverged(Problem(place, message, hint))
 
     def run_while_finite(self, order: Any, until: int) -> int:
-        """Run this epoch again from the last saved state, for as long as all weights are finite, at most to `until`.
+        """Repeat this epoch from the last saved state while all weights are finite, at most to `until`; return the step
+        reached.
 
-        Steps are a function of state and order alone, so this passes through the same states. Gives the step reached.
-        """
+        Steps are a function of state and order alone, so the states are the same again."""
         good, stride = self.saved, max(1, self.steps.train.pace.steps)
         reached: int = good.state["position"]["step"]
         restore(self.built, self.callbacks, good)
         if reached == 0:
-            # The state of an epoch's end still has its metrics.
+            # A state at the end of an epoch still holds its metrics.
             self.steps.reset_metrics()
             good = capture(self.built, self.callbacks, {})
         while reached < until:

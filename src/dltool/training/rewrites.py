@@ -1,8 +1,7 @@
-"""Cheaper ways to compute what Keras computes, used while the steps of the training are traced.
+"""Cheaper ways to compute what Keras computes, used while the training steps are traced.
 
-The mathematics is Keras's, and so is everything that is kept: layers, variables, saved files. Only last bits differ,
-and only those of training steps: validation, tests and predictions run the layers as they are.
-"""
+The mathematics is Keras's, and so are layers, variables and saved files. Only last bits of training steps differ:
+evaluation and prediction run the layers unchanged."""
 
 import contextlib
 import math
@@ -14,13 +13,13 @@ import keras
 import tensorflow as tf
 
 POOL_FIRST = "max pooling before bias and activation"
-"""max(f(x + b)) = f(max(x) + b) for an f that never falls. A quarter of the numbers then pass through bias, activation
-and their gradients, where the pool is 2 × 2. Where inputs of a window tie, another one of them may get the gradient."""
+"""max(f(x + b)) = f(max(x) + b) for a non-decreasing f. With a 2 × 2 pool, bias, activation and their gradients then
+process a quarter of the numbers. If inputs of a window tie, another one may get the gradient."""
 FUSED_ADAM = "Adam in one kernel"
-"""TensorFlow's ResourceApplyAdam reads and writes each variable once, where Keras's formula does so twelve times."""
+"""TensorFlow's ResourceApplyAdam reads and writes each variable once; Keras's formula does so twelve times."""
 
 LEAST_FUSED = 2**15
-"""Numbers in a variable. Starting the kernel takes longer than the twelve small ones do together."""
+"""Numbers in a variable. Below this, starting the kernel takes longer than the twelve small ones."""
 
 CONVOLUTIONS = {
     keras.layers.Conv1D: keras.layers.MaxPooling1D,
@@ -31,7 +30,7 @@ MONOTONE = (keras.activations.linear, keras.activations.relu)
 
 
 def possible_rewrites(core: keras.Model) -> tuple[str, ...]:
-    """Those that something in a compiled model can use."""
+    """Return the rewrites that apply to a compiled model."""
     found = (POOL_FIRST,) if pooled_convolutions(core) else ()
     is_large = any(math.prod(variable.shape) >= LEAST_FUSED for variable in core.trainable_variables)
     return (*found, FUSED_ADAM) if is_large and fused_adam(core.optimizer) else found
@@ -39,13 +38,13 @@ def possible_rewrites(core: keras.Model) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def rewritten(core: keras.Model) -> Iterator[None]:
-    """While the block lasts, calls of the model's layers and of its optimizer compute the same in the cheaper way."""
+    """Replace calls of the model's layers and optimizer by cheaper equivalents within the block."""
     replaced: list[tuple[Any, str, Callable[..., Any]]] = []
     for convolution, pooling in pooled_convolutions(core):
         replaced += [(convolution, "call", convolved(convolution)), (pooling, "call", pooled(convolution, pooling))]
     if optimizer := fused_adam(core.optimizer):
         replaced.append((optimizer, "update_step", adam_step(optimizer)))
-    # Attributes of the objects themselves, past the tracking of Keras's own, stand before the methods of their classes.
+    # Instance attributes, set past Keras's tracking, override the methods of the classes.
     for owner, name, function in replaced:
         vars(owner)[name] = function
     try:
@@ -56,7 +55,7 @@ def rewritten(core: keras.Model) -> Iterator[None]:
 
 
 def pooled_convolutions(core: keras.Model) -> list[tuple[Any, Any]]:
-    """Convolutions whose output goes into one max pooling and nowhere else, each with its pooling."""
+    """Return the convolutions whose only consumer is a max pooling, each with its pooling."""
     nodes = [node for same_depth in core._nodes_by_depth.values() for node in same_depth]
     calls = Counter(id(node.operation) for node in nodes)
     uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
@@ -98,16 +97,19 @@ def pooled(convolution: Any, pooling: Any) -> Callable[[Any], Any]:
 
 
 def fused_adam(optimizer: Any) -> Any:
-    """The optimizer, or the one that loss scaling wraps, where it is an Adam that the kernel can stand in for. It does
-    so for variables of at least `LEAST_FUSED` numbers whose gradients are dense."""
+    """Return the optimizer, without loss scaling, if it is an Adam that the kernel can replace.
+
+    The kernel is used for variables of at least `LEAST_FUSED` numbers with dense gradients."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     is_adam = type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW)
     return optimizer if is_adam and not optimizer.amsgrad else None
 
 
 def adam_step(optimizer: Any) -> Callable[[Any, Any, Any], None]:
-    """`update_step` of Keras's Adam: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, before their
-    section 2.1, with epsilon added to the root of the uncorrected velocity."""
+    """Return a fused replacement for `update_step` of Keras's Adam.
+
+    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, before their section 2.1, with epsilon added to the
+    root of the uncorrected velocity."""
     update = optimizer.update_step
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:

@@ -1,8 +1,6 @@
 """Everything that training changes, as arrays and plain values.
 
-Arrays are saved by position with a signature of their names, shapes and dtypes: matching by name would skip what does
-not match and say nothing.
-"""
+Arrays are saved by position with a signature of names, shapes and dtypes: matching by name would skip mismatches."""
 
 import contextlib
 import re
@@ -20,12 +18,12 @@ from dltool.training.callbacks import remembered, remind
 
 Arrays = list[tuple[str, np.ndarray]]
 BEST = "best/"
-"""How the names of the best weights begin."""
+"""The prefix of the names of the best weights."""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """`arrays` are copies, in a fixed order; `state` holds only what JSON can hold."""
+    """`arrays` are copies, in a fixed order; `state` holds only JSON values."""
 
     arrays: Arrays
     state: dict[str, Any]
@@ -33,7 +31,7 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One finished epoch, counted from 1. `logs` have Keras's names; the learning rate is that of the last step."""
+    """One finished epoch, counted from 1. `logs` have Keras's names; the learning rate is the last step's."""
 
     epoch: int
     logs: dict[str, float]
@@ -43,8 +41,9 @@ class EpochRecord:
 
 @dataclass
 class TrainingPosition:
-    """Where training is: `epoch` epochs are finished, and `step` steps of the next one. `phase` is the one whose
-    optimizer is in use; the next one is entered with its first epoch."""
+    """The position of a run: `epoch` epochs are finished, and `step` steps of the next one.
+
+    `phase` is the one whose optimizer is in use; the next one is entered with its first epoch."""
 
     epoch: int = 0
     phase: int = 0
@@ -55,7 +54,7 @@ class TrainingPosition:
 
 
 def variables(built: BuiltModel) -> list[tuple[str, Any]]:
-    """Every variable that decides how training goes on, by a name that tells its part and path."""
+    """Return every variable that affects further training, by a name that holds its owner and path."""
     core = built.core
     parts: dict[str, Sequence[Any]] = {
         "core": core.variables,
@@ -72,15 +71,13 @@ def variables(built: BuiltModel) -> list[tuple[str, Any]]:
 
 
 def value_of(variable: Any) -> Any:
-    """The value of a Keras variable as a tensor, which keeps it: three times as fast as `variable.numpy()`, and there
-    are many variables in short epochs.
-    """
+    """Return a Keras variable's value as a tensor that keeps it: three times as fast as `variable.numpy()`."""
     held = variable.value
     return tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
 
 
 def set_value(variable: Any, value: Any) -> None:
-    """Give a Keras variable the value that :func:`value_of` has read: five times as fast as `variable.assign`."""
+    """Set a Keras variable to a value of :func:`value_of`: five times as fast as `variable.assign`."""
     tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=value)
 
 
@@ -89,7 +86,7 @@ def copied(named: Sequence[tuple[str, Any]]) -> Arrays:
 
 
 def best_weights(core: keras.Model) -> Arrays:
-    """A copy of the weights as they are now, under the names that the best ones have in a state."""
+    """Copy the current weights, under the names that the best ones have in a state."""
     return copied(best_variables(core))
 
 
@@ -99,7 +96,7 @@ def best_variables(core: keras.Model) -> list[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def holding(core: keras.Model, weights: Arrays) -> Iterator[None]:
-    """Within the block the model has these weights, of :func:`best_weights`, and afterwards its own again."""
+    """Use these weights, of :func:`best_weights`, within the block, then restore the model's own."""
     own = best_weights(core)
     try:
         assign(core, weights)
@@ -114,11 +111,9 @@ def assign(core: keras.Model, weights: Arrays) -> None:
 
 
 def restore_best(core: keras.Model, saved: TrainingState) -> Arrays:
-    """Put the best weights of a state into the model, and give them; nothing where no epoch was the best yet.
+    """Load the best weights of a state into the model and return them; empty if there are none yet.
 
-    Raises:
-        RunError: they are not of this model. Nothing has been changed then.
-    """
+    Raises RunError: they are not of this model, which is then unchanged."""
     best = [(name, array) for name, array in saved.arrays if name.startswith(BEST)]
     if best:
         compare(signature(best), best_variables(core))
@@ -127,7 +122,7 @@ def restore_best(core: keras.Model, saved: TrainingState) -> Arrays:
 
 
 def uncounted(path: str) -> str:
-    """A path without the numbers by which Keras tells apart what a process has made: dense_3/kernel → dense/kernel."""
+    """Return a path without the numbers that Keras appends to names: dense_3/kernel → dense/kernel."""
     return re.sub(r"_\d+(?=[_/]|$)", "", path)
 
 
@@ -138,7 +133,7 @@ def signature(arrays: Arrays) -> list[list[Any]]:
 def capture(
     built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], progress: Mapping[str, Any]
 ) -> TrainingState:
-    """Copy the state. `progress` is the caller's own part of it: position, history, …"""
+    """Copy the state. `progress` is the caller's share of it: position, history, …"""
     arrays = copied(variables(built))
     described = signature(arrays)
     notes = []
@@ -154,11 +149,9 @@ def capture(
 
 
 def restore(built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], saved: TrainingState) -> None:
-    """Put a captured state into new objects, after `on_train_begin` of the callbacks (it wipes what they remember).
+    """Load a captured state into new objects, after the callbacks' `on_train_begin`, which resets them.
 
-    Raises:
-        RunError: the state is not of this model, optimizer, metrics and callbacks. Nothing has been changed then.
-    """
+    Raises RunError: the state is not of this model, optimizer, metrics and callbacks, which are then unchanged."""
     targets = variables(built)
     recorded = saved.state["variables"]
     if signature(saved.arrays[: len(targets)]) != recorded:

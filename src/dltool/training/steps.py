@@ -1,4 +1,4 @@
-"""The compiled steps of a training and of its validation, which change from phase to phase."""
+"""The compiled steps of a run and of its validation, which change from phase to phase."""
 
 import contextlib
 import gc
@@ -57,19 +57,15 @@ class Steps:
         self.profile = Profile()
 
     def compile(self) -> None:
-        """Give the model what it learns by in this phase: a new optimizer, and new metrics too."""
+        """Compile the model for this phase, with a new optimizer and new metrics."""
         if self.config.training.phases is not None:
             set_learning(self.core, self.learners, self.config.training.parts[self.phase])
         compile_core(self.built, self.config, self.targets, self.phase)
 
     def trace(self, activity: str = "trace") -> None:
-        """Compile the loops for the sizes of this data; they are compiled once a phase and used in the training.
+        """Trace the loops for the sizes of this data, once a phase; the time counts under `activity`.
 
-        The time counts as that of `activity`.
-
-        Raises:
-            ConfigError: loss, metrics or a layer cannot take the data.
-        """
+        Raises ConfigError: loss, metrics or a layer cannot take the data."""
         try:
             with self.profile.activity(activity):
                 self.trace_training()
@@ -83,7 +79,7 @@ class Steps:
         self.empty_metrics = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
 
     def trace_training(self) -> None:
-        """As the strategy says; without XLA where that was our own choice and turns out not to be possible."""
+        """Trace by the strategy; without XLA if it was dltool's choice and turns out impossible."""
         with rewritten(self.core) if self.strategy.rewrites else contextlib.nullcontext():
             try:
                 self.train.trace(len(self.rows))
@@ -97,10 +93,9 @@ class Steps:
         self.trace_training()
 
     def reset_metrics(self) -> None:
-        """As Keras's `reset_metrics`, which takes a tenth of a short epoch.
+        """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch.
 
-        A metric of the user's own may keep more than variables, and is reset by Keras.
-        """
+        A metric of the user's own may hold more than variables, and is reset by Keras."""
         if ALLOWED:
             self.core.reset_metrics()
             return
@@ -108,26 +103,34 @@ class Steps:
             set_value(variable, value)
 
     def enter(self, phase: int) -> None:
-        """From now on train as this phase says."""
+        """Train by this phase from now on."""
         if phase == self.phase:
             return
         self.phase = phase
         self.compile()
         self.train, self.test = self.train.anew(), self.test.anew()
-        # What the last phase was compiled to refers to itself, and may be large.
+        # The last phase's compiled functions are cyclic garbage, and may be large.
         gc.collect()
         self.trace("trace in training")
 
     def phase_of(self, epoch: int) -> int:
-        """The phase that an epoch, counted from 0, belongs to."""
+        """Return the phase of an epoch, counted from 0."""
         ends = itertools.accumulate(part.epochs for part in self.config.training.parts)
         return next(number for number, end in enumerate(ends) if epoch < end)
 
 
 def class_weights_of(built: BuiltModel, config: Config, dataset: Dataset, rows: np.ndarray) -> Any:
-    """A tensor of the weight of each class, or None. Only a model with one output has some."""
+    """Return a tensor of class weights, or None. Only a model with one output can have them."""
     name = built.heads[0].target
     if len(built.heads) > 1 or name is None:
         return None
     weights = class_weights(config, dataset.facts.targets[name], dataset.targets[name][rows])
     return None if weights is None else tf.constant(weights)
+
+
+def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
+    """A permutation of 0…examples-1 as int32, a pure function of its arguments (0 ≤ seed, epoch < 2**63).
+
+    Philox is counter-based: (seed, epoch) is its key, so epochs are independent and none needs the one before."""
+    generator = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)))
+    return generator.permutation(np.arange(examples, dtype=np.int32))

@@ -131,7 +131,7 @@ def test_the_classes_are_named_as_keras_s_own_and_only_while_they_are_allowed(re
         found, problems = parse_keras_object("layer", {"Mine": 2})
         assert (found, problems) == (KerasObject("layer", "Mine", {"rate": 2.0}), [])
         _, problems = parse_keras_object("layer", {"Mine": {"rate": "fast"}})
-        assert problems[0].message == 'expected a number, not the text "fast"'
+        assert problems[0].message == 'expected a number, got the string "fast"'
         _, problems = parse_keras_object("layer", {"Mine": {"rat": 1}})
         assert problems[0].hint == 'did you mean "rate"?'
     assert find("layer", "Mine") is None

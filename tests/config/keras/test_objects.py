@@ -103,17 +103,17 @@ MISTAKES = [
         "layer",
         {"Dense": {"units": "yes", "use_bias": "yes"}},
         [
-            (("Dense", "units"), 'expected a whole number, not the text "yes"', ""),
+            (("Dense", "units"), 'expected an integer, got the string "yes"', ""),
             (
                 ("Dense", "use_bias"),
-                'expected true or false, not the text "yes"',
-                '"yes" is text in YAML 1.2; write true or false',
+                'expected true or false, got the string "yes"',
+                '"yes" is a string in YAML 1.2; write true or false',
             ),
         ],
     ),
-    ("layer", {"Dense": True}, [(("Dense",), "expected a whole number, not true", "")]),
-    ("layer", {"Dense": "10"}, [(("Dense",), 'expected a whole number, not the text "10"', "write 10 without quotes")]),
-    ("layer", {"Dense": 10.0}, [(("Dense",), "expected a whole number, not the number 10.0", "write 10")]),
+    ("layer", {"Dense": True}, [(("Dense",), "expected an integer, got true", "")]),
+    ("layer", {"Dense": "10"}, [(("Dense",), 'expected an integer, got the string "10"', "write 10 without quotes")]),
+    ("layer", {"Dense": 10.0}, [(("Dense",), "expected an integer, got the number 10.0", "write 10")]),
     ("layer", {"Dense": None}, [(("Dense",), "Dense needs the argument units", "for example Dense: {units: …}")]),
     ("layer", "Dense", [((), "Dense needs the argument units", "for example Dense: {units: …}")]),
     (
@@ -127,21 +127,21 @@ MISTAKES = [
         [
             (
                 (),
-                "expected one name of a layer, not 2 keys",
+                "expected one name of a layer, got 2 keys",
                 "nest the arguments: Dense: {units: 10, activation: relu}",
             )
         ],
     ),
-    ("layer", {}, [((), "expected the name of a layer, not an empty mapping", "for example Dense: 10")]),
-    ("layer", None, [((), "expected the name of a layer, not null", "for example Dense: 10")]),
-    ("layer", ["Flatten"], [((), "expected the name of a layer, not a list", "for example Dense: 10")]),
+    ("layer", {}, [((), "expected the name of a layer, got an empty mapping", "for example Dense: 10")]),
+    ("layer", None, [((), "expected the name of a layer, got null", "for example Dense: 10")]),
+    ("layer", ["Flatten"], [((), "expected the name of a layer, got a list", "for example Dense: 10")]),
     (
         "layer",
         "os.system",
         [
             (
                 (),
-                '"os.system" is an import path: nothing is imported, Keras names stand alone',
+                'expected a Keras name, got the import path "os.system"',
                 "for example Dense: 10",
             )
         ],
@@ -152,7 +152,7 @@ MISTAKES = [
         [
             (
                 (),
-                '"keras.layers.Dense" is an import path: nothing is imported, Keras names stand alone',
+                'expected a Keras name, got the import path "keras.layers.Dense"',
                 'write "Dense"',
             )
         ],
@@ -160,7 +160,7 @@ MISTAKES = [
     (
         "layer",
         "Dense(10)",
-        [((), "a config names things and calls nothing", "write Dense: {…} with its arguments inside")],
+        [((), "a config cannot call functions", "write Dense: {…} with its arguments inside")],
     ),
     ("layer", "Adam", [((), "Adam is an optimizer, not a layer", "it belongs at training.optimizer")]),
     ("layer", "relu", [((), "relu is an activation, not a layer", 'did you mean "ReLU"?')]),
@@ -168,14 +168,14 @@ MISTAKES = [
         "layer",
         {"Conv2D": {"filters": 3, "kernel_size": [3, "x"], "padding": "sme"}},
         [
-            (("Conv2D", "kernel_size", 1), 'expected a whole number, not the text "x"', ""),
-            (("Conv2D", "padding"), 'expected valid or same, not the text "sme"', 'did you mean "same"?'),
+            (("Conv2D", "kernel_size", 1), 'expected an integer, got the string "x"', ""),
+            (("Conv2D", "padding"), 'expected valid or same, got the string "sme"', 'did you mean "same"?'),
         ],
     ),
     (
         "layer",
         {"Conv2D": {"filters": 3, "kernel_size": [3, 3, 3]}},
-        [(("Conv2D", "kernel_size"), "expected 2 whole numbers, not 3", "")],
+        [(("Conv2D", "kernel_size"), "expected 2 integers, got 3", "")],
     ),
     (
         "layer",
@@ -212,7 +212,7 @@ MISTAKES = [
     (
         "optimizer",
         {"Adam": {"clipnorm": 1, "clipvalue": 1}},
-        [(("Adam", "clipvalue"), "clipnorm and clipvalue exclude each other", "")],
+        [(("Adam", "clipvalue"), "clipnorm and clipvalue are mutually exclusive", "")],
     ),
     (
         "loss",
@@ -234,17 +234,17 @@ def test_a_mistake_is_named_at_its_place_with_what_would_mend_it(kind, value, ex
 
 
 RANGES = [
-    ("optimizer", {"Adam": {"learning_rate": 0}}, "must be above 0, not 0"),
-    ("optimizer", {"Adam": {"learning_rate": -1}}, "must be above 0, not -1"),
+    ("optimizer", {"Adam": {"learning_rate": 0}}, "must be above 0, got 0"),
+    ("optimizer", {"Adam": {"learning_rate": -1}}, "must be above 0, got -1"),
     ("optimizer", {"Adam": {"learning_rate": math.nan}}, "must be a number, not NaN"),
-    ("optimizer", {"Adam": {"learning_rate": math.inf}}, "must be a finite number, not inf"),
-    ("optimizer", {"SGD": {"momentum": 1.0}}, "must be below 1, not 1"),
-    ("layer", {"Dropout": 1}, "must be below 1, not 1"),
-    ("layer", {"Dropout": -0.1}, "must be at least 0, not -0.1"),
-    ("layer", {"Dense": 0}, "must be at least 1, not 0"),
-    ("layer", {"Conv2D": {"filters": 1, "kernel_size": [3, 0]}}, "must be at least 1, not 0"),
-    ("layer", {"Dense": 10**10}, "10,000,000,000 units are more than 1,000,000,000 parameters"),
-    ("callback", {"EarlyStopping": {"patience": -1}}, "must be at least 0, not -1"),
+    ("optimizer", {"Adam": {"learning_rate": math.inf}}, "must be a finite number, got inf"),
+    ("optimizer", {"SGD": {"momentum": 1.0}}, "must be below 1, got 1"),
+    ("layer", {"Dropout": 1}, "must be below 1, got 1"),
+    ("layer", {"Dropout": -0.1}, "must be at least 0, got -0.1"),
+    ("layer", {"Dense": 0}, "must be at least 1, got 0"),
+    ("layer", {"Conv2D": {"filters": 1, "kernel_size": [3, 0]}}, "must be at least 1, got 0"),
+    ("layer", {"Dense": 10**10}, "expected at most 1,000,000,000 parameters, got 10,000,000,000 units"),
+    ("callback", {"EarlyStopping": {"patience": -1}}, "must be at least 0, got -1"),
 ]
 
 

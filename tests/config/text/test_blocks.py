@@ -261,7 +261,7 @@ layers:
   - pair: {name: other}
 """)
     assert [(problem.place, problem.message) for problem in refused.value.problems] == [
-        (("model", "layers", 1, "pair", "name"), "expected a name, not the number 3"),
+        (("model", "layers", 1, "pair", "name"), "expected a name, got the number 3"),
         (("model", "layers", 2, "Dense", "name"), 'the name "mine" is taken'),
         (("model", "layers", 3, "pair", "name"), 'the name "mine" is taken'),
         (("model", "layers", 5, "pair", "name"), 'the name "other" is taken'),
@@ -277,4 +277,4 @@ blocks:
 layers: [two, Flatten]
 """)
     (problem,) = refused.value.problems
-    assert (problem.message, problem.hint) == ("no value can stand for the block one", "write its name here")
+    assert (problem.message, problem.hint) == ("a variable cannot name the block one", "write its name here")

@@ -13,7 +13,7 @@ PLACE = ("data", "source", "images")
 
 def found(tmp_path: Path, names: Iterable[str], pattern: str | None = None) -> Labelled:
     path = write_zip(tmp_path / "a.zip", dict.fromkeys(names, b""))
-    return labelled(open_members(str(path), (*PLACE, "path")), (".jpg", ".png"), pattern, PLACE, "picture")
+    return labelled(open_members(str(path), (*PLACE, "path")), (".jpg", ".png"), pattern, PLACE, "image")
 
 
 def classes(result: Labelled) -> dict[str, list[str]]:
@@ -63,7 +63,7 @@ def test_other_folders_beside_the_parts_are_an_error(tmp_path):
 
 def test_two_folders_for_one_part_are_an_error(tmp_path):
     (problem,) = problems_of(tmp_path, ["train/cat/1.jpg", "val/dog/1.jpg", "valid/cat/1.jpg"])
-    assert problem.message.endswith("has several folders for the validation part: val and valid")
+    assert problem.message.endswith("has several folders for the validation split: val and valid")
 
 
 def test_files_in_no_class_folder_are_listed(tmp_path):
@@ -76,32 +76,32 @@ def test_files_in_no_class_folder_are_listed(tmp_path):
 
 
 def test_one_folder_of_files_has_no_classes(tmp_path):
-    (problem,) = problems_of(tmp_path, ["pictures/1.jpg", "pictures/2.jpg"])
+    (problem,) = problems_of(tmp_path, ["images/1.jpg", "images/2.jpg"])
     assert "in one folder, not in a folder for each class" in problem.message
 
 
 def test_one_class_is_an_error(tmp_path):
     (problem,) = problems_of(tmp_path, ["train/cat/1.jpg", "train/cat/2.jpg", "test/cat/1.jpg"])
-    assert problem.message == 'all 2 pictures for training are of one class, "cat"'
+    assert problem.message == 'all 2 images for training are of one class, "cat"'
 
 
 def test_without_files_of_the_kind_the_message_says_what_is_there(tmp_path):
     (problem,) = problems_of(tmp_path, ["a/1.wav", "a/2.wav", "b/list.txt", "b/none"])
-    assert problem.message == f"{tmp_path / 'a.zip'} holds no pictures"
+    assert problem.message == f"{tmp_path / 'a.zip'} holds no images"
     assert problem.hint == "it holds 2 .wav, 1 .txt, 1 without an ending"
     assert problems_of(tmp_path, [])[0].hint == "it is empty"
 
 
 def test_other_files_are_counted_in_a_warning(tmp_path):
     result = found(tmp_path, ["cat/1.jpg", "dog/1.jpg", "cat/1.txt", "cat/2.txt", "list.csv"])
-    assert result.warnings == ("3 files are no picture by the ending and left out: 2 .txt, 1 .csv",)
+    assert result.warnings == ("3 files are no image by the ending and left out: 2 .txt, 1 .csv",)
 
 
 def test_empty_class_folders_are_named_in_a_warning(tmp_path):
     path = write_folder(tmp_path / "pets", {"cat/1.jpg": b"", "dog/1.jpg": b"", "bird/1.txt": b""})
     (path / "fish").mkdir()
-    result = labelled(open_members(str(path), (*PLACE, "path")), (".jpg",), None, PLACE, "picture")
-    assert result.warnings[1] == "2 class folders have no picture: bird, fish"
+    result = labelled(open_members(str(path), (*PLACE, "path")), (".jpg",), None, PLACE, "image")
+    assert result.warnings[1] == "2 class folders have no image: bird, fish"
 
 
 def test_a_pattern_finds_class_part_and_columns(tmp_path):
@@ -125,9 +125,9 @@ def test_files_that_do_not_match_are_listed(tmp_path):
 
 def test_a_part_of_another_name_is_an_error(tmp_path):
     (problem,) = problems_of(tmp_path, ["train/cat_1.jpg", "held/dog_2.jpg"], "{split}/{class}_{number}.jpg")
-    assert problem.message == '{split} is no part: "held" (held/dog_2.jpg)'
+    assert problem.message == '{split} is no split: "held" (held/dog_2.jpg)'
 
 
 def test_a_pattern_without_training_files_is_an_error(tmp_path):
     (problem,) = problems_of(tmp_path, ["test/cat_1.jpg", "test/dog_2.jpg"], "{split}/{class}_{number}.jpg")
-    assert problem.message.endswith("has no training part: only test")
+    assert problem.message.endswith("has no training split: only test")

@@ -52,7 +52,7 @@ def test_recordings_are_as_long_as_the_longest(tmp_path):
     assert labels.tolist() == ["no", "yes", "yes"]
     assert part.inputs["audio"][:].tolist() == [[0.5, 0.25], [0.125, 0], [-0.5, 0]]
     assert part.inputs["audio"].dtype == np.float32
-    assert (part.place, part.name) == (PLACE, f"the training part of {tmp_path.name}")
+    assert (part.place, part.name) == (PLACE, f"the training split of {tmp_path.name}")
     assert form_of(loaded) == AudioForm(8000, 2)
 
 
@@ -104,7 +104,7 @@ def test_all_damaged_recordings_are_listed(tmp_path):
     folder = two_classes(tmp_path)
     written(folder, {"no/cut.wav": sound([0.5] * 9)[:-4], "yes/text.wav": b"hello"})
     assert problem_of(AudioSource(path=str(folder))).message == (
-        f"2 recordings in {folder} cannot be used: no/cut.wav (cut off: 18 bytes of sound expected, 14 found); "
+        f"2 audio clips in {folder} cannot be used: no/cut.wav (cut off: expected 18 bytes of sound, found 14); "
         "yes/text.wav (not a WAV file)"
     )
 
@@ -120,7 +120,7 @@ def test_one_very_long_recording_needs_the_seconds(tmp_path):
     written(folder, {"no/long.wav": wav(bytes(2 * 100 * 61), rate=100), "yes/short.wav": wav(bytes(200), rate=100)})
     problem = problem_of(AudioSource(path=str(folder), rate=100))
     assert problem.message == "no/long.wav has 61.0 seconds"
-    assert problem.hint.startswith("say how long recordings shall be, such as seconds: 0.1 ")
+    assert problem.hint.startswith("set the length of the audio clips, such as seconds: 0.1 ")
     assert form_of(load_audio(AudioSource(path=str(folder), seconds=61, rate=100), SOURCE)).samples == 6100
 
 
@@ -139,7 +139,7 @@ def test_a_recording_that_is_damaged_later_is_named(cache, tmp_path):
     written(tmp_path, {f"{row % 2}/{row}.wav": sound([0.25, 0.5]) for row in range(4)})
     rows = load_audio(AudioSource(path=str(tmp_path)), SOURCE, 8).training.inputs["audio"]
     (tmp_path / "1/3.wav").write_bytes(b"RIFF" + bytes(44))
-    with pytest.raises(DataError, match=r"1 recording in .* cannot be used: 1/3.wav \(not a WAV file\)"):
+    with pytest.raises(DataError, match=r"1 audio clip in .* cannot be used: 1/3.wav \(not a WAV file\)"):
         rows[np.arange(4)]
 
 
@@ -171,7 +171,7 @@ def test_rows_that_name_no_recording_are_listed(tmp_path):
     with pytest.raises(DataError) as error:
         load_audio_files(np.array(["a.wav", "", "b.wav"], dtype=object), tmp_path, AudioColumn(seconds=1), COLUMN)
     (problem,) = error.value.problems
-    message = "2 rows name no recording: row 1: the path is blank; row 2: no such file: b.wav (that folder has a.wav)"
+    message = "2 rows name no audio clip: row 1: the path is blank; row 2: no such file: b.wav (that folder has a.wav)"
     assert (problem.place, problem.message) == (COLUMN, message)
 
 

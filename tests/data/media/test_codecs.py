@@ -75,7 +75,7 @@ def test_a_folder_may_mix_codecs_and_names_what_is_damaged(tmp_path):
     assert loaded.training.inputs["audio"].shape == (4, 4000)
     assert loaded.training.places["file"].tolist() == ["a/1.wav", "a/2.flac", "b/1.ogg", "b/2.mp3"]
     (tmp_path / "a/2.flac").write_bytes(encoded(".flac")[:-300])
-    with pytest.raises(DataError, match=r"1 recording in .* cannot be used: a/2\.flac \("):
+    with pytest.raises(DataError, match=r"1 audio clip in .* cannot be used: a/2\.flac \("):
         load_audio(AudioSource(path=str(tmp_path), seconds=1.0), ("data", "source"))
 
 

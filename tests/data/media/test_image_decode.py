@@ -163,7 +163,7 @@ def message_of(content: bytes) -> str:
 
 def test_what_is_no_picture_is_told():
     assert message_of(b"") == "the file is empty"
-    assert message_of(b"not a picture") == "no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM picture, or a damaged header"
+    assert message_of(b"not an image") == "no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM image, or a damaged header"
     assert message_of(encoded(COLOUR, "ICO")).startswith("no JPEG")
 
 

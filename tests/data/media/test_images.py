@@ -137,7 +137,7 @@ def test_pictures_are_told_by_their_contents(cache, tmp_path, budget, kind):
     changed_at = path if kind == "tar" else path / "a/0.png"
     os.utime(changed_at, ns=(0, 0))
     np.testing.assert_array_equal(digests(load(path, budget)), before)
-    # Another picture of as many bytes, with the time of the old one.
+    # Another image of as many bytes, with the time of the old one.
     other = content[:-20] + b"\0" * 20
     assert len(other) == size
     written_anew(other)
@@ -178,7 +178,7 @@ def test_parts_and_columns(cache, tmp_path):
     files = {f"{part}/{label}_ann_{part}.png": encoded(pixels(2, 2)) for part in ("train", "test") for label in "ab"}
     examples = load(write_zip(tmp_path / "files.zip", files), pattern="{split}/{class}_{person}_{rest}.png")
     assert "validation" not in examples.parts
-    assert examples.parts["test"].name == "the test part of files.zip"
+    assert examples.parts["test"].name == "the test split of files.zip"
     assert examples.parts["test"].place == PLACE
     assert len(examples.parts["test"].inputs["image"]) == 2
     assert {name: list(np.asarray(values)) for name, values in examples.parts["test"].columns.items()} == {
@@ -209,7 +209,7 @@ def test_all_damaged_pictures_are_listed(cache, tmp_path, monkeypatch, budget, f
     (problem,) = problems_of(path, budget)
     assert problem.place == PLACE
     assert problem.message.startswith(
-        f"12 pictures in {path} cannot be used: a/empty.jpg (the file is empty); b/bad0.png (no"
+        f"12 images in {path} cannot be used: a/empty.jpg (the file is empty); b/bad0.png (no"
     )
     assert problem.message.endswith("; and 2 more")
     assert not cache.exists() or not list(cache.iterdir())
@@ -219,7 +219,7 @@ def test_all_damaged_pictures_are_listed(cache, tmp_path, monkeypatch, budget, f
 def test_truncated_pictures_are_found_before_training(cache, tmp_path, budget):
     cut = {f"b/9.{kind}": encoded(pixels(64, 64), kind)[:-200] for kind in ("JPEG", "PNG", "GIF", "BMP")}
     (problem,) = problems_of(write_folder(tmp_path / "files", {**FILES, **cut}), budget, size=(4, 5))
-    assert problem.message.startswith("4 pictures in ")
+    assert problem.message.startswith("4 images in ")
     assert all(f"{name} (damaged: " in problem.message for name in cut)
 
 
@@ -252,7 +252,7 @@ def test_different_sizes_are_an_error_that_names_the_most_frequent_ones(cache, t
     }
     (problem,) = problems_of(write_folder(tmp_path / "files", files), budget)
     assert problem.message == (
-        "the pictures differ in size (height × width): 6 are 4 × 5, 2 are 9 × 9 (a/x.png), 1 of other sizes"
+        "the images differ in size (height × width): 6 are 4 × 5, 2 are 9 × 9 (a/x.png), 1 of other sizes"
     )
     assert problem.hint == "write size: [4, 5]"
 
@@ -320,7 +320,7 @@ def test_all_rows_without_a_picture_are_listed(cache, tmp_path):
         column(tmp_path, "cats.png", "", "cat.png", "nowhere/cat.png", "folder")
     (problem,) = error.value.problems
     assert problem.message == (
-        "4 rows name no picture: row 1: the path is blank; row 2: no such file: cat.png (that folder has cats.png); "
+        "4 rows name no image: row 1: the path is blank; row 2: no such file: cat.png (that folder has cats.png); "
         f"row 3: no such file: nowhere/cat.png (there is no folder {tmp_path}/nowhere); "
         "row 4: folder is not a regular file"
     )

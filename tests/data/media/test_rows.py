@@ -76,9 +76,7 @@ def test_a_picture_that_is_damaged_when_it_is_read_is_named(tmp_path):
     np.testing.assert_array_equal(rows[:7], ARRAY[:7])
     with pytest.raises(DataError) as error:
         rows[:]
-    assert error.value.problems[0].message.startswith(
-        f"1 picture in {tmp_path / 'a.zip'} cannot be used: 7.png (damaged"
-    )
+    assert error.value.problems[0].message.startswith(f"1 image in {tmp_path / 'a.zip'} cannot be used: 7.png (damaged")
 
 
 def test_a_row_that_there_is_not_is_an_index_error(cache, tmp_path):

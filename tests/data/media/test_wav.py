@@ -121,7 +121,7 @@ def test_a_length_that_nobody_could_know_is_up_to_the_end():
         (b"", "not a WAV file"),
         (b"ID3\x03 this is an mp3", "not a WAV file"),
         (b"RF64" + wav(b"\0\0")[4:], "an RF64 file"),
-        (wav(b"\0\0" * 100)[:-20], "cut off: 200 bytes of sound expected, 180 found"),
+        (wav(b"\0\0" * 100)[:-20], "cut off: expected 200 bytes of sound, found 180"),
         (wav(b"\0\0" * 100)[:30], "does not say its format"),
         (wav(b"\0\0" * 100)[:40], "it has no samples"),
         (wav(b""), "it has no samples"),

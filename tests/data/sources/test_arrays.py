@@ -115,7 +115,7 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_a_folder_is_not_a_file(tmp_path):
     saved(tmp_path, x=X, y=Y)
     problem = problem_of(tmp_path)
-    assert problem.message == f"{tmp_path} is a folder; a file is expected"
+    assert problem.message == f"{tmp_path} is a folder; expected a file"
     assert problem.hint == "it holds data.npz"
 
 
@@ -171,7 +171,7 @@ def test_a_bare_pickle_is_refused_unread(tmp_path):
 
 def test_named_fields_are_refused(tmp_path):
     fields = np.zeros(6, dtype=[("age", "f4"), ("income", "f4")])
-    assert problem_of(saved(tmp_path, x=fields, y=Y)).message == "x has named fields; a plain array is expected"
+    assert problem_of(saved(tmp_path, x=fields, y=Y)).message == "x has named fields; expected a plain array"
 
 
 def test_a_flipped_byte_is_found(tmp_path):
@@ -188,4 +188,4 @@ def test_a_shape_larger_than_the_data_is_refused_before_allocation(tmp_path):
         for name in ("x.npy", "y.npy"):
             archive.writestr(name, b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     messages = [problem.message for problem in problems_of(ArraysSource(path=str(tmp_path / "bomb.npz")))]
-    assert messages == [f"{name} is damaged: 72,000,000,000,000 bytes expected, 0 found" for name in "xy"]
+    assert messages == [f"{name} is damaged: expected 72,000,000,000,000 bytes, found 0" for name in "xy"]

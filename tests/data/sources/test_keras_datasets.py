@@ -102,8 +102,8 @@ def test_integers_of_another_width_become_uint8(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x_train": images(20, 28, 28) / 255}, "x_train is float64; pixels are whole numbers from 0 to 255"),
-        ({"x_train": np.full((20, 28, 28), 256)}, "x_train is int64; pixels are whole numbers from 0 to 255"),
+        ({"x_train": images(20, 28, 28) / 255}, "x_train is float64; pixels are integers from 0 to 255"),
+        ({"x_train": np.full((20, 28, 28), 256)}, "x_train is int64; pixels are integers from 0 to 255"),
         ({"y_train": labels(19)}, "x_train has 20 rows, y_train has the shape (19,)"),
         ({"y_test": np.eye(10)[labels(5)]}, "x_test has 5 rows, y_test has the shape (5, 10)"),
         ({"x_train": images(20, 32, 32)}, "examples of mnist have the shape (28, 28, 1), these have (32, 32, 1)"),

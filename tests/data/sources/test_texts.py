@@ -39,7 +39,7 @@ def test_each_file_of_a_class_folder_is_a_text(tmp_path):
     path = written(tmp_path, {"ham/2.txt": "Hello,\nyou\n", "ham/10.txt": "grüß", "spam/1.txt": "BUY"})
     part = load_texts(TextSource(path=path), SOURCE).training
     assert rows(part) == [("ham", "Hello,\nyou"), ("ham", "grüß"), ("spam", "BUY")]
-    assert (part.place, part.name) == (PLACE, f"the training part of {tmp_path.name}")
+    assert (part.place, part.name) == (PLACE, f"the training split of {tmp_path.name}")
 
 
 def test_each_line_of_a_class_file_is_a_text(tmp_path):
@@ -87,7 +87,7 @@ def test_a_class_without_a_text_is_refused(tmp_path, files):
 
 def test_a_part_without_a_text_is_refused(tmp_path):
     path = written(tmp_path, {"ham/1.txt": "", "spam/1.txt": " "})
-    assert problem_of(TextSource(path=path)).message == f"the training part of {tmp_path} has no text"
+    assert problem_of(TextSource(path=path)).message == f"the training split of {tmp_path} has no text"
 
 
 def test_all_files_in_another_encoding_are_named_with_line_and_byte(tmp_path):

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from dltool.config import schema
 from dltool.data.arrays.rows import coded
 from dltool.data.split.at_random import Split, divide, divide_by_names, divide_in_order
+from dltool.data.split.by_column import SplitColumns
 from dltool.data.split.by_group import divide_by_groups
-from dltool.data.split.divide import SplitColumns, divide_rows, named_parts
+from dltool.data.split.divide import divide_rows, named_parts
 from dltool.data.split.sizes import PartSizes
 from dltool.errors import DataError
 
@@ -166,9 +167,9 @@ def test_values_that_name_no_part_are_listed_with_their_counts():
     with pytest.raises(DataError) as error:
         divide_by_names(coded(["train", "dev", "dev", "holdout"]), "part", PLACE)
     (problem,) = error.value.problems
-    message = 'the column "part" has values that are no part: "dev" (2 rows), "holdout" (1 row)'
+    message = 'the column "part" has values that are no split: "dev" (2 rows), "holdout" (1 row)'
     assert problem.message == message
-    assert problem.hint == "the parts are train, training, val, valid, validation, test"
+    assert problem.hint == "the splits are train, training, val, valid, validation, test"
 
 
 def test_a_column_that_names_no_training_rows_is_refused():

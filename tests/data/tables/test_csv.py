@@ -152,8 +152,8 @@ def test_rows_with_too_many_or_too_few_fields_are_all_named(problems, monkeypatc
     monkeypatch.setattr(csv_file, "FIRST_BYTES", block)
     monkeypatch.setattr(csv_file, "BLOCK_BYTES", block)
     assert problems('a,b\n1,x\n\n2\n3,"x\ny"\n4,x,y\n') == [
-        "table.csv, line 4: 2 fields expected, 1 found",
-        "table.csv, line 7: 2 fields expected, 3 found",
+        "table.csv, line 4: expected 2 fields, found 1",
+        "table.csv, line 7: expected 2 fields, found 3",
     ]
 
 

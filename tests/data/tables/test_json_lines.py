@@ -52,16 +52,16 @@ def test_a_text_among_numbers_is_named_with_its_line(source):
         (
             '{"a": 1}\n[1]\n{"a": \n{"a": 1, "a": 2}\n',
             [
-                "table.jsonl, line 2: an object is expected: {…}",
+                "table.jsonl, line 2: expected an object: {…}",
                 "table.jsonl, line 3: no JSON: Expecting value at column 6",
-                'table.jsonl, line 4: the key "a" is there twice',
+                'table.jsonl, line 4: duplicate key "a"',
             ],
         ),
         (
             '{"a": 1, "b": 1}\n{"a": [1], "b": {"c": 1}}\n{"a": []}\n',
             [
-                "table.jsonl, line 2: a holds lists or objects; single values are expected",
-                "table.jsonl, line 2: b holds lists or objects; single values are expected",
+                "table.jsonl, line 2: a holds lists or objects; expected single values",
+                "table.jsonl, line 2: b holds lists or objects; expected single values",
             ],
         ),
         ('{"": 1}\n', ["table.jsonl: a key is empty"]),

@@ -138,7 +138,7 @@ class TestLikeAnotherTable:
 
     def test_another_number_of_columns_is_an_error(self, read, problems):
         train = read("1,x\n2,y\n", names=["n", "c"])
-        message = "table.csv has 3 columns; 2 are expected, as in the training table"
+        message = "table.csv has 3 columns; expected 2, as in the training table"
         assert problems("3,z,4\n", header=False, like=train) == [message]
 
     def test_cells_of_another_kind_are_an_error(self, read, problems):

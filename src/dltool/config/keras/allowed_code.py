@@ -1,7 +1,6 @@
-"""A file of the user's own Keras classes, as `--allow-code` names it: read, and never run.
+"""Reads a file of the user's own Keras classes, allowed by `--allow-code`, without running it.
 
-Which classes it has, and which arguments they take, is in its syntax tree. The model's side imports it.
-"""
+Classes and their arguments are taken from its syntax tree. Only building the model imports it."""
 
 import ast
 import hashlib
@@ -17,12 +16,12 @@ from dltool.keras_names.argument_types import REDUCTION, deduce
 MODULES = {"layer": "layers", "loss": "losses", "metric": "metrics"}
 BASES = {"layer": "Layer", "loss": "Loss", "metric": "Metric"}
 SHARED: dict[str, list[list[Any]]] = {
-    # A layer's are in the table.
+    # Those of layers are in the table.
     "layer": [],
     "loss": [["reduction", REDUCTION, "sum_over_batch_size"], ["name", "text|null", None]],
     "metric": [["name", "text|null", None]],
 }
-"""What classes of each kind take besides, as `**kwargs`."""
+"""Arguments that classes of each kind take through `**kwargs`."""
 PLAIN = {"int": "int", "float": "float", "bool": "bool", "str": "text", "dict": "mapping", "None": "null"}
 LISTS = {"int": "ints", "float": "floats", "str": "texts"}
 SEQUENCES = {"list", "tuple", "List", "Tuple", "Sequence", "Iterable", "Collection"}
@@ -30,11 +29,8 @@ NEEDS_NAME = "end its __init__ with **kwargs, and give them to super().__init__(
 
 
 def read_allowed_code(paths: Iterable[Path]) -> list[AllowedCode]:
-    """The files with the classes that they define.
-
-    Raises:
-        UnreadableConfig: with the mistakes of the first file that has any; positions are in it.
-    """
+    """Read the files and the classes that they define. Raises UnreadableConfig: the errors of the first file that has
+    any, with positions in it."""
     files: list[AllowedCode] = []
     for path in dict.fromkeys(paths):
         texts: dict[str, str] = {}
@@ -46,13 +42,13 @@ def read_allowed_code(paths: Iterable[Path]) -> list[AllowedCode]:
 
 
 def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> AllowedCode:
-    """Raises ConfigError."""
+    """Read one file. Raises ConfigError."""
     shown_as = str(path)
     source = read_bytes(path, shown_as, "a Python file", {".py"})
     texts[shown_as] = decode(source, shown_as)
     try:
         tree = ast.parse(source)
-        # Finds what is wrong beyond the grammar, such as a return outside of a function. Nothing is run.
+        # Finds errors beyond the grammar, such as a return outside of a function. Nothing is run.
         compile(tree, shown_as, "exec", dont_inherit=True)
     except SyntaxError as error:
         # A null byte or an unknown encoding has no line.
@@ -89,14 +85,14 @@ def class_problems(
 
 
 class UserClasses:
-    """The classes of a module that derive from a Keras layer, loss or metric, by its syntax tree."""
+    """The classes in a syntax tree that derive from a Keras layer, loss or metric."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.paths = imported_paths(tree)
         self.nodes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
     def found(self) -> Iterator[tuple[ast.ClassDef, str, dict[str, Any]]]:
-        """Each public one with its kind and its entry in the table of names."""
+        """Yield each public class with its kind and its entry in the table of names."""
         for node in self.nodes.values():
             kind = self.kind_of(node)
             if kind is not None and not node.name.startswith("_"):
@@ -111,12 +107,12 @@ class UserClasses:
         return None
 
     def own(self, base: ast.expr, node: ast.ClassDef) -> ast.ClassDef | None:
-        """The class of this file, above `node`, that `base` names."""
+        """Return the class of this file, defined above `node`, that `base` names."""
         found = self.nodes.get(base.id) if isinstance(base, ast.Name) else None
         return found if found is not None and found.lineno < node.lineno else None
 
     def keras_class(self, base: ast.expr) -> tuple[str | None, str]:
-        """The kind and name of the class of Keras's that `base` names; no kind where it is none."""
+        """Return the kind and name of the Keras class that `base` names; no kind if it is none."""
         parts = ast.unparse(base).split(".")
         path = [*self.paths.get(parts[0], parts[0]).split("."), *parts[1:]]
         if path[:1] == ["tensorflow"]:
@@ -129,14 +125,14 @@ class UserClasses:
         return None, ""
 
     def entry_of(self, node: ast.ClassDef, kind: str) -> dict[str, Any]:
-        """The arguments of its constructor, or of the one that it inherits, and of those that `**kwargs` go to."""
+        """Return the arguments of the constructor, which may be inherited, and of those that its `**kwargs` reach."""
         made = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
         entry: dict[str, Any] = {"arguments": []} if made is None else {"arguments": list(arguments_of(made))}
         if made is not None and made.args.kwarg is None:
             return entry
         inherited = self.inherited(node, kind)
         own = {item[0] for item in entry["arguments"]}
-        # What a constructor gives to its base by itself may be missing here: it is optional then.
+        # The constructor may pass arguments to its base itself, so here they are optional.
         more = [item if made is None or len(item) > 2 else [*item, None] for item in inherited["arguments"]]
         entry["arguments"] += [item for item in more if item[0] not in own]
         return entry | {key: inherited[key] for key in ("base",) if key in inherited}
@@ -155,7 +151,7 @@ class UserClasses:
 
 
 def imported_paths(tree: ast.Module) -> dict[str, str]:
-    """What the names that a module imports stand for: `L` → "keras.layers"."""
+    """Return the full paths of the names that a module imports: `L` → "keras.layers"."""
     found: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, ast.Import):
@@ -167,7 +163,7 @@ def imported_paths(tree: ast.Module) -> dict[str, str]:
 
 
 def arguments_of(made: ast.FunctionDef) -> Iterator[list[Any]]:
-    """Name, types and, unless required, the default of each argument of a constructor, `self` left out."""
+    """Yield name, types and default (unless required) of each argument of a constructor but `self`."""
     spec = made.args
     positional = [*spec.posonlyargs, *spec.args][1:]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(spec.defaults))
@@ -190,13 +186,13 @@ def plain_default(default: ast.expr) -> Any:
 
 
 def hinted(annotation: ast.expr | None) -> str:
-    """The types that a type hint allows, in words of :mod:`dltool.keras_names.argument_types`; empty if not clear."""
+    """Return the types that a type hint allows, see :mod:`dltool.keras_names.argument_types`; empty if unclear."""
     words = list(hinted_words(annotation)) if annotation is not None else []
     return "" if "" in words else "|".join(dict.fromkeys(words))
 
 
 def hinted_words(annotation: ast.expr) -> Iterator[str]:
-    """Each member of the hint; an empty word for what has none."""
+    """Yield the type of each member of the hint; an empty string if unclear."""
     if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
         yield from hinted_words(annotation.left)
         yield from hinted_words(annotation.right)
@@ -236,5 +232,5 @@ def subscript_words(name: str, inside: ast.expr) -> Iterator[str]:
 
 
 def last_name(node: ast.expr) -> str:
-    """`Sequence` of `typing.Sequence`."""
+    """Return `Sequence` for `typing.Sequence`."""
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

@@ -17,17 +17,17 @@ from dltool.config.json_forms import (
     value_schema,
     with_arguments,
 )
-from dltool.config.keras.mistakes import EXAMPLES, OWN_KINDS
 from dltool.config.keras.objects import FROM
 from dltool.config.keras.ranges import MOST_PARAMETERS, PARAMETER_SIZES, RANGES
+from dltool.config.keras.suggestions import EXAMPLES, OWN_KINDS
 from dltool.config.keras.values import ANY_CASE, ITEMS, choices_of, expected
 from dltool.config.wording import WORDS
 from dltool.keras_names import KINDS, Argument
 
 ACTIVATION_LAYERS = ("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax")
-"""Layers that are offered as activations. Every other one may be one, too."""
+"""Layers suggested as activations. All other layers are allowed, too."""
 SHORT = 60
-"""Characters of a schema that need not be shared."""
+"""Schemas of at most so many characters are not shared."""
 SOURCES = {
     "type": ["string", "array"],
     "items": {"type": "string"},
@@ -36,13 +36,13 @@ SOURCES = {
 
 
 def definitions() -> Schema:
-    """Return the definitions of all kinds, by kind, and those of the arguments that several objects share."""
+    """Return the definitions of all kinds, by kind, and of the arguments that several objects share."""
     kinds = {kind: activations() if kind == "activation" else kind_schema(kind) for kind in KINDS}
     return {**kinds, **shared_arguments(kinds)}
 
 
 def shared_arguments(kinds: Schema) -> Schema:
-    """Replace every argument that several objects have by a reference, and return the definitions of them."""
+    """Replace every shared argument by a reference; return the definitions of these arguments."""
     objects = [each["then"]["properties"] for kind in kinds.values() for each in object_schemas(kind)]
     texts = [(properties, key, json.dumps(schema)) for properties in objects for key, schema in properties.items()]
     counts = Counter((key, text) for _, key, text in texts)
@@ -73,7 +73,7 @@ def example_of(kind: str) -> str:
 
 
 def bare_names(kind: str) -> dict[str, str]:
-    """Return the names that need no arguments, with their descriptions."""
+    """Return the names without required arguments, with their descriptions."""
     return {name: keras_names.summary(kind, name) for name in keras_names.names(kind) if stands_alone(kind, name)}
 
 
@@ -82,7 +82,7 @@ def names_with_arguments(kind: str) -> list[str]:
 
 
 def activations() -> Schema:
-    """Return the schema of activations. Any layer may be one, and few of them are offered."""
+    """Return the schema of activations. Any layer is allowed, a few are suggested."""
     offered = {name: keras_names.summary("layer", name) for name in ACTIVATION_LAYERS}
     layers = {name: reference("layer", name) for name in offered}
     schema = named_schema(KINDS["activation"], EXAMPLES["activation"], bare_names("activation") | offered, layers)
@@ -94,7 +94,7 @@ def activations() -> Schema:
 
 
 def reference(kind: str, name: str) -> Schema:
-    """Return a reference to what :func:`named_schema` says of a name with arguments."""
+    """Return a reference to the :func:`named_schema` of a name with arguments."""
     return {"$ref": f"#/definitions/{kind}/else/then/properties/{name}"}
 
 
@@ -108,10 +108,10 @@ def required_names(kind: str, name: str) -> list[str]:
 
 
 def object_schema(kind: str, name: str) -> Schema:
-    """Return the schema of what stands after a name."""
+    """Return the schema of the value of a name."""
     means = keras_names.find_known(kind, name).means
     if means != name:
-        # An alias: what it means is described once.
+        # An alias refers to the one description.
         return reference(kind, means)
     arguments = keras_names.arguments(kind, name)
     properties = {key: argument_schema(kind, name, argument) for key, argument in arguments.items()}
@@ -127,7 +127,7 @@ def object_schema(kind: str, name: str) -> Schema:
 
 
 def short_form(kind: str, name: str, first: Argument | None) -> Schema:
-    """Return the schema of what may stand after a name instead of arguments: the first one's value, or nothing."""
+    """Return the schema of the short form of arguments: the value of the first one, or null."""
     required = required_names(kind, name)
     if required and (first is None or required != [first.name]):
         return no_value(f"{name} needs {' and '.join(required)}", ["object"])
@@ -145,10 +145,9 @@ def argument_schema(kind: str, name: str, argument: Argument) -> Schema:
 
 
 def type_schema(types: Iterable[str], name: str = "") -> Schema:
-    """Return the schema of an argument's types (words of :mod:`dltool.keras_names.argument_types`).
+    """Return the schema of an argument's types (see :mod:`dltool.keras_names.argument_types`).
 
-    `name` is that of the object and its argument: numbers may have bounds.
-    """
+    `name` is that of the object and its argument, by which numbers may have bounds."""
     types = [word for word in types if word != "code"]
     members: list[Schema] = [member_schema(word, name) for word in types if not word.startswith('"')]
     choices = choices_of(types)
@@ -160,7 +159,6 @@ def type_schema(types: Iterable[str], name: str = "") -> Schema:
 
 
 def member_schema(word: str, name: str) -> Schema:
-    """Return the schema of one type."""
     word, _, length = word.partition(":")
     if word == "any":
         return {}
@@ -176,10 +174,10 @@ def member_schema(word: str, name: str) -> Schema:
 
 
 def bounds_of(name: str) -> dict[str, Any]:
-    """Return the bounds of the numbers that an argument takes."""
+    """Return the bounds of an argument's numbers."""
     allowed = RANGES.get(name) or RANGES.get(name.rpartition(".")[2])
     if allowed is None or "." not in name:
-        # What a `rate` of the user's own may be, nobody else knows.
+        # The range of a user class's `rate` is unknown.
         return {}
     ends = {
         "exclusiveMinimum" if allowed.above else "minimum": allowed.least,

@@ -10,11 +10,11 @@ from dltool.config.pydantic_errors import refuse
 from dltool.keras_names import KINDS
 
 ENTRY = "entry"
-"""An entry of a list of layers in the model: a layer or a backbone."""
+"""An entry of `model.layers`: a layer or a backbone."""
 
 
 def as_keras(kind: str) -> PlainValidator:
-    """Return the validator of a field that names a Keras object of `kind`. An object that is one already passes."""
+    """Return the validator of a field that names a Keras object of `kind`. Parsed objects pass."""
 
     def parse(value: Any) -> Any:
         if isinstance(value, KerasObject):

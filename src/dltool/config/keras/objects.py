@@ -1,14 +1,13 @@
-"""Keras objects as a config names them: `Flatten`, `Dense: 10`, `Dense: {units: 10, activation: relu}`.
+"""Keras objects in a config: `Flatten`, `Dense: 10`, `Dense: {units: 10, activation: relu}`.
 
-Names, arguments and types come from the tables of :mod:`dltool.keras_names`. Nothing is imported or built here.
-"""
+Names, arguments and types come from the tables of :mod:`dltool.keras_names`. Nothing is imported or built here."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dltool.config.keras.mistakes import EXAMPLES, near_argument, several_names, unknown_argument, unknown_name
 from dltool.config.keras.ranges import out_of_range
+from dltool.config.keras.suggestions import EXAMPLES, near_argument, several_names, unknown_argument, unknown_name
 from dltool.config.keras.values import UNKNOWN, Unknown, check_plain
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
@@ -18,11 +17,11 @@ from dltool.text import plural
 __all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_entry", "parse_keras_object", "to_plain"]
 
 FROM = "from"
-"""The key of a layer that names what it takes, instead of the output of the layer before it."""
+"""The key of a layer that names its inputs, which replace the output of the previous layer."""
 BACKBONE = "backbone"
-"""The key of a whole network of keras.applications in place of a layer."""
+"""The key of a whole keras.applications network used as a layer."""
 PUBLISHED = "imagenet"
-"""The weights that Keras publishes for each backbone; any other text is the path of a file."""
+"""The weights that Keras publishes for each backbone; any other string is the path of a file."""
 CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
@@ -31,9 +30,8 @@ class KerasObject:
     """A Keras class or function by its Keras name, with its Keras arguments.
 
     `is_string` marks a Keras string identifier (`adam`, `relu`, `accuracy`), which Keras itself resolves. Arguments may
-    hold further Keras objects. `sources` are what a layer's `from` names, in a list where `lists_sources`. `is_shared`:
-    not a new layer but the one before it that is called `name`, used again.
-    """
+    hold further Keras objects. `sources` are the names in a layer's `from`, a list if `lists_sources`. `is_shared`
+    marks the repeated use of the earlier layer called `name`."""
 
     kind: str
     name: str
@@ -45,7 +43,7 @@ class KerasObject:
 
     @property
     def steps(self) -> ConfigPath:
-        """From the place of an entry of `model.layers` to its arguments."""
+        """Return the path from an entry of `model.layers` to its arguments."""
         return (BACKBONE, self.name) if self.kind == "backbone" else (self.name,)
 
 
@@ -55,25 +53,24 @@ Parsed = tuple[KerasObject | None, list[Problem]]
 def parse_keras_object(kind: str, value: Any, path: ConfigPath = ()) -> Parsed:
     """Return the object of `kind` that `value` (plain YAML data) names, and every problem in it.
 
-    Places are `path` and then as the YAML is nested: `(*path, "Dense", "units")`. The object is None where there are
-    problems, and for UNKNOWN.
-    """
+    Locations are `path`, then as the YAML is nested: `(*path, "Dense", "units")`. The object is None if there are
+    problems, and for UNKNOWN."""
     parser = Parser()
     return parser.keras_object(kind, value, path), parser.problems
 
 
 def parse_entry(value: Any, path: ConfigPath = ()) -> Parsed:
-    """Return an entry of `model.layers`: a layer, or `backbone: {ResNet50: {…}}`, which can stand nowhere else."""
+    """Parse an entry of `model.layers`: a layer, or `backbone: {ResNet50: {…}}`, which is allowed only there."""
     if isinstance(value, Mapping) and list(value) == [BACKBONE]:
         return parse_keras_object("backbone", value[BACKBONE], (*path, BACKBONE))
     if value == BACKBONE:
         hint = f"for example backbone: {{{EXAMPLES[BACKBONE]}}}"
-        return None, [Problem(path, "expected the name of a backbone", hint)]
+        return None, [Problem(path, f"expected the name of a backbone, got {named(value)}", hint)]
     return parse_keras_object("layer", value, path)
 
 
 def shared_layers(values: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
-    """Return a list of layers in which those that name a layer before them, instead of one of Keras's, are parsed."""
+    """Return a list of layers in which entries that name an earlier layer are parsed."""
     named_before: set[str] = set()
     layers: list[Any] = []
     parser = Parser()
@@ -98,7 +95,7 @@ def name_and_arguments(value: Any) -> tuple[Any, Any]:
 
 
 class Parser:
-    """Reads Keras objects from plain YAML data and collects what is wrong with them."""
+    """Parses Keras objects from plain YAML data and collects the problems."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -119,7 +116,7 @@ class Parser:
             self.problems.append(several_names(kind, value, path))
         else:
             what = "an empty mapping" if value == {} else named(value)
-            self.problem(path, f"expected the name of {KINDS[kind]}, not {what}", f"for example {EXAMPLES[kind]}")
+            self.problem(path, f"expected the name of {KINDS[kind]}, got {what}", f"for example {EXAMPLES[kind]}")
         return None
 
     def bare_name(self, kind: str, name: str, path: ConfigPath) -> KerasObject | None:
@@ -148,10 +145,7 @@ class Parser:
         options = {} if given is None else given if isinstance(given, Mapping) else {"": given}
         for key in options:
             if key not in (FROM, "name"):
-                message, hint = (
-                    f"{name} is a layer that is there already",
-                    "it takes from, and name for its output here",
-                )
+                message, hint = f"{name} is an existing layer", "a reused layer takes from and name only"
                 self.problem((*place, key) if key else place, message, hint, at_key=bool(key))
         names = self.sources(options.get(FROM), (*place, FROM))
         own = {"name": options["name"]} if isinstance(options.get("name"), str) else {}
@@ -159,18 +153,18 @@ class Parser:
         return KerasObject("layer", name, own, sources=names, lists_sources=lists, is_shared=True)
 
     def sources(self, value: Any, place: ConfigPath) -> tuple[str, ...]:
-        """Return the names that `from` gives, one or a list of them; none where it is not there."""
+        """Return the names in `from`, one or a list of them; none if it is absent."""
         if value is None:
             return ()
         names = list(value) if isinstance(value, list | tuple) else [value]
         wrong = [name for name in names if not isinstance(name, str)]
         if wrong or not names:
             what = named(wrong[0] if wrong else value)
-            self.problem(place, f"expected the name of an input or a layer, not {what}", "from: [a, b]")
+            self.problem(place, f"expected the name of an input or a layer, got {what}", "from: [a, b]")
         return tuple(names)
 
     def function(self, known: KerasName, given: Any, place: ConfigPath) -> KerasObject | None:
-        """Return what has a name only: a function, or a string that Keras resolves by the shapes."""
+        """Return an object without arguments: a function, or a string that Keras resolves by the shapes."""
         if given is None or given == {}:
             return KerasObject(known.kind, known.name, is_string=True)
         word = known.means.replace("_", "")
@@ -191,7 +185,7 @@ class Parser:
         return known
 
     def class_arguments(self, owner: KerasName, given: Any, place: ConfigPath) -> dict[str, Any]:
-        """Return the canonical arguments of a class. A single value is the first one; nothing means no arguments."""
+        """Return the canonical arguments of a class. A single value is the first one; null means no arguments."""
         known = arguments(owner.kind, owner.name)
         given = {} if given is None else given
         if not isinstance(given, Mapping):
@@ -205,21 +199,21 @@ class Parser:
         values = {name: self.value(owner, known[name], given[name], (*place, name)) for name in given if name in known}
         unknown = [name for name in given if name not in known]
         self.problems += [unknown_argument(owner, name, (*place, name)) for name in unknown]
-        # `unitz` is meant to be `units`, which then is not missing as well.
+        # `unitz` is probably `units`, which is then not reported as missing.
         meant = {near_argument(owner, name) for name in unknown}
         self.misses_arguments(owner, {*given, *meant}, place, at_key=True)
         clipping = [name for name in CLIPPING if values.get(name) is not None] if owner.kind == "optimizer" else []
         if len(clipping) > 1:
             first_name, second = clipping[:2]
             related = (((*place, first_name), f"{first_name} is given here"),)
-            message = f"{first_name} and {second} exclude each other"
+            message = f"{first_name} and {second} are mutually exclusive"
             self.problems.append(Problem((*place, second), message, at_key=True, related=related))
         return values
 
     def misses_arguments(
         self, owner: KerasName, given: Iterable[str | None], place: ConfigPath, at_key: bool = False
     ) -> bool:
-        """Report the required arguments that are not given."""
+        """Report missing required arguments."""
         known = arguments(owner.kind, owner.name)
         missing = [name for name, argument in known.items() if argument.required and name not in given]
         if not missing or (owner.is_string and owner.kind == "metric" and owner.name == "Accuracy"):
@@ -230,7 +224,7 @@ class Parser:
         return True
 
     def value(self, owner: KerasName, argument: Argument, value: Any, place: ConfigPath) -> Any:
-        """Return one argument's value in canonical form: Keras objects inside it parsed, numbers and texts checked."""
+        """Return one argument's value in canonical form: nested Keras objects parsed, numbers and strings checked."""
         types = set(argument.types)
         if value is UNKNOWN or (value is None and "null" in types):
             return value
@@ -242,8 +236,8 @@ class Parser:
         if kind and not (may_be_plain and not (isinstance(value, str) and find(kind, value))):
             keras_object = self.keras_object(kind, value, place)
             if keras_object is not None and keras_object.sources:
-                message = "a layer inside another takes what that one gives it"
-                self.problem((*place, keras_object.name, FROM), message, "give the outer layer the from", True)
+                message = "an inner layer takes its input from the outer one"
+                self.problem((*place, keras_object.name, FROM), message, "move from to the outer layer", True)
             return keras_object
         value, problems = check_plain(argument.types, argument.name, value, place)
         self.problems += problems or wrong_values(owner, argument.name, value, place)
@@ -251,14 +245,14 @@ class Parser:
 
     def layers(self, value: Any, place: ConfigPath) -> Any:
         if not isinstance(value, list | tuple):
-            self.problem(place, f"expected a list of layers, not {named(value)}", "write [Dense: 10, …]")
+            self.problem(place, f"expected a list of layers, got {named(value)}", "write [Dense: 10, …]")
             return value
         items = enumerate(value)
         return [item if item is UNKNOWN else self.keras_object("layer", item, (*place, index)) for index, item in items]
 
 
 def is_layer(value: Any) -> bool:
-    """Tell whether an activation is given as a layer: `LeakyReLU: {negative_slope: 0.1}`."""
+    """Return whether an activation is a layer: `LeakyReLU: {negative_slope: 0.1}`."""
     name = next(iter(value)) if isinstance(value, Mapping) and len(value) == 1 else value
     return isinstance(name, str) and find("activation", name) is None and find("layer", name) is not None
 
@@ -268,7 +262,7 @@ def wrong_values(owner: KerasName, argument: str, value: Any, place: ConfigPath)
     if is_layer_name and isinstance(value, str) and ("/" in value or not value):
         return [Problem(place, 'the name of a layer cannot be empty or contain "/"')]
     if owner.code is not None:
-        # What a `rate` of the user's own may be, nobody else knows.
+        # The range of a user class's `rate` is unknown.
         return []
     if isinstance(value, int | float) and not isinstance(value, bool):
         message = out_of_range(owner.means, argument, value)
@@ -280,7 +274,7 @@ def wrong_values(owner: KerasName, argument: str, value: Any, place: ConfigPath)
 
 
 def keras_objects_in(value: Any, place: ConfigPath) -> Iterator[tuple[ConfigPath, KerasObject]]:
-    """Yield every Keras object in `value`, those inside others too, with its place, which ends with its name."""
+    """Yield every Keras object in `value`, nested ones too, with its path, which ends with its name."""
     if isinstance(value, KerasObject):
         inside = (*place, value.name)
         yield inside, value
@@ -294,7 +288,7 @@ def keras_objects_in(value: Any, place: ConfigPath) -> Iterator[tuple[ConfigPath
 
 
 def to_plain(keras_object: KerasObject) -> Any:
-    """Return YAML data that :func:`parse_keras_object` reads as this very object."""
+    """Return YAML data that :func:`parse_keras_object` reads as this object."""
     arguments_given = {name: plain_value(value) for name, value in keras_object.arguments.items()}
     if keras_object.sources:
         names = list(keras_object.sources) if keras_object.lists_sources else keras_object.sources[0]

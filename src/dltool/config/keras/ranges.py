@@ -1,15 +1,15 @@
-"""Which numbers the arguments of Keras objects may be, by argument name."""
+"""Ranges of the numbers in arguments of Keras objects, by argument name."""
 
 import math
 from dataclasses import dataclass
 
 MOST_PARAMETERS = 1_000_000_000
-"""A layer with more parameters than this cannot be meant: it would be refused by memory, much later."""
+"""Larger layers are refused at once: otherwise they would fail much later, for lack of memory."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """`least` ≤ value ≤ `most`; `above` and `below` say that an end itself is not allowed."""
+    """`least` ≤ value ≤ `most`; `above` and `below` exclude an end."""
 
     least: float = -math.inf
     most: float = math.inf
@@ -32,7 +32,7 @@ RANGES = {
     **dict.fromkeys(("max_tokens", "num_tokens", "num_bins", "num_classes", "top_k", "k"), AT_LEAST_ONE),
     **dict.fromkeys(("ema_overwrite_frequency", "Conv1D.groups", "Conv2D.groups"), AT_LEAST_ONE),
     **dict.fromkeys(("Conv3D.groups",), AT_LEAST_ONE),
-    # More would fill the memory while the training texts are read.
+    # More would fill the memory while fitting.
     "output_sequence_length": Range(least=1, most=100_000),
     "ngrams": Range(least=1, most=100),
     "gradient_accumulation_steps": Range(least=2),
@@ -52,25 +52,25 @@ RANGES = {
     "VarianceScaling.scale": POSITIVE,
     **dict.fromkeys((f"MobileNet{version}.alpha" for version in ("", "V2", "V3Small", "V3Large")), POSITIVE),
 }
-"""Ranges by argument, or by `Object.argument` where it differs from others of that name."""
+"""Ranges by argument, or by `Object.argument` if it differs from others of that name."""
 
 PARAMETER_SIZES = {"units", "filters", "input_dim", "output_dim", "key_dim", "head_dim"}
 
 
 def out_of_range(owner: str, argument: str, value: float) -> str:
-    """What is wrong with a number as the argument of the class `owner`, or nothing."""
+    """Return the error of a number as an argument of the class `owner`, or an empty string."""
     if math.isnan(value):
         return "must be a number, not NaN"
     allowed = RANGES.get(f"{owner}.{argument}") or RANGES.get(argument)
     if allowed is None:
         return ""
     if math.isinf(value):
-        return f"must be a finite number, not {value}"
+        return f"must be a finite number, got {value}"
     if argument in PARAMETER_SIZES and value > MOST_PARAMETERS:
-        return f"{value:,} {argument} are more than {MOST_PARAMETERS:,} parameters"
+        return f"expected at most {MOST_PARAMETERS:,} parameters, got {value:,} {argument}"
     shown = int(value) if value == int(value) else value
     if value < allowed.least or (value == allowed.least and allowed.above):
-        return f"must be {'above' if allowed.above else 'at least'} {allowed.least:g}, not {shown}"
+        return f"must be {'above' if allowed.above else 'at least'} {allowed.least:g}, got {shown}"
     if value > allowed.most or (value == allowed.most and allowed.below):
-        return f"must be {'below' if allowed.below else 'at most'} {allowed.most:g}, not {shown}"
+        return f"must be {'below' if allowed.below else 'at most'} {allowed.most:g}, got {shown}"
     return ""

@@ -1,4 +1,4 @@
-"""Plain values of Keras arguments, checked against the types of :mod:`dltool.keras_names.argument_types`."""
+"""Checks plain values of Keras arguments against the types of :mod:`dltool.keras_names.argument_types`."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -23,7 +23,7 @@ class Unknown:
 
 
 UNKNOWN: Final = Unknown()
-"""A value that only the data can tell, before the data has been read. It is accepted anywhere."""
+"""A value that depends on data not read yet. It is accepted everywhere."""
 
 ITEMS = {"ints": ("int",), "floats": ("float",), "texts": ("text",)}
 ANY_CASE = {"padding", "data_format", "interpolation"}
@@ -31,7 +31,7 @@ ANY_CASE = {"padding", "data_format", "interpolation"}
 
 
 def check_plain(types: Sequence[str], argument: str, value: Any, place: ConfigPath) -> tuple[Any, list[Problem]]:
-    """Return `value` as Keras wants it, and what is wrong with it."""
+    """Return `value` as Keras expects it, and its error."""
     if value is UNKNOWN or "any" in types:
         return value, []
     if isinstance(value, list | tuple):
@@ -63,7 +63,7 @@ def check_list(types: Sequence[str], argument: str, value: list[Any], place: Con
     if length and len(value) != int(length):
         words = WORDS[name].removeprefix("a list of ")
         count = f"{length} {words}" if length != "1" else "1 " + words.removesuffix("s")
-        return value, [Problem(place, f"expected {count}, not {len(value)}")]
+        return value, [Problem(place, f"expected {count}, got {len(value)}")]
     checked, problems = [], []
     for index, item in enumerate(value):
         result, found = check_plain(ITEMS[name], argument, item, (*place, index))
@@ -75,11 +75,11 @@ def check_list(types: Sequence[str], argument: str, value: list[Any], place: Con
 def mismatch(types: Sequence[str], value: Any, place: ConfigPath) -> Problem:
     if "code" in types:
         return Problem(place, "takes a Python object, which a config cannot hold", "leave it out")
-    return Problem(place, f"expected {expected(types)}, not {named(value)}", type_hint(types, value))
+    return Problem(place, f"expected {expected(types)}, got {named(value)}", type_hint(types, value))
 
 
 def expected(types: Iterable[str]) -> str:
-    """Return the types in a sentence: "a whole number or a list of 2 whole numbers"."""
+    """Return the types in a sentence: "an integer or a list of 2 integers"."""
     words: list[str] = []
     for each in types:
         name, _, length = each.partition(":")
@@ -97,7 +97,7 @@ def type_hint(types: Sequence[str], value: Any) -> str:
         return f"write {int(value)}"
     if isinstance(value, str):
         if "bool" in types and value.lower() in {"yes", "no", "on", "off", "true", "false"}:
-            return f'"{value}" is text in YAML 1.2; write true or false'
+            return f'"{value}" is a string in YAML 1.2; write true or false'
         if value.lower() in {"none", "null"} and "null" in types:
             return "write null"
         return did_you_mean(near(value, choices_of(types))) or number_hint(types, value)

@@ -1,4 +1,4 @@
-"""`model.blocks` and the entries of a list of layers, as a config writes them."""
+"""`model.blocks` and the entries of a list of layers, as written in a config."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,25 +16,24 @@ from dltool.keras_names import find as find_keras
 BLOCKS: ConfigPath = ("model", "blocks")
 REPEAT, INDEX, NAME = "repeat", "index", "name"
 INPUT = "input"
-"""What `from` calls what a block was given, and outside of blocks all that the data gives, unless a column has the
-name."""
+"""In `from`, the input of a block; outside of blocks all inputs of the data, unless a column has this name."""
 WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 Uses = tuple[tuple[TextPath, str], ...]
-"""The uses of blocks and rounds of repeats that led to a layer, the innermost first, each in a few words."""
+"""Descriptions of the uses of blocks and rounds of repeats that led to a layer, innermost first."""
 
 
 @dataclass(frozen=True)
 class WrittenLayer:
-    """Where a layer of the flat list was written, and what brought it there."""
+    """The location where a layer of the flat list was written, and the uses that led to it."""
 
     place: TextPath
     uses: Uses = ()
 
 
 def written(place: ConfigPath, layers: Sequence[WrittenLayer]) -> tuple[TextPath, Uses]:
-    """A place in the config in force as one in the text, and the uses that led there."""
+    """Return a path of the resolved config as a path in the text, and the uses that led to it."""
     index = place[2] if len(place) > 2 and place[:2] == LAYERS else None
     if isinstance(place, TextPath) or not isinstance(index, int) or index >= len(layers):
         return TextPath(place), ()
@@ -43,10 +42,9 @@ def written(place: ConfigPath, layers: Sequence[WrittenLayer]) -> tuple[TextPath
 
 @dataclass(frozen=True)
 class LayerScope:
-    """A block as written: its parameters with their defaults (null where one must be given), and its layers.
+    """A block as written: its parameters with their defaults (null if required), and its layers.
 
-    One that is not whole has a mistake in its own keys.
-    """
+    It is incomplete if its own keys have errors."""
 
     place: ConfigPath
     parameters: Mapping[str, Node]
@@ -55,12 +53,14 @@ class LayerScope:
 
 
 def blocks_of(model: Node, problems: list[Problem]) -> dict[str, LayerScope]:
-    """Return the blocks that are well-formed. How a block is built up is checked with the rest of the config."""
+    """Return the well-formed blocks. The form of all blocks is checked with the rest of the config."""
     blocks: dict[str, LayerScope] = {}
     for name, entry in entries_of(find(model, ("blocks",))).items():
         place = (*BLOCKS, name)
         if not name.isidentifier() or name in (REPEAT, BACKBONE) or find_keras("layer", name):
-            what = "has a meaning of its own" if name.isidentifier() else "is no name: letters, digits and _ only"
+            what = (
+                "is a reserved name" if name.isidentifier() else "is not a valid name: use letters, digits and _ only"
+            )
             problems.append(Problem(place, f"{name} {what}", "choose another name", at_key=True))
             continue
         parameters, body = entries_of(find(entry.node, ("parameters",))), items_of(find(entry.node, ("layers",)))
@@ -78,11 +78,11 @@ def parameter_problems(block: LayerScope) -> Iterator[Problem]:
         if not name.isidentifier() or name in {*OWN_NAMES, INDEX, NAME, FROM}:
             yield Problem(place, f"{name} cannot be the name of a parameter", "choose another name", at_key=True)
         elif name not in used:
-            yield Problem(place, "nothing in the block uses this parameter", f"use ${name}, or remove it", at_key=True)
+            yield Problem(place, "unused parameter", f"use ${name}, or remove it", at_key=True)
 
 
 def refuse_cycles(blocks: Mapping[str, LayerScope]) -> None:
-    """Raise ConfigError where a block contains itself."""
+    """Raise ConfigError if a block contains itself."""
     done: set[str] = set()
 
     def visit(name: str, above: tuple[str, ...]) -> None:
@@ -109,12 +109,12 @@ def blocks_in(items: Sequence[Node], blocks: Mapping[str, LayerScope]) -> Iterat
 
 
 def entries_of(node: Node | None) -> Mapping[str, MappingEntry]:
-    """Return what a mapping holds; nothing where it is none, which the validation reports."""
+    """Return the entries of a mapping; none for anything else, which the validation reports."""
     return node.value if node is not None and isinstance(node.value, Mapping) else {}
 
 
 def items_of(node: Node | None) -> tuple[Node, ...]:
-    """Return what a list holds; nothing where it is none."""
+    """Return the items of a list; none for anything else."""
     return node.value if node is not None and isinstance(node.value, tuple) else ()
 
 
@@ -123,7 +123,7 @@ def words_of(value: Any) -> list[str]:
 
 
 def head(item: Node) -> tuple[str, Node | None]:
-    """Return the name and the arguments of an entry of a list of layers; no name where it is no such entry."""
+    """Return the name and the arguments of an entry of a list of layers; no name if it is malformed."""
     if isinstance(item.value, str):
         return item.value, None
     if isinstance(item.value, Mapping) and len(item.value) == 1:
@@ -133,7 +133,7 @@ def head(item: Node) -> tuple[str, Node | None]:
 
 
 def head_of_layer(item: Node) -> tuple[ConfigPath, Node | None]:
-    """Return the steps to the arguments of a layer, the last of which is its name, and the arguments."""
+    """Return the path to the arguments of a layer, which ends with its name, and the arguments."""
     name, given = head(item)
     if name == BACKBONE and given is not None and head(given)[0]:
         return (BACKBONE, head(given)[0]), head(given)[1]

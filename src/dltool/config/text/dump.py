@@ -1,4 +1,4 @@
-"""The config back to YAML, with every value in force, and where each value came from."""
+"""The resolved config as YAML, and the origin of each value."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from dltool.errors import ConfigPath
 
 
 def plain_config(config: Config) -> dict[str, Any]:
-    """The config as dicts, lists and scalars. What is None or empty by default is left out."""
+    """Return the config as dicts, lists and scalars, without values that are None or empty by default."""
     return plain_section(config)
 
 
@@ -61,13 +61,13 @@ def plain_target(target: Target) -> Any:
 
 
 def dump_yaml(config: Config) -> str:
-    """YAML that loads as this very config: dollar signs doubled, text that would read as a number quoted."""
+    """Return YAML that loads as this config: dollar signs are doubled, strings that would read as numbers quoted."""
     text: str = yaml.dump(plain_config(config), Dumper=CoreDumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
 class CoreDumper(yaml.SafeDumper):
-    """Writes text so that YAML 1.2 readers, and 1.1 ones too, read the same text again."""
+    """Writes strings that YAML 1.2 and YAML 1.1 readers read alike."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -82,7 +82,7 @@ CoreDumper.add_representer(str, CoreDumper.represent_text)
 
 @dataclass(frozen=True)
 class ValueOrigin:
-    """A value in force and where it was decided: `file:line:column`, a `--set` argument, or "default"."""
+    """A resolved value and its origin: `file:line:column`, a `--set` argument, or "default"."""
 
     path: ConfigPath
     value: Any
@@ -91,7 +91,7 @@ class ValueOrigin:
 
 
 def origins(document: Document, config: Config) -> list[ValueOrigin]:
-    """Every scalar of the config, in order."""
+    """Return every scalar of the config, in order."""
     return [origin_of(document, path, value) for path, value in leaves(plain_config(config), ())]
 
 
@@ -109,7 +109,7 @@ def origin_of(document: Document, path: ConfigPath, value: Any) -> ValueOrigin:
     while node is None:
         node = find(document.root, place[:depth])
         depth -= 1
-    is_shorthand = not list(children(node)) and path  # `Dense: 10` is where `Dense.units` was written
+    is_shorthand = not list(children(node)) and path  # `Dense: 10` holds `Dense.units`
     if depth + 1 < len(place) and not is_shorthand:
         return ValueOrigin(path, value, "default", "")
     position = node.position

@@ -1,4 +1,4 @@
-"""`model.blocks`, `repeat` and layers used again by name → one flat list of layers, each with its place in the text."""
+"""Expands `model.blocks`, `repeat` and shared layers to one flat list of layers, each with its location in the text."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,12 +34,12 @@ MOST_TIMES = 1_000
 MOST_LAYERS = 10_000
 
 Source = tuple[int | str, ...]
-"""What a layer takes: numbers of layers in the flat list, or names that are none of its layers, such as columns."""
+"""The inputs of a layer: indices into the flat list, or names of inputs, such as columns."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """What a name stands for: the number of a layer in the flat list, and the layer or use of a block that has it."""
+    """The target of a name: an index into the flat list, and the layer or use of a block that has the name."""
 
     number: int
     place: ConfigPath
@@ -49,9 +49,8 @@ class Named:
 class Scope:
     """The scope of one list of layers: layer names and `$` variables visible in it.
 
-    `named` are its layers by name; `given` is what `from: input` takes, None for what the data gives. Names that are
-    not here may be those of `outer`.
-    """
+    `named` are its layers by name; `given` is the meaning of `from: input`, None for the inputs of the data. Other
+    names are looked up in `outer`."""
 
     values: Substitution
     given: Source | None = None
@@ -68,14 +67,14 @@ class Scope:
         return self.outer.find(name) if self.outer else (name,)
 
     def names(self) -> tuple[str, ...]:
-        """Return what `from` may name here besides `input`."""
+        """Return the names that `from` may use here besides `input`."""
         return (*self.named, *(self.outer.names() if self.outer else ()))
 
     def problem(self, place: ConfigPath, message: str, hint: str = "", at_key: bool = False) -> None:
         self.values.problems.append(Problem(TextPath(place), message, hint, at_key, self.uses))
 
     def give_name(self, name: str, place: ConfigPath, made: Source, maker: ConfigPath) -> None:
-        """Let a name stand for what its `maker` makes: one layer of a list, in the rounds of a `repeat` the latest."""
+        """Bind a name to the output of its `maker`; in a `repeat` the latest round counts."""
         other = self.named.get(name)
         if other is not None and other.place != maker:
             related = ((TextPath(other.place), "by this"), *self.uses)
@@ -88,15 +87,12 @@ class Scope:
 def flat_layers(
     model: Node, substitution: Substitution, has_columns: bool, ends: Collection[str] = ()
 ) -> tuple[tuple[Node, ...], tuple[WrittenLayer, ...], Mapping[str, str]]:
-    """Return the layers of `model` (unresolved), one after the other, names and expressions replaced.
+    """Return the flat list of the layers of `model` (unresolved), with names and expressions replaced.
 
-    The last result maps `ends`, names of layers in the config, to their names in the list: the last layer of a block,
-    the one of the last round in a `repeat`. A layer that one in a block takes by `from: input` gets a name where it has
-    none. Problems are added to those of `substitution`. Where the data `has_columns`, names may be theirs.
-
-    Raises:
-        ConfigError: blocks that contain themselves, or too many layers.
-    """
+    The last result maps `ends`, names of layers in the config, to names in the list: the last layer of a block, the
+    last round of a `repeat`. Layers that a block uses by `from: input` are named if necessary. Problems are added to
+    those of `substitution`. With `has_columns`, names may be those of columns. Raises ConfigError: blocks that contain
+    themselves, or too many layers."""
     blocks = blocks_of(model, substitution.problems)
     refuse_cycles(blocks)
     expansion = Expansion(substitution, blocks, has_columns)
@@ -108,7 +104,7 @@ def flat_layers(
 
 @dataclass
 class Expansion:
-    """The flat list as it grows: its layers, resolved, and where each was written."""
+    """The flat list while it grows: resolved layers and the locations where they were written."""
 
     base: Substitution
     blocks: Mapping[str, LayerScope]
@@ -120,7 +116,7 @@ class Expansion:
     rounds: int = 0
 
     def lay_all(self, items: Sequence[Node], place: ConfigPath, scope: Scope, before: Source) -> Source:
-        """Add the layers of a list, the first of which takes `before`. Return what the last one makes."""
+        """Add the layers of a list, the first of which takes `before`. Return the output of the last one."""
         for index, item in enumerate(items):
             before = self.lay(item, (*place, index), scope, before)
         return before
@@ -174,13 +170,13 @@ class Expansion:
         if own_name and isinstance(use_name, str) and use_name:
             scope.give_name(use_name, (*place, name, NAME), after, place)
         elif own_name and use_name is not UNKNOWN:
-            scope.problem((*place, name, NAME), f"expected a name, not {named(use_name)}")
+            scope.problem((*place, name, NAME), f"expected a name, got {named(use_name)}")
         return after
 
     def block_arguments(
         self, name: str, block: LayerScope, given: Node | None, place: ConfigPath, scope: Scope
     ) -> dict[str, Node]:
-        """Return the values of all parameters, and `name` and `from` where they are given."""
+        """Return the values of all parameters, and `name` and `from` if they are given."""
         values = entries_of(given)
         if given is not None and given.value is not None and not isinstance(given.value, Mapping):
             values = {first: MappingEntry(given.position, given) for first in list(block.parameters)[:1]}
@@ -238,9 +234,9 @@ class Expansion:
         return (len(self.layers) - 1,)
 
     def is_misspelt(self, name: str, place: ConfigPath, scope: Scope) -> bool:
-        """Report a name that is near that of a block or of a layer."""
+        """Report a name that resembles the name of a block or layer."""
         if name in self.blocks:
-            scope.problem(place, f"no value can stand for the block {name}", "write its name here")
+            scope.problem(place, f"a variable cannot name the block {name}", "write its name here")
             return True
         hint = did_you_mean(near(name, [*self.blocks, REPEAT, *scope.names()], cutoff=0.75))
         if not hint or not name[:1].islower():
@@ -249,7 +245,7 @@ class Expansion:
         return True
 
     def sources(self, node: Node, place: ConfigPath, scope: Scope) -> Source:
-        """Return what the value of a `from` names. What is no name stays for the validation to refuse."""
+        """Return the sources that a `from` names. Anything but names is left to the validation."""
         is_list = isinstance(node.value, tuple)
         items = node.value if is_list else (node,)
         if not all(isinstance(item.value, str) for item in items):
@@ -258,10 +254,10 @@ class Expansion:
         for index, item in enumerate(items):
             source = scope.find(item.value)
             if source == (item.value,) and item.value != INPUT and not self.has_columns:
-                usual = f"known are {', '.join((INPUT, *scope.names()))}"
+                usual = f"known: {', '.join((INPUT, *scope.names()))}"
                 hint = did_you_mean(near(item.value, scope.names(), cutoff=0.5)) or usual
                 where = (*place, index) if is_list else place
-                scope.problem(where, f"nothing before it is called {quoted(item.value)}", hint)
+                scope.problem(where, f"no input or earlier layer is called {quoted(item.value)}", hint)
             found += source
         return tuple(found)
 
@@ -276,7 +272,7 @@ class Expansion:
         return replace(node, value=names, written="") if is_list else names[0]
 
     def name_of(self, number: int) -> str:
-        """Return the name of a layer, which gets one where it has none."""
+        """Return the name of a layer; an unnamed layer is named."""
         item = self.layers[number]
         steps, given = head_of_layer(item)
         name = entries_of(given).get(NAME)
@@ -288,19 +284,19 @@ class Expansion:
 
 
 def count_of(times: Any, place: ConfigPath, scope: Scope) -> int:
-    """Return how often; once where data that has not been read decides, for the sake of the problems inside."""
+    """Return the number of rounds; 1 if it depends on unread data, to find the problems inside."""
     if times is UNKNOWN:
         return 1
     if not isinstance(times, int) or isinstance(times, bool):
-        scope.problem(place, f"expected a whole number, not {named(times)}")
+        scope.problem(place, f"expected an integer, got {named(times)}")
         return 0
     if not 1 <= times <= MOST_TIMES:
-        scope.problem(place, f"must be between 1 and {MOST_TIMES:,}, not {times}")
+        scope.problem(place, f"must be between 1 and {MOST_TIMES:,}, got {times}")
         return 0
     return times
 
 
 def with_values(substitution: Substitution, values: Mapping[str, Node]) -> Substitution:
-    """Return a substitution in which names stand for nodes that are resolved already."""
+    """Return a substitution with names for nodes that are resolved already."""
     variables, resolved = {**substitution.variables, **values}, {**substitution.resolved, **values}
     return replace(substitution, variables=variables, resolved=resolved)

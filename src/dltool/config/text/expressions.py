@@ -1,8 +1,7 @@
 """`$name`, `$(arithmetic)` and `$(env.NAME)` in config values.
 
 There is no `eval`: an expression is parsed by Python's own grammar and walked here, and anything but numbers, names,
-`env.NAME` and arithmetic operators is refused.
-"""
+`env.NAME` and arithmetic operators is refused."""
 
 import ast
 import operator
@@ -19,12 +18,12 @@ from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.text import near, value_text
 
 DATA_FACTS = ("classes", "examples", "validation_examples", "test_examples", "input_shape", "target_shape")
-"""What a config may name of its data; `epochs` and `steps_per_epoch` follow from these and the config."""
+"""Names of facts of the data; `epochs` and `steps_per_epoch` follow from these and the config."""
 TARGET_FACTS = ("classes", "target_shape")
-"""Those of one target. Of several they are named after them: `classes_digit`. `classes` is there too where only one of
-them has classes."""
+"""Names of facts of a target. With several targets they get its name (`classes_digit`); `classes` remains if only one
+of them has classes."""
 OWN_NAMES = (*DATA_FACTS, "epochs", "steps_per_epoch", "env")
-"""What `$` stands before, and the user's own names cannot be."""
+"""Names with a fixed meaning, which the user cannot redefine."""
 
 NAME = re.compile(r"\$([A-Za-z_]\w*)")
 MARK = re.compile(r"\$\$|\$\{[^}]*\}?|\$\(")
@@ -52,12 +51,10 @@ class BadExpression(ValueError):
 
 @dataclass
 class Substitution:
-    """What names stand for while one config tree is resolved.
+    """Values of names while one config tree is resolved.
 
-    `names` are the facts of the data, some of them UNKNOWN before the data has been read; `variables` the nodes under
-    `vars`, resolved when first used; `environment` what `env.NAME` reads. `home` says where a
-    name may be defined.
-    """
+    `names` are the facts of the data, UNKNOWN if they depend on unread data; `variables` the nodes under `vars`,
+    resolved on first use; `environment` the values of `env.NAME`. `home` is the hint how to define a name."""
 
     names: Mapping[str, Any]
     variables: Mapping[str, Node]
@@ -95,7 +92,7 @@ class Substitution:
             return replace(use, value=list_as_nodes(value, use))
         self.expanded += size(value)
         if self.expanded > MOST_NODES:
-            # Only said once: whatever follows would say it again.
+            # Reported once: later uses would repeat it.
             raise ConfigError(Problem(use.position, f"the names expand to more than {MOST_NODES:,} values"))
         # A scalar is shown where it is used; a collection keeps the positions of its own lines.
         if isinstance(value.value, Mapping | tuple):
@@ -110,7 +107,11 @@ class Substitution:
             return self.names[name]
         if name in DATA_FACTS:
             own = [f"${known}" for known in self.names if known.startswith(f"{name}_")]
-            why = "it has columns, each of its own" if name == "input_shape" else "its target is a number, not a class"
+            why = (
+                "each of its columns has a shape of its own"
+                if name == "input_shape"
+                else "its target is a number, not a class"
+            )
             why = f"each target has its own: {', '.join(own)}" if own else why
             raise BadExpression(f"this data has no ${name}", why)
         known = sorted({*self.variables, *self.names})
@@ -119,7 +120,7 @@ class Substitution:
         raise BadExpression(f"${name} is not defined", hint or self.home)
 
     def check_variable(self, name: str) -> None:
-        """Resolve a variable that may be used nowhere, so that a mistake in it is found."""
+        """Resolve a variable, even if it is unused, to find its errors."""
         try:
             self.variable(name)
         except BadExpression as error:
@@ -127,7 +128,7 @@ class Substitution:
 
     def variable(self, name: str) -> Node:
         if name in self.resolving:
-            raise BadExpression(f"${name} is defined by itself: {' → '.join([*self.resolving, name])}")
+            raise BadExpression(f"${name} refers to itself: {' → '.join([*self.resolving, name])}")
         if name not in self.resolved:
             self.resolving.append(name)
             self.resolved[name] = self.resolve(self.variables[name], ("vars", name))
@@ -142,7 +143,7 @@ class Substitution:
                 pieces.append("$")
                 start = match.end()
             elif match[0].startswith("${"):
-                raise BadExpression(f"{match[0]} is not how a name is written", f"write {braceless(match[0], text)}")
+                raise BadExpression(f"invalid reference {match[0]}", f"write {braceless(match[0], text)}")
             else:
                 end = closing(text, match.end() - 1)
                 if end is None:
@@ -157,7 +158,7 @@ class Substitution:
         return "".join([*pieces, text[start:]])
 
     def evaluate(self, expression: str) -> Any:
-        """Return the number or the text of an environment variable that it stands for; UNKNOWN if part of it is."""
+        """Return the number, or the text of an environment variable; UNKNOWN if any operand is."""
         if len(expression) > LONGEST:
             raise BadExpression(f"an expression of more than {LONGEST} characters")
         try:
@@ -195,9 +196,9 @@ class Substitution:
 
 
 def as_text(value: Any) -> str:
-    """Return a value inside text, as YAML would write it."""
+    """Return a value inside a string, as YAML would write it."""
     if isinstance(value, Mapping | tuple | list):
-        raise BadExpression("a list or a mapping cannot stand inside text")
+        raise BadExpression("a list or a mapping cannot be inserted into a string")
     return value_text(value)
 
 
@@ -239,5 +240,5 @@ def braceless(braced: str, text: str) -> str:
 
 
 def list_as_nodes(value: Any, use: Node) -> Any:
-    """A fact's value for a node: tuples (`input_shape`) become tuples of nodes."""
+    """Return a fact as the value of a node: tuples (`input_shape`) become tuples of nodes."""
     return tuple(replace(use, value=item) for item in value) if isinstance(value, tuple | list) else value

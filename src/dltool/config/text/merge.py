@@ -1,4 +1,4 @@
-"""Layers of one config: `extends` under the file, `--set` over it."""
+"""Merges the layers of a config: `extends` below the file, `--set` above it."""
 
 import re
 from collections.abc import Mapping
@@ -20,10 +20,9 @@ STEP = re.compile(r"([A-Za-z_][\w-]*)|\[([0-9]+)\]")
 
 
 def merge(base: Node, over: Node, path: ConfigPath = ()) -> Node:
-    """`over` upon `base`: mappings key by key, everything else replaced.
+    """Merge `over` into `base`: mappings key by key, everything else is replaced.
 
-    Where a mapping names one thing with its arguments (`{Adam: {…}}`), another name drops the old one's arguments.
-    """
+    In a mapping of one name to its arguments (`{Adam: {…}}`), another name drops the old arguments."""
     if not isinstance(base.value, Mapping) or not isinstance(over.value, Mapping):
         return over
     if names_another(base.value, over.value, path):
@@ -38,7 +37,7 @@ def merge(base: Node, over: Node, path: ConfigPath = ()) -> Node:
 
 def names_another(base: Mapping[str, MappingEntry], over: Mapping[str, MappingEntry], path: ConfigPath) -> bool:
     if path == ("data", "target"):
-        # One or several, they are named as a whole.
+        # One or a list, the whole value is replaced.
         return base.keys() != over.keys()
     if len(base) != 1 or len(over) != 1 or base.keys() == over.keys():
         return False
@@ -47,11 +46,8 @@ def names_another(base: Mapping[str, MappingEntry], over: Mapping[str, MappingEn
 
 
 def apply_setting(root: Node, argument: str) -> Node:
-    """`root` with one `--set` argument (`training.epochs=1`) applied.
-
-    Raises:
-        ConfigError: the argument cannot be read, or leads nowhere in a list. Positions are in the argument.
-    """
+    """Return `root` with one `--set` argument (`training.epochs=1`) applied. Raises ConfigError: the argument cannot be
+    read, or points nowhere in a list. Positions are in the argument."""
     shown_as = f"--set {argument}"
     name, equals, value = argument.partition("=")
     steps = parse_steps(name, shown_as, bool(equals))
@@ -73,7 +69,7 @@ def parse_steps(name: str, shown_as: str, has_value: bool) -> Steps:
         return ConfigError(Problem(Position(shown_as, 1, column + 1), message, "write KEY.KEY[INDEX]=VALUE"))
 
     if not has_value:
-        raise fail(0, "there is no = in it")
+        raise fail(0, "missing =")
     steps: list[tuple[str | int, Position]] = []
     column = 0
     while column < len(name):
@@ -81,14 +77,14 @@ def parse_steps(name: str, shown_as: str, has_value: bool) -> Steps:
             column += 1
         match = STEP.match(name, column)
         if match is None:
-            raise fail(column, "not a key")
+            raise fail(column, "expected a key")
         step: str | int = match[1] if match[1] is not None else int(match[2])
         steps.append((step, Position(shown_as, 1, column + 1, match.end() - column)))
         column = match.end()
         if column < len(name) and name[column] not in ".[":
-            raise fail(column, "not a key")
+            raise fail(column, "expected a key")
     if not steps or isinstance(steps[0][0], int) or name.endswith("."):
-        raise fail(max(0, len(name) - 1) if steps else 0, "not a key")
+        raise fail(max(0, len(name) - 1) if steps else 0, "expected a key")
     return tuple(steps)
 
 
@@ -109,7 +105,7 @@ def set_at(node: Node, steps: Steps, value: Node, path: ConfigPath) -> Node:
 
 def set_in_list(node: Node, index: int, position: Position, rest: Steps, value: Node, path: ConfigPath) -> Node:
     if not isinstance(node.value, tuple):
-        raise ConfigError(Problem(position, "there is no list here to take an item of"))
+        raise ConfigError(Problem(position, "this is not a list"))
     if index >= len(node.value):
         last = f"its items are [0] to [{len(node.value) - 1}]" if node.value else "it is empty"
         raise ConfigError(Problem(position, f"the list has no item [{index}]", last))
@@ -119,7 +115,7 @@ def set_in_list(node: Node, index: int, position: Position, rest: Steps, value: 
 
 
 def with_named_argument(node: Node, path: ConfigPath) -> Node:
-    """`Dense: 10`, about to get another argument, as `Dense: {units: 10}`."""
+    """Return `Dense: 10`, which is to get another argument, as `Dense: {units: 10}`."""
     name = path[-1] if path else None
     if isinstance(node.value, Mapping) or not isinstance(name, str) or not name[:1].isupper() or node.value is None:
         return node
@@ -127,13 +123,13 @@ def with_named_argument(node: Node, path: ConfigPath) -> Node:
 
 
 def as_arguments(name: str, node: Node) -> Node:
-    """The `10` of `Dense: 10` as `{units: 10}`; mappings, null and what takes no single value stay."""
+    """Return the `10` of `Dense: 10` as `{units: 10}`; leave mappings, null and names without a first argument."""
     first = None if isinstance(node.value, Mapping) or node.value is None else first_argument(name)
     return Node({first: MappingEntry(node.position, node)}, node.position) if first else node
 
 
 def shifted(node: Node, columns: int) -> Node:
-    """The node with its positions moved right, from the value alone to the whole argument."""
+    """Return the node with its positions moved right, from the value alone to the whole argument."""
     moved = with_children(node, lambda _, child: shifted(child, columns))
     if isinstance(moved.value, Mapping):
         keys = {key: replace(entry, key=shift(entry.key, columns)) for key, entry in moved.value.items()}

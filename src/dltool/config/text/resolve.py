@@ -1,4 +1,4 @@
-"""A tree as written → the tree that is validated: no names and expressions, no notes, paths absolute."""
+"""Resolves a tree for validation: no names, expressions or notes, and absolute paths."""
 
 import math
 import os
@@ -16,23 +16,23 @@ from dltool.config.text.expansion import flat_layers
 from dltool.config.text.expressions import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Substitution
 from dltool.config.text.tree import MappingEntry, Node, children, find, scalars, with_children
 from dltool.config.validate import section_at
+from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem, TextPath
 
 SOURCE_PLACES = (("data", "source"), ("data", "validation"), ("data", "test"))
 PATH_OPTIONS = ("path", "x", "y")
 NOT_EXPERIMENT = ("vars", "extends")
 NOTE = "x-"
-"""Keys that begin with this are the user's own."""
+"""Prefix of the user's own keys."""
 
 
 def resolve(
     root: Node, name: str, folders: Mapping[str, Path], facts: Mapping[str, Any] | None
 ) -> tuple[Node, tuple[WrittenLayer, ...], list[Problem]]:
-    """The tree without `vars`, `extends` and `x-` keys, every name and expression replaced, paths absolute.
+    """Return the tree without `vars`, `extends` and `x-` keys, names and expressions replaced, paths absolute.
 
-    Blocks and repeats are written out; where each layer of the model was written is the second result. `name` is that
-    of a config that gives itself none; `folders` are those of the texts that positions are in.
-    """
+    Blocks and repeats are expanded; the second result holds the location of each layer. `name` is the default name of
+    the config; `folders` are those of the texts by name."""
     variables, problems = user_variables(root)
     substitution = Substitution(names_of_facts(root, variables, facts), variables, os.environ, problems)
     for variable in variables:
@@ -53,21 +53,21 @@ def resolve(
 
 
 def in_text(problem: Problem) -> Problem:
-    """All that is found here is found in the tree as written."""
+    """Return the problem with its locations marked as paths in the text as written."""
     place = TextPath(problem.place) if isinstance(problem.place, tuple) else problem.place
     related = tuple((TextPath(at) if isinstance(at, tuple) else at, words) for at, words in problem.related)
     return replace(problem, place=place, related=related)
 
 
 def may_have_columns(resolved: Node) -> bool:
-    """Whether the data has, or may have, inputs by names of its own."""
+    """Return whether the data has, or may have, named inputs."""
     source = find(resolved, ("data", "source"))
     name = next(iter(source.value), "") if source is not None and isinstance(source.value, Mapping) else ""
     return source is None or name in TABLE_SOURCES or name == "arrays"
 
 
 def written_out(model: Node, substitution: Substitution, has_columns: bool) -> tuple[Node, tuple[WrittenLayer, ...]]:
-    """The section with its flat list of layers. The blocks stay as they are, for their form to be checked."""
+    """Return the section with its flat list of layers. The blocks stay, for their form to be checked."""
     items = find(model, ("layers",))
     if items is not None and isinstance(items.value, str):
         # A variable may hold the list.
@@ -92,7 +92,7 @@ def written_out(model: Node, substitution: Substitution, has_columns: bool) -> t
 
 
 def layers_of_outputs(outputs: Node) -> dict[str, str]:
-    """The name of the layer of each output, by the output's; of those that are well-formed."""
+    """Return the layer name of each well-formed output, by the name of the output."""
     found = {}
     for name, entry in entries_of(outputs).items():
         options = entries_of(entry.node)
@@ -103,14 +103,14 @@ def layers_of_outputs(outputs: Node) -> dict[str, str]:
 
 
 def taking(outputs: Node, output: str, layer: str) -> Node:
-    """The outputs, of which one is that of another layer."""
+    """Return the outputs with the layer of one of them replaced."""
     options = outputs.value[output].node
     given = MappingEntry(options.position, replace(options, value=layer, written=""))
     return replaced(outputs, (output,), replace(options, value={**options.value, FROM: given}))
 
 
 def without_notes(node: Node, path: ConfigPath = ()) -> Node:
-    """The tree without `x-` keys in dltool's own sections. What is inside Keras objects is Keras's."""
+    """Return the tree without `x-` keys in dltool's own sections; Keras objects are left alone."""
     is_own = section_at(path) is not None or path[:-1] in SOURCE_PLACES
     if is_own and isinstance(node.value, Mapping):
         node = replace(node, value={key: entry for key, entry in node.value.items() if not key.startswith(NOTE)})
@@ -120,7 +120,7 @@ def without_notes(node: Node, path: ConfigPath = ()) -> Node:
 
 
 def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The facts together with the two names that the config itself decides: `epochs` and `steps_per_epoch`."""
+    """Return the facts, with `epochs` and `steps_per_epoch`, which follow from the config."""
     names = dict.fromkeys((*DATA_FACTS, *names_of_targets(root)), UNKNOWN) if facts is None else dict(facts)
     probe = Substitution(names, variables, os.environ)
 
@@ -143,7 +143,7 @@ def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str
 
 
 def names_of_targets(root: Node) -> list[str]:
-    """The names that there are for each of several targets: `classes_digit`, `target_shape_digit`."""
+    """Return the names for each of several targets: `classes_digit`, `target_shape_digit`."""
     named = find(root, ("data", "source", "arrays", "y")) or find(root, ("data", "target"))
     targets = named.value if named is not None and isinstance(named.value, Mapping) and len(named.value) > 1 else ()
     return [f"{fact}_{target}" for target in targets for fact in TARGET_FACTS]
@@ -154,12 +154,12 @@ def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:
         return {}, []
     node = root.value["vars"].node
     if not isinstance(node.value, Mapping):
-        return {}, [Problem(("vars",), "expected names and their values")]
+        return {}, [Problem(("vars",), f"expected a mapping, got {named(node.value)}")]
     own = {*OWN_NAMES, *names_of_targets(root)}
     problems = [
-        Problem(("vars", name), "not a name: letters, digits and _ only", at_key=True)
+        Problem(("vars", name), "invalid name: use letters, digits and _ only", at_key=True)
         if not name.isidentifier()
-        else Problem(("vars", name), f"${name} is a name of dltool's own", "choose another name", at_key=True)
+        else Problem(("vars", name), f"${name} is a built-in name", "choose another name", at_key=True)
         for name in node.value
         if not name.isidentifier() or name in own
     ]
@@ -167,7 +167,7 @@ def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:
 
 
 def dependent_data(resolved: Node) -> list[Problem]:
-    """What cannot be known in time: the data's own description in terms of the data."""
+    """Return the problems of values that describe the data and depend on it."""
     data = find(resolved, ("data",))
     problems = [
         Problem(("data", *path), "cannot depend on the data that it describes")
@@ -181,11 +181,9 @@ def dependent_data(resolved: Node) -> list[Problem]:
 
 
 def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
-    """Relative paths of data and of weights made absolute, by the folder of the text that holds their characters.
+    """Make paths of data and weights absolute, relative to the folder of the text that holds their characters.
 
-    That is the file of the path itself, of the variable whose value it is, or of the expression that gives it; for
-    `--set` it is the working directory.
-    """
+    That is the file of the path itself, of its variable, or of the expression; for `--set` the working directory."""
     for place, node in (*data_paths(root), *weight_paths(root)):
         folder = folders[(node.defined or node.position).file]
         absolute = os.path.normpath(folder / os.path.expanduser(node.value))
@@ -206,7 +204,7 @@ def data_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
 
 
 def weight_paths(root: Node) -> Iterator[tuple[ConfigPath, Node]]:
-    """Files of weights, `backbone: {NAME: {weights: FILE}}` or short `backbone: {NAME: FILE}`."""
+    """Yield paths of weights files, `backbone: {NAME: {weights: FILE}}` or short `backbone: {NAME: FILE}`."""
     layers = find(root, ("model", "layers"))
     for path, node in scalars(layers) if layers is not None else ():
         is_weights = path[1:2] == (BACKBONE,) and (len(path) == 3 or path[3:] == ("weights",))

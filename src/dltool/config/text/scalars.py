@@ -1,8 +1,7 @@
 """Plain YAML scalars by the YAML 1.2 core schema.
 
 Source: YAML 1.2.2, section 10.3.2 (https://yaml.org/spec/1.2.2/#1032-tag-resolution). Stricter in two places, where
-YAML 1.1 readers would silently see another number: `010` and `1:30` are refused.
-"""
+YAML 1.1 readers would silently see another number: `010` and `1:30` are refused."""
 
 import re
 
@@ -24,7 +23,7 @@ MOST_DIGITS = 40
 
 
 class AmbiguousScalar(ValueError):
-    """A scalar that YAML readers disagree about. Carries the message and, as `hint`, how to write it."""
+    """A scalar that YAML readers read differently; `hint` says how to write it."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -32,19 +31,20 @@ class AmbiguousScalar(ValueError):
 
 
 def resolve_scalar(text: str) -> Scalar:
-    """The value of a plain (unquoted) scalar."""
+    """Return the value of a plain (unquoted) scalar."""
     if text in CONSTANTS:
         return CONSTANTS[text]
     if LEADING_ZERO.fullmatch(text):
         digits = text.lstrip("+-0_") or "0"
         raise AmbiguousScalar(
-            f"{text} has a leading zero: other YAML readers take it for octal", f'write {digits}, or "{text}" for text'
+            f"{text} has a leading zero: other YAML readers read it as octal",
+            f'write {digits}, or "{text}" for a string',
         )
     if SEXAGESIMAL.fullmatch(text):
-        raise AmbiguousScalar(f"other YAML readers take {text} for a number in base 60", f'write "{text}" for text')
+        raise AmbiguousScalar(f"other YAML readers read {text} as a base-60 number", f'write "{text}" for a string')
     if INTEGER.fullmatch(text) or BASED_INTEGER.fullmatch(text):
         if len(text) > MOST_DIGITS:
-            raise AmbiguousScalar(f"a number of {len(text)} digits", "is it meant to be text? put it in quotes")
+            raise AmbiguousScalar(f"a number of {len(text)} digits", "if it is a string, quote it")
         return int(text, 0) if BASED_INTEGER.fullmatch(text) else int(text)
     if FLOAT.fullmatch(text) and len(text) <= MOST_DIGITS:
         return float(text)
@@ -52,7 +52,7 @@ def resolve_scalar(text: str) -> Scalar:
 
 
 def is_plain_text(text: str) -> bool:
-    """Whether `text`, written without quotes, reads as this very text."""
+    """Return whether `text`, written without quotes, reads as the same string."""
     try:
         return resolve_scalar(text) == text
     except AmbiguousScalar:

@@ -1,4 +1,4 @@
-"""Config values that remember where they were written."""
+"""Config values with their positions in the text."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -7,16 +7,15 @@ from typing import Any
 from dltool.errors import ConfigPath, Position
 
 ARGUMENTS = ("--set", "--name", "--seed")
-"""Options of the command line that give values of the config."""
+"""Command-line options that set values of the config."""
 
 
 @dataclass(frozen=True)
 class Node:
     """A scalar, a tuple of nodes or a mapping of entries, with its position.
 
-    `written` is a scalar as it stands in the text: `3.10` for the number 3.1, `$classes` for the number 10. Where the
-    value is that of a variable, `defined` is the place that holds it, and `position` the place that uses it.
-    """
+    `written` is the text of a scalar: `3.10` for the number 3.1, `$classes` for the number 10. If the value comes from
+    a variable, `defined` is the position of the variable's value and `position` that of its use."""
 
     value: Any
     position: Position
@@ -26,14 +25,13 @@ class Node:
 
 @dataclass(frozen=True)
 class MappingEntry:
-    """A mapping's value together with the position of its key."""
+    """A value of a mapping, with the position of its key."""
 
     key: Position
     node: Node
 
 
 def to_plain(node: Node) -> Any:
-    """Return the node as dicts, lists and scalars."""
     if isinstance(node.value, Mapping):
         return {key: to_plain(entry.node) for key, entry in node.value.items()}
     if isinstance(node.value, tuple):
@@ -42,7 +40,7 @@ def to_plain(node: Node) -> Any:
 
 
 def size(node: Node) -> int:
-    """Return the number of nodes, those under an alias counted at every use."""
+    """Return the number of nodes; nodes under an alias count at every use."""
     return 1 + sum(size(child) for _, child in children(node))
 
 
@@ -83,7 +81,7 @@ def find(node: Node, path: ConfigPath) -> Node | None:
 
 
 def position_of(root: Node, path: ConfigPath, at_key: bool = False) -> Position:
-    """Where `path` was written: its value, or its key; the nearest thing around it where it was not written at all."""
+    """Return the position of the value at `path`, or of its key; of the nearest parent if it is not in the text."""
     node, position = root, root.position
     for index, step in enumerate(path):
         is_last = index == len(path) - 1
@@ -101,7 +99,7 @@ def position_of(root: Node, path: ConfigPath, at_key: bool = False) -> Position:
 
 
 def is_argument(position: Position) -> bool:
-    """Tell whether the position is in an argument of the command line: `--set …`, `--name …` or `--seed …`."""
+    """Return whether the position is in a command-line argument: `--set …`, `--name …` or `--seed …`."""
     return position.file.startswith(tuple(f"{option} " for option in ARGUMENTS))
 
 

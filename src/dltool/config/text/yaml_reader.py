@@ -1,8 +1,7 @@
 """YAML text → :class:`Node` tree with positions, by the YAML 1.2 core schema.
 
 The tree is composed here from PyYAML's parser events, because PyYAML's own composer and constructor lose positions,
-overwrite duplicate keys, follow YAML 1.1 and recurse without a limit.
-"""
+overwrite duplicate keys, follow YAML 1.1 and recurse without a limit."""
 
 import os
 import re
@@ -29,15 +28,12 @@ OPENERS = {
     "while parsing a flow mapping": ('this "{" is never closed', 'a "}" or a comma is missing'),
     "while scanning a quoted scalar": ("this quote is never closed", ""),
 }
-"""What PyYAML was doing when something stayed open, as message and hint."""
+"""PyYAML's contexts of something left open, as message and hint."""
 
 
 def read_bytes(path: Path, shown_as: str, what: str = "a config file", endings: Collection[str] = YAML) -> bytes:
-    """What is in a file, a regular one of at most a megabyte. `what` it is to be, and its `endings`, are for messages.
-
-    Raises:
-        ConfigError: it is anything else.
-    """
+    """Read a regular file of at most a megabyte; `what` and `endings` are for messages. Raises ConfigError: anything
+    else."""
     start = Position(shown_as, 1, 1)
     try:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer.
@@ -60,7 +56,7 @@ def read_bytes(path: Path, shown_as: str, what: str = "a config file", endings: 
 
 
 def near_files(path: Path, endings: Collection[str]) -> str:
-    """A hint naming the files beside `path` that it may have meant."""
+    """Return a hint naming files beside `path` with similar names."""
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
     names = sorted(item.name for item in path.parent.iterdir() if item.suffix in endings)
@@ -72,18 +68,12 @@ def decode(content: bytes, shown_as: str) -> str:
     try:
         text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            Problem(
-                at_byte(content, error.start, shown_as), f"byte {error.start} is not UTF-8", "save the file as UTF-8"
-            )
-        ) from None
+        place, message = at_byte(content, error.start, shown_as), f"byte {error.start} is not UTF-8"
+        raise ConfigError(Problem(place, message, "save the file as UTF-8")) from None
     if "\0" in text:
         offset = content.index(b"\0")
-        raise ConfigError(
-            Problem(
-                at_byte(content, offset, shown_as), f"byte {offset} is NUL: not a text file", "save the file as UTF-8"
-            )
-        )
+        place, message = at_byte(content, offset, shown_as), f"byte {offset} is NUL: not a text file"
+        raise ConfigError(Problem(place, message, "save the file as UTF-8"))
     return text
 
 
@@ -93,11 +83,8 @@ def at_byte(content: bytes, offset: int, shown_as: str) -> Position:
 
 
 def parse_yaml(text: str, shown_as: str, *, is_argument: bool = False) -> Node:
-    """The tree of one YAML document. `shown_as` is the file name that positions carry.
-
-    Raises:
-        ConfigError: with every duplicate key, tag, ambiguous scalar and the like, or the first syntax error.
-    """
+    """Parse one YAML document. `shown_as` is the file name in positions. Raises ConfigError: every duplicate key, tag,
+    ambiguous scalar and the like, or the first syntax error."""
     composer = Composer(text, shown_as, allow_empty=is_argument)
     try:
         node = composer.document()
@@ -112,16 +99,13 @@ def parse_yaml(text: str, shown_as: str, *, is_argument: bool = False) -> Node:
 
 
 def values_by_path(content: bytes, shown_as: str) -> dict[ConfigPath, Any]:
-    """Every scalar of a YAML file, and every list or mapping that is empty, by its path.
-
-    Raises:
-        ConfigError: it is no YAML.
-    """
+    """Return every scalar and every empty list or mapping of a YAML file by its path. Raises ConfigError: it is no
+    YAML."""
     return {path: to_plain(node) for path, node in scalars(parse_yaml(decode(content, shown_as), shown_as))}
 
 
 class Composer:
-    """Builds nodes from the parser's events; collects in `problems` what is wrong but does not stop the reading."""
+    """Builds nodes from the parser's events; collects in `problems` the errors that do not stop the parser."""
 
     def __init__(self, text: str, shown_as: str, allow_empty: bool) -> None:
         self.shown_as = shown_as
@@ -137,17 +121,17 @@ class Composer:
         if isinstance(event, yaml.StreamEndEvent):
             if self.allow_empty:
                 return Node(None, Position(self.shown_as, 1, 1))
-            raise ConfigError(
-                Problem(Position(self.shown_as, 1, 1), "the file is empty", "`dltool init` writes a config")
-            )
+            start = Position(self.shown_as, 1, 1)
+            raise ConfigError(Problem(start, "the file is empty", "`dltool init` writes a config"))
         node = self.node(next(self.events), 0)
         next(self.events)  # the document's end
         event = next(self.events)
         if not isinstance(event, yaml.StreamEndEvent):
-            self.problems.append(
-                Problem(self.position(event), "a second YAML document begins here: one experiment a file")
-            )
+            self.problems.append(Problem(self.position(event), "expected one YAML document, got a second one"))
         return node
+
+    def report(self, place: Position, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(place, message, hint))
 
     def node(self, event: yaml.Event, depth: int) -> Node:
         if isinstance(event, yaml.AliasEvent):
@@ -157,10 +141,8 @@ class Composer:
         assert isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent)
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            message = f"the tag {tag} is not allowed"
-            self.problems.append(
-                Problem(self.position(event), message, "configs hold plain values only: remove the tag")
-            )
+            hint = "configs hold plain values only: remove the tag"
+            self.report(self.position(event), f"the tag {tag} is not allowed", hint)
         if event.anchor is not None:
             self.anchors[event.anchor] = None  # being built: an alias to it from inside would be a cycle
         if isinstance(event, yaml.ScalarEvent):
@@ -186,7 +168,7 @@ class Composer:
         node = self.anchors.get(anchor)
         if node is None:
             is_cycle = anchor in self.anchors
-            message = f"*{anchor} contains itself" if is_cycle else f"there is no anchor &{anchor} above"
+            message = f"*{anchor} contains itself" if is_cycle else f"undefined anchor &{anchor}"
             self.problems.append(Problem(position, message))
             return Node(None, position)
         self.count(size(node), event)
@@ -199,7 +181,7 @@ class Composer:
         try:
             return Node(resolve_scalar(event.value), position, event.value)
         except AmbiguousScalar as error:
-            self.problems.append(Problem(position, str(error), error.hint))
+            self.report(position, str(error), error.hint)
             return Node(event.value, position, event.value)
 
     def sequence(self, start: yaml.Event, depth: int) -> Node:
@@ -216,16 +198,15 @@ class Composer:
             node = self.node(next(self.events), depth + 1)
             if not isinstance(key.value, str):
                 self.problems.append(
-                    Problem(position, f"a key must be text, not {key.written or 'a collection'}", quoted_key(key))
+                    Problem(position, f"a key must be a string, got {key.written or 'a collection'}", quoted_key(key))
                 )
             elif key.value == "<<" and key.written == "<<":
                 hint = "use `extends` to build on another file"
-                self.problems.append(Problem(position, "merge keys (<<) are not part of YAML 1.2", hint))
+                self.report(position, "merge keys (<<) are not part of YAML 1.2", hint)
             elif key.value in entries:
-                first = entries[key.value].key
-                self.problems.append(
-                    Problem(position, f'the key "{key.value}" is here twice', related=((first, "first written here"),))
-                )
+                first = entries[key.value].key.line
+                message = f'duplicate key "{key.value}" (first at line {first})'
+                self.problems.append(Problem(position, message))
             else:
                 entries[key.value] = MappingEntry(position, node)
         return Node(entries, self.position(start))
@@ -244,7 +225,7 @@ def quoted_key(key: Node) -> str:
 
 
 def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Problem:
-    """PyYAML's error in plainer words. Points at what was left open where that is the cause."""
+    """Return PyYAML's error in plain language, at the construct that was left open if that is the cause."""
     mark = error.problem_mark or error.context_mark
     assert mark is not None, "PyYAML's parser always says where"
     position = Position(shown_as, mark.line + 1, mark.column + 1)
@@ -255,15 +236,15 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Pro
         return Problem(position, "a tab cannot indent YAML", "use spaces")
     if what == "mapping values are not allowed here":
         key, _, value = line.strip().partition(": ")
-        hint = f'put the text in quotes: {key}: "{value}"' if ": " in value else "is the indentation right?"
+        hint = f'quote the string: {key}: "{value}"' if ": " in value else "check the indentation"
         return Problem(position, 'a second ": " on one line' if ": " in value else "a key cannot begin here", hint)
     if brace := BRACES.search(line):
         position = Position(shown_as, position.line, brace.start() + 1, len(brace[0]))
-        return Problem(position, f"{brace[0]} is not how a name is written", f"write ${brace[1]}")
+        return Problem(position, f"invalid reference {brace[0]}", f"write ${brace[1]}")
     opener = error.context_mark
     if opener is not None and error.context in OPENERS:
         opened = Position(shown_as, opener.line + 1, opener.column + 1)
         return Problem(opened, *OPENERS[error.context])
     if what.startswith("expected <block end>"):
-        return Problem(position, "does not line up with the lines above", "is the indentation right?")
+        return Problem(position, "does not line up with the lines above", "check the indentation")
     return Problem(position, f"not valid YAML: {what}")

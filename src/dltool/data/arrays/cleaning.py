@@ -1,4 +1,4 @@
-"""Arrays as somebody saved them → the few dtypes and shapes that the rest works with."""
+"""Converts arrays as saved by users to the few dtypes and shapes used internally."""
 
 import numpy as np
 
@@ -10,9 +10,8 @@ def clean_inputs(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     """Return (rows, …) as uint8, int32, float32 or text.
 
     Booleans become uint8, other integers int32, floats float32. One value a row becomes a column. Grey uint8 images
-    (rows, height, width) get their channel axis.
-
-    Raises DataError: no rows, no columns, NaN or infinity, integers beyond 32 bits, or a dtype with no use here."""
+    (rows, height, width) get a channel axis. Raises DataError: no rows, no columns, NaN or infinity, integers beyond 32
+    bits, or an unsupported dtype."""
     if array.ndim == 0 or array.size == 0:
         what = (
             "a single value" if array.ndim == 0 else "no rows" if array.shape[0] == 0 else f"no values: {array.shape}"
@@ -27,9 +26,8 @@ def clean_inputs(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
 def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     """Return (rows,) or (rows, …) of booleans, integers, float32 or text. A single column loses its second axis.
 
-    Integers become int32, or int64 or uint64 if they do not fit.
-
-    Raises DataError: no rows, NaN or infinity, blank texts, or a dtype with no use here."""
+    Integers become int32, or int64 or uint64 if they do not fit. Raises DataError: no rows, NaN or infinity, blank
+    texts, or an unsupported dtype."""
     if array.ndim == 0 or array.size == 0:
         raise DataError(Problem(place, f"{name} holds {'a single value' if array.ndim == 0 else 'no rows'}"))
     if array.ndim == 2 and array.shape[1] == 1:
@@ -37,7 +35,7 @@ def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     if array.dtype.kind == "b":
         return array
     if array.dtype.kind in "iu" and not fits_int32(array):
-        # Labels are only told apart: numbers of any size will do.
+        # Labels are only compared, so numbers may have any size.
         return array.astype(np.int64) if array.max() <= np.iinfo(np.int64).max else array.astype(np.uint64)
     array = in_small_dtype(array, name, place)
     if array.dtype.kind == "U":
@@ -79,7 +77,7 @@ def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarra
             return np.char.decode(array, "utf-8")
         except UnicodeDecodeError as error:
             raise DataError(Problem(place, f"{name} holds text that is not UTF-8: {error.object[:20]!r}")) from None
-    raise DataError(Problem(place, f"{name} has the dtype {array.dtype}; numbers or text are expected"))
+    raise DataError(Problem(place, f"{name} has the dtype {array.dtype}; expected numbers or text"))
 
 
 def rows_where(marked: np.ndarray) -> np.ndarray:

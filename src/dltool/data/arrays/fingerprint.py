@@ -1,4 +1,4 @@
-"""A fingerprint of the data, so that a run can tell whether its data has changed since, and where."""
+"""Fingerprints of the data, by which a run can tell whether and where its data has changed."""
 
 import hashlib
 import json
@@ -15,10 +15,9 @@ BLOCK_BYTES = 2**26
 
 
 @dataclass(frozen=True)
-class PartContents:
-    """What a part of the data holds: `rows`, and of each input and target a sha256 in hexadecimal over dtype, shape and
-    contents in row order.
-    """
+class PartDigests:
+    """The contents of a split: `rows`, and for each input and target a hexadecimal sha256 over dtype, shape and
+    contents in row order."""
 
     rows: int
     inputs: Mapping[str, str]
@@ -27,12 +26,12 @@ class PartContents:
 
 def contents_of(
     inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray], parts: Mapping[str, tuple[int, int]]
-) -> dict[str, PartContents]:
-    """Yield the contents of the rows from `first` to `stop` of each split. Digests of files, (rows, 32) of uint8,
-    replace the rows of `inputs` that have some."""
+) -> dict[str, PartDigests]:
+    """Yield the contents of each split, whose rows are `first` to `stop`. Digests of files, (rows, 32) of uint8,
+    replace the rows of `inputs` that have them."""
     hashed = {name: comparable(rows) for name, rows in inputs.items()}
     return {
-        part: PartContents(
+        part: PartDigests(
             stop - first,
             {name: hash_of(rows, first, stop) for name, rows in hashed.items()},
             {name: hash_of(values, first, stop) for name, values in targets.items()},
@@ -41,7 +40,7 @@ def contents_of(
     }
 
 
-def fingerprint_of(contents: Mapping[str, PartContents], class_names: Iterable[str]) -> str:
+def fingerprint_of(contents: Mapping[str, PartDigests], class_names: Iterable[str]) -> str:
     """Return "sha256:…" over the contents of all splits, and the class names."""
     listed = [
         [part, found.rows, list(found.inputs.items()), list(found.targets.items())] for part, found in contents.items()
@@ -50,7 +49,7 @@ def fingerprint_of(contents: Mapping[str, PartContents], class_names: Iterable[s
 
 
 def split_hash(split: Split) -> str:
-    """Return a sha256 in hexadecimal of which rows are in which split."""
+    """Return a hexadecimal sha256 of the assignment of rows to splits."""
     digest = hashlib.sha256()
     for rows in (split.train, split.validation, split.test):
         digest.update(len(rows).to_bytes(8, "little") + np.ascontiguousarray(rows, "<i8").tobytes())
@@ -58,7 +57,7 @@ def split_hash(split: Split) -> str:
 
 
 def comparable(rows: Rows) -> Rows:
-    """Text as the digests of its words: another word elsewhere in the table must not count."""
+    """Return text as digests of its words, which do not depend on other words of the table."""
     if not isinstance(rows, Coded):
         return rows
     words = b"".join(hashlib.sha256(str(text).encode("utf-8", "surrogatepass")).digest() for text in rows.values)
@@ -70,6 +69,6 @@ def hash_of(rows: Rows, first: int, stop: int) -> str:
     size = max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
     for start in range(first, stop, size):
         block: Any = np.ascontiguousarray(rows[start : min(start + size, stop)])
-        # Text has no buffer that hashlib takes; its bytes do.
+        # hashlib takes bytes, not text.
         digest.update(block.view(np.uint8).data)
     return digest.hexdigest()

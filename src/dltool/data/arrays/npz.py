@@ -1,4 +1,4 @@
-"""Reading `.npz` and `.npy` files. Pickles are refused before anything is decoded."""
+"""Reads `.npz` and `.npy` files. Pickles are refused before anything is decoded."""
 
 import math
 import zipfile
@@ -31,7 +31,7 @@ def npz_headers(file: Path | BytesIO, shown_as: str, place: ConfigPath) -> dict[
 def read_npz(
     file: Path | BytesIO, names: Iterable[str], headers: dict[str, Header], shown_as: str, place: ConfigPath
 ) -> dict[str, np.ndarray]:
-    """Read the arrays called `names`, all of which `headers` has.
+    """Read the arrays called `names`, all of which are in `headers`.
 
     Raises:
         DataError: pickled objects, named fields, or a damaged file.
@@ -78,7 +78,7 @@ def read_npy(path: Path, name: str, place: ConfigPath) -> np.ndarray:
 
 def refused(header: Header, name: str, place: ConfigPath) -> list[Problem]:
     if not isinstance(header.descr, str):
-        return [Problem(place, f"{name} has named fields; a plain array is expected")]
+        return [Problem(place, f"{name} has named fields; expected a plain array")]
     if "O" in header.descr:
         message = f"{name} holds Python objects, stored as a pickle, and a pickle can run code: it is not loaded"
         return [
@@ -89,7 +89,7 @@ def refused(header: Header, name: str, place: ConfigPath) -> list[Problem]:
     except TypeError:
         return [Problem(place, f"{name} has the unknown dtype {header.descr}")]
     if expected != header.data_bytes:
-        return [Problem(place, f"{name} is damaged: {expected:,} bytes expected, {header.data_bytes:,} found")]
+        return [Problem(place, f"{name} is damaged: expected {expected:,} bytes, found {header.data_bytes:,}")]
     return []
 
 

@@ -11,10 +11,8 @@ LONGEST_HEADER = 10_000
 
 @dataclass(frozen=True)
 class Header:
-    """`descr` is NumPy's text for the dtype ("|u1", "<f4", "|O"), or a list of fields.
-
-    `data_bytes` is how much follows the header.
-    """
+    """`descr` is NumPy's text for the dtype ("|u1", "<f4", "|O"), or a list of fields. `data_bytes` follow the
+    header."""
 
     shape: tuple[int, ...]
     descr: Any
@@ -35,9 +33,8 @@ def header_of_npz(path: str | Path | IO[bytes]) -> dict[str, Header]:
 
 
 def header_of_npy(file: IO[bytes], total_bytes: int) -> Header:
-    """Return the header of one array (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
-
-    Raises ValueError: the bytes are not a `.npy` file."""
+    """Return the header of one array (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). Raises
+    ValueError: the bytes are not a `.npy` file."""
     start = file.read(8)
     if len(start) < 8 or not start.startswith(b"\x93NUMPY"):
         raise ValueError("not a .npy file")

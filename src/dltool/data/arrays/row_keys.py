@@ -1,4 +1,4 @@
-"""Keys by which rows of several columns are told apart, and the examples that stand in the data twice."""
+"""Hash keys of rows of several columns, and duplicate examples."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -12,15 +12,15 @@ from dltool.data.split.at_random import Split
 
 BYTES_AT_ONCE = 1 << 18
 MOST_READ = 2**28
-"""Bytes of pictures and sound that are read for nothing but this."""
+"""Bytes of images and audio that are read for this purpose alone."""
 
 
 def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
-    """Return (rows,) of uint64 over one or several columns, (rows, …) each: equal rows have equal keys, others hardly
-    ever.
+    """Return (rows,) of uint64 over one or several columns, (rows, …) each: equal rows have equal keys, others almost
+    never.
 
-    Neither the order of the columns nor that of coded texts matters, so that rows of two tables can be compared.
-    Missing numbers are equal to each other, and so are 0 and -0. Reads some rows at a time."""
+    The order of the columns and of coded texts has no effect, so rows of two tables can be compared. Missing numbers
+    are equal to each other, and so are 0 and -0. Reads some rows at a time."""
     rows = len(next(iter(columns.values())))
     keys = np.zeros(rows, np.uint64)
     names = text_keys(columns)
@@ -39,7 +39,7 @@ def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
 
 
 def words_of(values: np.ndarray) -> np.ndarray:
-    """Return the same shape in numbers that have equal bytes if and only if the values are equal."""
+    """Return integers of the same shape that have equal bytes if and only if the values are equal."""
     if values.dtype.kind in "OU":
         texts = coded(values)
         return np.asarray(text_keys(texts.values)[texts.codes[:]])
@@ -58,7 +58,7 @@ def one_word(words: np.ndarray) -> np.ndarray:
     width = next(size for size in (8, 4, 2, 1) if values.shape[1] % size == 0)
     several = values.view(f"u{width}").astype(np.uint64)
     factors = np.random.Generator(np.random.Philox(key=0)).integers(0, 2**64, several.shape[1], dtype=np.uint64)
-    # Without mixing, two signs that both differ would cancel out.
+    # Without mixing, two differing signs would cancel out.
     return np.asarray(mixed(several) @ factors)
 
 
@@ -84,11 +84,10 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
 
 
 def duplicate_warnings(examples: Examples, split: Split) -> tuple[str, ...]:
-    """A sentence for each part some of whose examples have the same inputs, all of them, as one of the training part.
+    """Return a warning for each split some of whose examples have all inputs equal to those of a training example.
 
-    One for the training part itself, of examples that have the same target too. Where much would have to be read from
-    files, their digests are compared; without these, nothing is said.
-    """
+    The warning of the training split counts examples with equal targets too. Instead of large files their digests are
+    compared; without digests there is no warning."""
     inputs, targets = examples.inputs, examples.targets
     if read_from_files(inputs) > MOST_READ:
         inputs = {**inputs, **examples.digests}
@@ -116,12 +115,12 @@ def duplicate_warnings(examples: Examples, split: Split) -> tuple[str, ...]:
 
 
 def read_from_files(inputs: Mapping[str, Rows]) -> int:
-    """Bytes, or values where they are numbers."""
+    """Return the number of bytes, or of values if they are numbers."""
     return sum(prod(rows.shape) for rows in inputs.values() if not isinstance(rows, np.ndarray | Coded))
 
 
 def found_in(training: np.ndarray, keys: np.ndarray) -> int:
-    """How many of `keys` are among `training`; both are sorted, which is several times as fast as np.isin."""
+    """Count the `keys` that are among `training`; both are sorted, which is several times as fast as np.isin."""
     if not len(training):
         return 0
     places = np.minimum(np.searchsorted(training, keys), len(training) - 1)

@@ -1,4 +1,4 @@
-"""Arrays of examples that need not be in memory as they are read: the values of one input, row by row."""
+"""Arrays of examples that may be read lazily: the values of one input, row by row."""
 
 import math
 from collections.abc import Sequence
@@ -8,14 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 
 ALIGNMENT = 64
-"""Bytes. TensorFlow copies what begins elsewhere."""
+"""Bytes. TensorFlow copies arrays that are aligned otherwise."""
 
 
 class Rows(Protocol):
-    """The values of one input for every example: NumPy arrays, in memory or memory-mapped, are such rows.
+    """The values of one input for every example; NumPy arrays, in memory or memory-mapped, satisfy the protocol.
 
-    `shape` has the rows as its first axis. `dtype` is uint8, int32, int64, float32, or object for text.
-    """
+    `shape` has the rows as its first axis. `dtype` is uint8, int32, int64, float32, or object for text."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -26,15 +25,14 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Return the values of `rows` (an array of indices, or a slice), as an array of that many rows in memory."""
+        """Return the values of `rows` (an array of indices, or a slice) as an array in memory."""
 
 
 @dataclass(frozen=True)
 class Coded:
-    """Text, each distinct value kept once.
+    """Text, with each distinct value stored once.
 
-    `codes` (rows, …) of int32 point into `values`, an object array of distinct str. A missing value is the empty text.
-    """
+    `codes` (rows, …) of int32 index `values`, an object array of distinct str. A missing value is the empty string."""
 
     codes: Rows
     values: np.ndarray
@@ -70,7 +68,7 @@ def coded(texts: Sequence[str] | np.ndarray) -> Coded:
 
 @dataclass(frozen=True)
 class Stacked:
-    """Several rows, of one dtype and one shape of an example, one after the other."""
+    """Several `Rows` of one dtype and one example shape, concatenated."""
 
     parts: tuple[Rows, ...]
 
@@ -111,7 +109,7 @@ def stack(parts: Sequence[Rows]) -> Rows:
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return a new array that begins where TensorFlow wants its tensors to begin."""
+    """Return a new array that is aligned as TensorFlow requires."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if np.dtype(dtype) == object or not size:
         return np.empty(shape, dtype)
@@ -122,7 +120,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def is_aligned(array: np.ndarray) -> bool:
-    """Return whether a tensor can share the memory of the array, as that of :func:`aligned`."""
+    """Return whether a tensor can share the memory of the array."""
     return array.flags.c_contiguous and array.flags.writeable and array.ctypes.data % ALIGNMENT == 0
 
 
@@ -139,7 +137,7 @@ def stack_coded(parts: Sequence[Coded]) -> Coded:
 
 @dataclass(frozen=True)
 class Taken:
-    """Some of the rows of another, in an order of their own."""
+    """A selection of the rows of another, in any order."""
 
     rows: Rows
     indices: np.ndarray

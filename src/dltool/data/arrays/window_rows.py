@@ -1,4 +1,4 @@
-"""Windows over a time series: which rows each example has, and in which part it is."""
+"""Windows over a time series: the rows and the split of each example."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,7 @@ from dltool.text import counted
 
 PLACE: ConfigPath = ("data", "windows")
 REGULAR = 0.9
-"""Where more than this share of the steps between rows are alike, another step is a gap."""
+"""If more than this share of the steps between rows are equal, another step is a gap."""
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -23,9 +23,8 @@ class WindowTable:
     """`rows` (table rows,) of int64: the table's rows, one series after another, each in time order.
 
     Window i has the rows `rows[starts[i]]` … `rows[starts[i] + length - 1]`, the target `horizon` rows later, and
-    belongs to the part `parts[i]` (TRAINING, VALIDATION or TEST). `starts` (windows,) are ascending. `warnings` are
-    sentences for the user.
-    """
+    belongs to the split `parts[i]` (TRAINING, VALIDATION or TEST). `starts` (windows,) are ascending. `warnings` are
+    sentences for the user."""
 
     rows: np.ndarray
     starts: np.ndarray
@@ -36,12 +35,12 @@ class WindowTable:
 
     @property
     def target_rows(self) -> np.ndarray:
-        """Return (windows,): the table's row that has the target of each window."""
+        """Return (windows,): the table's row that holds the target of each window."""
         return np.asarray(self.rows[self.starts + self.length - 1 + self.horizon])
 
     @property
     def split(self) -> Split:
-        """Return which windows, counted from 0, are in which split."""
+        """Return the windows, counted from 0, of each split."""
         return split_of(self.parts)
 
     def of(self, base: Rows) -> Rows:
@@ -53,7 +52,7 @@ class WindowTable:
 
 @dataclass(frozen=True)
 class Windowed:
-    """Windows over the rows `base` (table rows, …): (windows, length, …). Nothing is copied but what is asked for."""
+    """Windows over the rows `base` (table rows, …): (windows, length, …). Only requested windows are copied."""
 
     base: Rows
     rows: np.ndarray
@@ -85,7 +84,7 @@ class Windowed:
         return np.asarray(self[:], dtype=dtype)
 
     def distinct(self, windows: np.ndarray) -> np.ndarray:
-        """Return the rows of these windows, each once however many of them hold it."""
+        """Return the distinct rows of these windows."""
         begins = np.bincount(self.starts[windows], minlength=len(self.rows) + 1)
         ends = np.bincount(self.starts[windows] + self.length, minlength=len(self.rows) + 1)
         return self.base[self.rows[np.cumsum(begins - ends)[:-1] > 0]]
@@ -98,19 +97,18 @@ def make_windows(
     keys: Values | None = None,
     order: tuple[str, Values] | None = None,
 ) -> WindowTable:
-    """Lay windows over a table.
+    """Make windows over a table.
 
-    `parts` (rows,) says of each row TRAINING, VALIDATION, TEST, or -1 for none; `has_target` (rows,) whether the target
-    column has a value there. `keys` separate series. `order`, called `order_name` in messages, sorts the rows: numbers,
-    int64 seconds or text; without it they stay in their order.
+    `parts` (rows,) holds the split of each row, TRAINING, VALIDATION, TEST, or -1 for none; `has_target` (rows,)
+    whether its target is known. `keys` separate series. `order`, called `order_name` in messages, sorts the rows:
+    numbers, int64 seconds or text; without it they stay in their order.
 
-    No window has rows, its target's included, of two series or two splits, or across a gap. A gap is a step between two
-    rows of a series that is not the usual one, if more than 90 % of all steps are the usual one; months and trading
-    days have no usual step, and rows are simply counted. In each stretch without a break, windows begin at its first
-    row and then at every `stride`-th. Windows without a target are left out, with a warning. With a horizon of 0, which
-    is for prediction and which no config has, each stretch's last rows are always a window.
-
-    Raises DataError: two rows of a series at the same time, or a split without a single window."""
+    No window has rows, its target's included, of two series or two splits, or across a gap. A gap is an unusual step
+    between two rows of a series, if more than 90 % of all steps are the usual one; months and trading days have no
+    usual step, and rows are simply counted. In each stretch without a break, windows begin at its first row and then at
+    every `stride`-th. Windows without a target are dropped, with a warning. A horizon of 0, which serves prediction and
+    is not allowed in configs, always gives a window of the last rows of each stretch. Raises DataError: two rows of a
+    series at the same time, or a split without a single window."""
     series = np.zeros(len(parts), dtype=np.int64) if keys is None else numbered(keys)[0]
     moments = np.arange(len(parts)) if order is None else numbered(order[1])[0]
     rows = np.lexsort((moments, series))
@@ -137,7 +135,7 @@ def make_windows(
 
 
 def starts_between(breaks: np.ndarray, options: Windows) -> np.ndarray:
-    """Return the positions at which windows begin; `breaks` (rows - 1,) says between which rows no window extends."""
+    """Return the positions at which windows begin; no window extends over `breaks` (rows - 1,) between rows."""
     bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(breaks) + 1]])
     room = np.diff(bounds) - options.length - options.horizon
     counts = np.maximum(room // options.stride + 1, 0)
@@ -149,7 +147,7 @@ def starts_between(breaks: np.ndarray, options: Windows) -> np.ndarray:
 
 
 def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, has_key: bool) -> None:
-    """Raise DataError for two rows of one series at the same moment."""
+    """Raise DataError for two rows of one series at the same time."""
     same = int(np.sum((np.diff(moments) == 0) & ~is_new_series))
     if same:
         message = f'{counted(same, "row")} have the same "{name}" as the row before in the series'
@@ -158,7 +156,8 @@ def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, 
 
 
 def gaps(order: Values, rows: np.ndarray, is_new_series: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return (rows - 1,): between which rows of one series the step is not the usual one, and that step in words."""
+    """Return (rows - 1,): the steps between rows of one series that are not the usual one; and a description of that
+    one."""
     none = np.zeros(len(is_new_series), dtype=bool)
     if isinstance(order, Coded) or order.dtype.kind not in "iuf":
         return none, ""
@@ -166,7 +165,7 @@ def gaps(order: Values, rows: np.ndarray, is_new_series: np.ndarray) -> tuple[np
     inside = np.sort(steps[~is_new_series])
     if not len(inside):
         return none, ""
-    # The usual one is that of more than half, and so the one in the middle.
+    # The usual one makes up more than half, so it is the median.
     usual = inside[len(inside) // 2]
     differs = (np.abs(steps - usual) > 1e-3 * usual) & ~is_new_series
     if differs.sum() >= (1 - REGULAR) * len(inside):
@@ -187,7 +186,7 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
             (*PLACE, "length"),
             f"none of the {counted(int(np.sum(parts == part)), 'row')} for {name} begins a window: it takes {span:,} "
             "rows of one series without a gap, and a target",
-            "write a smaller length or horizon, or a larger part",
+            "write a smaller length or horizon, or a larger split",
         )
         for part, name in enumerate(PART_NAMES)
         if (parts == part).any() and not (table.parts == part).any()
@@ -197,8 +196,8 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
 
 
 def positions_in_series(keys: Values) -> np.ndarray:
-    """Return (rows,) of int64: how many rows of the same series precede each row. It is the time of rows without
-    another."""
+    """Return (rows,) of int64: the number of preceding rows of the same series, which is the time of rows without an
+    order."""
     series, _ = numbered(keys)
     counts = np.bincount(series)
     positions = np.empty(len(series), dtype=np.int64)

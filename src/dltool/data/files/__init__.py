@@ -1,1 +1,1 @@
-"""Folders and archives of files, read without unpacking, and the class folders in them."""
+"""Files in folders and archives, read without unpacking, and class folders."""

@@ -1,4 +1,4 @@
-"""What zip and tar archives hold. An archive with anything harmful in it is refused whole."""
+"""Lists zip and tar archives. An archive with any harmful entry is refused."""
 
 import bz2
 import gzip
@@ -22,18 +22,17 @@ DAMAGED = (
     *(OSError, EOFError, ValueError, KeyError, IndexError, OverflowError, RecursionError, NotImplementedError),
     *(struct.error, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
 )
-# Text shrinks to a tenth, silence to a hundredth; deflate at its utmost, for a bomb, to a thousandth.
+# Text shrinks to a tenth, silence to a hundredth; a bomb (deflate's maximum) to a thousandth.
 LARGEST_RATIO = 200
 SMALL = 2**20
-# tarfile takes names and attributes of any length into memory.
+# tarfile reads names and attributes of any length into memory.
 LONGEST_TAR_HEADER = 2**20
 ENCRYPTED = 1
 
 
 def list_zip(path: Path, place: ConfigPath) -> Listing:
-    """List the files of a zip, each identified by its CRC-32.
-
-    Raises DataError: a damaged archive; paths out of it, links, devices, encryption, duplicate names, a bomb."""
+    """List the files of a zip, each identified by its CRC-32. Raises DataError: a damaged archive; paths out of it,
+    links, devices, encryption, duplicate names, a bomb."""
     with damage(path, place), zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     # Some programs write backslashes between folders.
@@ -61,7 +60,7 @@ def list_zip(path: Path, place: ConfigPath) -> Listing:
 
 
 def refused_in_zip(entry: zipfile.ZipInfo) -> str:
-    """Why an entry of a zip is refused; empty where it is not."""
+    """Return why an entry of a zip is refused, or an empty string."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return KINDS.get(kind, "not a file")
@@ -75,9 +74,8 @@ def refused_in_zip(entry: zipfile.ZipInfo) -> str:
 
 
 def bomb(size: int, stored: int) -> str:
-    if size > SMALL and size > LARGEST_RATIO * stored:
-        return f"a zip bomb: {stored:,} bytes that declare {size:,}"
-    return ""
+    is_bomb = size > max(SMALL, LARGEST_RATIO * stored)
+    return f"a zip bomb: {stored:,} bytes that declare {size:,}" if is_bomb else ""
 
 
 def repeated_names(names: list[str]) -> set[str]:
@@ -105,7 +103,7 @@ def list_tar(path: Path, place: ConfigPath) -> Listing:
                 identity = f"{times_of(status)}:{status.st_size}:{entry.offset_data}"
                 members.append(Member(name, entry.size, identity, entry.offset_data, entry.size))
             if giant:
-                # To go on would be to unpack it.
+                # Continuing would unpack it.
                 break
         else:
             check_end(archive, file)
@@ -116,21 +114,21 @@ def list_tar(path: Path, place: ConfigPath) -> Listing:
 
 
 def check_end(archive: tarfile.TarFile, file: IO[bytes]) -> None:
-    """Raise ValueError for a damaged or missing header, which tarfile takes for the end."""
+    """Raise ValueError for a damaged or missing header, which tarfile reads as the end."""
     file.seek(archive.offset)
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise ValueError(f"neither a header nor the end of the tar is at its byte {archive.offset:,}")
 
 
 def tidy(name: str) -> str:
-    """Normalize "./train/cat" to "train/cat". Whatever else is odd stays, to be refused."""
+    """Normalize "./train/cat" to "train/cat". Other oddities stay, to be refused."""
     while name.startswith("./"):
         name = name[2:]
     return "" if name == "." else name
 
 
 def refused_in_tar(entry: tarfile.TarInfo) -> str:
-    """Why an entry of a tar is refused; empty where it is not."""
+    """Return why an entry of a tar is refused, or an empty string."""
     if entry.issym() or entry.islnk():
         return "a link"
     if entry.isfifo():
@@ -153,7 +151,7 @@ def uncompressed(path: Path) -> Iterator[IO[bytes]]:
 
 
 class Bounded:
-    """A file of which nothing large is read at once: headers that declare gigabytes are refused unread."""
+    """A file that limits each read: headers that declare gigabytes are refused unread."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file

@@ -1,4 +1,4 @@
-"""Which file belongs to which class and part: class folders, `train/` and `test/` of them, or a pattern."""
+"""Assigns files to classes and splits: by class folders, `train/` and `test/` with such folders, or a pattern."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ PART_NAMES: Mapping[str, PartName] = {
 
 
 class Item(NamedTuple):
-    """A file with its class, and what else a pattern found in its path."""
+    """A file with its class, and further groups of a pattern."""
 
     member: Member
     label: str
@@ -35,7 +35,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Labelled:
-    """The items of each part that there is, in the order of the files. There is always a training part."""
+    """The items of each existing split, in the order of the files. There is always a training split."""
 
     parts: Mapping[PartName, tuple[Item, ...]]
     warnings: tuple[str, ...] = ()
@@ -46,10 +46,9 @@ def labelled(
 ) -> Labelled:
     """Return the files whose names end in one of `extensions` (".jpg", in lower case), with their classes.
 
-    A folder that holds everything is looked through. `pattern` replaces the rule of folders. `place` is the config path
-    of the source's options, `noun` what messages call such a file.
-
-    Raises DataError: no such files, files without a class or that do not match, one class only, unclear splits."""
+    A single top folder is skipped. `pattern` replaces the rule of folders. `place` is the config path of the source's
+    options, `noun` the noun for such a file in messages. Raises DataError: no such files, files without a class or that
+    do not match, one class only, unclear splits."""
     files = [member for member in members.members if member.name.lower().endswith(tuple(extensions))]
     if not files:
         raise DataError(Problem((*place, "path"), f"{members.path} holds no {noun}s", what_is_there(members)))
@@ -61,7 +60,7 @@ def labelled(
         parts = by_folders(files, top, members.path, (*place, "path"))
         warnings += empty_classes(members, top, parts, noun)
     if "training" not in parts:
-        message = f"{members.path} has no training part: only {', '.join(sorted(parts))}"
+        message = f"{members.path} has no training split: only {', '.join(sorted(parts))}"
         raise DataError(Problem((*place, "pattern"), message))
     classes = {item.label for item in parts["training"]}
     if len(classes) == 1:
@@ -72,10 +71,8 @@ def labelled(
 
 
 def what_is_there(members: Members) -> str:
-    """Return a hint: the endings of the files that exist."""
-    if not members.members:
-        return "it is empty"
-    return f"it holds {counted_endings(members.members)}"
+    """Return a hint: the extensions of the existing files."""
+    return f"it holds {counted_endings(members.members)}" if members.members else "it is empty"
 
 
 def counted_endings(files: Sequence[Member]) -> str:
@@ -99,7 +96,7 @@ def other_files(members: Members, used: int, extensions: Sequence[str], noun: st
 def common_folder(files: Sequence[Member]) -> list[str]:
     """Return the folders that contain all the files."""
     names = [member.name for member in files]
-    # What the first and the last name in alphabetical order begin with, all names begin with.
+    # All names share the common prefix of the first and the last in alphabetical order.
     pairs = zip(min(names).split("/")[:-1], max(names).split("/")[:-1], strict=False)
     return [one for one, other in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
@@ -112,7 +109,7 @@ def by_folders(files: Sequence[Member], top: list[str], path: str, place: Config
     below = [member.name.split("/")[len(top) :] for member in files]
     if all(len(parts) == 1 for parts in below):
         message = f"the files of {path} are in one folder, not in a folder for each class"
-        hint = "make class folders, or say by pattern where in a name the class stands"
+        hint = "make class folders, or set pattern, which reads the class from a path"
         raise DataError(Problem(place, message, hint))
     has_parts = are_parts({parts[0] for parts in below if len(parts) > 1}, path, place)
     depth = 1 if has_parts else 0
@@ -128,10 +125,8 @@ def by_folders(files: Sequence[Member], top: list[str], path: str, place: Config
 
 
 def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
-    """Return whether the top folders are splits, not classes. One class may be called "train"; "train" and "test" are
-    splits.
-
-    Raises DataError: splits and other folders, or two folders for one split."""
+    """Return whether the top folders are splits, not classes. A single "train" may be a class; "train" and "test" are
+    splits. Raises DataError: splits and other folders, or two folders for one split."""
     named = Counter(PART_NAMES[folder.lower()] for folder in folders if folder.lower() in PART_NAMES)
     if "training" not in named or len(named) < 2:
         return False
@@ -139,16 +134,20 @@ def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
     if others:
         parts = sorted(folder for folder in folders if folder.lower() in PART_NAMES)
         message = f"{path} has {joined(parts, 'and')}, and beside them {and_more(others, SHOWN)}"
-        raise DataError(Problem(place, message, "move the other folders away, or say by pattern what is what"))
+        raise DataError(
+            Problem(
+                place, message, "move the other folders away, or set pattern, which reads class and split from a path"
+            )
+        )
     for name, count in named.items():
         if count > 1:
             both = sorted(folder for folder in folders if PART_NAMES[folder.lower()] == name)
-            raise DataError(Problem(place, f"{path} has several folders for the {name} part: {joined(both, 'and')}"))
+            raise DataError(Problem(place, f"{path} has several folders for the {name} split: {joined(both, 'and')}"))
     return True
 
 
 def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Parts:
-    """Take the class, the split and further columns as the pattern finds them."""
+    """Take the class, the split and further columns from the pattern's groups."""
     expression = file_pattern(pattern)
     result: Parts = {}
     unmatched: list[str] = []
@@ -171,16 +170,15 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
         problems.append(Problem(place, message))
     if bad_parts:
         shown = and_more([f'"{part}" ({name})' for part, name in bad_parts.items()], SHOWN)
-        problems.append(
-            Problem(place, f"{{split}} is no part: {shown}", f"parts are called {joined(list(PART_NAMES), 'and')}")
-        )
+        message = f"{{split}} is no split: {shown}"
+        problems.append(Problem(place, message, f"splits are called {joined(list(PART_NAMES), 'and')}"))
     if problems:
         raise DataError(problems)
     return result
 
 
 def empty_classes(members: Members, top: list[str], parts: Parts, noun: str) -> list[str]:
-    """Return a warning for the class folders without files of the kind."""
+    """Return a warning for class folders without matching files."""
     has_parts = len(parts) > 1
     depth = len(top) + (2 if has_parts else 1)
     used = {"/".join(item.member.name.split("/")[:depth]) for items in parts.values() for item in items}

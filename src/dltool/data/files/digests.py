@@ -1,4 +1,4 @@
-"""What files hold, as a digest each, so that their contents and not their times tell whether they have changed."""
+"""Digests of the contents of files, which reveal changes independently of modification times."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -22,9 +22,7 @@ def file_digests(access: Access, members: Sequence[Member], place: ConfigPath, *
     """Return (members, 32) of uint8: a sha256 of the content of each file.
 
     In a zip the CRC-32 stands for the content. Other files are read once: the cache keeps the digests by their names,
-    sizes and times.
-
-    Raises DataError: a file can no longer be read."""
+    sizes and times. Raises DataError: a file can no longer be read."""
     rows: dict[str, int] = {}
     positions = [rows.setdefault(member.name, len(rows)) for member in members]
     distinct = list({member.name: member for member in members}.values())
@@ -42,14 +40,14 @@ def kept_or_read(access: Access, members: Sequence[Member], place: ConfigPath, u
         return kept
     found = read_all(Reader(access, place), members, place)
     if use_cache:
-        # Without a cache they are read again the next time.
+        # Without a cache they are computed again next time.
         with suppress(OSError, MachineError):
             keep_digests(key, found)
     return found
 
 
 def names_and_times(members: Iterable[Member]) -> str:
-    """Return a sha256 in hexadecimal of the files' names, sizes and times, or in a tar of their positions."""
+    """Return a hexadecimal sha256 of the files' names, sizes and times, or positions in a tar."""
     named = "\0".join(f"{member.name}\0{member.size}\0{member.identity}" for member in members)
     return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
 

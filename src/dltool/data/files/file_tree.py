@@ -1,4 +1,4 @@
-"""The files of a folder, a zip or a tar, read where they are; nothing is unpacked."""
+"""The files of a folder, a zip or a tar, read in place; nothing is unpacked."""
 
 import os
 import struct
@@ -20,24 +20,24 @@ from dltool.text import os_words
 Kind = Literal["folder", "zip", "tar", "compressed tar"]
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 LOCAL_SIGNATURE = b"PK\x03\x04"
-# Room for the name and the extra fields in front of a file of a zip, so that one read mostly does.
+# Space for the name and the extra fields before a zip's file, so that one read usually suffices.
 MARGIN = 512
 
 
 class UnreadableMember(Exception):
-    """One file cannot be read; the message says why and does not name it."""
+    """A file cannot be read; the message gives the reason without the name."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """How to read a member. Small, and can be sent to another process."""
+    """How to read a member. Small, for sending to another process."""
 
     path: str
     kind: Kind
 
 
 class Members:
-    """The files of `path`. Reading is safe from several threads; a copy that was pickled opens its file anew."""
+    """The files of `path`. Reading is thread-safe; a pickled copy opens its file anew."""
 
     def __init__(self, access: Access, listing: Listing, place: ConfigPath) -> None:
         self.access = access
@@ -87,7 +87,7 @@ class Members:
 
 
 class Reader:
-    """Reads members by their position, in any order. `descriptor` is an open file to take instead of opening it."""
+    """Reads members by their position, in any order. `descriptor` is an open file to use instead of opening it."""
 
     def __init__(self, access: Access, place: ConfigPath = (), descriptor: int = -1) -> None:
         self.access = access
@@ -116,7 +116,7 @@ class Reader:
         except OSError as error:
             raise UnreadableMember(os_words(error)) from None
         if len(content) != member.size:
-            raise UnreadableMember(f"{member.size:,} bytes expected, {len(content):,} found")
+            raise UnreadableMember(f"expected {member.size:,} bytes, found {len(content):,}")
         return content
 
     def read_start(self, member: Member, most: int) -> bytes:
@@ -136,7 +136,7 @@ def opened(path: str) -> int:
 
 
 def spooled(path: str) -> int:
-    """Return a compressed tar as a nameless temporary file, which vanishes with this process."""
+    """Return a compressed tar as an unnamed temporary file, which vanishes with this process."""
     with uncompressed(Path(path)) as source, tempfile.TemporaryFile() as file:
         copyfileobj(source, file, 2**20)
         file.flush()
@@ -151,7 +151,7 @@ def whole_file(path: str, size: int) -> bytes:
 
 
 def start_of_file(path: str, most: int) -> bytes:
-    # Opening a FIFO that has taken the file's place would wait for a writer.
+    # Opening a FIFO that has replaced the file would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return os.pread(descriptor, most, 0)
@@ -183,8 +183,7 @@ def zipped(descriptor: int, member: Member) -> bytes:
 def open_members(path: str, place: ConfigPath) -> Members:
     """List the files of a folder, a zip or a tar (also .tar.gz, .tar.bz2, .tar.xz), without hidden ones.
 
-    `place` is the config path that names it. Raises DataError: nothing there, none of these, damaged, or harmful
-    contents."""
+    `place` is the config path that names it. Raises DataError: it is missing, none of these, damaged, or harmful."""
     found = require(path, place, allow_folder=True)
     if found.is_dir():
         return Members(Access(str(found), "folder"), list_folder(found, place), place)
@@ -194,7 +193,7 @@ def open_members(path: str, place: ConfigPath) -> Members:
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether it begins like a zip, a tar, or a compressed file, which may be a tar."""
+    """Return whether the file begins like a zip, a tar, or a compressed file, which may be a tar."""
     try:
         kind_of(path, ())
     except DataError:
@@ -203,7 +202,7 @@ def is_archive(path: Path) -> bool:
 
 
 def kind_of(path: Path, place: ConfigPath) -> Kind:
-    """By the first bytes, whatever the file is called."""
+    """Return the kind of a file by its first bytes, whatever its name."""
     try:
         with path.open("rb") as file:
             start = file.read(512)
@@ -215,6 +214,5 @@ def kind_of(path: Path, place: ConfigPath) -> Kind:
         return "compressed tar"
     if start[257:262] == b"ustar":
         return "tar"
-    raise DataError(
-        Problem(place, f"{path} is neither a folder, nor a zip or tar archive", "unpack it, or name a folder")
-    )
+    message = f"{path} is neither a folder, nor a zip or tar archive"
+    raise DataError(Problem(place, message, "unpack it, or name a folder"))

@@ -1,4 +1,4 @@
-"""What a folder or an archive holds, and which names are refused or passed over."""
+"""Contents of folders and archives; names that are refused or skipped."""
 
 import os
 import re
@@ -16,7 +16,7 @@ SHOWN = 10
 MOST_OFFENDERS = 100
 LONGEST_NAME = 1_000
 LARGEST_MEMBER = 2**30
-# Hidden files, and what operating systems leave behind.
+# Hidden files, and those that operating systems create.
 NOT_DATA = re.compile(r"(?:^|/)(?:\.|(?:__macosx|thumbs\.db|desktop\.ini)(?:/|$))", re.IGNORECASE)
 KINDS = {
     stat.S_IFLNK: "a link",
@@ -30,10 +30,9 @@ KINDS = {
 class Member(NamedTuple):
     """One file. `name` has its folders, with slashes ("train/cat/1.jpg"); `size` is in bytes.
 
-    `identity` changes with the content: the CRC-32 in a zip, elsewhere the times at which the file was last changed,
-    of which programs can set only the first. The rest is for reading it from
-    an archive: `stored` bytes at `start`, deflated or as they are.
-    """
+    `identity` changes with the content: the CRC-32 in a zip, otherwise the modification and status change times, of
+    which programs can set only the first. The other fields locate it in an archive: `stored` bytes at `start`, deflated
+    or not."""
 
     name: str
     size: int
@@ -45,14 +44,14 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The files in natural order ("2.jpg" before "10.jpg"), and all folders, those without files too."""
+    """The files in natural order ("2.jpg" before "10.jpg"), and all folders, including those without files."""
 
     members: tuple[Member, ...]
     folders: tuple[str, ...]
 
 
 def listing(members: Iterable[Member], folders: Iterable[str]) -> Listing:
-    """Return the files sorted, without hidden ones and those that operating systems leave behind."""
+    """Return the files sorted, without hidden ones and those that operating systems create."""
     kept = [member for member in members if not is_passed_over(member.name)]
     kept.sort(key=lambda member: natural_key(member.name))
     named = {folder for folder in folders if not is_passed_over(folder)}
@@ -71,14 +70,14 @@ DIGITS = re.compile("([0-9]{1,18})")
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Return a key that sorts runs of digits by their number. Equal ones ("1", "01") are ordered by the name itself."""
+    """Return a key that sorts runs of digits as numbers. Equal ones ("1", "01") are ordered by the name itself."""
     pieces: list[str | int] = list(DIGITS.split(name))
     pieces[1::2] = map(int, pieces[1::2])
     return pieces, name
 
 
 def refused_name(name: str) -> str:
-    """Why a name in an archive is refused; empty where it is not."""
+    """Return why a name in an archive is refused, or an empty string."""
     if name.startswith("/") or name[1:3] == ":/":
         return "an absolute path"
     if ".." in name and ".." in name.split("/"):
@@ -99,27 +98,25 @@ def unusable_name(name: str) -> str:
 
 
 def refused(path: Path, offenders: Sequence[tuple[str, str]], place: ConfigPath) -> DataError:
-    """Return one error that lists `offenders`: names, each with what is wrong with it."""
+    """Return one error that lists `offenders`: names with reasons."""
     faults = and_more([f"{printable(name)} ({why})" for name, why in offenders], SHOWN, "; ")
     return DataError(Problem(place, f"{path} is refused, nothing of it was read: {faults}"))
 
 
 def printable(name: str) -> str:
-    """Return a name for a message, also if it is not UTF-8 or is very long."""
+    """Return a name for a message, even if it is not UTF-8 or is very long."""
     return shortened(name.encode("utf-8", "backslashreplace").decode(), 200)
 
 
 def list_folder(root: Path, place: ConfigPath) -> Listing:
-    """List the files below `root`.
-
-    Raises DataError: links that lead out of it or in a circle, FIFOs and devices, unreadable folders; all of them, or
-    the first ones if they are many."""
+    """List the files below `root`. Raises DataError: links that lead out of it or in a circle, FIFOs and devices,
+    unreadable folders; all of them, or the first ones if they are many."""
     members: list[Member] = []
     folders: list[str] = []
     offenders: list[tuple[str, str]] = []
     real_root = os.path.realpath(root)
     waiting = deque([("", frozenset([real_root]))])
-    # Folder by folder from the top: what is no folder of data, such as /, is soon seen not to be one.
+    # Folder by folder from the top, so that wrong folders, such as /, are detected early.
     while waiting and len(offenders) < MOST_OFFENDERS:
         folder, above = waiting.popleft()
         try:
@@ -151,13 +148,13 @@ def times_of(status: os.stat_result) -> str:
 
 
 def refused_entry(entry: os.DirEntry[str], real_root: str, above: frozenset[str]) -> str:
-    """Why an entry of a folder is refused; empty where it is not."""
+    """Return why an entry of a folder is refused, or an empty string."""
     try:
         if entry.is_symlink():
             target = os.path.realpath(entry.path)
             if os.path.commonpath([real_root, target]) != real_root:
                 return f"a link out of the folder, to {printable(target)}"
-            # The folders above that are no links are those of the link's own path.
+            # Parents that are no links are those of the link's own path.
             if entry.is_dir() and (target in above or entry.path.startswith(target + os.sep)):
                 return "a link to a folder it is in"
         mode = entry.stat().st_mode

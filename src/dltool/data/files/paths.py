@@ -1,4 +1,4 @@
-"""A data file named by the config: it is there and readable, or the message says what is there instead."""
+"""Checks data files named by the config: they exist and are readable, or a message says what exists instead."""
 
 import os
 from pathlib import Path
@@ -8,13 +8,13 @@ from dltool.text import near, os_words
 
 
 def require(text: str, place: ConfigPath, *, allow_folder: bool = False) -> Path:
-    """Return the absolute path of an existing file or folder. Raises DataError: nothing or something else there."""
+    """Return the absolute path of an existing file or folder. Raises DataError: it is missing or of another kind."""
     path = Path(text).expanduser().absolute()
     try:
         if not path.exists():
             raise DataError(Problem(place, f"no such file: {path}", near_names(path)))
         if path.is_dir() and not allow_folder:
-            raise DataError(Problem(place, f"{path} is a folder; a file is expected", folder_hint(path)))
+            raise DataError(Problem(place, f"{path} is a folder; expected a file", folder_hint(path)))
         if not path.is_dir() and not path.is_file():
             raise DataError(Problem(place, f"{path} is not a regular file"))
         if not os.access(path, os.R_OK):
@@ -29,7 +29,7 @@ def unreadable(path: Path, place: ConfigPath, error: OSError) -> DataError:
 
 
 def near_names(path: Path) -> str:
-    """Return a hint naming what the missing `path` may have meant."""
+    """Return a hint naming existing paths similar to the missing `path`."""
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
     names = sorted(item.name for item in path.parent.iterdir())

@@ -1,7 +1,6 @@
 """The source `audio`, and columns of audio files: audio clips as rows of float32 samples.
 
-They are decoded once, into memory; where there are too many for that, each time that they are asked for.
-"""
+They are decoded once, into memory, or on every access if they do not fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,14 +26,14 @@ from dltool.errors import ConfigPath, DataError, Problem
 DEFAULT_BUDGET = 2**30
 MOST_SAMPLES = 100_000_000
 MOST_SECONDS = 60
-"""Without `seconds`, clips are padded to the longest: one very long one would make all of them so."""
+"""Without `seconds`, clips are padded to the longest: one very long clip would lengthen all of them."""
 ENOUGH_FOR_A_HEADER = 64 * 1024
-NOUN = "recording"
+NOUN = "audio clip"
 
 
 @dataclass(frozen=True)
 class ClipDecoder(Decoder):
-    """Decodes audio clips, brings them to one rate, and cuts or pads them to one length: (samples,) of float32."""
+    """Decodes audio clips to one rate, cut or padded to one length: (samples,) of float32."""
 
     form: AudioForm
     noun: ClassVar[str] = NOUN
@@ -54,9 +53,8 @@ def load_audio(
 ) -> SourceExamples:
     """Load the clips of class folders, with the input "audio". See :func:`dltool.data.media.load.load_class_folders`.
 
-    The rate is that of the first training clip and the length that of the longest one, unless given. `budget` is how
-    many bytes of samples may be in memory. `use_cache`: see :func:`dltool.data.files.digests.file_digests`.
-    """
+    The default rate is that of the first training clip, the default length that of the longest. At most `budget` bytes
+    of samples are kept in memory. `use_cache`: see :func:`dltool.data.files.digests.file_digests`."""
 
     def decoded(access: Access, members: Sequence[Member], place: ConfigPath, training: int) -> DecodedFiles:
         return decode_clips(access, members, place, (options.rate, options.seconds), training, budget, use_cache)
@@ -73,17 +71,14 @@ def load_audio_files(
     *,
     use_cache: bool = True,
 ) -> DecodedFiles:
-    """Load the clips that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
-
-    Raises:
-        DataError: with all the rows without a path or a file, and all the clips that cannot be decoded.
-    """
+    """Load the clips that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute. Raises
+    DataError: all rows without a path or a file, and all clips that cannot be decoded."""
     members, access = files_named(paths, folder, place, NOUN), Access(str(folder), "folder")
     return decode_clips(access, members, place, (options.rate, options.seconds), len(members), budget, use_cache)
 
 
 def rate_of(path: str, folder: Path, place: ConfigPath) -> int:
-    """Return the samples a second of one clip. Raises: DataError: it cannot be read."""
+    """Return the sampling rate of one clip. Raises DataError: it cannot be read."""
     members = files_named(np.array([path]), folder, place, NOUN)
     (header,) = headers_of(Reader(Access(str(folder), "folder"), place), members, place)
     return header.rate
@@ -98,10 +93,8 @@ def decode_clips(
     budget: int,
     use_cache: bool | None,
 ) -> DecodedFiles:
-    """Decode `members` in their order, into memory where `budget` allows. `asked` are the rate and the seconds; the
-    first `training` members decide what is not asked for. Rows in memory have no digests, and none have without
-    `use_cache`.
-    """
+    """Decode `members` in their order, into memory if `budget` allows. `asked` are the rate and the seconds; the first
+    `training` members determine missing ones. Rows in memory have no digests, and none have without `use_cache`."""
     reader = Reader(access, place)
     form = audio_form(asked, headers_of(reader, members, place)[:training], members, place)
     decoder = ClipDecoder(reader, access.path, place, form)
@@ -113,7 +106,7 @@ def decode_clips(
 
 
 def headers_of(reader: Reader, members: Sequence[Member], place: ConfigPath) -> list[ClipHeader]:
-    """Return the header of each clip. Raises: DataError: naming all clips that cannot be read."""
+    """Return the header of each clip. Raises DataError naming all clips that cannot be read."""
     found = [header_of(reader, row, member) for row, member in enumerate(members)]
     faults = [header for header in found if isinstance(header, Fault)]
     if faults:
@@ -122,7 +115,7 @@ def headers_of(reader: Reader, members: Sequence[Member], place: ConfigPath) -> 
 
 
 def header_of(reader: Reader, row: int, member: Member) -> ClipHeader | Fault:
-    """Read a header, from the beginning of the file where that is enough."""
+    """Read a header, from the beginning of the file if that is enough."""
     try:
         header = clip_header(member.name, reader.read_start(member, ENOUGH_FOR_A_HEADER), member.size)
         return header or clip_header(member.name, reader.read(member)) or Fault(row, "damaged")
@@ -133,8 +126,7 @@ def header_of(reader: Reader, row: int, member: Member) -> ClipHeader | Fault:
 def audio_form(
     asked: tuple[int | None, float | None], headers: Sequence[ClipHeader], members: Sequence[Member], place: ConfigPath
 ) -> AudioForm:
-    """Return the form of all clips. Raises DataError: `seconds` is not set and one clip is very long, or it is not one
-    sample."""
+    """Return the form of all clips. Raises DataError: less than one sample, or a very long clip without `seconds`."""
     rate, seconds = asked
     rate = rate or headers[0].rate
     if seconds is not None:
@@ -147,16 +139,16 @@ def audio_form(
     if lengths[longest] > MOST_SECONDS * rate:
         median = float(np.median(lengths)) / rate
         message = f"{printable(members[longest].name)} has {lengths[longest] / rate:,.1f} seconds"
-        hint = f"say how long recordings shall be, such as seconds: {max(median, 0.1):.2g} (half of them are longer)"
+        hint = f"set the length of the audio clips, such as seconds: {max(median, 0.1):.2g} (half of them are longer)"
         raise DataError(Problem(place, message, hint))
     return moderate(AudioForm(rate, int(lengths[longest])), place)
 
 
 def moderate(form: AudioForm, place: ConfigPath) -> AudioForm:
-    """Return the form. Raises DataError: more samples than can be meant."""
+    """Return the form. Raises DataError: implausibly many samples."""
     if form.samples > MOST_SAMPLES:
         message = (
-            f"{form.seconds:,g} seconds at {form.rate:,} samples a second are {form.samples:,} samples a recording"
+            f"{form.seconds:,g} seconds at {form.rate:,} samples a second are {form.samples:,} samples an audio clip"
         )
-        raise DataError(Problem(place, f"{message}, and at most {MOST_SAMPLES:,} can be meant"))
+        raise DataError(Problem(place, f"{message}; expected at most {MOST_SAMPLES:,}"))
     return form

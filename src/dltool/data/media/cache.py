@@ -1,8 +1,7 @@
-"""Decoded pictures in one file, so that they are decoded once: a header, then rows of uint8. And digests of files.
+"""The cache of decoded images, one file each set: a header, then rows of uint8. It holds digests of files, too.
 
-A file is named by what it holds. It appears whole, under its name, or not at all; processes that write the same one at
-once do no harm. The least recently used files give way to new ones.
-"""
+A file is named by its contents and appears complete or not at all; concurrent writers of the same file do no harm. The
+least recently used files are removed for new ones."""
 
 import fcntl
 import hashlib
@@ -17,8 +16,8 @@ from pathlib import Path
 from dltool.durable_files import TEMPORARY_PREFIX, atomic_write, sync, temporary_beside
 
 HEADER_BYTES = 4096
-"""A page, so that the rows begin at one."""
-MAGIC = b"dltool decoded pictures 1\n"
+"""One page, so that the rows are aligned to pages."""
+MAGIC = b"dltool decoded images 1\n"
 SUFFIX = ".pixels"
 DIGESTS = ".digests"
 DEFAULT_BUDGET = 4 * 10**9
@@ -26,7 +25,7 @@ DEFAULT_BUDGET = 4 * 10**9
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """A file of rows: `shape` is (rows, height, width, channels), the first row stands at `HEADER_BYTES`."""
+    """A file of rows: `shape` is (rows, height, width, channels); the first row begins at `HEADER_BYTES`."""
 
     path: Path
     shape: tuple[int, int, int, int]
@@ -40,7 +39,7 @@ def cache_folder() -> Path:
 
 
 def find(key: str) -> CacheEntry | None:
-    """Return the file of that key, if it exists and is whole. It counts as used."""
+    """Return the file of that key, if it exists and is complete. It counts as used."""
     path = cache_folder() / (key + SUFFIX)
     try:
         with path.open("rb") as file:
@@ -66,7 +65,7 @@ def header_for(key: str, shape: tuple[int, int, int, int]) -> bytes:
 
 
 def shape_in(header: bytes, key: str) -> tuple[int, int, int, int] | None:
-    """Return the shape that a header declares; None if it is damaged or that of another key."""
+    """Return the shape that a header declares; None if it is damaged or has another key."""
     lines = header.rstrip(b"\0").split(b"\n")
     if len(lines) != 4 or lines[0] + b"\n" != MAGIC or hashlib.sha256(lines[2]).hexdigest().encode() != lines[1]:
         return None
@@ -77,7 +76,7 @@ def shape_in(header: bytes, key: str) -> tuple[int, int, int, int] | None:
 
 @contextmanager
 def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterator[CacheEntry]:
-    """Yield a file to write rows into. When the body ends well, it becomes that of `key`.
+    """Yield a file to write rows into. If the body succeeds, it becomes that of `key`.
 
     Older files are removed first, as far as `budget` (bytes, for all files together) demands. Raises OSError: the cache
     cannot be written, or the disk is full."""
@@ -88,12 +87,12 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
     temporary = temporary_beside(path)
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        # Who holds the lock is alive; without it the file is left over.
+        # The holder of the lock is alive; an unlocked file is abandoned.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         reserve(descriptor, entry_bytes(shape))
         yield CacheEntry(temporary, shape)
         os.pwrite(descriptor, header_for(key, shape), 0)
-        # Or else a power cut could leave a name without its content.
+        # Otherwise a power cut could leave a name without content.
         os.fsync(descriptor)
         os.replace(temporary, path)
         sync(folder)
@@ -106,7 +105,7 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Reserve room on the disk. Raises OSError."""
+    """Reserve disk space. Raises OSError."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:
@@ -114,7 +113,7 @@ def reserve(descriptor: int, size: int) -> None:
 
 
 def find_digests(key: str) -> bytes | None:
-    """Return what :func:`keep_digests` kept under that key, if it exists and is whole. It counts as used."""
+    """Return the digests of :func:`keep_digests` under that key, if they are complete. They count as used."""
     path = cache_folder() / (key + DIGESTS)
     try:
         content = path.read_bytes()
@@ -134,7 +133,7 @@ def keep_digests(key: str, digests: bytes) -> None:
 
 
 def prune(folder: Path, most: int) -> None:
-    """Remove what dead processes left, then the least recently used files, until at most `most` bytes remain."""
+    """Remove files of dead processes, then the least recently used files, until at most `most` bytes remain."""
     files = []
     for entry in os.scandir(folder):
         if not entry.name.endswith((SUFFIX, DIGESTS)):
@@ -150,13 +149,13 @@ def prune(folder: Path, most: int) -> None:
         if total <= most:
             return
         if path:
-            # A process that uses it keeps what it has opened.
+            # A process that uses it keeps its open file.
             remove(path)
             total -= size
 
 
 def is_abandoned(path: str) -> bool:
-    """Return whether no process is writing the temporary file."""
+    """Return whether no process writes the temporary file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

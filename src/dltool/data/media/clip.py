@@ -1,4 +1,4 @@
-"""What all audio codecs share: the header of a clip, and the error of one that cannot be read."""
+"""Shared by all audio codecs: the header of a clip, and the error of an unreadable one."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ from dltool.data.files.file_tree import UnreadableMember
 
 
 class BadClip(UnreadableMember):
-    """An audio clip cannot be decoded; the message says why and does not name it."""
+    """An audio clip cannot be decoded; the message gives the reason without the name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipHeader:
-    """`rate` is in samples a second; `frames` samples of each channel."""
+    """`rate` is in samples a second; each channel has `frames` samples."""
 
     rate: int
     frames: int

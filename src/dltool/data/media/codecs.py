@@ -1,8 +1,7 @@
-"""Audio codecs: how the files of each ending become samples.
+"""Audio codecs by file extension.
 
-A codec is a module with two functions, one for the header and one for the samples; its endings are entered here. Images
-have one codec, Pillow: :data:`dltool.data.media.image_decode.FORMATS` lists its formats.
-"""
+A codec is a module with two functions, one for the header and one for the samples. Images have one codec, Pillow:
+:data:`dltool.data.media.image_decode.FORMATS` lists its formats."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,10 +16,9 @@ from dltool.data.media.resample import input_needed, resampled
 
 @dataclass(frozen=True)
 class AudioCodec:
-    """`header(content, size)` reads the header of a file of `size` bytes that begins with `content`; None where more of
-    it is needed. `samples(content, header, most)` gives at most `most` frames: (frames,) of float32 between -1 and 1,
-    the mean of the channels. Both raise BadClip.
-    """
+    """`header(content, size)` reads the header of a file of `size` bytes that begins with `content`; None if more of it
+    is needed. `samples(content, header, most)` returns at most `most` frames: (frames,) of float32 between -1 and 1,
+    the mean of the channels. Both raise BadClip."""
 
     header: Callable[[bytes, int | None], ClipHeader | None]
     samples: Callable[[bytes, ClipHeader, int | None], np.ndarray]
@@ -37,19 +35,19 @@ EXTENSIONS = tuple(CODECS)
 
 @dataclass(frozen=True)
 class AudioForm:
-    """What all audio clips are brought to: `rate` samples a second, `samples` of them."""
+    """The common form of all audio clips: `rate` samples a second, `samples` of them."""
 
     rate: int
     samples: int
 
     @property
     def seconds(self) -> float:
-        """Return the length as an option that gives these samples again."""
+        """Return the length as an option that gives the same number of samples."""
         return self.samples / self.rate
 
 
 def codec_of(name: str) -> AudioCodec:
-    """Return the codec for a file by its name; WAV for other names, whose reader says what is wrong with them."""
+    """Return the codec for a file by its name; WAV for other names, whose reader reports their format."""
     return CODECS.get(PurePath(name).suffix.lower(), WAV)
 
 
@@ -59,17 +57,14 @@ def clip_header(name: str, content: bytes, size: int | None = None) -> ClipHeade
 
 
 def decode_clip(name: str, content: bytes, form: AudioForm) -> np.ndarray:
-    """Return at most `form.samples` samples of the file `name`: (samples,) of float32 between -1 and 1.
-
-    Raises:
-        BadClip: it cannot be read.
-    """
+    """Return at most `form.samples` samples of the file `name`: (samples,) of float32 between -1 and 1. Raises
+    BadClip."""
     codec = codec_of(name)
     header = codec.header(content, None)
     if header is None:
         raise BadClip("damaged")
     if header.rate == form.rate:
         return codec.samples(content, header, form.samples)
-    # What comes after the cut counts a little, as far as the filter reaches.
+    # Samples after the cut matter within the filter's length.
     samples = codec.samples(content, header, input_needed(header.rate, form.rate, form.samples))
     return np.asarray(np.clip(resampled(samples, header.rate, form.rate, form.samples), -1, 1))

@@ -1,4 +1,4 @@
-"""One picture: from the bytes of its file to height × width × channels of uint8. Needs Pillow alone."""
+"""Decodes one image file to height × width × channels of uint8. Needs Pillow alone."""
 
 import functools
 import io
@@ -21,19 +21,19 @@ FORMATS = {
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
 }
-"""Pillow's formats by the endings of file names. A line here is all that another format takes."""
+"""Pillow's formats by file extension. A new format needs one line here."""
 EXTENSIONS = tuple(FORMATS)
 # Some 10,000 × 9,000. Pillow warns from this number on.
 MOST_PIXELS = 89_478_485
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GREY = frozenset({"1", "L", "I", "F", "I;16"})
 WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa", "La"}
-# What Pillow lets out, besides OSError, where a file is damaged.
+# Exceptions that Pillow raises for damaged files, besides OSError.
 DAMAGE = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError),
     *(struct.error, zlib.error, MemoryError, Image.DecompressionBombError),
 )
-# JPEG can be decoded at half the size, a quarter or an eighth. Twice the wanted size leaves the quality alone.
+# JPEG can be decoded at 1/2, 1/4 or 1/8 of its size. Twice the target size preserves the quality.
 DRAFT = 2
 PNG_START = b"\x89PNG\r\n\x1a\n"
 ENDS = {b"\xff\xd8": b"\xff\xd9", b"GI": b";"}
@@ -42,12 +42,12 @@ PNG_CHUNK = struct.Struct(">I4s")
 
 
 class BadImage(UnreadableMember):
-    """An image cannot be decoded; the message says why and does not name it."""
+    """An image cannot be decoded; the message gives the reason without the name."""
 
 
 @dataclass(frozen=True)
 class ImageForm:
-    """What pictures become. `size` is (height, width); None leaves each as it is."""
+    """The form of decoded images. `size` is (height, width); None keeps the size of each."""
 
     size: tuple[int, int] | None
     channels: Literal[1, 3, 4]
@@ -55,12 +55,11 @@ class ImageForm:
 
 
 def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
-    """Return the values of the pixels, row by row, and the (height, width).
+    """Return the pixels, row by row, and the (height, width).
 
-    The first frame is taken, turned upright as EXIF says. 16-bit grey is scaled to 8 bits. If `form` has no
-    transparency, transparent pixels lie over black. Other sizes are resampled bilinearly with antialiasing.
-
-    Raises BadImage: not an image, a damaged one, or one of more than `MOST_PIXELS`."""
+    The first frame is used, rotated as EXIF says. 16-bit grey is scaled to 8 bits. Without transparency in `form`,
+    transparent pixels are drawn over black. Other sizes are resampled bilinearly with antialiasing. Raises BadImage:
+    not an image, a damaged one, or one of more than `MOST_PIXELS`."""
     image = opened(content)
     try:
         if image.format == "PNG":
@@ -78,7 +77,7 @@ def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
 
 
 def draft(image: Image.Image, form: ImageForm) -> None:
-    """Decode a JPEG no larger than needed, and without colour if only grey is wanted."""
+    """Decode a JPEG no larger than needed, and without colour if grey is wanted."""
     longer = DRAFT * max(form.size or image.size)
     is_large = min(image.size) >= 2 * longer
     if is_large or form.channels == 1:
@@ -86,8 +85,7 @@ def draft(image: Image.Image, form: ImageForm) -> None:
 
 
 def size_of(content: bytes) -> tuple[int, int]:
-    """Return the (height, width) of an image turned upright, from its header alone; `content` may end after it.
-
+    """Return the (height, width) of an image after EXIF rotation, from its header alone; `content` may end after it.
     Raises BadImage as :func:`decode`."""
     image = opened(content)
     if orientation(image) in (5, 6, 7, 8):
@@ -96,11 +94,10 @@ def size_of(content: bytes) -> tuple[int, int]:
 
 
 def size_if_whole(content: bytes, form: ImageForm) -> tuple[int, int]:
-    """Return the size as :func:`size_of`, of an image that is decoded later; a file that was cut off is found.
+    """Return the size as :func:`size_of`, and find truncated files.
 
-    A file that does not end as its format does may still be whole, and is decoded to find out.
-
-    Raises BadImage as :func:`decode`, but not for damage within the pixels."""
+    A file with an unusual end may still be complete, and is decoded to find out. Raises BadImage as :func:`decode`, but
+    not for damage within the pixels."""
     size = size_of(content)
     if content.startswith(PNG_START):
         check_png(content)
@@ -117,7 +114,7 @@ def opened(content: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=tuple(dict.fromkeys(FORMATS.values())))
     except UnidentifiedImageError:
-        raise BadImage("no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM picture, or a damaged header") from None
+        raise BadImage("no JPEG, PNG, GIF, BMP, WebP, TIFF or PPM image, or a damaged header") from None
     except Image.DecompressionBombError:
         raise BadImage(f"its header declares more than {2 * MOST_PIXELS:,} pixels") from None
     except MemoryError:
@@ -132,12 +129,12 @@ def opened(content: bytes) -> Image.Image:
 
 @functools.cache
 def quiet_pillow() -> None:
-    """Silence Pillow's warnings of oddities in metadata, which would come by the thousand."""
+    """Silence Pillow's warnings about metadata, of which there may be thousands."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def check_png(content: bytes) -> None:
-    """Pillow passes over the checksums of the pixels. Raises BadImage."""
+    """Verify the checksums of the pixels, which Pillow ignores. Raises BadImage."""
     view = memoryview(content)
     position = len(PNG_START)
     while position + PNG_CHUNK.size + 4 <= len(content):
@@ -173,7 +170,7 @@ def in_channels(image: Image.Image, channels: int) -> Image.Image:
     if image.mode == MODES[channels] and (channels == 4 or "transparency" not in image.info):
         return image
     if channels == 4:
-        # CMYK has no direct way to RGBA.
+        # Pillow cannot convert CMYK to RGBA directly.
         return (image.convert("RGB") if image.mode == "CMYK" else image).convert("RGBA")
     if image.mode in WITH_ALPHA or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -183,7 +180,7 @@ def in_channels(image: Image.Image, channels: int) -> Image.Image:
 
 
 def in_8_bits(image: Image.Image) -> Image.Image:
-    """Scale 0…65535 to 0…255. Pillow's own conversion would cut off at 255."""
+    """Scale 0…65535 to 0…255. Pillow's own conversion would clip at 255."""
     import numpy as np
 
     values = np.asarray(image).astype(np.int64)

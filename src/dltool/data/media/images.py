@@ -1,7 +1,6 @@
 """The source `images`, and columns of image files: images as rows of uint8.
 
-They are decoded once, into a file of the cache; without room for that, each time that they are asked for.
-"""
+They are decoded once, into a file of the cache, or on every access if there is no room for it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -30,8 +29,8 @@ from dltool.machine import usable_cores
 from dltool.text import os_words
 
 FORMAT = 1
-"""Part of the cache's names: one more whenever images are decoded differently."""
-NOUN = "picture"
+"""Part of the cache's names: increase it whenever images are decoded differently."""
+NOUN = "image"
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,7 @@ class ImageDecoder(Decoder):
 def load_images(options: ImagesSource, place: ConfigPath, cache_budget: int = DEFAULT_BUDGET) -> SourceExamples:
     """Load the images of class folders, with the input "image". See :func:`dltool.data.media.load.load_class_folders`.
 
-    `cache_budget` is how many bytes the cache may take; 0 makes no use of it. Without a `size` all must have one.
-    """
+    The cache may take `cache_budget` bytes; 0 disables it. Without `size` all images must have the same size."""
 
     def decoded(access: Access, members: Sequence[Member], place: ConfigPath, training: int) -> DecodedFiles:
         return decode_images(access, members, form_of(options), place, cache_budget)
@@ -82,9 +80,8 @@ def load_image_files(
     """Load the images that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
 
     Raises:
-        DataError: with all the rows without a path or a file, and all the images that cannot be decoded.
-        MachineError: a process that decodes was killed.
-    """
+        DataError: all rows without a path or a file, and all images that cannot be decoded.
+        MachineError: a decoding process was killed."""
     members, access = files_named(paths, folder, place, NOUN), Access(str(folder), "folder")
     return decode_images(access, members, form_of(options), place, cache_budget, digests=digests)
 
@@ -103,9 +100,7 @@ def decode_images(
     *,
     digests: bool = True,
 ) -> DecodedFiles:
-    """Decode `members` in their order: from the cache, or into it, or each time that they are asked for. `digests`:
-    with those of the files.
-    """
+    """Decode `members` in their order: from the cache, into it, or on every access; with `digests` of the files."""
     rows, warnings = image_rows(access, members, form, place, cache_budget)
     found = file_digests(access, members, place, use_cache=cache_budget > 0) if digests else None
     return DecodedFiles(rows, {"size": rows.shape[1:3]}, found, warnings)
@@ -127,13 +122,13 @@ def image_rows(
             return cached_rows(cache_key(files, form), decoder, members, cache_budget), ()
         except OSError as error:
             cause = f"the cache {cache_folder()} cannot be written ({os_words(error)})"
-            warnings = (f"{cause}: pictures are decoded in each epoch",)
+            warnings = (f"{cause}: images are decoded in each epoch",)
     check_files(decoder, members)
     return DecodedRows(decoder, tuple(members)), warnings
 
 
 def find_decoded(files: str, form: ImageForm) -> CacheEntry | None:
-    """Return the images in the cache. Those that all have the declared size already need not be resized to it."""
+    """Return the images in the cache. Images that already have the declared size are found without resizing, too."""
     known = find(cache_key(files, form))
     if known or form.size is None:
         return known
@@ -148,7 +143,7 @@ def cache_key(files: str, form: ImageForm) -> str:
 
 
 def first_size(reader: Reader, members: Sequence[Member], path: str, place: ConfigPath) -> tuple[int, int]:
-    """Return the (height, width) of the first image that has one."""
+    """Return the (height, width) of the first readable image."""
     faults = []
     for row, member in enumerate(members):
         try:
@@ -167,13 +162,12 @@ def cached_rows(key: str, decoder: ImageDecoder, members: Sequence[Member], cach
         faults = decode_all(work, reader, members)
         if faults:
             raise decoder.error(faults, members)
-        # Opened before it has its name, so that nobody can take it away in between.
+        # Opened before it has its name, so that no process can remove it in between.
         return CacheRows(CacheFile(entry), 0, shape[0])
 
 
 def check_files(decoder: ImageDecoder, members: Sequence[Member]) -> None:
-    """Raise DataError naming all files that are no images, that were cut off, or of another size where all must have
-    one."""
+    """Raise DataError naming all files that are no images, truncated, or of another size if all must have one."""
 
     def fault_of(row: int) -> Fault | None:
         try:
@@ -182,7 +176,7 @@ def check_files(decoder: ImageDecoder, members: Sequence[Member]) -> None:
             return Fault(row, str(error))
         return Fault(row, "", *size) if decoder.form.size is None and size != decoder.size else None
 
-    with ThreadPoolExecutor(usable_cores(), "pictures to check") as threads:
+    with ThreadPoolExecutor(usable_cores(), "images to check") as threads:
         faults = [fault for fault in threads.map(fault_of, range(len(members))) if fault]
     if faults:
         raise decoder.error(faults, members)
@@ -191,7 +185,7 @@ def check_files(decoder: ImageDecoder, members: Sequence[Member]) -> None:
 def bad_images(
     faults: Sequence[Fault], members: Sequence[Member], path: str, place: ConfigPath, size: tuple[int, int]
 ) -> DataError:
-    """Return the error of all that is wrong with `members`: files that cannot be decoded, and images of other sizes."""
+    """Return the error of `members` that cannot be decoded or have other sizes."""
     problems = unusable(NOUN, faults, members, path, place)
     others = [fault for fault in faults if not fault.message]
     if others:
@@ -212,5 +206,5 @@ def different_sizes(
     shown = ", ".join(f"{counts[found]:,} are {found[0]} × {found[1]}" for found in (most, second))
     rest = f", {len(members) - unread - counts[most] - counts[second]:,} of other sizes" if len(counts) > 2 else ""
     other = second if second in examples else most
-    message = f"the pictures differ in size (height × width): {shown} ({printable(examples[other])}){rest}"
+    message = f"the images differ in size (height × width): {shown} ({printable(examples[other])}){rest}"
     return Problem(place, message, f"write size: [{most[0]}, {most[1]}]")

@@ -1,4 +1,5 @@
-"""Files as rows: those of class folders, and those that a column of a table names. Images and audio clips alike."""
+"""Loads the files of class folders, and those named by a column of a table, as rows. For images and audio clips
+alike."""
 
 import os
 import stat
@@ -23,9 +24,8 @@ from dltool.text import and_more, counted, near
 
 @dataclass(frozen=True)
 class DecodedFiles:
-    """`rows` (files, …). `digests` (files, 32) of uint8, where they are quicker to compare than the rows. `settled` are
-    options of the source that the files decided. `warnings` are sentences for the user.
-    """
+    """`rows` (files, …). `digests` (files, 32) of uint8, if they are faster to compare than the rows. `settled` are
+    options of the source inferred from the files. `warnings` are sentences for the user."""
 
     rows: FileRows
     settled: Mapping[str, Any] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class DecodedFiles:
 
 
 Decode = Callable[[Access, Sequence[Member], ConfigPath, int], DecodedFiles]
-"""From files, the place of their path in the config, and how many of the first ones are for training."""
+"""Takes files, the config path of their path, and the number of the first ones that are for training."""
 
 
 def load_class_folders(
@@ -49,19 +49,18 @@ def load_class_folders(
     extensions: Sequence[str],
     decode: Decode,
 ) -> SourceExamples:
-    """Load the files of class folders. `place` is that of the source in the config.
+    """Load the files of class folders. `place` is the config path of the source.
 
-    `kind` has the names of the source and of the input, and what messages call a file.
+    `kind` has the names of the source and of the input, and the noun for a file in messages.
 
     Raises:
-        DataError: with all the files that are refused, have no class, or cannot be decoded.
-        MachineError: a process that decodes was killed.
-    """
+        DataError: all files that are refused, have no class, or cannot be decoded.
+        MachineError: a decoding process was killed."""
     source, name, noun = kind
     place = (*place, source)
     members = open_members(options.path, (*place, "path"))
     found = labelled(members, extensions, options.pattern, place, noun)
-    # The training part first: it decides what the options leave open.
+    # The training split first: missing options are inferred from it.
     parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
     chosen = [item.member for item in chain.from_iterable(items for _, items in parts)]
     decoded = decode(members.access, chosen, (*place, "path"), len(found.parts["training"]))
@@ -69,7 +68,7 @@ def load_class_folders(
     first = 0
     for part, items in parts:
         inputs, digests = decoded.examples(name, first, first + len(items))
-        title = f"the {part} part of {Path(members.path).name}"
+        title = f"the {part} split of {Path(members.path).name}"
         loaded[part] = replace(examples_of_items(inputs, items, (*place, "path"), title), digests=digests)
         first += len(items)
     settled = {"source": Source(source, options.model_copy(update=dict(decoded.settled)))}
@@ -77,11 +76,8 @@ def load_class_folders(
 
 
 def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> list[Member]:
-    """Return the files of a column of paths, in its order. `noun` is what messages call such a file.
-
-    Raises:
-        DataError: with all the rows without a path or a file.
-    """
+    """Return the files of a column of paths, in its order. `noun` is the noun for such a file in messages. Raises
+    DataError: all rows without a path or a file."""
     members: list[Member] = []
     found: dict[str, Member | str] = {}
     faults: list[str] = []
@@ -101,7 +97,7 @@ def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -
 
 
 def file_named(path: str, folder: Path) -> Member | str:
-    """Return a file, or else what is wrong with its path."""
+    """Return a file, or the error of its path."""
     if not path.strip():
         return "the path is blank"
     try:

@@ -1,4 +1,4 @@
-"""Many pictures decoded at once: here, or by processes of :mod:`dltool.data.media.worker`."""
+"""Decodes many images at once: here, or in processes of :mod:`dltool.data.media.worker`."""
 
 import json
 import os
@@ -20,7 +20,7 @@ FEW = 500
 """So many are decoded here before a process would have started."""
 CHUNK = 128
 AHEAD = 2
-"""Chunks that wait in front of each process, so that it does not wait for this one."""
+"""Chunks queued for each process, so that it never waits for this one."""
 
 
 def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[Fault]:
@@ -46,19 +46,19 @@ def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], pro
     chunks = Chunks(rows)
     with ExitStack() as stack:
         started = [stack.enter_context(process_for(work)) for _ in range(processes)]
-        with ThreadPoolExecutor(processes, "pictures") as threads:
+        with ThreadPoolExecutor(processes, "images") as threads:
             drives = [threads.submit(drive, process, chunks) for process in started]
             try:
                 return [fault for each in drives for fault in each.result()]
             except BaseException:
-                # Or else the threads would go on to the last chunk.
+                # Otherwise the threads would continue to the last chunk.
                 for process in started:
                     process.kill()
                 raise
 
 
 class Chunks:
-    """Members in lines of JSON, each handed out once, to whichever thread asks."""
+    """Members in lines of JSON, handed out once each, thread-safe."""
 
     def __init__(self, rows: Sequence[tuple[int, Member]]) -> None:
         self._rows = rows
@@ -77,7 +77,7 @@ class Chunks:
 
 @contextmanager
 def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
-    """Start a process and send it its work. It ends when its input does, so also when this process is killed.
+    """Start a process and send it its work. It ends when its input does, even if this process is killed.
 
     It is a new program, not a fork: TensorFlow may be half imported in another thread."""
     process = started(work)
@@ -89,14 +89,14 @@ def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
             process.kill()
             raise
         finally:
-            # What a dead process did not read is still waiting to be written.
+            # Lines that a dead process did not read are still buffered.
             with suppress(BrokenPipeError):
                 pipe(process.stdin).close()
 
 
 def started(work: ImageWork) -> subprocess.Popen[str]:
     """Start the process. Raises MachineError."""
-    # -P: no module from the user's folder takes the place of one of ours.
+    # -P: no module in the user's folder shadows one of ours.
     command = [sys.executable, "-P", "-m", "dltool.data.media.worker"]
     paths = os.pathsep.join(path for path in sys.path if os.path.isabs(path))
     try:
@@ -111,11 +111,11 @@ def started(work: ImageWork) -> subprocess.Popen[str]:
             process_group=0,
         )
     except OSError as error:
-        raise MachineError(f"no process could be started to decode pictures: {error}") from None
+        raise MachineError(f"no process could be started to decode images: {error}") from None
 
 
 def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[Fault]:
-    """Give a process chunks until there are no more. Returns the faults it found."""
+    """Feed chunks to a process until none are left. Return the faults it found."""
     faults: list[Fault] = []
     waiting = 0
     while True:
@@ -149,7 +149,7 @@ def answer(process: subprocess.Popen[str]) -> list[Fault]:
 def ended(process: subprocess.Popen[str]) -> MachineError:
     code = process.wait()
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return MachineError(f"a process that decodes pictures {how}", "was there too little memory?")
+    return MachineError(f"a process that decodes images {how}", "was there too little memory?")
 
 
 def pipe(file: IO[str] | None) -> IO[str]:

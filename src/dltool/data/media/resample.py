@@ -1,4 +1,4 @@
-"""Samples at another rate. SciPy's `resample_poly` gives the same, but importing it takes longer than most data."""
+"""Resamples audio. SciPy's `resample_poly` gives the same result, but takes longer to import than most data to load."""
 
 from functools import cache
 from math import ceil, gcd
@@ -6,15 +6,14 @@ from math import ceil, gcd
 import numpy as np
 
 REACH = 10
-"""How far the filter reaches on both sides, in samples of the lower of the two rates."""
+"""Length of the filter on both sides, in samples of the lower of the two rates."""
 
 
 def resampled(samples: np.ndarray, rate: int, wanted: int, most: int) -> np.ndarray:
-    """Resample (n,) `samples` at `rate` to the rate `wanted`: the first `most` of n · wanted / rate, rounded up;
-    float32.
+    """Resample (n,) `samples` from `rate` to `wanted`: the first `most` of n · wanted / rate, rounded up; float32.
 
-    A polyphase filter: of the taps of a low-pass filter at the higher rate, each output needs those that meet a sample
-    (R. E. Crochiere and L. R. Rabiner, Multirate Digital Signal Processing, 1983). Beyond the ends there is silence."""
+    A polyphase filter: each output needs only those taps of a low-pass filter at the higher rate that meet a sample (R.
+    E. Crochiere and L. R. Rabiner, Multirate Digital Signal Processing, 1983). Both ends are padded with silence."""
     divisor = gcd(rate, wanted)
     up, down = wanted // divisor, rate // divisor
     phases = polyphase(up, down)
@@ -37,7 +36,7 @@ def resampled(samples: np.ndarray, rate: int, wanted: int, most: int) -> np.ndar
 
 
 def input_needed(rate: int, wanted: int, most: int) -> int:
-    """Return how many samples at `rate` decide the first `most` at `wanted`."""
+    """Return the number of samples at `rate` that determine the first `most` at `wanted`."""
     return ceil(most * rate / wanted) + ceil(REACH * max(1, rate / wanted)) + 1
 
 
@@ -45,7 +44,7 @@ def input_needed(rate: int, wanted: int, most: int) -> int:
 def polyphase(up: int, down: int) -> np.ndarray:
     """Return a low-pass filter, (up, taps) of float32: the taps of each phase in reverse order.
 
-    A sinc at the lower of two rates, in a Kaiser window with beta 5, that leaves a constant unchanged."""
+    A sinc at the lower of two rates, in a Kaiser window with beta 5, that keeps a constant unchanged."""
     factor = max(up, down)
     places = np.arange(-REACH * factor, REACH * factor + 1)
     taps = np.sinc(places / factor) * np.kaiser(len(places), 5.0)

@@ -1,4 +1,4 @@
-"""Rows of decoded files: from a file of the cache, or decoded on demand. Images and audio clips alike."""
+"""Rows of decoded files, from a file of the cache or decoded on access. For images and audio clips alike."""
 
 import math
 import os
@@ -23,11 +23,10 @@ from dltool.text import and_more, counted, os_words
 
 
 class CacheFile:
-    """An open file of the cache; it stays readable when it is removed.
+    """An open file of the cache; it stays readable if it is removed.
 
-    Rows are read, not mapped: a mapped page brings in a megabyte of neighbours, so that an epoch in random order would
-    soon hold the whole file in this process's memory.
-    """
+    Rows are read, not mapped: a mapped page loads a megabyte of neighbours, so an epoch in random order would soon hold
+    the whole file in memory."""
 
     def __init__(self, entry: CacheEntry) -> None:
         self.entry = entry
@@ -35,9 +34,8 @@ class CacheFile:
         weakref.finalize(self, os.close, self._descriptor)
 
     def read(self, result: np.ndarray, indices: np.ndarray) -> None:
-        """Read the rows `indices` (int64) into `result`, whose memory is contiguous.
-
-        Raises MachineError: the disk failed, or the file was cut short by somebody."""
+        """Read the rows `indices` (int64) into `result`, whose memory is contiguous. Raises MachineError: the disk
+        failed, or the file was truncated."""
         row_bytes = math.prod(self.entry.shape[1:])
         view = result.data.cast("B")
         # Rows that follow each other are read at once.
@@ -102,7 +100,7 @@ class CacheRows:
 
 @dataclass(frozen=True)
 class Decoder(ABC):
-    """How files become rows in this process. `path` and `place` are for messages, and so is `noun`."""
+    """Decodes files into rows in this process. `path`, `place` and `noun` are for messages."""
 
     reader: Reader
     path: str
@@ -117,14 +115,11 @@ class Decoder(ABC):
 
     @abstractmethod
     def decode_into(self, row: np.ndarray, content: bytes, name: str) -> tuple[int, int] | None:
-        """Decode the file `name` into a row of zeros. Return its (height, width) where that is not the row's.
-
-        Raises:
-            UnreadableMember: it cannot be decoded.
-        """
+        """Decode the file `name` into a row of zeros. Return its (height, width) if that is not the row's. Raises
+        UnreadableMember: it cannot be decoded."""
 
     def error(self, faults: Sequence[Fault], members: Sequence[Member]) -> DataError:
-        """Return the error that names all the faults of `members`."""
+        """Return the error that names all faults of `members`."""
         return DataError(unusable(self.noun, faults, members, self.path, self.place))
 
     @cached_property
@@ -160,7 +155,7 @@ class Decoder(ABC):
 
 @dataclass(frozen=True)
 class DecodedRows:
-    """Rows decoded each time they are asked for. Asking for a damaged file raises a DataError that names it."""
+    """Rows decoded on every access. Accessing a damaged file raises a DataError that names it."""
 
     decoder: Decoder
     members: tuple[Member, ...]
@@ -184,13 +179,13 @@ class DecodedRows:
 
 
 FileRows = np.ndarray | CacheRows | DecodedRows
-"""What decoded files are: rows in memory, in a file of the cache, or decoded on demand."""
+"""Decoded files: rows in memory, in a file of the cache, or decoded on access."""
 
 
 def unusable(
     noun: str, faults: Sequence[Fault], members: Sequence[Member], path: str, place: ConfigPath
 ) -> list[Problem]:
-    """Return the problem that names the files that cannot be decoded; none where there are none."""
+    """Return the problem that names the files that cannot be decoded, if any."""
     unread = [fault for fault in faults if fault.message]
     if not unread:
         return []

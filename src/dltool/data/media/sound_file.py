@@ -1,4 +1,4 @@
-"""FLAC, Ogg (Vorbis and Opus) and MP3 files by libsndfile, through the package soundfile."""
+"""Reads FLAC, Ogg (Vorbis and Opus) and MP3 files with libsndfile, through the package soundfile."""
 
 import io
 from typing import Any
@@ -12,11 +12,8 @@ OGG_PAGE, LAST_PAGE = b"OggS", 0x04
 
 
 def header(content: bytes, size: int | None = None) -> ClipHeader | None:
-    """Return the header of a file of `size` bytes that begins with `content`; None unless that is all of it.
-
-    Raises:
-        BadClip: another format, damaged, cut off, or without samples.
-    """
+    """Return the header of a file of `size` bytes that begins with `content`; None unless that is all of it. Raises
+    BadClip: another format, damaged, truncated, or without samples."""
     if size is not None and len(content) < size:
         return None
     if content[:4] == OGG_PAGE:
@@ -30,11 +27,8 @@ def header(content: bytes, size: int | None = None) -> ClipHeader | None:
 
 
 def samples(content: bytes, header: ClipHeader, most: int | None = None) -> np.ndarray:
-    """Return the first `most` frames, or all: (frames,) of float32 between -1 and 1, the mean of the channels.
-
-    Raises:
-        BadClip: fewer samples than the header declares.
-    """
+    """Return the first `most` frames, or all: (frames,) of float32 between -1 and 1, the mean of the channels. Raises
+    BadClip: fewer samples than the header declares."""
     import soundfile
 
     frames = header.frames if most is None else min(header.frames, most)
@@ -44,7 +38,7 @@ def samples(content: bytes, header: ClipHeader, most: int | None = None) -> np.n
         except soundfile.LibsndfileError as error:
             raise BadClip(f"damaged: {error.error_string.rstrip('.')}") from None
     if len(found) < frames:
-        raise BadClip(f"cut off: {frames:,} samples expected, {len(found):,} found")
+        raise BadClip(f"cut off: expected {frames:,} samples, found {len(found):,}")
     # Lossy codecs overshoot a little.
     return np.asarray(np.clip(found.mean(axis=1, dtype=np.float32), -1, 1))
 

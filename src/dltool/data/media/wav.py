@@ -1,8 +1,7 @@
-"""WAV files: their header, and their samples as float32 between -1 and 1.
+"""Reads WAV files: their header, and their samples as float32 between -1 and 1.
 
 The format is that of Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0" (1991), with
-Microsoft's WAVE_FORMAT_EXTENSIBLE; mu-law and A-law are those of ITU-T G.711.
-"""
+Microsoft's WAVE_FORMAT_EXTENSIBLE; mu-law and A-law are those of ITU-T G.711."""
 
 import struct
 from dataclasses import dataclass
@@ -31,9 +30,8 @@ class WavHeader(ClipHeader):
 
 
 def wav_header(content: bytes, size: int | None = None) -> WavHeader | None:
-    """Read the header of a file of `size` bytes that begins with `content`; None if more of it is needed.
-
-    Raises BadClip: not a WAV file, an unsupported codec, no samples, or fewer bytes than it declares."""
+    """Read the header of a file of `size` bytes that begins with `content`; None if more of it is needed. Raises
+    BadClip: not a WAV file, an unsupported codec, no samples, or fewer bytes than it declares."""
     size = len(content) if size is None else size
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise BadClip("an RF64 file, not a WAV file" if content[:4] == b"RF64" else "not a WAV file")
@@ -78,7 +76,7 @@ def with_samples(header: tuple[int, int, int, int], start: int, length: int, siz
     codec, sample_bytes, channels, rate = header
     if start + length > size:
         if length < UNKNOWN_LENGTH:
-            raise BadClip(f"cut off: {length:,} bytes of sound expected, {size - start:,} found")
+            raise BadClip(f"cut off: expected {length:,} bytes of sound, found {size - start:,}")
         length = size - start
     frames = length // (sample_bytes * channels)
     if not frames:
@@ -87,9 +85,8 @@ def with_samples(header: tuple[int, int, int, int], start: int, length: int, siz
 
 
 def wav_samples(content: bytes, header: ClipHeader, most: int | None = None) -> np.ndarray:
-    """Return the first `most` frames, or all: (frames,) of float32 between -1 and 1, the mean of the channels.
-
-    Raises BadClip: fewer bytes than `header` says, or samples that are NaN or infinite."""
+    """Return the first `most` frames, or all: (frames,) of float32 between -1 and 1, the mean of the channels. Raises
+    BadClip: fewer bytes than `header` says, or samples that are NaN or infinite."""
     assert isinstance(header, WavHeader)
     frames = header.frames if most is None else min(header.frames, most)
     count = frames * header.channels
@@ -102,7 +99,7 @@ def wav_samples(content: bytes, header: ClipHeader, most: int | None = None) -> 
 
 
 def as_floats(raw: np.ndarray, header: WavHeader) -> np.ndarray:
-    """Return bytes as samples of float32. The least number is -1, so that the greatest is a little less than 1."""
+    """Return bytes as samples of float32. The minimum is -1; the maximum is slightly less than 1."""
     if header.codec == FLOAT:
         numbers = raw.view("<f4" if header.sample_bytes == 4 else "<f8")
         if not np.isfinite(numbers).all():

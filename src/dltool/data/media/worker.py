@@ -1,8 +1,7 @@
-"""Decodes pictures into their rows of a file, in a process of its own that imports little: no TensorFlow, no config.
+"""Decodes images into rows of a file, in a process of its own that imports neither TensorFlow nor the config.
 
-It is started by :mod:`dltool.data.media.processes`, which writes lines of JSON to it and reads one for each: first the
-work, then members with their rows; the answer to these are the faults.
-"""
+:mod:`dltool.data.media.processes` starts it, writes lines of JSON to it and reads one for each: first the work, then
+members with their rows, to which it answers with faults."""
 
 import gc
 import json
@@ -28,9 +27,8 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageWork:
-    """Pictures become `form`, and all `size` (height, width); row r stands in the file `output` from
-    `offset + r * row_bytes` on. `descriptor` is an open file to read from instead of the one that `access` names.
-    """
+    """Decode images to `form`, all of `size` (height, width); row r begins at `offset + r * row_bytes` of the file
+    `output`. `descriptor` is an open file to read from instead of the one that `access` names."""
 
     access: Access
     form: ImageForm
@@ -45,11 +43,7 @@ class ImageWork:
 
 
 def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tuple[int, Member]]) -> list[Fault]:
-    """Write the pixels of some members at their rows of the open file `output`.
-
-    Raises:
-        OSError: writing failed.
-    """
+    """Write the pixels of some members to their rows of the open file `output`. Raises OSError: writing failed."""
     faults = []
     for row, member in rows:
         try:
@@ -66,7 +60,7 @@ def decode_rows(work: ImageWork, reader: Reader, output: int, rows: Iterable[tup
 
 def write_at(output: int, pixels: bytes, position: int) -> None:
     written = os.pwrite(output, pixels, position)
-    # A full disk, or a very large picture, is written in part.
+    # A write may be partial: a full disk, or a very large image.
     while written < len(pixels):
         written += os.pwrite(output, pixels[written:], position + written)
 
@@ -94,7 +88,7 @@ def main() -> None:
     work = from_json(json.loads(sys.stdin.readline()))
     reader = Reader(work.access, descriptor=work.descriptor)
     output = os.open(work.output, os.O_WRONLY | os.O_CLOEXEC)
-    # What has been imported stays; the collector need not look through it again and again.
+    # Imported modules stay; garbage collection can skip them.
     gc.freeze()
     for line in sys.stdin:
         members = ((row, Member(*fields)) for row, *fields in json.loads(line))

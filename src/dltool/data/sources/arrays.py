@@ -22,15 +22,14 @@ ENDINGS: Mapping[PartName, tuple[str, ...]] = {
     "validation": ("_validation", "_val"),
     "test": ("_test",),
 }
-"""What stands after the name of an array in each part: x_train, x_test, …; x alone is training."""
+"""Suffixes of array names in each split: x_train, x_test, …; x alone is training."""
 
 
 @dataclass(frozen=True)
 class ArrayRequest:
-    """Which arrays a part needs: the inputs and targets by name with the names of their arrays, less the ending.
+    """The arrays that a split needs: inputs and targets by name, each with its array's name without the suffix.
 
-    `places` are those of the names in the config.
-    """
+    `places` are the config paths of the names."""
 
     inputs: Mapping[str, str]
     targets: Mapping[str, str]
@@ -42,11 +41,11 @@ class ArrayRequest:
 
 
 def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = True) -> SourceExamples:
-    """Load the splits that the file has. `place` is the config path of the source. Without a target, labels may be
-    absent and are not read.
+    """Load the splits in the file. `place` is the config path of the source. Without a target, labels may be absent and
+    are not read.
 
     Raises:
-        DataError: with every problem of the files.
+        DataError: every problem of the files.
         MachineError: an array does not fit in memory."""
     if options.path is None:
         return SourceExamples({"training": load_pair(options, (*place, "arrays"))})
@@ -89,7 +88,7 @@ def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) ->
 
 
 def chosen(endings: tuple[str, ...], wanted: ArrayRequest, present: Mapping[str, object]) -> str | None:
-    """Return the first ending with which the file has at least one of the arrays."""
+    """Return the first suffix with which the file has at least one of the arrays."""
     return next((end for end in endings if any(f"{name}{end}" in present for name in wanted.arrays)), None)
 
 
@@ -109,7 +108,7 @@ def missing_arrays(
 
 
 def load_pair(options: ArraysSource, place: ConfigPath) -> Examples:
-    """Load an `.npy` file each for x and y."""
+    """Load x and y from an `.npy` file each."""
     arrays: dict[str, np.ndarray] = {}
     problems: list[Problem] = []
     for name in ("x", "y"):
@@ -159,7 +158,7 @@ def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending:
 
 
 def new_arrays(options: Any, facts: Facts, path: str) -> Examples:
-    """Return the array of an `.npy`, or those of the inputs in an `.npz`, as the values that the model takes."""
+    """Return the array of an `.npy`, or the inputs of an `.npz`, converted for the model."""
     named = options.x if isinstance(options, ArraysSource) and isinstance(options.x, dict) else {}
     names = {name: named.get(name, "x") for name in facts.inputs}
     file = require(path, ())

@@ -1,4 +1,4 @@
-"""The data sets bundled with scikit-learn: they need no network and no files."""
+"""The datasets bundled with scikit-learn, which need no network and no files."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def load_bundled(name: str, place: ConfigPath) -> SourceExamples:
     """Load digits as uint8 images of 0…16, the others as float32 tables in their raw units."""
     from sklearn import datasets  # type: ignore[import-untyped,unused-ignore]
 
-    # diabetes is centred and scaled over all its rows unless told otherwise, which would leak the test rows.
+    # By default diabetes is centred and scaled over all its rows, which would leak the test rows.
     options = {"scaled": False} if name == "diabetes" else {}
     bundle = getattr(datasets, f"load_{name}")(**options)
     inputs = bundle.images[..., np.newaxis].astype(np.uint8) if name == "digits" else bundle.data.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The built-in data sets as published: shapes, classes, sizes."""
+"""The built-in datasets as published: shapes, classes, sizes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ REUTERS = words(
 
 
 def keras_share(rows: int) -> tuple[int, int]:
-    """Divide as keras.datasets divides one table: the first 80 % (after a shuffle) for training, rest for testing."""
+    """Divide one table like keras.datasets: the first 80 % (after a shuffle) for training, the rest for testing."""
     training = int(rows * (1 - 0.2))
     return training, rows - training
 
@@ -54,10 +54,9 @@ def small_housing_share(rows: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Published:
-    """A built-in set. `class_names` is empty where the target is a number; labels are indices into it otherwise.
+    """A built-in dataset. `class_names` is empty if the target is a number; otherwise labels are indices into it.
 
-    `share` gives the training and test rows of a set that is published as one table and divided on loading.
-    """
+    `share` gives the training and test rows of a dataset that is published as one table and divided on loading."""
 
     input_shape: tuple[int, ...]
     input_dtype: str
@@ -80,7 +79,7 @@ FIXED: Mapping[str, Published] = {
 
 
 def published(source: Source) -> Published | None:
-    """Return the built-in set that `source` names, with its options applied; None for the user's own data."""
+    """Return the built-in dataset that `source` names, with its options applied; None for the user's own data."""
     options = source.options
     if isinstance(options, Cifar100Source):
         names = CIFAR100_FINE if options.label_mode == "fine" else CIFAR100_COARSE

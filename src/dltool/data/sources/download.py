@@ -1,4 +1,4 @@
-"""Published files of keras.datasets and keras.applications, in the place where Keras itself keeps them."""
+"""Published files of keras.datasets and keras.applications, in Keras's own cache."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ DATASETS = "datasets"
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """`cached_as` is relative to `folder` in Keras's cache. Keras publishes a hash of one kind, or none."""
+    """`cached_as` is relative to `folder` in Keras's cache. Keras publishes one hash or none."""
 
     cached_as: str
     url: str
@@ -33,7 +33,7 @@ class PublishedFile:
 
 
 def keras_cache(folder: str = DATASETS) -> Path:
-    """Return a folder of Keras's cache, which is $KERAS_HOME or ~/.keras."""
+    """Return a folder of Keras's cache, $KERAS_HOME or ~/.keras."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / folder
 
 
@@ -41,9 +41,8 @@ def fetch(file: PublishedFile, source: str, place: ConfigPath, hint: str = "") -
     """Return the content, from the cache or else downloaded into it. A cached file other than the published one is
     replaced.
 
-    `hint` is an alternative for the user; by default to set the path of the data set `source`.
-
-    Raises MachineError: no network, no room, or the download is not the published file."""
+    `hint` is an alternative for the user; by default to set the path of the dataset `source`. Raises MachineError: no
+    network, no room, or the download is not the published file."""
     path = keras_cache(file.folder) / file.cached_as
     hint = hint or f"put the file there, or name a copy of it: source: {{{source}: {{path: {Path(file.url).name}}}}}"
     try:
@@ -66,13 +65,13 @@ def download(file: PublishedFile, path: Path, source: str, place: ConfigPath, hi
         message = f"{source} is not at {path} and cannot be downloaded from {file.url}: {reason}"
         raise MachineError(Problem(place, message, hint)) from None
     if not file.is_content(content):
-        message = f"what {file.url} gave ({len(content):,} bytes) is not the published file"
+        message = f"the content of {file.url} ({len(content):,} bytes) is not the published file"
         raise MachineError(Problem(place, message, hint.replace("there", f"at {path}")))
     return content
 
 
 def store(content: bytes, path: Path, place: ConfigPath) -> None:
-    """Write whole or not at all, so that a killed download leaves no half a file."""
+    """Write the file completely or not at all, so that an interrupted download leaves none."""
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Folders and archives of files as examples: pictures, recordings, texts."""
+"""Files in folders and archives as examples: images, audio clips, texts."""
 
 import os
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from dltool.data.files.file_tree import Access, Members, is_archive, open_member
 from dltool.data.files.listing import Listing, Member
 from dltool.data.files.paths import require
 from dltool.data.media.audio import DEFAULT_BUDGET, decode_clips, load_audio
-from dltool.data.media.codecs import EXTENSIONS as SOUNDS
-from dltool.data.media.image_decode import EXTENSIONS as PICTURES
+from dltool.data.media.codecs import EXTENSIONS as CLIPS
+from dltool.data.media.image_decode import EXTENSIONS as IMAGES
 from dltool.data.media.images import decode_images, form_of, load_images
 from dltool.data.sources.texts import EXTENSIONS as TEXTS
 from dltool.data.sources.texts import LINE_END, Reading, load_texts
@@ -27,15 +27,15 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted
 
 STDIN_NAME = "standard input"
-SINGLE = {"images": PICTURES, "audio": SOUNDS}
-"""The endings of files that are an example each."""
+SINGLE = {"images": IMAGES, "audio": CLIPS}
+"""Extensions of files of one example each."""
 
 
 def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples:
-    """Load the examples of one source. What it leaves open, such as the size of images, is inferred from its files.
+    """Load the examples of one source. Missing options, such as the size of images, are inferred from its files.
 
     Raises:
-        DataError: with all the files that cannot be used.
+        DataError: all files that cannot be used.
         MachineError: there is no room for them."""
     options = source.options
     if isinstance(options, ImagesSource):
@@ -50,16 +50,14 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples
 
 
 def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples, tuple[str, ...]]:
-    """Load the examples in files, or in one folder, archive or file of texts, as the source of these options reads
-    them; and warnings.
-
-    Raises DataError: with all the files that cannot be used."""
+    """Load the examples in files, or in one folder, archive or file of texts, as the source with these options reads
+    them; and warnings. Raises DataError: all files that cannot be used."""
     if isinstance(options, ImagesSource):
-        members, names, warnings = single_files(paths, PICTURES, "picture")
+        members, names, warnings = single_files(paths, IMAGES, "image")
         images = decode_images(members.access, members.members, form_of(options), (), cache, digests=False)
         return Examples({"image": images.rows}, places={"file": text_array(names)}), (*warnings, *images.warnings)
     if isinstance(options, AudioSource):
-        members, names, warnings = single_files(paths, SOUNDS, "recording")
+        members, names, warnings = single_files(paths, CLIPS, "audio clip")
         asked = options.rate, options.seconds
         clips = decode_clips(members.access, members.members, (), asked, len(names), DEFAULT_BUDGET, None)
         return Examples({"audio": clips.rows}, places={"file": text_array(names)}), warnings
@@ -69,9 +67,8 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
 def single_files(
     paths: Sequence[str], endings: tuple[str, ...], noun: str
 ) -> tuple[Members, list[str], tuple[str, ...]]:
-    """Return the files that `paths` name, or those of the only one, a folder or an archive; their names, and warnings.
-
-    Raises DataError: naming all the files that do not exist; a folder without any."""
+    """Return the files in `paths`, or those of the only one, a folder or an archive; their names, and warnings. Raises
+    DataError naming all missing files; or a folder without any."""
     if is_single(paths[0], endings):
         return named_files(paths), list(map(named_by, paths)), ()
     (path,) = paths
@@ -85,7 +82,7 @@ def single_files(
 
 
 def named_files(paths: Sequence[str]) -> Members:
-    """Return the files. Raises DataError naming all that do not exist."""
+    """Return the files. Raises DataError naming all missing ones."""
     members: list[Member] = []
     problems: list[Problem] = []
     for path in paths:
@@ -101,7 +98,7 @@ def named_files(paths: Sequence[str]) -> Members:
 
 
 def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
-    """Return a text for each file of a folder or an archive, or for each line of a file. Blank ones are left out."""
+    """Return a text for each file of a folder or an archive, or for each line of a file. Blank ones are dropped."""
     if require(path, (), allow_folder=True).is_dir() or is_archive(Path(path)):
         members, names, warnings = single_files([path], TEXTS, "text")
         texts = [text.strip() for text in Reading(members, encoding, ()).texts(members.members)]
@@ -122,7 +119,7 @@ def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
 
 
 def is_single(path: str, endings: tuple[str, ...]) -> bool:
-    """Return whether the path is a file that is one example."""
+    """Return whether the path is a file of one example."""
     if Path(path).name == STDIN_NAME:
         return bool(endings) and not is_archive(Path(path))
     return bool(endings) and path.lower().endswith(endings) and not Path(path).is_dir()

@@ -1,4 +1,4 @@
-"""The data sets of keras.datasets, without Keras: the same files, the same order of rows."""
+"""The datasets of keras.datasets, without Keras: the same files, the same order of rows."""
 
 import gzip
 import io
@@ -73,7 +73,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def load_keras_dataset(source: Source, place: ConfigPath) -> SourceExamples:
-    """Load the set that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
+    """Load the dataset that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
 
     Images are uint8 with a channel axis, texts int32 (rows, length), California housing float32 in raw units.
 
@@ -131,14 +131,14 @@ def content_of(path: Path, place: ConfigPath) -> bytes:
 
 
 def check_published(source: Source, content: bytes, shown_as: str, place: ConfigPath) -> None:
-    """Raise DataError if `content` is not the pickle that Keras publishes: reading another one could run code."""
+    """Raise DataError if `content` is not the pickle that Keras publishes: another one could run code."""
     if not ARCHIVES[source.name].is_content(content):
         message = f"{shown_as} holds pickles and is not the published file (its SHA-256 differs): it is not loaded"
         raise DataError(Problem(place, message, "save plain arrays with np.savez: x_train, y_train, x_test, y_test"))
 
 
 def idx_arrays(contents: dict[str, bytes], folder: Path, place: ConfigPath) -> Arrays:
-    """MNIST's own format: a big-endian header (https://yann.lecun.com/exdb/mnist), then bytes."""
+    """Return an array in MNIST's format: a big-endian header (https://yann.lecun.com/exdb/mnist), then bytes."""
     arrays = {}
     for key, content in contents.items():
         try:
@@ -192,7 +192,7 @@ def npz_arrays(source: Source, file: Path | io.BytesIO, shown_as: str, place: Co
 
 
 def shuffled(arrays: Arrays) -> Arrays:
-    """Both parts in the order in which keras.datasets.imdb gives them."""
+    """Return both splits in the order of keras.datasets.imdb."""
     generator = np.random.RandomState(KERAS_SHUFFLE_SEED)
     result: Arrays = {}
     for suffix in ("train", "test"):
@@ -215,7 +215,7 @@ def divided(source: Source, arrays: Arrays) -> Arrays:
 
 
 def part(source: Source, arrays: Arrays, suffix: str, place: ConfigPath) -> Examples:
-    """Return one split with inputs and labels as promised by :func:`load_keras_dataset`."""
+    """Return one split with inputs and labels in the form of :func:`load_keras_dataset`."""
     x, y = f"x_{suffix}", f"y_{suffix}"
     labels = clean_labels(arrays[y], y, place)
     options = source.options
@@ -235,20 +235,20 @@ def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     """Return (rows, height, width, channels) of uint8."""
     if array.dtype != np.uint8 and array.size:
         if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 255:
-            message = f"{name} is {array.dtype}; pixels are whole numbers from 0 to 255"
+            message = f"{name} is {array.dtype}; pixels are integers from 0 to 255"
             raise DataError(Problem(place, message, "the source arrays takes any numbers"))
         array = array.astype(np.uint8)
     return clean_inputs(array, name, place)
 
 
 def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath) -> np.ndarray:
-    """Return (rows, length) of int32, from published sequences or from a table that is padded already."""
+    """Return (rows, length) of int32, from published sequences or from a padded table."""
     if array.dtype == object:
         table = padded_table(array, options.length)  # type: ignore[arg-type]
     elif array.ndim == 2 and array.dtype.kind in "iu":
         table = fitted_table(clean_inputs(array, name, place), options.length).astype(np.int32)
     else:
-        message = f"{name} has the shape {array.shape} and dtype {array.dtype}; rows of word numbers are expected"
+        message = f"{name} has the shape {array.shape} and dtype {array.dtype}; expected rows of word indices"
         raise DataError(Problem(place, message))
     return without_rare(table, options.num_words)
 
@@ -259,8 +259,8 @@ def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath
 def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
     """Return (rows, length) of int32 from published sequences of words 1, 2, … by frequency.
 
-    Words are moved up by three to make room for padding, start and rare; every sequence begins with the start mark. The
-    last `length` numbers are kept, with zeros in front of short ones."""
+    Words are shifted by three for padding, start and rare; every sequence begins with the start mark. The last `length`
+    numbers are kept; short sequences are padded with zeros in front."""
     table = np.full((len(sequences), length), PADDING - FIRST_WORD, dtype=np.int32)
     for row, words in enumerate(sequences):
         last = words[-length:]
@@ -273,7 +273,7 @@ def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
 
 
 def fitted_table(table: np.ndarray, length: int) -> np.ndarray:
-    """Cut or pad a table of word numbers in front to `length` columns."""
+    """Truncate or pad a table of word numbers in front to `length` columns."""
     kept = table[:, -length:]
     return np.pad(kept, ((0, 0), (length - kept.shape[1], 0)), constant_values=PADDING)
 

@@ -1,4 +1,4 @@
-"""Tables as examples: which columns are inputs, which the target, and which only divide the rows."""
+"""Tables as examples: the columns that are inputs, targets, or divide the rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -35,19 +35,19 @@ from dltool.text import counted
 TARGET: ConfigPath = ("data", "target")
 INPUTS: ConfigPath = ("data", "inputs")
 MEMORY_SHARE = 4
-"""Columns are kept in memory up to this part of it."""
+"""Columns are kept in memory up to this share of it."""
 MOST_NUMBERED_CLASSES = 20
-"""A target of whole numbers is of classes where there are no more distinct ones."""
+"""Integers of a target are classes if they have at most this many distinct values."""
 SHOWN = 5
 PARTS: Mapping[str, PartName] = {"source": "training", "validation": "validation", "test": "test"}
-"""What the sources of the config give."""
+"""The splits of the config's sources."""
 
 
 def load_tables(data: Data) -> dict[str, Table]:
     """Read the tables of the config by their key. All have the types of the first.
 
     Raises:
-        DataError: with every problem of a file, its columns and cells.
+        DataError: every problem of a file, its columns and cells.
         MachineError: there is no room for columns that do not fit in memory."""
     needed = (*data.target_columns, *dividing_columns(data))
     declared = dict(data.inputs or {})
@@ -69,7 +69,7 @@ def load_tables(data: Data) -> dict[str, Table]:
 
 
 def target_place(data: Data, name: str) -> ConfigPath:
-    """Return where the config names a target."""
+    """Return the config path that names a target."""
     if data.windows is not None:
         return ("data", "windows", "target")
     return (*TARGET, name) if isinstance(data.target, tuple) else TARGET
@@ -81,7 +81,7 @@ def table_in_reach(source: Source | TableFile, place: ConfigPath, wanted: Column
 
 
 def column_of(target: TargetType | None) -> ColumnType | None:
-    """Return how the column of a target is read; None if that is inferred."""
+    """Return the type of a target's column; None to infer it."""
     if target is None:
         return None
     if isinstance(target.options, CategoryTarget):
@@ -102,13 +102,13 @@ def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
 
 
 def dividing_columns(data: Data) -> tuple[str, ...]:
-    """Return those that must exist. `order: time` may mean another column."""
+    """Return the required ones. `order: time` may mean another column."""
     return tuple(name for (_, key), name in named_columns(data) if not (key == "order" and name == "time"))
 
 
 @dataclass(frozen=True)
 class Readable:
-    """The tables of a config by their key, with what their columns are: the types of the inputs, and the targets."""
+    """The tables of a config by their key, with the types of the inputs, and the targets."""
 
     tables: Mapping[str, Table]
     types: Mapping[str, ColumnType]
@@ -119,12 +119,12 @@ class Readable:
         return self.tables["source"]
 
     def problems(self, table: Table) -> Iterator[Problem]:
-        """Return the problems of inputs that must not have missing values, and have some."""
+        """Return the problems of inputs with missing values that are not allowed."""
         for name, kind in self.types.items():
             yield from missing_problems(table, name, kind)
 
     def settled(self, data: Data) -> dict[str, Any]:
-        """Return what reading inferred: the type of every column, so that other commands need not infer it again."""
+        """Return the type of every column, as inferred by reading, which saves other commands doing so."""
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
         names = [name for name in self.first.columns if name not in data.target_columns]
         names += data.target_columns if data.windows is not None else ()
@@ -138,8 +138,8 @@ class Readable:
 
 
 def read_tables(data: Data) -> Readable:
-    """Read the tables. Raises DataError: with every problem of a file, its columns and cells; no column left for the
-    inputs."""
+    """Read the tables. Raises DataError: every problem of a file, its columns and cells; or no column is left
+    as input."""
     tables = load_tables(data)
     first = tables["source"]
     return Readable(tables, input_types(data, first), settled_targets(data, first))
@@ -149,7 +149,7 @@ def load_table_examples(data: Data) -> SourceExamples:
     """Return the examples of a table, one for each row.
 
     Raises:
-        DataError: with every problem of the tables.
+        DataError: every problem of the tables.
         MachineError: there is no room for their columns."""
     read = read_tables(data)
     problems: list[Problem] = []
@@ -186,7 +186,6 @@ def load_table_examples(data: Data) -> SourceExamples:
 
 def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     """Return the columns that are inputs: all but the target, undeclared ones that divide the rows, and ignored ones.
-
     Raises DataError: none is left."""
     declared = data.inputs or {}
     apart = set() if data.windows is not None else set(data.target_columns)
@@ -195,7 +194,7 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
     for name, column in table.columns.items():
         if name in apart or (name in aside and name not in declared) or column.kind == "ignore":
             continue
-        # In windows the target is read as one, and is an input as anybody else would read it.
+        # In windows the target may be an input too, which is read like any other.
         given = None if name in data.target_columns and name not in declared else column.declared
         kind = given or ColumnType(column.kind, COLUMN_TYPES[column.kind].model_validate({}))
         types[name] = with_rate(table, name, kind)
@@ -244,13 +243,13 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
     try:
         rate = rate_of(str(values[:1][0]), table.path.parent, (*INPUTS, name))
     except DataError:
-        # Reading them all names all that are bad.
+        # Read all of them, to report all errors.
         return kind
     return ColumnType(kind.name, kind.options.model_copy(update={"rate": rate}))
 
 
 def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:
-    """Yield the problem of a column that must not have missing values, and has some."""
+    """Yield the problem of a column with missing values that are not allowed."""
     if getattr(kind.options, "missing", None) != "error" or not table.columns[name].missing:
         return
     rows = np.flatnonzero(is_missing(as_values({name: table.columns[name].values})[name]))
@@ -270,7 +269,7 @@ def rows_named(table: Table, rows: np.ndarray) -> str:
 
 
 def settled_targets(data: Data, table: Table) -> dict[str, Target]:
-    """Infer the types of targets that the config leaves open: few distinct integers are classes."""
+    """Infer the types of targets without one: few distinct integers are classes."""
     return {
         name: target
         if target.type is not None
@@ -293,18 +292,16 @@ def are_classes(column: Column) -> bool:
 
 
 def labels_of(target: Target, table: Table, place: ConfigPath, target_place: ConfigPath) -> Values:
-    """Return (rows,) of text or float32, or (rows, columns) of float32.
-
-    Raises DataError: rows without a label, or a column that cannot be a target."""
+    """Return (rows,) of text or float32, or (rows, columns) of float32. Raises DataError: rows without a label, or a
+    column that cannot be a target."""
     task = None if target.type is None else target.type.task
     problems = []
     labels = []
     for name in target.columns:
         column = table.columns[name]
         if column.kind == "date":
-            problems.append(
-                Problem(target_place, f'"{name}" holds dates, which cannot be predicted', "choose another column")
-            )
+            message = f'"{name}" holds dates, which cannot be predicted'
+            problems.append(Problem(target_place, message, "choose another column"))
             continue
         values = as_values({name: column.values})[name]
         rows = np.flatnonzero(is_missing(values))
@@ -320,7 +317,7 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
 
 
 def class_labels(values: Values) -> Values:
-    """Return classes as text or numbers; whole numbers become integers."""
+    """Return classes as text or numbers; integral numbers become integers."""
     if isinstance(values, Coded):
         return values
     whole = values.astype(np.int64)

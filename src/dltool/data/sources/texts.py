@@ -1,4 +1,4 @@
-"""The source `text`: a text in each file of class folders, or a file for each class with a text on each line."""
+"""The source `text`: class folders with one text a file, or one file a class with one text a line."""
 
 import codecs
 import re
@@ -19,20 +19,20 @@ from dltool.text import and_more, counted
 EXTENSIONS = (".txt", ".text")
 LINE_END = re.compile("\r\n|\r|\n")
 SEPARATOR = re.compile(r"([._\-\s]+)")
-# What often lies beside data and is none.
+# Files that often accompany data.
 NOT_TEXTS = frozenset({"readme", "license", "licence", "copying", "authors", "changelog"})
 
 
 @dataclass(frozen=True)
 class Bad:
-    """Why a file cannot be used."""
+    """The reason why a file cannot be used."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read. `place` is that of the source's options."""
+    """Options of reading files. `place` is the config path of the source's options."""
 
     members: Members
     encoding: str
@@ -43,7 +43,7 @@ class Reading:
         return codecs.lookup(self.encoding).name == "utf-8"
 
     def texts(self, files: Sequence[Member]) -> list[str]:
-        """Read the content of each file. Raises DataError naming all the files that cannot be read or decoded."""
+        """Read the content of each file. Raises DataError naming all files that cannot be read or decoded."""
         found = [self.text(member) for member in files]
         bad = [(member, text) for member, text in zip(files, found, strict=True) if isinstance(text, Bad)]
         if bad:
@@ -60,7 +60,7 @@ class Reading:
         except UnreadableMember as error:
             return Bad(f" ({error})")
         try:
-            # The mark that some programs write in front is no part of the text.
+            # A byte order mark is not part of the text.
             return content.decode("utf-8-sig" if self.is_utf8 else self.encoding)
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
@@ -78,7 +78,7 @@ def load_texts(options: TextSource, place: ConfigPath) -> SourceExamples:
 
     Raises:
         ConfigError: an unknown encoding.
-        DataError: with all the files that are refused, have no class, or cannot be read."""
+        DataError: all files that are refused, have no class, or cannot be read."""
     place = (*place, "text")
     check_encoding(options.encoding, (*place, "encoding"))
     members = open_members(options.path, (*place, "path"))
@@ -108,7 +108,7 @@ def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
         kept = [(text, item) for text, item in pairs if text]
         blank += [item.member.name for text, item in pairs if not text]
         if not kept:
-            raise no_text(reading, f"the {name} part of {reading.members.path}")
+            raise no_text(reading, f"the {name} split of {reading.members.path}")
         inputs = {"text": coded([text for text, _ in kept])}
         parts[name] = examples_of_items(
             inputs, [item for _, item in kept], (*reading.place, "path"), titled(reading, name)
@@ -144,7 +144,7 @@ def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> SourceExa
 
 
 def titled(reading: Reading, part: str) -> str:
-    return f"the {part} part of {Path(reading.members.path).name}"
+    return f"the {part} split of {Path(reading.members.path).name}"
 
 
 def no_text(reading: Reading, what: str) -> DataError:
@@ -152,9 +152,8 @@ def no_text(reading: Reading, what: str) -> DataError:
 
 
 def class_files(members: Members, place: ConfigPath) -> dict[PartName, list[Member]]:
-    """Return the files of each split that are a class each; none if the files are in class folders.
-
-    Raises DataError: one class only."""
+    """Return the files of each split that are a class each; none if there are class folders. Raises DataError: one
+    class only."""
     files = [member for member in members.members if not is_beside_data(member.name)]
     top = len(common_folder(files)) if files else 0
     below = [member.name.split("/")[top:] for member in files]
@@ -176,7 +175,7 @@ def is_beside_data(name: str) -> bool:
 
 
 def class_names(files: Sequence[str]) -> list[str]:
-    """Return what differs between file names, in whole words: neg and pos of rt-polarity.neg and rt-polarity.pos."""
+    """Return the words in which file names differ: neg and pos for rt-polarity.neg and rt-polarity.pos."""
     # A word, what separates it from the next, that word, …
     words = [SEPARATOR.split(name) for name in files]
     while min(map(len, words)) > 2 and len({tuple(name[-2:]) for name in words}) == 1:

@@ -1,18 +1,18 @@
-"""Windows over tables as examples: every part of the rows in the order of time, and no window in two parts."""
+"""Windows over tables as examples: rows are split in the order of time, and no window crosses two splits."""
 
 from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET, ColumnType, Target
-from dltool.config.schema import Data, SplitOptions
+from dltool.config.schema import Data
 from dltool.data.arrays.rows import Coded, stack
 from dltool.data.arrays.window_rows import PLACE, make_windows, positions_in_series
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.sources.tables import as_values, class_labels, dates_of, read_tables
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION
-from dltool.data.split.by_column import Values, is_missing, numbered, order_named
-from dltool.data.split.divide import SplitColumns, divide_rows
+from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named
+from dltool.data.split.divide import divide_rows
 from dltool.data.split.sizes import part_sizes
 from dltool.data.tables.typed_table import Table
 from dltool.errors import ConfigError, DataError, Problem
@@ -22,12 +22,11 @@ NO_WINDOWS = ("image", "audio", "text")
 
 
 def load_window_examples(data: Data) -> SourceExamples:
-    """The windows of all tables of the config; their split is decided here, by the rows.
+    """Load the windows of all tables of the config, and split them by their rows.
 
     Raises:
-        ConfigError: a column that has no use in windows, or a split that leaves a part empty.
-        DataError: with every problem of the tables; too few rows.
-    """
+        ConfigError: a column that windows do not use, or a split that leaves a split empty.
+        DataError: every problem of the tables; too few rows."""
     windows = data.windows
     assert windows is not None
     read = read_tables(data)
@@ -69,10 +68,9 @@ def targets_of(goal: Values, rows: np.ndarray, target: Target) -> Values:
 def places_of(
     tables: Mapping[str, Table], rows: np.ndarray, order: tuple[str, Values] | None, dates: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """By which somebody who has the tables finds the targets of windows again, in the `rows` of all tables.
+    """Return the locations of the targets of windows, for finding the `rows` of all tables again.
 
-    The file, where there are several, the row in it, counted from 0, and what orders the rows.
-    """
+    They are the file, if there are several, the row in it, counted from 0, and the column that orders the rows."""
     firsts = np.cumsum([0, *(table.rows for table in tables.values())])
     number = np.searchsorted(firsts, rows, side="right") - 1
     places: dict[str, np.ndarray] = {}
@@ -97,14 +95,14 @@ def refuse(types: Mapping[str, ColumnType]) -> None:
 
 
 def dividing(data: Data, table: Table) -> set[str]:
-    """The columns by which rows are divided, ordered and told apart, as far as the table has them."""
+    """Return the existing columns by which rows are divided, ordered and distinguished."""
     assert data.windows is not None
     names = (data.split.order, data.split.column, data.windows.key, data.windows.order)
     return {name for name in names if name is not None and name in table.columns}
 
 
 def series_of(values: Mapping[str, Values], key: str | None, tables: Mapping[str, Table]) -> np.ndarray | None:
-    """(rows,): which series each row is of. Rows of two tables are of two series."""
+    """Return (rows,): the series of each row. Rows of two tables are of two series."""
     if key is None and len(tables) == 1:
         return None
     number = np.repeat(np.arange(len(tables)), [table.rows for table in tables.values()])
@@ -115,7 +113,7 @@ def series_of(values: Mapping[str, Values], key: str | None, tables: Mapping[str
 
 
 def out_of_order(values: Mapping[str, Values], dates: Collection[str], series: np.ndarray | None) -> tuple[str, ...]:
-    """A warning where windows follow the order of the file, and the only column of dates says that it is no order."""
+    """Return a warning if windows follow the order of the file, and the only column of dates contradicts it."""
     if len(dates) != 1:
         return ()
     (name,) = dates
@@ -137,17 +135,18 @@ def parts_of_rows(
     order: tuple[str, Values] | None,
     series: np.ndarray | None,
 ) -> np.ndarray:
-    """(rows,): TRAINING, VALIDATION or TEST. The rows of the source are divided, those of other tables have a part."""
+    """Return (rows,): TRAINING, VALIDATION or TEST. Only the rows of the source are divided."""
     rows = tables["source"].rows
     given = {role: table.rows for role, table in tables.items()}
     rule, times = data.split, {name: part(found, rows) for name, found in values.items()}
     if rule.column is None and rule.order is None:
-        # The time of rows without one is their place in their series.
+        # The time of rows without one is their index in their series.
         name = "time" if order is None else order[0]
         own = np.arange(rows) if series is None else positions_in_series(series[:rows])
         times |= {name: own if order is None else part(order[1], rows)}
         rule = rule.model_copy(update={"order": name})
-    sizes = part_sizes(as_given(rule), rows, given.get("validation", 0), given.get("test", 0))
+    fractions = rule if rule.column is None else rule.model_copy(update={"validation": 0.0, "test": None})
+    sizes = part_sizes(fractions, rows, given.get("validation", 0), given.get("test", 0))
     split = divide_rows(rule, rows, sizes, SplitColumns(times), seed=0)
     parts = np.full(sum(given.values()), TRAINING)
     parts[split.validation], parts[split.test] = VALIDATION, TEST
@@ -156,11 +155,6 @@ def parts_of_rows(
         parts[first : first + given.get(role, 0)] = number
         first += given.get(role, 0)
     return parts
-
-
-def as_given(rule: SplitOptions) -> SplitOptions:
-    """A column that names the parts takes no fractions."""
-    return rule if rule.column is None else rule.model_copy(update={"validation": 0.0, "test": None})
 
 
 def part(values: Values, rows: int) -> Values:

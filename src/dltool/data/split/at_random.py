@@ -1,4 +1,4 @@
-"""Which rows are for training, validation and test. Groups of rows: :mod:`dltool.data.split.by_group`."""
+"""Divides rows into training, validation and test. For groups of rows see :mod:`dltool.data.split.by_group`."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,11 @@ from dltool.text import and_more, counted, joined
 TRAINING, VALIDATION, TEST = range(3)
 PART_NAMES = ("training", "validation", "test")
 SPELLINGS = {
-    "train": TRAINING,
-    "training": TRAINING,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "validation": VALIDATION,
+    **dict.fromkeys(("train", "training"), TRAINING),
+    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
     "test": TEST,
 }
-"""How a column may name a part, in upper or lower case."""
+"""Names of splits in a column, in upper or lower case."""
 SHOWN = 10
 
 
@@ -35,7 +32,7 @@ def divide(rows: int, validation: int, test: int, seed: int, classes: np.ndarray
     """Divide rows 0…rows-1 at random into splits of exactly these sizes; the rest is for training.
 
     `classes` (rows,) of class indices stratifies: each split then holds its exact share of each class, rounded up or
-    down. A pure function of its arguments."""
+    down. A pure function."""
     order = split_generator(seed).permutation(rows)
     if classes is None:
         parts = np.full(rows, TRAINING)
@@ -56,7 +53,7 @@ def split_generator(seed: int) -> np.random.Generator:
 
 
 def split_of(parts: np.ndarray) -> Split:
-    """Return the split in which `parts` (rows,) of TRAINING, VALIDATION or TEST puts each row."""
+    """Return the split for `parts` (rows,) of TRAINING, VALIDATION or TEST."""
     return Split(*(np.flatnonzero(parts == part) for part in (TRAINING, VALIDATION, TEST)))
 
 
@@ -65,21 +62,19 @@ def divide_in_order(values: Values, validation: int, test: int, name: str, place
 
     Rows of equal value are never in two splits: each boundary lies at the change of value nearest to the requested size
     (the later one of two), so a split may have somewhat more or fewer rows, but at least one. `name` is the column's
-    name in messages. A pure function of its arguments.
-
-    Raises DataError: fewer distinct values than splits."""
+    name in messages. A pure function. Raises DataError: fewer distinct values than splits."""
     numbers, distinct = numbered(values)
     asked = [part for part, size in ((VALIDATION, validation), (TEST, test)) if size]
     if len(distinct) <= len(asked):
         raise DataError(too_few(name, "value", len(distinct), asked, place))
-    # Where a new value begins, in ascending order: where a part may begin.
+    # Positions of new values in ascending order, at which a split may begin.
     starts = np.cumsum(np.bincount(numbers, minlength=len(distinct)))[:-1]
     wanted = {VALIDATION: len(numbers) - validation - test, TEST: len(numbers) - test}
     first = len(distinct)
     parts = np.zeros(len(distinct), dtype=np.int64)
     for place_from_front, part in reversed(list(enumerate(asked))):
         able = starts[place_from_front : first - 1]
-        # The parts before this one need a value each.
+        # Each earlier split needs a value.
         first = place_from_front + 1 + int(len(able) - 1 - np.argmin(np.abs(able - wanted[part])[::-1]))
         parts[first:] = np.where(parts[first:] == TRAINING, part, parts[first:])
     return split_of(parts[numbers])
@@ -87,17 +82,15 @@ def divide_in_order(values: Values, validation: int, test: int, name: str, place
 
 def divide_by_names(values: Values, name: str, place: ConfigPath) -> Split:
     """Put each row into the split that the column `name` names: one of `SPELLINGS`, in any case, surrounding spaces
-    ignored.
-
-    Raises DataError: other values, all of them listed with their counts; or no training rows."""
+    ignored. Raises DataError: other values, listed with their counts; or no training rows."""
     numbers, distinct = numbered(values)
     codes = [SPELLINGS.get(str(value).strip().lower(), -1) for value in distinct]
     counts = np.bincount(numbers, minlength=len(distinct))
     unknown = [(value, count) for value, count, code in zip(distinct, counts, codes, strict=True) if code < 0]
     if unknown:
         shown = and_more([f'"{value}" ({counted(count, "row")})' for value, count in unknown], SHOWN)
-        message = f'the column "{name}" has values that are no part: {shown}'
-        raise DataError(Problem(place, message, f"the parts are {', '.join(SPELLINGS)}"))
+        message = f'the column "{name}" has values that are no split: {shown}'
+        raise DataError(Problem(place, message, f"the splits are {', '.join(SPELLINGS)}"))
     split = split_of(np.array(codes, dtype=np.int64)[numbers])
     if not len(split.train):
         raise DataError(Problem(place, f'no row is for training: none says "train" in the column "{name}"'))
@@ -109,11 +102,12 @@ def too_few(name: str, what: str, found: int, asked: list[int], place: ConfigPat
     parts = [PART_NAMES[part] for part in (TRAINING, *asked)]
     has = counted(found, f"distinct {what}")
     message = f'the column "{name}" has {has}; {joined(parts, "and")} need {len(parts)}'
-    return Problem(place, message, "divide fewer parts off, or use another column")
+    return Problem(place, message, "use fewer splits, or another column")
 
 
 def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Return how many rows of each class each split gets: (classes, splits) of integers, with the given sums both ways.
+    """Return the number of rows of each class in each split: (classes, splits) of integers, with the given sums both
+    ways.
 
     `counts` (classes,) and `sizes` (splits,) have the same sum. Each entry is counts * sizes / sum, rounded up or down.
     Such a table always exists (controlled rounding: L. H. Cox, A Constructive Procedure for Unbiased Controlled
@@ -126,7 +120,7 @@ def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     surplus = shares.sum(axis=0) + is_up.sum(axis=0) - sizes
 
     def move(source: int, target: int) -> bool:
-        """Let the class to which it matters least round up in `target` instead of `source`."""
+        """Let the least affected class round up in `target` instead of `source`."""
         able = np.flatnonzero(is_up[:, source] & ~is_up[:, target] & (remainders[:, target] > 0))
         if not len(able):
             return False
@@ -139,7 +133,7 @@ def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         if not move(source, target):
             between = 3 - source - target
             if not (move(between, target) and move(source, between)):
-                raise AssertionError("no path between two parts: the sums of counts and sizes differ")
+                raise AssertionError("no path between two splits: the sums of counts and sizes differ")
         surplus[source] -= 1
         surplus[target] += 1
     return np.asarray(shares + is_up)

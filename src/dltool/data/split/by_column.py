@@ -1,6 +1,7 @@
-"""The columns by which rows are grouped, ordered or divided: found, complete, and numbered."""
+"""The columns by which rows are grouped, ordered or divided: looked up, complete, and numbered."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +14,14 @@ Values = np.ndarray | Coded
 ("" is missing)."""
 
 TIME = "time"
+
+
+@dataclass(frozen=True)
+class SplitColumns:
+    """The columns (rows,) that a split may name, by name, and the names of dates among them."""
+
+    values: Mapping[str, Values] = field(default_factory=dict)
+    dates: Collection[str] = ()
 
 
 def column_named(columns: Mapping[str, Values], name: str, place: ConfigPath) -> Values:
@@ -33,23 +42,21 @@ def order_named(
 ) -> tuple[str, Values] | None:
     """Return the column that `name` means as an order, with its name; None is the rows' own order.
 
-    If no column is called `time`, it means the only one of `dates`, the columns of dates.
-
-    Raises DataError: no such column, rows without a value, or several columns that `time` may mean."""
+    If no column is called `time`, it means the only one of `dates`, the columns of dates. Raises DataError: no such
+    column, rows without a value, or several columns that `time` may mean."""
     if name == TIME and name not in columns:
         if not dates:
             return None
         if len(dates) > 1:
             shown = ", ".join(f'"{date}"' for date in dates)
-            raise DataError(
-                Problem(place, f'"time" may be any of the {len(dates)} columns of dates: {shown}', "name one of them")
-            )
+            message = f'"time" may be any of the {len(dates)} columns of dates: {shown}'
+            raise DataError(Problem(place, message, "name one of them"))
         (name,) = dates
     return name, column_named(columns, name, place)
 
 
 def is_missing(values: Values) -> np.ndarray:
-    """Return (rows,) of bool: which values are missing."""
+    """Return (rows,) of bool, true for missing values."""
     if isinstance(values, Coded):
         return np.asarray(is_missing(values.values)[values.codes[:]])
     if values.dtype.kind == "f":

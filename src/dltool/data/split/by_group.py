@@ -1,4 +1,4 @@
-"""Dividing rows by groups: all rows of one household, patient or speaker are in one part."""
+"""Divides rows by groups: all rows of one household, patient or speaker are in one split."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from dltool.errors import ConfigPath, DataError
 PARTS = 3
 MOST_EXCHANGES = 100
 PAIRS = 400
-"""Pairs of groups are exchanged where there are at most so many; more groups come near enough by single moves."""
+"""With at most this many pairs of groups exchanges are tried; for more groups, single moves suffice."""
 
 
 def divide_by_groups(
@@ -27,10 +27,8 @@ def divide_by_groups(
 
     The groups, in random order, are cut at the sizes. Then groups move between splits, or are exchanged, while that
     brings the sizes nearer to those requested and, with `classes` (rows,) of class indices, the classes nearer to equal
-    shares. Every split requested has a group. `name` is the column's name in messages. A pure function of its
-    arguments.
-
-    Raises DataError: fewer groups than splits."""
+    shares. Every split requested has a group. `name` is the column's name in messages. A pure function. Raises
+    DataError: fewer groups than splits."""
     numbers, distinct = numbered(values)
     asked = [part for part, size in ((VALIDATION, validation), (TEST, test)) if size]
     if len(distinct) <= len(asked):
@@ -42,7 +40,7 @@ def divide_by_groups(
 
 
 def group_features(numbers: np.ndarray, groups: int, classes: np.ndarray | None) -> np.ndarray:
-    """Return (groups, 1 or 1 + classes): the rows of each group, and those of each class, to be shared out evenly.
+    """Return (groups, 1 or 1 + classes): the rows of each group, and those of each class, which are to be balanced.
 
     The columns of the classes are scaled so that a rare class counts as much as a frequent one, and all of them
     together less than the number of rows."""
@@ -71,7 +69,7 @@ def cut(rows: np.ndarray, sizes: np.ndarray, parts: list[int], seed: int) -> np.
 
 @dataclass(frozen=True)
 class Division:
-    """Groups with their `features` (groups, features), of which each part should get `shares` (3, features)."""
+    """Groups with their `features` (groups, features), of which each split should get `shares` (3, features)."""
 
     features: np.ndarray
     shares: np.ndarray
@@ -80,8 +78,8 @@ class Division:
     def improved(self, parts: np.ndarray) -> np.ndarray:
         """Improve `parts` (groups,) while one move or exchange lowers the cost.
 
-        The cost is the sum of the squares of what the splits lack. Moving x from split p to q, which lack D_p and D_q,
-        adds 2 x·(D_p - D_q) + 2 x·x to it."""
+        The cost is the sum of the squared deficits of the splits. Moving x from split p to q, with deficits D_p and
+        D_q, adds 2 x·(D_p - D_q) + 2 x·x to it."""
         parts = parts.copy()
         tolerance = 1e-9 * float((self.shares**2).sum())
         for _ in range(MOST_EXCHANGES):
@@ -98,7 +96,7 @@ class Division:
         wanted = self.features @ lacking.T
         own = wanted[np.arange(len(parts)), parts]
         cost = 2 * (own[:, np.newaxis] - wanted) + 2 * (self.features**2).sum(axis=1)[:, np.newaxis]
-        # A part keeps its last group.
+        # A split keeps its last group.
         cost[np.bincount(parts, minlength=PARTS)[parts] == 1] = np.inf
         cost[np.arange(len(parts)), parts] = np.inf
         cost[:, [part for part in range(PARTS) if part not in self.parts]] = np.inf

@@ -1,29 +1,27 @@
-"""The split of a config, applied to the rows of a source: :func:`divide_rows`."""
+"""Applies the split of a config to the rows of a source: :func:`divide_rows`."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 import numpy as np
 
-from dltool.config import schema
-from dltool.data.split.at_random import Split, divide, divide_by_names, divide_in_order
-from dltool.data.split.by_column import Values, column_named, order_named
+from dltool.config.schema import Data, SplitOptions
+from dltool.config.tasks import TargetFacts
+from dltool.data.examples import Examples, SourceExamples
+from dltool.data.files.class_folders import PartName
+from dltool.data.split.at_random import Split, divide, divide_by_names, divide_in_order, first_of_each_class
+from dltool.data.split.by_column import SplitColumns, column_named, order_named
 from dltool.data.split.by_group import divide_by_groups
-from dltool.data.split.sizes import SPLIT, PartSizes
+from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes
+from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import listed
+
+Strata = tuple[TargetFacts, np.ndarray]
+"""A target with classes, and the class (rows,) of each example, for stratification."""
 
 
-@dataclass(frozen=True)
-class SplitColumns:
-    """The columns (rows,) that a split may name, by name, and which of them are dates."""
-
-    values: Mapping[str, Values] = field(default_factory=dict)
-    dates: Collection[str] = ()
-
-
-def named_parts(options: schema.SplitOptions, columns: SplitColumns) -> Split | None:
-    """Return the splits that `options.column` names; None if it is not set.
-
-    Raises DataError: no such column, missing or other values, or no training rows."""
+def named_parts(options: SplitOptions, columns: SplitColumns) -> Split | None:
+    """Return the splits that `options.column` names; None if it is not set. Raises DataError: no such column, missing
+    or other values, or no training rows."""
     if options.column is None:
         return None
     place = (*SPLIT, "column")
@@ -31,19 +29,18 @@ def named_parts(options: schema.SplitOptions, columns: SplitColumns) -> Split | 
 
 
 def divide_rows(
-    options: schema.SplitOptions,
+    options: SplitOptions,
     rows: int,
     sizes: PartSizes,
     columns: SplitColumns,
     seed: int,
     classes: np.ndarray | None = None,
 ) -> Split:
-    """Divide the source's training rows, 0…rows-1, as the config says. Splits that come from elsewhere are empty.
+    """Divide the source's training rows, 0…rows-1, as the config says. Splits of other sources are empty.
 
-    `seed` counts unless the config has `split.seed`. `classes` (rows,) of class indices stratifies; with an order or a
-    column of split names it has no effect.
-
-    Raises DataError: a column is missing or incomplete, or has too few values for the splits."""
+    The config's `split.seed` overrides `seed`. `classes` (rows,) of class indices stratifies; with an order or a column
+    of split names it has no effect. Raises DataError: a column is missing or incomplete, or has too few values for the
+    splits."""
     validation = sizes.validation if sizes.taken_validation else 0
     test = sizes.test if sizes.taken_test else 0
     seed = seed if options.seed is None else options.seed
@@ -60,3 +57,68 @@ def divide_rows(
         groups = column_named(columns.values, options.group, place)
         return divide_by_groups(groups, validation, test, seed, options.group, place, classes)
     return divide(rows, validation, test, seed, classes)
+
+
+# --- all splits of a dataset ---
+
+
+def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
+    rows, *given = (len(source.parts.get(name, ())) for name in ("training", "validation", "test"))
+    named = named_parts(data.split, source.split_columns)
+    if named is not None:
+        return named_sizes(data, (len(named.train), len(named.validation), len(named.test)), *given)
+    if source.divided is not None:
+        return PartSizes(rows, 0, 0, taken_validation=True, taken_test=True)
+    return part_sizes(data.split, rows, *given)
+
+
+def ranges_of(parts: Mapping[PartName, Examples]) -> dict[str, tuple[int, int]]:
+    """Return the first row and the end of each split, for splits that follow each other."""
+    stops = np.cumsum([len(part) for part in parts.values()]).tolist()
+    return dict(zip(parts, zip([0, *stops], stops, strict=False), strict=True))
+
+
+def strata_of(described: Mapping[str, TargetFacts], targets: Mapping[str, np.ndarray]) -> Strata | None:
+    """Return the classes of the first target with one class for each example."""
+    found = ((each, targets[name]) for name, each in described.items() if each.is_one_class)
+    return next(found, None)
+
+
+def divide_parts(
+    rule: SplitOptions,
+    source: SourceExamples,
+    sizes: PartSizes,
+    ranges: Mapping[str, tuple[int, int]],
+    strata: Strata | None,
+    seed: int,
+) -> Split:
+    """Divide the rows of the training split, by their classes if allowed; other splits keep theirs."""
+    _, rows = ranges["training"]
+    classes = None
+    if strata is not None and rule.may_be_stratified and rule.stratify is not False:
+        classes = strata[1][:rows]
+        if rule.group is None and (sizes.taken_validation or sizes.taken_test):
+            check_class_sizes(classes, strata[0], source.training.place)
+    split = divide_rows(rule, rows, sizes, source.split_columns, seed, classes)
+    own = {name: np.arange(*ends) for name, ends in ranges.items()}
+    return Split(split.train, own.get("validation", split.validation), own.get("test", split.test))
+
+
+def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPath) -> None:
+    """Raise DataError for a class with a single example, which cannot be in two splits."""
+    alone = [target.class_names[index] for index in np.flatnonzero(np.bincount(classes) == 1)]
+    if not alone:
+        return
+    names = listed([f'"{name}"' for name in alone], 5)
+    which = f"the class {names} has" if len(alone) == 1 else f"{len(alone)} classes ({names}) have"
+    hint = "write split: {stratify: false}, or target: number if the labels are no classes"
+    raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
+
+
+def few_rows(split: Split, strata: Strata | None, most: int) -> tuple[np.ndarray, Split]:
+    """Return the rows of a small dataset with some of every split, of as many classes as possible, and its splits."""
+    classes = None if strata is None else strata[1]
+    kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
+    ends = np.cumsum([len(rows) for rows in kept])
+    rows = np.concatenate(kept)
+    return rows, Split(*np.split(np.arange(len(rows)), ends[:-1]))

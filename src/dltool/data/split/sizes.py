@@ -1,4 +1,4 @@
-"""How many rows each part gets: arithmetic that needs no data, shared by `check` and by loading."""
+"""Computes the number of rows of each split without data, for `check` and for loading."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SPLIT = ("data", "split")
 
 @dataclass(frozen=True)
 class PartSizes:
-    """Rows of each part. `taken_…` says whether a part is a fraction of the source's training examples."""
+    """Rows of each split. `taken_…` marks fractions of the source's training examples."""
 
     training: int
     validation: int
@@ -22,7 +22,7 @@ class PartSizes:
 
 
 def check_parts(data: Data) -> None:
-    """Refuse a split that is both a source of its own and a fraction. Raises ConfigError naming both locations."""
+    """Raise ConfigError for a split that is both a source of its own and a fraction, naming both locations."""
     fractions = {"validation": data.split.validation or None, "test": data.split.test}
     sources = {"validation": data.validation, "test": data.test}
     problems = [
@@ -52,9 +52,8 @@ def check_stratify(split: SplitOptions, targets: Mapping[str, TargetFacts]) -> N
 def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, given_test: int) -> PartSizes:
     """Return the rows of each split that a column names: `named` for training, validation and test.
 
-    A split that the column does not name is the source's own, or that of another source.
-
-    Raises ConfigError: the column names a split that has a source of its own."""
+    Splits that the column does not name are the source's own, or from another source. Raises ConfigError: the column
+    names a split with a source of its own."""
     sources = {"validation": data.validation, "test": data.test}
     problems = [
         Problem(
@@ -75,10 +74,9 @@ def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, 
 def part_sizes(split: SplitOptions, examples: int, given_validation: int, given_test: int) -> PartSizes:
     """Return the rows of each split.
 
-    `examples` are the source's training examples, to which the fractions refer. `given_…` are the rows of a split that
-    the source has, or that another source gives; a fraction replaces them.
-
-    Raises ConfigError: a fraction of less than one example, or that leaves none for training."""
+    `examples` are the source's training examples, to which the fractions refer. `given_…` are the rows of a split of
+    the source, or of another source; a fraction replaces them. Raises ConfigError: a fraction of less than one example,
+    or that leaves none for training."""
     takes_validation, takes_test = split.validation > 0, split.test is not None
     validation = round(split.validation * examples) if takes_validation else given_validation
     test = round(split.test * examples) if split.test is not None else given_test
@@ -90,9 +88,8 @@ def part_sizes(split: SplitOptions, examples: int, given_validation: int, given_
     training = examples - (validation if takes_validation else 0) - (test if takes_test else 0)
     if training <= 0:
         place = (*SPLIT, "validation" if takes_validation else "test")
-        problems.append(
-            Problem(place, f"of {examples} examples, none is left for training", "write a smaller fraction")
-        )
+        message = f"of {examples} examples, none is left for training"
+        problems.append(Problem(place, message, "write a smaller fraction"))
     if problems:
         raise ConfigError(problems)
     return PartSizes(training, validation, test, takes_validation, takes_test)

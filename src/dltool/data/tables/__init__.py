@@ -1,4 +1,3 @@
 """Tables: CSV, TSV, JSON lines and Parquet files → typed columns.
 
-:func:`dltool.data.tables.read.read_table` is the way in.
-"""
+The entry point is :func:`dltool.data.tables.read.read_table`."""

@@ -1,4 +1,4 @@
-"""Columns built block by block: each kind takes cells and gives values, and notes the cells that do not fit."""
+"""Builders of columns, block by block: they convert cells to values and note invalid cells."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,41 +23,41 @@ from dltool.data.tables.cells import (
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
 
-MOST_MISFITS = 10
+MOST_INVALID = 10
 MOST_DISTINCT_NUMBERS = 50
 MOST_CATEGORIES = 100_000
 
 
 @dataclass
-class Misfits:
-    """Cells that are not of the column's kind: how many, and the first row of each of the first few texts."""
+class InvalidCells:
+    """Invalid cells of a column: how many, and the first row of each of the first few texts."""
 
     count: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     more_texts: bool = False
 
-    def add(self, texts: Texts, is_misfit: np.ndarray, first_row: int) -> None:
+    def add(self, texts: Texts, is_invalid: np.ndarray, first_row: int) -> None:
         """Add the cells that `is_misfit` (rows,) marks in a block that begins at `first_row`."""
-        where = np.flatnonzero(is_misfit)
+        where = np.flatnonzero(is_invalid)
         self.count += len(where)
         codes, first = np.unique(texts.codes[where], return_index=True)
         for code, index in sorted(zip(codes.tolist(), first.tolist(), strict=True), key=lambda pair: pair[1]):
             text = texts.values[code]
-            if text not in self.rows and len(self.rows) == MOST_MISFITS:
+            if text not in self.rows and len(self.rows) == MOST_INVALID:
                 self.more_texts = True
                 return
             self.rows.setdefault(text, first_row + int(where[index]))
 
 
 class Builder:
-    """The common part: rows, missing cells, misfits."""
+    """The base class: rows, missing cells, invalid cells."""
 
     want: Want = "text"
 
     def __init__(self, stores: Stores, dtype: type) -> None:
         self.store = stores.new(dtype)
         self.rows = self.missing = 0
-        self.misfits = Misfits()
+        self.invalid = InvalidCells()
 
     @property
     def distinct(self) -> int | None:
@@ -84,21 +84,20 @@ class Builder:
         return self.store.finish()
 
     def parsed(self, cells: Cells, parse: Callable[[str], float | int], dtype: type, missing: Any) -> np.ndarray:
-        """Parse every cell; a cell with text for which `parse` gives `missing` is invalid."""
+        """Parse every cell; a cell with text for which `parse` returns `missing` is invalid."""
         texts = as_texts(cells)
         values = texts.mapped(parse, dtype, missing)
         absent = values == missing if missing == missing else np.isnan(values)  # noqa: PLR0124 - NaN equals nothing
-        misfit = absent & (texts.codes >= 0)
-        if misfit.any():
-            self.misfits.add(texts, misfit, self.rows)
+        invalid_mask = absent & (texts.codes >= 0)
+        if invalid_mask.any():
+            self.invalid.add(texts, invalid_mask, self.rows)
         return values
 
 
 class NumberBuilder(Builder):
-    """float32, NaN where missing. `distinct` is None once there are many.
+    """float32, NaN if missing. `distinct` is None once there are many.
 
-    `is_counting`: whole numbers, each of them one more than the last.
-    """
+    `is_counting`: integers, each of them one more than the last."""
 
     want: Want = "number"
 
@@ -113,7 +112,7 @@ class NumberBuilder(Builder):
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
         if isinstance(cells, Texts) or cells.dtype != np.float64:
             cells = self.parsed(cells, lambda text: number_of(text, self.decimal), np.float64, np.nan)
-        # The sum tells sooner than a look at every cell that none is missing.
+        # The sum is faster than a check of every cell.
         absent = int(np.count_nonzero(np.isnan(cells))) if np.isnan(cells.sum()) else 0
         self.note(cells[~np.isnan(cells)] if absent else cells)
         self.is_counting = self.is_counting and not absent
@@ -129,7 +128,7 @@ class NumberBuilder(Builder):
             self.is_counting = self.is_whole and bool((numbers == start + np.arange(len(numbers))).all())
             self.last = float(numbers[-1])
         if self.distinct_values is not None:
-            # A few numbers often tell already that there are many.
+            # A few numbers often suffice to exceed the limit.
             for some in (numbers[:1000], numbers):
                 self.distinct_values.update(np.unique(some).tolist())
                 if len(self.distinct_values) > MOST_DISTINCT_NUMBERS:
@@ -150,7 +149,7 @@ class NumberBuilder(Builder):
 
 
 class BooleanBuilder(Builder):
-    """float32 of 1 and 0, NaN where missing."""
+    """float32 of 1 and 0, NaN if missing."""
 
     def __init__(self, stores: Stores) -> None:
         super().__init__(stores, np.float32)
@@ -167,7 +166,7 @@ class BooleanBuilder(Builder):
 
 
 class DateBuilder(Builder):
-    """int64 seconds since 1970-01-01T00:00, NO_DATE where missing."""
+    """int64 seconds since 1970-01-01T00:00, NO_DATE if missing."""
 
     def __init__(self, stores: Stores, options: DateColumn | None = None) -> None:
         super().__init__(stores, np.int64)
@@ -197,11 +196,10 @@ class DateBuilder(Builder):
 
 
 class TextBuilder(Builder):
-    """Codes of distinct texts, the empty one where missing.
+    """Codes of distinct texts, the empty one if missing.
 
     With `most`, the texts are dropped once there are more, and cells are counted: `spaced` have several words, `words`
-    is all of their words, `numeric` and `dated` could be numbers and ISO dates.
-    """
+    is the total number of words, `numeric` and `dated` could be numbers and ISO dates."""
 
     NUMBER_STARTS = frozenset("0123456789+-.,")
 

@@ -1,4 +1,4 @@
-"""How messages put it that a table lacks a column, or that a cell is not of its column's kind."""
+"""Problems of a table: missing columns, and cells that are invalid for their column's kind."""
 
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder
 from dltool.data.tables.cells import NUMBER
@@ -12,7 +12,7 @@ MOST_TEXTS = 3
 
 
 def absent_problems(file: TableFile, place: ConfigPath, wanted: ColumnRequest) -> list[Problem]:
-    """Yield a problem for each required column that the file lacks."""
+    """Yield a problem for each missing required column."""
     like = wanted.like
     if like is None:
         due = dict.fromkeys((*wanted.declared, *wanted.needed))
@@ -39,19 +39,19 @@ def other_names(name: str, file: TableFile) -> str:
     return did_you_mean(near(name, file.names, 3)) or f"it has {listed(file.names, MOST_NAMES)}"
 
 
-def misfit_problem(file: TableFile, place: ConfigPath, name: str, builder: Builder, wanted: ColumnRequest) -> Problem:
+def invalid_problem(file: TableFile, place: ConfigPath, name: str, builder: Builder, wanted: ColumnRequest) -> Problem:
     """Return the problem of a column's invalid cells: the first by its line, the others by number and text."""
-    misfits = builder.misfits
-    texts = list(misfits.rows)[:MOST_TEXTS]
-    lines = file.numbers_of([misfits.rows[text] for text in texts])
+    invalid = builder.invalid
+    texts = list(invalid.rows)[:MOST_TEXTS]
+    lines = file.numbers_of([invalid.rows[text] for text in texts])
     places = [f"{quoted(text)} ({file.row_word} {line:,})" for text, line in zip(texts, lines, strict=True)]
     first = f"{file.path}, {file.row_word} {lines[0]:,}: {name} is {quoted(texts[0])}"
     message = f"{first}, which is {complaint(builder, texts[0])}"
-    if misfits.count > 1:
-        others = misfits.count - 1
+    if invalid.count > 1:
+        others = invalid.count - 1
         message += f"; nor {plural(others, 'is', 'are')} {counted(others, 'other cell')} of the column"
     if len(texts) > 1:
-        more = ", …" if len(misfits.rows) > len(texts) or misfits.more_texts else ""
+        more = ", …" if len(invalid.rows) > len(texts) or invalid.more_texts else ""
         message += f": {', '.join(places)}{more}"
     declared_at = wanted.places.get(name)
     related = () if declared_at is None or name not in wanted.declared else ((declared_at, "declared here"),)
@@ -68,10 +68,10 @@ def complaint(builder: Builder, text: str) -> str:
 
 def hint_for(file: TableFile, name: str, builder: Builder, wanted: ColumnRequest) -> str:
     hints = []
-    misfits = builder.misfits
-    is_marker = not misfits.more_texts and len(misfits.rows) <= MOST_TEXTS and builder.present
+    invalid = builder.invalid
+    is_marker = not invalid.more_texts and len(invalid.rows) <= MOST_TEXTS and builder.present
     if isinstance(file, CsvFile) and is_marker:
-        markers = ", ".join(quoted(text) for text in (*file.options.missing, *misfits.rows))
+        markers = ", ".join(quoted(text) for text in (*file.options.missing, *invalid.rows))
         hints.append(f"if it stands for a missing value, write missing: [{markers}]")
     if wanted.like is not None:
         hints.append(f"{wanted.like.path.name} has {NOUNS[type(builder)]} there")
@@ -82,8 +82,4 @@ def hint_for(file: TableFile, name: str, builder: Builder, wanted: ColumnRequest
     return "; ".join(hints)
 
 
-NOUNS: dict[type[Builder], str] = {
-    NumberBuilder: "numbers",
-    DateBuilder: "dates",
-    BooleanBuilder: "true and false",
-}
+NOUNS: dict[type[Builder], str] = {NumberBuilder: "numbers", DateBuilder: "dates", BooleanBuilder: "true and false"}

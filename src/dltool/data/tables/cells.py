@@ -1,4 +1,4 @@
-"""The cells of one column in one block of rows, and their values as numbers, dates and truth values."""
+"""The cells of one column in one block of rows, and their values as numbers, dates and booleans."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class Texts:
-    """Cells as text. `codes` (rows,) of int32 point into `values`, which may hold a text twice; -1 is missing."""
+    """Cells as text. `codes` (rows,) of int32 index `values`, which may hold a text twice; -1 is missing."""
 
     codes: np.ndarray
     values: Sequence[str]
@@ -46,14 +46,14 @@ Cells = Texts | np.ndarray
 
 
 def texts_of(cells: Sequence[str | None]) -> Texts:
-    """Return texts with each distinct value kept once; None and the empty text are missing."""
+    """Return texts with each distinct value stored once; None and the empty text are missing."""
     numbers: dict[str | None, int] = {None: -1, "": -1}
     codes = np.fromiter((numbers.setdefault(cell, len(numbers) - 2) for cell in cells), np.int32, len(cells))
     return Texts(codes, list(numbers)[2:])  # type: ignore[arg-type]
 
 
 def as_texts(cells: Cells) -> Texts:
-    """Write out numbers and dates: integers without a point, dates in ISO 8601."""
+    """Format numbers and dates: integers without a point, dates in ISO 8601."""
     if isinstance(cells, Texts):
         return cells
     is_date = cells.dtype == np.int64
@@ -74,17 +74,14 @@ def date_text(seconds: int) -> str:
 
 
 def number_of(text: str, decimal: str = ".") -> float:
-    """Return the number that `text` represents, or NaN: also for "nan", "inf" and what is too large for float32."""
+    """Return the number that `text` represents, or NaN: also for "nan", "inf" and numbers too large for float32."""
     if decimal != ".":
         text = text.translate({ord("."): "x", ord(decimal): "."})
     value = float(text) if NUMBER.fullmatch(text) else np.nan
     return value if abs(value) <= LARGEST else np.nan
 
 
-BOOLEANS: Mapping[str, float] = {
-    **dict.fromkeys((*TRUE, "1", "1.0"), 1.0),
-    **dict.fromkeys((*FALSE, "0", "0.0"), 0.0),
-}
+BOOLEANS: Mapping[str, float] = {**dict.fromkeys((*TRUE, "1", "1.0"), 1.0), **dict.fromkeys((*FALSE, "0", "0.0"), 0.0)}
 
 
 def boolean_of(text: str) -> float:
@@ -120,7 +117,7 @@ def is_boolean_word(text: str) -> bool:
 
 
 def values_of(array: "pa.Array", dtype: type, missing: float) -> np.ndarray:
-    """(rows,) of the array's values, which are of `dtype`, with `missing` for nulls."""
+    """Return (rows,) of the array's values, which are of `dtype`, with `missing` for nulls."""
     rows, offset = len(array), array.offset
     if array.null_count == rows:
         return np.full(rows, missing, dtype)
@@ -132,13 +129,13 @@ def values_of(array: "pa.Array", dtype: type, missing: float) -> np.ndarray:
 
 
 def is_valid(array: "pa.Array") -> np.ndarray:
-    """(rows,) of bool: where the array, which has some nulls, has none."""
+    """Return (rows,) of bool, false for the array's nulls."""
     bits = np.frombuffer(array.buffers()[0], np.uint8)
     return np.unpackbits(bits, count=array.offset + len(array), bitorder="little")[array.offset :].astype(bool)
 
 
 def texts_of_dictionary(array: "pa.DictionaryArray", is_missing: Callable[[str], bool]) -> Texts:
-    """The texts without the space around them. `is_missing` tells of a text whether it stands for none."""
+    """Return the texts without surrounding spaces. `is_missing` is true for texts that stand for missing values."""
     codes = values_of(array.indices, np.int32, -1)
     values = ["" if value is None else value.strip() for value in array.dictionary.to_pylist()]
     absent = [not value or is_missing(value) for value in values]

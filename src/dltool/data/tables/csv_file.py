@@ -1,4 +1,4 @@
-"""Delimited text: fast by pyarrow, in blocks on several threads; by Python's csv where a file needs it."""
+"""Delimited text, parsed by pyarrow in blocks on several threads, or by Python's csv if a file requires it."""
 
 import io
 import json
@@ -16,8 +16,8 @@ from dltool.config.table_sources import CsvSource
 from dltool.data.files.paths import require
 from dltool.data.tables.cells import Cells, number_of, texts_of
 from dltool.data.tables.csv_parser import BlockParser, Misshapen
+from dltool.data.tables.csv_records import Dialect, Records, Unreadable, dialect_of
 from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong, lines_of, open_text, reading
-from dltool.data.tables.records import Dialect, Records, Unreadable, dialect_of
 from dltool.data.tables.typed_table import RowBlock, Want
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
@@ -29,7 +29,7 @@ OTHER_DELIMITERS = ";\t|,"
 YEAR = re.compile(r"[12]\d{3}", re.ASCII)
 BLOCK_BYTES = 1 << 20
 FIRST_BYTES = 1 << 16
-"""The first block is small: it is parsed as text, to see what the columns may hold."""
+"""The first block is small: it is parsed as text, to suggest kinds of columns."""
 NEWLINE = ord("\n")
 
 
@@ -42,9 +42,8 @@ class CsvFile:
     row_word = "line"
 
     def __init__(self, options: CsvSource, place: ConfigPath, fallback: Sequence[Sequence[str]] = ()) -> None:
-        """Open the file; `place` is the config path of its path.
-
-        Raises DataError: no such file, no rows, empty or duplicate names, or text in another encoding."""
+        """Open the file; `place` is the config path of its path. Raises DataError: no such file, no rows, empty or
+        duplicate names, or text in another encoding."""
         self.options, self.place = options, place
         self.path = require(options.path, place)
         self.dialect = dialect_of(options)
@@ -64,7 +63,7 @@ class CsvFile:
             raise DataError(Problem(self.place, f"{self.path} has no rows: there is nothing after its first line"))
         width = len(first[0])
         if self.options.names:
-            # What comes after the names of the training table are those without columns that may be absent.
+            # The names of the training table, then those without optional columns.
             names = next((names for names in (self.options.names, *fallback[1:]) if len(names) == width), None)
             if names is None:
                 message = f"{self.path} has {width} columns, names has {len(self.options.names)}"
@@ -81,7 +80,7 @@ class CsvFile:
                 return tuple(names)
         if fallback:
             expected = " or ".join(str(count) for count in sorted({len(names) for names in fallback}))
-            message = f"{self.path} has {width} columns; {expected} are expected, as in the training table"
+            message = f"{self.path} has {width} columns; expected {expected}, as in the training table"
             raise DataError(Problem(self.place, message))
         return tuple(f"column_{number}" for number in range(1, width + 1))
 
@@ -120,12 +119,8 @@ class CsvFile:
             yield text
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.typed_table.TableFile`.
-
-        Raises:
-            DataError: rows with too many or too few fields, all of them counted; quotes that are never closed; bytes
-                that are not text; a damaged file.
-        """
+        """See :class:`dltool.data.tables.typed_table.TableFile`. Raises DataError: rows with too many or too few
+        fields, all of them counted; quotes that are never closed; bytes that are not text; a damaged file."""
         try:
             with self.opened() as stream:
                 if self.options.has_header:
@@ -142,7 +137,7 @@ class CsvFile:
         pieces = whole_records(stream, self.dialect)
         irregular: Irregular | None = None
         waiting: deque[Future[RowBlock]] = deque()
-        # The first block tells what the columns hold; the others are then parsed as that.
+        # The first block suggests the kinds by which the others are parsed.
         for first in islice(pieces, 1):
             block = parser.parse(first, dict(wants))
             yield replace(block, expected=block.rows * int(1.05 * self.path.stat().st_size) // len(first))
@@ -188,7 +183,7 @@ class CsvFile:
             yield from records
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        """Return the lines of some rows. Reads the file up to the last of them."""
+        """Return the line numbers of some rows. Reads the file up to the last of them."""
         wanted, lines = set(rows), {}
         for row, (line, _) in enumerate(islice(self.records(), max(rows, default=-1) + 1)):
             if row in wanted:
@@ -196,7 +191,7 @@ class CsvFile:
         return [lines[row] for row in rows]
 
     def misshapen(self, error: Misshapen | Unreadable) -> DataError:
-        """Describe what is wrong with the rows of the file, which is read once more from its beginning."""
+        """Describe the malformed rows of the file, which is read again from its beginning."""
         problems: list[Problem] = []
         count, width = 0, len(self.names)
         try:
@@ -204,7 +199,7 @@ class CsvFile:
                 if len(fields) != width:
                     count += 1
                     if count <= MOST_SHOWN:
-                        message = f"{self.path}, line {line:,}: {width} fields expected, {len(fields)} found"
+                        message = f"{self.path}, line {line:,}: expected {width} fields, found {len(fields)}"
                         problems.append(Problem(self.place, message))
         except Unreadable as found:
             problems += self.unreadable(found).problems
@@ -221,15 +216,15 @@ class CsvFile:
 
 
 def is_no_name(text: str) -> bool:
-    """Return whether it is a number other than a year, which names a column often."""
+    """Return whether it is a number other than a year, which is a common column name."""
     return not np.isnan(number_of(text)) and not YEAR.fullmatch(text)
 
 
-# --- blocks that can be parsed side by side ---
+# --- blocks for parallel parsing ---
 
 
 class Irregular(Exception):
-    """Quotes that are not around whole fields. `rest` is what was read and not given out."""
+    """Quotes that are not around whole fields. `rest` was read and not yielded."""
 
     def __init__(self, rest: bytes) -> None:
         super().__init__()
@@ -237,12 +232,11 @@ class Irregular(Exception):
 
 
 def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes]:
-    """Blocks of the stream that end where a record does.
+    """Yield blocks of the stream that end at the end of a record.
 
     Raises:
-        Irregular: from here on, only a parser that reads field by field can tell where a record ends.
-        LineTooLong: no record ends for a long time.
-    """
+        Irregular: from here on, only a parser that reads field by field finds the ends of records.
+        LineTooLong: no record ends for a long time."""
     quote = None if dialect.quote is None else dialect.quote.encode()
     comment = dialect.comment_bytes
     if quote is not None and len(quote) > 1:
@@ -268,7 +262,7 @@ def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes
         if len(rest) > LONGEST_LINE:
             raise LineTooLong
     if quote is not None and quote in rest:
-        # The last line has no end: let the careful parser see whether its quotes are closed.
+        # The last line has no end: the exact parser checks whether its quotes are closed.
         raise Irregular(rest)
     if rest:
         yield rest
@@ -279,11 +273,10 @@ def has_comment(block: bytes, comment: bytes) -> bool:
 
 
 def end_of_quoted(block: bytes, quote: bytes, delimiter: bytes) -> int:
-    """Where the last whole record ends (0: none does), or -1 if some quote neither opens nor closes a whole field.
+    """Return the end of the last whole record (0: none), or -1 if some quote neither opens nor closes a whole field.
 
     `block` begins with a record. Every other quote opens a field: it must follow a delimiter, a line end or the quote
-    that closed the field just before, for two quotes inside a field are one. The others close it.
-    """
+    that closed the field just before, for two quotes inside a field are one. The others close it."""
     data = np.frombuffer(block, np.uint8)
     quotes = np.flatnonzero(data == quote[0])
     openers, closers = quotes[::2], quotes[1::2]

@@ -8,8 +8,8 @@ import numpy as np
 
 from dltool.config.table_sources import CsvSource
 from dltool.data.tables.cells import LARGEST, Cells, Texts, is_valid, texts_of, texts_of_dictionary, values_of
+from dltool.data.tables.csv_records import dialect_of
 from dltool.data.tables.decompression import NotText
-from dltool.data.tables.records import dialect_of
 from dltool.data.tables.typed_table import RowBlock, Want
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Misshapen(Exception):
 
 
 class BlockParser:
-    """Parses one block by pyarrow. Has no state that changes: several threads may use it."""
+    """Parses one block by pyarrow. Stateless, so several threads may use it."""
 
     def __init__(self, names: Sequence[str], options: CsvSource) -> None:
         import pyarrow as pa
@@ -36,9 +36,9 @@ class BlockParser:
         self.comments = (
             None if comment is None else re.compile(rb"^" + re.escape(comment) + rb"[^\n]*\n?", re.MULTILINE)
         )
-        # A blank line is no row, in a table of one column too.
+        # A blank line is no row, even in a table of one column.
         self.blank_lines = re.compile(rb"^[ \t]+\r?$\n?", re.MULTILINE) if len(names) == 1 else None
-        # Numbers are taken with the space that may stand before them, missing markers are not.
+        # Numbers may have leading spaces, missing markers may not.
         self.nulls = ["", *(space + marker for marker in options.missing for space in ("", " "))]
 
     def parse(self, data: bytes, wants: Mapping[str, Want]) -> RowBlock:
@@ -49,14 +49,14 @@ class BlockParser:
             table = self.table(data, wants)
             columns = {name: self.cells(table.column(name), want) for name, want in wants.items()}
         except self.invalid:
-            # Some cell is no number: which one, the texts will tell.
+            # Some cell is no number; parsing it as text shows which one.
             return self.as_text(data, wants)
         if any(cells is None for cells in columns.values()):
             return self.as_text(data, wants)
         return RowBlock(table.num_rows, {name: cells for name, cells in columns.items() if cells is not None})
 
     def plain(self, data: bytes) -> bytes:
-        """UTF-8 for certain, without comments, and with a delimiter of one byte."""
+        """Return whether the text is UTF-8, without comments, and with a delimiter of one byte."""
         if not data.isascii():
             try:
                 data.decode()

@@ -1,4 +1,4 @@
-"""A text file as one stream of UTF-8 bytes, whatever it is packed in and however it is encoded."""
+"""A text file as a stream of UTF-8 bytes, for any compression and encoding."""
 
 import bz2
 import codecs
@@ -21,15 +21,15 @@ DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 class NotText(Exception):
-    """Bytes that are not of the encoding, or zero bytes, which no text has."""
+    """Bytes that are invalid in the encoding, or zero bytes, which text never has."""
 
 
 class LineTooLong(Exception):
-    """No line end for so long that the file can be no table."""
+    """No line end for so long that the file cannot be a table."""
 
 
 class Recoded(io.RawIOBase):
-    """The bytes of `source`, from their encoding to UTF-8, with lone carriage returns as line ends if asked."""
+    """Recodes the bytes of `source` to UTF-8, with lone carriage returns as line ends if requested."""
 
     def __init__(self, source: BinaryIO, encoding: str, translate_returns: bool) -> None:
         self.source, self.encoding, self.translate_returns = source, encoding, translate_returns
@@ -60,7 +60,7 @@ def is_utf8(encoding: str) -> bool:
 
 
 def unpacked(path: Path) -> BinaryIO:
-    """Open the file's bytes, decompressed if its name says that it is compressed."""
+    """Open the file, decompressed according to its name."""
     match path.suffix.lower():
         case ".gz":
             return cast("BinaryIO", gzip.open(path))
@@ -78,7 +78,7 @@ def unpacked(path: Path) -> BinaryIO:
 @contextmanager
 def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.BufferedReader]:
     """Open the text as UTF-8 bytes without a byte order mark, and with lone carriage returns as line ends. The bytes of
-    a UTF-8 file are passed on unchecked."""
+    a UTF-8 file are not checked."""
     with unpacked(path) as raw:
         start = io.BufferedReader(cast("Any", raw), BUFFER)
         beginning = start.peek(3)
@@ -92,7 +92,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.BufferedReader
 
 
 def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
-    """Find the first byte that is zero or not of the encoding: its offset and line, and the bytes from there on."""
+    """Find the first byte that is zero or invalid: its offset and line, and the bytes from there on."""
     decoder = codecs.getincrementaldecoder(encoding)()
     has_wide_characters = b"\0" in "a".encode(encoding)
     offset, line = 0, 1
@@ -104,7 +104,7 @@ def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
             try:
                 text = decoder.decode(piece if zero < 0 else piece[:zero], final=not piece)
             except UnicodeError as error:
-                # Without a start, it is the byte order mark that is missing.
+                # An error at the start is a missing byte order mark.
                 start, data = getattr(error, "start", 0), held + piece
                 at = start - len(held)
                 return offset + at, line + piece[: max(at, 0)].count(b"\n"), data[start:]
@@ -120,7 +120,7 @@ def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
 
 
 def not_text(path: Path, place: ConfigPath, encoding: str) -> DataError:
-    """Return the problem of bytes that are not of the encoding, with their line."""
+    """Return the problem of bytes invalid in the encoding, with their line."""
     offset, line, found = first_bad_byte(path, encoding)
     with unpacked(path) as raw:
         mark = BYTE_ORDER_MARKS.get(raw.read(2))

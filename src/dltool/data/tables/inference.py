@@ -1,22 +1,21 @@
-"""What an undeclared column holds, decided over all of its rows.
+"""Infers the kind of an undeclared column from all of its rows.
 
 The first rows only suggest a kind, as which the column is then read. At the end the counts over all rows decide, and
-where the suggestion was wrong the column is read again. In this order:
+after a wrong suggestion the column is read again. In this order:
 
 - No value at all: ignored.
-- Only true/false, yes/no, t/f, y/n, in any case: boolean. A column that something names, such as a target, stays text:
-  the words are its classes.
-- Numbers: a number, few distinct whole ones too. Ignored if it is the same one in every row, or if they count the rows
-  (1, 2, 3, … from any start, ten rows or more), unless there would be no other input.
+- Only true/false, yes/no, t/f, y/n, in any case: boolean. A column with a use, such as a target, stays text: the words
+are its classes.
+- Numbers: a number, even with few distinct integers. Ignored if all are equal, or if they count the rows (1, 2, 3, …
+from any start, ten rows or more), unless there would be no other input.
 - Dates in ISO 8601: a date.
 - Numbers (or dates) for at least half: an error that names the other texts, if they are ten distinct ones at most or
-  one in a hundred cells, for they may stand for missing values. There is no error, and the column holds categories,
-  where at most ten distinct numbers come five times each and more than one in a hundred cells is none: 0, 1, 2, 3+.
+one in a hundred cells, for they may stand for missing values. There is no error, and the column holds categories, if at
+most ten distinct numbers come five times each and more than one in a hundred cells is none: 0, 1, 2, 3+.
 - The same text in every row: ignored.
 - A category, unless most rows have a text of their own: half as many distinct texts as rows, and these are more than 50
-  or of four words each; or more than 100,000 distinct texts. Such a column is text if at least half of its cells have
-  several words, and else ignored as an identifier.
-"""
+or of four words each; or more than 100,000 distinct texts. Such a column is text if at least half of its cells have
+several words, and else ignored as an identifier."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -43,7 +42,7 @@ FEW_CATEGORIES = 50
 
 @dataclass(frozen=True)
 class Decided:
-    """`is_counting`: the column's numbers count the rows."""
+    """The inferred kind. `is_counting`: the column's numbers count the rows."""
 
     kind: Verdict
     why: str
@@ -52,14 +51,14 @@ class Decided:
 
 @dataclass(frozen=True)
 class Again:
-    """Read the column as something else."""
+    """The kind as which the column must be read again."""
 
     suggestion: Suggestion
 
 
 @dataclass(frozen=True)
 class Doubtful:
-    """Most cells are of this kind, the builder's misfits are not."""
+    """The kind of most cells; the builder has the invalid ones."""
 
     kind: Literal["number", "date"]
 
@@ -113,12 +112,12 @@ class Guess:
 
     def outcome(self) -> Outcome:
         builder = self.builder
-        if builder is None or not (builder.present or builder.misfits.count):
+        if builder is None or not (builder.present or builder.invalid.count):
             return Decided("ignore", "no value at all")
         if isinstance(builder, NumberBuilder):
             return self.number_outcome(builder)
         if isinstance(builder, BooleanBuilder):
-            return Again("text") if builder.misfits.count else self.boolean_outcome(builder)
+            return Again("text") if builder.invalid.count else self.boolean_outcome(builder)
         if isinstance(builder, DateBuilder):
             return self.date_outcome(builder)
         assert isinstance(builder, TextBuilder)
@@ -128,7 +127,7 @@ class Guess:
         return distinct == 1 and not builder.missing and builder.rows > 1 and not self.is_needed
 
     def number_outcome(self, builder: NumberBuilder) -> Outcome:
-        if builder.misfits.count:
+        if builder.invalid.count:
             return Doubtful("number") if is_doubtful(builder, builder.distinct) else Again("text")
         if self.is_constant(builder, builder.distinct):
             return Decided("ignore", "the same number in every row")
@@ -137,7 +136,7 @@ class Guess:
         if not builder.is_whole:
             return Decided("number", "numbers")
         few = "" if builder.distinct is None else f", {builder.distinct} distinct"
-        return Decided("number", f"whole numbers{few}")
+        return Decided("number", f"integers{few}")
 
     def boolean_outcome(self, builder: BooleanBuilder) -> Outcome:
         if self.is_constant(builder, builder.distinct):
@@ -145,7 +144,7 @@ class Guess:
         return Decided("boolean", "true or false in every row" if not builder.missing else "true, false or missing")
 
     def date_outcome(self, builder: DateBuilder) -> Outcome:
-        if builder.misfits.count:
+        if builder.invalid.count:
             return Doubtful("date") if is_doubtful(builder, None) else Again("text")
         if self.is_constant(builder, builder.distinct):
             return Decided("ignore", "the same date in every row")
@@ -177,13 +176,13 @@ class Guess:
 
 
 def is_doubtful(builder: Builder, distinct: int | None) -> bool:
-    """Return whether so few cells are invalid that the user should say what they are."""
-    bad, good = builder.misfits.count, builder.present
+    """Return whether so few cells are invalid that the user should declare the kind."""
+    bad, good = builder.invalid.count, builder.present
     are_rare = 100 * bad <= good + bad
     are_codes = distinct is not None and distinct <= 10 and good >= 5 * distinct
     if good < bad or (are_codes and not are_rare):
         return False
-    return are_rare or not builder.misfits.more_texts
+    return are_rare or not builder.invalid.more_texts
 
 
 def suggested(cells: Cells, decimal: str, is_needed: bool) -> Suggestion | None:

@@ -1,4 +1,4 @@
-"""JSON lines: an object a line, with single values."""
+"""JSON lines: one object a line, with single values."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,16 +22,14 @@ MOST_SHOWN = 10
 class JsonLinesFile:
     """A file of JSON lines. Its columns are all keys that occur; an absent key is a missing value.
 
-    Single values are taken as text: a number and a text of the same digits are the same.
-    """
+    Single values are read as text: a number and a string of the same digits are equal."""
 
     row_word = "line"
     decimal = "."
 
     def __init__(self, options: JsonLinesSource, place: ConfigPath) -> None:
-        """Open the file; `place` is the config path of its path.
-
-        Raises DataError: no such file, no rows, lines that are not JSON objects, nested values; all of them counted."""
+        """Open the file; `place` is the config path of its path. Raises DataError: no such file, no rows, lines that
+        are not JSON objects, nested values; all of them counted."""
         self.place = place
         self.path = require(options.path, place)
         self.names = self.find_names()
@@ -57,17 +55,14 @@ class JsonLinesFile:
         if len(wrong) > MOST_SHOWN:
             problems.append(Problem(self.place, f"{self.path}: {len(wrong):,} lines in all are no objects"))
         problems += [
-            Problem(
-                self.place, f"{self.path}, line {line:,}: {name} holds lists or objects; single values are expected"
-            )
+            Problem(self.place, f"{self.path}, line {line:,}: {name} holds lists or objects; expected single values")
             for name, line in nested.items()
         ]
         if "" in names:
             problems.append(Problem(self.place, f"{self.path}: a key is empty"))
         if not problems and not names:
-            problems.append(
-                Problem(self.place, f"{self.path} has no rows: {'its objects are' if rows else 'it is'} empty")
-            )
+            message = f"{self.path} has no rows: {'its objects are' if rows else 'it is'} empty"
+            problems.append(Problem(self.place, message))
         if problems:
             raise DataError(problems)
         return tuple(names)
@@ -78,7 +73,7 @@ class JsonLinesFile:
             yield from blocks_of((parsed(text) for _, text in texts(lines_of(stream))), wants)
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        """Return the lines of some rows. Reads the file up to the last of them."""
+        """Return the line numbers of some rows. Reads the file up to the last of them."""
         wanted, found = set(rows), {}
         with reading(self.path, self.place), open_text(self.path) as stream:
             for row, (line, _) in enumerate(islice(texts(lines_of(stream)), max(rows, default=-1) + 1)):
@@ -89,11 +84,8 @@ class JsonLinesFile:
 
 @dataclass
 class MemoryRecords:
-    """Mappings in memory as such a file: single values by name. The `path` is its name in messages.
-
-    Raises:
-        DataError: as :class:`JsonLinesFile`.
-    """
+    """Mappings in memory, read like such a file: single values by name. The `path` is its name in messages. Raises
+    DataError as :class:`JsonLinesFile`."""
 
     records: Sequence[Mapping[str, Any]]
     path: Path
@@ -137,7 +129,7 @@ def texts(lines: Iterator[bytes]) -> Iterator[tuple[int, str]]:
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """Parse one object. Raises ValueError if the text is not a JSON object, or has a duplicate key."""
+    """Parse one object. Raises ValueError: the text is not a JSON object, or has a duplicate key."""
     try:
         record = json.loads(text, object_pairs_hook=without_repeats)
     except json.JSONDecodeError as error:
@@ -145,7 +137,7 @@ def parsed(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(record, dict):
-        raise ValueError("an object is expected: {…}")
+        raise ValueError("expected an object: {…}")
     return record
 
 
@@ -153,7 +145,7 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
         name = next(name for name, _ in pairs if sum(other == name for other, _ in pairs) > 1)
-        raise ValueError(f'the key "{name}" is there twice')
+        raise ValueError(f'duplicate key "{name}"')
     return record
 
 

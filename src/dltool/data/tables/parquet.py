@@ -21,15 +21,14 @@ SECONDS_PER_DAY = 86_400
 
 
 class ParquetFile:
-    """A Parquet file of single values: numbers, truth values, dates and texts."""
+    """A Parquet file of single values: numbers, booleans, dates and texts."""
 
     row_word = "row"
     decimal = "."
 
     def __init__(self, options: ParquetSource, place: ConfigPath) -> None:
-        """Open the file; `place` is the config path of its path.
-
-        Raises DataError: no such file, not Parquet, no rows, or columns of other types, all of them named."""
+        """Open the file; `place` is the config path of its path. Raises DataError: no such file, not Parquet, no rows,
+        or columns of other types, all of them named."""
         self.place = place
         self.path = require(options.path, place)
         with self.opened() as file:
@@ -38,7 +37,7 @@ class ParquetFile:
         problems = [
             Problem(
                 place,
-                f"{self.path}: {field.name} holds {field.type}; numbers, texts, dates or truth values are expected",
+                f"{self.path}: {field.name} holds {field.type}; expected numbers, texts, dates or truth values",
             )
             for field in schema
             if not is_single(field.type)
@@ -97,7 +96,7 @@ def is_single(kind: "pa.DataType") -> bool:
 
 
 def cells_of(array: "pa.Array", want: Want) -> Cells:
-    """Return the cells of a block of one column. Integers wanted as text keep all their digits."""
+    """Return the cells of a block of one column. Integers read as text keep all their digits."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -122,7 +121,7 @@ def cells_of(array: "pa.Array", want: Want) -> Cells:
 
 
 def seconds_of(array: "pa.Array") -> np.ndarray:
-    """Return (rows,) of int64 seconds since 1970-01-01T00:00, rounded down; NO_DATE where missing."""
+    """Return (rows,) of int64 seconds since 1970-01-01T00:00, rounded down; NO_DATE if missing."""
     import pyarrow as pa
 
     kind = array.type

@@ -1,7 +1,6 @@
-"""A table in a file → typed columns.
+"""Reads a table file into typed columns.
 
-:mod:`dltool.data.tables.inference` says how a column that nobody declared gets its kind.
-"""
+:mod:`dltool.data.tables.inference` infers the kind of undeclared columns."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from dltool.config.choices import Choice
 from dltool.config.columns import CategoryColumn, ColumnType, DateColumn
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
 from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder
-from dltool.data.tables.cell_problems import absent_problems, misfit_problem
+from dltool.data.tables.cell_problems import absent_problems, invalid_problem
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.inference import Again, Decided, Guess
 from dltool.data.tables.json_lines import JsonLinesFile
@@ -32,11 +31,11 @@ def read_table(
 ) -> Table:
     """Read the table that `source` names; `place` is the config path of the source.
 
-    Columns of more than `budget` bytes together are written to nameless files in the folder `spill`; only the distinct
+    Columns of more than `budget` bytes together are written to unnamed files in the folder `spill`; only the distinct
     texts stay in memory.
 
     Raises:
-        DataError: with every problem of the file's form, or else of its columns and cells.
+        DataError: every problem of the file's form, or else of its columns and cells.
         MachineError: `spill` cannot be written."""
     wanted = wanted or ColumnRequest()
     if isinstance(source, Choice):
@@ -59,7 +58,7 @@ def open_table(source: Choice, place: ConfigPath, wanted: ColumnRequest) -> Tabl
 
 
 class TableReader:
-    """One reading of one file: as many passes over it as it takes to know the kind of every column."""
+    """Reads one file, in as many passes as the inference of all kinds takes."""
 
     def __init__(self, file: TableFile, place: ConfigPath, wanted: ColumnRequest, stores: Stores) -> None:
         self.file, self.place, self.wanted, self.stores = file, place, wanted, stores
@@ -74,9 +73,9 @@ class TableReader:
         guesses = {name: self.guess(name) for name in self.file.names if name not in kinds and not self.wanted.like}
         self.build({**known, **guesses})
         problems = [
-            misfit_problem(self.file, self.place, name, builder, self.wanted)
+            invalid_problem(self.file, self.place, name, builder, self.wanted)
             for name, builder in known.items()
-            if builder.misfits.count
+            if builder.invalid.count
         ]
         decided, doubts = self.settled(guesses)
         problems += doubts
@@ -116,7 +115,7 @@ class TableReader:
     def build(self, columns: Mapping[str, Builder | Guess]) -> None:
         """Read the file once."""
         wants = {name: column.want for name, column in columns.items()}
-        # Somebody has to count the rows.
+        # One column counts the rows.
         asked = wants or {self.file.names[0]: "text"}
         rows = 0
         for block in self.file.blocks(asked):
@@ -145,7 +144,7 @@ class TableReader:
                     again[name] = guess.read_as(outcome.suggestion)
                 else:
                     assert guess.builder is not None
-                    problems.append(misfit_problem(self.file, self.place, name, guess.builder, self.wanted))
+                    problems.append(invalid_problem(self.file, self.place, name, guess.builder, self.wanted))
             if again:
                 self.build(again)
                 guesses |= again
@@ -173,7 +172,7 @@ class TableReader:
 
     def column(self, name: str, kind: Kind, builder: Builder | None, why: str, declared: ColumnType | None) -> Column:
         rows = self.rows or 0
-        # One number in memory stands for all of them.
+        # All rows share one number in memory.
         values = (
             np.broadcast_to(np.float32(np.nan), (rows,)) if kind == "ignore" or builder is None else builder.finish()
         )

@@ -1,4 +1,4 @@
-"""Columns that grow block by block: in memory while they fit in a budget, in files from then on."""
+"""Columns that grow block by block: in memory up to a budget, then in files."""
 
 import mmap
 import tempfile
@@ -16,16 +16,15 @@ from dltool.text import os_words
 
 FIRST_CAPACITY = 1024
 ROWS_AT_ONCE = 2**14
-"""Each may bring in a page of its own: 64 MiB at most."""
+"""Each may load a page of its own: 64 MiB at most."""
 
 
 @dataclass(frozen=True)
 class FileRows:
-    """One column in a file without a name: (rows,) of `dtype`.
+    """One column in an unnamed file: (rows,) of `dtype`.
 
-    The file is mapped, and its pages are given back after every reading, so that they do not count as this process's
-    memory: an epoch in random order would soon hold the whole file.
-    """
+    The file is mapped, and its pages are released after every access: otherwise an epoch in random order would soon
+    hold the whole file in memory."""
 
     pages: mmap.mmap
     dtype: Any
@@ -65,7 +64,7 @@ class Store:
         else:
             end = self.rows + len(values)
             if end > len(self.array):
-                # Pages that nobody has written take no memory: a wrong guess of the rows costs none.
+                # Unwritten pages take no memory, so overestimating the rows is free.
                 larger = np.empty(max(end, 2 * len(self.array), self.stores.expected_rows), self.array.dtype)
                 larger[: self.rows] = self.array[: self.rows]
                 self.array = larger
@@ -81,7 +80,7 @@ class Store:
     def spill(self) -> None:
         assert self.stores.folder is not None
         with full_disk(self.stores):
-            # It has no name: its room is free again when this process ends, however it does.
+            # Without a name, its space is freed however this process ends.
             self.stores.folder.mkdir(parents=True, exist_ok=True)
             self.file = tempfile.TemporaryFile(dir=self.stores.folder)  # noqa: SIM115 - closed by finish or drop
         self.write(self.array[: self.rows])
@@ -98,10 +97,8 @@ class Store:
 
 
 class Stores:
-    """The columns of one table.
-
-    Past `budget` bytes they go to files in `folder`; without a folder they stay in memory.
-    """
+    """The columns of one table. Past `budget` bytes they go to files in `folder`; without a folder they stay in
+    memory."""
 
     def __init__(self, budget: int | None, folder: Path | None, place: ConfigPath) -> None:
         self.budget, self.folder, self.place = budget, folder, place
@@ -117,7 +114,6 @@ class Stores:
         return store
 
     def drop(self, store: Store) -> None:
-        """Drop a column that is not needed after all."""
         self.all.remove(store)
         self.bytes -= store.rows * store.array.itemsize
         store.array = np.empty(0, store.array.dtype)

@@ -1,4 +1,4 @@
-"""A table: typed columns with what there is to say of them."""
+"""A table: typed columns with their properties."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +15,9 @@ Want = Literal["number", "text"]
 
 @dataclass(frozen=True)
 class RowBlock:
-    """Some rows. The columns hold as many cells each.
+    """Some rows. All columns have as many cells.
 
-    `expected` is about how many rows the whole file has, or 0 where that is not known.
-    """
+    `expected` is the approximate number of rows of the whole file, or 0 if unknown."""
 
     rows: int
     columns: Mapping[str, Cells]
@@ -26,7 +25,7 @@ class RowBlock:
 
 
 class TableFile(Protocol):
-    """A table in a file; `row_word` is what messages call a row of it, "line" or "row"."""
+    """A table in a file; `row_word` is the noun for a row in messages, "line" or "row"."""
 
     path: Path
     row_word: str
@@ -38,14 +37,12 @@ class TableFile(Protocol):
     def decimal(self) -> str: ...
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """The columns that `wants` names.
+        """Yield the columns that `wants` names, which is called for every block.
 
-        `wants` is asked anew for every block. A column wanted as numbers may still come as text, which it does where
-        some of its cells are no finite numbers.
-        """
+        A column wanted as numbers is text if some of its cells are no finite numbers."""
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        """The lines (or rows, counted from 1) of some rows, counted from 0."""
+        """Return the lines (or rows, counted from 1) of some rows, counted from 0."""
 
 
 Kind = Literal["number", "category", "boolean", "date", "text", "image", "audio", "ignore"]
@@ -53,14 +50,13 @@ Kind = Literal["number", "category", "boolean", "date", "text", "image", "audio"
 
 @dataclass(frozen=True)
 class Column:
-    """A typed column, and what `check` reports of it.
+    """A typed column, and the properties that `check` reports.
 
-    `values`, by kind: number and boolean (1 and 0) are float32 with NaN where missing; date is int64 seconds since
-    1970-01-01T00:00 with the lowest int64 where missing; category, text, image and audio (paths) are Coded with the
-    empty text where missing; ignored ones are NaN that take no memory.
-    `why` says how the kind was found. `distinct` is None where there are many. `low` and `high` are the range, written
-    out, of numbers and dates. `declared` has the options, if the config gave some.
-    """
+    `values`, by kind: number and boolean (1 and 0) are float32 with NaN if missing; date is int64 seconds since
+    1970-01-01T00:00 with the lowest int64 if missing; category, text, image and audio (paths) are Coded with the empty
+    text if missing; ignored ones are NaN that take no memory. `why` is the reason for the kind. `distinct` is None if
+    there are many. `low` and `high` are the range of numbers and dates, as text. `declared` are the options in the
+    config, if any."""
 
     name: str
     kind: Kind
@@ -83,7 +79,7 @@ class Table:
     file: TableFile = field(repr=False, compare=False)
 
     def name_of(self, row: int) -> str:
-        """Return what messages call a row, counted from 0: "adult.csv, line 12". Reads the file up to there."""
+        """Return the name of a row, counted from 0, for messages: "adult.csv, line 12". Reads the file up to there."""
         return self.names_of([row])[0]
 
     def names_of(self, rows: Sequence[int]) -> list[str]:
@@ -92,12 +88,11 @@ class Table:
 
 @dataclass(frozen=True)
 class ColumnRequest:
-    """What a table must have.
+    """The columns that a table must have.
 
-    `declared` gives the types of some columns, `places` where the config does so. `like` is the training table: this
-    one gets its kinds, and its names if it has none of its own; further columns are left out. `needed` columns, such as
-    targets and groups, are never ignored, and words of truth in them stay text. `optional` columns may be absent.
-    """
+    `declared` gives the types of some columns, `places` their config paths. `like` is the training table, whose kinds
+    are used, and whose names if this one has none of its own; further columns are dropped. `needed` columns, such as
+    targets and groups, are never ignored, and boolean words in them stay text. `optional` columns may be absent."""
 
     declared: Mapping[str, ColumnType] = field(default_factory=dict)
     places: Mapping[str, ConfigPath] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Figures of predicted classes: what is taken for what, how well classes are told apart, and whether to trust it."""
+"""Figures of predicted classes: confusion matrix, ROC, precision and recall, calibration."""
 
 from collections.abc import Sequence
 
@@ -11,34 +11,34 @@ from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.measures import Calibration, Curve
 
 MOST_CELLS = 20
-"""Classes that the picture of a confusion matrix shows."""
+"""Classes that a drawn confusion matrix shows."""
 MOST_NUMBERED = 12
-"""Classes up to which its cells have numbers."""
+"""Classes up to which cells have numbers."""
 PAIRS = 3
 FEW = 6
 """Classes up to which cells become larger."""
 CELL = 35
-"""Size of letters times how many of them fit into a cell, where classes are more than few."""
+"""Font size times the characters that fit into a cell, for more than FEW classes."""
 
 
 def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> Figure:
-    """`counts` is (classes, classes); of many classes, those with the most mistakes are shown."""
+    """Draw the confusion matrix `counts` (classes, classes), limited to the classes with the most errors."""
     wrong = counts - np.diag(np.diag(counts))
     mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)
     used = np.sort(np.argsort(-mistakes, kind="stable")[:MOST_CELLS])
     pairs = [np.unravel_index(index, wrong.shape) for index in np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]]
     worst = ", ".join(
-        f"{fitting(classes[one])} for {fitting(classes[other])} ({wrong[one, other]:,})"
+        f"{fitting(classes[one])} predicted as {fitting(classes[other])} ({wrong[one, other]:,})"
         for one, other in pairs
         if wrong[one, other]
     )
     right, whole = int(np.trace(counts)), int(counts.sum())
-    description = f"{right:,} of {whole:,} are taken for what they are. " + (
-        f"Most often mistaken: {worst}." if worst else "None is mistaken."
+    description = f"{right:,} of {whole:,} are classified correctly. " + (
+        f"Most frequent errors: {worst}." if worst else "There are no errors."
     )
     title = "Confusion matrix"
     if len(used) < len(classes):
-        title += f" of the {len(used)} classes with the most mistakes"
+        title += f" of the {len(used)} classes with the most errors"
     kept = counts[np.ix_(used, used)]
     shares = kept / np.maximum(counts.sum(axis=1)[used][:, None], 1)
     names = [fitting(classes[index], 16) for index in used]
@@ -47,10 +47,9 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
 
 
 def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
-    """A square for each pair of classes, the stronger the larger its share of the class; empty ones are left out.
+    """Draw a square for each pair of classes that occurs, more opaque the larger its share of the class.
 
-    None is so strong that its number cannot be read, on a light page and on a dark one.
-    """
+    The opacity is limited so that numbers stay legible on light and dark pages."""
     room = CELL * max(FEW, len(names)) / len(names)
     for row, column in np.argwhere(counts):
         share = float(shares[row, column])
@@ -60,7 +59,9 @@ def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[st
             count = f"{counts[row, column]:,}"
             size = min(9, room / len(count))
             axes.text(column, row, count, ha="center", va="center", color=STRONG_INK, fontsize=size)
-    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="taken for", ylabel="class")
+    axes.set(
+        xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="predicted class", ylabel="true class"
+    )
     is_long = max(map(len, names)) > 2
     axes.set_xticks(range(len(names)), names, rotation=60 if is_long else 0, ha="right" if is_long else "center")
     axes.set_yticks(range(len(names)), names)
@@ -70,18 +71,20 @@ def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[st
 
 
 def roc_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
-    """`which` says of which classes the curves are, where they are not of all."""
+    """Draw ROC curves. `which` names the classes if they are not all."""
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
         lines(axes[0], curves)
         axes[0].set(xlabel="false positive rate", ylabel="true positive rate")
 
-    return drawn(name, f"ROC curve{which}", f"Area under the ROC curve: {areas_text(curves)}; 0.5 is chance.", draw)
+    return drawn(
+        name, f"ROC curve{which}", f"Area under the ROC curve: {areas_text(curves)}; 0.5 is chance level.", draw
+    )
 
 
 def precision_recall_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
-    """`which` as of :func:`roc_figure`."""
+    """Draw curves of precision and recall, `which` as in :func:`roc_figure`."""
 
     def draw(axes: list[Axes]) -> None:
         lines(axes[0], curves)
@@ -96,7 +99,7 @@ def areas_text(curves: Sequence[Curve]) -> str:
 
 def lines(axes: Axes, curves: Sequence[Curve]) -> None:
     for index, curve in enumerate(curves):
-        # A first name with "_" would be left out of the legend.
+        # Matplotlib leaves labels that begin with "_" out of the legend.
         label = f"\u200b{fitting(curve.name)}: {curve.area:.4f}"
         axes.plot(curve.x, curve.y, label=label, color=COLOURS[index % len(COLOURS)])
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
@@ -108,14 +111,14 @@ def calibration_figure(name: str, found: Calibration, examples: int) -> Figure:
     sure = figures_text(float(np.sum(found.confidence * found.examples) / examples))
     right = figures_text(float(np.sum(found.accuracy * found.examples) / examples))
     description = (
-        f"The model's mean confidence is {sure}, and {right} of the predictions are right. "
-        f"The expected calibration error is {error}; 0 is perfect."
+        f"Mean confidence is {sure}, accuracy is {right}. "
+        f"The expected calibration error is {error}; 0 is perfectly calibrated."
     )
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
         axes[0].plot(found.confidence, found.accuracy, marker="o", markersize=4, color=COLOURS[0])
-        axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="confidence", ylabel="share that is right")
+        axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="confidence", ylabel="accuracy")
         axes[1].bar(found.confidence, found.examples / examples, width=0.045, color=COLOURS[0])
         axes[1].set(xlim=(-0.02, 1.02), xlabel="confidence", ylabel="share of the examples")
 

@@ -1,4 +1,4 @@
-"""How a training went: its loss and metrics by epoch, and the learning rate."""
+"""Learning curves: loss and metrics by epoch, and the learning rate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,13 @@ from dltool.evaluation.figures.figure import Figure, file_word
 NO_CURVES = ("epoch", "seconds", "learning_rate")
 MOST_CURVES = 12
 MOST_EPOCHS = 200
-"""Drawn of a curve; of more, some that are spread evenly, the best and the last one among them."""
+"""Points of a curve. More are sampled evenly; the best and the last epoch are kept."""
 
 
 def learning_curves(lines: Sequence[Mapping[str, Any]], best_epoch: int | None) -> tuple[Figure, ...]:
-    """A figure for the loss and one for each metric, of training and validation, and one for the learning rate.
+    """Draw the loss, each metric and the learning rate. Values that are not finite are left out.
 
-    `lines` are those of metrics.jsonl, one an epoch; `best_epoch` is marked. What is no number is left out.
-    """
+    `lines` are those of metrics.jsonl, one for each epoch; `best_epoch` is marked."""
     if not lines:
         return ()
     names = [name for name in lines[0] if name not in NO_CURVES and not name.startswith("val_")]
@@ -30,7 +29,7 @@ def learning_curves(lines: Sequence[Mapping[str, Any]], best_epoch: int | None) 
 
 
 def numbers(lines: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
-    """(epoch, value) of each line that has such a number."""
+    """Return (epoch, value) of each line that has a finite number of this name."""
     return [
         (line["epoch"], float(line[name]))
         for line in lines
@@ -50,16 +49,16 @@ def thinned(points: list[tuple[int, float]], best_epoch: int | None) -> list[tup
 
 def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Figure:
     found = {"training": numbers(lines, name), "validation": numbers(lines, f"val_{name}")}
-    curves = {part: thinned(points, best_epoch) for part, points in found.items() if points}
+    curves = {split: thinned(points, best_epoch) for split, points in found.items() if points}
     title = "Loss" if name == "loss" else fitting(name).replace("_", " ").capitalize()
-    description = " ".join(curve_text(part, name, points, best_epoch) for part, points in curves.items())
+    description = " ".join(curve_text(split, name, points, best_epoch) for split, points in curves.items())
 
     def draw(axes: list[Axes]) -> None:
-        for (part, points), colour in zip(curves.items(), COLOURS, strict=False):
+        for (split, points), colour in zip(curves.items(), COLOURS, strict=False):
             marker = "o" if len(points) == 1 else None
-            axes[0].plot(*zip(*points, strict=True), label=part, color=colour, marker=marker, markersize=4)
+            axes[0].plot(*zip(*points, strict=True), label=split, color=colour, marker=marker, markersize=4)
             best = [point for point in points if point[0] == best_epoch]
-            if best and part == list(curves)[-1]:
+            if best and split == list(curves)[-1]:
                 axes[0].axvline(best[0][0], color=INK, linewidth=1, linestyle=":")
                 axes[0].plot(*best[0], "o", markersize=6, color=colour, label=f"best epoch {best_epoch}")
         axes[0].set(ylabel=fitting(name))
@@ -69,13 +68,13 @@ def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int 
     return drawn(f"curve_{file_word(name)}", f"{title} by epoch", description, draw, size=(5.0, 3.2))
 
 
-def curve_text(part: str, name: str, points: list[tuple[int, float]], best_epoch: int | None) -> str:
+def curve_text(split: str, name: str, points: list[tuple[int, float]], best_epoch: int | None) -> str:
     first, last = points[0], points[-1]
-    text = f"The {fitting(name)} of {part} goes from {figures_text(first[1])} in epoch {first[0]}"
+    text = f"{split.capitalize()} {fitting(name)} goes from {figures_text(first[1])} in epoch {first[0]}"
     best = dict(points).get(best_epoch or 0)
     text += f" to {figures_text(last[1])} in epoch {last[0]}"
     if best_epoch == last[0]:
-        return f"{text}, the best one."
+        return f"{text}, the best epoch."
     return text + ("." if best is None else f", and is {figures_text(best)} in the best epoch, {best_epoch}.")
 
 

@@ -1,4 +1,4 @@
-"""How figures look, and how they become SVG: small, the same bytes each time, legible on white and on black."""
+"""Style of the figures, and their SVG: small, reproducible, legible on light and dark pages."""
 
 import re
 import warnings
@@ -17,22 +17,22 @@ from matplotlib.rcsetup import cycler
 from dltool.evaluation.figures.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#999933")
-"""After Okabe and Ito, told apart by colour-blind eyes too; contrast enough on white and on black."""
+"""After Okabe and Ito: distinguishable with colour blindness, with contrast on white and black."""
 INK = "#767676"
 STRONG_INK = "#1b1f24"
-"""On coloured areas."""
+"""Text on coloured areas."""
 DARK = {INK: "#9aa7b4", STRONG_INK: "#e6edf3"}
-"""The inks where the reader's screen is dark."""
+"""Text colours in dark mode."""
 LONGEST_NAME = 24
 PADDING = 3
-"""Points around what is written."""
+"""Points around labels."""
 
 STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10,
-    # "$" in the name of a class is a dollar.
+    # Class names may contain "$".
     "text.parse_math": False,
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -52,16 +52,15 @@ STYLE: Any = {
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
     "lines.linewidth": 1.6,
-    # It would remove points that lie on each other.
+    # Simplifying would remove coincident points.
     "path.simplify": False,
 }
 
 
 class SideBySide(LayoutEngine):
-    """Gives each of the axes in a row the room that what is written around it leaves.
+    """Layout engine that places axes in a row, inside their labels.
 
-    Matplotlib's own engines measure all that is written twice or more, which takes longer than to draw it.
-    """
+    Matplotlib's own engines measure all labels at least twice, which takes longer than drawing."""
 
     _adjust_compatible = False
     _colorbar_gridspec = False
@@ -81,7 +80,7 @@ class SideBySide(LayoutEngine):
 @contextmanager
 def style(name: str) -> Iterator[None]:
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        # The reader's own fonts draw the text, and may have the characters that are missing here.
+        # The reader's fonts may have the missing characters.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         yield
 
@@ -94,7 +93,7 @@ def drawn(
     panels: int = 1,
     size: tuple[float, float] = (5.0, 3.6),
 ) -> Figure:
-    """The figure that `draw` makes on so many axes beside each other. `size` is in inches, of 72 points."""
+    """Return the figure that `draw` makes on `panels` axes in a row. `size` is in inches of 72 points."""
     with style(name):
         canvas = Canvas(figsize=size, layout=SideBySide())
         draw(list(canvas.subplots(1, panels, squeeze=False)[0]))
@@ -103,7 +102,7 @@ def drawn(
 
 def svg_of(canvas: Canvas) -> str:
     buffer = BytesIO()
-    # As savefig does, but that draws everything once before.
+    # savefig would draw everything twice.
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     FigureCanvasSVG(canvas).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
     text = buffer.getvalue().decode()
@@ -115,7 +114,7 @@ def svg_of(canvas: Canvas) -> str:
 
 
 def dark_style() -> str:
-    """Return the CSS rules that replace matplotlib's own style attributes where the reader's screen is dark."""
+    """Return the CSS rules that replace matplotlib's style attributes in dark mode."""
     rules = (
         f'[style*="{paint}: {ink}"]{{{paint}: {light} !important}}'
         for ink, light in DARK.items()
@@ -125,11 +124,11 @@ def dark_style() -> str:
 
 
 def fitting(name: str, longest: int = LONGEST_NAME) -> str:
-    """Return the name without what no figure can hold, cut in its middle where it is long."""
+    """Return the name with escapes for unprintable characters, shortened in the middle."""
     plain = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in name)
     return plain if len(plain) <= longest else f"{plain[: longest // 2]}…{plain[-(longest - longest // 2 - 1) :]}"
 
 
 def figures_text(value: float) -> str:
-    """A number in a figure or its description: three figures that matter."""
+    """Return a number with three significant digits."""
     return f"{value:.3g}"

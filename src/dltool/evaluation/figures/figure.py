@@ -1,4 +1,4 @@
-"""A drawn figure: its SVG, and a description for those who do not see it."""
+"""A figure: its SVG and a text alternative."""
 
 import io
 from base64 import b64encode
@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 DEEPEST = 50
-"""Levels of elements in a figure of unknown origin."""
+"""Levels of elements in an untrusted figure."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """`name` is that of its file without ".svg", such as "confusion_matrix"; `svg` is a whole <svg> element.
+    """`name` is the file name without ".svg"; `svg` is a whole <svg> element.
 
-    `description` gives in a sentence or two, with the numbers that matter, what the figure shows.
-    """
+    `description` is the text alternative: a sentence or two with the numbers that matter."""
 
     name: str
     title: str
@@ -23,17 +22,17 @@ class Figure:
 
     @property
     def data_uri(self) -> str:
-        """The figure for an <img>: browsers run and load nothing of an SVG there, and its ids cannot clash."""
+        """Return the figure for an <img>, in which browsers run and load nothing and ids cannot clash."""
         return f"data:image/svg+xml;base64,{b64encode(self.svg.encode()).decode()}"
 
 
 def file_word(name: str) -> str:
-    """Return a name as part of the name of a file, the same for the same name."""
+    """Return a name in a form that is safe in file names."""
     return "".join(each if each.isascii() and (each.isalnum() or each in "-_") else "_" for each in name)[:60] or "_"
 
 
 def is_drawing(text: str) -> bool:
-    """Return whether a text of unknown origin is an <svg> element that a browser can show."""
+    """Return whether an untrusted text is an <svg> element that a browser can show."""
     depth, last = 0, ""
     try:
         for event, element in ElementTree.iterparse(io.StringIO(text), events=("start", "end")):

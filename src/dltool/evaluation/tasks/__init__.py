@@ -1,4 +1,4 @@
-"""What the outputs of a model mean and how good they are, by the kind of their targets."""
+"""Evaluators of the outputs of a model, by the kind of their targets."""
 
 from collections.abc import Mapping
 
@@ -20,11 +20,11 @@ EVALUATORS: Mapping[TargetKind, type[Evaluator]] = {
 
 
 def evaluators(config: Config, facts: Facts) -> list[Evaluator]:
-    """Return one for each output. Raises RunError: the data has no such target."""
+    """Return an evaluator for each output. Raises RunError: the data has no such target."""
     found = []
     for head in heads_of(config):
         if head.target is not None and head.target not in facts.targets:
-            raise RunError(f"the run has no target {head.target[:100]}")
+            raise RunError(f"the data has no target {head.target[:100]}")
         target = TargetFacts("input") if head.target is None else facts.targets[head.target]
         found.append(EVALUATORS[target.kind](config, head, target))
     return found

@@ -1,4 +1,4 @@
-"""Outputs that predict the class of an example, or its labels."""
+"""Evaluators of outputs that predict the class or the labels of an example."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,19 +17,19 @@ from dltool.evaluation.tasks.evaluator import NOTHING, Columns, Evaluator, Found
 from dltool.text import whole_text
 
 MOST_PROBABILITIES = 20
-"""Classes that each have a column; of more, there are the probabilities of the predicted one and of the true one."""
+"""Classes up to which each has a column of probabilities."""
 MOST_CLASSES = 100
-"""Of which there is a linear model."""
+"""Classes up to which there is a linear model."""
 MOST_INNER = 200_000
-"""Values of classes inside examples, such as pixels, that are looked at; of more, some that are spread evenly."""
+"""Values inside examples, such as pixels, that are assessed. More are sampled evenly."""
 MOST_CURVES = 7
 MOST_VALUES = 2_000_000
-"""Probabilities that curves are drawn of: of many examples or classes, some examples that are spread evenly."""
+"""Probabilities used for curves. More are sampled evenly."""
 MICRO = "micro average"
 
 
 class LabelEvaluator(Evaluator):
-    """Columns are "labels", those above 0.5, and "probability of NAME" for each."""
+    """Evaluator of labels. Columns are "labels", those above 0.5, and "probability of NAME" for each."""
 
     said = "labels"
 
@@ -39,17 +39,17 @@ class LabelEvaluator(Evaluator):
 
     @property
     def has_probabilities(self) -> bool:
-        """Return whether the loss is for probabilities of classes, or for logits."""
+        """Return whether the loss takes probabilities of classes, or logits."""
         return family_of(self.head.loss).has_probabilities
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """Return (examples, classes) of such values or logits."""
+        """Return the probabilities (examples, classes) of outputs that may be logits."""
         if self.head.loss.arguments.get("from_logits") is not True:
             return values
         return (1 + np.tanh(values / 2)) / 2 if family_of(self.head.loss).has_one_output else softmax(values)
 
     def shares(self, values: np.ndarray) -> np.ndarray:
-        """Return the probabilities. Raises RunError: they are not those of the classes."""
+        """Return the probabilities. Raises RunError: their number differs from that of the classes."""
         found, classes = self.probabilities(values.reshape(len(values), -1)), len(self.target.class_names)
         if found.shape[1] != classes:
             raise RunError(f"the model has {found.shape[1]} outputs, and the run has {classes} classes")
@@ -58,12 +58,12 @@ class LabelEvaluator(Evaluator):
     def decided(self, shares: np.ndarray) -> np.ndarray:
         options = self.config.data.targets[str(self.head.target)].type
         given = options.options if options else None
-        return self.listed(shares, given.separator if isinstance(given, MultiLabelTarget) else ",")
+        return self.labels_text(shares, given.separator if isinstance(given, MultiLabelTarget) else ",")
 
     def wanted(self, goal: np.ndarray) -> np.ndarray:
-        return self.listed(goal, ",")
+        return self.labels_text(goal, ",")
 
-    def listed(self, values: np.ndarray, separator: str) -> np.ndarray:
+    def labels_text(self, values: np.ndarray, separator: str) -> np.ndarray:
         names = self.names
         return np.array([separator.join(names[row]) for row in values > 0.5], dtype=object)
 
@@ -87,7 +87,7 @@ class LabelEvaluator(Evaluator):
 
 
 class ClassEvaluator(LabelEvaluator):
-    """Columns are "class", the most probable one, and "probability of NAME" for each."""
+    """Evaluator of classes. Columns are "class", the most probable one, and "probability of NAME" for each."""
 
     said = "class"
 
@@ -100,10 +100,10 @@ class ClassEvaluator(LabelEvaluator):
         last = None if index is None else last_layer(self.config.model.layers[: index + 1])
         if self.has_probabilities or (last is not None and last.is_probability):
             return ""
-        return f"with the loss {loss_name(self.head.loss)}, the outputs of the model are no probabilities of classes"
+        return f"with the loss {loss_name(self.head.loss)}, the outputs of the model are not probabilities of classes"
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """Return those of both classes where a model has one output, the probability of the second."""
+        """Return the probabilities of both classes if the model has one output, the probability of the second."""
         found = super().probabilities(values)
         return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
 
@@ -140,24 +140,29 @@ class ClassEvaluator(LabelEvaluator):
             linear_name="logistic regression",
             score=lambda targets, predicted: np.mean(targets == predicted),
             decided=lambda values: self.probabilities(values).argmax(axis=1),
-            constant=lambda learnt: np.bincount(learnt).argmax(),
-            linear=lambda learnt, true, other: (other @ softmax_regression(learnt, true, classes)).argmax(axis=1),
+            constant=lambda fitted: np.bincount(fitted).argmax(),
+            linear=lambda fitted, true, other: (other @ softmax_regression(fitted, true, classes)).argmax(axis=1),
             why_not_linear=why_not_logistic,
         )
 
 
-def why_not_logistic(learnt: np.ndarray) -> str:
-    count = len(np.unique(learnt))
-    return f"{count:,} classes take too long" if count > MOST_CLASSES else "one class" if count < 2 else ""
+def why_not_logistic(fitted: np.ndarray) -> str:
+    count = len(np.unique(fitted))
+    return (
+        f"not fitted: more than {MOST_CLASSES} classes"
+        if count > MOST_CLASSES
+        else "not fitted: only one class"
+        if count < 2
+        else ""
+    )
 
 
 def classes_found(
     prefix: str, names: Sequence[str], targets: np.ndarray, probabilities: np.ndarray, rows: np.ndarray | None
 ) -> Found:
-    """Return what there is to say of `targets` (examples,), class indices, and `probabilities` (examples, classes).
+    """Return the findings for `targets` (examples,), class indices, and `probabilities` (examples, classes).
 
-    `rows` (examples,) are those of the data, None where an example has many classes.
-    """
+    `rows` (examples,) are rows of the data, None if an example has many classes."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     are_right = predicted == targets
     some = slice(None, None, -(-probabilities.size // MOST_VALUES))
@@ -182,14 +187,14 @@ def classes_found(
 def labels_found(
     prefix: str, names: Sequence[str], targets: np.ndarray, probabilities: np.ndarray, rows: np.ndarray
 ) -> Found:
-    """Return what there is to say of `targets` (examples, labels), 0 or 1, and of `probabilities` alike."""
+    """Return the findings for `targets` of 0 or 1 and `probabilities`, both (examples, labels)."""
     are_labels, predicted = targets > 0.5, probabilities > 0.5
     some = slice(None, None, -(-probabilities.size // MOST_VALUES))
     by_label = areas(are_labels[some], probabilities[some])
     confidence = np.where(predicted, probabilities, 1 - probabilities)
     are_right = predicted == are_labels
     mistakes = tuple(
-        Mistake(int(rows[index]), listed(names, are_labels[index]), listed(names, predicted[index]), sure)
+        Mistake(int(rows[index]), label_names(names, are_labels[index]), label_names(names, predicted[index]), sure)
         for index, sure in worst(np.where(are_right, 0, confidence).max(axis=1))
     )
     table = [
@@ -200,7 +205,7 @@ def labels_found(
     return makers, with_areas(table, by_label), mistakes
 
 
-def listed(names: Sequence[str], chosen: np.ndarray) -> str:
+def label_names(names: Sequence[str], chosen: np.ndarray) -> str:
     return ", ".join(names[index] for index in np.flatnonzero(chosen).tolist())
 
 
@@ -213,15 +218,17 @@ def with_areas(table: list[dict[str, Any]], by_class: np.ndarray) -> list[dict[s
 def curve_makers(
     prefix: str, names: Sequence[str], by_class: np.ndarray, are_of_class: np.ndarray, probabilities: np.ndarray
 ) -> list[Callable[[], Any]]:
-    """Return curves of each class against all others, and of all together; of many, those that are told apart worst."""
+    """Return makers of the curves of each class against all others and of the micro average.
+
+    Only the classes with the lowest AUC are drawn if there are many."""
     found = np.flatnonzero(np.isfinite(by_class))
     if not len(found):
         return []
     if len(names) == 2 and len(found) == 2 and are_of_class.sum(axis=1).max() == 1:
-        # The curves of two classes are each other's mirror image.
+        # The curves of two classes mirror each other.
         found = found[1:]
     chosen = np.sort(found[np.argsort(by_class[found], kind="stable")[:MOST_CURVES]])
-    which = f" of the {len(chosen)} classes told apart worst" if len(chosen) < len(found) else ""
+    which = f" of the {len(chosen)} classes with the lowest AUC" if len(chosen) < len(found) else ""
     each = [(names[int(index)], are_of_class[:, index], probabilities[:, index]) for index in chosen]
     if len(found) > 1:
         each.append((MICRO, are_of_class.ravel(), probabilities.ravel()))
@@ -239,7 +246,7 @@ def calibration_maker(prefix: str, confidence: np.ndarray, are_right: np.ndarray
 
 
 def figures() -> Any:
-    """Return the module that draws, imported where something is drawn."""
+    """Import the drawing module only if something is drawn."""
     from dltool.evaluation.figures import class_figures
 
     return class_figures

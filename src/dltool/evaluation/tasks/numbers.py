@@ -1,4 +1,4 @@
-"""Outputs that predict numbers, and those that restore the input."""
+"""Evaluators of outputs that predict numbers, and of autoencoders."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluato
 from dltool.text import whole_text
 
 MOST_DRAWN = 4
-"""Numbers of one output that have figures of their own."""
+"""Numbers of an output that have figures."""
 MOST_COLUMNS = 21
-RESTORED = "squared error of restoring"
-"""The column of an output that restores the input."""
+RECONSTRUCTED = "squared reconstruction error"
+"""Column of an output that reconstructs the input."""
 
 
 class NumberEvaluator(Evaluator):
-    """Columns have the names of the target's columns, or are called "prediction"."""
+    """Evaluator of numbers. Columns have the names of the target's columns, or "prediction"."""
 
     def names(self, count: int) -> list[str]:
         columns = self.config.data.targets[str(self.head.target)].columns
@@ -36,7 +36,7 @@ class NumberEvaluator(Evaluator):
     def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
         found, goal = self.columns(values), self.goal(targets)
         if len(found) > MOST_COLUMNS:
-            raise RunError(f"{len(found)} numbers are too many for a table")
+            raise RunError(f"{len(found)} numbers are too many for a table, which holds {MOST_COLUMNS}")
         if len(found) == 1:
             return {"target": goal.ravel(), "prediction": next(iter(found.values()))}
         true = zip(found, goal.reshape(len(goal), -1).T, strict=True)
@@ -59,16 +59,16 @@ class NumberEvaluator(Evaluator):
             score=lambda targets, predicted: np.mean(np.abs(targets - predicted)),
             decided=lambda values: values[:, 0],
             constant=np.mean,
-            linear=lambda features, learnt, measured: measured @ linear_regression(features, learnt),
+            linear=lambda features, fitted, measured: measured @ linear_regression(features, fitted),
             can_repeat=True,
         )
 
 
 class ReconstructionEvaluator(Evaluator):
-    """Its values (examples,) are the squared errors of what is restored."""
+    """Evaluator of autoencoders. Its values (examples,) are squared reconstruction errors."""
 
     def columns(self, values: np.ndarray) -> Columns:
-        return {RESTORED: values}
+        return {RECONSTRUCTED: values}
 
     def compared(self, targets: Mapping[str, np.ndarray], values: np.ndarray) -> Columns:
         return self.columns(values)
@@ -80,9 +80,9 @@ class ReconstructionEvaluator(Evaluator):
 def numbers_found(
     prefix: str, names: Sequence[str], targets: np.ndarray, predicted: np.ndarray, rows: np.ndarray
 ) -> Found:
-    """Return what there is to say of `targets` and `predicted`, (examples, numbers), called `names`."""
+    """Return the findings for `targets` and `predicted`, (examples, numbers), called `names`."""
     errors = np.abs(predicted.astype(float) - targets)
-    # Numbers of different units are compared by how far they spread.
+    # The standard deviation makes numbers of different units comparable.
     relative = errors / np.where(targets.std(axis=0) > 0, targets.std(axis=0), 1)
     largest = relative.argmax(axis=1)
     mistakes = tuple(
@@ -108,13 +108,13 @@ def number_makers(prefix: str, *series: Any) -> list[Callable[[], Any]]:
 
 
 def reconstruction_found(prefix: str, errors: np.ndarray, rows: np.ndarray) -> Found:
-    """Return what there is to say of squared `errors`, (examples,)."""
+    """Return the findings for squared `errors`, (examples,)."""
     mistakes = tuple(Mistake(int(rows[index]), "", "", error) for index, error in worst(errors))
     return [lambda: figures().restoring_figure(f"{prefix}restoring", errors)], [error_row(errors)], mistakes
 
 
 def figures() -> Any:
-    """Return the module that draws, imported where something is drawn."""
+    """Import the drawing module only if something is drawn."""
     from dltool.evaluation.figures import number_figures
 
     return number_figures

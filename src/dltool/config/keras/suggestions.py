@@ -1,4 +1,4 @@
-"""What is wrong with a name or an argument of a Keras object, and what was probably meant."""
+"""Errors in a name or an argument of a Keras object, with suggestions."""
 
 import re
 from collections.abc import Mapping
@@ -37,10 +37,10 @@ ARGUMENT_HOMES = {
     "validation_split": "it belongs at data.split.validation",
     "class_weight": "it belongs at training.class_weights",
 }
-"""Where an argument goes that its object does not take."""
+"""The right location of arguments that an object does not take."""
 
 OWN_KINDS = ("layer", "loss", "metric")
-"""What --allow-code makes nameable."""
+"""Kinds that --allow-code extends."""
 EXAMPLES = {
     "layer": "Dense: 10",
     "optimizer": "Adam: {learning_rate: 1e-3}",
@@ -61,14 +61,12 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
     last = (call[1] if call else name).split(".")[-1]
     if call:
         hint = f"write {last}: {{…}} with its arguments inside" if find(kind, last) else f"for example {EXAMPLES[kind]}"
-        return Problem(place, "a config names things and calls nothing", hint, at_key)
+        return Problem(place, "a config cannot call functions", hint, at_key)
     if re.fullmatch(r"\w+(\.\w+)+", name):
         hint = f'write "{last}"' if find(kind, last) else f"for example {EXAMPLES[kind]}"
-        return Problem(
-            place, f"{quoted(name)} is an import path: nothing is imported, Keras names stand alone", hint, at_key
-        )
+        return Problem(place, f"expected a Keras name, got the import path {quoted(name)}", hint, at_key)
     if kind == "layer" and name == "backbone":
-        return Problem(place, "a backbone stands in model.layers alone, as backbone: {NAME: {…}}", "", at_key)
+        return Problem(place, "a backbone is only allowed in model.layers, as backbone: {NAME: {…}}", "", at_key)
     close = nearest(kind, name) or (near(name, ["backbone"]) if kind == "layer" else [])
     others = find_all(name)
     if others:
@@ -86,7 +84,7 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
 
 
 def elsewhere(kind: str, name: str) -> str:
-    """A near name of another kind."""
+    """Return a near name of another kind."""
     for other, words in KINDS.items():
         close = near(name, nearest(other, name, 1), cutoff=0.8) if other != kind else []
         if close:
@@ -95,7 +93,7 @@ def elsewhere(kind: str, name: str) -> str:
 
 
 def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Problem:
-    message = f"expected one name of {KINDS[kind]}, not {len(value)} keys"
+    message = f"expected one name of {KINDS[kind]}, got {len(value)} keys"
     if "class_name" in value:
         return Problem(path, message, f"write {value['class_name']}: {{…}}, with what is under config inside")
     first, *rest = value
@@ -110,7 +108,7 @@ def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Prob
 
 
 def short_value(value: Any) -> str:
-    """Return a value in a hint, if it is short."""
+    """Return a value for a hint, if it is short."""
     return value_text(value) if isinstance(value, str | int | float) and len(str(value)) <= 20 else "…"
 
 
@@ -126,7 +124,7 @@ def unknown_argument(found: KerasName, name: Any, place: ConfigPath) -> Problem:
 
 
 def near_argument(found: KerasName, name: Any) -> str | None:
-    """The argument that `name` was probably meant to be, or to be in: `layer` for `LSTM: 64`."""
+    """Return the argument probably meant by `name`, or meant to hold it: `layer` for `LSTM: 64`."""
     known = arguments(found.kind, found.name)
     if is_layer_name(name):
         return next((argument.name for argument in known.values() if argument.types[0] in {"layer", "layers"}), None)

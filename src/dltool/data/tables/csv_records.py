@@ -1,7 +1,6 @@
 """Records of delimited text by Python's csv: exact about quotes, comments and line numbers, and slow.
 
-:mod:`dltool.data.tables.csv_file` reads most files faster; it comes here for headers, for rare dialects, and
-to tell what is wrong.
+:mod:`dltool.data.tables.csv_file` reads most files faster; it uses this for headers, rare dialects and error messages.
 """
 
 import csv
@@ -12,11 +11,11 @@ from dltool.config.table_sources import CsvSource
 from dltool.data.tables.decompression import LONGEST_LINE, NotText
 
 UNIT = "\x1f"
-"""Stands for a delimiter of several characters, which neither csv nor pyarrow knows."""
+"""Replaces a delimiter of several characters, which neither csv nor pyarrow supports."""
 
 
 class Unreadable(Exception):
-    """A record that cannot be parsed: where it begins (a line counted from 1), and what is wrong."""
+    """A record that cannot be parsed: its first line, counted from 1, and the error."""
 
     def __init__(self, line: int, what: str) -> None:
         super().__init__(line, what)
@@ -25,8 +24,8 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How fields stand in a line. `comment` and `quote` may be absent; `several` is a delimiter that pyarrow and csv
-    do not know, of several bytes."""
+    """The format of fields. `comment` and `quote` may be absent; `several` is a delimiter of several bytes, which
+    pyarrow and csv do not support."""
 
     delimiter: str
     quote: str | None
@@ -47,12 +46,11 @@ def dialect_of(options: CsvSource) -> Dialect:
 class Records:
     """Iterates over (line, fields) of `lines` (bytes in UTF-8), without comments and blank lines.
 
-    `line` is where the record begins, counted from 1. Spaces around fields are stripped.
+    `line` is the first line of the record, counted from 1. Spaces around fields are stripped.
 
     Raises:
         NotText: a line is not UTF-8, or has a zero byte.
-        Unreadable: a quote that is never closed, or text after the end of a quoted field.
-    """
+        Unreadable: a quote that is never closed, or text after the end of a quoted field."""
 
     def __init__(self, lines: Iterable[bytes], dialect: Dialect) -> None:
         self.lines, self.dialect = iter(lines), dialect
@@ -65,7 +63,7 @@ class Records:
             delimiter=dialect.delimiter,
             quotechar=quote,
             quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
-            # Elsewhere a space is a delimiter, and two of them an empty field.
+            # Otherwise a space is a delimiter, and two of them enclose an empty field.
             skipinitialspace=dialect.delimiter != " ",
             strict=True,
         )

@@ -1,10 +1,10 @@
 # ruff: noqa: T201 (a program that prints)
-"""Decoding a zip of pictures: 60,000 JPEG files of 32 × 32, the first start and the second, which reads the cache.
+"""Decoding a zip of images: 60,000 JPEG files of 32 × 32, the first start and the second, which reads the cache.
 
-    python -m benchmarks pictures [--starts 3] [--zip FILE]
+    python -m benchmarks images [--starts 3] [--zip FILE]
 
-Each start is the whole process of `dltool check --data`; the first ones have an empty cache. The generated pictures are
-also decoded by a script, from files in folders, in turn with dltool. `--zip` takes pictures of yours instead, class
+Each start is the whole process of `dltool check --data`; the first ones have an empty cache. The generated images are
+also decoded by a script, from files in folders, in turn with dltool. `--zip` takes images of yours instead, class
 folders or `train` and `test` of them.
 """
 
@@ -43,16 +43,16 @@ for _ in keras.utils.image_dataset_from_directory(sys.argv[1], **options):
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks pictures", description="Decoding a zip of pictures.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks images", description="Decoding a zip of images.")
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--zip", type=Path)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = options.zip.absolute() if options.zip else generate(folder / "pictures.zip")
+        path = options.zip.absolute() if options.zip else generate(folder / "images.zip")
         (folder / "config.yaml").write_text(CONFIG.format(path=path), encoding="utf-8")
         with zipfile.ZipFile(path) as archive:
-            pictures = sum(not entry.is_dir() for entry in archive.infolist())
+            images = sum(not entry.is_dir() for entry in archive.infolist())
             if not options.zip:
                 archive.extractall(folder / "files")
         found: dict[str, list[float]] = {"first start": [], "second start": []}
@@ -64,8 +64,8 @@ def main(arguments: list[str]) -> None:
                 found.setdefault("image_dataset_from_directory", []).append(run(rival, folder).wall)
     for kind, seconds in found.items():
         median, best = statistics.median(seconds), min(seconds)
-        print(f"{kind}: median {median:.2f} s, best {best:.2f} s; {pictures / median:,.0f} pictures a second")
-    print("targets: 8,000 pictures a second on two cores at the first start, and 2 s for the second")
+        print(f"{kind}: median {median:.2f} s, best {best:.2f} s; {images / median:,.0f} images a second")
+    print("targets: 8,000 images a second on two cores at the first start, and 2 s for the second")
 
 
 def start(folder: Path, cache: str) -> float:

@@ -1,11 +1,11 @@
-"""A new run directory: what its run.json says from its start, and the files that never change."""
+"""A new run directory: the initial run.json, and the files that never change."""
 
 import contextlib
 import io
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from dltool.runs.files import Run, encode_json
 from dltool.runs.recorded_data import recorded_contents
 
 if TYPE_CHECKING:
+    from dltool.experiment.listener import Progress
     from dltool.model.build import BuiltModel
     from dltool.training.fit import Fitting
 
@@ -34,29 +35,33 @@ def new_run(
     document: Document,
     experiment: Experiment,
     fitting: "Fitting",
-    most_rows: int | None,
-    git: Mapping[str, Any] | None,
-    command: str = "train",
+    progress: "Progress",
+    **fields: Any,
 ) -> Iterator[Run]:
-    """Create the run, and hold its lock during the block. Raises as :func:`dltool.runs.directory.create`."""
+    """Create the run, with further `fields` of run.json, and hold its lock during the block. Raises as
+    :func:`dltool.runs.directory.create`."""
     config, dataset = experiment.config, experiment.dataset
+    outside = places_outside(config, RESUMED_PARTS)
     record = {
         "id": secrets.token_hex(16),
-        "command": command,
+        "command": "train",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": document.shown_as,
         "seed": config.seed,
-        "resumable": not places_outside(config, RESUMED_PARTS),
-        "most_rows": most_rows,
+        "resumable": not outside,
+        "most_rows": None,
         "data": {**recorded_contents(dataset), **dataset.facts.record(), "warnings": list(dataset.warnings)},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
         "strategy": fitting.steps.strategy.record(),
         "weights": weight_files(experiment.built),
-        "git": git,
+        "git": None,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],
     }
-    with create(runs, config.name, record, first_files(document, experiment)) as run:
+    with create(runs, config.name, {**record, **fields}, first_files(document, experiment)) as run:
+        progress.run_created(run, is_kept=experiment.is_kept)
+        for place in outside if experiment.is_kept else ():
+            progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
         yield run
 
 
@@ -74,7 +79,7 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
 
 
 def decided_at(document: Document, config: Config) -> dict[str, str]:
-    """Where each value in force was decided, by its place in the config; what was written there, where that differs."""
+    """Return the origin of each config value by its path, with the text written there if it differs."""
     return {
         format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
         for found in origins(document, config)
@@ -82,10 +87,10 @@ def decided_at(document: Document, config: Config) -> dict[str, str]:
 
 
 def preprocessing_files(built: "BuiltModel") -> dict[str, bytes]:
-    """What the preprocessing layers learnt, as files of the run."""
+    """Return the fitted preprocessing layers as files of the run."""
     from dltool.model.preprocessing import save_preprocessing
 
     with tempfile.TemporaryDirectory() as folder:
-        save_preprocessing(built.learnt.layers, built.learnt.columns, Path(folder))
+        save_preprocessing(built.fitted.layers, built.fitted.columns, Path(folder))
         files = [file for file in sorted(Path(folder).rglob("*")) if file.is_file()]
         return {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}

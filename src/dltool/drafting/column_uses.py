@@ -1,0 +1,143 @@
+"""How a draft uses the columns of a table that are not the target: types, options, and what gives the target away."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dltool.data.arrays.rows import Coded
+from dltool.data.dates import SECONDS_A_DAY
+from dltool.data.sources.tables import as_values
+from dltool.data.split.by_column import Values, is_missing, numbered
+from dltool.data.tables.typed_table import Column, Table
+from dltool.drafting.draft import (
+    in_comments,
+    scalar,
+)
+from dltool.text import counted
+
+IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.*[a-z]I[Dd]|Unnamed: 0", re.ASCII)
+MOST_LISTED = 100
+"""Columns in a config that people still read."""
+MOST_COMPARED = 100_000
+SKEWED = 2.0
+MUCH_MISSING = 0.05
+MANY_VALUES = 30
+FEW_ROWS_A_VALUE = 5
+TELLING = 0.999
+"""The least correlation at which another number is taken to be the target itself."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a column is used: its type as YAML, and what was seen of it."""
+
+    kind: str
+    comment: str
+
+
+def present(column: Column, order: np.ndarray | None = None) -> np.ndarray:
+    """Return the numbers that are not missing, of all rows or of those in `order`."""
+    values = np.asarray(column.values[:] if order is None else column.values[order])
+    return np.asarray(values[~np.isnan(values)], np.float64)
+
+
+def use_of(column: Column, rows: int, declared: Mapping[str, tuple[Any, str]]) -> Use:
+    if column.kind == "ignore":
+        why = declared[column.name][1] if column.name in declared else column.why
+        return Use("ignore", why)
+    missing = f"missing in {counted(column.missing, 'row')}" if column.missing else ""
+    if column.name in declared:
+        ((kind, options),) = declared[column.name][0].items()
+        inner = ", ".join(
+            f"{key}: {scalar(value) if isinstance(value, str) else value}" for key, value in options.items()
+        )
+        return Use(f"{{{kind}: {{{inner}}}}}", joined(declared[column.name][1], missing))
+    if column.kind == "number":
+        return number_use(column, rows, missing)
+    if column.kind == "category":
+        return category_use(column, missing)
+    if column.kind == "text":
+        return Use("{text: {max_tokens: 1000}}", joined(column.why, missing))
+    if column.kind == "date":
+        times = np.asarray(column.values[:])
+        has_hours = bool((times[times != np.iinfo(np.int64).min] % SECONDS_A_DAY).any())
+        parts = "[year, month, weekday, hour]" if has_hours else "[year, month, day, weekday]"
+        return Use(f"{{date: {{parts: {parts}}}}}", joined(f"{column.low} to {column.high}", missing))
+    return Use(column.kind, joined(column.why, missing))
+
+
+def joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def number_use(column: Column, rows: int, missing: str) -> Use:
+    values = present(column)[:MOST_COMPARED]
+    is_whole = bool((values == np.round(values)).all())
+    if is_whole and IDENTIFIER.fullmatch(column.name) and len(np.unique(values)) == len(values) and rows > 1:
+        return Use("ignore", "an identifier: a different number in every row")
+    seen = f"{column.low} to {column.high}" + (f", {column.distinct} distinct" if column.distinct else "")
+    options = {}
+    deviation = values.std()
+    if values.min() >= 0 and deviation > 0 and np.mean(((values - values.mean()) / deviation) ** 3) > SKEWED:
+        options["scale"] = "log"
+        seen += ", most of them small"
+    if column.missing > MUCH_MISSING * rows:
+        options["indicator"] = "true"
+    inner = ", ".join(f"{key}: {value}" for key, value in options.items())
+    return Use(f"{{number: {{{inner}}}}}" if options else "number", joined(seen, missing))
+
+
+def category_use(column: Column, missing: str) -> Use:
+    values = column.values
+    assert isinstance(values, Coded)
+    names = [str(value) for value in values.values if value]
+    seen = f"{counted(len(names), 'value')}: {in_comments(names, 3)}"
+    if len(names) <= MANY_VALUES:
+        return Use("category", joined(seen, missing))
+    return Use("{category: {min_count: 5, embedding: 8}}", joined(seen, missing))
+
+
+def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
+    """Return the columns that give the target away, unless there are no others: they would not be known in time."""
+    goal = as_values({"": table.columns[target].values})[""]
+    found = {}
+    for name, use in uses.items():
+        column = table.columns[name]
+        if use.kind == "ignore" or column.kind in ("text", "date", "image", "audio"):
+            continue
+        why = tells(as_values({"": column.values})[""], goal, is_number=table.columns[target].kind == "number")
+        if why:
+            found[name] = Use("ignore", f"gives the target away: {why}")
+    left = [name for name, use in uses.items() if use.kind != "ignore" and name not in found]
+    return found if left else {}
+
+
+def tells(values: Values, goal: Values, *, is_number: bool) -> str:
+    rows = np.flatnonzero(~is_missing(goal))[:MOST_COMPARED]
+    codes, _ = numbered(values)
+    aims, classes = numbered(goal)
+    pairs = np.unique(codes[rows] * len(classes) + aims[rows])
+    used, aimed = np.unique(codes[rows]), np.unique(aims[rows])
+    if len(pairs) == len(used) and len(rows) >= FEW_ROWS_A_VALUE * len(used) and len(aimed) > 1:
+        return "each of its values goes with one of the target"
+    if is_number and isinstance(values, np.ndarray) and isinstance(goal, np.ndarray):
+        both = rows[~np.isnan(values[rows])]
+        if len(both) > 10 and np.std(values[both]) > 0 and np.std(goal[both]) > 0:
+            correlation = float(np.corrcoef(values[both].astype(float), goal[both].astype(float))[0, 1])
+            return f"the correlation is {correlation:.4f}" if abs(correlation) >= TELLING else ""
+    return ""
+
+
+def input_lines(uses: dict[str, Use], table: Table) -> Iterator[tuple[str, str]]:
+    """Yield the lines of `inputs`: all columns; of a wide table those whose type is not the inferred one."""
+    is_wide = len(uses) > MOST_LISTED
+    listed = {name: use for name, use in uses.items() if not is_wide or use.kind != table.columns[name].kind}
+    if listed:
+        yield "inputs:", ""
+    for name, use in listed.items():
+        yield f"  {scalar(name, is_key=True)}: {use.kind}", use.comment
+    if is_wide:
+        yield "", f"{len(uses) - len(listed):,} columns are what they seem: dltool check --data shows them"

@@ -1,0 +1,73 @@
+"""The model of the augmentation layers, which change examples and may mix their labels, in training only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from dltool.config.checks import MIXING
+from dltool.config.keras.objects import KerasObject
+from dltool.config.outputs import OutputSpec
+from dltool.data.facts import Facts
+from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.model.apply import Applied, Names, Placed, apply_layer, apply_layers, made_here, made_layer
+from dltool.model.inputs import Preprocessed
+from dltool.text import Shape, shape_text
+
+AUGMENTATION: ConfigPath = ("data", "augmentation")
+IMAGE_AXES = 3
+
+
+def mixed_shape(facts: Facts, head: OutputSpec, one_hot: Mapping[str, int]) -> Shape:
+    """Return the shape of the only output's target for the loss; irrelevant with several outputs."""
+    own = facts.targets[head.target].shape if head.target is not None else ()
+    return (*own, one_hot[head.name]) if head.name in one_hot else own
+
+
+def build_augmentation(
+    entries: tuple[KerasObject, ...], inputs: Preprocessed, names: Names, target: Shape
+) -> keras.Model | None:
+    """Build the model of the augmentation layers. They must keep the shape: validation and prediction omit them.
+
+    If a layer mixes labels, the model maps inputs and targets; `target` is the target's shape for the loss."""
+    if not entries:
+        return None
+    prepared = next(iter(inputs.outputs.values()))
+    start = Placed(keras.Input(prepared.shape, dtype=prepared.tensor.dtype, name="augmentation_input"), prepared.place)
+    if any(entry.name in MIXING for entry in entries):
+        applied, labels = apply_mixing(entries, start, keras.Input(target, name="labels"), names)
+    else:
+        applied, labels = apply_layers(entries, start, AUGMENTATION, names), None
+    if applied[-1].output_shape != prepared.shape:
+        changed = next(layer for layer in applied if layer.output_shape != prepared.shape)
+        message = f"augmentation must keep the shape {shape_text(prepared.shape)}, and {changed.name} makes "
+        hint = "use it in data.preprocessing, where it applies to every example"
+        raise ConfigError(
+            Problem(changed.path, message + shape_text(changed.output_shape), hint, related=made_here(prepared))
+        )
+    if labels is None:
+        return keras.Model(start.tensor, applied[-1].output, name="augmentation")
+    before, after = labels
+    return keras.Model([start.tensor, before], [applied[-1].output, after], name="augmentation")
+
+
+def apply_mixing(
+    entries: Sequence[KerasObject], source: Placed, before: Any, names: Names
+) -> tuple[list[Applied], tuple[Any, Any]]:
+    """Apply augmentation layers, some of which mix the labels `before` too; return the labels after them as well."""
+    applied, labels = [], before
+    for index, entry in enumerate(entries):
+        place = (*AUGMENTATION, index)
+        layer = made_layer(entry, place, names)
+        if entry.name in MIXING:
+            if len(source.shape) != IMAGE_AXES or len(before.shape) != 1 + 1:
+                arrives = f"{shape_text(source.shape)} arrives with targets {shape_text(tuple(before.shape[1:]))}"
+                message = f"{entry.name} mixes images (height, width, channels) of one class each, and {arrives}"
+                raise ConfigError(Problem(place, message, related=made_here(source)))
+            mixed = layer({"images": source.tensor, "labels": labels})
+            labels = mixed["labels"]
+            applied.append(Applied(place, entry.name, layer, mixed["images"], source.shape, 0))
+        else:
+            applied.append(apply_layer(layer, [source], place))
+        source = Placed(applied[-1].output, place)
+    return applied, (before, labels)

@@ -1,0 +1,107 @@
+"""Finds the output layers, and layers and inputs without effect, or with another effect, at their position."""
+
+from collections.abc import Mapping
+
+import keras
+
+from dltool.config.checks import MIXING
+from dltool.config.keras.objects import keras_objects_in
+from dltool.config.outputs import OutputSpec, layer_index, target_problems, unknown_layer
+from dltool.config.schema import Config
+from dltool.data.facts import Facts
+from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.model.apply import Placed
+from dltool.model.augmentation import AUGMENTATION
+from dltool.model.calls import calls
+from dltool.model.preprocessing import learns
+
+LAYERS: ConfigPath = ("model", "layers")
+PREPROCESSING: ConfigPath = ("data", "preprocessing")
+ARRAYS: ConfigPath = ("data", "source", "arrays", "x")
+MOST_SCALE = 0.1
+"""Images of bytes are multiplied by less than this to scale them to about 1."""
+
+
+def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -> dict[str, int]:
+    """Return the entries of `model.layers` that give the outputs, by the name of the output. Raises ConfigError: no
+    such layer, or an output that cannot be compared with a target."""
+    found = {head.name: layer_index(config, head) for head in heads}
+    problems = [unknown_layer(config, head) for head in heads if found[head.name] is None]
+    problems += target_problems(config, heads)
+    for head in heads:
+        if head.target is None and (facts.only_input is None or facts.only_input.dtype == "string"):
+            what = "has columns" if facts.has_columns else "is text" if facts.only_input else "has several inputs"
+            place = (*head.place, "target") if config.model.outputs else ("data", "target")
+            problems.append(Problem(place, f"the data {what}, which cannot be reconstructed", "choose another target"))
+    if problems:
+        raise ConfigError(problems)
+    return {name: index for name, index in found.items() if index is not None}
+
+
+def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Placed], core: keras.Model) -> None:
+    """Raise ConfigError if an input array named by the config reaches no output. Columns may stay unused."""
+    taken = {id(tensor) for call in calls(core) for tensor in call.inputs}
+    idle = [name for name, start in starts.items() if id(start.tensor) not in taken]
+    if idle and facts.only_input is None and not facts.has_columns:
+        raise ConfigError(
+            Problem((*ARRAYS, name), f'no layer takes the input "{name}"', f"take it by from: {name}, or remove it")
+            for name in idle
+        )
+
+
+def refuse_misplaced(config: Config, facts: Facts) -> None:
+    """Raise ConfigError for layers without effect, or with another effect, at their position."""
+    problems = [
+        Problem((*place, index, entry.name), f"{entry.name} is fitted to the data", "it belongs at data.preprocessing")
+        for place, entries in ((LAYERS, config.model.layers), (AUGMENTATION, config.data.augmentation))
+        for index, entry in enumerate(entries)
+        if learns(entry)
+    ]
+    for place, value in (
+        (LAYERS, config.model.layers),
+        (PREPROCESSING, config.data.preprocessing),
+        (AUGMENTATION, config.data.augmentation),
+    ):
+        problems += [
+            Problem(
+                found, f"{entry.name} mixes examples and their labels", "it belongs at data.augmentation, by itself"
+            )
+            for found, entry in keras_objects_in(value, place)
+            if entry.name in MIXING and (len(found) > len(AUGMENTATION) + 2 or place != AUGMENTATION)
+        ]
+    for place, entries in ((PREPROCESSING, config.data.preprocessing), (AUGMENTATION, config.data.augmentation)):
+        problems += [
+            Problem((*place, index, entry.name, "from"), "these layers stand in a line", "remove it", at_key=True)
+            for index, entry in enumerate(entries)
+            if entry.sources
+        ]
+        if entries and facts.only_input is None:
+            what = "columns" if facts.has_columns else "several inputs"
+            message = f"the data has {what}, and these layers take one input"
+            hint = (
+                "data.inputs describes the preprocessing of each column"
+                if facts.has_columns
+                else "begin model.layers with them"
+            )
+            problems.append(Problem(place, message, hint, at_key=True))
+    problems += scaled_twice(config, facts)
+    if problems:
+        raise ConfigError(problems)
+
+
+def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
+    """Return the problem of bytes that are scaled down, then again by a backbone: for its weights such images are
+    black."""
+    layers = config.model.layers
+    backbone = next((index for index, entry in enumerate(layers) if entry.kind == "backbone"), None)
+    if backbone is None or facts.only_input is None or facts.only_input.dtype != "uint8":
+        return []
+    before = [((*PREPROCESSING, index), entry) for index, entry in enumerate(config.data.preprocessing)]
+    before += [((*LAYERS, index), entry) for index, entry in enumerate(layers[:backbone])]
+    message = f"{layers[backbone].name} takes values of 0 to 255, and brings them into its own range itself"
+    related = (((*LAYERS, backbone), "the backbone"),)
+    return [
+        Problem(place, message, "remove it", related=related)
+        for place, entry in before
+        if entry.name == "Rescaling" and isinstance(scale := entry.arguments.get("scale"), float) and scale < MOST_SCALE
+    ]
