@@ -78,5 +78,5 @@ def test_without_a_good_checkpoint_nothing_is_done(server: Server, killed: Path,
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "lock"}
     ended = server.run("resume", run)
     assert ended.code == 4
-    assert "no checkpoint" in ended.output
+    assert "no valid checkpoint" in ended.output
     assert all(path.read_bytes() == data for path, data in before.items() if ".tmp-" not in path.name)
