@@ -59,7 +59,7 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
     target = facts.targets.get(head.target) if facts is not None and head.target is not None else None
     if facts is None or target is None:
         return problems
-    problems += target_misfits(last, head, target, dollar_of(facts.targets, head))
+    problems += mismatch_problems(last, head, target, dollar_of(facts.targets, head))
     return problems + form_problems(head, target)
 
 
@@ -69,7 +69,7 @@ def dollar_of(targets: Mapping[str, TargetFacts], head: OutputSpec) -> str:
     return f"$classes_{head.target}" if are_several else "$classes"
 
 
-def target_misfits(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
+def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
     """Return the first of loss, units and activation of the last layer that does not fit the target."""
     task = target.task
     if fix := task.loss_problem(head.loss, target):

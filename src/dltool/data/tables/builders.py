@@ -37,7 +37,7 @@ class InvalidCells:
     more_texts: bool = False
 
     def add(self, texts: Texts, is_invalid: np.ndarray, first_row: int) -> None:
-        """Add the cells that `is_misfit` (rows,) marks in a block that begins at `first_row`."""
+        """Add the cells that `is_invalid` (rows,) marks in a block that begins at `first_row`."""
         where = np.flatnonzero(is_invalid)
         self.count += len(where)
         codes, first = np.unique(texts.codes[where], return_index=True)
