@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from dltool.evaluation.figures.curves import epochs, thinned
@@ -19,11 +18,9 @@ STYLES = ("-", "--", "-.", ":")
 
 def html(found: Comparison) -> str:
     names = [path.absolute().parent.name + " " + path.name for path in found.runs]
-    return render_page(f"{', '.join(names)}: comparison", header(found), [*sections(found)])
-
-
-def header(found: Comparison) -> Markup:
-    return render("compare_header.html", runs=list(zip(LETTERS, found.runs, strict=False)), remarks=found.remarks)
+    runs = list(zip(LETTERS, found.runs, strict=False))
+    header = render("compare_header.html", runs=runs, remarks=found.remarks)
+    return render_page(f"{', '.join(names)}: comparison", header, [*sections(found)])
 
 
 def sections(found: Comparison) -> Iterator[PageSection]:

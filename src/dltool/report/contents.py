@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
@@ -14,18 +15,19 @@ from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
 from dltool.model.build import BuiltModel
-from dltool.report.examples import Example, Look, reconstructed_looks, rows_looks, training_examples
+from dltool.model.graph import boxes_of
+from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.kept import recorded_metrics
-from dltool.report.layers import LayerTable, layer_table
-from dltool.report.leakage import leakage_suspects
+from dltool.report.layers import LayerTable, joined_inputs, layer_table
+from dltool.report.leakage import leakage_findings
 from dltool.report.provenance import Setting, commands, environment, run_word, settings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
-from dltool.report.warnings import Finding, data_findings, history_findings, leakage_findings, wide_intervals
+from dltool.report.warnings import Finding, data_findings, history_findings, wide_intervals
 from dltool.runs.records import MOST_ITEMS, RunContents, words
 from dltool.text import number
 
 if TYPE_CHECKING:
-    from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
+    from dltool.evaluation.findings import Assessment, Mistake, OutputAssessment
 
 FEW_MISTAKES = 6
 """Errors shown unless they are images: others take more room."""
@@ -57,13 +59,11 @@ class ShownMistake:
 
 @dataclass(frozen=True)
 class OutputContents:
-    """One output of the model: figures, a row for each class or number, and the worst errors."""
+    """The results of one output, and those of its errors that are shown. `has_images`: each is an image."""
 
-    name: str
-    kind: str
-    figures: tuple[Figure, ...]
-    table: tuple[Mapping[str, Any], ...]
+    assessed: "OutputAssessment"
     mistakes: tuple[ShownMistake, ...]
+    has_images: bool
 
 
 @dataclass(frozen=True)
@@ -81,80 +81,59 @@ class DataContents:
 class Contents:
     """The contents of a report, in the order of its sections."""
 
-    name: str
-    number: str
-    path: str
-    status: str
-    started: str
+    record: RunContents
     missing: str
     verdict: Verdict
     tiles: tuple[Tile, ...]
     notes: tuple[str, ...]
     findings: tuple[Finding, ...]
     curves: tuple[Figure, ...]
-    lines: tuple[Mapping[str, Any], ...]
-    best_epoch: int | None
     outputs: tuple[OutputContents, ...]
     examples: tuple[Example, ...]
     layers: LayerTable
     parameters: int
     settings: tuple[Setting, ...]
-    config_text: str
     data: DataContents
-    seconds: Mapping[str, float]
     environment: Mapping[str, str]
     commands: Mapping[str, str]
 
 
 def contents(subject: Subject) -> Contents:
-    """Return everything that the subject allows to report."""
+    """Return everything that the subject allows to report. Without an assessment, the metrics are of results.json."""
     record, config, dataset, built = subject.record, subject.config, subject.dataset, subject.built
-    metrics, baselines = measured(subject)
+    assessed = subject.assessment
+    metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
+    outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)
     shown = tuple(tiles(metrics, baselines))
     data = data_contents(record, config, dataset)
-    undrawn: list[str] = []
-    curves = images([lambda: learning_curves(record.lines, record.best_epoch)], undrawn.append)
+    reasons: list[str] = []
+    curves = images([lambda: learning_curves(record.lines, record.best_epoch)], reasons.append)
+    undrawn = [
+        Finding("figure", "A figure is missing", f"{each[:1].upper()}{each[1:]}.", "The tables below have the numbers.")
+        for each in reasons
+    ]
     return Contents(
-        name=record.name,
-        number=record.number,
-        path=record.path,
-        status=words(record.run.status),
-        started=words(record.run.started).replace("T", " ").replace("+0000", " UTC"),
+        record=record,
         missing=subject.missing,
         verdict=verdict(shown, data.sizes["test"]),
         tiles=shown,
         notes=tuple(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
-        findings=(*found_findings(subject, metrics, data), *map(undrawn_finding, undrawn)),
-        curves=tuple(figure for each in curves for figure in each),
-        lines=record.lines,
-        best_epoch=record.best_epoch,
-        outputs=tuple(output_contents(subject, each) for each in subject.assessment.outputs)
-        if subject.assessment
-        else (),
+        findings=(*found_findings(subject, metrics, data), *undrawn),
+        curves=tuple(chain.from_iterable(curves)),
+        outputs=tuple(output_contents(subject, each) for each in outputs),
         examples=tuple(training_examples(config, dataset, built)) if dataset else (),
-        layers=layer_table(built, subject.facts, record.origins),
+        layers=layer_table(joined_inputs(boxes_of(built, subject.facts)), record.origins),
         parameters=built.full.count_params(),
         settings=tuple(settings(config, record.origins)),
-        config_text=record.config_text,
         data=data,
-        seconds=record.results.seconds,
         environment=environment(record),
         commands=commands(record),
     )
 
 
-def measured(subject: Subject) -> tuple[Mapping[str, Interval], Sequence["Baseline"]]:
-    """Return test metrics with intervals and baselines; without an assessment, those of results.json."""
-    if subject.assessment is not None:
-        return subject.assessment.metrics, subject.assessment.baselines
-    return recorded_metrics(subject.record.results), ()
-
-
 def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: DataContents) -> list[Finding]:
     record, dataset = subject.record, subject.dataset
-    findings: list[Finding] = []
-    if dataset is not None:
-        findings += leakage_findings(leakage_suspects(dataset))
+    findings = [] if dataset is None else leakage_findings(dataset)
     epochs = subject.config.training.epochs
     stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
     findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
@@ -179,33 +158,19 @@ def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> 
     return [found for found in apart if found]
 
 
-def undrawn_finding(reason: str) -> Finding:
-    return Finding(
-        "figure", "A figure is missing", f"{reason[:1].upper()}{reason[1:]}.", "The tables below have the numbers."
-    )
-
-
-def output_contents(subject: Subject, output: "OutputAssessment") -> OutputContents:
-    mistakes = output.mistakes
+def output_contents(subject: Subject, assessed: "OutputAssessment") -> OutputContents:
+    dataset, mistakes = subject.dataset, assessed.mistakes
     looks: list[Any] = [()] * len(mistakes)
-    if subject.dataset is not None and mistakes:
-        rows = [each.row for each in mistakes]
-        looks = rows_looks(subject.config, subject.dataset, rows)
-        if not TASKS[output.kind].has_labels:
-            restored = reconstructed_looks(subject.dataset, subject.built, output.name, rows)
-            looks = [[*each, *more] for each, more in zip(looks, restored, strict=True)]
-    most = None if all(any(look.image for look in found) for found in looks) else FEW_MISTAKES
+    if dataset is not None and mistakes:
+        autoencoder = None if TASKS[assessed.kind].has_labels else assessed.name
+        looks = rows_looks(subject.config, dataset, subject.built, [each.row for each in mistakes], autoencoder)
+    has_images = all(any(look.image for look in found) for found in looks)
+    noun = "row" if subject.config.data.windows is None else "window"
     shown = tuple(
-        ShownMistake(each, place_of(subject, each.row), tuple(look))
-        for each, look in [*zip(mistakes, looks, strict=True)][:most]
+        ShownMistake(each, f"{noun} {each.row:,}" if dataset is None else dataset.place_of(each.row), tuple(look))
+        for each, look in [*zip(mistakes, looks, strict=True)][: None if has_images else FEW_MISTAKES]
     )
-    return OutputContents(output.name, output.kind, tuple(output.figures), tuple(output.table), shown)
-
-
-def place_of(subject: Subject, row: int) -> str:
-    if subject.dataset is not None:
-        return subject.dataset.place_of(row)
-    return f"{'row' if subject.config.data.windows is None else 'window'} {row:,}"
+    return OutputContents(assessed, shown, has_images)
 
 
 def data_contents(record: RunContents, config: Config, dataset: Dataset | None) -> DataContents:

@@ -1,12 +1,14 @@
 """Target leakage: columns that alone predict the target, and may be unknown when a prediction is needed."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from dltool.config.columns import ONE_TARGET
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.dataset import Dataset
+from dltool.report.warnings import Finding
 
 MOST_ROWS = 20_000
 FEWEST_ROWS = 20
@@ -15,18 +17,9 @@ TELLING = 0.98
 BINS = 64
 
 
-@dataclass(frozen=True)
-class Suspect:
-    """A suspicious column. `score` is accuracy or R² on unseen rows."""
-
-    column: str
-    target: str
-    score: float
-    is_class: bool
-
-
-def leakage_suspects(dataset: Dataset) -> list[Suspect]:
-    """Return columns that predict a target, by rules fitted on training rows and measured on validation or test rows.
+def leakage_findings(dataset: Dataset) -> list[Finding]:
+    """Return warnings about columns that predict a target alone, by rules fitted on training rows and measured on
+    validation or test rows.
 
     The rule for classes is the most frequent class of each category, or of each of 64 bins of a number. The rule for
     numbers is a straight line."""
@@ -35,14 +28,14 @@ def leakage_suspects(dataset: Dataset) -> list[Suspect]:
     if not dataset.facts.has_columns or len(unseen) < FEWEST_ROWS:
         return []
     return [
-        suspect
+        finding
         for name, values in dataset.inputs.items()
         if len(values.shape) == 1
-        for suspect in suspects_in(name, values, dataset, train, unseen)
+        for finding in findings_of(name, values, dataset, train, unseen)
     ]
 
 
-def suspects_in(name: str, values: Rows, dataset: Dataset, train: np.ndarray, unseen: np.ndarray) -> Iterator[Suspect]:
+def findings_of(name: str, values: Rows, dataset: Dataset, train: np.ndarray, unseen: np.ndarray) -> Iterator[Finding]:
     fitted, shown = codes_of(values, train), codes_of(values, unseen)
     for target, facts in dataset.facts.targets.items():
         y_train, y_unseen = dataset.targets[target][train], dataset.targets[target][unseen]
@@ -53,11 +46,18 @@ def suspects_in(name: str, values: Rows, dataset: Dataset, train: np.ndarray, un
             predicted = frequent_class(codes[0], y_train, codes[1], int(often))
             score = float(np.mean(predicted == y_unseen))
             if score - majority >= TELLING * (1 - majority) and majority < 1:
-                yield Suspect(name, target, score, is_class=True)
+                yield leakage_finding(name, target, f"predicts {score:.1%} of unseen rows correctly")
         elif not (facts.task.has_classes or facts.shape or is_text_like(values)):
             score = line(fitted, y_train, shown, y_unseen)
             if score >= TELLING:
-                yield Suspect(name, target, score, is_class=False)
+                yield leakage_finding(name, target, f"explains {score:.1%} of the variance in unseen rows")
+
+
+def leakage_finding(column: str, target: str, score: str) -> Finding:
+    words = f"A rule that predicts {'the target' if target == ONE_TARGET else target} from {column} alone {score}."
+    key = column if column.isidentifier() else json.dumps(column, ensure_ascii=False)
+    step = f"Is it known when a prediction is needed? If not: data.inputs: {{{key}: ignore}}"
+    return Finding("leakage", f"{column} may give the target away", words, step)
 
 
 def is_text_like(values: Rows) -> bool:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from dltool.config.schema import Config
 from dltool.config.text.dump import leaves, plain_config
@@ -25,14 +26,13 @@ class Setting:
 
 def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
     """Return every config value in force with its origin."""
-    values = [(format_path(path), value) for path, value in leaves(plain_config(config), ())]
-    return [Setting(place, value_text(value), origins.get(place, "")) for place, value in values[:MOST_SETTINGS]]
+    values = [(format_path(path), value) for path, value in islice(leaves(plain_config(config), ()), MOST_SETTINGS)]
+    return [Setting(place, value_text(value), origins.get(place, "")) for place, value in values]
 
 
 def environment(record: RunContents) -> dict[str, str]:
     run, machine, git = record.run, record.run.machine, record.run.git or {}
-    memory = numbers(machine).get("memory")
-    commit = words(git.get("commit"))
+    memory, commit = numbers(machine).get("memory"), words(git.get("commit"))
     dirty = ", with uncommitted changes" if git.get("dirty") is True else ""
     found = {
         "seed": words(run.seed),
@@ -57,11 +57,10 @@ def run_word(record: RunContents) -> str:
 def commands(record: RunContents) -> dict[str, str]:
     """Return commands for the run by their purpose."""
     run = run_word(record)
-    epochs = max(1, len(record.lines))
     return {
         "train again and compare bit by bit": f"dltool reproduce {run}",
         "evaluate again": f"dltool evaluate {run}",
         "predict new data": f"dltool predict {run} FILE",
-        "train for more epochs": f"dltool resume {run} --epochs {2 * epochs}",
+        "train for more epochs": f"dltool resume {run} --epochs {2 * max(1, len(record.lines))}",
         "write this report again": f"dltool report {run}",
     }
