@@ -1,5 +1,6 @@
 """How a draft uses the columns of a table that are not the target: types, options, and what gives the target away."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,7 @@ from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.sources.tables import as_values
 from dltool.data.split.by_column import Values, is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.draft import (
-    in_comments,
-    scalar,
-)
+from dltool.drafting.draft import in_comments, scalar
 from dltool.text import counted
 
 IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.*[a-z]I[Dd]|Unnamed: 0", re.ASCII)
@@ -50,11 +48,10 @@ def use_of(column: Column, rows: int, declared: Mapping[str, tuple[Any, str]]) -
         return Use("ignore", why)
     missing = f"missing in {counted(column.missing, 'row')}" if column.missing else ""
     if column.name in declared:
-        ((kind, options),) = declared[column.name][0].items()
-        inner = ", ".join(
-            f"{key}: {scalar(value) if isinstance(value, str) else value}" for key, value in options.items()
-        )
-        return Use(f"{{{kind}: {{{inner}}}}}", joined(declared[column.name][1], missing))
+        written, why = declared[column.name]
+        ((kind, options),) = written.items()
+        inner = ", ".join(f"{key}: {value_of(value)}" for key, value in options.items())
+        return Use(f"{{{kind}: {{{inner}}}}}", joined(why, missing))
     if column.kind == "number":
         return number_use(column, rows, missing)
     if column.kind == "category":
@@ -67,6 +64,13 @@ def use_of(column: Column, rows: int, declared: Mapping[str, tuple[Any, str]]) -
         parts = "[year, month, weekday, hour]" if has_hours else "[year, month, day, weekday]"
         return Use(f"{{date: {{parts: {parts}}}}}", joined(f"{column.low} to {column.high}", missing))
     return Use(column.kind, joined(column.why, missing))
+
+
+def value_of(value: Any) -> str:
+    """Return the value of an option as YAML."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(scalar, value))}]"
+    return scalar(value) if isinstance(value, str) else json.dumps(value)
 
 
 def joined(*parts: str) -> str:

@@ -8,11 +8,7 @@ from dltool.data.arrays.window_rows import duration
 from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.column_uses import Use, input_lines, joined, present
-from dltool.drafting.draft import (
-    Lines,
-    scalar,
-    training_lines,
-)
+from dltool.drafting.draft import Lines, scalar, training_lines
 from dltool.drafting.media_columns import unlike
 from dltool.errors import ConfigError
 from dltool.text import counted

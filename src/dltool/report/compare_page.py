@@ -29,15 +29,13 @@ def sections(found: Comparison) -> Iterator[PageSection]:
     yield PageSection("metrics", "Test metrics", metrics)
     drawings = [figure(name, curves, found.best_epochs) for name, curves in found.curves.items()]
     yield PageSection("learning", "Learning", render("compare_curves.html", figures=drawings))
-    parts = {
-        "config": ("Config", found.config, "Config values that differ"),
-        "results": ("Training", found.results, "Results of the runs that differ"),
-        "data": ("Data", found.data, "Properties of the data that differ"),
-        "environment": ("Environment", found.environment, "Versions, machine and settings that differ"),
-    }
-    for name, (title, rows, caption) in parts.items():
-        content = render("compare_values.html", rows=rows, caption=caption, letters=letters)
-        yield PageSection(name, title, content)
+    for name, title, rows, caption in (
+        ("config", "Config", found.config, "Config values that differ"),
+        ("results", "Training", found.results, "Results of the runs that differ"),
+        ("data", "Data", found.data, "Properties of the data that differ"),
+        ("environment", "Environment", found.environment, "Versions, machine and settings that differ"),
+    ):
+        yield PageSection(name, title, render("compare_values.html", rows=rows, caption=caption, letters=letters))
 
 
 def figure(name: str, curves: Sequence[Curve], best_epochs: Sequence[int | None]) -> Figure:

@@ -1,12 +1,15 @@
 """The contents of a report as plain values, from a run and, if available, its data and model."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
+from dltool.config.text.dump import leaves, plain_config
+from dltool.config.text.tree import format_path
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts
 from dltool.data.summary import ColumnRow, class_counts, column_rows
@@ -14,17 +17,17 @@ from dltool.evaluation.assessment import images
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
+from dltool.keras_names import code_options
 from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTable, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
-from dltool.report.provenance import Setting, commands, environment, run_word, settings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, wide_intervals
-from dltool.runs.records import MOST_ITEMS, RunContents, words
-from dltool.text import number
+from dltool.runs.records import MOST_ITEMS, RunContents, numbers, words
+from dltool.text import number, value_text
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment, Mistake, OutputAssessment
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 FEW_MISTAKES = 6
 """Errors shown unless they are images: others take more room."""
 LONGEST_NAME = 100
+MOST_SETTINGS = 2000
 MOST_EXPECTATIONS = MOST_WARNINGS = 20
 
 
@@ -75,6 +79,15 @@ class DataContents:
     columns: tuple[ColumnRow, ...]
     inputs: Mapping[str, str]
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value of the config in force, and its origin if the run has it."""
+
+    place: str
+    value: str
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,11 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
     has_weights = subject.config.training.class_weights is not None
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
-    findings += data_findings(by_target(data.classes, dataset), has_weights, data.sizes, warnings)
+    several = subject.facts.targets if len(subject.facts.targets) > 1 else ()
+    # With several targets, names of classes begin with the target.
+    starts = [f"{target}: " for target in several] or [""]
+    classes = [{name: n for name, n in data.classes.items() if name.startswith(start)} for start in starts]
+    findings += data_findings(classes, has_weights, data.sizes, warnings)
     findings += wide_intervals(metrics)
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
         if found.met is False:
@@ -148,14 +165,6 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
             findings.append(Finding("expectation", "An expectation was not met", said, "Change the model or `expect`."))
     # Notes come last.
     return sorted(findings, key=lambda finding: finding.is_note)
-
-
-def by_target(classes: Mapping[str, Sequence[int]], dataset: Dataset | None) -> list[Mapping[str, Sequence[int]]]:
-    """Return the examples of each class by target. With several targets, names of classes begin with the target."""
-    if dataset is None or len(dataset.facts.targets) == 1:
-        return [classes] if classes else []
-    apart = [{name: n for name, n in classes.items() if name.startswith(f"{own}: ")} for own in dataset.facts.targets]
-    return [found for found in apart if found]
 
 
 def output_contents(subject: Subject, assessed: "OutputAssessment") -> OutputContents:
@@ -175,14 +184,53 @@ def output_contents(subject: Subject, assessed: "OutputAssessment") -> OutputCon
 
 def data_contents(record: RunContents, config: Config, dataset: Dataset | None) -> DataContents:
     found = record.run.data
-    sizes = {
-        "training": found.examples or 0,
-        "validation": found.validation_examples or 0,
-        "test": found.test_examples or 0,
-    }
+    counts = {"training": found.examples, "validation": found.validation_examples, "test": found.test_examples}
+    sizes = {split: count or 0 for split, count in counts.items()}
     inputs = {
         name[:LONGEST_NAME]: f"{words(each.shape).replace(', ', ' × ')} {words(each.dtype)}"
         for name, each in list((found.inputs or {}).items())[:MOST_ITEMS]
     }
     classes, columns = ({}, ()) if dataset is None else (class_counts(dataset), tuple(column_rows(config, dataset)))
     return DataContents(sizes, classes, columns, inputs, words(found.fingerprint))
+
+
+def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
+    """Return every config value in force with its origin."""
+    values = [(format_path(path), value) for path, value in islice(leaves(plain_config(config), ()), MOST_SETTINGS)]
+    return [Setting(place, value_text(value), origins.get(place, "")) for place, value in values]
+
+
+def environment(record: RunContents) -> dict[str, str]:
+    run, machine, git = record.run, record.run.machine, record.run.git or {}
+    memory, commit = numbers(machine).get("memory"), words(git.get("commit"))
+    dirty = ", with uncommitted changes" if git.get("dirty") is True else ""
+    found = {
+        "seed": words(run.seed),
+        "git commit": f"{commit}{dirty}" if commit else "",
+        "processor": words(machine.get("cpu")),
+        "cores": words(machine.get("cores")),
+        "memory": f"{memory / 2**30:.1f} GiB" if memory else "",
+        "system": words(machine.get("platform")),
+        "Python": words(machine.get("python")),
+        "versions": words(machine.get("versions")),
+        "environment variables": words(machine.get("environment")),
+        "pinned": words(run.pinned),
+        "own code": words([each.file for each in run.code]),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def run_word(record: RunContents) -> str:
+    return shlex.quote(record.path) + code_options()
+
+
+def commands(record: RunContents) -> dict[str, str]:
+    """Return commands for the run by their purpose."""
+    run = run_word(record)
+    return {
+        "train again and compare bit by bit": f"dltool reproduce {run}",
+        "evaluate again": f"dltool evaluate {run}",
+        "predict new data": f"dltool predict {run} FILE",
+        "train for more epochs": f"dltool resume {run} --epochs {2 * max(1, len(record.lines))}",
+        "write this report again": f"dltool report {run}",
+    }

@@ -88,7 +88,7 @@ def data_findings(
 ) -> Iterator[Finding]:
     """Yield warnings about the data. `targets` have the examples of each class in each split, `sizes` those of the
     splits."""
-    for classes in targets if not has_weights else ():
+    for classes in filter(None, targets) if not has_weights else ():
         counts = {name: found[0] for name, found in classes.items()}
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         if counts[most] > IMBALANCE * max(1, counts[least]):
