@@ -241,22 +241,14 @@ def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
 
 def encoding_of(members: Members) -> str:
     """UTF-16 by its mark, else the first of the usual ones that all files can be read in."""
-    encodings = ["utf-8", "cp1252", "latin-1"]
-    for member in members.members:
-        content = members.read(member)
-        if content[:2] in BYTE_ORDER_MARKS:
-            return BYTE_ORDER_MARKS[content[:2]]
-        while not is_written_in(content, encodings[0]):
-            encodings.pop(0)
-    return encodings[0]
-
-
-def is_written_in(content: bytes, encoding: str) -> bool:
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
+    contents = [members.read(member) for member in members.members]
+    marked = [BYTE_ORDER_MARKS[content[:2]] for content in contents if content[:2] in BYTE_ORDER_MARKS]
+    for encoding in ("utf-8", "cp1252") if not marked else ():
+        with contextlib.suppress(UnicodeDecodeError):
+            for content in contents:
+                content.decode(encoding)
+            return encoding
+    return marked[0] if marked else "latin-1"
 
 
 MOST_TOKENS = 20_000

@@ -76,8 +76,8 @@ def of_images(contents: Sequence[tuple[str, bytes]], name: str, features: str) -
         (f"- Rescaling: {{from: {scalar(name)}, scale: $(1 / 255)}}", "from 0…255 to 0…1"),
         *convolutions(images.size, 16, features),
     ]
-    declared = {"image": {"size": [*images.size], "channels": images.channels}}
-    return Paths(declared, f"images: {images.seen}", layers, features)
+    options = {"size": [*images.size], "channels": images.channels}
+    return Paths({"image": options}, f"images: {images.seen}", layers, features)
 
 
 def of_clips(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:

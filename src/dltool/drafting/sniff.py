@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dltool.config.table_sources import CsvSource, TableOptions
-from dltool.data.tables.cells import Texts, number_of
+from dltool.data.tables.cells import NO_DATE, Texts, date_of, number_of
 from dltool.data.tables.csv_file import CsvFile
 from dltool.data.tables.csv_records import Records, Unreadable, dialect_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
@@ -24,9 +23,7 @@ SAMPLE = 500
 """Records that decide on delimiter, quotes and header; the encoding and missing markers are looked for in all."""
 # The likelier ones last: commas stand in texts and decimals too.
 DELIMITERS = (",", "|", ";", "\t")
-MARKERS = frozenset(
-    {"?", "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "-", "--", ".", "#null!", "#value!"}
-)
+MARKERS = {"?", "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "-", "--", ".", "#null!", "#value!"}
 MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefined", "not available"}
 MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
@@ -220,9 +217,5 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
 
 def date_format(texts: Sequence[str]) -> str | None:
     """Return the format of strptime, other than ISO 8601, in which all the strings are dates."""
-    for date, time in product(DATE_FORMATS, TIME_FORMATS) if texts else ():
-        with suppress(ValueError):
-            for text in texts:
-                datetime.strptime(text, date + time)  # noqa: DTZ007 - only whether it can be read
-            return date + time
-    return None
+    formats = (date + time for date, time in product(DATE_FORMATS, TIME_FORMATS))
+    return next((each for each in formats if texts and all(date_of(text, each) != NO_DATE for text in texts)), None)

@@ -42,8 +42,8 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
     times = times_of(table) if is_number and not paths else None
-    declared = sniffed.columns
-    uses = {other: use_of(table.columns[other], table.rows, declared) for other in table.columns if other != name}
+    others = [other for other in table.columns.values() if other.name != name]
+    uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in others}
     source = source_lines(sniffed, named)
     title = f"{in_comment(path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
     said = (f'the target is "{name}": {why}',)
@@ -135,7 +135,13 @@ def source_lines(sniffed: Sniffed, named: str) -> Lines:
 
 def chosen(table: Table, target: str | None) -> tuple[str, str]:
     """Choose the column to predict, and say why."""
-    able = [name for name, column in table.columns.items() if can_be_target(column, table.rows)]
+    # Numbers, or strings that come more than once.
+    able = [
+        name
+        for name, column in table.columns.items()
+        if column.kind in ("number", "boolean")
+        or (column.kind == "category" and column.distinct is not None and 2 * column.distinct <= table.rows)
+    ]
     if target in able:
         return target, "as --target says"
     if target is not None and target in table.columns:
@@ -153,12 +159,6 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         return known, "chosen by its name"
     last = "the last column" if able[-1] == list(table.columns)[-1] else "the last column that can be predicted"
     return able[-1], f"chosen as {last}"
-
-
-def can_be_target(column: Column, rows: int) -> bool:
-    """Return whether it has numbers, or strings that come more than once."""
-    few = column.distinct is not None and 2 * column.distinct <= rows
-    return column.kind in ("number", "boolean") or (column.kind == "category" and few)
 
 
 def target_of(column: Column, *, is_number: bool) -> tuple[str, str]:
@@ -217,7 +217,5 @@ def imbalance(column: Column) -> Lines:
     names, counts = classes_of(column)
     if counts.min() * 3 > counts.max():
         return []
-    rare = in_comment(names[np.argmin(counts)])
-    return [
-        ("", f"class_weights: balanced would make {rare}, {counts.min() / counts.sum():.1%} of the rows, count more")
-    ]
+    rare, share = in_comment(names[np.argmin(counts)]), counts.min() / counts.sum()
+    return [("", f"class_weights: balanced would make {rare}, {share:.1%} of the rows, count more")]

@@ -26,7 +26,7 @@ from dltool.report.layers import LayerTable, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, wide_intervals
-from dltool.runs.records import MOST_ITEMS, RunContents, numbers, words
+from dltool.runs.records import RunContents, numbers, words
 from dltool.text import number, value_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 FEW_MISTAKES = 6
 """Errors shown unless they are images: others take more room."""
-LONGEST_NAME = 100
 MOST_SETTINGS = 2000
 MOST_EXPECTATIONS = MOST_WARNINGS = 20
 
@@ -77,22 +76,11 @@ class DataContents:
     sizes: Mapping[str, int]
     classes: Mapping[str, Sequence[int]]
     columns: tuple[ColumnRow, ...]
-    inputs: Mapping[str, str]
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A value of the config in force, and its origin if the run has it."""
-
-    place: str
-    value: str
-    origin: str
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of a report, in the order of its sections."""
+    """The contents of a report, in the order of its sections. `run` is the run as a word of the command line."""
 
     record: RunContents
     missing: str
@@ -105,10 +93,10 @@ class Contents:
     examples: tuple[Example, ...]
     layers: LayerTable
     parameters: int
-    settings: tuple[Setting, ...]
+    settings: Mapping[str, Mapping[str, str]]
     data: DataContents
     environment: Mapping[str, str]
-    commands: Mapping[str, str]
+    run: str
 
 
 def contents(subject: Subject) -> Contents:
@@ -137,16 +125,16 @@ def contents(subject: Subject) -> Contents:
         examples=tuple(training_examples(config, dataset, built)) if dataset else (),
         layers=layer_table(joined_inputs(boxes_of(built, subject.facts)), record.origins),
         parameters=built.full.count_params(),
-        settings=tuple(settings(config, record.origins)),
+        settings=settings(config, record.origins),
         data=data,
         environment=environment(record),
-        commands=commands(record),
+        run=run_word(record),
     )
 
 
 def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: DataContents) -> list[Finding]:
     record, dataset = subject.record, subject.dataset
-    findings = [] if dataset is None else leakage_findings(dataset)
+    findings = [] if dataset is None else [*leakage_findings(dataset)]
     epochs = subject.config.training.epochs
     stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
     findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
@@ -186,18 +174,14 @@ def data_contents(record: RunContents, config: Config, dataset: Dataset | None) 
     found = record.run.data
     counts = {"training": found.examples, "validation": found.validation_examples, "test": found.test_examples}
     sizes = {split: count or 0 for split, count in counts.items()}
-    inputs = {
-        name[:LONGEST_NAME]: f"{words(each.shape).replace(', ', ' × ')} {words(each.dtype)}"
-        for name, each in list((found.inputs or {}).items())[:MOST_ITEMS]
-    }
     classes, columns = ({}, ()) if dataset is None else (class_counts(dataset), tuple(column_rows(config, dataset)))
-    return DataContents(sizes, classes, columns, inputs, words(found.fingerprint))
+    return DataContents(sizes, classes, columns)
 
 
-def settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
-    """Return every config value in force with its origin."""
-    values = [(format_path(path), value) for path, value in islice(leaves(plain_config(config), ()), MOST_SETTINGS)]
-    return [Setting(place, value_text(value), origins.get(place, "")) for place, value in values]
+def settings(config: Config, origins: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return every config value in force, and its origin if the run has it, by path."""
+    values = {format_path(path): value for path, value in islice(leaves(plain_config(config), ()), MOST_SETTINGS)}
+    return {place: {"value": value_text(value), "origin": origins.get(place, "")} for place, value in values.items()}
 
 
 def environment(record: RunContents) -> dict[str, str]:
@@ -222,15 +206,3 @@ def environment(record: RunContents) -> dict[str, str]:
 
 def run_word(record: RunContents) -> str:
     return shlex.quote(record.path) + code_options()
-
-
-def commands(record: RunContents) -> dict[str, str]:
-    """Return commands for the run by their purpose."""
-    run = run_word(record)
-    return {
-        "train again and compare bit by bit": f"dltool reproduce {run}",
-        "evaluate again": f"dltool evaluate {run}",
-        "predict new data": f"dltool predict {run} FILE",
-        "train for more epochs": f"dltool resume {run} --epochs {2 * max(1, len(record.lines))}",
-        "write this report again": f"dltool report {run}",
-    }

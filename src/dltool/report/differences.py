@@ -233,16 +233,12 @@ def remarks(
             path = records[0].path if first is None else record.path
             yield f"{path} has no values of single examples: run dltool evaluate"
         elif not are_same_examples(first, other):
-            yield f"{record.path} was tested on {other_examples(records[0], record, first, other)}: unpaired intervals"
-
-
-def other_examples(first_record: RunContents, record: RunContents, first: ExampleValues, other: ExampleValues) -> str:
-    """Describe how the test examples of two runs differ."""
-    fingerprints = {each.run.data.fingerprint for each in (first_record, record)}
-    if len(fingerprints) > 1 or np.array_equal(first.rows, other.rows):
-        return f"other examples than {first_record.path}"
-    both = len(np.intersect1d(first.rows, other.rows))
-    return f"other rows than {first_record.path}, {both:,} of {len(other.rows):,} in common"
+            how = f"other examples than {records[0].path}"
+            is_same_data = records[0].run.data.fingerprint == record.run.data.fingerprint
+            if is_same_data and not np.array_equal(first.rows, other.rows):
+                both = len(np.intersect1d(first.rows, other.rows))
+                how = f"other rows than {records[0].path}, {both:,} of {len(other.rows):,} in common"
+            yield f"{record.path} was tested on {how}: unpaired intervals"
 
 
 def as_json(found: Comparison) -> dict[str, Any]:

@@ -49,6 +49,11 @@ class Example:
     looks: tuple[Look, ...]
 
 
+Arrays = Mapping[str, np.ndarray]
+Looks = list[list[Look]]
+"""The views of each example."""
+
+
 def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> list[Example]:
     """Return training examples, of as many classes as possible, with raw, preprocessed and augmented views."""
     facts, targets = dataset.facts, dataset.targets.values()
@@ -62,18 +67,16 @@ def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> li
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
         views.append(preprocessed_looks(built, facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
-    looks = [tuple(chain.from_iterable(of_example)) for of_example in zip(*views, strict=True)]
     return [
-        Example(dataset.place_of(row), target_words(dataset, row), of_row)
-        for row, of_row in zip(rows.tolist(), looks, strict=True)
+        Example(dataset.place_of(row), target_words(dataset, row), tuple(chain.from_iterable(looks)))
+        for row, *looks in zip(rows.tolist(), *views, strict=True)
     ]
 
 
-def prepare(built: BuiltModel, raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def prepare(built: BuiltModel, raw: Arrays) -> dict[str, np.ndarray]:
+    models = built.preprocessors
     return {
-        name: built.preprocessors[name](tensor(values), training=False).numpy()
-        if name in built.preprocessors
-        else values
+        name: models[name](tensor(values), training=False).numpy() if name in models else values
         for name, values in raw.items()
     }
 
@@ -99,7 +102,7 @@ def target_words(dataset: Dataset, row: int) -> str:
 
 def rows_looks(
     config: Config, dataset: Dataset, built: BuiltModel, rows: Sequence[int], autoencoder: str | None
-) -> list[list[Look]]:
+) -> Looks:
     """Return the raw views of rows of the data, and their reconstruction by the output `autoencoder`, if it is one."""
     raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
     looks = raw_looks(config, dataset.facts, raw, {})
@@ -112,31 +115,25 @@ def rows_looks(
     return [[*each, *more] for each, more in zip(looks, restored, strict=True)]
 
 
-def raw_looks(
-    config: Config, facts: Facts, raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]
-) -> list[list[Look]]:
+def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Arrays) -> Looks:
     """Return the raw views of each example. Columns of a table are one view, with their preprocessed values."""
-    looks: list[list[Look]] = [[] for _ in next(iter(raw.values()))]
-    named: dict[str, np.ndarray] = {}
-    curves = 0
+    looks: Looks = [[] for _ in next(iter(raw.values()))]
     windows = config.data.windows
     # The target of a time series comes first.
-    for name, values in sorted(raw.items(), key=lambda item: windows is not None and item[0] != windows.target):
-        kind, found = kind_of(config, facts, name), facts.inputs[name]
-        title = name if len(facts.inputs) > 1 else "raw"
-        if kind == "cell":
-            named[name] = values
+    names = sorted(raw, key=lambda name: windows is not None and name != windows.target)
+    kinds = {name: kind_of(config, facts, name) for name in names}
+    named = [name for name in names if kinds[name] == "cell"]
+    curves = [name for name in names if kinds[name] == "curve" and facts.inputs[name].column is not None]
+    for name in names:
+        if name in named or name in curves[MOST_CURVES:]:
             continue
-        if kind == "curve" and found.column is not None:
-            curves += 1
-            if curves > MOST_CURVES:
-                continue
-        limits = limits_of(values) if kind == "image" else (0.0, 1.0)
-        for example, value in zip(looks, values, strict=True):
-            example.append(look_at(kind, title, value, limits))
+        title = name if len(facts.inputs) > 1 else "raw"
+        limits = limits_of(raw[name]) if kinds[name] == "image" else (0.0, 1.0)
+        for example, value in zip(looks, raw[name], strict=True):
+            example.append(look_at(kinds[name], title, value, limits))
     for position, example in enumerate(looks) if named else ():
         after = {name: numbers(prepared[name][position]) for name in named if name in prepared}
-        cells = ((name, cell_words(facts.inputs[name], named[name][position]), after.get(name, "")) for name in named)
+        cells = ((name, cell_words(facts.inputs[name], raw[name][position]), after.get(name, "")) for name in named)
         title = "columns → preprocessed" if prepared else "columns"
         example.append(Look(title, values=tuple(islice(cells, MOST_ROWS))))
     return looks
@@ -202,11 +199,9 @@ def cell_words(facts: InputFacts, value: Any) -> str:
     return ("yes" if value else "no") if kind == "boolean" else f"{float(value):g}"
 
 
-def preprocessed_looks(
-    built: BuiltModel, facts: Facts, prepared: Mapping[str, np.ndarray], title: str
-) -> list[list[Look]]:
+def preprocessed_looks(built: BuiltModel, facts: Facts, prepared: Arrays, title: str) -> Looks:
     """Return the preprocessed views of each example. Cells of a table have theirs beside the raw ones."""
-    looks: list[list[Look]] = [[] for _ in next(iter(prepared.values()))]
+    looks: Looks = [[] for _ in next(iter(prepared.values()))]
     for name, values in prepared.items():
         column = facts.inputs[name].column
         if column is not None and column.name not in ("image", "audio", "text"):

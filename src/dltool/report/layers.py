@@ -39,12 +39,11 @@ def joined_inputs(boxes: Sequence[Box]) -> list[Box]:
     inputs = sum(box.place is None for box in boxes)
     if inputs <= MOST_INPUTS:
         return list(boxes)
-    first = Box(f"{inputs} inputs", (inputs,), dtype="columns")
     rest = [
         replace(box, sources=tuple(dict.fromkeys(max(0, source - inputs + 1) for source in box.sources)))
         for box in boxes[inputs:]
     ]
-    return [first, *rest]
+    return [Box(f"{inputs} inputs", (inputs,), dtype="columns"), *rest]
 
 
 def layer_table(boxes: Sequence[Box], origins: Mapping[str, str]) -> LayerTable:
@@ -88,6 +87,5 @@ def stroke(lane: int, mine: int) -> str:
 
 def origin_of(place: str, origins: Mapping[str, str]) -> str:
     """Return the origin of the first value at a config path or below it."""
-    return next(
-        (origin for path, origin in origins.items() if path == place or path.startswith((f"{place}.", f"{place}["))), ""
-    )
+    below = f"{place}.", f"{place}["
+    return next((origin for path, origin in origins.items() if path == place or path.startswith(below)), "")

@@ -15,10 +15,11 @@ FEWEST_ROWS = 20
 TELLING = 0.98
 """Least R² of a line through the column, or share of the majority-class errors that its rule removes."""
 BINS = 64
+"""Bins of numbers, by quantiles of the training rows."""
 
 
-def leakage_findings(dataset: Dataset) -> list[Finding]:
-    """Return warnings about columns that predict a target alone, by rules fitted on training rows and measured on
+def leakage_findings(dataset: Dataset) -> Iterator[Finding]:
+    """Yield warnings about columns that predict a target alone, by rules fitted on training rows and measured on
     validation or test rows.
 
     The rule for classes is the most frequent class of each category, or of each of 64 bins of a number. The rule for
@@ -26,13 +27,10 @@ def leakage_findings(dataset: Dataset) -> list[Finding]:
     train = dataset.split.train[:: max(1, len(dataset.split.train) // MOST_ROWS)]
     unseen = dataset.split.validation if len(dataset.split.validation) else dataset.split.test
     if not dataset.facts.has_columns or len(unseen) < FEWEST_ROWS:
-        return []
-    return [
-        finding
-        for name, values in dataset.inputs.items()
-        if len(values.shape) == 1
-        for finding in findings_of(name, values, dataset, train, unseen)
-    ]
+        return
+    for name, values in dataset.inputs.items():
+        if len(values.shape) == 1:
+            yield from findings_of(name, values, dataset, train, unseen)
 
 
 def findings_of(name: str, values: Rows, dataset: Dataset, train: np.ndarray, unseen: np.ndarray) -> Iterator[Finding]:
@@ -42,7 +40,10 @@ def findings_of(name: str, values: Rows, dataset: Dataset, train: np.ndarray, un
         if facts.is_one_class:
             often = np.bincount(y_train).argmax()
             majority = float(np.mean(y_unseen == often))
-            codes = (fitted, shown) if is_text_like(values) else binned(fitted, shown)
+            codes = fitted, shown
+            if not is_text_like(values):
+                edges = np.unique(np.quantile(fitted, np.linspace(0, 1, BINS + 1)[1:-1], method="nearest"))
+                codes = np.searchsorted(edges, fitted), np.searchsorted(edges, shown)
             predicted = frequent_class(codes[0], y_train, codes[1], int(often))
             score = float(np.mean(predicted == y_unseen))
             if score - majority >= TELLING * (1 - majority) and majority < 1:
@@ -81,12 +82,6 @@ def frequent_class(fitted: np.ndarray, classes: np.ndarray, shown: np.ndarray, o
     np.add.at(counts, (fitted.astype(np.int64), classes), 1)
     best = np.where(counts.any(axis=1), counts.argmax(axis=1), otherwise)
     return np.asarray(best[shown.astype(np.int64)])
-
-
-def binned(fitted: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bin of each value, by quantiles of `fitted`."""
-    edges = np.unique(np.quantile(fitted, np.linspace(0, 1, BINS + 1)[1:-1], method="nearest"))
-    return np.searchsorted(edges, fitted), np.searchsorted(edges, shown)
 
 
 def line(fitted: np.ndarray, values: np.ndarray, shown: np.ndarray, expected: np.ndarray) -> float:

@@ -62,7 +62,7 @@ def html(report: Contents) -> str:
 
 def as_json(found: Contents) -> dict[str, Any]:
     """Return the numbers of a report, without images and figures."""
-    record = found.record
+    record, data = found.record, found.data
     outputs = [
         {
             "name": output.assessed.name,
@@ -85,12 +85,8 @@ def as_json(found: Contents) -> dict[str, Any]:
         "best_epoch": record.best_epoch,
         "outputs": outputs,
         "layers": [{name: getattr(row, name) for name in LAYER_KEYS} for row in found.layers.rows],
-        "data": {
-            "sizes": found.data.sizes,
-            "classes": found.data.classes,
-            "columns": [asdict(column) for column in found.data.columns],
-        },
-        "config": {each.place: {"value": each.value, "origin": each.origin} for each in found.settings},
+        "data": {"sizes": data.sizes, "classes": data.classes, "columns": [asdict(each) for each in data.columns]},
+        "config": found.settings,
         "seconds": record.results.seconds,
         "environment": found.environment,
         "missing": found.missing,
