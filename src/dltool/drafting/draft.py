@@ -109,20 +109,16 @@ def block(lines: Lines, indent: int) -> str:
     width = max((len(line) for line, comment in lines if comment and len(line) <= WIDEST_ALIGNED), default=0)
     rows: list[str] = []
     for line, comment in lines:
-        fitting = [
-            row for row in (f"{line:{width}}  # {comment}", f"{line}  # {comment}") if indent + len(row) <= LONGEST_LINE
-        ]
+        beside = f"{line:{width}}  # {comment}", f"{line}  # {comment}"
+        fitting = [row for row in beside if indent + len(row) <= LONGEST_LINE]
         if not comment:
             rows.append(line)
         elif line and fitting:
             rows.append(fitting[0])
         else:
             above = line[: len(line) - len(line.lstrip())]
-            rows += [
-                f"{above}{row}"
-                for row in wrap(comment, LONGEST_LINE - indent - 8, initial_indent="# ", subsequent_indent="#   ")
-            ]
-            rows += [line] if line else []
+            wrapped = wrap(comment, LONGEST_LINE - indent - 8, initial_indent="# ", subsequent_indent="#   ")
+            rows += [*(f"{above}{row}" for row in wrapped), *([line] if line else [])]
     return "\n".join(" " * indent + row for row in rows)
 
 

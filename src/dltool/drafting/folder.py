@@ -80,9 +80,8 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
         raise DataError(f"none of the images of {members.path} can be read")
     size, channels = images.size, images.channels
     seen = images.seen + ("" if images.are_of_size else ", all are stretched to this")
-    form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
     data = [
-        (f"source: {{images: {{path: {named}, {form}}}}}", seen),
+        (f"source: {{images: {{path: {named}, size: [{size[0]}, {size[1]}], channels: {channels}}}}}", seen),
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
@@ -161,10 +160,9 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
     headers = headers_of(Reader(members.access, ()), every, ())
     rate, seconds, lengths = length_of(headers)
     layer, (bands, frames) = spectrogram(rate, seconds)
-    form = f"seconds: {seconds:g}, rate: {rate}"
     median = f"half last up to {np.median(lengths):.2g} s, nine of ten {seconds:g} s: longer ones are cut"
     data = [
-        (f"source: {{audio: {{path: {named}, {form}}}}}", median),
+        (f"source: {{audio: {{path: {named}, seconds: {seconds:g}, rate: {rate}}}}}", median),
         *speakers(items),
         *parts_line(found),
         ("preprocessing:", ""),

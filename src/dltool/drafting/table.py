@@ -122,9 +122,8 @@ def source_lines(sniffed: Sniffed, named: str) -> Lines:
     remarks = []
     if "header" in given:
         remarks.append("the first line has names" if given["header"] else "the first line is a row")
-    remarks += [
-        f"{in_comment(marker)} stands in {in_comments(columns, 3)}" for marker, columns in sniffed.markers.items()
-    ]
+    for marker, columns in sniffed.markers.items():
+        remarks.append(f"{in_comment(marker)} stands in {in_comments(columns, 3)}")
     if sum(map(len, written)) < 80:
         return [(f"source: {{{kind}: {{{', '.join(written)}}}}}", "; ".join(remarks[:3]))]
     return [("source:", "; ".join(remarks[:3])), (f"  {kind}:", ""), *((f"    {line}", "") for line in written)]

@@ -22,7 +22,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of
 from dltool.report.examples import Example, Look, rows_looks, training_examples
 from dltool.report.kept import recorded_metrics
-from dltool.report.layers import LayerTable, joined_inputs, layer_table
+from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
 from dltool.report.warnings import Finding, data_findings, history_findings, wide_intervals
@@ -80,7 +80,7 @@ class DataContents:
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of a report, in the order of its sections. `run` is the run as a word of the command line."""
+    """The contents of a report, in the order of its sections. `run_word` is the run on the command line."""
 
     record: RunContents
     missing: str
@@ -91,12 +91,12 @@ class Contents:
     curves: tuple[Figure, ...]
     outputs: tuple[OutputContents, ...]
     examples: tuple[Example, ...]
-    layers: LayerTable
+    layers: Sequence[LayerTableRow]
     parameters: int
     settings: Mapping[str, Mapping[str, str]]
     data: DataContents
     environment: Mapping[str, str]
-    run: str
+    run_word: str
 
 
 def contents(subject: Subject) -> Contents:
@@ -128,7 +128,7 @@ def contents(subject: Subject) -> Contents:
         settings=settings(config, record.origins),
         data=data,
         environment=environment(record),
-        run=run_word(record),
+        run_word=run_word(record),
     )
 
 
@@ -140,9 +140,9 @@ def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: Data
     findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
     has_weights = subject.config.training.class_weights is not None
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
-    several = subject.facts.targets if len(subject.facts.targets) > 1 else ()
+    targets = subject.facts.targets
     # With several targets, names of classes begin with the target.
-    starts = [f"{target}: " for target in several] or [""]
+    starts = [f"{target}: " for target in targets] if len(targets) > 1 else [""]
     classes = [{name: n for name, n in data.classes.items() if name.startswith(start)} for start in starts]
     findings += data_findings(classes, has_weights, data.sizes, warnings)
     findings += wide_intervals(metrics)

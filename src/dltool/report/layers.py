@@ -26,14 +26,6 @@ class LayerTableRow:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class LayerTable:
-    """All rows, and the width of their drawing."""
-
-    rows: tuple[LayerTableRow, ...]
-    width: int
-
-
 def joined_inputs(boxes: Sequence[Box]) -> list[Box]:
     """Return the boxes, with many inputs joined into one."""
     inputs = sum(box.place is None for box in boxes)
@@ -46,8 +38,8 @@ def joined_inputs(boxes: Sequence[Box]) -> list[Box]:
     return [Box(f"{inputs} inputs", (inputs,), dtype="columns"), *rest]
 
 
-def layer_table(boxes: Sequence[Box], origins: Mapping[str, str]) -> LayerTable:
-    """Draw a dot for each row. An output follows a lane to the last row that takes it, then frees the lane.
+def layer_table(boxes: Sequence[Box], origins: Mapping[str, str]) -> list[LayerTableRow]:
+    """Return the rows, a dot in each. An output follows a lane to the last row that takes it, then frees the lane.
 
     `origins` are by config path, as written by :func:`dltool.config.text.tree.format_path`."""
     last = {source: number for number, box in enumerate(boxes) for source in box.sources}
@@ -72,7 +64,7 @@ def layer_table(boxes: Sequence[Box], origins: Mapping[str, str]) -> LayerTable:
         place = "" if box.place is None else origin_of(format_path(box.place), origins)
         row = LayerTableRow(number + 1, box.title, takes, output, box.parameters, place, center(mine), tuple(lines))
         rows.append(row)
-    return LayerTable(tuple(rows), len(lanes) * LANE)
+    return rows
 
 
 def center(lane: int) -> float:

@@ -84,7 +84,7 @@ def as_json(found: Contents) -> dict[str, Any]:
         "history": record.lines,
         "best_epoch": record.best_epoch,
         "outputs": outputs,
-        "layers": [{name: getattr(row, name) for name in LAYER_KEYS} for row in found.layers.rows],
+        "layers": [{name: getattr(row, name) for name in LAYER_KEYS} for row in found.layers],
         "data": {"sizes": data.sizes, "classes": data.classes, "columns": [asdict(each) for each in data.columns]},
         "config": found.settings,
         "seconds": record.results.seconds,
