@@ -84,6 +84,13 @@ class DltoolError(Exception):
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(problem.message for problem in self.problems))
 
+    @classmethod
+    def refuse(cls, problems: Iterable[Problem]) -> None:
+        """Raise this error if there are any problems."""
+        found = tuple(problems)
+        if found:
+            raise cls(found)
+
 
 class ConfigError(DltoolError):
     exit_code = 2

@@ -82,9 +82,8 @@ def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
 
     Raises DataError: the file cannot be read as a table, with every problem."""
     encoding = encoding_of(path, place)
-    with reading(path, place, encoding):
-        with open_text(path, encoding) as text:
-            lines = list(islice(lines_of(text), SAMPLE))
+    with open_text(path, place, encoding) as text:
+        lines = list(islice(lines_of(text), SAMPLE))
         # Where the first line may also be the names, it has to be a comment to make the rows alike.
         comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
         candidates = [

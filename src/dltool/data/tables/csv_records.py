@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.tables.decompression import LONGEST_LINE, NotText
+from dltool.data.tables.decompression import LONGEST_LINE, decoded
 
 UNIT = "\x1f"
 """Replaces a delimiter of several characters, which neither csv nor pyarrow supports."""
@@ -29,18 +29,15 @@ class Dialect:
 
     delimiter: str
     quote: str | None
-    comment: str | None
+    comment: bytes | None
     several: str | None
-
-    @property
-    def comment_bytes(self) -> bytes | None:
-        return None if self.comment is None else self.comment.encode()
 
 
 def dialect_of(options: CsvSource) -> Dialect:
+    comment = None if options.comment is None else options.comment.encode()
     if len(options.delimiter.encode()) > 1:
-        return Dialect(UNIT, None, options.comment, options.delimiter)
-    return Dialect(options.delimiter, options.quote, options.comment, None)
+        return Dialect(UNIT, None, comment, options.delimiter)
+    return Dialect(options.delimiter, options.quote, comment, None)
 
 
 class Records:
@@ -53,9 +50,8 @@ class Records:
         Unreadable: a quote that is never closed, or text after the end of a quoted field."""
 
     def __init__(self, lines: Iterable[bytes], dialect: Dialect) -> None:
-        self.lines, self.dialect = iter(lines), dialect
-        self.line, self.begins = 0, 1
-        self.at_start, self.is_blank = True, False
+        self.lines, self.dialect = lines, dialect
+        self.begins, self.at_start, self.is_blank = 1, True, False
         csv.field_size_limit(LONGEST_LINE)
         quote = dialect.quote
         self.reader = csv.reader(
@@ -69,33 +65,23 @@ class Records:
         )
 
     def texts(self) -> Iterator[str]:
-        comment, several = self.dialect.comment_bytes, self.dialect.several
-        for line in self.lines:
-            self.line += 1
-            try:
-                text = line.decode()
-            except UnicodeDecodeError:
-                raise NotText from None
-            if "\0" in text:
-                raise NotText
+        comment, several = self.dialect.comment, self.dialect.several
+        for number, line in enumerate(self.lines, 1):
+            text = decoded(line)
             if self.at_start and comment is not None and line.startswith(comment):
                 continue
             if self.at_start:
-                self.begins, self.is_blank = self.line, not text.strip()
+                self.begins, self.is_blank = number, not text.strip()
             self.at_start = False
             yield text.replace(several, UNIT) if several is not None else text
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        while True:
-            self.at_start = True
-            try:
-                fields = next(self.reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                if "unexpected end" in str(error):
-                    raise Unreadable(self.begins, "a quote that is never closed") from None
-                raise Unreadable(self.begins, f"a field that cannot be read: {error}") from None
-            fields = [field.strip() for field in fields]
-            if not self.is_blank or len(fields) > 1:
-                yield self.begins, fields
+        try:
+            for fields in self.reader:
+                if not self.is_blank or len(fields) > 1:
+                    yield self.begins, [field.strip() for field in fields]
+                self.at_start = True
+        except csv.Error as error:
+            is_open = "unexpected end" in str(error)
+            what = "a quote that is never closed" if is_open else f"a field that cannot be read: {error}"
+            raise Unreadable(self.begins, what) from None

@@ -6,7 +6,7 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -17,6 +17,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 LONGEST_LINE = 64 << 20
 BUFFER = 1 << 20
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+OPENERS: Mapping[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
@@ -32,7 +33,7 @@ class Recoded(io.RawIOBase):
     """Recodes the bytes of `source` to UTF-8, with lone carriage returns as line ends if requested."""
 
     def __init__(self, source: BinaryIO, encoding: str, translate_returns: bool) -> None:
-        self.source, self.encoding, self.translate_returns = source, encoding, translate_returns
+        self.source, self.translate_returns = source, translate_returns
         self.decoder = codecs.getincrementaldecoder(encoding)()
         self.ready = b""
 
@@ -55,31 +56,36 @@ class Recoded(io.RawIOBase):
         return count
 
 
+def decoded(data: bytes) -> str:
+    """Decode UTF-8. Raises NotText."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise NotText from None
+    if "\0" in text:
+        raise NotText
+    return text
+
+
 def is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in {"utf-8", "utf-8-sig", "ascii"}
 
 
 def unpacked(path: Path) -> BinaryIO:
     """Open the file, decompressed according to its name."""
-    match path.suffix.lower():
-        case ".gz":
-            return cast("BinaryIO", gzip.open(path))
-        case ".bz2":
-            return cast("BinaryIO", bz2.open(path))
-        case ".xz":
-            return cast("BinaryIO", lzma.open(path))
-        case ".zst":
-            import pyarrow as pa
+    ending = path.suffix.lower()
+    if ending == ".zst":
+        import pyarrow as pa
 
-            return cast("BinaryIO", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
-    return path.open("rb", buffering=0)
+        return cast("BinaryIO", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
+    return cast("BinaryIO", OPENERS[ending](path)) if ending in OPENERS else path.open("rb", buffering=0)
 
 
 @contextmanager
-def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.BufferedReader]:
+def open_text(path: Path, place: ConfigPath, encoding: str = "utf-8") -> Iterator[io.BufferedReader]:
     """Open the text as UTF-8 bytes without a byte order mark, and with lone carriage returns as line ends. The bytes of
-    a UTF-8 file are not checked."""
-    with unpacked(path) as raw:
+    a UTF-8 file are not checked. Raises DataError: errors of reading, also those that the body of the `with` notes."""
+    with reading(path, place, encoding), unpacked(path) as raw:
         start = io.BufferedReader(cast("Any", raw), BUFFER)
         beginning = start.peek(3)
         if is_utf8(encoding) and beginning.startswith(codecs.BOM_UTF8):
