@@ -214,9 +214,7 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
     if table.path.name in (STDIN_NAME, IN_MEMORY):
         # Paths of images are relative to it.
         table = replace(table, path=Path.cwd() / table.path.name)
-    problems = [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(missing_problems(table, types))
     if data.windows is not None:
         return windows_over(data.windows, table, types, name)
     inputs = {name: input_rows(data, table, name, kind, digests=False)[0] for name, kind in types.items()}

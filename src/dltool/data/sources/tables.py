@@ -118,11 +118,6 @@ class Readable:
     def first(self) -> Table:
         return self.tables["source"]
 
-    def problems(self, table: Table) -> Iterator[Problem]:
-        """Return the problems of inputs with missing values that are not allowed."""
-        for name, kind in self.types.items():
-            yield from missing_problems(table, name, kind)
-
     def settled(self, data: Data) -> dict[str, Any]:
         """Return the type of every column, as inferred by reading, which saves other commands doing so."""
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
@@ -142,7 +137,12 @@ def read_tables(data: Data) -> Readable:
     as input."""
     tables = load_tables(data)
     first = tables["source"]
-    return Readable(tables, input_types(data, first), settled_targets(data, first))
+    # Few distinct integers are classes.
+    targets = {
+        name: replace(target, type=target.type or type_of(first.columns[target.columns[0]], data))
+        for name, target in data.targets.items()
+    }
+    return Readable(tables, input_types(data, first), targets)
 
 
 def load_table_examples(data: Data) -> SourceExamples:
@@ -155,13 +155,11 @@ def load_table_examples(data: Data) -> SourceExamples:
     problems: list[Problem] = []
     parts: dict[PartName, Examples] = {}
     for role, table in read.tables.items():
-        problems += read.problems(table)
+        problems += missing_problems(table, read.types)
         labels: dict[str, Values] = {}
         for name, target in read.targets.items():
-            try:
+            with DataError.collected(problems):
                 labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
-            except DataError as error:
-                problems += error.problems
         if not problems:
             found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
             columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
@@ -173,8 +171,7 @@ def load_table_examples(data: Data) -> SourceExamples:
                 {**dates_of(table), **as_values(columns)},
                 {name: digests for name, (_, digests) in found.items() if digests is not None},
             )
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     alone = len(read.types) == 1
     return SourceExamples(
         parts,
@@ -207,8 +204,12 @@ def dates_of(table: Table) -> dict[str, Values]:
     return as_values({name: column.values for name, column in table.columns.items() if column.kind == "date"})
 
 
+def in_memory(rows: Rows) -> Values:
+    return rows if isinstance(rows, Coded) else np.asarray(rows[:])
+
+
 def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
-    return {name: rows if isinstance(rows, Coded) else np.asarray(rows[:]) for name, rows in columns.items()}
+    return {name: in_memory(rows) for name, rows in columns.items()}
 
 
 def input_rows(
@@ -248,15 +249,15 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
     return ColumnType(kind.name, kind.options.model_copy(update={"rate": rate}))
 
 
-def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:
-    """Yield the problem of a column with missing values that are not allowed."""
-    if getattr(kind.options, "missing", None) != "error" or not table.columns[name].missing:
-        return
-    rows = np.flatnonzero(is_missing(as_values({name: table.columns[name].values})[name]))
-    message = f'"{name}" is missing in {rows_named(table, rows)}'
-    usual = type(kind.options).model_fields["missing"].default
-    hint = f"fill these cells in, or let something stand for them, such as missing: {usual}"
-    yield Problem((*INPUTS, name), message, hint)
+def missing_problems(table: Table, types: Mapping[str, ColumnType]) -> Iterator[Problem]:
+    """Yield the problems of inputs with missing values that are not allowed."""
+    for name, kind in types.items():
+        if getattr(kind.options, "missing", None) == "error" and table.columns[name].missing:
+            rows = np.flatnonzero(is_missing(in_memory(table.columns[name].values)))
+            message = f'"{name}" is missing in {rows_named(table, rows)}'
+            usual = type(kind.options).model_fields["missing"].default
+            hint = f"fill these cells in, or let something stand for them, such as missing: {usual}"
+            yield Problem((*INPUTS, name), message, hint)
 
 
 def rows_named(table: Table, rows: np.ndarray) -> str:
@@ -266,16 +267,6 @@ def rows_named(table: Table, rows: np.ndarray) -> str:
 
 
 # --- the target ---
-
-
-def settled_targets(data: Data, table: Table) -> dict[str, Target]:
-    """Infer the types of targets without one: few distinct integers are classes."""
-    return {
-        name: target
-        if target.type is not None
-        else replace(target, type=type_of(table.columns[target.columns[0]], data))
-        for name, target in data.targets.items()
-    }
 
 
 def type_of(column: Column, data: Data) -> TargetType:
@@ -303,14 +294,13 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
             message = f'"{name}" holds dates, which cannot be predicted'
             problems.append(Problem(target_place, message, "choose another column"))
             continue
-        values = as_values({name: column.values})[name]
+        values = in_memory(column.values)
         rows = np.flatnonzero(is_missing(values))
         if len(rows) and not (task and task.takes_several):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
         labels.append(values)
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     if len(labels) > 1:
         return np.stack([np.asarray(values, np.float32) for values in labels], axis=1)
     return class_labels(labels[0]) if task is None or task.has_classes else labels[0]

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from dltool.config.columns import ONE_TARGET, ColumnType, Target
+from dltool.config.columns import ONE_TARGET
 from dltool.config.schema import Data
 from dltool.data.arrays.rows import Coded, stack
 from dltool.data.arrays.window_rows import PLACE, make_windows, positions_in_series
 from dltool.data.examples import Examples, SourceExamples
-from dltool.data.sources.tables import as_values, class_labels, dates_of, read_tables
+from dltool.data.sources.tables import as_values, class_labels, dates_of, missing_problems, named_columns, read_tables
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION
 from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named
 from dltool.data.split.divide import divide_rows
@@ -30,21 +30,27 @@ def load_window_examples(data: Data) -> SourceExamples:
     windows = data.windows
     assert windows is not None
     read = read_tables(data)
-    refuse(read.types)
-    problems = [problem for table in read.tables.values() for problem in read.problems(table)]
-    if problems:
-        raise DataError(problems)
+    ConfigError.refuse(
+        Problem(("data", "inputs", name), f"{kind.name} has no use in windows", f"declare it: {name}: ignore")
+        for name, kind in read.types.items()
+        if kind.name in NO_WINDOWS
+    )
+    DataError.refuse(problem for table in read.tables.values() for problem in missing_problems(table, read.types))
     first, dates = read.first, dates_of(read.first)
     columns = {name: stack([table.columns[name].values for table in read.tables.values()]) for name in first.columns}
-    values = as_values({name: columns[name] for name in {*dates, *dividing(data, first)}})
+    dividing = {name for _, name in named_columns(data) if name in columns}
+    values = as_values({name: columns[name] for name in {*dates, *dividing}})
     series = series_of(values, windows.key, read.tables)
     order = None if windows.order is None else order_named(values, tuple(dates), windows.order, (*PLACE, "order"))
     goal = as_values({"goal": columns[windows.target]})["goal"]
     parts = parts_of_rows(data, read.tables, values, order, series)
     found = make_windows(windows, parts, ~is_missing(goal), series, order)
+    labels = goal.take(found.target_rows) if isinstance(goal, Coded) else goal[found.target_rows]
+    target = read.targets[ONE_TARGET].type
+    is_number = target is not None and target.name == "number"
     examples = Examples(
         {name: found.of(columns[name]) for name in read.types},
-        {ONE_TARGET: targets_of(goal, found.target_rows, read.targets[ONE_TARGET])},
+        {ONE_TARGET: labels if is_number else class_labels(labels)},
         first.path.name,
         ("data", "source"),
         places=places_of(read.tables, found.target_rows, order, dates),
@@ -57,12 +63,6 @@ def load_window_examples(data: Data) -> SourceExamples:
         warnings=(*found.warnings, *(out_of_order(values, dates, series) if order is None else ())),
         columns=tuple(first.columns.values()),
     )
-
-
-def targets_of(goal: Values, rows: np.ndarray, target: Target) -> Values:
-    found = goal.take(rows) if isinstance(goal, Coded) else goal[rows]
-    is_number = target.type is not None and target.type.name == "number"
-    return np.asarray(found) if is_number else class_labels(found)
 
 
 def places_of(
@@ -82,23 +82,6 @@ def places_of(
         found = moments[rows]
         places[f"target {name}"] = found.astype("datetime64[s]") if name in dates else found
     return places
-
-
-def refuse(types: Mapping[str, ColumnType]) -> None:
-    problems = [
-        Problem(("data", "inputs", name), f"{kind.name} has no use in windows", f"declare it: {name}: ignore")
-        for name, kind in types.items()
-        if kind.name in NO_WINDOWS
-    ]
-    if problems:
-        raise ConfigError(problems)
-
-
-def dividing(data: Data, table: Table) -> set[str]:
-    """Return the existing columns by which rows are divided, ordered and distinguished."""
-    assert data.windows is not None
-    names = (data.split.order, data.split.column, data.windows.key, data.windows.order)
-    return {name for name in names if name is not None and name in table.columns}
 
 
 def series_of(values: Mapping[str, Values], key: str | None, tables: Mapping[str, Table]) -> np.ndarray | None:
@@ -150,10 +133,10 @@ def parts_of_rows(
     split = divide_rows(rule, rows, sizes, SplitColumns(times), seed=0)
     parts = np.full(sum(given.values()), TRAINING)
     parts[split.validation], parts[split.test] = VALIDATION, TEST
-    first = rows
-    for role, number in (("validation", VALIDATION), ("test", TEST)):
-        parts[first : first + given.get(role, 0)] = number
-        first += given.get(role, 0)
+    # The rows of other tables follow.
+    for number, role in ((VALIDATION, "validation"), (TEST, "test")):
+        parts[rows : rows + given.get(role, 0)] = number
+        rows += given.get(role, 0)
     return parts
 
 
