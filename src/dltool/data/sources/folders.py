@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +85,10 @@ def named_files(paths: Sequence[str]) -> Members:
     members: list[Member] = []
     problems: list[Problem] = []
     for path in paths:
-        try:
+        with DataError.collected(problems):
             status = require(path, ()).stat()
-        except DataError as error:
-            problems += error.problems
-        else:
             members.append(Member(path, status.st_size, str(status.st_mtime_ns)))
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     return Members(Access(os.getcwd(), "folder"), Listing(tuple(members), ()), ())
 
 
@@ -114,15 +109,15 @@ def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
     if len(kept) < len(texts):
         blank = len(texts) - len(kept)
         warnings = (*warnings, f"{path}: {counted(blank, 'blank text is', 'blank texts are')} left out")
-    examples = Examples({"text": coded([text for text in texts if text])})
-    return replace(examples, places={name: values[kept] for name, values in places.items()}), warnings
+    inputs = {"text": coded([texts[row] for row in kept])}
+    return Examples(inputs, places={name: values[kept] for name, values in places.items()}), warnings
 
 
 def is_single(path: str, endings: tuple[str, ...]) -> bool:
     """Return whether the path is a file of one example."""
     if Path(path).name == STDIN_NAME:
         return bool(endings) and not is_archive(Path(path))
-    return bool(endings) and path.lower().endswith(endings) and not Path(path).is_dir()
+    return path.lower().endswith(endings) and not Path(path).is_dir()
 
 
 def named_by(path: str) -> str:

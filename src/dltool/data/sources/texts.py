@@ -24,13 +24,6 @@ NOT_TEXTS = frozenset({"readme", "license", "licence", "copying", "authors", "ch
 
 
 @dataclass(frozen=True)
-class Bad:
-    """The reason why a file cannot be used."""
-
-    message: str
-
-
-@dataclass(frozen=True)
 class Reading:
     """Options of reading files. `place` is the config path of the source's options."""
 
@@ -38,35 +31,29 @@ class Reading:
     encoding: str
     place: ConfigPath
 
-    @property
-    def is_utf8(self) -> bool:
-        return codecs.lookup(self.encoding).name == "utf-8"
-
     def texts(self, files: Sequence[Member]) -> list[str]:
         """Read the content of each file. Raises DataError naming all files that cannot be read or decoded."""
-        found = [self.text(member) for member in files]
-        bad = [(member, text) for member, text in zip(files, found, strict=True) if isinstance(text, Bad)]
-        if bad:
-            faults = and_more([f"{printable(member.name)}{text.message}" for member, text in bad], SHOWN, "; ")
-            hint = "if they are older texts of western Europe, write encoding: latin-1"
-            files_of = f"{counted(len(bad), 'file')} of {self.members.path}"
-            message = f"{files_of} cannot be read as {self.encoding}: {faults}"
-            raise DataError(Problem((*self.place, "path"), message, hint if self.is_utf8 else ""))
-        return [text for text in found if isinstance(text, str)]
-
-    def text(self, member: Member) -> str | Bad:
-        try:
-            content = self.members.reader().read(member)
-        except UnreadableMember as error:
-            return Bad(f" ({error})")
-        try:
-            # A byte order mark is not part of the text.
-            return content.decode("utf-8-sig" if self.is_utf8 else self.encoding)
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            return Bad(f", line {line:,}, byte {error.start:,} (0x{content[error.start]:02x}: {error.reason})")
-        except UnicodeError as error:
-            return Bad(f" ({error})")
+        is_utf8 = codecs.lookup(self.encoding).name == "utf-8"
+        texts: list[str] = []
+        faults: list[str] = []
+        for member in files:
+            content = b""
+            try:
+                content = self.members.reader().read(member)
+                # A byte order mark is not part of the text.
+                texts.append(content.decode("utf-8-sig" if is_utf8 else self.encoding))
+            except UnicodeDecodeError as error:
+                line = content.count(b"\n", 0, error.start) + 1
+                what = f"line {line:,}, byte {error.start:,} (0x{content[error.start]:02x}: {error.reason})"
+                faults.append(f"{printable(member.name)}, {what}")
+            except (UnreadableMember, UnicodeError) as error:
+                faults.append(f"{printable(member.name)} ({error})")
+        if faults:
+            files_of = f"{counted(len(faults), 'file')} of {self.members.path}"
+            message = f"{files_of} cannot be read as {self.encoding}: {and_more(faults, SHOWN, '; ')}"
+            hint = "if they are older texts of western Europe, write encoding: latin-1" if is_utf8 else ""
+            raise DataError(Problem((*self.place, "path"), message, hint))
+        return texts
 
 
 def load_texts(options: TextSource, place: ConfigPath) -> SourceExamples:
@@ -80,19 +67,15 @@ def load_texts(options: TextSource, place: ConfigPath) -> SourceExamples:
         ConfigError: an unknown encoding.
         DataError: all files that are refused, have no class, or cannot be read."""
     place = (*place, "text")
-    check_encoding(options.encoding, (*place, "encoding"))
+    try:
+        b"text".decode(options.encoding, "ignore")
+    except (LookupError, ValueError):
+        message, hint = f'unknown encoding "{options.encoding}"', "such as utf-8, utf-16, latin-1 or cp1252"
+        raise ConfigError(Problem((*place, "encoding"), message, hint)) from None
     members = open_members(options.path, (*place, "path"))
     reading = Reading(members, options.encoding, place)
     files = class_files(members, (*place, "path")) if options.pattern is None else {}
     return lines_of(reading, files) if files else files_of(reading, options.pattern)
-
-
-def check_encoding(encoding: str, place: ConfigPath) -> None:
-    try:
-        b"text".decode(encoding, "ignore")
-    except (LookupError, ValueError):
-        problem = Problem(place, f'unknown encoding "{encoding}"', "such as utf-8, utf-16, latin-1 or cp1252")
-        raise ConfigError(problem) from None
 
 
 def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
@@ -100,25 +83,18 @@ def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
     found = labelled(reading.members, EXTENSIONS, pattern, reading.place, "text")
     parts: dict[PartName, Examples] = {}
     blank: list[str] = []
-    texts = reading.texts([item.member for items in found.parts.values() for item in items])
-    first = 0
+    texts = iter(reading.texts([item.member for items in found.parts.values() for item in items]))
     for name, items in found.parts.items():
-        pairs = [(text.strip(), item) for text, item in zip(texts[first:], items, strict=False)]
-        first += len(items)
+        pairs = [(next(texts).strip(), item) for item in items]
         kept = [(text, item) for text, item in pairs if text]
         blank += [item.member.name for text, item in pairs if not text]
         if not kept:
             raise no_text(reading, f"the {name} split of {reading.members.path}")
-        inputs = {"text": coded([text for text, _ in kept])}
-        parts[name] = examples_of_items(
-            inputs, [item for _, item in kept], (*reading.place, "path"), titled(reading, name)
-        )
-    warnings = [*found.warnings]
-    if blank:
-        files = counted(len(blank), "file is", "files are")
-        names = and_more([printable(name) for name in blank], SHOWN)
-        warnings.append(f"{files} blank and skipped: {names}")
-    return SourceExamples(parts, warnings=tuple(warnings))
+        inputs, used = {"text": coded([text for text, _ in kept])}, [item for _, item in kept]
+        parts[name] = examples_of_items(inputs, used, (*reading.place, "path"), titled(reading, name))
+    files, names = counted(len(blank), "file is", "files are"), and_more(list(map(printable, blank)), SHOWN)
+    warnings = (f"{files} blank and skipped: {names}",) if blank else ()
+    return SourceExamples(parts, warnings=(*found.warnings, *warnings))
 
 
 def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> SourceExamples:
@@ -154,7 +130,7 @@ def no_text(reading: Reading, what: str) -> DataError:
 def class_files(members: Members, place: ConfigPath) -> dict[PartName, list[Member]]:
     """Return the files of each split that are a class each; none if there are class folders. Raises DataError: one
     class only."""
-    files = [member for member in members.members if not is_beside_data(member.name)]
+    files = [file for file in members.members if NOT_TEXTS.isdisjoint(SEPARATOR.split(Path(file.name).name.lower()))]
     top = len(common_folder(files)) if files else 0
     below = [member.name.split("/")[top:] for member in files]
     found: dict[PartName, list[Member]] = {}
@@ -168,10 +144,6 @@ def class_files(members: Members, place: ConfigPath) -> dict[PartName, list[Memb
         message = f"{members.path} has one file only for {alone[0]}, {found[alone[0]][0].name}"
         raise DataError(Problem(place, message, "texts are in a file for each class, or in a folder for each class"))
     return found
-
-
-def is_beside_data(name: str) -> bool:
-    return not NOT_TEXTS.isdisjoint(SEPARATOR.split(Path(name).name.lower()))
 
 
 def class_names(files: Sequence[str]) -> list[str]:
