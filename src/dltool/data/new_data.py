@@ -38,7 +38,7 @@ from dltool.data.sources.tables import (
 )
 from dltool.data.split.by_column import order_named
 from dltool.data.tables.json_lines import MemoryRecords
-from dltool.data.tables.typed_table import Column, ColumnRequest, Table
+from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table
 from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, DataError, Problem
 
@@ -72,13 +72,10 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
     found: list[NewExamples] = []
     with kept_input(files) as (paths, folder):
         for group in grouped(data, paths):
-            try:
+            with DataError.collected(problems):
                 found.append(read(data, facts, group))
-            except DataError as error:
-                problems += error.problems
-    if problems:
-        mended = map(of_new_data, problems)
-        raise DataError(replace(each, message=each.message.replace(f"{folder}{os.sep}", "")) for each in mended)
+    mended = map(of_new_data, problems)
+    DataError.refuse(replace(each, message=each.message.replace(f"{folder}{os.sep}", "")) for each in mended)
     parts = [each.examples for each in found]
     if any("row" in part.places for part in parts):
         # A file of one example is its own first row.
@@ -193,8 +190,7 @@ def checked(facts: Facts, new: NewExamples) -> NewExamples:
             given = "nothing" if rows is None else f"{dtype_name(rows)} of shape {rows.shape[1:]}"
             message = f"{new.examples.places['file'][0]} gives {given} for the input {name}, and the model takes "
             problems.append(Problem(None, f"{message}{found.dtype} of shape {found.shape}"))
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     inputs = {name: new.examples.inputs[name] for name in facts.inputs}
     return replace(new, examples=replace(new.examples, inputs=inputs))
 
@@ -229,12 +225,8 @@ def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | 
         names = list(options.names)
     elif isinstance(options, CsvSource) and not options.has_header:
         names = [f"column_{number}" for number in range(1, len(names) + 1)]
-    columns = {
-        name: Column(
-            name, cast("Any", used[name].name) if name in used else "ignore", np.empty(0), "", declared=used.get(name)
-        )
-        for name in names
-    }
+    kinds = {name: cast("Kind", used[name].name) if name in used else "ignore" for name in names}
+    columns = {name: Column(name, kind, np.empty(0), "", declared=used.get(name)) for name, kind in kinds.items()}
     # Nothing reads from it.
     return Table(columns, 0, Path("the training table"), cast("Any", None))
 

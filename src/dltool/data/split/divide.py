@@ -8,9 +8,15 @@ from dltool.config.schema import Data, SplitOptions
 from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.files.class_folders import PartName
-from dltool.data.split.at_random import Split, divide, divide_by_names, divide_in_order, first_of_each_class
+from dltool.data.split.at_random import (
+    Split,
+    divide,
+    divide_by_groups,
+    divide_by_names,
+    divide_in_order,
+    first_of_each_class,
+)
 from dltool.data.split.by_column import SplitColumns, column_named, order_named
-from dltool.data.split.by_group import divide_by_groups
 from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import listed
