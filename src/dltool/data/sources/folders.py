@@ -21,7 +21,7 @@ from dltool.data.media.codecs import EXTENSIONS as CLIPS
 from dltool.data.media.image_decode import EXTENSIONS as IMAGES
 from dltool.data.media.images import decode_images, form_of, load_images
 from dltool.data.sources.texts import EXTENSIONS as TEXTS
-from dltool.data.sources.texts import LINE_END, Reading, load_texts
+from dltool.data.sources.texts import lines_in, load_texts, no_text, read_texts
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted
 
@@ -96,16 +96,15 @@ def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
     """Return a text for each file of a folder or an archive, or for each line of a file. Blank ones are dropped."""
     if require(path, (), allow_folder=True).is_dir() or is_archive(Path(path)):
         members, names, warnings = single_files([path], TEXTS, "text")
-        texts = [text.strip() for text in Reading(members, encoding, ()).texts(members.members)]
+        texts = [text.strip() for text in read_texts(members, encoding, members.members)]
         places = {"file": text_array(names)}
     else:
         members = named_files([path])
-        (content,) = Reading(members, encoding, ()).texts(members.members)
-        texts = [line.strip() for line in LINE_END.split(content.rstrip("\r\n"))]
+        texts = lines_in(*read_texts(members, encoding, members.members))
         places, warnings = places_in(named_by(path), len(texts)), ()
     kept = np.flatnonzero([bool(text) for text in texts])
     if not len(kept):
-        raise DataError(Problem(None, f"{path} has no text", "it is empty, or all blank"))
+        raise no_text(members, path)
     if len(kept) < len(texts):
         blank = len(texts) - len(kept)
         warnings = (*warnings, f"{path}: {counted(blank, 'blank text is', 'blank texts are')} left out")

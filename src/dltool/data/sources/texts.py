@@ -3,7 +3,6 @@
 import codecs
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dltool.config.columns import ONE_TARGET
@@ -23,37 +22,34 @@ SEPARATOR = re.compile(r"([._\-\s]+)")
 NOT_TEXTS = frozenset({"readme", "license", "licence", "copying", "authors", "changelog"})
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Options of reading files. `place` is the config path of the source's options."""
+def read_texts(members: Members, encoding: str, files: Sequence[Member]) -> list[str]:
+    """Read the content of each file. Raises DataError naming all files that cannot be read or decoded."""
+    is_utf8 = codecs.lookup(encoding).name == "utf-8"
+    texts: list[str] = []
+    faults: list[str] = []
+    for member in files:
+        content = b""
+        try:
+            content = members.reader().read(member)
+            # A byte order mark is not part of the text.
+            texts.append(content.decode("utf-8-sig" if is_utf8 else encoding))
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            what = f"line {line:,}, byte {error.start:,} (0x{content[error.start]:02x}: {error.reason})"
+            faults.append(f"{printable(member.name)}, {what}")
+        except (UnreadableMember, UnicodeError) as error:
+            faults.append(f"{printable(member.name)} ({error})")
+    if faults:
+        files_of = f"{counted(len(faults), 'file')} of {members.path}"
+        message = f"{files_of} cannot be read as {encoding}: {and_more(faults, SHOWN, '; ')}"
+        hint = "if they are older texts of western Europe, write encoding: latin-1" if is_utf8 else ""
+        raise DataError(Problem(members.place, message, hint))
+    return texts
 
-    members: Members
-    encoding: str
-    place: ConfigPath
 
-    def texts(self, files: Sequence[Member]) -> list[str]:
-        """Read the content of each file. Raises DataError naming all files that cannot be read or decoded."""
-        is_utf8 = codecs.lookup(self.encoding).name == "utf-8"
-        texts: list[str] = []
-        faults: list[str] = []
-        for member in files:
-            content = b""
-            try:
-                content = self.members.reader().read(member)
-                # A byte order mark is not part of the text.
-                texts.append(content.decode("utf-8-sig" if is_utf8 else self.encoding))
-            except UnicodeDecodeError as error:
-                line = content.count(b"\n", 0, error.start) + 1
-                what = f"line {line:,}, byte {error.start:,} (0x{content[error.start]:02x}: {error.reason})"
-                faults.append(f"{printable(member.name)}, {what}")
-            except (UnreadableMember, UnicodeError) as error:
-                faults.append(f"{printable(member.name)} ({error})")
-        if faults:
-            files_of = f"{counted(len(faults), 'file')} of {self.members.path}"
-            message = f"{files_of} cannot be read as {self.encoding}: {and_more(faults, SHOWN, '; ')}"
-            hint = "if they are older texts of western Europe, write encoding: latin-1" if is_utf8 else ""
-            raise DataError(Problem((*self.place, "path"), message, hint))
-        return texts
+def lines_in(text: str) -> list[str]:
+    """Return the lines without spaces around them, also blank ones but the last."""
+    return [line.strip() for line in LINE_END.split(text.rstrip("\r\n"))]
 
 
 def load_texts(options: TextSource, place: ConfigPath) -> SourceExamples:
@@ -73,61 +69,61 @@ def load_texts(options: TextSource, place: ConfigPath) -> SourceExamples:
         message, hint = f'unknown encoding "{options.encoding}"', "such as utf-8, utf-16, latin-1 or cp1252"
         raise ConfigError(Problem((*place, "encoding"), message, hint)) from None
     members = open_members(options.path, (*place, "path"))
-    reading = Reading(members, options.encoding, place)
-    files = class_files(members, (*place, "path")) if options.pattern is None else {}
-    return lines_of(reading, files) if files else files_of(reading, options.pattern)
+    files = class_files(members) if options.pattern is None else {}
+    return lines_of(members, options.encoding, files) if files else files_of(members, options, place)
 
 
-def files_of(reading: Reading, pattern: str | None) -> SourceExamples:
+def files_of(members: Members, options: TextSource, place: ConfigPath) -> SourceExamples:
     """Return a text for each file."""
-    found = labelled(reading.members, EXTENSIONS, pattern, reading.place, "text")
+    found = labelled(members, EXTENSIONS, options.pattern, place, "text")
     parts: dict[PartName, Examples] = {}
     blank: list[str] = []
-    texts = iter(reading.texts([item.member for items in found.parts.values() for item in items]))
+    files = [item.member for items in found.parts.values() for item in items]
+    texts = iter(read_texts(members, options.encoding, files))
     for name, items in found.parts.items():
         pairs = [(next(texts).strip(), item) for item in items]
         kept = [(text, item) for text, item in pairs if text]
         blank += [item.member.name for text, item in pairs if not text]
         if not kept:
-            raise no_text(reading, f"the {name} split of {reading.members.path}")
+            raise no_text(members, f"the {name} split of {members.path}")
         inputs, used = {"text": coded([text for text, _ in kept])}, [item for _, item in kept]
-        parts[name] = examples_of_items(inputs, used, (*reading.place, "path"), titled(reading, name))
-    files, names = counted(len(blank), "file is", "files are"), and_more(list(map(printable, blank)), SHOWN)
-    warnings = (f"{files} blank and skipped: {names}",) if blank else ()
+        parts[name] = examples_of_items(inputs, used, members.place, titled(members, name))
+    names = and_more(list(map(printable, blank)), SHOWN)
+    warnings = (f"{counted(len(blank), 'file is', 'files are')} blank and skipped: {names}",) if blank else ()
     return SourceExamples(parts, warnings=(*found.warnings, *warnings))
 
 
-def lines_of(reading: Reading, files: dict[PartName, list[Member]]) -> SourceExamples:
+def lines_of(members: Members, encoding: str, files: dict[PartName, list[Member]]) -> SourceExamples:
     """Return a text for each line, with a file for each class."""
-    place = (*reading.place, "path")
     parts: dict[PartName, Examples] = {}
     blank = 0
-    texts = iter(reading.texts([member for found in files.values() for member in found]))
+    texts = iter(read_texts(members, encoding, [member for found in files.values() for member in found]))
     for name, found in files.items():
         rows: list[str] = []
         labels: list[str] = []
         for member, label in zip(found, class_names([Path(member.name).name for member in found]), strict=True):
-            lines = [line.strip() for line in LINE_END.split(next(texts).rstrip("\r\n"))]
+            lines = lines_in(next(texts))
             kept = [line for line in lines if line]
             if not kept:
-                raise no_text(reading, f"{printable(member.name)} in {reading.members.path}")
+                raise no_text(members, f"{printable(member.name)} in {members.path}")
             blank += len(lines) - len(kept)
             rows += kept
             labels += [label] * len(kept)
-        parts[name] = Examples({"text": coded(rows)}, {ONE_TARGET: text_array(labels)}, titled(reading, name), place)
+        inputs, targets = {"text": coded(rows)}, {ONE_TARGET: text_array(labels)}
+        parts[name] = Examples(inputs, targets, titled(members, name), members.place)
     warnings = (f"{counted(blank, 'blank line is', 'blank lines are')} skipped",) if blank else ()
     return SourceExamples(parts, warnings=warnings)
 
 
-def titled(reading: Reading, part: str) -> str:
-    return f"the {part} split of {Path(reading.members.path).name}"
+def titled(members: Members, part: str) -> str:
+    return f"the {part} split of {Path(members.path).name}"
 
 
-def no_text(reading: Reading, what: str) -> DataError:
-    return DataError(Problem((*reading.place, "path"), f"{what} has no text", "it is empty, or all blank"))
+def no_text(members: Members, what: str) -> DataError:
+    return DataError(Problem(members.place, f"{what} has no text", "it is empty, or all blank"))
 
 
-def class_files(members: Members, place: ConfigPath) -> dict[PartName, list[Member]]:
+def class_files(members: Members) -> dict[PartName, list[Member]]:
     """Return the files of each split that are a class each; none if there are class folders. Raises DataError: one
     class only."""
     files = [file for file in members.members if NOT_TEXTS.isdisjoint(SEPARATOR.split(Path(file.name).name.lower()))]
@@ -136,13 +132,17 @@ def class_files(members: Members, place: ConfigPath) -> dict[PartName, list[Memb
     found: dict[PartName, list[Member]] = {}
     if files and all(len(names) == 1 for names in below):
         found["training"] = files
-    elif all(len(names) == 2 for names in below) and are_parts({names[0] for names in below}, members.path, place):
+    elif all(len(names) == 2 for names in below) and are_parts(
+        {names[0] for names in below}, members.path, members.place
+    ):
         for member, names in zip(files, below, strict=True):
             found.setdefault(PART_NAMES[names[0].lower()], []).append(member)
     alone = [part for part, each in found.items() if len(each) == 1]
     if alone:
         message = f"{members.path} has one file only for {alone[0]}, {found[alone[0]][0].name}"
-        raise DataError(Problem(place, message, "texts are in a file for each class, or in a folder for each class"))
+        raise DataError(
+            Problem(members.place, message, "texts are in a file for each class, or in a folder for each class")
+        )
     return found
 
 

@@ -4,7 +4,7 @@ import io
 import json
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -115,38 +115,34 @@ class CsvFile(TableFile):
             with self.opened() as stream:
                 if self.options.has_header:
                     next(iter(Records(lines_of(stream), self.dialect)))
-                try:
-                    yield from self.fast_blocks(stream, wants)
-                except Irregular as found:
-                    yield from self.careful_blocks(lines_of(stream, found.rest), wants)
+                yield from self.fast_blocks(stream, wants)
         except (Misshapen, Unreadable) as error:
             raise self.misshapen(error) from None
 
     def fast_blocks(self, stream: io.BufferedReader, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        parser = BlockParser(self.names, self.options)
-        pieces = whole_records(stream, self.dialect)
-        irregular: Irregular | None = None
+        """Yield blocks that several threads parse; the rest of an irregular file field by field."""
+        parser, pieces = BlockParser(self.names, self.options), whole_records(stream, self.dialect)
         waiting: deque[Future[RowBlock]] = deque()
-        # The first block suggests the kinds by which the others are parsed.
-        for first in islice(pieces, 1):
-            block = parser.parse(first, dict(wants))
-            yield replace(block, expected=block.rows * int(1.05 * self.path.stat().st_size) // len(first))
+        rest: Iterable[RowBlock] = ()
         threads = min(usable_cores(), MOST_THREADS)
-        with ThreadPoolExecutor(threads, "dltool-csv") as pool:
+        pool = ThreadPoolExecutor(threads, "dltool-csv")
+        try:
             try:
-                try:
-                    for piece in pieces:
-                        waiting.append(pool.submit(parser.parse, piece, dict(wants)))
-                        if len(waiting) > threads:
-                            yield waiting.popleft().result()
-                except Irregular as found:
-                    irregular = found
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-        if irregular is not None:
-            raise irregular
+                # The first block suggests the kinds by which the others are parsed.
+                for first in islice(pieces, 1):
+                    block = parser.parse(first, dict(wants))
+                    yield replace(block, expected=block.rows * int(1.05 * self.path.stat().st_size) // len(first))
+                for piece in pieces:
+                    waiting.append(pool.submit(parser.parse, piece, dict(wants)))
+                    if len(waiting) > threads:
+                        yield waiting.popleft().result()
+            except Irregular as found:
+                rest = self.careful_blocks(lines_of(stream, found.rest), wants)
+            while waiting:
+                yield waiting.popleft().result()
+            yield from rest
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def careful_blocks(self, lines: Iterator[bytes], wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         records = iter(Records(lines, self.dialect))

@@ -33,22 +33,18 @@ class Recoded(io.RawIOBase):
     """Recodes the bytes of `source` to UTF-8, with lone carriage returns as line ends if requested."""
 
     def __init__(self, source: BinaryIO, encoding: str, translate_returns: bool) -> None:
-        self.source, self.translate_returns = source, translate_returns
-        self.decoder = codecs.getincrementaldecoder(encoding)()
+        self.text, self.translate_returns = io.TextIOWrapper(source, encoding, newline=""), translate_returns
         self.ready = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self.ready:
-            piece = self.source.read(BUFFER // 4)
+        if not self.ready:
             try:
-                text = self.decoder.decode(piece, final=not piece)
+                text = self.text.read(BUFFER // 4)
             except UnicodeError:
                 raise NotText from None
-            if not piece and not text:
-                return 0
             self.ready = (text.replace("\r", "\n") if self.translate_returns else text).encode("utf-8", "replace")
         count = min(len(buffer), len(self.ready))
         buffer[:count] = self.ready[:count]

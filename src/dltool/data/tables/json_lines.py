@@ -45,19 +45,16 @@ class JsonLinesFile(TableFile):
             for name, value in record.items():
                 if isinstance(value, list | dict):
                     nested.setdefault(name, line)
-        problems = [Problem(self.place, f"{self.path}, line {line:,}: {what}") for line, what in wrong[:MOST_SHOWN]]
+        faults = [f", line {line:,}: {what}" for line, what in wrong[:MOST_SHOWN]]
         if len(wrong) > MOST_SHOWN:
-            problems.append(Problem(self.place, f"{self.path}: {len(wrong):,} lines in all are no objects"))
-        problems += [
-            Problem(self.place, f"{self.path}, line {line:,}: {name} holds lists or objects; expected single values")
-            for name, line in nested.items()
-        ]
+            faults.append(f": {len(wrong):,} lines in all are no objects")
+        what = "holds lists or objects; expected single values"
+        faults += [f", line {line:,}: {name} {what}" for name, line in nested.items()]
         if "" in names:
-            problems.append(Problem(self.place, f"{self.path}: a key is empty"))
-        if not problems and not names:
-            message = f"{self.path} has no rows: {'its objects are' if rows else 'it is'} empty"
-            problems.append(Problem(self.place, message))
-        DataError.refuse(problems)
+            faults.append(": a key is empty")
+        if not faults and not names:
+            faults.append(f" has no rows: {'its objects are' if rows else 'it is'} empty")
+        DataError.refuse(Problem(self.place, f"{self.path}{fault}") for fault in faults)
         return tuple(names)
 
     def texts(self) -> Iterator[tuple[int, str]]:
