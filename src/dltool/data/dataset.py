@@ -18,9 +18,8 @@ from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
 from dltool.data.labels import read_labels
 from dltool.data.sources.arrays import load_arrays
-from dltool.data.sources.bundled import load_bundled
+from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
-from dltool.data.sources.keras_datasets import load_keras_dataset
 from dltool.data.split.at_random import Split
 from dltool.data.split.divide import divide_parts, few_rows, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import PartSizes, check_parts, check_stratify

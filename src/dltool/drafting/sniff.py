@@ -14,7 +14,7 @@ import numpy as np
 from dltool.config.table_sources import CsvSource, TableOptions
 from dltool.data.tables.cells import Texts, number_of
 from dltool.data.tables.csv_file import CsvFile
-from dltool.data.tables.csv_records import Records, Unreadable, dialect_of
+from dltool.data.tables.csv_parser import Records, Unreadable, dialect_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
 from dltool.data.tables.typed_table import Want
 from dltool.errors import ConfigPath, DataError

@@ -43,11 +43,37 @@ PARTS: Mapping[str, PartName] = {"source": "training", "validation": "validation
 """The splits of the config's sources."""
 
 
-def load_tables(data: Data) -> dict[str, Table]:
-    """Read the tables of the config by their key. All have the types of the first.
+@dataclass(frozen=True)
+class Readable:
+    """The tables of a config by their key, with the types of the inputs, and the targets."""
+
+    tables: Mapping[str, Table]
+    types: Mapping[str, ColumnType]
+    targets: Mapping[str, Target]
+
+    @property
+    def first(self) -> Table:
+        return self.tables["source"]
+
+    def settled(self, data: Data) -> dict[str, Any]:
+        """Return the type of every column, as inferred by reading, which saves other commands doing so."""
+        ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
+        names = [name for name in self.first.columns if name not in data.target_columns]
+        names += data.target_columns if data.windows is not None else ()
+        inputs = {
+            name: self.types.get(name, ignored)
+            for name in names
+            if name in self.types or name not in dividing_columns(data)
+        }
+        given = tuple(self.targets.values())
+        return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
+
+
+def read_tables(data: Data) -> Readable:
+    """Read the tables of the config. All have the types of the first.
 
     Raises:
-        DataError: every problem of a file, its columns and cells.
+        DataError: every problem of a file, its columns and cells; or no column is left as input.
         MachineError: there is no room for columns that do not fit in memory."""
     needed = (*data.target_columns, *dividing_columns(data))
     declared = dict(data.inputs or {})
@@ -65,7 +91,13 @@ def load_tables(data: Data) -> dict[str, Table]:
         if source is not None:
             wanted = ColumnRequest(declared, places, tables.get("source"), needed)
             tables[role] = table_in_reach(source, ("data", role), wanted)
-    return tables
+    first = tables["source"]
+    # Few distinct integers are classes.
+    targets = {
+        name: replace(target, type=target.type or type_of(first.columns[target.columns[0]], data))
+        for name, target in data.targets.items()
+    }
+    return Readable(tables, input_types(data, first), targets)
 
 
 def target_place(data: Data, name: str) -> ConfigPath:
@@ -104,45 +136,6 @@ def named_columns(data: Data) -> Iterator[tuple[tuple[str, str], str]]:
 def dividing_columns(data: Data) -> tuple[str, ...]:
     """Return the required ones. `order: time` may mean another column."""
     return tuple(name for (_, key), name in named_columns(data) if not (key == "order" and name == "time"))
-
-
-@dataclass(frozen=True)
-class Readable:
-    """The tables of a config by their key, with the types of the inputs, and the targets."""
-
-    tables: Mapping[str, Table]
-    types: Mapping[str, ColumnType]
-    targets: Mapping[str, Target]
-
-    @property
-    def first(self) -> Table:
-        return self.tables["source"]
-
-    def settled(self, data: Data) -> dict[str, Any]:
-        """Return the type of every column, as inferred by reading, which saves other commands doing so."""
-        ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
-        names = [name for name in self.first.columns if name not in data.target_columns]
-        names += data.target_columns if data.windows is not None else ()
-        inputs = {
-            name: self.types.get(name, ignored)
-            for name in names
-            if name in self.types or name not in dividing_columns(data)
-        }
-        given = tuple(self.targets.values())
-        return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
-
-
-def read_tables(data: Data) -> Readable:
-    """Read the tables. Raises DataError: every problem of a file, its columns and cells; or no column is left
-    as input."""
-    tables = load_tables(data)
-    first = tables["source"]
-    # Few distinct integers are classes.
-    targets = {
-        name: replace(target, type=target.type or type_of(first.columns[target.columns[0]], data))
-        for name, target in data.targets.items()
-    }
-    return Readable(tables, input_types(data, first), targets)
 
 
 def load_table_examples(data: Data) -> SourceExamples:

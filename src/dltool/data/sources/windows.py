@@ -7,11 +7,11 @@ import numpy as np
 from dltool.config.columns import ONE_TARGET
 from dltool.config.schema import Data
 from dltool.data.arrays.rows import Coded, stack
-from dltool.data.arrays.window_rows import PLACE, make_windows, positions_in_series
+from dltool.data.arrays.window_rows import PLACE, make_windows
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.sources.tables import as_values, class_labels, dates_of, missing_problems, named_columns, read_tables
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION
-from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named
+from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named, positions
 from dltool.data.split.divide import divide_rows
 from dltool.data.split.sizes import part_sizes
 from dltool.data.tables.typed_table import Table
@@ -121,13 +121,16 @@ def parts_of_rows(
     """Return (rows,): TRAINING, VALIDATION or TEST. Only the rows of the source are divided."""
     rows = tables["source"].rows
     given = {role: table.rows for role, table in tables.items()}
-    rule, times = data.split, {name: part(found, rows) for name, found in values.items()}
+    times: dict[str, Values] = {
+        name: Coded(found.codes[:rows], found.values) if isinstance(found, Coded) else found[:rows]
+        for name, found in values.items()
+    }
+    rule = data.split
     if rule.column is None and rule.order is None:
-        # The time of rows without one is their index in their series.
-        name = "time" if order is None else order[0]
-        own = np.arange(rows) if series is None else positions_in_series(series[:rows])
-        times |= {name: own if order is None else part(order[1], rows)}
-        rule = rule.model_copy(update={"order": name})
+        if order is None:
+            # The time of rows without one is their index in their series.
+            times["time"] = np.arange(rows) if series is None else positions(series[:rows])
+        rule = rule.model_copy(update={"order": "time" if order is None else order[0]})
     fractions = rule if rule.column is None else rule.model_copy(update={"validation": 0.0, "test": None})
     sizes = part_sizes(fractions, rows, given.get("validation", 0), given.get("test", 0))
     split = divide_rows(rule, rows, sizes, SplitColumns(times), seed=0)
@@ -138,7 +141,3 @@ def parts_of_rows(
         parts[rows : rows + given.get(role, 0)] = number
         rows += given.get(role, 0)
     return parts
-
-
-def part(values: Values, rows: int) -> Values:
-    return Coded(values.codes[:rows], values.values) if isinstance(values, Coded) else values[:rows]

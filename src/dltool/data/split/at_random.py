@@ -6,7 +6,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from dltool.data.split.by_column import Values, numbered
+from dltool.data.split.by_column import Values, numbered, positions
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, joined
 
@@ -153,11 +153,7 @@ def first_of_each_class(rows: np.ndarray, classes: np.ndarray | None, most: int)
     """Return at most `most` of `rows`, ascending: the first of every class, then the second of every class, …"""
     if classes is None:
         return rows[:most]
-    grouped = np.argsort(classes[rows], kind="stable")
-    counts = np.bincount(classes[rows])
-    rank = np.empty(len(rows), dtype=np.int64)
-    rank[grouped] = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(rows[np.argsort(rank, kind="stable")[:most]])
+    return np.sort(rows[np.argsort(positions(classes[rows]), kind="stable")[:most]])
 
 
 # --- groups ---

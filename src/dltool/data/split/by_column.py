@@ -73,6 +73,14 @@ def distinct(values: Values) -> np.ndarray:
     return np.unique(values)
 
 
+def positions(codes: np.ndarray) -> np.ndarray:
+    """Return (rows,) of int64: the number of rows before each that have the same code, an integer from 0 on."""
+    counts = np.bincount(codes)
+    found = np.empty(len(codes), dtype=np.int64)
+    found[np.argsort(codes, kind="stable")] = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return found
+
+
 def numbered(values: Values) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of each row's value, (rows,) of int64, and the distinct values in ascending order."""
     if isinstance(values, Coded):

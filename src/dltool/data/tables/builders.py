@@ -42,13 +42,13 @@ class InvalidCells:
         """Add the cells that `is_invalid` (rows,) marks in a block that begins at `first_row`."""
         where = np.flatnonzero(is_invalid)
         self.count += len(where)
-        codes, first = np.unique(texts.codes[where], return_index=True)
-        for code, index in sorted(zip(codes.tolist(), first.tolist(), strict=True), key=lambda pair: pair[1]):
-            text = texts.values[code]
+        _, first = np.unique(texts.codes[where], return_index=True)
+        for row in where[np.sort(first)].tolist():
+            text = texts.values[texts.codes[row]]
             if text not in self.rows and len(self.rows) == MOST_INVALID:
                 self.more_texts = True
                 return
-            self.rows.setdefault(text, first_row + int(where[index]))
+            self.rows.setdefault(text, first_row + row)
 
 
 class Builder:
@@ -98,7 +98,7 @@ class Builder:
     def parsed(self, cells: Cells, parse: Callable[[str], float | int], dtype: type, missing: Any) -> np.ndarray:
         """Parse every cell; a cell with text for which `parse` returns `missing` is invalid."""
         texts = as_texts(cells)
-        values = texts.mapped(parse, dtype, missing)
+        values: np.ndarray = np.array([*map(parse, texts.values), missing], dtype=dtype)[texts.codes]
         is_invalid = is_missing(values) & (texts.codes >= 0)
         if is_invalid.any():
             self.invalid.add(texts, is_invalid, self.rows)

@@ -34,11 +34,6 @@ class Texts:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def mapped(self, function: Callable[[str], float | int], dtype: type, missing: float) -> np.ndarray:
-        """Apply a function to each distinct text: (rows,) of `dtype`, with `missing` for missing cells."""
-        table: np.ndarray = np.array([*map(function, self.values), missing], dtype=dtype)
-        return np.asarray(table[self.codes])
-
 
 Cells = Texts | np.ndarray
 """Texts, or (rows,) of float64 numbers (NaN is missing), or of int64 dates in seconds since 1970 (NO_DATE is)."""

@@ -15,8 +15,7 @@ import numpy as np
 from dltool.config.table_sources import CsvSource
 from dltool.data.files.paths import require
 from dltool.data.tables.cells import Cells, number_of, texts_of
-from dltool.data.tables.csv_parser import BlockParser, Misshapen
-from dltool.data.tables.csv_records import Dialect, Records, Unreadable, dialect_of
+from dltool.data.tables.csv_parser import BlockParser, Dialect, Misshapen, Records, Unreadable, dialect_of
 from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong, lines_of, open_text
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem

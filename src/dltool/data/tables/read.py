@@ -2,7 +2,7 @@
 
 :mod:`dltool.data.tables.inference` infers the kind of undeclared columns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -84,14 +84,17 @@ class TableReader:
         problems += doubts
         DataError.refuse(sorted(problems, key=lambda problem: problem.message))
         like = "" if self.wanted.like is None else f"as in {self.wanted.like.path.name}"
-        columns = {
-            name: self.column(name, kind, known.get(name), "declared" if declared or not like else like, declared)
-            for name, (kind, declared) in kinds.items()
-        }
-        has_inputs = any(column.kind != "ignore" and name not in self.wanted.needed for name, column in columns.items())
-        columns |= self.guessed_columns(decided, guesses, has_inputs=has_inputs)
-        ordered = {name: columns[name] for name in self.file.names if name in columns}
-        return Table(ordered, self.rows or 0, self.file.path, self.file)
+        used = {*known, *(name for name, outcome in decided.items() if outcome.kind != "ignore")}
+        has_inputs = not used <= set(self.wanted.needed)
+        columns: dict[str, Column] = {}
+        for name in self.file.names:
+            if name in kinds:
+                kind, declared = kinds[name]
+                why = "declared" if declared or not like else like
+                columns[name] = self.column(name, kind, known.get(name), why, declared)
+            elif name in decided:
+                columns[name] = self.guessed_column(name, decided[name], guesses[name].builder, has_inputs=has_inputs)
+        return Table(columns, self.rows or 0, self.file.path, self.file)
 
     def known_kinds(self) -> dict[str, tuple[Kind, ColumnType | None]]:
         """Return the columns of the file whose kind is declared or comes from another table."""
@@ -148,19 +151,14 @@ class TableReader:
             unsettled = list(again)
         return decided, problems
 
-    def guessed_columns(
-        self, decided: Mapping[str, Decided], guesses: Mapping[str, Guess], *, has_inputs: bool
-    ) -> Iterable[tuple[str, Column]]:
-        """Return the undeclared columns. Numbers that count the rows are kept if there is no other input."""
-        inputs = [outcome for name, outcome in decided.items() if name not in self.wanted.needed]
-        counting_is_kept = not has_inputs and all(outcome.kind == "ignore" for outcome in inputs)
-        for name, outcome in decided.items():
-            kind, why, builder = outcome.kind, outcome.why, guesses[name].builder
-            if outcome.is_counting and counting_is_kept:
-                kind, why = "number", f"{why}, but there is no other input"
-            if kind == "ignore" and builder is not None:
-                self.stores.drop(builder.store)
-            yield name, self.column(name, kind, builder, why, None)
+    def guessed_column(self, name: str, outcome: Decided, builder: Builder | None, *, has_inputs: bool) -> Column:
+        """Return an undeclared column. Numbers that count the rows are kept if there is no other input."""
+        kind, why = outcome.kind, outcome.why
+        if outcome.is_counting and not has_inputs:
+            kind, why = "number", f"{why}, but there is no other input"
+        if kind == "ignore" and builder is not None:
+            self.stores.drop(builder.store)
+        return self.column(name, kind, builder, why, None)
 
     def column(self, name: str, kind: Kind, builder: Builder | None, why: str, declared: ColumnType | None) -> Column:
         rows = self.rows or 0

@@ -1,4 +1,5 @@
-"""The datasets of keras.datasets, without Keras: the same files, the same order of rows."""
+"""The datasets bundled with scikit-learn, and those of keras.datasets, without Keras: the same files, the same order of
+rows."""
 
 import gzip
 import io
@@ -17,7 +18,7 @@ from dltool.data.arrays.npz import npz_headers, read_npz
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import ONE_INPUT
 from dltool.data.files.paths import require, unreadable
-from dltool.data.sources.catalog import Published, published
+from dltool.data.sources.catalog import FIXED, Published, published
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
 from dltool.errors import ConfigPath, DataError, Problem
 
@@ -63,6 +64,19 @@ CIFAR_MEMBERS = {
     "cifar100": (("cifar-100-python/train",), ("cifar-100-python/test",)),
 }
 Arrays = dict[str, np.ndarray]
+
+
+def load_bundled(name: str, place: ConfigPath) -> SourceExamples:
+    """Load digits as uint8 images of 0…16, the others as float32 tables in their raw units."""
+    from sklearn import datasets  # type: ignore[import-untyped,unused-ignore]
+
+    # By default diabetes is centred and scaled over all its rows, which would leak the test rows.
+    options = {"scaled": False} if name == "diabetes" else {}
+    bundle = getattr(datasets, f"load_{name}")(**options)
+    inputs = bundle.images[..., np.newaxis].astype(np.uint8) if name == "digits" else bundle.data.astype(np.float32)
+    labels = bundle.target.astype(np.int32 if FIXED[name].class_names else np.float32)
+    examples = Examples({ONE_INPUT: inputs}, {ONE_TARGET: labels}, name, place)
+    return SourceExamples({"training": examples}, FIXED[name].class_names)
 
 
 def load_keras_dataset(source: Source, place: ConfigPath) -> SourceExamples:
