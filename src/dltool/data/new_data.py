@@ -195,9 +195,6 @@ def checked(facts: Facts, new: NewExamples) -> NewExamples:
     return replace(new, examples=replace(new.examples, inputs=inputs))
 
 
-# --- tables ---
-
-
 def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: str) -> NewExamples:
     """Read a table without its target, called `name`: an example a row, or windows over the rows."""
     types = {name: kind for name, kind in (data.inputs or {}).items() if name in facts.inputs}
@@ -271,9 +268,6 @@ def unseen_problems(
                 message = f'"{name}" is "{values.values[code]}" in {where}: training has not seen it'
                 problems.append(Problem(None, message))
     return problems
-
-
-# --- rows in memory ---
 
 
 def as_array(values: Any, name: str) -> np.ndarray:

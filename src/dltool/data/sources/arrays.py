@@ -137,9 +137,6 @@ def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending:
     return Examples(inputs, labels, f"{first}{ending}", wanted.places[first])
 
 
-# --- new data ---
-
-
 def new_arrays(options: Any, facts: Facts, path: str) -> Examples:
     """Return the array of an `.npy`, or the inputs of an `.npz`, converted for the model."""
     named = options.x if isinstance(options, ArraysSource) and isinstance(options.x, dict) else {}

@@ -45,9 +45,6 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples
     return load_texts(options, place)
 
 
-# --- new data, without classes ---
-
-
 def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples, tuple[str, ...]]:
     """Load the examples in files, or in one folder, archive or file of texts, as the source with these options reads
     them; and warnings. Raises DataError: all files that cannot be used."""

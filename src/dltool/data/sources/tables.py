@@ -259,9 +259,6 @@ def rows_named(table: Table, rows: np.ndarray) -> str:
     return f"{counted(len(rows), 'row')}: {places}"
 
 
-# --- the target ---
-
-
 def type_of(column: Column, data: Data) -> TargetType:
     if column.kind == "number" and (data.windows is not None or not are_classes(column)):
         return TargetType("number", NumberTarget())

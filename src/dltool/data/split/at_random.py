@@ -156,9 +156,6 @@ def first_of_each_class(rows: np.ndarray, classes: np.ndarray | None, most: int)
     return np.sort(rows[np.argsort(positions(classes[rows]), kind="stable")[:most]])
 
 
-# --- groups ---
-
-
 def divide_by_groups(
     values: Values,
     validation: int,

@@ -65,9 +65,6 @@ def divide_rows(
     return divide(rows, validation, test, seed, classes)
 
 
-# --- all splits of a dataset ---
-
-
 def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
     rows, *given = (len(source.parts.get(name, ())) for name in ("training", "validation", "test"))
     named = named_parts(data.split, source.split_columns)

@@ -52,20 +52,23 @@ class InvalidCells:
 
 
 class Builder:
-    """The base class: rows, missing cells, invalid cells; `ends` are the smallest and the largest value, if any."""
+    """The base class: rows, missing cells, invalid cells; `ends` are the smallest and the largest value, if any.
+    `distinct` is None once there are many."""
 
     want: Want = "text"
     noun = "text"
+    dtype: type
 
-    def __init__(self, stores: Stores, dtype: type) -> None:
-        self.store = stores.new(dtype)
+    def __init__(self, stores: Stores) -> None:
+        self.store = stores.new(self.dtype)
         self.rows = self.missing = 0
         self.invalid = InvalidCells()
         self.ends: tuple[Any, Any] | None = None
+        self.distinct_values: set[float] | None = set()
 
     @property
     def distinct(self) -> int | None:
-        raise NotImplementedError
+        return None if self.distinct_values is None else len(self.distinct_values)
 
     @property
     def range(self) -> tuple[str | None, str | None]:
@@ -92,6 +95,14 @@ class Builder:
         low, high = values.min().item(), values.max().item()
         self.ends = (low, high) if self.ends is None else (min(low, self.ends[0]), max(high, self.ends[1]))
 
+    def count_distinct(self, values: np.ndarray) -> None:
+        # A few values often suffice to exceed the limit.
+        for some in (values[:1000], values):
+            if self.distinct_values is not None:
+                self.distinct_values.update(np.unique(some).tolist())
+                if len(self.distinct_values) > MOST_DISTINCT_NUMBERS:
+                    self.distinct_values = None
+
     def finish(self) -> Rows:
         return self.store.finish()
 
@@ -106,17 +117,15 @@ class Builder:
 
 
 class NumberBuilder(Builder):
-    """float32, NaN if missing. `distinct` is None once there are many.
-
-    `is_counting`: integers, each of them one more than the last."""
+    """float32, NaN if missing. `is_counting`: integers, each of them one more than the last."""
 
     want: Want = "number"
     noun = "number"
+    dtype = np.float32
 
     def __init__(self, stores: Stores, decimal: str = ".") -> None:
-        super().__init__(stores, np.float32)
+        super().__init__(stores)
         self.decimal = decimal
-        self.distinct_values: set[float] | None = set()
         self.is_whole = self.is_counting = True
         self.last: float | None = None
 
@@ -138,17 +147,7 @@ class NumberBuilder(Builder):
             start = numbers[0] if self.last is None else self.last + 1
             self.is_counting = self.is_whole and bool((numbers == start + np.arange(len(numbers))).all())
             self.last = float(numbers[-1])
-        if self.distinct_values is not None:
-            # A few numbers often suffice to exceed the limit.
-            for some in (numbers[:1000], numbers):
-                self.distinct_values.update(np.unique(some).tolist())
-                if len(self.distinct_values) > MOST_DISTINCT_NUMBERS:
-                    self.distinct_values = None
-                    return
-
-    @property
-    def distinct(self) -> int | None:
-        return None if self.distinct_values is None else len(self.distinct_values)
+        self.count_distinct(numbers)
 
     def shown(self, value: float) -> str:
         return number_text(value) if self.is_whole else f"{value:.6g}"
@@ -158,28 +157,23 @@ class BooleanBuilder(Builder):
     """float32 of 1 and 0, NaN if missing."""
 
     noun = "value"
-
-    def __init__(self, stores: Stores) -> None:
-        super().__init__(stores, np.float32)
-        self.seen = np.zeros(2, bool)
+    dtype = np.float32
 
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
         values = self.parsed(cells, boolean_of, np.float32, np.nan)
-        self.seen |= [0 in values, 1 in values]
-        return values, int(np.count_nonzero(np.isnan(values)))
-
-    @property
-    def distinct(self) -> int | None:
-        return int(self.seen.sum())
+        present = values[~np.isnan(values)]
+        self.count_distinct(present)
+        return values, len(values) - len(present)
 
 
 class DateBuilder(Builder):
     """int64 seconds since 1970-01-01T00:00, NO_DATE if missing."""
 
     noun = "date"
+    dtype = np.int64
 
     def __init__(self, stores: Stores, written: str | None = None) -> None:
-        super().__init__(stores, np.int64)
+        super().__init__(stores)
         self.written = written
 
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
@@ -204,10 +198,12 @@ class TextBuilder(Builder):
     With `most`, the texts are dropped once there are more, and cells are counted: `spaced` have several words, `words`
     is the total number of words, `numeric` and `dated` could be numbers and ISO dates."""
 
+    dtype = np.int32
+
     def __init__(
         self, stores: Stores, options: CategoryColumn | None = None, most: int | None = None, decimal: str = "."
     ) -> None:
-        super().__init__(stores, np.int32)
+        super().__init__(stores)
         self.options, self.most, self.decimal = options, most, decimal
         self.numbers: dict[str, int] = {}
         self.is_dropped = False

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -197,12 +197,11 @@ def is_no_name(text: str) -> bool:
 # --- blocks for parallel parsing ---
 
 
+@dataclass(eq=False)
 class Irregular(Exception):
     """Quotes that are not around whole fields. `rest` was read and not yielded."""
 
-    def __init__(self, rest: bytes) -> None:
-        super().__init__()
-        self.rest = rest
+    rest: bytes
 
 
 def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes]:
@@ -216,23 +215,16 @@ def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes
         raise Irregular(b"")
     rest, size = b"", FIRST_BYTES
     while piece := stream.read(size):
-        size = BLOCK_BYTES
-        if quote is None or (quote not in piece and quote not in rest):
-            end = piece.rfind(b"\n") + 1
-            if end:
-                yield b"".join((rest, memoryview(piece)[:end]))
-                rest = piece[end:]
-            else:
-                rest += piece
-        else:
-            block = rest + piece
+        size, block = BLOCK_BYTES, rest + piece
+        end = block.rfind(b"\n") + 1
+        if quote is not None and quote in block:
             end = end_of_quoted(block, quote, dialect.delimiter.encode())
             has_comment = dialect.comment is not None and b"\n" + dialect.comment in b"\n" + block
             if end < 0 or has_comment:
                 raise Irregular(block)
-            if end:
-                yield block[:end]
-            rest = block[end:]
+        if end:
+            yield block[:end]
+        rest = block[end:]
         if len(rest) > LONGEST_LINE:
             raise LineTooLong
     if quote is not None and quote in rest:

@@ -22,12 +22,12 @@ UNIT = "\x1f"
 """Replaces a delimiter of several characters, which neither csv nor pyarrow supports."""
 
 
+@dataclass(eq=False)
 class Unreadable(Exception):
     """A record that cannot be parsed: its first line, counted from 1, and the error."""
 
-    def __init__(self, line: int, what: str) -> None:
-        super().__init__(line, what)
-        self.line, self.what = line, what
+    line: int
+    what: str
 
 
 class Misshapen(Exception):

@@ -169,8 +169,6 @@ class TableReader:
         values = nothing if kind == "ignore" else builder.finish()
         return Column(name, kind, values, why, builder.missing, builder.distinct, *builder.range, declared)
 
-    # --- problems: missing columns, and cells that are invalid for their kind ---
-
     def absent_problems(self) -> list[Problem]:
         """Yield a problem for each missing required column."""
         like, why = self.wanted.like, ""
