@@ -252,9 +252,8 @@ def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType]
 
 def unseen_problems(
     tables: Sequence[Table], types: Mapping[str, ColumnType], known: Mapping[str, Collection[str]]
-) -> list[Problem]:
+) -> Iterator[Problem]:
     """Yield the problems of values that are not `known` in their column."""
-    problems = []
     for name, kind in types.items():
         if not (isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error"):
             continue
@@ -265,9 +264,7 @@ def unseen_problems(
             rows = np.flatnonzero(is_unseen[values.codes[:]])
             for code in dict.fromkeys(values.codes[rows].tolist()[: 100 * SHOWN]):
                 where = rows_named(table, rows[values.codes[rows] == code])
-                message = f'"{name}" is "{values.values[code]}" in {where}: training has not seen it'
-                problems.append(Problem(None, message))
-    return problems
+                yield Problem(None, f'"{name}" is "{values.values[code]}" in {where}: training has not seen it')
 
 
 def as_array(values: Any, name: str) -> np.ndarray:

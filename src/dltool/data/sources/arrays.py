@@ -118,22 +118,25 @@ def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending:
     problems: list[Problem] = []
     inputs: dict[str, np.ndarray] = {}
     labels: dict[str, np.ndarray] = {}
-    for names, found, clean in ((wanted.inputs, inputs, clean_inputs), (wanted.targets, labels, clean_labels)):
+    sides = (
+        (wanted.inputs, inputs, clean_inputs, "each example needs all inputs"),
+        (wanted.targets, labels, clean_labels, "each example needs one label"),
+    )
+    for names, found, clean, _ in sides:
         for name, array in names.items():
             with DataError.collected(problems):
                 found[name] = clean(arrays[f"{array}{ending}"], f"{array}{ending}", wanted.places[array])
     DataError.refuse(problems)
     first = next(iter(wanted.inputs.values()))
     rows = len(next(iter(inputs.values())))
-    for names, found, hint in (
-        (wanted.inputs, inputs, "each example needs all inputs"),
-        (wanted.targets, labels, "each example needs one label"),
-    ):
-        for name, array in names.items():
-            if len(found[name]) != rows:
-                message = f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}"
-                problems.append(Problem(wanted.places[array], message, hint))
-    DataError.refuse(problems)
+    DataError.refuse(
+        Problem(
+            wanted.places[array], f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}", hint
+        )
+        for names, found, _, hint in sides
+        for name, array in names.items()
+        if len(found[name]) != rows
+    )
     return Examples(inputs, labels, f"{first}{ending}", wanted.places[first])
 
 

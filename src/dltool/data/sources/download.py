@@ -82,7 +82,8 @@ def store(content: bytes, path: Path, place: ConfigPath) -> None:
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except OSError as error:
-        Path(temporary or path).unlink(missing_ok=True) if temporary else None
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
         message = f"cannot write {path}: {os_words(error)}"
         raise MachineError(
             Problem(place, message, "set KERAS_HOME to a folder with room, or give the path option")

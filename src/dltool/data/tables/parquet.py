@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 ROWS_PER_BLOCK = 1 << 15
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-SECONDS_PER_DAY = 86_400
 SINGLE = (
     "boolean",
     "integer",
@@ -115,9 +114,7 @@ def seconds_of(array: "pa.Array") -> np.ndarray:
     """Return (rows,) of int64 seconds since 1970-01-01T00:00, rounded down; NO_DATE if missing."""
     import pyarrow as pa
 
-    kind = array.type
-    if pa.types.is_date32(kind):
-        days = values_of(array, np.int32, np.iinfo(np.int32).min).astype(np.int64)
-        return np.where(days == np.iinfo(np.int32).min, NO_DATE, days * SECONDS_PER_DAY)
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("ms"))
     numbers = values_of(array, np.int64, NO_DATE)
-    return np.where(numbers == NO_DATE, NO_DATE, numbers // PER_SECOND[getattr(kind, "unit", "ms")])
+    return np.where(numbers == NO_DATE, NO_DATE, numbers // PER_SECOND[array.type.unit])
