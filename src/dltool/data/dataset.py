@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
+from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Config, Data
-from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
+from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
@@ -158,14 +159,23 @@ def load_sources(data: Data) -> SourceExamples:
 
 
 def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples:
-    if isinstance(source.options, ArraysSource):
-        return load_arrays(source.options, place, has_target=bool(data.targets))
-    if isinstance(source.options, BuiltinSource):
+    options = source.options
+    if isinstance(options, ArraysSource):
+        return load_arrays(options, place, has_target=bool(data.targets))
+    if isinstance(options, BuiltinSource):
         return load_bundled(source.name, place)
-    if source.name in FOLDER_SOURCES:
-        from dltool.data.sources.folders import load_folder
+    if isinstance(options, ImagesSource):
+        from dltool.data.media.images import load_images
 
-        return load_folder(source, data, place)
+        return load_images(options, place, data.cache)
+    if isinstance(options, AudioSource):
+        from dltool.data.media.audio import load_audio
+
+        return load_audio(options, place, use_cache=data.cache > 0)
+    if isinstance(options, TextSource):
+        from dltool.data.sources.folders import load_texts
+
+        return load_texts(options, place)
     return load_keras_dataset(source, place)
 
 

@@ -111,7 +111,13 @@ def load_rows(data: Data, facts: Facts, rows: Any) -> NewExamples:
     if len(facts.inputs) > 1 and not isinstance(rows, Mapping):
         names = ", ".join(facts.inputs)
         raise DataError(Problem(None, f"the model takes several arrays: {names}", "give a dict of them by name"))
-    arrays = {name: as_array(given[name], name) for name in facts.inputs}
+    arrays = {}
+    for name in facts.inputs:
+        try:
+            array = np.asarray(given[name])
+        except ValueError:
+            raise DataError(Problem(None, f"{name}: the examples have different shapes")) from None
+        arrays[name] = clean_inputs(array.astype(str) if array.dtype == object else array, name, ())
     return checked(facts, NewExamples(arrays_for(facts, arrays, IN_MEMORY)))
 
 
@@ -265,14 +271,6 @@ def unseen_problems(
             for code in dict.fromkeys(values.codes[rows].tolist()[: 100 * SHOWN]):
                 where = rows_named(table, rows[values.codes[rows] == code])
                 yield Problem(None, f'"{name}" is "{values.values[code]}" in {where}: training has not seen it')
-
-
-def as_array(values: Any, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise DataError(Problem(None, f"{name}: the examples have different shapes")) from None
-    return clean_inputs(array.astype(str) if array.dtype == object else array, name, ())
 
 
 def records_of(rows: Any) -> list[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Files in folders and archives as examples: images, audio clips, texts."""
+"""Files in folders and archives as examples: texts with their classes; new images, audio clips and texts."""
 
 import codecs
 import os
@@ -11,10 +11,8 @@ import numpy as np
 
 from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
-from dltool.config.schema import Data
-from dltool.config.sources import Source
-from dltool.data.arrays.rows import coded
-from dltool.data.examples import Examples, SourceExamples, examples_of_items, places_in, text_array
+from dltool.data.arrays.rows import coded, text_array
+from dltool.data.examples import Examples, SourceExamples, examples_of_items, places_in
 from dltool.data.files.class_folders import (
     PART_NAMES,
     PartName,
@@ -27,10 +25,10 @@ from dltool.data.files.class_folders import (
 from dltool.data.files.file_tree import Access, Members, UnreadableMember, is_archive, open_members
 from dltool.data.files.listing import SHOWN, Listing, Member, printable
 from dltool.data.files.paths import require
-from dltool.data.media.audio import DEFAULT_BUDGET, decode_clips, load_audio
+from dltool.data.media.audio import DEFAULT_BUDGET, decode_clips
 from dltool.data.media.codecs import EXTENSIONS as CLIPS
 from dltool.data.media.image_decode import EXTENSIONS as IMAGES
-from dltool.data.media.images import decode_images, form_of, load_images
+from dltool.data.media.images import decode_images, form_of
 from dltool.errors import ConfigError, ConfigPath, DataError, Problem
 from dltool.text import and_more, counted
 
@@ -42,21 +40,6 @@ LINE_END = re.compile("\r\n|\r|\n")
 SEPARATOR = re.compile(r"([._\-\s]+)")
 # Files that often accompany data.
 NOT_TEXTS = frozenset({"readme", "license", "licence", "copying", "authors", "changelog"})
-
-
-def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples:
-    """Load the examples of one source. Missing options, such as the size of images, are inferred from its files.
-
-    Raises:
-        DataError: all files that cannot be used.
-        MachineError: there is no room for them."""
-    options = source.options
-    if isinstance(options, ImagesSource):
-        return load_images(options, place, data.cache)
-    if isinstance(options, AudioSource):
-        return load_audio(options, place, use_cache=data.cache > 0)
-    assert isinstance(options, TextSource)
-    return load_texts(options, place)
 
 
 def read_texts(members: Members, encoding: str, files: Sequence[Member]) -> list[str]:
@@ -163,23 +146,20 @@ def no_text(members: Members, what: str) -> DataError:
 def class_files(members: Members) -> dict[PartName, list[Member]]:
     """Return the files of each split that are a class each; none if there are class folders. Raises DataError: one
     class only."""
+    path, place = members.path, members.place
     files = [file for file in members.members if NOT_TEXTS.isdisjoint(SEPARATOR.split(Path(file.name).name.lower()))]
     top = len(common_folder(files)) if files else 0
     below = [member.name.split("/")[top:] for member in files]
     found: dict[PartName, list[Member]] = {}
     if files and all(len(names) == 1 for names in below):
         found["training"] = files
-    elif all(len(names) == 2 for names in below) and are_parts(
-        {names[0] for names in below}, members.path, members.place
-    ):
+    elif all(len(names) == 2 for names in below) and are_parts({names[0] for names in below}, path, place):
         for member, names in zip(files, below, strict=True):
             found.setdefault(PART_NAMES[names[0].lower()], []).append(member)
     alone = [part for part, each in found.items() if len(each) == 1]
     if alone:
-        message = f"{members.path} has one file only for {alone[0]}, {found[alone[0]][0].name}"
-        raise DataError(
-            Problem(members.place, message, "texts are in a file for each class, or in a folder for each class")
-        )
+        message = f"{path} has one file only for {alone[0]}, {found[alone[0]][0].name}"
+        raise DataError(Problem(place, message, "texts are in a file for each class, or in a folder for each class"))
     return found
 
 

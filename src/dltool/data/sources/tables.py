@@ -139,11 +139,7 @@ def dividing_columns(data: Data) -> tuple[str, ...]:
 
 
 def load_table_examples(data: Data) -> SourceExamples:
-    """Return the examples of a table, one for each row.
-
-    Raises:
-        DataError: every problem of the tables.
-        MachineError: there is no room for their columns."""
+    """Return the examples of a table, one for each row. Raises as :func:`read_tables`."""
     read = read_tables(data)
     problems: list[Problem] = []
     parts: dict[PartName, Examples] = {}

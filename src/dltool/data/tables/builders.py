@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType, DateColumn
-from dltool.data.arrays.rows import Coded, Rows
+from dltool.data.arrays.rows import Coded, Rows, text_array
 from dltool.data.split.by_column import is_missing
 from dltool.data.tables.cells import (
     NO_DATE,
@@ -227,9 +227,7 @@ class TextBuilder(Builder):
         return np.array(table, np.int32)[texts.codes], missing
 
     def finish(self) -> Rows:
-        values = np.empty(len(self.numbers), dtype=object)
-        values[:] = list(self.numbers)
-        return Coded(self.store.finish(), values)
+        return Coded(self.store.finish(), text_array(self.numbers))
 
     def note(self, texts: Texts) -> None:
         counts = np.bincount(texts.codes + 1, minlength=len(texts.values) + 1)[1:].tolist()

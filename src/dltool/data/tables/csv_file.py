@@ -77,9 +77,10 @@ class CsvFile(TableFile):
         return tuple(f"column_{number}" for number in range(1, width + 1))
 
     def check_names(self, names: Sequence[str]) -> None:
-        no_name = next(filter(is_no_name, names), None)
-        if no_name is not None and self.options.header is None:
-            message = f'{self.path}: its first line should have the names of the columns, "{no_name}" is a number'
+        # Years are common column names, other numbers are not.
+        numbers = [name for name in names if not np.isnan(number_of(name)) and not YEAR.fullmatch(name)]
+        if numbers and self.options.header is None:
+            message = f'{self.path}: its first line should have the names of the columns, "{numbers[0]}" is a number'
             hint = "write header: false if that line is a row, or header: true if these are names"
             raise DataError(Problem(self.place, message, hint))
         other = next((character for character in OTHER_DELIMITERS if len(names) == 1 and character in names[0]), None)
@@ -98,9 +99,9 @@ class CsvFile(TableFile):
         places: dict[str, list[str]] = {}
         for number, name in enumerate(names, 1):
             places.setdefault(name, []).append(str(number))
-        for name, numbers in places.items():
-            if name and len(numbers) > 1:
-                message = f'{self.path}: the columns {" and ".join(numbers)} are both called "{name}"'
+        for name, found in places.items():
+            if name and len(found) > 1:
+                message = f'{self.path}: the columns {" and ".join(found)} are both called "{name}"'
                 problems.append(Problem(self.place, message, "write names: […] and header: true to rename them"))
         DataError.refuse(problems)
 
@@ -187,14 +188,6 @@ class CsvFile(TableFile):
     def problem_of(self, error: Unreadable) -> Problem:
         hint = "if quotes have no meaning in this file, write quote: null"
         return Problem(self.place, f"{self.path}, line {error.line:,}: {error.what}", hint)
-
-
-def is_no_name(text: str) -> bool:
-    """Return whether it is a number other than a year, which is a common column name."""
-    return not np.isnan(number_of(text)) and not YEAR.fullmatch(text)
-
-
-# --- blocks for parallel parsing ---
 
 
 @dataclass(eq=False)

@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,14 +99,12 @@ class TableReader:
 
     def known_kinds(self) -> dict[str, tuple[Kind, ColumnType | None]]:
         """Return the columns of the file whose kind is declared or comes from another table."""
-        names, like = set(self.file.names), self.wanted.like
-        kinds: dict[str, tuple[Kind, ColumnType | None]] = {}
-        if like is not None:
-            kinds = {name: (column.kind, column.declared) for name, column in like.columns.items() if name in names}
-        for name, declared in self.wanted.declared.items():
-            if name in names and (like is None or name in kinds):
-                kinds[name] = (declared.name, declared)  # type: ignore[assignment]
-        return kinds
+        kinds: dict[str, tuple[Any, ColumnType | None]]
+        if self.wanted.like is None:
+            kinds = {name: (declared.name, declared) for name, declared in self.wanted.declared.items()}
+        else:
+            kinds = {name: (column.kind, column.declared) for name, column in self.wanted.like.columns.items()}
+        return {name: kinds[name] for name in self.file.names if name in kinds}
 
     def guess(self, name: str, suggestion: Suggestion | None = None) -> Guess:
         is_needed = name in self.wanted.needed
@@ -179,10 +178,9 @@ class TableReader:
         absent = [name for name in due if name not in self.file.names and name not in self.wanted.optional]
         if like is not None and len(absent) > 1 and len(absent) == len(due):
             message = f"{self.file.path}: none of the columns of {like.path.name} is there"
-            hint = (
-                "if its first line is a row and no names, write header: false" if isinstance(self.file, CsvFile) else ""
-            )
-            return [Problem(self.place, message, hint or self.other_names(absent[0]))]
+            header = "if its first line is a row and no names, write header: false"
+            hint = header if isinstance(self.file, CsvFile) else self.other_names(absent[0])
+            return [Problem(self.place, message, hint)]
         return [
             Problem(
                 self.wanted.places.get(name, self.place) if like is None else self.place,
