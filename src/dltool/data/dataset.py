@@ -21,8 +21,8 @@ from dltool.data.labels import read_labels
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
-from dltool.data.split.at_random import Split
-from dltool.data.split.divide import divide_parts, few_rows, ranges_of, sizes_of, strata_of
+from dltool.data.split.at_random import Split, few_rows
+from dltool.data.split.divide import divide_parts, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import PartSizes, check_parts, check_stratify
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath, DataError, Problem
@@ -113,7 +113,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     check_unknown(examples.inputs, types, split)
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:
-        rows, split = few_rows(split, strata, most_rows)
+        rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
     contents = contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges)

@@ -16,27 +16,19 @@ from typing import Any, cast
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
-from dltool.config.schema import Data, SplitOptions, Windows
+from dltool.config.schema import Data, SplitOptions
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
 from dltool.config.table_sources import CsvSource
 from dltool.data.arrays.cleaning import clean_inputs
 from dltool.data.arrays.rows import Coded, coded
-from dltool.data.arrays.window_rows import PLACE, make_windows
+from dltool.data.arrays.window_rows import PLACE
 from dltool.data.dataset import Dataset, dtype_name, load_data
 from dltool.data.examples import Examples, places_in, stacked
 from dltool.data.facts import Facts
 from dltool.data.sources.arrays import arrays_for, new_arrays
 from dltool.data.sources.folders import SINGLE, STDIN_NAME, is_single, named_by, new_files
-from dltool.data.sources.tables import (
-    as_values,
-    dates_of,
-    dividing_columns,
-    input_rows,
-    missing_problems,
-    rows_named,
-    table_in_reach,
-)
-from dltool.data.split.by_column import order_named
+from dltool.data.sources.tables import dividing_columns, input_rows, missing_problems, rows_named, table_in_reach
+from dltool.data.sources.windows import new_windows
 from dltool.data.tables.json_lines import MemoryRecords
 from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table
 from dltool.durable_files import disk_errors
@@ -45,8 +37,6 @@ from dltool.errors import ConfigError, DataError, Problem
 STDIN = "-"
 IN_MEMORY = "the rows"
 """The name of data without a file."""
-OF_NO_PART = 3
-"""Marks rows for windows that belong to no split and need not have a window."""
 SHOWN = 5
 CONFIG_KEY = re.compile(r"\b[a-z_]+: [\w\[{\"]")
 """Hint to edit a config."""
@@ -215,7 +205,7 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
         table = replace(table, path=Path.cwd() / table.path.name)
     DataError.refuse(missing_problems(table, types))
     if data.windows is not None:
-        return windows_over(data.windows, table, types, name)
+        return NewExamples(*new_windows(data.windows, table, types, name), (table,))
     inputs = {name: input_rows(data, table, name, kind, digests=False)[0] for name, kind in types.items()}
     return NewExamples(Examples(inputs, places=places_in(name, table.rows)), tables=(table,))
 
@@ -232,28 +222,6 @@ def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | 
     columns = {name: Column(name, kind, np.empty(0), "", declared=used.get(name)) for name, kind in kinds.items()}
     # Nothing reads from it.
     return Table(columns, 0, Path("the training table"), cast("Any", None))
-
-
-def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType], name: str) -> NewExamples:
-    """Return every window of the table, always including the one that ends with the last row of each series."""
-    dates = tuple(dates_of(table))
-    dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
-    values = as_values({name: table.columns[name].values for name in dividing})
-    order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
-    found = make_windows(
-        # No row need follow a window.
-        windows.model_copy(update={"horizon": 0}),
-        np.full(table.rows, OF_NO_PART),
-        np.ones(table.rows, bool),
-        None if windows.key is None else values[windows.key],
-        order,
-    )
-    if not len(found.starts):
-        message = f"{name} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
-        raise DataError(Problem(None, message))
-    inputs = {name: found.of(table.columns[name].values) for name in types}
-    places = places_in(name, len(found.starts), found.target_rows + 1)
-    return NewExamples(Examples(inputs, places=places), found.warnings, (table,))
 
 
 def unseen_problems(

@@ -250,11 +250,8 @@ def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath
     return without_rare(table, options.num_words)
 
 
-# --- sequences of word numbers, as keras.datasets and `pad_sequences` make them ---
-
-
 def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
-    """Return (rows, length) of int32 from published sequences of words 1, 2, … by frequency.
+    """Return (rows, length) of int32 from published sequences of words 1, 2, … by frequency, as keras.datasets does.
 
     Words are shifted by three for padding, start and rare; every sequence begins with the start mark. The last `length`
     numbers are kept; short sequences are padded with zeros in front."""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -45,12 +46,9 @@ def fetch(file: PublishedFile, source: str, place: ConfigPath, hint: str = "") -
     network, no room, or the download is not the published file."""
     path = keras_cache(file.folder) / file.cached_as
     hint = hint or f"put the file there, or name a copy of it: source: {{{source}: {{path: {Path(file.url).name}}}}}"
-    try:
-        cached = path.read_bytes() if path.is_file() else None
-    except OSError:
-        cached = None
-    if cached is not None and file.is_content(cached):
-        return cached
+    with suppress(OSError):
+        if path.is_file() and file.is_content(cached := path.read_bytes()):
+            return cached
     content = download(file, path, source, place, hint)
     store(content, path, place)
     return content

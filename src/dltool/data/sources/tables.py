@@ -32,7 +32,6 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_memory
 from dltool.text import counted
 
-TARGET: ConfigPath = ("data", "target")
 INPUTS: ConfigPath = ("data", "inputs")
 MEMORY_SHARE = 4
 """Columns are kept in memory up to this share of it."""
@@ -104,7 +103,7 @@ def target_place(data: Data, name: str) -> ConfigPath:
     """Return the config path that names a target."""
     if data.windows is not None:
         return ("data", "windows", "target")
-    return (*TARGET, name) if isinstance(data.target, tuple) else TARGET
+    return ("data", "target", name) if isinstance(data.target, tuple) else ("data", "target")
 
 
 def table_in_reach(source: Source | TableFile, place: ConfigPath, wanted: ColumnRequest) -> Table:
@@ -117,8 +116,7 @@ def column_of(target: TargetType | None) -> ColumnType | None:
     if target is None:
         return None
     if isinstance(target.options, CategoryTarget):
-        options = CategoryColumn(strip=target.options.strip, replace=target.options.replace)
-        return ColumnType("category", options)
+        return ColumnType("category", CategoryColumn(strip=target.options.strip, replace=target.options.replace))
     if isinstance(target.options, MultiLabelTarget):
         return ColumnType("category", CategoryColumn())
     return ColumnType("number", NumberColumn())
@@ -208,18 +206,16 @@ def input_rows(
     values = table.columns[name].values
     if kind.name not in ("image", "audio"):
         return values, None
-    assert isinstance(values, Coded)
-    place = (*INPUTS, name)
-    paths = values[:]
     options: Any = kind.options
+    files = values[:], table.path.parent, options, (*INPUTS, name)
     if kind.name == "image":
         from dltool.data.media.images import load_image_files
 
-        decoded = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
+        decoded = load_image_files(*files, data.cache, digests=digests)
     else:
         from dltool.data.media.audio import load_audio_files
 
-        decoded = load_audio_files(paths, table.path.parent, options, place, use_cache=data.cache > 0)
+        decoded = load_audio_files(*files, use_cache=data.cache > 0)
     return decoded.rows, decoded.digests
 
 

@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET
-from dltool.config.schema import Data
+from dltool.config.schema import Data, Windows
 from dltool.data.arrays.rows import Coded, stack
 from dltool.data.arrays.window_rows import PLACE, make_windows
-from dltool.data.examples import Examples, SourceExamples
+from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.sources.tables import as_values, class_labels, dates_of, missing_problems, named_columns, read_tables
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION
 from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named, positions
@@ -19,6 +19,8 @@ from dltool.errors import ConfigError, DataError, Problem
 from dltool.text import counted
 
 NO_WINDOWS = ("image", "audio", "text")
+OF_NO_PART = 3
+"""Marks rows for windows that belong to no split and need not have a window."""
 
 
 def load_window_examples(data: Data) -> SourceExamples:
@@ -141,3 +143,25 @@ def parts_of_rows(
         parts[rows : rows + given.get(role, 0)] = number
         rows += given.get(role, 0)
     return parts
+
+
+def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: str) -> tuple[Examples, tuple[str, ...]]:
+    """Return every window over the columns `inputs` of a table called `name`, always also the one that ends with the
+    last row of each series; and warnings."""
+    dates = tuple(dates_of(table))
+    dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
+    values = as_values({name: table.columns[name].values for name in dividing})
+    order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
+    found = make_windows(
+        # No row need follow a window.
+        windows.model_copy(update={"horizon": 0}),
+        np.full(table.rows, OF_NO_PART),
+        np.ones(table.rows, bool),
+        None if windows.key is None else values[windows.key],
+        order,
+    )
+    if not len(found.starts):
+        message = f"{name} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
+        raise DataError(Problem(None, message))
+    places = places_in(name, len(found.starts), found.target_rows + 1)
+    return Examples({name: found.of(table.columns[name].values) for name in inputs}, places=places), found.warnings

@@ -142,8 +142,8 @@ def class_shares(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         source, target = int(np.argmax(surplus)), int(np.argmin(surplus))
         if not move(source, target):
             between = 3 - source - target
-            if not (move(between, target) and move(source, between)):
-                raise AssertionError("no path between two splits: the sums of counts and sizes differ")
+            moved = move(between, target) and move(source, between)
+            assert moved, "no path between two splits: the sums of counts and sizes differ"
         surplus[source] -= 1
         surplus[target] += 1
     return np.asarray(shares + is_up)
@@ -154,6 +154,14 @@ def first_of_each_class(rows: np.ndarray, classes: np.ndarray | None, most: int)
     if classes is None:
         return rows[:most]
     return np.sort(rows[np.argsort(positions(classes[rows]), kind="stable")[:most]])
+
+
+def few_rows(split: Split, classes: np.ndarray | None, most: int) -> tuple[np.ndarray, Split]:
+    """Return the rows of a small dataset with some of every split, of as many classes as possible, and its splits."""
+    kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
+    ends = np.cumsum([len(rows) for rows in kept])
+    rows = np.concatenate(kept)
+    return rows, Split(*np.split(np.arange(len(rows)), ends[:-1]))
 
 
 def divide_by_groups(
@@ -216,11 +224,10 @@ class Division:
     parts: list[int]
 
     def improved(self, parts: np.ndarray) -> np.ndarray:
-        """Improve `parts` (groups,) while one move or exchange lowers the cost.
+        """Improve `parts` (groups,) in place, while one move or exchange lowers the cost.
 
         The cost is the sum of the squared deficits of the splits. Moving x from split p to q, with deficits D_p and
         D_q, adds 2 x·(D_p - D_q) + 2 x·x to it."""
-        parts = parts.copy()
         tolerance = 1e-9 * float((self.shares**2).sum())
         for _ in range(MOST_EXCHANGES):
             lacking = self.shares.copy()

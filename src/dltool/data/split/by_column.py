@@ -13,8 +13,6 @@ Values = np.ndarray | Coded
 """One value a row: (rows,) of numbers (NaN is missing), of int64 seconds (the smallest int64 is missing), or of text
 ("" is missing)."""
 
-TIME = "time"
-
 
 @dataclass(frozen=True)
 class SplitColumns:
@@ -44,7 +42,7 @@ def order_named(
 
     If no column is called `time`, it means the only one of `dates`, the columns of dates. Raises DataError: no such
     column, rows without a value, or several columns that `time` may mean."""
-    if name == TIME and name not in columns:
+    if name == "time" and name not in columns:
         if not dates:
             return None
         if len(dates) > 1:

@@ -24,7 +24,6 @@ class PartSizes:
 def check_parts(data: Data) -> None:
     """Raise ConfigError for a split that is both a source of its own and a fraction, naming both locations."""
     fractions = {"validation": data.split.validation or None, "test": data.split.test}
-    sources = {"validation": data.validation, "test": data.test}
     ConfigError.refuse(
         Problem(
             (*SPLIT, part),
@@ -34,7 +33,7 @@ def check_parts(data: Data) -> None:
             related=((("data", part), "given here"),),
         )
         for part, fraction in fractions.items()
-        if fraction is not None and sources[part] is not None
+        if fraction is not None and getattr(data, part) is not None
     )
 
 
@@ -52,7 +51,6 @@ def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, 
 
     Splits that the column does not name are the source's own, or from another source. Raises ConfigError: the column
     names a split with a source of its own."""
-    sources = {"validation": data.validation, "test": data.test}
     ConfigError.refuse(
         Problem(
             (*SPLIT, "column"),
@@ -60,8 +58,8 @@ def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, 
             f"remove data.{part}, or those rows",
             related=((("data", part), "given here"),),
         )
-        for part, rows in zip(sources, named[1:], strict=True)
-        if rows and sources[part] is not None
+        for part, rows in zip(("validation", "test"), named[1:], strict=True)
+        if rows and getattr(data, part) is not None
     )
     training, validation, test = named
     return PartSizes(training, validation or given_validation, test or given_test, validation > 0, test > 0)

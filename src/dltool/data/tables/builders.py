@@ -17,7 +17,6 @@ from dltool.data.tables.cells import (
     boolean_of,
     date_of,
     date_text,
-    is_iso_date,
     number_of,
     number_text,
 )
@@ -26,7 +25,6 @@ from dltool.data.tables.typed_table import Want
 
 MOST_INVALID = 10
 MOST_DISTINCT_NUMBERS = 50
-MOST_CATEGORIES = 100_000
 NUMBER_STARTS = frozenset("0123456789+-.,")
 
 
@@ -235,10 +233,10 @@ class TextBuilder(Builder):
             words = len(value.split())
             self.words += count * words
             self.spaced += count * (words > 1)
-            # Most texts do not even begin like a number.
+            # Most texts do not even begin like a number or a date.
             is_number = value[:1] in NUMBER_STARTS and not np.isnan(number_of(value, self.decimal))
             self.numeric += count * is_number
-            self.dated += count * is_iso_date(value)
+            self.dated += count * (value[4:5] == "-" and date_of(value) != NO_DATE)
 
     @property
     def distinct(self) -> int | None:

@@ -96,10 +96,6 @@ def date_of(text: str, written: str | None = None) -> int:
     return (moment - EPOCH) // SECOND
 
 
-def is_iso_date(text: str) -> bool:
-    return len(text) >= 10 and text[4] == "-" and date_of(text) != NO_DATE
-
-
 # --- Arrow arrays by their buffers: pyarrow's own way imports pandas wherever that is installed ---
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from dltool.config.table_sources import CsvSource
 from dltool.data.files.paths import require
-from dltool.data.tables.cells import Cells, number_of, texts_of
+from dltool.data.tables.cells import number_of, texts_of
 from dltool.data.tables.csv_parser import BlockParser, Dialect, Misshapen, Records, Unreadable, dialect_of
 from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong, lines_of, open_text
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
@@ -29,14 +29,11 @@ YEAR = re.compile(r"[12]\d{3}", re.ASCII)
 BLOCK_BYTES = 1 << 20
 FIRST_BYTES = 1 << 16
 """The first block is small: it is parsed as text, to suggest kinds of columns."""
-NEWLINE = ord("\n")
 
 
 class CsvFile(TableFile):
-    """A file of delimited text.
-
-    `names` are those of the options, else those of the file's first line, else `fallback` if it fits, else column_1, …
-    """
+    """A file of delimited text. `names` are those of the options, else those of the file's first line, else `fallback`
+    if it fits, else column_1, …"""
 
     def __init__(self, options: CsvSource, place: ConfigPath, fallback: Sequence[Sequence[str]] = ()) -> None:
         """Open the file; `place` is the config path of its path. Raises DataError: no such file, no rows, empty or
@@ -150,10 +147,8 @@ class CsvFile(TableFile):
             if any(len(fields) != len(self.names) for fields in rows):
                 raise Misshapen
             columns = dict(zip(self.names, zip(*rows, strict=True), strict=True))
-            cells: dict[str, Cells] = {
-                name: texts_of([None if cell in self.missing else cell for cell in columns[name]]) for name in wants
-            }
-            yield RowBlock(len(rows), cells)
+            cells = {name: [None if cell in self.missing else cell for cell in columns[name]] for name in wants}
+            yield RowBlock(len(rows), {name: texts_of(column) for name, column in cells.items()})
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line, fields) of every row, from the beginning of the file."""
@@ -237,7 +232,7 @@ def end_of_quoted(block: bytes, quote: bytes, delimiter: bytes) -> int:
     openers, closers = quotes[::2], quotes[1::2]
     before, after = data[openers[openers > 0] - 1], data[closers[closers < len(data) - 1] + 1]
     is_end = np.zeros(256, bool)
-    is_end[[NEWLINE, quote[0], *delimiter]] = True
+    is_end[[ord("\n"), quote[0], *delimiter]] = True
     if not is_end[before].all():
         return -1
     is_end[ord("\r")] = True

@@ -22,15 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from dltool.data.tables.builders import (
-    MOST_CATEGORIES,
-    BooleanBuilder,
-    Builder,
-    DateBuilder,
-    NumberBuilder,
-    TextBuilder,
-    builder_for,
-)
+from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
 from dltool.data.tables.cells import BOOLEAN_WORDS, Cells, Texts, texts_of
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Want
@@ -40,6 +32,7 @@ Verdict = Literal["number", "boolean", "date", "category", "text", "ignore"]
 SUGGESTING = 500
 FEW_ROWS = 10
 FEW_CATEGORIES = 50
+MOST_CATEGORIES = 100_000
 
 
 @dataclass(frozen=True)
