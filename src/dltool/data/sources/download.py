@@ -82,7 +82,5 @@ def store(content: bytes, path: Path, place: ConfigPath) -> None:
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        message = f"cannot write {path}: {os_words(error)}"
-        raise MachineError(
-            Problem(place, message, "set KERAS_HOME to a folder with room, or give the path option")
-        ) from None
+        hint = "set KERAS_HOME to a folder with room, or give the path option"
+        raise MachineError(Problem(place, f"cannot write {path}: {os_words(error)}", hint)) from None

@@ -94,7 +94,7 @@ def open_text(path: Path, place: ConfigPath, encoding: str = "utf-8") -> Iterato
 
 
 def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
-    """Find the first byte that is zero or invalid: its offset and line, and the bytes from there on."""
+    """Find the first byte that is zero or invalid: its offset, its line, and itself (nothing at the end)."""
     decoder = codecs.getincrementaldecoder(encoding)()
     has_wide_characters = b"\0" in "a".encode(encoding)
     offset, line = 0, 1
@@ -109,12 +109,12 @@ def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
                 # An error at the start is a missing byte order mark.
                 start, data = getattr(error, "start", 0), held + piece
                 at = start - len(held)
-                return offset + at, line + piece[: max(at, 0)].count(b"\n"), data[start:]
+                return offset + at, line + piece[: max(at, 0)].count(b"\n"), data[start : start + 1]
             if "\0" in text:
                 before = text[: text.index("\0")]
                 return offset + len(before.encode(encoding)), line + before.count("\n"), b"\0"
             if zero >= 0:
-                return offset + zero, line + piece[:zero].count(b"\n"), piece[zero:]
+                return offset + zero, line + piece[:zero].count(b"\n"), b"\0"
             if not piece:
                 return offset, line, b""
             offset += len(piece)
@@ -123,10 +123,9 @@ def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
 
 def not_text(path: Path, place: ConfigPath, encoding: str) -> DataError:
     """Return the problem of bytes invalid in the encoding, with their line."""
-    offset, line, found = first_bad_byte(path, encoding)
+    offset, line, byte = first_bad_byte(path, encoding)
     with unpacked(path) as raw:
         mark = BYTE_ORDER_MARKS.get(raw.read(2))
-    byte = found[:1]
     if byte == b"\0":
         what, likely = "is zero, which no text has", "utf-16"
     else:

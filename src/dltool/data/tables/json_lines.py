@@ -8,7 +8,7 @@ from typing import Any
 
 from dltool.config.table_sources import JsonLinesSource
 from dltool.data.files.paths import require
-from dltool.data.tables.cells import Texts, texts_of
+from dltool.data.tables.cells import texts_of
 from dltool.data.tables.decompression import decoded, lines_of, open_text
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem
@@ -89,8 +89,7 @@ class MemoryRecords(TableFile):
 
 def blocks_of(records: Iterator[Mapping[str, Any]], wants: Mapping[str, Want]) -> Iterator[RowBlock]:
     while rows := list(islice(records, RECORDS_PER_BLOCK)):
-        columns: dict[str, Texts] = {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants}
-        yield RowBlock(len(rows), columns)
+        yield RowBlock(len(rows), {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants})
 
 
 def parsed(text: str) -> dict[str, Any]:

@@ -17,18 +17,9 @@ if TYPE_CHECKING:
 
 ROWS_PER_BLOCK = 1 << 15
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-SINGLE = (
-    "boolean",
-    "integer",
-    "floating",
-    "decimal",
-    "string",
-    "large_string",
-    "string_view",
-    "date",
-    "timestamp",
-    "null",
-)
+TEXTS = ("string", "large_string", "string_view")
+SINGLE = (*TEXTS, "boolean", "integer", "floating", "decimal", "date", "timestamp", "null")
+"""Arrow's types of single values."""
 
 
 class ParquetFile(TableFile):
