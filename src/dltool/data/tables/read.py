@@ -130,11 +130,11 @@ class TableReader:
         """Infer the kind of each undeclared column. Wrong suggestions are read again, and replaced in `guesses`."""
         decided: dict[str, Decided] = {}
         problems = []
-        unsettled = list(guesses)
-        while unsettled:
-            again: dict[str, Guess] = {}
-            for name in unsettled:
-                guess, outcome = guesses[name], guesses[name].outcome()
+        again = guesses
+        while again:
+            unsettled, again = again, {}
+            for name, guess in unsettled.items():
+                outcome = guess.outcome()
                 if isinstance(outcome, Decided):
                     decided[name] = outcome
                     continue
@@ -147,7 +147,6 @@ class TableReader:
             if again:
                 self.build(again)
                 guesses |= again
-            unsettled = list(again)
         return decided, problems
 
     def guessed_column(self, name: str, outcome: Decided, builder: Builder | None, *, has_inputs: bool) -> Column:
