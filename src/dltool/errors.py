@@ -13,7 +13,8 @@
 Code below the command line raises these and never prints. A :class:`Problem` has a config path; only the command line
 turns a path into file, line and column."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -83,6 +84,22 @@ class DltoolError(Exception):
             problems = Problem(None, problems, hint)
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(problem.message for problem in self.problems))
+
+    @classmethod
+    @contextmanager
+    def collected(cls, problems: list[Problem]) -> Iterator[None]:
+        """Add the problems of such an error in the body to `problems`, and go on after it."""
+        try:
+            yield
+        except cls as error:
+            problems += error.problems
+
+    @classmethod
+    def refuse(cls, problems: Iterable[Problem]) -> None:
+        """Raise this error if there are any problems."""
+        found = tuple(problems)
+        if found:
+            raise cls(found)
 
 
 class ConfigError(DltoolError):

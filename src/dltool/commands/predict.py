@@ -81,9 +81,7 @@ def predictions_for(
     built = best_model(run, config, facts)
     types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
     known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.fitted.columns.items()}
-    problems = unseen_problems(new.tables, types, known)
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(unseen_problems(new.tables, types, known))
     progress.stage("predicting")
     found = predictions(config, facts, outputs_of(built, config, new.examples.inputs))
     named = np.array([whole_text(name) for name in new.examples.places["file"]], dtype=object)

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
+from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Config, Data
-from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
+from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
@@ -18,11 +19,10 @@ from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
 from dltool.data.labels import read_labels
 from dltool.data.sources.arrays import load_arrays
-from dltool.data.sources.bundled import load_bundled
+from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
-from dltool.data.sources.keras_datasets import load_keras_dataset
-from dltool.data.split.at_random import Split
-from dltool.data.split.divide import divide_parts, few_rows, ranges_of, sizes_of, strata_of
+from dltool.data.split.at_random import Split, few_rows
+from dltool.data.split.divide import divide_parts, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import PartSizes, check_parts, check_stratify
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath, DataError, Problem
@@ -113,7 +113,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     check_unknown(examples.inputs, types, split)
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:
-        rows, split = few_rows(split, strata, most_rows)
+        rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
     contents = contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges)
@@ -159,14 +159,23 @@ def load_sources(data: Data) -> SourceExamples:
 
 
 def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples:
-    if isinstance(source.options, ArraysSource):
-        return load_arrays(source.options, place, has_target=bool(data.targets))
-    if isinstance(source.options, BuiltinSource):
+    options = source.options
+    if isinstance(options, ArraysSource):
+        return load_arrays(options, place, has_target=bool(data.targets))
+    if isinstance(options, BuiltinSource):
         return load_bundled(source.name, place)
-    if source.name in FOLDER_SOURCES:
-        from dltool.data.sources.folders import load_folder
+    if isinstance(options, ImagesSource):
+        from dltool.data.media.images import load_images
 
-        return load_folder(source, data, place)
+        return load_images(options, place, data.cache)
+    if isinstance(options, AudioSource):
+        from dltool.data.media.audio import load_audio
+
+        return load_audio(options, place, use_cache=data.cache > 0)
+    if isinstance(options, TextSource):
+        from dltool.data.sources.folders import load_texts
+
+        return load_texts(options, place)
     return load_keras_dataset(source, place)
 
 

@@ -19,7 +19,7 @@ from dltool.data.media import codecs, image_decode
 from dltool.data.media.audio import headers_of
 from dltool.data.media.clip import ClipHeader
 from dltool.data.media.image_decode import opened, size_of
-from dltool.data.sources.texts import load_texts
+from dltool.data.sources.folders import load_texts
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, split_line, training_lines
 from dltool.errors import DataError

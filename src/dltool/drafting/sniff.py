@@ -14,7 +14,7 @@ import numpy as np
 from dltool.config.table_sources import CsvSource, TableOptions
 from dltool.data.tables.cells import NO_DATE, Texts, date_of, number_of
 from dltool.data.tables.csv_file import CsvFile
-from dltool.data.tables.csv_records import Records, Unreadable, dialect_of
+from dltool.data.tables.csv_parser import Records, Unreadable, dialect_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
 from dltool.data.tables.typed_table import Want
 from dltool.errors import ConfigPath, DataError
@@ -73,9 +73,8 @@ def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
 
     Raises DataError: the file cannot be read as a table, with every problem."""
     encoding = encoding_of(path, place)
-    with reading(path, place, encoding):
-        with open_text(path, encoding) as text:
-            lines = list(islice(lines_of(text), SAMPLE))
+    with open_text(path, place, encoding) as text:
+        lines = list(islice(lines_of(text), SAMPLE))
         # Where the first line may also be the names, it has to be a comment to make the rows alike.
         comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
         candidates = [

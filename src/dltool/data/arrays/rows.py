@@ -1,7 +1,7 @@
 """Arrays of examples that may be read lazily: the values of one input, row by row."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -61,9 +61,15 @@ def coded(texts: Sequence[str] | np.ndarray) -> Coded:
     array = np.asarray(texts, dtype=object)
     numbers: dict[str, int] = {}
     codes = np.fromiter((numbers.setdefault(str(text), len(numbers)) for text in array.ravel()), np.int32, array.size)
-    values = np.empty(len(numbers), dtype=object)
-    values[:] = list(numbers)
-    return Coded(codes.reshape(array.shape), values)
+    return Coded(codes.reshape(array.shape), text_array(numbers))
+
+
+def text_array(texts: Iterable[str]) -> np.ndarray:
+    """Return (texts,) of str objects."""
+    found = list(texts)
+    array = np.empty(len(found), dtype=object)
+    array[:] = found
+    return array
 
 
 @dataclass(frozen=True)
@@ -130,9 +136,7 @@ def stack_coded(parts: Sequence[Coded]) -> Coded:
     for part in parts:
         new = np.array([numbers.setdefault(value, len(numbers)) for value in part.values], dtype=np.int32)
         codes.append(new[part.codes[:]])
-    values = np.empty(len(numbers), dtype=object)
-    values[:] = list(numbers)
-    return Coded(np.concatenate(codes), values)
+    return Coded(np.concatenate(codes), text_array(numbers))
 
 
 @dataclass(frozen=True)

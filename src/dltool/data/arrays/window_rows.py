@@ -193,15 +193,3 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
     ]
     if problems:
         raise DataError(problems)
-
-
-def positions_in_series(keys: Values) -> np.ndarray:
-    """Return (rows,) of int64: the number of preceding rows of the same series, which is the time of rows without an
-    order."""
-    series, _ = numbered(keys)
-    counts = np.bincount(series)
-    positions = np.empty(len(series), dtype=np.int64)
-    positions[np.argsort(series, kind="stable")] = np.arange(len(series)) - np.repeat(
-        np.cumsum(counts) - counts, counts
-    )
-    return positions
