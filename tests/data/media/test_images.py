@@ -18,7 +18,8 @@ from dltool.data.files.digests import file_digests
 from dltool.data.files.file_tree import Reader, open_members
 from dltool.data.files.listing import Member
 from dltool.data.media import processes
-from dltool.data.media.images import load_image_files, load_images
+from dltool.data.media.images import IMAGES
+from dltool.data.media.load import load_class_folders, load_named_files
 from dltool.data.media.rows import CacheRows, DecodedRows
 from dltool.errors import DataError, MachineError, Problem
 
@@ -28,7 +29,7 @@ FILES = class_folders()
 
 
 def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
-    return load_images(ImagesSource(path=str(path), **options), SOURCE, budget)
+    return load_class_folders(IMAGES, ImagesSource(path=str(path), **options), SOURCE, budget)
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:
@@ -90,9 +91,9 @@ def test_a_second_start_decodes_nothing(cache, written, monkeypatch):
 
 def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkeypatch):
     path = write_folder(tmp_path / "files", class_folders(size=(4, 5)))
-    first = load_images(ImagesSource(path=str(path)), SOURCE)
+    first = load(path)
     monkeypatch.setattr("dltool.data.media.images.decode_all", None)
-    second = load_images(ImagesSource(path=str(path), size=first.settled["source"].options.size), SOURCE)
+    second = load(path, size=first.settled["source"].options.size)
     np.testing.assert_array_equal(digests(second), digests(first))
     np.testing.assert_array_equal(image(second), image(first))
 
@@ -100,9 +101,9 @@ def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkey
 def test_pictures_that_were_resized_are_not_taken_for_pictures_of_one_size(cache, tmp_path):
     mixed = {**class_folders(size=(4, 5)), "a/9.png": encoded(pixels(6, 6))}
     path = write_folder(tmp_path / "files", mixed)
-    load_images(ImagesSource(path=str(path), size=(4, 5)), SOURCE)
+    load(path, size=(4, 5))
     with pytest.raises(DataError, match="differ in size"):
-        load_images(ImagesSource(path=str(path)), SOURCE)
+        load(path)
 
 
 def test_nothing_is_written_beside_the_data(cache, tmp_path):
@@ -238,7 +239,9 @@ def test_a_column_of_paths_for_prediction_is_read_once(cache, tmp_path, monkeypa
         return original(self, member)
 
     monkeypatch.setattr(Reader, "read", noted)
-    pictures = load_image_files(np.array(["a/0.png", "b/1.png"]), tmp_path, ImageColumn(size=(4, 5)), (), digests=False)
+    pictures = load_named_files(
+        IMAGES, np.array(["a/0.png", "b/1.png"]), tmp_path, ImageColumn(size=(4, 5)), (), 10**9, digests=False
+    )
     assert (read, pictures.digests) == (["a/0.png", "b/1.png"], None)
 
 
@@ -305,7 +308,9 @@ COLUMN = ImageColumn(size=(4, 5))
 
 
 def column(folder: Path, *paths: str) -> np.ndarray:
-    return load_image_files(np.array(paths, dtype=object), folder, COLUMN, ("data", "inputs", "photo")).rows[:]
+    return load_named_files(
+        IMAGES, np.array(paths, dtype=object), folder, COLUMN, ("data", "inputs", "photo"), 10**9
+    ).rows[:]
 
 
 def test_a_column_of_paths(cache, tmp_path):

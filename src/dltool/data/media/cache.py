@@ -20,7 +20,6 @@ HEADER_BYTES = 4096
 MAGIC = b"dltool decoded images 1\n"
 SUFFIX = ".pixels"
 DIGESTS = ".digests"
-DEFAULT_BUDGET = 4 * 10**9
 
 
 @dataclass(frozen=True)

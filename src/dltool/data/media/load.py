@@ -3,14 +3,15 @@ alike."""
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from dltool.config.columns import AudioColumn, ImageColumn
 from dltool.config.folder_sources import AudioSource, ImagesSource
 from dltool.config.sources import Source
 from dltool.data.examples import Examples, SourceExamples, examples_of_items
@@ -38,62 +39,89 @@ class DecodedFiles:
         return {name: rows}, {} if self.digests is None else {name: self.digests[first:stop]}
 
 
-Decode = Callable[[Access, Sequence[Member], ConfigPath, int], DecodedFiles]
-"""Takes files, the config path of their path, and the number of the first ones that are for training."""
+class Decode(Protocol):
+    """Decodes `members` with the options of a source or a column. `place` is the config path of their path; the first
+    `training` members are for training; `cache` bytes may be cached; without `digests` there are none."""
+
+    def __call__(
+        self,
+        access: Access,
+        members: Sequence[Member],
+        options: Any,
+        place: ConfigPath,
+        training: int,
+        cache: int,
+        *,
+        digests: bool = True,
+    ) -> DecodedFiles: ...
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A kind of files: the names of its source and input, the noun for a file in messages, and the extensions."""
+
+    source: str
+    input: str
+    noun: str
+    extensions: tuple[str, ...]
+    decode: Decode
 
 
 def load_class_folders(
-    options: ImagesSource | AudioSource,
-    place: ConfigPath,
-    kind: tuple[str, str, str],
-    extensions: Sequence[str],
-    decode: Decode,
+    medium: Medium, options: ImagesSource | AudioSource, place: ConfigPath, cache: int
 ) -> SourceExamples:
-    """Load the files of class folders. `place` is the config path of the source.
-
-    `kind` has the names of the source and of the input, and the noun for a file in messages.
+    """Load the files of class folders. `place` is the config path of the source. At most `cache` bytes are cached.
 
     Raises:
         DataError: all files that are refused, have no class, or cannot be decoded.
         MachineError: a decoding process was killed."""
-    source, name, noun = kind
-    place = (*place, source)
+    place = (*place, medium.source)
     members = open_members(options.path, (*place, "path"))
-    found = labelled(members, extensions, options.pattern, place, noun)
+    found = labelled(members, medium.extensions, options.pattern, place, medium.noun)
     # The training split first: missing options are inferred from it.
     parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
     chosen = [item.member for item in chain.from_iterable(items for _, items in parts)]
-    decoded = decode(members.access, chosen, (*place, "path"), len(found.parts["training"]))
+    place = (*place, "path")
+    decoded = medium.decode(members.access, chosen, options, place, len(found.parts["training"]), cache)
     loaded: dict[PartName, Examples] = {}
     first = 0
     for part, items in parts:
-        inputs, digests = decoded.examples(name, first, first + len(items))
+        inputs, digests = decoded.examples(medium.input, first, first + len(items))
         title = f"the {part} split of {Path(members.path).name}"
-        loaded[part] = replace(examples_of_items(inputs, items, (*place, "path"), title), digests=digests)
+        loaded[part] = replace(examples_of_items(inputs, items, place, title), digests=digests)
         first += len(items)
-    settled = {"source": Source(source, options.model_copy(update=dict(decoded.settled)))}
+    settled = {"source": Source(medium.source, options.model_copy(update=dict(decoded.settled)))}
     return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), settled=settled)
+
+
+def load_named_files(
+    medium: Medium,
+    paths: np.ndarray,
+    folder: Path,
+    options: ImageColumn | AudioColumn,
+    place: ConfigPath,
+    cache: int,
+    *,
+    digests: bool = True,
+) -> DecodedFiles:
+    """Load the files that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute. Raises
+    as :func:`load_class_folders`: all rows without a path or a file, and all files that cannot be decoded."""
+    members = files_named(paths, folder, place, medium.noun)
+    access = Access(str(folder), "folder")
+    return medium.decode(access, members, options, place, len(members), cache, digests=digests)
 
 
 def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> list[Member]:
     """Return the files of a column of paths, in its order. `noun` is the noun for such a file in messages. Raises
     DataError: all rows without a path or a file."""
-    members: list[Member] = []
-    found: dict[str, Member | str] = {}
-    faults: list[str] = []
-    for row, path in enumerate(map(str, paths)):
-        file = found.get(path)
-        if file is None:
-            file = found[path] = file_named(path, folder)
-        if isinstance(file, Member):
-            members.append(file)
-        else:
-            faults.append(f"row {row:,}: {file}")
+    found = {path: file_named(path, folder) for path in dict.fromkeys(map(str, paths))}
+    files = [found[path] for path in map(str, paths)]
+    faults = [f"row {row:,}: {file}" for row, file in enumerate(files) if isinstance(file, str)]
     if faults:
         message = f"{counted(len(faults), 'row names', 'rows name')} no {noun}: "
         hint = "rows are counted from 0, paths are relative to the table"
         raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
-    return members
+    return [file for file in files if isinstance(file, Member)]
 
 
 def file_named(path: str, folder: Path) -> Member | str:

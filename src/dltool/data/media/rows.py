@@ -100,10 +100,9 @@ class CacheRows:
 
 @dataclass(frozen=True)
 class Decoder(ABC):
-    """Decodes files into rows in this process. `path`, `place` and `noun` are for messages."""
+    """Decodes files into rows in this process. `place` and `noun` are for messages."""
 
     reader: Reader
-    path: str
     place: ConfigPath
     noun: ClassVar[str]
     dtype: ClassVar[Any]
@@ -118,10 +117,6 @@ class Decoder(ABC):
         """Decode the file `name` into a row of zeros. Return its (height, width) if that is not the row's. Raises
         UnreadableMember: it cannot be decoded."""
 
-    def error(self, faults: Sequence[Fault], members: Sequence[Member]) -> DataError:
-        """Return the error that names all faults of `members`."""
-        return DataError(unusable(self.noun, faults, members, self.path, self.place))
-
     @cached_property
     def threads(self) -> ThreadPoolExecutor:
         # Reading and decoding mostly release the interpreter lock.
@@ -130,27 +125,30 @@ class Decoder(ABC):
     def rows(self, members: Sequence[Member]) -> np.ndarray:
         """Decode `members` in several threads: (members, …). Raises DataError naming all that cannot be decoded."""
         result = np.zeros((len(members), *self.row_shape), self.dtype)
-        pieces = usable_cores() * 4
-        firsts = [len(members) * piece // pieces for piece in range(pieces)]
-        parts = [members[first:stop] for first, stop in zip(firsts, [*firsts[1:], len(members)], strict=True)]
-        filled = self.threads.map(self.fill, repeat(result), firsts, parts)
-        faults = [fault for found in filled for fault in found]
+        pieces = np.array_split(np.arange(len(members)), usable_cores() * 4)
+        faults = [
+            fault for found in self.threads.map(self.fill, repeat(result), repeat(members), pieces) for fault in found
+        ]
         if faults:
-            raise self.error(faults, members)
+            raise DataError(self.problems(faults, members))
         return result
 
-    def fill(self, result: np.ndarray, first: int, members: Sequence[Member]) -> list[Fault]:
-        """Decode `members` into the rows of `result` from `first` on."""
+    def fill(self, result: np.ndarray, members: Sequence[Member], rows: np.ndarray) -> list[Fault]:
+        """Decode some of `members` into their rows of `result`."""
         faults = []
-        for row, member in enumerate(members, first):
+        for row in rows.tolist():
             try:
-                size = self.decode_into(result[row], self.reader.read(member), member.name)
+                size = self.decode_into(result[row], self.reader.read(members[row]), members[row].name)
             except UnreadableMember as error:
                 faults.append(Fault(row, str(error)))
                 continue
             if size is not None:
-                faults.append(Fault(row, "", *size))
+                faults.append(Fault(row, "", size))
         return faults
+
+    def problems(self, faults: Sequence[Fault], members: Sequence[Member]) -> list[Problem]:
+        """Return the problems of all `faults` of `members`."""
+        return unusable(self.noun, faults, members, self.reader.access.path, self.place)
 
 
 @dataclass(frozen=True)
@@ -185,9 +183,7 @@ FileRows = np.ndarray | CacheRows | DecodedRows
 def unusable(
     noun: str, faults: Sequence[Fault], members: Sequence[Member], path: str, place: ConfigPath
 ) -> list[Problem]:
-    """Return the problem that names the files that cannot be decoded, if any."""
-    unread = [fault for fault in faults if fault.message]
-    if not unread:
-        return []
-    named = and_more([f"{printable(members[fault.row].name)} ({fault.message})" for fault in unread], SHOWN, "; ")
-    return [Problem(place, f"{counted(len(unread), noun)} in {path} cannot be used: {named}")]
+    """Return the problem that names the `members` that cannot be decoded, if any."""
+    unread = [f"{printable(members[fault.row].name)} ({fault.message})" for fault in faults if fault.message]
+    message = f"{counted(len(unread), noun)} in {path} cannot be used: {and_more(unread, SHOWN, '; ')}"
+    return [Problem(place, message)] if unread else []

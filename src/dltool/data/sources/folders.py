@@ -17,17 +17,16 @@ from dltool.data.files.class_folders import other_files, what_is_there
 from dltool.data.files.file_tree import Access, Members, is_archive, open_members
 from dltool.data.files.listing import Listing, Member
 from dltool.data.files.paths import require
-from dltool.data.media.audio import DEFAULT_BUDGET, decode_clips, load_audio
-from dltool.data.media.codecs import EXTENSIONS as CLIPS
-from dltool.data.media.image_decode import EXTENSIONS as IMAGES
-from dltool.data.media.images import decode_images, form_of, load_images
+from dltool.data.media.audio import CLIPS
+from dltool.data.media.images import IMAGES
+from dltool.data.media.load import Medium, load_class_folders
 from dltool.data.sources.texts import EXTENSIONS as TEXTS
 from dltool.data.sources.texts import LINE_END, Reading, load_texts
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted
 
 STDIN_NAME = "standard input"
-SINGLE = {"images": IMAGES, "audio": CLIPS}
+SINGLE = {medium.source: medium.extensions for medium in (IMAGES, CLIPS)}
 """Extensions of files of one example each."""
 
 
@@ -39,9 +38,9 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples
         MachineError: there is no room for them."""
     options = source.options
     if isinstance(options, ImagesSource):
-        return load_images(options, place, data.cache)
+        return load_class_folders(IMAGES, options, place, data.cache)
     if isinstance(options, AudioSource):
-        return load_audio(options, place, use_cache=data.cache > 0)
+        return load_class_folders(CLIPS, options, place, data.cache)
     assert isinstance(options, TextSource)
     return load_texts(options, place)
 
@@ -52,16 +51,12 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples
 def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples, tuple[str, ...]]:
     """Load the examples in files, or in one folder, archive or file of texts, as the source with these options reads
     them; and warnings. Raises DataError: all files that cannot be used."""
-    if isinstance(options, ImagesSource):
-        members, names, warnings = single_files(paths, IMAGES, "image")
-        images = decode_images(members.access, members.members, form_of(options), (), cache, digests=False)
-        return Examples({"image": images.rows}, places={"file": text_array(names)}), (*warnings, *images.warnings)
-    if isinstance(options, AudioSource):
-        members, names, warnings = single_files(paths, CLIPS, "audio clip")
-        asked = options.rate, options.seconds
-        clips = decode_clips(members.access, members.members, (), asked, len(names), DEFAULT_BUDGET, None)
-        return Examples({"audio": clips.rows}, places={"file": text_array(names)}), warnings
-    return new_texts(options.encoding, paths[0])
+    if isinstance(options, TextSource):
+        return new_texts(options.encoding, paths[0])
+    medium: Medium = IMAGES if isinstance(options, ImagesSource) else CLIPS
+    members, names, warnings = single_files(paths, medium.extensions, medium.noun)
+    decoded = medium.decode(members.access, members.members, options, (), len(names), cache, digests=False)
+    return Examples({medium.input: decoded.rows}, places={"file": text_array(names)}), (*warnings, *decoded.warnings)
 
 
 def single_files(

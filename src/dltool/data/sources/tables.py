@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -219,17 +219,12 @@ def input_rows(
     if kind.name not in ("image", "audio"):
         return values, None
     assert isinstance(values, Coded)
-    place = (*INPUTS, name)
-    paths = values[:]
-    options: Any = kind.options
-    if kind.name == "image":
-        from dltool.data.media.images import load_image_files
+    from dltool.data.media.audio import CLIPS
+    from dltool.data.media.images import IMAGES
+    from dltool.data.media.load import load_named_files
 
-        decoded = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
-    else:
-        from dltool.data.media.audio import load_audio_files
-
-        decoded = load_audio_files(paths, table.path.parent, options, place, use_cache=data.cache > 0)
+    medium, options, place = IMAGES if kind.name == "image" else CLIPS, cast("Any", kind.options), (*INPUTS, name)
+    decoded = load_named_files(medium, values[:], table.path.parent, options, place, data.cache, digests=digests)
     return decoded.rows, decoded.digests
 
 
