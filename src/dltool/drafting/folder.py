@@ -132,7 +132,7 @@ def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
 def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
     for item in items:
         with contextlib.suppress(UnreadableMember):
-            yield members.reader().read(item.member)
+            yield members.reader.read(item.member)
 
 
 def fitting(height: int, width: int) -> tuple[int, int]:

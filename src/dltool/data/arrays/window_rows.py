@@ -51,7 +51,7 @@ class WindowTable:
 
 
 @dataclass(frozen=True)
-class Windowed:
+class Windowed(Rows):
     """Windows over the rows `base` (table rows, …): (windows, length, …). Only requested windows are copied."""
 
     base: Rows
@@ -70,9 +70,6 @@ class Windowed:
     @property
     def ndim(self) -> int:
         return len(self.shape)
-
-    def __len__(self) -> int:
-        return len(self.starts)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         starts = np.asarray(self.starts[rows])

@@ -23,27 +23,21 @@ def file_digests(access: Access, members: Sequence[Member], place: ConfigPath, *
 
     In a zip the CRC-32 stands for the content. Other files are read once: the cache keeps the digests by their names,
     sizes and times. Raises DataError: a file can no longer be read."""
-    rows: dict[str, int] = {}
-    positions = [rows.setdefault(member.name, len(rows)) for member in members]
-    distinct = list({member.name: member for member in members}.values())
+    distinct = {member.name: member for member in members}
+    rows = {name: row for row, name in enumerate(distinct)}
+    files = list(distinct.values())
+    key = names_and_times(files)
     if access.kind == "zip":
-        found = b"".join(hashlib.sha256(f"{member.size} {member.identity}".encode()).digest() for member in distinct)
+        found = b"".join(hashlib.sha256(f"{member.size} {member.identity}".encode()).digest() for member in files)
+    elif kept := find_digests(key, len(files) * DIGEST_BYTES) if use_cache else None:
+        found = kept
     else:
-        found = kept_or_read(access, distinct, place, use_cache)
-    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)[positions]
-
-
-def kept_or_read(access: Access, members: Sequence[Member], place: ConfigPath, use_cache: bool) -> bytes:
-    key = names_and_times(members)
-    kept = find_digests(key) if use_cache else None
-    if kept is not None and len(kept) == len(members) * DIGEST_BYTES:
-        return kept
-    found = read_all(Reader(access, place), members, place)
-    if use_cache:
-        # Without a cache they are computed again next time.
-        with suppress(OSError, MachineError):
-            keep_digests(key, found)
-    return found
+        found = read_all(Reader(access, place), files, place)
+        if use_cache:
+            # Without a cache they are computed again next time.
+            with suppress(OSError, MachineError):
+                keep_digests(key, found)
+    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)[[rows[member.name] for member in members]]
 
 
 def names_and_times(members: Iterable[Member]) -> str:

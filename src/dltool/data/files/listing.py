@@ -5,7 +5,6 @@ import re
 import stat
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,12 +41,8 @@ class Member(NamedTuple):
     is_deflated: bool = False
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The files in natural order ("2.jpg" before "10.jpg"), and all folders, including those without files."""
-
-    members: tuple[Member, ...]
-    folders: tuple[str, ...]
+Listing = tuple[tuple[Member, ...], tuple[str, ...]]
+"""The files in natural order ("2.jpg" before "10.jpg"), and all folders, including those without files."""
 
 
 def listing(members: Iterable[Member], folders: Iterable[str]) -> Listing:
@@ -58,7 +53,7 @@ def listing(members: Iterable[Member], folders: Iterable[str]) -> Listing:
     for parent in {member.name.rpartition("/")[0] for member in kept}:
         parts = parent.split("/") if parent else []
         named.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-    return Listing(tuple(kept), tuple(sorted(named, key=natural_key)))
+    return tuple(kept), tuple(sorted(named, key=natural_key))
 
 
 def is_passed_over(name: str) -> bool:

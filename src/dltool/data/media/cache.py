@@ -111,8 +111,8 @@ def reserve(descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
 
 
-def find_digests(key: str) -> bytes | None:
-    """Return the digests of :func:`keep_digests` under that key, if they are complete. They count as used."""
+def find_digests(key: str, size: int) -> bytes | None:
+    """Return the `size` bytes of :func:`keep_digests` under that key, if they are complete. They count as used."""
     path = cache_folder() / (key + DIGESTS)
     try:
         content = path.read_bytes()
@@ -121,7 +121,7 @@ def find_digests(key: str) -> bytes | None:
     except OSError:
         return None
     digests = content[32:]
-    return digests if hashlib.sha256(digests).digest() == content[:32] else None
+    return digests if len(digests) == size and hashlib.sha256(digests).digest() == content[:32] else None
 
 
 def keep_digests(key: str, digests: bytes) -> None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from dltool.data.arrays.rows import Rows
 from dltool.data.files.file_tree import Reader, UnreadableMember
 from dltool.data.files.listing import SHOWN, Member, printable
 from dltool.data.media.cache import HEADER_BYTES, CacheEntry
@@ -69,7 +70,7 @@ def row_numbers(rows: Any, count: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class CacheRows:
+class CacheRows(Rows):
     """Rows `first` to `stop` of a cache file: (rows, height, width, channels) of uint8."""
 
     file: CacheFile
@@ -78,14 +79,11 @@ class CacheRows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.file.entry.shape[1:])
+        return (self.stop - self.first, *self.file.entry.shape[1:])
 
     @property
     def dtype(self) -> Any:
         return np.dtype(np.uint8)
-
-    def __len__(self) -> int:
-        return self.stop - self.first
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         indices = row_numbers(rows, len(self)) + self.first
@@ -152,7 +150,7 @@ class Decoder(ABC):
 
 
 @dataclass(frozen=True)
-class DecodedRows:
+class DecodedRows(Rows):
     """Rows decoded on every access. Accessing a damaged file raises a DataError that names it."""
 
     decoder: Decoder
@@ -160,14 +158,11 @@ class DecodedRows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.decoder.row_shape)
+        return (len(self.members), *self.decoder.row_shape)
 
     @property
     def dtype(self) -> Any:
         return np.dtype(self.decoder.dtype)
-
-    def __len__(self) -> int:
-        return len(self.members)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         return self.decoder.rows([self.members[index] for index in row_numbers(rows, len(self)).tolist()])

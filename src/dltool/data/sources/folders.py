@@ -11,11 +11,11 @@ import numpy as np
 from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Data
 from dltool.config.sources import Source
-from dltool.data.arrays.rows import coded
-from dltool.data.examples import Examples, SourceExamples, places_in, text_array
+from dltool.data.arrays.rows import coded, text_array
+from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.files.class_folders import other_files, what_is_there
 from dltool.data.files.file_tree import Access, Members, is_archive, open_members
-from dltool.data.files.listing import Listing, Member
+from dltool.data.files.listing import Member
 from dltool.data.files.paths import require
 from dltool.data.media.audio import CLIPS
 from dltool.data.media.images import IMAGES
@@ -71,7 +71,7 @@ def single_files(
     files = [member for member in found.members if member.name.lower().endswith(endings)]
     if not files:
         raise DataError(Problem(None, f"{path} holds no {noun}s", what_is_there(found)))
-    members = Members(found.access, Listing(tuple(files), found.folders), ())
+    members = replace(found, members=tuple(files))
     names = [f"{named_by(path)}/{member.name}" for member in files]
     return members, names, tuple(other_files(found, len(files), endings, noun))
 
@@ -89,7 +89,7 @@ def named_files(paths: Sequence[str]) -> Members:
             members.append(Member(path, status.st_size, str(status.st_mtime_ns)))
     if problems:
         raise DataError(problems)
-    return Members(Access(os.getcwd(), "folder"), Listing(tuple(members), ()), ())
+    return Members(Access(os.getcwd(), "folder"), tuple(members), (), ())
 
 
 def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dltool.config.columns import ONE_TARGET
 from dltool.config.folder_sources import TextSource
-from dltool.data.arrays.rows import coded
-from dltool.data.examples import Examples, SourceExamples, examples_of_items, text_array
+from dltool.data.arrays.rows import coded, text_array
+from dltool.data.examples import Examples, SourceExamples, examples_of_items
 from dltool.data.files.class_folders import PART_NAMES, PartName, are_parts, common_folder, labelled
 from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.files.listing import SHOWN, Member, printable
@@ -56,7 +56,7 @@ class Reading:
 
     def text(self, member: Member) -> str | Bad:
         try:
-            content = self.members.reader().read(member)
+            content = self.members.reader.read(member)
         except UnreadableMember as error:
             return Bad(f" ({error})")
         try:
