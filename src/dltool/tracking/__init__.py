@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from threading import Event, Thread
 from typing import Any, Literal, Protocol
 
@@ -68,7 +69,8 @@ class Tracking:
     def close(self, status: Status) -> None:
         """Wait until everything is sent, for a limited time."""
         for courier in self.couriers:
-            courier.end_with(status)
+            courier.status = status
+            courier.wake.set()
         for courier in self.couriers:
             courier.join(SECONDS_TO_FINISH)
             if courier.is_alive():
@@ -95,10 +97,6 @@ class Courier(Thread):
         self.is_failure_shown = False
         self.start()
 
-    def end_with(self, status: Status) -> None:
-        self.status = status
-        self.wake.set()
-
     def run(self) -> None:
         tracker: Tracker | None = None
         sent = 0
@@ -117,3 +115,25 @@ class Courier(Thread):
                 return
             self.wake.wait()
             self.wake.clear()
+
+
+class EpochTimes:
+    """Times in seconds since 1970: the start of the run plus the seconds of its epochs.
+
+    A resumed run has one continuous time axis, without the pause."""
+
+    def __init__(self, run: Run) -> None:
+        self.now = datetime.strptime(str(run.read_json(run.record)["started"]), "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+    def after(self, line: Mapping[str, Any]) -> float:
+        self.now += float(line.get("seconds") or 0)
+        return self.now
+
+
+def finite_values(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return the finite numbers in a line of metrics.jsonl, without the epoch."""
+    return {
+        name: float(value)
+        for name, value in line.items()
+        if name != "epoch" and isinstance(value, int | float) and not isinstance(value, bool)
+    }

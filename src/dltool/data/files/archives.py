@@ -159,7 +159,7 @@ def bounded(file: IO[bytes]) -> Any:
 
 
 @contextmanager
-def damage(path: Path, place: ConfigPath) -> Iterator[None]:
+def damage(path: Path | str, place: ConfigPath) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
