@@ -72,7 +72,7 @@ class Dataset:
         """Describe the origin of an example: its file and row, or its row in the source of its split."""
         if self.all.places:
             found = ((name, values[row]) for name, values in self.all.places.items())
-            return ", ".join(f"{name} {x:,}" if isinstance(x, INTEGERS) else f"{name} {x}" for name, x in found)
+            return ", ".join(f"{name} {value:{',' * isinstance(value, INTEGERS)}}" for name, value in found)
         start, part = next(((start, name) for start, name in reversed(self.starts) if start <= row), (0, ""))
         return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 

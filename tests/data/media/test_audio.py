@@ -11,7 +11,7 @@ from dltool.data.examples import SourceExamples
 from dltool.data.media import audio
 from dltool.data.media.audio import CLIPS
 from dltool.data.media.codecs import AudioForm
-from dltool.data.media.load import load_class_folders, load_named_files
+from dltool.data.media.load import DecodedFiles, files_named, load_class_folders
 from dltool.data.media.rows import DecodedRows
 from dltool.errors import DataError, Problem
 
@@ -36,6 +36,10 @@ def two_classes(folder: Path) -> Path:
 
 def load_audio(options: AudioSource) -> SourceExamples:
     return load_class_folders(CLIPS, options, SOURCE, CACHE)
+
+
+def load_column(paths: np.ndarray, folder: Path, options: AudioColumn) -> DecodedFiles:
+    return CLIPS.decode(files_named(paths, folder, COLUMN, "audio clip"), options, len(paths), CACHE, True)
 
 
 def form_of(loaded: SourceExamples) -> AudioForm:
@@ -172,7 +176,7 @@ def test_recordings_that_are_not_in_memory_are_told_by_their_contents(cache, tmp
 def test_a_column_of_a_table_names_recordings(tmp_path):
     written(tmp_path, {"a.wav": sound([0.5, 0.25]), "more/b.wav": sound([-0.5], rate=8000)})
     paths = np.array(["more/b.wav", "a.wav", "a.wav"], dtype=object)
-    sounds = load_named_files(CLIPS, paths, tmp_path, AudioColumn(seconds=3 / 8000), COLUMN, CACHE)
+    sounds = load_column(paths, tmp_path, AudioColumn(seconds=3 / 8000))
     assert sounds.rows[:].tolist() == [[-0.5, 0, 0], [0.5, 0.25, 0], [0.5, 0.25, 0]]
     assert sounds.settled == {"rate": 8000, "seconds": 3 / 8000}
 
@@ -180,9 +184,7 @@ def test_a_column_of_a_table_names_recordings(tmp_path):
 def test_rows_that_name_no_recording_are_listed(tmp_path):
     written(tmp_path, {"a.wav": sound([0.5])})
     with pytest.raises(DataError) as error:
-        load_named_files(
-            CLIPS, np.array(["a.wav", "", "b.wav"], dtype=object), tmp_path, AudioColumn(seconds=1), COLUMN, CACHE
-        )
+        load_column(np.array(["a.wav", "", "b.wav"], dtype=object), tmp_path, AudioColumn(seconds=1))
     (problem,) = error.value.problems
     message = "2 rows name no audio clip: row 1: the path is blank; row 2: no such file: b.wav (that folder has a.wav)"
     assert (problem.place, problem.message) == (COLUMN, message)

@@ -19,17 +19,23 @@ from dltool.data.files.file_tree import Reader, open_members
 from dltool.data.files.listing import Member
 from dltool.data.media import processes
 from dltool.data.media.images import IMAGES
-from dltool.data.media.load import load_class_folders, load_named_files
+from dltool.data.media.load import DecodedFiles, files_named, load_class_folders
 from dltool.data.media.rows import CacheRows, DecodedRows
 from dltool.errors import DataError, MachineError, Problem
 
 SOURCE = ("data", "source")
+COLUMN = ("data", "inputs", "photo")
 PLACE = (*SOURCE, "images", "path")
 FILES = class_folders()
 
 
 def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
     return load_class_folders(IMAGES, ImagesSource(path=str(path), **options), SOURCE, budget)
+
+
+def load_column(paths: list[str], folder: Path, digests: bool = True) -> DecodedFiles:
+    files = files_named(np.array(paths, dtype=object), folder, COLUMN, "image")
+    return IMAGES.decode(files, ImageColumn(size=(4, 5)), len(paths), 10**9, digests)
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:
@@ -148,14 +154,14 @@ def test_pictures_are_told_by_their_contents(cache, tmp_path, budget, kind):
 
 def file_digests_differ(path: Path, before: np.ndarray) -> bool:
     members = open_members(str(path), PLACE)
-    found = file_digests(members.access, members.members, PLACE, use_cache=True)
+    found = file_digests(members, use_cache=True)
     return (found != before).any(axis=1).tolist() == [True, *[False] * (len(before) - 1)]
 
 
 def test_a_second_start_reads_no_file(cache, written, monkeypatch):
     before = digests(load(written))
     monkeypatch.setattr("dltool.data.files.digests.read_all", None)
-    monkeypatch.setattr("dltool.data.media.images.Reader", None)
+    monkeypatch.setattr("dltool.data.files.file_tree.Reader", None)
     np.testing.assert_array_equal(digests(load(written)), before)
 
 
@@ -239,9 +245,7 @@ def test_a_column_of_paths_for_prediction_is_read_once(cache, tmp_path, monkeypa
         return original(self, member)
 
     monkeypatch.setattr(Reader, "read", noted)
-    pictures = load_named_files(
-        IMAGES, np.array(["a/0.png", "b/1.png"]), tmp_path, ImageColumn(size=(4, 5)), (), 10**9, digests=False
-    )
+    pictures = load_column(["a/0.png", "b/1.png"], tmp_path, digests=False)
     assert (read, pictures.digests) == (["a/0.png", "b/1.png"], None)
 
 
@@ -304,13 +308,8 @@ def test_a_process_that_decodes_imports_little():
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
-COLUMN = ImageColumn(size=(4, 5))
-
-
 def column(folder: Path, *paths: str) -> np.ndarray:
-    return load_named_files(
-        IMAGES, np.array(paths, dtype=object), folder, COLUMN, ("data", "inputs", "photo"), 10**9
-    ).rows[:]
+    return load_column(list(paths), folder).rows[:]
 
 
 def test_a_column_of_paths(cache, tmp_path):
@@ -329,7 +328,7 @@ def test_all_rows_without_a_picture_are_listed(cache, tmp_path):
         f"row 3: no such file: nowhere/cat.png (there is no folder {tmp_path}/nowhere); "
         "row 4: folder is not a regular file"
     )
-    assert problem.place == ("data", "inputs", "photo")
+    assert problem.place == COLUMN
 
 
 def test_the_cache_is_the_users_alone(cache, written):

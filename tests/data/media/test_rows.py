@@ -30,7 +30,7 @@ def cached(array: np.ndarray) -> CacheRows:
 def decoded(path: Path, array: np.ndarray) -> DecodedRows:
     images = {f"{row}.png": encoded(image) for row, image in enumerate(array)}
     members = open_members(str(write_zip(path, images, zipfile.ZIP_STORED)), PLACE)
-    decoder = ImageDecoder(members.reader, PLACE, ImageForm(None, 3, "stretch"), array.shape[1:3])
+    decoder = ImageDecoder(members, ImageForm(None, 3, "stretch"), array.shape[1:3])
     return DecodedRows(decoder, members.members)
 
 

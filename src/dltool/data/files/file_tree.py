@@ -12,7 +12,7 @@ from shutil import copyfileobj
 from typing import Literal
 
 from dltool.data.files.archives import DAMAGED, list_tar, list_zip, uncompressed
-from dltool.data.files.listing import Member, list_folder
+from dltool.data.files.listing import Member, list_folder, printable
 from dltool.data.files.paths import require, unreadable
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
 from dltool.text import os_words
@@ -62,7 +62,9 @@ class Members:
         try:
             return self.reader.read(member)
         except UnreadableMember as error:
-            raise DataError(Problem(self.place, f"{member.name} in {self.path} cannot be read: {error}")) from None
+            raise DataError(
+                Problem(self.place, f"{printable(member.name)} in {self.path} cannot be read: {error}")
+            ) from None
 
 
 class Reader:

@@ -47,17 +47,13 @@ Listing = tuple[tuple[Member, ...], tuple[str, ...]]
 
 def listing(members: Iterable[Member], folders: Iterable[str]) -> Listing:
     """Return the files sorted, without hidden ones and those that operating systems create."""
-    kept = [member for member in members if not is_passed_over(member.name)]
+    kept = [member for member in members if not NOT_DATA.search(member.name)]
     kept.sort(key=lambda member: natural_key(member.name))
-    named = {folder for folder in folders if not is_passed_over(folder)}
+    named = {folder for folder in folders if not NOT_DATA.search(folder)}
     for parent in {member.name.rpartition("/")[0] for member in kept}:
         parts = parent.split("/") if parent else []
         named.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
     return tuple(kept), tuple(sorted(named, key=natural_key))
-
-
-def is_passed_over(name: str) -> bool:
-    return NOT_DATA.search(name) is not None
 
 
 # Longer runs of digits are cut into several, so that no number is too long to compare.
@@ -122,7 +118,7 @@ def list_folder(root: Path, place: ConfigPath) -> Listing:
             continue
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if is_passed_over(entry.name):
+            if NOT_DATA.search(entry.name):
                 continue
             why = unusable_name(name) or refused_entry(entry, real_root, above)
             if why:

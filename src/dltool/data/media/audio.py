@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dltool.data.files.digests import file_digests
-from dltool.data.files.file_tree import Access, Reader, UnreadableMember
-from dltool.data.files.listing import Member, printable
+from dltool.data.files.file_tree import Members, UnreadableMember
+from dltool.data.files.listing import printable
 from dltool.data.media.clip import ClipHeader
 from dltool.data.media.codecs import EXTENSIONS, AudioForm, clip_header, decode_clip
 from dltool.data.media.load import DecodedFiles, Medium, files_named
@@ -48,57 +48,44 @@ class ClipDecoder(Decoder):
 
 def rate_of(path: str, folder: Path, place: ConfigPath) -> int:
     """Return the sampling rate of one clip. Raises DataError: it cannot be read."""
-    members = files_named(np.array([path]), folder, place, NOUN)
-    (header,) = headers_of(Reader(Access(str(folder), "folder"), place), members, place)
+    (header,) = headers_of(files_named(np.array([path]), folder, place, NOUN))
     return header.rate
 
 
-def decode_clips(
-    access: Access,
-    members: Sequence[Member],
-    options: Any,
-    place: ConfigPath,
-    training: int,
-    cache: int,
-    *,
-    digests: bool = True,
-) -> DecodedFiles:
-    """Decode `members` in their order, into memory if `BUDGET` allows; rows in memory have no digests.
+def decode_clips(files: Members, options: Any, training: int, cache: int, digests: bool) -> DecodedFiles:
+    """Decode `files` in their order, into memory if `BUDGET` allows; rows in memory have no digests.
 
     The default rate is that of the first training clip, the default length that of the longest."""
-    reader = Reader(access, place)
-    headers = headers_of(reader, members, place)[:training]
-    form = audio_form(options.rate or headers[0].rate, options.seconds, headers, members, place)
-    decoder = ClipDecoder(reader, place, form)
+    headers = headers_of(files)[:training]
+    form = audio_form(options.rate or headers[0].rate, options.seconds, headers, files)
+    decoder = ClipDecoder(files, form)
     settled = {"rate": form.rate, "seconds": form.seconds}
-    if len(members) * form.samples * 4 <= BUDGET:
-        return DecodedFiles(decoder.rows(members), settled)
-    found = file_digests(access, members, place, use_cache=cache > 0) if digests else None
-    return DecodedFiles(DecodedRows(decoder, tuple(members)), settled, found)
+    if len(files.members) * form.samples * 4 <= BUDGET:
+        return DecodedFiles(decoder.rows(files.members), settled)
+    found = file_digests(files, use_cache=cache > 0) if digests else None
+    return DecodedFiles(DecodedRows(decoder, files.members), settled, found)
 
 
 CLIPS = Medium("audio", "audio", NOUN, EXTENSIONS, decode_clips)
 
 
-def headers_of(reader: Reader, members: Sequence[Member], place: ConfigPath) -> list[ClipHeader]:
+def headers_of(files: Members) -> list[ClipHeader]:
     """Return the header of each clip, from the beginning of the file if that is enough. Raises DataError naming all
     clips that cannot be read."""
     headers: list[Any] = []
     faults: list[Fault] = []
-    for row, member in enumerate(members):
+    for row, member in enumerate(files.members):
         try:
-            header = clip_header(member.name, reader.read_start(member, ENOUGH_FOR_A_HEADER), member.size)
-            headers.append(header or clip_header(member.name, reader.read(member)))
+            header = clip_header(member.name, files.reader.read_start(member, ENOUGH_FOR_A_HEADER), member.size)
+            headers.append(header or clip_header(member.name, files.reader.read(member)))
         except UnreadableMember as error:
-            faults.append(Fault(row, str(error)))
+            faults.append(Fault(row, member.name, str(error)))
     if faults:
-        raise DataError(unusable(NOUN, faults, members, reader.access.path, place))
+        raise DataError(unusable(NOUN, faults, files))
     return headers
 
 
-def audio_form(
-    rate: int, seconds: float | None, headers: Sequence[ClipHeader], members: Sequence[Member], place: ConfigPath
-) -> AudioForm:
+def audio_form(rate: int, seconds: float | None, headers: Sequence[ClipHeader], files: Members) -> AudioForm:
     """Return the form of all clips. Raises DataError: less than one sample, implausibly many, or a very long clip
     without `seconds`."""
     if seconds is None:
@@ -106,16 +93,18 @@ def audio_form(
         longest = int(np.argmax(lengths))
         if lengths[longest] > MOST_SECONDS * rate:
             median = max(float(np.median(lengths)) / rate, 0.1)
-            message = f"{printable(members[longest].name)} has {lengths[longest] / rate:,.1f} seconds"
+            message = f"{printable(files.members[longest].name)} has {lengths[longest] / rate:,.1f} seconds"
             hint = f"set the length of the audio clips, such as seconds: {median:.2g} (half of them are longer)"
-            raise DataError(Problem(place, message, hint))
+            raise DataError(Problem(files.place, message, hint))
         form = AudioForm(rate, int(lengths[longest]))
     else:
         form = AudioForm(rate, round(seconds * rate))
         if not form.samples:
-            raise DataError(Problem(place, f"{seconds:g} seconds at {rate:,} samples a second are not one sample"))
+            raise DataError(
+                Problem(files.place, f"{seconds:g} seconds at {rate:,} samples a second are not one sample")
+            )
     if form.samples > MOST_SAMPLES:
         length = f"{form.seconds:,g} seconds at {rate:,} samples a second"
         message = f"{length} are {form.samples:,} samples an audio clip; expected at most {MOST_SAMPLES:,}"
-        raise DataError(Problem(place, message))
+        raise DataError(Problem(files.place, message))
     return form

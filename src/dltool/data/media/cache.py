@@ -88,7 +88,10 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
     try:
         # The holder of the lock is alive; an unlocked file is abandoned.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        reserve(descriptor, entry_bytes(shape))
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, entry_bytes(shape))
+        else:
+            os.ftruncate(descriptor, entry_bytes(shape))
         yield CacheEntry(temporary, shape)
         os.pwrite(descriptor, header_for(key, shape), 0)
         # Otherwise a power cut could leave a name without content.
@@ -101,14 +104,6 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
         raise
     finally:
         os.close(descriptor)
-
-
-def reserve(descriptor: int, size: int) -> None:
-    """Reserve disk space. Raises OSError."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.ftruncate(descriptor, size)
 
 
 def find_digests(key: str, size: int) -> bytes | None:

@@ -12,15 +12,15 @@ import numpy as np
 import PIL
 
 from dltool.data.files.digests import file_digests, names_and_times
-from dltool.data.files.file_tree import Access, Reader, UnreadableMember
+from dltool.data.files.file_tree import Members, UnreadableMember
 from dltool.data.files.listing import Member, printable
 from dltool.data.media.cache import HEADER_BYTES, CacheEntry, cache_folder, entry_bytes, find, new_entry
 from dltool.data.media.image_decode import EXTENSIONS, ImageForm, decode, size_if_whole, size_of
 from dltool.data.media.load import DecodedFiles, Medium
 from dltool.data.media.processes import decode_all
-from dltool.data.media.rows import CacheFile, CacheRows, DecodedRows, Decoder
+from dltool.data.media.rows import CacheFile, CacheRows, DecodedRows, Decoder, unusable
 from dltool.data.media.worker import Fault, ImageWork
-from dltool.errors import ConfigPath, DataError, Problem
+from dltool.errors import DataError, Problem
 from dltool.text import os_words
 
 FORMAT = 1
@@ -48,67 +48,53 @@ class ImageDecoder(Decoder):
         row[:] = np.frombuffer(pixels, np.uint8).reshape(row.shape)
         return None
 
-    def problems(self, faults: Sequence[Fault], members: Sequence[Member]) -> list[Problem]:
-        """Return the problems of `members` that cannot be decoded, and of those that have other sizes."""
-        found = super().problems(faults, members)
+    def problems(self, faults: Sequence[Fault], count: int) -> list[Problem]:
+        """Return the problems of images that cannot be decoded, and of those that have other sizes."""
+        found = super().problems(faults, count)
         others = [fault for fault in faults if not fault.message]
         if not others:
             return found
         counts = Counter(fault.size for fault in others)
-        counts[self.size] = len(members) - len(faults)
-        (most, many), (second, fewer), *rest = sorted(counts.items(), key=lambda count: (-count[1], count[0]))
+        counts[self.size] = count - len(faults)
+        (most, many), (second, fewer), *rest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         other = next(fault for fault in others if fault.size == (most if second == self.size else second))
         message = (
             f"the images differ in size (height × width): {many:,} are {most[0]} × {most[1]}, "
-            f"{fewer:,} are {second[0]} × {second[1]} ({printable(members[other.row].name)})"
+            f"{fewer:,} are {second[0]} × {second[1]} ({printable(other.name)})"
         )
         if rest:
-            message += f", {sum(count for _, count in rest):,} of other sizes"
-        return [*found, Problem(self.place, message, f"write size: [{most[0]}, {most[1]}]")]
+            message += f", {sum(others for _, others in rest):,} of other sizes"
+        return [*found, Problem(self.files.place, message, f"write size: [{most[0]}, {most[1]}]")]
 
 
-def decode_images(
-    access: Access,
-    members: Sequence[Member],
-    options: Any,
-    place: ConfigPath,
-    training: int,
-    cache: int,
-    *,
-    digests: bool = True,
-) -> DecodedFiles:
-    """Decode `members` in their order: from the cache, into it, or on every access; with `digests` of the files.
+def decode_images(files: Members, options: Any, training: int, cache: int, digests: bool) -> DecodedFiles:
+    """Decode `files` in their order: from the cache, into it, or on every access; with `digests` of the files.
 
     The cache may take `cache` bytes; 0 disables it. Without `size` all images must have the same size."""
     size = None if options.size is None else (options.size[0], options.size[1])
-    form = ImageForm(size, options.channels, options.resize)
-    rows, warnings = image_rows(access, members, form, place, cache)
-    found = file_digests(access, members, place, use_cache=cache > 0) if digests else None
+    rows, warnings = image_rows(files, ImageForm(size, options.channels, options.resize), cache)
+    found = file_digests(files, use_cache=cache > 0) if digests else None
     return DecodedFiles(rows, {"size": rows.shape[1:3]}, found, warnings)
 
 
 IMAGES = Medium("images", "image", NOUN, EXTENSIONS, decode_images)
 
 
-def image_rows(
-    access: Access, members: Sequence[Member], form: ImageForm, place: ConfigPath, cache_budget: int
-) -> tuple[CacheRows | DecodedRows, tuple[str, ...]]:
-    files = names_and_times(members)
-    known = find_decoded(files, form) if cache_budget else None
+def image_rows(files: Members, form: ImageForm, cache: int) -> tuple[CacheRows | DecodedRows, tuple[str, ...]]:
+    key = names_and_times(files.members)
+    known = find_decoded(key, form) if cache else None
     if known:
         return CacheRows(CacheFile(known), 0, known.shape[0]), ()
-    decoder = ImageDecoder(Reader(access, place), place, form, form.size or (0, 0))
-    if form.size is None:
-        decoder = replace(decoder, size=first_size(decoder, members))
+    decoder = ImageDecoder(files, form, form.size or first_size(files))
     warnings: tuple[str, ...] = ()
-    if entry_bytes((len(members), *decoder.size, form.channels)) <= cache_budget:
+    if entry_bytes((len(files.members), *decoder.size, form.channels)) <= cache:
         try:
-            return cached_rows(cache_key(files, form), decoder, members, cache_budget), ()
+            return cached_rows(cache_key(key, form), decoder, cache), ()
         except OSError as error:
             cause = f"the cache {cache_folder()} cannot be written ({os_words(error)})"
             warnings = (f"{cause}: images are decoded in each epoch",)
-    check_files(decoder, members)
-    return DecodedRows(decoder, tuple(members)), warnings
+    check_files(decoder)
+    return DecodedRows(decoder, files.members), warnings
 
 
 def find_decoded(files: str, form: ImageForm) -> CacheEntry | None:
@@ -126,40 +112,40 @@ def cache_key(files: str, form: ImageForm) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
-def first_size(decoder: ImageDecoder, members: Sequence[Member]) -> tuple[int, int]:
+def first_size(files: Members) -> tuple[int, int]:
     """Return the (height, width) of the first readable image."""
     faults = []
-    for row, member in enumerate(members):
+    for row, member in enumerate(files.members):
         try:
-            return size_of(decoder.reader.read(member))
+            return size_of(files.reader.read(member))
         except UnreadableMember as error:
-            faults.append(Fault(row, str(error)))
-    raise DataError(decoder.problems(faults, members))
+            faults.append(Fault(row, member.name, str(error)))
+    raise DataError(unusable(NOUN, faults, files))
 
 
-def cached_rows(key: str, decoder: ImageDecoder, members: Sequence[Member], cache_budget: int) -> CacheRows:
+def cached_rows(key: str, decoder: ImageDecoder, cache: int) -> CacheRows:
     """Decode into a new file of the cache. Raises OSError: it cannot be written."""
-    shape = (len(members), *decoder.size, decoder.form.channels)
-    with new_entry(key, shape, cache_budget) as entry:
-        reader = decoder.reader
+    members, reader = decoder.files.members, decoder.files.reader
+    with new_entry(key, (len(members), *decoder.size, decoder.form.channels), cache) as entry:
         work = ImageWork(reader.access, decoder.form, decoder.size, str(entry.path), HEADER_BYTES, reader.descriptor)
         faults = decode_all(work, reader, members)
         if faults:
-            raise DataError(decoder.problems(faults, members))
+            raise DataError(decoder.problems(faults, len(members)))
         # Opened before it has its name, so that no process can remove it in between.
-        return CacheRows(CacheFile(entry), 0, shape[0])
+        return CacheRows(CacheFile(entry), 0, len(members))
 
 
-def check_files(decoder: ImageDecoder, members: Sequence[Member]) -> None:
+def check_files(decoder: ImageDecoder) -> None:
     """Raise DataError naming all files that are no images, truncated, or of another size if all must have one."""
 
-    def fault_of(row: int) -> Fault | None:
+    def fault_of(row: int, member: Member) -> Fault | None:
         try:
-            size = size_if_whole(decoder.reader.read(members[row]), decoder.form)
+            size = size_if_whole(decoder.files.reader.read(member), decoder.form)
         except UnreadableMember as error:
-            return Fault(row, str(error))
-        return Fault(row, "", size) if decoder.form.size is None and size != decoder.size else None
+            return Fault(row, member.name, str(error))
+        return Fault(row, member.name, "", size) if decoder.form.size is None and size != decoder.size else None
 
-    faults = [fault for fault in decoder.threads.map(fault_of, range(len(members))) if fault]
+    members = decoder.files.members
+    faults = [fault for fault in decoder.threads.map(fault_of, range(len(members)), members) if fault]
     if faults:
-        raise DataError(decoder.problems(faults, members))
+        raise DataError(decoder.problems(faults, len(members)))

@@ -3,20 +3,18 @@ alike."""
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from dltool.config.columns import AudioColumn, ImageColumn
 from dltool.config.folder_sources import AudioSource, ImagesSource
 from dltool.config.sources import Source
 from dltool.data.examples import Examples, SourceExamples, examples_of_items
 from dltool.data.files.class_folders import PartName, labelled
-from dltool.data.files.file_tree import Access, open_members
+from dltool.data.files.file_tree import Access, Members, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
 from dltool.data.media.rows import FileRows
 from dltool.errors import ConfigPath, DataError, Problem
@@ -33,27 +31,10 @@ class DecodedFiles:
     digests: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
 
-    def examples(self, name: str, first: int, stop: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return inputs and digests, called `name`, of the files from `first` to `stop`."""
-        rows = self.rows[first:stop] if isinstance(self.rows, np.ndarray) else self.rows.part(first, stop)
-        return {name: rows}, {} if self.digests is None else {name: self.digests[first:stop]}
 
-
-class Decode(Protocol):
-    """Decodes `members` with the options of a source or a column. `place` is the config path of their path; the first
-    `training` members are for training; `cache` bytes may be cached; without `digests` there are none."""
-
-    def __call__(
-        self,
-        access: Access,
-        members: Sequence[Member],
-        options: Any,
-        place: ConfigPath,
-        training: int,
-        cache: int,
-        *,
-        digests: bool = True,
-    ) -> DecodedFiles: ...
+Decode = Callable[[Members, Any, int, int, bool], DecodedFiles]
+"""Takes files, the options of their source or column, the number of the first ones that are for training, the bytes
+that may be cached, and whether digests are wanted."""
 
 
 @dataclass(frozen=True)
@@ -80,40 +61,24 @@ def load_class_folders(
     found = labelled(members, medium.extensions, options.pattern, place, medium.noun)
     # The training split first: missing options are inferred from it.
     parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
-    chosen = [item.member for item in chain.from_iterable(items for _, items in parts)]
-    place = (*place, "path")
-    decoded = medium.decode(members.access, chosen, options, place, len(found.parts["training"]), cache)
+    files = replace(members, members=tuple(item.member for _, items in parts for item in items))
+    decoded = medium.decode(files, options, len(found.parts["training"]), cache, True)
     loaded: dict[PartName, Examples] = {}
     first = 0
     for part, items in parts:
-        inputs, digests = decoded.examples(medium.input, first, first + len(items))
+        stop = first + len(items)
+        rows = decoded.rows[first:stop] if isinstance(decoded.rows, np.ndarray) else decoded.rows.part(first, stop)
+        digests = {} if decoded.digests is None else {medium.input: decoded.digests[first:stop]}
         title = f"the {part} split of {Path(members.path).name}"
-        loaded[part] = replace(examples_of_items(inputs, items, place, title), digests=digests)
-        first += len(items)
+        loaded[part] = replace(examples_of_items({medium.input: rows}, items, files.place, title), digests=digests)
+        first = stop
     settled = {"source": Source(medium.source, options.model_copy(update=dict(decoded.settled)))}
     return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), settled=settled)
 
 
-def load_named_files(
-    medium: Medium,
-    paths: np.ndarray,
-    folder: Path,
-    options: ImageColumn | AudioColumn,
-    place: ConfigPath,
-    cache: int,
-    *,
-    digests: bool = True,
-) -> DecodedFiles:
-    """Load the files that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute. Raises
-    as :func:`load_class_folders`: all rows without a path or a file, and all files that cannot be decoded."""
-    members = files_named(paths, folder, place, medium.noun)
-    access = Access(str(folder), "folder")
-    return medium.decode(access, members, options, place, len(members), cache, digests=digests)
-
-
-def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> list[Member]:
-    """Return the files of a column of paths, in its order. `noun` is the noun for such a file in messages. Raises
-    DataError: all rows without a path or a file."""
+def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> Members:
+    """Return the files that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
+    `noun` is the noun for such a file in messages. Raises DataError: all rows without a path or a file."""
     found = {path: file_named(path, folder) for path in dict.fromkeys(map(str, paths))}
     files = [found[path] for path in map(str, paths)]
     faults = [f"row {row:,}: {file}" for row, file in enumerate(files) if isinstance(file, str)]
@@ -121,7 +86,8 @@ def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -
         message = f"{counted(len(faults), 'row names', 'rows name')} no {noun}: "
         hint = "rows are counted from 0, paths are relative to the table"
         raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
-    return [file for file in files if isinstance(file, Member)]
+    members = tuple(file for file in files if isinstance(file, Member))
+    return Members(Access(str(folder), "folder"), members, (), place)
 
 
 def file_named(path: str, folder: Path) -> Member | str:

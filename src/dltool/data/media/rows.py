@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dltool.data.arrays.rows import Rows
-from dltool.data.files.file_tree import Reader, UnreadableMember
+from dltool.data.files.file_tree import Members, UnreadableMember
 from dltool.data.files.listing import SHOWN, Member, printable
 from dltool.data.media.cache import HEADER_BYTES, CacheEntry
 from dltool.data.media.worker import Fault
-from dltool.errors import ConfigPath, DataError, MachineError, Problem
+from dltool.errors import DataError, MachineError, Problem
 from dltool.machine import usable_cores
 from dltool.text import and_more, counted, os_words
 
@@ -98,10 +98,9 @@ class CacheRows(Rows):
 
 @dataclass(frozen=True)
 class Decoder(ABC):
-    """Decodes files into rows in this process. `place` and `noun` are for messages."""
+    """Decodes `files` into rows in this process. `noun` is for messages."""
 
-    reader: Reader
-    place: ConfigPath
+    files: Members
     noun: ClassVar[str]
     dtype: ClassVar[Any]
 
@@ -124,29 +123,29 @@ class Decoder(ABC):
         """Decode `members` in several threads: (members, …). Raises DataError naming all that cannot be decoded."""
         result = np.zeros((len(members), *self.row_shape), self.dtype)
         pieces = np.array_split(np.arange(len(members)), usable_cores() * 4)
-        faults = [
-            fault for found in self.threads.map(self.fill, repeat(result), repeat(members), pieces) for fault in found
-        ]
+        filled = self.threads.map(self.fill, repeat(result), repeat(members), pieces)
+        faults = [fault for found in filled for fault in found]
         if faults:
-            raise DataError(self.problems(faults, members))
+            raise DataError(self.problems(faults, len(members)))
         return result
 
     def fill(self, result: np.ndarray, members: Sequence[Member], rows: np.ndarray) -> list[Fault]:
         """Decode some of `members` into their rows of `result`."""
         faults = []
         for row in rows.tolist():
+            name = members[row].name
             try:
-                size = self.decode_into(result[row], self.reader.read(members[row]), members[row].name)
+                size = self.decode_into(result[row], self.files.reader.read(members[row]), name)
             except UnreadableMember as error:
-                faults.append(Fault(row, str(error)))
+                faults.append(Fault(row, name, str(error)))
                 continue
             if size is not None:
-                faults.append(Fault(row, "", size))
+                faults.append(Fault(row, name, "", size))
         return faults
 
-    def problems(self, faults: Sequence[Fault], members: Sequence[Member]) -> list[Problem]:
-        """Return the problems of all `faults` of `members`."""
-        return unusable(self.noun, faults, members, self.reader.access.path, self.place)
+    def problems(self, faults: Sequence[Fault], count: int) -> list[Problem]:
+        """Return the problems of all `faults` of `count` files."""
+        return unusable(self.noun, faults, self.files)
 
 
 @dataclass(frozen=True)
@@ -175,10 +174,8 @@ FileRows = np.ndarray | CacheRows | DecodedRows
 """Decoded files: rows in memory, in a file of the cache, or decoded on access."""
 
 
-def unusable(
-    noun: str, faults: Sequence[Fault], members: Sequence[Member], path: str, place: ConfigPath
-) -> list[Problem]:
-    """Return the problem that names the `members` that cannot be decoded, if any."""
-    unread = [f"{printable(members[fault.row].name)} ({fault.message})" for fault in faults if fault.message]
-    message = f"{counted(len(unread), noun)} in {path} cannot be used: {and_more(unread, SHOWN, '; ')}"
-    return [Problem(place, message)] if unread else []
+def unusable(noun: str, faults: Sequence[Fault], files: Members) -> list[Problem]:
+    """Return the problem that names the files that cannot be decoded, if any."""
+    unread = [f"{printable(fault.name)} ({fault.message})" for fault in faults if fault.message]
+    message = f"{counted(len(unread), noun)} in {files.path} cannot be used: {and_more(unread, SHOWN, '; ')}"
+    return [Problem(files.place, message)] if unread else []

@@ -20,6 +20,7 @@ class Fault(NamedTuple):
     """A file that cannot be used: a `message`, or else an image of another (height, width) than the rest."""
 
     row: int
+    name: str
     message: str
     size: tuple[int, int] = (0, 0)
 
@@ -49,13 +50,13 @@ def decode_rows(work: ImageWork, reader: Reader, rows: Iterable[tuple[int, Membe
             try:
                 pixels, size = decode(reader.read(member), work.form)
             except UnreadableMember as error:
-                faults.append(Fault(row, str(error)))
+                faults.append(Fault(row, member.name, str(error)))
                 continue
             if size == work.size:
                 output.seek(work.offset + row * work.row_bytes)
                 output.write(pixels)
             else:
-                faults.append(Fault(row, "", size))
+                faults.append(Fault(row, member.name, "", size))
     return faults
 
 

@@ -55,7 +55,7 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
         return new_texts(options.encoding, paths[0])
     medium: Medium = IMAGES if isinstance(options, ImagesSource) else CLIPS
     members, names, warnings = single_files(paths, medium.extensions, medium.noun)
-    decoded = medium.decode(members.access, members.members, options, (), len(names), cache, digests=False)
+    decoded = medium.decode(members, options, len(names), cache, False)
     return Examples({medium.input: decoded.rows}, places={"file": text_array(names)}), (*warnings, *decoded.warnings)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -221,10 +221,11 @@ def input_rows(
     assert isinstance(values, Coded)
     from dltool.data.media.audio import CLIPS
     from dltool.data.media.images import IMAGES
-    from dltool.data.media.load import load_named_files
+    from dltool.data.media.load import files_named
 
-    medium, options, place = IMAGES if kind.name == "image" else CLIPS, cast("Any", kind.options), (*INPUTS, name)
-    decoded = load_named_files(medium, values[:], table.path.parent, options, place, data.cache, digests=digests)
+    medium = IMAGES if kind.name == "image" else CLIPS
+    files = files_named(values[:], table.path.parent, (*INPUTS, name), medium.noun)
+    decoded = medium.decode(files, kind.options, len(files.members), data.cache, digests)
     return decoded.rows, decoded.digests
 
 
