@@ -210,6 +210,7 @@ MOVED = (
     *("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"),
 )
 """Layers that compute nothing in inference."""
+POOLING = [f"{kind}Pooling{dimensions}D" for kind in ("Max", "Average") for dimensions in (1, 2, 3)]
 NOTHING: Formula = lambda layer, inputs, output: 0  # noqa: E731
 EACH_INPUT: Formula = lambda layer, inputs, output: elements(inputs[0])  # noqa: E731
 FORMULAS: Mapping[str, Formula] = {
@@ -240,19 +241,8 @@ FORMULAS: Mapping[str, Formula] = {
     **dict.fromkeys(("Attention", "AdditiveAttention"), attention),
     **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention"), multi_head_attention),
     "Dot": dot,
-    **dict.fromkeys(
-        (f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
-        lambda layer, inputs, output: elements(layer.pool_size) * elements(output),
-    ),
-    **dict.fromkeys(
-        (
-            f"{reach}{kind}Pooling{n}D"
-            for reach in ("Global", "Adaptive")
-            for kind in ("Max", "Average")
-            for n in (1, 2, 3)
-        ),
-        EACH_INPUT,
-    ),
+    **dict.fromkeys(POOLING, lambda layer, inputs, output: elements(layer.pool_size) * elements(output)),
+    **dict.fromkeys((f"{reach}{name}" for reach in ("Global", "Adaptive") for name in POOLING), EACH_INPUT),
     **dict.fromkeys(
         ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"),
         lambda layer, inputs, output: (len(inputs) - 1) * elements(output),

@@ -7,7 +7,7 @@ import numpy as np
 
 from dltool.config.schema import Windows
 from dltool.data.arrays.rows import Coded, Rows
-from dltool.data.split.at_random import PART_NAMES, Split, split_of
+from dltool.data.split.at_random import PART_NAMES
 from dltool.data.split.by_column import Values, numbered
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted
@@ -37,11 +37,6 @@ class WindowTable:
     def target_rows(self) -> np.ndarray:
         """Return (windows,): the table's row that holds the target of each window."""
         return np.asarray(self.rows[self.starts + self.length - 1 + self.horizon])
-
-    @property
-    def split(self) -> Split:
-        """Return the windows, counted from 0, of each split."""
-        return split_of(self.parts)
 
     def of(self, base: Rows) -> Rows:
         """Return windows over one column of the table: (windows, length, …), taken on demand. Text stays coded."""

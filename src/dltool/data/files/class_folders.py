@@ -53,7 +53,7 @@ def labelled(
     files = [member for member in members.members if member.name.lower().endswith(tuple(extensions))]
     if not files:
         raise DataError(Problem((*place, "path"), f"{members.path} holds no {noun}s", what_is_there(members)))
-    warnings = other_files(members, len(files), extensions, noun)
+    warnings = other_files(members, extensions, noun)
     if pattern is not None:
         parts = by_pattern(files, pattern, (*place, "pattern"))
     else:
@@ -81,10 +81,10 @@ def counted_endings(files: Sequence[Member]) -> str:
     return listed([f"{count:,} {name}" for name, count in endings.most_common()], 5)
 
 
-def other_files(members: Members, used: int, extensions: Sequence[str], noun: str) -> list[str]:
-    if used == len(members.members):
-        return []
+def other_files(members: Members, extensions: Sequence[str], noun: str) -> list[str]:
     others = [member for member in members.members if not member.name.lower().endswith(tuple(extensions))]
+    if not others:
+        return []
     files_are = counted(len(others), "file is", "files are")
     return [f"{files_are} no {noun} by the ending and left out: {counted_endings(others)}"]
 

@@ -16,7 +16,7 @@ from dltool.data.files.listing import printable
 from dltool.data.media.clip import ClipHeader
 from dltool.data.media.codecs import EXTENSIONS, AudioForm, clip_header, decode_clip
 from dltool.data.media.load import DecodedFiles, Medium, files_named
-from dltool.data.media.rows import DecodedRows, Decoder, unusable
+from dltool.data.media.rows import DecodedRows, unusable
 from dltool.data.media.worker import Fault
 from dltool.errors import ConfigPath, DataError, Problem
 
@@ -30,16 +30,19 @@ NOUN = "audio clip"
 
 
 @dataclass(frozen=True)
-class ClipDecoder(Decoder):
-    """Decodes audio clips to one rate, cut or padded to one length: (samples,) of float32."""
+class DecodedClips(DecodedRows):
+    """Audio clips of one rate, cut or padded to one length: (clips, samples) of float32."""
 
     form: AudioForm
     noun: ClassVar[str] = NOUN
-    dtype: ClassVar[type] = np.float32
 
     @property
-    def row_shape(self) -> tuple[int, ...]:
-        return (self.form.samples,)
+    def shape(self) -> tuple[int, int]:
+        return len(self.files.members), self.form.samples
+
+    @property
+    def dtype(self) -> Any:
+        return np.dtype(np.float32)
 
     def decode_into(self, row: np.ndarray, content: bytes, name: str) -> None:
         clip = decode_clip(name, content, self.form)
@@ -58,12 +61,12 @@ def decode_clips(files: Members, options: Any, training: int, cache: int, digest
     The default rate is that of the first training clip, the default length that of the longest."""
     headers = headers_of(files)[:training]
     form = audio_form(options.rate or headers[0].rate, options.seconds, headers, files)
-    decoder = ClipDecoder(files, form)
+    clips = DecodedClips(files, form)
     settled = {"rate": form.rate, "seconds": form.seconds}
-    if len(files.members) * form.samples * 4 <= BUDGET:
-        return DecodedFiles(decoder.rows(files.members), settled)
+    if len(clips) * form.samples * 4 <= BUDGET:
+        return DecodedFiles(clips[:], settled)
     found = file_digests(files, use_cache=cache > 0) if digests else None
-    return DecodedFiles(DecodedRows(decoder, files.members), settled, found)
+    return DecodedFiles(clips, settled, found)
 
 
 CLIPS = Medium("audio", "audio", NOUN, EXTENSIONS, decode_clips)

@@ -18,7 +18,7 @@ from dltool.data.media.cache import HEADER_BYTES, CacheEntry, cache_folder, entr
 from dltool.data.media.image_decode import EXTENSIONS, ImageForm, decode, size_if_whole, size_of
 from dltool.data.media.load import DecodedFiles, Medium
 from dltool.data.media.processes import decode_all
-from dltool.data.media.rows import CacheFile, CacheRows, DecodedRows, Decoder, unusable
+from dltool.data.media.rows import CacheRows, DecodedRows, unusable
 from dltool.data.media.worker import Fault, ImageWork
 from dltool.errors import DataError, Problem
 from dltool.text import os_words
@@ -29,17 +29,20 @@ NOUN = "image"
 
 
 @dataclass(frozen=True)
-class ImageDecoder(Decoder):
-    """Decodes images of one `size` (height, width) to (height, width, channels) of uint8."""
+class DecodedImages(DecodedRows):
+    """Images of one `size` (height, width): (images, height, width, channels) of uint8."""
 
     form: ImageForm
     size: tuple[int, int]
     noun: ClassVar[str] = NOUN
-    dtype: ClassVar[type] = np.uint8
 
     @property
-    def row_shape(self) -> tuple[int, ...]:
-        return (*self.size, self.form.channels)
+    def shape(self) -> tuple[int, int, int, int]:
+        return (len(self.files.members), *self.size, self.form.channels)
+
+    @property
+    def dtype(self) -> Any:
+        return np.dtype(np.uint8)
 
     def decode_into(self, row: np.ndarray, content: bytes, name: str) -> tuple[int, int] | None:
         pixels, size = decode(content, self.form)
@@ -84,17 +87,17 @@ def image_rows(files: Members, form: ImageForm, cache: int) -> tuple[CacheRows |
     key = names_and_times(files.members)
     known = find_decoded(key, form) if cache else None
     if known:
-        return CacheRows(CacheFile(known), 0, known.shape[0]), ()
-    decoder = ImageDecoder(files, form, form.size or first_size(files))
+        return CacheRows(known), ()
+    images = DecodedImages(files, form, form.size or first_size(files))
     warnings: tuple[str, ...] = ()
-    if entry_bytes((len(files.members), *decoder.size, form.channels)) <= cache:
+    if entry_bytes(images.shape) <= cache:
         try:
-            return cached_rows(cache_key(key, form), decoder, cache), ()
+            return cached_rows(cache_key(key, form), images, cache), ()
         except OSError as error:
             cause = f"the cache {cache_folder()} cannot be written ({os_words(error)})"
             warnings = (f"{cause}: images are decoded in each epoch",)
-    check_files(decoder)
-    return DecodedRows(decoder, files.members), warnings
+    check_files(images)
+    return images, warnings
 
 
 def find_decoded(files: str, form: ImageForm) -> CacheEntry | None:
@@ -123,29 +126,28 @@ def first_size(files: Members) -> tuple[int, int]:
     raise DataError(unusable(NOUN, faults, files))
 
 
-def cached_rows(key: str, decoder: ImageDecoder, cache: int) -> CacheRows:
+def cached_rows(key: str, images: DecodedImages, cache: int) -> CacheRows:
     """Decode into a new file of the cache. Raises OSError: it cannot be written."""
-    members, reader = decoder.files.members, decoder.files.reader
-    with new_entry(key, (len(members), *decoder.size, decoder.form.channels), cache) as entry:
-        work = ImageWork(reader.access, decoder.form, decoder.size, str(entry.path), HEADER_BYTES, reader.descriptor)
-        faults = decode_all(work, reader, members)
+    reader = images.files.reader
+    with new_entry(key, images.shape, cache) as entry:
+        work = ImageWork(reader.access, images.form, images.size, str(entry.path), HEADER_BYTES, reader.descriptor)
+        faults = decode_all(work, reader, images.files.members)
         if faults:
-            raise DataError(decoder.problems(faults, len(members)))
+            raise DataError(images.problems(faults, len(images)))
         # Opened before it has its name, so that no process can remove it in between.
-        return CacheRows(CacheFile(entry), 0, len(members))
+        return CacheRows(entry)
 
 
-def check_files(decoder: ImageDecoder) -> None:
+def check_files(images: DecodedImages) -> None:
     """Raise DataError naming all files that are no images, truncated, or of another size if all must have one."""
 
     def fault_of(row: int, member: Member) -> Fault | None:
         try:
-            size = size_if_whole(decoder.files.reader.read(member), decoder.form)
+            size = size_if_whole(images.files.reader.read(member), images.form)
         except UnreadableMember as error:
             return Fault(row, member.name, str(error))
-        return Fault(row, member.name, "", size) if decoder.form.size is None and size != decoder.size else None
+        return Fault(row, member.name, "", size) if images.form.size is None and size != images.size else None
 
-    members = decoder.files.members
-    faults = [fault for fault in decoder.threads.map(fault_of, range(len(members)), members) if fault]
+    faults = [fault for fault in images.threads.map(fault_of, range(len(images)), images.files.members) if fault]
     if faults:
-        raise DataError(decoder.problems(faults, len(members)))
+        raise DataError(images.problems(faults, len(images)))

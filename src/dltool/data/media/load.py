@@ -12,11 +12,11 @@ import numpy as np
 
 from dltool.config.folder_sources import AudioSource, ImagesSource
 from dltool.config.sources import Source
+from dltool.data.arrays.rows import Rows, take
 from dltool.data.examples import Examples, SourceExamples, examples_of_items
 from dltool.data.files.class_folders import PartName, labelled
 from dltool.data.files.file_tree import Access, Members, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
-from dltool.data.media.rows import FileRows
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, near
 
@@ -26,7 +26,7 @@ class DecodedFiles:
     """`rows` (files, …). `digests` (files, 32) of uint8, if they are faster to compare than the rows. `settled` are
     options of the source inferred from the files. `warnings` are sentences for the user."""
 
-    rows: FileRows
+    rows: Rows
     settled: Mapping[str, Any] = field(default_factory=dict)
     digests: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
@@ -67,7 +67,11 @@ def load_class_folders(
     first = 0
     for part, items in parts:
         stop = first + len(items)
-        rows = decoded.rows[first:stop] if isinstance(decoded.rows, np.ndarray) else decoded.rows.part(first, stop)
+        rows = (
+            decoded.rows[first:stop]
+            if isinstance(decoded.rows, np.ndarray)
+            else take(decoded.rows, np.arange(first, stop))
+        )
         digests = {} if decoded.digests is None else {medium.input: decoded.digests[first:stop]}
         title = f"the {part} split of {Path(members.path).name}"
         loaded[part] = replace(examples_of_items({medium.input: rows}, items, files.place, title), digests=digests)

@@ -73,7 +73,7 @@ def single_files(
         raise DataError(Problem(None, f"{path} holds no {noun}s", what_is_there(found)))
     members = replace(found, members=tuple(files))
     names = [f"{named_by(path)}/{member.name}" for member in files]
-    return members, names, tuple(other_files(found, len(files), endings, noun))
+    return members, names, tuple(other_files(found, endings, noun))
 
 
 def named_files(paths: Sequence[str]) -> Members:
