@@ -30,7 +30,7 @@ class UnreadableMember(Exception):
 
 @dataclass(frozen=True)
 class Access:
-    """How to read a member. Small, for sending to another process."""
+    """How to read a member."""
 
     path: str
     kind: Kind
@@ -68,13 +68,14 @@ class Members:
 
 
 class Reader:
-    """Reads members by their position, in any order. Thread-safe. `descriptor` is an open file to use instead of
-    opening it."""
+    """Reads members by their position, in any order. Thread-safe.
 
-    def __init__(self, access: Access, place: ConfigPath = (), descriptor: int = -1) -> None:
+    A pickled copy reads from the same open file: it is for a process that inherits `descriptor` (-1 for a folder)."""
+
+    def __init__(self, access: Access, place: ConfigPath) -> None:
         self.access = access
-        self.descriptor = descriptor
-        if access.kind != "folder" and descriptor < 0:
+        self.descriptor = -1
+        if access.kind != "folder":
             try:
                 is_compressed = access.kind == "compressed tar"
                 self.descriptor = (

@@ -5,7 +5,6 @@ They are decoded once, into memory, or on every access if they do not fit."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,10 +14,10 @@ from dltool.data.files.file_tree import Members, UnreadableMember
 from dltool.data.files.listing import printable
 from dltool.data.media.clip import ClipHeader
 from dltool.data.media.codecs import EXTENSIONS, AudioForm, clip_header, decode_clip
-from dltool.data.media.load import DecodedFiles, Medium, files_named
+from dltool.data.media.load import DecodedFiles, Medium
 from dltool.data.media.rows import DecodedRows, unusable
 from dltool.data.media.worker import Fault
-from dltool.errors import ConfigPath, DataError, Problem
+from dltool.errors import DataError, Problem
 
 BUDGET = 2**30
 """Bytes of samples that are kept in memory."""
@@ -47,12 +46,6 @@ class DecodedClips(DecodedRows):
     def decode_into(self, row: np.ndarray, content: bytes, name: str) -> None:
         clip = decode_clip(name, content, self.form)
         row[: len(clip)] = clip
-
-
-def rate_of(path: str, folder: Path, place: ConfigPath) -> int:
-    """Return the sampling rate of one clip. Raises DataError: it cannot be read."""
-    (header,) = headers_of(files_named(np.array([path]), folder, place, NOUN))
-    return header.rate
 
 
 def decode_clips(files: Members, options: Any, training: int, cache: int, digests: bool) -> DecodedFiles:

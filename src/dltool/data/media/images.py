@@ -128,10 +128,9 @@ def first_size(files: Members) -> tuple[int, int]:
 
 def cached_rows(key: str, images: DecodedImages, cache: int) -> CacheRows:
     """Decode into a new file of the cache. Raises OSError: it cannot be written."""
-    reader = images.files.reader
     with new_entry(key, images.shape, cache) as entry:
-        work = ImageWork(reader.access, images.form, images.size, str(entry.path), HEADER_BYTES, reader.descriptor)
-        faults = decode_all(work, reader, images.files.members)
+        work = ImageWork(images.files.reader, images.form, images.size, str(entry.path), HEADER_BYTES)
+        faults = decode_all(work, images.files.members)
         if faults:
             raise DataError(images.problems(faults, len(images)))
         # Opened before it has its name, so that no process can remove it in between.

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import repeat
 
-from dltool.data.files.file_tree import Reader
 from dltool.data.files.listing import Member
 from dltool.data.media.worker import Fault, ImageWork, decode_rows
 from dltool.errors import MachineError
@@ -23,7 +22,7 @@ AHEAD = 2
 Process = subprocess.Popen[bytes]
 
 
-def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[Fault]:
+def decode_all(work: ImageWork, members: Sequence[Member]) -> list[Fault]:
     """Decode every member into the row of its position in `members`. Return the faults, by row.
 
     Raises:
@@ -32,7 +31,7 @@ def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> li
     rows = sorted(enumerate(members), key=lambda pair: pair[1].start)
     processes = min(usable_cores(), len(rows) // FEW)
     if processes == 0 or not sys.executable:
-        return sorted(decode_rows(work, reader, rows))
+        return sorted(decode_rows(work, rows))
     # Taking the next item of a list's iterator is thread-safe.
     chunks = iter([rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)])
     with ExitStack() as stack:
@@ -62,7 +61,7 @@ def process_for(work: ImageWork) -> Iterator[Process]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": paths, "PYTHONUTF8": "1"},
-            pass_fds=[work.descriptor] if work.descriptor >= 0 else [],
+            pass_fds=[work.reader.descriptor] if work.reader.descriptor >= 0 else [],
             # Ctrl-C is for the parent alone, which then ends this one.
             process_group=0,
         )

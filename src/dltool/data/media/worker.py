@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dltool.data.files.file_tree import Access, Reader, UnreadableMember
+from dltool.data.files.file_tree import Reader, UnreadableMember
 from dltool.data.files.listing import Member
 from dltool.data.media.image_decode import ImageForm, decode
 
@@ -27,33 +27,28 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageWork:
-    """Decode images to `form`, all of `size` (height, width); row r begins at `offset + r * row_bytes` of the file
-    `output`. `descriptor` is an open file to read from instead of the one that `access` names."""
+    """Decode images to `form`, all of `size` (height, width), into the rows of the file `output` from byte `offset`
+    on."""
 
-    access: Access
+    reader: Reader
     form: ImageForm
     size: tuple[int, int]
     output: str
     offset: int
-    descriptor: int = -1
-
-    @property
-    def row_bytes(self) -> int:
-        return self.size[0] * self.size[1] * self.form.channels
 
 
-def decode_rows(work: ImageWork, reader: Reader, rows: Iterable[tuple[int, Member]]) -> list[Fault]:
+def decode_rows(work: ImageWork, rows: Iterable[tuple[int, Member]]) -> list[Fault]:
     """Write the pixels of some members to their rows of the output. Raises OSError: writing failed."""
     faults = []
     with open(work.output, "r+b") as output:
         for row, member in rows:
             try:
-                pixels, size = decode(reader.read(member), work.form)
+                pixels, size = decode(work.reader.read(member), work.form)
             except UnreadableMember as error:
                 faults.append(Fault(row, member.name, str(error)))
                 continue
             if size == work.size:
-                output.seek(work.offset + row * work.row_bytes)
+                output.seek(work.offset + row * len(pixels))
                 output.write(pixels)
             else:
                 faults.append(Fault(row, member.name, "", size))
@@ -62,14 +57,13 @@ def decode_rows(work: ImageWork, reader: Reader, rows: Iterable[tuple[int, Membe
 
 def main() -> None:
     work: ImageWork = pickle.load(sys.stdin.buffer)  # noqa: S301 (from the process that started this one)
-    reader = Reader(work.access, descriptor=work.descriptor)
     # Imported modules stay; garbage collection can skip them.
     gc.freeze()
     with suppress(EOFError):
         while True:
             rows = pickle.load(sys.stdin.buffer)  # noqa: S301
             try:
-                answer: list[Fault] | OSError = decode_rows(work, reader, rows)
+                answer: list[Fault] | OSError = decode_rows(work, rows)
             except OSError as error:
                 answer = error
             pickle.dump(answer, sys.stdout.buffer)

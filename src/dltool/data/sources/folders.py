@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
+from dltool.config.folder_sources import ImagesSource, TextSource
 from dltool.config.schema import Data
 from dltool.config.sources import Source
 from dltool.data.arrays.rows import coded, text_array
@@ -19,15 +19,15 @@ from dltool.data.files.listing import Member
 from dltool.data.files.paths import require
 from dltool.data.media.audio import CLIPS
 from dltool.data.media.images import IMAGES
-from dltool.data.media.load import Medium, load_class_folders
+from dltool.data.media.load import load_class_folders
 from dltool.data.sources.texts import EXTENSIONS as TEXTS
 from dltool.data.sources.texts import LINE_END, Reading, load_texts
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted
 
 STDIN_NAME = "standard input"
-SINGLE = {medium.source: medium.extensions for medium in (IMAGES, CLIPS)}
-"""Extensions of files of one example each."""
+MEDIA = {medium.source: medium for medium in (IMAGES, CLIPS)}
+"""The sources whose files are one example each."""
 
 
 def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples:
@@ -36,13 +36,9 @@ def load_folder(source: Source, data: Data, place: ConfigPath) -> SourceExamples
     Raises:
         DataError: all files that cannot be used.
         MachineError: there is no room for them."""
-    options = source.options
-    if isinstance(options, ImagesSource):
-        return load_class_folders(IMAGES, options, place, data.cache)
-    if isinstance(options, AudioSource):
-        return load_class_folders(CLIPS, options, place, data.cache)
-    assert isinstance(options, TextSource)
-    return load_texts(options, place)
+    options: Any = source.options
+    medium = MEDIA.get(source.name)
+    return load_class_folders(medium, options, place, data.cache) if medium else load_texts(options, place)
 
 
 # --- new data, without classes ---
@@ -53,7 +49,7 @@ def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples,
     them; and warnings. Raises DataError: all files that cannot be used."""
     if isinstance(options, TextSource):
         return new_texts(options.encoding, paths[0])
-    medium: Medium = IMAGES if isinstance(options, ImagesSource) else CLIPS
+    medium = IMAGES if isinstance(options, ImagesSource) else CLIPS
     members, names, warnings = single_files(paths, medium.extensions, medium.noun)
     decoded = medium.decode(members, options, len(names), cache, False)
     return Examples({medium.input: decoded.rows}, places={"file": text_array(names)}), (*warnings, *decoded.warnings)

@@ -234,14 +234,15 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
     values = table.columns[name].values
     if not isinstance(kind.options, AudioColumn) or kind.options.rate is not None or not isinstance(values, Coded):
         return kind
-    from dltool.data.media.audio import rate_of
+    from dltool.data.media.audio import CLIPS, headers_of
+    from dltool.data.media.load import files_named
 
     try:
-        rate = rate_of(str(values[:1][0]), table.path.parent, (*INPUTS, name))
+        (header,) = headers_of(files_named(values[:1], table.path.parent, (*INPUTS, name), CLIPS.noun))
     except DataError:
         # Read all of them, to report all errors.
         return kind
-    return ColumnType(kind.name, kind.options.model_copy(update={"rate": rate}))
+    return ColumnType(kind.name, kind.options.model_copy(update={"rate": header.rate}))
 
 
 def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:
