@@ -25,19 +25,14 @@ class UnknownCountError(Exception):
     """There is no formula, or a size varies between examples."""
 
 
-def forward_flops(layer: Any, inputs: Sequence[Shape], output: Shape) -> int | None:
-    """Count the operations of a layer for one example; the shapes `inputs` and `output` have no batch axis.
+def forward_flops(layer: Any, inputs: Sequence[Shape] = (), output: Shape = ()) -> int | None:
+    """Count the operations of a layer for one example, or those of all layers of a model, which needs no shapes.
 
-    Return None for layers that are not Keras's own, and for unknown shapes."""
+    The shapes `inputs` and `output` have no batch axis. Return None for layers that are not Keras's own, and for unknown shapes."""
     try:
         return round(count(layer, inputs, output))
     except UnknownCountError:
         return None
-
-
-def model_flops(model: keras.Model) -> int | None:
-    """Count the operations of all layers of a model for one example; None as in :func:`forward_flops`."""
-    return forward_flops(model, [], ())
 
 
 def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:

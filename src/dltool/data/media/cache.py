@@ -40,18 +40,13 @@ def cache_folder() -> Path:
 def find(key: str) -> CacheEntry | None:
     """Return the file of that key, if it exists and is complete. It counts as used."""
     path = cache_folder() / (key + SUFFIX)
-    try:
-        with path.open("rb") as file:
-            header = file.read(HEADER_BYTES)
-            size = os.fstat(file.fileno()).st_size
-        shape = shape_in(header, key)
-        if shape is None or size != entry_bytes(shape):
-            return None
-        with suppress(OSError):
-            os.utime(path)
-    except OSError:
-        return None
-    return CacheEntry(path, shape)
+    with suppress(OSError), path.open("rb") as file:
+        shape = shape_in(file.read(HEADER_BYTES), key)
+        if shape is not None and os.fstat(file.fileno()).st_size == entry_bytes(shape):
+            with suppress(OSError):
+                os.utime(path)
+            return CacheEntry(path, shape)
+    return None
 
 
 def entry_bytes(shape: tuple[int, int, int, int]) -> int:
@@ -109,14 +104,13 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
 def find_digests(key: str, size: int) -> bytes | None:
     """Return the `size` bytes of :func:`keep_digests` under that key, if they are complete. They count as used."""
     path = cache_folder() / (key + DIGESTS)
-    try:
+    with suppress(OSError):
         content = path.read_bytes()
-        with suppress(OSError):
-            os.utime(path)
-    except OSError:
-        return None
-    digests = content[32:]
-    return digests if len(digests) == size and hashlib.sha256(digests).digest() == content[:32] else None
+        if len(content) == 32 + size and hashlib.sha256(content[32:]).digest() == content[:32]:
+            with suppress(OSError):
+                os.utime(path)
+            return content[32:]
+    return None
 
 
 def keep_digests(key: str, digests: bytes) -> None:
@@ -150,17 +144,14 @@ def prune(folder: Path, most: int) -> None:
 
 def is_abandoned(path: str) -> bool:
     """Return whether no process writes the temporary file."""
-    try:
+    with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def remove(path: str) -> None:

@@ -113,5 +113,5 @@ def similar_file(path: Path) -> str:
         names = os.listdir(path.parent)
     except (OSError, ValueError):
         return f" (there is no folder {printable(str(path.parent))})"
-    close = near(path.name, sorted(names), 1, 0.6)
+    close = near(path.name, sorted(names))
     return f" (that folder has {close[0]})" if close else ""
