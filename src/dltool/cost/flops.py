@@ -28,7 +28,8 @@ class UnknownCountError(Exception):
 def forward_flops(layer: Any, inputs: Sequence[Shape] = (), output: Shape = ()) -> int | None:
     """Count the operations of a layer for one example, or those of all layers of a model, which needs no shapes.
 
-    The shapes `inputs` and `output` have no batch axis. Return None for layers that are not Keras's own, and for unknown shapes."""
+    The shapes `inputs` and `output` have no batch axis. Return None for layers that are not Keras's own, and for
+    unknown shapes."""
     try:
         return round(count(layer, inputs, output))
     except UnknownCountError:

@@ -92,8 +92,8 @@ def make_windows(
     """Make windows over a table.
 
     `parts` (rows,) holds the split of each row, TRAINING, VALIDATION, TEST, or -1 for none; `has_target` (rows,)
-    whether its target is known. `keys` separate series. `order`, called `order_name` in messages, sorts the rows:
-    numbers, int64 seconds or text; without it they stay in their order.
+    whether its target is known. `keys` separate series. `order`, a name and its values, sorts the rows: numbers,
+    int64 seconds or text; without it they stay in their order.
 
     No window has rows, its target's included, of two series or two splits, or across a gap. A gap is an unusual step
     between two rows of a series, if more than 90 % of all steps are the usual one; months and trading days have no
