@@ -26,7 +26,7 @@ def file_digests(files: Members, *, use_cache: bool) -> np.ndarray:
     distinct = {member.name: member for member in files.members}
     rows = {name: row for row, name in enumerate(distinct)}
     key = names_and_times(distinct.values())
-    if files.access.kind == "zip":
+    if files.kind == "zip":
         found = b"".join(
             hashlib.sha256(f"{member.size} {member.identity}".encode()).digest() for member in distinct.values()
         )

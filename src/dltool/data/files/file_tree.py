@@ -29,29 +29,18 @@ class UnreadableMember(Exception):
 
 
 @dataclass(frozen=True)
-class Access:
-    """How to read a member."""
-
-    path: str
-    kind: Kind
-
-
-@dataclass(frozen=True)
 class Members:
     """The files of `path` in natural order ("2.jpg" before "10.jpg"), and all folders, also those without files."""
 
-    access: Access
+    path: str
+    kind: Kind
     members: tuple[Member, ...]
     folders: tuple[str, ...]
     place: ConfigPath
 
-    @property
-    def path(self) -> str:
-        return self.access.path
-
     @cached_property
     def reader(self) -> "Reader":
-        return Reader(self.access, self.place)
+        return Reader(self.path, self.kind, self.place)
 
     def read(self, member: Member) -> bytes:
         """Read the whole content of a file.
@@ -62,9 +51,8 @@ class Members:
         try:
             return self.reader.read(member)
         except UnreadableMember as error:
-            raise DataError(
-                Problem(self.place, f"{printable(member.name)} in {self.path} cannot be read: {error}")
-            ) from None
+            message = f"{printable(member.name)} in {self.path} cannot be read: {error}"
+            raise DataError(Problem(self.place, message)) from None
 
 
 class Reader:
@@ -72,20 +60,18 @@ class Reader:
 
     A pickled copy reads from the same open file: it is for a process that inherits `descriptor` (-1 for a folder)."""
 
-    def __init__(self, access: Access, place: ConfigPath) -> None:
-        self.access = access
+    def __init__(self, path: str, kind: Kind, place: ConfigPath) -> None:
+        self.path, self.kind = path, kind
         self.descriptor = -1
-        if access.kind != "folder":
+        if kind != "folder":
             try:
-                is_compressed = access.kind == "compressed tar"
-                self.descriptor = (
-                    spooled(access.path) if is_compressed else os.open(access.path, os.O_RDONLY | os.O_CLOEXEC)
-                )
+                is_compressed = kind == "compressed tar"
+                self.descriptor = spooled(path) if is_compressed else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except DAMAGED as error:
                 words = (error.strerror if isinstance(error, OSError) else None) or str(error)
-                message = f"{access.path} cannot be opened: {words.lower()}"
+                message = f"{path} cannot be opened: {words.lower()}"
                 hint = "a compressed tar is expanded into a nameless temporary file: set TMPDIR to a folder with room"
-                raise MachineError(Problem(place, message, hint if "tar" in access.kind else "")) from None
+                raise MachineError(Problem(place, message, hint if "tar" in kind else "")) from None
             weakref.finalize(self, os.close, self.descriptor)
 
     def read(self, member: Member) -> bytes:
@@ -93,16 +79,16 @@ class Reader:
         content = self.read_start(member, member.size + 1)
         if len(content) == member.size:
             return content
-        if self.access.kind == "folder":
+        if self.kind == "folder":
             raise UnreadableMember("its size has changed since the files were listed")
         raise UnreadableMember(f"expected {member.size:,} bytes, found {len(content):,}")
 
     def read_start(self, member: Member, most: int) -> bytes:
         """Read at most `most` bytes, from the start, without the checks of :meth:`read`. Raises UnreadableMember."""
         try:
-            if self.access.kind == "folder":
-                return start_of_file(os.path.join(self.access.path, member.name), most)
-            if self.access.kind == "zip":
+            if self.kind == "folder":
+                return start_of_file(os.path.join(self.path, member.name), most)
+            if self.kind == "zip":
                 return zipped(self.descriptor, member)[:most]
             return os.pread(self.descriptor, min(most, member.size), member.start)
         except OSError as error:
@@ -153,10 +139,10 @@ def open_members(path: str, place: ConfigPath) -> Members:
     `place` is the config path that names it. Raises DataError: it is missing, none of these, damaged, or harmful."""
     found = require(path, place, allow_folder=True)
     if found.is_dir():
-        return Members(Access(str(found), "folder"), *list_folder(found, place), place)
+        return Members(str(found), "folder", *list_folder(found, place), place)
     kind = kind_of(found, place)
     list_archive = list_zip if kind == "zip" else list_tar
-    return Members(Access(str(found), kind), *list_archive(found, place), place)
+    return Members(str(found), kind, *list_archive(found, place), place)
 
 
 def is_archive(path: Path) -> bool:

@@ -15,7 +15,7 @@ from dltool.config.sources import Source
 from dltool.data.arrays.rows import Rows, take
 from dltool.data.examples import Examples, SourceExamples, examples_of_items
 from dltool.data.files.class_folders import PartName, labelled
-from dltool.data.files.file_tree import Access, Members, open_members
+from dltool.data.files.file_tree import Members, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, near
@@ -91,7 +91,7 @@ def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -
         hint = "rows are counted from 0, paths are relative to the table"
         raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
     members = tuple(file for file in files if isinstance(file, Member))
-    return Members(Access(str(folder), "folder"), members, (), place)
+    return Members(str(folder), "folder", members, (), place)
 
 
 def file_named(path: str, folder: Path) -> Member | str:

@@ -14,7 +14,7 @@ from dltool.config.sources import Source
 from dltool.data.arrays.rows import coded, text_array
 from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.files.class_folders import other_files, what_is_there
-from dltool.data.files.file_tree import Access, Members, is_archive, open_members
+from dltool.data.files.file_tree import Members, is_archive, open_members
 from dltool.data.files.listing import Member
 from dltool.data.files.paths import require
 from dltool.data.media.audio import CLIPS
@@ -85,7 +85,7 @@ def named_files(paths: Sequence[str]) -> Members:
             members.append(Member(path, status.st_size, str(status.st_mtime_ns)))
     if problems:
         raise DataError(problems)
-    return Members(Access(os.getcwd(), "folder"), tuple(members), (), ())
+    return Members(os.getcwd(), "folder", tuple(members), (), ())
 
 
 def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:
