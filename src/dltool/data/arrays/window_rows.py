@@ -62,10 +62,6 @@ class Windowed(Rows):
     def dtype(self) -> Any:
         return self.base.dtype
 
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
     def __getitem__(self, rows: Any) -> np.ndarray:
         starts = np.asarray(self.starts[rows])
         positions = starts[..., np.newaxis] + np.arange(self.length)

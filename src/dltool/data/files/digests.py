@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import numpy as np
 
-from dltool.data.files.file_tree import Members
-from dltool.data.files.listing import Member
+from dltool.data.files.file_tree import Members, Reader, UnreadableMember
+from dltool.data.files.listing import Member, printable
 from dltool.data.media.cache import find_digests, keep_digests
-from dltool.errors import MachineError
+from dltool.errors import ConfigPath, DataError, MachineError, Problem
 from dltool.machine import usable_cores
 
 DIGEST_BYTES = 32
@@ -33,7 +33,7 @@ def file_digests(files: Members, *, use_cache: bool) -> np.ndarray:
     elif kept := find_digests(key, len(distinct) * DIGEST_BYTES) if use_cache else None:
         found = kept
     else:
-        found = read_all(files, list(distinct.values()))
+        found = read_all(files.reader, list(distinct.values()), files.place)
         if use_cache:
             # Without a cache they are computed again next time.
             with suppress(OSError, MachineError):
@@ -47,10 +47,16 @@ def names_and_times(members: Iterable[Member]) -> str:
     return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def read_all(files: Members, members: Sequence[Member]) -> bytes:
+def read_all(reader: Reader, members: Sequence[Member], place: ConfigPath) -> bytes:
     def digests(first: int) -> bytes:
-        chunk = members[first : first + CHUNK]
-        return b"".join(hashlib.sha256(files.read(member)).digest() for member in chunk)
+        return b"".join(digest_of(member) for member in members[first : first + CHUNK])
+
+    def digest_of(member: Member) -> bytes:
+        try:
+            return hashlib.sha256(reader.read(member)).digest()
+        except UnreadableMember as error:
+            message = f"{printable(member.name)} in {reader.path} cannot be read: {error}"
+            raise DataError(Problem(place, message)) from None
 
     with ThreadPoolExecutor(usable_cores(), "contents") as threads:
         return b"".join(threads.map(digests, range(0, len(members), CHUNK)))

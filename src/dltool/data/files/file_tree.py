@@ -12,7 +12,7 @@ from shutil import copyfileobj
 from typing import Literal
 
 from dltool.data.files.archives import DAMAGED, list_tar, list_zip, uncompressed
-from dltool.data.files.listing import Member, list_folder, printable
+from dltool.data.files.listing import Member, list_folder
 from dltool.data.files.paths import require, unreadable
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
 from dltool.text import os_words
@@ -40,6 +40,7 @@ class Members:
 
     @cached_property
     def reader(self) -> "Reader":
+        """Return the one reader of these files. The first access is for one thread."""
         return Reader(self.path, self.kind, self.place)
 
     def read(self, member: Member) -> bytes:
@@ -51,7 +52,7 @@ class Members:
         try:
             return self.reader.read(member)
         except UnreadableMember as error:
-            message = f"{printable(member.name)} in {self.path} cannot be read: {error}"
+            message = f"{member.name} in {self.path} cannot be read: {error}"
             raise DataError(Problem(self.place, message)) from None
 
 

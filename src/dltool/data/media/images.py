@@ -140,9 +140,11 @@ def cached_rows(key: str, images: DecodedImages, cache: int) -> CacheRows:
 def check_files(images: DecodedImages) -> None:
     """Raise DataError naming all files that are no images, truncated, or of another size if all must have one."""
 
+    reader = images.files.reader
+
     def fault_of(row: int, member: Member) -> Fault | None:
         try:
-            size = size_if_whole(images.files.reader.read(member), images.form)
+            size = size_if_whole(reader.read(member), images.form)
         except UnreadableMember as error:
             return Fault(row, member.name, str(error))
         return Fault(row, member.name, "", size) if images.form.size is None and size != images.size else None

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dltool.data.arrays.rows import Rows
-from dltool.data.files.file_tree import Members, UnreadableMember
+from dltool.data.files.file_tree import Members, Reader, UnreadableMember
 from dltool.data.files.listing import SHOWN, Member, printable
 from dltool.data.media.cache import HEADER_BYTES, CacheEntry
 from dltool.data.media.worker import Fault
@@ -89,19 +89,19 @@ class DecodedRows(Rows, ABC):
         members = [self.files.members[index] for index in np.arange(len(self))[rows].tolist()]
         result = np.zeros((len(members), *self.shape[1:]), self.dtype)
         pieces = np.array_split(np.arange(len(members)), usable_cores() * 4)
-        filled = self.threads.map(self.fill, repeat(result), repeat(members), pieces)
+        filled = self.threads.map(self.fill, repeat(self.files.reader), repeat(result), repeat(members), pieces)
         faults = [fault for found in filled for fault in found]
         if faults:
             raise DataError(self.problems(faults, len(members)))
         return result
 
-    def fill(self, result: np.ndarray, members: Sequence[Member], rows: np.ndarray) -> list[Fault]:
+    def fill(self, reader: Reader, result: np.ndarray, members: Sequence[Member], rows: np.ndarray) -> list[Fault]:
         """Decode some of `members` into their rows of `result`."""
         faults = []
         for row in rows.tolist():
             name = members[row].name
             try:
-                size = self.decode_into(result[row], self.files.reader.read(members[row]), name)
+                size = self.decode_into(result[row], reader.read(members[row]), name)
             except UnreadableMember as error:
                 faults.append(Fault(row, name, str(error)))
                 continue
