@@ -70,13 +70,14 @@ class CheckOutcome:
         }
 
     def data_record(self, facts: Facts) -> dict[str, Any]:
+        targets = list(facts.targets.values())
         return {
             **facts.names(),
             "inputs": {
                 name: {"shape": list(found.shape), "dtype": found.dtype, "type": found.column and found.column.name}
                 for name, found in facts.inputs.items()
             },
-            "class_names": list(facts.only_target.class_names if facts.only_target else ()),
+            "class_names": list(targets[0].class_names) if len(targets) == 1 else [],
             "targets": facts.record()["targets"],
             "columns": [asdict(column) for column in self.columns],
             "examples_of_classes": {

@@ -71,11 +71,8 @@ class Dataset:
     def place_of(self, row: int) -> str:
         """Describe the origin of an example: its file and row, or its row in the source of its split."""
         if self.all.places:
-            found = {name: values[row] for name, values in self.all.places.items()}
-            return ", ".join(
-                f"{name} {value:,}" if isinstance(value, INTEGERS) else f"{name} {value}"
-                for name, value in found.items()
-            )
+            found = ((name, values[row]) for name, values in self.all.places.items())
+            return ", ".join(f"{name} {value:{',' * isinstance(value, INTEGERS)}}" for name, value in found)
         start, part = next(((start, name) for start, name in reversed(self.starts) if start <= row), (0, ""))
         return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 
@@ -119,16 +116,8 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     contents = contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges)
     repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
     release_memory()
-    return Dataset(
-        examples,
-        split,
-        facts_of(examples.inputs, types, described, split),
-        contents,
-        (*source.warnings, *repeated),
-        source.settled,
-        source.columns,
-        starts,
-    )
+    facts, warnings = facts_of(examples.inputs, types, described, split), (*source.warnings, *repeated)
+    return Dataset(examples, split, facts, contents, warnings, source.settled, source.columns, starts)
 
 
 def may_repeat(data: Data) -> bool:
@@ -164,14 +153,11 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
         return load_arrays(options, place, has_target=bool(data.targets))
     if isinstance(options, BuiltinSource):
         return load_bundled(source.name, place)
-    if isinstance(options, ImagesSource):
-        from dltool.data.media.images import load_images
+    if isinstance(options, ImagesSource | AudioSource):
+        from dltool.data.media.load import load_class_folders
+        from dltool.data.sources.folders import MEDIA
 
-        return load_images(options, place, data.cache)
-    if isinstance(options, AudioSource):
-        from dltool.data.media.audio import load_audio
-
-        return load_audio(options, place, use_cache=data.cache > 0)
+        return load_class_folders(MEDIA[source.name], options, place, data.cache)
     if isinstance(options, TextSource):
         from dltool.data.sources.folders import load_texts
 

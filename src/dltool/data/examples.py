@@ -36,14 +36,14 @@ class Examples:
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
 
-    def take(self, rows: np.ndarray, name: str = "") -> "Examples":
+    def take(self, rows: np.ndarray) -> "Examples":
         """Return these rows, without the columns by which rows are divided."""
 
         def taken(values: Mapping[str, Any]) -> dict[str, Any]:
             return {key: each.take(rows) if isinstance(each, Coded) else each[rows] for key, each in values.items()}
 
         inputs = {key: take(each, rows) for key, each in self.inputs.items()}
-        return Examples(inputs, taken(self.targets), name, self.place, {}, taken(self.digests), taken(self.places))
+        return Examples(inputs, taken(self.targets), "", self.place, {}, taken(self.digests), taken(self.places))
 
 
 def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Examples:

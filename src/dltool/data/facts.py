@@ -53,10 +53,6 @@ class Facts:
         return any(found.column is not None for found in self.inputs.values())
 
     @property
-    def only_target(self) -> TargetFacts | None:
-        return next(iter(self.targets.values())) if len(self.targets) == 1 else None
-
-    @property
     def in_words(self) -> str:
         """Return `inputs 28 × 28 × 1 uint8, 10 classes`, or the number of columns of each type."""
         only = self.only_input

@@ -26,7 +26,7 @@ from dltool.data.dataset import Dataset, dtype_name, load_data
 from dltool.data.examples import Examples, places_in, stacked
 from dltool.data.facts import Facts
 from dltool.data.sources.arrays import arrays_for, new_arrays
-from dltool.data.sources.folders import SINGLE, STDIN_NAME, is_single, named_by, new_files
+from dltool.data.sources.folders import MEDIA, STDIN_NAME, is_single, named_by, new_files
 from dltool.data.sources.tables import dividing_columns, input_rows, missing_problems, rows_named, table_in_reach
 from dltool.data.sources.windows import new_windows
 from dltool.data.tables.json_lines import MemoryRecords
@@ -160,7 +160,8 @@ def kept_input(files: Sequence[str]) -> Iterator[tuple[list[str], str]]:
 
 def grouped(data: Data, paths: Sequence[str]) -> Iterator[list[str]]:
     """Group files that are read together: consecutive files of one example each."""
-    endings = SINGLE.get(data.source.name, ())
+    medium = MEDIA.get(data.source.name)
+    endings = medium.extensions if medium else ()
     for is_alone, group in groupby(paths, lambda path: is_single(path, endings)):
         together = list(group)
         yield from [together] if is_alone else ([path] for path in together)

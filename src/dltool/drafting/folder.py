@@ -3,7 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import SourceExamples
 from dltool.data.files.class_folders import Item, Labelled, labelled
-from dltool.data.files.file_tree import Members, Reader, UnreadableMember, open_members
+from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.media import codecs, image_decode
 from dltool.data.media.audio import headers_of
 from dltool.data.media.clip import ClipHeader
@@ -124,7 +124,7 @@ def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
 def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
     for item in items:
         with contextlib.suppress(UnreadableMember):
-            yield members.reader().read(item.member)
+            yield members.reader.read(item.member)
 
 
 def augmentation(classes: Counter[str], channels: int) -> Lines:
@@ -157,7 +157,7 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
     found = labelled(members, codecs.EXTENSIONS, None, (), "audio clip")
     items = found.parts["training"]
     every = [item.member for item in chain.from_iterable(found.parts.values())]
-    headers = headers_of(Reader(members.access, ()), every, ())
+    headers = headers_of(replace(members, members=tuple(every)))
     rate, seconds, lengths = length_of(headers)
     layer, (bands, frames) = spectrogram(rate, seconds)
     median = f"half last up to {np.median(lengths):.2g} s, nine of ten {seconds:g} s: longer ones are cut"

@@ -79,7 +79,7 @@ def test_a_stride_begins_anew_in_every_part():
     parts = np.array([TRAINING] * 6 + [VALIDATION] * 4 + [TEST] * 3)
     table = make_windows(options(2, 1, 2), parts, present(13))
     assert [rows[0] for rows in rows_of_windows(table)] == [0, 2, 6, 10]
-    assert [part.tolist() for part in (table.split.train, table.split.validation, table.split.test)] == [
+    assert [np.flatnonzero(table.parts == part).tolist() for part in (TRAINING, VALIDATION, TEST)] == [
         [0, 1],
         [2],
         [3],

@@ -22,14 +22,15 @@ class Rows(Protocol):
     @property
     def dtype(self) -> Any: ...
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return self.shape[0]
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Return the values of `rows` (an array of indices, or a slice) as an array in memory."""
 
 
 @dataclass(frozen=True)
-class Coded:
+class Coded(Rows):
     """Text, with each distinct value stored once.
 
     `codes` (rows, …) of int32 index `values`, an object array of distinct str. A missing value is the empty string."""
@@ -44,9 +45,6 @@ class Coded:
     @property
     def dtype(self) -> Any:
         return self.values.dtype
-
-    def __len__(self) -> int:
-        return len(self.codes)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         return np.asarray(self.values[self.codes[rows]])
@@ -73,21 +71,18 @@ def text_array(texts: Iterable[str]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Stacked:
+class Stacked(Rows):
     """Several `Rows` of one dtype and one example shape, concatenated."""
 
     parts: tuple[Rows, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.parts[0].shape[1:])
+        return (sum(map(len, self.parts)), *self.parts[0].shape[1:])
 
     @property
     def dtype(self) -> Any:
         return self.parts[0].dtype
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self.parts)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         indices = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
@@ -140,7 +135,7 @@ def stack_coded(parts: Sequence[Coded]) -> Coded:
 
 
 @dataclass(frozen=True)
-class Taken:
+class Taken(Rows):
     """A selection of the rows of another, in any order."""
 
     rows: Rows
@@ -153,9 +148,6 @@ class Taken:
     @property
     def dtype(self) -> Any:
         return self.rows.dtype
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         return self.rows[self.indices[rows]]

@@ -4,13 +4,14 @@ import codecs
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET
-from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
+from dltool.config.folder_sources import ImagesSource, TextSource
 from dltool.data.arrays.rows import coded, text_array
 from dltool.data.examples import Examples, SourceExamples, examples_of_items, places_in
 from dltool.data.files.class_folders import (
@@ -22,19 +23,17 @@ from dltool.data.files.class_folders import (
     other_files,
     what_is_there,
 )
-from dltool.data.files.file_tree import Access, Members, UnreadableMember, is_archive, open_members
-from dltool.data.files.listing import SHOWN, Listing, Member, printable
+from dltool.data.files.file_tree import Members, UnreadableMember, is_archive, open_members
+from dltool.data.files.listing import SHOWN, Member, printable
 from dltool.data.files.paths import require
-from dltool.data.media.audio import DEFAULT_BUDGET, decode_clips
-from dltool.data.media.codecs import EXTENSIONS as CLIPS
-from dltool.data.media.image_decode import EXTENSIONS as IMAGES
-from dltool.data.media.images import decode_images, form_of
+from dltool.data.media.audio import CLIPS
+from dltool.data.media.images import IMAGES
 from dltool.errors import ConfigError, ConfigPath, DataError, Problem
 from dltool.text import and_more, counted
 
 STDIN_NAME = "standard input"
-SINGLE = {"images": IMAGES, "audio": CLIPS}
-"""Extensions of files of one example each."""
+MEDIA = {medium.source: medium for medium in (IMAGES, CLIPS)}
+"""The sources whose files are one example each."""
 TEXTS = (".txt", ".text")
 LINE_END = re.compile("\r\n|\r|\n")
 SEPARATOR = re.compile(r"([._\-\s]+)")
@@ -50,7 +49,7 @@ def read_texts(members: Members, encoding: str, files: Sequence[Member]) -> list
     for member in files:
         content = b""
         try:
-            content = members.reader().read(member)
+            content = members.reader.read(member)
             # A byte order mark is not part of the text.
             texts.append(content.decode("utf-8-sig" if is_utf8 else encoding))
         except UnicodeDecodeError as error:
@@ -173,16 +172,12 @@ def class_names(files: Sequence[str]) -> list[str]:
 def new_files(options: Any, paths: Sequence[str], cache: int) -> tuple[Examples, tuple[str, ...]]:
     """Load the examples in files, or in one folder, archive or file of texts, as the source with these options reads
     them; and warnings. Raises DataError: all files that cannot be used."""
-    if isinstance(options, ImagesSource):
-        members, names, warnings = single_files(paths, IMAGES, "image")
-        images = decode_images(members.access, members.members, form_of(options), (), cache, digests=False)
-        return Examples({"image": images.rows}, places={"file": text_array(names)}), (*warnings, *images.warnings)
-    if isinstance(options, AudioSource):
-        members, names, warnings = single_files(paths, CLIPS, "audio clip")
-        asked = options.rate, options.seconds
-        clips = decode_clips(members.access, members.members, (), asked, len(names), DEFAULT_BUDGET, None)
-        return Examples({"audio": clips.rows}, places={"file": text_array(names)}), warnings
-    return new_texts(options.encoding, paths[0])
+    if isinstance(options, TextSource):
+        return new_texts(options.encoding, paths[0])
+    medium = IMAGES if isinstance(options, ImagesSource) else CLIPS
+    members, names, warnings = single_files(paths, medium.extensions, medium.noun)
+    decoded = medium.decode(members, options, len(names), cache, False)
+    return Examples({medium.input: decoded.rows}, places={"file": text_array(names)}), (*warnings, *decoded.warnings)
 
 
 def single_files(
@@ -197,9 +192,9 @@ def single_files(
     files = [member for member in found.members if member.name.lower().endswith(endings)]
     if not files:
         raise DataError(Problem(None, f"{path} holds no {noun}s", what_is_there(found)))
-    members = Members(found.access, Listing(tuple(files), found.folders), ())
+    members = replace(found, members=tuple(files))
     names = [f"{named_by(path)}/{member.name}" for member in files]
-    return members, names, tuple(other_files(found, len(files), endings, noun))
+    return members, names, tuple(other_files(found, endings, noun))
 
 
 def named_files(paths: Sequence[str]) -> Members:
@@ -211,7 +206,7 @@ def named_files(paths: Sequence[str]) -> Members:
             status = require(path, ()).stat()
             members.append(Member(path, status.st_size, str(status.st_mtime_ns)))
     DataError.refuse(problems)
-    return Members(Access(os.getcwd(), "folder"), Listing(tuple(members), ()), ())
+    return Members(os.getcwd(), "folder", tuple(members), (), ())
 
 
 def new_texts(encoding: str, path: str) -> tuple[Examples, tuple[str, ...]]:

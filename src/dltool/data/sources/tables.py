@@ -206,16 +206,13 @@ def input_rows(
     values = table.columns[name].values
     if kind.name not in ("image", "audio"):
         return values, None
-    options: Any = kind.options
-    files = values[:], table.path.parent, options, (*INPUTS, name)
-    if kind.name == "image":
-        from dltool.data.media.images import load_image_files
+    from dltool.data.media.audio import CLIPS
+    from dltool.data.media.images import IMAGES
+    from dltool.data.media.load import files_named
 
-        decoded = load_image_files(*files, data.cache, digests=digests)
-    else:
-        from dltool.data.media.audio import load_audio_files
-
-        decoded = load_audio_files(*files, use_cache=data.cache > 0)
+    medium = IMAGES if kind.name == "image" else CLIPS
+    files = files_named(values[:], table.path.parent, (*INPUTS, name), medium.noun)
+    decoded = medium.decode(files, kind.options, len(files.members), data.cache, digests)
     return decoded.rows, decoded.digests
 
 
@@ -224,14 +221,15 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
     values = table.columns[name].values
     if not isinstance(kind.options, AudioColumn) or kind.options.rate is not None or not isinstance(values, Coded):
         return kind
-    from dltool.data.media.audio import rate_of
+    from dltool.data.media.audio import CLIPS, headers_of
+    from dltool.data.media.load import files_named
 
     try:
-        rate = rate_of(str(values[:1][0]), table.path.parent, (*INPUTS, name))
+        (header,) = headers_of(files_named(values[:1], table.path.parent, (*INPUTS, name), CLIPS.noun))
     except DataError:
         # Read all of them, to report all errors.
         return kind
-    return ColumnType(kind.name, kind.options.model_copy(update={"rate": rate}))
+    return ColumnType(kind.name, kind.options.model_copy(update={"rate": header.rate}))
 
 
 def missing_problems(table: Table, types: Mapping[str, ColumnType]) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from dltool.data.arrays.rows import Coded, stack
 from dltool.data.arrays.window_rows import PLACE, make_windows
 from dltool.data.examples import Examples, SourceExamples, places_in
 from dltool.data.sources.tables import as_values, class_labels, dates_of, missing_problems, named_columns, read_tables
-from dltool.data.split.at_random import TEST, TRAINING, VALIDATION
+from dltool.data.split.at_random import TEST, TRAINING, VALIDATION, split_of
 from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named, positions
 from dltool.data.split.divide import divide_rows
 from dltool.data.split.sizes import part_sizes
@@ -60,7 +60,7 @@ def load_window_examples(data: Data) -> SourceExamples:
     return SourceExamples(
         {"training": examples},
         types=read.types,
-        divided=found.split,
+        divided=split_of(found.parts),
         settled=read.settled(data),
         warnings=(*found.warnings, *(out_of_order(values, dates, series) if order is None else ())),
         columns=tuple(first.columns.values()),
