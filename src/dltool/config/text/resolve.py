@@ -34,7 +34,7 @@ def resolve(
     Blocks and repeats are expanded; the second result holds the location of each layer. `name` is the default name of
     the config; `folders` are those of the texts by name."""
     variables, problems = user_variables(root)
-    substitution = Substitution(names_of_facts(root, variables, facts), variables, os.environ, problems)
+    substitution = Substitution(names_of_facts(root, variables, facts), variables, problems)
     for variable in variables:
         substitution.check_variable(variable)
     entries = {key: entry for key, entry in root.value.items() if key not in NOT_EXPERIMENT}
@@ -122,7 +122,7 @@ def without_notes(node: Node, path: ConfigPath = ()) -> Node:
 def names_of_facts(root: Node, variables: Mapping[str, Node], facts: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the facts, with `epochs` and `steps_per_epoch`, which follow from the config."""
     names = dict.fromkeys((*DATA_FACTS, *names_of_targets(root)), UNKNOWN) if facts is None else dict(facts)
-    probe = Substitution(names, variables, os.environ)
+    probe = Substitution(names, variables)
 
     def setting(*path: str | int, default: Any = UNKNOWN) -> Any:
         node = find(root, ("training", *path))

@@ -67,13 +67,12 @@ def near_files(path: Path, endings: Collection[str]) -> str:
 def decode(content: bytes, shown_as: str) -> str:
     try:
         text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        offset, what = content.find(b"\0"), "NUL: not a text file"
     except UnicodeDecodeError as error:
-        place, message = at_byte(content, error.start, shown_as), f"byte {error.start} is not UTF-8"
-        raise ConfigError(Problem(place, message, "save the file as UTF-8")) from None
-    if "\0" in text:
-        offset = content.index(b"\0")
-        place, message = at_byte(content, offset, shown_as), f"byte {offset} is NUL: not a text file"
-        raise ConfigError(Problem(place, message, "save the file as UTF-8"))
+        offset, what = error.start, "not UTF-8"
+    if offset >= 0:
+        place = at_byte(content, offset, shown_as)
+        raise ConfigError(Problem(place, f"byte {offset} is {what}", "save the file as UTF-8"))
     return text
 
 
@@ -181,7 +180,7 @@ class Composer:
         try:
             return Node(resolve_scalar(event.value), position, event.value)
         except AmbiguousScalar as error:
-            self.report(position, str(error), error.hint)
+            self.problems.append(Problem(position, *error.args))
             return Node(event.value, position, event.value)
 
     def sequence(self, start: yaml.Event, depth: int) -> Node:
