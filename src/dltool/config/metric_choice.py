@@ -44,7 +44,7 @@ def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequ
 def read(text: str) -> Any:
     shown_as = f"{OPTION} {text}"
     try:
-        return to_plain(parse_yaml(text, shown_as, is_argument=True))
+        return to_plain(parse_yaml(text, shown_as, start=0))
     except ConfigError as error:
         raise UnreadableConfig(error.problems, {shown_as: text}) from None
 
