@@ -90,6 +90,9 @@ class DateColumn(Section):
     """The replacement for missing dates: the median of the training rows, or `error` to refuse them."""
 
 
+Standardization = Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"]
+
+
 class TextColumn(Section):
     """Text, encoded by Keras's TextVectorization with a vocabulary fitted to the training rows."""
 
@@ -102,9 +105,7 @@ class TextColumn(Section):
     """The numbers in the vector of a text, without `length`."""
     ngrams: Annotated[int, Field(ge=1, le=MOST_NGRAMS)] | None = None
     """Add n-grams of up to so many words to the vocabulary."""
-    standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = (
-        "lower_and_strip_punctuation"
-    )
+    standardize: Standardization | None = "lower_and_strip_punctuation"
     """The standardization of the text before it is split into words."""
     split: Literal["whitespace", "character"] = "whitespace"
     """Whether tokens are separated by whitespace or are single characters."""
@@ -165,11 +166,8 @@ class ColumnType(Choice):
     """The type of a column by name, with its typed options (an instance of `COLUMN_TYPES[name]`)."""
 
 
-def parse_column_type(value: Any) -> ColumnType:
-    """Return the column type. Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
-    return Choices("column type", "age: number, or age: {number: {scale: min_max}}", COLUMN_TYPES).parse(
-        ColumnType, value
-    )
+COLUMN_EXAMPLE = "age: number, or age: {number: {scale: min_max}}"
+parse_column_type = Choices(ColumnType, "column type", COLUMN_EXAMPLE, COLUMN_TYPES).parse
 
 
 class CategoryTarget(Section):
@@ -234,7 +232,7 @@ class Target:
 
 
 EXAMPLE = "target: income, or target: {income: category}"
-TARGET_CHOICES = Choices("target type", EXAMPLE, TARGET_TYPES)
+TARGET_CHOICES = Choices(TargetType, "target type", EXAMPLE, TARGET_TYPES)
 
 
 def parse_target(value: Any) -> Target | tuple[Target, ...]:
@@ -253,7 +251,7 @@ def parse_target(value: Any) -> Target | tuple[Target, ...]:
         return Target((value,))
     if not isinstance(value, str | Mapping):
         raise refusal(Problem((), f"expected the name of a column, got {named(value)}", f"for example {EXAMPLE}"))
-    return Target((), TARGET_CHOICES.parse(TargetType, value))
+    return Target((), TARGET_CHOICES.parse(value))
 
 
 def parse_targets(value: Mapping[Any, Any]) -> tuple[Target, ...]:
@@ -276,7 +274,7 @@ def is_target_type(value: Any) -> bool:
 def below(column: str, value: Any) -> TargetType:
     """Return the type under the name of its column."""
     try:
-        kind = TARGET_CHOICES.parse(TargetType, value)
+        kind = TARGET_CHOICES.parse(value)
         if isinstance(kind.options, InputTarget):
             raise refusal(Problem((), "input cannot be the type of a column", "write target: input"))
         return kind

@@ -2,6 +2,7 @@
 
 A validator refuses a value by :func:`refuse`; :func:`value_problems` translates pydantic's own errors."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -63,18 +64,25 @@ def value_problems(
     `annotation` is the type of its field."""
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
     given = written if value is UNKNOWN and written else named(value)
-    limit = next((f"{words} {limit_text(context[key])}" for key, words in BOUNDS.items() if key in context), "")
+    limit = next((key for key in BOUNDS if key in context), None)
     choices = [str(choice) for choice in literal_choices(annotation)] if kind != "tuple_type" else []
     if kind == "problems":
         yield from (relocated(problem, place) for problem in context["problems"])
-    elif limit:
-        yield Problem(place, f"must be {limit}, got {value}")
+    elif limit is not None:
+        # With all its digits: 4,294,967,296.
+        most = f"{context[limit]:,}" if isinstance(context[limit], int) else f"{context[limit]:g}"
+        yield Problem(place, f"must be {BOUNDS[limit]} {most}, got {value}")
     elif kind == "finite_number":
         yield Problem(place, f"must be a finite number, got {value}")
     elif kind in LENGTHS:
         yield Problem(place, f"expected {LENGTHS[kind]}, got {given}")
     elif kind in ("too_short", "too_long"):
-        yield from length_problems(place, value, **context)
+        least, most = context.get("min_length", 0), context.get("max_length", math.inf)
+        if not value:
+            yield Problem(place, "the list is empty")
+        elif not least <= len(value) <= most:
+            yield Problem(place, f"expected {least or most} values, got {len(value)}")
+        # Otherwise the items with an error are not counted, and speak for themselves.
     elif kind == "unknown_whole":
         yield Problem(place, f"expected {context['expected']}, got {given}", NUMBERS_ONLY)
     elif kind == "literal_error" or (choices and kind in TYPES):
@@ -84,21 +92,6 @@ def value_problems(
         yield Problem(place, f"expected {WORDS[TYPES[kind]]}, got {given}", hint)
     else:
         yield Problem(place, details["msg"])
-
-
-def limit_text(value: float) -> str:
-    """Return a limit with all its digits: 4,294,967,296."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-
-
-def length_problems(
-    place: ConfigPath, value: Any, min_length: int = 0, max_length: float = float("inf"), **_: Any
-) -> Iterator[Problem]:
-    if not value:
-        yield Problem(place, "the list is empty")
-    elif not min_length <= len(value) <= max_length:
-        yield Problem(place, f"expected {min_length or max_length} values, got {len(value)}")
-    # Otherwise the items with an error are not counted, and speak for themselves.
 
 
 def literal_choices(annotation: Any) -> Iterator[Any]:
