@@ -18,7 +18,7 @@ from dltool.config.json_forms import (
     with_arguments,
 )
 from dltool.config.keras.objects import FROM
-from dltool.config.keras.ranges import MOST_PARAMETERS, PARAMETER_SIZES, RANGES
+from dltool.config.keras.ranges import RANGES
 from dltool.config.keras.suggestions import EXAMPLES, OWN_KINDS
 from dltool.config.keras.values import ANY_CASE, ITEMS, choices_of, expected
 from dltool.config.wording import WORDS
@@ -43,7 +43,9 @@ def definitions() -> Schema:
 
 def shared_arguments(kinds: Schema) -> Schema:
     """Replace every shared argument by a reference; return the definitions of these arguments."""
-    objects = [each["then"]["properties"] for kind in kinds.values() for each in object_schemas(kind)]
+    names_of = (kind["else"]["then"]["properties"].values() for kind in kinds.values())
+    # Aliases are references.
+    objects = [each["then"]["properties"] for named_ones in names_of for each in named_ones if "then" in each]
     texts = [(properties, key, json.dumps(schema)) for properties in objects for key, schema in properties.items()]
     counts = Counter((key, text) for _, key, text in texts)
     names: dict[tuple[str, str], str] = {}
@@ -54,11 +56,6 @@ def shared_arguments(kinds: Schema) -> Schema:
             shared[name] = properties[key]
             properties[key] = {"$ref": f"#/definitions/{name}"}
     return shared
-
-
-def object_schemas(kind: Schema) -> list[Schema]:
-    """Return the schemas of the objects of a kind, without aliases and references."""
-    return [each for each in kind["else"]["then"]["properties"].values() if "then" in each]
 
 
 def kind_schema(kind: str) -> Schema:
@@ -74,7 +71,11 @@ def example_of(kind: str) -> str:
 
 def bare_names(kind: str) -> dict[str, str]:
     """Return the names without required arguments, with their descriptions."""
-    return {name: keras_names.summary(kind, name) for name in keras_names.names(kind) if stands_alone(kind, name)}
+    return {
+        name: keras_names.summary(kind, name)
+        for name in keras_names.names(kind)
+        if keras_names.find_known(kind, name).is_string or not required_names(kind, name)
+    }
 
 
 def names_with_arguments(kind: str) -> list[str]:
@@ -98,11 +99,6 @@ def reference(kind: str, name: str) -> Schema:
     return {"$ref": f"#/definitions/{kind}/else/then/properties/{name}"}
 
 
-def stands_alone(kind: str, name: str) -> bool:
-    is_chosen = keras_names.find_known(kind, name).is_string
-    return is_chosen or not required_names(kind, name)
-
-
 def required_names(kind: str, name: str) -> list[str]:
     return [key for key, argument in keras_names.arguments(kind, name).items() if argument.required]
 
@@ -118,9 +114,7 @@ def object_schema(kind: str, name: str) -> Schema:
     if kind in ("layer", "backbone"):
         properties[FROM] = SOURCES
     required = required_names(kind, name)
-    inside: Schema = {"properties": properties, "additionalProperties": False}
-    if required:
-        inside["required"] = required
+    inside = {"properties": properties, "additionalProperties": False, **({"required": required} if required else {})}
     first = next((argument for argument in arguments.values() if argument.is_positional), None)
     is_short = first is not None and required == [first.name]
     return with_arguments(name, keras_names.summary(kind, name), inside, short_form(kind, name, first), is_short)
@@ -183,6 +177,4 @@ def bounds_of(name: str) -> dict[str, Any]:
         "exclusiveMinimum" if allowed.above else "minimum": allowed.least,
         "exclusiveMaximum" if allowed.below else "maximum": allowed.most,
     }
-    if name.rpartition(".")[2] in PARAMETER_SIZES:
-        ends["maximum"] = MOST_PARAMETERS
     return {key: value for key, value in ends.items() if abs(value) != float("inf")}

@@ -8,13 +8,13 @@ from typing import Any
 
 from dltool.config.keras.ranges import out_of_range
 from dltool.config.keras.suggestions import EXAMPLES, near_argument, several_names, unknown_argument, unknown_name
-from dltool.config.keras.values import UNKNOWN, Unknown, check_plain
+from dltool.config.keras.values import UNKNOWN, check_plain
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS, Argument, KerasName, arguments, find, nearest
 from dltool.text import plural
 
-__all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_entry", "parse_keras_object", "to_plain"]
+__all__ = ["UNKNOWN", "KerasObject", "parse_entry", "parse_keras_object", "to_plain"]
 
 FROM = "from"
 """The key of a layer that names its inputs, which replace the output of the previous layer."""
@@ -76,13 +76,10 @@ def shared_layers(values: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
     parser = Parser()
     for index, value in enumerate(values):
         name, given = name_and_arguments(value)
-        if isinstance(name, str) and name in named_before and find("layer", name) is None:
-            layers.append(parser.shared_layer(name, given, (index, name)))
+        is_shared = isinstance(name, str) and name in named_before and find("layer", name) is None
+        layers.append(parser.shared_layer(name, given, (index, name)) if is_shared else value)
+        if isinstance(layers[-1], KerasObject):
             given = layers[-1].arguments
-        else:
-            layers.append(value)
-        if isinstance(value, KerasObject):
-            given = value.arguments
         own_name = given.get("name") if isinstance(given, Mapping) else None
         if isinstance(own_name, str):
             named_before.add(own_name)
@@ -291,8 +288,8 @@ def to_plain(keras_object: KerasObject) -> Any:
     """Return YAML data that :func:`parse_keras_object` reads as this object."""
     arguments_given = {name: plain_value(value) for name, value in keras_object.arguments.items()}
     if keras_object.sources:
-        names = list(keras_object.sources) if keras_object.lists_sources else keras_object.sources[0]
-        arguments_given[FROM] = names
+        names = list(keras_object.sources)
+        arguments_given[FROM] = names if keras_object.lists_sources else names[0]
     if keras_object.kind == "backbone":
         return {BACKBONE: {keras_object.name: arguments_given} if arguments_given else keras_object.name}
     if arguments_given:
