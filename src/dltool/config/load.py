@@ -6,7 +6,7 @@ facts such as `$classes` may be unknown, and after."""
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -157,11 +157,15 @@ def read_with_bases(path: Path, shown_as: str, files: Files, above: tuple[Path, 
     files.folders[shown_as] = path.parent.absolute()
     root = parse_yaml(text, shown_as)
     if not isinstance(root.value, Mapping):
-        raise ConfigError(
-            Problem(root.position, f"expected a mapping, got {named(root.value)}", "begin with `name: …`")
-        )
+        message = f"expected a mapping, got {named(root.value)}"
+        raise ConfigError(Problem(root.position, message, "begin with `name: …`"))
     merged: Node | None = None
-    for name in base_names(root):
+    extends = root.value["extends"].node if "extends" in root.value else replace(root, value=())
+    names = extends.value if isinstance(extends.value, tuple) else (extends,)
+    if wrong := next((name for name in names if not isinstance(name.value, str)), None):
+        message = f"expected a file name or a list of them, got {named(wrong.value)}"
+        raise ConfigError(Problem(wrong.position, message))
+    for name in names:
         base = path.parent / name.value
         if base.resolve() in (*above, path.resolve()):
             chain = " → ".join(file.name for file in (*above, path.resolve(), base.resolve()))
@@ -171,19 +175,6 @@ def read_with_bases(path: Path, shown_as: str, files: Files, above: tuple[Path, 
         below = read_with_bases(base, os.path.normpath(base), files, (*above, path.resolve()))
         merged = below if merged is None else merge(merged, below)
     return root if merged is None else merge(merged, root)
-
-
-def base_names(root: Node) -> list[Node]:
-    if "extends" not in root.value:
-        return []
-    extends = root.value["extends"].node
-    names = list(extends.value) if isinstance(extends.value, tuple) else [extends]
-    for name in names:
-        if not isinstance(name.value, str):
-            raise ConfigError(
-                Problem(name.position, f"expected a file name or a list of them, got {named(name.value)}")
-            )
-    return names
 
 
 def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> Config:
@@ -202,18 +193,16 @@ def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> 
         if not isinstance(problem.place, tuple) or document.written(problem.place)[0] not in known
     ]
     if config is None or problems:
-        raise ConfigError(sorted(once(document, problems), key=lambda problem: order(document, problem)))
+        raise ConfigError(in_order(document, problems))
     return in_force(config, facts)
 
 
-def once(document: Document, problems: Iterable[Problem]) -> Iterator[Problem]:
-    """Yield each problem once, however often its block is used."""
-    known = set()
+def in_order(document: Document, problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems in the order of the text, each once, however often its block is used."""
+    found: dict[tuple[Position, str], Problem] = {}
     for problem in problems:
-        position = document.position(problem.place or (), problem.at_key)
-        if (position, problem.message) not in known:
-            known.add((position, problem.message))
-            yield problem
+        found.setdefault((document.position(problem.place or (), problem.at_key), problem.message), problem)
+    return [found[at, words] for at, words in sorted(found, key=lambda key: (key[0].file, key[0].line, key[0].column))]
 
 
 def with_definition(problem: Problem, resolved: Node) -> Problem:
@@ -230,28 +219,14 @@ def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
     if split.seed is None:
         split = split.model_copy(update={"seed": config.seed})
     if facts is not None and split.stratify is None:
-        has_classes = any(
-            facts.get(f"target_shape{name.removeprefix('classes')}") == []
-            for name in facts
-            if name.startswith("classes")
-        )
-        stratify = split.may_be_stratified and has_classes
-        split = split.model_copy(update={"stratify": stratify})
+        targets = (name.removeprefix("classes") for name in facts if name.startswith("classes"))
+        has_classes = any(facts.get(f"target_shape{target}") == [] for target in targets)
+        split = split.model_copy(update={"stratify": split.may_be_stratified and has_classes})
     if facts is not None and checkpoint.monitor is None:
         monitor = "val_loss" if facts["validation_examples"] else "loss"
         checkpoint = checkpoint.model_copy(update={"monitor": monitor})
     layers = {name: tuple(map(independent, getattr(config.data, name))) for name in ("preprocessing", "augmentation")}
-    return config.model_copy(
-        update={
-            "data": config.data.model_copy(update={"split": split, **layers}),
-            "model": config.model.model_copy(
-                update={"blocks": {}, "layers": tuple(map(independent, config.model.layers))}
-            ),
-            "training": config.training.model_copy(update={"checkpoint": checkpoint}),
-        }
-    )
-
-
-def order(document: Document, problem: Problem) -> tuple[str, int, int]:
-    position = document.position(problem.place or (), problem.at_key)
-    return position.file, position.line, position.column
+    data = config.data.model_copy(update={"split": split, **layers})
+    model = config.model.model_copy(update={"blocks": {}, "layers": tuple(map(independent, config.model.layers))})
+    training = config.training.model_copy(update={"checkpoint": checkpoint})
+    return config.model_copy(update={"data": data, "model": model, "training": training})
