@@ -1,6 +1,6 @@
 """Checks of the config's sections against each other and the data, without building a model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
@@ -59,18 +59,14 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
     target = facts.targets.get(head.target) if facts is not None and head.target is not None else None
     if facts is None or target is None:
         return problems
-    problems += mismatch_problems(last, head, target, dollar_of(facts.targets, head))
-    return problems + form_problems(head, target)
-
-
-def dollar_of(targets: Mapping[str, TargetFacts], head: OutputSpec) -> str:
-    """Return how a config writes the number of classes of the output's target."""
-    are_several = sum(bool(target.class_names) for target in targets.values()) > 1
-    return f"$classes_{head.target}" if are_several else "$classes"
+    are_several = sum(bool(each.class_names) for each in facts.targets.values()) > 1
+    dollar = f"$classes_{head.target}" if are_several else "$classes"
+    return [*problems, *mismatch_problems(last, head, target, dollar), *form_problems(head, target)]
 
 
 def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
-    """Return the first of loss, units and activation of the last layer that does not fit the target."""
+    """Return the first of loss, units and activation of the last layer that does not fit the target. `dollar` is how a
+    config writes the number of its classes."""
     task = target.task
     if fix := task.loss_problem(head.loss, target):
         return [Problem(head.loss_place, *fix)]
@@ -84,18 +80,16 @@ def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFa
 
 
 def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFacts | None) -> list[Problem]:
-    place = ("training", "class_weights")
     if config.training.class_weights is None:
         return []
+    message, target = "", facts.targets.get(heads[0].target) if facts is not None else None
     if len(heads) > 1:
-        return [Problem(place, "class weights need a model with one output", "remove it", at_key=True)]
-    if heads[0].target is None:
-        return [Problem(place, "the target is the input, which has no classes", "remove it", at_key=True)]
-    target = None if facts is None else facts.targets.get(heads[0].target)
-    if target is None or not target.task.is_index or not target.shape:
-        return []
-    message = f"class weights need one class for each example, and these have {target.shape}"
-    return [Problem(place, message, "remove it", at_key=True)]
+        message = "class weights need a model with one output"
+    elif heads[0].target is None:
+        message = "the target is the input, which has no classes"
+    elif target is not None and target.task.is_index and target.shape:
+        message = f"class weights need one class for each example, and these have {target.shape}"
+    return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
 
 
 # --- one-hot targets ---
@@ -140,19 +134,8 @@ def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
 # --- names ---
 
 
-def metric_names(metrics: Sequence[KerasObject], unique: bool = True) -> list[str]:
-    """Return the names under which Keras logs the metrics; `unique` numbers repeated ones as Keras does."""
-    names = [metric_name(metric) for metric in metrics]
-    return numbered(names) if unique else names
-
-
-def numbered(names: Iterable[str]) -> list[str]:
-    """Number repeated names."""
-    counts: dict[str, int] = {}
-    return [counted_name(name, counts) for name in names]
-
-
 def metric_name(metric: KerasObject) -> str:
+    """Return the name under which Keras logs the metric, unless it is taken."""
     given = metric.arguments.get("name")
     if isinstance(given, str) or metric.is_string:
         return given if isinstance(given, str) else metric.name
@@ -162,10 +145,13 @@ def metric_name(metric: KerasObject) -> str:
 
 def measured_names(heads: Sequence[OutputSpec]) -> list[str]:
     """Return Keras's names of the logs of an epoch; with several outputs they begin with the output's name."""
-    if len(heads) == 1:
-        return ["loss", *metric_names(heads[0].metrics)]
-    names = ["loss", *(f"{head.name}_loss" for head in heads)]
-    return names + numbered(f"{head.name}_{metric_name(metric)}" for head in heads for metric in head.metrics)
+    prefixes = [f"{head.name}_" if len(heads) > 1 else "" for head in heads]
+    counts: dict[str, int] = {}
+    names = [
+        f"{prefix}{metric_name(each)}" for head, prefix in zip(heads, prefixes, strict=True) for each in head.metrics
+    ]
+    losses = ["loss", *(f"{prefix}loss" for prefix in prefixes if prefix)]
+    return losses + [counted_name(name, counts) for name in names]
 
 
 def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:

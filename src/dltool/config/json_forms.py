@@ -100,10 +100,8 @@ def with_dollar(schema: Schema, types: set[str]) -> Schema:
         schema["pattern"] += f"|{DOLLAR}"
     elif "maxLength" in schema:
         schema["pattern"] = f"^.{{0,{schema.pop('maxLength')}}}$|{DOLLAR}"
-    usual = ["string"] if "string" in types else []
-    order = list(
-        dict.fromkeys([*usual, *(name for name in INSERTED_FIRST if name in {*types, "string"}), *sorted(types)])
-    )
+    first = ["string"] if "string" in types else [name for name in INSERTED_FIRST if name in {*types, "string"}]
+    order = list(dict.fromkeys([*first, *(name for name in INSERTED_FIRST if name in types), *sorted(types)]))
     return {**schema, "type": order[0] if len(order) == 1 else order}
 
 
@@ -131,16 +129,13 @@ def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: S
     return {
         "type": ["string", "object"],
         "errorMessage": f"expected {noun}, for example {example}",
-        "defaultSnippets": [snippet(key, text) for key, text in bare.items()],
+        "defaultSnippets": [
+            {"label": key, "body": key, **({"description": plain(text)} if text else {})} for key, text in bare.items()
+        ],
         "if": {"type": "string"},
         "then": {"anyOf": names},
         "else": {"if": {"maxProperties": 1}, "then": arguments, "else": no_value(several, ["string"])},
     }
-
-
-def snippet(name: str, text: str) -> Schema:
-    """Return the completion for a name."""
-    return {"label": name, "body": name, **({"description": plain(text)} if text else {})}
 
 
 def with_arguments(name: str, text: str, arguments: Schema, short: Schema, is_short: bool = False) -> Schema:
@@ -149,16 +144,8 @@ def with_arguments(name: str, text: str, arguments: Schema, short: Schema, is_sh
     `is_short` says which of the two an editor inserts."""
     # Neither `properties` nor `anyOf` forbids anything: the first begins a new line, the second has values to offer.
     begin: Schema = {} if is_short else {"properties": {}}
-    offer = {"anyOf": [short, {}]}
-    return {
-        "title": name,
-        **description(text),
-        **begin,
-        **offer,
-        "if": {"type": "object"},
-        "then": arguments,
-        "else": short,
-    }
+    shown = {"title": name, **description(text), **begin, "anyOf": [short, {}]}
+    return {**shown, "if": {"type": "object"}, "then": arguments, "else": short}
 
 
 def no_value(error: str, types: Iterable[str] = ("null",)) -> Schema:

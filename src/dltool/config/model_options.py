@@ -59,15 +59,7 @@ class Model(Section):
 
     @model_validator(mode="after")
     def outputs_can_be_named(self) -> Self:
-        problems = [
-            Problem(
-                ("outputs", name),
-                'the name of an output cannot be empty, contain "/" or begin with "val_"',
-                "choose another name",
-                at_key=True,
-            )
-            for name in self.outputs
-            if not name or "/" in name or name.startswith("val_")
-        ]
-        refuse(*problems)
+        invalid = [name for name in self.outputs if not name or "/" in name or name.startswith("val_")]
+        message = 'the name of an output cannot be empty, contain "/" or begin with "val_"'
+        refuse(*(Problem(("outputs", name), message, "choose another name", at_key=True) for name in invalid))
         return self

@@ -119,9 +119,8 @@ class Task:
         if output in (target.shape, wanted) or None in output:
             return None
         values = math.prod(wanted)
-        message = (
-            f"the model gives {shape_text(output)} for each example, and the target is {counted(values, self.noun)}"
-        )
+        target_is = f"the target is {counted(values, self.noun)}"
+        message = f"the model gives {shape_text(output)} for each example, and {target_is}"
         return message, FLATTEN if len(output) > len(wanted) else f"units: {values}"
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
@@ -159,10 +158,8 @@ class ClassTask(Task):
         if units is None or output == (*target.shape, units):
             return None
         if len(output) == 1:
-            return (
-                f"{counted(output[0] or 0, 'output')} for {counted(len(target.class_names), self.noun)}",
-                f"units: {units}",
-            )
+            classes = counted(len(target.class_names), self.noun)
+            return f"{counted(output[0] or 0, 'output')} for {classes}", f"units: {units}"
         takes = shape_text((*target.shape, units))
         message = f"the model gives {shape_text(output)} for each example, and the loss takes {takes}"
         return message, "" if target.shape else FLATTEN
@@ -176,17 +173,14 @@ class ClassTask(Task):
 
 NO_CLASSES = "the target is a number, and this loss is for classes"
 SEVERAL = "an example may have several labels"
+USUAL = "sparse_categorical_crossentropy"
+TWO_CLASSES = "this loss is for two classes, and the data has {classes}"
 CATEGORY = ClassTask(
     "category",
     "class",
     invalid=(
-        Misfit(REGRESSION, "the targets are classes, and this loss is for numbers", "sparse_categorical_crossentropy"),
-        Misfit(
-            BINARY,
-            "this loss is for two classes, and the data has {classes}",
-            "sparse_categorical_crossentropy",
-            of=lambda target: len(target.class_names) > 2,
-        ),
+        Misfit(REGRESSION, "the targets are classes, and this loss is for numbers", USUAL),
+        Misfit(BINARY, TWO_CLASSES, USUAL, of=lambda target: len(target.class_names) > 2),
     ),
     dtype="int32",
     has_classes=True,
@@ -216,9 +210,7 @@ MULTI_LABEL = Task(
         Misfit(losses, f"{SEVERAL}, and this loss is for one class", "binary_crossentropy")
         for losses in (SPARSE, ONE_HOT)
     ),
-    activations={
-        "softmax": (f"softmax makes the probabilities of one class, and {SEVERAL}", "activation: sigmoid"),
-    },
+    activations={"softmax": (f"softmax makes the probabilities of one class, and {SEVERAL}", "activation: sigmoid")},
     has_classes=True,
     takes_several=True,
     nothing="no label",

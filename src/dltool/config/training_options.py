@@ -95,9 +95,7 @@ class Training(Section):
         for key, value in (("optimizer", self.optimizer), ("epochs", self.epochs)):
             if self.phases is not None and value is not None:
                 hint, related = f"each phase has its own {key}; remove this", ((("phases",), "phases are given here"),)
-                problems.append(
-                    Problem((key,), f"{key} and phases are mutually exclusive", hint, at_key=True, related=related)
-                )
+                problems.append(Problem((key,), f"{key} and phases are mutually exclusive", hint, True, related))
             elif self.phases is None and value is None:
                 what = f"the name of {KINDS['optimizer']}" if key == "optimizer" else "an integer"
                 problems.append(Problem((key,), f"expected {what}, got null"))

@@ -37,7 +37,7 @@ SOURCES = {
 
 def definitions() -> Schema:
     """Return the definitions of all kinds, by kind, and of the arguments that several objects share."""
-    kinds = {kind: activations() if kind == "activation" else kind_schema(kind) for kind in KINDS}
+    kinds = {kind: kind_schema(kind) for kind in KINDS} | {"activation": activations()}
     return {**kinds, **shared_arguments(kinds)}
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dltool.config.keras.objects import BACKBONE, FROM
 from dltool.config.outputs import LAYERS
@@ -58,10 +57,9 @@ def blocks_of(model: Node, problems: list[Problem]) -> dict[str, LayerScope]:
     for name, entry in entries_of(find(model, ("blocks",))).items():
         place = (*BLOCKS, name)
         if not name.isidentifier() or name in (REPEAT, BACKBONE) or find_keras("layer", name):
-            what = (
-                "is a reserved name" if name.isidentifier() else "is not a valid name: use letters, digits and _ only"
-            )
-            problems.append(Problem(place, f"{name} {what}", "choose another name", at_key=True))
+            invalid = "not a valid name: use letters, digits and _ only"
+            what = f"{name} is {'a reserved name' if name.isidentifier() else invalid}"
+            problems.append(Problem(place, what, "choose another name", at_key=True))
             continue
         parameters, body = entries_of(find(entry.node, ("parameters",))), items_of(find(entry.node, ("layers",)))
         keys = {key for key, _ in children(entry.node) if not str(key).startswith("x-")}
@@ -72,7 +70,8 @@ def blocks_of(model: Node, problems: list[Problem]) -> dict[str, LayerScope]:
 
 
 def parameter_problems(block: LayerScope) -> Iterator[Problem]:
-    used = {word for item in block.layers for _, node in scalars(item) for word in words_of(node.value)}
+    texts = [str(node.value) for item in block.layers for _, node in scalars(item) if "$" in str(node.value)]
+    used = {word for text in texts for word in WORD.findall(text)}
     for name in block.parameters:
         place = (*block.place, "parameters", name)
         if not name.isidentifier() or name in {*OWN_NAMES, INDEX, NAME, FROM}:
@@ -118,10 +117,6 @@ def items_of(node: Node | None) -> tuple[Node, ...]:
     return node.value if node is not None and isinstance(node.value, tuple) else ()
 
 
-def words_of(value: Any) -> list[str]:
-    return WORD.findall(value) if isinstance(value, str) and "$" in value else []
-
-
 def head(item: Node) -> tuple[str, Node | None]:
     """Return the name and the arguments of an entry of a list of layers; no name if it is malformed."""
     if isinstance(item.value, str):
@@ -152,14 +147,8 @@ def with_argument(item: Node, key: str, value: Node) -> Node:
     name, given = head(item)
     if name == BACKBONE and given is not None and head(given)[0]:
         return replace(item, value={name: replace(item.value[name], node=with_argument(given, key, value))})
-    if given is None:
-        return replace(
-            item,
-            value={name: MappingEntry(item.position, replace(item, value={key: MappingEntry(item.position, value)}))},
-        )
-    ((_, entry),) = item.value.items()
-    named_ones = as_arguments(name, given)
-    if named_ones.value is not None and not isinstance(named_ones.value, Mapping):
+    given = replace(item, value=None) if given is None else as_arguments(name, given)
+    if given.value is not None and not isinstance(given.value, Mapping):
         return item
-    inside = {**entries_of(named_ones), key: MappingEntry(value.position, value)}
-    return replace(item, value={name: replace(entry, node=replace(given, value=inside))})
+    inside = {**entries_of(given), key: MappingEntry(value.position, value)}
+    return replace(item, value={name: MappingEntry(item.position, replace(given, value=inside))})
