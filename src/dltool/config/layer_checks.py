@@ -102,7 +102,8 @@ def spectrogram_problems(config: Config) -> list[Problem]:
     MelSpectrogram cuts off values more than `top_db` below the loudest moment of the batch, not of each clip. Its
     output then depends on the batch, unless no value lies that low."""
     data, problems = config.data, []
-    layers = {("data", "preprocessing", index): layer for index, layer in enumerate(data.preprocessing)}
+    layers: dict[ConfigPath, KerasObject] = {}
+    layers |= {("data", "preprocessing", index): layer for index, layer in enumerate(data.preprocessing)}
     layers |= {("data", "augmentation", index): layer for index, layer in enumerate(data.augmentation)}
     layers |= {(*LAYERS, index): layer for index, layer in enumerate(config.model.layers)}
     for place, layer in layers.items():

@@ -27,6 +27,7 @@ TYPES = {
 }
 """Pydantic's type errors, each with the expected type."""
 LENGTHS = {"string_too_short": "at least one character", "string_too_long": "one character"}
+YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 NUMBERS_ONLY = "such names stand for numbers"
 GROUPED = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
 """A number that is valid in Python but not in YAML."""
@@ -106,7 +107,7 @@ def choice_problems(
     """Yield one problem for a value that is none of `choices`, whatever the number of union members."""
     members = get_args(annotation)
     is_mapping = any(get_origin(member) is dict for member in members)
-    others = [*(["a number"] if float in members else []), *(["a mapping"] if is_mapping else [])]
+    others = ["a number"] * (float in members) + ["a mapping"] * is_mapping
     if not (is_mapping and isinstance(value, Mapping)):
         longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]
         # Of two that are equally near, the later one is the more general.
@@ -123,8 +124,8 @@ def type_hint(kind: str, value: Any, written: str) -> str:
     if kind == "tuple_type":
         text = written or (value if isinstance(value, str) else "")
         return f"write [{text}]" if text else ""
-    if kind == "bool_type" and str(value).lower() in {"yes", "no", "on", "off"}:
-        return f"write {'true' if str(value).lower() in {'yes', 'on'} else 'false'}"
+    if kind == "bool_type" and str(value).lower() in YAML_1_1:
+        return f"write {YAML_1_1[str(value).lower()]}"
     if kind == "int_type" and isinstance(value, float) and value.is_integer():
         return f"write {int(value)}, or use // in the expression" if written.startswith("$") else f"write {int(value)}"
     return ""

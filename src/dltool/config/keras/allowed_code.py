@@ -73,8 +73,7 @@ def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> A
 def class_problems(
     name: str, kind: str, entry: dict[str, Any], position: Position, before: list[AllowedCode]
 ) -> Iterator[Problem]:
-    theirs = find_all(name)
-    if theirs:
+    if theirs := find_all(name):
         message = f"Keras has {KINDS[theirs[0].kind]} of the name {name}"
         yield Problem(position, message, "give the class another name")
     for other in before:
@@ -115,27 +114,27 @@ class UserClasses:
         """Return the kind and name of the Keras class that `base` names; no kind if it is none."""
         parts = ast.unparse(base).split(".")
         path = [*self.paths.get(parts[0], parts[0]).split("."), *parts[1:]]
-        if path[:1] == ["tensorflow"]:
-            path = path[1:]
-        if path[:1] == ["keras"] and len(path) in (2, 3):
-            module, name = path[1] if len(path) == 3 else None, path[-1]
-            for kind, base_name in BASES.items():
-                if module in (None, MODULES[kind]) and (name == base_name or (module and find(kind, name))):
-                    return kind, name
+        match path[1:] if path[0] == "tensorflow" else path:
+            case ["keras", name]:
+                return next((kind for kind, base_name in BASES.items() if name == base_name), None), name
+            case ["keras", module, name]:
+                kind = next((kind for kind in BASES if MODULES[kind] == module), None)
+                return kind if kind and (name == BASES[kind] or find(kind, name)) else None, name
         return None, ""
 
     def entry_of(self, node: ast.ClassDef, kind: str) -> dict[str, Any]:
         """Return the arguments of the constructor, which may be inherited, and of those that its `**kwargs` reach."""
         made = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
-        entry: dict[str, Any] = {"arguments": []} if made is None else {"arguments": list(arguments_of(made))}
-        if made is not None and made.args.kwarg is None:
-            return entry
+        if made is None:
+            return self.inherited(node, kind)
+        arguments = list(arguments_of(made))
+        if made.args.kwarg is None:
+            return {"arguments": arguments}
         inherited = self.inherited(node, kind)
-        own = {item[0] for item in entry["arguments"]}
+        own = {item[0] for item in arguments}
         # The constructor may pass arguments to its base itself, so here they are optional.
-        more = [item if made is None or len(item) > 2 else [*item, None] for item in inherited["arguments"]]
-        entry["arguments"] += [item for item in more if item[0] not in own]
-        return entry | {key: inherited[key] for key in ("base",) if key in inherited}
+        more = [item if len(item) > 2 else [*item, None] for item in inherited["arguments"] if item[0] not in own]
+        return {**inherited, "arguments": [*arguments, *more]}
 
     def inherited(self, node: ast.ClassDef, kind: str) -> dict[str, Any]:
         for base in node.bases:
@@ -145,8 +144,8 @@ class UserClasses:
             keras_kind, name = self.keras_class(base)
             if keras_kind == kind and name != BASES[kind]:
                 known = find(kind, name)
-                entry: dict[str, Any] = dict(signatures()[kind][known.means]) if known else {}
-                return {"arguments": [], **entry}
+                entry: dict[str, Any] = signatures()[kind][known.means] if known else {}
+                return {"arguments": [], **{key: entry[key] for key in ("arguments", "base") if key in entry}}
         return {"arguments": SHARED[kind]} | ({"base": "layer"} if kind == "layer" else {})
 
 
@@ -166,16 +165,11 @@ def arguments_of(made: ast.FunctionDef) -> Iterator[list[Any]]:
     """Yield name, types and default (unless required) of each argument of a constructor but `self`."""
     spec = made.args
     positional = [*spec.posonlyargs, *spec.args][1:]
-    defaults: list[ast.expr | None] = [None] * (len(positional) - len(spec.defaults))
-    pairs = [
-        *zip(positional, [*defaults, *spec.defaults], strict=False),
-        *zip(spec.kwonlyargs, spec.kw_defaults, strict=True),
-    ]
-    for argument, default in pairs:
-        required = default is None
+    defaults = [None] * (len(positional) - len(spec.defaults)) + [*spec.defaults, *spec.kw_defaults]
+    for argument, default in zip([*positional, *spec.kwonlyargs], defaults, strict=True):
         value = None if default is None else plain_default(default)
-        types = hinted(argument.annotation) or deduce(argument.arg, value, required)
-        yield [argument.arg, types] if required else [argument.arg, types, value]
+        types = hinted(argument.annotation) or deduce(argument.arg, value, default is None)
+        yield [argument.arg, types] if default is None else [argument.arg, types, value]
 
 
 def plain_default(default: ast.expr) -> Any:
