@@ -26,8 +26,8 @@ OTHER_RESULTS = ("seconds", "parameters")
 RESERVED = ("epoch", "loss", "learning_rate", *OTHER_RESULTS)
 """Names beside the metrics in metrics.jsonl and in the results."""
 
-MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss"}
-"""Callbacks with a `monitor`, and its default."""
+MONITORING = ("EarlyStopping", "ReduceLROnPlateau")
+"""Callbacks with a `monitor`, by default val_loss."""
 
 MIXING = ("MixUp", "CutMix")
 MAKES_ONE_HOT = " one-hot encodes the classes"
@@ -38,7 +38,9 @@ def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
 
     `facts` is None if the data has not been read. UNKNOWN arguments are not checked."""
     heads = heads_of(config)
-    problems = name_problems(heads) + monitor_problems(config, facts) + expectation_problems(config, facts)
+    problems = name_problems(heads) + monitor_problems(config, facts)
+    known = [*known_names(config, facts), *OTHER_RESULTS]
+    problems += [unmeasured(("expect", name), name, known, at_key=True) for name in config.expect if name not in known]
     problems += spectrogram_problems(config) + weight_file_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
     problems += mixing_problems(config, heads)
@@ -176,12 +178,12 @@ def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
 def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
     """Find monitors that are not among the logs."""
     monitor = config.training.checkpoint.monitor
-    problems = [] if monitor is None else monitor_problem(("training", "checkpoint", "monitor"), monitor, config, facts)
+    problems = monitor_problem(("training", "checkpoint", "monitor"), monitor, config, facts)
     for index, callback in enumerate(config.training.callbacks):
         if callback.name in MONITORING:
             given, place = callback.arguments.get("monitor"), ("training", "callbacks", index)
             if given is None:
-                problems += monitor_problem(place, MONITORING[callback.name], config, facts, callback.name)
+                problems += monitor_problem(place, "val_loss", config, facts, callback.name)
             else:
                 problems += monitor_problem((*place, callback.name, "monitor"), given, config, facts)
     return problems
@@ -211,9 +213,3 @@ def known_names(config: Config, facts: DataFacts | None) -> list[str]:
 def unmeasured(place: ConfigPath, name: str, known: Sequence[str], *, at_key: bool = False) -> Problem:
     hint = did_you_mean(near(name, known, cutoff=0.5)) or f"known: {', '.join(known)}"
     return Problem(place, f'no metric is called "{name}"', hint, at_key=at_key)
-
-
-def expectation_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Find expectations that are not among the results."""
-    known = [*known_names(config, facts), *OTHER_RESULTS]
-    return [unmeasured(("expect", name), name, known, at_key=True) for name in config.expect if name not in known]

@@ -227,7 +227,6 @@ class Target:
 
     @property
     def is_input(self) -> bool:
-        """Return whether the target is the model's input itself."""
         return self.type is not None and isinstance(self.type.options, InputTarget)
 
 
@@ -239,14 +238,13 @@ def parse_target(value: Any) -> Target | tuple[Target, ...]:
     """Return one target, or several. Raises PydanticCustomError: with every problem, relative to `value`."""
     if isinstance(value, Target) or (isinstance(value, tuple) and all(isinstance(each, Target) for each in value)):
         return value
-    if isinstance(value, Mapping) and len(value) > 1:
-        return parse_targets(value)
     if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
         return Target(tuple(value), TargetType("number", NumberTarget()))
-    if isinstance(value, Mapping) and len(value) == 1:
-        ((name, given),) = value.items()
-        if name not in TARGET_TYPES or is_target_type(given):
-            return Target((str(name),), below(str(name), given))
+    if isinstance(value, Mapping) and value:
+        (name, given), *others = value.items()
+        if others or name not in TARGET_TYPES or is_target_type(given):
+            targets = parse_targets(value)
+            return targets if others else targets[0]
     elif isinstance(value, str) and value not in TARGET_TYPES:
         return Target((value,))
     if not isinstance(value, str | Mapping):
@@ -255,13 +253,17 @@ def parse_target(value: Any) -> Target | tuple[Target, ...]:
 
 
 def parse_targets(value: Mapping[Any, Any]) -> tuple[Target, ...]:
+    """Return the targets by the names of their columns."""
     targets: list[Target] = []
     problems: list[Problem] = []
     for name, given in value.items():
         try:
-            targets.append(Target((str(name),), below(str(name), given)))
+            kind = TARGET_CHOICES.parse(given)
+            if isinstance(kind.options, InputTarget):
+                raise refusal(Problem((), "input cannot be the type of a column", "write target: input"))
+            targets.append(Target((str(name),), kind))
         except PydanticCustomError as error:
-            problems += problems_in(error)
+            problems += (relocated(problem, (str(name),)) for problem in problems_in(error))
     refuse(*problems)
     return tuple(targets)
 
@@ -269,14 +271,3 @@ def parse_targets(value: Mapping[Any, Any]) -> tuple[Target, ...]:
 def is_target_type(value: Any) -> bool:
     name = next(iter(value), None) if isinstance(value, Mapping) and len(value) == 1 else value
     return isinstance(name, str) and name in TARGET_TYPES
-
-
-def below(column: str, value: Any) -> TargetType:
-    """Return the type under the name of its column."""
-    try:
-        kind = TARGET_CHOICES.parse(value)
-        if isinstance(kind.options, InputTarget):
-            raise refusal(Problem((), "input cannot be the type of a column", "write target: input"))
-        return kind
-    except PydanticCustomError as error:
-        raise refusal(*(relocated(problem, (column,)) for problem in problems_in(error))) from None

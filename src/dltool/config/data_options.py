@@ -201,7 +201,6 @@ class Data(Section):
 
     @property
     def target_columns(self) -> tuple[str, ...]:
-        """Return the columns of all targets."""
         return tuple(name for target in self.targets.values() for name in target.columns)
 
     @model_validator(mode="after")

@@ -149,5 +149,4 @@ def with_arguments(name: str, text: str, arguments: Schema, short: Schema, is_sh
 
 
 def no_value(error: str, types: Iterable[str] = ("null",)) -> Schema:
-    """Return the schema of a name that takes no value."""
     return {"type": list(types), "errorMessage": error}

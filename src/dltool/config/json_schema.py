@@ -124,7 +124,6 @@ def own_schema() -> Schema:
 
 
 def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
-    """Yield every subclass of Section."""
     for section in base.__subclasses__():
         yield section
         yield from sections(section)

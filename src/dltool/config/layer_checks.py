@@ -136,7 +136,6 @@ def independent(layer: KerasObject) -> KerasObject:
 
 
 def weight_file_problems(config: Config) -> list[Problem]:
-    """Find missing weight files of backbones."""
     layers = [(index, layer) for index, layer in enumerate(config.model.layers) if layer.kind == "backbone"]
     places = [((*LAYERS, index, *layer.steps, "weights"), layer.arguments.get("weights")) for index, layer in layers]
     return [problem for place, path in places if (problem := missing_weights(path, place))]

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from dltool.config.layer_checks import independent
+from dltool.config.outputs import LAYERS
 from dltool.config.schema import Config
-from dltool.config.text.blocks import Uses, WrittenLayer, written
+from dltool.config.text.blocks import Uses, WrittenLayer
 from dltool.config.text.merge import apply_setting, merge
 from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
 from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of, with_children
@@ -50,7 +51,10 @@ class Document:
 
     def written(self, place: ConfigPath) -> tuple[TextPath, Uses]:
         """Return the location in the text of a path in the expanded config, and the uses of blocks that led there."""
-        return written(place, self.layers)
+        index = place[2] if len(place) > 2 and place[:2] == LAYERS else None
+        if isinstance(place, TextPath) or not isinstance(index, int) or index >= len(self.layers):
+            return TextPath(place), ()
+        return TextPath((*self.layers[index].place, *place[3:])), self.layers[index].uses
 
 
 def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
@@ -116,11 +120,8 @@ def read_recorded(content: bytes, shown_as: str) -> Config:
     root = parse_yaml(decode(content, shown_as), shown_as)
     if not isinstance(root.value, Mapping):
         raise ConfigError(Problem(root.position, f"expected a mapping, got {named(root.value)}"))
-    problems = [
-        Problem((key,), "a run's config must be complete, without references", at_key=True)
-        for key in NOT_EXPERIMENT
-        if key in root.value
-    ]
+    message = "a run's config must be complete, without references"
+    problems = [Problem((key,), message, at_key=True) for key in NOT_EXPERIMENT if key in root.value]
     config = None
     plain = without_doubled_dollars(root, (), problems)
     if not problems:

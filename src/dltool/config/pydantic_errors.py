@@ -21,9 +21,7 @@ TYPES = {
     "string_type": "text",
     "bool_type": "bool",
     "tuple_type": "list",
-    "dict_type": "mapping",
-    "model_type": "mapping",
-    "model_attributes_type": "mapping",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "mapping"),
 }
 """Pydantic's type errors, each with the expected type."""
 LENGTHS = {"string_too_short": "at least one character", "string_too_long": "one character"}
@@ -45,7 +43,6 @@ def refuse(*problems: Problem) -> None:
 
 
 def problems_in(error: PydanticCustomError) -> list[Problem]:
-    """Return the problems of a refused value."""
     found: list[Problem] = (error.context or {})["problems"]
     return found
 

@@ -16,7 +16,6 @@ from dltool.text import did_you_mean, near, quoted
 
 
 def validate(root: Node) -> tuple[Config | None, list[Problem]]:
-    """Return the config, or None and its problems."""
     problems = list(loss_problems(root))
     try:
         config = Config.model_validate(to_plain(root))

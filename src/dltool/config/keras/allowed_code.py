@@ -42,7 +42,6 @@ def read_allowed_code(paths: Iterable[Path]) -> list[AllowedCode]:
 
 
 def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> AllowedCode:
-    """Read one file. Raises ConfigError."""
     shown_as = str(path)
     source = read_bytes(path, shown_as, "a Python file", {".py"})
     texts[shown_as] = decode(source, shown_as)
@@ -58,7 +57,12 @@ def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> A
         raise ConfigError(Problem(Position(shown_as, 1, 1), f"is not valid Python: {error}")) from None
     names: dict[str, dict[str, Any]] = {kind: {} for kind in BASES}
     problems: list[Problem] = []
-    for node, kind, entry in UserClasses(tree).found():
+    classes = UserClasses(tree)
+    for node in classes.nodes.values():
+        kind = classes.kind_of(node)
+        if kind is None or node.name.startswith("_"):
+            continue
+        entry = classes.entry_of(node, kind)
         position = Position(shown_as, node.lineno, node.col_offset + len("class ") + 1, len(node.name))
         problems += class_problems(node.name, kind, entry, position, before)
         names[kind][node.name] = entry
@@ -84,18 +88,11 @@ def class_problems(
 
 
 class UserClasses:
-    """The classes in a syntax tree that derive from a Keras layer, loss or metric."""
+    """The classes in a syntax tree, which may derive from a Keras layer, loss or metric."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.paths = imported_paths(tree)
         self.nodes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-
-    def found(self) -> Iterator[tuple[ast.ClassDef, str, dict[str, Any]]]:
-        """Yield each public class with its kind and its entry in the table of names."""
-        for node in self.nodes.values():
-            kind = self.kind_of(node)
-            if kind is not None and not node.name.startswith("_"):
-                yield node, kind, self.entry_of(node, kind)
 
     def kind_of(self, node: ast.ClassDef) -> str | None:
         for base in node.bases:
@@ -181,8 +178,8 @@ def plain_default(default: ast.expr) -> Any:
 
 def hinted(annotation: ast.expr | None) -> str:
     """Return the types that a type hint allows, see :mod:`dltool.keras_names.argument_types`; empty if unclear."""
-    words = list(hinted_words(annotation)) if annotation is not None else []
-    return "" if "" in words else "|".join(dict.fromkeys(words))
+    words = dict.fromkeys(hinted_words(annotation) if annotation is not None else ())
+    return "" if "" in words else "|".join(words)
 
 
 def hinted_words(annotation: ast.expr) -> Iterator[str]:

@@ -37,7 +37,11 @@ SOURCES = {
 
 def definitions() -> Schema:
     """Return the definitions of all kinds, by kind, and of the arguments that several objects share."""
-    kinds = {kind: kind_schema(kind) for kind in KINDS} | {"activation": activations()}
+    kinds: Schema = {}
+    for kind in KINDS:
+        properties = {name: object_schema(kind, name) for name in names_with_arguments(kind)}
+        kinds[kind] = named_schema(KINDS[kind], example_of(kind), bare_names(kind), properties)
+    kinds["activation"] = activations()
     return {**kinds, **shared_arguments(kinds)}
 
 
@@ -56,12 +60,6 @@ def shared_arguments(kinds: Schema) -> Schema:
             shared[name] = properties[key]
             properties[key] = {"$ref": f"#/definitions/{name}"}
     return shared
-
-
-def kind_schema(kind: str) -> Schema:
-    """Return the schema of every usable Keras name of a kind."""
-    properties = {name: object_schema(kind, name) for name in names_with_arguments(kind)}
-    return named_schema(KINDS[kind], example_of(kind), bare_names(kind), properties)
 
 
 def example_of(kind: str) -> str:
@@ -168,7 +166,6 @@ def member_schema(word: str, name: str) -> Schema:
 
 
 def bounds_of(name: str) -> dict[str, Any]:
-    """Return the bounds of an argument's numbers."""
     allowed = RANGES.get(name) or RANGES.get(name.rpartition(".")[2])
     if allowed is None or "." not in name:
         # The range of a user class's `rate` is unknown.

@@ -225,8 +225,12 @@ class Parser:
         types = set(argument.types)
         if value is UNKNOWN or (value is None and "null" in types):
             return value
-        if "layers" in types and (isinstance(value, list | tuple) or types == {"layers"}):
-            return self.layers(value, place)
+        if "layers" in types and isinstance(value, list | tuple):
+            items = [((*place, index), item) for index, item in enumerate(value)]
+            return [item if item is UNKNOWN else self.keras_object("layer", item, inside) for inside, item in items]
+        if types == {"layers"}:
+            self.problem(place, f"expected a list of layers, got {named(value)}", "write [Dense: 10, …]")
+            return value
         kind = next((kind for kind in argument.types if kind in KINDS), None)
         kind = "layer" if kind == "activation" and is_layer(value) else kind
         may_be_plain = kind == "schedule" and not isinstance(value, Mapping)
@@ -239,13 +243,6 @@ class Parser:
         value, problems = check_plain(argument.types, argument.name, value, place)
         self.problems += problems or wrong_values(owner, argument.name, value, place)
         return value
-
-    def layers(self, value: Any, place: ConfigPath) -> Any:
-        if not isinstance(value, list | tuple):
-            self.problem(place, f"expected a list of layers, got {named(value)}", "write [Dense: 10, …]")
-            return value
-        items = enumerate(value)
-        return [item if item is UNKNOWN else self.keras_object("layer", item, (*place, index)) for index, item in items]
 
 
 def is_layer(value: Any) -> bool:

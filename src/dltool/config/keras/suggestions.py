@@ -105,7 +105,6 @@ def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Prob
 
 
 def short_value(value: Any) -> str:
-    """Return a value for a hint, if it is short."""
     return value_text(value) if isinstance(value, str | int | float) and len(str(value)) <= 20 else "…"
 
 

@@ -53,9 +53,7 @@ def check_list(types: Sequence[str], argument: str, value: list[Any], place: Con
         return value, [] if "list" in types else [mismatch(types, value, place)]
     name, _, length = typed.partition(":")
     if length and len(value) != int(length):
-        words = WORDS[name].removeprefix("a list of ")
-        count = f"{length} {words}" if length != "1" else "1 " + words.removesuffix("s")
-        return value, [Problem(place, f"expected {count}, got {len(value)}")]
+        return value, [Problem(place, f"{expected([typed]).replace('a list of', 'expected')}, got {len(value)}")]
     checked, problems = [], []
     for index, item in enumerate(value):
         result, found = check_plain(ITEMS[name], argument, item, (*place, index))
@@ -75,10 +73,9 @@ def expected(types: Iterable[str]) -> str:
     words: list[str] = []
     for each in types:
         name, _, length = each.partition(":")
-        if length == "1":
-            words.append(WORDS[name].removesuffix("s").replace("a list of", "a list of 1"))
-        elif length:
-            words.append(WORDS[name].replace("a list of", f"a list of {length}"))
+        if length:
+            items = WORDS[name].removesuffix("s" if length == "1" else "")
+            words.append(items.replace("a list of", f"a list of {length}"))
         elif name != "null":
             words.append(WORDS.get(name, name.strip('"')))
     return joined(words, "or") or "null"

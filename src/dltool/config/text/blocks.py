@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dltool.config.keras.objects import BACKBONE, FROM
-from dltool.config.outputs import LAYERS
 from dltool.config.text.expressions import OWN_NAMES
 from dltool.config.text.merge import as_arguments
 from dltool.config.text.tree import MappingEntry, Node, children, find, scalars
@@ -29,14 +28,6 @@ class WrittenLayer:
 
     place: TextPath
     uses: Uses = ()
-
-
-def written(place: ConfigPath, layers: Sequence[WrittenLayer]) -> tuple[TextPath, Uses]:
-    """Return a path of the resolved config as a path in the text, and the uses that led to it."""
-    index = place[2] if len(place) > 2 and place[:2] == LAYERS else None
-    if isinstance(place, TextPath) or not isinstance(index, int) or index >= len(layers):
-        return TextPath(place), ()
-    return TextPath((*layers[index].place, *place[3:])), layers[index].uses
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,8 @@ from dltool.config.text.yaml_reader import parse_yaml
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
 from dltool.keras_names import first_argument
 
-NAMES_ONE_THING = {
-    ("data", "source"),
-    ("data", "validation"),
-    ("data", "test"),
-    ("training", "optimizer"),
-    ("training", "loss"),
-}
+SOURCE_PLACES = (("data", "source"), ("data", "validation"), ("data", "test"))
+NAMES_ONE_THING = {*SOURCE_PLACES, ("training", "optimizer"), ("training", "loss")}
 STEP = re.compile(r"([A-Za-z_][\w-]*)|\[([0-9]+)\]")
 
 

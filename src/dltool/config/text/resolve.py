@@ -14,12 +14,12 @@ from dltool.config.sources import TABLE_SOURCES
 from dltool.config.text.blocks import WrittenLayer, entries_of, items_of
 from dltool.config.text.expansion import flat_layers
 from dltool.config.text.expressions import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Substitution
+from dltool.config.text.merge import SOURCE_PLACES
 from dltool.config.text.tree import MappingEntry, Node, children, find, scalars, with_children
 from dltool.config.validate import section_at
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem, TextPath
 
-SOURCE_PLACES = (("data", "source"), ("data", "validation"), ("data", "test"))
 PATH_OPTIONS = ("path", "x", "y")
 NOT_EXPERIMENT = ("vars", "extends")
 NOTE = "x-"
@@ -80,8 +80,10 @@ def written_out(model: Node, substitution: Substitution, has_columns: bool) -> t
     layers, written, called = flat_layers(model, substitution, has_columns, ends.values())
     for output, name in ends.items():
         if called.get(name, name) != name:
-            node = taking(below["outputs"].node, output, called[name])
-            below["outputs"] = replace(below["outputs"], node=node)
+            options = below["outputs"].node.value[output].node
+            given = MappingEntry(options.position, replace(options, value=called[name], written=""))
+            node = replace(options, value={**options.value, FROM: given})
+            below["outputs"] = replace(below["outputs"], node=replaced(below["outputs"].node, (output,), node))
     blocks = {"blocks": model.value["blocks"]} if "blocks" in model.value else {}
     layered = replace(model.value["layers"], node=replace(items, value=layers))
     return replace(model, value={**blocks, **below, "layers": layered}), written
@@ -96,13 +98,6 @@ def layers_of_outputs(outputs: Node) -> dict[str, str]:
         if isinstance(entry.node.value, Mapping) and isinstance(layer, str):
             found[name] = layer
     return found
-
-
-def taking(outputs: Node, output: str, layer: str) -> Node:
-    """Return the outputs with the layer of one of them replaced."""
-    options = outputs.value[output].node
-    given = MappingEntry(options.position, replace(options, value=layer, written=""))
-    return replaced(outputs, (output,), replace(options, value={**options.value, FROM: given}))
 
 
 def without_notes(node: Node, path: ConfigPath = ()) -> Node:

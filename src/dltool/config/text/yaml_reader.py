@@ -71,14 +71,10 @@ def decode(content: bytes, shown_as: str) -> str:
     except UnicodeDecodeError as error:
         offset, what = error.start, "not UTF-8"
     if offset >= 0:
-        place = at_byte(content, offset, shown_as)
+        before = content[:offset].decode("utf-8", errors="replace")
+        place = Position(shown_as, before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise ConfigError(Problem(place, f"byte {offset} is {what}", "save the file as UTF-8"))
     return text
-
-
-def at_byte(content: bytes, offset: int, shown_as: str) -> Position:
-    before = content[:offset].decode("utf-8", errors="replace")
-    return Position(shown_as, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
 
 
 def parse_yaml(text: str, shown_as: str, *, start: int | None = None) -> Node:
