@@ -34,9 +34,8 @@ MAKES_ONE_HOT = " one-hot encodes the classes"
 
 
 def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Find every error between optimizer, loss, metrics, callbacks, last layer and data.
-
-    `facts` is None if the data has not been read. UNKNOWN arguments are not checked."""
+    """Find every error between optimizer, loss, metrics, callbacks, last layer and data. `facts` is None if the data
+    has not been read. UNKNOWN arguments are not checked."""
     heads = heads_of(config)
     problems = name_problems(heads) + monitor_problems(config, facts)
     known = [*known_names(config, facts), *OTHER_RESULTS]
@@ -94,9 +93,6 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
     return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
 
 
-# --- one-hot targets ---
-
-
 def one_hot_classes(head: OutputSpec, target: TargetFacts) -> int | None:
     """Return the length of the one-hot vector of a class index; None if loss and metrics take the index."""
     is_one_hot = target.task.is_index and family_of(head.loss) is ONE_HOT
@@ -133,9 +129,6 @@ def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
     return problems
 
 
-# --- names ---
-
-
 def metric_name(metric: KerasObject) -> str:
     """Return the name under which Keras logs the metric, unless it is taken."""
     given = metric.arguments.get("name")
@@ -170,9 +163,6 @@ def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
                 message = f'a metric cannot have the name "{name}": {what}'
                 problems.append(Problem(place, message, "choose another name"))
     return problems
-
-
-# --- monitors and expectations ---
 
 
 def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:

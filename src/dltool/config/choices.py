@@ -37,10 +37,6 @@ class Choices(Generic[C]):
     example: str
     sections: Mapping[str, type[Section]]
 
-    @property
-    def noun(self) -> str:
-        return self.what.split()[-1]
-
     def parse(self, value: Any) -> C:
         """Return the choice that `value`, plain data or a choice, describes. Raises PydanticCustomError: with every
         problem."""
@@ -48,18 +44,18 @@ class Choices(Generic[C]):
             return value
         name, options, place = self.name_and_options(value)
         if name not in self.sections:
-            hint = did_you_mean(near(name, self.sections)) or f"known {self.noun}s: {', '.join(self.sections)}"
+            hint = (
+                did_you_mean(near(name, self.sections)) or f"known {self.what.split()[-1]}s: {', '.join(self.sections)}"
+            )
             raise refusal(Problem(place, f"unknown {self.what} {quoted(name)}", hint, at_key=bool(place)))
         section = self.sections[name]
         is_short = not place or not isinstance(options, Mapping)
-        if options is None:
-            options = {}
-        if not isinstance(options, Mapping):
+        if not isinstance(options, Mapping | None):
             if not section.model_fields:
                 raise refusal(Problem(place, f"{name} takes no options", f"write {name} alone"))
             options = {next(iter(section.model_fields)): options}
         try:
-            return self.kind(name, section.model_validate(dict(options)))
+            return self.kind(name, section.model_validate(dict(options or {})))
         except ValidationError as error:
             found = dict.fromkeys(p for details in error.errors() for p in option_problems(name, section, details))
             # In the short forms there is no option to point at.
@@ -75,7 +71,7 @@ class Choices(Generic[C]):
             return str(name), options, (name,)
         message = f"expected the name of a {self.what}, got {named(value)}"
         if isinstance(value, Mapping) and len(value) > 1:
-            message = f"expected one {self.noun}, got {len(value)}"
+            message = f"expected one {self.what.split()[-1]}, got {len(value)}"
         raise refusal(Problem((), message, f"for example {self.example}"))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
+from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Count, Target, parse_column_type, parse_target
 from dltool.config.keras.fields import Layer, schema_of
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import FORM, Section
@@ -14,7 +14,6 @@ from dltool.config.wording import named
 from dltool.errors import Problem
 from dltool.text import UNITS, did_you_mean, near, quoted, shortened
 
-Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 

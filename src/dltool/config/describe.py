@@ -19,16 +19,11 @@ from dltool.keras_names import Argument, KerasName
 from dltool.text import did_you_mean, near, quoted
 
 PAGES = {
-    "layer": "https://keras.io/api/layers/",
-    "initializer": "https://keras.io/api/layers/initializers/",
-    "regularizer": "https://keras.io/api/layers/regularizers/",
-    "constraint": "https://keras.io/api/layers/constraints/",
+    **{kind: f"https://keras.io/api/{kind}s/" for kind in ("layer", "optimizer", "metric", "callback")},
+    **{kind: f"https://keras.io/api/layers/{kind}s/" for kind in ("initializer", "regularizer", "constraint")},
     "activation": "https://keras.io/api/layers/activations/",
-    "optimizer": "https://keras.io/api/optimizers/",
     "schedule": "https://keras.io/api/optimizers/learning_rate_schedules/",
     "loss": "https://keras.io/api/losses/",
-    "metric": "https://keras.io/api/metrics/",
-    "callback": "https://keras.io/api/callbacks/",
     "backbone": "https://keras.io/api/applications/",
 }
 CHOSEN = {

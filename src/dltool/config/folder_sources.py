@@ -6,22 +6,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dltool.config.columns import refuse_giant
+from dltool.config.columns import Count, refuse_giant
 from dltool.config.pydantic_errors import refuse
 from dltool.config.section import Section
 from dltool.errors import Problem
 
-Count = Annotated[int, Field(ge=1)]
 FIELD = re.compile(r"\{([^{}]*)\}")
 EXAMPLE = 'for example "{class}/{speaker}_{number}.wav"'
 
 
 def file_pattern(text: str) -> re.Pattern[str]:
-    """Return a regular expression for the end of a path, from the start of a name; each `{name}` is a group.
-
-    A group matches as much as possible within the name of one folder or file.
-
-    Raises ValueError: the pattern is invalid."""
+    """Return a regular expression for the end of a path, from the start of a name; each `{name}` is a group. A group
+    matches as much as possible within the name of one folder or file. Raises ValueError: the pattern is invalid."""
     if any(pattern_mistakes(text)):
         raise ValueError(text)
     pieces = FIELD.split(text)

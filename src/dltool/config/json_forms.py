@@ -71,9 +71,8 @@ def description(text: str) -> Schema:
 
 
 def value_schema(members: Sequence[Schema], words: str) -> Schema:
-    """Return the schema of a value that is one of `members`, or a string with a `$`, which may stand for one.
-
-    `words` describe the expected value. The definitions behind references allow for the `$` themselves."""
+    """Return the schema of a value that is one of `members`, or a string with a `$`, which may stand for one. `words`
+    describe the expected value. The definitions behind references allow for the `$` themselves."""
     if {} in members:
         return {}
     error = f"expected {words}, or $(…)"
@@ -106,10 +105,9 @@ def with_dollar(schema: Schema, types: set[str]) -> Schema:
 
 
 def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: Schema, others: str = "") -> Schema:
-    """Return the schema of one thing by its name, alone or with a value or arguments.
-
-    `bare` are the names that stand alone, with their descriptions; `properties` are those with arguments. Names that
-    match the pattern `others` are user-defined."""
+    """Return the schema of one thing by its name, alone or with a value or arguments. `bare` are the names that stand
+    alone, with their descriptions; `properties` are those with arguments. Names that match the pattern `others` are
+    user-defined."""
     kind = noun.partition(" ")[2]
     name = {
         "type": "string",
@@ -139,9 +137,8 @@ def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: S
 
 
 def with_arguments(name: str, text: str, arguments: Schema, short: Schema, is_short: bool = False) -> Schema:
-    """Return the schema of the value after a name: arguments, or the `short` form.
-
-    `is_short` says which of the two an editor inserts."""
+    """Return the schema of the value after a name: arguments, or the `short` form. `is_short` says which of the two an
+    editor inserts."""
     # Neither `properties` nor `anyOf` forbids anything: the first begins a new line, the second has values to offer.
     begin: Schema = {} if is_short else {"properties": {}}
     shown = {"title": name, **description(text), **begin, "anyOf": [short, {}]}

@@ -90,17 +90,14 @@ def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
     return []
 
 
-# --- layers whose results depend on the batch ---
-
 HIGHEST_DECIBELS = 100.0
 """An upper bound on the loudness of audio between -1 and 1."""
 
 
 def spectrogram_problems(config: Config) -> list[Problem]:
-    """Find spectrograms that depend on other audio clips.
-
-    MelSpectrogram cuts off values more than `top_db` below the loudest moment of the batch, not of each clip. Its
-    output then depends on the batch, unless no value lies that low."""
+    """Find spectrograms that depend on other audio clips. MelSpectrogram cuts off values more than `top_db` below the
+    loudest moment of the batch, not of each clip. Its output then depends on the batch, unless no value lies that
+    low."""
     data, problems = config.data, []
     layers: dict[ConfigPath, KerasObject] = {}
     layers |= {("data", "preprocessing", index): layer for index, layer in enumerate(data.preprocessing)}
@@ -130,9 +127,6 @@ def independent(layer: KerasObject) -> KerasObject:
     if least is None or "top_db" in layer.arguments:
         return layer
     return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
-
-
-# --- backbones ---
 
 
 def weight_file_problems(config: Config) -> list[Problem]:

@@ -32,10 +32,9 @@ DATA = (
 
 @dataclass(frozen=True)
 class Document:
-    """One config as written: its merged tree, and the texts its positions point into.
-
-    `folders` holds the base folder of relative paths in each text; `content` is the file, byte for byte. `layers` holds
-    the location of each layer of the model; :func:`build_config` fills it."""
+    """One config as written: its merged tree, and the texts its positions point into. `folders` holds the base folder
+    of relative paths in each text; `content` is the file, byte for byte. `layers` holds the location of each layer of
+    the model; :func:`build_config` fills it."""
 
     path: Path
     shown_as: str
@@ -114,9 +113,8 @@ def with_option(document: Document, option: str, value: str | int) -> Document:
 
 
 def read_recorded(content: bytes, shown_as: str) -> Config:
-    """Read the config of a run's resolved.yaml, which is not trusted and must hold plain values only.
-
-    Raises ConfigError: it extends a file, has variables or `$` expressions, or is invalid. Problems have positions."""
+    """Read the config of a run's resolved.yaml, which is not trusted and must hold plain values only. Raises
+    ConfigError: it extends a file, has variables or `$` expressions, or is invalid. Problems have positions."""
     root = parse_yaml(decode(content, shown_as), shown_as)
     if not isinstance(root.value, Mapping):
         raise ConfigError(Problem(root.position, f"expected a mapping, got {named(root.value)}"))
@@ -179,11 +177,8 @@ def read_with_bases(path: Path, shown_as: str, files: Files, above: tuple[Path, 
 
 
 def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> Config:
-    """Return the validated config. `facts` are the values of `$classes`, `$examples`, …
-
-    Without facts, values that depend on the data are UNKNOWN and not checked.
-
-    Raises ConfigError: every error found."""
+    """Return the validated config. `facts` are the values of `$classes`, `$examples`, … Without facts, values that
+    depend on the data are UNKNOWN and not checked. Raises ConfigError: every error found."""
     resolved, document.layers[:], problems = resolve(document.root, document.path.stem, document.folders, facts)
     config, found = validate(resolved)
     # What could not be resolved has left UNKNOWN behind, which is an error in some places, but not another one.

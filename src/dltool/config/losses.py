@@ -10,9 +10,8 @@ from dltool.keras_names import find
 
 @dataclass(frozen=True)
 class LossFamily:
-    """Losses that take the same form of targets (`targets`) and of outputs.
-
-    Classification losses take probabilities or logits of all classes, or (`has_one_output`) of the second of two."""
+    """Losses that take the same form of targets (`targets`) and of outputs. Classification losses take probabilities or
+    logits of all classes, or (`has_one_output`) of the second of two."""
 
     targets: str
     has_probabilities: bool = False
@@ -49,8 +48,6 @@ def like(loss: KerasObject, name: str) -> str:
         return name
     return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
 
-
-# --- metrics ---
 
 HAVE_TWINS = ("CategoricalAccuracy", "CategoricalCrossentropy", "TopKCategoricalAccuracy")
 SPARSE_TWINS = {

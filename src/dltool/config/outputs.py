@@ -18,11 +18,9 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output with its loss and metrics.
-
-    `layer` is the name of the layer that gives the output; None is the last layer. `target` is the name of its target;
-    None is the preprocessed input. Both are UNKNOWN as long as they depend on unread data. `place` is the config path
-    of its loss and metrics."""
+    """One output with its loss and metrics. `layer` is the name of the layer that gives the output; None is the last
+    layer. `target` is the name of its target; None is the preprocessed input. Both are UNKNOWN as long as they depend
+    on unread data. `place` is the config path of its loss and metrics."""
 
     name: str
     layer: Any

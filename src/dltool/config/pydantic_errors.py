@@ -57,9 +57,8 @@ def relocated(problem: Problem, base: ConfigPath) -> Problem:
 def value_problems(
     details: Mapping[str, Any], place: ConfigPath, annotation: Any, written: str = ""
 ) -> Iterator[Problem]:
-    """Translate one of pydantic's errors about the value at `place`, whose source text is `written`.
-
-    `annotation` is the type of its field."""
+    """Translate one of pydantic's errors about the value at `place`, whose source text is `written`. `annotation` is
+    the type of its field."""
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
     given = written if value is UNKNOWN and written else named(value)
     limit = next((key for key in BOUNDS if key in context), None)

@@ -18,10 +18,8 @@ PASS_UNKNOWN = WrapValidator(lambda value, validate: value if value is UNKNOWN e
 
 
 class Section(BaseModel):
-    """The base of all sections: strict types, no unknown keys, no NaN or infinity, immutable.
-
-    The string below a field describes it. It is read from the source on demand; pydantic would read it at every start.
-    """
+    """The base of all sections: strict types, no unknown keys, no NaN or infinity, immutable. The string below a field
+    describes it. It is read from the source on demand; pydantic would read it at every start."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 

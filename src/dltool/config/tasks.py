@@ -29,10 +29,9 @@ FLATTEN = "add Flatten or a global pooling layer before it"
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """One target; `shape` is of one example.
-
-    It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
-    (`multi_label`, float32). `class_names` is empty for numbers. For the input as target (`input`) nothing is known."""
+    """One target; `shape` is of one example. It is one or several class indices (`category`, int32), numbers (`number`,
+    float32), or a 0 or 1 for each label (`multi_label`, float32). `class_names` is empty for numbers. For the input as
+    target (`input`) nothing is known."""
 
     kind: TargetKind
     shape: tuple[int, ...] = ()
@@ -64,9 +63,8 @@ class DataFacts(Protocol):
 
 @dataclass(frozen=True)
 class Misfit:
-    """Losses that do not fit a task, or only targets that meet the condition `of`.
-
-    `fix` is the loss to use instead, or another remedy."""
+    """Losses that do not fit a task, or only targets that meet the condition `of`. `fix` is the loss to use instead, or
+    another remedy."""
 
     losses: LossFamily
     message: str
@@ -106,9 +104,8 @@ class Task:
         return None
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
-        """Return why `units` does not fit the number of outputs that the loss needs.
-
-        `dollar` is how a config writes the number of classes."""
+        """Return why `units` does not fit the number of outputs that the loss needs. `dollar` is how a config writes
+        the number of classes."""
         wanted = math.prod(target.shape)
         fix = f"units: {dollar if self.has_classes else wanted}"
         return None if units == wanted else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)

@@ -34,10 +34,8 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a constructor.
-
-    `types` are types of :mod:`dltool.keras_names.argument_types`. `is_positional` is false for keyword arguments that
-    all objects of the kind take, such as a layer's `name` and `dtype`."""
+    """One argument of a constructor. `types` are types of :mod:`dltool.keras_names.argument_types`. `is_positional` is
+    false for keyword arguments that all objects of the kind take, such as a layer's `name` and `dtype`."""
 
     name: str
     types: tuple[str, ...]
@@ -48,9 +46,8 @@ class Argument:
 
 @dataclass(frozen=True)
 class AllowedCode:
-    """A Python file that the command line allows, as it was read: nothing is read or run a second time.
-
-    `shown_as` is its path as given, `sha256` in hexadecimal digits. `names` are its classes, kind → name → entry, as in
+    """A Python file that the command line allows, as it was read: nothing is read or run a second time. `shown_as` is
+    its path as given, `sha256` in hexadecimal digits. `names` are its classes, kind → name → entry, as in
     `signatures.json`."""
 
     shown_as: str
@@ -65,9 +62,8 @@ ALLOWED: list[AllowedCode] = []
 
 @contextmanager
 def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
-    """Make the classes in `files` available by name within the block, like keras.saving.custom_object_scope.
-
-    Only the command line can do so; a config cannot."""
+    """Make the classes in `files` available by name within the block, like keras.saving.custom_object_scope. Only the
+    command line can do so; a config cannot."""
     ALLOWED.extend(files)
     try:
         yield
@@ -103,7 +99,6 @@ class KerasName:
 
 
 def find(kind: str, name: str) -> KerasName | None:
-    """Return the name, or None if the kind does not have it."""
     entry = table(kind).get(name)
     if entry is None:
         return None
@@ -134,9 +129,8 @@ def find_known(kind: str, name: str) -> KerasName:
 
 
 def arguments(kind: str, name: str) -> Mapping[str, Argument]:
-    """Return the arguments of a class by name, its own first, then those of every object of the kind.
-
-    Empty for functions and for names that Keras resolves by the shapes."""
+    """Return the arguments of a class by name, its own first, then those of every object of the kind. Empty for
+    functions and for names that Keras resolves by the shapes."""
     entry = table(kind)[find_known(kind, name).means]
     found = {item[0]: read_argument(item) for item in entry.get("arguments", ())}
     if "base" in entry:

@@ -137,9 +137,8 @@ def argument_schema(kind: str, name: str, argument: Argument) -> Schema:
 
 
 def type_schema(types: Iterable[str], name: str = "") -> Schema:
-    """Return the schema of an argument's types (see :mod:`dltool.keras_names.argument_types`).
-
-    `name` is that of the object and its argument, by which numbers may have bounds."""
+    """Return the schema of an argument's types (see :mod:`dltool.keras_names.argument_types`). `name` is that of the
+    object and its argument, by which numbers may have bounds."""
     types = [word for word in types if word != "code"]
     members: list[Schema] = [member_schema(word, name) for word in types if not word.startswith('"')]
     choices = choices_of(types)

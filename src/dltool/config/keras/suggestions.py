@@ -15,9 +15,10 @@ HOMES = {
     "metric": "it belongs at training.metrics",
     "callback": "it belongs at training.callbacks",
     "schedule": "it belongs at the optimizer's learning_rate",
-    "initializer": "it belongs at an argument such as kernel_initializer",
-    "regularizer": "it belongs at an argument such as kernel_regularizer",
-    "constraint": "it belongs at an argument such as kernel_constraint",
+    **{
+        kind: f"it belongs at an argument such as kernel_{kind}"
+        for kind in ("initializer", "regularizer", "constraint")
+    },
     "activation": "it belongs at an argument such as activation",
     "backbone": "it belongs at model.layers, as backbone: {NAME: {…}}",
 }

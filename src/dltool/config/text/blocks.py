@@ -32,9 +32,8 @@ class WrittenLayer:
 
 @dataclass(frozen=True)
 class LayerScope:
-    """A block as written: its parameters with their defaults (null if required), and its layers.
-
-    It is incomplete if its own keys have errors."""
+    """A block as written: its parameters with their defaults (null if required), and its layers. It is incomplete if
+    its own keys have errors."""
 
     place: ConfigPath
     parameters: Mapping[str, Node]
@@ -124,13 +123,6 @@ def head_of_layer(item: Node) -> tuple[ConfigPath, Node | None]:
     if name == BACKBONE and given is not None and head(given)[0]:
         return (BACKBONE, head(given)[0]), head(given)[1]
     return (name,), given
-
-
-def renamed(item: Node, name: str) -> Node:
-    if isinstance(item.value, str):
-        return replace(item, value=name)
-    ((_, entry),) = item.value.items()
-    return replace(item, value={name: entry})
 
 
 def with_argument(item: Node, key: str, value: Node) -> Node:

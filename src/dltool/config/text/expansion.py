@@ -20,7 +20,6 @@ from dltool.config.text.blocks import (
     head_of_layer,
     items_of,
     refuse_cycles,
-    renamed,
     with_argument,
 )
 from dltool.config.text.expressions import Substitution
@@ -39,10 +38,9 @@ Source = tuple[int | str, ...]
 
 @dataclass(frozen=True)
 class Scope:
-    """The scope of one list of layers: layer names and `$` variables visible in it.
-
-    `named` maps names to an index into the flat list and the path of the layer or use of a block that has the name.
-    `given` is the meaning of `from: input`, None for the inputs of the data. Other names are looked up in `outer`."""
+    """The scope of one list of layers: layer names and `$` variables visible in it. `named` maps names to an index into
+    the flat list and the path of the layer or use of a block that has the name. `given` is the meaning of `from:
+    input`, None for the inputs of the data. Other names are looked up in `outer`."""
 
     values: Substitution
     given: Source | None = None
@@ -111,16 +109,15 @@ class Expansion:
     def lay_all(self, items: Sequence[Node], place: ConfigPath, scope: Scope, before: Source) -> Source:
         """Add the layers of a list, the first of which takes `before`. Return the output of the last one."""
         for index, item in enumerate(items):
-            before = self.lay(item, (*place, index), scope, before)
+            inside = (*place, index)
+            name, given = head(item)
+            if name == REPEAT:
+                before = self.lay_repeat(given, (*inside, REPEAT), scope, before)
+            elif name in self.blocks:
+                before = self.lay_block(name, given, inside, scope, before)
+            else:
+                before = self.lay_layer(scope.values.resolve(item, inside), inside, scope, before)
         return before
-
-    def lay(self, item: Node, place: ConfigPath, scope: Scope, before: Source) -> Source:
-        name, given = head(item)
-        if name == REPEAT:
-            return self.lay_repeat(given, (*place, REPEAT), scope, before)
-        if name in self.blocks:
-            return self.lay_block(name, given, place, scope, before)
-        return self.lay_layer(scope.values.resolve(item, place), place, scope, before)
 
     def lay_repeat(self, given: Node | None, place: ConfigPath, scope: Scope, before: Source) -> Source:
         options = entries_of(given)
@@ -202,8 +199,9 @@ class Expansion:
         if steps == (name,) and not find_keras("layer", name):
             shared = scope.find(name)
             if isinstance(shared[0], int):
-                name = self.name_of(shared[0])
-                item = renamed(item, name)
+                own = self.name_of(shared[0])
+                item = replace(item, value=own if item.value == name else {own: item.value[name]})
+                name = own
             elif self.is_misspelt(name, place, scope):
                 return before
         inside = (*place, *steps[:-1], name)

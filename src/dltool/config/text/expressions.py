@@ -48,10 +48,8 @@ class BadExpression(ValueError):
 
 @dataclass
 class Substitution:
-    """Values of names while one config tree is resolved.
-
-    `names` are the facts of the data, UNKNOWN if they depend on unread data; `variables` the nodes under `vars`,
-    resolved on first use. `home` is the hint how to define a name."""
+    """Values of names while one config tree is resolved. `names` are the facts of the data, UNKNOWN if they depend on
+    unread data; `variables` the nodes under `vars`, resolved on first use. `home` is the hint how to define a name."""
 
     names: Mapping[str, Any]
     variables: Mapping[str, Node]

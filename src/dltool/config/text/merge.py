@@ -15,9 +15,8 @@ STEP = re.compile(r"([A-Za-z_][\w-]*)|\[([0-9]+)\]")
 
 
 def merge(base: Node, over: Node, path: ConfigPath = ()) -> Node:
-    """Merge `over` into `base`: mappings key by key, everything else is replaced.
-
-    In a mapping of one name to its arguments (`{Adam: {…}}`), another name drops the old arguments."""
+    """Merge `over` into `base`: mappings key by key, everything else is replaced. In a mapping of one name to its
+    arguments (`{Adam: {…}}`), another name drops the old arguments."""
     if not isinstance(base.value, Mapping) or not isinstance(over.value, Mapping):
         return over
     if names_another(base.value, over.value, path):
@@ -74,7 +73,7 @@ def parse_steps(name: str, shown_as: str, has_value: bool) -> Steps:
         if column < len(name) and name[column] not in ".[":
             raise fail(column, "expected a key")
     if not steps or isinstance(steps[0][0], int) or name.endswith("."):
-        raise fail(max(0, len(name) - 1) if steps else 0, "expected a key")
+        raise fail(max(0, len(name) - 1), "expected a key")
     return tuple(steps)
 
 

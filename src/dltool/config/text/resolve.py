@@ -29,10 +29,9 @@ NOTE = "x-"
 def resolve(
     root: Node, name: str, folders: Mapping[str, Path], facts: Mapping[str, Any] | None
 ) -> tuple[Node, tuple[WrittenLayer, ...], list[Problem]]:
-    """Return the tree without `vars`, `extends` and `x-` keys, names and expressions replaced, paths absolute.
-
-    Blocks and repeats are expanded; the second result holds the location of each layer. `name` is the default name of
-    the config; `folders` are those of the texts by name."""
+    """Return the tree without `vars`, `extends` and `x-` keys, names and expressions replaced, paths absolute. Blocks
+    and repeats are expanded; the second result holds the location of each layer. `name` is the default name of the
+    config; `folders` are those of the texts by name."""
     variables, problems = user_variables(root)
     substitution = Substitution(names_of_facts(root, variables, facts), variables, problems)
     for variable in variables:
@@ -44,7 +43,9 @@ def resolve(
     resolved = substitution.resolve(noted, ())
     written: tuple[WrittenLayer, ...] = ()
     if model is not None:
-        node, written = written_out(model.node, substitution, may_have_columns(resolved))
+        source = find(resolved, ("data", "source"))
+        may_have_columns = source is None or next(iter(entries_of(source)), "") in (*TABLE_SOURCES, "arrays")
+        node, written = written_out(model.node, substitution, may_have_columns)
         resolved.value["model"] = replace(model, node=node)
     known = {problem.place for problem in problems}
     problems += [problem for problem in dependent_data(resolved) if problem.place not in known]
@@ -54,12 +55,6 @@ def resolve(
 def in_text(problem: Problem) -> Problem:
     """Return the problem with its location marked as a path in the text as written."""
     return replace(problem, place=TextPath(problem.place)) if isinstance(problem.place, tuple) else problem
-
-
-def may_have_columns(resolved: Node) -> bool:
-    """Return whether the data has, or may have, named inputs."""
-    source = find(resolved, ("data", "source"))
-    return source is None or next(iter(entries_of(source)), "") in (*TABLE_SOURCES, "arrays")
 
 
 def written_out(model: Node, substitution: Substitution, has_columns: bool) -> tuple[Node, tuple[WrittenLayer, ...]]:
@@ -164,9 +159,8 @@ def dependent_data(resolved: Node) -> list[Problem]:
 
 
 def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:
-    """Make paths of data and weights absolute, relative to the folder of the text that holds their characters.
-
-    That is the file of the path itself, of its variable, or of the expression; for `--set` the working directory."""
+    """Make paths of data and weights absolute, relative to the folder of the text that holds their characters. That is
+    the file of the path itself, of its variable, or of the expression; for `--set` the working directory."""
     for place, node in (*data_paths(root), *weight_paths(root)):
         folder = folders[(node.defined or node.position).file]
         absolute = os.path.normpath(folder / os.path.expanduser(node.value))

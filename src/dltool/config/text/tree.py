@@ -12,10 +12,9 @@ ARGUMENTS = ("--set", "--name", "--seed")
 
 @dataclass(frozen=True)
 class Node:
-    """A scalar, a tuple of nodes or a mapping of entries, with its position.
-
-    `written` is the text of a scalar: `3.10` for the number 3.1, `$classes` for the number 10. If the value comes from
-    a variable, `defined` is the position of the variable's value and `position` that of its use."""
+    """A scalar, a tuple of nodes or a mapping of entries, with its position. `written` is the text of a scalar: `3.10`
+    for the number 3.1, `$classes` for the number 10. If the value comes from a variable, `defined` is the position of
+    the variable's value and `position` that of its use."""
 
     value: Any
     position: Position
