@@ -59,14 +59,15 @@ class Document:
 def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
     """Read the config at `path`, merge its bases and apply the `--set` arguments. Raises UnreadableConfig: the errors
     that prevent a tree, with their positions."""
-    files = Files()
+    texts: dict[str, str] = {}
+    folders: dict[str, Path] = {}
     try:
         refuse_data(path)
-        root = read_with_bases(path, str(path), files, ())
+        content = read_bytes(path, str(path))
+        root = read_with_bases(path, str(path), content, texts, folders)
     except ConfigError as error:
-        raise UnreadableConfig(error.problems, files.texts) from None
-    document = Document(path, str(path), root, files.texts, files.folders, files.contents[str(path)])
-    return with_settings(document, settings)
+        raise UnreadableConfig(error.problems, texts) from None
+    return with_settings(Document(path, str(path), root, texts, folders, content), settings)
 
 
 def refuse_data(path: Path) -> None:
@@ -78,15 +79,6 @@ def refuse_data(path: Path) -> None:
         what = "is a folder, not a config" if is_folder else "is a data file, not a config"
         hint = f"use `dltool init {shlex.quote(str(path))}` to draft a config for it"
         raise ConfigError(Problem(None, f"{path} {what}", hint))
-
-
-@dataclass(frozen=True)
-class Files:
-    """The files read, by the names that positions carry."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)
-    contents: dict[str, bytes] = field(default_factory=dict)
 
 
 def with_settings(document: Document, settings: Iterable[str]) -> Document:
@@ -150,10 +142,12 @@ def positioned(root: Node, problem: Problem) -> Problem:
     return replace(problem, place=position, message=message, related=())
 
 
-def read_with_bases(path: Path, shown_as: str, files: Files, above: tuple[Path, ...]) -> Node:
-    content = files.contents[shown_as] = read_bytes(path, shown_as)
-    text = files.texts[shown_as] = decode(content, shown_as)
-    files.folders[shown_as] = path.parent.absolute()
+def read_with_bases(
+    path: Path, shown_as: str, content: bytes, texts: dict[str, str], folders: dict[str, Path], *above: Path
+) -> Node:
+    """Read a file and those that it extends; their texts and folders are added by the names that positions carry."""
+    text = texts[shown_as] = decode(content, shown_as)
+    folders[shown_as] = path.parent.absolute()
     root = parse_yaml(text, shown_as)
     if not isinstance(root.value, Mapping):
         message = f"expected a mapping, got {named(root.value)}"
@@ -171,7 +165,8 @@ def read_with_bases(path: Path, shown_as: str, files: Files, above: tuple[Path, 
             raise ConfigError(Problem(name.position, f"extends itself: {chain}"))
         if not base.is_file():
             raise ConfigError(Problem(name.position, f"no such file: {base}"))
-        below = read_with_bases(base, os.path.normpath(base), files, (*above, path.resolve()))
+        shown = os.path.normpath(base)
+        below = read_with_bases(base, shown, read_bytes(base, shown), texts, folders, *above, path.resolve())
         merged = below if merged is None else merge(merged, below)
     return root if merged is None else merge(merged, root)
 

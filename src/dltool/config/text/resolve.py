@@ -49,12 +49,9 @@ def resolve(
         resolved.value["model"] = replace(model, node=node)
     known = {problem.place for problem in problems}
     problems += [problem for problem in dependent_data(resolved) if problem.place not in known]
-    return with_absolute_paths(resolved, folders), written, [in_text(problem) for problem in problems]
-
-
-def in_text(problem: Problem) -> Problem:
-    """Return the problem with its location marked as a path in the text as written."""
-    return replace(problem, place=TextPath(problem.place)) if isinstance(problem.place, tuple) else problem
+    # Their locations are paths in the text as written.
+    found = [replace(each, place=TextPath(each.place)) if isinstance(each.place, tuple) else each for each in problems]
+    return with_absolute_paths(resolved, folders), written, found
 
 
 def written_out(model: Node, substitution: Substitution, has_columns: bool) -> tuple[Node, tuple[WrittenLayer, ...]]:

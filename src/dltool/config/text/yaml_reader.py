@@ -144,7 +144,10 @@ class Composer:
         if isinstance(event, yaml.ScalarEvent):
             node = self.scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
-            node = self.sequence(event, depth)
+            items = []
+            while not isinstance(item := next(self.events), yaml.SequenceEndEvent):
+                items.append(self.node(item, depth + 1))
+            node = Node(tuple(items), self.position(event))
         else:
             node = self.mapping(event, depth)
         if event.anchor is not None:
@@ -175,12 +178,6 @@ class Composer:
         except AmbiguousScalar as error:
             self.report(event, *error.args)
         return Node(value, self.position(event), event.value)
-
-    def sequence(self, start: yaml.Event, depth: int) -> Node:
-        items = []
-        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            items.append(self.node(event, depth + 1))
-        return Node(tuple(items), self.position(start))
 
     def mapping(self, start: yaml.Event, depth: int) -> Node:
         entries: dict[str, MappingEntry] = {}
