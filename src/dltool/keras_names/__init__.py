@@ -86,14 +86,13 @@ class KerasName:
     """A name that Keras gives to a class or function.
 
     `means` is the name of the class or function itself: "Adam" for "adam", "MaxPooling2D" for "MaxPool2D". `is_string`
-    marks identifiers that Keras resolves, `is_function` functions, which have no arguments to set. `refusal` says why a
-    config cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a user class."""
+    marks identifiers that Keras resolves, and functions, which have no arguments to set. `refusal` says why a config
+    cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a user class."""
 
     kind: str
     name: str
     means: str
     is_string: bool = False
-    is_function: bool = False
     refusal: str = ""
     code: AllowedCode | None = None
 
@@ -104,10 +103,9 @@ def find(kind: str, name: str) -> KerasName | None:
         return None
     means = entry.get("means", name)
     target = table(kind)[means]
-    is_function = "function" in target
-    is_string = "string" in entry or "chosen" in entry or is_function
+    is_string = "string" in entry or "chosen" in entry or "function" in target
     code = next((code for code in ALLOWED if name in code.names.get(kind, {})), None)
-    return KerasName(kind, name, means, is_string, is_function, target.get("refused", ""), code)
+    return KerasName(kind, name, means, is_string, target.get("refused", ""), code)
 
 
 def find_all(name: str) -> list[KerasName]:

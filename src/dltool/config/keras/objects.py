@@ -225,8 +225,8 @@ class Parser:
         if value is UNKNOWN or (value is None and "null" in types):
             return value
         if "layers" in types and isinstance(value, list | tuple):
-            items = [((*place, index), item) for index, item in enumerate(value)]
-            return [item if item is UNKNOWN else self.keras_object("layer", item, inside) for inside, item in items]
+            items = enumerate(value)
+            return [each if each is UNKNOWN else self.keras_object("layer", each, (*place, i)) for i, each in items]
         if types == {"layers"}:
             self.problem(place, f"expected a list of layers, got {named(value)}", "write [Dense: 10, …]")
             return value
