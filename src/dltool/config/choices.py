@@ -44,9 +44,8 @@ class Choices(Generic[C]):
             return value
         name, options, place = self.name_and_options(value)
         if name not in self.sections:
-            hint = (
-                did_you_mean(near(name, self.sections)) or f"known {self.what.split()[-1]}s: {', '.join(self.sections)}"
-            )
+            usual = f"known {self.what.split()[-1]}s: {', '.join(self.sections)}"
+            hint = did_you_mean(near(name, self.sections)) or usual
             raise refusal(Problem(place, f"unknown {self.what} {quoted(name)}", hint, at_key=bool(place)))
         section = self.sections[name]
         is_short = not place or not isinstance(options, Mapping)
