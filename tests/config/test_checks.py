@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from dltool.config.checks import metric_names, static_checks
+from dltool.config.checks import measured_names, static_checks
 from dltool.config.keras.objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.layer_checks import independent
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts, TargetKind
 
@@ -284,4 +285,6 @@ def test_two_mistakes_give_two_problems():
 
 def test_repeated_metrics_are_numbered():
     entries = [parse_keras_object("metric", value)[0] for value in ("AUC", "AUC", {"Precision": {"name": "p"}}, "mse")]
-    assert metric_names([entry for entry in entries if isinstance(entry, KerasObject)]) == ["auc", "auc_1", "p", "mse"]
+    metrics = [entry for entry in entries if isinstance(entry, KerasObject)]
+    head = OutputSpec("output", None, "target", KerasObject("loss", "mse"), metrics, 1.0, ("training",))
+    assert measured_names([head]) == ["loss", "auc", "auc_1", "p", "mse"]

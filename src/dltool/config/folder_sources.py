@@ -6,32 +6,23 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dltool.config.columns import refuse_giant
+from dltool.config.columns import Count, refuse_giant
 from dltool.config.pydantic_errors import refuse
 from dltool.config.section import Section
 from dltool.errors import Problem
 
-Count = Annotated[int, Field(ge=1)]
 FIELD = re.compile(r"\{([^{}]*)\}")
 EXAMPLE = 'for example "{class}/{speaker}_{number}.wav"'
 
 
 def file_pattern(text: str) -> re.Pattern[str]:
-    """Return a regular expression for the end of a path, from the start of a name; each `{name}` is a group.
-
-    A group matches as much as possible within the name of one folder or file.
-
-    Raises ValueError: the pattern is invalid, as :func:`pattern_problems` reports."""
-    if pattern_problems(text):
+    """Return a regular expression for the end of a path, from the start of a name; each `{name}` is a group. A group
+    matches as much as possible within the name of one folder or file. Raises ValueError: the pattern is invalid."""
+    if any(pattern_mistakes(text)):
         raise ValueError(text)
     pieces = FIELD.split(text)
     expression = "".join(f"(?P<{piece}>[^/]+)" if index % 2 else re.escape(piece) for index, piece in enumerate(pieces))
     return re.compile(f"(?:.*/)?{expression}", re.DOTALL)
-
-
-def pattern_problems(text: str) -> list[Problem]:
-    """Return the problems of a pattern, at the config path ()."""
-    return [Problem((), message, hint) for message, hint in pattern_mistakes(text)]
 
 
 def pattern_mistakes(text: str) -> Iterator[tuple[str, str]]:
@@ -40,7 +31,7 @@ def pattern_mistakes(text: str) -> Iterator[tuple[str, str]]:
     if "{" in FIELD.sub("", text) or "}" in FIELD.sub("", text):
         yield "unmatched brace", EXAMPLE
     for name in dict.fromkeys(names):
-        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+        if not (name.isidentifier() and name.isascii()):
             yield f'invalid name "{{{name}}}": use letters, digits and underscores', EXAMPLE
         elif names.count(name) > 1:
             yield f"duplicate name {{{name}}}", "give the two different names"
@@ -53,7 +44,7 @@ def pattern_mistakes(text: str) -> Iterator[tuple[str, str]]:
 
 
 def checked_pattern(text: str) -> str:
-    refuse(*pattern_problems(text))
+    refuse(*(Problem((), message, hint) for message, hint in pattern_mistakes(text)))
     return text
 
 

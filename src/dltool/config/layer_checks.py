@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +14,14 @@ from dltool.config.wording import snake_case
 from dltool.errors import ConfigPath, Problem
 from dltool.text import did_you_mean, near
 
-SHAPELESS = {
-    *("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU", "PReLU"),
-    *("Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "BatchNormalization", "LayerNormalization"),
-    *("Identity", "Masking", "ActivityRegularization"),
+SHAPELESS: Mapping[str, str | None] = {
+    "Softmax": "softmax",
+    **dict.fromkeys(("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU")),
+    **dict.fromkeys(("GaussianNoise", "BatchNormalization", "LayerNormalization")),
+    **dict.fromkeys(("Dropout", "GaussianDropout", "AlphaDropout"), "linear"),
+    **dict.fromkeys(("Identity", "Masking", "ActivityRegularization"), "linear"),
 }
-"""Layers with as many output features as input features."""
+"""Layers with as many output features as input features, each with its activation, None if it is another."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,9 @@ def last_layer(layers: Sequence[KerasObject]) -> LastLayer | None:
         if layer.name not in SHAPELESS:
             return None
         if activation == "linear":
-            activation = own_activation(layer)
+            given = name_of(layer.arguments.get("activation"))
+            activation = given if layer.name == "Activation" else SHAPELESS[layer.name]
     return None
-
-
-def own_activation(layer: KerasObject) -> str | None:
-    if layer.name == "Activation":
-        return name_of(layer.arguments.get("activation"))
-    if layer.name == "Softmax":
-        return "softmax"
-    return "linear" if "Drop" in layer.name or layer.name in ("Identity", "Masking", "ActivityRegularization") else None
 
 
 def name_of(value: Any) -> str | None:
@@ -90,37 +85,31 @@ def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
         wanted = "sigmoid" if loss_name(loss).startswith("binary") else "softmax"
         layer = "the last layer" if head.layer is None else "this layer"
         message = f"the loss expects probabilities, and {layer} has no activation"
-        return [
-            Problem(last.place(), message, f"activation: {wanted}, or from_logits: true", related=head.loss_related)
-        ]
+        hint = f"activation: {wanted}, or from_logits: true"
+        return [Problem(last.place(), message, hint, related=head.loss_related)]
     return []
 
-
-# --- layers whose results depend on the batch ---
 
 HIGHEST_DECIBELS = 100.0
 """An upper bound on the loudness of audio between -1 and 1."""
 
 
 def spectrogram_problems(config: Config) -> list[Problem]:
-    """Find spectrograms that depend on other audio clips.
-
-    MelSpectrogram cuts off values more than `top_db` below the loudest moment of the batch, not of each clip. Its
-    output then depends on the batch, unless no value lies that low."""
-    sections = {
-        ("data", "preprocessing"): config.data.preprocessing,
-        ("data", "augmentation"): config.data.augmentation,
-        LAYERS: config.model.layers,
-    }
-    problems = []
-    for place, layers in sections.items():
-        for index, layer in enumerate(layers):
-            least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
-            if least is not None and top is not UNKNOWN and top < least:
-                message = (
-                    f"expected at least {least} decibels, got {top:g}: audio clips would depend on others in the batch"
-                )
-                problems.append(Problem((*place, index, layer.name, "top_db"), message, f"top_db: {least}"))
+    """Find spectrograms that depend on other audio clips. MelSpectrogram cuts off values more than `top_db` below the
+    loudest moment of the batch, not of each clip. Its output then depends on the batch, unless no value lies that
+    low."""
+    data, problems = config.data, []
+    layers: dict[ConfigPath, KerasObject] = {}
+    layers |= {("data", "preprocessing", index): layer for index, layer in enumerate(data.preprocessing)}
+    layers |= {("data", "augmentation", index): layer for index, layer in enumerate(data.augmentation)}
+    layers |= {(*LAYERS, index): layer for index, layer in enumerate(config.model.layers)}
+    for place, layer in layers.items():
+        least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
+        if least is not None and top is not UNKNOWN and top < least:
+            message = (
+                f"expected at least {least} decibels, got {top:g}: audio clips would depend on others in the batch"
+            )
+            problems.append(Problem((*place, layer.name, "top_db"), message, f"top_db: {least}"))
     return problems
 
 
@@ -140,17 +129,10 @@ def independent(layer: KerasObject) -> KerasObject:
     return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
 
 
-# --- backbones ---
-
-
 def weight_file_problems(config: Config) -> list[Problem]:
-    """Find missing weight files of backbones."""
-    found = [
-        missing_weights(layer.arguments.get("weights"), (*LAYERS, index, *layer.steps, "weights"))
-        for index, layer in enumerate(config.model.layers)
-        if layer.kind == "backbone"
-    ]
-    return [problem for problem in found if problem is not None]
+    layers = [(index, layer) for index, layer in enumerate(config.model.layers) if layer.kind == "backbone"]
+    places = [((*LAYERS, index, *layer.steps, "weights"), layer.arguments.get("weights")) for index, layer in layers]
+    return [problem for place, path in places if (problem := missing_weights(path, place))]
 
 
 def missing_weights(path: Any, place: ConfigPath) -> Problem | None:

@@ -10,9 +10,8 @@ from dltool.keras_names import find
 
 @dataclass(frozen=True)
 class LossFamily:
-    """Losses that take the same form of targets (`targets`) and of outputs.
-
-    Classification losses take probabilities or logits of all classes, or (`has_one_output`) of the second of two."""
+    """Losses that take the same form of targets (`targets`) and of outputs. Classification losses take probabilities or
+    logits of all classes, or (`has_one_output`) of the second of two."""
 
     targets: str
     has_probabilities: bool = False
@@ -24,17 +23,11 @@ SPARSE = LossFamily("class indices", has_probabilities=True)
 ONE_HOT = LossFamily("one-hot targets", has_probabilities=True)
 BINARY = LossFamily("0 or 1", has_probabilities=True, has_one_output=True)
 FAMILIES: Mapping[str, LossFamily] = {
-    "mean_squared_error": REGRESSION,
-    "mean_absolute_error": REGRESSION,
-    "mean_absolute_percentage_error": REGRESSION,
-    "mean_squared_logarithmic_error": REGRESSION,
-    "huber": REGRESSION,
-    "log_cosh": REGRESSION,
+    **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "log_cosh"), REGRESSION),
+    **dict.fromkeys(("mean_absolute_percentage_error", "mean_squared_logarithmic_error"), REGRESSION),
     "sparse_categorical_crossentropy": SPARSE,
-    "categorical_crossentropy": ONE_HOT,
-    "categorical_focal_crossentropy": ONE_HOT,
-    "binary_crossentropy": BINARY,
-    "binary_focal_crossentropy": BINARY,
+    **dict.fromkeys(("categorical_crossentropy", "categorical_focal_crossentropy"), ONE_HOT),
+    **dict.fromkeys(("binary_crossentropy", "binary_focal_crossentropy"), BINARY),
 }
 """By the names of their functions; all others are `OTHER`."""
 
@@ -56,15 +49,10 @@ def like(loss: KerasObject, name: str) -> str:
     return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
 
 
-# --- metrics ---
-
+HAVE_TWINS = ("CategoricalAccuracy", "CategoricalCrossentropy", "TopKCategoricalAccuracy")
 SPARSE_TWINS = {
-    "CategoricalAccuracy": "SparseCategoricalAccuracy",
-    "CategoricalCrossentropy": "SparseCategoricalCrossentropy",
-    "TopKCategoricalAccuracy": "SparseTopKCategoricalAccuracy",
-    "categorical_accuracy": "sparse_categorical_accuracy",
-    "categorical_crossentropy": "sparse_categorical_crossentropy",
-    "top_k_categorical_accuracy": "sparse_top_k_categorical_accuracy",
+    **{name: f"Sparse{name}" for name in HAVE_TWINS},
+    **{snake_case(name): f"sparse_{snake_case(name)}" for name in HAVE_TWINS},
 }
 """Metrics of one-hot targets, with the equivalent metrics of class indices."""
 TWINS: Mapping[LossFamily, Mapping[str, str]] = {

@@ -29,10 +29,9 @@ FLATTEN = "add Flatten or a global pooling layer before it"
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """One target; `shape` is of one example.
-
-    It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
-    (`multi_label`, float32). `class_names` is empty for numbers. For the input as target (`input`) nothing is known."""
+    """One target; `shape` is of one example. It is one or several class indices (`category`, int32), numbers (`number`,
+    float32), or a 0 or 1 for each label (`multi_label`, float32). `class_names` is empty for numbers. For the input as
+    target (`input`) nothing is known."""
 
     kind: TargetKind
     shape: tuple[int, ...] = ()
@@ -64,9 +63,8 @@ class DataFacts(Protocol):
 
 @dataclass(frozen=True)
 class Misfit:
-    """Losses that do not fit a task, or only targets that meet the condition `of`.
-
-    `fix` is the loss to use instead, or another remedy."""
+    """Losses that do not fit a task, or only targets that meet the condition `of`. `fix` is the loss to use instead, or
+    another remedy."""
 
     losses: LossFamily
     message: str
@@ -106,9 +104,8 @@ class Task:
         return None
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
-        """Return why `units` does not fit the number of outputs that the loss needs.
-
-        `dollar` is how a config writes the number of classes."""
+        """Return why `units` does not fit the number of outputs that the loss needs. `dollar` is how a config writes
+        the number of classes."""
         wanted = math.prod(target.shape)
         fix = f"units: {dollar if self.has_classes else wanted}"
         return None if units == wanted else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
@@ -119,9 +116,8 @@ class Task:
         if output in (target.shape, wanted) or None in output:
             return None
         values = math.prod(wanted)
-        message = (
-            f"the model gives {shape_text(output)} for each example, and the target is {counted(values, self.noun)}"
-        )
+        target_is = f"the target is {counted(values, self.noun)}"
+        message = f"the model gives {shape_text(output)} for each example, and {target_is}"
         return message, FLATTEN if len(output) > len(wanted) else f"units: {values}"
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
@@ -159,10 +155,8 @@ class ClassTask(Task):
         if units is None or output == (*target.shape, units):
             return None
         if len(output) == 1:
-            return (
-                f"{counted(output[0] or 0, 'output')} for {counted(len(target.class_names), self.noun)}",
-                f"units: {units}",
-            )
+            classes = counted(len(target.class_names), self.noun)
+            return f"{counted(output[0] or 0, 'output')} for {classes}", f"units: {units}"
         takes = shape_text((*target.shape, units))
         message = f"the model gives {shape_text(output)} for each example, and the loss takes {takes}"
         return message, "" if target.shape else FLATTEN
@@ -176,17 +170,14 @@ class ClassTask(Task):
 
 NO_CLASSES = "the target is a number, and this loss is for classes"
 SEVERAL = "an example may have several labels"
+USUAL = "sparse_categorical_crossentropy"
+TWO_CLASSES = "this loss is for two classes, and the data has {classes}"
 CATEGORY = ClassTask(
     "category",
     "class",
     invalid=(
-        Misfit(REGRESSION, "the targets are classes, and this loss is for numbers", "sparse_categorical_crossentropy"),
-        Misfit(
-            BINARY,
-            "this loss is for two classes, and the data has {classes}",
-            "sparse_categorical_crossentropy",
-            of=lambda target: len(target.class_names) > 2,
-        ),
+        Misfit(REGRESSION, "the targets are classes, and this loss is for numbers", USUAL),
+        Misfit(BINARY, TWO_CLASSES, USUAL, of=lambda target: len(target.class_names) > 2),
     ),
     dtype="int32",
     has_classes=True,
@@ -216,9 +207,7 @@ MULTI_LABEL = Task(
         Misfit(losses, f"{SEVERAL}, and this loss is for one class", "binary_crossentropy")
         for losses in (SPARSE, ONE_HOT)
     ),
-    activations={
-        "softmax": (f"softmax makes the probabilities of one class, and {SEVERAL}", "activation: sigmoid"),
-    },
+    activations={"softmax": (f"softmax makes the probabilities of one class, and {SEVERAL}", "activation: sigmoid")},
     has_classes=True,
     takes_several=True,
     nothing="no label",

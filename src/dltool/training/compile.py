@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.checks import metric_names
+from dltool.config.checks import metric_name
 from dltool.config.losses import takes_one_hot
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
@@ -66,7 +66,7 @@ def refuse_optimizers(config: Config) -> None:
 def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
     """Create the metrics of an output of this shape, named as Keras does in a fresh process."""
     metrics = [made_metric(head, index, shape) for index in range(len(head.metrics))]
-    for metric, name in zip(metrics, metric_names(head.metrics, unique=False), strict=True):
+    for metric, name in zip(metrics, map(metric_name, head.metrics), strict=True):
         if isinstance(metric, keras.metrics.Metric):
             metric.name = name
     return metrics
