@@ -13,7 +13,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from dltool.config.keras.objects import KerasObject
-from dltool.config.losses import BINARY, ONE_HOT, REGRESSION, SPARSE, LossFamily, family_of, like
+from dltool.config.last_layer import EACH_CLASS, ONE_CLASS, LastLayer
+from dltool.config.losses import (
+    BINARY,
+    EMBEDDINGS,
+    MARGIN,
+    ONE_HOT,
+    OVERLAP,
+    REGRESSION,
+    SCORES,
+    SEQUENCES,
+    SIMILARITY,
+    SPARSE,
+    LossFamily,
+    family_of,
+    like,
+    takes_logits,
+)
+from dltool.config.metric_forms import Compared, Form
 from dltool.text import Shape, counted, number, shape, shape_text
 
 if TYPE_CHECKING:
@@ -78,13 +95,15 @@ class Misfit:
 class Task:
     """A kind of target. The model gives one output for each value; `noun` is one value.
 
-    The values may have names (`has_classes`) and be indices of them (`is_index`), which can be counted, weighted,
-    stratified and one-hot encoded. An example may have several classes (`takes_several`), or none, which is called
-    `nothing`. Without labels (`has_labels`), the input is the target. `activations` maps unsuitable last activations to
-    reasons. `sureness` describes the confidence of a wrong prediction, or the size of its error."""
+    `forms` says in which form each loss takes the targets. The values may have names (`has_classes`) and be indices of
+    them (`is_index`), which can be counted, weighted, stratified and one-hot encoded. An example may have several
+    classes (`takes_several`), or none, which is called `nothing`. Without labels (`has_labels`), the input is the
+    target. `activations` maps unsuitable last activations to reasons. `sureness` describes the confidence of a wrong
+    prediction, or the size of its error."""
 
     name: TargetKind
     noun: str
+    forms: Mapping[LossFamily, Form]
     invalid: tuple[Misfit, ...] = ()
     activations: Mapping[str, Fix] = field(default_factory=dict)
     dtype: Literal["int32", "float32"] = "float32"
@@ -99,11 +118,28 @@ class Task:
 
     def loss_problem(self, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Return why the loss does not fit the target."""
-        for invalid_mask in self.invalid:
-            if invalid_mask.losses is family_of(loss) and invalid_mask.of(target):
+        for misfit in self.invalid:
+            if misfit.losses is family_of(loss) and misfit.of(target):
                 sizes = {"shape": "x".join(map(str, target.shape)), "classes": len(target.class_names)}
-                return invalid_mask.message.format(**sizes), like(loss, invalid_mask.fix)
+                return misfit.message.format(**sizes), like(loss, misfit.fix)
         return None
+
+    def compared(self, loss: KerasObject, target: TargetFacts, last: LastLayer | None) -> Compared | None:
+        """Return what the loss compares, for outputs of `last`; None if unknown."""
+        family, form = family_of(loss), self.forms.get(family_of(loss))
+        if form == "one_hot" and family is OVERLAP and last is not None and last.units == 1:
+            form = "binary"
+        if form == "labels" and not self.has_classes and math.prod(target.shape) == 1:
+            form = "binary"
+        if form is None or form in ("numbers", "other"):
+            return None if form is None else Compared(form)
+        if family.has_probabilities:
+            return Compared(form, "logits" if takes_logits(loss) else "probabilities")
+        if family is MARGIN:
+            return Compared(form, "margins")
+        activation = None if last is None else last.activation
+        are_probabilities = activation in (*ONE_CLASS, *EACH_CLASS)
+        return Compared(form, None if activation is None else "probabilities" if are_probabilities else "scores")
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
         """Return why `units` does not fit the number of outputs that the loss needs.
@@ -111,7 +147,12 @@ class Task:
         `dollar` is how a config writes the number of classes."""
         wanted = math.prod(target.shape)
         fix = f"units: {dollar if self.has_classes else wanted}"
-        return None if units == wanted else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
+        # A layer acts on the last axis: Dense: 1 after an LSTM with return_sequences gives a number for each step.
+        return (
+            None
+            if units in (wanted, *target.shape[-1:])
+            else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
+        )
 
     def shape_problem(self, output: Shape, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Return why outputs of this shape cannot be compared with the target."""
@@ -141,21 +182,28 @@ class ClassTask(Task):
 
     def outputs_needed(self, loss: KerasObject, target: TargetFacts) -> int | None:
         """Return the number of outputs for each value; None if the loss does not determine it."""
-        losses = family_of(loss)
-        return None if not losses.has_probabilities else 1 if losses.has_one_output else len(target.class_names)
+        form = self.forms.get(family_of(loss), "other")
+        return None if form == "other" else 1 if form == "binary" else len(target.class_names)
+
+    def takes_one(self, outputs: int | None, loss: KerasObject, target: TargetFacts) -> bool:
+        """Return whether one output may stand for two classes although the loss also takes one for each."""
+        return family_of(loss) is OVERLAP and outputs == 1 and len(target.class_names) == 2
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
         wanted, classes = self.outputs_needed(loss, target), len(target.class_names)
-        if wanted is None or wanted == units:
+        if wanted is None or wanted == units or self.takes_one(units, loss, target):
             return None
         message = f"{counted(units, 'output')} for {counted(classes, self.noun)}"
         if family_of(loss).has_one_output:
-            return f"{message}: this loss needs one", "units: 1 and activation: sigmoid"
+            activation = "tanh" if family_of(loss) is MARGIN else "sigmoid"
+            return f"{message}: this loss needs one", f"units: 1 and activation: {activation}"
         other = "; or loss: binary_crossentropy with activation: sigmoid" if (units, classes) == (1, 2) else ""
         return message, f"units: {classes}, or units: {dollar}{other}"
 
     def shape_problem(self, output: Shape, loss: KerasObject, target: TargetFacts) -> Fix | None:
         units = self.outputs_needed(loss, target)
+        if units is not None and output and self.takes_one(output[-1], loss, target):
+            units = 1
         if units is None or output == (*target.shape, units):
             return None
         if len(output) == 1:
@@ -179,13 +227,22 @@ SEVERAL = "an example may have several labels"
 CATEGORY = ClassTask(
     "category",
     "class",
+    forms={
+        SPARSE: "index",
+        **dict.fromkeys((ONE_HOT, OVERLAP, SCORES, SIMILARITY), "one_hot"),
+        **dict.fromkeys((BINARY, MARGIN), "binary"),
+        **dict.fromkeys((EMBEDDINGS, SEQUENCES), "other"),
+    },
     invalid=(
         Misfit(REGRESSION, "the targets are classes, and this loss is for numbers", "sparse_categorical_crossentropy"),
-        Misfit(
-            BINARY,
-            "this loss is for two classes, and the data has {classes}",
-            "sparse_categorical_crossentropy",
-            of=lambda target: len(target.class_names) > 2,
+        *(
+            Misfit(
+                losses,
+                "this loss is for two classes, and the data has {classes}",
+                "sparse_categorical_crossentropy",
+                of=lambda target: len(target.class_names) > 2,
+            )
+            for losses in (BINARY, MARGIN)
         ),
     ),
     dtype="int32",
@@ -198,6 +255,11 @@ CATEGORY = ClassTask(
 NUMBER = Task(
     "number",
     "number",
+    forms={
+        **dict.fromkeys((REGRESSION, MARGIN, SIMILARITY), "numbers"),
+        **dict.fromkeys((BINARY, OVERLAP), "labels"),
+        **dict.fromkeys((ONE_HOT, SCORES), "one_hot"),
+    },
     invalid=(
         Misfit(
             SPARSE,
@@ -205,16 +267,20 @@ NUMBER = Task(
             "if each is a class, write target: category under data",
             of=lambda target: bool(target.shape),
         ),
-        Misfit(SPARSE, NO_CLASSES, "mean_squared_error"),
-        Misfit(ONE_HOT, NO_CLASSES, "mean_squared_error", of=lambda target: target.shape in ((), (1,))),
+        *(Misfit(losses, NO_CLASSES, "mean_squared_error") for losses in (SPARSE, EMBEDDINGS, SEQUENCES)),
+        *(
+            Misfit(losses, NO_CLASSES, "mean_squared_error", of=lambda target: target.shape in ((), (1,)))
+            for losses in (ONE_HOT, SCORES)
+        ),
     ),
 )
 MULTI_LABEL = Task(
     "multi_label",
     "label",
+    forms=dict.fromkeys((BINARY, OVERLAP, MARGIN, SIMILARITY, REGRESSION), "labels"),
     invalid=tuple(
         Misfit(losses, f"{SEVERAL}, and this loss is for one class", "binary_crossentropy")
-        for losses in (SPARSE, ONE_HOT)
+        for losses in (SPARSE, ONE_HOT, SCORES, EMBEDDINGS, SEQUENCES)
     ),
     activations={
         "softmax": (f"softmax makes the probabilities of one class, and {SEVERAL}", "activation: sigmoid"),
@@ -226,5 +292,11 @@ MULTI_LABEL = Task(
     mistakes_title="The most confident errors",
     sureness="{:.1%} sure".format,
 )
-INPUT = Task("input", "number", has_labels=False, sureness=lambda value: f"squared error {number(value)}")
+INPUT = Task(
+    "input",
+    "number",
+    forms={REGRESSION: "numbers", SIMILARITY: "numbers", BINARY: "labels", SPARSE: "index"},
+    has_labels=False,
+    sureness=lambda value: f"squared error {number(value)}",
+)
 TASKS: Mapping[str, Task] = {task.name: task for task in (CATEGORY, NUMBER, MULTI_LABEL, INPUT)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dltool.config.keras.objects import BACKBONE, FROM
-from dltool.config.outputs import LAYERS
+from dltool.config.last_layer import LAYERS
 from dltool.config.text.expressions import OWN_NAMES
 from dltool.config.text.merge import as_arguments
 from dltool.config.text.tree import MappingEntry, Node, children, find, scalars
