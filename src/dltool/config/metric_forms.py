@@ -61,6 +61,8 @@ CROSSENTROPY: Mapping[Form, str] = {
     "binary": "write BinaryCrossentropy",
     "labels": "write BinaryCrossentropy",
 }
+ALONG_VECTORS = ("PearsonCorrelation", "ConcordanceCorrelation")
+"""Metrics that Keras computes along the last axis of each example; over examples they would depend on the batches."""
 METRIC_FORMS: Mapping[str, MetricForm] = {
     "accuracy": MetricForm("classes", ("index", "one_hot", "binary", "labels"), "decisions"),
     **dict.fromkeys(("SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy"), INDEX),
@@ -77,12 +79,13 @@ METRIC_FORMS: Mapping[str, MetricForm] = {
     **dict.fromkeys(("SensitivityAtSpecificity", "SpecificityAtSensitivity"), CURVES),
     **dict.fromkeys(("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"), CURVES),
     **dict.fromkeys(("MeanSquaredError", "MeanAbsoluteError", "RootMeanSquaredError", "LogCoshError"), ERRORS),
+    **dict.fromkeys(ALONG_VECTORS, replace(OF_NUMBERS, takes="vectors")),
     "CosineSimilarity": MetricForm("vectors", ("one_hot", "labels", "numbers"), "", {"index": ONE_HOT_LOSS}),
     "KLDivergence": MetricForm("one-hot targets", ("one_hot",), "probabilities", {"index": ONE_HOT_LOSS}),
     "CategoricalHinge": MetricForm("one-hot targets", ("one_hot",), "", {"index": ONE_HOT_LOSS}),
     **dict.fromkeys(("Hinge", "SquaredHinge"), MARGINS),
     **dict.fromkeys(("MeanAbsolutePercentageError", "MeanSquaredLogarithmicError", "Poisson"), OF_NUMBERS),
-    **dict.fromkeys(("R2Score", "PearsonCorrelation", "ConcordanceCorrelation"), OF_NUMBERS),
+    "R2Score": OF_NUMBERS,
 }
 """By the class that a metric's name means; others, such as those of user code, are not checked."""
 FLAGS = ("sparse_y_true", "sparse_y_pred")
@@ -91,10 +94,13 @@ FLAGS = ("sparse_y_true", "sparse_y_pred")
 
 @dataclass(frozen=True)
 class Compared:
-    """What a loss compares: the form of its targets, and the outputs for classes (None if unknown or numbers)."""
+    """What a loss compares: the form of its targets, and the outputs for classes (None if unknown or numbers).
+
+    `is_vector` says whether each example has several numbers along the last axis."""
 
     form: Form
     outputs: Outputs | None = None
+    is_vector: bool = True
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,11 @@ def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool 
     if given not in form.forms:
         message = f"{metric.name} takes {form.takes}, and the loss takes {FORMS[given]}"
         return Unfit(message, remedy(metric, name, form, given))
+    if given == "numbers" and name in (*ALONG_VECTORS, "CosineSimilarity") and not compared.is_vector:
+        return Unfit(f"{metric.name} compares the numbers of each example, and each has one", "write R2Score")
+    if name in ALONG_VECTORS and metric.arguments.get("axis", -1) not in (-1, UNKNOWN):
+        message = f"{metric.name} would be computed in each batch alone"
+        return Unfit(message, "remove axis, or write R2Score", (metric.name, "axis"))
     if name.endswith("IoU"):
         unfit = wrong_flags(metric, name, given)
         return unfit or with_probabilities(metric, form, Compared(given, compared.outputs), one_hot)

@@ -132,7 +132,7 @@ class Task:
         if form == "labels" and not self.has_classes and math.prod(target.shape) == 1:
             form = "binary"
         if form is None or form in ("numbers", "other"):
-            return None if form is None else Compared(form)
+            return None if form is None else Compared(form, is_vector=target.shape[-1:] not in ((), (1,)))
         if family.has_probabilities:
             return Compared(form, "logits" if takes_logits(loss) else "probabilities")
         if family is MARGIN:
@@ -271,6 +271,12 @@ NUMBER = Task(
         *(
             Misfit(losses, NO_CLASSES, "mean_squared_error", of=lambda target: target.shape in ((), (1,)))
             for losses in (ONE_HOT, SCORES)
+        ),
+        Misfit(
+            SIMILARITY,
+            "this loss compares the directions of vectors, and the target is one number",
+            "mean_squared_error",
+            of=lambda target: target.shape in ((), (1,)),
         ),
     ),
 )

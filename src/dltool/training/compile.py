@@ -146,7 +146,7 @@ def without_size(failure: BaseException) -> str:
 
 def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: str) -> None:
     """Raise ConfigError if the monitored metric has several numbers, such as F1Score with one for each class."""
-    several = {name for name, value in core.get_metrics_result().items() if np.ndim(value)}
+    several = {name for name, value in core.get_metrics_result().items() if np.size(value) > 1}
     monitors: list[tuple[ConfigPath, Any]] = [(("training", "checkpoint", "monitor"), best)]
     for index, entry in enumerate(config.training.callbacks):
         monitors.append((("training", "callbacks", index, entry.name, "monitor"), entry.arguments.get("monitor")))
