@@ -301,7 +301,11 @@ MULTI_LABEL = Task(
 INPUT = Task(
     "input",
     "number",
-    forms={REGRESSION: "numbers", SIMILARITY: "numbers", BINARY: "labels", SPARSE: "index"},
+    forms={REGRESSION: "numbers", SIMILARITY: "numbers", BINARY: "labels", OVERLAP: "labels", SPARSE: "index"},
+    invalid=tuple(
+        Misfit(losses, "the target is the input, and this loss is for classes", "mean_squared_error")
+        for losses in (ONE_HOT, SCORES, MARGIN, EMBEDDINGS, SEQUENCES)
+    ),
     has_labels=False,
     sureness=lambda value: f"squared error {number(value)}",
 )
