@@ -379,3 +379,39 @@ def test_a_metric_that_would_compare_something_else_is_refused(facts, layer, los
     assert place[:3] == ("training", "metrics", 0)
     assert message in found
     assert way_out == hint
+
+
+def far(low: float, high: float) -> Any:
+    facts = Facts("number", (), ())
+    target = TargetFacts("number", extremes=(low, high))
+    return type("Known", (), {"targets": {"target": target}, "validation_examples": facts.validation_examples})()
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "low", "high", "place", "message"),
+    [
+        ("sigmoid", "mse", 0, 80, ACTIVATION, "sigmoid gives values from 0 to 1, and the targets lie between 0 and 80"),
+        ("tanh", "mae", -3, 1, ACTIVATION, "tanh gives values from -1 to 1, and the targets lie between -3 and 1"),
+        ("relu", "mse", -1, 5, ACTIVATION, "relu gives values above 0, and the targets lie between -1 and 5"),
+        (
+            "sigmoid",
+            "bce",
+            0,
+            1.5,
+            ACTIVATION,
+            "sigmoid gives values from 0 to 1, and the targets lie between 0 and 1.5",
+        ),
+        ("exponential", "poisson", -1, 5, ACTIVATION, "exponential gives values above 0"),
+        ("linear", "msle", -1, 5, LOSS, "this loss takes targets of at least 0, and the targets lie between -1 and 5"),
+    ],
+)
+def test_numbers_out_of_reach_are_refused(activation, loss, low, high, place, message):
+    ((found, text, _),) = problems(far(low, high), {"Dense": {"units": 1, "activation": activation}}, loss=loss)
+    assert found == place
+    assert text.startswith(message)
+
+
+def test_numbers_within_reach_pass():
+    assert problems(far(0, 1), {"Dense": {"units": 1, "activation": "sigmoid"}}, loss="binary_crossentropy") == []
+    assert problems(far(-1, 1), {"Dense": {"units": 1, "activation": "tanh"}}, loss="mse") == []
+    assert problems(far(-9, 9), {"Dense": 1}, loss="mse") == []

@@ -90,6 +90,9 @@ def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFa
         return [Problem(last.units_place, *fix, related=head.loss_related)]
     if fix := task.activations.get(last.activation or ""):
         return [Problem(last.activation_place, *fix, related=head.loss_related)]
+    if reason := task.range_problem(head.loss, target, last.activation):
+        is_loss, fix = reason
+        return [Problem(head.loss_place if is_loss else last.activation_place, *fix, related=head.loss_related)]
     return []
 
 

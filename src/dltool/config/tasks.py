@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from dltool.config.keras.objects import KerasObject
-from dltool.config.last_layer import EACH_CLASS, ONE_CLASS, LastLayer
+from dltool.config.last_layer import EACH_CLASS, ONE_CLASS, RANGES, LastLayer
 from dltool.config.losses import (
     BINARY,
     EMBEDDINGS,
@@ -28,6 +28,7 @@ from dltool.config.losses import (
     LossFamily,
     family_of,
     like,
+    loss_name,
     takes_logits,
 )
 from dltool.config.metric_forms import Compared, Form
@@ -41,6 +42,11 @@ Fix = tuple[str, str]
 """The problem, and what to write instead."""
 MOST_NUMBERS = 16
 """The most numbers of one target to show."""
+TARGET_RANGES: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("binary_crossentropy", "binary_focal_crossentropy"), (0, 1)),
+    **dict.fromkeys(("poisson", "kl_divergence", "mean_squared_logarithmic_error"), (0, math.inf)),
+}
+"""The range of the numbers that a loss compares; beyond it Keras clips them or computes what is no loss."""
 FLATTEN = "add Flatten or a global pooling layer before it"
 
 
@@ -49,11 +55,13 @@ class TargetFacts:
     """One target; `shape` is of one example.
 
     It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
-    (`multi_label`, float32). `class_names` is empty for numbers. For the input as target (`input`) nothing is known."""
+    (`multi_label`, float32). `class_names` is empty for numbers, whose lowest and highest are `extremes`, None if
+    unknown. For the input as target (`input`) nothing is known."""
 
     kind: TargetKind
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
+    extremes: tuple[float, float] | None = None
 
     @property
     def task(self) -> "Task":
@@ -164,6 +172,23 @@ class Task:
             f"the model gives {shape_text(output)} for each example, and the target is {counted(values, self.noun)}"
         )
         return message, FLATTEN if len(output) > len(wanted) else f"units: {values}"
+
+    def range_problem(self, loss: KerasObject, target: TargetFacts, activation: str | None) -> tuple[bool, Fix] | None:
+        """Return whether the loss (or the activation) is at fault, and why: numbers that it cannot take (or reach)."""
+        if target.extremes is None:
+            return None
+        low, high = target.extremes
+        are = f"and the targets lie between {low:g} and {high:g}"
+        least, most = RANGES.get(activation or "", (-math.inf, math.inf))
+        if low < least or high > most:
+            reach = f"from {least:g} to {most:g}" if math.isfinite(most - least) else f"above {least:g}"
+            reach = reach if math.isfinite(least) else f"below {most:g}"
+            return False, (f"{activation} gives values {reach}, {are}", "remove the activation, or scale the targets")
+        least, most = TARGET_RANGES.get(loss_name(loss), (-math.inf, math.inf))
+        if low < least or high > most:
+            takes = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
+            return True, (f"this loss takes targets {takes}, {are}", like(loss, "mean_squared_error"))
+        return None
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
         """Return the number of targets (examples, …) in each class; empty if undefined."""
