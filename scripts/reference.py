@@ -25,7 +25,7 @@ from dltool.config.json_schema import json_schema, own_schema
 from dltool.config.keras.objects import KerasObject
 from dltool.config.losses import BINARY, FAMILIES, MARGIN, ONE_HOT, OVERLAP, SPARSE, LossFamily
 from dltool.config.metric_forms import FORMS as FORM_WORDS
-from dltool.config.metric_forms import METRIC_FORMS, ONE_HOT_LOSS, Compared, Form, Unfit, adapted
+from dltool.config.metric_forms import METRIC_FORMS, ONE_HOT_LOSS, Compared, Form, Refused, adapted
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES
 from dltool.config.tasks import TASKS, TargetFacts, Task
@@ -295,7 +295,7 @@ def loss_rows() -> Table:
 
 
 def takes(task: Task, family: LossFamily) -> bool:
-    refused = {misfit.losses for misfit in task.invalid if misfit.of(ANY_TARGET)}
+    refused = {each for entry in task.invalid if entry.of(ANY_TARGET) for each in entry.losses}
     return family in task.forms and family not in refused
 
 
@@ -304,7 +304,7 @@ def metric_cell(name: str, form: Form) -> str:
     flags = {"sparse_y_true": form == "index", "sparse_y_pred": False}
     made = KerasObject("metric", name, flags if name in ("IoU", "MeanIoU") else {}, name == "accuracy")
     found = adapted(made, Compared(form, None if form == "numbers" else "logits"))
-    if isinstance(found, Unfit):
+    if isinstance(found, Refused):
         short = {ONE_HOT_LOSS: "a loss of one-hot targets", "remove it": "no"}
         return short.get(found.hint, found.hint.removeprefix("write "))
     is_converted = found.activation or found.metric.arguments.get("from_logits")

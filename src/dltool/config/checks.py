@@ -7,7 +7,7 @@ from dltool.config.keras.objects import UNKNOWN, KerasObject
 from dltool.config.last_layer import LastLayer, last_layer
 from dltool.config.layer_checks import activation_problems, spectrogram_problems, weight_file_problems
 from dltool.config.losses import ONE_HOT, family_of, like
-from dltool.config.metric_forms import Compared, Unfit, adapted
+from dltool.config.metric_forms import Compared, Refused, adapted
 from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.config.tasks import DataFacts, TargetFacts
@@ -126,7 +126,7 @@ def metric_problems(head: OutputSpec, compared: Compared | None, *, is_trained: 
     problems = []
     for index, metric in enumerate(head.metrics):
         found = adapted(metric, compared, is_trained=is_trained)
-        if isinstance(found, Unfit):
+        if isinstance(found, Refused):
             place = (*head.metrics_place, index, *found.inside)
             problems.append(Problem(place, found.message, found.hint, related=head.loss_related))
     return problems

@@ -113,7 +113,7 @@ class Adapted:
 
 
 @dataclass(frozen=True)
-class Unfit:
+class Refused:
     """Why a metric does not fit, the remedy, and the location of the cause inside its entry."""
 
     message: str
@@ -121,7 +121,7 @@ class Unfit:
     inside: ConfigPath = ()
 
 
-def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool = True) -> Adapted | Unfit:
+def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool = True) -> Adapted | Refused:
     """Return the metric as it has to be made to be right, or why it does not fit.
 
     Metrics of one-hot targets may accompany a loss of class indices if nothing is trained (`is_trained`)."""
@@ -133,15 +133,15 @@ def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool 
     given: Form = "one_hot" if one_hot else compared.form
     if given not in form.forms:
         message = f"{metric.name} takes {form.takes}, and the loss takes {FORMS[given]}"
-        return Unfit(message, remedy(metric, name, form, given))
+        return Refused(message, remedy(metric, name, form, given))
     if given == "numbers" and name in (*ALONG_VECTORS, "CosineSimilarity") and not compared.is_vector:
-        return Unfit(f"{metric.name} compares the numbers of each example, and each has one", "write R2Score")
+        return Refused(f"{metric.name} compares the numbers of each example, and each has one", "write R2Score")
     if name in ALONG_VECTORS and metric.arguments.get("axis", -1) not in (-1, UNKNOWN):
         message = f"{metric.name} would be computed in each batch alone"
-        return Unfit(message, "remove axis, or write R2Score", (metric.name, "axis"))
+        return Refused(message, "remove axis, or write R2Score", (metric.name, "axis"))
     if name.endswith("IoU"):
-        unfit = wrong_flags(metric, name, given)
-        return unfit or with_probabilities(metric, form, Compared(given, compared.outputs), one_hot)
+        refused = wrong_flags(metric, name, given)
+        return refused or with_probabilities(metric, form, Compared(given, compared.outputs), one_hot)
     metric = chosen(metric, name, given)
     return with_probabilities(metric, form, Compared(given, compared.outputs), one_hot)
 
@@ -173,7 +173,7 @@ def remedy(metric: KerasObject, name: str, form: MetricForm, given: Form) -> str
     return f"write {snake_case(other) if metric.name.islower() else other}"
 
 
-def wrong_flags(metric: KerasObject, name: str, given: Form) -> Unfit | None:
+def wrong_flags(metric: KerasObject, name: str, given: Form) -> Refused | None:
     """Find flags by which IoU would take outputs for class indices, or targets for what they are not."""
     needed = {"sparse_y_true": given == "index", "sparse_y_pred": False}
     known = arguments("metric", name)
@@ -184,7 +184,7 @@ def wrong_flags(metric: KerasObject, name: str, given: Form) -> Unfit | None:
         if value is not UNKNOWN and value is not needed[flag]:
             what = "targets" if flag == "sparse_y_true" else "outputs"
             are = FORMS[given] if flag == "sparse_y_true" else "an output for each class"
-            return Unfit(
+            return Refused(
                 f"{metric.name} takes the {what} for {'class indices' if value else 'one-hot'}, and they are {are}",
                 f"{flag}: {str(needed[flag]).lower()}",
                 (metric.name, flag) if flag in metric.arguments else (),
@@ -204,7 +204,7 @@ def chosen(metric: KerasObject, name: str, given: Form) -> KerasObject:
     return metric
 
 
-def with_probabilities(metric: KerasObject, form: MetricForm, compared: Compared, one_hot: bool) -> Adapted | Unfit:
+def with_probabilities(metric: KerasObject, form: MetricForm, compared: Compared, one_hot: bool) -> Adapted | Refused:
     """Return the metric with outputs converted to probabilities if it needs them and the loss takes others."""
     outputs = compared.outputs
     if not form.needs or outputs is None:
@@ -213,12 +213,11 @@ def with_probabilities(metric: KerasObject, form: MetricForm, compared: Compared
     flag = metric.arguments.get("from_logits") if has_flag else None
     if flag is True and outputs != "logits":
         message = f"{metric.name} has from_logits: true, and the outputs are {outputs}"
-        return Unfit(message, "remove from_logits", (metric.name, "from_logits"))
-    if outputs == "scores" or (outputs == "margins" and form.needs != "decisions"):
-        is_choice = compared.form == "one_hot" and metric_class(metric) == "accuracy"
-        unfit = Unfit(f"{metric.name} needs probabilities, and the loss takes scores", "remove it, or write accuracy")
-        return Adapted(metric, one_hot) if is_choice else unfit
-    if outputs == "probabilities" or (metric_class(metric) == "accuracy" and compared.form in ("index", "one_hot")):
+        return Refused(message, "remove from_logits", (metric.name, "from_logits"))
+    is_choice = metric_class(metric) == "accuracy" and compared.form in ("index", "one_hot")
+    if (outputs == "scores" and not is_choice) or (outputs == "margins" and form.needs != "decisions"):
+        return Refused(f"{metric.name} needs probabilities, and the loss takes scores", "remove it, or write accuracy")
+    if outputs == "probabilities" or is_choice:
         return Adapted(metric, one_hot)
     if form.needs == "crossentropy":
         return Adapted(replace(metric, arguments={**metric.arguments, "from_logits": True}, is_string=False), one_hot)

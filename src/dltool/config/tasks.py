@@ -8,7 +8,7 @@ No other module asks for the name of a kind. A new one, such as boxes, takes fou
 4. in its reader, padding if examples have labels of different shapes: the targets of all examples are one array."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -88,12 +88,12 @@ class DataFacts(Protocol):
 
 
 @dataclass(frozen=True)
-class Misfit:
+class InvalidLoss:
     """Losses that do not fit a task, or only targets that meet the condition `of`.
 
     `fix` is the loss to use instead, or another remedy."""
 
-    losses: LossFamily
+    losses: Sequence[LossFamily]
     message: str
     fix: str
     of: Callable[[TargetFacts], bool] = lambda target: True
@@ -112,7 +112,7 @@ class Task:
     name: TargetKind
     noun: str
     forms: Mapping[LossFamily, Form]
-    invalid: tuple[Misfit, ...] = ()
+    invalid: tuple[InvalidLoss, ...] = ()
     activations: Mapping[str, Fix] = field(default_factory=dict)
     dtype: Literal["int32", "float32"] = "float32"
     has_labels: bool = True
@@ -126,10 +126,10 @@ class Task:
 
     def loss_problem(self, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Return why the loss does not fit the target."""
-        for misfit in self.invalid:
-            if misfit.losses is family_of(loss) and misfit.of(target):
+        for entry in self.invalid:
+            if family_of(loss) in entry.losses and entry.of(target):
                 sizes = {"shape": "x".join(map(str, target.shape)), "classes": len(target.class_names)}
-                return misfit.message.format(**sizes), like(loss, misfit.fix)
+                return entry.message.format(**sizes), like(loss, entry.fix)
         return None
 
     def compared(self, loss: KerasObject, target: TargetFacts, last: LastLayer | None) -> Compared | None:
@@ -249,6 +249,7 @@ class ClassTask(Task):
 
 NO_CLASSES = "the target is a number, and this loss is for classes"
 SEVERAL = "an example may have several labels"
+ONE_NUMBER = ((), (1,))
 CATEGORY = ClassTask(
     "category",
     "class",
@@ -259,15 +260,14 @@ CATEGORY = ClassTask(
         **dict.fromkeys((EMBEDDINGS, SEQUENCES), "other"),
     },
     invalid=(
-        Misfit(REGRESSION, "the targets are classes, and this loss is for numbers", "sparse_categorical_crossentropy"),
-        *(
-            Misfit(
-                losses,
-                "this loss is for two classes, and the data has {classes}",
-                "sparse_categorical_crossentropy",
-                of=lambda target: len(target.class_names) > 2,
-            )
-            for losses in (BINARY, MARGIN)
+        InvalidLoss(
+            (REGRESSION,), "the targets are classes, and this loss is for numbers", "sparse_categorical_crossentropy"
+        ),
+        InvalidLoss(
+            (BINARY, MARGIN),
+            "this loss is for two classes, and the data has {classes}",
+            "sparse_categorical_crossentropy",
+            of=lambda target: len(target.class_names) > 2,
         ),
     ),
     dtype="int32",
@@ -286,22 +286,19 @@ NUMBER = Task(
         **dict.fromkeys((ONE_HOT, SCORES), "one_hot"),
     },
     invalid=(
-        Misfit(
-            SPARSE,
+        InvalidLoss(
+            (SPARSE,),
             "the target is {shape} numbers, and this loss is for classes",
             "if each is a class, write target: category under data",
             of=lambda target: bool(target.shape),
         ),
-        *(Misfit(losses, NO_CLASSES, "mean_squared_error") for losses in (SPARSE, EMBEDDINGS, SEQUENCES)),
-        *(
-            Misfit(losses, NO_CLASSES, "mean_squared_error", of=lambda target: target.shape in ((), (1,)))
-            for losses in (ONE_HOT, SCORES)
-        ),
-        Misfit(
-            SIMILARITY,
+        InvalidLoss((SPARSE, EMBEDDINGS, SEQUENCES), NO_CLASSES, "mean_squared_error"),
+        InvalidLoss((ONE_HOT, SCORES), NO_CLASSES, "mean_squared_error", of=lambda each: each.shape in ONE_NUMBER),
+        InvalidLoss(
+            (SIMILARITY,),
             "this loss compares the directions of vectors, and the target is one number",
             "mean_squared_error",
-            of=lambda target: target.shape in ((), (1,)),
+            of=lambda target: target.shape in ONE_NUMBER,
         ),
     ),
 )
@@ -309,9 +306,12 @@ MULTI_LABEL = Task(
     "multi_label",
     "label",
     forms=dict.fromkeys((BINARY, OVERLAP, MARGIN, SIMILARITY, REGRESSION), "labels"),
-    invalid=tuple(
-        Misfit(losses, f"{SEVERAL}, and this loss is for one class", "binary_crossentropy")
-        for losses in (SPARSE, ONE_HOT, SCORES, EMBEDDINGS, SEQUENCES)
+    invalid=(
+        InvalidLoss(
+            (SPARSE, ONE_HOT, SCORES, EMBEDDINGS, SEQUENCES),
+            f"{SEVERAL}, and this loss is for one class",
+            "binary_crossentropy",
+        ),
     ),
     activations={
         "softmax": (f"softmax makes the probabilities of one class, and {SEVERAL}", "activation: sigmoid"),
@@ -327,9 +327,12 @@ INPUT = Task(
     "input",
     "number",
     forms={REGRESSION: "numbers", SIMILARITY: "numbers", BINARY: "labels", OVERLAP: "labels", SPARSE: "index"},
-    invalid=tuple(
-        Misfit(losses, "the target is the input, and this loss is for classes", "mean_squared_error")
-        for losses in (ONE_HOT, SCORES, MARGIN, EMBEDDINGS, SEQUENCES)
+    invalid=(
+        InvalidLoss(
+            (ONE_HOT, SCORES, MARGIN, EMBEDDINGS, SEQUENCES),
+            "the target is the input, and this loss is for classes",
+            "mean_squared_error",
+        ),
     ),
     has_labels=False,
     sureness=lambda value: f"squared error {number(value)}",

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.checks import metric_names
-from dltool.config.metric_forms import Unfit, adapted
+from dltool.config.metric_forms import Refused, adapted
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
@@ -74,7 +74,7 @@ def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
     """Create a metric that takes targets and outputs as the loss takes them, see :mod:`dltool.config.metric_forms`."""
     entry, place = head.metrics[index], (*head.metrics_place, index)
     found = adapted(entry, built.compared.get(head.name), is_trained=False)
-    if isinstance(found, Unfit):
+    if isinstance(found, Refused):
         raise ConfigError(Problem((*place, *found.inside), found.message, found.hint))
     metric = make(found.metric, place)
     classes = built.outputs[head.name].output_shape[-1] if found.one_hot else None
