@@ -307,3 +307,15 @@ def test_every_accepted_metric_is_what_its_name_says(name) -> None:
         if not np.isclose(found[each], expected[each], rtol=1e-4, atol=2e-2 if each in loose else 1e-5, equal_nan=True)
     }
     assert wrong == {}
+
+
+def test_metrics_may_be_written_as_strings_too() -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(ROWS, INPUTS)).astype(np.float32)
+    examples = Examples({"input": inputs}, {"target": generator.integers(0, 2, ROWS).astype(np.int32)})
+    found = []
+    for pair in (PAIRS["two classes"], Pair(TWO, {"BinaryCrossentropy": LOGITS}, 1)):
+        config = config_of(pair, ["accuracy", "binary_accuracy", "auc", "f1_score", "bce", "mse"])
+        found.append(measure(build_model(config, facts_of(pair)), config, examples).metrics)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert list(found[0]) == ["loss", "accuracy", "binary_accuracy", "auc", "f1_score", "bce", "mse"]

@@ -200,7 +200,7 @@ def chosen(metric: KerasObject, name: str, given: Form) -> KerasObject:
         return KerasObject("metric", "BinaryAccuracy", {"name": metric.name})
     has_threshold = metric.arguments.get("threshold") is not None
     if name in ("F1Score", "FBetaScore") and given in ("binary", "labels") and not has_threshold:
-        return replace(metric, arguments={**metric.arguments, "threshold": 0.5}, is_string=False)
+        return KerasObject("metric", name, {**metric.arguments, "threshold": 0.5})
     return metric
 
 
@@ -220,9 +220,8 @@ def with_probabilities(metric: KerasObject, form: MetricForm, compared: Compared
     if outputs == "probabilities" or is_choice:
         return Adapted(metric, one_hot)
     if form.needs == "crossentropy":
-        return Adapted(replace(metric, arguments={**metric.arguments, "from_logits": True}, is_string=False), one_hot)
-    if metric_class(metric) == "accuracy":
-        metric = KerasObject("metric", "BinaryAccuracy", {"name": metric.name})
+        return Adapted(KerasObject("metric", metric_class(metric), {**metric.arguments, "from_logits": True}), one_hot)
+    name = "BinaryAccuracy" if metric_class(metric) == "accuracy" else metric_class(metric)
     without = {key: value for key, value in metric.arguments.items() if key != "from_logits"}
     activation: Literal["sigmoid", "softmax"] = "sigmoid" if compared.form in ("binary", "labels") else "softmax"
-    return Adapted(replace(metric, arguments=without), one_hot, activation)
+    return Adapted(KerasObject("metric", name, without), one_hot, activation)

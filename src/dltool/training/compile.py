@@ -77,6 +77,8 @@ def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
     if isinstance(found, Refused):
         raise ConfigError(Problem((*place, *found.inside), found.message, found.hint))
     metric = make(found.metric, place)
+    if found.one_hot:
+        metric = keras.metrics.get(metric)
     classes = built.outputs[head.name].output_shape[-1] if found.one_hot else None
     if classes is not None or found.activation:
         # Evaluation computes a mean metric example by example, too.
