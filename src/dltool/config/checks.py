@@ -1,17 +1,13 @@
 """Checks of the config's sections against each other and the data, without building a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
-from dltool.config.layer_checks import (
-    LastLayer,
-    activation_problems,
-    last_layer,
-    spectrogram_problems,
-    weight_file_problems,
-)
-from dltool.config.losses import ONE_HOT, SPARSE, TWINS, family_of, like, takes_one_hot
+from dltool.config.last_layer import LastLayer, last_layer
+from dltool.config.layer_checks import activation_problems, spectrogram_problems, weight_file_problems
+from dltool.config.losses import ONE_HOT, family_of, like
+from dltool.config.metric_forms import Compared, Refused, adapted
 from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.config.tasks import DataFacts, TargetFacts
@@ -55,14 +51,29 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
     index = layer_index(config, head)
     if index is None:
         return [unknown_layer(config, head)]
-    last = last_layer(config.model.layers[: index + 1])
+    last = last_layer(config.model.layers, index)
     problems = [] if last is None else activation_problems(last, head)
-    target = facts.targets.get(head.target) if facts is not None and head.target is not None else None
+    target = target_of(head, {} if facts is None else facts.targets)
     if facts is None or target is None:
         return problems
     are_several = sum(bool(each.class_names) for each in facts.targets.values()) > 1
     dollar = f"$classes_{head.target}" if are_several else "$classes"
-    return [*problems, *mismatch_problems(last, head, target, dollar), *form_problems(head, target)]
+    problems += mismatch_problems(last, head, target, dollar)
+    return problems or metric_problems(head, compared_by(config, head, target))
+
+
+def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFacts | None:
+    """Return the target of an output, which may be the input; None if it is unknown."""
+    return TargetFacts("input") if head.target is None else targets.get(head.target)
+
+
+def compared_by(config: Config, head: OutputSpec, target: TargetFacts | None) -> Compared | None:
+    """Return what the loss of an output compares; None if unknown."""
+    if target is None:
+        return None
+    index = layer_index(config, head)
+    last = None if index is None else last_layer(config.model.layers, index)
+    return target.task.compared(head.loss, target, last)
 
 
 def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
@@ -71,12 +82,15 @@ def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFa
     task = target.task
     if fix := task.loss_problem(head.loss, target):
         return [Problem(head.loss_place, *fix)]
-    if last is None:
+    if last is None or not task.has_labels:
         return []
     if last.units is not None and (fix := task.units_problem(last.units, head.loss, target, dollar)):
-        return [Problem(last.place("units"), *fix, related=head.loss_related)]
+        return [Problem(last.units_place, *fix, related=head.loss_related)]
     if fix := task.activations.get(last.activation or ""):
-        return [Problem(last.place("activation"), *fix, related=head.loss_related)]
+        return [Problem(last.activation_place, *fix, related=head.loss_related)]
+    if reason := task.range_problem(head.loss, target, last.activation):
+        is_loss, fix = reason
+        return [Problem(head.loss_place if is_loss else last.activation_place, *fix, related=head.loss_related)]
     return []
 
 
@@ -93,25 +107,21 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
     return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
 
 
-def one_hot_classes(head: OutputSpec, target: TargetFacts) -> int | None:
-    """Return the length of the one-hot vector of a class index; None if loss and metrics take the index."""
-    is_one_hot = target.task.is_index and family_of(head.loss) is ONE_HOT
+def one_hot_classes(config: Config, head: OutputSpec, target: TargetFacts) -> int | None:
+    """Return the length of the one-hot vector of a class index; None if the loss takes the index."""
+    compared = compared_by(config, head, target)
+    is_one_hot = target.task.is_index and compared is not None and compared.form == "one_hot"
     return len(target.class_names) if is_one_hot else None
 
 
-def form_problems(head: OutputSpec, target: TargetFacts, *, is_trained: bool = True) -> list[Problem]:
-    """Find metrics that take classes in another form than the loss, which Keras would not report."""
-    losses = family_of(head.loss)
-    other = SPARSE if losses is ONE_HOT else ONE_HOT
-    twins = TWINS.get(losses, {}) if target.task.is_index else {}
+def metric_problems(head: OutputSpec, compared: Compared | None, *, is_trained: bool = True) -> list[Problem]:
+    """Find metrics that would compare targets and outputs of another form, which Keras would not report."""
     problems = []
     for index, metric in enumerate(head.metrics):
-        message = f"{metric.name} takes {other.targets}, and the loss takes {losses.targets}"
-        hint = f"write {twins[metric.name]}" if metric.name in twins else ""
-        if is_trained and takes_one_hot(head.loss, metric):
-            hint = like(head.loss, "categorical_crossentropy") + MAKES_ONE_HOT
-        if hint:
-            problems.append(Problem((*head.metrics_place, index), message, hint, related=head.loss_related))
+        found = adapted(metric, compared, is_trained=is_trained)
+        if isinstance(found, Refused):
+            place = (*head.metrics_place, index, *found.inside)
+            problems.append(Problem(place, found.message, found.hint, related=head.loss_related))
     return problems
 
 

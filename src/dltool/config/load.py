@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dltool.config.last_layer import LAYERS
 from dltool.config.layer_checks import independent
-from dltool.config.outputs import LAYERS
 from dltool.config.schema import Config
 from dltool.config.text.blocks import Uses, WrittenLayer
 from dltool.config.text.merge import apply_setting, merge

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from dltool.config.checks import form_problems, name_problems
+from dltool.config.checks import compared_by, metric_problems, name_problems, target_of
 from dltool.config.keras.objects import parse_keras_object
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
@@ -35,8 +35,9 @@ def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequ
     heads = heads_of(config)
     problems = name_problems(heads)
     for head in heads:
-        if head.target is not None:
-            problems += form_problems(head, targets[head.target], is_trained=False)
+        target = target_of(head, targets)
+        if target is not None:
+            problems += metric_problems(head, compared_by(config, head, target), is_trained=False)
     raise_for(problems)
     return config
 

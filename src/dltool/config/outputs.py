@@ -9,7 +9,6 @@ from dltool.config.schema import Config, Data
 from dltool.errors import ConfigPath, Problem
 from dltool.text import did_you_mean, near
 
-LAYERS: ConfigPath = ("model", "layers")
 ONE_OUTPUT = "output"
 """The name of the output of a model whose config names none."""
 INPUT = "input"

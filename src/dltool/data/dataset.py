@@ -17,7 +17,7 @@ from dltool.data.arrays.rows import Coded, Rows, is_text
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
-from dltool.data.labels import read_labels
+from dltool.data.labels import Labels, read_labels
 from dltool.data.sources.arrays import load_arrays
 from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
@@ -103,7 +103,7 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     check_alike([*parts.values()])
     targets = {each.name: np.concatenate([each.encode(part) for part in parts.values()]) for each in labels}
     examples, ranges, types = stacked([*parts.values()], targets), ranges_of(parts), source.types
-    described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
+    described = {each.name: described_target(each, targets[each.name]) for each in labels}
     check_stratify(data.split, described)
     strata = strata_of(described, targets)
     split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
@@ -118,6 +118,12 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     release_memory()
     facts, warnings = facts_of(examples.inputs, types, described, split), (*source.warnings, *repeated)
     return Dataset(examples, split, facts, contents, warnings, source.settled, source.columns, starts)
+
+
+def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:
+    are_numbers = not labels.class_names and targets.size
+    extremes = (float(targets.min()), float(targets.max())) if are_numbers else None
+    return TargetFacts(labels.kind, targets.shape[1:], labels.class_names, extremes)
 
 
 def may_repeat(data: Data) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
-from dltool.config.checks import one_hot_classes
+from dltool.config.checks import compared_by, one_hot_classes, target_of
 from dltool.config.keras.objects import KerasObject
+from dltool.config.metric_forms import Compared
 from dltool.config.outputs import OutputSpec, heads_of
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
@@ -32,8 +33,9 @@ class BuiltModel:
     input name; inputs without preprocessing are absent. `augmentation` changes preprocessed inputs, in training only.
     `full` maps raw inputs to outputs, without augmentation. With several inputs, core and full take a dict by name; if
     the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers, by
-    the name of their `heads`. `one_hot` is the number of classes by output, if its loss takes one-hot targets. An
-    augmentation that mixes labels maps [inputs, targets] to [inputs, targets]."""
+    the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the number of
+    classes by output, if its loss takes one-hot targets. An augmentation that mixes labels maps [inputs, targets] to
+    [inputs, targets]."""
 
     core: keras.Model
     preprocessors: Mapping[str, keras.Model]
@@ -44,6 +46,7 @@ class BuiltModel:
     outputs: Mapping[str, Applied]
     fitted: Fitted
     one_hot: Mapping[str, int]
+    compared: Mapping[str, Compared]
 
     @property
     def input_shape(self) -> Shape:
@@ -85,7 +88,7 @@ def build_model(
         RunError: `fitted` does not belong to this config."""
     refuse_misplaced(config, facts)
     heads, names = heads_of(config), names_given(config)
-    ends, one_hot = output_layers(config, facts, heads), one_hot_of(heads, facts)
+    ends, one_hot = output_layers(config, facts, heads), one_hot_of(config, heads, facts)
     keras.utils.set_random_seed(config.seed)
     with parameter_budget():
         prepared = preprocess_inputs(config, facts, names, training_inputs, fitted)
@@ -106,6 +109,7 @@ def build_model(
         outputs={name: layers[index] for name, index in ends.items()},
         fitted=prepared.fitted,
         one_hot=one_hot,
+        compared=compared_of(config, heads, facts),
     )
 
 
@@ -114,12 +118,17 @@ def names_given(config: Config) -> Names:
     return Names(name for name in given if isinstance(name, str))
 
 
-def one_hot_of(heads: Iterable[OutputSpec], facts: Facts) -> dict[str, int]:
+def one_hot_of(config: Config, heads: Iterable[OutputSpec], facts: Facts) -> dict[str, int]:
     return {
         head.name: classes
         for head in heads
-        if head.target is not None and (classes := one_hot_classes(head, facts.targets[head.target]))
+        if head.target is not None and (classes := one_hot_classes(config, head, facts.targets[head.target]))
     }
+
+
+def compared_of(config: Config, heads: Iterable[OutputSpec], facts: Facts) -> dict[str, Compared]:
+    found = {head.name: compared_by(config, head, target_of(head, facts.targets)) for head in heads}
+    return {name: compared for name, compared in found.items() if compared is not None}
 
 
 def build_core(

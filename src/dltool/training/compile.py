@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.checks import metric_name
-from dltool.config.losses import takes_one_hot
+from dltool.config.metric_forms import Refused, adapted
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
-from dltool.text import Shape, listed
+from dltool.text import listed
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
@@ -33,9 +33,7 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
     optimizer_place, optimizer = made_optimizer(config, phase)
     # Locating a failure creates the losses again, because Keras objects hold state.
     losses: Any = {head.name: make(head.loss, head.loss_place) for head in built.heads}
-    metrics: Any = {
-        head.name: made_metrics(head, built.outputs[head.name].output_shape) for head in built.heads if head.metrics
-    }
+    metrics: Any = {head.name: made_metrics(built, head) for head in built.heads if head.metrics}
     weights = (
         None if all(head.weight == 1 for head in built.heads) else {head.name: head.weight for head in built.heads}
     )
@@ -63,30 +61,40 @@ def refuse_optimizers(config: Config) -> None:
         made_optimizer(config, phase)
 
 
-def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
-    """Create the metrics of an output of this shape, named as Keras does in a fresh process."""
-    metrics = [made_metric(head, index, shape) for index in range(len(head.metrics))]
+def made_metrics(built: BuiltModel, head: OutputSpec) -> list[Any]:
+    """Create the metrics of an output, named as Keras does in a fresh process."""
+    metrics = [made_metric(built, head, index) for index in range(len(head.metrics))]
     for metric, name in zip(metrics, map(metric_name, head.metrics), strict=True):
         if isinstance(metric, keras.metrics.Metric):
             metric.name = name
     return metrics
 
 
-def made_metric(head: OutputSpec, index: int, shape: Shape) -> Any:
-    """Create a metric; one for one-hot targets is made to take class indices if the loss takes them."""
-    metric = make(head.metrics[index], (*head.metrics_place, index))
-    if takes_one_hot(head.loss, head.metrics[index]):
-        classes = shape[-1]
-        assert classes is not None, "such a loss fixes the number of outputs"
+def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
+    """Create a metric that takes targets and outputs as the loss takes them, see :mod:`dltool.config.metric_forms`."""
+    entry, place = head.metrics[index], (*head.metrics_place, index)
+    found = adapted(entry, built.compared.get(head.name), is_trained=False)
+    if isinstance(found, Refused):
+        raise ConfigError(Problem((*place, *found.inside), found.message, found.hint))
+    metric = make(found.metric, place)
+    if found.one_hot:
+        metric = keras.metrics.get(metric)
+    classes = built.outputs[head.name].output_shape[-1] if found.one_hot else None
+    if classes is not None or found.activation:
         # Evaluation computes a mean metric example by example, too.
         name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
-        setattr(metric, name, with_one_hot(getattr(metric, name), classes))
+        setattr(metric, name, converting(getattr(metric, name), classes, found.activation))
     return metric
 
 
-def with_one_hot(function: Callable[..., Any], classes: int) -> Callable[..., Any]:
-    """Wrap a function of one-hot targets so that it takes class indices."""
-    return lambda targets, *others, **named: function(keras.ops.one_hot(targets, classes), *others, **named)
+def converting(function: Callable[..., Any], classes: int | None, activation: str) -> Callable[..., Any]:
+    """Wrap a function of targets and outputs: one-hot encode class indices, and apply an activation to the outputs."""
+    apply = keras.activations.get(activation or "linear")
+
+    def converted(targets: Any, outputs: Any, *others: Any, **named: Any) -> Any:
+        return function(keras.ops.one_hot(targets, classes) if classes else targets, apply(outputs), *others, **named)
+
+    return converted
 
 
 def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple[Any, Any]:
@@ -122,7 +130,7 @@ def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray]
             (head.loss_place, head.loss.name, keras.losses.get(make(head.loss, head.loss_place)))
         ]
         for index, entry in enumerate(head.metrics):
-            metric = metric_alone(made_metric(head, index, output.output_shape))
+            metric = metric_alone(made_metric(built, head, index))
             attempts.append(((*head.metrics_place, index), entry.name, metric))
         for place, name, attempt in attempts:
             try:
@@ -140,7 +148,7 @@ def without_size(failure: BaseException) -> str:
 
 def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: str) -> None:
     """Raise ConfigError if the monitored metric has several numbers, such as F1Score with one for each class."""
-    several = {name for name, value in core.get_metrics_result().items() if np.ndim(value)}
+    several = {name for name, value in core.get_metrics_result().items() if np.size(value) > 1}
     monitors: list[tuple[ConfigPath, Any]] = [(("training", "checkpoint", "monitor"), best)]
     for index, entry in enumerate(config.training.callbacks):
         monitors.append((("training", "callbacks", index, entry.name, "monitor"), entry.arguments.get("monitor")))

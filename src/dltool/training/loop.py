@@ -203,5 +203,5 @@ def logs_of(results: Any) -> dict[str, float]:
     for name, value in results.items():
         array = np.asarray(value)
         numbers = enumerate(array.ravel())
-        logs |= {name: float(array)} if array.ndim == 0 else {f"{name}_{index}": float(x) for index, x in numbers}
+        logs |= {name: array.item()} if array.size == 1 else {f"{name}_{index}": float(x) for index, x in numbers}
     return logs

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dltool.config.keras.objects import FROM, UNKNOWN
-from dltool.config.outputs import LAYERS
+from dltool.config.last_layer import LAYERS
 from dltool.config.text.blocks import (
     INDEX,
     INPUT,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dltool.config.keras.objects import BACKBONE, FROM, PUBLISHED, UNKNOWN
-from dltool.config.outputs import LAYERS
+from dltool.config.last_layer import LAYERS
 from dltool.config.schema import Training
 from dltool.config.sources import TABLE_SOURCES
 from dltool.config.text.blocks import WrittenLayer, entries_of, items_of

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import MultiLabelTarget
-from dltool.config.layer_checks import last_layer
+from dltool.config.last_layer import last_layer
 from dltool.config.losses import family_of, loss_name
 from dltool.config.outputs import layer_index
 from dltool.errors import RunError
@@ -97,7 +97,7 @@ class ClassEvaluator(LabelEvaluator):
             shape = " × ".join(map(str, self.target.shape))
             return f"the model predicts {shape} classes for each example, which a table cannot hold"
         index = layer_index(self.config, self.head)
-        last = None if index is None else last_layer(self.config.model.layers[: index + 1])
+        last = None if index is None else last_layer(self.config.model.layers, index)
         if self.has_probabilities or (last is not None and last.is_probability):
             return ""
         return f"with the loss {loss_name(self.head.loss)}, the outputs of the model are not probabilities of classes"
