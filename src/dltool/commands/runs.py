@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from dltool.errors import ConfigError
 from dltool.runs.configs import MOST_COMPARED, differences_in_short
 from dltool.runs.directory import refuse_no_runs_folder
 from dltool.runs.removal import Removal, planned, prunable
 from dltool.runs.selection import selected
-from dltool.runs.summaries import RunSummary, require_folder, summaries
-
-RUNS = Path("runs")
+from dltool.runs.summaries import RunSummary, summaries
+from dltool.text import did_you_mean, near
 
 
 def list_runs(
@@ -18,14 +18,15 @@ def list_runs(
     """Return the runs that meet all conditions, the config values that distinguish each, and their folder.
 
     Raises ConfigError: the folder does not exist, or a condition or an order is invalid."""
-    if folder is None:
-        folder = RUNS
-        refuse_no_runs_folder(folder)
-    else:
-        require_folder(folder)
-    found = selected(summaries(folder), conditions, sort)
+    runs = folder or Path("runs")
+    refuse_no_runs_folder(runs)
+    if folder is not None and not runs.is_dir():
+        beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
+        hint = did_you_mean(str(runs.with_name(name)) for name in near(runs.name, beside))
+        raise ConfigError(f"there is no folder {runs}", hint or "dltool runs lists those in runs")
+    found = selected(summaries(runs), conditions, sort)
     compared = [run.path for run in found if run.status != "broken"] if len(found) <= MOST_COMPARED else []
-    return found, differences_in_short(compared), folder
+    return found, differences_in_short(compared), runs
 
 
 def to_prune(
@@ -33,8 +34,6 @@ def to_prune(
 ) -> list[Removal]:
     """Select what to remove of the runs that meet all conditions; the first `keep` of each name stay.
 
-    Raises:
-        ConfigError: no selection is given.
-        RunError: a run is in use."""
+    Raises ConfigError: no selection is given; RunError: a run is in use."""
     runs, *_ = list_runs(folder, conditions, sort or "number:desc")
     return planned(prunable(runs, keep, bool(conditions), only_checkpoints), only_checkpoints)

@@ -87,4 +87,5 @@ def remove(removals: "list[Removal]", is_confirmed: bool, as_json: bool) -> None
     from dltool.runs.removal import remove_planned
 
     if is_confirmed or confirmed(removals):
-        show_removals(remove_planned(removals), is_done=True, as_json=as_json)
+        remove_planned(removals)
+        show_removals(removals, is_done=True, as_json=as_json)

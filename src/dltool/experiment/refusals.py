@@ -1,6 +1,8 @@
 """Checks of a run directory's trust: other code, files outside it, and exchanged files."""
 
+import os
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,8 @@ from dltool.config.text.tree import format_path
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.keras_names import ALLOWED, options_for
 from dltool.runs.changes import differences, said
-from dltool.runs.files import Run
-from dltool.runs.recorded_config import first
+from dltool.runs.files import Run, digest
+from dltool.runs.recorded_config import MOST_SHOWN
 from dltool.runs.records import RecordedFile, RunRecord, read_record
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def require_code(run: Run, command: str) -> None:
     if inside:
         message = f"--allow-code {inside[0]}: the file is in the run directory, whose code is never run"
         raise ConfigError(message, "name the file that the run was trained with")
-    wanted = {str(code.sha256): str(code.file)[:MOST_SHOWN_CHARACTERS] for code in first(recorded)}
+    wanted = {str(code.sha256): str(code.file)[:MOST_SHOWN_CHARACTERS] for code in islice(recorded, MOST_SHOWN)}
     given = {code.sha256: code.shown_as for code in ALLOWED}
     missing = [file for digest, file in wanted.items() if digest not in given]
     others = [file for digest, file in given.items() if digest not in wanted]
@@ -54,12 +56,14 @@ def require_code(run: Run, command: str) -> None:
 
 def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -> None:
     """Raise RunError if a file of fitted preprocessing is missing, new or changed since the run was made."""
-    changes = list(differences(record.preprocessing, run.preprocessing_digests(largest_file)))
+    files = [Path(folder) / name for folder, _, names in os.walk(run.preprocessing) for name in names]
+    now = {file.relative_to(run.preprocessing).as_posix(): digest(run.read(file, largest_file)) for file in files}
+    changes = list(differences(record.preprocessing, now))
     if changes:
         hint = "restore the old file, or train a new run"
         raise RunError(
             Problem(None, f"{run.preprocessing}/{change.what} differs from the fitted preprocessing of the run", hint)
-            for change in first(changes)
+            for change in islice(changes, MOST_SHOWN)
         )
 
 
@@ -105,7 +109,7 @@ def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> No
         hint = "a run may use no files but its own: train a new run from your own config"
         raise RunError(
             Problem(None, f"{run.resolved}: {format_path(place)} names something outside the run", hint)
-            for place in first(found)
+            for place in islice(found, MOST_SHOWN)
         )
 
 

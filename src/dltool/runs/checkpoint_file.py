@@ -25,6 +25,7 @@ from dltool.durable_files import atomic_path, disk_errors, open_file
 from dltool.errors import MachineError, RunError
 from dltool.text import os_words
 
+Arrays = Sequence[tuple[str, np.ndarray]]
 MAGIC = b"dltool\x00\x01"
 FORMAT = 1
 FILE_NAME = re.compile(r"([0-9]{10,})\.ckpt")
@@ -49,9 +50,6 @@ class ArraySignature:
         """Return the size in bytes."""
         return math.prod(self.shape) * _storage(self.dtype).itemsize
 
-    def __str__(self) -> str:
-        return f"{self.name} {self.dtype}{list(self.shape)}"
-
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -62,31 +60,22 @@ class Checkpoint:
     state: Mapping[str, Any]
 
 
-def signature_of(arrays: Sequence[tuple[str, np.ndarray]]) -> tuple[ArraySignature, ...]:
-    """Return the arrays' signatures. Raises ValueError: a checkpoint cannot hold the dtype."""
-    for name, array in arrays:
-        if array.dtype.name not in DTYPES:
-            raise ValueError(f"{name}: a checkpoint cannot hold {array.dtype.name}")
-    return tuple(ArraySignature(name, array.shape, array.dtype.name) for name, array in arrays)
-
-
 def checkpoint_path(directory: Path, step: int) -> Path:
     return directory / f"{step:010d}.ckpt"
 
 
 def write_checkpoint(
-    directory: Path,
-    step: int,
-    arrays: Sequence[tuple[str, np.ndarray]],
-    state: Mapping[str, Any],
-    before: int | None = None,
+    directory: Path, step: int, arrays: Arrays, state: Mapping[str, Any], before: int | None = None
 ) -> Path:
     """Write the checkpoint of global step `step`, then remove all but it and the newest one before it.
 
     `before` is the step of an older checkpoint that is known to be valid; one between the two may be damaged. `state`
     is anything JSON can hold, infinities and NaN too. The file is synced when this returns. Raises MachineError: the
-    disk refuses; existing checkpoints are then unchanged."""
-    array_headers = [vars(signature) for signature in signature_of(arrays)]
+    disk refuses; existing checkpoints are then unchanged. Raises ValueError: a checkpoint cannot hold a dtype."""
+    for name, array in arrays:
+        if array.dtype.name not in DTYPES:
+            raise ValueError(f"{name}: a checkpoint cannot hold {array.dtype.name}")
+    array_headers = [{"name": name, "shape": array.shape, "dtype": array.dtype.name} for name, array in arrays]
     header = json.dumps({"format": FORMAT, "step": step, "state": state, "arrays": array_headers}).encode()
     path = checkpoint_path(directory, step)
     if len(header) > HEADER_LIMIT:
@@ -98,9 +87,8 @@ def write_checkpoint(
         _write(file, digest, MAGIC + len(header).to_bytes(8, "little") + header)
         for _, array in arrays:
             stored = array.view(np.uint16) if array.dtype.name == "bfloat16" else array
-            _write(
-                file, digest, np.asarray(stored, _storage(array.dtype.name), order="C").reshape(-1).view(np.uint8).data
-            )
+            stored = np.asarray(stored, _storage(array.dtype.name), order="C")
+            _write(file, digest, stored.reshape(-1).view(np.uint8).data)
         file.write(digest.digest())
     _remove_all_but_newest_two(directory, step, before)
     return path
@@ -125,11 +113,9 @@ def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
     skipped: list[str] = []
     for step in sorted(_steps(directory), reverse=True):
         try:
-            checkpoint = read_checkpoint(checkpoint_path(directory, step))
+            return read_checkpoint(checkpoint_path(directory, step)), tuple(skipped)
         except RunError as error:
             skipped.append(str(error))
-            continue
-        return checkpoint, tuple(skipped)
     if skipped:
         raise RunError(f"there is no valid checkpoint in {directory}: " + "; ".join(skipped))
     raise RunError(f"there is no checkpoint in {directory}")
@@ -222,7 +208,6 @@ def _parse_signature(entry: Any) -> ArraySignature:
 
 
 def _read_array(file: BinaryIO, digest: Any, signature: ArraySignature, where: str) -> np.ndarray:
-    storage = _storage(signature.dtype)
     flat = np.empty(signature.size, np.uint8)
     for start in range(0, flat.size, CHUNK):
         chunk = flat[start : start + CHUNK].data
@@ -230,9 +215,11 @@ def _read_array(file: BinaryIO, digest: Any, signature: ArraySignature, where: s
             raise RunError(f"{where} is damaged: unexpected end of file")
         digest.update(chunk)
     try:
-        array = flat.view(storage).reshape(signature.shape).astype(storage.newbyteorder("="), copy=False)
+        array = flat.view(_storage(signature.dtype)).reshape(signature.shape)
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
     except ValueError as error:
-        raise RunError(f"{where} is damaged: {signature}: {error}") from None
+        shown = f"{signature.name} {signature.dtype}{list(signature.shape)}"
+        raise RunError(f"{where} is damaged: {shown}: {error}") from None
     if signature.dtype == "bfloat16":
         from ml_dtypes import bfloat16
 

@@ -3,16 +3,12 @@
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
-from dltool.runs.checkpoint_file import write_checkpoint
-
-Arrays = Sequence[tuple[str, np.ndarray]]
+from dltool.runs.checkpoint_file import Arrays, write_checkpoint
 
 SECONDS_BETWEEN = 1.0
 """Least time between the starts of two writes: epochs may take milliseconds."""

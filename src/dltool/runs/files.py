@@ -29,8 +29,6 @@ from dltool.errors import MachineError, RunError
 from dltool.runs import lock
 
 Status = Literal["running", "completed", "failed", "interrupted"]
-FAILURE = ("reason", "exit_code")
-"""Keys in run.json of failed runs only."""
 
 DOCUMENT_LIMIT = 16 * 2**20
 """Most bytes of a config, run.json or results.json."""
@@ -42,13 +40,13 @@ SECONDS_BETWEEN_SYNCS = 1.0
 
 
 class Inside:
-    """The path of a file or folder of a run, existing or not."""
+    """The path of a file or folder of a run, existing or not. A folder's name ends with a slash."""
 
-    def __init__(self, *names: str) -> None:
-        self.names = names
+    def __init__(self, name: str, contents: str) -> None:
+        self.name, self.contents = name, contents
 
     def __get__(self, run: "Run", _: type["Run"] | None = None) -> Path:
-        return run.path.joinpath(*self.names)
+        return run.path / self.name
 
 
 @dataclass(frozen=True)
@@ -59,24 +57,36 @@ class Run:
 
     path: Path
 
-    config = Inside("config.yaml")
-    resolved = Inside("resolved.yaml")
-    record = Inside("run.json")
-    split = Inside("split.npz")
-    preprocessing = Inside("preprocessing")
-    profile = Inside("profile")
-    metrics = Inside("metrics.jsonl")
-    results = Inside("results.json")
-    checkpoints = Inside("checkpoints")
-    best_weights = Inside("checkpoints", "best.weights.h5")
-    model = Inside("model.keras")
-    evaluation = Inside("evaluation")
-    tensorboard = Inside("tensorboard")
-    origins = Inside("origins.json")
-    report = Inside("report.html")
-    report_numbers = Inside("report.json")
-    figures = Inside("figures")
-    log = Inside("log.txt")
+    config = Inside("config.yaml", "The config as written, byte for byte.")
+    resolved = Inside("resolved.yaml", "Every value in force; what later commands read.")
+    record = Inside(
+        "run.json", "Status (running, completed, failed or interrupted), versions, machine, git commit, data hashes."
+    )
+    split = Inside("split.npz", "The row numbers of the training, validation and test split.")
+    metrics = Inside("metrics.jsonl", "One line for each epoch: loss, metrics, learning rate, seconds.")
+    results = Inside("results.json", "Written last: test metrics with intervals, the best epoch, expectations.")
+    model = Inside("model.keras", "The best model with its preprocessing: raw inputs in, predictions out.")
+    report = Inside("report.html", "The report, one file that loads nothing.")
+    report_numbers = Inside("report.json", "The numbers of the report.")
+    origins = Inside("origins.json", "Where each value of the config comes from.")
+    log = Inside("log.txt", "What was printed, and the log messages of TensorFlow.")
+    lock = Inside("lock", "Held by the process that writes the run; it names that process.")
+    preprocessing = Inside("preprocessing/", "What the preprocessing was fitted to: vocabularies, means and variances.")
+    checkpoints = Inside(
+        "checkpoints/",
+        "The complete training state, newest two; `best.weights.h5` has the weights of the best epoch.",
+    )
+    evaluation = Inside(
+        "evaluation/",
+        "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`.",
+    )
+    figures = Inside("figures/", "The learning curves, as SVG.")
+    tensorboard = Inside("tensorboard/", "Event files, if the config has `track: [tensorboard]`.")
+    profile = Inside("profile/", "Seconds by activity and a trace of some steps, if `--profile` was given.")
+
+    @property
+    def best_weights(self) -> Path:
+        return self.checkpoints / "best.weights.h5"
 
     @property
     def name(self) -> str:
@@ -130,15 +140,9 @@ class Run:
         Raises RunError, MachineError."""
         record = {**self.read_json(self.record), "status": status, **fields}
         if status != "failed":
-            for name in FAILURE:
-                record.pop(name, None)
+            record.pop("reason", None)
+            record.pop("exit_code", None)
         self.write_json(self.record, record)
-
-    def preprocessing_digests(self, limit: int) -> dict[str, str]:
-        """Return the digest of every preprocessing file by its relative path. Raises RunError, also for more than
-        `limit` bytes."""
-        files = [Path(folder) / name for folder, _, names in os.walk(self.preprocessing) for name in names]
-        return {file.relative_to(self.preprocessing).as_posix(): digest(self.read(file, limit)) for file in files}
 
     @contextmanager
     def metrics_log(self) -> Iterator["MetricsLog"]:
@@ -190,6 +194,10 @@ class Run:
             yield
         finally:
             os.close(descriptor)
+
+
+CONTENTS = {inside.name: inside.contents for inside in vars(Run).values() if isinstance(inside, Inside)}
+"""The files and folders of a run, each with a description."""
 
 
 def digest(content: bytes) -> str:

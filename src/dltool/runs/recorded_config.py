@@ -1,9 +1,8 @@
 """The config of a run, verified against run.json."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from itertools import islice
-from typing import TypeVar
 
 from dltool.config.load import read_recorded
 from dltool.config.schema import Config
@@ -15,7 +14,6 @@ from dltool.runs.changes import Change, differences
 from dltool.runs.files import Run
 from dltool.runs.records import read_record
 
-T = TypeVar("T")
 SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
 MOST_SHOWN = 10
 """Most problems shown: an untrusted file may have any number."""
@@ -33,16 +31,16 @@ def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)
         problems = [
             Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
             for edit in differences(plain_config(original), plain_config(config))
-            if not may_be_edited(edit, may_differ)
+            if edit.what not in may_differ and not is_moved(edit)
         ]
         if problems:
-            raise RunError(first(problems))
+            raise RunError(islice(problems, MOST_SHOWN))
     return config
 
 
-def may_be_edited(edit: Change, may_differ: Collection[str]) -> bool:
+def is_moved(edit: Change) -> bool:
     is_text = isinstance(edit.was, str) and isinstance(edit.now, str)
-    return edit.what in may_differ or (is_text and SOURCE_PATH.fullmatch(edit.what) is not None)
+    return is_text and SOURCE_PATH.fullmatch(edit.what) is not None
 
 
 def edit_hint(edit: Change) -> str:
@@ -61,7 +59,8 @@ def valid_config(content: bytes, shown_as: str) -> Config:
 def as_run_error(error: ConfigError, where: str = "") -> RunError:
     """Return the first problems of a run's config as a RunError."""
     return RunError(
-        Problem(None, f"{where}{place_of(problem)}{problem.message}", problem.hint) for problem in first(error.problems)
+        Problem(None, f"{where}{place_of(problem)}{problem.message}", problem.hint)
+        for problem in islice(error.problems, MOST_SHOWN)
     )
 
 
@@ -70,8 +69,3 @@ def place_of(problem: Problem) -> str:
     if isinstance(place, Position):
         return f"{place.file}:{place.line}:{place.column}: "
     return f"{format_path(place)}: " if place else ""
-
-
-def first(found: Iterable[T]) -> Iterator[T]:
-    """Return the first items, at most MOST_SHOWN."""
-    return islice(found, MOST_SHOWN)

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dltool.errors import ConfigError, MachineError, RunError
-from dltool.runs.directory import list_runs, open_run, refuse_no_runs_folder
+from dltool.errors import MachineError, RunError
+from dltool.runs.directory import list_runs, open_run
 from dltool.runs.files import Run, Status
 from dltool.runs.records import numbers, read_record, read_results
-from dltool.text import did_you_mean, near
 
 
 @dataclass(frozen=True)
@@ -50,15 +49,6 @@ class RunSummary:
 def summaries(runs: Path) -> list[RunSummary]:
     """Return all runs below `runs` by name and number. Broken runs are included, and a missing folder has none."""
     return [summary(run) for run in list_runs(runs)]
-
-
-def require_folder(runs: Path) -> None:
-    """Raise ConfigError, with similar names, if the folder `runs` does not exist."""
-    refuse_no_runs_folder(runs)
-    if not runs.is_dir():
-        beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
-        hint = did_you_mean(str(runs.with_name(name)) for name in near(runs.name, beside))
-        raise ConfigError(f"there is no folder {runs}", hint or "dltool runs lists those in runs")
 
 
 def summary(run: Run) -> RunSummary:
