@@ -13,7 +13,7 @@ import typer
 from typer import Argument, Option
 
 from dltool import __version__
-from dltool.console.frame import discard_stdout, frame
+from dltool.console.frame import frame
 from dltool.console.options import AllowedCode, ConfigFile, Json, Quiet, RunFolder, RunsFolder, Settings
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
@@ -31,7 +31,7 @@ app = typer.Typer(
 
 def show_version(is_asked: bool) -> None:
     if is_asked:
-        write_out(f"dltool {__version__}\n")
+        sys.stdout.write(f"dltool {__version__}\n")
         raise typer.Exit
 
 
@@ -188,7 +188,9 @@ def check(
     build = build or svg is not None
     with frame(as_json, allow_code) as within:
         document = within.read(config, settings)
-        with within.captured() if build else contextlib.nullcontext():
+        from dltool.console.capture import captured_chatter
+
+        with captured_chatter() if build else contextlib.nullcontext():
             from dltool.commands.check import check as run_check
 
             outcome = run_check(document, read_data=data, build=build, svg=svg, lists_origins=origins)
@@ -244,7 +246,7 @@ def init(
             return
         drafted = config_for(what, target, out)
         if out is None:
-            write_out(drafted.text)
+            sys.stdout.write(drafted.text)
         else:
             write_new(drafted.text, out)
         console = stderr_console()
@@ -291,10 +293,6 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(show_diagnosis(diagnose(), as_json))
 
 
-def write_out(text: str) -> None:
-    sys.stdout.write(text)
-
-
 def main() -> None:
     """Run the command line of this process; ends in SystemExit."""
     begin_own_process()
@@ -324,6 +322,11 @@ def run_app() -> "int | str | None":
         code = cannot_write(os.strerror(error.errno).lower())
         discard_stdout()
     return code
+
+
+def discard_stdout() -> None:
+    """Discard stdout: Python flushes it at exit, and would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def cannot_write(reason: str) -> int:

@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.bad_configs import GOOD, IMAGES
 
 from dltool.commands.check import CheckOutcome, PlanRow
-from dltool.console.plan_table import layer_table
+from dltool.console.results import layer_table
 from dltool.experiment.plan import Memory, Plan
 
 

@@ -1,8 +1,6 @@
 """The frame of every command: failures become messages and exit codes; allowed code, output, progress, results."""
 
 import contextlib
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,6 @@ from dltool.errors import DltoolError
 
 if TYPE_CHECKING:
     from dltool.config.load import Document
-    from dltool.console.capture import Capture
 
 
 @dataclass
@@ -37,20 +34,13 @@ class Frame:
         self.document = document
         return document
 
-    @contextlib.contextmanager
-    def captured(self) -> Iterator["Capture"]:
-        """Keep the output of native libraries off the screen."""
-        from dltool.console.capture import captured_chatter
-
-        with captured_chatter() as capture:
-            yield capture
-
     def carry_out(self, work: Callable[..., Any], *, is_silent: bool = False, is_quiet: bool = False) -> NoReturn:
         """Run `work` with progress unless it `is_silent`; show its outcome, and exit with its code."""
+        from dltool.console.capture import captured_chatter
         from dltool.console.progress import TrainingProgress
         from dltool.console.results import show
 
-        with self.captured() as capture, TrainingProgress(capture, quiet=is_silent) as progress:
+        with captured_chatter() as capture, TrainingProgress(capture, quiet=is_silent) as progress:
             outcome = work(progress=progress)
         show(outcome, as_json=self.as_json, is_quiet=is_quiet)
         raise typer.Exit(outcome.exit_code)
@@ -77,16 +67,6 @@ def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> It
             # While the files are allowed, so that the next step can name them.
             show_error(error, frame.document, as_json)
             raise typer.Exit(error.exit_code) from None
-        except BrokenPipeError:
-            discard_stdout()
-            raise typer.Exit(0) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(128 + signal.SIGINT) from None
         except MemoryError:
             sys.stderr.write("error: out of memory\n  use a smaller batch size or less data\n")
             raise typer.Exit(5) from None
-
-
-def discard_stdout() -> None:
-    """Discard stdout: Python flushes it at exit, and would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,10 @@ from rich.text import Text
 
 from dltool.config.text.tree import format_path
 from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
-from dltool.console.plan_table import layer_table, plan_lines, steps_text
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
-from dltool.text import counted, duration, number, value_text
+from dltool.text import counted, duration, joined, number, shape, short, size_text, value_text
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 NARROW = 60
 MOST_CLASSES = 20
+SHORTEST = 0.1
+"""Seconds of an epoch."""
+PARTS_OF_MEMORY = {"activations": "activations of a batch"}
 
 
 def show_error(error: DltoolError, document: "Document | None", as_json: bool) -> None:
@@ -62,18 +65,14 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
     """Print an outcome on stdout: as one JSON document, or as text with the next step. With `is_quiet`, a training run
     has no text. Missed expectations and warnings go to stderr."""
     kind = type(outcome).__name__
-    show_missed(outcome)
-    if as_json:
-        show_json(outcome.record())
-    elif not (is_quiet and kind == "TrainingOutcome"):
-        IN_WORDS[kind](outcome)
-
-
-def show_missed(outcome: Any) -> None:
     for line in getattr(outcome, "missed", ()):
         stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
     if warning := getattr(outcome, "warning", ""):
         show_warning(warning)
+    if as_json:
+        show_json(outcome.record())
+    elif not (is_quiet and kind == "TrainingOutcome"):
+        IN_WORDS[kind](outcome)
 
 
 def show_warning(text: str) -> None:
@@ -150,15 +149,11 @@ def show_reproduction(outcome: "Reproduction") -> None:
         console.print(data_text(f"kept in    {outcome.again}"))
 
 
-def shell_word(path: Path) -> str:
-    return shlex.quote(str(path))
-
-
 def with_code(path: Path) -> str:
     """Quote a run or a config for a command, with the options for the code it needs."""
     from dltool.keras_names import code_options
 
-    return shell_word(path) + code_options()
+    return shlex.quote(str(path)) + code_options()
 
 
 def show_evaluation(outcome: "EvaluationOutcome") -> None:
@@ -178,7 +173,7 @@ def show_evaluation(outcome: "EvaluationOutcome") -> None:
         console.print(data_text(f"{line.name}: {line.metric} {value}"), style="dim")
     if not outcome.unwritten:
         console.print(Text("in    ", "bold") + data_text(outcome.folder))
-    console.next_step(f"dltool runs --runs {shell_word(outcome.run.parent.parent)}")
+    console.next_step(f"dltool runs --runs {shlex.quote(str(outcome.run.parent.parent))}")
 
 
 def show_report(outcome: "ReportOutcome") -> None:
@@ -187,7 +182,7 @@ def show_report(outcome: "ReportOutcome") -> None:
     for finding in outcome.numbers["warnings"]:
         console.print(Text("look  ", "bold") + data_text(f"{finding['title']}: {finding['next_step']}"), soft_wrap=True)
     console.print(data_text(f"{outcome.file}: the report of {outcome.run}"))
-    console.next_step(f"open {shell_word(outcome.file)} in a browser")
+    console.next_step(f"open {shlex.quote(str(outcome.file))} in a browser")
 
 
 def show_predictions(outcome: "PredictionOutcome") -> None:
@@ -222,30 +217,51 @@ def show_check(outcome: "CheckOutcome") -> None:
         console.print(data_text(line))
     for warning in outcome.warnings:
         show_warning(warning)
-    done = {(False, False): "config", (True, False): "config and data", (False, True): "config and model"}
     built = outcome.plan is not None
-    what = done.get((outcome.read_data, built), "config, data and model")
+    what = joined(["config"] + ["data"] * outcome.read_data + ["model"] * built, "and")
     if outcome.svg is not None:
         console.print(data_text(f"{outcome.svg}: the graph of the model"))
     console.print(data_text(f"{outcome.shown_as}: no errors found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
-    step = f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}"
-    console.next_step(step)
+    console.next_step(f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}")
+
+
+def layer_table(outcome: "CheckOutcome") -> Table:
+    """Make a row for each layer. Lines of the config itself omit its name."""
+    table = aligned_table("layer", "line", "output", numbers=("parameters", "FLOPs"))
+    for row in outcome.layers:
+        line = row.line.removeprefix(f"{outcome.shown_as}:")
+        output = "" if row.output_shape is None else shape(row.output_shape)
+        flops = "?" if row.flops is None else short(row.flops)
+        table.add_row(data_text(row.name), data_text(line), output, f"{row.parameters:,}", flops)
+    if (plan := outcome.plan) is not None:
+        # The sum, or a lower bound if a layer's are unknown.
+        known = f"≥ {short(sum(row.flops or 0 for row in outcome.layers))}" if plan.flops is None else short(plan.flops)
+        table.add_row(*(Text(cell, "bold") for cell in ("total", "", "", f"{plan.parameters:,}", known)))
+    return table
 
 
 def fact_lines(outcome: "CheckOutcome") -> list[str]:
-    facts = outcome.facts
-    if facts is None:
+    """Return a line each for the data, its splits, the memory for training, and an epoch's steps and time."""
+    facts, steps, plan = outcome.facts, outcome.steps_per_epoch, outcome.plan
+    if facts is None or steps is None:
         return []
-    sizes = (
-        f"{facts.examples:,} training, {facts.validation_examples:,} validation, {facts.test_examples:,} test examples"
-    )
-    lines = [facts.in_words, sizes]
-    if outcome.plan is not None:
-        return [*lines, *plan_lines(outcome.plan, outcome.steps_per_epoch)]
-    if outcome.steps_per_epoch:
-        lines.append(steps_text(outcome.steps_per_epoch))
-    return lines
+    sizes = {"training": facts.examples, "validation": facts.validation_examples, "test": facts.test_examples}
+    lines = [facts.in_words, f"{', '.join(f'{size:,} {name}' for name, size in sizes.items())} examples"]
+    if plan is not None:
+        memory = {PARTS_OF_MEMORY.get(name, name): size for name, size in asdict(plan.memory).items()}
+        parts = ", ".join(f"{name} {size_text(size)}" for name, size in memory.items() if size is not None)
+        lines.append(f"memory for training about {size_text(plan.memory.total)}: {parts}")
+    seconds = None if plan is None else plan.seconds
+    return [*lines, f"{counted(steps, 'step')} an epoch{time_text(seconds, steps)}"]
+
+
+def time_text(seconds: float | None, steps: int) -> str:
+    if seconds is None:
+        return ""
+    step = f"{1000 * seconds:.3g} ms" if seconds < 0.9 else duration(seconds)
+    epoch = f"about {duration(seconds * steps)}" if seconds * steps >= SHORTEST else f"less than {duration(SHORTEST)}"
+    return f": {epoch} without validation, at {step} a step"
 
 
 def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
