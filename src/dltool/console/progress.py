@@ -86,10 +86,8 @@ class TrainingProgress:
         self.table = EpochTable(config.training.checkpoint.monitor or "val_loss")
         self.examples = facts.examples
         self.say(f"{config.name}: {facts.in_words}, {parameters:,} parameters")
-        parts = f"{facts.examples:,} training"
-        parts += f" · {facts.validation_examples:,} validation" if facts.validation_examples else ""
-        parts += f" · {facts.test_examples:,} test" if facts.test_examples else ""
-        self.say(f"{parts} examples")
+        sizes = {"training": facts.examples, "validation": facts.validation_examples, "test": facts.test_examples}
+        self.say(f"{' · '.join(f'{size:,} {name}' for name, size in sizes.items() if size)} examples")
         for setting in settings:
             self.say(setting)
 
@@ -180,7 +178,10 @@ class TrainingProgress:
             self.last_sign_of_life = self.clock()
             text = printable(text)
             if self.is_live:
-                text = folded(text, self.room())
+                # Between words: a path is never broken.
+                text = textwrap.fill(
+                    text, max(self.room(), 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+                )
                 text = f"\x1b[1m{bold}\x1b[0m{text.removeprefix(bold)}" if bold else text
             self.live.above(text)
 
@@ -203,20 +204,16 @@ class TrainingProgress:
         room = self.room()
         if self.running is None:
             return [fitted([(0, f"{self.activity}, {duration(now - self.since)}" if self.activity else "")], room)]
-        lines = [self.running.line(room, self.glyphs, now)]
-        if len(self.course) > 1:
-            lines.append(self.course_line(room))
-        return lines
+        course = [self.course_line(room)] if len(self.course) > 1 else []
+        return [self.running.line(room, self.glyphs, now), *course]
 
     def course_line(self, room: int) -> str:
         """Return the curve of the monitored metric, and its best value."""
-        parts = [(1, printable(self.table.monitor)), (2, ""), (3, f"now {number(self.course[-1])}")]
-        if self.best is not None:
-            parts.append((0, self.best_words()))
-        taken = sum(len(text) + 2 for rank, text in parts if rank != 2)
-        width = min(WIDEST_SPARK, room - taken)
-        parts[1] = (2, self.glyphs.spark(self.course, max(8, width)))
-        return fitted(parts, room)
+        name, now = printable(self.table.monitor), f"now {number(self.course[-1])}"
+        best = [(0, self.best_words())] if self.best else []
+        taken = sum(len(text) + 2 for text in (name, now, *(text for _, text in best)))
+        spark = self.glyphs.spark(self.course, max(8, min(WIDEST_SPARK, room - taken)))
+        return fitted([(1, name), (2, spark), (3, now), *best], room)
 
     def monitored(self, record: "EpochRecord") -> float:
         return record.logs.get(self.table.monitor, math.nan)
@@ -227,9 +224,3 @@ class TrainingProgress:
     def room(self) -> int:
         # Terminals differ in the last column.
         return max(1, width_of(self.capture.terminal) - 1)
-
-
-def folded(text: str, room: int) -> str:
-    """Wrap the text between words; a path is never broken."""
-    lines = textwrap.wrap(text, max(room, 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines)

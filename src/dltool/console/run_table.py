@@ -29,7 +29,8 @@ MOST_REASONS = 20
 def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder: Path, as_json: bool) -> None:
     """Print a row for each run. `differs` are the config values that distinguish it from others of its name."""
     if as_json:
-        show_json({"runs": [run_as_json(run, differs) for run in runs]})
+        found = [{**asdict(run), "path": str(run.path), "differs": differs.get(run.path, "")} for run in runs]
+        show_json({"runs": found})
         return
     console = stdout_console()
     if not runs:
@@ -65,10 +66,6 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
 
 def is_wider(widths: Mapping[str, int], room: int) -> bool:
     return sum(widths.values()) + 2 * (len(widths) - 1) > room
-
-
-def run_as_json(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, object]:
-    return {**asdict(run), "path": str(run.path), "differs": differs.get(run.path, "")}
 
 
 def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
