@@ -1,6 +1,6 @@
 """Tables, and the output of init --list, describe and doctor."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ from dltool.console.consoles import data_text, show_json, stdout_console
 
 if TYPE_CHECKING:
     from dltool.commands.doctor import Check
-    from dltool.commands.init import Template
     from dltool.config.describe import Description
 
 STATUS_STYLES = {"ok": "green", "warning": "yellow"}
@@ -36,12 +35,13 @@ def aligned_table(*texts: str, numbers: Iterable[str] = (), more: Iterable[str] 
     return table
 
 
-def show_templates(templates: Iterable["Template"]) -> None:
+def show_templates(templates: Mapping[str, str]) -> None:
+    """Print the names of the templates and the first lines of their texts."""
     console = stdout_console()
     table = plain_table("template", "what it trains")
     table.columns[1].no_wrap = False
-    for template in templates:
-        table.add_row(template.name, data_text(template.summary))
+    for name, text in templates.items():
+        table.add_row(name, data_text(text.partition("\n")[0].removeprefix("# ")))
     console.print(table)
     console.next_step("dltool init digits > digits.yaml")
 
