@@ -30,8 +30,7 @@ def importer() -> str:
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("importlib"):
         frame = frame.f_back
-    name: str = frame.f_globals.get("__name__", "")
-    return name
+    return str(frame.f_globals.get("__name__", ""))
 
 
 SELDOM = (50_000, 10, 10)

@@ -98,9 +98,9 @@ class TrainedRun:
 
         found = self.read_results()
         columns = {part: found.get(part) or {} for part in ("validation", "test")}
-        intervals = found.get("intervals") or {}
-        for bound, place in (("test low", 0), ("test high", 1)) if intervals else ():
-            columns[bound] = {name: values[place] for name, values in intervals.items()}
+        if intervals := found.get("intervals"):
+            columns["test low"] = {name: low for name, (low, _) in intervals.items()}
+            columns["test high"] = {name: high for name, (_, high) in intervals.items()}
         table = pd.DataFrame(columns, index=list(columns["test"] or columns["validation"]), dtype=float)
         return table.rename_axis(index="metric")
 
@@ -152,17 +152,13 @@ class TrainedRun:
         index = rows.index[places] if isinstance(rows, pd.DataFrame) else pd.Index(places)
         return pd.DataFrame(found, index=index)
 
-    def summary(self) -> str:
-        """Describe in one line how the run ended."""
+    def __repr__(self) -> str:
         from dltool.console.results import best_words
 
-        run = Run(self.path)
-        status = run.read_json(run.record).get("status")
-        return f"{self.path}: {best_words(self.read_results()) if status == 'completed' else status}"
-
-    def __repr__(self) -> str:
         with plain_errors():
-            return self.summary()
+            run = Run(self.path)
+            status = run.read_json(run.record).get("status")
+            return f"{self.path}: {best_words(self.read_results()) if status == 'completed' else status}"
 
     def _repr_html_(self) -> str:
         """Return the learning curves and the results, for the last line of a cell."""
@@ -171,13 +167,12 @@ class TrainedRun:
 
             run = Run(self.path)
             is_complete = run.is_complete()
-            table = (
-                self.results.rename_axis(None).to_html(float_format=number, na_rep="", border=0) if is_complete else ""
-            )
+            results = self.results.rename_axis(None) if is_complete else None
+            table = "" if results is None else results.to_html(float_format=number, na_rep="", border=0)
             figures = learning_curves(run.read_metrics(), self.best_epoch if is_complete else None)
             images = "".join(map(image, figures[:MOST_IMAGES]))
         row = "display: flex; flex-wrap: wrap; gap: 1em; align-items: center"
-        return f'<p>{html.escape(self.summary())}</p><div style="{row}">{images}{table}</div>'
+        return f'<p>{html.escape(repr(self))}</p><div style="{row}">{images}{table}</div>'
 
 
 def image(figure: "Figure") -> str:

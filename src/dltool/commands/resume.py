@@ -41,11 +41,8 @@ def resume(
 
     `epochs` changes the number of epochs. `allow_change` resumes on a different machine.
 
-    Raises:
-        DataError: the data has changed.
-        MachineError: the machine differs in a way that can change result bits.
-        RunError: the run is in use, or damaged.
-        DltoolError: training fails."""
+    Raises DataError: the data has changed; MachineError: the machine differs in a way that can change result bits;
+    RunError: the run is in use, or damaged; DltoolError: training fails."""
     run = open_run(path)
     # Before the lock: a completed run may be read-only.
     if epochs is None and run.is_complete():

@@ -160,7 +160,7 @@ def show_evaluation(outcome: "EvaluationOutcome") -> None:
     from dltool.evaluation.findings import MODEL
 
     found, console = outcome.assessment, stdout_console()
-    console.print(data_text(f"{outcome.run}: {outcome.split}, {counted(outcome.examples, 'example')}"))
+    console.print(data_text(f"{outcome.run}: {outcome.split}, {counted(found.examples, 'example')}"))
     table = aligned_table("metric", numbers=("value", "95 % interval"))
     for name, each in found.metrics.items():
         ends = "" if each.low is None or each.high is None else f"{number(each.low)} to {number(each.high)}"
@@ -171,7 +171,7 @@ def show_evaluation(outcome: "EvaluationOutcome") -> None:
             continue
         value = number(line.value) if line.value is not None else f"not computed: {line.note}"
         console.print(data_text(f"{line.name}: {line.metric} {value}"), style="dim")
-    if not outcome.unwritten:
+    if not outcome.warning:
         console.print(Text("in    ", "bold") + data_text(outcome.folder))
     console.next_step(f"dltool runs --runs {shlex.quote(str(outcome.run.parent.parent))}")
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dltool.config.load import Document
-from dltool.config.schema import Config
 from dltool.config.text.dump import dump_yaml, origins
 from dltool.config.text.tree import format_path
 from dltool.experiment.opening import Experiment
@@ -31,12 +30,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def new_run(
-    runs: Path,
-    document: Document,
-    experiment: Experiment,
-    fitting: "Fitting",
-    progress: "Progress",
-    **fields: Any,
+    runs: Path, document: Document, experiment: Experiment, fitting: "Fitting", progress: "Progress", **fields: Any
 ) -> Iterator[Run]:
     """Create the run, with further `fields` of run.json, and hold its lock during the block. Raises as
     :func:`dltool.runs.directory.create`."""
@@ -66,6 +60,11 @@ def new_run(
 
 
 def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
+    # The origin of each value by its config path, with the text written there if it differs.
+    decided = {
+        format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
+        for found in origins(document, experiment.config)
+    }
     split = experiment.dataset.split
     buffer = io.BytesIO()
     np.savez(buffer, train=split.train, validation=split.validation, test=split.test)
@@ -73,16 +72,8 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
         "config.yaml": document.content,
         "resolved.yaml": dump_yaml(experiment.config).encode(),
         "split.npz": buffer.getvalue(),
-        "origins.json": (encode_json(decided_at(document, experiment.config), indent=1) + "\n").encode(),
+        "origins.json": (encode_json(decided, indent=1) + "\n").encode(),
         **preprocessing_files(experiment.built),
-    }
-
-
-def decided_at(document: Document, config: Config) -> dict[str, str]:
-    """Return the origin of each config value by its path, with the text written there if it differs."""
-    return {
-        format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
-        for found in origins(document, config)
     }
 
 

@@ -31,9 +31,7 @@ def require_code(run: Run, command: str) -> None:
 
     A run holds no code, since it is not trusted.
 
-    Raises:
-        ConfigError: a file is missing or differs.
-        RunError: run.json does not name the files."""
+    Raises ConfigError: a file is missing or differs; RunError: run.json does not name the files."""
     recorded = read_record(run).code
     if not all(code.file and code.sha256 for code in recorded):
         raise RunError(f"{run.record}: code is not a list of files")

@@ -140,13 +140,21 @@ def go_back_to(
     new_config: Config | None,
     progress: "Progress",
 ) -> None:
-    """Reset the run's files to the checkpoint with `state`, or to the beginning."""
+    """Reset the run's files to the checkpoint with `state`, or to the beginning.
+
+    run.json gets the fields `noted`. A `new_config` becomes the run's config."""
     from dltool.training.state import EpochRecord
 
     history = [EpochRecord(**line) for line in state["position"]["history"]] if state else []
     best_epoch = state["best"]["epoch"] if state else None
     try:
-        note(run, noted, new_config)
+        # Before any other file: the run is then unfinished.
+        if new_config is None:
+            run.update("running", **noted)
+        else:
+            text = dump_yaml(new_config)
+            run.update("running", **noted, resolved=text, replaced=digest(run.read(run.resolved, MOST_BYTES)))
+            atomic_write(run.resolved, text.encode())
         with disk_errors(run.results, "remove"):
             run.results.unlink(missing_ok=True)
             if best_epoch is None:
@@ -161,19 +169,8 @@ def go_back_to(
         progress.goes_on(history, best_epoch)
 
 
-def note(run: Run, noted: Mapping[str, Any], new_config: Config | None) -> None:
-    """Write `noted` into run.json before any other file: the run is then unfinished. A `new_config` becomes its
-    config."""
-    if new_config is None:
-        run.update("running", **noted)
-        return
-    text = dump_yaml(new_config)
-    run.update("running", **noted, resolved=text, replaced=digest(run.read(run.resolved, MOST_BYTES)))
-    atomic_write(run.resolved, text.encode())
-
-
 def finish_new_config(run: Run, record: RunRecord) -> None:
-    """Write the config from run.json if a process was killed in :func:`note` before it did."""
+    """Write the config from run.json if a process was killed in :func:`go_back_to` before it did."""
     text = record.resolved
     if text is not None and digest(run.read(run.resolved, MOST_BYTES)) == record.replaced:
         atomic_write(run.resolved, text.encode("utf-8", "replace"))

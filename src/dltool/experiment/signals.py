@@ -52,7 +52,8 @@ class StopRequests:
         if self.is_patient or not self.received:
             return
         asked_by = self.received[-1] if number == signal.SIGALRM else number
-        if not is_in_import_machinery(frame):
+        # An exception in Python's import machinery could leave its lock held, which blocks further imports.
+        if frame is None or not frame.f_code.co_filename.startswith("<frozen importlib"):
             self.raised = asked_by
             raise StopNow(asked_by)
         if self.retries >= MOST_RETRIES and self.ends_process:
@@ -89,11 +90,6 @@ class StopRequests:
         """Raise StopNow if there was a signal: a library may have caught the first one."""
         if self.received:
             raise StopNow(self.received[0])
-
-
-def is_in_import_machinery(frame: FrameType | None) -> bool:
-    """Return whether an exception raised now could leave Python's import lock held, which blocks further imports."""
-    return frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 @contextlib.contextmanager
