@@ -134,11 +134,7 @@ def noted_resumption(record: RunRecord, changes: Sequence[Change], pinned: Mappi
 
 
 def go_back_to(
-    run: Run,
-    noted: Mapping[str, Any],
-    state: Mapping[str, Any] | None,
-    new_config: Config | None,
-    progress: "Progress",
+    run: Run, noted: Mapping[str, Any], state: Mapping[str, Any] | None, new_config: Config | None, progress: "Progress"
 ) -> None:
     """Reset the run's files to the checkpoint with `state`, or to the beginning.
 

@@ -36,8 +36,7 @@ def said(value: Any) -> str:
 
 def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change]:
     """Return the differences between the recorded machine and settings and today's. `pinned` are today's settings."""
-    now = describe_machine()
-    changes = list(differences(chosen(record.machine, COMPARED), chosen(now, COMPARED)))
+    changes = list(differences(chosen(record.machine, COMPARED), chosen(describe_machine(), COMPARED)))
     changes += differences(chosen(record.pinned, PINNED), chosen(pinned, PINNED))
     return changes[:MOST_CHANGES]
 

@@ -73,8 +73,7 @@ class Run:
     lock = Inside("lock", "Held by the process that writes the run; it names that process.")
     preprocessing = Inside("preprocessing/", "What the preprocessing was fitted to: vocabularies, means and variances.")
     checkpoints = Inside(
-        "checkpoints/",
-        "The complete training state, newest two; `best.weights.h5` has the weights of the best epoch.",
+        "checkpoints/", "The complete training state, newest two; `best.weights.h5` has the weights of the best epoch."
     )
     evaluation = Inside(
         "evaluation/",

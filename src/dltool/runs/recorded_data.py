@@ -106,9 +106,7 @@ def part_changes(part: str, was: RecordedPart, now: Mapping[str, Any], has_colum
         yield f"{said(difference)} {more} {plural(difference, 'row')} in {part}"
     elif was.inputs is not None:
         inputs = was.inputs
-        names = [
-            name for name in dict.fromkeys([*inputs, *now["inputs"]]) if inputs.get(name) != now["inputs"].get(name)
-        ]
+        names = [name for name in {**inputs, **now["inputs"]} if inputs.get(name) != now["inputs"].get(name)]
         if names and not has_columns:
             yield f"the examples in {part}"
         elif names:

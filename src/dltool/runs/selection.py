@@ -31,10 +31,8 @@ def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | 
 
     A run without a value does not meet a condition on it, and is sorted last. Raises ConfigError: a condition or an
     order is invalid, or its key is unknown."""
-    found = list(runs)
-    for condition in conditions:
-        holds = parsed(condition, runs)
-        found = [run for run in found if holds(run)]
+    tests = [parsed(condition, runs) for condition in conditions]
+    found = [run for run in runs if all(holds(run) for holds in tests)]
     if sort is None:
         return found
     key, _, direction = sort.partition(":")

@@ -68,6 +68,7 @@ def _read(run: Run) -> RunSummary:
     if status == "running" and not is_locked:
         status = "interrupted"
     lines = run.read_metrics() if results.epochs is None or status == "running" else []
+    may_go_on = status == "interrupted" or (status == "failed" and record.exit_code == MachineError.exit_code)
     return RunSummary(
         run.name,
         run.number,
@@ -81,8 +82,7 @@ def _read(run: Run) -> RunSummary:
         value=results.best.value,
         validation=results.validation,
         test=results.test,
-        can_resume=record.resumable
-        and (status == "interrupted" or (status == "failed" and record.exit_code == MachineError.exit_code)),
+        can_resume=record.resumable and may_go_on,
         alive=_sign_of_life(run, lines) if status == "running" else None,
         code=tuple(each.file for each in record.code if each.file),
     )
