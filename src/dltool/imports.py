@@ -4,11 +4,9 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from threading import Thread
-
-from dltool.errors import DltoolError
 
 OPTIONAL = frozenset({"matplotlib", "pandas", "scipy", "sklearn"})
 """Packages that Keras and TensorFlow import if installed, and dltool never uses: 1.5 of 3.8 seconds, and 165 of 768 MB
@@ -93,12 +91,3 @@ class Import:
 
     def wait(self) -> None:
         self.thread.join()
-
-    @contextlib.contextmanager
-    def quiet_failures(self) -> Iterator[None]:
-        """Delay an error of the block until the import ends, so that TensorFlow's output does not mix with it."""
-        try:
-            yield
-        except DltoolError:
-            self.wait()
-            raise

@@ -15,8 +15,7 @@ from dltool.console.progress import TrainingProgress
 from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError, RunError
 from dltool.imports import prefer_onednn
-from dltool.runs.directory import open_run as find_run
-from dltool.runs.directory import refuse_no_runs_folder
+from dltool.runs import directory
 from dltool.runs.files import Run
 from dltool.text import number
 
@@ -54,7 +53,7 @@ def train(
         document = read_document(Path(config), arguments)
         for option, value in (("--name", name), ("--seed", seed)):
             document = document if value is None else with_option(document, option, value)
-        refuse_no_runs_folder(Path(runs))
+        directory.refuse_no_runs_folder(Path(runs))
     with plain_errors(document), allowed(allow_code), shown_progress() as progress:
         from dltool.commands.train import train as run_train
 
@@ -70,7 +69,7 @@ def open_run(path: str | Path, *, allow_code: AllowedCode = ()) -> "TrainedRun":
     Raises DltoolError: there is no run, or it is damaged."""
     prefer_onednn()
     with plain_errors():
-        return TrainedRun(find_run(Path(path)).path, tuple(allow_code))
+        return TrainedRun(directory.open_run(Path(path)).path, tuple(allow_code))
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class TrainedRun:
             from dltool.experiment.opening import best_model, recorded_kind
             from dltool.experiment.refusals import require_code
 
-            run = find_run(self.path)
+            run = directory.open_run(self.path)
             require_code(run, f"predict {run.path}")
             return best_model(run, *recorded_kind(run)).full
 
@@ -144,7 +143,7 @@ class TrainedRun:
             from dltool.data.new_data import load_rows
             from dltool.experiment.refusals import require_code
 
-            run = find_run(self.path)
+            run = directory.open_run(self.path)
             require_code(run, f"predict {run.path}")
             found = predictions_for(run, lambda data, facts: load_rows(data, facts, rows), progress)
         places = found.pop("row") - 1

@@ -130,13 +130,9 @@ def check_tensorflow() -> list[Check]:
         check = replace(check, status="problem", detail=f"{check.detail}, but computes a wrong sum")
     elif report["seconds"] > 20:
         check = replace(check, status="warning", hint="only the first import should be this slow")
-    return [check, check_gpus(report["gpus"])]
-
-
-def check_gpus(gpus: list[str]) -> Check:
-    if not gpus and shutil.which("nvidia-smi"):
-        return Check("GPU", "warning", "TensorFlow finds none", pip_install("tensorflow[and-cuda]"))
-    return Check("GPU", "ok", ", ".join(gpus) or "none; training runs on the CPU")
+    if not report["gpus"] and shutil.which("nvidia-smi"):
+        return [check, Check("GPU", "warning", "TensorFlow finds none", pip_install("tensorflow[and-cuda]"))]
+    return [check, Check("GPU", "ok", ", ".join(report["gpus"]) or "none; training runs on the CPU")]
 
 
 def check_cpu() -> Check:

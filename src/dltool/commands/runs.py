@@ -1,12 +1,11 @@
-"""`dltool runs`: list runs with their results, and remove some."""
+"""`dltool runs`: list runs with their results."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dltool.errors import ConfigError
 from dltool.runs.configs import MOST_COMPARED, differences_in_short
 from dltool.runs.directory import refuse_no_runs_folder
-from dltool.runs.removal import Removal, planned, prunable
 from dltool.runs.selection import selected
 from dltool.runs.summaries import RunSummary, summaries
 from dltool.text import did_you_mean, near
@@ -27,13 +26,3 @@ def list_runs(
     found = selected(summaries(runs), conditions, sort)
     compared = [run.path for run in found if run.status != "broken"] if len(found) <= MOST_COMPARED else []
     return found, differences_in_short(compared), runs
-
-
-def to_prune(
-    folder: Path | None, conditions: Sequence[str], sort: str | None, keep: int | None, only_checkpoints: bool
-) -> list[Removal]:
-    """Select what to remove of the runs that meet all conditions; the first `keep` of each name stay.
-
-    Raises ConfigError: no selection is given; RunError: a run is in use."""
-    runs, *_ = list_runs(folder, conditions, sort or "number:desc")
-    return planned(prunable(runs, keep, bool(conditions), only_checkpoints), only_checkpoints)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
-from dltool.config.schema import Config
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.errors import DltoolError, RunError
@@ -73,10 +72,12 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
     from dltool.commands.evaluate import evaluate
 
     small = for_smoke(document)
-    config, _ = checked_config(small)
+    batch_size: Any = checked_config(small)[0].training.batch_size
+    # Batches may be large or depend on the data.
+    rows = MOST_SMOKE_ROWS if batch_size is UNKNOWN else min(MOST_SMOKE_ROWS, SMOKE_BATCHES * batch_size)
     try:
         with tempfile.TemporaryDirectory(prefix="dltool-smoke-") as folder:
-            outcome = train(small, runs=Path(folder), progress=progress, most_rows=smoke_rows(config), is_kept=False)
+            outcome = train(small, runs=Path(folder), progress=progress, most_rows=rows, is_kept=False)
             progress.stage("reloading")
             expected = outcome.results["test"]
             found = evaluate(outcome.run, progress=progress, draws=False).record()["metrics"] if expected else {}
@@ -98,10 +99,3 @@ def for_smoke(document: Document) -> Document:
         epochs: Any = training.epochs
         few = [f"training.epochs={SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)}"]
     return with_settings(document, [*few, "expect={}", "track=[]"])
-
-
-def smoke_rows(config: Config) -> int:
-    """Return the rows of two batches, or fewer if batches are large or depend on the data."""
-    batch_size: Any = config.training.batch_size
-    rows: int = MOST_SMOKE_ROWS if batch_size is UNKNOWN else SMOKE_BATCHES * batch_size
-    return min(MOST_SMOKE_ROWS, rows)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from dltool.errors import DltoolError
 from dltool.experiment.signals import StopRequests
 from dltool.imports import Import, import_keras
 
@@ -42,9 +43,14 @@ class Stages:
 
         Training imports it in parallel. Other commands wait, to report data errors sooner."""
         tensorflow = Import(import_keras) if trains else None
-        quiet = tensorflow.quiet_failures() if tensorflow else contextlib.nullcontext()
-        with self.timed("data", "reading the data"), quiet:
-            yield
+        try:
+            with self.timed("data", "reading the data"):
+                yield
+        except DltoolError:
+            # TensorFlow's output must not mix with the message.
+            if tensorflow:
+                tensorflow.wait()
+            raise
         with self.timed("import", "importing TensorFlow"):
             if tensorflow:
                 tensorflow.wait()

@@ -51,9 +51,7 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     preprocessing files. `files` are the other files by name ("config.yaml", "preprocessing/mean.npy"). Concurrent
     processes get different numbers. After an error nothing is left behind.
 
-    Raises:
-        ConfigError: the name is invalid.
-        MachineError: the disk refuses."""
+    Raises ConfigError: the name is invalid; MachineError: the disk refuses."""
     if not NAME.fullmatch(name):
         message = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
         raise ConfigError(Problem(("name",), message))

@@ -180,11 +180,8 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make this process the only writer until the block or the process ends.
-
-        Raises:
-            RunError: another process, which is named, is the writer.
-            MachineError: locks do not work."""
+        """Make this process the only writer until the block or the process ends. Raises as
+        :func:`dltool.runs.lock.acquire`."""
         descriptor = lock.acquire(self.path)
         try:
             for folder in (self.path, self.checkpoints, self.evaluation, self.figures):

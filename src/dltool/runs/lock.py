@@ -20,9 +20,7 @@ PATIENCE = 0.1
 def acquire(path: Path) -> int:
     """Lock the run and return the file descriptor that holds the lock until closed.
 
-    Raises:
-        RunError: another process, which is named, holds it.
-        MachineError: locks do not work."""
+    Raises RunError: another process, which is named, holds it; MachineError: locks do not work."""
     file = path / LOCK
     with disk_errors(file):
         descriptor = open_in_place(file)

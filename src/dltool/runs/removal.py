@@ -28,9 +28,7 @@ class Removal:
     size: int
 
 
-def prunable(
-    runs: Sequence[RunSummary], keep: int | None, is_filtered: bool, only_checkpoints: bool = False
-) -> list[Path]:
+def prunable(runs: Sequence[RunSummary], keep: int | None, is_filtered: bool, only_checkpoints: bool) -> list[Path]:
     """Return the runs to remove: all but the first `keep` of each name. Running ones stay, and are not counted.
 
     Checkpoints of incomplete runs stay too, so that those can be resumed. Raises ConfigError: no selection is given."""
