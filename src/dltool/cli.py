@@ -18,6 +18,7 @@ from dltool.console.options import AllowedCode, ConfigFile, Json, Quiet, RunFold
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
 from dltool.imports import begin_own_process
+from dltool.text import os_words
 
 app = typer.Typer(
     name="dltool",
@@ -312,21 +313,17 @@ def run_app() -> "int | str | None":
             # Help written to a closed pipe ends with code 1.
             code = 0 if isinstance(stop.__context__, BrokenPipeError) else stop.code
         sys.stdout.flush()
-    except BrokenPipeError:
-        # `dltool … | head`: the reader has closed the pipe.
-        code = 0
-        discard_stdout()
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EBADF, errno.EIO}:
+        if isinstance(error, BrokenPipeError):
+            # `dltool … | head`: the reader has closed the pipe.
+            code = 0
+        elif error.errno in {errno.ENOSPC, errno.EBADF, errno.EIO}:
+            code = cannot_write(os_words(error))
+        else:
             raise
-        code = cannot_write(os.strerror(error.errno).lower())
-        discard_stdout()
+        # Python flushes stdout at exit, and would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return code
-
-
-def discard_stdout() -> None:
-    """Discard stdout: Python flushes it at exit, and would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def cannot_write(reason: str) -> int:

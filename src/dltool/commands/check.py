@@ -180,15 +180,12 @@ def built_plan(
         rows.append(PlanRow(layer.name, line, layer.output_shape, layer.parameters, flops))
     plan = make_plan(built, config, facts, dataset)
     if facts.only_input is None:
-        rows.insert(0, columns_row(plan, rows, line_of(document, ("data", "source"))))
+        # The preprocessing of the columns: the totals less the layers.
+        known = [row.flops for row in rows if row.flops is not None]
+        flops = None if plan.flops is None or len(known) < len(rows) else plan.flops - sum(known)
+        parameters = plan.parameters - sum(row.parameters for row in rows)
+        rows.insert(0, PlanRow("columns", line_of(document, ("data", "source")), None, parameters, flops))
     return tuple(rows), plan
-
-
-def columns_row(plan: "Plan", rows: list[PlanRow], line: str) -> PlanRow:
-    """Return the row of the columns' preprocessing: the totals less the layers."""
-    known = [row.flops for row in rows if row.flops is not None]
-    flops = None if plan.flops is None or len(known) < len(rows) else plan.flops - sum(known)
-    return PlanRow("columns", line, None, plan.parameters - sum(row.parameters for row in rows), flops)
 
 
 def line_of(document: Document, path: tuple[str | int, ...]) -> str:

@@ -1,14 +1,32 @@
-"""`dltool runs`: list runs with their results."""
+"""`dltool runs`: runs with their results, selected by `--filter 'accuracy>0.9'`, sorted by `--sort accuracy:desc`."""
 
-from collections.abc import Iterable, Mapping
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
+from dltool.config.expectations import COMPARE
 from dltool.errors import ConfigError
 from dltool.runs.configs import MOST_COMPARED, differences_in_short
 from dltool.runs.directory import refuse_no_runs_folder
-from dltool.runs.selection import selected
 from dltool.runs.summaries import RunSummary, summaries
 from dltool.text import did_you_mean, near
+
+CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|==|=|>|<)\s*(.+?)\s*")
+ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {**COMPARE, "=": operator.eq, "!=": operator.ne}
+COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
+    "name": lambda run: run.name,
+    "number": lambda run: int(run.number),
+    "status": lambda run: run.status,
+    "started": lambda run: run.started,
+    "epochs": lambda run: run.epochs,
+    "best": lambda run: run.value,
+    "took": lambda run: run.seconds,
+}
+"""Keys of runs besides test metrics and, as `val_…`, validation metrics of the best epoch."""
+TEXTS = ("name", "status", "started")
 
 
 def list_runs(
@@ -26,3 +44,62 @@ def list_runs(
     found = selected(summaries(runs), conditions, sort)
     compared = [run.path for run in found if run.status != "broken"] if len(found) <= MOST_COMPARED else []
     return found, differences_in_short(compared), runs
+
+
+def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | None) -> list[RunSummary]:
+    """Return the runs that meet all `conditions`, in order or sorted by "KEY" or "KEY:desc".
+
+    A run without a value does not meet a condition on it, and is sorted last. Raises ConfigError: a condition or an
+    order is invalid, or its key is unknown."""
+    tests = [parsed(condition, runs) for condition in conditions]
+    found = [run for run in runs if all(holds(run) for holds in tests)]
+    if sort is None:
+        return found
+    key, _, direction = sort.partition(":")
+    if direction not in ("", "asc", "desc"):
+        raise ConfigError(f'--sort {sort}: unknown order "{direction}"', f"write {key} or {key}:desc")
+    refuse_unknown_key(key, runs, f"--sort {sort}")
+    with_value = [run for run in found if value_of(run, key) is not None]
+    without = [run for run in found if value_of(run, key) is None]
+    return sorted(with_value, key=lambda run: value_of(run, key), reverse=direction == "desc") + without
+
+
+def parsed(condition: str, runs: Sequence[RunSummary]) -> Callable[[RunSummary], bool]:
+    """Parse a condition into a predicate of a run."""
+    match = CONDITION.fullmatch(condition)
+    if match is None:
+        raise ConfigError(f"--filter {condition}: expected a key, a comparison and a value", "for example accuracy>0.9")
+    key, comparison, text = match.groups()
+    refuse_unknown_key(key, runs, f"--filter {condition}")
+    if key in TEXTS:
+        return lambda run: compared_text(value_of(run, key), comparison, text)
+    try:
+        bound = float(text)
+    except ValueError:
+        raise ConfigError(f'--filter {condition}: expected a number, got "{text}"') from None
+    return lambda run: (value := value_of(run, key)) is not None and ORDERS[comparison](value, bound)
+
+
+def compared_text(value: str | None, comparison: str, pattern: str) -> bool:
+    """Compare two strings. `*` and `?` are wildcards in equalities."""
+    if value is None:
+        return False
+    if comparison in ("=", "==", "!="):
+        return fnmatchcase(value, pattern) != (comparison == "!=")
+    return ORDERS[comparison](value, pattern)
+
+
+def value_of(run: RunSummary, key: str) -> Any:
+    if key in COLUMNS:
+        return COLUMNS[key](run)
+    validation = run.validation.get(key.removeprefix("val_")) if key.startswith("val_") else None
+    return run.test.get(key, validation)
+
+
+def refuse_unknown_key(key: str, runs: Sequence[RunSummary], where: str) -> None:
+    metrics = {name for run in runs for name in (*run.test, *(f"val_{name}" for name in run.validation))}
+    known = [*COLUMNS, *sorted(metrics)]
+    # Without runs, the metrics are unknown.
+    if key not in known and runs:
+        hint = did_you_mean(near(key, known)) or f"known are {', '.join(known[:20])}"
+        raise ConfigError(f'{where}: no run has "{key}"', hint)

@@ -1,21 +1,25 @@
 """`dltool train`: check the config, read the data, build the model, create the run, complete it."""
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
+from dltool.config.schema import Config
+from dltool.config.text.dump import origins
+from dltool.config.text.tree import ARGUMENTS
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
 from dltool.errors import DltoolError, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
 from dltool.experiment.new_run import new_run
 from dltool.experiment.opening import new_experiment, prepared_steps
-from dltool.experiment.overrides import overrides
 from dltool.experiment.signals import stop_requests
 from dltool.experiment.stages import Stages
 from dltool.machine import git_commit
+from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -24,6 +28,11 @@ if TYPE_CHECKING:
 SMOKE_EPOCHS = 2
 SMOKE_BATCHES = 2
 MOST_SMOKE_ROWS = 512
+CHOICES = {
+    ("training", "checkpoint", "monitor"): "best epoch by {}",
+    ("data", "split", "stratify"): "splits stratified by class",
+}
+"""Descriptions of defaults that are inferred from the data."""
 
 
 def train(
@@ -63,6 +72,24 @@ def train(
             if is_kept:
                 report_of_training(run, experiment, outcome.assessment, stages)
             return outcome
+
+
+def overrides(document: Document, config: Config) -> list[str]:
+    """Describe command-line arguments, values from other files and inferred values, one line each. `config` is resolved
+    for its data."""
+    found = origins(document, config)
+    arguments = [text for text in document.texts if text.startswith(tuple(f"{name} " for name in ARGUMENTS))]
+    files = Counter(origin.origin.rsplit(":", 2)[0] for origin in found if origin.origin.count(":") >= 2)
+    others = {name: count for name, count in files.items() if name in document.texts and name not in arguments}
+    others.pop(document.shown_as, None)
+    chosen = [
+        CHOICES[origin.path].format(origin.value)
+        for origin in found
+        if origin.path in CHOICES and origin.origin == "default" and origin.value is not False
+    ]
+    lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
+    lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]
+    return lines + ([f"inferred: {', '.join(chosen)}"] if chosen else [])
 
 
 def smoke(document: Document, progress: "Progress") -> TrainingOutcome:

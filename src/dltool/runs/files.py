@@ -13,12 +13,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from dltool.durable_files import (
     atomic_write,
     disk_errors,
-    open_file,
     open_in_place,
     read_file,
     remove_temporaries,
@@ -94,10 +93,6 @@ class Run:
     @property
     def number(self) -> str:
         return self.path.name
-
-    def open(self, path: Path) -> BinaryIO:
-        """Open one of the run's files for reading, never through a link. Raises RunError."""
-        return open_file(self.path, str(path.relative_to(self.path)))
 
     def read(self, path: Path, limit: int = DOCUMENT_LIMIT) -> bytes:
         """Return the bytes of one of the run's files. Raises RunError, also for more than `limit` bytes."""
@@ -232,7 +227,7 @@ class MetricsLog:
         self.path, self.file = path, file
         self.synced = -math.inf
         with disk_errors(path):
-            self.end = _end_of_whole_lines(file)
+            self.end = file.read().rfind(b"\n") + 1
             file.truncate(self.end)
 
     def append(self, values: Mapping[str, Any]) -> None:
@@ -260,16 +255,3 @@ class MetricsLog:
             if self.synced == -math.inf:
                 sync(self.path.parent)
         self.synced = time.monotonic()
-
-
-def _end_of_whole_lines(file: FileIO) -> int:
-    """Return the position after the last newline, reading from the end of the file."""
-    end = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(0, end - 65_536)
-        file.seek(start)
-        newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0

@@ -154,7 +154,6 @@ class RunRecord(Lenient):
     """run.json."""
 
     refused = {"most_rows": "most_rows is not a number of rows", "code": "code is not a list of files"}
-    dltool: str | None = None
     status: str = ""
     reason: Words = ""
     exit_code: int | None = None
