@@ -148,10 +148,8 @@ def check_cpu() -> Check:
 
 def check_memory() -> Check:
     memory = usable_memory()
-    detail = f"{memory / GIGABYTE:.1f} GB"
-    if memory < 2 * GIGABYTE:
-        return Check("memory", "warning", detail, "TensorFlow alone takes about 0.6 GB; use small data and batches")
-    return Check("memory", "ok", detail)
+    little = "TensorFlow alone takes about 0.6 GB; use small data and batches" if memory < 2 * GIGABYTE else ""
+    return Check("memory", "warning" if little else "ok", f"{memory / GIGABYTE:.1f} GB", little)
 
 
 def check_disk() -> Check:

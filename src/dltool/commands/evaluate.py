@@ -30,12 +30,9 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """The evaluation on `split` (a split, or a name for new data) and its folder.
-
-    `warning` says why nothing could be written to the run; empty if it was."""
+    """An evaluation and its folder. `warning` says why nothing could be written to the run; empty if it was."""
 
     run: Path
-    split: str
     assessment: "Assessment"
     folder: Path
     warning: str = ""
@@ -83,7 +80,7 @@ def evaluate(
         run.replace_folder(folder, files)
     except MachineError as error:
         warning = f"the evaluation could not be saved: {error}"
-    return EvaluationOutcome(run.path, examples.name, assessment, folder, warning)
+    return EvaluationOutcome(run.path, assessment, folder, warning)
 
 
 def measured(

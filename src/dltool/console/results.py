@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dltool.config.text.tree import format_path
-from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
+from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
@@ -72,21 +72,21 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
     if as_json:
         show_json(outcome.record())
     elif not (is_quiet and kind == "TrainingOutcome"):
-        IN_WORDS[kind](outcome)
+        IN_WORDS[kind](outcome, stdout_console())
 
 
 def show_warning(text: str) -> None:
     stderr_console().print(Text("warning: ", "yellow") + data_text(text))
 
 
-def show_training(outcome: "TrainingOutcome") -> None:
-    results, console = outcome.results, stdout_console()
+def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
+    results = outcome.results
     console.print(data_text(best_words(results)))
     for line in metric_lines(results, console.width):
         console.print(data_text(line), soft_wrap=True)
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
     if outcome.profile is not None:
-        show_profile(outcome.profile, outcome.run)
+        show_profile(outcome.profile, outcome.run, console)
     if not outcome.is_kept:
         console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
         return
@@ -121,9 +121,9 @@ def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
     return lines
 
 
-def show_profile(times: Mapping[str, float], run: Path) -> None:
+def show_profile(times: Mapping[str, float], run: Path, console: Console) -> None:
     """Print the time by activity, in order."""
-    console, total = stdout_console(), max(times["total"], 1e-9)
+    total = max(times["total"], 1e-9)
     table = plain_table("activity", "seconds", "share")
     for name, value in times.items():
         share = name.startswith("idle")
@@ -132,14 +132,12 @@ def show_profile(times: Mapping[str, float], run: Path) -> None:
     console.print(data_text(f"trace {run / 'profile'}, for tensorboard --logdir with its profile plugin"))
 
 
-def show_complete(outcome: "AlreadyComplete") -> None:
-    console = stdout_console()
+def show_complete(outcome: "AlreadyComplete", console: StreamConsole) -> None:
     console.print(data_text(f"{outcome.run} is complete: nothing to do"))
     console.next_step(f"dltool resume {with_code(outcome.run)} --epochs N trains it further")
 
 
-def show_reproduction(outcome: "Reproduction") -> None:
-    console = stdout_console()
+def show_reproduction(outcome: "Reproduction", console: StreamConsole) -> None:
     if outcome.difference:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
     else:
@@ -156,11 +154,11 @@ def with_code(path: Path) -> str:
     return shlex.quote(str(path)) + code_options()
 
 
-def show_evaluation(outcome: "EvaluationOutcome") -> None:
+def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> None:
     from dltool.evaluation.findings import MODEL
 
-    found, console = outcome.assessment, stdout_console()
-    console.print(data_text(f"{outcome.run}: {outcome.split}, {counted(found.examples, 'example')}"))
+    found = outcome.assessment
+    console.print(data_text(f"{outcome.run}: {found.split}, {counted(found.examples, 'example')}"))
     table = aligned_table("metric", numbers=("value", "95 % interval"))
     for name, each in found.metrics.items():
         ends = "" if each.low is None or each.high is None else f"{number(each.low)} to {number(each.high)}"
@@ -176,8 +174,7 @@ def show_evaluation(outcome: "EvaluationOutcome") -> None:
     console.next_step(f"dltool runs --runs {shlex.quote(str(outcome.run.parent.parent))}")
 
 
-def show_report(outcome: "ReportOutcome") -> None:
-    console = stdout_console()
+def show_report(outcome: "ReportOutcome", console: StreamConsole) -> None:
     console.print(data_text(outcome.numbers["verdict"]["words"]))
     for finding in outcome.numbers["warnings"]:
         console.print(Text("look  ", "bold") + data_text(f"{finding['title']}: {finding['next_step']}"), soft_wrap=True)
@@ -185,23 +182,21 @@ def show_report(outcome: "ReportOutcome") -> None:
     console.next_step(f"open {shlex.quote(str(outcome.file))} in a browser")
 
 
-def show_predictions(outcome: "PredictionOutcome") -> None:
+def show_predictions(outcome: "PredictionOutcome", console: StreamConsole) -> None:
     """Print where the predictions are, or the predictions themselves with everything else on stderr."""
     from dltool.evaluation.predictions import write_csv
 
     predictions = counted(outcome.examples, "prediction")
     if outcome.out:
-        console, next_step = stdout_console(), f"dltool evaluate {with_code(outcome.run)}"
         console.print(data_text(f"{outcome.out}: {predictions} of {outcome.run}"))
+        console.next_step(f"dltool evaluate {with_code(outcome.run)}")
     else:
         write_csv(outcome.columns, sys.stdout)
-        console, next_step = stderr_console(), "--out predictions.csv writes a file; .jsonl and .parquet work too"
-        console.print(data_text(f"{predictions} of {outcome.run}"))
-    console.next_step(next_step)
+        stderr_console().print(data_text(f"{predictions} of {outcome.run}"))
+        stderr_console().next_step("--out predictions.csv writes a file; .jsonl and .parquet work too")
 
 
-def show_check(outcome: "CheckOutcome") -> None:
-    console = stdout_console()
+def show_check(outcome: "CheckOutcome", console: StreamConsole) -> None:
     if outcome.lists_origins:
         for origin in outcome.origins:
             written = f"  ({origin.written})" if origin.written else ""
@@ -298,7 +293,7 @@ def class_table(outcome: "CheckOutcome") -> Table:
     return table
 
 
-IN_WORDS: Mapping[str, Callable[[Any], None]] = {
+IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "TrainingOutcome": show_training,
     "AlreadyComplete": show_complete,
     "Reproduction": show_reproduction,

@@ -20,7 +20,7 @@ from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine
 from dltool.runs.directory import create
 from dltool.runs.files import Run, encode_json
-from dltool.runs.recorded_data import recorded_contents
+from dltool.runs.recorded import recorded_contents
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress

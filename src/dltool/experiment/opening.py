@@ -11,8 +11,7 @@ from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
 from dltool.runs.files import Run
-from dltool.runs.recorded_config import as_run_error, recorded_config
-from dltool.runs.recorded_data import data_changes, recorded_facts
+from dltool.runs.recorded import as_run_error, data_changes, recorded_config, recorded_facts
 from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.keras.objects import keras_objects_in
 from dltool.config.schema import Config
 from dltool.config.text.tree import format_path
-from dltool.errors import ConfigError, ConfigPath, Problem, RunError
+from dltool.errors import ConfigError, ConfigPath, RunError
 from dltool.keras_names import ALLOWED, options_for
 from dltool.runs.changes import differences, said
 from dltool.runs.files import Run, digest
-from dltool.runs.recorded_config import MOST_SHOWN
+from dltool.runs.recorded import MOST_SHOWN, refuse
 from dltool.runs.records import RecordedFile, RunRecord, read_record
 
 if TYPE_CHECKING:
@@ -56,13 +56,9 @@ def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -
     """Raise RunError if a file of fitted preprocessing is missing, new or changed since the run was made."""
     files = [Path(folder) / name for folder, _, names in os.walk(run.preprocessing) for name in names]
     now = {file.relative_to(run.preprocessing).as_posix(): digest(run.read(file, largest_file)) for file in files}
-    changes = list(differences(record.preprocessing, now))
-    if changes:
-        hint = "restore the old file, or train a new run"
-        raise RunError(
-            Problem(None, f"{run.preprocessing}/{change.what} differs from the fitted preprocessing of the run", hint)
-            for change in islice(changes, MOST_SHOWN)
-        )
+    changed = (f"{run.preprocessing}/{change.what}" for change in differences(record.preprocessing, now))
+    hint = "restore the old file, or train a new run"
+    refuse((f"{file} differs from the fitted preprocessing of the run" for file in changed), hint)
 
 
 def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
@@ -76,14 +72,12 @@ def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
 
 def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
     """Raise RunError if a file of weights is not the one that `record`, the run's run.json, names."""
-    problems = []
+    changed = []
     for place, now in weight_files(built).items():
         was = record.weights.get(place, RecordedFile()).sha256
         if was != now["sha256"]:
-            message = f"{now['file']} has changed since the run was made: its sha256 was {said(was)}"
-            problems.append(Problem(None, message, "restore the old file, or train a new run"))
-    if problems:
-        raise RunError(problems)
+            changed.append(f"{now['file']} has changed since the run was made: its sha256 was {said(was)}")
+    refuse(changed, "restore the old file, or train a new run")
 
 
 def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
@@ -102,13 +96,9 @@ def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> No
     """Raise RunError if `parts` of a run's config name files or hosts that Keras would use: the config is not trusted.
 
     dltool itself checks the data's paths. See :func:`places_outside`."""
-    found = places_outside(config, parts)
-    if found:
-        hint = "a run may use no files but its own: train a new run from your own config"
-        raise RunError(
-            Problem(None, f"{run.resolved}: {format_path(place)} names something outside the run", hint)
-            for place in islice(found, MOST_SHOWN)
-        )
+    found = map(format_path, places_outside(config, parts))
+    hint = "a run may use no files but its own: train a new run from your own config"
+    refuse((f"{run.resolved}: {place} names something outside the run" for place in found), hint)
 
 
 def named_files(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from dltool.runs.checkpoint_file import Arrays, write_checkpoint
@@ -35,9 +34,7 @@ class CheckpointWriter:
         self.thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         with self.changed:
             self.is_closing = True
             self.changed.notify()
