@@ -91,8 +91,7 @@ def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
 def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Replace a folder, and all that is in it, by one with these files. Raises MachineError.
 
-    It is built beside it and renamed. A process that dies in between leaves the old one, the new one, or none, and what
-    :func:`remove_temporaries` removes."""
+    A process that dies meanwhile leaves the old, the new or none, and what :func:`remove_temporaries` removes."""
     built, old = temporary_beside(path), temporary_beside(path)
     with disk_errors(path):
         try:

@@ -35,8 +35,7 @@ EXIT_CODES: Mapping[int, str] = {
 
 
 class TextPath(tuple[str | int, ...]):
-    """A path in the text as written, if the model's layers have blocks and repeats. Other paths are in the resolved
-    config."""
+    """A path in the text as written, if layers have blocks and repeats. Other paths are in the resolved config."""
 
     __slots__ = ()
 
@@ -58,8 +57,7 @@ class Problem:
     """One error.
 
     `place` is a config path, a position in a text that could not be parsed, or None. `at_key` points at the key of the
-    path's last step instead of its value. `hint` is the suggestion; `related` lists further locations, each with a
-    short text ("first defined here")."""
+    path's last step, not its value. `related` are further locations, each with a short text ("first defined here")."""
 
     place: ConfigPath | Position | None
     message: str

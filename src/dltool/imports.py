@@ -58,7 +58,6 @@ def prefer_onednn() -> None:
 
 
 def import_keras() -> None:
-    """Import Keras, and TensorFlow with it."""
     if not is_own_process():
         import_module("keras")
         return
@@ -72,7 +71,6 @@ def import_keras() -> None:
 
 
 def import_drawing() -> None:
-    """Import the libraries that draw figures."""
     for module in ("matplotlib.figure", "matplotlib.backends.backend_svg"):
         import_module(module)
 

@@ -98,8 +98,8 @@ class TrainedRun:
         found = self.read_results()
         columns = {part: found.get(part) or {} for part in ("validation", "test")}
         if intervals := found.get("intervals"):
-            columns["test low"] = {name: low for name, (low, _) in intervals.items()}
-            columns["test high"] = {name: high for name, (_, high) in intervals.items()}
+            columns["test low"] = {name: values[0] for name, values in intervals.items()}
+            columns["test high"] = {name: values[1] for name, values in intervals.items()}
         table = pd.DataFrame(columns, index=list(columns["test"] or columns["validation"]), dtype=float)
         return table.rename_axis(index="metric")
 

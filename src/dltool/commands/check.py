@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 class PlanRow:
     """One layer of the plan: its source line, and its output shape without the batch axis.
 
-    `flops` are of a forward pass of one example, None if unknown. The preprocessing of a table's columns is one row
-    without an output shape."""
+    `flops` are of a forward pass of one example, None if unknown. A table's preprocessing is a row without a shape."""
 
     name: str
     line: str

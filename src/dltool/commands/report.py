@@ -40,8 +40,7 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
 
     If the data is missing or has changed, the report says so and uses the run's own records.
 
-    Raises ConfigError: `out` cannot be a page; RunError: the run is damaged, or in use; MachineError: a file cannot be
-    written."""
+    Raises ConfigError: `out` cannot be a page; RunError: the run is damaged or in use; MachineError: a disk error."""
     if out is not None:
         refuse_no_file("--out", out, PAGE)
     run = open_run(path)

@@ -16,10 +16,10 @@ from dltool.experiment.opening import new_experiment, prepared_steps, recorded_d
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
 from dltool.experiment.signals import StopNow, StopRequests, stop_requests
 from dltool.experiment.stages import Stages
-from dltool.runs.changes import chosen, differences, machine_changes
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import open_run, refuse_no_runs_folder
 from dltool.runs.files import Run
+from dltool.runs.recorded import chosen, differences, machine_changes
 from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:

@@ -63,8 +63,7 @@ def resume(
 def missed_by(run: Run) -> tuple[str, ...]:
     """Describe the missed expectations in results.json."""
     # Imported after the lock is taken: it is slow.
-    from dltool.runs.changes import said
-    from dltool.runs.records import read_results
+    from dltool.runs.records import read_results, said
 
     found = read_results(run).expectations
     missed = [(said(name), each) for name, each in found.items() if each.met is False]

@@ -75,8 +75,7 @@ def train(
 
 
 def overrides(document: Document, config: Config) -> list[str]:
-    """Describe command-line arguments, values from other files and inferred values, one line each. `config` is resolved
-    for its data."""
+    """Describe arguments, values from other files and inferred values, a line each. `config` has facts of the data."""
     found = origins(document, config)
     arguments = [text for text in document.texts if text.startswith(tuple(f"{name} " for name in ARGUMENTS))]
     files = Counter(origin.origin.rsplit(":", 2)[0] for origin in found if origin.origin.count(":") >= 2)

@@ -35,7 +35,6 @@ def stderr_console() -> StreamConsole:
 
 
 def show_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON document on stdout."""
     write_json_text(encode_json(value, indent=2))
 
 

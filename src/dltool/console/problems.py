@@ -64,8 +64,7 @@ def written_place(problem: Problem, document: "Document | None") -> tuple[Config
 def related_places(
     problem: Problem, document: "Document | None", uses: "Uses"
 ) -> Iterator[tuple[ConfigPath | Position, str]]:
-    """Yield related locations, each with the use of the block that contains it unless the problem is in the
-    same use."""
+    """Yield related locations, each with the use of its block unless the problem is in the same use."""
     for place, words in problem.related:
         yield place, words
         inside = document.written(place)[1] if document and isinstance(place, tuple) else ()

@@ -46,7 +46,7 @@ class TrainingProgress:
         self.table = EpochTable("loss")
         self.course: list[float] = []
         self.best: EpochRecord | None = None
-        self.unprinted: tuple[EpochRecord, bool] | None = None
+        self.unprinted: tuple[EpochRecord, bool, int] | None = None
         self.rows = 0
         self.last_row = self.last_sign_of_life = clock()
         self.lock = threading.RLock()
@@ -133,7 +133,7 @@ class TrainingProgress:
             self.best = record if is_best else self.best
             self.course.append(self.monitored(record))
             now = self.clock()
-            self.unprinted = (record, is_best)
+            self.unprinted = (record, is_best, epochs)
             if self.rows < MOST_FAST_ROWS or now - self.last_row >= SECONDS_BETWEEN_ROWS or record.epoch == epochs:
                 self.print_row()
             elif self.rows == MOST_FAST_ROWS:
@@ -146,10 +146,9 @@ class TrainingProgress:
         """Print the row of the last finished epoch, once."""
         if self.unprinted is None:
             return
-        (record, is_best), self.unprinted = self.unprinted, None
+        (record, is_best, epochs), self.unprinted = self.unprinted, None
         self.rows += 1
         self.last_row = self.clock()
-        epochs = self.running.epochs if self.running else record.epoch
         if not self.is_live:
             self.put(labelled(record, is_best, epochs))
             return

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dltool.runs.summaries import RunSummary
 
 STATUS_STYLES = {"completed": "green", "running": "cyan", "interrupted": "yellow"}
-COLUMNS = ("run", "status", "started", "epochs", "best", "test", "took", "differs")
 DROPPED = ("differs", "started", "took", "best")
 """Columns in the order in which narrow terminals drop them; then "test" gets a line of its own."""
 RIGHT = ("epochs", "took")
@@ -40,7 +39,7 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
     rows = [cells(run, differs) for run in runs]
     widths = {
         column: max(len(column), *(cell_len(row[column]) for row in rows))
-        for column in COLUMNS
+        for column in rows[0]
         if any(row[column] for row in rows)
     }
     for column in DROPPED:
@@ -48,7 +47,7 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
             widths.pop(column, None)
     is_test_below = is_wider(widths, console.width) and widths.pop("test", None) is not None
     # A rich Table is many times slower for thousands of rows.
-    console.print(line({column: column for column in COLUMNS}, widths, "bold"), no_wrap=True, overflow="ellipsis")
+    console.print(line({column: column for column in widths}, widths, "bold"), no_wrap=True, overflow="ellipsis")
     for run, row in zip(runs, rows, strict=True):
         shown = line(row, widths)
         start = widths["run"] + 2

@@ -15,7 +15,7 @@ from dltool.experiment.signals import StopNow, StopRequests
 from dltool.experiment.stages import Stages
 from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
-from dltool.runs.checkpoint_writer import CheckpointWriter
+from dltool.runs.checkpoint_file import CheckpointWriter
 from dltool.runs.files import MetricsLog, Run
 from dltool.tracking import Tracking
 
@@ -247,8 +247,7 @@ def tested_model(
 def concluded(
     run: Run, expect: Mapping[str, str], results: dict[str, Any], seconds: Mapping[str, float]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Check the config's expectations and write results.json, the last file of a run. Return it, and what was
-    missed."""
+    """Check the expectations and write results.json, the last file of a run. Return it, and what was missed."""
     values = {
         **results["test"],
         **{f"val_{name}": value for name, value in results["validation"].items()},

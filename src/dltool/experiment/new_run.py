@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def new_run(
     runs: Path, document: Document, experiment: Experiment, fitting: "Fitting", progress: "Progress", **fields: Any
 ) -> Iterator[Run]:
-    """Create the run, with further `fields` of run.json, and hold its lock during the block. Raises as
+    """Create the run, with further `fields` of run.json, and hold its lock. Raises as
     :func:`dltool.runs.directory.create`."""
     config, dataset = experiment.config, experiment.dataset
     outside = places_outside(config, RESUMED_PARTS)

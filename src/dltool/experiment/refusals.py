@@ -1,7 +1,7 @@
 """Checks of a run directory's trust: other code, files outside it, and exchanged files."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,9 @@ from dltool.config.schema import Config
 from dltool.config.text.tree import format_path
 from dltool.errors import ConfigError, ConfigPath, RunError
 from dltool.keras_names import ALLOWED, options_for
-from dltool.runs.changes import differences, said
 from dltool.runs.files import Run, digest
-from dltool.runs.recorded import MOST_SHOWN, refuse
-from dltool.runs.records import RecordedFile, RunRecord, read_record
+from dltool.runs.recorded import MOST_SHOWN, differences, refuse
+from dltool.runs.records import RecordedFile, RunRecord, read_record, said
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
@@ -81,15 +80,20 @@ def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
 
 
 def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
-    """Return the config paths in `parts` ("preprocessing", "augmentation", "model", "training") that name files or
-    hosts outside the run."""
-    sections = {
-        "preprocessing": (("data", "preprocessing"), config.data.preprocessing),
-        "augmentation": (("data", "augmentation"), config.data.augmentation),
-        "model": (("model", "layers"), config.model.layers),
-        "training": (("training", "callbacks"), config.training.callbacks),
+    """Return the config paths in `parts`, some of PARTS, that name files or hosts outside the run."""
+    sections: dict[str, tuple[Any, ConfigPath]] = {
+        "preprocessing": (config.data.preprocessing, ("data", "preprocessing")),
+        "augmentation": (config.data.augmentation, ("data", "augmentation")),
+        "model": (config.model.layers, ("model", "layers")),
+        "training": (config.training.callbacks, ("training", "callbacks")),
     }
-    return [place for part in parts for place in named_files(sections[part][1], sections[part][0])]
+    found: list[ConfigPath] = []
+    for place, entry in (each for part in parts for each in keras_objects_in(*sections[part])):
+        if entry.kind == "callback" and entry.name in WRITING_CALLBACKS:
+            found.append(place)
+        if isinstance(entry.arguments.get("vocabulary"), str):
+            found.append((*place, "vocabulary"))
+    return found
 
 
 def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> None:
@@ -99,11 +103,3 @@ def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> No
     found = map(format_path, places_outside(config, parts))
     hint = "a run may use no files but its own: train a new run from your own config"
     refuse((f"{run.resolved}: {place} names something outside the run" for place in found), hint)
-
-
-def named_files(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
-    for inside, entry in keras_objects_in(value, place):
-        if entry.kind == "callback" and entry.name in WRITING_CALLBACKS:
-            yield inside
-        if isinstance(entry.arguments.get("vocabulary"), str):
-            yield (*inside, "vocabulary")

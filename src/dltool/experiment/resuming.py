@@ -15,11 +15,11 @@ from dltool.experiment.refusals import refuse_files, require_code
 from dltool.experiment.signals import StopRequests
 from dltool.experiment.stages import Stages
 from dltool.machine import describe_machine
-from dltool.runs.changes import Change, machine_changes, said
 from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
 from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
-from dltool.runs.records import RunRecord, read_record
+from dltool.runs.recorded import Change, machine_changes
+from dltool.runs.records import RunRecord, read_record, said
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def resume_locked(
 def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
     """Return the newest valid checkpoint, None if the run was killed before its first. Raises RunError: none is valid,
     or they were removed."""
-    if not has_checkpoints(run.checkpoints) and not run.read_metrics():
-        progress.warn("the run was stopped before its first checkpoint and starts over")
-        return None
     if not has_checkpoints(run.checkpoints):
+        if not run.read_metrics():
+            progress.warn("the run was stopped before its first checkpoint and starts over")
+            return None
         hint = "`dltool runs prune --checkpoints` removes them; a run without one cannot be resumed: train a new run"
         raise RunError(f"there is no checkpoint in {run.checkpoints}", hint)
     checkpoint, skipped = newest_checkpoint(run.checkpoints)
@@ -80,8 +80,7 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
 
 
 def with_epochs(config: Config, epochs: int, finished: int) -> Config:
-    """Return the config with another number of epochs; with several phases, the last one changes. Raises ConfigError:
-    too few or too many."""
+    """Return the config with other epochs, of the last phase if it has several. Raises ConfigError: too few or many."""
     if epochs > MOST_EPOCHS:
         raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, got {epochs}")
     if epochs <= finished:

@@ -6,18 +6,21 @@
     arrays            raw, C order, little-endian, concatenated
     sha256            32 bytes, of everything before
 
-Nothing in it can be executed. A directory keeps the newest two."""
+Nothing in it can be executed. A directory keeps the newest two. A thread writes them, so that training does not wait
+for the disk."""
 
 import hashlib
 import json
 import math
 import os
 import re
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
@@ -31,6 +34,8 @@ FORMAT = 1
 FILE_NAME = re.compile(r"([0-9]{10,})\.ckpt")
 HEADER_LIMIT = 64 * 2**20
 CHUNK = 2**20
+SECONDS_BETWEEN = 1.0
+"""Least time between the starts of two writes: epochs may take milliseconds."""
 DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
@@ -122,6 +127,62 @@ def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
 
 
 # --- writing ---
+
+
+class CheckpointWriter:
+    """A thread that writes submitted states in order. A newer one replaces a waiting one; the last is always written.
+
+    A failed write is raised by the next :meth:`submit` or at the end of the block, so no run completes without its last
+    checkpoint. `since` is the step of the checkpoint that training resumes from; newer ones are damaged."""
+
+    def __init__(self, directory: Path, since: int | None = None) -> None:
+        self.directory = directory
+        self.before = since
+        self.changed = threading.Condition()
+        self.waiting: tuple[int, Arrays, Mapping[str, Any]] | None = None
+        self.failure: BaseException | None = None
+        self.is_closing = False
+        self.began = -math.inf
+        self.thread = threading.Thread(target=self.work, name="checkpoints")
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        with self.changed:
+            self.is_closing = True
+            self.changed.notify()
+        self.thread.join()
+        # Another error, such as a stop, must not hide a failed write.
+        if self.failure is not None and error is not self.failure:
+            raise self.failure from error
+
+    def submit(self, step: int, arrays: Arrays, state: Mapping[str, Any]) -> None:
+        """Queue the state of global step `step`. The arrays must not change afterwards. Raises an earlier failure."""
+        with self.changed:
+            if self.failure is not None:
+                raise self.failure
+            self.waiting = (step, arrays, state)
+            self.changed.notify()
+
+    def work(self) -> None:
+        while (job := self.next_job()) is not None:
+            try:
+                write_checkpoint(self.directory, *job, before=self.before)
+                self.before = job[0]
+            except BaseException as error:  # noqa: BLE001 (handed to the training, which raises it)
+                self.failure = error
+                return
+
+    def next_job(self) -> tuple[int, Arrays, Mapping[str, Any]] | None:
+        """Wait for the next state to write and return it, None at the end."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting is not None or self.is_closing)
+            self.changed.wait_for(lambda: self.is_closing, self.began + SECONDS_BETWEEN - time.monotonic())
+            self.began = time.monotonic()
+            job, self.waiting = self.waiting, None
+            return job
 
 
 def _storage(dtype: str) -> np.dtype[Any]:

@@ -22,8 +22,7 @@ ABSENT = "not there"
 
 
 def recorded_values(run: Run) -> Values:
-    """Return the values of a run's resolved.yaml by path, empty lists and mappings included. Raises RunError: the file
-    is missing or invalid."""
+    """Return the values of resolved.yaml by path, empty lists and mappings too. Raises RunError: it is invalid."""
     try:
         return values_by_path(run.read(run.resolved), str(run.resolved))
     except ConfigError as error:

@@ -214,8 +214,7 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def newest_number(parent: Path) -> int:
-    """Return the highest number in use, 0 if there is none. The search starts at `latest`: listing 10,000 runs
-    is slow."""
+    """Return the highest number in use, 0 if there is none. Searches from `latest`: listing 10,000 runs is slow."""
     number = number_in(parent / LATEST)
     if number is None or not os.path.lexists(parent / f"{number:04d}"):
         return max((int(name) for name in os.listdir(parent) if NUMBER.fullmatch(name)), default=0)

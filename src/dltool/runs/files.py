@@ -121,8 +121,7 @@ class Run:
         return path
 
     def replace_folder(self, path: Path, files: Mapping[str, bytes]) -> None:
-        """Replace a folder of the run by these files, by their paths below it. Raises MachineError, and RunError for a
-        link."""
+        """Replace a folder of the run by files, by their paths. Raises MachineError, and RunError for a link."""
         self.directory(path.parent)
         if path.is_symlink() or (os.path.lexists(path) and not path.is_dir()):
             raise RunError(f"{path} is not a folder; a run directory holds no links")
@@ -140,8 +139,7 @@ class Run:
 
     @contextmanager
     def metrics_log(self) -> Iterator["MetricsLog"]:
-        """Open metrics.jsonl for appending; it is synced at the end of the block. An incomplete last line is removed
-        first. Raises MachineError."""
+        """Append to metrics.jsonl, without an incomplete last line; sync it at the end. Raises MachineError."""
         with disk_errors(self.metrics):
             file = open(open_in_place(self.metrics), "r+b", buffering=0)  # noqa: SIM115 (closed below)
         with file:
@@ -160,8 +158,7 @@ class Run:
         atomic_write(self.metrics, "".join(encode_json(line) + "\n" for line in lines).encode())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read the lines of metrics.jsonl without an incomplete last one; empty before the first epoch. Raises
-        RunError."""
+        """Read metrics.jsonl without an incomplete last line; empty before the first epoch. Raises RunError."""
         if not os.path.lexists(self.metrics):
             return []
         *lines, _torn = self.read(self.metrics, METRICS_LIMIT).split(b"\n")
@@ -170,13 +167,11 @@ class Run:
         return [parse_json(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, 1)]
 
     def is_locked(self) -> bool:
-        """Return whether a living process writes this run."""
         return lock.is_held(self.path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make this process the only writer until the block or the process ends. Raises as
-        :func:`dltool.runs.lock.acquire`."""
+        """Make this process the only writer until the block or the process ends. Raises as :func:`.lock.acquire`."""
         descriptor = lock.acquire(self.path)
         try:
             for folder in (self.path, self.checkpoints, self.evaluation, self.figures):

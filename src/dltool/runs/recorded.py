@@ -1,8 +1,9 @@
-"""The config and the data of a run as it recorded them: read, verified, and compared with those of today."""
+"""The config, the data and the machine of a run as it recorded them: verified, and compared with those of today."""
 
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -17,19 +18,63 @@ from dltool.data.arrays.fingerprint import split_hash
 from dltool.data.dataset import Dataset
 from dltool.data.facts import DTYPES, Facts, InputFacts, is_for_layers
 from dltool.errors import ConfigError, Position, Problem, RunError
-from dltool.runs.changes import Change, differences, said
+from dltool.machine import describe_machine
 from dltool.runs.files import Run
-from dltool.runs.records import DataRecord, InputRecord, RecordedPart, TargetRecord, read_record
+from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, read_record, said
 from dltool.text import listed, plural
 
 SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
 MOST_SHOWN = 10
 """Most problems shown: an untrusted file may have any number."""
-LONGEST_NAME = 100
-"""Most characters of a column's name: an untrusted run.json may hold any number."""
+LONGEST_NAME, LONGEST_KEY = 100, 300
+"""Most characters of a column's name and of the path of a value: an untrusted run.json may hold any number."""
 MOST_NAMED = 5
 MOST_VALUES = 10**8
 """Most values of one example."""
+COMPARED = ("cpu", "cpu_features", "versions", "environment")
+"""Keys of the machine record. The number of cores is not compared: a resumed run keeps its number of threads."""
+MOST_CHANGES = 20
+PINNED = ("intra_op_threads", "op_determinism", "gpus", "keras", "onednn")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A changed value. `was` and `now` are as in run.json."""
+
+    what: str
+    was: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.what} was {said(self.was)} and is {said(self.now)}"
+
+
+def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change]:
+    """Return the differences between the recorded machine and settings and today's. `pinned` are today's settings."""
+    changes = list(differences(chosen(record.machine, COMPARED), chosen(describe_machine(), COMPARED)))
+    changes += differences(chosen(record.pinned, PINNED), chosen(pinned, PINNED))
+    return changes[:MOST_CHANGES]
+
+
+def chosen(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: values.get(key) for key in keys}
+
+
+def numbered(items: list[Any]) -> dict[str, Any]:
+    return {f"[{number}]": item for number, item in enumerate(items)}
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[Change]:
+    """Yield the changes leaf by leaf, in key order."""
+    for key in dict.fromkeys([*was, *now]):
+        one, other = was.get(key), now.get(key)
+        name = f"{above}{'' if key[:1] == '[' or not above else '.'}{key}"[:LONGEST_KEY]
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from differences(one, other, name)
+        elif isinstance(one, list) and isinstance(other, list) and any(isinstance(item, Mapping) for item in one):
+            yield from differences(numbered(one), numbered(other), name)
+        elif one != other:
+            yield Change(name, one, other)
 
 
 def refuse(messages: Iterable[str], hint: str) -> None:
@@ -101,8 +146,7 @@ def recorded_contents(dataset: Dataset) -> dict[str, Any]:
 
 
 def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
-    """Return the facts of a run's data from its run.json. `data` is from its config. Raises RunError: a value is
-    missing or invalid."""
+    """Return the facts of a run's data from run.json and `data` of its config. Raises RunError: a value is invalid."""
     hint = "train it again with this version"
     inputs, targets = record.inputs or {}, record.targets
     if not inputs or not all(is_input(name, each, data, len(inputs) == 1) for name, each in inputs.items()):

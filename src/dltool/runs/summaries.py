@@ -14,8 +14,7 @@ from dltool.runs.records import numbers, read_record, read_results
 
 @dataclass(frozen=True)
 class SignOfLife:
-    """The activity of a running run: seconds since its last write, seconds of its last epoch, and total epochs. Unknown
-    values are None."""
+    """The activity of a running run: seconds since its last write and of its last epoch, and total epochs."""
 
     seconds_ago: float
     epoch_seconds: float | None
