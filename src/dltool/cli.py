@@ -69,11 +69,10 @@ def train(
 
         document = within.read(config, settings, {"--name": name, "--seed": seed})
         refuse_no_runs_folder(folder)
-        from dltool.commands.train import smoke as run_smoke
-        from dltool.commands.train import train as run_train
+        from dltool.commands import train as command
 
-        trained = partial(run_train, document, runs=folder, is_profiled=profile)
-        work = partial(run_smoke, document) if smoke else trained
+        trained = partial(command.train, document, runs=folder, is_profiled=profile)
+        work = partial(command.smoke, document) if smoke else trained
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
 

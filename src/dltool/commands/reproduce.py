@@ -2,19 +2,18 @@
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.load import read_document
-from dltool.errors import DltoolError, ExpectationMissed, MachineError, RunError
+from dltool.errors import ExpectationMissed, MachineError, RunError
 from dltool.experiment.finishing import complete
-from dltool.experiment.new_run import new_run
+from dltool.experiment.new_run import new_run, temporary_runs
 from dltool.experiment.opening import new_experiment, prepared_steps, recorded_data, recorded_strategy
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
-from dltool.experiment.signals import StopNow, StopRequests, stop_requests
+from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import open_run, refuse_no_runs_folder
@@ -67,7 +66,8 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
     run.read_metrics()
     run.read_json(run.results)
     last_checkpoint(run)
-    with stop_requests() as stops, folder_for(into) as folder:
+    kept = temporary_runs("dltool-reproduce-") if into is None else contextlib.nullcontext(into)
+    with stop_requests() as stops, kept as folder:
         again = train_again(run, folder, into is not None, progress, stops)
         progress.stage("comparing")
         difference = next(found_differences(run, again), "")
@@ -81,19 +81,6 @@ def last_checkpoint(run: Run) -> Checkpoint:
     if damaged:
         raise RunError(f"the last checkpoint of the run is damaged: {damaged[0]}")
     return checkpoint
-
-
-@contextlib.contextmanager
-def folder_for(into: Path | None) -> Iterator[Path]:
-    if into is not None:
-        yield into
-        return
-    try:
-        with tempfile.TemporaryDirectory(prefix="dltool-reproduce-") as folder:
-            yield Path(folder)
-    except (DltoolError, StopNow) as error:
-        error.kept = ""
-        raise
 
 
 def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", stops: StopRequests) -> Run:

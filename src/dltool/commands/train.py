@@ -1,6 +1,5 @@
 """`dltool train`: check the config, read the data, build the model, create the run, complete it."""
 
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,9 @@ from dltool.config.text.dump import origins
 from dltool.config.text.tree import ARGUMENTS
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
-from dltool.errors import DltoolError, RunError
+from dltool.errors import RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
-from dltool.experiment.new_run import new_run
+from dltool.experiment.new_run import new_run, temporary_runs
 from dltool.experiment.opening import new_experiment, prepared_steps
 from dltool.experiment.signals import stop_requests
 from dltool.experiment.stages import Stages
@@ -101,18 +100,14 @@ def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
     batch_size: Any = checked_config(small)[0].training.batch_size
     # Batches may be large or depend on the data.
     rows = MOST_SMOKE_ROWS if batch_size is UNKNOWN else min(MOST_SMOKE_ROWS, SMOKE_BATCHES * batch_size)
-    try:
-        with tempfile.TemporaryDirectory(prefix="dltool-smoke-") as folder:
-            outcome = train(small, runs=Path(folder), progress=progress, most_rows=rows, is_kept=False)
-            progress.stage("reloading")
-            expected = outcome.results["test"]
-            found = evaluate(outcome.run, progress=progress, draws=False).record()["metrics"] if expected else {}
-            # Compared as strings, where NaN equals NaN.
-            if repr(found) != repr(expected):
-                raise RunError(f"the reloaded model gives {found}; after training it gave {expected}")
-    except DltoolError as error:
-        error.kept = ""
-        raise
+    with temporary_runs("dltool-smoke-") as folder:
+        outcome = train(small, runs=folder, progress=progress, most_rows=rows, is_kept=False)
+        progress.stage("reloading")
+        expected = outcome.results["test"]
+        found = evaluate(outcome.run, progress=progress, draws=False).record()["metrics"] if expected else {}
+        # Compared as strings, where NaN equals NaN.
+        if repr(found) != repr(expected):
+            raise RunError(f"the reloaded model gives {found}; after training it gave {expected}")
     return outcome
 
 

@@ -49,9 +49,8 @@ def show_error(error: DltoolError, document: "Document | None", as_json: bool) -
 def error_text(error: DltoolError, document: "Document | None") -> Text:
     """Format all problems of `error`, what was written, and the next step."""
     text = render_error(error, document)
-    count = len(error.problems)
     if not error.kept:
-        return text.append(f"{counted(count, 'problem')}; nothing was written", "dim")
+        return text.append(f"{counted(len(error.problems), 'problem')}; nothing was written", "dim")
     text.append_text(data_text(f"completed work is kept in {error.kept}"))
     next_step = resume_command(error)
     return text.append_text(Text("\n") + data_text(f"next  {next_step}")) if next_step else text
@@ -122,7 +121,6 @@ def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
 
 
 def show_profile(times: Mapping[str, float], run: Path, console: Console) -> None:
-    """Print the time by activity, in order."""
     total = max(times["total"], 1e-9)
     table = plain_table("activity", "seconds", "share")
     for name, value in times.items():
@@ -141,8 +139,7 @@ def show_reproduction(outcome: "Reproduction", console: StreamConsole) -> None:
     if outcome.difference:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
     else:
-        epochs = counted(outcome.epochs, "epoch")
-        console.print(data_text(f"identical  {epochs}, all weights and metrics"))
+        console.print(data_text(f"identical  {counted(outcome.epochs, 'epoch')}, all weights and metrics"))
     if outcome.again is not None:
         console.print(data_text(f"kept in    {outcome.again}"))
 

@@ -36,7 +36,6 @@ def aligned_table(*texts: str, numbers: Iterable[str] = (), more: Iterable[str] 
 
 
 def show_templates(templates: Mapping[str, str]) -> None:
-    """Print the names of the templates and the first lines of their texts."""
     console = stdout_console()
     table = plain_table("template", "what it trains")
     table.columns[1].no_wrap = False

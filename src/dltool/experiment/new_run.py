@@ -14,8 +14,10 @@ import numpy as np
 from dltool.config.load import Document
 from dltool.config.text.dump import dump_yaml, origins
 from dltool.config.text.tree import format_path
+from dltool.errors import DltoolError
 from dltool.experiment.opening import Experiment
 from dltool.experiment.refusals import RESUMED_PARTS, places_outside, weight_files
+from dltool.experiment.signals import StopNow
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine
 from dltool.runs.directory import create
@@ -57,6 +59,17 @@ def new_run(
         for place in outside if experiment.is_kept else ():
             progress.warn(f"this run cannot be resumed: {format_path(place)} names something outside it")
         yield run
+
+
+@contextlib.contextmanager
+def temporary_runs(prefix: str) -> Iterator[Path]:
+    """Yield a folder for runs that are not kept, not even after an error."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+            yield Path(folder)
+    except (DltoolError, StopNow) as error:
+        error.kept = ""
+        raise
 
 
 def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:

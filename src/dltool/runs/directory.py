@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,29 +60,24 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     contents = {**files, RECORD: first_record(name, record, files)}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
     built = parent / UNFINISHED / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
-    descriptor = -1
-    try:
-        with disk_errors(parent, "create a run in"):
-            _make(built)
-            remove_abandoned(built.parent)
-            descriptor = lock.acquire(built)
-            write_tree(built, contents)
-            built = _rename_to_next_number(built, parent)
-            for folder in (parent, *(missing.parent for missing in made)):
-                sync(folder)
-            update_latest(parent)
-    except BaseException:
-        if descriptor >= 0:
-            os.close(descriptor)
-        shutil.rmtree(built, ignore_errors=True)
-        for folder in (parent / UNFINISHED, *made):
-            with suppress(OSError):
-                os.rmdir(folder)
-        raise
-    try:
+    with ExitStack() as stack:
+        try:
+            with disk_errors(parent, "create a run in"):
+                _make(built)
+                remove_abandoned(built.parent)
+                stack.enter_context(lock.held(built))
+                write_tree(built, contents)
+                built = _rename_to_next_number(built, parent)
+                for folder in (parent, *(missing.parent for missing in made)):
+                    sync(folder)
+                update_latest(parent)
+        except BaseException:
+            shutil.rmtree(built, ignore_errors=True)
+            for folder in (parent / UNFINISHED, *made):
+                with suppress(OSError):
+                    os.rmdir(folder)
+            raise
         yield Run(built)
-    finally:
-        os.close(descriptor)
 
 
 def first_record(name: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:

@@ -171,15 +171,12 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make this process the only writer until the block or the process ends. Raises as :func:`.lock.acquire`."""
-        descriptor = lock.acquire(self.path)
-        try:
+        """Make this process the only writer until the block or the process ends. Raises as :func:`.lock.held`."""
+        with lock.held(self.path):
             for folder in (self.path, self.checkpoints, self.evaluation, self.figures):
                 if folder.is_dir() and not folder.is_symlink():
                     remove_temporaries(folder)
             yield
-        finally:
-            os.close(descriptor)
 
 
 CONTENTS = {inside.name: inside.contents for inside in vars(Run).values() if isinstance(inside, Inside)}

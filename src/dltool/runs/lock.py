@@ -5,7 +5,8 @@ import fcntl
 import os
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dltool.durable_files import disk_errors, open_in_place
@@ -17,8 +18,9 @@ PATIENCE = 0.1
 """Seconds. A process that only tests the lock holds it for some microseconds."""
 
 
-def acquire(path: Path) -> int:
-    """Lock the run and return the file descriptor that holds the lock until closed.
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold the lock of the run at `path` until the block or the process ends.
 
     Raises RunError: another process, which is named, holds it; MachineError: locks do not work."""
     file = path / LOCK
@@ -42,10 +44,9 @@ def acquire(path: Path) -> int:
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode("ascii", "replace"), 0)
-    except BaseException:
+        yield
+    finally:
         os.close(descriptor)
-        raise
-    return descriptor
 
 
 def is_held(path: Path) -> bool:

@@ -92,22 +92,18 @@ def remove(path: Path) -> None:
     refuse_no_run(path)
     path = path.absolute()
     parent, number = path.parent, int(path.name)
-    descriptor = lock.acquire(path)
-    try:
-        with disk_errors(path, "remove"):
-            # Renamed within its folder: a full disk may have no room for a new folder.
-            hidden = parent / f"{directory.UNFINISHED_PREFIX}{secrets.token_hex(4)}"
-            os.rename(path, hidden)
-            sync(parent)
-            shutil.rmtree(hidden)
-            # Now there is room on the disk. Until here `latest`, if it points to this run, preserves its number.
-            last = parent / directory.LAST_NUMBER
-            if number > max(directory.number_in(last) or 0, directory.newest_number(parent)):
-                atomic_write(last, f"{number:04d}\n".encode())
-            directory.update_latest(parent)
-            directory.remove_abandoned(parent)
-    finally:
-        os.close(descriptor)
+    with lock.held(path), disk_errors(path, "remove"):
+        # Renamed within its folder: a full disk may have no room for a new folder.
+        hidden = parent / f"{directory.UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+        os.rename(path, hidden)
+        sync(parent)
+        shutil.rmtree(hidden)
+        # Now there is room on the disk. Until here `latest`, if it points to this run, preserves its number.
+        last = parent / directory.LAST_NUMBER
+        if number > max(directory.number_in(last) or 0, directory.newest_number(parent)):
+            atomic_write(last, f"{number:04d}\n".encode())
+        directory.update_latest(parent)
+        directory.remove_abandoned(parent)
 
 
 def refuse_no_run(path: Path) -> None:
