@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.console.capture import captured_chatter
+from dltool.console.frame import allowed
 from dltool.console.progress import TrainingProgress
 from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError, RunError
@@ -186,18 +187,6 @@ def shown_progress() -> Iterator[TrainingProgress]:
     stream = None if isinstance(sys.stdout, io.TextIOWrapper) else sys.stdout
     with safe_streams(), captured_chatter(stream) as capture, TrainingProgress(capture) as progress:
         yield progress
-
-
-@contextlib.contextmanager
-def allowed(files: AllowedCode) -> Iterator[None]:
-    if not files:
-        yield
-        return
-    from dltool.config.keras.allowed_code import read_allowed_code
-    from dltool.keras_names import allowing
-
-    with allowing(read_allowed_code([Path(file) for file in files])):
-        yield
 
 
 @contextlib.contextmanager

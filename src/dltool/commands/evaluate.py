@@ -39,7 +39,6 @@ class EvaluationOutcome:
     exit_code: ClassVar[int] = 0
 
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
         folder = None if self.warning else str(self.folder)
         return {"run": str(self.run), **self.assessment.record(), "folder": folder}
 

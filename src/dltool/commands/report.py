@@ -31,7 +31,6 @@ class ReportOutcome:
     exit_code: ClassVar[int] = 0
 
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
         return {"file": str(self.file), **self.numbers}
 
 

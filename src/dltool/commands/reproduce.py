@@ -42,7 +42,6 @@ class Reproduction:
         return ExpectationMissed.exit_code if self.difference else 0
 
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
         again = None if self.again is None else str(self.again)
         found = {"run": str(self.run), "again": again, "identical": not self.difference, "epochs": self.epochs}
         return {**found, "first_difference": self.difference or None}

@@ -30,7 +30,6 @@ class AlreadyComplete:
         return ExpectationMissed.exit_code if self.missed else 0
 
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
         return {"run": str(self.run), "status": "completed", "resumed": False, "missed": list(self.missed)}
 
 

@@ -54,11 +54,7 @@ def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> It
     frame = Frame(as_json)
     with contextlib.ExitStack() as stack:
         try:
-            if allow_code:
-                from dltool.config.keras.allowed_code import read_allowed_code
-                from dltool.keras_names import allowing
-
-                stack.enter_context(allowing(read_allowed_code(allow_code)))
+            stack.enter_context(allowed(allow_code or ()))
             yield frame
         except DltoolError as error:
             from dltool.console.results import show_error
@@ -69,3 +65,16 @@ def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> It
         except MemoryError:
             sys.stderr.write("error: out of memory\n  use a smaller batch size or less data\n")
             raise typer.Exit(5) from None
+
+
+@contextlib.contextmanager
+def allowed(files: Sequence[str | Path]) -> Iterator[None]:
+    """Let configs name the classes in these files during the block."""
+    if not files:
+        yield
+        return
+    from dltool.config.keras.allowed_code import read_allowed_code
+    from dltool.keras_names import allowing
+
+    with allowing(read_allowed_code([Path(file) for file in files])):
+        yield

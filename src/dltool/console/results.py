@@ -61,8 +61,8 @@ def resume_command(error: DltoolError) -> str | None:
 
 
 def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
-    """Print an outcome on stdout: as one JSON document, or as text with the next step. With `is_quiet`, a training run
-    has no text. Missed expectations and warnings go to stderr."""
+    """Print an outcome on stdout: its `record()` as one JSON document, or text with the next step. With `is_quiet`, a
+    training run has no text. Missed expectations and warnings go to stderr."""
     kind = type(outcome).__name__
     for line in getattr(outcome, "missed", ()):
         stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
@@ -258,25 +258,22 @@ def time_text(seconds: float | None, steps: int) -> str:
 
 def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
     """Print a row for each column of a table, two lines on narrow terminals."""
-    rows = []
+    table = aligned_table("column", "type", numbers=("missing", "distinct"), more=("range", "why"))
     for column in columns:
         name = data_text(column.name)
         if column.use not in ("", "input"):
             name += Text(f" ({column.use})", "dim")
         limits = "" if column.low is None else f"{column.low} to {column.high}"
-        distinct = "many" if column.distinct is None else f"{column.distinct:,}"
-        rows.append((name, column, limits, "" if column.type == "ignore" else distinct))
-    if console.width < NARROW:
-        for name, column, limits, _ in rows:
-            console.print(name + Text(f"  {column.type}", "bold"))
-            missing = f"{column.missing:,} missing" if column.missing else ""
-            console.print(Padding(data_text("; ".join(filter(None, (column.why, missing, limits)))), (0, 0, 0, 2)))
-        return
-    table = aligned_table("column", "type", numbers=("missing", "distinct"), more=("range", "why"))
-    for name, column, limits, distinct in rows:
         missing = f"{column.missing:,}" if column.missing else ""
-        table.add_row(name, column.type, missing, distinct, data_text(limits), data_text(column.why))
-    console.print(table)
+        if console.width < NARROW:
+            console.print(name + Text(f"  {column.type}", "bold"))
+            parts = (column.why, missing and f"{missing} missing", limits)
+            console.print(Padding(data_text("; ".join(filter(None, parts))), (0, 0, 0, 2)))
+        else:
+            distinct = "" if column.type == "ignore" else "many" if column.distinct is None else f"{column.distinct:,}"
+            table.add_row(name, column.type, missing, distinct, data_text(limits), data_text(column.why))
+    if table.rows:
+        console.print(table)
 
 
 def class_table(outcome: "CheckOutcome") -> Table:

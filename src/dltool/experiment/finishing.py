@@ -43,7 +43,6 @@ class TrainingOutcome:
         return ExpectationMissed.exit_code if self.missed else 0
 
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
         return {"run": str(self.run) if self.is_kept else None, **self.results}
 
 

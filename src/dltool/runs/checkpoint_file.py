@@ -31,7 +31,7 @@ from dltool.text import os_words
 Arrays = Sequence[tuple[str, np.ndarray]]
 MAGIC = b"dltool\x00\x01"
 FORMAT = 1
-FILE_NAME = re.compile(r"([0-9]{10,})\.ckpt")
+FILE_NAME = re.compile(r"([0-9]{10}|[1-9][0-9]{10,})\.ckpt")
 HEADER_LIMIT = 64 * 2**20
 CHUNK = 2**20
 SECONDS_BETWEEN = 1.0
@@ -200,8 +200,7 @@ def _steps(directory: Path) -> list[int]:
         names = os.listdir(directory)
     except FileNotFoundError:
         return []
-    steps = [int(match[1]) for name in names if (match := FILE_NAME.fullmatch(name))]
-    return [step for step in steps if checkpoint_path(directory, step).name in names]
+    return [int(match[1]) for name in names if (match := FILE_NAME.fullmatch(name))]
 
 
 def remove_checkpoints(directory: Path) -> None:
