@@ -93,11 +93,10 @@ def usable_memory() -> int:
 
 def cpu_name() -> str:
     """Return the model's name as the system gives it, or else the architecture."""
-    if name := _cpuinfo().get("model name"):
-        return name
-    if platform.system() == "Darwin":
-        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
-    return platform.machine()
+    name = _cpuinfo().get("model name")
+    if not name and platform.system() == "Darwin":
+        name = _output("sysctl", "-n", "machdep.cpu.brand_string")
+    return name or platform.machine()
 
 
 def cpu_features() -> list[str]:

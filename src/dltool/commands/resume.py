@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from dltool.experiment.finishing import TrainingOutcome
     from dltool.experiment.listener import Progress
 
-
 MOST_MISSED = 20
 """An untrusted results.json may hold any number."""
 

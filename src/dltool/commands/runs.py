@@ -16,6 +16,8 @@ from dltool.text import did_you_mean, near
 
 CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|==|=|>|<)\s*(.+?)\s*")
 ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {**COMPARE, "=": operator.eq, "!=": operator.ne}
+EQUALITIES = {"=": fnmatchcase, "==": fnmatchcase, "!=": lambda text, pattern: not fnmatchcase(text, pattern)}
+"""Of strings: `*` and `?` are wildcards."""
 COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "name": lambda run: run.name,
     "number": lambda run: int(run.number),
@@ -71,22 +73,12 @@ def parsed(condition: str, runs: Sequence[RunSummary]) -> Callable[[RunSummary],
         raise ConfigError(f"--filter {condition}: expected a key, a comparison and a value", "for example accuracy>0.9")
     key, comparison, text = match.groups()
     refuse_unknown_key(key, runs, f"--filter {condition}")
-    if key in TEXTS:
-        return lambda run: compared_text(value_of(run, key), comparison, text)
+    orders = {**ORDERS, **EQUALITIES} if key in TEXTS else ORDERS
     try:
-        bound = float(text)
+        bound = text if key in TEXTS else float(text)
     except ValueError:
         raise ConfigError(f'--filter {condition}: expected a number, got "{text}"') from None
-    return lambda run: (value := value_of(run, key)) is not None and ORDERS[comparison](value, bound)
-
-
-def compared_text(value: str | None, comparison: str, pattern: str) -> bool:
-    """Compare two strings. `*` and `?` are wildcards in equalities."""
-    if value is None:
-        return False
-    if comparison in ("=", "==", "!="):
-        return fnmatchcase(value, pattern) != (comparison == "!=")
-    return ORDERS[comparison](value, pattern)
+    return lambda run: (value := value_of(run, key)) is not None and orders[comparison](value, bound)
 
 
 def value_of(run: RunSummary, key: str) -> Any:

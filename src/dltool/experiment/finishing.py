@@ -188,9 +188,7 @@ class RecordingObserver:
     """Forwards the events of the training loop, and writes each epoch's metrics to the run."""
 
     def __init__(self, log: MetricsLog, progress: "Progress", tracking: Tracking) -> None:
-        self.log = log
-        self.progress = progress
-        self.tracking = tracking
+        self.log, self.progress, self.tracking = log, progress, tracking
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
         self.progress.epoch_begins(epoch, epochs, steps)

@@ -128,6 +128,5 @@ def recorded_strategy(run: Run) -> "Strategy":
 
     found = read_record(run).strategy
     if found is None:
-        message = f"{run.record}: the strategy of the steps is missing or invalid"
-        raise RunError(message, "train a new run")
+        raise RunError(f"{run.record}: the strategy of the steps is missing or invalid", "train a new run")
     return Strategy(found.jit_compile, found.rewrites, found.why)

@@ -20,8 +20,7 @@ from dltool import __version__
 from dltool.durable_files import disk_errors, read_file, sync, write_tree
 from dltool.errors import ConfigError, Problem, RunError
 from dltool.installation import UPDATE
-from dltool.runs import lock
-from dltool.runs.files import CONTENTS, Run, digest, encode_json
+from dltool.runs.files import CONTENTS, Run, digest, encode_json, run_lock
 from dltool.text import did_you_mean, listed, near, os_words
 
 FORMAT = 1
@@ -65,7 +64,7 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
             with disk_errors(parent, "create a run in"):
                 _make(built)
                 remove_abandoned(built.parent)
-                stack.enter_context(lock.held(built))
+                stack.enter_context(run_lock(built))
                 write_tree(built, contents)
                 built = _rename_to_next_number(built, parent)
                 for folder in (parent, *(missing.parent for missing in made)):

@@ -1,12 +1,14 @@
-"""One run directory: the names of its files, and how they are read and written.
+"""One run directory: the names of its files, how they are read and written, and the lock of its only writer.
 
 A run is not trusted: no links are followed, nothing is executed, sizes are capped."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,7 +27,7 @@ from dltool.durable_files import (
     sync,
 )
 from dltool.errors import MachineError, RunError
-from dltool.runs import lock
+from dltool.text import os_words
 
 Status = Literal["running", "completed", "failed", "interrupted"]
 
@@ -36,6 +38,8 @@ LINE_LIMIT = 2**20
 """Most bytes of a line of metrics.jsonl."""
 SECONDS_BETWEEN_SYNCS = 1.0
 """Least time between syncs of metrics.jsonl, as epochs may be short."""
+PATIENCE = 0.1
+"""Seconds. A process that only tests the lock holds it for some microseconds."""
 
 
 class Inside:
@@ -167,12 +171,23 @@ class Run:
         return [parse_json(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, 1)]
 
     def is_locked(self) -> bool:
-        return lock.is_held(self.path)
+        """Return whether a living process writes this run."""
+        try:
+            descriptor = os.open(self.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        finally:
+            os.close(descriptor)
+        return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make this process the only writer until the block or the process ends. Raises as :func:`.lock.held`."""
-        with lock.held(self.path):
+        """Make this process the only writer until the block or the process ends. Raises as :func:`run_lock`."""
+        with run_lock(self.path):
             for folder in (self.path, self.checkpoints, self.evaluation, self.figures):
                 if folder.is_dir() and not folder.is_symlink():
                     remove_temporaries(folder)
@@ -181,6 +196,37 @@ class Run:
 
 CONTENTS = {inside.name: inside.contents for inside in vars(Run).values() if isinstance(inside, Inside)}
 """The files and folders of a run, each with a description."""
+
+
+@contextmanager
+def run_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of the run at `path` until the block or the process ends.
+
+    Raises RunError: another process, which is named, holds it; MachineError: locks do not work."""
+    file = path / "lock"
+    with disk_errors(file):
+        descriptor = open_in_place(file)
+    try:
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise MachineError(f"{os_words(error)}: cannot lock {file}") from error
+                if time.monotonic() > give_up:
+                    holder = " ".join(os.pread(descriptor, 300, 0).decode("ascii", "replace").split())
+                    message = f"{path} is in use by {holder or 'another process'}"
+                    raise RunError(message, "wait for it to end, or stop it") from error
+                time.sleep(0.02)
+        # Runs can be removed even when the disk is full.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode("ascii", "replace"), 0)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def digest(content: bytes) -> str:

@@ -13,8 +13,9 @@ from typing import Literal
 
 from dltool.durable_files import atomic_write, disk_errors, sync
 from dltool.errors import ConfigError, Problem, RunError
-from dltool.runs import directory, lock
+from dltool.runs import directory
 from dltool.runs.checkpoint_file import remove_checkpoints
+from dltool.runs.files import run_lock
 from dltool.runs.summaries import RunSummary
 from dltool.text import os_words
 
@@ -92,7 +93,7 @@ def remove(path: Path) -> None:
     refuse_no_run(path)
     path = path.absolute()
     parent, number = path.parent, int(path.name)
-    with lock.held(path), disk_errors(path, "remove"):
+    with run_lock(path), disk_errors(path, "remove"):
         # Renamed within its folder: a full disk may have no room for a new folder.
         hidden = parent / f"{directory.UNFINISHED_PREFIX}{secrets.token_hex(4)}"
         os.rename(path, hidden)
