@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from dltool.config.load import Document
     from dltool.evaluation.figures.figure import Figure
 
-MOST_IMAGES = 2
-"""The loss, and the first metric."""
+MOST_IMAGES = 2  # the loss, and the first metric
 
 AllowedCode = Sequence[str | Path]
 

@@ -94,12 +94,10 @@ def check_keras_config() -> Check:
     hint = "run: unset KERAS_BACKEND" if variable else f'write "backend": "tensorflow" in {file}'
     if backend != "tensorflow":
         return Check("Keras's settings", "problem", f"the backend is {backend}; dltool needs tensorflow", hint)
-    unusual = {"floatx": "float32", "image_data_format": "channels_last"}
-    changed = [
-        f'"{key}": {json.dumps(settings[key])}' for key, usual in unusual.items() if settings.get(key, usual) != usual
-    ]
+    usual = {"floatx": "float32", "image_data_format": "channels_last"}
+    changed = [f'"{key}": {json.dumps(settings[key])}' for key in usual if settings.get(key, usual[key]) != usual[key]]
     if changed:
-        hint = "write " + ", ".join(f'"{key}": "{usual}"' for key, usual in unusual.items())
+        hint = "write " + ", ".join(f'"{key}": "{value}"' for key, value in usual.items())
         return Check("Keras's settings", "warning", f"{file} has {', '.join(changed)}", hint)
     return Check("Keras's settings", "ok", "the backend is tensorflow")
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
 COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters")
-NOT_COMPARED = "seconds"
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def found_differences(run: Run, again: Run) -> Iterator[str]:
     lines, lines_again = run.read_metrics(), again.read_metrics()
     for line, other in zip(lines, lines_again, strict=False):
         for change in differences(line, other):
-            if change.what != NOT_COMPARED:
+            if change.what != "seconds":
                 yield f"epoch {line.get('epoch')}: {change}"
     if len(lines) != len(lines_again):
         yield f"the number of epochs was {len(lines)} and is {len(lines_again)}"

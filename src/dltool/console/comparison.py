@@ -89,9 +89,7 @@ def metric_cell(name: str, letter: str, value: "Interval | None", difference: "M
 def curve_table(found: "Comparison", letters: str, room: int) -> Table:
     """Make the table of curves; on narrow terminals the first columns of DROPPED are left out."""
     rows = [*curve_rows(found, letters)]
-    widths = {
-        heading: max(cell_len(text) for text in (heading, *(row[heading] for row in rows))) for heading in rows[0]
-    }
+    widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in rows))) for name in rows[0]}
     for heading in DROPPED:
         if sum(widths.values()) + 2 * (len(widths) - 1) > room:
             del widths[heading]

@@ -26,9 +26,8 @@ class Glyphs:
         low, high = min(finite, default=0.0), max(finite, default=0.0)
         top = len(self.levels) - 1
         # Halved first: the difference of two large numbers may be infinite.
-        steps = [
-            (value / 2 - low / 2) / ((high / 2 - low / 2) or 1.0) if math.isfinite(value) else None for value in shown
-        ]
+        span = (high / 2 - low / 2) or 1.0
+        steps = [(value / 2 - low / 2) / span if math.isfinite(value) else None for value in shown]
         return "".join(" " if step is None else self.levels[round(step * top)] for step in steps)
 
 

@@ -20,11 +20,8 @@ MOST_CARETS = 60
 def render_error(error: DltoolError, document: "Document | None") -> Text:
     """Format all problems of `error`; the caller reports what was written."""
     texts = error.texts if isinstance(error, UnreadableConfig) else document.texts if document else {}
-    text = Text()
-    for problem in error.problems:
-        for line in problem_lines(problem, document, texts):
-            text.append_text(line).append("\n")
-    return text
+    lines = (line for problem in error.problems for line in problem_lines(problem, document, texts))
+    return Text("\n").join([*lines, Text()])
 
 
 def problem_lines(problem: Problem, document: "Document | None", texts: Mapping[str, str]) -> Iterator[Text]:

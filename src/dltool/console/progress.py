@@ -101,11 +101,11 @@ class TrainingProgress:
         self.say(f"resumes {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
 
     def ended_early(self, run: "Run", status: str) -> None:
-        if not self.is_kept:
+        if self.is_kept:
+            # The error message on the screen names the run.
+            self.capture.write(status)
+        else:
             self.say(f"{status}; nothing is kept")
-            return
-        # The error message on the screen names the run.
-        self.capture.write(status)
 
     # --- called by the training loop ---
 

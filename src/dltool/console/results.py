@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 NARROW = 60
 MOST_CLASSES = 20
-SHORTEST = 0.1
-"""Seconds of an epoch."""
+SHORTEST = 0.1  # seconds of an epoch
 PARTS_OF_MEMORY = {"activations": "activations of a batch"}
 
 
@@ -67,15 +66,11 @@ def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
     for line in getattr(outcome, "missed", ()):
         stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
     if warning := getattr(outcome, "warning", ""):
-        show_warning(warning)
+        stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     if as_json:
         show_json(outcome.record())
     elif not (is_quiet and kind == "TrainingOutcome"):
         IN_WORDS[kind](outcome, stdout_console())
-
-
-def show_warning(text: str) -> None:
-    stderr_console().print(Text("warning: ", "yellow") + data_text(text))
 
 
 def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
@@ -208,7 +203,7 @@ def show_check(outcome: "CheckOutcome", console: StreamConsole) -> None:
     for line in fact_lines(outcome):
         console.print(data_text(line))
     for warning in outcome.warnings:
-        show_warning(warning)
+        stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     built = outcome.plan is not None
     what = joined(["config"] + ["data"] * outcome.read_data + ["model"] * built, "and")
     if outcome.svg is not None:

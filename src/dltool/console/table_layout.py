@@ -1,6 +1,6 @@
 """Tables, and the output of init --list, describe and doctor."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -67,9 +67,8 @@ def show_descriptions(descriptions: Iterable["Description"]) -> None:
             console.print(data_text(description.url), style="dim")
 
 
-def show_diagnosis(checks: Iterable["Check"], as_json: bool) -> int:
+def show_diagnosis(checks: Sequence["Check"], as_json: bool) -> int:
     """Print the findings; return exit code 5 if one prevents training."""
-    checks = list(checks)
     code = 5 if any(check.status == "problem" for check in checks) else 0
     if as_json:
         show_json({"ok": code == 0, "checks": [asdict(check) for check in checks]})

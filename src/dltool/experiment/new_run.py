@@ -26,7 +26,6 @@ from dltool.runs.recorded import recorded_contents
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
-    from dltool.model.build import BuiltModel
     from dltool.training.fit import Fitting
 
 
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 def new_run(
     runs: Path, document: Document, experiment: Experiment, fitting: "Fitting", progress: "Progress", **fields: Any
 ) -> Iterator[Run]:
-    """Create the run, with further `fields` of run.json, and hold its lock. Raises as
-    :func:`dltool.runs.directory.create`."""
+    """Create the run, with further `fields` of run.json, and hold its lock. Raises as :func:`~.directory.create`."""
     config, dataset = experiment.config, experiment.dataset
     outside = places_outside(config, RESUMED_PARTS)
     record = {
@@ -73,11 +71,19 @@ def temporary_runs(prefix: str) -> Iterator[Path]:
 
 
 def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
-    # The origin of each value by its config path, with the text written there if it differs.
+    """Return the files that never change: config, splits, origins, and the fitted preprocessing layers."""
+    # By config path, with the text written there if it differs.
     decided = {
         format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
         for found in origins(document, experiment.config)
     }
+    from dltool.model.preprocessing import save_preprocessing
+
+    fitted = experiment.built.fitted
+    with tempfile.TemporaryDirectory() as folder:
+        save_preprocessing(fitted.layers, fitted.columns, Path(folder))
+        files = [file for file in sorted(Path(folder).rglob("*")) if file.is_file()]
+        saved = {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}
     split = experiment.dataset.split
     buffer = io.BytesIO()
     np.savez(buffer, train=split.train, validation=split.validation, test=split.test)
@@ -86,15 +92,5 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
         "resolved.yaml": dump_yaml(experiment.config).encode(),
         "split.npz": buffer.getvalue(),
         "origins.json": (encode_json(decided, indent=1) + "\n").encode(),
-        **preprocessing_files(experiment.built),
+        **saved,
     }
-
-
-def preprocessing_files(built: "BuiltModel") -> dict[str, bytes]:
-    """Return the fitted preprocessing layers as files of the run."""
-    from dltool.model.preprocessing import save_preprocessing
-
-    with tempfile.TemporaryDirectory() as folder:
-        save_preprocessing(built.fitted.layers, built.fitted.columns, Path(folder))
-        files = [file for file in sorted(Path(folder).rglob("*")) if file.is_file()]
-        return {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}

@@ -59,8 +59,7 @@ def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -
 def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> tuple[Config, Dataset]:
     """Read the config and the data of a run. For `may_differ` see :func:`recorded_config`.
 
-    Raises RunError: the run's files are damaged, or its config was edited; DataError: the data has changed since the
-    run was trained."""
+    Raises RunError: the run's files are damaged, or its config was edited; DataError: its data has changed."""
     record = read_record(run)
     config = recorded_config(run, may_differ)
     dataset = load_data(config.data, config.seed, record.most_rows)

@@ -1,7 +1,7 @@
 """Checks of a run directory's trust: other code, files outside it, and exchanged files."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from dltool.config.keras.objects import keras_objects_in
 from dltool.config.schema import Config
 from dltool.config.text.tree import format_path
-from dltool.errors import ConfigError, ConfigPath, RunError
+from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.keras_names import ALLOWED, options_for
 from dltool.runs.files import Run, digest
-from dltool.runs.recorded import MOST_SHOWN, differences, refuse
+from dltool.runs.recorded import MOST_SHOWN, differences
 from dltool.runs.records import RecordedFile, RunRecord, read_record, said
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ def require_code(run: Run, command: str) -> None:
         raise ConfigError(f"--allow-code {others[0]}: {what}", hint)
     if missing:
         raise ConfigError(f"{run.path} needs code that is not in the run: {', '.join(missing)}", again)
+
+
+def refuse(messages: Iterable[str], hint: str) -> None:
+    """Raise RunError with the first `messages`, if there are any."""
+    problems = [Problem(None, message, hint) for message in islice(messages, MOST_SHOWN)]
+    if problems:
+        raise RunError(problems)
 
 
 def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -> None:

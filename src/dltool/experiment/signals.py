@@ -9,8 +9,7 @@ from types import FrameType
 
 from dltool.errors import Interrupted
 
-RETRY = 0.01
-"""Seconds until a signal that came during an import is handled again."""
+RETRY = 0.01  # seconds until a signal that came during an import is handled again
 MOST_RETRIES = 100
 """After these the process ends silently: it waits for another thread's import, and has nothing to save."""
 

@@ -126,9 +126,6 @@ def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
     raise RunError(f"there is no checkpoint in {directory}")
 
 
-# --- writing ---
-
-
 class CheckpointWriter:
     """A thread that writes submitted states in order. A newer one replaces a waiting one; the last is always written.
 
@@ -218,9 +215,6 @@ def _remove_all_but_newest_two(directory: Path, step: int, before: int | None) -
         for other in set(_steps(directory)) - keep:
             with suppress(FileNotFoundError):
                 os.unlink(checkpoint_path(directory, other))
-
-
-# --- reading ---
 
 
 def _read(file: BinaryIO, where: str) -> Checkpoint:

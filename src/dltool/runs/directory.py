@@ -94,9 +94,8 @@ def refuse_no_runs_folder(runs: Path) -> None:
     """Raise ConfigError if `runs` or a folder above it is a file or a run."""
     for folder in (runs, *runs.parents):
         if os.path.lexists(folder) and not folder.is_dir():
-            raise ConfigError(
-                f"{folder} is a file; expected a folder for runs", "name a folder; it is created if missing"
-            )
+            hint = "name a folder; it is created if missing"
+            raise ConfigError(f"{folder} is a file; expected a folder for runs", hint)
     real = runs.resolve()
     for folder in (real, *real.parents):
         if os.path.lexists(folder / RECORD):

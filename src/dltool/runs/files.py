@@ -31,15 +31,12 @@ from dltool.text import os_words
 
 Status = Literal["running", "completed", "failed", "interrupted"]
 
-DOCUMENT_LIMIT = 16 * 2**20
-"""Most bytes of a config, run.json or results.json."""
+DOCUMENT_LIMIT = 16 * 2**20  # bytes of a config, run.json or results.json
 METRICS_LIMIT = 64 * 2**20
-LINE_LIMIT = 2**20
-"""Most bytes of a line of metrics.jsonl."""
+LINE_LIMIT = 2**20  # bytes of a line of metrics.jsonl
 SECONDS_BETWEEN_SYNCS = 1.0
 """Least time between syncs of metrics.jsonl, as epochs may be short."""
-PATIENCE = 0.1
-"""Seconds. A process that only tests the lock holds it for some microseconds."""
+PATIENCE = 0.1  # seconds; a process that only tests the lock holds it for some microseconds
 
 
 class Inside:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -29,8 +29,7 @@ MOST_SHOWN = 10
 LONGEST_NAME, LONGEST_KEY = 100, 300
 """Most characters of a column's name and of the path of a value: an untrusted run.json may hold any number."""
 MOST_NAMED = 5
-MOST_VALUES = 10**8
-"""Most values of one example."""
+MOST_VALUES = 10**8  # of one example
 COMPARED = ("cpu", "cpu_features", "versions", "environment")
 """Keys of the machine record. The number of cores is not compared: a resumed run keeps its number of threads."""
 MOST_CHANGES = 20
@@ -75,13 +74,6 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any], above: str = "")
             yield from differences(numbered(one), numbered(other), name)
         elif one != other:
             yield Change(name, one, other)
-
-
-def refuse(messages: Iterable[str], hint: str) -> None:
-    """Raise RunError with the first `messages`, if there are any."""
-    problems = [Problem(None, message, hint) for message in islice(messages, MOST_SHOWN)]
-    if problems:
-        raise RunError(problems)
 
 
 def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> Config:
