@@ -67,7 +67,7 @@ def train(
     with frame(as_json, allow_code) as within:
         from dltool.runs.directory import refuse_no_runs_folder
 
-        document = within.read(config, settings, {"--name": name, "--seed": seed})
+        document = within.read(config, settings, name=name, seed=seed)
         refuse_no_runs_folder(folder)
         from dltool.commands import train as command
 

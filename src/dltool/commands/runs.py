@@ -51,8 +51,7 @@ def list_runs(
 def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | None) -> list[RunSummary]:
     """Return the runs that meet all `conditions`, in order or sorted by "KEY" or "KEY:desc".
 
-    A run without a value does not meet a condition on it, and is sorted last. Raises ConfigError: a condition or an
-    order is invalid, or its key is unknown."""
+    A run without a value does not meet a condition on it, and is sorted last. Raises ConfigError: one is invalid."""
     tests = [parsed(condition, runs) for condition in conditions]
     found = [run for run in runs if all(holds(run) for holds in tests)]
     if sort is None:

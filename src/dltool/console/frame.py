@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,15 +22,13 @@ class Frame:
     as_json: bool
     document: "Document | None" = None
 
-    def read(
-        self, config: Path, settings: Sequence[str] | None, options: Mapping[str, str | int | None] | None = None
-    ) -> "Document":
+    def read(self, config: Path, settings: Sequence[str] | None, **options: str | int | None) -> "Document":
         """Read a config, with the `options` that are given."""
         from dltool.config.load import read_document, with_option
 
         document = read_document(config, settings or ())
-        for option, value in (options or {}).items():
-            document = document if value is None else with_option(document, option, value)
+        for option, value in options.items():
+            document = document if value is None else with_option(document, f"--{option}", value)
         self.document = document
         return document
 
