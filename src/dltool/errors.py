@@ -69,7 +69,7 @@ class Problem:
 class DltoolError(Exception):
     """A failure that the user can correct, with one or more problems.
 
-    `kept` is the run directory with the results so far, empty if nothing was written; `can_resume`: it can be resumed."""
+    `kept` is the run directory with the results so far, or empty; `can_resume` says whether it can be resumed."""
 
     exit_code: ClassVar[int] = 1
     kept = ""

@@ -93,7 +93,7 @@ class StopRequests:
 
 @contextlib.contextmanager
 def stop_requests(ends_process: bool = True) -> Iterator[StopRequests]:
-    """Turn SIGINT and SIGTERM into requests; a second SIGINT ends the process, or else the block. Raises Interrupted."""
+    """Turn SIGINT and SIGTERM into requests; a second SIGINT ends the process or the block. Raises Interrupted."""
     requests = StopRequests(ends_process)
     handlers = {signal.SIGINT: requests.handle, signal.SIGTERM: requests.handle, signal.SIGALRM: requests.stop}
     # Only the main thread may set signal handlers.
