@@ -151,13 +151,17 @@ class TrainedRun:
         index = rows.index[places] if isinstance(rows, pd.DataFrame) else pd.Index(places)
         return pd.DataFrame(found, index=index)
 
-    def __repr__(self) -> str:
+    def summary(self) -> str:
+        """Describe in one line how the run ended."""
         from dltool.console.results import best_words
 
+        run = Run(self.path)
+        status = run.read_json(run.record).get("status")
+        return f"{self.path}: {best_words(self.read_results()) if status == 'completed' else status}"
+
+    def __repr__(self) -> str:
         with plain_errors():
-            run = Run(self.path)
-            status = run.read_json(run.record).get("status")
-            return f"{self.path}: {best_words(self.read_results()) if status == 'completed' else status}"
+            return self.summary()
 
     def _repr_html_(self) -> str:
         """Return the learning curves and the results, for the last line of a cell."""
@@ -171,7 +175,7 @@ class TrainedRun:
             figures = learning_curves(run.read_metrics(), self.best_epoch if is_complete else None)
             images = "".join(map(image, figures[:MOST_IMAGES]))
         row = "display: flex; flex-wrap: wrap; gap: 1em; align-items: center"
-        return f'<p>{html.escape(repr(self))}</p><div style="{row}">{images}{table}</div>'
+        return f'<p>{html.escape(self.summary())}</p><div style="{row}">{images}{table}</div>'
 
 
 def image(figure: "Figure") -> str:

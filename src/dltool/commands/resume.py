@@ -63,6 +63,5 @@ def missed_by(run: Run) -> tuple[str, ...]:
     # Imported after the lock is taken: it is slow.
     from dltool.runs.records import read_results, said
 
-    found = read_results(run).expectations
-    missed = [(said(name), each) for name, each in found.items() if each.met is False]
+    missed = [(said(name), each) for name, each in read_results(run).expectations.items() if each.met is False]
     return tuple(f"expected {name} {said(each.bound)}, got {said(each.value)}" for name, each in missed[:MOST_MISSED])

@@ -63,8 +63,7 @@ def train(
             experiment = new_experiment(config, dataset, is_kept=is_kept)
             fitting = prepared_steps(experiment)
             fitting.profile.is_wanted = is_profiled
-        settings = overrides(document, config)
-        progress.prepared(config, dataset.facts, experiment.built.full.count_params(), settings)
+        progress.prepared(config, dataset.facts, experiment.built.full.count_params(), overrides(document, config))
         git = git_commit(document.path.absolute().parent)
         with new_run(runs, document, experiment, fitting, progress, most_rows=most_rows, git=git) as run:
             outcome = complete(run, experiment, fitting, stages)

@@ -128,8 +128,7 @@ def confirmed(removals: Sequence["Removal"]) -> bool:
         console.print(data_text(f"{removal.path}  {removal.what}"))
     if len(removals) > MOST_REASONS:
         console.print(f"… and {len(removals) - MOST_REASONS:,} more")
-    answer = console.input(Text(f"remove {runs} ({size})? [y/N] "))
-    return answer.strip().lower() in ("y", "yes")
+    return console.input(Text(f"remove {runs} ({size})? [y/N] ")).strip().lower() in ("y", "yes")
 
 
 def show_removals(removals: Sequence["Removal"], is_done: bool, as_json: bool) -> None:

@@ -96,8 +96,7 @@ def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)
 
 
 def is_moved(edit: Change) -> bool:
-    is_text = isinstance(edit.was, str) and isinstance(edit.now, str)
-    return is_text and SOURCE_PATH.fullmatch(edit.what) is not None
+    return isinstance(edit.was, str) and isinstance(edit.now, str) and SOURCE_PATH.fullmatch(edit.what) is not None
 
 
 def edit_hint(edit: Change) -> str:

@@ -34,8 +34,7 @@ def prunable(runs: Sequence[RunSummary], keep: int | None, is_filtered: bool, on
 
     Checkpoints of incomplete runs stay too, so that those can be resumed. Raises ConfigError: no selection is given."""
     if keep is None and not is_filtered and not only_checkpoints:
-        hint = "use --keep 3, --filter status=failed or --checkpoints"
-        raise ConfigError("no runs are selected for removal", hint)
+        raise ConfigError("no runs are selected for removal", "use --keep 3, --filter status=failed or --checkpoints")
     seen: dict[str, int] = {}
     found = []
     for run in runs:
