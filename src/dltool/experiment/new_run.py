@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def new_run(
     runs: Path, document: Document, experiment: Experiment, fitting: "Fitting", progress: "Progress", **fields: Any
 ) -> Iterator[Run]:
-    """Create the run, with further `fields` of run.json, and hold its lock. Raises as :func:`~.directory.create`."""
+    """Create the run, with more `fields` of run.json; hold its lock. Raises as :func:`dltool.runs.directory.create`."""
     config, dataset = experiment.config, experiment.dataset
     outside = places_outside(config, RESUMED_PARTS)
     record = {
@@ -72,13 +72,13 @@ def temporary_runs(prefix: str) -> Iterator[Path]:
 
 def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
     """Return the files that never change: config, splits, origins, and the fitted preprocessing layers."""
+    from dltool.model.preprocessing import save_preprocessing
+
     # By config path, with the text written there if it differs.
     decided = {
         format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
         for found in origins(document, experiment.config)
     }
-    from dltool.model.preprocessing import save_preprocessing
-
     fitted = experiment.built.fitted
     with tempfile.TemporaryDirectory() as folder:
         save_preprocessing(fitted.layers, fitted.columns, Path(folder))
