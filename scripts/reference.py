@@ -31,7 +31,7 @@ from dltool.config.sources import SOURCES
 from dltool.config.tasks import TASKS, TargetFacts, Task
 from dltool.errors import EXIT_CODES, DltoolError, Interrupted
 from dltool.machine import OTHER_VARIABLES, VARIABLES
-from dltool.runs.directory import FILES, FOLDERS
+from dltool.runs.files import CONTENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src" / "dltool"
@@ -204,13 +204,12 @@ def exit_codes_page() -> str:
 
 
 def run_directory_page() -> str:
-    entries = {**FILES, **{f"{name}/": text for name, text in FOLDERS.items()}}
     parts = [
         "# The run directory\n",
         "`dltool train` makes a numbered directory for each run: `runs/NAME/0001`, `runs/NAME/0002`, …",
         "Numbers are never used again. `runs/NAME/latest` points to the newest run.",
         "A run directory is created whole or not at all, and one process at a time writes it.\n",
-        table(("file or folder", "contents"), [[code(name), text] for name, text in entries.items()]),
+        table(("file or folder", "contents"), [[code(name), text] for name, text in CONTENTS.items()]),
         "Every later command reads these files; [Moving runs](../guides/moving.md) lists what each command needs.",
         "Nothing in a run directory is ever executed; see [Security](../how-it-works/security.md).\n",
     ]

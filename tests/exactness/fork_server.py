@@ -46,7 +46,7 @@ def serve() -> None:
         # A report comes when the run is complete: what happens then is no matter of the bits.
         vars(sys.modules[f"dltool.{module}"])["report_of_training"] = lambda *_: None
     # These trainings take a second: there would be nothing to go on from but their beginning.
-    vars(sys.modules["dltool.runs.checkpoint_writer"])["SECONDS_BETWEEN"] = 0.0
+    vars(sys.modules["dltool.runs.checkpoint_file"])["SECONDS_BETWEEN"] = 0.0
     answers.write("ready\n")
     answers.flush()
     # Not the buffered file: a child must not inherit requests that were read ahead.

@@ -18,11 +18,11 @@ from dltool.evaluation import measure as evaluation
 from dltool.experiment import finishing, opening
 from dltool.imports import Import
 from dltool.model import build as model_build
-from dltool.runs import checkpoint_file, checkpoint_writer
+from dltool.runs import checkpoint_file
 from dltool.runs.files import MetricsLog, Run
 from dltool.training import fit, recovery
 
-WRITER: Any = checkpoint_writer
+WRITER: Any = checkpoint_file
 OBSERVER: Any = finishing.RecordingObserver
 
 

@@ -90,7 +90,7 @@ class Facts:
         return names | ({"classes": len(with_classes[0].class_names)} if len(with_classes) == 1 else {})
 
     def record(self) -> dict[str, Any]:
-        """Return the record for run.json, see :mod:`dltool.runs.recorded_data`; types of columns are in the config."""
+        """Return the record for run.json, see :mod:`dltool.runs.recorded`; types of columns are in the config."""
         inputs = {
             name: {"shape": list(found.shape), "dtype": found.dtype, "is_column": found.column is not None}
             for name, found in self.inputs.items()

@@ -15,8 +15,7 @@ def assessed(
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """Evaluate the model on these examples, with intervals and baselines, and return the files of the evaluation.
 
-    Without `warn`, no figures and no baselines are made. Raises DltoolError: as
-    :func:`dltool.evaluation.measure.measure`."""
+    Without `warn`, no figures and no baselines are made. Raises as :func:`dltool.evaluation.measure.measure`."""
     from dltool.evaluation.assessment import Measured, assess
     from dltool.evaluation.baselines import LinearTables, baselines_of
     from dltool.evaluation.intervals import metric_intervals

@@ -119,8 +119,7 @@ def seconds_of_step(fitting: Fitting) -> float:
 
 
 def run_steps(loop: Loop, rows: np.ndarray, steps: int) -> float:
-    """Return the seconds of a step over `steps` steps on the same rows, or over one if the rows are less than a
-    batch."""
+    """Return the seconds of a step over `steps` steps on the same rows, or over one if they are less than a batch."""
     # Always the same length: XLA compiles again for each length.
     order = np.resize(rows, MOST_STEPS * loop.batch_size) if len(rows) >= loop.batch_size else rows
     began = time.perf_counter()
