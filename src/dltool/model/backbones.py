@@ -36,16 +36,10 @@ class WeightsFile:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """A network as one layer. `weights` is None for random weights."""
-
-    network: keras.Model
-    weights: WeightsFile | None
-
-
-def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str, made_here: Related) -> Backbone:
-    """Return the network that `entry` names, for images of `shape`, (height, width, 3).
+def make_backbone(
+    entry: KerasObject, shape: Shape, place: ConfigPath, name: str, made_here: Related
+) -> tuple[keras.Model, WeightsFile | None]:
+    """Return the network that `entry` names, for images of `shape`, (height, width, 3), and the file of its weights.
 
     Its own preprocessing stands in front unless Keras builds it in, so the network takes values of 0 to 255. `name` is
     used unless the config gives one; `made_here` describes where the images come from.
@@ -69,9 +63,8 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
             warnings.simplefilter("ignore")
             images = keras.Input(shape, name="images")
             prepared = sys.modules[function.__module__].preprocess_input(images)
-            network = function(
-                include_top=False, weights=weights, input_tensor=prepared, input_shape=shape, **arguments
-            )
+            arguments |= {"include_top": False, "weights": weights, "input_tensor": prepared, "input_shape": shape}
+            network = function(**arguments)
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{entry.name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -86,7 +79,7 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
     network.trainable = ours["trainable"]
     infer_while_frozen(network)
     path = files[0] if files else weights
-    return Backbone(network, None if path is None else WeightsFile(Path(path), digest(Path(path))))
+    return network, None if path is None else WeightsFile(Path(path), digest(Path(path)))
 
 
 def infer_while_frozen(network: keras.Model) -> None:
@@ -145,9 +138,8 @@ def files_of_keras(name: str, place: ConfigPath) -> Iterator[list[str]]:
 
     def get_file(fname: str, origin: str, cache_subdir: str = MODELS, file_hash: str | None = None) -> str:
         file = PublishedFile(fname, origin, md5=file_hash, folder=cache_subdir)
-        fetch(
-            file, f"the file of {name}'s weights", place, "put the file there, or name one of your own: weights: PATH"
-        )
+        hint = "put the file there, or name one of your own: weights: PATH"
+        fetch(file, f"the file of {name}'s weights", place, hint)
         got.append(str(keras_cache(cache_subdir) / fname))
         return got[-1]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-Shape = tuple[int | None, ...]
+from dltool.text import Shape
 
 
 @dataclass(frozen=True)

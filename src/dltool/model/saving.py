@@ -21,14 +21,10 @@ BFLOAT16_AS_STORED = "V2"
 
 
 def save_weights(core: keras.Model, path: Path) -> None:
-    """Write `path` (`….weights.h5`) atomically, with a checksum in it. Raises MachineError."""
-    atomic_write(path, weights_file(core))
+    """Write `path` (`….weights.h5`) atomically, with a checksum in it. Raises MachineError.
 
-
-def weights_file(core: keras.Model) -> bytes:
-    """Return the contents of a `.weights.h5`, made in memory: on a full disk, HDF5 ends the process.
-
-    Keras does the same within a `.keras` file, but has no public name for it."""
+    It is made in memory: on a full disk, HDF5 ends the process."""
+    # Keras does the same within a `.keras` file, but has no public name for it.
     from keras.src.saving import saving_lib
 
     buffer = io.BytesIO()
@@ -39,7 +35,7 @@ def weights_file(core: keras.Model) -> bytes:
     arrays = plain_arrays(store.h5_file, Path("the new weights"), most=None)
     store.h5_file.attrs[CHECKSUM] = checksum(arrays)
     store.close()
-    return buffer.getvalue()
+    atomic_write(path, buffer.getvalue())
 
 
 def load_weights(core: keras.Model, path: Path) -> None:
@@ -52,7 +48,8 @@ def load_weights(core: keras.Model, path: Path) -> None:
                 raise RunError(f"{path} is damaged: its checksum does not match")
         weights_alone(core).load_weights(path)
     except (OSError, *KERAS_ERRORS) as error:
-        raise RunError(f"{path} does not hold the weights of this model: {first_line(error)}") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{path} does not hold the weights of this model: {reason}") from None
 
 
 def weights_alone(core: keras.Model) -> keras.Model:
@@ -115,10 +112,6 @@ def check_array(item: Any, shown: str, path: Path) -> None:
 def address(item: Any) -> Any:
     """Return the object's address in its file, the same for every hard link to it."""
     return h5py.h5o.get_info(item.id).addr
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def save_model(full: keras.Model, path: Path) -> None:

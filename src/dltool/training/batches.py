@@ -56,7 +56,7 @@ class Layout:
         self.groups = grouped(samples)
         self.slots = slots_of(self.groups, samples)
         arrays = self.arrays(np.arange(1), self.groups)
-        self.specs = [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in arrays]
+        self.specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
         self.row_bytes = max(1, bytes_of_row(self.specs))
         self.rows = len(next(iter(inputs.values())))
 
@@ -94,6 +94,7 @@ class Layout:
         return [*arrays, *(values[indices] for values in self.targets.values())]
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
+        """Return preprocessed inputs and targets of these rows of the `tables`, inside a compiled function."""
         gathered = [tf.gather(table, rows) for table in tables]
         inputs = {}
         for name, slot in self.slots.items():
@@ -114,15 +115,10 @@ class Layout:
 
 
 class BatchTables(ABC):
-    """The examples as the loops take them."""
+    """The examples as the loops take them; `specs` are those of the tensors that :meth:`place` returns."""
 
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-
-    @property
-    def specs(self) -> list[tf.TensorSpec]:
-        """Return the specs of the tensors that :meth:`place` returns."""
-        return self.layout.specs
+        self.layout, self.specs, self.batch = layout, layout.specs, layout.batch
 
     @abstractmethod
     def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
@@ -137,10 +133,6 @@ class BatchTables(ABC):
         """Return tensors, and the row indices of the examples `order[first:last]`."""
         tensors, rows, start = self.place(order, first, last, size)
         return tensors, rows[start : start + last - first]
-
-    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
-        """Return preprocessed inputs and targets of the given rows, inside a compiled function."""
-        return self.layout.batch(tables, rows)
 
 
 class Resident(BatchTables):
@@ -332,7 +324,3 @@ def shared(array: np.ndarray) -> Any:
     if array.dtype.kind not in "biuf" or not array.size:
         return tensor(array)
     return tf.identity(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
-
-
-def dtype_of(array: np.ndarray) -> Any:
-    return tf.string if array.dtype.kind in "OUS" else tf.as_dtype(array.dtype)

@@ -122,8 +122,10 @@ def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray]
             (head.loss_place, head.loss.name, keras.losses.get(make(head.loss, head.loss_place)))
         ]
         for index, entry in enumerate(head.metrics):
-            metric = metric_alone(made_metric(head, index, output.output_shape))
-            attempts.append(((*head.metrics_place, index), entry.name, metric))
+            metric = made_metric(head, index, output.output_shape)
+            # Keras chooses these by shape: they take whatever the loss does.
+            if metric not in CHOSEN:
+                attempts.append(((*head.metrics_place, index), entry.name, keras.metrics.get(metric)))
         for place, name, attempt in attempts:
             try:
                 tf.function(attempt, autograph=False).get_concrete_function(*specs)
@@ -151,13 +153,6 @@ def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: 
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def metric_alone(metric: Any) -> Any:
-    """Return a callable metric; a metric that Keras chooses by shape ("accuracy") takes whatever the loss does."""
-    return (
-        (lambda target, output: output) if isinstance(metric, str) and metric in CHOSEN else keras.metrics.get(metric)
-    )
 
 
 def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:

@@ -67,7 +67,7 @@ def prepare_fit(
         ConfigError: loss, metrics, class weights or a layer cannot take the data.
         MachineError: memory ran out."""
     with plain_failures(config):
-        fitting = Fitting(built, config, dataset, pace or Pace(), strategy, steps)
+        fitting = Fitting(Steps(built, config, dataset, pace or Pace(), strategy, steps))
         fitting.steps.trace()
         refuse_monitors_of_several_numbers(config, built.core, fitting.recovery.best.monitor)
         return fitting
@@ -107,25 +107,15 @@ class Fitting:
     observer: Observer
     should_stop: Callable[[], int | None]
 
-    def __init__(
-        self,
-        built: BuiltModel,
-        config: Config,
-        dataset: Dataset,
-        pace: Pace,
-        strategy: Strategy | None,
-        steps: int | None,
-    ) -> None:
-        self.core, self.config = built.core, config
-        self.steps = Steps(built, config, dataset, pace, strategy, steps)
-        self.profile = self.steps.profile
-        best = make_best(config, built, len(self.steps.validation_rows) > 0)
-        callbacks = make_callbacks(config, built)
+    def __init__(self, steps: Steps) -> None:
+        self.steps, self.core, self.config, self.profile = steps, steps.core, steps.config, steps.profile
+        best = make_best(self.config, steps.built, len(steps.validation_rows) > 0)
+        callbacks = make_callbacks(self.config, steps.built)
         self.callback_list = keras.callbacks.CallbackList(
-            list(callbacks), model=built.core, epochs=self.steps.epochs, steps=self.steps.count, verbose=0
+            list(callbacks), model=self.core, epochs=steps.epochs, steps=steps.count, verbose=0
         )
-        self.cadence = make_cadence(config.training.checkpoint.every)
-        self.recovery = Recovery(self.steps, callbacks, best, self.cadence)
+        self.cadence = make_cadence(self.config.training.checkpoint.every)
+        self.recovery = Recovery(steps, callbacks, best, self.cadence)
         self.position = self.recovery.position
 
     @contextlib.contextmanager
@@ -155,9 +145,9 @@ class Fitting:
         return FitResult(tuple(history), best.monitor, best.epoch, best.value, self.position.steps, stopped)
 
     def run_epoch(self) -> None:
-        began, epoch = time.perf_counter(), self.position.epoch
+        began, epoch, rows = time.perf_counter(), self.position.epoch, self.steps.rows
         self.begin_epoch(epoch)
-        self.run_steps(self.order(epoch))
+        self.run_steps(rows[epoch_order(self.config.seed, epoch, len(rows))])
         logs, rate = logs_of(self.core.get_metrics_result()), learning_rate(self.core)
         try:
             with averaged(self.core):
@@ -167,7 +157,7 @@ class Fitting:
                     self.callback_list.on_epoch_end(epoch, logs)
         except StopRequestedError as stop:
             # The model has its own weights again; validation will be repeated.
-            raise self.recovery.interrupted(stop.number) from None
+            raise self.recovery.interrupted(stop.args[0]) from None
         record = EpochRecord(epoch + 1, logs, rate, time.perf_counter() - began)
         self.position.history.append(record)
         self.position.epoch, self.position.step = epoch + 1, 0
@@ -194,14 +184,8 @@ class Fitting:
             with self.calling_back():
                 self.callback_list.on_epoch_begin(epoch)
 
-    def order(self, epoch: int) -> np.ndarray:
-        """Return the rows of the table in the order of this epoch."""
-        rows = self.steps.rows
-        order: np.ndarray = rows[epoch_order(self.config.seed, epoch, len(rows))]
-        return order
-
     def run_steps(self, order: np.ndarray) -> None:
-        """Run the remaining steps of an epoch."""
+        """Run the remaining steps of an epoch over the rows of the table in this order."""
         steps, position, recovery = self.steps, self.position, self.recovery
         while position.step < steps.count and not self.core.stop_training:
             number = self.should_stop()

@@ -150,11 +150,8 @@ def is_special(entry: KerasObject) -> bool:
 
 def bare(entry: KerasObject) -> KerasObject:
     """Return the layer without initializers, regularizers and constraints: creating an L1 runs an operation."""
-    needed = {
-        name: value
-        for name, value in entry.arguments.items()
-        if not isinstance(value, KerasObject) or value.kind == "activation"
-    }
+    given = entry.arguments.items()
+    needed = {name: a for name, a in given if not isinstance(a, KerasObject) or a.kind == "activation"}
     return replace(entry, arguments=needed)
 
 
@@ -165,13 +162,6 @@ class Strategy:
     jit_compile: bool
     rewrites: bool
     why: Mapping[str, str]
-
-    def record(self) -> dict[str, Any]:
-        """Return the strategy for run.json."""
-        return {"jit_compile": self.jit_compile, "rewrites": self.rewrites, "why": dict(self.why)}
-
-    def without_jit(self, reason: str) -> "Strategy":
-        return Strategy(False, self.rewrites, {**self.why, "jit_compile": reason})
 
 
 def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> Strategy:

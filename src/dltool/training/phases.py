@@ -65,7 +65,11 @@ def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
             if not any(learner.is_meant_by(pattern) for learner in found)
         ]
         problems += [
-            Problem((*place, index), f"no layer is called {quoted(pattern)}", near_names(pattern, known))
+            Problem(
+                (*place, index),
+                f"no layer is called {quoted(pattern)}",
+                did_you_mean(near(pattern.replace("*", ""), known, 3)) or f"the layers are {listed(known, MOST_NAMES)}",
+            )
             for index, pattern in unknown
         ]
         if not unknown and not any(learns(learner, phase) for learner in found):
@@ -80,7 +84,3 @@ def learns(learner: Learner, phase: Phase) -> bool:
         return any(flag and layer._trainable_variables for layer, flag in learner.flags)
     has_weights = any(layer._trainable_variables for layer, _ in learner.flags)
     return has_weights and any(map(learner.is_meant_by, phase.trainable))
-
-
-def near_names(pattern: str, known: list[str]) -> str:
-    return did_you_mean(near(pattern.replace("*", ""), known, 3)) or f"the layers are {listed(known, MOST_NAMES)}"

@@ -88,7 +88,8 @@ class Steps:
                 if self.config.training.jit_compile:
                     problem = Problem(("training", "jit_compile"), f"XLA refuses: {error}", "remove it")
                     raise ConfigError(problem) from error
-                self.strategy = self.strategy.without_jit(f"XLA refuses: {error}")
+                why = {**self.strategy.why, "jit_compile": f"XLA refuses: {error}"}
+                self.strategy = replace(self.strategy, jit_compile=False, why=why)
         self.train = replace(self.train, jit_compile=False)
         self.trace_training()
 
@@ -108,7 +109,8 @@ class Steps:
             return
         self.phase = phase
         self.compile()
-        self.train, self.test = self.train.anew(), self.test.anew()
+        # Loops that are not compiled yet, because the steps have changed.
+        self.train, self.test = replace(self.train), replace(self.test)
         # The last phase's compiled functions are cyclic garbage, and may be large.
         gc.collect()
         self.trace("trace in training")
