@@ -58,12 +58,11 @@ def compared_outputs(config: Config, dataset: Dataset) -> Iterator[tuple[Evaluat
 class LinearTables:
     """Feature tables that linear models are fitted and measured on, standardized by the first.
 
-    `reason` says why there are none. Measured features are added batch by batch."""
+    `reason` says why there are none. `measured` are the features of the examples measured, batch by batch."""
 
     def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, inputs: Mapping[str, Rows]) -> None:
         self.reason, self.measured_on = "", None
         self.measured: list[np.ndarray] = []
-        self.left = np.empty((0, 0), np.float32)
         if all(rules.why_not_linear(fitted) for _, rules, fitted in compared_outputs(config, dataset)):
             return
         try:
@@ -77,22 +76,12 @@ class LinearTables:
         else:
             self.measured_on = measured_on
 
-    def add(self, table: np.ndarray) -> None:
-        """Add the features of the next batch, standardized in blocks of one size whatever the batch size."""
-        self.left = np.concatenate([self.left, table]) if len(self.left) else table
-        while len(self.left) >= BLOCK:
-            self.flush()
-
-    def flush(self) -> None:
-        with threadpool_limits(1):
-            self.measured.append(self.scale.of(self.left[:BLOCK]))
-        self.left = self.left[BLOCK:]
-
     def whole(self) -> np.ndarray:
-        """Return the whole measured table. Raises ValueError: a value is not finite."""
-        if len(self.left):
-            self.flush()
-        return with_ones(np.concatenate(self.measured))
+        """Return the whole measured table, standardized. Raises ValueError: a value is not finite."""
+        table = np.concatenate(self.measured)
+        # Blocks of one size give the same bits whatever the batch size.
+        blocks = [self.scale.of(table[first : first + BLOCK]) for first in range(0, len(table), BLOCK)]
+        return with_ones(np.concatenate(blocks))
 
     def note(self, fitted: int, true: int) -> str:
         """Return a note if only some of the features or examples are used."""
@@ -110,18 +99,14 @@ class LinearTables:
 
 def last_value(metric: str, series: Rows, true: np.ndarray) -> Baseline:
     """Return the baseline that predicts the last value of the target in each window of `series` (examples, length)."""
-    last = np.concatenate(
-        [latest(np.asarray(series[first : first + BLOCK], float)) for first in range(0, len(series), BLOCK)]
-    )
+    blocks = range(0, len(series), BLOCK)
+    last = np.concatenate([latest(np.asarray(series[first : first + BLOCK], float)) for first in blocks])
     known = np.isfinite(last)
     if not known.any():
         return Baseline(LAST, metric, None, "the target is missing in all windows")
-    note = (
-        ""
-        if known.all()
-        else f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
-    )
-    return Baseline(LAST, metric, float(np.mean(np.abs(true.ravel()[known] - last[known]))), note)
+    note = f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
+    error = float(np.mean(np.abs(true.ravel()[known] - last[known])))
+    return Baseline(LAST, metric, error, "" if known.all() else note)
 
 
 def latest(windows: np.ndarray) -> np.ndarray:

@@ -58,9 +58,11 @@ def state_intervals(
     try:
         states = grouped_states(metric, *examples, seed)
         sizes = [variable.shape for variable in metric.variables]
-        whole = named_results(name, results(metric, states.sum(axis=0, keepdims=True), sizes))
+        (numbers,) = results(metric, states.sum(axis=0, keepdims=True), sizes)
     except KERAS_ERRORS:
         return {}
+    # Numbered if the metric gives several, as in the logs of a run.
+    whole = logs_of({name: numbers if len(numbers) > 1 else numbers[0]})
     values = [metrics.get(each, np.nan) for each in whole]
     if not np.allclose(list(whole.values()), values, rtol=TOLERANCE, atol=1e-5):
         return {}
@@ -112,9 +114,3 @@ def compiled_map(function: Any, parts: Sequence[Sequence[np.ndarray]]) -> np.nda
     mapped = tf.function(lambda *given: tf.map_fn(function, given, fn_output_signature=tf.float32), autograph=False)
     compiled = mapped.get_concrete_function(*specs)
     return np.concatenate([compiled(*map(tf.constant, part)).numpy() for part in parts])
-
-
-def named_results(name: str, found: np.ndarray) -> dict[str, float]:
-    """Return the results by name, numbered if the metric gives several, as in the logs of a run."""
-    (values,) = found
-    return logs_of({name: values if len(values) > 1 else values[0]})

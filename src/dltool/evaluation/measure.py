@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import Examples
@@ -106,17 +107,11 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
 
         def step(tensors: Any, rows: Any, _: Any) -> tuple[dict[str, Any], list[Any]]:
             given, restored = tables.batch(tensors, rows)
-            found = built.core(given, training=False)
-            if not isinstance(found, dict):
-                found, restored = {built.heads[0].name: found}, {built.heads[0].name: restored}
-            also_given = before_sigmoid(built, found)
-            found = {name: at_least_float32(each) for name, each in found.items()}
-            values = {
-                head.name: squared_error(found[head.name], restored[head.name])
-                if head.target is None
-                else found[head.name]
-                for head in built.heads
-            }
+            values, also_given = {}, []
+            for head, target, output in each_head(built, restored, built.core(given, training=False)):
+                exact = at_least_float32(output)
+                values[head.name] = squared_error(exact, target) if head.target is None else exact
+                also_given += before_sigmoid(head, output)
             return values, also_given
 
         examples = len(next(iter(inputs.values())))
@@ -180,13 +175,13 @@ def at_least_float32(values: Any) -> Any:
     return tf.cast(values, tf.float32) if values.dtype.size < 4 else values
 
 
-def before_sigmoid(built: BuiltModel, outputs: Mapping[str, Any]) -> list[Any]:
-    """Return the logits of sigmoid outputs that Keras's binary cross-entropies use instead of the outputs.
+def before_sigmoid(head: OutputSpec, output: Any) -> list[Any]:
+    """Return the logits of a sigmoid output, if Keras's binary cross-entropies use them instead of the output.
 
     If nothing else used them, TensorFlow could fuse the layer and its sigmoid, and the last bits would differ from the
     evaluation."""
-    found = [outputs[head.name] for head in built.heads if head.loss.name.lower().startswith("binary")]
-    return [output.op.inputs[0] for output in found if output.op.type == "Sigmoid"]
+    is_binary = head.loss.name.lower().startswith("binary")
+    return [output.op.inputs[0]] if is_binary and output.op.type == "Sigmoid" else []
 
 
 def squared_error(output: Any, restored: Any) -> Any:

@@ -9,10 +9,10 @@ from dltool.config.tasks import TASKS
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts
 from dltool.data.summary import ColumnRow, class_counts, column_rows
-from dltool.evaluation.assessment import images
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
+from dltool.evaluation.tasks import images
 from dltool.model.build import BuiltModel
 from dltool.report.examples import Example, Look, reconstructed_looks, rows_looks, training_examples
 from dltool.report.kept import recorded_metrics

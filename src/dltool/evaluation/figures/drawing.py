@@ -2,8 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -77,14 +76,6 @@ class SideBySide(LayoutEngine):
             axes.set_position((left / width, bottom / height, (right - left) / width, (top - bottom) / height))
 
 
-@contextmanager
-def style(name: str) -> Iterator[None]:
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        # The reader's fonts may have the missing characters.
-        warnings.filterwarnings("ignore", "Glyph .* missing")
-        yield
-
-
 def drawn(
     name: str,
     title: str,
@@ -94,7 +85,9 @@ def drawn(
     size: tuple[float, float] = (5.0, 3.6),
 ) -> Figure:
     """Return the figure that `draw` makes on `panels` axes in a row. `size` is in inches of 72 points."""
-    with style(name):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The reader's fonts may have the missing characters.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         canvas = Canvas(figsize=size, layout=SideBySide())
         draw(list(canvas.subplots(1, panels, squeeze=False)[0]))
         return Figure(name, title, description, svg_of(canvas))
@@ -127,8 +120,3 @@ def fitting(name: str, longest: int = LONGEST_NAME) -> str:
     """Return the name with escapes for unprintable characters, shortened in the middle."""
     plain = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in name)
     return plain if len(plain) <= longest else f"{plain[: longest // 2]}…{plain[-(longest - longest // 2 - 1) :]}"
-
-
-def figures_text(value: float) -> str:
-    """Return a number with three significant digits."""
-    return f"{value:.3g}"

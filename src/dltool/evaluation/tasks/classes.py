@@ -13,7 +13,7 @@ from dltool.errors import RunError
 from dltool.evaluation.findings import Mistake
 from dltool.evaluation.linear_models import softmax, softmax_regression
 from dltool.evaluation.measures import areas, calibration, class_table, confusion, precision_recall, roc
-from dltool.evaluation.tasks.evaluator import NOTHING, Columns, Evaluator, Found, Rules, worst
+from dltool.evaluation.tasks.evaluator import NOTHING, Columns, Evaluator, Found, Rules, figures, worst
 from dltool.text import whole_text
 
 MOST_PROBABILITIES = 20
@@ -243,10 +243,3 @@ def curve_makers(
 def calibration_maker(prefix: str, confidence: np.ndarray, are_right: np.ndarray) -> Callable[[], Any]:
     name = f"{prefix}calibration"
     return lambda: figures().calibration_figure(name, calibration(confidence, are_right), len(confidence))
-
-
-def figures() -> Any:
-    """Import the drawing module only if something is drawn."""
-    from dltool.evaluation.figures import class_figures
-
-    return class_figures

@@ -1,4 +1,4 @@
-"""Figures of predicted classes: confusion matrix, ROC, precision and recall, calibration."""
+"""Figures of predicted classes and numbers, and of reconstruction errors."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from dltool.evaluation.figures.drawing import COLOURS, INK, STRONG_INK, drawn, figures_text, fitting
+from dltool.evaluation.figures.drawing import COLOURS, INK, STRONG_INK, drawn, fitting
 from dltool.evaluation.figures.figure import Figure
 from dltool.evaluation.measures import Calibration, Curve
 
@@ -19,6 +19,8 @@ FEW = 6
 """Classes up to which cells become larger."""
 CELL = 35
 """Font size times the characters that fit into a cell, for more than FEW classes."""
+MOST_POINTS = 1000
+BARS = 30
 
 
 def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> Figure:
@@ -75,45 +77,35 @@ def roc_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
-        lines(axes[0], curves)
-        axes[0].set(xlabel="false positive rate", ylabel="true positive rate")
+        lines(axes[0], curves, "false positive rate", "true positive rate")
 
-    return drawn(
-        name, f"ROC curve{which}", f"Area under the ROC curve: {areas_text(curves)}; 0.5 is chance level.", draw
-    )
+    description = f"Area under the ROC curve: {areas_text(curves)}; 0.5 is chance level."
+    return drawn(name, f"ROC curve{which}", description, draw)
 
 
 def precision_recall_figure(name: str, curves: Sequence[Curve], which: str) -> Figure:
     """Draw curves of precision and recall, `which` as in :func:`roc_figure`."""
-
-    def draw(axes: list[Axes]) -> None:
-        lines(axes[0], curves)
-        axes[0].set(xlabel="recall", ylabel="precision")
-
-    return drawn(name, f"Precision and recall{which}", f"Average precision: {areas_text(curves)}.", draw)
+    title, description = f"Precision and recall{which}", f"Average precision: {areas_text(curves)}."
+    return drawn(name, title, description, lambda axes: lines(axes[0], curves, "recall", "precision"))
 
 
 def areas_text(curves: Sequence[Curve]) -> str:
     return ", ".join(f"{fitting(curve.name)}: {curve.area:.4f}" for curve in curves)
 
 
-def lines(axes: Axes, curves: Sequence[Curve]) -> None:
+def lines(axes: Axes, curves: Sequence[Curve], x: str, y: str) -> None:
     for index, curve in enumerate(curves):
         # Matplotlib leaves labels that begin with "_" out of the legend.
         label = f"\u200b{fitting(curve.name)}: {curve.area:.4f}"
         axes.plot(curve.x, curve.y, label=label, color=COLOURS[index % len(COLOURS)])
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=x, ylabel=y)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def calibration_figure(name: str, found: Calibration, examples: int) -> Figure:
-    error = figures_text(found.error)
-    sure = figures_text(float(np.sum(found.confidence * found.examples) / examples))
-    right = figures_text(float(np.sum(found.accuracy * found.examples) / examples))
-    description = (
-        f"Mean confidence is {sure}, accuracy is {right}. "
-        f"The expected calibration error is {error}; 0 is perfectly calibrated."
-    )
+    sure, right = (np.sum(each * found.examples) / examples for each in (found.confidence, found.accuracy))
+    description = f"Mean confidence is {sure:.3g}, accuracy is {right:.3g}. "
+    description += f"The expected calibration error is {found.error:.3g}; 0 is perfectly calibrated."
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
@@ -123,3 +115,74 @@ def calibration_figure(name: str, found: Calibration, examples: int) -> Figure:
         axes[1].set(xlim=(-0.02, 1.02), xlabel="confidence", ylabel="share of the examples")
 
     return drawn(name, "Calibration", description, draw, panels=2, size=(6.4, 3.2))
+
+
+def predicted_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarray) -> Figure:
+    """Draw predicted against true values, (examples,) each. Many examples are sampled evenly."""
+    step = -(-len(targets) // MOST_POINTS)
+    correlation = np.nan
+    if len(targets) > 1 and np.ptp(targets) > 0 and np.ptp(predicted) > 0:
+        correlation = float(np.corrcoef(targets, predicted)[0, 1])
+    ends = [float(min(targets.min(), predicted.min())), float(max(targets.max(), predicted.max()))]
+    true, guessed = (f"from {each.min():.3g} to {each.max():.3g}" for each in (targets, predicted))
+    description = f"{fitting(of)}: true values range {true}, predicted values {guessed}"
+    description += f"; the correlation is {correlation:.3g}." if np.isfinite(correlation) else "."
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].plot(ends, ends, color=INK, linewidth=1, linestyle=":")
+        points(axes[0], targets[::step], predicted[::step])
+        axes[0].set(xlabel=f"true {fitting(of)}", ylabel=f"predicted {fitting(of)}")
+
+    return drawn(name, f"Predicted against true {fitting(of)}", description, draw)
+
+
+def residual_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarray) -> Figure:
+    """Draw the errors, predicted minus true, against the predictions, and their histogram."""
+    errors = predicted.astype(float) - targets
+    step = -(-len(targets) // MOST_POINTS)
+    low, middle, high = np.quantile(errors, [0.05, 0.5, 0.95])
+    description = (
+        f"Errors of {fitting(of)}, predicted minus true: the median is {middle:.3g}, and 90 % are between "
+        f"{low:.3g} and {high:.3g}."
+    )
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].axhline(0, color=INK, linewidth=1, linestyle=":")
+        points(axes[0], predicted[::step], errors[::step])
+        axes[0].set(xlabel=f"predicted {fitting(of)}", ylabel="error")
+        bars(axes[1], errors)
+        axes[1].set(xlabel="error", ylabel="examples")
+
+    return drawn(name, f"Errors of {fitting(of)}", description, draw, panels=2, size=(6.8, 3.2))
+
+
+def restoring_figure(name: str, errors: np.ndarray) -> Figure:
+    """Draw the histogram of reconstruction errors, (examples,)."""
+    median, high = np.quantile(errors, [0.5, 0.95])
+    description = (
+        f"Squared reconstruction errors: the median is {median:.3g}, 95 % are below {high:.3g}, "
+        f"and the largest is {errors.max():.3g}."
+    )
+
+    def draw(axes: list[Axes]) -> None:
+        bars(axes[0], errors)
+        axes[0].set(xlabel="squared reconstruction error", ylabel="examples")
+
+    return drawn(name, "Reconstruction errors", description, draw)
+
+
+def points(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """Draw points as one line with gaps, which takes a tenth of the SVG of markers."""
+    gaps = np.full(len(x), np.nan)
+    dots = (np.column_stack([each, each, gaps]).ravel() for each in (x, y))
+    axes.plot(*dots, color=COLOURS[0], alpha=0.5, linewidth=3, solid_capstyle="round")
+    axes.margins(0.08)
+
+
+def bars(axes: Axes, values: np.ndarray) -> None:
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-6 * max(abs(low), abs(high)):
+        # All values are practically equal.
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(values.astype(float), BARS, (low, high))
+    axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=COLOURS[0])
