@@ -84,7 +84,8 @@ def build_model(
         ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
         RunError: `fitted` does not belong to this config."""
     refuse_misplaced(config, facts)
-    heads, names = heads_of(config), names_given(config)
+    given = (entry.arguments.get("name") for entry in config.model.layers)
+    heads, names = heads_of(config), Names(name for name in given if isinstance(name, str))
     ends, one_hot = output_layers(config, facts, heads), one_hot_of(heads, facts)
     keras.utils.set_random_seed(config.seed)
     with parameter_budget():
@@ -93,7 +94,8 @@ def build_model(
         core, before, layers = build_core(config, facts, prepared, names, ends, is_pretrained)
         mixed = mixed_shape(facts, heads[0], one_hot)
         augmentation = build_augmentation(config.data.augmentation, prepared, names, mixed)
-    full = build_full(config, facts, core, prepared)
+    # The layers of core on one level with those of preprocessing.
+    full = model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
     return BuiltModel(
@@ -107,11 +109,6 @@ def build_model(
         fitted=prepared.fitted,
         one_hot=one_hot,
     )
-
-
-def names_given(config: Config) -> Names:
-    given = [entry.arguments.get("name") for entry in config.model.layers]
-    return Names(name for name in given if isinstance(name, str))
 
 
 def one_hot_of(heads: Iterable[OutputSpec], facts: Facts) -> dict[str, int]:
@@ -139,11 +136,6 @@ def build_core(
     return core, wired.layers, layers
 
 
-def build_full(config: Config, facts: Facts, core: keras.Model, prepared: Preprocessed) -> keras.Model:
-    """Apply the layers of core to the preprocessed inputs: a model with all layers on one level."""
-    return model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)
-
-
 def preprocessors_of(prepared: Preprocessed) -> dict[str, keras.Model]:
     """Return a model for each input with preprocessing."""
     return {
@@ -155,24 +147,21 @@ def preprocessors_of(prepared: Preprocessed) -> dict[str, keras.Model]:
 
 def untrained(entry: KerasObject) -> KerasObject:
     """Return the entry; a backbone gets random weights."""
-    if entry.kind != "backbone":
-        return entry
-    return replace(entry, arguments={**entry.arguments, "weights": None})
+    return replace(entry, arguments={**entry.arguments, "weights": None}) if entry.kind == "backbone" else entry
 
 
 def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> tuple[KerasObject, ...]:
     """Return the entries; with mixed precision, those at `ends` output float32 unless they have a `dtype`.
 
     Keras's guide to mixed precision requires it: a 16-bit softmax is too coarse, and some metrics refuse it."""
-    takes_dtype = {
-        index
-        for index in ends
-        if entries[index].kind == "layer"
-        and not entries[index].is_shared
-        and "dtype" in arguments("layer", entries[index].name)
-    }
+
+    def takes_dtype(entry: KerasObject) -> bool:
+        return entry.kind == "layer" and not entry.is_shared and "dtype" in arguments("layer", entry.name)
+
     return tuple(
-        replace(entry, arguments={"dtype": "float32", **entry.arguments}) if index in takes_dtype else entry
+        replace(entry, arguments={"dtype": "float32", **entry.arguments})
+        if index in ends and takes_dtype(entry)
+        else entry
         for index, entry in enumerate(entries)
     )
 

@@ -74,30 +74,24 @@ def structure(facts: Facts, tensors: Mapping[str, Placed]) -> Any:
 def preprocess_inputs(
     config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
 ) -> Preprocessed:
-    """Preprocess the inputs. Raises as :func:`dltool.model.build.build_model`."""
-    if facts.only_input is not None:
-        return preprocess_array(config, facts, names, training, fitted)
-    return preprocess_several(facts, training, fitted)
+    """Preprocess the inputs: a single one with the layers of `data.preprocessing`.
 
-
-def preprocess_array(
-    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
-) -> Preprocessed:
-    """Preprocess a single input with the layers of `data.preprocessing`."""
+    Raises as :func:`dltool.model.build.build_model`."""
+    if facts.only_input is None:
+        return preprocess_several(facts, training, fitted)
     ((name, found),) = facts.inputs.items()
     entries = config.data.preprocessing
     raw = source = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), SOURCE)
     rows = None if training is None else training[name]
     state = None if fitted is None else fitted.layers
     applied = build_preprocessing(entries, source, names, rows, state)
-    rows_of_plan = tuple(applied)
     if applied:
         source = Placed(applied[-1].output, applied[-1].path)
     source = without_bytes(source, "cast")
     learners = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
     is_fitted = state is not None or rows is not None
     layers = {key: layer_state(layer) for key, layer in learners.items()} if is_fitted else {}
-    return Preprocessed({name: raw}, {name: source}, rows_of_plan, Fitted(layers))
+    return Preprocessed({name: raw}, {name: source}, tuple(applied), Fitted(layers))
 
 
 def without_bytes(source: Placed, name: str) -> Placed:
@@ -114,20 +108,18 @@ def preprocess_several(facts: Facts, training: Mapping[str, Rows] | None, fitted
     raw: dict[str, Placed] = {}
     outputs: dict[str, Placed] = {}
     for name, found in facts.inputs.items():
+        place: ConfigPath = (*SOURCE, "arrays", "x", name) if found.column is None else (*INPUTS, name)
+        raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
         if found.column is None:
-            place: ConfigPath = (*SOURCE, "arrays", "x", name)
-            raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
             outputs[name] = without_bytes(raw[name], f"cast_{scope_title(name)}")
             continue
-        if fitted is not None:
-            if name not in fitted.columns:
-                raise RunError(f"the saved preprocessing knows no column {name[:100]}")
-            states[name] = fitted.columns[name]
-        else:
+        if fitted is None:
             assert training is not None
             states[name] = learn(found.column, training[name])
-        place = ("data", "inputs", name)
-        raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
+        elif name in fitted.columns:
+            states[name] = fitted.columns[name]
+        else:
+            raise RunError(f"the saved preprocessing knows no column {name[:100]}")
         outputs[name] = Placed(preprocessed_column(found.column, states[name], raw[name].tensor, name), place)
     return Preprocessed(raw, outputs, (), Fitted(columns=states))
 
@@ -137,9 +129,8 @@ def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: 
         prepared = prepare(column, state, raw, scope_title(name))
     except KERAS_ERRORS as error:
         # A state that was just fitted cannot fail; only a saved one can.
-        raise RunError(
-            f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
-        ) from error
+        message = f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
+        raise RunError(message) from error
     # Keras names the sum of two tensors `add`, like the layer Add, and requires unique names in a model.
     for operation in keras.Function(raw, prepared).operations if prepared is not raw else ():
         if not isinstance(operation, keras.Layer):
@@ -157,10 +148,11 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fit
     encoded: dict[str, Placed] = {}
     for name, origin in starts.items():
         column = facts.inputs[name].column
-        if column is None:
-            encoded[name] = origin
-            continue
-        encoded[name] = Placed(encoded_column(column, fitted.columns[name], origin, name), origin.place)
+        encoded[name] = (
+            origin
+            if column is None
+            else Placed(encoded_column(column, fitted.columns[name], origin, name), origin.place)
+        )
     layers = config.model.layers
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}
@@ -179,12 +171,11 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fit
             f"let a layer take it: from: {name}",
         )
         for name, origin in joined.items()
-        if not is_vector_of(facts, name)
+        if not is_vector(facts.inputs[name])
     ]
     if problems:
         raise ConfigError(problems)
-    layer = keras.layers.Concatenate(name="inputs")
-    applied = apply_layer(layer, list(joined.values()), INPUTS)
+    applied = apply_layer(keras.layers.Concatenate(name="inputs"), list(joined.values()), INPUTS)
     first = Placed(applied.output, SOURCE)
     return Wired({INPUT: first, **encoded}, first, (applied,))
 
@@ -213,8 +204,3 @@ def refuse_ignored(config: Config) -> None:
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def is_vector_of(facts: Facts, name: str) -> bool:
-    found = facts.inputs[name]
-    return is_vector(found.column) if found.column else len(found.shape) == 1 and found.dtype != "string"

@@ -41,6 +41,20 @@ KERAS_ERRORS = (
 )
 """The exceptions Keras raises for bad arguments and shapes. Out-of-memory errors are handled before them."""
 
+CLUTTER = (
+    (r"\x1b\[[0-9;]*m", ""),
+    (r"^Graph execution error:.*?\n\n(?=[^\n]*\n\s*\[\[\{\{node)", ""),
+    (r"(\n\s*Arguments received by|\n\s*Detected at node|\n\s*\[\[\{\{node|\s\[Op:).*", ""),
+    (r"Exception encountered when calling [^\n]*\n", ""),
+    (r"Unable to automatically build the model\..*Exception encountered:\s*'?\s*", ""),
+    (r"Could not automatically infer .*Error encountered:\s*", ""),
+    (r"<class '[\w.]*\.(\w+)'> could not be deserialized properly\..*", r"it cannot take \1"),
+    (r"\{\{[^}]*\}\}\s*", ""),
+    (r"\(None, ", "("),
+    (r"\(None,\)", "()"),
+)
+"""Patterns in messages of Keras and TensorFlow, and what stands for them in a message of dltool's."""
+
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 
 
@@ -93,19 +107,9 @@ def plain_message(error: BaseException) -> str:
     """Return Keras's message as one line: no colours, call stack or list of arguments, shapes without the batch axis.
 
     A message from the user's own code ends with the file and line."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error.args[0] if isinstance(error, KeyError) and error.args else error))
-    text = re.sub(r"^Graph execution error:.*?\n\n(?=[^\n]*\n\s*\[\[\{\{node)", "", text, flags=re.DOTALL)
-    text = re.split(r"\n\s*Arguments received by|\n\s*Detected at node|\n\s*\[\[\{\{node|\s\[Op:", text)[0]
-    text = re.sub(r"Exception encountered when calling [^\n]*\n", "", text)
-    text = re.sub(
-        r"Unable to automatically build the model\..*Exception encountered:\s*'?\s*", "", text, flags=re.DOTALL
-    )
-    text = re.sub(r"Could not automatically infer .*Error encountered:\s*", "", text, flags=re.DOTALL)
-    text = re.sub(
-        r"<class '[\w.]*\.(\w+)'> could not be deserialized properly\..*", r"it cannot take \1", text, flags=re.DOTALL
-    )
-    text = re.sub(r"\{\{[^}]*\}\}\s*", "", text)
-    text = re.sub(r"\(None, ", "(", text).replace("(None,)", "()")
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    for pattern, replacement in CLUTTER:
+        text = re.sub(pattern, replacement, text, flags=re.DOTALL)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = " ".join(lines).strip().rstrip(".") or type(error).__name__
     return (line if len(line) <= 300 else line[:297] + "...") + where_in_own_code(error)

@@ -12,8 +12,7 @@ from tests.bad_configs import GOOD, IMAGES
 from dltool.config.load import read_document
 from dltool.data.checked import checked_config
 from dltool.model.build import build_model
-from dltool.model.graph import Box, boxes_of
-from dltool.model.graphviz import dot_text, quoted
+from dltool.model.graph import Box, boxes_of, dot_text, quoted
 
 GRAPH = """\
 name: graph
