@@ -26,7 +26,7 @@ def found_for(source: str, loss: str, units: int | str) -> Any:
     examples = dataset.examples("test")
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     tables = LinearTables(built, config, dataset, examples.inputs)
-    measured = measure(built, config, examples, tables.measured_on, tables.measured.append)
+    measured = measure(built, config, examples, tables.measured_on)
     return dataset, baselines_of(built, dataset, examples, measured, tables, config)
 
 

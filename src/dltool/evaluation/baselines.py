@@ -31,8 +31,7 @@ def baselines_of(
 ) -> tuple[Baseline, ...]:
     """Return the baselines of each output with one class or number per example, with the model itself.
 
-    `examples` are those measured, `tables` their features. They are a constant, the last value of a time series, and a
-    linear model."""
+    `examples` are those measured. The baselines are a constant, the last value of a time series, and a linear model."""
     kept = measured.kept
     found: list[Baseline] = []
     for output, rules, fitted in compared_outputs(config, dataset):
@@ -44,7 +43,7 @@ def baselines_of(
         series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
         if rules.can_repeat and series is not None:
             found.append(last_value(metric, series, true))
-        found.append(linear(rules, metric, tables, fitted, true))
+        found.append(linear(rules, metric, tables, measured.features, fitted, true))
     return tuple(found)
 
 
@@ -58,11 +57,10 @@ def compared_outputs(config: Config, dataset: Dataset) -> Iterator[tuple[Evaluat
 class LinearTables:
     """Feature tables that linear models are fitted and measured on, standardized by the first.
 
-    `reason` says why there are none. `measured` are the features of the examples measured, batch by batch."""
+    `reason` says why there are none."""
 
     def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, inputs: Mapping[str, Rows]) -> None:
         self.reason, self.measured_on = "", None
-        self.measured: list[np.ndarray] = []
         if all(rules.why_not_linear(fitted) for _, rules, fitted in compared_outputs(config, dataset)):
             return
         try:
@@ -76,10 +74,8 @@ class LinearTables:
         else:
             self.measured_on = measured_on
 
-    def whole(self) -> np.ndarray:
-        """Return the whole measured table, standardized. Raises ValueError: a value is not finite."""
-        table = np.concatenate(self.measured)
-        # Blocks of one size give the same bits whatever the batch size.
+    def standardized(self, table: np.ndarray) -> np.ndarray:
+        """Return the measured table, standardized. Raises ValueError: a value is not finite."""
         blocks = [self.scale.of(table[first : first + BLOCK]) for first in range(0, len(table), BLOCK)]
         return with_ones(np.concatenate(blocks))
 
@@ -116,14 +112,16 @@ def latest(windows: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)
 
 
-def linear(rules: Rules, metric: str, tables: LinearTables, fitted: np.ndarray, true: np.ndarray) -> Baseline:
+def linear(
+    rules: Rules, metric: str, tables: LinearTables, table: np.ndarray | None, fitted: np.ndarray, true: np.ndarray
+) -> Baseline:
     name, reason = rules.linear_name, rules.why_not_linear(fitted) or tables.reason
-    if reason or tables.measured_on is None:
+    if reason or tables.measured_on is None or table is None:
         return Baseline(name, metric, None, reason)
     try:
         with threadpool_limits(1):
-            features, measured = tables.scale.table, tables.whole()
-            predicted = rules.linear(features, fitted[tables.fitted_on.rows], measured)
+            measured = tables.standardized(table)
+            predicted = rules.linear(tables.scale.table, fitted[tables.fitted_on.rows], measured)
     except (ValueError, np.linalg.LinAlgError) as error:
         return Baseline(name, metric, None, str(error).splitlines()[0])
     value = float(rules.score(true[tables.measured_on.rows], predicted))

@@ -53,8 +53,8 @@ def state_intervals(
 ) -> dict[str, Interval]:
     """Return the intervals of a metric by result name; none if its state is not a sum over examples.
 
-    Keras computes its metrics from variables to which each batch adds, such as true positives by threshold. The state
-    of a sample of examples is therefore a sum too."""
+    Keras computes its metrics from variables to which each batch adds, such as true positives by threshold, so the
+    state of a sample of examples is a sum too."""
     try:
         states = grouped_states(metric, *examples, seed)
         sizes = [variable.shape for variable in metric.variables]
@@ -80,9 +80,8 @@ def grouped_states(metric: Any, targets: np.ndarray, outputs: np.ndarray, seed: 
 
     def added(example: tuple[Any, Any]) -> Any:
         state = metric.stateless_update_state(start, *example)
-        return tf.concat(
-            [tf.reshape(tf.cast(each - was, tf.float32), [-1]) for each, was in zip(state, start, strict=True)], 0
-        )
+        changes = [tf.cast(each - was, tf.float32) for each, was in zip(state, start, strict=True)]
+        return tf.concat([tf.reshape(change, [-1]) for change in changes], 0)
 
     parts = []
     for size in np.unique(sizes):

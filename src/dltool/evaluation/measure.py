@@ -32,25 +32,19 @@ class Measurement:
 
     `values` (examples,) of float32 are those of each metric that is a mean over examples, accuracy as 0 or 1. `outputs`
     (kept, …) of float32 or float64 belong to the examples `kept`, ascending. A reconstruction is given as the mean
-    squared error of each example."""
+    squared error of each example. `features` are those of some examples, (rows, columns), if they were wanted."""
 
     metrics: Mapping[str, float]
     values: Mapping[str, np.ndarray]
     outputs: Mapping[str, np.ndarray]
     kept: np.ndarray
+    features: np.ndarray | None
 
 
-def measure(
-    built: BuiltModel,
-    config: Config,
-    examples: Examples,
-    features: Features | None = None,
-    keep: Callable[[np.ndarray], None] = lambda _: None,
-) -> Measurement:
+def measure(built: BuiltModel, config: Config, examples: Examples, features: Features | None = None) -> Measurement:
     """Measure the model on raw inputs of at least one example, without class weights.
 
-    Batches depend on the model only, so the same weights and examples give the same numbers. `keep` receives the tables
-    of `features`, batch by batch.
+    Batches depend on the model only, so the same weights and examples give the same numbers.
 
     Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(config):
@@ -63,17 +57,19 @@ def measure(
         built.core.reset_metrics()
         chosen = NONE if features is None else features.rows
         parts: list[tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
+        found: list[np.ndarray] = []
         for first, (results, values, outputs, table) in in_batches(built, config, tables, step, len(examples), chosen):
             # A view would keep the whole array alive.
             kept = {name: some(each.numpy(), -first % stride, stride) for name, each in outputs.items()}
             parts.append((results, {name: each.numpy() for name, each in values.items()}, kept))
             if table is not None:
-                keep(table.numpy())
+                found.append(table.numpy())
         return Measurement(
             logs_of(parts[-1][0]),
             with_loss(built, joined([part[1] for part in parts])),
             joined([part[2] for part in parts]),
             np.arange(0, len(examples), stride),
+            np.concatenate(found) if found else None,
         )
 
 
@@ -178,8 +174,7 @@ def at_least_float32(values: Any) -> Any:
 def before_sigmoid(head: OutputSpec, output: Any) -> list[Any]:
     """Return the logits of a sigmoid output, if Keras's binary cross-entropies use them instead of the output.
 
-    If nothing else used them, TensorFlow could fuse the layer and its sigmoid, and the last bits would differ from the
-    evaluation."""
+    If nothing else used them, TensorFlow could fuse layer and sigmoid, and give other last bits than in evaluation."""
     is_binary = head.loss.name.lower().startswith("binary")
     return [output.op.inputs[0]] if is_binary and output.op.type == "Sigmoid" else []
 

@@ -94,11 +94,7 @@ def array_in(archive: zipfile.ZipFile, key: str) -> np.ndarray:
 
 
 def prediction_table(
-    config: Config,
-    facts: Facts,
-    targets: Mapping[str, np.ndarray],
-    outputs: Mapping[str, np.ndarray],
-    places: Columns,
+    config: Config, facts: Facts, targets: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], places: Columns
 ) -> Columns | None:
     """Return target and prediction of each output for each example, after its location `places`.
 

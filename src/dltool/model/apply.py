@@ -93,13 +93,8 @@ class Graph:
         if not isinstance(name, str):
             return
         if name in self.named:
-            problem = Problem(
-                (*origin.place, *entry.steps, "name"),
-                f'the name "{name}" is taken',
-                "choose another name",
-                related=((self.named[name].place, "by this"),),
-            )
-            raise ConfigError(problem)
+            place, related = (*origin.place, *entry.steps, "name"), ((self.named[name].place, "by this"),)
+            raise ConfigError(Problem(place, f'the name "{name}" is taken', "choose another name", related=related))
         self.named[name] = origin
         if not entry.is_shared:
             self.layers[name] = applied

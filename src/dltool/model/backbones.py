@@ -156,8 +156,7 @@ MISMATCHES = (
     r"\(named ([^)]+)\).*expects shape (\([^)]*\))\. Received saved weight with shape (\([^)]*\))",
     r"Layer '([^']+)' expected (\d+) variables, but received (\d+)",
 )
-"""Keras's messages for a layer that a file does not fit: its name, then a weight's shape or the number of weights, in
-the layer and in the file."""
+"""Keras's messages for a layer that a file does not fit: its name, and shape or number of weights in layer and file."""
 
 
 def weights_problem(name: str, path: str, place: ConfigPath, error: BaseException) -> Problem:

@@ -98,17 +98,9 @@ def build_model(
     full = model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
-    return BuiltModel(
-        core=core,
-        preprocessors=preprocessors_of(prepared),
-        augmentation=augmentation,
-        full=full,
-        layers=(*prepared.layers, *before, *layers),
-        heads=heads,
-        outputs={name: layers[index] for name, index in ends.items()},
-        fitted=prepared.fitted,
-        one_hot=one_hot,
-    )
+    preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
+    outputs = {name: layers[index] for name, index in ends.items()}
+    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot)
 
 
 def one_hot_of(heads: Iterable[OutputSpec], facts: Facts) -> dict[str, int]:
@@ -137,7 +129,6 @@ def build_core(
 
 
 def preprocessors_of(prepared: Preprocessed) -> dict[str, keras.Model]:
-    """Return a model for each input with preprocessing."""
     return {
         name: keras.Model(prepared.raw[name].tensor, origin.tensor, name=f"prepare_{scope_title(name)}")
         for name, origin in prepared.outputs.items()

@@ -79,11 +79,8 @@ def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
 
 
 def most_frequent_number(values: np.ndarray) -> float:
-    present = values[~np.isnan(values)]
-    if not len(present):
-        return 0.0
-    distinct, counts = np.unique(present, return_counts=True)
-    return float(distinct[np.argmax(counts)])
+    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    return float(distinct[np.argmax(counts)]) if len(distinct) else 0.0
 
 
 def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:

@@ -49,11 +49,9 @@ def boxes_of(built: BuiltModel, facts: Facts) -> list[Box]:
     for name, found in facts.inputs.items():
         made[id(raw[name])] = len(boxes)
         boxes.append(Box(name, found.shape, dtype=found.dtype))
-    prepared = {
-        name: built.preprocessors[name].outputs[0] if name in built.preprocessors else raw[name] for name in raw
-    }
+    prepared = {name: model.outputs[0] for name, model in built.preprocessors.items()}
     # The core has its own input tensors.
-    same = {id(starts[name]): prepared[name] for name in starts}
+    same = {id(start): prepared.get(name, raw[name]) for name, start in starts.items()}
 
     def sources(tensor: Any) -> list[int]:
         tensor = same.get(id(tensor), tensor)
@@ -62,10 +60,9 @@ def boxes_of(built: BuiltModel, facts: Facts) -> list[Box]:
         return [number for taken in call_of(tensor).inputs for number in sources(taken)]
 
     for layer in built.layers:
-        found_sources = [number for tensor in call_of(layer.output).inputs for number in sources(tensor)]
+        taken = dict.fromkeys(number for tensor in call_of(layer.output).inputs for number in sources(tensor))
         made[id(layer.output)] = len(boxes)
-        sources_of = tuple(dict.fromkeys(found_sources))
-        boxes.append(Box(title(layer), layer.output_shape, sources_of, layer.parameters, layer.path))
+        boxes.append(Box(title(layer), layer.output_shape, tuple(taken), layer.parameters, layer.path))
     return boxes
 
 

@@ -145,14 +145,10 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fit
     if facts.only_input is not None:
         ((name, first),) = starts.items()
         return Wired({name: first, INPUT: first}, first, ())
-    encoded: dict[str, Placed] = {}
+    encoded = dict(starts)
     for name, origin in starts.items():
-        column = facts.inputs[name].column
-        encoded[name] = (
-            origin
-            if column is None
-            else Placed(encoded_column(column, fitted.columns[name], origin, name), origin.place)
-        )
+        if column := facts.inputs[name].column:
+            encoded[name] = Placed(encoded_column(column, fitted.columns[name], origin, name), origin.place)
     layers = config.model.layers
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}

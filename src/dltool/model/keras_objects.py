@@ -27,17 +27,10 @@ MODULES: Mapping[str, Any] = {
 }
 
 KERAS_ERRORS = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError),
     tf.errors.OpError,
     # Only from the user's own classes.
-    NameError,
-    ImportError,
+    *(NameError, ImportError),
 )
 """The exceptions Keras raises for bad arguments and shapes. Out-of-memory errors are handled before them."""
 
@@ -61,8 +54,7 @@ OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
     """Create the Keras object that `keras_object` describes, nested ones first; string identifiers stay strings.
 
-    `place` is its config path; `more` are arguments not in the config. Raises ConfigError: Keras refuses the arguments.
-    """
+    `place` is its config path; `more` are arguments not in the config. Raises ConfigError: Keras refuses them."""
     if not isinstance(keras_object, KerasObject):
         return made_inside(keras_object, place)
     if keras_object.is_string:

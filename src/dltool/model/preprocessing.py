@@ -89,7 +89,9 @@ def build_preprocessing(
             given = replace(entry, arguments=own)
         layer = make(given, layer_place, name=names.next(entry.name))
         if state is not None and learns(entry):
-            restore_layer(layer, state_of(state, f"{index}-{entry.name}"), source)
+            if (key := f"{index}-{entry.name}") not in state:
+                raise RunError(f"the saved preprocessing has no state for {key}")
+            restore_layer(layer, state[key], source)
         elif training_inputs is not None and learns(entry) and not reads_file(entry):
             adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training_inputs)
         applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
@@ -129,19 +131,11 @@ def adapt(layer: Any, place: ConfigPath, before: keras.Model | None, inputs: Row
         else:
             layer.adapt(batches())
     except KERAS_ERRORS as error:
-        raise ConfigError(
-            Problem(place, f"{type(layer).__name__} cannot learn from the training examples: {plain_message(error)}")
-        ) from error
-
-
-def state_of(state: PreprocessingState, key: str) -> LayerState:
-    if key not in state:
-        raise RunError(f"the saved preprocessing has no state for {key}")
-    return state[key]
+        message = f"{type(layer).__name__} cannot learn from the training examples: {plain_message(error)}"
+        raise ConfigError(Problem(place, message)) from error
 
 
 def layer_state(layer: Any) -> LayerState:
-    """Return the fitted state of `layer`."""
     if isinstance(layer, keras.layers.Normalization):
         mean, variance, count = layer.get_weights()
         return LayerState({"mean": mean, "variance": variance, "count": count})

@@ -27,9 +27,8 @@ def allowed_class(found: KerasName, place: ConfigPath) -> Any:
     assert found.code is not None
     made = vars(imported(found.code)).get(found.name)
     if not (isinstance(made, type) and issubclass(made, BASES[found.kind])):
-        raise ConfigError(
-            Problem(place, f"{found.name} of {found.code.shown_as} is not {KINDS[found.kind]} of Keras's")
-        )
+        message = f"{found.name} of {found.code.shown_as} is not {KINDS[found.kind]} of Keras's"
+        raise ConfigError(Problem(place, message))
     return made
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dltool.config.text.dump import leaves
 from dltool.config.text.tree import format_path
-from dltool.evaluation.bootstrap import Difference, Interval, paired_difference
+from dltool.evaluation.bootstrap import Interval, paired_difference
 from dltool.evaluation.figures.curves import numbers as points_of
 from dltool.evaluation.stored import ExampleValues, read_examples
 from dltool.report.kept import recorded_metrics
@@ -192,8 +192,8 @@ def difference(
     if first_examples is not None and examples is not None and are_same_examples(first_examples, examples):
         values, others = first_examples.values.get(name), examples.values.get(name)
         if values is not None and others is not None and len(values):
-            found: Difference = paired_difference(values, others, SEED)
-            if np.isfinite([found.low, found.high]).all():
+            found = paired_difference(values, others, SEED)
+            if found.low is not None:
                 return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
     if None in (first.low, first.high, other.low, other.high):
         return MetricDifference(value, None, None, False, None)

@@ -126,8 +126,7 @@ class BatchTables(ABC):
 
     @abstractmethod
     def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
-        """Return tensors, row indices into them, and the start of `order[first:last]` in these, in batches of
-        `size`."""
+        """Return tensors, row indices into them, and the start of `order[first:last]` in these; `size` is a batch's."""
 
     def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
         """Return tensors, and the row indices of the examples `order[first:last]`."""

@@ -1,6 +1,6 @@
 """Compile the model with the optimizer, loss and metrics of the config."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -19,8 +19,8 @@ from dltool.text import Shape, listed
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
-"""Size of the symbolic batch on which loss and metrics are tried. Without a size Keras misses mismatches; an ordinary
-size could match another axis by accident."""
+"""Size of the symbolic batch on which loss and metrics are tried. Without one Keras misses mismatches, and an ordinary
+one could match another axis by accident."""
 
 
 def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], phase: int = 0) -> None:
@@ -80,13 +80,9 @@ def made_metric(head: OutputSpec, index: int, shape: Shape) -> Any:
         assert classes is not None, "such a loss fixes the number of outputs"
         # Evaluation computes a mean metric example by example, too.
         name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
-        setattr(metric, name, with_one_hot(getattr(metric, name), classes))
+        call = getattr(metric, name)
+        setattr(metric, name, lambda targets, *more, **named: call(keras.ops.one_hot(targets, classes), *more, **named))
     return metric
-
-
-def with_one_hot(function: Callable[..., Any], classes: int) -> Callable[..., Any]:
-    """Wrap a function of one-hot targets so that it takes class indices."""
-    return lambda targets, *others, **named: function(keras.ops.one_hot(targets, classes), *others, **named)
 
 
 def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple[Any, Any]:

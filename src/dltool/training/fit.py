@@ -67,7 +67,8 @@ def prepare_fit(
         ConfigError: loss, metrics, class weights or a layer cannot take the data.
         MachineError: memory ran out."""
     with plain_failures(config):
-        fitting = Fitting(Steps(built, config, dataset, pace or Pace(), strategy, steps))
+        fitting = Fitting(Steps(built, config, dataset, strategy, steps))
+        fitting.steps.train.pace = pace or Pace()
         fitting.steps.trace()
         refuse_monitors_of_several_numbers(config, built.core, fitting.recovery.best.monitor)
         return fitting
@@ -164,8 +165,7 @@ class Fitting:
         self.position.stop = bool(self.core.stop_training)
         self.recovery.remember()
         is_last = self.position.stop or epoch + 1 == self.steps.epochs
-        if is_last or self.recovery.is_best_due():
-            self.recovery.write_best()
+        self.recovery.write_best(at_once=is_last)
         if is_last or self.cadence.is_due_after(epoch + 1, self.position.steps):
             self.recovery.save()
         self.observer.epoch_ends(record, is_best)

@@ -1,7 +1,7 @@
 """The settings that decide a run's bits and speed: seed, threads, and how steps are computed.
 
-All follow from rules over config, model and data. No timing ever decides what changes bits: the same config on the same
-machine must give the same bits."""
+All follow from rules over config, model and data, and none from a timing: the same config on the same machine must give
+the same bits."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -91,11 +91,7 @@ def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
         "op_determinism": bool(gpus),
         "gpus": gpus,
         # Set in ~/.keras/keras.json.
-        "keras": {
-            "floatx": keras.config.floatx(),
-            "epsilon": keras.config.epsilon(),
-            "image_data_format": keras.config.image_data_format(),
-        },
+        "keras": {name: getattr(keras.config, name)() for name in ("floatx", "epsilon", "image_data_format")},
         # Environment variables may have been set too late.
         "onednn": _pywrap_util_port.IsMklEnabled(),
     }
@@ -209,8 +205,7 @@ def layers_of(models: Iterable[keras.Model]) -> Iterable[Any]:
 def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
     """Return the evaluation batch size: the largest power of two at which no input or output exceeds 16 MiB.
 
-    It lies between 32 and 4096; `batch_size` if a shape is unknown. A rule and not a timing, so that the same rows
-    always give the same bits."""
+    It lies between 32 and 4096; `batch_size` if a shape is unknown. A timing could give the same rows other bits."""
     inputs = [tuple(tensor.shape[1:]) for tensor in built.core.inputs]
     sizes = [math.prod(size or 0 for size in shape) for shape in (*inputs, *(x.output_shape for x in built.layers))]
     if 0 in sizes:

@@ -59,19 +59,11 @@ def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
     for number, phase in enumerate(config.training.phases or ()):
         place = (*config.training.place_of(number), "trainable")
         patterns = phase.trainable or ()
-        unknown = [
-            (index, pattern)
-            for index, pattern in enumerate(patterns)
-            if not any(learner.is_meant_by(pattern) for learner in found)
-        ]
-        problems += [
-            Problem(
-                (*place, index),
-                f"no layer is called {quoted(pattern)}",
-                did_you_mean(near(pattern.replace("*", ""), known, 3)) or f"the layers are {listed(known, MOST_NAMES)}",
-            )
-            for index, pattern in unknown
-        ]
+        unknown = [i for i, pattern in enumerate(patterns) if not any(each.is_meant_by(pattern) for each in found)]
+        for index in unknown:
+            nearest = did_you_mean(near(patterns[index].replace("*", ""), known, 3))
+            hint = nearest or f"the layers are {listed(known, MOST_NAMES)}"
+            problems.append(Problem((*place, index), f"no layer is called {quoted(patterns[index])}", hint))
         if not unknown and not any(learns(learner, phase) for learner in found):
             problems.append(Problem(place, "this phase trains no weights", "name a layer that has weights"))
     if problems:

@@ -63,12 +63,10 @@ class Recovery:
             self.best_weights, self.best_is_written = copied(best_variables(self.core)), False
         return is_best
 
-    def is_best_due(self) -> bool:
-        return time.monotonic() - self.best_written >= SECONDS_BETWEEN_BEST
-
-    def write_best(self) -> None:
+    def write_best(self, at_once: bool = True) -> None:
         """Write the best weights unless they are on disk already. Every saved state holds them too."""
-        if self.best_is_written:
+        is_due = at_once or time.monotonic() - self.best_written >= SECONDS_BETWEEN_BEST
+        if self.best_is_written or not is_due:
             return
         with self.steps.profile.activity("checkpoints"), holding(self.core, self.best_weights):
             self.save_best(self.core)
@@ -79,9 +77,8 @@ class Recovery:
         self.remember()
         self.save()
         epoch, step = self.position.epoch + 1, self.position.step
-        return Interrupted(
-            f"stopped in epoch {epoch} of {self.steps.epochs}, after step {step} of {self.steps.count}", number
-        )
+        message = f"stopped in epoch {epoch} of {self.steps.epochs}, after step {step} of {self.steps.count}"
+        return Interrupted(message, number)
 
     def remember(self) -> None:
         """Copy the current state."""

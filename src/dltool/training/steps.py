@@ -17,7 +17,7 @@ from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
 from dltool.training.batches import make_tables, model_targets
 from dltool.training.compile import class_weights, compile_core, culprit, refuse_optimizers
-from dltool.training.loop import CannotCompileError, Pace, test_loop, train_loop
+from dltool.training.loop import CannotCompileError, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
 from dltool.training.phases import learners, refuse_idle_phases, set_learning
 from dltool.training.profile import Profile
@@ -29,13 +29,7 @@ class Steps:
     """The loops that train and validate the model of one phase, for the sizes of the data."""
 
     def __init__(
-        self,
-        built: BuiltModel,
-        config: Config,
-        dataset: Dataset,
-        pace: Pace,
-        strategy: Strategy | None,
-        steps: int | None,
+        self, built: BuiltModel, config: Config, dataset: Dataset, strategy: Strategy | None, steps: int | None
     ) -> None:
         self.built, self.core, self.config = built, built.core, config
         self.rows = dataset.split.train.astype(np.int32)
@@ -52,7 +46,6 @@ class Steps:
         self.epochs, self.count = config.training.total_epochs, -(-len(self.rows) // size)
         self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
         self.train = train_loop(built.core, built.augmentation, table, weights, size, self.strategy.jit_compile)
-        self.train.pace = pace
         self.test = test_loop(built.core, table, evaluation_batch(built, size))
         self.profile = Profile()
 
