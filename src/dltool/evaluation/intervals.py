@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.evaluation.bootstrap import Interval, intervals, mean_intervals, random_groups
-from dltool.evaluation.example_values import metrics_by_output
-from dltool.evaluation.measure import Measurement
+from dltool.evaluation.measure import Measurement, metrics_by_output
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS
 from dltool.training.batches import in_loss_form, model_targets

@@ -38,7 +38,7 @@ class Calibration:
 def class_table(
     targets: np.ndarray, predicted: np.ndarray, names: Sequence[str], kind: str = "class"
 ) -> list[dict[str, object]]:
-    """Return precision, recall, F1 and support of each class, from class indices or labels (examples, labels) of 0, 1."""
+    """Return precision, recall, F1 and support of each class, from class indices or 0 and 1 (examples, labels)."""
     targets, predicted = (membership(values, len(names)) for values in (targets, predicted))
     right = (targets * predicted).sum(axis=0)
     support, found = targets.sum(axis=0), predicted.sum(axis=0)

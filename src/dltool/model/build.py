@@ -80,9 +80,8 @@ def build_model(
     Sets the config's seed, which with the order of layers determines initial weights and random layers without a
     `seed`. The core comes first, so augmentation does not change the initial weights.
 
-    Raises:
-        ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
-        RunError: `fitted` does not belong to this config."""
+    Raises ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
+    Raises RunError: `fitted` does not belong to this config."""
     refuse_misplaced(config, facts)
     given = (entry.arguments.get("name") for entry in config.model.layers)
     heads, names = heads_of(config), Names(name for name in given if isinstance(name, str))
@@ -117,15 +116,15 @@ def build_core(
     """Build the model from preprocessed inputs to outputs; return also the layers before its own, and its own."""
     starts = {name: Placed(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
     with precision(config.training.precision):
-        wired = wire(config, facts, starts, prepared.fitted)
+        named, first, before = wire(config, facts, starts, prepared.fitted)
         entries = config.model.layers if is_pretrained else tuple(map(untrained, config.model.layers))
         if config.training.precision.startswith("mixed_"):
             entries = with_exact_ends(entries, ends.values())
-        layers = apply_layers(entries, wired.first, LAYERS, names, wired.named, ends.values())
+        layers = apply_layers(entries, first, LAYERS, names, named, ends.values())
         outputs = {name: layers[index].output for name, index in ends.items()}
         core = model(structure(facts, starts), outputs if config.model.outputs else layers[-1].output, "core")
     refuse_idle_inputs(facts, starts, core)
-    return core, wired.layers, layers
+    return core, before, layers
 
 
 def preprocessors_of(prepared: Preprocessed) -> dict[str, keras.Model]:

@@ -43,15 +43,6 @@ class Preprocessed:
     fitted: Fitted
 
 
-@dataclass(frozen=True)
-class Wired:
-    """The inputs that `from` may name, the input of the first layer, and the rows of the plan."""
-
-    named: Mapping[str, Placed]
-    first: Placed
-    layers: tuple[Applied, ...]
-
-
 def layer_title(name: str) -> str:
     """Return a column's name in a form that Keras allows as the name of an input."""
     return scope_title(name) if "/" in name or not name else name
@@ -138,13 +129,17 @@ def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: 
     return prepared
 
 
-def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fitted) -> Wired:
+def wire(
+    config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fitted
+) -> tuple[Mapping[str, Placed], Placed, tuple[Applied, ...]]:
     """Encode the preprocessed inputs `starts`, and concatenate those that no layer takes by name.
+
+    Return the inputs that `from` may name, the input of the first layer, and the rows of the plan.
 
     Raises ConfigError: a column that is not a vector would be concatenated, or an embedding is too large."""
     if facts.only_input is not None:
         ((name, first),) = starts.items()
-        return Wired({name: first, INPUT: first}, first, ())
+        return {name: first, INPUT: first}, first, ()
     encoded = dict(starts)
     for name, origin in starts.items():
         if column := facts.inputs[name].column:
@@ -156,10 +151,10 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fit
     takes_joined = not layers[0].sources or (INPUT in taken and INPUT not in encoded)
     if not joined or not takes_joined:
         # The first layer names its inputs itself.
-        return Wired(encoded, next(iter(encoded.values())), ())
+        return encoded, next(iter(encoded.values())), ()
     if len(joined) == 1:
         (first,) = joined.values()
-        return Wired({INPUT: first, **encoded}, first, ())
+        return {INPUT: first, **encoded}, first, ()
     problems = [
         Problem(
             origin.place,
@@ -173,7 +168,7 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fit
         raise ConfigError(problems)
     applied = apply_layer(keras.layers.Concatenate(name="inputs"), list(joined.values()), INPUTS)
     first = Placed(applied.output, SOURCE)
-    return Wired({INPUT: first, **encoded}, first, (applied,))
+    return {INPUT: first, **encoded}, first, (applied,)
 
 
 def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name: str) -> Any:
@@ -185,7 +180,6 @@ def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name:
 
 
 def refuse_ignored(config: Config) -> None:
-    """Raise ConfigError if a layer takes an ignored column."""
     own = {entry.arguments.get("name") for entry in config.model.layers}
     ignored = {name for name, kind in (config.data.inputs or {}).items() if kind.name == "ignore"} - own
     problems = [

@@ -54,13 +54,18 @@ OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
     """Create the Keras object that `keras_object` describes, nested ones first; string identifiers stay strings.
 
+    Lists and mappings are walked, and other values returned as they are.
     `place` is its config path; `more` are arguments not in the config. Raises ConfigError: Keras refuses them."""
+    if isinstance(keras_object, list | tuple):
+        return type(keras_object)(make(item, (*place, index)) for index, item in enumerate(keras_object))
+    if isinstance(keras_object, Mapping):
+        return {key: make(item, (*place, key)) for key, item in keras_object.items()}
     if not isinstance(keras_object, KerasObject):
-        return made_inside(keras_object, place)
+        return keras_object
     if keras_object.is_string:
         return keras_object.name
     inside = (*place, keras_object.name)
-    arguments = {name: made_inside(value, (*inside, name)) for name, value in keras_object.arguments.items()}
+    arguments = {name: make(value, (*inside, name)) for name, value in keras_object.arguments.items()}
     known = find(keras_object.kind, keras_object.name)
     factory = allowed_class(known, place) if known and known.code else keras_class(keras_object, place)
     try:
@@ -72,17 +77,6 @@ def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
     if known and known.code and known.kind == "layer":
         check_saved(made, arguments, place)
     return made
-
-
-def made_inside(value: Any, place: ConfigPath) -> Any:
-    """Return an argument with its Keras objects created, walking lists and mappings."""
-    if isinstance(value, KerasObject):
-        return make(value, place)
-    if isinstance(value, list | tuple):
-        return type(value)(made_inside(item, (*place, index)) for index, item in enumerate(value))
-    if isinstance(value, Mapping):
-        return {key: made_inside(item, (*place, key)) for key, item in value.items()}
-    return value
 
 
 def keras_class(keras_object: KerasObject, place: ConfigPath) -> Any:

@@ -74,9 +74,8 @@ def build_preprocessing(
     `training_inputs` are the raw inputs of the training split, (examples, …). If both are None, layers keep their
     initial state, which suffices for shapes that do not depend on the data.
 
-    Raises:
-        ConfigError: a layer cannot take its input, or cannot be fitted on the data.
-        RunError: the saved state does not belong to these layers."""
+    Raises ConfigError: a layer cannot take its input, or cannot be fitted on the data; RunError: the saved state does
+    not belong to these layers."""
     place: ConfigPath = ("data", "preprocessing")
     applied: list[Applied] = []
     raw = source.tensor

@@ -15,9 +15,7 @@ from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, plain_messag
 def plain_failures(config: Config) -> Iterator[None]:
     """Translate errors that TensorFlow raises within the block.
 
-    Raises:
-        MachineError: memory ran out.
-        ConfigError, DataError: TensorFlow met a value it cannot take."""
+    Raises MachineError: memory ran out; ConfigError, DataError: TensorFlow met a value it cannot take."""
     try:
         yield
     except OUT_OF_MEMORY as error:

@@ -63,9 +63,7 @@ def prepare_fit(
     resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` holds only some
     of its data.
 
-    Raises:
-        ConfigError: loss, metrics, class weights or a layer cannot take the data.
-        MachineError: memory ran out."""
+    Raises ConfigError: loss, metrics, class weights or a layer cannot take the data; MachineError: memory ran out."""
     with plain_failures(config):
         fitting = Fitting(Steps(built, config, dataset, strategy, steps))
         fitting.steps.train.pace = pace or Pace()

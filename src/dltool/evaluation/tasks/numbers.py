@@ -74,8 +74,7 @@ class ReconstructionEvaluator(Evaluator):
         return self.columns(values)
 
     def findings(self, prefix: str, targets: Mapping[str, np.ndarray], values: np.ndarray, rows: np.ndarray) -> Found:
-        mistakes = tuple(Mistake(int(rows[index]), "", "", error) for index, error in worst(values))
-        return [lambda: figures().restoring_figure(f"{prefix}restoring", values)], [error_row(values)], mistakes
+        return reconstruction_found(prefix, values, rows)
 
 
 def numbers_found(
@@ -106,3 +105,9 @@ def number_makers(prefix: str, *series: Any) -> list[Callable[[], Any]]:
         lambda: figures().predicted_figure(f"{prefix}predicted", *series),
         lambda: figures().residual_figure(f"{prefix}residuals", *series),
     ]
+
+
+def reconstruction_found(prefix: str, errors: np.ndarray, rows: np.ndarray) -> Found:
+    """Return the findings for squared `errors`, (examples,)."""
+    mistakes = tuple(Mistake(int(rows[index]), "", "", error) for index, error in worst(errors))
+    return [lambda: figures().restoring_figure(f"{prefix}restoring", errors)], [error_row(errors)], mistakes
