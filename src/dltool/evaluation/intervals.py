@@ -1,6 +1,7 @@
 """Intervals of all metrics of a model, also of those that are no means over examples."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -28,10 +29,7 @@ def metric_intervals(
     There is none if the metric is not a function of sums over examples, or the outputs were too large to keep."""
     metrics = measured.metrics
     means = {name: values for name, values in measured.values.items() if is_mean(metrics.get(name), values)}
-    found = {
-        name: Interval(metrics[name], interval.low, interval.high)
-        for name, interval in mean_intervals(means, seed).items()
-    }
+    found = {name: replace(each, value=metrics[name]) for name, each in mean_intervals(means, seed).items()}
     wanted = model_targets(built, targets)
     are_all_kept = len(measured.kept) == len(next(iter(measured.values.values())))
     for name, by_name in metrics_by_output(built).items() if are_all_kept else ():

@@ -14,7 +14,7 @@ from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import Examples
-from dltool.evaluation.features import Features
+from dltool.evaluation.linear_models import Features
 from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables, make_tables, model_targets
 from dltool.training.compile import compile_core
@@ -82,7 +82,11 @@ def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | 
 
     def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
         given, wanted = tables.batch(tensors, rows)
-        found, results = updated_metrics(built.core, given, wanted)
+        # As Keras's `test_step`, which does not return the outputs.
+        found = built.core(given, training=False)
+        loss = built.core._compute_loss(given, wanted, found, training=False)
+        built.core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(given)[0])[0])
+        results = built.core.compute_metrics(given, wanted, found)
         heads = list(each_head(built, wanted, found))
         values = example_values(built, heads, losses, metrics, tf.shape(rows)[0])
         outputs = {
@@ -114,11 +118,8 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
             return values, also_given
 
         examples = len(next(iter(inputs.values())))
-        parts = [
-            {name: each.numpy() for name, each in outputs.items()}
-            for _, (outputs, _) in in_batches(built, config, tables, step, examples)
-        ]
-        return joined(parts)
+        batches = in_batches(built, config, tables, step, examples)
+        return joined([{name: each.numpy() for name, each in outputs.items()} for _, (outputs, _) in batches])
 
 
 def in_batches(
@@ -143,14 +144,6 @@ def in_batches(
         function = compiled.get_concrete_function(tables.specs, rows, tf.TensorSpec((None,), tf.int32))
         positions = tf.constant((chosen[begin:end] - first).astype(np.int32))
         yield first, function(*tables.feed(order, first, last, size), positions)
-
-
-def updated_metrics(core: keras.Model, inputs: Any, targets: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the outputs and the updated metrics. Keras's `test_step` does not return the outputs."""
-    outputs = core(inputs, training=False)
-    loss = core._compute_loss(inputs, targets, outputs, training=False)
-    core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(inputs)[0])[0])
-    return outputs, core.compute_metrics(inputs, targets, outputs)
 
 
 def stride_for(built: BuiltModel, examples: int) -> int:

@@ -76,13 +76,8 @@ def read_examples(run: Run, name: str) -> ExampleValues:
             rows, names, values = (array_in(archive, key) for key in ("rows", "names", "values"))
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, OSError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
-    if (
-        rows.dtype != np.int64
-        or values.dtype != np.float32
-        or names.dtype.kind != "U"
-        or rows.ndim != 1
-        or values.shape != (*names.shape, len(rows))
-    ):
+    kinds = (str(rows.dtype), rows.ndim, str(values.dtype), names.dtype.kind)
+    if kinds != ("int64", 1, "float32", "U") or values.shape != (*names.shape, len(rows)):
         raise RunError(f"{path} does not hold the values of examples")
     targets = read(run, run.evaluation / name / METRICS, Evaluation).targets
     return ExampleValues(rows, dict(zip(names.tolist(), values, strict=True)), str(targets))

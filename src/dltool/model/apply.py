@@ -12,21 +12,19 @@ from dltool.config.keras.objects import KerasObject
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.backbones import WeightsFile, make_backbone
-from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
-from dltool.model.parameters import TooManyParametersError
+from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, TooManyParametersError, make, plain_message
 from dltool.text import Shape, did_you_mean, near, shape_text
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A tensor and the config path of the layer or input that made it."""
+    """A tensor and the config path of the layer or input that made it; its shape has no batch axis."""
 
     tensor: Any
     place: ConfigPath
 
     @property
     def shape(self) -> Shape:
-        """Return the shape without the batch axis."""
         return tuple(self.tensor.shape[1:])
 
 
@@ -216,7 +214,6 @@ def shape_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reas
 
 
 def joining_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reason: str) -> Problem:
-    """Describe why a layer cannot take these inputs together."""
     name, arrived, hint = type(layer).__name__, " and ".join(shape_text(origin.shape) for origin in sources), ""
     message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
     if "expects 1 input(s)" in reason:

@@ -17,8 +17,7 @@ from dltool.config.layer_checks import missing_weights
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.keras_names import smallest_input
-from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, keras_class, plain_message
-from dltool.model.parameters import TooManyParametersError
+from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, TooManyParametersError, keras_class, plain_message
 from dltool.text import Shape, shape_text
 
 CHANNELS = 3
@@ -51,9 +50,8 @@ def make_backbone(
     inside = (*place, *entry.steps)
     function = keras_class(entry, place)
     # Keras identifies a network by its name.
-    ours = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
-    arguments = {key: ours[key] for key in ours if key not in ("weights", "trainable", "name")}
-    weights = ours["weights"]
+    arguments = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
+    weights, is_trainable, title = (arguments.pop(key) for key in ("weights", "trainable", "name"))
     missing = missing_weights(weights, (*inside, "weights"))
     if missing:
         raise ConfigError(missing)
@@ -75,8 +73,8 @@ def make_backbone(
             raise ConfigError(Problem(place, f"{entry.name}: {plain_message(error)}", related=made_here)) from error
         raise ConfigError(weights_problem(entry.name, str(path), (*inside, "weights"), error)) from error
     # Keras's own network takes its input as a list.
-    network = keras.Model(images, network.output, name=ours["name"])
-    network.trainable = ours["trainable"]
+    network = keras.Model(images, network.output, name=title)
+    network.trainable = is_trainable
     infer_while_frozen(network)
     path = files[0] if files else weights
     return network, None if path is None else WeightsFile(Path(path), digest(Path(path)))

@@ -18,8 +18,7 @@ from dltool.keras_names import arguments
 from dltool.model.apply import Applied, Names, Placed, apply_layers
 from dltool.model.augmentation import build_augmentation, mixed_shape
 from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
-from dltool.model.keras_objects import KERAS_ERRORS, plain_message
-from dltool.model.parameters import parameter_budget
+from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_message
 from dltool.model.placement import LAYERS, output_layers, refuse_idle_inputs, refuse_misplaced
 from dltool.text import Shape
 
@@ -103,11 +102,8 @@ def build_model(
 
 
 def one_hot_of(heads: Iterable[OutputSpec], facts: Facts) -> dict[str, int]:
-    return {
-        head.name: classes
-        for head in heads
-        if head.target is not None and (classes := one_hot_classes(head, facts.targets[head.target]))
-    }
+    found = {head.name: one_hot_classes(head, facts.targets[head.target]) for head in heads if head.target is not None}
+    return {name: classes for name, classes in found.items() if classes}
 
 
 def build_core(
@@ -144,16 +140,12 @@ def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> 
     """Return the entries; with mixed precision, those at `ends` output float32 unless they have a `dtype`.
 
     Keras's guide to mixed precision requires it: a 16-bit softmax is too coarse, and some metrics refuse it."""
-
-    def takes_dtype(entry: KerasObject) -> bool:
-        return entry.kind == "layer" and not entry.is_shared and "dtype" in arguments("layer", entry.name)
-
-    return tuple(
-        replace(entry, arguments={"dtype": "float32", **entry.arguments})
-        if index in ends and takes_dtype(entry)
-        else entry
-        for index, entry in enumerate(entries)
-    )
+    found = list(entries)
+    for index in ends:
+        entry = entries[index]
+        if entry.kind == "layer" and not entry.is_shared and "dtype" in arguments("layer", entry.name):
+            found[index] = replace(entry, arguments={"dtype": "float32", **entry.arguments})
+    return tuple(found)
 
 
 def like(origin: Placed, name: str, facts: Facts) -> Any:

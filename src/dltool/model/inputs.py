@@ -16,8 +16,7 @@ from dltool.data.facts import Facts
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Placed, apply_layer
 from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
-from dltool.model.keras_objects import KERAS_ERRORS, plain_message
-from dltool.model.parameters import TooManyParametersError
+from dltool.model.keras_objects import KERAS_ERRORS, TooManyParametersError, plain_message
 from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
 from dltool.text import shape_text
 
@@ -155,15 +154,11 @@ def wire(
     if len(joined) == 1:
         (first,) = joined.values()
         return {INPUT: first, **encoded}, first, ()
-    problems = [
-        Problem(
-            origin.place,
-            f"{name} is {shape_text(origin.shape)} and cannot stand in one vector with other inputs",
-            f"let a layer take it: from: {name}",
-        )
-        for name, origin in joined.items()
-        if not is_vector(facts.inputs[name])
-    ]
+    problems = []
+    for name, origin in joined.items():
+        if not is_vector(facts.inputs[name]):
+            message = f"{name} is {shape_text(origin.shape)} and cannot stand in one vector with other inputs"
+            problems.append(Problem(origin.place, message, f"let a layer take it: from: {name}"))
     if problems:
         raise ConfigError(problems)
     applied = apply_layer(keras.layers.Concatenate(name="inputs"), list(joined.values()), INPUTS)

@@ -1,7 +1,9 @@
-"""Create Keras objects from each :class:`KerasObject` of the config."""
+"""Create Keras objects from each :class:`KerasObject` of the config, within a budget of parameters."""
 
+import contextlib
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -47,6 +49,9 @@ CLUTTER = (
     (r"\(None,\)", "()"),
 )
 """Patterns in messages of Keras and TensorFlow, and what stands for them in a message of dltool's."""
+
+BUDGET = 10**9
+"""Parameters of a model, counted before memory is allocated."""
 
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 
@@ -99,3 +104,27 @@ def plain_message(error: BaseException) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = " ".join(lines).strip().rstrip(".") or type(error).__name__
     return (line if len(line) <= 300 else line[:297] + "...") + where_in_own_code(error)
+
+
+class TooManyParametersError(RuntimeError):
+    """Raised inside Keras instead of creating a variable."""
+
+
+@contextlib.contextmanager
+def parameter_budget(budget: int = BUDGET) -> Iterator[None]:
+    """Limit the variables that layers create within the block to `budget` elements in total."""
+    make_weight, used = keras.layers.Layer.add_weight, 0
+
+    def add_weight(layer: Any, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
+        nonlocal used
+        axes = () if shape is None else (shape,) if isinstance(shape, int) else shape
+        used += math.prod(int(axis) for axis in axes if axis is not None)
+        if used > budget:
+            raise TooManyParametersError(f"{used:,} parameters by here, {budget:,} are allowed")
+        return make_weight(layer, shape, *args, **kwargs)
+
+    keras.layers.Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = make_weight

@@ -65,14 +65,13 @@ class Layout:
         found: dict[str, np.ndarray] = {}
         raw: dict[str, Any] = {}
         for name in dict.fromkeys((*self.before, *names)):
-            rows = self.inputs[name]
             if name in self.looked_up:
                 codes, prepared = self.looked_up[name]
                 found[name] = prepared[codes[indices]]
             elif name in self.before:
-                raw[name] = tensor(rows[indices])
+                raw[name] = tensor(self.inputs[name][indices])
             else:
-                found[name] = rows[indices]
+                found[name] = self.inputs[name][indices]
         return found | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
 
     def whole(self, group: Sequence[str]) -> np.ndarray | None:
@@ -86,10 +85,7 @@ class Layout:
         arrays = []
         stored = self.stored(indices, itertools.chain(*groups))
         for group in groups:
-            parts = [stored[name] for name in group]
-            if len(group) > 1:
-                flat = [self.slots[name].is_flat for name in group]
-                parts = [part[..., np.newaxis] if is_flat else part for part, is_flat in zip(parts, flat, strict=True)]
+            parts = [stored[name][..., np.newaxis] if self.slots[name].is_flat else stored[name] for name in group]
             arrays.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
         return [*arrays, *(values[indices] for values in self.targets.values())]
 
@@ -256,10 +252,8 @@ def slots_of(groups: Sequence[Sequence[str]], samples: Mapping[str, np.ndarray])
 
 def grows(preparation: keras.Model, rows: Rows) -> bool:
     """Return whether preprocessing increases the bytes of an input. Text is preprocessed first: GPUs cannot hold it."""
-    if is_text(rows):
-        return False
     shape = preparation.output_shape[1:]
-    if any(axis is None for axis in shape):
+    if is_text(rows) or None in shape:
         return False
     prepared = math.prod(shape) * np.dtype(str(preparation.outputs[0].dtype)).itemsize
     return bool(prepared > math.prod(rows.shape[1:]) * np.dtype(rows.dtype).itemsize)

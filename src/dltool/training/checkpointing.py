@@ -71,9 +71,8 @@ class Cadence:
 
     def is_due_within(self, done: int) -> bool:
         """Return whether to save within an epoch, after `done` steps."""
-        by_steps = self.steps is not None and done % self.steps == 0
         by_time = self.seconds is not None and time.monotonic() - self.last >= self.seconds
-        return by_steps or by_time
+        return by_time or (self.steps is not None and done % self.steps == 0)
 
     def is_due_after(self, epoch: int, done: int) -> bool:
         """Return whether to save after `epoch`, counted from 1."""
@@ -88,10 +87,5 @@ def make_cadence(every: str | None) -> Cadence:
     if every is None:
         return Cadence(epochs=1, seconds=DEFAULT_MINUTES * 60)
     count, unit = every.split()
-    match unit.removesuffix("s"):
-        case "step":
-            return Cadence(steps=int(count))
-        case "epoch":
-            return Cadence(epochs=int(count))
-        case _:
-            return Cadence(seconds=int(count) * 60)
+    name, size = {"step": ("steps", 1), "epoch": ("epochs", 1), "minute": ("seconds", 60)}[unit.removesuffix("s")]
+    return Cadence(**{name: int(count) * size})

@@ -37,7 +37,7 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
         head.name: made_metrics(head, built.outputs[head.name].output_shape) for head in built.heads if head.metrics
     }
     weights = (
-        None if all(head.weight == 1 for head in built.heads) else {head.name: head.weight for head in built.heads}
+        {head.name: head.weight for head in built.heads} if any(head.weight != 1 for head in built.heads) else None
     )
     if not config.model.outputs:
         (losses,), (metrics,) = losses.values(), metrics.values() or ([],)
@@ -55,12 +55,6 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
 def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
     place = (*config.training.place_of(phase), "optimizer")
     return place, make(config.training.parts[phase].optimizer, place)
-
-
-def refuse_optimizers(config: Config) -> None:
-    """Raise ConfigError at an optimizer of a later phase that Keras refuses; the first phase's is made at once."""
-    for phase in range(1, len(config.training.parts)):
-        made_optimizer(config, phase)
 
 
 def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
@@ -91,29 +85,25 @@ def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple
     def symbol(tensor: Any) -> Any:
         return keras.KerasTensor((UNUSUAL_SIZE, *tensor.shape[1:]), dtype=tensor.dtype)
 
-    symbols = {
-        head.name: symbol(built.core.inputs[0])
-        if head.target is None
-        else keras.KerasTensor(*loss_form(built, head.name, targets[head.name]))
-        for head in built.heads
-    }
+    symbols = {head.name: keras.KerasTensor(*loss_form(built, head, targets)) for head in built.heads}
     return keras.tree.map_structure(symbol, built.core.input), built.structured_outputs(symbols)
 
 
-def loss_form(built: BuiltModel, output: str, targets: np.ndarray) -> tuple[tuple[int, ...], str]:
+def loss_form(built: BuiltModel, head: OutputSpec, targets: Mapping[str, np.ndarray]) -> tuple[Shape, str]:
     """Return shape and dtype of a batch of targets after :func:`dltool.training.batches.in_loss_form`."""
-    shape, classes = (UNUSUAL_SIZE, *targets.shape[1:]), built.one_hot.get(output)
-    return (shape, str(targets.dtype)) if classes is None else ((*shape, classes), "float32")
+    if head.target is None:
+        return (UNUSUAL_SIZE, *built.input_shape), built.core.inputs[0].dtype
+    found, classes = targets[head.name], built.one_hot.get(head.name)
+    shape = (UNUSUAL_SIZE, *found.shape[1:])
+    return (shape, str(found.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
 def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
     """Find the loss or metric that cannot take the outputs, trying each alone; else the layer Keras's message names."""
     for head in built.heads:
         output = built.outputs[head.name]
-        shape, dtype = (UNUSUAL_SIZE, *built.input_shape), built.core.inputs[0].dtype
-        if head.target is not None:
-            shape, dtype = loss_form(built, head.name, targets[head.name])
-        specs = [tf.TensorSpec(shape, dtype), tf.TensorSpec((UNUSUAL_SIZE, *output.output_shape), output.output.dtype)]
+        given = tf.TensorSpec(*loss_form(built, head, targets))
+        specs = [given, tf.TensorSpec((UNUSUAL_SIZE, *output.output_shape), output.output.dtype)]
         attempts: list[tuple[ConfigPath, str, Any]] = [
             (head.loss_place, head.loss.name, keras.losses.get(make(head.loss, head.loss_place)))
         ]

@@ -17,7 +17,7 @@ from dltool.training.callbacks import make_callbacks
 from dltool.training.checkpointing import make_best, make_cadence
 from dltool.training.compile import inner_optimizer, learning_rate, refuse_monitors_of_several_numbers
 from dltool.training.failures import callback_failures, plain_failures
-from dltool.training.loop import Loop, Pace, logs_of
+from dltool.training.loop import Pace, logs_of
 from dltool.training.numerics import Strategy
 from dltool.training.recovery import Recovery, StopRequestedError
 from dltool.training.state import Arrays, EpochRecord, TrainingState, set_value, value_of
@@ -212,9 +212,10 @@ class Fitting:
 
     def validate(self) -> dict[str, float]:
         """Return loss and metrics of the validation split, under their own names; empty without one."""
-        steps, examples = self.steps, len(self.steps.validation_rows)
-        if not examples:
+        steps, rows = self.steps, self.steps.validation_rows
+        if not len(rows):
             return {}
+        count = steps.test.steps(len(rows))
         self.observer.validation_begins()
         of_training = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
         try:
@@ -223,9 +224,13 @@ class Fitting:
                 self.callback_list.on_test_batch_begin(0)
             with self.profile.activity("validation"):
                 steps.reset_metrics()
-                logs = measure(steps.test, steps.validation_rows, self.leave_if_asked)
+                done, results = 0, None
+                while done < count:
+                    self.leave_if_asked()
+                    done, _, results = steps.test(rows, done, min(count, done + steps.test.pace.steps))
+                logs = logs_of(results)
             with self.calling_back():
-                self.callback_list.on_test_batch_end(steps.test.steps(examples) - 1, logs)
+                self.callback_list.on_test_batch_end(count - 1, logs)
                 self.callback_list.on_test_end(logs)
         finally:
             for variable, value in of_training:
@@ -236,16 +241,6 @@ class Fitting:
         number = self.should_stop()
         if number is not None:
             raise StopRequestedError(number)
-
-
-def measure(loop: Loop, rows: np.ndarray, between: Callable[[], None]) -> dict[str, float]:
-    """Return loss and metrics over `rows`, after resetting the metrics. `between` is called between compiled calls."""
-    step, steps = 0, loop.steps(len(rows))
-    results: Any = {}
-    while step < steps:
-        between()
-        step, _, results = loop(rows, step, min(steps, step + loop.pace.steps))
-    return logs_of(results)
 
 
 @contextlib.contextmanager

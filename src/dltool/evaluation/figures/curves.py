@@ -30,11 +30,8 @@ def learning_curves(lines: Sequence[Mapping[str, Any]], best_epoch: int | None) 
 
 def numbers(lines: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
     """Return (epoch, value) of each line that has a finite number of this name."""
-    return [
-        (line["epoch"], float(line[name]))
-        for line in lines
-        if is_number(line.get(name)) and isinstance(line.get("epoch"), int)
-    ]
+    known = [line for line in lines if is_number(line.get(name)) and isinstance(line.get("epoch"), int)]
+    return [(line["epoch"], float(line[name])) for line in known]
 
 
 def is_number(value: Any) -> bool:
@@ -69,11 +66,9 @@ def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int 
 
 
 def curve_text(split: str, name: str, points: list[tuple[int, float]], best_epoch: int | None) -> str:
-    first, last = points[0], points[-1]
-    text = f"{split.capitalize()} {fitting(name)} goes from {first[1]:.3g} in epoch {first[0]}"
-    best = dict(points).get(best_epoch or 0)
-    text += f" to {last[1]:.3g} in epoch {last[0]}"
-    if best_epoch == last[0]:
+    (first, start), (last, end), best = points[0], points[-1], dict(points).get(best_epoch or 0)
+    text = f"{split.capitalize()} {fitting(name)} goes from {start:.3g} in epoch {first} to {end:.3g} in epoch {last}"
+    if best_epoch == last:
         return f"{text}, the best epoch."
     return text + ("." if best is None else f", and is {best:.3g} in the best epoch, {best_epoch}.")
 

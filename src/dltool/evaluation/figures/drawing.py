@@ -102,18 +102,11 @@ def svg_of(canvas: Canvas) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)
-    text = text.replace("</style>", f"{dark_style()}</style>", 1)
+    # Rules that replace matplotlib's style attributes in dark mode.
+    inks = [(paint, ink, light) for ink, light in DARK.items() for paint in ("fill", "stroke")]
+    rules = "".join(f'[style*="{paint}: {ink}"]{{{paint}: {light} !important}}' for paint, ink, light in inks)
+    text = text.replace("</style>", f"@media screen and (prefers-color-scheme: dark){{{rules}}}</style>", 1)
     return re.sub(r"\n\s*", "\n", text).strip() + "\n"
-
-
-def dark_style() -> str:
-    """Return the CSS rules that replace matplotlib's style attributes in dark mode."""
-    rules = (
-        f'[style*="{paint}: {ink}"]{{{paint}: {light} !important}}'
-        for ink, light in DARK.items()
-        for paint in ("fill", "stroke")
-    )
-    return f"@media screen and (prefers-color-scheme: dark){{{''.join(rules)}}}"
 
 
 def fitting(name: str, longest: int = LONGEST_NAME) -> str:

@@ -35,17 +35,20 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
         if wrong[one, other]
     )
     right, whole = int(np.trace(counts)), int(counts.sum())
-    description = f"{right:,} of {whole:,} are classified correctly. " + (
-        f"Most frequent errors: {worst}." if worst else "There are no errors."
-    )
-    title = "Confusion matrix"
-    if len(used) < len(classes):
-        title += f" of the {len(used)} classes with the most errors"
+    errors = f"Most frequent errors: {worst}." if worst else "There are no errors."
+    description = f"{right:,} of {whole:,} are classified correctly. {errors}"
+    which = f" of the {len(used)} classes with the most errors" if len(used) < len(classes) else ""
     kept = counts[np.ix_(used, used)]
     shares = kept / np.maximum(counts.sum(axis=1)[used][:, None], 1)
     names = [fitting(classes[index], 16) for index in used]
     side = 2.0 + 0.28 * max(FEW, len(names))
-    return drawn(name, title, description, lambda axes: cells(axes[0], kept, shares, names), size=(side, side - 0.4))
+    return drawn(
+        name,
+        f"Confusion matrix{which}",
+        description,
+        lambda axes: cells(axes[0], kept, shares, names),
+        size=(side, side - 0.4),
+    )
 
 
 def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
@@ -61,9 +64,8 @@ def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[st
             count = f"{counts[row, column]:,}"
             size = min(9, room / len(count))
             axes.text(column, row, count, ha="center", va="center", color=STRONG_INK, fontsize=size)
-    axes.set(
-        xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="predicted class", ylabel="true class"
-    )
+    end = len(names) - 0.5
+    axes.set(xlim=(-0.5, end), ylim=(end, -0.5), xlabel="predicted class", ylabel="true class")
     is_long = max(map(len, names)) > 2
     axes.set_xticks(range(len(names)), names, rotation=60 if is_long else 0, ha="right" if is_long else "center")
     axes.set_yticks(range(len(names)), names)

@@ -218,11 +218,10 @@ def with_curves(
     each = [(names[int(index)], are_of_class[:, index], probabilities[:, index]) for index in chosen]
     if len(found) > 1:
         each.append((MICRO, are_of_class.ravel(), probabilities.ravel()))
+    name = f"{prefix}precision_recall"
     makers = [
         lambda: figures().roc_figure(f"{prefix}roc", [roc(*given) for given in each], which),
-        lambda: figures().precision_recall_figure(
-            f"{prefix}precision_recall", [precision_recall(*given) for given in each], which
-        ),
+        lambda: figures().precision_recall_figure(name, [precision_recall(*given) for given in each], which),
     ]
     return makers, rows
 
