@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
@@ -21,12 +22,7 @@ LAST = "last value"
 
 
 def baselines_of(
-    built: BuiltModel,
-    dataset: Dataset,
-    examples: Examples,
-    measured: Measurement,
-    tables: "LinearTables",
-    config: Config,
+    config: Config, dataset: Dataset, examples: Examples, measured: Measurement, tables: "LinearTables"
 ) -> tuple[Baseline, ...]:
     """Return the baselines of each output with one class or number per example, with the model itself.
 
@@ -35,7 +31,7 @@ def baselines_of(
     found: list[Baseline] = []
     for output, rules, fitted in compared_outputs(config, dataset):
         name, true = output.head.name, output.goal(examples.targets).ravel()
-        metric = f"{name}_{rules.metric}" if len(built.heads) > 1 else rules.metric
+        metric = f"{name}_{rules.metric}" if len(heads_of(config)) > 1 else rules.metric
         decided = rules.decided(measured.outputs[name].reshape(len(kept), -1))
         found.append(Baseline(MODEL, metric, float(rules.score(true[kept], decided))))
         found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(fitted)))))
@@ -54,9 +50,7 @@ def compared_outputs(config: Config, dataset: Dataset) -> Iterator[tuple[Evaluat
 
 
 class LinearTables:
-    """Feature tables that linear models are fitted and measured on, standardized by the first.
-
-    `reason` says why there are none."""
+    """Feature tables to fit and measure linear models on, standardized by the first. `reason`: why there are none."""
 
     def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, inputs: Mapping[str, Rows]) -> None:
         self.reason, self.measured_on = "", None
@@ -68,10 +62,9 @@ class LinearTables:
             # On tables this small, several threads take forty times as long and may change the last bits.
             with threadpool_limits(1):
                 self.scale = Standardized(np.concatenate(list(self.fitted_on)))
+            self.measured_on = measured_on
         except (ValueError, np.linalg.LinAlgError) as error:
             self.reason = str(error).splitlines()[0]
-        else:
-            self.measured_on = measured_on
 
     def standardized(self, table: np.ndarray) -> np.ndarray:
         """Return the measured table, standardized. Raises ValueError: a value is not finite."""
@@ -81,15 +74,13 @@ class LinearTables:
     def note(self, fitted: int, true: int) -> str:
         """Return a note if only some of the features or examples are used."""
         assert self.measured_on is not None
-        parts = []
-        training, measured = len(self.fitted_on.rows), len(self.measured_on.rows)
-        if training < fitted:
-            parts.append(f"fitted from {training:,} training examples")
-        if measured < true:
-            parts.append(f"measured on {measured:,} examples")
-        if has_components(training, self.fitted_on.columns):
-            parts.append(f"{COMPONENTS} principal components of {self.fitted_on.columns:,} features")
-        return ", ".join(parts)
+        training, measured, columns = len(self.fitted_on.rows), len(self.measured_on.rows), self.fitted_on.columns
+        notes = {
+            f"fitted from {training:,} training examples": training < fitted,
+            f"measured on {measured:,} examples": measured < true,
+            f"{COMPONENTS} principal components of {columns:,} features": has_components(training, columns),
+        }
+        return ", ".join(note for note, applies in notes.items() if applies)
 
 
 def last_value(metric: str, series: Rows, true: np.ndarray) -> Baseline:

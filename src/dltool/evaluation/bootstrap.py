@@ -2,8 +2,7 @@
 
 The percentile bootstrap (B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16)
 computes the number for many samples, drawn with replacement and as large as the original. The interval holds 95 % of
-the results. A sample is a vector of how often each example was drawn. For statistics of sums over examples, all samples
-are one matrix product."""
+the results. A sample is a vector of how often each example was drawn; sums over all samples are one matrix product."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,8 +92,7 @@ def grouped_sums(columns: np.ndarray, seed: int) -> np.ndarray:
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Interval:
-    """Return how far the mean of `second` is above that of `first`, (examples,) each: losses or correctness of two
-    models.
+    """Return how far the mean of `second` is above that of `first`, (examples,) each of two models.
 
     Both models are resampled on the same examples, so examples that are hard for both add no uncertainty. One example
     allows any difference: there is no interval. Raises ValueError: the numbers of examples differ, or are 0."""

@@ -29,8 +29,8 @@ FEWEST_ROWS = 200
 class Features:
     """At most `most_rows` evenly spread raw inputs, preprocessed block by block to (rows, `columns`) of float32.
 
-    `rows` (examples,) are their indices. Inputs that stay integers are left out: they are words or categories. Raises
-    ValueError: there is no such table, with the reason."""
+    `rows` (examples,) are their indices. Integers are left out: they are words or categories. Raises ValueError: there
+    is no such table, with the reason."""
 
     def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], most_rows: int) -> None:
         self.built = built
@@ -116,8 +116,7 @@ def principal_components(table: np.ndarray) -> np.ndarray:
     """Return the first principal components of the standardized `table`, (columns, COMPONENTS) of float32.
 
     Each is divided by its standard deviation. Randomized subspace iteration (N. Halko, P. G. Martinsson, J. A. Tropp,
-    Finding Structure with Randomness, 2011, algorithm 4.4) takes 0.3 s for 3,072 columns; the exact solution takes 8 s.
-    """
+    Finding Structure with Randomness, 2011, algorithm 4.4) takes 0.3 s for 3,072 columns; the exact solution, 8 s."""
     size = min(table.shape[1], COMPONENTS + OVERSAMPLING)
     basis = np.random.default_rng(0).standard_normal((table.shape[1], size), dtype=np.float32)
     for _ in range(SUBSPACE_ITERATIONS):

@@ -25,6 +25,9 @@ from dltool.training.numerics import evaluation_batch
 KEPT_BYTES = 2**28
 """Bytes of kept outputs. If all examples take more, every second one is kept, or every third, …"""
 NONE = np.empty(0, np.int32)
+Step = Callable[[Any, Any, Any], Any]
+Head = tuple[OutputSpec, Any, Any]
+"""An output, its target in the form of its loss, and its prediction."""
 ADDED = ""
 """Key of the losses that layers add. No metric has this name."""
 
@@ -76,7 +79,7 @@ def measure(built: BuiltModel, config: Config, examples: Examples, features: Fea
         )
 
 
-def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | None) -> Callable[[Any, Any, Any], Any]:
+def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | None) -> Step:
     """Return the step for a batch: the metrics up to now, values of the examples, outputs, and some features."""
     losses, metrics = loss_functions(built), metrics_by_output(built)
 
@@ -123,12 +126,7 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
 
 
 def in_batches(
-    built: BuiltModel,
-    config: Config,
-    tables: BatchTables,
-    step: Callable[[Any, Any, Any], Any],
-    examples: int,
-    chosen: np.ndarray = NONE,
+    built: BuiltModel, config: Config, tables: BatchTables, step: Step, examples: int, chosen: np.ndarray = NONE
 ) -> Iterator[tuple[int, Any]]:
     """Yield the first index of each batch and the result of `step` for its tensors, its rows and its `chosen` rows.
 
@@ -182,30 +180,25 @@ def squared_error(output: Any, restored: Any) -> Any:
 
 
 def example_values(
-    built: BuiltModel,
-    heads: list[tuple[OutputSpec, Any, Any]],
-    losses: Mapping[str, Any],
-    metrics: Mapping[str, Mapping[str, Any]],
-    count: Any,
+    built: BuiltModel, heads: list[Head], losses: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]], size: Any
 ) -> dict[str, Any]:
-    """Return the values of each example, (count,), of the losses and metrics that are means over examples."""
+    """Return the values of each example, (size,), of the losses and metrics that are means over examples."""
     values = {}
     for head, target, output in heads:
         # Keras's losses do so before the call.
         each = losses[head.name].call(tf.cast(target, tf.float32), tf.cast(output, tf.float32))
-        values[loss_key(built, head)] = per_example(each, count)
+        values[loss_key(built, head)] = per_example(each, size)
         for name, metric in metrics.get(head.name, {}).items():
             if isinstance(metric, keras.metrics.MeanMetricWrapper):
-                values[name] = per_example(metric._fn(target, output, **metric._fn_kwargs), count)
+                values[name] = per_example(metric._fn(target, output, **metric._fn_kwargs), size)
     if built.core.losses:
         # Keras knows the losses that layers add only inside the function that called them.
         added = tf.add_n([tf.reduce_sum(loss) for loss in built.core.losses])
-        values[ADDED] = tf.fill([count], tf.cast(added, tf.float32))
+        values[ADDED] = tf.fill([size], tf.cast(added, tf.float32))
     return values
 
 
-def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[tuple[OutputSpec, Any, Any]]:
-    """Yield each output with its target, in the form of its loss, and its prediction."""
+def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[Head]:
     for head in built.heads:
         one = not isinstance(outputs, dict)
         yield head, targets if one else targets[head.name], outputs if one else outputs[head.name]

@@ -142,9 +142,5 @@ def number_row(name: str, targets: np.ndarray, predicted: np.ndarray) -> dict[st
 def error_row(errors: np.ndarray) -> dict[str, object]:
     """Return the distribution of reconstruction errors, (examples,)."""
     median, high = np.quantile(errors, [0.5, 0.95])
-    return {
-        "mean": float(errors.mean()),
-        "median": float(median),
-        "95th percentile": float(high),
-        "largest": float(errors.max()),
-    }
+    row = {"mean": errors.mean(), "median": median, "95th percentile": high, "largest": errors.max()}
+    return {name: float(value) for name, value in row.items()}

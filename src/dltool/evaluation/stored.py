@@ -28,8 +28,8 @@ EXAMPLES_LIMIT = 2**28
 class ExampleValues:
     """Metrics of a model for each example, to compare it with another.
 
-    `rows` (examples,) of int64 are rows of the data. `values` (examples,) of float32 have the metric of their name as
-    mean. `targets` is a digest."""
+    `rows` (examples,) of int64 are rows of the data. The mean of `values` (examples,) of float32 is the metric of their
+    name. `targets` is a digest."""
 
     rows: np.ndarray
     values: Mapping[str, np.ndarray]

@@ -27,7 +27,7 @@ def assessed(
     built, config, dataset = experiment.built, experiment.config, experiment.dataset
     tables = None if warn is None else LinearTables(built, config, dataset, examples.inputs)
     found = measure(built, config, examples, tables.measured_on if tables else None)
-    baselines = baselines_of(built, dataset, examples, found, tables, config) if tables else ()
+    baselines = baselines_of(config, dataset, examples, found, tables) if tables else ()
     intervals = metric_intervals(built, found, examples.targets, config.seed)
     places = {name: values[found.kept] for name, values in examples.places.items()}
     targets = {name: values[found.kept] for name, values in examples.targets.items()}

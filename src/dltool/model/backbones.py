@@ -43,17 +43,15 @@ def make_backbone(
     Its own preprocessing stands in front unless Keras builds it in, so the network takes values of 0 to 255. `name` is
     used unless the config gives one; `made_here` describes where the images come from.
 
-    Raises:
-        ConfigError: the network cannot take such images, or the weights file belongs to another network.
-        MachineError: published weights are not in Keras's cache and cannot be downloaded, or memory ran out."""
+    Raises ConfigError: the network cannot take such images, or the weights file belongs to another network.
+    Raises MachineError: published weights are not in Keras's cache and cannot be downloaded, or memory ran out."""
     refuse_other_shapes(entry.name, shape, place, made_here)
     inside = (*place, *entry.steps)
     function = keras_class(entry, place)
     # Keras identifies a network by its name.
     arguments = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
     weights, is_trainable, title = (arguments.pop(key) for key in ("weights", "trainable", "name"))
-    missing = missing_weights(weights, (*inside, "weights"))
-    if missing:
+    if missing := missing_weights(weights, (*inside, "weights")):
         raise ConfigError(missing)
     try:
         with own_names(), files_of_keras(entry.name, (*inside, "weights")) as files, warnings.catch_warnings():
@@ -111,9 +109,8 @@ def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: R
 
 @contextlib.contextmanager
 def own_names() -> Iterator[None]:
-    """Restart Keras's counters of layer names within the block, so that names are the same in every process.
-
-    Keras has no public name for this."""
+    """Restart Keras's counters of layer names within the block, so that names are the same in every process."""
+    # Keras has no public name for this.
     from keras.src.backend.common import global_state
     from keras.src.utils.naming import reset_uids
 

@@ -1,7 +1,7 @@
 """Build the models that are trained and saved, from a config and the facts of its data."""
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,7 +84,9 @@ def build_model(
     refuse_misplaced(config, facts)
     given = (entry.arguments.get("name") for entry in config.model.layers)
     heads, names = heads_of(config), Names(name for name in given if isinstance(name, str))
-    ends, one_hot = output_layers(config, facts, heads), one_hot_of(heads, facts)
+    ends = output_layers(config, facts, heads)
+    counts = {head.name: one_hot_classes(head, facts.targets[head.target]) for head in heads if head.target is not None}
+    one_hot = {name: count for name, count in counts.items() if count}
     keras.utils.set_random_seed(config.seed)
     with parameter_budget():
         prepared = preprocess_inputs(config, facts, names, training_inputs, fitted)
@@ -99,11 +101,6 @@ def build_model(
     preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
     outputs = {name: layers[index] for name, index in ends.items()}
     return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, prepared.fitted, one_hot)
-
-
-def one_hot_of(heads: Iterable[OutputSpec], facts: Facts) -> dict[str, int]:
-    found = {head.name: one_hot_classes(head, facts.targets[head.target]) for head in heads if head.target is not None}
-    return {name: classes for name, classes in found.items() if classes}
 
 
 def build_core(

@@ -35,11 +35,6 @@ class Box:
     place: ConfigPath | None = None
     dtype: str | None = None
 
-    @property
-    def lines(self) -> tuple[str, str]:
-        """Return the lines that a drawing shows in the box."""
-        return self.title, f"{shape_text(self.shape)} {self.dtype}" if self.dtype else shape_text(self.shape)
-
 
 def boxes_of(built: BuiltModel, facts: Facts) -> list[Box]:
     """Return a box for each input of the data and each layer of the plan, skipping unlisted operations between them."""
@@ -81,10 +76,11 @@ def title(layer: Applied) -> str:
 
 def dot_text(boxes: Sequence[Box], title: str) -> str:
     """Return the graph in the DOT language, first layers on top. Names are quoted."""
+    labels = [quoted(box.title, f"{shape_text(box.shape)} {box.dtype or ''}".rstrip()) for box in boxes]
     lines = [
         f"digraph {quoted(title)} {{",
         '  node [shape=box, style=rounded, fontname="sans-serif", fontsize=11];',
-        *(f"  n{number} [label={quoted(*box.lines)}];" for number, box in enumerate(boxes)),
+        *(f"  n{number} [label={label}];" for number, label in enumerate(labels)),
         *(f"  n{source} -> n{number};" for number, box in enumerate(boxes) for source in box.sources),
         "}",
     ]
@@ -107,9 +103,7 @@ def dot_program() -> str:
 
 
 def draw(text: str, file: Path) -> None:
-    """Write the graph `text` as an SVG image to `file`, atomically.
-
-    Raises MachineError: Graphviz is missing or fails, or the file cannot be written."""
+    """Write the graph `text` as an SVG image, atomically. Raises MachineError: Graphviz or writing the file fails."""
     command = [dot_program(), "-Tsvg"]
     try:
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=DRAWING_SECONDS, check=True)

@@ -64,9 +64,7 @@ def structure(facts: Facts, tensors: Mapping[str, Placed]) -> Any:
 def preprocess_inputs(
     config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
 ) -> Preprocessed:
-    """Preprocess the inputs: a single one with the layers of `data.preprocessing`.
-
-    Raises as :func:`dltool.model.build.build_model`."""
+    """Preprocess the inputs, a single one by `data.preprocessing`. Raises as :func:`dltool.model.build.build_model`."""
     if facts.only_input is None:
         return preprocess_several(facts, training, fitted)
     ((name, found),) = facts.inputs.items()

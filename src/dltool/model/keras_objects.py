@@ -59,8 +59,8 @@ OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
     """Create the Keras object that `keras_object` describes, nested ones first; string identifiers stay strings.
 
-    Lists and mappings are walked, and other values returned as they are.
-    `place` is its config path; `more` are arguments not in the config. Raises ConfigError: Keras refuses them."""
+    Lists and mappings are walked; other values stay. `place` is the config path, `more` are arguments not in the
+    config. Raises ConfigError: Keras refuses the arguments."""
     if isinstance(keras_object, list | tuple):
         return type(keras_object)(make(item, (*place, index)) for index, item in enumerate(keras_object))
     if isinstance(keras_object, Mapping):

@@ -63,23 +63,19 @@ def reads_file(entry: KerasObject) -> bool:
 
 
 def build_preprocessing(
-    entries: Sequence[KerasObject],
-    source: Placed,
-    names: Names,
-    training_inputs: Rows | None,
-    state: PreprocessingState | None,
+    layers: Sequence[KerasObject], source: Placed, names: Names, training: Rows | None, state: PreprocessingState | None
 ) -> list[Applied]:
     """Apply the config's preprocessing layers to `source`; restore their state from `state`, else fit them.
 
-    `training_inputs` are the raw inputs of the training split, (examples, …). If both are None, layers keep their
-    initial state, which suffices for shapes that do not depend on the data.
+    `training` are the raw inputs of the training split, (examples, …). If both are None, layers keep their initial
+    state, which suffices for shapes that do not depend on the data.
 
     Raises ConfigError: a layer cannot take its input, or cannot be fitted on the data; RunError: the saved state does
     not belong to these layers."""
     place: ConfigPath = ("data", "preprocessing")
     applied: list[Applied] = []
     raw = source.tensor
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(layers):
         layer_place = (*place, index)
         given = entry
         if state is not None and learns(entry):
@@ -91,8 +87,8 @@ def build_preprocessing(
             if (key := f"{index}-{entry.name}") not in state:
                 raise RunError(f"the saved preprocessing has no state for {key}")
             restore_layer(layer, state[key], source)
-        elif training_inputs is not None and learns(entry) and not reads_file(entry):
-            adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training_inputs)
+        elif training is not None and learns(entry) and not reads_file(entry):
+            adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training)
         applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
         source = Placed(applied[-1].output, layer_place)
         if getattr(source.tensor, "sparse", False) or getattr(source.tensor, "ragged", False):

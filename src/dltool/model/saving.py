@@ -21,10 +21,8 @@ BFLOAT16_AS_STORED = "V2"
 
 
 def save_weights(core: keras.Model, path: Path) -> None:
-    """Write `path` (`….weights.h5`) atomically, with a checksum in it. Raises MachineError.
-
-    It is made in memory: on a full disk, HDF5 ends the process."""
-    # Keras does the same within a `.keras` file, but has no public name for it.
+    """Write `path` (`….weights.h5`) atomically, with a checksum in it. Raises MachineError."""
+    # In memory: on a full disk, HDF5 ends the process. Keras does the same for `.keras`, but has no public name for it.
     from keras.src.saving import saving_lib
 
     buffer = io.BytesIO()

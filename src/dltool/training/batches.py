@@ -271,11 +271,9 @@ def compiled(preprocessors: Mapping[str, keras.Model]) -> Any:
     def prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
         return {name: model(raw[name], training=False) for name, model in preprocessors.items()}
 
-    raw = {
-        name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)
-        for name, model in preprocessors.items()
-    }
-    return tf.function(prepare, autograph=False, input_signature=[raw])
+    found = preprocessors.items()
+    specs = {name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype) for name, model in found}
+    return tf.function(prepare, autograph=False, input_signature=[specs])
 
 
 def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:

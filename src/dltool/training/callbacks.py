@@ -18,9 +18,7 @@ PLAIN = (bool, int, float, str, type(None))
 
 
 def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Callback]:
-    """Create the callbacks of the config.
-
-    SwapEMAWeights is checked and left out: validation, best weights and final model use averaged weights anyway."""
+    """Create the callbacks of the config, but SwapEMAWeights: averaged weights are always validated, kept and saved."""
     callbacks = []
     for index, entry in enumerate(config.training.callbacks):
         place = ("training", "callbacks", index)

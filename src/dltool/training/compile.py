@@ -32,13 +32,10 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
     Raises ConfigError at the optimizer, loss or metric that Keras refuses."""
     optimizer_place, optimizer = made_optimizer(config, phase)
     # Locating a failure creates the losses again, because Keras objects hold state.
-    losses: Any = {head.name: make(head.loss, head.loss_place) for head in built.heads}
-    metrics: Any = {
-        head.name: made_metrics(head, built.outputs[head.name].output_shape) for head in built.heads if head.metrics
-    }
-    weights = (
-        {head.name: head.weight for head in built.heads} if any(head.weight != 1 for head in built.heads) else None
-    )
+    heads, outputs = built.heads, built.outputs
+    losses: Any = {head.name: make(head.loss, head.loss_place) for head in heads}
+    metrics: Any = {head.name: made_metrics(head, outputs[head.name].output_shape) for head in heads if head.metrics}
+    weights = {head.name: head.weight for head in heads} if any(head.weight != 1 for head in heads) else None
     if not config.model.outputs:
         (losses,), (metrics,) = losses.values(), metrics.values() or ([],)
     try:

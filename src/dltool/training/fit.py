@@ -28,11 +28,8 @@ class Observer(Protocol):
     """Receives the progress of a run. Epochs and steps count from 1."""
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None: ...
-
     def steps_done(self, step: int, logs: dict[str, float]) -> None: ...
-
     def validation_begins(self) -> None: ...
-
     def epoch_ends(self, record: EpochRecord, is_best: bool) -> None: ...
 
 
@@ -60,8 +57,7 @@ def prepare_fit(
     """Compile the model and trace its steps, so that errors appear before anything is written.
 
     `pace` chooses the steps of a compiled call, which changes no bit of the result. `strategy` is that of a run to
-    resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` holds only some
-    of its data.
+    resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` is only a part.
 
     Raises ConfigError: loss, metrics, class weights or a layer cannot take the data; MachineError: memory ran out."""
     with plain_failures(config):
@@ -87,8 +83,7 @@ def fit(
     interrupted, and at the end. `start` is such a state to resume from. `save_best(core)` is called while the model
     holds the best weights: after an improved epoch, at most once a second. It is also called at the end, when
     interrupted (unless the weights are on disk), and when resuming from a state with best weights. `should_stop`
-    returns the number of a signal, or None. At the end the model has its final weights: averaged by the optimizer, or
-    restored by a callback.
+    returns the number of a signal, or None. The final weights are averaged by the optimizer, or restored by a callback.
 
     Raises:
         TrainingDiverged: a loss or a weight is not finite. The last finite state has been saved.

@@ -1,7 +1,6 @@
 """The settings that decide a run's bits and speed: seed, threads, and how steps are computed.
 
-All follow from rules over config, model and data, and none from a timing: the same config on the same machine must give
-the same bits."""
+All follow from rules over config, model and data, never from a timing, so that a run can be repeated bit for bit."""
 
 import math
 from collections.abc import Iterable, Mapping

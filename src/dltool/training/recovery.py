@@ -145,8 +145,7 @@ class Recovery:
         return TrainingDiverged(Problem(place, message, hint))
 
     def run_while_finite(self, order: Any, until: int) -> int:
-        """Repeat this epoch from the last saved state while all weights are finite, at most to `until`; return the step
-        reached.
+        """Repeat this epoch from the saved state while weights are finite, at most to `until`; return the step reached.
 
         Steps are a function of state and order alone, so the states are the same again."""
         good, stride = self.saved, max(1, self.steps.train.pace.steps)

@@ -26,6 +26,7 @@ LONGEST_NAME = 24
 PADDING = 3
 """Points around labels."""
 
+Draw = Callable[[list[Axes]], None]
 STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -77,12 +78,7 @@ class SideBySide(LayoutEngine):
 
 
 def drawn(
-    name: str,
-    title: str,
-    description: str,
-    draw: Callable[[list[Axes]], None],
-    panels: int = 1,
-    size: tuple[float, float] = (5.0, 3.6),
+    name: str, title: str, description: str, draw: Draw, panels: int = 1, size: tuple[float, float] = (5.0, 3.6)
 ) -> Figure:
     """Return the figure that `draw` makes on `panels` axes in a row. `size` is in inches of 72 points."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():

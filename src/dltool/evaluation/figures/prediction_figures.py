@@ -143,10 +143,8 @@ def residual_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarr
     errors = predicted.astype(float) - targets
     step = -(-len(targets) // MOST_POINTS)
     low, middle, high = np.quantile(errors, [0.05, 0.5, 0.95])
-    description = (
-        f"Errors of {fitting(of)}, predicted minus true: the median is {middle:.3g}, and 90 % are between "
-        f"{low:.3g} and {high:.3g}."
-    )
+    spread = f"the median is {middle:.3g}, and 90 % are between {low:.3g} and {high:.3g}"
+    description = f"Errors of {fitting(of)}, predicted minus true: {spread}."
 
     def draw(axes: list[Axes]) -> None:
         axes[0].axhline(0, color=INK, linewidth=1, linestyle=":")
@@ -161,10 +159,8 @@ def residual_figure(name: str, of: str, targets: np.ndarray, predicted: np.ndarr
 def restoring_figure(name: str, errors: np.ndarray) -> Figure:
     """Draw the histogram of reconstruction errors, (examples,)."""
     median, high = np.quantile(errors, [0.5, 0.95])
-    description = (
-        f"Squared reconstruction errors: the median is {median:.3g}, 95 % are below {high:.3g}, "
-        f"and the largest is {errors.max():.3g}."
-    )
+    spread = f"the median is {median:.3g}, 95 % are below {high:.3g}, and the largest is {errors.max():.3g}"
+    description = f"Squared reconstruction errors: {spread}."
 
     def draw(axes: list[Axes]) -> None:
         bars(axes[0], errors)

@@ -51,8 +51,7 @@ def assessed_outputs(
 ) -> tuple[OutputAssessment, ...]:
     """Assess `outputs` against `targets`, both by name and (kept, …). A reconstruction is given as its squared errors.
 
-    `rows` (kept,) are the rows of the data. Without `warn` nothing is drawn; it receives the reason if a figure fails.
-    """
+    `rows` (kept,) are rows of the data. Without `warn` nothing is drawn; it receives the reason if a figure fails."""
     found = []
     for output in evaluators(config, facts):
         name = output.head.name
