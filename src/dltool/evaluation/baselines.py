@@ -67,7 +67,7 @@ class LinearTables:
             self.reason = str(error).splitlines()[0]
 
     def standardized(self, table: np.ndarray) -> np.ndarray:
-        """Return the measured table, standardized. Raises ValueError: a value is not finite."""
+        """Return the measured table, standardized in blocks of one size. Raises ValueError: a value is not finite."""
         blocks = [self.scale.of(table[first : first + BLOCK]) for first in range(0, len(table), BLOCK)]
         return with_ones(np.concatenate(blocks))
 

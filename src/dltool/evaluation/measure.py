@@ -2,6 +2,7 @@
 
 They are computed by the objects that Keras compiled from the config."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,9 @@ def measure(built: BuiltModel, config: Config, examples: Examples, features: Fea
             compile_core(built, config, expected)
         tables = make_tables(built, examples.inputs, expected)
         step = measuring_step(built, tables, features)
-        stride = stride_for(built, len(examples))
+        shapes = [() if head.target is None else built.outputs[head.name].output_shape for head in built.heads]
+        numbers = sum(math.prod(size or 1 for size in shape) for shape in shapes)
+        stride = -(-4 * numbers * len(examples) // KEPT_BYTES)
         built.core.reset_metrics()
         chosen = NONE if features is None else features.rows
         parts: list[tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
@@ -142,15 +145,6 @@ def in_batches(
         function = compiled.get_concrete_function(tables.specs, rows, tf.TensorSpec((None,), tf.int32))
         positions = tf.constant((chosen[begin:end] - first).astype(np.int32))
         yield first, function(*tables.feed(order, first, last, size), positions)
-
-
-def stride_for(built: BuiltModel, examples: int) -> int:
-    """Return the stride of the examples whose outputs are kept."""
-    sizes = [
-        1 if head.target is None else int(np.prod([size or 1 for size in built.outputs[head.name].output_shape]))
-        for head in built.heads
-    ]
-    return -(-4 * sum(sizes) * examples // KEPT_BYTES)
 
 
 def some(rows: np.ndarray, first: int, stride: int) -> np.ndarray:

@@ -92,8 +92,8 @@ def build_model(
         prepared = preprocess_inputs(config, facts, names, training_inputs, fitted)
         keras.utils.set_random_seed(config.seed)
         core, before, layers = build_core(config, facts, prepared, names, ends, is_pretrained)
-        mixed = mixed_shape(facts, heads[0], one_hot)
-        augmentation = build_augmentation(config.data.augmentation, prepared, names, mixed)
+        target = mixed_shape(facts, heads[0], one_hot)
+        augmentation = build_augmentation(config.data.augmentation, prepared, names, target)
     # The layers of core on one level with those of preprocessing.
     full = model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)
     # Earlier work of the process must not matter.

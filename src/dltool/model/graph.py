@@ -69,9 +69,8 @@ def by_name(model: Any, facts: Facts) -> dict[str, Any]:
 
 def title(layer: Applied) -> str:
     """Return the layer's class, and its name if the config gives one."""
-    name = str(layer.layer.name)
-    is_own = re.fullmatch(rf"{snake_case(layer.name)}(_[0-9]+)?", name) is None
-    return f"{layer.name} {name}" if is_own else layer.name
+    is_own = re.fullmatch(rf"{snake_case(layer.name)}(_[0-9]+)?", str(layer.layer.name)) is None
+    return f"{layer.name} {layer.layer.name}" if is_own else layer.name
 
 
 def dot_text(boxes: Sequence[Box], title: str) -> str:

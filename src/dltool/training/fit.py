@@ -85,10 +85,9 @@ def fit(
     interrupted (unless the weights are on disk), and when resuming from a state with best weights. `should_stop`
     returns the number of a signal, or None. The final weights are averaged by the optimizer, or restored by a callback.
 
-    Raises:
-        TrainingDiverged: a loss or a weight is not finite. The last finite state has been saved.
-        Interrupted: `should_stop` returned a signal. The state has been saved.
-        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
+    Raises TrainingDiverged: a loss or a weight is not finite; the last finite state has been saved.
+    Raises Interrupted: `should_stop` returned a signal; the state has been saved.
+    Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(fitting.config):
         fitting.observer, fitting.should_stop = observer, should_stop
         fitting.recovery.save_state, fitting.recovery.save_best = save_state, save_best

@@ -119,11 +119,8 @@ class Recovery:
             raise self.diverged(order, self.position.step - 1, None)
 
     def weights_are_finite(self) -> bool:
-        return all(
-            np.isfinite(value_of(variable).numpy()).all()
-            for variable in self.core.variables
-            if variable.value.dtype.is_floating
-        )
+        floating = (variable for variable in self.core.variables if variable.value.dtype.is_floating)
+        return all(np.isfinite(value_of(variable).numpy()).all() for variable in floating)
 
     def diverged(self, order: Any, step: int, loss: float | None) -> TrainingDiverged:
         """Return to the last finite state before `step` (0-based in its epoch), save it, and describe what happened.
