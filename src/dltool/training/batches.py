@@ -261,8 +261,7 @@ def grows(preparation: keras.Model, rows: Rows) -> bool:
 
 def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
     """Return whether each distinct text can be preprocessed once, and rows then be looked up."""
-    size: int = 8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:])
-    return size <= LOOKUP_BYTES
+    return bool(8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:]) <= LOOKUP_BYTES)
 
 
 def compiled(preprocessors: Mapping[str, keras.Model]) -> Any:

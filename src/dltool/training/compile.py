@@ -101,9 +101,8 @@ def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray]
         output = built.outputs[head.name]
         given = tf.TensorSpec(*loss_form(built, head, targets))
         specs = [given, tf.TensorSpec((UNUSUAL_SIZE, *output.output_shape), output.output.dtype)]
-        attempts: list[tuple[ConfigPath, str, Any]] = [
-            (head.loss_place, head.loss.name, keras.losses.get(make(head.loss, head.loss_place)))
-        ]
+        loss = keras.losses.get(make(head.loss, head.loss_place))
+        attempts: list[tuple[ConfigPath, str, Any]] = [(head.loss_place, head.loss.name, loss)]
         for index, entry in enumerate(head.metrics):
             metric = made_metric(head, index, output.output_shape)
             # Keras chooses these by shape: they take whatever the loss does.

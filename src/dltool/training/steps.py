@@ -44,7 +44,7 @@ class Steps:
         self.learners = list(learners(built.core))
         refuse_idle_phases(config, self.learners)
         for later in range(1, len(config.training.parts)):
-            # Keras may refuse a later phase's.
+            # Keras may refuse those of later phases.
             made_optimizer(config, later)
         self.phase = 0
         self.compile()
