@@ -64,7 +64,7 @@ class Recovery:
         return is_best
 
     def write_best(self, at_once: bool = True) -> None:
-        """Write the best weights unless on disk; not `at_once`, at most once a second. Every saved state holds them too."""
+        """Write the best weights unless on disk; not `at_once`, at most once a second. Every state holds them too."""
         is_due = at_once or time.monotonic() - self.best_written >= SECONDS_BETWEEN_BEST
         if self.best_is_written or not is_due:
             return
