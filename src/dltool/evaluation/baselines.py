@@ -10,8 +10,9 @@ from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
+from dltool.evaluation.features import Features
 from dltool.evaluation.findings import MODEL, Baseline
-from dltool.evaluation.linear_models import BLOCK, COMPONENTS, Features, Standardized, has_components, with_ones
+from dltool.evaluation.linear_models import BLOCK, COMPONENTS, Standardized, has_components, with_ones
 from dltool.evaluation.measure import Measurement
 from dltool.evaluation.tasks import evaluators
 from dltool.evaluation.tasks.evaluator import Evaluator, Rules

@@ -15,7 +15,7 @@ from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import Examples
-from dltool.evaluation.linear_models import Features
+from dltool.evaluation.features import Features
 from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables, make_tables, model_targets
 from dltool.training.compile import compile_core
