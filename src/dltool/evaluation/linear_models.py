@@ -22,8 +22,7 @@ def has_components(rows: int, columns: int) -> bool:
 class Standardized:
     """A table (rows, columns) of float32 with mean 0 and standard deviation 1, and a last column of ones.
 
-    Many columns are replaced by their first principal components. The given table is overwritten. Raises ValueError: a
-    value is not finite."""
+    Principal components replace many columns. The table is overwritten. Raises ValueError: a value is not finite."""
 
     def __init__(self, table: np.ndarray) -> None:
         self.mean = table.mean(axis=0, dtype=float).astype(np.float32)
@@ -51,7 +50,6 @@ def with_ones(table: np.ndarray) -> np.ndarray:
 
 
 def refuse_no_numbers(table: np.ndarray) -> None:
-    """Raise ValueError if a value is not finite."""
     if not np.isfinite(table).all():
         raise ValueError("some features are not finite")
 

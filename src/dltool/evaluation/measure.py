@@ -95,10 +95,8 @@ def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | 
         results = built.core.compute_metrics(given, wanted, found)
         heads = list(each_head(built, wanted, found))
         values = example_values(built, heads, losses, metrics, tf.shape(rows)[0])
-        outputs = {
-            head.name: at_least_float32(squared_error(output, target) if head.target is None else output)
-            for head, target, output in heads
-        }
+        outputs = {head.name: squared_error(y, target) if head.target is None else y for head, target, y in heads}
+        outputs = {name: at_least_float32(each) for name, each in outputs.items()}
         return results, values, outputs, None if features is None else features.of_batch(given, positions)
 
     return step

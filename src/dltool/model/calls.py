@@ -36,7 +36,6 @@ def calls(model: keras.Model) -> Iterator[Call]:
 
 
 def call_of(tensor: Any) -> Call:
-    """Return the call that made a symbolic tensor."""
     operation, index, _ = tensor._keras_history
     return call_at(operation._inbound_nodes[index])
 
