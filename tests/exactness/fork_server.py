@@ -26,7 +26,7 @@ IMPORTS = (
         "dltool.training.fit",
         "dltool.evaluation.measure",
         "dltool.evaluation.baselines",
-        "dltool.evaluation.figures.class_figures",
+        "dltool.evaluation.figures.prediction_figures",
         "dltool.evaluation.figures.curves",
         "dltool.evaluation.intervals",
         "dltool.evaluation.stored",

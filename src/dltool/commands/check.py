@@ -159,8 +159,7 @@ def built_plan(
     from dltool.experiment.plan import make_plan
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
-    from dltool.model.graph import boxes_of
-    from dltool.model.graphviz import dot_program, dot_text, draw
+    from dltool.model.graph import boxes_of, dot_program, dot_text, draw
     from dltool.model.output_checks import check_fit
     from dltool.training.numerics import choose_threads, pin
 

@@ -107,11 +107,10 @@ def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFact
     return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
 
 
-def one_hot_classes(config: Config, head: OutputSpec, target: TargetFacts) -> int | None:
+def one_hot_classes(target: TargetFacts | None, compared: Compared) -> int | None:
     """Return the length of the one-hot vector of a class index; None if the loss takes the index."""
-    compared = compared_by(config, head, target)
-    is_one_hot = target.task.is_index and compared is not None and compared.form == "one_hot"
-    return len(target.class_names) if is_one_hot else None
+    is_one_hot = target is not None and target.task.is_index and compared.form == "one_hot"
+    return len(target.class_names) if target is not None and is_one_hot else None
 
 
 def metric_problems(head: OutputSpec, compared: Compared | None, *, is_trained: bool = True) -> list[Problem]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import keras
 
-from dltool.model.calls import Shape, calls
+from dltool.model.calls import calls
+from dltool.text import Shape
 
 Formula = Callable[[Any, Sequence[Shape], Shape], float]
 

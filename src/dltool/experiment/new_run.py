@@ -6,6 +6,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def new_run(
         "data": {**recorded_contents(dataset), **dataset.facts.record(), "warnings": list(dataset.warnings)},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
-        "strategy": fitting.steps.strategy.record(),
+        "strategy": asdict(fitting.steps.strategy),
         "weights": weight_files(experiment.built),
         "git": None,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],

@@ -22,13 +22,7 @@ BFLOAT16_AS_STORED = "V2"
 
 def save_weights(core: keras.Model, path: Path) -> None:
     """Write `path` (`….weights.h5`) atomically, with a checksum in it. Raises MachineError."""
-    atomic_write(path, weights_file(core))
-
-
-def weights_file(core: keras.Model) -> bytes:
-    """Return the contents of a `.weights.h5`, made in memory: on a full disk, HDF5 ends the process.
-
-    Keras does the same within a `.keras` file, but has no public name for it."""
+    # In memory: on a full disk, HDF5 ends the process. Keras does the same for `.keras`, but has no public name for it.
     from keras.src.saving import saving_lib
 
     buffer = io.BytesIO()
@@ -39,7 +33,7 @@ def weights_file(core: keras.Model) -> bytes:
     arrays = plain_arrays(store.h5_file, Path("the new weights"), most=None)
     store.h5_file.attrs[CHECKSUM] = checksum(arrays)
     store.close()
-    return buffer.getvalue()
+    atomic_write(path, buffer.getvalue())
 
 
 def load_weights(core: keras.Model, path: Path) -> None:
@@ -52,7 +46,8 @@ def load_weights(core: keras.Model, path: Path) -> None:
                 raise RunError(f"{path} is damaged: its checksum does not match")
         weights_alone(core).load_weights(path)
     except (OSError, *KERAS_ERRORS) as error:
-        raise RunError(f"{path} does not hold the weights of this model: {first_line(error)}") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{path} does not hold the weights of this model: {reason}") from None
 
 
 def weights_alone(core: keras.Model) -> keras.Model:
@@ -63,7 +58,7 @@ def weights_alone(core: keras.Model) -> keras.Model:
 
 
 def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5py.Dataset]:
-    """Return the arrays by name, unread, of at most `most` bytes in total. `path` is for messages.
+    """Return the plain arrays by name, unread, of at most `most` bytes in total. `path` is for messages.
 
     HDF5 can refer to other files and declare more than a file holds. Raises RunError: this file does."""
     arrays: dict[str, h5py.Dataset] = {}
@@ -84,7 +79,13 @@ def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5p
             if isinstance(item, h5py.Group):
                 pending.append(item)
                 continue
-            check_array(item, shown, path)
+            is_array = isinstance(item, h5py.Dataset) and item.shape is not None
+            if not is_array or (item.dtype.kind not in NUMBERS and item.dtype != BFLOAT16_AS_STORED):
+                raise RunError(f"{path} has something else than an array of numbers at {shown}")
+            if item.external is not None or item.is_virtual:
+                raise RunError(f"{path} keeps {shown} in another file; weights are in one")
+            if item.chunks is not None:
+                raise RunError(f"{path} has {shown} in chunks, which may be compressed; weights are plain")
             arrays[full_name] = item
             total += item.size * item.dtype.itemsize
             if most is not None and total > most:
@@ -101,24 +102,9 @@ def checksum(arrays: Mapping[str, h5py.Dataset]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def check_array(item: Any, shown: str, path: Path) -> None:
-    """Check that this is a plain array of numbers, stored unchunked in the file itself."""
-    is_array = isinstance(item, h5py.Dataset) and item.shape is not None
-    if not is_array or (item.dtype.kind not in NUMBERS and item.dtype != BFLOAT16_AS_STORED):
-        raise RunError(f"{path} has something else than an array of numbers at {shown}")
-    if item.external is not None or item.is_virtual:
-        raise RunError(f"{path} keeps {shown} in another file; weights are in one")
-    if item.chunks is not None:
-        raise RunError(f"{path} has {shown} in chunks, which may be compressed; weights are plain")
-
-
 def address(item: Any) -> Any:
     """Return the object's address in its file, the same for every hard link to it."""
     return h5py.h5o.get_info(item.id).addr
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def save_model(full: keras.Model, path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from matplotlib.axes import Axes
 
 from dltool.evaluation.figures.curves import epochs, thinned
-from dltool.evaluation.figures.drawing import COLOURS, drawn, figures_text, fitting
+from dltool.evaluation.figures.drawing import COLOURS, drawn, fitting
 from dltool.evaluation.figures.figure import Figure, file_word
 from dltool.report.differences import Comparison, Curve, significance
 from dltool.report.page import PageSection, render, render_page
@@ -55,7 +55,7 @@ def figure(name: str, curves: Sequence[Curve], best_epochs: Sequence[int | None]
         axes[0].legend()
 
     words = " ".join(
-        f"{LETTERS[index]} goes from {figures_text(first)} to {figures_text(last)} in epoch {epoch}."
+        f"{LETTERS[index]} goes from {first:.3g} to {last:.3g} in epoch {epoch}."
         for index, curve in there
         for (_, first), (epoch, last) in [(curve[0], curve[-1])]
     )

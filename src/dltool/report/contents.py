@@ -13,10 +13,10 @@ from dltool.config.text.tree import format_path
 from dltool.data.dataset import Dataset
 from dltool.data.facts import Facts
 from dltool.data.summary import ColumnRow, class_counts, column_rows
-from dltool.evaluation.assessment import images
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
+from dltool.evaluation.tasks import images
 from dltool.keras_names import code_options
 from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of

@@ -184,7 +184,7 @@ def difference(
     value = other.value - first.value
     if values is not None and others is not None and len(values):
         found = paired_difference(values, others, SEED)
-        if np.isfinite([found.low, found.high]).all():
+        if found.low is not None:
             return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
     if None in (first.low, first.high, other.low, other.high):
         return MetricDifference(value, None, None, False, None)
