@@ -9,33 +9,31 @@ from tests.exactness.cases import CASES, write_case
 from tests.exactness.conftest import Server
 from tests.exactness.essence import essence
 
-KILLS: list[tuple[str, dict[str, Any]]] = [
+from dltool.runs.checkpoint_file import newest_checkpoint
+
+KILLS: list[tuple[dict[str, Any], int]] = [
     # Inside the first epoch, in a checkpoint of the second, and at its end, where the backbone's next phase begins.
-    ("at_step", {"step": 3}),
-    ("in_write", {"percent": 60, "count": 3}),
-    ("in_phase", {"phase": "metrics"}),
+    ({"then": "at_step", "step": 3}, 2),
+    ({"then": "in_write", "percent": 60, "count": 3}, 6),
+    ({"then": "in_phase", "phase": "metrics"}, 12),
 ]
-
-
-def killed_and_straight(server: Server, folder: Path, kind: str, kills: list[tuple[str, dict[str, Any]]]) -> Any:
-    """The essence of both runs."""
-    config, case = write_case(folder, kind), CASES[kind]
-    options, settings = case.options_in(folder), case.settings
-    ended = server.run("train", config, "--runs", folder / "straight", *options, settings=settings)
-    assert ended.code == 0, ended.output
-    run = folder / "killed" / kind / "0001"
-    command: tuple[str | Path, ...] = ("train", config, "--runs", folder / "killed")
-    for hook, arguments in kills:
-        ended = server.run(*command, *options, hook=hook, settings=settings, **arguments)
-        assert ended.code == -signal.SIGKILL, (hook, arguments, ended.output)
-        command = ("resume", run)
-    ended = server.run(*command, *options, settings=settings)
-    assert ended.code == 0, ended.output
-    return essence(run), essence(folder / "straight" / kind / "0001")
+"""Each with the step that it leaves to go on from."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CASES)
 def test_three_kills_change_nothing(server: Server, tmp_path: Path, kind: str):
-    killed, straight = killed_and_straight(server, tmp_path, kind, KILLS)
-    assert killed == straight
+    config, case = write_case(tmp_path, kind), CASES[kind]
+    options, settings = case.options_in(tmp_path), case.settings
+    straight, killed = (tmp_path / folder / kind / "0001" for folder in ("straight", "killed"))
+    ended = server.run("train", config, "--runs", tmp_path / "straight", *options, settings=settings)
+    assert ended.code == 0, ended.output
+    command: tuple[str | Path, ...] = ("train", config, "--runs", tmp_path / "killed")
+    for kill, step in KILLS:
+        ended = server.run(*command, *options, settings=settings, hook="written_at_once", **kill)
+        assert ended.code == -signal.SIGKILL, (kill, ended.output)
+        assert newest_checkpoint(killed / "checkpoints")[0].step == step
+        command = ("resume", killed)
+    ended = server.run(*command, *options, settings=settings)
+    assert ended.code == 0, ended.output
+    assert essence(killed) == essence(straight)
