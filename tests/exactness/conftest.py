@@ -62,8 +62,8 @@ class Server:
     ) -> "Child":
         """`options` are the hook's."""
         output = self.folder / f"output-{next(self.numbers)}"
-        request = {"arguments": list(map(str, arguments)), "output": str(output), "settings": dict(settings or {})}
-        request |= {"hook": hook, "options": options}
+        request: dict[str, Any] = {"arguments": list(map(str, arguments)), "output": str(output)}
+        request |= {"settings": dict(settings or {}), "hook": hook, "options": options}
         return Child(self, self.ask(request)["pid"], output)
 
     def run(self, *arguments: str | Path, **options: Any) -> Ended:

@@ -15,8 +15,8 @@ TIMES = {"seconds"}
 
 
 def essence(run: Path) -> dict[str, Any]:
-    """Digests of the weights in all files and of predictions, metrics.jsonl, results.json, what was tracked, and the last
-    checkpoint, without times."""
+    """Without times: digests of the weights in all files and of predictions, metrics.jsonl, results.json, what was
+    tracked, and the last checkpoint."""
     checkpoint, skipped = newest_checkpoint(run / "checkpoints")
     with zipfile.ZipFile(run / "model.keras") as archive:
         model = archive.read("model.weights.h5")

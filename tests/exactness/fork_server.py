@@ -3,8 +3,8 @@
 A program of its own: it has imported everything and executed nothing, no TensorFlow operation above all, so a child is
 like a fresh process after its imports. It reads one JSON request a line and answers each with one.
 
-    {"arguments": ["train", …], "output": "file", "settings": {…}, "hook": "name", "options": {…}}  ->  {"pid": 1}
-    {"ended": 1}                                                                                    ->  {"code": 0} or {}
+    {"arguments": ["train", …], "output": "file", "settings": {…}, "hook": "name", "options": {…}} -> {"pid": 1}
+    {"ended": 1}                                                                                   -> {"code": 0} or {}
 
 `settings` are values of modules by their place: {"dltool.training.batches.CHUNK_BYTES": 1000}.
 A code below 0 is the signal that killed the child. A child that has ended keeps its number until it is asked for.
