@@ -246,8 +246,8 @@ training:
   metrics: [accuracy]
   batch_size: 16
   phases:
-    - {epochs: 2, trainable: [classifier], optimizer: {Adam: 0.01}}
-    - {epochs: 1, trainable: ["conv_pw_13*", classifier], optimizer: {SGD: {learning_rate: 0.01, momentum: 0.9}}}
+    - {epochs: 1, trainable: [classifier], optimizer: {Adam: 0.01}}
+    - {epochs: 2, trainable: ["conv_pw_13*", classifier], optimizer: {SGD: {learning_rate: 0.01, momentum: 0.9}}}
 """,
         lambda folder: write_pictures(folder, (32, 32)),
     ),

@@ -72,7 +72,7 @@ class Server:
     def close(self) -> None:
         assert self.process.stdin
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tests.exactness.essence import essence
 from dltool.runs.checkpoint_file import newest_checkpoint
 
 KILLS: list[tuple[dict[str, Any], int]] = [
-    # Inside the first epoch, in a checkpoint of the second, and at its end, where the backbone's next phase begins.
+    # Inside the first epoch; in the first checkpoint of the second, where the backbone's next phase begins; at its end.
     ({"then": "at_step", "step": 3}, 2),
     ({"then": "in_write", "percent": 60, "count": 3}, 6),
     ({"then": "in_phase", "phase": "metrics"}, 12),
