@@ -247,7 +247,7 @@ training:
   batch_size: 16
   phases:
     - {epochs: 1, trainable: [classifier], optimizer: {Adam: 0.01}}
-    - {epochs: 2, trainable: ["conv_pw_13*", classifier], optimizer: {SGD: {learning_rate: 0.01, momentum: 0.9}}}
+    - {epochs: 2, trainable: ["*_bn", classifier], optimizer: {SGD: {learning_rate: 0.01, momentum: 0.9}}}
 """,
         lambda folder: write_pictures(folder, (32, 32)),
     ),
