@@ -3,9 +3,10 @@
 A program of its own: it has imported everything and executed nothing, no TensorFlow operation above all, so a child is
 like a fresh process after its imports. It reads one JSON request a line and answers each with one.
 
-    {"arguments": ["train", …], "output": "file", "hook": "name", "options": {…}}  ->  {"pid": 1}
-    {"ended": 1}                                                                   ->  {"code": 0} or {}
+    {"arguments": ["train", …], "output": "file", "settings": {…}, "hook": "name", "options": {…}} -> {"pid": 1}
+    {"ended": 1}                                                                                   -> {"code": 0} or {}
 
+`settings` are values of modules by their place: {"dltool.training.batches.CHUNK_BYTES": 1000}.
 A code below 0 is the signal that killed the child. A child that has ended keeps its number until it is asked for.
 """
 
@@ -86,6 +87,9 @@ def child(request: dict[str, Any]) -> int:
     os.dup2(output, 1)
     os.dup2(output, 2)
     sys.argv = ["dltool", *request["arguments"]]
+    for place, value in request["settings"].items():
+        module, name = place.rsplit(".", 1)
+        vars(importlib.import_module(module))[name] = value
     at_end = None
     if request.get("hook"):
         hooks = importlib.import_module("tests.exactness.hooks")
