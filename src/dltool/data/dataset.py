@@ -200,8 +200,7 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
                 values = counted(int(np.isin(codes, unseen).sum()), f"{part} value")
                 message = f'{values} of "{name}" not among those of the training rows: {shown}'
                 problems.append(Problem(("data", "inputs", name), message, "unknown: as_category takes them"))
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
 
 
 def lenient(kind: ColumnType) -> ColumnType:
@@ -224,10 +223,5 @@ def dtype_name(rows: Rows) -> str:
 def facts_of(
     inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], targets: Mapping[str, TargetFacts], split: Split
 ) -> Facts:
-    return Facts(
-        inputs={name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()},
-        targets=targets,
-        examples=len(split.train),
-        validation_examples=len(split.validation),
-        test_examples=len(split.test),
-    )
+    found = {name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()}
+    return Facts(found, targets, len(split.train), len(split.validation), len(split.test))

@@ -1,6 +1,6 @@
 """The source `arrays`: the user's own `.npz` file, also of several inputs and targets, or an `.npy` file each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,17 +88,12 @@ def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) ->
 
 def missing_arrays(
     wanted: ArrayRequest, ending: str, present: Mapping[str, object], path: Path, place: ConfigPath
-) -> list[Problem]:
+) -> Iterator[Problem]:
     have = next(f"{name}{ending}" for name in wanted.arrays if f"{name}{ending}" in present)
-    return [
-        Problem(
-            wanted.places[name],
-            f"{path} has {have} but no {name}{ending}",
-            "" if wanted.places[name] == place else f"it holds {', '.join(sorted(present))}",
-        )
-        for name in wanted.arrays
-        if f"{name}{ending}" not in present
-    ]
+    for name in wanted.arrays:
+        if f"{name}{ending}" not in present:
+            hint = "" if wanted.places[name] == place else f"it holds {', '.join(sorted(present))}"
+            yield Problem(wanted.places[name], f"{path} has {have} but no {name}{ending}", hint)
 
 
 def load_pair(options: ArraysSource, place: ConfigPath) -> Examples:
