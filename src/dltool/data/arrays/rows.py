@@ -67,10 +67,7 @@ def coded(texts: Sequence[str] | np.ndarray) -> Coded:
 
 def text_array(texts: Iterable[str]) -> np.ndarray:
     """Return (texts,) of str objects."""
-    found = list(texts)
-    array = np.empty(len(found), dtype=object)
-    array[:] = found
-    return array
+    return np.array([*texts], dtype=object)
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,8 @@ def audio_form(rate: int, seconds: float | None, headers: Sequence[ClipHeader], 
     else:
         form = AudioForm(rate, round(seconds * rate))
         if not form.samples:
-            raise DataError(
-                Problem(files.place, f"{seconds:g} seconds at {rate:,} samples a second are not one sample")
-            )
+            message = f"{seconds:g} seconds at {rate:,} samples a second are not one sample"
+            raise DataError(Problem(files.place, message))
     if form.samples > MOST_SAMPLES:
         length = f"{form.seconds:,g} seconds at {rate:,} samples a second"
         message = f"{length} are {form.samples:,} samples an audio clip; expected at most {MOST_SAMPLES:,}"

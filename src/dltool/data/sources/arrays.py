@@ -63,7 +63,7 @@ def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = Tru
         message = f"{path} has no {some}, nor {or_some}"
         raise DataError(Problem(place, message, f"it holds {', '.join(sorted(headers))}"))
     DataError.refuse(
-        problem for ending in endings.values() for problem in missing_arrays(wanted, ending, headers, path, place)
+        each for ending in endings.values() for each in missing_arrays(wanted, ending, headers, path, place)
     )
     names = [f"{name}{ending}" for ending in endings.values() for name in wanted.arrays]
     arrays = read_npz(path, names, headers, str(path), place)
@@ -124,14 +124,12 @@ def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending:
     DataError.refuse(problems)
     first = next(iter(wanted.inputs.values()))
     rows = len(next(iter(inputs.values())))
-    DataError.refuse(
-        Problem(
-            wanted.places[array], f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}", hint
-        )
-        for names, found, _, hint in sides
-        for name, array in names.items()
-        if len(found[name]) != rows
-    )
+    for names, found, _, hint in sides:
+        for name, array in names.items():
+            if len(found[name]) != rows:
+                message = f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}"
+                problems.append(Problem(wanted.places[array], message, hint))
+    DataError.refuse(problems)
     return Examples(inputs, labels, f"{first}{ending}", wanted.places[first])
 
 

@@ -84,20 +84,14 @@ class CsvFile(TableFile):
         if other is not None:
             message = f'{self.path} has one column only, called "{names[0][:60]}"'
             raise DataError(Problem(self.place, message, f"write delimiter: {json.dumps(other)}"))
-        problems = [
-            Problem(
-                self.place,
-                f"{self.path}: column {number} of {len(names)} has no name",
-                "write one into the file, or name all columns: {names: […], header: true}",
-            )
-            for number, name in enumerate(names, 1)
-            if not name
-        ]
         places: dict[str, list[str]] = {}
         for number, name in enumerate(names, 1):
             places.setdefault(name, []).append(str(number))
+        hint = "write one into the file, or name all columns: {names: […], header: true}"
+        unnamed = [f"{self.path}: column {number} of {len(names)} has no name" for number in places.pop("", ())]
+        problems = [Problem(self.place, message, hint) for message in unnamed]
         for name, found in places.items():
-            if name and len(found) > 1:
+            if len(found) > 1:
                 message = f'{self.path}: the columns {" and ".join(found)} are both called "{name}"'
                 problems.append(Problem(self.place, message, "write names: […] and header: true to rename them"))
         DataError.refuse(problems)

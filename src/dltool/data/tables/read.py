@@ -2,7 +2,7 @@
 
 :mod:`dltool.data.tables.inference` infers the kind of undeclared columns."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ class TableReader:
         values = nothing if kind == "ignore" else builder.finish()
         return Column(name, kind, values, why, builder.missing, builder.distinct, *builder.range, declared)
 
-    def absent_problems(self) -> list[Problem]:
+    def absent_problems(self) -> Iterator[Problem]:
         """Yield a problem for each missing required column."""
         like, why = self.wanted.like, ""
         due = dict.fromkeys((*self.wanted.declared, *self.wanted.needed))
@@ -179,15 +179,11 @@ class TableReader:
             message = f"{self.file.path}: none of the columns of {like.path.name} is there"
             header = "if its first line is a row and no names, write header: false"
             hint = header if isinstance(self.file, CsvFile) else self.other_names(absent[0])
-            return [Problem(self.place, message, hint)]
-        return [
-            Problem(
-                self.wanted.places.get(name, self.place) if like is None else self.place,
-                f'{self.file.path} has no column "{name}"{why}',
-                self.other_names(name),
-            )
-            for name in absent
-        ]
+            yield Problem(self.place, message, hint)
+            return
+        for name in absent:
+            place = self.wanted.places.get(name, self.place) if like is None else self.place
+            yield Problem(place, f'{self.file.path} has no column "{name}"{why}', self.other_names(name))
 
     def other_names(self, name: str) -> str:
         return did_you_mean(near(name, self.file.names, 3)) or f"it has {listed(self.file.names, MOST_NAMES)}"
