@@ -59,11 +59,8 @@ class Readable:
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
         names = [name for name in self.first.columns if name not in data.target_columns]
         names += data.target_columns if data.windows is not None else ()
-        inputs = {
-            name: self.types.get(name, ignored)
-            for name in names
-            if name in self.types or name not in dividing_columns(data)
-        }
+        names = [name for name in names if name in self.types or name not in dividing_columns(data)]
+        inputs = {name: self.types.get(name, ignored) for name in names}
         given = tuple(self.targets.values())
         return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
 
