@@ -66,7 +66,7 @@ def test_published_sets_are_known(source, shape, classes, sizes):
 
 
 def test_names_of_classes_are_distinct():
-    for names in (CIFAR100_FINE, CIFAR100_COARSE, REUTERS):
+    for names in (CIFAR100_FINE.split(), CIFAR100_COARSE.split(), REUTERS.split()):
         assert len(set(names)) == len(names)
 
 

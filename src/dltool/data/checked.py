@@ -20,7 +20,5 @@ def checked_with(document: Document, facts: Facts) -> Config:
 
 
 def without_problems(config: Config, facts: Facts | None) -> Config:
-    problems = static_checks(config, facts)
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(static_checks(config, facts))
     return config

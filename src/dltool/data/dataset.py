@@ -174,9 +174,8 @@ def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples
 def like(source: Source, first: Source) -> Source:
     """Return the source with the form and array names of the first one, unless it has its own."""
     options = source.options
-    given = {
-        key: getattr(first.options, key) for key in ("size", "rate", "seconds") if getattr(options, key, 0) is None
-    }
+    absent = [key for key in ("size", "rate", "seconds") if getattr(options, key, 0) is None]
+    given = {key: getattr(first.options, key) for key in absent}
     if isinstance(options, ArraysSource) and isinstance(first.options, ArraysSource) and options.x is options.y is None:
         given |= {"x": first.options.x, "y": first.options.y}
     return Source(source.name, options.model_copy(update=given))
@@ -187,21 +186,18 @@ def check_unknown(inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], s
     problems = []
     for name, kind in types.items():
         rows = inputs[name]
-        if not (
-            isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error" and isinstance(rows, Coded)
-        ):
+        if getattr(kind.options, "unknown", None) != "error" or not isinstance(rows, Coded):
             continue
-        counts = np.bincount(np.ravel(rows.codes[split.train]), minlength=len(rows.values))
+        is_known = np.bincount(np.ravel(rows.codes[split.train]), minlength=len(rows.values)) > 0
         for part in ("validation", "test"):
             codes = np.asarray(rows.codes[getattr(split, part)])
-            unseen = np.unique(codes[counts[codes] < kind.options.min_count])
+            unseen = np.unique(codes[~is_known[codes]])
             if len(unseen):
                 shown = ", ".join(f'"{value}"' for value in rows.values[unseen][:5])
                 values = counted(int(np.isin(codes, unseen).sum()), f"{part} value")
                 message = f'{values} of "{name}" not among those of the training rows: {shown}'
                 problems.append(Problem(("data", "inputs", name), message, "unknown: as_category takes them"))
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
 
 
 def lenient(kind: ColumnType) -> ColumnType:
@@ -224,10 +220,5 @@ def dtype_name(rows: Rows) -> str:
 def facts_of(
     inputs: Mapping[str, Rows], types: Mapping[str, ColumnType], targets: Mapping[str, TargetFacts], split: Split
 ) -> Facts:
-    return Facts(
-        inputs={name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()},
-        targets=targets,
-        examples=len(split.train),
-        validation_examples=len(split.validation),
-        test_examples=len(split.test),
-    )
+    found = {name: InputFacts(rows.shape[1:], dtype_name(rows), types.get(name)) for name, rows in inputs.items()}
+    return Facts(found, targets, len(split.train), len(split.validation), len(split.test))

@@ -9,6 +9,7 @@ import numpy as np
 from dltool.config.columns import ONE_TARGET, ColumnType
 from dltool.data.arrays.rows import Coded, Rows, is_text, stack, take, text_array
 from dltool.data.files.class_folders import Item, PartName
+from dltool.data.files.file_tree import Members
 from dltool.data.split.at_random import Split
 from dltool.data.split.by_column import SplitColumns, Values
 from dltool.data.tables.typed_table import Column
@@ -72,8 +73,7 @@ def check_alike(parts: Sequence[Examples]) -> None:
             if part.targets[name].shape[1:] != labels.shape[1:]:
                 here, there = (f"{each.targets[name].shape[1:]} in {each.name}" for each in (part, training))
                 problems.append(Problem(part.place, f"a label has the shape {here}, {there}"))
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
 
 
 def described(rows: Rows) -> str:
@@ -108,11 +108,12 @@ class SourceExamples:
         return SplitColumns(self.training.columns, [column.name for column in self.columns if column.kind == "date"])
 
 
-def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: ConfigPath, name: str) -> Examples:
+def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], files: Members, part: PartName) -> Examples:
     """Return `inputs` (items, …), with the items' classes as labels and further groups of a pattern as columns."""
     columns = {key: text_array(item.columns[key] for item in items) for key in items[0].columns}
     labels = {ONE_TARGET: text_array(item.label for item in items)}
-    return Examples(inputs, labels, name, place, columns, places={"file": text_array(i.member.name for i in items)})
+    places = {"file": text_array(item.member.name for item in items)}
+    return Examples(inputs, labels, files.part_name(part), files.place, columns, places=places)
 
 
 def places_in(file: str, count: int, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:

@@ -124,13 +124,8 @@ def known_facts(data: Data) -> Facts | None:
         return None
     check_stratify(data.split, targets)
     sizes = part_sizes(data.split, examples, validation, test)
-    return Facts(
-        inputs={ONE_INPUT: InputFacts(known.input_shape, known.input_dtype)},
-        targets=targets,
-        examples=sizes.training,
-        validation_examples=sizes.validation,
-        test_examples=sizes.test,
-    )
+    inputs = {ONE_INPUT: InputFacts(known.input_shape, known.input_dtype)}
+    return Facts(inputs, targets, sizes.training, sizes.validation, sizes.test)
 
 
 def known_targets(known: Published, given: Target) -> dict[str, TargetFacts] | None:

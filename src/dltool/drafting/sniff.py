@@ -14,7 +14,7 @@ import numpy as np
 from dltool.config.table_sources import CsvSource, TableOptions
 from dltool.data.tables.cells import NO_DATE, Texts, date_of, number_of
 from dltool.data.tables.csv_file import CsvFile
-from dltool.data.tables.csv_parser import Records, Unreadable, dialect_of
+from dltool.data.tables.csv_parser import Unreadable, dialect_of, numbered_records
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
 from dltool.data.tables.typed_table import Want
 from dltool.errors import ConfigPath, DataError
@@ -122,7 +122,7 @@ def records_of(lines: Sequence[bytes], options: CsvSource) -> list[list[str]]:
     """Return the records of some lines, without a last one that goes on after them; none if these are no records."""
     records: list[list[str]] = []
     try:
-        records.extend(fields for _, fields in Records(iter(lines), dialect_of(options)))
+        records.extend(fields for _, fields in numbered_records(iter(lines), dialect_of(options)))
     except Unreadable as error:
         if len(lines) < SAMPLE or "never closed" not in error.what:
             return []

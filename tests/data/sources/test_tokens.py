@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltool.data.sources.builtin_datasets import fitted_table, padded_table, without_rare
+from dltool.config.sources import TokenSource
+from dltool.data.sources.builtin_datasets import tokens
 
 
 def as_keras_does(words: list[int], length: int, num_words: int | None) -> list[int]:
@@ -18,12 +19,14 @@ def as_keras_does(words: list[int], length: int, num_words: int | None) -> list[
     st.none() | st.integers(4, 60),
 )
 def test_texts_become_what_keras_makes_of_them(texts, length, num_words):
-    table = without_rare(padded_table(texts, length), num_words)
+    published = np.empty(len(texts), dtype=object)
+    published[:] = texts
+    table = tokens(published, TokenSource(length=length, num_words=num_words), "x_train", ())
     assert table.dtype == np.int32
     assert table.tolist() == [as_keras_does(words, length, num_words) for words in texts]
 
 
 def test_a_padded_table_keeps_its_last_columns_or_gets_zeros_in_front():
     table = np.array([[1, 2, 3]], np.int32)
-    assert fitted_table(table, 2).tolist() == [[2, 3]]
-    assert fitted_table(table, 5).tolist() == [[0, 0, 1, 2, 3]]
+    assert tokens(table, TokenSource(length=2), "x_train", ()).tolist() == [[2, 3]]
+    assert tokens(table, TokenSource(length=5), "x_train", ()).tolist() == [[0, 0, 1, 2, 3]]

@@ -13,10 +13,8 @@ def clean_inputs(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     (rows, height, width) get a channel axis. Raises DataError: no rows, no columns, NaN or infinity, integers beyond 32
     bits, or an unsupported dtype."""
     if array.ndim == 0 or array.size == 0:
-        what = (
-            "a single value" if array.ndim == 0 else "no rows" if array.shape[0] == 0 else f"no values: {array.shape}"
-        )
-        raise DataError(Problem(place, f"{name} holds {what}"))
+        empty = "no rows" if 0 in array.shape[:1] else f"no values: {array.shape}"
+        raise DataError(Problem(place, f"{name} holds {'a single value' if array.ndim == 0 else empty}"))
     array = np.ascontiguousarray(in_small_dtype(array, name, place))
     if array.ndim == 1:
         return array[:, np.newaxis]

@@ -42,9 +42,7 @@ def contents_of(
 
 def fingerprint_of(contents: Mapping[str, PartDigests], class_names: Iterable[str]) -> str:
     """Return "sha256:…" over the contents of all splits, and the class names."""
-    listed = [
-        [part, found.rows, list(found.inputs.items()), list(found.targets.items())] for part, found in contents.items()
-    ]
+    listed = [[part, found.rows, [*found.inputs.items()], [*found.targets.items()]] for part, found in contents.items()]
     return f"sha256:{hashlib.sha256(json.dumps([list(class_names), listed]).encode()).hexdigest()}"
 
 

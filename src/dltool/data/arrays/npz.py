@@ -33,9 +33,7 @@ def read_npz(
         DataError: pickled objects, named fields, or a damaged file.
         MachineError: an array does not fit in memory."""
     names = list(names)
-    problems = [problem for name in names if (problem := refused(headers[name], name, place))]
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problem for name in names if (problem := refused(headers[name], name, place)))
     arrays = {}
     if isinstance(file, BytesIO):
         file.seek(0)  # reading the headers moved it

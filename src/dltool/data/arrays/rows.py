@@ -28,6 +28,9 @@ class Rows(Protocol):
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Return the values of `rows` (an array of indices, or a slice) as an array in memory."""
 
+    def __array__(self, dtype: Any = None, /, *, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
 
 @dataclass(frozen=True)
 class Coded(Rows):
@@ -64,10 +67,7 @@ def coded(texts: Sequence[str] | np.ndarray) -> Coded:
 
 def text_array(texts: Iterable[str]) -> np.ndarray:
     """Return (texts,) of str objects."""
-    found = list(texts)
-    array = np.empty(len(found), dtype=object)
-    array[:] = found
-    return array
+    return np.array([*texts], dtype=object)
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,6 @@ class Windowed(Rows):
         values = np.asarray(self.base[self.rows[positions].ravel()])
         return values.reshape(*positions.shape, *self.base.shape[1:])
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype=dtype)
-
     def distinct(self, windows: np.ndarray) -> np.ndarray:
         """Return the distinct rows of these windows."""
         begins = np.bincount(self.starts[windows], minlength=len(self.rows) + 1)
@@ -169,7 +166,7 @@ def duration(seconds: int) -> str:
 def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Windows) -> None:
     """Raise DataError naming every split that has rows but no window."""
     span = options.length + options.horizon
-    problems = [
+    DataError.refuse(
         Problem(
             (*PLACE, "length"),
             f"none of the {counted(int(np.sum(parts == part)), 'row')} for {name} begins a window: it takes {span:,} "
@@ -178,6 +175,4 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
         )
         for part, name in enumerate(PART_NAMES)
         if (parts == part).any() and not (table.parts == part).any()
-    ]
-    if problems:
-        raise DataError(problems)
+    )

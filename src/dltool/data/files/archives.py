@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
-from dltool.data.files.listing import KINDS, Listing, Member, listing, refused, refused_name, times_of, too_large
+from dltool.data.files.listing import KINDS, Listing, Member, listing, refuse, refused_name, times_of, too_large
 from dltool.errors import ConfigPath, DataError, Problem
 
 DAMAGED = (
@@ -57,8 +57,7 @@ def list_zip(path: Path, place: ConfigPath) -> Listing:
             members.append(Member(name, entry.file_size, f"{entry.CRC:08x}", *where))
     if sum(member.stored for member in members) > path.stat().st_size:
         offenders.append((path.name, "its files overlap, as in a zip bomb"))
-    if offenders:
-        raise refused(path, offenders, place)
+    refuse(path, offenders, place)
     return listing(members, folders)
 
 
@@ -97,8 +96,7 @@ def list_tar(path: Path, place: ConfigPath) -> Listing:
             name = tidy(entry.name)
             total += entry.size
             giant = too_large(entry.size) or bomb(total, status.st_size)
-            why = giant or refused_name(name) or refused_in_tar(entry)
-            if why:
+            if why := giant or refused_name(name) or refused_in_tar(entry):
                 offenders.append((entry.name, why))
             elif entry.isdir():
                 folders.append(name)
@@ -111,8 +109,7 @@ def list_tar(path: Path, place: ConfigPath) -> Listing:
         else:
             check_end(archive, file)
     offenders += [(name, "twice in it") for name in sorted(repeated_names([member.name for member in members]))]
-    if offenders:
-        raise refused(path, offenders, place)
+    refuse(path, offenders, place)
     return listing(members, [folder for folder in folders if folder])
 
 

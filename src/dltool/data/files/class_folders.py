@@ -165,8 +165,7 @@ def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Part
         shown = and_more([f'"{part}" ({name})' for part, name in bad_parts.items()], SHOWN)
         message = f"{{split}} is no split: {shown}"
         problems.append(Problem(place, message, f"splits are called {joined(list(PART_NAMES), 'and')}"))
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     return result
 
 

@@ -23,17 +23,15 @@ def file_digests(files: Members, *, use_cache: bool) -> np.ndarray:
 
     In a zip the CRC-32 stands for the content. Other files are read once: the cache keeps the digests by their names,
     sizes and times. Raises DataError: a file can no longer be read."""
-    distinct = {member.name: member for member in files.members}
-    rows = {name: row for row, name in enumerate(distinct)}
-    key = names_and_times(distinct.values())
+    distinct = list({member.name: member for member in files.members}.values())
+    rows = {member.name: row for row, member in enumerate(distinct)}
+    key = names_and_times(distinct)
     if files.kind == "zip":
-        found = b"".join(
-            hashlib.sha256(f"{member.size} {member.identity}".encode()).digest() for member in distinct.values()
-        )
+        found = b"".join(hashlib.sha256(f"{each.size} {each.identity}".encode()).digest() for each in distinct)
     elif kept := find_digests(key, len(distinct) * DIGEST_BYTES) if use_cache else None:
         found = kept
     else:
-        found = read_all(files.reader, list(distinct.values()), files.place)
+        found = read_all(files.reader, distinct, files.place)
         if use_cache:
             # Without a cache they are computed again next time.
             with suppress(OSError, MachineError):

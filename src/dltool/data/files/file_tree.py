@@ -43,6 +43,9 @@ class Members:
         """Return the one reader of these files. The first access is for one thread."""
         return Reader(self.path, self.kind, self.place)
 
+    def part_name(self, part: str) -> str:
+        return f"the {part} split of {Path(self.path).name}"
+
     def read(self, member: Member) -> bytes:
         """Read the whole content of a file.
 

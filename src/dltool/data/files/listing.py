@@ -88,10 +88,11 @@ def unusable_name(name: str) -> str:
     return ""
 
 
-def refused(path: Path, offenders: Sequence[tuple[str, str]], place: ConfigPath) -> DataError:
-    """Return one error that lists `offenders`: names with reasons."""
-    faults = and_more([f"{printable(name)} ({why})" for name, why in offenders], SHOWN, "; ")
-    return DataError(Problem(place, f"{path} is refused, nothing of it was read: {faults}"))
+def refuse(path: Path, offenders: Sequence[tuple[str, str]], place: ConfigPath) -> None:
+    """Raise one DataError that lists `offenders`, if any: names with reasons."""
+    if offenders:
+        faults = and_more([f"{printable(name)} ({why})" for name, why in offenders], SHOWN, "; ")
+        raise DataError(Problem(place, f"{path} is refused, nothing of it was read: {faults}"))
 
 
 def printable(name: str) -> str:
@@ -120,8 +121,7 @@ def list_folder(root: Path, place: ConfigPath) -> Listing:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if NOT_DATA.search(entry.name):
                 continue
-            why = unusable_name(name) or refused_entry(entry, real_root, above)
-            if why:
+            if why := unusable_name(name) or refused_entry(entry, real_root, above):
                 offenders.append((name, why))
             elif entry.is_dir():
                 folders.append(name)
@@ -129,8 +129,7 @@ def list_folder(root: Path, place: ConfigPath) -> Listing:
             else:
                 status = entry.stat()
                 members.append(Member(name, status.st_size, times_of(status)))
-    if offenders:
-        raise refused(root, sorted(offenders), place)
+    refuse(root, sorted(offenders), place)
     return listing(members, folders)
 
 

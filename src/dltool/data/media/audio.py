@@ -34,14 +34,11 @@ class DecodedClips(DecodedRows):
 
     form: AudioForm
     noun: ClassVar[str] = NOUN
+    dtype: ClassVar[Any] = np.dtype(np.float32)
 
     @property
     def shape(self) -> tuple[int, int]:
         return len(self.files.members), self.form.samples
-
-    @property
-    def dtype(self) -> Any:
-        return np.dtype(np.float32)
 
     def decode_into(self, row: np.ndarray, content: bytes, name: str) -> None:
         clip = decode_clip(name, content, self.form)
@@ -76,8 +73,7 @@ def headers_of(files: Members) -> list[ClipHeader]:
             headers.append(header or clip_header(member.name, files.reader.read(member)))
         except UnreadableMember as error:
             faults.append(Fault(row, member.name, str(error)))
-    if faults:
-        raise DataError(unusable(NOUN, faults, files))
+    DataError.refuse(unusable(NOUN, faults, files))
     return headers
 
 
@@ -96,9 +92,8 @@ def audio_form(rate: int, seconds: float | None, headers: Sequence[ClipHeader], 
     else:
         form = AudioForm(rate, round(seconds * rate))
         if not form.samples:
-            raise DataError(
-                Problem(files.place, f"{seconds:g} seconds at {rate:,} samples a second are not one sample")
-            )
+            message = f"{seconds:g} seconds at {rate:,} samples a second are not one sample"
+            raise DataError(Problem(files.place, message))
     if form.samples > MOST_SAMPLES:
         length = f"{form.seconds:,g} seconds at {rate:,} samples a second"
         message = f"{length} are {form.samples:,} samples an audio clip; expected at most {MOST_SAMPLES:,}"

@@ -94,8 +94,7 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
         os.replace(temporary, path)
         sync(folder)
     except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
+        remove(temporary)
         raise
     finally:
         os.close(descriptor)
@@ -154,6 +153,6 @@ def is_abandoned(path: str) -> bool:
     return False
 
 
-def remove(path: str) -> None:
+def remove(path: str | Path) -> None:
     with suppress(OSError):
         os.unlink(path)

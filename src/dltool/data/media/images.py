@@ -35,14 +35,11 @@ class DecodedImages(DecodedRows):
     form: ImageForm
     size: tuple[int, int]
     noun: ClassVar[str] = NOUN
+    dtype: ClassVar[Any] = np.dtype(np.uint8)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         return (len(self.files.members), *self.size, self.form.channels)
-
-    @property
-    def dtype(self) -> Any:
-        return np.dtype(np.uint8)
 
     def decode_into(self, row: np.ndarray, content: bytes, name: str) -> tuple[int, int] | None:
         pixels, size = decode(content, self.form)
@@ -130,16 +127,13 @@ def cached_rows(key: str, images: DecodedImages, cache: int) -> CacheRows:
     """Decode into a new file of the cache. Raises OSError: it cannot be written."""
     with new_entry(key, images.shape, cache) as entry:
         work = ImageWork(images.files.reader, images.form, images.size, str(entry.path), HEADER_BYTES)
-        faults = decode_all(work, images.files.members)
-        if faults:
-            raise DataError(images.problems(faults, len(images)))
+        DataError.refuse(images.problems(decode_all(work, images.files.members), len(images)))
         # Opened before it has its name, so that no process can remove it in between.
         return CacheRows(entry)
 
 
 def check_files(images: DecodedImages) -> None:
     """Raise DataError naming all files that are no images, truncated, or of another size if all must have one."""
-
     reader = images.files.reader
 
     def fault_of(row: int, member: Member) -> Fault | None:
@@ -150,5 +144,4 @@ def check_files(images: DecodedImages) -> None:
         return Fault(row, member.name, "", size) if images.form.size is None and size != images.size else None
 
     faults = [fault for fault in images.threads.map(fault_of, range(len(images)), images.files.members) if fault]
-    if faults:
-        raise DataError(images.problems(faults, len(images)))
+    DataError.refuse(images.problems(faults, len(images)))

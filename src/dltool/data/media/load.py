@@ -66,15 +66,10 @@ def load_class_folders(
     loaded: dict[PartName, Examples] = {}
     first = 0
     for part, items in parts:
-        stop = first + len(items)
-        rows = (
-            decoded.rows[first:stop]
-            if isinstance(decoded.rows, np.ndarray)
-            else take(decoded.rows, np.arange(first, stop))
-        )
+        rows, stop = decoded.rows, first + len(items)
+        rows = rows[first:stop] if isinstance(rows, np.ndarray) else take(rows, np.arange(first, stop))
         digests = {} if decoded.digests is None else {medium.input: decoded.digests[first:stop]}
-        title = f"the {part} split of {Path(members.path).name}"
-        loaded[part] = replace(examples_of_items({medium.input: rows}, items, files.place, title), digests=digests)
+        loaded[part] = replace(examples_of_items({medium.input: rows}, items, members, part), digests=digests)
         first = stop
     settled = {"source": Source(medium.source, options.model_copy(update=dict(decoded.settled)))}
     return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), settled=settled)

@@ -38,9 +38,8 @@ def decode_all(work: ImageWork, members: Sequence[Member]) -> list[Fault]:
         started = [stack.enter_context(process_for(work)) for _ in range(processes)]
         with ThreadPoolExecutor(processes, "images") as threads:
             try:
-                return sorted(
-                    fault for faults in threads.map(drive, started, repeat(work), repeat(chunks)) for fault in faults
-                )
+                found = threads.map(drive, started, repeat(work), repeat(chunks))
+                return sorted(fault for faults in found for fault in faults)
             except BaseException:
                 # Otherwise the threads would continue to the last chunk.
                 for process in started:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
 from typing import Any, ClassVar
 
 import numpy as np
 
 from dltool.data.arrays.rows import Rows
-from dltool.data.files.file_tree import Members, Reader, UnreadableMember
-from dltool.data.files.listing import SHOWN, Member, printable
+from dltool.data.files.file_tree import Members, UnreadableMember
+from dltool.data.files.listing import SHOWN, printable
 from dltool.data.media.cache import HEADER_BYTES, CacheEntry
 from dltool.data.media.worker import Fault
 from dltool.errors import DataError, MachineError, Problem
@@ -29,6 +28,8 @@ class CacheRows(Rows):
     Rows are read, not mapped: a mapped page loads a megabyte of neighbours, so an epoch in random order would soon hold
     the whole file in memory."""
 
+    dtype: ClassVar[Any] = np.dtype(np.uint8)
+
     def __init__(self, entry: CacheEntry) -> None:
         self.entry = entry
         self._numbers = np.arange(entry.shape[0])
@@ -38,10 +39,6 @@ class CacheRows(Rows):
     @property
     def shape(self) -> tuple[int, ...]:
         return self.entry.shape
-
-    @property
-    def dtype(self) -> Any:
-        return np.dtype(np.uint8)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Raise MachineError: the disk failed, or the file was truncated."""
@@ -86,28 +83,24 @@ class DecodedRows(Rows, ABC):
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Decode in several threads. Raises DataError naming all files that cannot be decoded."""
-        members = [self.files.members[index] for index in np.arange(len(self))[rows].tolist()]
+        reader, members = self.files.reader, [self.files.members[row] for row in np.arange(len(self))[rows].tolist()]
         result = np.zeros((len(members), *self.shape[1:]), self.dtype)
-        pieces = np.array_split(np.arange(len(members)), usable_cores() * 4)
-        filled = self.threads.map(self.fill, repeat(self.files.reader), repeat(result), repeat(members), pieces)
-        faults = [fault for found in filled for fault in found]
-        if faults:
-            raise DataError(self.problems(faults, len(members)))
-        return result
 
-    def fill(self, reader: Reader, result: np.ndarray, members: Sequence[Member], rows: np.ndarray) -> list[Fault]:
-        """Decode some of `members` into their rows of `result`."""
-        faults = []
-        for row in rows.tolist():
-            name = members[row].name
-            try:
-                size = self.decode_into(result[row], reader.read(members[row]), name)
-            except UnreadableMember as error:
-                faults.append(Fault(row, name, str(error)))
-                continue
-            if size is not None:
-                faults.append(Fault(row, name, "", size))
-        return faults
+        def fill(piece: np.ndarray) -> list[Fault]:
+            faults = []
+            for row in piece.tolist():
+                name = members[row].name
+                try:
+                    size = self.decode_into(result[row], reader.read(members[row]), name)
+                except UnreadableMember as error:
+                    faults.append(Fault(row, name, str(error)))
+                else:
+                    faults += [] if size is None else [Fault(row, name, "", size)]
+            return faults
+
+        filled = self.threads.map(fill, np.array_split(np.arange(len(members)), usable_cores() * 4))
+        DataError.refuse(self.problems([fault for found in filled for fault in found], len(members)))
+        return result
 
     def problems(self, faults: Sequence[Fault], count: int) -> list[Problem]:
         """Return the problems of all `faults` of `count` files."""

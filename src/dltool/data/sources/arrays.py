@@ -1,6 +1,6 @@
 """The source `arrays`: the user's own `.npz` file, also of several inputs and targets, or an `.npy` file each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = Tru
         message = f"{path} has no {some}, nor {or_some}"
         raise DataError(Problem(place, message, f"it holds {', '.join(sorted(headers))}"))
     DataError.refuse(
-        problem for ending in endings.values() for problem in missing_arrays(wanted, ending, headers, path, place)
+        each for ending in endings.values() for each in missing_arrays(wanted, ending, headers, path, place)
     )
     names = [f"{name}{ending}" for ending in endings.values() for name in wanted.arrays]
     arrays = read_npz(path, names, headers, str(path), place)
@@ -88,17 +88,12 @@ def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) ->
 
 def missing_arrays(
     wanted: ArrayRequest, ending: str, present: Mapping[str, object], path: Path, place: ConfigPath
-) -> list[Problem]:
+) -> Iterator[Problem]:
     have = next(f"{name}{ending}" for name in wanted.arrays if f"{name}{ending}" in present)
-    return [
-        Problem(
-            wanted.places[name],
-            f"{path} has {have} but no {name}{ending}",
-            "" if wanted.places[name] == place else f"it holds {', '.join(sorted(present))}",
-        )
-        for name in wanted.arrays
-        if f"{name}{ending}" not in present
-    ]
+    for name in wanted.arrays:
+        if f"{name}{ending}" not in present:
+            hint = "" if wanted.places[name] == place else f"it holds {', '.join(sorted(present))}"
+            yield Problem(wanted.places[name], f"{path} has {have} but no {name}{ending}", hint)
 
 
 def load_pair(options: ArraysSource, place: ConfigPath) -> Examples:
@@ -129,14 +124,12 @@ def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending:
     DataError.refuse(problems)
     first = next(iter(wanted.inputs.values()))
     rows = len(next(iter(inputs.values())))
-    DataError.refuse(
-        Problem(
-            wanted.places[array], f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}", hint
-        )
-        for names, found, _, hint in sides
-        for name, array in names.items()
-        if len(found[name]) != rows
-    )
+    for names, found, _, hint in sides:
+        for name, array in names.items():
+            if len(found[name]) != rows:
+                message = f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}"
+                problems.append(Problem(wanted.places[array], message, hint))
+    DataError.refuse(problems)
     return Examples(inputs, labels, f"{first}{ending}", wanted.places[first])
 
 

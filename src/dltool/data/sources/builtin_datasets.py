@@ -56,13 +56,11 @@ IDX_FILES = {
     "y_test": "t10k-labels-idx1-ubyte.gz",
 }
 FASHION_FOLDER = "fashion-mnist"
-CIFAR_MEMBERS = {
-    "cifar10": (
-        tuple(f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6)),
-        ("cifar-10-batches-py/test_batch",),
-    ),
-    "cifar100": (("cifar-100-python/train",), ("cifar-100-python/test",)),
+CIFAR_BATCHES = {
+    "cifar10": ("cifar-10-batches-py/data_batch_", "cifar-10-batches-py/test_batch"),
+    "cifar100": ("cifar-100-python/train", "cifar-100-python/test"),
 }
+"""How the names of the training and of the test batches begin."""
 Arrays = dict[str, np.ndarray]
 
 
@@ -110,7 +108,7 @@ def published_arrays(source: Source, known: Published, place: ConfigPath) -> Arr
         contents = {key: fetch(file, source.name, place) for key, file in files.items()}
         return idx_arrays(contents, keras_cache() / FASHION_FOLDER, place)
     content = fetch(ARCHIVES[source.name], source.name, place)
-    if source.name in CIFAR_MEMBERS:
+    if source.name in CIFAR_BATCHES:
         return cifar_arrays(source, content)
     return npz_arrays(source, known, io.BytesIO(content), f"{source.name}.npz", place)
 
@@ -120,7 +118,7 @@ def arrays_at(source: Source, known: Published, text: str, place: ConfigPath) ->
     if path.is_dir():
         files = {key: require(str(path / name), place) for key, name in IDX_FILES.items()}
         return idx_arrays({key: content_of(file, place) for key, file in files.items()}, path, place)
-    if source.name in CIFAR_MEMBERS and tarfile.is_tarfile(path):
+    if source.name in CIFAR_BATCHES and tarfile.is_tarfile(path):
         content = content_of(path, place)
         check_published(source, content, path.name, place)
         return cifar_arrays(source, content)
@@ -158,17 +156,17 @@ def idx_arrays(contents: dict[str, bytes], folder: Path, place: ConfigPath) -> A
 
 def cifar_arrays(source: Source, content: bytes) -> Arrays:
     """Return the arrays of a published CIFAR archive. `content` must have passed its hash."""
-    training, test = CIFAR_MEMBERS[source.name]
-    options = source.options
+    options, starts = source.options, CIFAR_BATCHES[source.name]
     key = f"{options.label_mode}_labels" if isinstance(options, Cifar100Source) else "labels"
     batches = {}
     with tarfile.open(fileobj=io.BytesIO(content), mode="r|gz") as archive:
         for member in archive:
-            file = archive.extractfile(member) if member.name in (*training, *test) else None
+            file = archive.extractfile(member) if member.name.startswith(starts) else None
             if file is not None:
                 batches[member.name] = pickle.load(file, encoding="bytes")  # noqa: S301 (the published file, byte for byte)
     arrays = {}
-    for suffix, names in (("train", training), ("test", test)):
+    for suffix, start in zip(("train", "test"), starts, strict=True):
+        names = sorted(name for name in batches if name.startswith(start))
         images = [batches[name][b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1) for name in names]
         arrays[f"x_{suffix}"] = np.concatenate(images)
         arrays[f"y_{suffix}"] = np.concatenate([np.asarray(batches[name][key.encode()]) for name in names])
@@ -239,15 +237,19 @@ def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
 
 
 def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath) -> np.ndarray:
-    """Return (rows, length) of int32, from published sequences or from a padded table."""
+    """Return (rows, length) of int32, from published sequences, or from a table, which is truncated or padded in front.
+
+    Every number from `num_words` on becomes 2."""
     if array.dtype == object:
         table = padded_table(array, options.length)  # type: ignore[arg-type]
     elif array.ndim == 2 and array.dtype.kind in "iu":
-        table = fitted_table(clean_inputs(array, name, place), options.length).astype(np.int32)
+        kept = clean_inputs(array, name, place)[:, -options.length :].astype(np.int32)
+        table = np.pad(kept, ((0, 0), (options.length - kept.shape[1], 0)), constant_values=PADDING)
     else:
         message = f"{name} has the shape {array.shape} and dtype {array.dtype}; expected rows of word indices"
         raise DataError(Problem(place, message))
-    return without_rare(table, options.num_words)
+    most = options.num_words
+    return table if most is None else np.where(table < most, table, np.int32(RARE))
 
 
 def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
@@ -264,14 +266,3 @@ def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
             table[row, length - len(words) - 1] = START - FIRST_WORD
     table += FIRST_WORD
     return table
-
-
-def fitted_table(table: np.ndarray, length: int) -> np.ndarray:
-    """Truncate or pad a table of word numbers in front to `length` columns."""
-    kept = table[:, -length:]
-    return np.pad(kept, ((0, 0), (length - kept.shape[1], 0)), constant_values=PADDING)
-
-
-def without_rare(table: np.ndarray, num_words: int | None) -> np.ndarray:
-    """Replace every number from `num_words` on by 2."""
-    return table if num_words is None else np.where(table < num_words, table, np.int32(RARE))

@@ -6,40 +6,28 @@ from functools import partial
 
 from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
 
-
-def words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
 DIGITS = tuple("0123456789")
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-CIFAR100_FINE = words(
-    """
-    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
-    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
-    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard
-    lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear
-    pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark
-    shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
-    television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
-    """
-)
-CIFAR100_COARSE = words(
-    """
-    aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices
-    household_furniture insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes
-    large_omnivores_and_herbivores medium_mammals non-insect_invertebrates people reptiles small_mammals trees
-    vehicles_1 vehicles_2
-    """
-)
-REUTERS = words(
-    """
-    cocoa grain veg-oil earn acq wheat copper housing money-supply coffee sugar trade reserves ship cotton
-    carcass crude nat-gas cpi money-fx interest gnp meal-feed alum oilseed gold tin strategic-metal livestock
-    retail ipi iron-steel rubber heat jobs lei bop zinc orange pet-chem dlr gas silver wpi hog lead
-    """
-)
+CIFAR100_FINE = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
+forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree
+wolf woman worm
+"""
+CIFAR100_COARSE = """
+aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices household_furniture
+insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes large_omnivores_and_herbivores
+medium_mammals non-insect_invertebrates people reptiles small_mammals trees vehicles_1 vehicles_2
+"""
+REUTERS = """
+cocoa grain veg-oil earn acq wheat copper housing money-supply coffee sugar trade reserves ship cotton carcass crude
+nat-gas cpi money-fx interest gnp meal-feed alum oilseed gold tin strategic-metal livestock retail ipi iron-steel rubber
+heat jobs lei bop zinc orange pet-chem dlr gas silver wpi hog lead
+"""
 
 
 def keras_share(rows: int, most: int | None = None) -> tuple[int, int]:
@@ -81,11 +69,11 @@ def published(source: Source) -> Published | None:
     options = source.options
     if isinstance(options, Cifar100Source):
         names = CIFAR100_FINE if options.label_mode == "fine" else CIFAR100_COARSE
-        return Published((32, 32, 3), "uint8", names, 50_000, 10_000)
+        return Published((32, 32, 3), "uint8", tuple(names.split()), 50_000, 10_000)
     if isinstance(options, TokenSource) and source.name == "imdb":
         return Published((options.length,), "int32", ("negative", "positive"), 25_000, 25_000)
     if isinstance(options, TokenSource):
-        return Published((options.length,), "int32", REUTERS, *keras_share(11_228), keras_share)
+        return Published((options.length,), "int32", tuple(REUTERS.split()), *keras_share(11_228), keras_share)
     if isinstance(options, CaliforniaHousingSource):
         share = partial(keras_share, most=600 if options.version == "small" else None)
         return Published((8,), "float32", (), *share(20_640), share)

@@ -106,7 +106,7 @@ def files_of(members: Members, options: TextSource, place: ConfigPath) -> Source
         if not kept:
             raise no_text(members, f"the {name} split of {members.path}")
         inputs, used = {"text": coded([text for text, _ in kept])}, [item for _, item in kept]
-        parts[name] = examples_of_items(inputs, used, members.place, f"the {name} split of {Path(members.path).name}")
+        parts[name] = examples_of_items(inputs, used, members, name)
     names = and_more(list(map(printable, blank)), SHOWN)
     warnings = (f"{counted(len(blank), 'file is', 'files are')} blank and skipped: {names}",) if blank else ()
     return SourceExamples(parts, warnings=(*found.warnings, *warnings))
@@ -129,7 +129,7 @@ def lines_of(members: Members, encoding: str, files: dict[PartName, list[Member]
             rows += kept
             labels += [label] * len(kept)
         inputs, targets = {"text": coded(rows)}, {ONE_TARGET: text_array(labels)}
-        parts[name] = Examples(inputs, targets, f"the {name} split of {Path(members.path).name}", members.place)
+        parts[name] = Examples(inputs, targets, members.part_name(name), members.place)
     warnings = (f"{counted(blank, 'blank line is', 'blank lines are')} skipped",) if blank else ()
     return SourceExamples(parts, warnings=warnings)
 

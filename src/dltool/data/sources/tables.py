@@ -30,7 +30,7 @@ from dltool.data.tables.read import read_table
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_memory
-from dltool.text import counted
+from dltool.text import counted, listed
 
 INPUTS: ConfigPath = ("data", "inputs")
 MEMORY_SHARE = 4
@@ -59,11 +59,8 @@ class Readable:
         ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
         names = [name for name in self.first.columns if name not in data.target_columns]
         names += data.target_columns if data.windows is not None else ()
-        inputs = {
-            name: self.types.get(name, ignored)
-            for name in names
-            if name in self.types or name not in dividing_columns(data)
-        }
+        names = [name for name in names if name in self.types or name not in dividing_columns(data)]
+        inputs = {name: self.types.get(name, ignored) for name in names}
         given = tuple(self.targets.values())
         return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
 
@@ -150,22 +147,15 @@ def load_table_examples(data: Data) -> SourceExamples:
         if not problems:
             found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
             columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
-            parts[PARTS[role]] = Examples(
-                {name: rows for name, (rows, _) in found.items()},
-                labels,
-                table.path.name,
-                ("data", role),
-                {**dates_of(table), **as_values(columns)},
-                {name: digests for name, (_, digests) in found.items() if digests is not None},
-            )
+            inputs = {name: rows for name, (rows, _) in found.items()}
+            digests = {name: each for name, (_, each) in found.items() if each is not None}
+            values = dates_of(table) | as_values(columns)
+            parts[PARTS[role]] = Examples(inputs, labels, table.path.name, ("data", role), values, digests)
     DataError.refuse(problems)
     alone = len(read.types) == 1
-    return SourceExamples(
-        parts,
-        types={name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))},
-        settled=read.settled(data),
-        columns=tuple(read.first.columns.values()),
-    )
+    types = {name: kind for name, kind in read.types.items() if not (alone and is_for_layers(kind, data))}
+    columns_read = tuple(read.first.columns.values())
+    return SourceExamples(parts, types=types, settled=read.settled(data), columns=columns_read)
 
 
 def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
@@ -245,8 +235,7 @@ def missing_problems(table: Table, types: Mapping[str, ColumnType]) -> Iterator[
 
 def rows_named(table: Table, rows: np.ndarray) -> str:
     """Return "3 rows: adult.csv, line 5; …"."""
-    places = "; ".join([*table.names_of(rows[:SHOWN].tolist()), *(["…"] if len(rows) > SHOWN else [])])
-    return f"{counted(len(rows), 'row')}: {places}"
+    return f"{counted(len(rows), 'row')}: {listed(table.names_of(rows[: SHOWN + 1].tolist()), SHOWN, '; ')}"
 
 
 def type_of(column: Column, data: Data) -> TargetType:

@@ -50,13 +50,10 @@ def load_window_examples(data: Data) -> SourceExamples:
     labels = goal.take(found.target_rows) if isinstance(goal, Coded) else goal[found.target_rows]
     target = read.targets[ONE_TARGET].type
     is_number = target is not None and target.name == "number"
-    examples = Examples(
-        {name: found.of(columns[name]) for name in read.types},
-        {ONE_TARGET: labels if is_number else class_labels(labels)},
-        first.path.name,
-        ("data", "source"),
-        places=places_of(read.tables, found.target_rows, order, dates),
-    )
+    inputs = {name: found.of(columns[name]) for name in read.types}
+    targets = {ONE_TARGET: labels if is_number else class_labels(labels)}
+    places = places_of(read.tables, found.target_rows, order, dates)
+    examples = Examples(inputs, targets, first.path.name, ("data", "source"), places=places)
     return SourceExamples(
         {"training": examples},
         types=read.types,
@@ -152,14 +149,10 @@ def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: s
     dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
     values = as_values({name: table.columns[name].values for name in dividing})
     order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
-    found = make_windows(
-        # No row need follow a window.
-        windows.model_copy(update={"horizon": 0}),
-        np.full(table.rows, OF_NO_PART),
-        np.ones(table.rows, bool),
-        None if windows.key is None else values[windows.key],
-        order,
-    )
+    keys = None if windows.key is None else values[windows.key]
+    # No row need follow a window.
+    options = windows.model_copy(update={"horizon": 0})
+    found = make_windows(options, np.full(table.rows, OF_NO_PART), np.ones(table.rows, bool), keys, order)
     if not len(found.starts):
         message = f"{name} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
         raise DataError(Problem(None, message))

@@ -24,17 +24,12 @@ class PartSizes:
 def check_parts(data: Data) -> None:
     """Raise ConfigError for a split that is both a source of its own and a fraction, naming both locations."""
     fractions = {"validation": data.split.validation or None, "test": data.split.test}
-    ConfigError.refuse(
-        Problem(
-            (*SPLIT, part),
-            f"data.{part} already gives the {part} examples",
-            "remove one of the two",
-            at_key=True,
-            related=((("data", part), "given here"),),
-        )
-        for part, fraction in fractions.items()
-        if fraction is not None and getattr(data, part) is not None
-    )
+    problems = []
+    for part, fraction in fractions.items():
+        if fraction is not None and getattr(data, part) is not None:
+            message, given = f"data.{part} already gives the {part} examples", ((("data", part), "given here"),)
+            problems.append(Problem((*SPLIT, part), message, "remove one of the two", at_key=True, related=given))
+    ConfigError.refuse(problems)
 
 
 def check_stratify(split: SplitOptions, targets: Mapping[str, TargetFacts]) -> None:
@@ -51,17 +46,14 @@ def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, 
 
     Splits that the column does not name are the source's own, or from another source. Raises ConfigError: the column
     names a split with a source of its own."""
-    ConfigError.refuse(
-        Problem(
-            (*SPLIT, "column"),
-            f"data.{part} already gives the {part} examples, and the column names {rows:,} more",
-            f"remove data.{part}, or those rows",
-            related=((("data", part), "given here"),),
-        )
-        for part, rows in zip(("validation", "test"), named[1:], strict=True)
-        if rows and getattr(data, part) is not None
-    )
     training, validation, test = named
+    problems = []
+    for part, rows in (("validation", validation), ("test", test)):
+        if rows and getattr(data, part) is not None:
+            message = f"data.{part} already gives the {part} examples, and the column names {rows:,} more"
+            hint, given = f"remove data.{part}, or those rows", ((("data", part), "given here"),)
+            problems.append(Problem((*SPLIT, "column"), message, hint, related=given))
+    ConfigError.refuse(problems)
     return PartSizes(training, validation or given_validation, test or given_test, validation > 0, test > 0)
 
 

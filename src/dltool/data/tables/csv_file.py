@@ -15,7 +15,7 @@ import numpy as np
 from dltool.config.table_sources import CsvSource
 from dltool.data.files.paths import require
 from dltool.data.tables.cells import number_of, texts_of
-from dltool.data.tables.csv_parser import BlockParser, Dialect, Misshapen, Records, Unreadable, dialect_of
+from dltool.data.tables.csv_parser import BlockParser, Dialect, Misshapen, Unreadable, dialect_of, numbered_records
 from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong, lines_of, open_text
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem
@@ -48,7 +48,7 @@ class CsvFile(TableFile):
     def find_names(self, fallback: Sequence[Sequence[str]]) -> tuple[str, ...]:
         try:
             with self.opened() as stream:
-                first = [fields for _, fields in islice(Records(lines_of(stream), self.dialect), 2)]
+                first = [fields for _, fields in islice(numbered_records(lines_of(stream), self.dialect), 2)]
         except Unreadable as error:
             raise DataError(self.problem_of(error)) from None
         if not first:
@@ -84,20 +84,14 @@ class CsvFile(TableFile):
         if other is not None:
             message = f'{self.path} has one column only, called "{names[0][:60]}"'
             raise DataError(Problem(self.place, message, f"write delimiter: {json.dumps(other)}"))
-        problems = [
-            Problem(
-                self.place,
-                f"{self.path}: column {number} of {len(names)} has no name",
-                "write one into the file, or name all columns: {names: […], header: true}",
-            )
-            for number, name in enumerate(names, 1)
-            if not name
-        ]
         places: dict[str, list[str]] = {}
         for number, name in enumerate(names, 1):
             places.setdefault(name, []).append(str(number))
+        hint = "write one into the file, or name all columns: {names: […], header: true}"
+        unnamed = [f"{self.path}: column {number} of {len(names)} has no name" for number in places.pop("", ())]
+        problems = [Problem(self.place, message, hint) for message in unnamed]
         for name, found in places.items():
-            if name and len(found) > 1:
+            if len(found) > 1:
                 message = f'{self.path}: the columns {" and ".join(found)} are both called "{name}"'
                 problems.append(Problem(self.place, message, "write names: […] and header: true to rename them"))
         DataError.refuse(problems)
@@ -111,7 +105,7 @@ class CsvFile(TableFile):
         try:
             with self.opened() as stream:
                 if self.options.has_header:
-                    next(iter(Records(lines_of(stream), self.dialect)))
+                    next(numbered_records(lines_of(stream), self.dialect))
                 yield from self.fast_blocks(stream, wants)
         except (Misshapen, Unreadable) as error:
             raise self.misshapen(error) from None
@@ -142,7 +136,7 @@ class CsvFile(TableFile):
             pool.shutdown(cancel_futures=True)
 
     def careful_blocks(self, lines: Iterator[bytes], wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        records = iter(Records(lines, self.dialect))
+        records = numbered_records(lines, self.dialect)
         while rows := [fields for _, fields in islice(records, RECORDS_PER_BLOCK)]:
             if any(len(fields) != len(self.names) for fields in rows):
                 raise Misshapen
@@ -153,7 +147,7 @@ class CsvFile(TableFile):
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line, fields) of every row, from the beginning of the file."""
         with self.opened() as stream:
-            records = iter(Records(lines_of(stream), self.dialect))
+            records = numbered_records(lines_of(stream), self.dialect)
             if self.options.has_header:
                 next(records)
             yield from records

@@ -52,51 +52,46 @@ def dialect_of(options: CsvSource) -> Dialect:
     return Dialect(options.delimiter, options.quote, comment, None)
 
 
-class Records:
-    """Iterates over (line, fields) of `lines` (bytes in UTF-8), without comments and blank lines.
+def numbered_records(lines: Iterable[bytes], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, fields) of `lines` (bytes in UTF-8), without comments and blank lines.
 
     `line` is the first line of the record, counted from 1. Spaces around fields are stripped.
 
     Raises:
         NotText: a line is not UTF-8, or has a zero byte.
         Unreadable: a quote that is never closed, or text after the end of a quoted field."""
+    begins, at_start, is_blank = 1, True, False
 
-    def __init__(self, lines: Iterable[bytes], dialect: Dialect) -> None:
-        self.lines, self.dialect = lines, dialect
-        self.begins, self.at_start, self.is_blank = 1, True, False
-        csv.field_size_limit(LONGEST_LINE)
-        quote = dialect.quote
-        self.reader = csv.reader(
-            self.texts(),
-            delimiter=dialect.delimiter,
-            quotechar=quote,
-            quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
-            # Otherwise a space is a delimiter, and two of them enclose an empty field.
-            skipinitialspace=dialect.delimiter != " ",
-            strict=True,
-        )
-
-    def texts(self) -> Iterator[str]:
-        comment, several = self.dialect.comment, self.dialect.several
-        for number, line in enumerate(self.lines, 1):
+    def texts() -> Iterator[str]:
+        nonlocal begins, at_start, is_blank
+        for number, line in enumerate(lines, 1):
             text = decoded(line)
-            if self.at_start and comment is not None and line.startswith(comment):
+            if at_start and dialect.comment is not None and line.startswith(dialect.comment):
                 continue
-            if self.at_start:
-                self.begins, self.is_blank = number, not text.strip()
-            self.at_start = False
-            yield text.replace(several, UNIT) if several is not None else text
+            if at_start:
+                begins, is_blank = number, not text.strip()
+            at_start = False
+            yield text.replace(dialect.several, UNIT) if dialect.several is not None else text
 
-    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        try:
-            for fields in self.reader:
-                if not self.is_blank or len(fields) > 1:
-                    yield self.begins, [field.strip() for field in fields]
-                self.at_start = True
-        except csv.Error as error:
-            is_open = "unexpected end" in str(error)
-            what = "a quote that is never closed" if is_open else f"a field that cannot be read: {error}"
-            raise Unreadable(self.begins, what) from None
+    csv.field_size_limit(LONGEST_LINE)
+    reader = csv.reader(
+        texts(),
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote,
+        quoting=csv.QUOTE_NONE if dialect.quote is None else csv.QUOTE_MINIMAL,
+        # Otherwise a space is a delimiter, and two of them enclose an empty field.
+        skipinitialspace=dialect.delimiter != " ",
+        strict=True,
+    )
+    try:
+        for fields in reader:
+            if not is_blank or len(fields) > 1:
+                yield begins, [field.strip() for field in fields]
+            at_start = True
+    except csv.Error as error:
+        is_open = "unexpected end" in str(error)
+        what = "a quote that is never closed" if is_open else f"a field that cannot be read: {error}"
+        raise Unreadable(begins, what) from None
 
 
 class BlockParser:

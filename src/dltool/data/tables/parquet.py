@@ -35,11 +35,8 @@ class ParquetFile(TableFile):
         with self.opened() as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
         self.names = tuple(schema.names)
-        faults = [
-            f": {field.name} holds {field.type}; expected numbers, texts, dates or truth values"
-            for field in schema
-            if not is_single(field.type)
-        ]
+        what = "expected numbers, texts, dates or truth values"
+        faults = [f": {field.name} holds {field.type}; {what}" for field in schema if not is_single(field.type)]
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
         faults += [f': two columns are called "{name}"' for name in twice]
         faults += [": a column has no name"] * ("" in self.names)

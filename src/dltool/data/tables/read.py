@@ -2,7 +2,7 @@
 
 :mod:`dltool.data.tables.inference` infers the kind of undeclared columns."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,10 @@ class TableReader:
                 kind, declared = kinds[name]
                 why = "declared" if declared or not like else like
                 columns[name] = self.column(name, kind, known.get(name), why, declared)
-            elif name in decided:
-                columns[name] = self.guessed_column(name, decided[name], guesses[name].builder, has_inputs=has_inputs)
+            elif outcome := decided.get(name):
+                if outcome.is_counting and not has_inputs:
+                    outcome = Decided("number", f"{outcome.why}, but there is no other input")
+                columns[name] = self.column(name, outcome.kind, guesses[name].builder, outcome.why, None)
         return Table(columns, self.rows or 0, self.file.path, self.file)
 
     def known_kinds(self) -> dict[str, tuple[Kind, ColumnType | None]]:
@@ -149,25 +151,18 @@ class TableReader:
                 guesses |= again
         return decided, problems
 
-    def guessed_column(self, name: str, outcome: Decided, builder: Builder | None, *, has_inputs: bool) -> Column:
-        """Return an undeclared column. Numbers that count the rows are kept if there is no other input."""
-        kind, why = outcome.kind, outcome.why
-        if outcome.is_counting and not has_inputs:
-            kind, why = "number", f"{why}, but there is no other input"
-        if kind == "ignore" and builder is not None:
-            self.stores.drop(builder.store)
-        return self.column(name, kind, builder, why, None)
-
     def column(self, name: str, kind: Kind, builder: Builder | None, why: str, declared: ColumnType | None) -> Column:
         rows = self.rows or 0
         # All rows share one number in memory.
         nothing = np.broadcast_to(np.float32(np.nan), (rows,))
         if builder is None:
             return Column(name, kind, nothing, why, rows if declared is None else 0, declared=declared)
+        if kind == "ignore":
+            self.stores.drop(builder.store)
         values = nothing if kind == "ignore" else builder.finish()
         return Column(name, kind, values, why, builder.missing, builder.distinct, *builder.range, declared)
 
-    def absent_problems(self) -> list[Problem]:
+    def absent_problems(self) -> Iterator[Problem]:
         """Yield a problem for each missing required column."""
         like, why = self.wanted.like, ""
         due = dict.fromkeys((*self.wanted.declared, *self.wanted.needed))
@@ -179,15 +174,11 @@ class TableReader:
             message = f"{self.file.path}: none of the columns of {like.path.name} is there"
             header = "if its first line is a row and no names, write header: false"
             hint = header if isinstance(self.file, CsvFile) else self.other_names(absent[0])
-            return [Problem(self.place, message, hint)]
-        return [
-            Problem(
-                self.wanted.places.get(name, self.place) if like is None else self.place,
-                f'{self.file.path} has no column "{name}"{why}',
-                self.other_names(name),
-            )
-            for name in absent
-        ]
+            yield Problem(self.place, message, hint)
+            return
+        for name in absent:
+            place = self.wanted.places.get(name, self.place) if like is None else self.place
+            yield Problem(place, f'{self.file.path} has no column "{name}"{why}', self.other_names(name))
 
     def other_names(self, name: str) -> str:
         return did_you_mean(near(name, self.file.names, 3)) or f"it has {listed(self.file.names, MOST_NAMES)}"

@@ -20,33 +20,31 @@ ROWS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True)
-class FileRows:
-    """One column in an unnamed file: (rows,) of `dtype`.
+class FileRows(Rows):
+    """One column in an unnamed file: the `values` (rows,) of its `pages`.
 
     The file is mapped, and its pages are released after every access: otherwise an epoch in random order would soon
     hold the whole file in memory."""
 
     pages: mmap.mmap
-    dtype: Any
+    values: np.ndarray
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self),)
+        return self.values.shape
 
-    def __len__(self) -> int:
-        return len(self.pages) // int(np.dtype(self.dtype).itemsize)
+    @property
+    def dtype(self) -> Any:
+        return self.values.dtype
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         indices = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
-        result, values = np.empty(indices.shape, self.dtype), np.frombuffer(self.pages, self.dtype)
+        result = np.empty(indices.shape, self.dtype)
         for first in range(0, len(indices), ROWS_AT_ONCE):
             block = slice(first, first + ROWS_AT_ONCE)
-            result[block] = values[indices[block]]
+            result[block] = self.values[indices[block]]
             self.pages.madvise(mmap.MADV_DONTNEED)
         return result
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype=dtype)
 
 
 class Store:
@@ -93,7 +91,8 @@ class Store:
             return self.array
         with full_disk(self.stores), self.file as file:
             file.flush()
-            return FileRows(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), self.array.dtype)
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return FileRows(pages, np.frombuffer(pages, self.array.dtype))
 
 
 class Stores:
