@@ -418,3 +418,18 @@ def test_numbers_within_reach_pass():
     assert problems(far(0, 1), {"Dense": {"units": 1, "activation": "sigmoid"}}, loss="binary_crossentropy") == []
     assert problems(far(-1, 1), {"Dense": {"units": 1, "activation": "tanh"}}, loss="mse") == []
     assert problems(far(-9, 9), {"Dense": 1}, loss="mse") == []
+
+
+def test_a_schedule_leaves_nothing_to_reduce_on_a_plateau():
+    decay = {"ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.9}}
+    ((place, message, _),) = problems(
+        Facts(), optimizer={"Adam": {"learning_rate": decay}}, callbacks=["ReduceLROnPlateau"]
+    )
+    assert place == ("training", "callbacks", 0)
+    assert message == "ReduceLROnPlateau sets the learning rate, which a schedule determines here"
+    assert problems(Facts(), optimizer={"Adam": {"learning_rate": 0.1}}, callbacks=["ReduceLROnPlateau"]) == []
+
+
+@pytest.mark.parametrize("name", ["RMSProp", "ADAM", "Sgd", "adamw"])
+def test_optimizers_are_named_in_any_case(name):
+    assert problems(Facts(), optimizer={name: {"learning_rate": 0.1}}) == []

@@ -6,6 +6,7 @@ from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts, InputFacts
 from dltool.evaluation.measure import measure, predict
+from dltool.evaluation.tasks import assessed_outputs
 from dltool.model.build import build_model
 
 
@@ -56,3 +57,27 @@ def test_predictions_are_those_of_the_full_model(config, facts, examples):
     outputs = predict(built, config, {"input": examples.inputs["input"][:300]})["output"]
     assert outputs.shape == (300, 3)
     np.testing.assert_allclose(outputs, built.full.predict(examples.inputs["input"][:300], verbose=0), rtol=1e-5)
+
+
+def test_padded_steps_are_in_no_table() -> None:
+    layers = [
+        {"Embedding": {"input_dim": 9, "output_dim": 4, "mask_zero": True}},
+        {"LSTM": {"units": 4, "return_sequences": True}},
+        {"Dense": {"units": 3, "activation": "softmax"}},
+    ]
+    training = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], "epochs": 1}
+    sections = {"data": {"source": "digits"}, "model": {"layers": layers}, "training": training}
+    config = Config.model_validate({"name": "x", **sections})
+    facts = Facts(
+        {"input": InputFacts((6,), "int32")}, {"target": TargetFacts("category", (6,), ("a", "b", "c"))}, 40, 10, 10
+    )
+    generator = np.random.default_rng(0)
+    words = generator.integers(1, 9, (40, 6)).astype(np.int32)
+    words[np.arange(6) >= generator.integers(1, 7, 40)[:, None]] = 0
+    tags = generator.integers(0, 3, (40, 6)).astype(np.int32)
+    built = build_model(config, facts)
+    found = measure(built, config, Examples({"input": words}, {"target": tags}))
+    (output,) = assessed_outputs(config, facts, {"target": tags}, found.outputs, np.arange(40))
+    assert [row["support"] for row in output.table] == [int((tags[words > 0] == tag).sum()) for tag in range(3)]
+    right = np.mean(found.outputs["output"].argmax(axis=2)[words > 0] == tags[words > 0])
+    assert found.metrics["accuracy"] == pytest.approx(right)

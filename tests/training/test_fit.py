@@ -233,10 +233,12 @@ def test_early_stopping_stops_and_restores(make_config, dataset, train):
     assert_same(trained.weights, trained.recorder.best[0])
 
 
-def test_a_schedule_is_logged_at_its_value(make_config, dataset, train):
-    decay = {"PiecewiseConstantDecay": {"boundaries": [6], "values": [0.5, 0.25]}}
-    result = train(make_config(training={"optimizer": {"SGD": {"learning_rate": decay}}}), dataset).result
-    assert [record.learning_rate for record in result.history] == [0.5, 0.25]
+def test_the_logged_learning_rate_is_that_of_the_last_step(make_config, dataset, train):
+    halving = {"ExponentialDecay": {"initial_learning_rate": 0.5, "decay_steps": 1, "decay_rate": 0.5}}
+    config = make_config(training={"optimizer": {"SGD": {"learning_rate": halving}}})
+    result = train(config, dataset).result
+    steps = -(-dataset.facts.examples // config.training.batch_size)
+    assert [record.learning_rate for record in result.history] == [0.5**steps, 0.5 ** (2 * steps)]
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64", "mixed_bfloat16", "mixed_float16"])

@@ -185,7 +185,23 @@ def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
                 problems += monitor_problem(place, "val_loss", config, facts, callback.name)
             else:
                 problems += monitor_problem((*place, callback.name, "monitor"), given, config, facts)
+        if callback.name == "ReduceLROnPlateau":
+            problems += schedule_problems(config, ("training", "callbacks", index))
     return problems
+
+
+def schedule_problems(config: Config, place: ConfigPath) -> list[Problem]:
+    """Find learning rates that a schedule determines, which ReduceLROnPlateau cannot set."""
+    message = "ReduceLROnPlateau sets the learning rate, which a schedule determines here"
+    hint = "remove it, or give the learning rate as a number"
+    optimizers = [
+        ((*config.training.place_of(i), "optimizer"), part.optimizer) for i, part in enumerate(config.training.parts)
+    ]
+    return [
+        Problem(place, message, hint, related=(((*where, optimizer.name, "learning_rate"), "the schedule"),))
+        for where, optimizer in optimizers
+        if isinstance(optimizer.arguments.get("learning_rate"), KerasObject)
+    ]
 
 
 def monitor_problem(

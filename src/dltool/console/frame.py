@@ -66,8 +66,9 @@ def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> It
 
 
 @contextlib.contextmanager
-def allowed(files: Sequence[str | Path]) -> Iterator[None]:
-    """Let configs name the classes in these files during the block."""
+def allowed(files: str | Path | Sequence[str | Path]) -> Iterator[None]:
+    """Let configs name the classes in these files, or in this one, during the block."""
+    files = [files] if isinstance(files, str | Path) else files
     if not files:
         yield
         return

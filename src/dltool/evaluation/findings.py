@@ -11,6 +11,9 @@ from dltool.evaluation.figures.figure import Figure
 MODEL = "this model"
 """Baseline name of the model itself."""
 
+MASK = " mask"
+"""Ending of the name of an output's mask, (examples, steps): which steps are no padding."""
+
 
 @dataclass(frozen=True)
 class Mistake:

@@ -16,6 +16,7 @@ from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import Examples
 from dltool.evaluation.features import Features
+from dltool.evaluation.findings import MASK
 from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables, make_tables, model_targets
 from dltool.training.compile import compile_core
@@ -38,8 +39,9 @@ class Measurement:
     """The loss and the `metrics` of the config by name, and the values of each example.
 
     `values` (examples,) of float32 are those of each metric that is a mean over examples, accuracy as 0 or 1. `outputs`
-    (kept, …) of float32 or float64 belong to the examples `kept`, ascending. A reconstruction is given as the mean
-    squared error of each example. `features` are those of some examples, (rows, columns), if they were wanted."""
+    (kept, …) of float32 or float64 belong to the examples `kept`, ascending; so do masks of padded outputs, see `MASK`.
+    A reconstruction is given as the mean squared error of each example. `features` are those of some examples, (rows,
+    columns), if they were wanted."""
 
     metrics: Mapping[str, float]
     values: Mapping[str, np.ndarray]
@@ -97,6 +99,8 @@ def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | 
         values = example_values(built, heads, losses, metrics, tf.shape(rows)[0])
         outputs = {head.name: squared_error(y, target) if head.target is None else y for head, target, y in heads}
         outputs = {name: at_least_float32(each) for name, each in outputs.items()}
+        masks = {f"{head.name}{MASK}": getattr(y, "_keras_mask", None) for head, target, y in heads if head.target}
+        outputs |= {name: mask for name, mask in masks.items() if mask is not None and len(mask.shape) == 2}
         return results, values, outputs, None if features is None else features.of_batch(given, positions)
 
     return step

@@ -223,6 +223,10 @@ def joining_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, re
         message = f"{name} takes inputs of one shape, and {arrived} arrive"
     elif "except for the concatenation axis" in reason:
         message = f"{name} takes inputs that differ in axis {layer.axis} alone, and {arrived} arrive"
+    if "shape" in reason and not hint and len(sources[0].shape) > 2:
+        hint = (
+            "pooling rounds odd sizes down: resize the inputs to a multiple of the strides, or crop or pad one of them"
+        )
     return Problem(place, message, hint, related=tuple(made_here(origin)[0] for origin in sources))
 
 

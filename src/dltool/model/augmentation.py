@@ -1,15 +1,19 @@
 """The model of the augmentation layers, which change examples and may mix their labels, in training only."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from dltool.config.checks import MIXING
 from dltool.config.keras.objects import KerasObject
 from dltool.config.outputs import OutputSpec
+from dltool.data.arrays.rows import Rows
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, ConfigPath, Problem
+from dltool.keras_names import arguments
 from dltool.model.apply import Applied, Names, Placed, apply_layer, apply_layers, made_here
 from dltool.model.inputs import Preprocessed
 from dltool.model.keras_objects import make
@@ -17,6 +21,10 @@ from dltool.text import Shape, shape_text
 
 AUGMENTATION: ConfigPath = ("data", "augmentation")
 IMAGE_AXES = 3
+USUAL_RANGES = ((0, 1), (-1, 1), (0, 255))
+LEAST_USED = 16
+"""Images use at least this fraction of their range of values."""
+MOST_MEASURED = 256
 
 
 def mixed_shape(facts: Facts, head: OutputSpec, one_hot: Mapping[str, int]) -> Shape:
@@ -49,6 +57,31 @@ def build_augmentation(
         return keras.Model(start.tensor, applied[-1].output, name="augmentation")
     before, after = labels
     return keras.Model([start.tensor, before], [applied[-1].output, after], name="augmentation")
+
+
+def refuse_value_ranges(
+    entries: Sequence[KerasObject], inputs: Preprocessed, training: Mapping[str, Rows] | None
+) -> None:
+    """Raise ConfigError for layers whose `value_range` is not that of the preprocessed images, measured on some."""
+    ranged = [index for index, entry in enumerate(entries) if "value_range" in arguments("layer", entry.name)]
+    if not ranged or training is None:
+        return
+    ((name, rows),) = training.items()
+    images = np.asarray(keras.Model(inputs.raw[name].tensor, inputs.outputs[name].tensor)(rows[:MOST_MEASURED]))
+    low, high = float(images.min()), float(images.max())
+    problems = []
+    for index in ranged:
+        least, most = entries[index].arguments.get("value_range", (0, 255))
+        if low < least or high > most or high - least < (most - least) / LEAST_USED:
+            fitting = [(a, b) for a, b in USUAL_RANGES if a <= low and high <= b]
+            a, b = fitting[0] if fitting else (math.floor(low), math.ceil(high))
+            message = (
+                f"it takes values from {least:g} to {most:g}, and the images have values from {low:.4g} to {high:.4g}"
+            )
+            place = (*AUGMENTATION, index, entries[index].name)
+            problems.append(Problem((*place, "value_range"), message, f"value_range: [{a}, {b}]"))
+    if problems:
+        raise ConfigError(problems)
 
 
 def apply_mixing(

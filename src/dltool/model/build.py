@@ -17,7 +17,7 @@ from dltool.data.facts import Facts
 from dltool.errors import ConfigError, Problem
 from dltool.keras_names import arguments
 from dltool.model.apply import Applied, Names, Placed, apply_layers
-from dltool.model.augmentation import build_augmentation, mixed_shape
+from dltool.model.augmentation import build_augmentation, mixed_shape, refuse_value_ranges
 from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
 from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_message
 from dltool.model.placement import LAYERS, output_layers, refuse_idle_inputs, refuse_misplaced
@@ -98,6 +98,7 @@ def build_model(
         keras.utils.set_random_seed(config.seed)
         core, before, layers = build_core(config, facts, prepared, names, ends, is_pretrained)
         target = mixed_shape(facts, heads[0], one_hot)
+        refuse_value_ranges(config.data.augmentation, prepared, training_inputs)
         augmentation = build_augmentation(config.data.augmentation, prepared, names, target)
     # The layers of core on one level with those of preprocessing.
     full = model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)

@@ -18,6 +18,13 @@ from dltool.model.preprocessing import learns
 LAYERS: ConfigPath = ("model", "layers")
 PREPROCESSING: ConfigPath = ("data", "preprocessing")
 ARRAYS: ConfigPath = ("data", "source", "arrays", "x")
+TRAINING_ONLY = ("Rand", "AugMix", "Dropout", "SpatialDropout", "AlphaDropout", "Gaussian")
+"""Beginnings of the names of layers that act in training only; RandomCrop crops the center at inference."""
+MOVING = (
+    *("RandAugment", "AugMix", "CutMix", "RandomElasticTransform", "RandomFlip", "RandomPerspective"),
+    *("RandomRotation", "RandomShear", "RandomTranslation", "RandomZoom", "RandomCrop"),
+)
+"""Augmentation layers that move what an image shows."""
 MOST_SCALE = 0.1
 """Images of bytes are multiplied by less than this to scale them to about 1."""
 
@@ -77,9 +84,30 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
         ]
         if lists[place] and facts.only_input is None:
             problems.append(Problem(place, f"the data has {what}, and these layers take one input", hint, at_key=True))
-    problems += scaled_twice(config, facts)
+    problems += scaled_twice(config, facts) + moved_targets(config, facts)
+    problems += [
+        Problem((*PREPROCESSING, index, entry.name), f"{entry.name} acts in training only", f"it belongs at {where}")
+        for index, entry in enumerate(lists[PREPROCESSING])
+        for where in ["data.augmentation" if entry.name.startswith(("Rand", "Aug")) else "model.layers"]
+        if entry.name.startswith(TRAINING_ONLY) and entry.name != "RandomCrop" and entry.name not in MIXING
+    ]
     if problems:
         raise ConfigError(problems)
+
+
+def moved_targets(config: Config, facts: Facts) -> list[Problem]:
+    """Return the problems of layers that would move an image and leave a target with the same axes where it is."""
+    axes = facts.only_input.shape[:2] if facts.only_input is not None else ()
+    masks = [name for name, target in facts.targets.items() if len(axes) == 2 and target.shape[:2] == axes]
+    return [
+        Problem(
+            (*AUGMENTATION, index, entry.name),
+            f"{entry.name} moves what an image shows, and the target {masks[0]}, which has its axes, would stay",
+            "remove it, or augment images and masks together before training",
+        )
+        for index, entry in enumerate(config.data.augmentation)
+        if masks and entry.name in MOVING
+    ]
 
 
 def scaled_twice(config: Config, facts: Facts) -> list[Problem]:

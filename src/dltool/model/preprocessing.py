@@ -91,6 +91,10 @@ def build_preprocessing(
             adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training)
         applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
         source = Placed(applied[-1].output, layer_place)
+        reason = "learns by gradients" if layer.trainable_weights or entry.name == "BatchNormalization" else ""
+        if reason := reason or "makes a mask" * (getattr(source.tensor, "_keras_mask", None) is not None):
+            message = f"{entry.name} {reason}, which does not pass between preprocessing and the model"
+            raise ConfigError(Problem((*layer_place, entry.name), message, "it belongs at model.layers"))
         if getattr(source.tensor, "sparse", False) or getattr(source.tensor, "ragged", False):
             raise ConfigError(Problem(layer_place, "sparse and ragged outputs are not supported here"))
     return applied

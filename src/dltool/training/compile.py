@@ -186,6 +186,9 @@ def inner_optimizer(optimizer: Any) -> Any:
 
 
 def learning_rate(core: keras.Model) -> float:
-    """Return the current learning rate, from a schedule or a variable."""
-    rate = inner_optimizer(core.optimizer).learning_rate
+    """Return the learning rate of the last step, from a schedule or a variable."""
+    optimizer = inner_optimizer(core.optimizer)
+    rate = optimizer._learning_rate
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        rate = rate(tf.maximum(optimizer._iterations - 1, 0))
     return float(tf.convert_to_tensor(rate))

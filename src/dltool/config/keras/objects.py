@@ -125,6 +125,8 @@ class Parser:
         known = self.usable_name(kind, name, place, at_key=True)
         if known is None:
             return None
+        # Keras finds RMSProp for RMSprop.
+        name = known.name
         if known.is_string and not arguments(kind, name):
             return self.function(known, given, place)
         before, sources = len(self.problems), None

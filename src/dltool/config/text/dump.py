@@ -23,11 +23,13 @@ def plain_config(section: Section) -> dict[str, Any]:
     default."""
     keys = keys_of(type(section))
     given = {key: getattr(section, field) for key, field in zip(keys, type(section).model_fields, strict=True)}
-    values = {key: (value, plain(value)) for key, value in given.items() if value is not None}
+    defaults = {
+        key: None if field.is_required() else field.get_default(call_default_factory=True)
+        for key, field in keys.items()
+    }
+    values = {key: (value, plain(value)) for key, value in given.items()}
     return {
-        key: written
-        for key, (value, written) in values.items()
-        if written != {} or value != keys[key].get_default(call_default_factory=True)
+        key: written for key, (value, written) in values.items() if value != defaults[key] or written not in (None, {})
     }
 
 

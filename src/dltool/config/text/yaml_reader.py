@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,9 @@ class Composer:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.node(event, depth + 1)
             node = self.node(next(self.events), depth + 1)
+            if type(key.value) is int:
+                # A class may be a number.
+                key = replace(key, value=key.written)
             if not isinstance(key.value, str):
                 hint = f'write "{key.written}" with quotes' if key.written else ""
                 self.report(event, f"a key must be a string, got {key.written or 'a collection'}", hint)

@@ -11,7 +11,7 @@ from dltool.config.tasks import TargetFacts, TargetKind
 from dltool.data.facts import Facts
 from dltool.errors import RunError
 from dltool.evaluation.figures.figure import file_word
-from dltool.evaluation.findings import OutputAssessment
+from dltool.evaluation.findings import MASK, OutputAssessment
 from dltool.evaluation.tasks.classes import ClassEvaluator, LabelEvaluator
 from dltool.evaluation.tasks.evaluator import NOTHING, Evaluator
 from dltool.evaluation.tasks.numbers import NumberEvaluator, ReconstructionEvaluator
@@ -58,7 +58,15 @@ def assessed_outputs(
         prefix = f"{file_word(name)}_" if config.model.outputs else ""
         # Nothing more can be measured if a model predicts NaN.
         is_number = np.isfinite(outputs[name]).all()
-        makers, table, mistakes = output.findings(prefix, targets, outputs[name], rows) if is_number else NOTHING
+        shown = (targets, outputs[name], rows)
+        if (mask := outputs.get(f"{name}{MASK}")) is not None and output.target.shape[:1] == mask.shape[1:]:
+            # Keras leaves padding out of loss and metrics.
+            shown = (
+                {str(output.head.target): output.goal(targets)[mask]},
+                outputs[name][mask],
+                rows[mask.nonzero()[0]],
+            )
+        makers, table, mistakes = output.findings(prefix, *shown) if is_number else NOTHING
         figures = () if warn is None else images(makers, warn)
         found.append(OutputAssessment(name, output.target.kind, figures, table, mistakes))
     return tuple(found)
