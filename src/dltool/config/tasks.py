@@ -61,7 +61,7 @@ class TargetFacts:
     kind: TargetKind
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
-    extremes: tuple[float, float] | None = None
+    extremes: tuple[float, float] | None = field(default=None, compare=False)
 
     @property
     def task(self) -> "Task":
