@@ -75,17 +75,15 @@ def import_drawing() -> None:
         import_module(module)
 
 
-class Import:
+class Import(Thread):
     """A slow import in a thread, so that other work can be done meanwhile."""
 
     def __init__(self, modules: Callable[[], None]) -> None:
-        self.thread = Thread(target=self.attempt, args=(modules,), daemon=True)
-        self.thread.start()
+        super().__init__(daemon=True)
+        self.modules = modules
+        self.start()
 
-    def attempt(self, modules: Callable[[], None]) -> None:
+    def run(self) -> None:
         # Any error occurs again, and is reported, when the modules are used.
         with contextlib.suppress(Exception):
-            modules()
-
-    def wait(self) -> None:
-        self.thread.join()
+            self.modules()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from dltool.data.dataset import Dataset, SplitName
 from dltool.data.examples import Examples
 from dltool.errors import ConfigError, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import recorded_data, recorded_experiment
+from dltool.experiment.opening import Experiment, recorded_data, recorded_model
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
@@ -36,7 +36,6 @@ class EvaluationOutcome:
     assessment: "Assessment"
     folder: Path
     warning: str = ""
-    exit_code: ClassVar[int] = 0
 
     def record(self) -> dict[str, Any]:
         folder = None if self.warning else str(self.folder)
@@ -88,9 +87,9 @@ def measured(
     """Evaluate the model of `config` by the metrics of `changed`; return the assessment and its files."""
     from dltool.model.saving import load_weights
 
-    experiment = recorded_experiment(run, config, dataset)
-    experiment = replace(experiment, config=changed, built=replace(experiment.built, heads=heads_of(changed)))
-    load_weights(experiment.built.core, run.best_weights)
+    built, pinned = recorded_model(run, config, dataset.facts)
+    experiment = Experiment(changed, dataset, replace(built, heads=heads_of(changed)), pinned)
+    load_weights(built.core, run.best_weights)
     stages.progress.stage("evaluating")
     try:
         return assessed(experiment, examples, stages.progress.warn if draws else None)

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,6 @@ class PredictionOutcome:
     run: Path
     columns: dict[str, np.ndarray]
     out: Path | None
-    exit_code: ClassVar[int] = 0
 
     @property
     def examples(self) -> int:

@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from dltool.durable_files import PAGE, refuse_no_file
 from dltool.errors import DataError, MachineError
@@ -28,7 +28,6 @@ class ReportOutcome:
     file: Path
     numbers: dict[str, Any]
     warning: str
-    exit_code: ClassVar[int] = 0
 
     def record(self) -> dict[str, Any]:
         return {"file": str(self.file), **self.numbers}

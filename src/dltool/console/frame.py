@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from dltool.errors import DltoolError
+from dltool.errors import DltoolError, ExpectationMissed
 
 if TYPE_CHECKING:
     from dltool.config.load import Document
@@ -41,7 +41,8 @@ class Frame:
         with captured_chatter() as capture, TrainingProgress(capture, quiet=is_silent) as progress:
             outcome = work(progress=progress)
         show(outcome, as_json=self.as_json, is_quiet=is_quiet)
-        raise typer.Exit(outcome.exit_code)
+        has_missed = getattr(outcome, "missed", ()) or getattr(outcome, "difference", "")
+        raise typer.Exit(ExpectationMissed.exit_code if has_missed else 0)
 
 
 @contextlib.contextmanager

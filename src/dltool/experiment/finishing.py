@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
-from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
+from dltool.errors import DltoolError, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import Experiment
 from dltool.experiment.signals import StopNow, StopRequests
@@ -37,10 +37,6 @@ class TrainingOutcome:
     is_kept: bool
     assessment: "Assessment | None"
     profile: Mapping[str, float] | None
-
-    @property
-    def exit_code(self) -> int:
-        return ExpectationMissed.exit_code if self.missed else 0
 
     def record(self) -> dict[str, Any]:
         return {"run": str(self.run) if self.is_kept else None, **self.results}
@@ -130,7 +126,7 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
         error.kept, error.can_resume = str(run.path), is_resumable(run)
         run.update("interrupted")
         tracking.close("interrupted")
-        progress.ended_early(run, "interrupted")
+        progress.ended_early("interrupted")
         raise
     except BaseException as error:
         code = 1
@@ -142,7 +138,7 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
         with contextlib.suppress(DltoolError):
             run.update("failed", reason=str(error) or type(error).__name__, exit_code=code)
         tracking.close("failed")
-        progress.ended_early(run, "failed")
+        progress.ended_early("failed")
         raise
 
 
@@ -189,15 +185,8 @@ class RecordingObserver:
 
     def __init__(self, log: MetricsLog, progress: "Progress", tracking: Tracking) -> None:
         self.log, self.progress, self.tracking = log, progress, tracking
-
-    def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
-        self.progress.epoch_begins(epoch, epochs, steps)
-
-    def steps_done(self, step: int, logs: dict[str, float]) -> None:
-        self.progress.steps_done(step, logs)
-
-    def validation_begins(self) -> None:
-        self.progress.validation_begins()
+        self.epoch_begins, self.steps_done = progress.epoch_begins, progress.steps_done
+        self.validation_begins = progress.validation_begins
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
         line = metrics_line(record)

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from threading import Event, Thread
 from typing import Any, Literal, Protocol
 
@@ -31,11 +32,8 @@ class Tracker(Protocol):
 def refuse_missing_extras(names: Sequence[str]) -> None:
     """Raise MachineError if the package of a tracker is not installed."""
     missing = [name for name in names if any(importlib.util.find_spec(package) is None for package in NEEDED[name])]
-    if missing:
-        raise MachineError(
-            Problem(None, f"track: {name} needs a package that is not installed", install_extra(name))
-            for name in missing
-        )
+    message = "track: {} needs a package that is not installed"
+    MachineError.refuse(Problem(None, message.format(name), install_extra(name)) for name in missing)
 
 
 def make_tracker(name: str, run: Run) -> Tracker:
@@ -114,3 +112,25 @@ class Courier(Thread):
                 return
             self.wake.wait()
             self.wake.clear()
+
+
+class EpochTimes:
+    """Times in seconds since 1970: the start of the run plus the seconds of its epochs.
+
+    A resumed run has one continuous time axis, without the pause."""
+
+    def __init__(self, run: Run) -> None:
+        self.now = datetime.strptime(str(run.read_json(run.record)["started"]), "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+    def after(self, line: Mapping[str, Any]) -> float:
+        self.now += float(line.get("seconds") or 0)
+        return self.now
+
+
+def finite_values(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return the finite numbers in a line of metrics.jsonl, without the epoch."""
+    return {
+        name: float(value)
+        for name, value in line.items()
+        if name != "epoch" and isinstance(value, int | float) and not isinstance(value, bool)
+    }
