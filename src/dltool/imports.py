@@ -19,16 +19,14 @@ class LightImports:
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
-        if name in OPTIONAL and importer().startswith(IMPORTERS):
+        if name not in OPTIONAL:
+            return
+        # Up to the module whose import statement is running.
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("importlib"):
+            frame = frame.f_back
+        if str(frame.f_globals.get("__name__", "")).startswith(IMPORTERS):
             raise ModuleNotFoundError(f"{name} is not needed here", name=name)
-
-
-def importer() -> str:
-    """Return the name of the module whose import statement is running."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("importlib"):
-        frame = frame.f_back
-    return str(frame.f_globals.get("__name__", ""))
 
 
 SELDOM = (50_000, 10, 10)

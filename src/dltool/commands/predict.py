@@ -33,15 +33,11 @@ class PredictionOutcome:
     columns: dict[str, np.ndarray]
     out: Path | None
 
-    @property
-    def examples(self) -> int:
-        return len(self.columns["file"])
-
     def record(self) -> dict[str, Any]:
         """Return the document for `--json`, with the predictions unless a file was written."""
         found = {} if self.out else {"predictions": records(self.columns)}
         out = str(self.out) if self.out else None
-        return {"run": str(self.run), "examples": self.examples, "out": out, **found}
+        return {"run": str(self.run), "examples": len(self.columns["file"]), "out": out, **found}
 
 
 def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progress") -> PredictionOutcome:

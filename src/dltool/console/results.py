@@ -18,6 +18,7 @@ from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
+from dltool.keras_names import code_options
 from dltool.text import counted, duration, joined, number, shape, short, size_text, value_text
 
 if TYPE_CHECKING:
@@ -141,8 +142,6 @@ def show_reproduction(outcome: "Reproduction", console: StreamConsole) -> None:
 
 def with_code(path: Path) -> str:
     """Quote a run or a config for a command, with the options for the code it needs."""
-    from dltool.keras_names import code_options
-
     return shlex.quote(str(path)) + code_options()
 
 
@@ -178,7 +177,7 @@ def show_predictions(outcome: "PredictionOutcome", console: StreamConsole) -> No
     """Print where the predictions are, or the predictions themselves with everything else on stderr."""
     from dltool.evaluation.predictions import write_csv
 
-    predictions = counted(outcome.examples, "prediction")
+    predictions = counted(len(outcome.columns["file"]), "prediction")
     if outcome.out:
         console.print(data_text(f"{outcome.out}: {predictions} of {outcome.run}"))
         console.next_step(f"dltool evaluate {with_code(outcome.run)}")
@@ -253,7 +252,9 @@ def time_text(seconds: float | None, steps: int) -> str:
 
 def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
     """Print a row for each column of a table, two lines on narrow terminals."""
-    table = aligned_table("column", "type", numbers=("missing", "distinct"), more=("range", "why"))
+    table = aligned_table("column", "type", numbers=("missing", "distinct"))
+    for heading in ("range", "why"):
+        table.add_column(heading, overflow="fold")
     for column in columns:
         name = data_text(column.name)
         if column.use not in ("", "input"):

@@ -62,9 +62,9 @@ def complete(
         if experiment.is_kept:
             # Import the plotting libraries while compiled steps run.
             Import(import_drawing)
-        with stages.timed("train"), run.metrics_log() as log:
+        with stages.timed("train"), MetricsLog(run) as log:
             observer = RecordingObserver(log, progress, tracking)
-            fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)
+            fitted = fitted_model(run, fitting, observer, stops, start)
         with stages.timed("test", "testing"):
             results, assessment = tested_model(run, experiment, fitted, progress, stops)
         results, missed = concluded(run, experiment.config.expect, results, stages.total())
@@ -150,12 +150,7 @@ def is_resumable(run: Run) -> bool:
 
 
 def fitted_model(
-    run: Run,
-    core: Any,
-    fitting: "Fitting",
-    observer: "RecordingObserver",
-    stops: StopRequests,
-    start: "TrainingState | None",
+    run: Run, fitting: "Fitting", observer: "RecordingObserver", stops: StopRequests, start: "TrainingState | None"
 ) -> "FitResult":
     """Train the model and load the best weights. The run gets checkpoints, best weights and a metrics line an epoch."""
     from dltool.model.saving import load_weights, save_weights
@@ -175,8 +170,8 @@ def fitted_model(
             )
         if fitted.best_epoch is None:
             # The monitored value was never a number: keep the last weights.
-            save_weights(core, run.best_weights)
-        load_weights(core, run.best_weights)
+            save_weights(fitting.core, run.best_weights)
+        load_weights(fitting.core, run.best_weights)
     return fitted
 
 
@@ -215,7 +210,7 @@ def tested_model(
     test: dict[str, Any] = {"test": {}, "intervals": {}}
     if len(dataset.split.test):
         warn = progress.warn if experiment.is_kept else None
-        assessment, files = assessed(experiment, dataset.examples("test"), warn)
+        assessment, files = assessed(experiment.config, dataset, built, dataset.examples("test"), warn)
         values = {name: interval.value for name, interval in assessment.metrics.items()}
         test = {"test": values, "intervals": interval_record(assessment.metrics)}
         run.replace_folder(run.evaluation / "test", files)

@@ -4,13 +4,12 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from threading import Event, Thread
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from dltool.errors import MachineError, Problem
 from dltool.installation import install_extra
 from dltool.runs.files import Run, Status
 
-TrackerName = Literal["tensorboard", "mlflow"]
 NEEDED: Mapping[str, Sequence[str]] = {"tensorboard": ("tensorboard",), "mlflow": ("mlflow", "sqlalchemy", "alembic")}
 """The required packages of each extra."""
 SECONDS_TO_FINISH = 60
