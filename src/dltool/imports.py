@@ -56,16 +56,15 @@ def prefer_onednn() -> None:
 
 
 def import_keras() -> None:
-    if not is_own_process():
-        import_module("keras")
-        return
-    gc.disable()
+    if is_own_process():
+        gc.disable()
     try:
         import_module("keras")
     finally:
-        # Module contents live as long as the process, so garbage collection can skip them.
-        gc.freeze()
-        gc.enable()
+        if is_own_process():
+            # Module contents live as long as the process, so garbage collection can skip them.
+            gc.freeze()
+            gc.enable()
 
 
 def import_drawing() -> None:

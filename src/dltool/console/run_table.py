@@ -131,7 +131,6 @@ def confirmed(removals: Sequence["Removal"]) -> bool:
 
 
 def show_removals(removals: Sequence["Removal"], is_done: bool, as_json: bool) -> None:
-    """Print what was removed, or would be."""
     freed = sum(removal.size for removal in removals)
     if as_json:
         found = [{"run": str(removal.path), "what": removal.what, "bytes": removal.size} for removal in removals]

@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from threading import Event, Thread
 from typing import Any, Protocol
 
@@ -111,25 +110,3 @@ class Courier(Thread):
                 return
             self.wake.wait()
             self.wake.clear()
-
-
-class EpochTimes:
-    """Times in seconds since 1970: the start of the run plus the seconds of its epochs.
-
-    A resumed run has one continuous time axis, without the pause."""
-
-    def __init__(self, run: Run) -> None:
-        self.now = datetime.strptime(str(run.read_json(run.record)["started"]), "%Y-%m-%dT%H:%M:%S%z").timestamp()
-
-    def after(self, line: Mapping[str, Any]) -> float:
-        self.now += float(line.get("seconds") or 0)
-        return self.now
-
-
-def finite_values(line: Mapping[str, Any]) -> dict[str, float]:
-    """Return the finite numbers in a line of metrics.jsonl, without the epoch."""
-    return {
-        name: float(value)
-        for name, value in line.items()
-        if name != "epoch" and isinstance(value, int | float) and not isinstance(value, bool)
-    }

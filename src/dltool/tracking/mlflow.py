@@ -7,7 +7,7 @@ from typing import Any
 
 from dltool.errors import RunError
 from dltool.runs.files import Run, Status
-from dltool.tracking import EpochTimes, finite_values
+from dltool.tracking.times import EpochTimes, finite_values
 
 ID = re.compile(r"[0-9a-f]{32}")
 STATUSES: Mapping[Status, str] = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dltool.runs.files import Run, Status
-from dltool.tracking import EpochTimes, finite_values
+from dltool.tracking.times import EpochTimes, finite_values
 
 PREFIX = "val_"
 TAG = "epoch_"
