@@ -18,7 +18,6 @@ from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
-from dltool.keras_names import code_options
 from dltool.text import counted, duration, joined, number, shape, short, size_text, value_text
 
 if TYPE_CHECKING:
@@ -142,6 +141,8 @@ def show_reproduction(outcome: "Reproduction", console: StreamConsole) -> None:
 
 def with_code(path: Path) -> str:
     """Quote a run or a config for a command, with the options for the code it needs."""
+    from dltool.keras_names import code_options
+
     return shlex.quote(str(path)) + code_options()
 
 
