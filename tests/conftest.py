@@ -56,8 +56,9 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     from dltool.experiment import finishing, resuming
     from dltool.experiment.assessing import assessed
 
-    def undrawn(experiment: Any, examples: Any, *_: Any) -> Any:
-        return assessed(experiment, examples, None)
+    def undrawn(*arguments: Any) -> Any:
+        *subject, _warn = arguments
+        return assessed(*subject, None)
 
     for module in (finishing, evaluate):
         monkeypatch.setattr(module, "assessed", undrawn)

@@ -19,16 +19,14 @@ class LightImports:
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
-        if name in OPTIONAL and importer().startswith(IMPORTERS):
+        if name not in OPTIONAL:
+            return
+        # Up to the module whose import statement is running.
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("importlib"):
+            frame = frame.f_back
+        if str(frame.f_globals.get("__name__", "")).startswith(IMPORTERS):
             raise ModuleNotFoundError(f"{name} is not needed here", name=name)
-
-
-def importer() -> str:
-    """Return the name of the module whose import statement is running."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("importlib"):
-        frame = frame.f_back
-    return str(frame.f_globals.get("__name__", ""))
 
 
 SELDOM = (50_000, 10, 10)
@@ -58,16 +56,15 @@ def prefer_onednn() -> None:
 
 
 def import_keras() -> None:
-    if not is_own_process():
-        import_module("keras")
-        return
-    gc.disable()
+    if is_own_process():
+        gc.disable()
     try:
         import_module("keras")
     finally:
-        # Module contents live as long as the process, so garbage collection can skip them.
-        gc.freeze()
-        gc.enable()
+        if is_own_process():
+            # Module contents live as long as the process, so garbage collection can skip them.
+            gc.freeze()
+            gc.enable()
 
 
 def import_drawing() -> None:
@@ -75,17 +72,15 @@ def import_drawing() -> None:
         import_module(module)
 
 
-class Import:
+class Import(Thread):
     """A slow import in a thread, so that other work can be done meanwhile."""
 
     def __init__(self, modules: Callable[[], None]) -> None:
-        self.thread = Thread(target=self.attempt, args=(modules,), daemon=True)
-        self.thread.start()
+        super().__init__(daemon=True)
+        self.modules = modules
+        self.start()
 
-    def attempt(self, modules: Callable[[], None]) -> None:
+    def run(self) -> None:
         # Any error occurs again, and is reported, when the modules are used.
         with contextlib.suppress(Exception):
-            modules()
-
-    def wait(self) -> None:
-        self.thread.join()
+            self.modules()

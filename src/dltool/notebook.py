@@ -47,12 +47,10 @@ def train(
     names. Raises DltoolError, with the same message as on the command line."""
     prefer_onednn()
     with plain_errors():
-        from dltool.config.load import read_document, with_option
+        from dltool.config.load import read_document
 
         arguments = [f"{path}={yaml_text(value)}" for path, value in (settings or {}).items()]
-        document = read_document(Path(config), arguments)
-        for option, value in (("--name", name), ("--seed", seed)):
-            document = document if value is None else with_option(document, option, value)
+        document = read_document(Path(config), arguments, name=name, seed=seed)
         directory.refuse_no_runs_folder(Path(runs))
     with plain_errors(document), allowed(allow_code), shown_progress() as progress:
         from dltool.commands.train import train as run_train

@@ -2,11 +2,12 @@
 
 import math
 import os
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
+from unicodedata import category
 
-BIDIRECTIONAL = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+ESCAPED = {*"\u061c\u200e\u200f\u2028\u2029", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+"""Bidirectional characters, and the separators of lines and paragraphs: escaped as control characters are."""
 
 
 def printable(text: str) -> str:
@@ -14,18 +15,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        character if character == "\t" or not is_control(character) else f"\\x{ord(character):02x}"
-        for character in text
+        f"\\x{ord(each):02x}" if each != "\t" and (category(each) in ("Cc", "Cs") or each in ESCAPED) else each
+        for each in text
     )
 
 
 def whole_text(text: str) -> str:
     """Return the text with lone surrogates escaped, so that it can be encoded."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def is_control(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cs"} or character in BIDIRECTIONAL or character in "\u2028\u2029"
 
 
 def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:

@@ -13,7 +13,7 @@ from dltool.commands.compare import compare
 from dltool.errors import ConfigError, RunError
 from dltool.evaluation.stored import ExampleValues, packed
 from dltool.runs.directory import create
-from dltool.runs.files import Run
+from dltool.runs.files import MetricsLog, Run
 
 CONFIG = "seed: {seed}\ntraining:\n  loss: {loss}\n  optimizer: {{Adam: {{learning_rate: {rate}}}}}\n"
 ROWS = np.arange(200)
@@ -39,7 +39,7 @@ def created(
     }
     run_record = {"machine": {"cpu": "fast"}, "data": {"fingerprint": "sha256:" + "ab" * 32}, **record}
     with create(runs, "mnist", run_record, files) as run:
-        with run.metrics_log() as log:
+        with MetricsLog(run) as log:
             for epoch in (1, 2):
                 log.append({"epoch": epoch, "loss": 1 / epoch, "seconds": 1.0})
         test = {"loss": 0.2, "accuracy": share}
@@ -100,7 +100,7 @@ def test_losses_of_another_kind_are_not_compared(tmp_path):
 
 def test_a_run_without_results_is_compared_in_what_it_has(tmp_path):
     files = {"resolved.yaml": b"seed: 1\n"}
-    with create(tmp_path, "other", {}, files) as unfinished, unfinished.metrics_log() as log:
+    with create(tmp_path, "other", {}, files) as unfinished, MetricsLog(unfinished) as log:
         log.append({"epoch": 1, "accuracy": 0.5})
     found = compare([created(tmp_path).path, unfinished.path])
     assert found.metrics[1].values[1] is None

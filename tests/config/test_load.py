@@ -229,12 +229,12 @@ def test_notes_are_not_dropped_where_keys_are_names_or_arguments(load) -> None:
 
 def test_the_options_name_and_seed_are_taken_as_they_are(load, tmp_path) -> None:
     (tmp_path / "example.yaml").write_text(GOOD, encoding="utf-8")
-    document = with_option(with_option(read_document(tmp_path / "example.yaml"), "--name", "3"), "--seed", 7)
+    document = read_document(tmp_path / "example.yaml", name="3", seed=7)
     config = build_config(document, FACTS)
     assert (config.name, config.seed) == ("3", 7)
     assert [o.origin for o in origins(document, config)[:2]] == ["--name 3", "--seed 7"]
     with pytest.raises(ConfigError, match=r'"\$x" is not a valid run name'):
-        build_config(with_option(document, "--name", "$x"))
+        build_config(with_option(document, "name", "$x"))
 
 
 def test_defaults_that_follow_from_the_data_are_in_force(load) -> None:

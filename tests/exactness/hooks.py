@@ -14,6 +14,7 @@ from typing import Any
 from tests.exactness.disk import Disk, PowerLosses, failing, write_image
 
 from dltool.commands import train as train_command
+from dltool.console.progress import TrainingProgress
 from dltool.evaluation import measure as evaluation
 from dltool.experiment import finishing, opening
 from dltool.imports import Import
@@ -23,7 +24,7 @@ from dltool.runs.files import MetricsLog, Run
 from dltool.training import fit, recovery
 
 WRITER: Any = checkpoint_file
-OBSERVER: Any = finishing.RecordingObserver
+OBSERVER: Any = TrainingProgress
 
 
 def send(number: int) -> None:
@@ -151,7 +152,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "metrics": (MetricsLog, "append"),
     "test": (finishing, "tested_model"),
     "status": (Run, "write_json"),
-    "import": (Import, "wait"),
+    "import": (Import, "join"),
     "data": (train_command, "load_data"),
     "data again": (opening, "load_data"),
     "build": (model_build, "build_model"),

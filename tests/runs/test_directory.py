@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dltool.errors import ConfigError, MachineError, RunError
 from dltool.runs.directory import FORMAT, create, list_runs, open_run
-from dltool.runs.files import Run, encode_json
+from dltool.runs.files import MetricsLog, Run, encode_json
 
 FILES = {"config.yaml": b"name: mnist\n", "preprocessing/mean.npy": b"0"}
 
@@ -325,7 +325,7 @@ def test_why_a_run_failed_is_forgotten_when_it_goes_on(tmp_path):
 
 
 def append(run: Run, *lines):
-    with run.metrics_log() as log:
+    with MetricsLog(run) as log:
         for line in lines:
             log.append(line)
 
@@ -378,7 +378,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(MachineError, match="no space left on device"), run.metrics_log() as log:
+    with pytest.raises(MachineError, match="no space left on device"), MetricsLog(run) as log:
         log.append({"epoch": 2})
     assert run.metrics.read_bytes() == b'{"epoch": 1}\n'
 

@@ -8,7 +8,7 @@ from tests.bad_configs import GOOD
 from dltool.console.consoles import StreamConsole
 from dltool.console.run_table import show_runs
 from dltool.runs.directory import create
-from dltool.runs.files import Run
+from dltool.runs.files import MetricsLog, Run
 from dltool.runs.summaries import summaries
 
 RESULTS = {
@@ -40,7 +40,7 @@ def test_a_completed_run_shows_its_results(tmp_path):
 
 def test_a_run_with_a_living_writer_is_running_and_with_a_dead_one_interrupted(tmp_path):
     with create(tmp_path, "mnist", {}, {}) as run:
-        with run.metrics_log() as log:
+        with MetricsLog(run) as log:
             log.append({"epoch": 1})
         (running,) = summaries(tmp_path)
     (interrupted,) = summaries(tmp_path)
@@ -52,7 +52,7 @@ def test_a_run_with_a_living_writer_is_running_and_with_a_dead_one_interrupted(t
 
 def test_a_running_run_shows_how_far_it_is(dltool, tmp_path):
     with create(tmp_path, "mnist", {}, {"resolved.yaml": b"training: {epochs: 25}\n"}) as run:
-        with run.metrics_log() as log:
+        with MetricsLog(run) as log:
             log.append({"epoch": 1, "seconds": 2.5})
         out = dltool("runs", "--runs", tmp_path).stdout
     assert f"{run.path}: 1 of 25 epochs done, 2.5 s an epoch, last activity 0." in out

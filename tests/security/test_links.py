@@ -55,9 +55,9 @@ def test_a_file_that_is_written_in_place_has_no_second_name(name, attack, refuse
     if name == "metrics.jsonl":
         # It is replaced as a whole before anything is appended.
         from dltool.errors import RunError
-        from dltool.runs.files import Run
+        from dltool.runs.files import MetricsLog, Run
 
-        with pytest.raises(RunError, match="hard link"), Run(attack.run).metrics_log():
+        with pytest.raises(RunError, match="hard link"), MetricsLog(Run(attack.run)):
             pytest.fail("it was opened")
         assert linked.read_text() == "untouched\n"
     else:

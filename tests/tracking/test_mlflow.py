@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dltool.runs.directory import create
-from dltool.runs.files import Run
+from dltool.runs.files import MetricsLog, Run
 from dltool.tracking import Tracking
 
 tracking = pytest.importorskip("mlflow.tracking")
@@ -38,7 +38,7 @@ def tracked(run: Run, lines: Sequence[Mapping[str, object]], status="completed")
     """Sends the lines as a training does, and gives the warnings."""
     warnings: list[str] = []
     trackers = Tracking(["mlflow"], run, warnings.append)
-    with run.metrics_log() as log:
+    with MetricsLog(run) as log:
         for line in lines:
             log.append(line)
             trackers.add(line)

@@ -10,13 +10,13 @@ from tests.small_configs import TINY
 import dltool.tracking
 from dltool.errors import MachineError
 from dltool.runs.directory import create
-from dltool.runs.files import Run
+from dltool.runs.files import MetricsLog, Run
 from dltool.tracking import Tracking, refuse_missing_extras
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    with create(tmp_path, "mnist", {}, {}) as created, created.metrics_log() as log:
+    with create(tmp_path, "mnist", {}, {}) as created, MetricsLog(created) as log:
         log.append({"epoch": 1, "loss": 0.5})
     return created
 

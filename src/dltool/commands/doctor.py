@@ -45,7 +45,7 @@ class Check:
     hint: str = ""
 
 
-def diagnose(runs: Path = Path("runs")) -> list[Check]:
+def diagnose() -> list[Check]:
     """Run every check, in display order. Nothing is written."""
     return [
         Check("Python", "ok", f"{platform.python_version()} at {sys.executable}"),
@@ -55,7 +55,7 @@ def diagnose(runs: Path = Path("runs")) -> list[Check]:
         check_cpu(),
         check_memory(),
         check_disk(),
-        check_runs_folder(runs),
+        check_runs_folder(Path("runs")),
         check_datasets(),
     ]
 
@@ -153,11 +153,10 @@ def check_memory() -> Check:
 def check_disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free
     detail = f"{free / GIGABYTE:.1f} GB free in this folder"
+    hint = "a run stores its model several times"
     if free < GIGABYTE / 10:
-        return Check("disk", "problem", detail, "free some space; a run stores its model several times")
-    if free < GIGABYTE:
-        return Check("disk", "warning", detail, "a run stores its model several times")
-    return Check("disk", "ok", detail)
+        return Check("disk", "problem", detail, f"free some space; {hint}")
+    return Check("disk", "warning", detail, hint) if free < GIGABYTE else Check("disk", "ok", detail)
 
 
 def check_runs_folder(runs: Path) -> Check:

@@ -3,25 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from dltool.config.metric_choice import as_option, with_metrics
 from dltool.config.outputs import heads_of
-from dltool.data.dataset import Dataset, SplitName
+from dltool.config.schema import Config
+from dltool.data.dataset import SplitName
 from dltool.data.examples import Examples
 from dltool.errors import ConfigError, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import recorded_data, recorded_experiment
+from dltool.experiment.opening import best_model, recorded_data
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
-from dltool.runs.files import Run
 from dltool.text import joined, near
 
 if TYPE_CHECKING:
-    from dltool.config.schema import Config
     from dltool.evaluation.findings import Assessment
     from dltool.experiment.listener import Progress
 
@@ -36,7 +35,6 @@ class EvaluationOutcome:
     assessment: "Assessment"
     folder: Path
     warning: str = ""
-    exit_code: ClassVar[int] = 0
 
     def record(self) -> dict[str, Any]:
         folder = None if self.warning else str(self.folder)
@@ -65,15 +63,19 @@ def evaluate(
         raise ConfigError(f'unknown split "{split}"', f"expected {joined(near(split, PARTS) or PARTS, 'or')}")
     run = open_run(path)
     require_code(run, f"evaluate {run.path}")
-    stages = Stages(progress)
-    with stages.reading():
+    with Stages(progress).reading():
         config, dataset = recorded_data(run)
         changed = with_metrics(config, dataset.facts.targets, metrics) if metrics else config
         examples = new_examples(config, file) if file is not None else dataset.examples(cast("SplitName", split))
         if not len(examples):
             others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
             raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
-    assessment, files = measured(run, config, changed, dataset, examples, stages, draws)
+    built = replace(best_model(run, config, dataset.facts), heads=heads_of(changed))
+    progress.stage("evaluating")
+    try:
+        assessment, files = assessed(changed, dataset, built, examples, progress.warn if draws else None)
+    except ConfigError as error:
+        raise error if changed is config else as_option(error) from None
     folder, warning = run.evaluation / examples.name, ""
     try:
         run.replace_folder(folder, files)
@@ -82,23 +84,7 @@ def evaluate(
     return EvaluationOutcome(run.path, assessment, folder, warning)
 
 
-def measured(
-    run: Run, config: "Config", changed: "Config", dataset: Dataset, examples: Examples, stages: Stages, draws: bool
-) -> "tuple[Assessment, dict[str, bytes]]":
-    """Evaluate the model of `config` by the metrics of `changed`; return the assessment and its files."""
-    from dltool.model.saving import load_weights
-
-    experiment = recorded_experiment(run, config, dataset)
-    experiment = replace(experiment, config=changed, built=replace(experiment.built, heads=heads_of(changed)))
-    load_weights(experiment.built.core, run.best_weights)
-    stages.progress.stage("evaluating")
-    try:
-        return assessed(experiment, examples, stages.progress.warn if draws else None)
-    except ConfigError as error:
-        raise error if changed is config else as_option(error) from None
-
-
-def new_examples(config: "Config", file: Path) -> Examples:
+def new_examples(config: Config, file: Path) -> Examples:
     """Read the labelled examples in a file. Their rows are those of the file."""
     from dltool.data.new_data import load_labelled
     from dltool.evaluation.figures.figure import file_word

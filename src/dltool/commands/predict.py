@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,17 +32,12 @@ class PredictionOutcome:
     run: Path
     columns: dict[str, np.ndarray]
     out: Path | None
-    exit_code: ClassVar[int] = 0
-
-    @property
-    def examples(self) -> int:
-        return len(self.columns["file"])
 
     def record(self) -> dict[str, Any]:
         """Return the document for `--json`, with the predictions unless a file was written."""
         found = {} if self.out else {"predictions": records(self.columns)}
         out = str(self.out) if self.out else None
-        return {"run": str(self.run), "examples": self.examples, "out": out, **found}
+        return {"run": str(self.run), "examples": len(self.columns["file"]), "out": out, **found}
 
 
 def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progress") -> PredictionOutcome:

@@ -3,12 +3,12 @@
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from dltool.durable_files import PAGE, refuse_no_file
 from dltool.errors import DataError, MachineError
 from dltool.experiment.assessing import assessed
-from dltool.experiment.opening import Experiment, recorded_data, recorded_kind, recorded_model
+from dltool.experiment.opening import recorded_data, recorded_kind, recorded_model
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
 from dltool.runs.directory import open_run
@@ -28,7 +28,6 @@ class ReportOutcome:
     file: Path
     numbers: dict[str, Any]
     warning: str
-    exit_code: ClassVar[int] = 0
 
     def record(self) -> dict[str, Any]:
         return {"file": str(self.file), **self.numbers}
@@ -72,7 +71,7 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
     from dltool.report.contents import Subject
     from dltool.report.kept import kept_assessment
 
-    built, pinned = recorded_model(run, config, facts)
+    built, _ = recorded_model(run, config, facts)
     record = read_contents(run)
     subject = Subject(record, config, facts, dataset, built)
     if dataset is None:
@@ -85,5 +84,5 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
         return subject
     load_weights(built.core, run.best_weights)
     progress.stage("testing")
-    experiment = Experiment(config, dataset, built, pinned)
-    return replace(subject, assessment=assessed(experiment, dataset.examples("test"), progress.warn)[0])
+    assessment, _ = assessed(config, dataset, built, dataset.examples("test"), progress.warn)
+    return replace(subject, assessment=assessment)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.load import read_document
-from dltool.errors import ExpectationMissed, MachineError, RunError
+from dltool.errors import MachineError, RunError
 from dltool.experiment.finishing import complete
 from dltool.experiment.new_run import new_run, temporary_runs
 from dltool.experiment.opening import new_experiment, prepared_steps, recorded_data, recorded_strategy
@@ -35,10 +35,6 @@ class Reproduction:
     again: Path | None
     epochs: int
     difference: str
-
-    @property
-    def exit_code(self) -> int:
-        return ExpectationMissed.exit_code if self.difference else 0
 
     def record(self) -> dict[str, Any]:
         again = None if self.again is None else str(self.again)

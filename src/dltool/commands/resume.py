@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.errors import ExpectationMissed
 from dltool.experiment.signals import StopNow, stop_requests
 from dltool.runs.directory import open_run
 from dltool.runs.files import Run
@@ -23,10 +22,6 @@ class AlreadyComplete:
 
     run: Path
     missed: tuple[str, ...]
-
-    @property
-    def exit_code(self) -> int:
-        return ExpectationMissed.exit_code if self.missed else 0
 
     def record(self) -> dict[str, Any]:
         return {"run": str(self.run), "status": "completed", "resumed": False, "missed": list(self.missed)}

@@ -56,9 +56,10 @@ class Document:
         return TextPath((*self.layers[index].place, *place[3:])), self.layers[index].uses
 
 
-def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
-    """Read the config at `path`, merge its bases and apply the `--set` arguments. Raises UnreadableConfig: the errors
-    that prevent a tree, with their positions."""
+def read_document(path: Path, settings: Iterable[str] = (), **options: str | int | None) -> Document:
+    """Read the config at `path`, merge its bases, apply the `--set` arguments and the `options` that are not None.
+
+    Raises UnreadableConfig: the errors that prevent a tree, with their positions."""
     texts: dict[str, str] = {}
     folders: dict[str, Path] = {}
     try:
@@ -67,7 +68,10 @@ def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
         root = read_with_bases(path, str(path), content, texts, folders)
     except ConfigError as error:
         raise UnreadableConfig(error.problems, texts) from None
-    return with_settings(Document(path, str(path), root, texts, folders, content), settings)
+    document = with_settings(Document(path, str(path), root, texts, folders, content), settings)
+    for option, value in options.items():
+        document = document if value is None else with_option(document, option, value)
+    return document
 
 
 def refuse_data(path: Path) -> None:
@@ -96,11 +100,11 @@ def with_settings(document: Document, settings: Iterable[str]) -> Document:
 
 def with_option(document: Document, option: str, value: str | int) -> Document:
     """Apply the literal value of `--name` or `--seed`: no YAML, no expressions."""
-    shown_as = f"{option} {value}"
+    shown_as = f"--{option} {value}"
     position = Position(shown_as, 1, 1, len(str(value)))
     literal = value.replace("$", "$$") if isinstance(value, str) else value
     entry = MappingEntry(position, Node(literal, position, str(value)))
-    root = replace(document.root, value={**document.root.value, option.removeprefix("--"): entry})
+    root = replace(document.root, value={**document.root.value, option: entry})
     return replace(document, root=root, texts={**document.texts, shown_as: str(value)})
 
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -12,11 +11,10 @@ from rich.text import Text
 from dltool.console.consoles import data_text, show_json, stdout_console
 from dltool.console.glyphs import glyphs_for
 from dltool.console.table_layout import aligned_table, plain_table
+from dltool.evaluation.bootstrap import Interval
+from dltool.report.differences import Comparison, MetricDifference, significance
+from dltool.report.differences import as_json as document
 from dltool.text import number, printable
-
-if TYPE_CHECKING:
-    from dltool.evaluation.bootstrap import Interval
-    from dltool.report.differences import Comparison, MetricDifference
 
 LETTERS = "ABCDEFGH"
 SPARK_WIDTH = 24
@@ -25,10 +23,8 @@ DROPPED = ("first", "by epoch", "last")
 """Columns of the curves, in the order in which they are dropped on narrow terminals."""
 
 
-def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> None:
+def show_comparison(found: Comparison, page: Path | None, as_json: bool) -> None:
     if as_json:
-        from dltool.report.differences import as_json as document
-
         show_json(document(found))
         return
     console = stdout_console()
@@ -49,7 +45,11 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
     if same:
         console.print(f"identical: {', '.join(same)}", style="dim")
     if found.metrics:
-        console.print(metric_table(found, letters))
+        table = aligned_table("test metric", *letters)
+        for metric in found.metrics:
+            cells = zip(letters, metric.values, metric.differences, strict=True)
+            table.add_row(data_text(metric.name), *(metric_cell(metric.name, *cell) for cell in cells))
+        console.print(table)
     if found.curves:
         console.print(curve_table(found, letters, console.width))
     for remark in found.remarks:
@@ -60,15 +60,7 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
         console.next_step("--html compare.html writes a page with overlaid curves")
 
 
-def metric_table(found: "Comparison", letters: str) -> Table:
-    table = aligned_table("test metric", *letters)
-    for row in found.metrics:
-        cells = zip(letters, row.values, row.differences, strict=True)
-        table.add_row(data_text(row.name), *(metric_cell(row.name, *cell) for cell in cells))
-    return table
-
-
-def metric_cell(name: str, letter: str, value: "Interval | None", difference: "MetricDifference | None") -> Text:
+def metric_cell(name: str, letter: str, value: Interval | None, difference: MetricDifference | None) -> Text:
     """Return the value with its interval, the difference to the first run, and its significance."""
     if value is None:
         return Text("-", "dim")
@@ -79,14 +71,12 @@ def metric_cell(name: str, letter: str, value: "Interval | None", difference: "M
         cell.append(f"\n{difference.value:+.4g}")
         if difference.low is not None:
             cell.append(f" [{difference.low:+.4g}, {difference.high:+.4g}]", "dim")
-        from dltool.report.differences import significance
-
         cell.append(f"\n{significance(name, letter, difference)}", "bold" if difference.exceeds_noise else "")
         cell.append("" if difference.is_paired else " (unpaired)", "dim")
     return cell
 
 
-def curve_table(found: "Comparison", letters: str, room: int) -> Table:
+def curve_table(found: Comparison, letters: str, room: int) -> Table:
     """Make the table of curves; on narrow terminals the first columns of DROPPED are left out."""
     rows = [*curve_rows(found, letters)]
     widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in rows))) for name in rows[0]}
@@ -101,7 +91,7 @@ def curve_table(found: "Comparison", letters: str, room: int) -> Table:
     return table
 
 
-def curve_rows(found: "Comparison", letters: str) -> Iterator[dict[str, str]]:
+def curve_rows(found: Comparison, letters: str) -> Iterator[dict[str, str]]:
     glyphs = glyphs_for(sys.stdout.encoding)
     for name, curves in found.curves.items():
         values = [value for curve in curves for _, value in curve]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from dltool.errors import DltoolError
+from dltool.errors import DltoolError, ExpectationMissed
 
 if TYPE_CHECKING:
     from dltool.config.load import Document
@@ -24,13 +24,10 @@ class Frame:
 
     def read(self, config: Path, settings: Sequence[str] | None, **options: str | int | None) -> "Document":
         """Read a config, with the `options` that are given."""
-        from dltool.config.load import read_document, with_option
+        from dltool.config.load import read_document
 
-        document = read_document(config, settings or ())
-        for option, value in options.items():
-            document = document if value is None else with_option(document, f"--{option}", value)
-        self.document = document
-        return document
+        self.document = read_document(config, settings or (), **options)
+        return self.document
 
     def carry_out(self, work: Callable[..., Any], *, is_silent: bool = False, is_quiet: bool = False) -> NoReturn:
         """Run `work` with progress unless it `is_silent`; show its outcome, and exit with its code."""
@@ -41,7 +38,8 @@ class Frame:
         with captured_chatter() as capture, TrainingProgress(capture, quiet=is_silent) as progress:
             outcome = work(progress=progress)
         show(outcome, as_json=self.as_json, is_quiet=is_quiet)
-        raise typer.Exit(outcome.exit_code)
+        has_missed = getattr(outcome, "missed", ()) or getattr(outcome, "difference", "")
+        raise typer.Exit(ExpectationMissed.exit_code if has_missed else 0)
 
 
 @contextlib.contextmanager

@@ -58,18 +58,18 @@ def width_of(terminal: TextIO) -> int:
         return USUAL_WIDTH
 
 
-def fitted(parts: Sequence[tuple[int, str]], room: int, gap: str = "  ") -> str:
+def fitted(parts: Sequence[tuple[int, str]], room: int) -> str:
     """Join as many `parts` (rank and text) as fit, lowest ranks first, in their order."""
-    kept = fitting([(rank, cell_len(text)) for rank, text in parts], room, len(gap))
-    return cropped(gap.join(parts[index][1] for index in kept), room)
+    kept = fitting([(rank, cell_len(text)) for rank, text in parts], room)
+    return cropped("  ".join(parts[index][1] for index in kept), room)
 
 
-def fitting(sizes: Sequence[tuple[int, int]], room: int, gap: int = 2) -> list[int]:
-    """Return the indices that fit, by (rank, width). The lowest rank always does."""
+def fitting(sizes: Sequence[tuple[int, int]], room: int) -> list[int]:
+    """Return the indices that fit with two spaces between, by (rank, width). The lowest rank always does."""
     kept: list[int] = []
     left = room
     for index in sorted(range(len(sizes)), key=lambda index: sizes[index][0]):
-        needed = sizes[index][1] + (gap if kept else 0)
+        needed = sizes[index][1] + (2 if kept else 0)
         if needed <= left or not kept:
             kept.append(index)
             left -= needed

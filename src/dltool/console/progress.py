@@ -100,7 +100,7 @@ class TrainingProgress:
         where = f"after epoch {history[-1].epoch}" if history else "in epoch 1"
         self.say(f"resumes {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
 
-    def ended_early(self, run: "Run", status: str) -> None:
+    def ended_early(self, status: str) -> None:
         if self.is_kept:
             # The error message on the screen names the run.
             self.capture.write(status)

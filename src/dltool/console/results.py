@@ -178,7 +178,7 @@ def show_predictions(outcome: "PredictionOutcome", console: StreamConsole) -> No
     """Print where the predictions are, or the predictions themselves with everything else on stderr."""
     from dltool.evaluation.predictions import write_csv
 
-    predictions = counted(outcome.examples, "prediction")
+    predictions = counted(len(outcome.columns["file"]), "prediction")
     if outcome.out:
         console.print(data_text(f"{outcome.out}: {predictions} of {outcome.run}"))
         console.next_step(f"dltool evaluate {with_code(outcome.run)}")
@@ -253,7 +253,9 @@ def time_text(seconds: float | None, steps: int) -> str:
 
 def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
     """Print a row for each column of a table, two lines on narrow terminals."""
-    table = aligned_table("column", "type", numbers=("missing", "distinct"), more=("range", "why"))
+    table = aligned_table("column", "type", numbers=("missing", "distinct"))
+    for heading in ("range", "why"):
+        table.add_column(heading, overflow="fold")
     for column in columns:
         name = data_text(column.name)
         if column.use not in ("", "input"):

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
 from dltool.errors import ConfigError
+from dltool.keras_names import options_for
 from dltool.text import counted, duration, number, printable, size_text
 
 if TYPE_CHECKING:
@@ -110,8 +111,6 @@ def next_step(runs: Sequence["RunSummary"]) -> str:
 
 def run_words(run: "RunSummary") -> str:
     """Quote the run for a command, with the options for the code it needs."""
-    from dltool.keras_names import options_for
-
     return shlex.quote(str(run.path)) + options_for(run.code)
 
 
@@ -132,7 +131,6 @@ def confirmed(removals: Sequence["Removal"]) -> bool:
 
 
 def show_removals(removals: Sequence["Removal"], is_done: bool, as_json: bool) -> None:
-    """Print what was removed, or would be."""
     freed = sum(removal.size for removal in removals)
     if as_json:
         found = [{"run": str(removal.path), "what": removal.what, "bytes": removal.size} for removal in removals]

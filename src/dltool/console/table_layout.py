@@ -23,15 +23,13 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def aligned_table(*texts: str, numbers: Iterable[str] = (), more: Iterable[str] = ()) -> Table:
-    """Make a table with columns of wrapped `texts`, right-aligned `numbers`, and `more` texts."""
+def aligned_table(*texts: str, numbers: Iterable[str] = ()) -> Table:
+    """Make a table with columns of wrapped `texts` and right-aligned `numbers`."""
     table = plain_table()
     for column in texts:
         table.add_column(column, overflow="fold")
     for column in numbers:
         table.add_column(column, justify="right", no_wrap=True)
-    for column in more:
-        table.add_column(column, overflow="fold")
     return table
 
 

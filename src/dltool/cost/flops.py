@@ -201,8 +201,8 @@ def over_dimensions(name: str, formula: Formula) -> dict[str, Formula]:
 
 MOVED = (
     *("Reshape", "Flatten", "Permute", "RepeatVector", "Concatenate", "Identity", "Masking"),
-    *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),
-    *("SpatialDropout3D", "Cropping1D", "Cropping2D", "Cropping3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"),
+    *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
+    *(f"{name}{dimensions}D" for name in ("SpatialDropout", "Cropping", "ZeroPadding") for dimensions in (1, 2, 3)),
     *("ActivityRegularization", "Embedding", "ReversibleEmbedding", "CenterCrop", "CategoryEncoding", "Discretization"),
     *("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"),
 )

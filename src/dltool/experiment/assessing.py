@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dltool.config.schema import Config
+from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
-from dltool.experiment.opening import Experiment
 
 if TYPE_CHECKING:
     from dltool.evaluation.findings import Assessment
+    from dltool.model.build import BuiltModel
 
 
 def assessed(
-    experiment: Experiment, examples: Examples, warn: Callable[[str], None] | None
+    config: Config, dataset: Dataset, built: "BuiltModel", examples: Examples, warn: Callable[[str], None] | None
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """Evaluate the model on these examples, with intervals and baselines, and return the files of the evaluation.
 
@@ -23,7 +25,6 @@ def assessed(
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
     from dltool.evaluation.tasks import assessed_outputs
 
-    built, config, dataset = experiment.built, experiment.config, experiment.dataset
     tables = None if warn is None else LinearTables(built, config, dataset, examples.inputs)
     found = measure(built, config, examples, tables.measured_on if tables else None)
     baselines = baselines_of(config, dataset, examples, found, tables) if tables else ()

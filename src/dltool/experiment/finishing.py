@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dltool.config.expectations import missed_expectations
 from dltool.durable_files import disk_errors, sync
-from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineError
+from dltool.errors import DltoolError, Interrupted, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import Experiment
 from dltool.experiment.signals import StopNow, StopRequests
@@ -38,10 +38,6 @@ class TrainingOutcome:
     assessment: "Assessment | None"
     profile: Mapping[str, float] | None
 
-    @property
-    def exit_code(self) -> int:
-        return ExpectationMissed.exit_code if self.missed else 0
-
     def record(self) -> dict[str, Any]:
         return {"run": str(self.run) if self.is_kept else None, **self.results}
 
@@ -66,9 +62,9 @@ def complete(
         if experiment.is_kept:
             # Import the plotting libraries while compiled steps run.
             Import(import_drawing)
-        with stages.timed("train"), run.metrics_log() as log:
+        with stages.timed("train"), MetricsLog(run) as log:
             observer = RecordingObserver(log, progress, tracking)
-            fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)
+            fitted = fitted_model(run, fitting, observer, stops, start)
         with stages.timed("test", "testing"):
             results, assessment = tested_model(run, experiment, fitted, progress, stops)
         results, missed = concluded(run, experiment.config.expect, results, stages.total())
@@ -130,7 +126,7 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
         error.kept, error.can_resume = str(run.path), is_resumable(run)
         run.update("interrupted")
         tracking.close("interrupted")
-        progress.ended_early(run, "interrupted")
+        progress.ended_early("interrupted")
         raise
     except BaseException as error:
         code = 1
@@ -142,7 +138,7 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
         with contextlib.suppress(DltoolError):
             run.update("failed", reason=str(error) or type(error).__name__, exit_code=code)
         tracking.close("failed")
-        progress.ended_early(run, "failed")
+        progress.ended_early("failed")
         raise
 
 
@@ -154,12 +150,7 @@ def is_resumable(run: Run) -> bool:
 
 
 def fitted_model(
-    run: Run,
-    core: Any,
-    fitting: "Fitting",
-    observer: "RecordingObserver",
-    stops: StopRequests,
-    start: "TrainingState | None",
+    run: Run, fitting: "Fitting", observer: "RecordingObserver", stops: StopRequests, start: "TrainingState | None"
 ) -> "FitResult":
     """Train the model and load the best weights. The run gets checkpoints, best weights and a metrics line an epoch."""
     from dltool.model.saving import load_weights, save_weights
@@ -179,8 +170,8 @@ def fitted_model(
             )
         if fitted.best_epoch is None:
             # The monitored value was never a number: keep the last weights.
-            save_weights(core, run.best_weights)
-        load_weights(core, run.best_weights)
+            save_weights(fitting.core, run.best_weights)
+        load_weights(fitting.core, run.best_weights)
     return fitted
 
 
@@ -189,15 +180,8 @@ class RecordingObserver:
 
     def __init__(self, log: MetricsLog, progress: "Progress", tracking: Tracking) -> None:
         self.log, self.progress, self.tracking = log, progress, tracking
-
-    def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
-        self.progress.epoch_begins(epoch, epochs, steps)
-
-    def steps_done(self, step: int, logs: dict[str, float]) -> None:
-        self.progress.steps_done(step, logs)
-
-    def validation_begins(self) -> None:
-        self.progress.validation_begins()
+        self.epoch_begins, self.steps_done = progress.epoch_begins, progress.steps_done
+        self.validation_begins = progress.validation_begins
 
     def epoch_ends(self, record: "EpochRecord", is_best: bool) -> None:
         line = metrics_line(record)
@@ -226,7 +210,7 @@ def tested_model(
     test: dict[str, Any] = {"test": {}, "intervals": {}}
     if len(dataset.split.test):
         warn = progress.warn if experiment.is_kept else None
-        assessment, files = assessed(experiment, dataset.examples("test"), warn)
+        assessment, files = assessed(experiment.config, dataset, built, dataset.examples("test"), warn)
         values = {name: interval.value for name, interval in assessment.metrics.items()}
         test = {"test": values, "intervals": interval_record(assessment.metrics)}
         run.replace_folder(run.evaluation / "test", files)

@@ -75,11 +75,6 @@ def recorded_kind(run: Run) -> tuple[Config, Facts]:
     return config, recorded_facts(read_record(run).data, config.data, str(run.record))
 
 
-def recorded_experiment(run: Run, config: Config, dataset: Dataset, is_pretrained: bool = False) -> Experiment:
-    """Build the model of a run for its data. Raises as :func:`recorded_model`."""
-    return Experiment(config, dataset, *recorded_model(run, config, dataset.facts, is_pretrained))
-
-
 def recorded_model(
     run: Run, config: Config, facts: Facts, is_pretrained: bool = False
 ) -> tuple["BuiltModel", Mapping[str, Any]]:

@@ -60,7 +60,7 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
     """Compile the model and run a few steps on `dataset`, or on zeros without one. The weights of `built` change.
 
     Raises ConfigError, MachineError: as :func:`dltool.training.fit.prepare_fit`."""
-    few = first_batch(dataset, config) if dataset else zeros(facts, config)
+    few = one_batch(facts, dataset, config.training.batch_size)
     weights, gradients = size_of(built.core.variables), size_of(built.core.trainable_variables)
     beside = sum(size_of(variables) for variables in built.variables_beside().values())
     activations = config.training.batch_size * activation_bytes(built.core)
@@ -89,24 +89,16 @@ def loaded_bytes(facts: Facts, dataset: Dataset | None) -> int:
     return sum(rows * math.prod(found.shape) * tf.as_dtype(found.dtype).size for found in facts.inputs.values())
 
 
-def first_batch(dataset: Dataset, config: Config) -> Dataset:
-    """Return the first batch of the training split as a dataset."""
-    rows = dataset.split.train[: config.training.batch_size]
-    return Dataset(dataset.all.take(rows), whole(len(rows), dataset.facts), dataset.facts)
-
-
-def zeros(facts: Facts, config: Config) -> Dataset:
-    """Return a batch of zeros with the shapes of `facts`."""
-    size = min(config.training.batch_size, facts.examples)
-    inputs = {name: np.zeros((size, *found.shape), found.dtype) for name, found in facts.inputs.items()}
-    targets = {name: np.zeros((size, *found.shape), found.task.dtype) for name, found in facts.targets.items()}
-    return Dataset(Examples(inputs, targets), whole(size, facts), facts)
-
-
-def whole(size: int, facts: Facts) -> Split:
-    """Use all rows for training, and for validation if the config has a validation split."""
-    rows = np.arange(size)
-    return Split(rows, rows if facts.validation_examples else rows[:0], rows[:0])
+def one_batch(facts: Facts, dataset: Dataset | None, size: int) -> Dataset:
+    """Return the first batch of the training split, or zeros of the same shapes; if validated, it is validated on."""
+    rows = np.arange(min(size, facts.examples))
+    if dataset is not None:
+        examples = dataset.all.take(dataset.split.train[: len(rows)])
+    else:
+        inputs = {name: np.zeros((len(rows), *found.shape), found.dtype) for name, found in facts.inputs.items()}
+        targets = {name: np.zeros((len(rows), *found.shape), found.task.dtype) for name, found in facts.targets.items()}
+        examples = Examples(inputs, targets)
+    return Dataset(examples, Split(rows, rows if facts.validation_examples else rows[:0], rows[:0]), facts)
 
 
 def seconds_of_step(fitting: Fitting) -> float:

@@ -10,7 +10,7 @@ from dltool.config.text.yaml_reader import MOST_BYTES
 from dltool.durable_files import atomic_write, disk_errors
 from dltool.errors import ConfigError, MachineError, Problem, RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, metrics_line, report_of_training
-from dltool.experiment.opening import prepared_steps, recorded_data, recorded_experiment, recorded_strategy
+from dltool.experiment.opening import Experiment, prepared_steps, recorded_data, recorded_model, recorded_strategy
 from dltool.experiment.refusals import refuse_files, require_code
 from dltool.experiment.signals import StopRequests
 from dltool.experiment.stages import Stages
@@ -47,7 +47,8 @@ def resume_locked(
     from dltool.training.state import TrainingState
 
     with stages.building():
-        experiment = recorded_experiment(run, config, dataset, is_pretrained=checkpoint is None)
+        model = recorded_model(run, config, dataset.facts, is_pretrained=checkpoint is None)
+        experiment = Experiment(config, dataset, *model)
         if checkpoint:
             refuse_other_model(checkpoint, experiment.built.core)
         changes = refuse_changes(record, experiment.pinned, allow_change, progress)
@@ -116,9 +117,9 @@ def refuse_changes(
 ) -> list[Change]:
     """Raise MachineError if something that can change result bits differs; if that is allowed, warn."""
     changes = machine_changes(record, pinned)
-    if not allow_change and changes:
+    if not allow_change:
         hint = "--allow-change resumes anyway; the result may not be bit-identical"
-        raise MachineError([Problem(None, str(change), hint) for change in changes])
+        MachineError.refuse(Problem(None, str(change), hint) for change in changes)
     for change in changes:
         progress.warn(f"{change}: the result may not be bit-identical to an uninterrupted run")
     return changes

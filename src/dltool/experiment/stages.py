@@ -49,11 +49,11 @@ class Stages:
         except DltoolError:
             # TensorFlow's output must not mix with the message.
             if tensorflow:
-                tensorflow.wait()
+                tensorflow.join()
             raise
         with self.timed("import", "importing TensorFlow"):
             if tensorflow:
-                tensorflow.wait()
+                tensorflow.join()
                 import_module("dltool.training.fit")
             else:
                 import_keras()

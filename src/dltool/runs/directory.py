@@ -62,7 +62,10 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     with ExitStack() as stack:
         try:
             with disk_errors(parent, "create a run in"):
-                _make(built)
+                while not built.is_dir():
+                    # Another process may remove the folder above it in between.
+                    with suppress(FileNotFoundError):
+                        built.mkdir(parents=True)
                 remove_abandoned(built.parent)
                 stack.enter_context(run_lock(built))
                 write_tree(built, contents)
@@ -135,15 +138,6 @@ def _folders(path: Path) -> list[os.DirEntry[str]]:
 
 
 # --- creating ---
-
-
-def _make(built: Path) -> None:
-    while True:
-        built.parent.mkdir(parents=True, exist_ok=True)
-        # Another process may remove the folder in between.
-        with suppress(FileNotFoundError):
-            built.mkdir()
-            return
 
 
 def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:

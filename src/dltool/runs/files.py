@@ -11,11 +11,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from dltool.durable_files import (
     atomic_write,
@@ -138,22 +138,6 @@ class Run:
             record.pop("exit_code", None)
         self.write_json(self.record, record)
 
-    @contextmanager
-    def metrics_log(self) -> Iterator["MetricsLog"]:
-        """Append to metrics.jsonl, without an incomplete last line; sync it at the end. Raises MachineError."""
-        with disk_errors(self.metrics):
-            file = open(open_in_place(self.metrics), "r+b", buffering=0)  # noqa: SIM115 (closed below)
-        with file:
-            log = MetricsLog(self.metrics, file)
-            try:
-                yield log
-            except BaseException:
-                # Report the error that ended the block.
-                with suppress(MachineError):
-                    log.sync()
-                raise
-            log.sync()
-
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
         """Replace metrics.jsonl: a resumed run drops the epochs after its checkpoint. Raises MachineError."""
         atomic_write(self.metrics, "".join(encode_json(line) + "\n" for line in lines).encode())
@@ -256,14 +240,22 @@ def parse_json(data: bytes, where: str) -> dict[str, Any]:
 
 
 class MetricsLog:
-    """A run's metrics.jsonl, open for appending; see :meth:`Run.metrics_log`."""
+    """A run's metrics.jsonl, open for appending, without an incomplete last line. Raises MachineError."""
 
-    def __init__(self, path: Path, file: FileIO) -> None:
-        self.path, self.file = path, file
-        self.synced = -math.inf
-        with disk_errors(path):
-            self.end = file.read().rfind(b"\n") + 1
-            file.truncate(self.end)
+    def __init__(self, run: Run) -> None:
+        self.path, self.synced = run.metrics, -math.inf
+        with disk_errors(self.path):
+            self.file = FileIO(open_in_place(self.path), "r+")
+            self.end = self.file.read().rfind(b"\n") + 1
+            self.file.truncate(self.end)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        # The error that ended the block is the one to report.
+        with self.file, suppress(MachineError) if error else nullcontext():
+            self.sync()
 
     def append(self, values: Mapping[str, Any]) -> None:
         """Append one line atomically; it is synced within a second. Raises MachineError.

@@ -85,13 +85,12 @@ def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)
     config = valid_config(content, str(run.resolved))
     if text is not None and text.encode("utf-8", "replace") != content:
         original = valid_config(text.encode("utf-8", "replace"), f"{run.record}: resolved")
-        problems = [
+        problems = (
             Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
             for edit in differences(plain_config(original), plain_config(config))
             if edit.what not in may_differ and not is_moved(edit)
-        ]
-        if problems:
-            raise RunError(islice(problems, MOST_SHOWN))
+        )
+        RunError.refuse(islice(problems, MOST_SHOWN))
     return config
 
 

@@ -51,16 +51,13 @@ def planned(paths: Iterable[Path], only_checkpoints: bool = False) -> list[Remov
     found: list[Removal] = []
     problems: list[Problem] = []
     for path in dict.fromkeys(paths):
-        try:
+        with RunError.collected(problems):
             refuse_no_run(path)
             if not only_checkpoints:
                 found.append(Removal(path, "run", size_of(path)))
             elif size := size_of(directory.open_run(path).checkpoints, ".ckpt"):
                 found.append(Removal(path, "checkpoints", size))
-        except RunError as error:
-            problems += error.problems
-    if problems:
-        raise RunError(problems)
+    RunError.refuse(problems)
     return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from dltool.errors import MachineError, RunError
+from dltool.runs.configs import recorded_epochs
 from dltool.runs.directory import list_runs, open_run
 from dltool.runs.files import Run, Status
 from dltool.runs.records import numbers, read_record, read_results
@@ -90,7 +91,5 @@ def _read(run: Run) -> RunSummary:
 def _sign_of_life(run: Run, lines: list[dict[str, Any]]) -> SignOfLife:
     """Return the activity by the newest file. The log has a line every minute, even in long epochs."""
     written = [file.lstat().st_mtime for file in (run.record, run.metrics, run.log, run.checkpoints) if file.exists()]
-    from dltool.runs.configs import recorded_epochs
-
     epoch_seconds = numbers(lines[-1]).get("seconds") if lines else None
     return SignOfLife(max(0.0, time.time() - max(written)), epoch_seconds, recorded_epochs(run))
