@@ -77,8 +77,7 @@ class Graph:
                 hint = did_you_mean(near(name, self.named, cutoff=0.5)) or usual
                 where = (*here, index) if entry.lists_sources else here
                 problems.append(Problem(where, f'no input or earlier layer is called "{name}"', hint))
-        if problems:
-            raise ConfigError(problems)
+        ConfigError.refuse(problems)
         found = [self.named[name] for name in entry.sources]
         for origin in found:
             self.unused.pop(origin.place, None)

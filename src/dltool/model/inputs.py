@@ -157,8 +157,7 @@ def wire(
         if not is_vector(facts.inputs[name]):
             message = f"{name} is {shape_text(origin.shape)} and cannot stand in one vector with other inputs"
             problems.append(Problem(origin.place, message, f"let a layer take it: from: {name}"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
     applied = apply_layer(keras.layers.Concatenate(name="inputs"), list(joined.values()), INPUTS)
     first = Placed(applied.output, SOURCE)
     return {INPUT: first, **encoded}, first, (applied,)
@@ -185,5 +184,4 @@ def refuse_ignored(config: Config) -> None:
         for name in entry.sources
         if name in ignored
     ]
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)

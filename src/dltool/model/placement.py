@@ -33,8 +33,7 @@ def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -
             what = "has columns" if facts.has_columns else "is text" if facts.only_input else "has several inputs"
             place = (*head.place, "target") if config.model.outputs else ("data", "target")
             problems.append(Problem(place, f"the data {what}, which cannot be reconstructed", "choose another target"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
     return {name: index for name, index in found.items() if index is not None}
 
 
@@ -78,8 +77,7 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
         if lists[place] and facts.only_input is None:
             problems.append(Problem(place, f"the data has {what}, and these layers take one input", hint, at_key=True))
     problems += scaled_twice(config, facts)
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
 
 
 def scaled_twice(config: Config, facts: Facts) -> list[Problem]:

@@ -147,8 +147,7 @@ def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: 
         for place, monitor in monitors
         if isinstance(monitor, str) and monitor.removeprefix("val_") in several
     ]
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
 
 
 def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:
@@ -175,8 +174,7 @@ def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> n
     problems = [Problem((*place, name), "no such class", hint, at_key=True) for name in unknown]
     if missing:
         problems.append(Problem(place, f"no weight for {', '.join(missing[:10])}", "name every class, or use balanced"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
     return np.array([weights[name] for name in names], dtype=np.float32)
 
 
