@@ -45,7 +45,7 @@ class Check:
     hint: str = ""
 
 
-def diagnose(runs: Path = Path("runs")) -> list[Check]:
+def diagnose() -> list[Check]:
     """Run every check, in display order. Nothing is written."""
     return [
         Check("Python", "ok", f"{platform.python_version()} at {sys.executable}"),
@@ -55,7 +55,7 @@ def diagnose(runs: Path = Path("runs")) -> list[Check]:
         check_cpu(),
         check_memory(),
         check_disk(),
-        check_runs_folder(runs),
+        check_runs_folder(Path("runs")),
         check_datasets(),
     ]
 

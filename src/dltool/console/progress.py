@@ -83,8 +83,7 @@ class TrainingProgress:
         self.table = EpochTable(config.training.checkpoint.monitor or "val_loss")
         self.examples = facts.examples
         self.say(f"{config.name}: {facts.in_words}, {parameters:,} parameters")
-        sizes = {"training": facts.examples, "validation": facts.validation_examples, "test": facts.test_examples}
-        self.say(f"{' · '.join(f'{size:,} {name}' for name, size in sizes.items() if size)} examples")
+        self.say(f"{' · '.join(f'{size:,} {name}' for name, size in facts.sizes.items() if size)} examples")
         for setting in settings:
             self.say(setting)
 
@@ -100,7 +99,7 @@ class TrainingProgress:
         where = f"after epoch {history[-1].epoch}" if history else "in epoch 1"
         self.say(f"resumes {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
 
-    def ended_early(self, run: "Run", status: str) -> None:
+    def ended_early(self, status: str) -> None:
         if self.is_kept:
             # The error message on the screen names the run.
             self.capture.write(status)

@@ -233,8 +233,7 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
     facts, steps, plan = outcome.facts, outcome.steps_per_epoch, outcome.plan
     if facts is None or steps is None:
         return []
-    sizes = {"training": facts.examples, "validation": facts.validation_examples, "test": facts.test_examples}
-    lines = [facts.in_words, f"{', '.join(f'{size:,} {name}' for name, size in sizes.items())} examples"]
+    lines = [facts.in_words, f"{', '.join(f'{size:,} {name}' for name, size in facts.sizes.items())} examples"]
     if plan is not None:
         memory = {PARTS_OF_MEMORY.get(name, name): size for name, size in asdict(plan.memory).items()}
         parts = ", ".join(f"{name} {size_text(size)}" for name, size in memory.items() if size is not None)

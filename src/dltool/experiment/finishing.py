@@ -130,7 +130,7 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
         error.kept, error.can_resume = str(run.path), is_resumable(run)
         run.update("interrupted")
         tracking.close("interrupted")
-        progress.ended_early(run, "interrupted")
+        progress.ended_early("interrupted")
         raise
     except BaseException as error:
         code = 1
@@ -142,7 +142,7 @@ def recorded_status(run: Run, progress: "Progress", tracking: Tracking) -> Itera
         with contextlib.suppress(DltoolError):
             run.update("failed", reason=str(error) or type(error).__name__, exit_code=code)
         tracking.close("failed")
-        progress.ended_early(run, "failed")
+        progress.ended_early("failed")
         raise
 
 

@@ -28,5 +28,5 @@ class Progress(Observer, Protocol):
     def goes_on(self, history: Sequence[EpochRecord], best_epoch: int | None) -> None:
         """Report that a run resumes after the epochs of `history`, of which `best_epoch` is the best, if any."""
 
-    def ended_early(self, run: Run, status: str) -> None:
+    def ended_early(self, status: str) -> None:
         """Report that the run stops before its end."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -242,22 +242,9 @@ def remarks(
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
-    def table(part: Sequence[ValueRow]) -> dict[str, Any]:
-        return {row.name: {"values": list(row.values), "origins": list(row.origins)} for row in part}
+    def by_name(part: Sequence[ValueRow | MetricRow]) -> dict[str, Any]:
+        return {row.name: {key: value for key, value in asdict(row).items() if key != "name"} for row in part}
 
-    return {
-        "runs": [str(path) for path in found.runs],
-        "config": table(found.config),
-        "environment": table(found.environment),
-        "data": table(found.data),
-        "results": table(found.results),
-        "metrics": {
-            row.name: {
-                "values": [each and vars(each) for each in row.values],
-                "differences": [each and vars(each) for each in row.differences],
-            }
-            for row in found.metrics
-        },
-        "curves": {name: [[list(point) for point in curve] for curve in each] for name, each in found.curves.items()},
-        "remarks": list(found.remarks),
-    }
+    parts = ("config", "environment", "data", "results", "metrics")
+    tables = {part: by_name(getattr(found, part)) for part in parts}
+    return {"runs": [str(path) for path in found.runs], **tables, "curves": found.curves, "remarks": found.remarks}

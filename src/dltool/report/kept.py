@@ -44,7 +44,7 @@ def kept_output(run: Run, kept: KeptOutput) -> OutputAssessment:
         for each in kept.mistakes
         if each.confidence is not None
     )
-    table = [dict(row_of(each)) for each in kept.table]
+    table = [row_of(each) for each in kept.table]
     return OutputAssessment(kept.name, kind, tuple(kept_figures(run, kept)), table, mistakes)
 
 
@@ -58,7 +58,6 @@ def kept_figures(run: Run, kept: KeptOutput) -> Iterator[Figure]:
                 yield Figure(name, each.title, each.description, svg)
 
 
-def row_of(kept: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def row_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     known = numbers(kept)
-    for name in list(kept)[:MOST_COLUMNS]:
-        yield words(name), known.get(name, words(kept[name]))
+    return {words(name): known.get(name, words(kept[name])) for name in list(kept)[:MOST_COLUMNS]}

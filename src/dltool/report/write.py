@@ -62,7 +62,7 @@ def html(report: Contents) -> str:
 
 def as_json(found: Contents) -> dict[str, Any]:
     """Return the numbers of a report, without images and figures."""
-    record, data = found.record, found.data
+    record = found.record
     outputs = [
         {
             "name": output.assessed.name,
@@ -85,7 +85,7 @@ def as_json(found: Contents) -> dict[str, Any]:
         "best_epoch": record.best_epoch,
         "outputs": outputs,
         "layers": [{name: getattr(row, name) for name in LAYER_KEYS} for row in found.layers],
-        "data": {"sizes": data.sizes, "classes": data.classes, "columns": [asdict(each) for each in data.columns]},
+        "data": {"sizes": found.sizes, "classes": found.classes, "columns": [asdict(each) for each in found.columns]},
         "config": found.settings,
         "seconds": record.results.seconds,
         "environment": found.environment,

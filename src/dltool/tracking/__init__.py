@@ -3,13 +3,12 @@
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from dltool.errors import MachineError, Problem
 from dltool.installation import install_extra
 from dltool.runs.files import Run, Status
 
-TrackerName = Literal["tensorboard", "mlflow"]
 NEEDED: Mapping[str, Sequence[str]] = {"tensorboard": ("tensorboard",), "mlflow": ("mlflow", "sqlalchemy", "alembic")}
 """The required packages of each extra."""
 SECONDS_TO_FINISH = 60
@@ -30,12 +29,11 @@ class Tracker(Protocol):
 
 def refuse_missing_extras(names: Sequence[str]) -> None:
     """Raise MachineError if the package of a tracker is not installed."""
-    missing = [name for name in names if any(importlib.util.find_spec(package) is None for package in NEEDED[name])]
-    if missing:
-        raise MachineError(
-            Problem(None, f"track: {name} needs a package that is not installed", install_extra(name))
-            for name in missing
-        )
+    MachineError.refuse(
+        Problem(None, f"track: {name} needs a package that is not installed", install_extra(name))
+        for name in names
+        if any(importlib.util.find_spec(package) is None for package in NEEDED[name])
+    )
 
 
 def make_tracker(name: str, run: Run) -> Tracker:

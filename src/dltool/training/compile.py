@@ -46,7 +46,7 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
         # Keras's fit does the same before its first step; variables cannot be made inside a compiled loop.
         built.core._symbolic_build(data_batch=example_batch(built, targets))
     except KERAS_ERRORS as error:
-        raise ConfigError(culprit(built, config, targets, error)) from error
+        raise ConfigError(culprit(built, targets, error)) from error
 
 
 def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
@@ -109,7 +109,7 @@ def loss_form(built: BuiltModel, head: OutputSpec, targets: Mapping[str, np.ndar
     return (shape, str(found.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
-def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
+def culprit(built: BuiltModel, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
     """Find the loss or metric that cannot take the outputs, trying each alone; else the layer Keras's message names."""
     for head in built.heads:
         output = built.outputs[head.name]

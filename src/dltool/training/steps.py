@@ -75,7 +75,7 @@ class Steps:
         except OUT_OF_MEMORY:
             raise
         except KERAS_ERRORS as error:
-            raise ConfigError(culprit(self.built, self.config, self.targets, error)) from error
+            raise ConfigError(culprit(self.built, self.targets, error)) from error
         self.core.reset_metrics()
         self.empty_metrics = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
 
