@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dltool.durable_files import PAGE, refuse_no_file
+from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import DataError, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import Experiment, recorded_data, recorded_kind, recorded_model
@@ -47,14 +47,14 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
     with run.locked() if out is None else contextlib.nullcontext():
         subject = subject_of(run, progress)
         from dltool.report.contents import contents
-        from dltool.report.write import as_json, write_page, write_report
+        from dltool.report.write import as_json, html, write_report
 
         progress.stage("writing the report")
         found = contents(subject)
         if out is None:
             write_report(run, found)
         else:
-            write_page(found, out)
+            atomic_write(out, html(found).encode())
     return ReportOutcome(run.path, out or run.report, as_json(found), found.missing)
 
 

@@ -142,14 +142,10 @@ def read_argument(item: list[Any], is_positional: bool = True) -> Argument:
     return Argument(name, tuple(types.split("|")), not default, default[0] if default else None, is_positional)
 
 
-def first_argument(name: str, kind: str | None = None) -> str | None:
+def first_argument(name: str) -> str | None:
     """Return the argument that a single value sets: "units" in `Dense: 10`. None if there is none."""
-    for keras_name in find_all(name):
-        if kind in (None, keras_name.kind):
-            for argument in arguments(keras_name.kind, name).values():
-                if argument.is_positional:
-                    return argument.name
-    return None
+    found = (argument for each in find_all(name) for argument in arguments(each.kind, name).values())
+    return next((argument.name for argument in found if argument.is_positional), None)
 
 
 def smallest_input(name: str) -> int:

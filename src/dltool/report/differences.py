@@ -181,14 +181,13 @@ def difference(
     `values` and `others` are of the same test examples, None if there are none."""
     if first is None or other is None:
         return None
-    value = other.value - first.value
+    value, apart = other.value - first.value, None
     if values is not None and others is not None and len(values):
         found = paired_difference(values, others, SEED)
         if found.low is not None:
             return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
-    if None in (first.low, first.high, other.low, other.high):
-        return MetricDifference(value, None, None, False, None)
-    apart = other.low > first.high or other.high < first.low  # type: ignore[operator]
+    if None not in (first.low, first.high, other.low, other.high):
+        apart = other.low > first.high or other.high < first.low  # type: ignore[operator]
     return MetricDifference(value, None, None, False, apart)
 
 

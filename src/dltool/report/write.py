@@ -1,7 +1,6 @@
 """Files of a report: report.html, report.json, and figures of the learning curves."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from dltool.config.tasks import TASKS
@@ -34,12 +33,7 @@ def write_report(run: Run, found: Contents) -> None:
         # Figures of the test are stored with its evaluation.
         atomic_write(run.figures / f"{figure.name}.svg", figure.svg.encode())
     run.write_json(run.report_numbers, as_json(found))
-    write_page(found, run.report)
-
-
-def write_page(found: Contents, file: Path) -> None:
-    """Write the page. Raises MachineError: it cannot be written."""
-    atomic_write(file, html(found).encode())
+    atomic_write(run.report, html(found).encode())
 
 
 def html(report: Contents) -> str:
