@@ -68,9 +68,9 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
         except (DataError, MachineError) as error:
             config, facts = recorded_kind(run)
             lost = f"The data is not available ({error}): the report has no examples and shows the recorded results."
+    from dltool.evaluation.stored import kept_assessment
     from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
-    from dltool.report.kept import kept_assessment
 
     built, pinned = recorded_model(run, config, facts)
     record = read_contents(run)

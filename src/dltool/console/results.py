@@ -18,6 +18,7 @@ from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
+from dltool.keras_names import with_code
 from dltool.text import counted, duration, joined, number, shape, short, size_text, value_text
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def error_text(error: DltoolError, document: "Document | None") -> Text:
 
 
 def resume_command(error: DltoolError) -> str | None:
-    return f"dltool resume {with_code(Path(error.kept))}" if error.kept and error.can_resume else None
+    return f"dltool resume {with_code(error.kept)}" if error.kept and error.can_resume else None
 
 
 def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
@@ -139,13 +140,6 @@ def show_reproduction(outcome: "Reproduction", console: StreamConsole) -> None:
         console.print(data_text(f"kept in    {outcome.again}"))
 
 
-def with_code(path: Path) -> str:
-    """Quote a run or a config for a command, with the options for the code it needs."""
-    from dltool.keras_names import code_options
-
-    return shlex.quote(str(path)) + code_options()
-
-
 def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> None:
     from dltool.evaluation.findings import MODEL
 
@@ -210,7 +204,7 @@ def show_check(outcome: "CheckOutcome", console: StreamConsole) -> None:
         console.print(data_text(f"{outcome.svg}: the graph of the model"))
     console.print(data_text(f"{outcome.shown_as}: no errors found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
-    console.next_step(f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}")
+    console.next_step(f"dltool {'check' if further else 'train'} {with_code(outcome.shown_as)}{further}")
 
 
 def layer_table(outcome: "CheckOutcome") -> Table:

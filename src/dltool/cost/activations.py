@@ -23,9 +23,8 @@ def activation_bytes(model: keras.Model) -> int:
     Counts each layer's output, what recurrent layers and attention keep per step or head, and the largest output twice
     more, for its gradients. Sizes that vary between examples count as 1. TensorFlow may keep less, or more."""
     found = list(sizes(model))
-    return sum(given + kept for given, kept in found) + GRADIENTS_AT_ONCE * max(
-        (given for given, _ in found), default=0
-    )
+    largest = max((given for given, _ in found), default=0)
+    return sum(given + kept for given, kept in found) + GRADIENTS_AT_ONCE * largest
 
 
 def sizes(model: keras.Model) -> Iterator[tuple[int, int]]:

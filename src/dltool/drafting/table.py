@@ -137,11 +137,10 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     ]
     if target in able:
         return target, "as --target says"
-    if target is not None and target in table.columns:
-        column = table.columns[target]
-        message = f'"{target}" cannot be predicted: {column.kind}, {column.why}'
-        raise ConfigError(message, "choose another column")
     if target is not None:
+        column = table.columns.get(target)
+        if column is not None:
+            raise ConfigError(f'"{target}" cannot be predicted: {column.kind}, {column.why}', "choose another column")
         names = ", ".join(list(table.columns)[:12])
         raise ConfigError(f'{table.path.name} has no column "{target}"', f"its columns are {names}")
     if not able:

@@ -71,13 +71,13 @@ def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
         ALLOWED.clear()
 
 
-def code_options() -> str:
-    """Return the options that a follow-up command needs for the allowed files: " --allow-code my.py"."""
-    return options_for(code.shown_as for code in ALLOWED)
+def with_code(path: Path | str) -> str:
+    """Quote a run or a config for a follow-up command, with the options for the allowed files."""
+    return shlex.quote(str(path)) + options_for(code.shown_as for code in ALLOWED)
 
 
 def options_for(files: Iterable[str]) -> str:
-    """Return the options that name files of user code."""
+    """Return the options that name files of user code: " --allow-code my.py"."""
     return "".join(f" --allow-code {shlex.quote(file)}" for file in files)
 
 

@@ -1,6 +1,5 @@
 """The contents of a report as plain values, from a run and, if available, its data and model."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,12 +15,12 @@ from dltool.data.summary import ColumnRow, class_counts, column_rows
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
+from dltool.evaluation.stored import recorded_metrics
 from dltool.evaluation.tasks import images
-from dltool.keras_names import code_options
+from dltool.keras_names import with_code
 from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of
 from dltool.report.examples import Example, Look, rows_looks, training_examples
-from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
@@ -125,7 +124,7 @@ def contents(subject: Subject) -> Contents:
         classes=classes,
         columns=() if dataset is None else tuple(column_rows(config, dataset)),
         environment=environment(record),
-        run_word=run_word(record),
+        run_word=with_code(record.path),
     )
 
 
@@ -136,7 +135,7 @@ def found_findings(
     findings = [] if dataset is None else [*leakage_findings(dataset)]
     epochs = subject.config.training.epochs
     stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
-    findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
+    findings += history_findings(record.lines, record.best_epoch, with_code(record.path), stopped_early)
     has_weights = subject.config.training.class_weights is not None
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
     targets = subject.facts.targets
@@ -193,7 +192,3 @@ def environment(record: RunContents) -> dict[str, str]:
         "own code": words([each.file for each in run.code]),
     }
     return {name: value for name, value in found.items() if value}
-
-
-def run_word(record: RunContents) -> str:
-    return shlex.quote(record.path) + code_options()

@@ -13,8 +13,7 @@ from dltool.config.text.dump import leaves
 from dltool.config.text.tree import format_path
 from dltool.evaluation.bootstrap import Interval, paired_difference
 from dltool.evaluation.figures.curves import numbers as points_of
-from dltool.evaluation.stored import ExampleValues, read_examples
-from dltool.report.kept import recorded_metrics
+from dltool.evaluation.stored import ExampleValues, read_examples, recorded_metrics
 from dltool.report.verdict import MORE_IS_BETTER, less_is_better
 from dltool.runs.configs import Values, different, recorded_values
 from dltool.runs.files import Run
