@@ -121,8 +121,7 @@ def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
     factor = min(1.0, LARGEST_SIDE / max(height, width))
     size = max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
     seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
-    are_of_size = most == all_of_them and size == (height, width)
-    return PicturesSeen(size, 1 if grey == all_of_them else 3, seen, are_of_size)
+    return PicturesSeen(size, 1 if grey == all_of_them else 3, seen, most == all_of_them and size == (height, width))
 
 
 def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:

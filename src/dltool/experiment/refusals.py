@@ -53,8 +53,7 @@ def require_code(run: Run, command: str) -> None:
 
 def refuse(messages: Iterable[str], hint: str) -> None:
     """Raise RunError with the first `messages`, if there are any."""
-    problems = [Problem(None, message, hint) for message in islice(messages, MOST_SHOWN)]
-    RunError.refuse(problems)
+    RunError.refuse(Problem(None, message, hint) for message in islice(messages, MOST_SHOWN))
 
 
 def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -> None:

@@ -110,8 +110,7 @@ def find(kind: str, name: str) -> KerasName | None:
 
 def find_all(name: str) -> list[KerasName]:
     """Return the name under every kind that has it."""
-    found = (find(kind, name) for kind in KINDS)
-    return [keras_name for keras_name in found if keras_name]
+    return [found for kind in KINDS if (found := find(kind, name))]
 
 
 def names(kind: str) -> list[str]:

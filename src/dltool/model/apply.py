@@ -127,11 +127,10 @@ def apply_layers(
         graph.add(entry, row, source)
     for index in ends or (len(entries) - 1,):
         graph.unused.pop((*place, index), None)
-    if graph.unused:
-        hint = "name it, and take it by from: NAME; or remove it"
-        raise ConfigError(
-            Problem(unused, f"nothing takes the output of this {name}", hint) for unused, name in graph.unused.items()
-        )
+    hint = "name it, and take it by from: NAME; or remove it"
+    ConfigError.refuse(
+        Problem(unused, f"nothing takes the output of this {name}", hint) for unused, name in graph.unused.items()
+    )
     return applied
 
 

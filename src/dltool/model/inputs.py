@@ -174,7 +174,7 @@ def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name:
 def refuse_ignored(config: Config) -> None:
     own = {entry.arguments.get("name") for entry in config.model.layers}
     ignored = {name for name, kind in (config.data.inputs or {}).items() if kind.name == "ignore"} - own
-    problems = [
+    ConfigError.refuse(
         Problem(
             ("model", "layers", index, entry.name, "from"),
             f'the column "{name}" is ignored',
@@ -183,5 +183,4 @@ def refuse_ignored(config: Config) -> None:
         for index, entry in enumerate(config.model.layers)
         for name in entry.sources
         if name in ignored
-    ]
-    ConfigError.refuse(problems)
+    )

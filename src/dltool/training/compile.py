@@ -142,12 +142,11 @@ def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: 
     monitors: list[tuple[ConfigPath, Any]] = [(("training", "checkpoint", "monitor"), best)]
     for index, entry in enumerate(config.training.callbacks):
         monitors.append((("training", "callbacks", index, entry.name, "monitor"), entry.arguments.get("monitor")))
-    problems = [
+    ConfigError.refuse(
         Problem(place, f"{monitor} is a number for each class", "average: macro in the metric makes it one")
         for place, monitor in monitors
         if isinstance(monitor, str) and monitor.removeprefix("val_") in several
-    ]
-    ConfigError.refuse(problems)
+    )
 
 
 def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:
