@@ -18,7 +18,6 @@ from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
-from dltool.keras_names import with_code
 from dltool.text import counted, duration, joined, number, shape, short, size_text, value_text
 
 if TYPE_CHECKING:
@@ -129,6 +128,13 @@ def show_profile(times: Mapping[str, float], run: Path, console: Console) -> Non
 def show_complete(outcome: "AlreadyComplete", console: StreamConsole) -> None:
     console.print(data_text(f"{outcome.run} is complete: nothing to do"))
     console.next_step(f"dltool resume {with_code(outcome.run)} --epochs N trains it further")
+
+
+def with_code(path: Path | str) -> str:
+    # Not imported at the start.
+    from dltool import keras_names
+
+    return keras_names.with_code(path)
 
 
 def show_reproduction(outcome: "Reproduction", console: StreamConsole) -> None:
