@@ -326,7 +326,9 @@ BUILT = {
     "callback-monitor-without-validation": changed(
         ("validation: 0.2, ", ""), ("epochs: 2", "epochs: 2\n  callbacks: [{EarlyStopping: {patience: 2}}]")
     ),
-    "metric-with-a-taken-name": changed(("metrics: [accuracy]", "metrics: [{MeanSquaredError: {name: seconds}}]")),
+    "metric-with-a-taken-name": changed(
+        ("metrics: [accuracy]", "metrics: [{SparseCategoricalAccuracy: {name: seconds}}]")
+    ),
     "misspelt-monitor": changed(("epochs: 2", "epochs: 2\n  checkpoint: {monitor: val_acuracy}")),
     "regression-loss-for-classes": changed(("sparse_categorical_crossentropy", "mse")),
     "one-hot-metric-for-class-numbers": changed(("[accuracy]", "[CategoricalAccuracy]")),
@@ -342,7 +344,7 @@ BUILT = {
         ("data: {", "data: {augmentation: [MixUp], "),
         (
             "training: {",
-            "  outputs: {a: {loss: poisson, target: target}, b: {loss: poisson, target: target, from: a}}\ntraining: {",
+            "  outputs: {a: {loss: kld, target: target}, b: {loss: kld, target: target, from: a}}\ntraining: {",
         ),
         ("activation: softmax}", "activation: softmax, name: a}"),
         ("loss: sparse_categorical_crossentropy, metrics: [accuracy], ", ""),

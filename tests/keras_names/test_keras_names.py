@@ -52,8 +52,6 @@ def test_arguments_that_reach_a_base_class_belong_to_the_layer():
 def test_the_first_argument_is_the_first_of_the_constructor():
     assert keras_names.first_argument("Dense") == "units"
     assert keras_names.first_argument("Dropout") == "rate"
-    assert keras_names.first_argument("MeanSquaredError", "loss") == "reduction"
-    assert keras_names.first_argument("MeanSquaredError", "metric") == "name"
     assert keras_names.first_argument("Add") is None
     assert keras_names.first_argument("Nothing") is None
 

@@ -22,13 +22,13 @@ def test_dense_on_an_unflattened_image_is_placed_at_the_last_layer_and_the_loss(
 
 
 def test_a_width_that_only_the_built_model_tells_is_checked(make_config, make_facts):
-    (problem,) = problems_of(make_config([{"LSTM": 5}, {"Activation": "softmax"}]), make_facts((6, 2)))
+    (problem,) = problems_of(make_config([{"LSTM": 5}, "UnitNormalization", "Softmax"]), make_facts((6, 2)))
     assert (problem.message, problem.hint) == ("5 outputs for 3 classes", "units: 3")
 
 
 def test_several_numbers_for_one_are_refused(make_config, make_facts):
     (problem,) = problems_of(make_config([{"LSTM": 5}], loss="mse"), make_facts((6, 2), classes=0))
-    assert problem.message == "the model gives (5,) for each example, and the target is 1 number"
+    assert problem.message == "5 outputs for 1 number"
 
 
 @pytest.mark.parametrize(

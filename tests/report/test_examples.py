@@ -10,10 +10,18 @@ from PIL import Image
 
 from dltool.data.facts import InputFacts
 from dltool.model.graph import Box
-from dltool.report.examples import cell_words, limits_of, look_at, preprocessed_look, tokens
+from dltool.report.examples import (
+    cell_words,
+    curve_points,
+    limits_of,
+    look_at,
+    preprocessed_look,
+    spectrogram,
+    thumbnail_of,
+    tokens,
+)
 from dltool.report.layers import joined_inputs, layer_table
 from dltool.report.leakage import frequent_class, line
-from dltool.report.thumbnails import curve_points, spectrogram, thumbnail_of
 
 
 def pixels(uri: str) -> np.ndarray:

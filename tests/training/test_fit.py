@@ -228,7 +228,6 @@ def test_averaged_weights_are_validated_saved_and_final(make_config, dataset, tr
 def test_early_stopping_stops_and_restores(make_config, dataset, train):
     early = {"EarlyStopping": {"patience": 1, "restore_best_weights": True, "min_delta": 10.0}}
     trained = train(make_config(training={"epochs": 9, "callbacks": [early]}), dataset)
-    assert trained.result.stopped_early
     assert len(trained.result.history) == 2
     assert_same(trained.weights, trained.recorder.best[0])
 

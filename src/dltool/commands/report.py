@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dltool.durable_files import PAGE, refuse_no_file
+from dltool.durable_files import PAGE, atomic_write, refuse_no_file
 from dltool.errors import DataError, MachineError
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import recorded_data, recorded_kind, recorded_model
@@ -46,14 +46,14 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
     with run.locked() if out is None else contextlib.nullcontext():
         subject = subject_of(run, progress)
         from dltool.report.contents import contents
-        from dltool.report.write import as_json, write_page, write_report
+        from dltool.report.write import as_json, html, write_report
 
         progress.stage("writing the report")
         found = contents(subject)
         if out is None:
             write_report(run, found)
         else:
-            write_page(found, out)
+            atomic_write(out, html(found).encode())
     return ReportOutcome(run.path, out or run.report, as_json(found), found.missing)
 
 
@@ -67,9 +67,9 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
         except (DataError, MachineError) as error:
             config, facts = recorded_kind(run)
             lost = f"The data is not available ({error}): the report has no examples and shows the recorded results."
+    from dltool.evaluation.stored import kept_assessment
     from dltool.model.saving import load_weights
     from dltool.report.contents import Subject
-    from dltool.report.kept import kept_assessment
 
     built, _ = recorded_model(run, config, facts)
     record = read_contents(run)

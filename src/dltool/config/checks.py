@@ -52,10 +52,12 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
     if index is None:
         return [unknown_layer(config, head)]
     last = last_layer(config.model.layers, index)
-    problems = [] if last is None else activation_problems(last, head)
+    problems = [] if last is None else activation_problems(last, head, facts is not None)
     target = target_of(head, {} if facts is None else facts.targets)
     if facts is None or target is None:
         return problems
+    if fix := target.task.loss_problem(head.loss, target):
+        return [Problem(head.loss_place, *fix)]
     are_several = sum(bool(each.class_names) for each in facts.targets.values()) > 1
     dollar = f"$classes_{head.target}" if are_several else "$classes"
     problems += mismatch_problems(last, head, target, dollar)
@@ -77,11 +79,9 @@ def compared_by(config: Config, head: OutputSpec, target: TargetFacts | None) ->
 
 
 def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
-    """Return the first of loss, units and activation of the last layer that does not fit the target. `dollar` is how a
+    """Return the first of units, activation and range of the last layer that does not fit the target. `dollar` is how a
     config writes the number of its classes."""
     task = target.task
-    if fix := task.loss_problem(head.loss, target):
-        return [Problem(head.loss_place, *fix)]
     if last is None or not task.has_labels:
         return []
     if last.units is not None and (fix := task.units_problem(last.units, head.loss, target, dollar)):

@@ -14,7 +14,7 @@ from dltool.errors import ConfigPath, Problem
 from dltool.text import did_you_mean, near
 
 
-def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
+def activation_problems(last: LastLayer, head: OutputSpec, is_data_known: bool) -> list[Problem]:
     """Find an activation whose values are not what the loss takes: probabilities, logits, or outputs with a sign."""
     activation, family, related = last.activation, family_of(head.loss), head.loss_related
     if activation in ONE_CLASS and last.units == 1:
@@ -23,7 +23,9 @@ def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
     if activation is None or from_logits is UNKNOWN:
         return []
     are_probabilities = activation in (*ONE_CLASS, *EACH_CLASS)
-    if family is MARGIN and (are_probabilities or RANGES.get(activation, (-1, 1))[0] >= 0):
+    # Several outputs may be those of classes, for which the loss itself is wrong.
+    has_signs = family is MARGIN and (last.units == 1 or is_data_known)
+    if has_signs and (are_probabilities or RANGES.get(activation, (-1, 1))[0] >= 0):
         message = f"the loss takes outputs whose sign is the class, and {activation} gives none below 0"
         return [Problem(last.activation_place, message, "activation: tanh, or none", related=related)]
     if not family.has_probabilities:
@@ -33,7 +35,8 @@ def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
         hint = "remove the activation, or from_logits"
         return [Problem(last.activation_place, message, hint, related=related)] if are_probabilities else []
     fitting = ONE_CLASS if family in (SPARSE, ONE_HOT) else (*ONE_CLASS, *EACH_CLASS)
-    if activation in fitting:
+    # One output for these losses is the units' problem, once the classes are known.
+    if activation in fitting or (fitting is ONE_CLASS and last.units == 1):
         return []
     wanted = "softmax" if family in (SPARSE, ONE_HOT) or (family is OVERLAP and last.units != 1) else "sigmoid"
     if activation == LINEAR:

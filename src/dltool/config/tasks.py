@@ -255,10 +255,11 @@ CATEGORY = ClassTask(
         SPARSE: "index",
         **dict.fromkeys((ONE_HOT, OVERLAP, SCORES, SIMILARITY), "one_hot"),
         **dict.fromkeys((BINARY, MARGIN), "binary"),
-        **dict.fromkeys((EMBEDDINGS, SEQUENCES), "other"),
+        EMBEDDINGS: "other",
     },
     invalid=(
         InvalidLoss((REGRESSION,), "the targets are classes, and this loss is for numbers", USUAL),
+        InvalidLoss((SEQUENCES,), "CTC takes class 0 for its blank, and the classes are numbered from 0", USUAL),
         InvalidLoss((BINARY, MARGIN), TWO_CLASSES, USUAL, of=lambda target: len(target.class_names) > 2),
     ),
     dtype="int32",

@@ -83,8 +83,7 @@ class TrainingProgress:
         self.table = EpochTable(config.training.checkpoint.monitor or "val_loss")
         self.examples = facts.examples
         self.say(f"{config.name}: {facts.in_words}, {parameters:,} parameters")
-        sizes = {"training": facts.examples, "validation": facts.validation_examples, "test": facts.test_examples}
-        self.say(f"{' · '.join(f'{size:,} {name}' for name, size in sizes.items() if size)} examples")
+        self.say(f"{' · '.join(f'{size:,} {name}' for name, size in facts.sizes.items() if size)} examples")
         for setting in settings:
             self.say(setting)
 

@@ -56,7 +56,7 @@ def error_text(error: DltoolError, document: "Document | None") -> Text:
 
 
 def resume_command(error: DltoolError) -> str | None:
-    return f"dltool resume {with_code(Path(error.kept))}" if error.kept and error.can_resume else None
+    return f"dltool resume {with_code(error.kept)}" if error.kept and error.can_resume else None
 
 
 def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
@@ -130,6 +130,13 @@ def show_complete(outcome: "AlreadyComplete", console: StreamConsole) -> None:
     console.next_step(f"dltool resume {with_code(outcome.run)} --epochs N trains it further")
 
 
+def with_code(path: Path | str) -> str:
+    # Not imported at the start.
+    from dltool import keras_names
+
+    return keras_names.with_code(path)
+
+
 def show_reproduction(outcome: "Reproduction", console: StreamConsole) -> None:
     if outcome.difference:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
@@ -137,13 +144,6 @@ def show_reproduction(outcome: "Reproduction", console: StreamConsole) -> None:
         console.print(data_text(f"identical  {counted(outcome.epochs, 'epoch')}, all weights and metrics"))
     if outcome.again is not None:
         console.print(data_text(f"kept in    {outcome.again}"))
-
-
-def with_code(path: Path) -> str:
-    """Quote a run or a config for a command, with the options for the code it needs."""
-    from dltool.keras_names import code_options
-
-    return shlex.quote(str(path)) + code_options()
 
 
 def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> None:
@@ -210,7 +210,7 @@ def show_check(outcome: "CheckOutcome", console: StreamConsole) -> None:
         console.print(data_text(f"{outcome.svg}: the graph of the model"))
     console.print(data_text(f"{outcome.shown_as}: no errors found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
-    console.next_step(f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}")
+    console.next_step(f"dltool {'check' if further else 'train'} {with_code(outcome.shown_as)}{further}")
 
 
 def layer_table(outcome: "CheckOutcome") -> Table:
@@ -233,8 +233,7 @@ def fact_lines(outcome: "CheckOutcome") -> list[str]:
     facts, steps, plan = outcome.facts, outcome.steps_per_epoch, outcome.plan
     if facts is None or steps is None:
         return []
-    sizes = {"training": facts.examples, "validation": facts.validation_examples, "test": facts.test_examples}
-    lines = [facts.in_words, f"{', '.join(f'{size:,} {name}' for name, size in sizes.items())} examples"]
+    lines = [facts.in_words, f"{', '.join(f'{size:,} {name}' for name, size in facts.sizes.items())} examples"]
     if plan is not None:
         memory = {PARTS_OF_MEMORY.get(name, name): size for name, size in asdict(plan.memory).items()}
         parts = ", ".join(f"{name} {size_text(size)}" for name, size in memory.items() if size is not None)

@@ -93,14 +93,11 @@ def activation(layer: Any, output: Shape) -> float:
     return 0 if name == "linear" else (SOFTMAX if "softmax" in name else 1) * elements(output)
 
 
-def kernel(multiplied: Callable[[Any, Sequence[Shape], Shape], float]) -> Formula:
+def kernel(multiplied: Formula) -> Formula:
     """Return the formula of a layer with a kernel, bias and activation; `multiplied` counts its multiply-adds."""
-
-    def formula(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
-        bias = elements(output) if layer.use_bias else 0
-        return 2 * multiplied(layer, inputs, output) + bias + activation(layer, output)
-
-    return formula
+    return lambda layer, inputs, output: (
+        2 * multiplied(layer, inputs, output) + (elements(output) if layer.use_bias else 0) + activation(layer, output)
+    )
 
 
 def convolution(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:

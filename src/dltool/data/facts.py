@@ -43,6 +43,11 @@ class Facts:
     test_examples: int
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Return the examples of each split."""
+        return {"training": self.examples, "validation": self.validation_examples, "test": self.test_examples}
+
+    @property
     def only_input(self) -> InputFacts | None:
         """Return the input of data with one input and no columns."""
         first = next(iter(self.inputs.values()))

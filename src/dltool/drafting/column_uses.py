@@ -10,7 +10,7 @@ import numpy as np
 
 from dltool.data.arrays.rows import Coded
 from dltool.data.dates import SECONDS_A_DAY
-from dltool.data.sources.tables import as_values
+from dltool.data.sources.tables import in_memory
 from dltool.data.split.by_column import Values, is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import in_comments, scalar
@@ -104,13 +104,13 @@ def value_of(value: Any) -> str:
 
 def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:
     """Return the columns that give the target away, unless there are no others: they would not be known in time."""
-    goal = as_values({"": table.columns[target].values})[""]
+    goal = in_memory(table.columns[target].values)
     found = {}
     for name, use in uses.items():
         column = table.columns[name]
         if use.kind == "ignore" or column.kind in ("text", "date", "image", "audio"):
             continue
-        why = tells(as_values({"": column.values})[""], goal, is_number=table.columns[target].kind == "number")
+        why = tells(in_memory(column.values), goal, is_number=table.columns[target].kind == "number")
         if why:
             found[name] = Use("ignore", f"gives the target away: {why}")
     left = [name for name, use in uses.items() if use.kind != "ignore" and name not in found]

@@ -27,6 +27,13 @@ from dltool.text import counted
 
 CLASSES = ("- Dense: {units: $classes, activation: softmax}", "")
 CLASSIFIER: Lines = (("- Dropout: 0.3", ""), ("- Dense: {units: 64, activation: relu}", ""), CLASSES)
+MOST_TOKENS = 20_000
+TEXT_LAYERS: Lines = (
+    (f"- Embedding: {{input_dim: {MOST_TOKENS}, output_dim: 32, mask_zero: true}}", "a vector for each word"),
+    ("- Dropout: 0.3", ""),
+    ("- GlobalAveragePooling1D", "the mean over the words"),
+    ("- Dropout: 0.3", ""),
+)
 LOSS = "sparse_categorical_crossentropy"
 MEDIA, TEXTS = (2_000, 60), (2_500, 40)
 """The length of a training: steps in all, roughly, and the most epochs."""
@@ -66,9 +73,6 @@ def class_draft(
     title = f"{in_comment(path.name)[1:-1]}: {examples} of {counted(len(classes), 'class')}, {names}."
     training = training_lines(classes.total(), LOSS, "accuracy", length)
     return Draft(title, data, layers, training, "accuracy")
-
-
-# --- images ---
 
 
 def draft_images(members: Members, path: Path, named: str) -> Draft:
@@ -117,8 +121,7 @@ def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
     factor = min(1.0, LARGEST_SIDE / max(height, width))
     size = max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
     seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
-    are_of_size = most == all_of_them and size == (height, width)
-    return PicturesSeen(size, 1 if grey == all_of_them else 3, seen, are_of_size)
+    return PicturesSeen(size, 1 if grey == all_of_them else 3, seen, most == all_of_them and size == (height, width))
 
 
 def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
@@ -148,9 +151,6 @@ def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
         side, width = min(size), min(2 * width, 128)
     last = "GlobalAveragePooling2D" if max(size) > SMALLEST_SIDE else "Flatten"
     return [*lines, (f"- {last}: {{name: {name}}}" if name else f"- {last}", "")]
-
-
-# --- audio clips ---
 
 
 def draft_audio(members: Members, path: Path, named: str) -> Draft:
@@ -208,18 +208,11 @@ def speakers(items: tuple[Item, ...]) -> Lines:
     ]
 
 
-# --- texts ---
-
-
 def draft_texts(path: Path, named: str) -> Draft:
     options, found = read_texts(path)
     given = f"{{path: {named}, encoding: {options.encoding}}}" if options.encoding != "utf-8" else f"{{path: {named}}}"
     classes = Counter(map(str, found.training.targets[ONE_TARGET][:]))
-    data = [
-        (f"source: {{text: {given}}}", ""),
-        *parts_line(found),
-        *words_of(found.training.inputs["text"]),
-    ]
+    data = [(f"source: {{text: {given}}}", ""), *parts_line(found), *words_of(found.training.inputs["text"])]
     examples = counted(sum(map(len, found.parts.values())), "text")
     return class_draft(path, examples, classes, data, [*TEXT_LAYERS, CLASSES], TEXTS)
 
@@ -247,15 +240,6 @@ def encoding_of(members: Members) -> str:
                 content.decode(encoding)
             return encoding
     return marked[0] if marked else "latin-1"
-
-
-MOST_TOKENS = 20_000
-TEXT_LAYERS: Lines = (
-    (f"- Embedding: {{input_dim: {MOST_TOKENS}, output_dim: 32, mask_zero: true}}", "a vector for each word"),
-    ("- Dropout: 0.3", ""),
-    ("- GlobalAveragePooling1D", "the mean over the words"),
-    ("- Dropout: 0.3", ""),
-)
 
 
 def words_of(texts: Rows) -> Lines:

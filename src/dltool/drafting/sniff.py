@@ -103,8 +103,7 @@ def encoding_of(path: Path, place: ConfigPath) -> str:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with reading(path, place), unpacked(path) as raw:
         piece = raw.read(BUFFER)
-        mark = BYTE_ORDER_MARKS.get(piece[:2])
-        if mark is not None:
+        if mark := BYTE_ORDER_MARKS.get(piece[:2]):
             return mark
         if b"\0" in piece:
             raise NotText

@@ -10,7 +10,7 @@ from dltool.config.columns import parse_column_type
 from dltool.config.sources import Source
 from dltool.config.table_sources import JsonLinesSource, ParquetSource
 from dltool.data.files.paths import require
-from dltool.data.sources.tables import are_classes, as_values, table_in_reach
+from dltool.data.sources.tables import are_classes, in_memory, table_in_reach
 from dltool.data.split.by_column import numbered
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
 from dltool.drafting.column_uses import input_lines, present, telling, use_of, value_of
@@ -72,9 +72,6 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     return Draft(title, data, [*layers, *last], training, metric, said)
 
 
-# --- the file ---
-
-
 def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
     """Read the table, choose its target, and read it again where that or columns of paths change how cells are read.
 
@@ -129,9 +126,6 @@ def source_lines(sniffed: Sniffed, named: str) -> Lines:
     return [("source:", "; ".join(remarks[:3])), (f"  {kind}:", ""), *((f"    {line}", "") for line in written)]
 
 
-# --- the target ---
-
-
 def chosen(table: Table, target: str | None) -> tuple[str, str]:
     """Choose the column to predict, and say why."""
     # Numbers, or strings that come more than once.
@@ -143,11 +137,10 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
     ]
     if target in able:
         return target, "as --target says"
-    if target is not None and target in table.columns:
-        column = table.columns[target]
-        message = f'"{target}" cannot be predicted: {column.kind}, {column.why}'
-        raise ConfigError(message, "choose another column")
     if target is not None:
+        column = table.columns.get(target)
+        if column is not None:
+            raise ConfigError(f'"{target}" cannot be predicted: {column.kind}, {column.why}', "choose another column")
         names = ", ".join(list(table.columns)[:12])
         raise ConfigError(f'{table.path.name} has no column "{target}"', f"its columns are {names}")
     if not able:
@@ -172,8 +165,7 @@ def target_of(column: Column, *, is_number: bool) -> tuple[str, str]:
 
 def classes_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     """Return the classes and their rows."""
-    values = as_values({"": column.values})[""]
-    numbers, names = numbered(values)
+    numbers, names = numbered(in_memory(column.values))
     counts = np.bincount(numbers, minlength=len(names))
     if names.dtype.kind == "f":
         whole = ~np.isnan(names)
@@ -189,9 +181,6 @@ def division(table: Table, column: Column, times: TimeColumn | None, *, is_numbe
     if not is_number and (classes_of(column)[1] == 1).any():
         return line.replace("}", ", stratify: false}"), "a class has one row only, and cannot be in every split"
     return line, ""
-
-
-# --- the model ---
 
 
 def dense_layers(rows: int) -> Lines:

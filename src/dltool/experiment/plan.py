@@ -70,8 +70,7 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
         steps = config.training.total_epochs * -(-facts.examples // config.training.batch_size)
         fitting = prepare_fit(built, config, few, pace=Pace(1, is_fixed=True), steps=steps)
         optimizer, seconds = size_of(built.core.optimizer.variables), seconds_of_step(fitting)
-        rows = facts.examples + facts.validation_examples + facts.test_examples
-        data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), rows)
+        data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), sum(facts.sizes.values()))
     memory = Memory(weights + beside, gradients, optimizer, activations, data)
     return Plan(built.full.count_params(), forward_flops(built.full), memory, seconds)
 
@@ -85,7 +84,7 @@ def loaded_bytes(facts: Facts, dataset: Dataset | None) -> int:
     """Return the bytes of the inputs in memory; those that stay in files do not count."""
     if dataset is not None:
         return sum(rows.nbytes for rows in dataset.inputs.values() if type(rows) is np.ndarray)
-    rows = facts.examples + facts.validation_examples + facts.test_examples
+    rows = sum(facts.sizes.values())
     return sum(rows * math.prod(found.shape) * tf.as_dtype(found.dtype).size for found in facts.inputs.values())
 
 

@@ -117,9 +117,8 @@ def refuse_changes(
 ) -> list[Change]:
     """Raise MachineError if something that can change result bits differs; if that is allowed, warn."""
     changes = machine_changes(record, pinned)
-    if not allow_change:
-        hint = "--allow-change resumes anyway; the result may not be bit-identical"
-        MachineError.refuse(Problem(None, str(change), hint) for change in changes)
+    hint = "--allow-change resumes anyway; the result may not be bit-identical"
+    MachineError.refuse(Problem(None, str(change), hint) for change in changes if not allow_change)
     for change in changes:
         progress.warn(f"{change}: the result may not be bit-identical to an uninterrupted run")
     return changes

@@ -71,13 +71,13 @@ def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
         ALLOWED.clear()
 
 
-def code_options() -> str:
-    """Return the options that a follow-up command needs for the allowed files: " --allow-code my.py"."""
-    return options_for(code.shown_as for code in ALLOWED)
+def with_code(path: Path | str) -> str:
+    """Quote a run or a config for a follow-up command, with the options for the allowed files."""
+    return shlex.quote(str(path)) + options_for(code.shown_as for code in ALLOWED)
 
 
 def options_for(files: Iterable[str]) -> str:
-    """Return the options that name files of user code."""
+    """Return the options that name files of user code: " --allow-code my.py"."""
     return "".join(f" --allow-code {shlex.quote(file)}" for file in files)
 
 
@@ -110,8 +110,7 @@ def find(kind: str, name: str) -> KerasName | None:
 
 def find_all(name: str) -> list[KerasName]:
     """Return the name under every kind that has it."""
-    found = (find(kind, name) for kind in KINDS)
-    return [keras_name for keras_name in found if keras_name]
+    return [found for kind in KINDS if (found := find(kind, name))]
 
 
 def names(kind: str) -> list[str]:
@@ -142,14 +141,10 @@ def read_argument(item: list[Any], is_positional: bool = True) -> Argument:
     return Argument(name, tuple(types.split("|")), not default, default[0] if default else None, is_positional)
 
 
-def first_argument(name: str, kind: str | None = None) -> str | None:
+def first_argument(name: str) -> str | None:
     """Return the argument that a single value sets: "units" in `Dense: 10`. None if there is none."""
-    for keras_name in find_all(name):
-        if kind in (None, keras_name.kind):
-            for argument in arguments(keras_name.kind, name).values():
-                if argument.is_positional:
-                    return argument.name
-    return None
+    found = (argument for each in find_all(name) for argument in arguments(each.kind, name).values())
+    return next((argument.name for argument in found if argument.is_positional), None)
 
 
 def smallest_input(name: str) -> int:

@@ -77,8 +77,7 @@ class Graph:
                 hint = did_you_mean(near(name, self.named, cutoff=0.5)) or usual
                 where = (*here, index) if entry.lists_sources else here
                 problems.append(Problem(where, f'no input or earlier layer is called "{name}"', hint))
-        if problems:
-            raise ConfigError(problems)
+        ConfigError.refuse(problems)
         found = [self.named[name] for name in entry.sources]
         for origin in found:
             self.unused.pop(origin.place, None)
@@ -128,11 +127,10 @@ def apply_layers(
         graph.add(entry, row, source)
     for index in ends or (len(entries) - 1,):
         graph.unused.pop((*place, index), None)
-    if graph.unused:
-        hint = "name it, and take it by from: NAME; or remove it"
-        raise ConfigError(
-            Problem(unused, f"nothing takes the output of this {name}", hint) for unused, name in graph.unused.items()
-        )
+    hint = "name it, and take it by from: NAME; or remove it"
+    ConfigError.refuse(
+        Problem(unused, f"nothing takes the output of this {name}", hint) for unused, name in graph.unused.items()
+    )
     return applied
 
 
@@ -213,6 +211,10 @@ def shape_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reas
     return Problem(place, message, hint, related=made_here(source))
 
 
+MOST_ROUNDED = 0.25
+"""The most that sizes differ, relative to the larger one, if the difference is from rounding."""
+
+
 def joining_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reason: str) -> Problem:
     name, arrived, hint = type(layer).__name__, " and ".join(shape_text(origin.shape) for origin in sources), ""
     message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
@@ -223,10 +225,9 @@ def joining_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, re
         message = f"{name} takes inputs of one shape, and {arrived} arrive"
     elif "except for the concatenation axis" in reason:
         message = f"{name} takes inputs that differ in axis {layer.axis} alone, and {arrived} arrive"
-    if "shape" in reason and not hint and len(sources[0].shape) > 2:
-        hint = (
-            "pooling rounds odd sizes down: resize the inputs to a multiple of the strides, or crop or pad one of them"
-        )
+    sizes = [sizes for sizes in zip(*(origin.shape[:-1] for origin in sources), strict=False) if None not in sizes]
+    if sizes and 0 < max(1 - min(each) / max(each) for each in sizes) <= MOST_ROUNDED:
+        hint = hint or "pooling rounds odd sizes down: resize to a multiple of the strides, or crop or pad one input"
     return Problem(place, message, hint, related=tuple(made_here(origin)[0] for origin in sources))
 
 

@@ -80,8 +80,7 @@ def refuse_value_ranges(
             )
             place = (*AUGMENTATION, index, entries[index].name)
             problems.append(Problem((*place, "value_range"), message, f"value_range: [{a}, {b}]"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
 
 
 def apply_mixing(

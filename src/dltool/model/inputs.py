@@ -157,8 +157,7 @@ def wire(
         if not is_vector(facts.inputs[name]):
             message = f"{name} is {shape_text(origin.shape)} and cannot stand in one vector with other inputs"
             problems.append(Problem(origin.place, message, f"let a layer take it: from: {name}"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
     applied = apply_layer(keras.layers.Concatenate(name="inputs"), list(joined.values()), INPUTS)
     first = Placed(applied.output, SOURCE)
     return {INPUT: first, **encoded}, first, (applied,)
@@ -175,7 +174,7 @@ def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name:
 def refuse_ignored(config: Config) -> None:
     own = {entry.arguments.get("name") for entry in config.model.layers}
     ignored = {name for name, kind in (config.data.inputs or {}).items() if kind.name == "ignore"} - own
-    problems = [
+    ConfigError.refuse(
         Problem(
             ("model", "layers", index, entry.name, "from"),
             f'the column "{name}" is ignored',
@@ -184,6 +183,4 @@ def refuse_ignored(config: Config) -> None:
         for index, entry in enumerate(config.model.layers)
         for name in entry.sources
         if name in ignored
-    ]
-    if problems:
-        raise ConfigError(problems)
+    )

@@ -19,8 +19,7 @@ def check_fit(config: Config, facts: Facts, built: BuiltModel) -> None:
 
     Raises ConfigError at the layer of an output or at the entry that contradicts it."""
     problems = static_checks(config, facts) or [p for head in built.heads for p in head_problems(head, facts, built)]
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
 
 
 def head_problems(head: OutputSpec, facts: Facts, built: BuiltModel) -> list[Problem]:

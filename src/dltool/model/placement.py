@@ -40,8 +40,7 @@ def output_layers(config: Config, facts: Facts, heads: tuple[OutputSpec, ...]) -
             what = "has columns" if facts.has_columns else "is text" if facts.only_input else "has several inputs"
             place = (*head.place, "target") if config.model.outputs else ("data", "target")
             problems.append(Problem(place, f"the data {what}, which cannot be reconstructed", "choose another target"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
     return {name: index for name, index in found.items() if index is not None}
 
 
@@ -91,8 +90,7 @@ def refuse_misplaced(config: Config, facts: Facts) -> None:
         for where in ["data.augmentation" if entry.name.startswith(("Rand", "Aug")) else "model.layers"]
         if entry.name.startswith(TRAINING_ONLY) and entry.name != "RandomCrop" and entry.name not in MIXING
     ]
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
 
 
 def moved_targets(config: Config, facts: Facts) -> list[Problem]:

@@ -1,6 +1,5 @@
 """The contents of a report as plain values, from a run and, if available, its data and model."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,12 +15,12 @@ from dltool.data.summary import ColumnRow, class_counts, column_rows
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.curves import learning_curves
 from dltool.evaluation.figures.figure import Figure
+from dltool.evaluation.stored import recorded_metrics
 from dltool.evaluation.tasks import images
-from dltool.keras_names import code_options
+from dltool.keras_names import with_code
 from dltool.model.build import BuiltModel
 from dltool.model.graph import boxes_of
 from dltool.report.examples import Example, Look, rows_looks, training_examples
-from dltool.report.kept import recorded_metrics
 from dltool.report.layers import LayerTableRow, joined_inputs, layer_table
 from dltool.report.leakage import leakage_findings
 from dltool.report.verdict import Tile, Verdict, tiles, verdict
@@ -70,17 +69,10 @@ class OutputContents:
 
 
 @dataclass(frozen=True)
-class DataContents:
-    """`sizes` of the splits, `classes` with their examples in each split, `columns` of a table."""
-
-    sizes: Mapping[str, int]
-    classes: Mapping[str, Sequence[int]]
-    columns: tuple[ColumnRow, ...]
-
-
-@dataclass(frozen=True)
 class Contents:
-    """The contents of a report, in the order of its sections. `run_word` is the run on the command line."""
+    """The contents of a report, in the order of its sections. `run_word` is the run on the command line.
+
+    `sizes` are the examples of each split, `classes` those of each class in each split, `columns` those of a table."""
 
     record: RunContents
     missing: str
@@ -94,7 +86,9 @@ class Contents:
     layers: Sequence[LayerTableRow]
     parameters: int
     settings: Mapping[str, Mapping[str, str]]
-    data: DataContents
+    sizes: Mapping[str, int]
+    classes: Mapping[str, Sequence[int]]
+    columns: tuple[ColumnRow, ...]
     environment: Mapping[str, str]
     run_word: str
 
@@ -106,7 +100,7 @@ def contents(subject: Subject) -> Contents:
     metrics = recorded_metrics(record.results) if assessed is None else assessed.metrics
     outputs, baselines = ((), ()) if assessed is None else (assessed.outputs, assessed.baselines)
     shown = tuple(tiles(metrics, baselines))
-    data = data_contents(record, config, dataset)
+    classes = {} if dataset is None else class_counts(dataset)
     reasons: list[str] = []
     curves = images([lambda: learning_curves(record.lines, record.best_epoch)], reasons.append)
     undrawn = [
@@ -116,35 +110,39 @@ def contents(subject: Subject) -> Contents:
     return Contents(
         record=record,
         missing=subject.missing,
-        verdict=verdict(shown, data.sizes["test"]),
+        verdict=verdict(shown, subject.facts.test_examples),
         tiles=shown,
         notes=tuple(f"{each.name} of {each.metric}: {each.note}." for each in baselines if each.note),
-        findings=(*found_findings(subject, metrics, data), *undrawn),
+        findings=(*found_findings(subject, metrics, classes), *undrawn),
         curves=tuple(chain.from_iterable(curves)),
         outputs=tuple(output_contents(subject, each) for each in outputs),
         examples=tuple(training_examples(config, dataset, built)) if dataset else (),
         layers=layer_table(joined_inputs(boxes_of(built, subject.facts)), record.origins),
         parameters=built.full.count_params(),
         settings=settings(config, record.origins),
-        data=data,
+        sizes=subject.facts.sizes,
+        classes=classes,
+        columns=() if dataset is None else tuple(column_rows(config, dataset)),
         environment=environment(record),
-        run_word=run_word(record),
+        run_word=with_code(record.path),
     )
 
 
-def found_findings(subject: Subject, metrics: Mapping[str, Interval], data: DataContents) -> list[Finding]:
+def found_findings(
+    subject: Subject, metrics: Mapping[str, Interval], counts: Mapping[str, Sequence[int]]
+) -> list[Finding]:
     record, dataset = subject.record, subject.dataset
     findings = [] if dataset is None else [*leakage_findings(dataset)]
     epochs = subject.config.training.epochs
     stopped_early = isinstance(epochs, int) and len(record.lines) < epochs
-    findings += history_findings(record.lines, record.best_epoch, run_word(record), stopped_early)
+    findings += history_findings(record.lines, record.best_epoch, with_code(record.path), stopped_early)
     has_weights = subject.config.training.class_weights is not None
     warnings = dataset.warnings if dataset is not None else record.run.data.warnings[:MOST_WARNINGS]
     targets = subject.facts.targets
     # With several targets, names of classes begin with the target.
     starts = [f"{target}: " for target in targets] if len(targets) > 1 else [""]
-    classes = [{name: n for name, n in data.classes.items() if name.startswith(start)} for start in starts]
-    findings += data_findings(classes, has_weights, data.sizes, warnings)
+    classes = [{name: n for name, n in counts.items() if name.startswith(start)} for start in starts]
+    findings += data_findings(classes, has_weights, subject.facts.sizes, warnings)
     findings += wide_intervals(metrics)
     for name, found in list(record.results.expectations.items())[:MOST_EXPECTATIONS]:
         if found.met is False:
@@ -168,14 +166,6 @@ def output_contents(subject: Subject, assessed: "OutputAssessment") -> OutputCon
         for each, look in [*zip(mistakes, looks, strict=True)][: None if has_images else FEW_MISTAKES]
     )
     return OutputContents(assessed, shown, has_images)
-
-
-def data_contents(record: RunContents, config: Config, dataset: Dataset | None) -> DataContents:
-    found = record.run.data
-    counts = {"training": found.examples, "validation": found.validation_examples, "test": found.test_examples}
-    sizes = {split: count or 0 for split, count in counts.items()}
-    classes, columns = ({}, ()) if dataset is None else (class_counts(dataset), tuple(column_rows(config, dataset)))
-    return DataContents(sizes, classes, columns)
 
 
 def settings(config: Config, origins: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -202,7 +192,3 @@ def environment(record: RunContents) -> dict[str, str]:
         "own code": words([each.file for each in run.code]),
     }
     return {name: value for name, value in found.items() if value}
-
-
-def run_word(record: RunContents) -> str:
-    return shlex.quote(record.path) + code_options()

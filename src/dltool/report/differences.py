@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,7 @@ from dltool.config.text.dump import leaves
 from dltool.config.text.tree import format_path
 from dltool.evaluation.bootstrap import Interval, paired_difference
 from dltool.evaluation.figures.curves import numbers as points_of
-from dltool.evaluation.stored import ExampleValues, read_examples
-from dltool.report.kept import recorded_metrics
+from dltool.evaluation.stored import ExampleValues, read_examples, recorded_metrics
 from dltool.report.verdict import MORE_IS_BETTER, less_is_better
 from dltool.runs.configs import Values, different, recorded_values
 from dltool.runs.files import Run
@@ -181,14 +180,13 @@ def difference(
     `values` and `others` are of the same test examples, None if there are none."""
     if first is None or other is None:
         return None
-    value = other.value - first.value
+    value, apart = other.value - first.value, None
     if values is not None and others is not None and len(values):
         found = paired_difference(values, others, SEED)
         if found.low is not None:
             return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
-    if None in (first.low, first.high, other.low, other.high):
-        return MetricDifference(value, None, None, False, None)
-    apart = other.low > first.high or other.high < first.low  # type: ignore[operator]
+    if None not in (first.low, first.high, other.low, other.high):
+        apart = other.low > first.high or other.high < first.low  # type: ignore[operator]
     return MetricDifference(value, None, None, False, apart)
 
 
@@ -242,22 +240,9 @@ def remarks(
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
-    def table(part: Sequence[ValueRow]) -> dict[str, Any]:
-        return {row.name: {"values": list(row.values), "origins": list(row.origins)} for row in part}
+    def by_name(part: Sequence[ValueRow | MetricRow]) -> dict[str, Any]:
+        return {row.name: {key: value for key, value in asdict(row).items() if key != "name"} for row in part}
 
-    return {
-        "runs": [str(path) for path in found.runs],
-        "config": table(found.config),
-        "environment": table(found.environment),
-        "data": table(found.data),
-        "results": table(found.results),
-        "metrics": {
-            row.name: {
-                "values": [each and vars(each) for each in row.values],
-                "differences": [each and vars(each) for each in row.differences],
-            }
-            for row in found.metrics
-        },
-        "curves": {name: [[list(point) for point in curve] for curve in each] for name, each in found.curves.items()},
-        "remarks": list(found.remarks),
-    }
+    parts = ("config", "environment", "data", "results", "metrics")
+    tables = {part: by_name(getattr(found, part)) for part in parts}
+    return {"runs": [str(path) for path in found.runs], **tables, "curves": found.curves, "remarks": found.remarks}

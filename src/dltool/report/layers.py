@@ -9,7 +9,7 @@ from dltool.text import shape
 
 MOST_INPUTS = 8
 """Inputs beyond which they share one row."""
-LANE, HEIGHT, RADIUS = 16, 34, 4.5
+LANE, HEIGHT = 16, 34
 
 
 @dataclass(frozen=True)

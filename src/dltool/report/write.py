@@ -1,7 +1,6 @@
 """Files of a report: report.html, report.json, and figures of the learning curves."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from dltool.config.tasks import TASKS
@@ -34,12 +33,7 @@ def write_report(run: Run, found: Contents) -> None:
         # Figures of the test are stored with its evaluation.
         atomic_write(run.figures / f"{figure.name}.svg", figure.svg.encode())
     run.write_json(run.report_numbers, as_json(found))
-    write_page(found, run.report)
-
-
-def write_page(found: Contents, file: Path) -> None:
-    """Write the page. Raises MachineError: it cannot be written."""
-    atomic_write(file, html(found).encode())
+    atomic_write(run.report, html(found).encode())
 
 
 def html(report: Contents) -> str:
@@ -62,7 +56,7 @@ def html(report: Contents) -> str:
 
 def as_json(found: Contents) -> dict[str, Any]:
     """Return the numbers of a report, without images and figures."""
-    record, data = found.record, found.data
+    record = found.record
     outputs = [
         {
             "name": output.assessed.name,
@@ -85,7 +79,7 @@ def as_json(found: Contents) -> dict[str, Any]:
         "best_epoch": record.best_epoch,
         "outputs": outputs,
         "layers": [{name: getattr(row, name) for name in LAYER_KEYS} for row in found.layers],
-        "data": {"sizes": data.sizes, "classes": data.classes, "columns": [asdict(each) for each in data.columns]},
+        "data": {"sizes": found.sizes, "classes": found.classes, "columns": [asdict(each) for each in found.columns]},
         "config": found.settings,
         "seconds": record.results.seconds,
         "environment": found.environment,

@@ -46,7 +46,7 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
         # Keras's fit does the same before its first step; variables cannot be made inside a compiled loop.
         built.core._symbolic_build(data_batch=example_batch(built, targets))
     except KERAS_ERRORS as error:
-        raise ConfigError(culprit(built, config, targets, error)) from error
+        raise ConfigError(culprit(built, targets, error)) from error
 
 
 def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
@@ -109,7 +109,7 @@ def loss_form(built: BuiltModel, head: OutputSpec, targets: Mapping[str, np.ndar
     return (shape, str(found.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
-def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
+def culprit(built: BuiltModel, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
     """Find the loss or metric that cannot take the outputs, trying each alone; else the layer Keras's message names."""
     for head in built.heads:
         output = built.outputs[head.name]
@@ -142,13 +142,11 @@ def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: 
     monitors: list[tuple[ConfigPath, Any]] = [(("training", "checkpoint", "monitor"), best)]
     for index, entry in enumerate(config.training.callbacks):
         monitors.append((("training", "callbacks", index, entry.name, "monitor"), entry.arguments.get("monitor")))
-    problems = [
+    ConfigError.refuse(
         Problem(place, f"{monitor} is a number for each class", "average: macro in the metric makes it one")
         for place, monitor in monitors
         if isinstance(monitor, str) and monitor.removeprefix("val_") in several
-    ]
-    if problems:
-        raise ConfigError(problems)
+    )
 
 
 def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:
@@ -175,8 +173,7 @@ def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> n
     problems = [Problem((*place, name), "no such class", hint, at_key=True) for name in unknown]
     if missing:
         problems.append(Problem(place, f"no weight for {', '.join(missing[:10])}", "name every class, or use balanced"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
     return np.array([weights[name] for name in names], dtype=np.float32)
 
 

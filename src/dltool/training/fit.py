@@ -42,7 +42,6 @@ class FitResult:
     best_epoch: int | None
     best_value: float | None
     steps: int
-    stopped_early: bool
 
 
 def prepare_fit(
@@ -134,8 +133,7 @@ class Fitting:
         history, best = self.position.history, self.recovery.best
         with self.calling_back():
             self.callback_list.on_train_end(history[-1].logs if history else {})
-        stopped = self.position.epoch < self.steps.epochs
-        return FitResult(tuple(history), best.monitor, best.epoch, best.value, self.position.steps, stopped)
+        return FitResult(tuple(history), best.monitor, best.epoch, best.value, self.position.steps)
 
     def run_epoch(self) -> None:
         began, epoch, rows = time.perf_counter(), self.position.epoch, self.steps.rows

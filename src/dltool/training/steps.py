@@ -75,7 +75,7 @@ class Steps:
         except OUT_OF_MEMORY:
             raise
         except KERAS_ERRORS as error:
-            raise ConfigError(culprit(self.built, self.config, self.targets, error)) from error
+            raise ConfigError(culprit(self.built, self.targets, error)) from error
         self.core.reset_metrics()
         self.empty_metrics = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
 
@@ -190,8 +190,7 @@ def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
             problems.append(Problem((*place, index), f"no layer is called {quoted(patterns[index])}", hint))
         if not unknown and not any(learns(learner, phase) for learner in found):
             problems.append(Problem(place, "this phase trains no weights", "name a layer that has weights"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
 
 
 def learns(learner: Learner, phase: Phase) -> bool:

@@ -146,10 +146,10 @@ def load_table_examples(data: Data) -> SourceExamples:
                 labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
         if not problems:
             found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
-            columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
+            dividing = (name for name in dividing_columns(data) if name in table.columns)
             inputs = {name: rows for name, (rows, _) in found.items()}
             digests = {name: each for name, (_, each) in found.items() if each is not None}
-            values = dates_of(table) | as_values(columns)
+            values = {**dates_of(table), **{name: in_memory(table.columns[name].values) for name in dividing}}
             parts[PARTS[role]] = Examples(inputs, labels, table.path.name, ("data", role), values, digests)
     DataError.refuse(problems)
     alone = len(read.types) == 1
@@ -178,15 +178,11 @@ def input_types(data: Data, table: Table) -> dict[str, ColumnType]:
 
 
 def dates_of(table: Table) -> dict[str, Values]:
-    return as_values({name: column.values for name, column in table.columns.items() if column.kind == "date"})
+    return {name: in_memory(column.values) for name, column in table.columns.items() if column.kind == "date"}
 
 
 def in_memory(rows: Rows) -> Values:
     return rows if isinstance(rows, Coded) else np.asarray(rows[:])
-
-
-def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
-    return {name: in_memory(rows) for name, rows in columns.items()}
 
 
 def input_rows(

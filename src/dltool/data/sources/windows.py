@@ -9,7 +9,7 @@ from dltool.config.schema import Data, Windows
 from dltool.data.arrays.rows import Coded, stack
 from dltool.data.arrays.window_rows import PLACE, make_windows
 from dltool.data.examples import Examples, SourceExamples, places_in
-from dltool.data.sources.tables import as_values, class_labels, dates_of, missing_problems, named_columns, read_tables
+from dltool.data.sources.tables import class_labels, dates_of, in_memory, missing_problems, named_columns, read_tables
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION, split_of
 from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named, positions
 from dltool.data.split.divide import divide_rows
@@ -41,10 +41,10 @@ def load_window_examples(data: Data) -> SourceExamples:
     first, dates = read.first, dates_of(read.first)
     columns = {name: stack([table.columns[name].values for table in read.tables.values()]) for name in first.columns}
     dividing = {name for _, name in named_columns(data) if name in columns}
-    values = as_values({name: columns[name] for name in {*dates, *dividing}})
+    values = {name: in_memory(columns[name]) for name in {*dates, *dividing}}
     series = series_of(values, windows.key, read.tables)
     order = None if windows.order is None else order_named(values, tuple(dates), windows.order, (*PLACE, "order"))
-    goal = as_values({"goal": columns[windows.target]})["goal"]
+    goal = in_memory(columns[windows.target])
     parts = parts_of_rows(data, read.tables, values, order, series)
     found = make_windows(windows, parts, ~is_missing(goal), series, order)
     labels = goal.take(found.target_rows) if isinstance(goal, Coded) else goal[found.target_rows]
@@ -147,7 +147,7 @@ def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: s
     last row of each series; and warnings."""
     dates = tuple(dates_of(table))
     dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
-    values = as_values({name: table.columns[name].values for name in dividing})
+    values = {name: in_memory(table.columns[name].values) for name in dividing}
     order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
     keys = None if windows.key is None else values[windows.key]
     # No row need follow a window.
