@@ -286,7 +286,7 @@ def loss_rows() -> Table:
     return [
         [
             code(name),
-            *(FORM_WORDS[task.forms[family]] if takes(task, family) else "refused" for task in TASKS.values()),
+            *(FORM_WORDS[family.forms[task.name]] if takes(task, family) else "refused" for task in TASKS.values()),
             OUTPUTS.get(family, "any"),
         ]
         for name, family in FAMILIES.items()
@@ -294,8 +294,8 @@ def loss_rows() -> Table:
 
 
 def takes(task: Task, family: LossFamily) -> bool:
-    refused = {each for entry in task.invalid if entry.of(ANY_TARGET) for each in entry.losses}
-    return family in task.forms and family not in refused
+    refused = {each for entry in task.invalid if entry.of(ANY_TARGET) for each in entry.families}
+    return task.name in family.forms and family not in refused
 
 
 def metric_cell(name: str, form: Form) -> str:

@@ -149,7 +149,7 @@ def features(layer: KerasObject) -> int | None:
         doubled = layer.name == "Bidirectional" and layer.arguments.get("merge_mode", "concat") == "concat"
         return 2 * size if doubled and size is not None else size
     size = next((layer.arguments[key] for key in FEATURES if key in layer.arguments), None)
-    is_last = layer.arguments.get("data_format") != "channels_first"
+    is_last = layer.name != "" and layer.arguments.get("data_format") != "channels_first"
     return size if isinstance(size, int) and is_last else None
 
 
