@@ -51,9 +51,8 @@ HIGHEST_DECIBELS = 100.0
 
 
 def spectrogram_problems(config: Config) -> list[Problem]:
-    """Find spectrograms that depend on other audio clips. MelSpectrogram cuts off values more than `top_db` below the
-    loudest moment of the batch, not of each clip. Its output then depends on the batch, unless no value lies that
-    low."""
+    """Find spectrograms that depend on other audio clips: MelSpectrogram cuts off values more than `top_db` below the
+    loudest moment of the batch, not of each clip. Without values that low, it does not matter."""
     data, problems = config.data, []
     parts = (("data", "preprocessing"), data.preprocessing), (("data", "augmentation"), data.augmentation)
     for part, layers in (*parts, (LAYERS, config.model.layers)):
