@@ -25,11 +25,11 @@ from dltool.config.json_schema import json_schema, own_schema
 from dltool.config.keras.objects import KerasObject
 from dltool.config.losses import BINARY, FAMILIES, MARGIN, ONE_HOT, OVERLAP, SPARSE, LossFamily
 from dltool.config.metric_forms import FORMS as FORM_WORDS
-from dltool.config.metric_forms import METRIC_FORMS, ONE_HOT_LOSS, Compared, Form, Refused, adapted
+from dltool.config.metric_forms import METRIC_FORMS, ONE_HOT_LOSS, Compared, Form, adapted
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES
 from dltool.config.tasks import TASKS, TargetFacts, Task
-from dltool.errors import EXIT_CODES, DltoolError, Interrupted
+from dltool.errors import EXIT_CODES, DltoolError, Interrupted, Problem
 from dltool.machine import OTHER_VARIABLES, VARIABLES
 from dltool.runs.files import CONTENTS
 
@@ -286,7 +286,7 @@ def loss_rows() -> Table:
     return [
         [
             code(name),
-            *(FORM_WORDS[task.forms[family]] if takes(task, family) else "refused" for task in TASKS.values()),
+            *(FORM_WORDS[family.forms[task.name]] if takes(task, family) else "refused" for task in TASKS.values()),
             OUTPUTS.get(family, "any"),
         ]
         for name, family in FAMILIES.items()
@@ -294,8 +294,8 @@ def loss_rows() -> Table:
 
 
 def takes(task: Task, family: LossFamily) -> bool:
-    refused = {each for entry in task.invalid if entry.of(ANY_TARGET) for each in entry.losses}
-    return family in task.forms and family not in refused
+    refused = {each for entry in task.invalid if entry.of(ANY_TARGET) for each in entry.families}
+    return task.name in family.forms and family not in refused
 
 
 def metric_cell(name: str, form: Form) -> str:
@@ -303,7 +303,7 @@ def metric_cell(name: str, form: Form) -> str:
     flags = {"sparse_y_true": form == "index", "sparse_y_pred": False}
     made = KerasObject("metric", name, flags if name in ("IoU", "MeanIoU") else {}, name == "accuracy")
     found = adapted(made, Compared(form, None if form == "numbers" else "logits"))
-    if isinstance(found, Refused):
+    if isinstance(found, Problem):
         short = {ONE_HOT_LOSS: "a loss of one-hot targets", "remove it": "no"}
         return short.get(found.hint, found.hint.removeprefix("write "))
     is_converted = found.activation or found.metric.arguments.get("from_logits")

@@ -1,14 +1,16 @@
 """Checks of the config's sections against each other and the data, without building a model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
 from dltool.config.last_layer import LastLayer, last_layer
 from dltool.config.layer_checks import activation_problems, spectrogram_problems, weight_file_problems
 from dltool.config.losses import ONE_HOT, family_of, like
-from dltool.config.metric_forms import Compared, Refused, adapted
+from dltool.config.metric_forms import Compared, adapted
 from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
+from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
 from dltool.config.tasks import DataFacts, TargetFacts
 from dltool.config.wording import counted_name, snake_case
@@ -26,16 +28,18 @@ MONITORING = ("EarlyStopping", "ReduceLROnPlateau")
 """Callbacks with a `monitor`, by default val_loss."""
 
 MIXING = ("MixUp", "CutMix")
-MAKES_ONE_HOT = " one-hot encodes the classes"
 
 
 def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
     """Find every error between optimizer, loss, metrics, callbacks, last layer and data. `facts` is None if the data
     has not been read. UNKNOWN arguments are not checked."""
     heads = heads_of(config)
-    problems = name_problems(heads) + monitor_problems(config, facts)
-    known = [*known_names(config, facts), *OTHER_RESULTS]
-    problems += [unmeasured(("expect", name), name, known, at_key=True) for name in config.expect if name not in known]
+    measured = measured_names(heads)
+    known = [*measured, *(f"val_{name}" for name in measured if facts is None or facts.validation_examples)]
+    problems = name_problems(heads) + monitor_problems(config, known)
+    results = [*known, *OTHER_RESULTS]
+    missing = (name for name in config.expect if name not in results)
+    problems += [unmeasured(("expect", name), name, results, at_key=True) for name in missing]
     problems += spectrogram_problems(config) + weight_file_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
     problems += mixing_problems(config, heads)
@@ -71,11 +75,8 @@ def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFac
 
 def compared_by(config: Config, head: OutputSpec, target: TargetFacts | None) -> Compared | None:
     """Return what the loss of an output compares; None if unknown."""
-    if target is None:
-        return None
-    index = layer_index(config, head)
-    last = None if index is None else last_layer(config.model.layers, index)
-    return target.task.compared(head.loss, target, last)
+    last = last_layer(config.model.layers, layer_index(config, head))
+    return None if target is None else target.task.compared(head.loss, target, last)
 
 
 def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
@@ -115,13 +116,12 @@ def one_hot_classes(target: TargetFacts | None, compared: Compared) -> int | Non
 
 def metric_problems(head: OutputSpec, compared: Compared | None, *, is_trained: bool = True) -> list[Problem]:
     """Find metrics that would compare targets and outputs of another form, which Keras would not report."""
-    problems = []
-    for index, metric in enumerate(head.metrics):
-        found = adapted(metric, compared, is_trained=is_trained)
-        if isinstance(found, Refused):
-            place = (*head.metrics_place, index, *found.inside)
-            problems.append(Problem(place, found.message, found.hint, related=head.loss_related))
-    return problems
+    found = [adapted(metric, compared, is_trained=is_trained) for metric in head.metrics]
+    return [
+        replace(relocated(each, (*head.metrics_place, index)), related=head.loss_related)
+        for index, each in enumerate(found)
+        if isinstance(each, Problem)
+    ]
 
 
 def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem]:
@@ -133,7 +133,7 @@ def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
             problems.append(Problem(place, f"{layer.name} needs a model with one output", "remove it"))
         elif layer.name in MIXING and family_of(head.loss) is not ONE_HOT:
             message = f"{layer.name} needs a loss of one-hot targets"
-            hint = like(head.loss, "categorical_crossentropy") + MAKES_ONE_HOT
+            hint = f"{like(head.loss, 'categorical_crossentropy')} one-hot encodes the classes"
             problems.append(Problem(place, message, hint, related=head.loss_related))
     return problems
 
@@ -174,19 +174,18 @@ def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
     return problems
 
 
-def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
+def monitor_problems(config: Config, known: Sequence[str]) -> list[Problem]:
     """Find monitors that are not among the logs."""
     monitor = config.training.checkpoint.monitor
-    problems = monitor_problem(("training", "checkpoint", "monitor"), monitor, config, facts)
+    problems = monitor_problem(("training", "checkpoint", "monitor"), monitor, known)
     for index, callback in enumerate(config.training.callbacks):
-        if callback.name in MONITORING:
-            given, place = callback.arguments.get("monitor"), ("training", "callbacks", index)
-            if given is None:
-                problems += monitor_problem(place, "val_loss", config, facts, callback.name)
-            else:
-                problems += monitor_problem((*place, callback.name, "monitor"), given, config, facts)
+        given, place = callback.arguments.get("monitor"), ("training", "callbacks", index)
+        if callback.name in MONITORING and given is None:
+            problems += monitor_problem(place, "val_loss", known, callback.name)
+        elif callback.name in MONITORING:
+            problems += monitor_problem((*place, callback.name, "monitor"), given, known)
         if callback.name == "ReduceLROnPlateau":
-            problems += schedule_problems(config, ("training", "callbacks", index))
+            problems += schedule_problems(config, place)
     return problems
 
 
@@ -204,10 +203,7 @@ def schedule_problems(config: Config, place: ConfigPath) -> list[Problem]:
     ]
 
 
-def monitor_problem(
-    place: ConfigPath, monitor: Any, config: Config, facts: DataFacts | None, by_default_of: str = ""
-) -> list[Problem]:
-    known = known_names(config, facts)
+def monitor_problem(place: ConfigPath, monitor: Any, known: Sequence[str], by_default_of: str = "") -> list[Problem]:
     if not isinstance(monitor, str) or monitor in known:
         return []
     measured = monitor.removeprefix("val_")
@@ -216,13 +212,6 @@ def monitor_problem(
         hint = f"monitor: {measured}, or data.split.validation: 0.1"
         return [Problem(place, f"{subject} is no validation split", hint)]
     return [unmeasured(place, monitor, known)]
-
-
-def known_names(config: Config, facts: DataFacts | None) -> list[str]:
-    """Return the names of the logs of an epoch, including validation unless there is none."""
-    measured = measured_names(heads_of(config))
-    has_validation = facts is None or facts.validation_examples > 0
-    return [*measured, *(f"val_{name}" for name in measured if has_validation)]
 
 
 def unmeasured(place: ConfigPath, name: str, known: Sequence[str], *, at_key: bool = False) -> Problem:

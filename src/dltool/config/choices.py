@@ -29,8 +29,7 @@ C = TypeVar("C", bound=Choice)
 
 @dataclass(frozen=True)
 class Choices(Generic[C]):
-    """The possible choices, of the class `kind`: each name with the class of its options. `what` and `example` are for
-    messages."""
+    """Choices of the class `kind`: each name with the class of its options. `what` and `example` are for messages."""
 
     kind: type[C]
     what: str
@@ -38,8 +37,7 @@ class Choices(Generic[C]):
     sections: Mapping[str, type[Section]]
 
     def parse(self, value: Any) -> C:
-        """Return the choice that `value`, plain data or a choice, describes. Raises PydanticCustomError: with every
-        problem."""
+        """Return the choice that `value` (plain data or a choice) is. Raises PydanticCustomError: every problem."""
         if isinstance(value, self.kind):
             return value
         name, options, place = self.name_and_options(value)

@@ -73,8 +73,7 @@ SAMPLES_OF_OPTIONS = {"path": "PATH", "size": [64, 64], "seconds": 1.0}
 
 @dataclass(frozen=True)
 class ArgumentDescription:
-    """One argument or key: a description of its type, and its default as YAML (None if there is none, or it is
-    null)."""
+    """One argument or key: a description of its type, and its default as YAML (None if there is none or it is null)."""
 
     name: str
     type: str
@@ -110,9 +109,8 @@ def describe(name: str) -> list[Description]:
             *FACTS,
             *(n for kind in keras_names.KINDS for n in keras_names.names(kind)),
         ]
-        hint = (
-            did_you_mean(near(name, dict.fromkeys(known), 3)) or "expected a Keras name, a config key or a data source"
-        )
+        usual = "expected a Keras name, a config key or a data source"
+        hint = did_you_mean(near(name, dict.fromkeys(known), 3)) or usual
         raise ConfigError(f"unknown name {quoted(name)}", hint)
     return found
 

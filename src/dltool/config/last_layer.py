@@ -64,18 +64,20 @@ class LastLayer:
         return self.activation in (EACH_CLASS if self.units == 1 else ONE_CLASS)
 
 
-def last_layer(layers: Sequence[KerasObject], index: int) -> LastLayer | None:
+def last_layer(layers: Sequence[KerasObject], index: int | None) -> LastLayer | None:
     """Return what makes the output of the layer at `index`; None if the config does not show it."""
-    if index < 0:
+    if index is None or index < 0:
         return None
     layer = defined(layers, layers[index])
     place = (*LAYERS, index, *layer.steps)
     activation = made_activation(layer)
     if activation is not None:
-        if "activation" in parameters(layer):
+        if layer.kind == "layer" and layer.name and "activation" in arguments("layer", layer.name):
             place = (*place, "activation")
         return LastLayer(index, layer, features(layer), activation or None, place)
-    sources = [index - 1] if not layers[index].sources else [named_index(layers, index, each) for each in layer.sources]
+    # The last layer of a name before this one; -1 for an input of the model.
+    before = {each.arguments.get("name"): i for i, each in enumerate(layers[:index])}
+    sources = [before.get(name, -1) for name in layer.sources] or [index - 1]
     earlier = [last for each in sources if (last := last_layer(layers, each)) is not None]
     return joined(layer, place, earlier) if earlier and len(earlier) == len(sources) else None
 
@@ -88,12 +90,6 @@ def defined(layers: Sequence[KerasObject], layer: KerasObject) -> KerasObject:
     known = find(layer.kind, layer.name)
     name = layer.name if known is None else "" if known.code is not None else known.means
     return replace(layer, name=name, sources=sources)
-
-
-def named_index(layers: Sequence[KerasObject], index: int, name: str) -> int:
-    """Return the index of the last layer before `index` called `name`; -1 for an input of the model."""
-    found = [i for i in range(index) if layers[i].arguments.get("name") == name]
-    return found[-1] if found else -1
 
 
 def made_activation(layer: KerasObject) -> str | None:
@@ -123,8 +119,7 @@ def own_activation(layer: KerasObject) -> str | None:
         return name_of(layer.arguments.get("activation"))
     if layer.name == "Softmax":
         return "softmax" if layer.arguments.get("axis", -1) == -1 else "Softmax over another axis"
-    is_other = layer.name in ("ReLU", "LeakyReLU", "ELU", "PReLU")
-    return activation_name(layer.name) if is_other else None
+    return name_of(layer) if layer.name in ("ReLU", "LeakyReLU", "ELU", "PReLU") else None
 
 
 def joined(layer: KerasObject, place: ConfigPath, earlier: Sequence[LastLayer]) -> LastLayer | None:
@@ -154,12 +149,8 @@ def features(layer: KerasObject) -> int | None:
         doubled = layer.name == "Bidirectional" and layer.arguments.get("merge_mode", "concat") == "concat"
         return 2 * size if doubled and size is not None else size
     size = next((layer.arguments[key] for key in FEATURES if key in layer.arguments), None)
-    is_last = layer.arguments.get("data_format") != "channels_first"
+    is_last = layer.name != "" and layer.arguments.get("data_format") != "channels_first"
     return size if isinstance(size, int) and is_last else None
-
-
-def parameters(layer: KerasObject) -> Mapping[str, Any]:
-    return arguments("layer", layer.name) if layer.kind == "layer" else {}
 
 
 def name_of(value: Any) -> str:
@@ -168,8 +159,4 @@ def name_of(value: Any) -> str:
         return LINEAR
     if value is UNKNOWN:
         return ""
-    return activation_name(value.name) if isinstance(value, KerasObject) else str(value)
-
-
-def activation_name(name: str) -> str:
-    return snake_case(name).replace("re_lu", "relu")
+    return snake_case(value.name).replace("re_lu", "relu") if isinstance(value, KerasObject) else str(value)

@@ -54,21 +54,17 @@ HIGHEST_DECIBELS = 100.0
 
 
 def spectrogram_problems(config: Config) -> list[Problem]:
-    """Find spectrograms that depend on other audio clips. MelSpectrogram cuts off values more than `top_db` below the
-    loudest moment of the batch, not of each clip. Its output then depends on the batch, unless no value lies that
-    low."""
+    """Find spectrograms that depend on other audio clips: MelSpectrogram cuts off values more than `top_db` below the
+    loudest moment of the batch, not of each clip. Without values that low, it does not matter."""
     data, problems = config.data, []
-    layers: dict[ConfigPath, KerasObject] = {}
-    layers |= {("data", "preprocessing", index): layer for index, layer in enumerate(data.preprocessing)}
-    layers |= {("data", "augmentation", index): layer for index, layer in enumerate(data.augmentation)}
-    layers |= {(*LAYERS, index): layer for index, layer in enumerate(config.model.layers)}
-    for place, layer in layers.items():
-        least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
-        if least is not None and top is not UNKNOWN and top < least:
-            message = (
-                f"expected at least {least} decibels, got {top:g}: audio clips would depend on others in the batch"
-            )
-            problems.append(Problem((*place, layer.name, "top_db"), message, f"top_db: {least}"))
+    parts = (("data", "preprocessing"), data.preprocessing), (("data", "augmentation"), data.augmentation)
+    for part, layers in (*parts, (LAYERS, config.model.layers)):
+        for index, layer in enumerate(layers):
+            least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
+            if least is not None and top is not UNKNOWN and top < least:
+                message = f"expected at least {least} decibels, got {top:g}"
+                message += ": audio clips would depend on others in the batch"
+                problems.append(Problem((*part, index, layer.name, "top_db"), message, f"top_db: {least}"))
     return problems
 
 

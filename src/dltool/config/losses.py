@@ -4,31 +4,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dltool.config.keras.objects import KerasObject
+from dltool.config.metric_forms import Form
 from dltool.config.wording import snake_case
 from dltool.keras_names import find
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LossFamily:
-    """Losses that take the same form of targets (`targets`) and of outputs.
+    """Losses that take the same form of outputs, and of each kind of target that they fit (`forms`).
 
     Losses for classes take an output for each class, or (`has_one_output`) one for the second of two classes. The
     outputs are probabilities, or logits with from_logits (`has_probabilities`), or scores."""
 
-    targets: str
+    forms: Mapping[str, Form]
     has_probabilities: bool = False
     has_one_output: bool = False
 
 
-REGRESSION, OTHER = LossFamily("numbers"), LossFamily("other")
-SPARSE = LossFamily("class indices", has_probabilities=True)
-ONE_HOT = LossFamily("one-hot targets", has_probabilities=True)
-OVERLAP = LossFamily("one-hot targets or 0 or 1", has_probabilities=True)
+REGRESSION = LossFamily({"number": "numbers", "multi_label": "labels", "input": "numbers"})
+SPARSE = LossFamily({"category": "index", "input": "index"}, has_probabilities=True)
+ONE_HOT = LossFamily({"category": "one_hot", "number": "one_hot"}, has_probabilities=True)
+LABELS: Mapping[str, Form] = dict.fromkeys(("number", "multi_label", "input"), "labels")
+OVERLAP = LossFamily({"category": "one_hot", **LABELS}, has_probabilities=True)
 """Losses of the overlap of masks: an output for each class, or one for the second of two."""
-SCORES, SIMILARITY = LossFamily("one-hot targets, and scores"), LossFamily("one-hot targets or vectors")
-BINARY = LossFamily("0 or 1", has_probabilities=True, has_one_output=True)
-MARGIN = LossFamily("0 or 1, and scores", has_one_output=True)
-EMBEDDINGS, SEQUENCES = LossFamily("class indices, and embeddings"), LossFamily("sequences of class indices")
+SCORES = LossFamily({"category": "one_hot", "number": "one_hot"})
+SIMILARITY = LossFamily({"category": "one_hot", "number": "numbers", "multi_label": "labels", "input": "numbers"})
+BINARY = LossFamily({"category": "binary", **LABELS}, has_probabilities=True, has_one_output=True)
+MARGIN = LossFamily({"category": "binary", "number": "numbers", "multi_label": "labels"}, has_one_output=True)
+EMBEDDINGS, SEQUENCES = LossFamily({"category": "other"}), LossFamily({"category": "other"})
+OTHER = LossFamily({})
+"""All other losses, such as those of user code, fit any target in an unknown form."""
 FAMILIES: Mapping[str, LossFamily] = {
     **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson"), REGRESSION),
     **dict.fromkeys(("mean_absolute_percentage_error", "mean_squared_logarithmic_error"), REGRESSION),
@@ -44,7 +49,7 @@ FAMILIES: Mapping[str, LossFamily] = {
     "circle": EMBEDDINGS,
     "ctc": SEQUENCES,
 }
-"""By the names of their functions; all others, such as those of user code, are `OTHER`."""
+"""By the names of their functions."""
 
 
 def loss_name(loss: KerasObject) -> str:

@@ -35,9 +35,7 @@ def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequ
     heads = heads_of(config)
     problems = name_problems(heads)
     for head in heads:
-        target = target_of(head, targets)
-        if target is not None:
-            problems += metric_problems(head, compared_by(config, head, target), is_trained=False)
+        problems += metric_problems(head, compared_by(config, head, target_of(head, targets)), is_trained=False)
     raise_for(problems)
     return config
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
 from dltool.config.wording import snake_case
-from dltool.errors import ConfigPath
+from dltool.errors import Problem
 from dltool.keras_names import arguments, find
 
 Form = Literal["index", "one_hot", "binary", "labels", "numbers", "other"]
@@ -26,7 +26,6 @@ FORMS: Mapping[Form, str] = {
 Outputs = Literal["probabilities", "logits", "margins", "scores"]
 """The outputs for classes: "margins" are those whose sign is the class, "scores" any others."""
 ONE_HOT_LOSS = "loss: categorical_crossentropy one-hot encodes the classes"
-NUMBER_METRIC = "write mean_absolute_error"
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,6 @@ METRIC_FORMS: Mapping[str, MetricForm] = {
     "R2Score": OF_NUMBERS,
 }
 """By the class that a metric's name means; others, such as those of user code, are not checked."""
-FLAGS = ("sparse_y_true", "sparse_y_pred")
-"""Arguments of IoU that say whether targets and outputs are class indices."""
 
 
 @dataclass(frozen=True)
@@ -112,38 +109,28 @@ class Adapted:
     activation: Literal["", "sigmoid", "softmax"] = ""
 
 
-@dataclass(frozen=True)
-class Refused:
-    """Why a metric does not fit, the remedy, and the location of the cause inside its entry."""
-
-    message: str
-    hint: str
-    inside: ConfigPath = ()
-
-
-def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool = True) -> Adapted | Refused:
-    """Return the metric as it has to be made to be right, or why it does not fit.
+def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool = True) -> Adapted | Problem:
+    """Return the metric as it has to be made to be right, or why it does not fit, at a path inside its entry.
 
     Metrics of one-hot targets may accompany a loss of class indices if nothing is trained (`is_trained`)."""
     name = metric_class(metric)
     form = METRIC_FORMS.get(name)
     if form is None or compared is None:
         return Adapted(metric)
-    one_hot = not is_trained and compared.form == "index" and not twin(name) and takes_one_hot(form)
+    is_for_one_hot = "one_hot" in form.forms and "index" not in form.forms and not twin(name)
+    one_hot = not is_trained and compared.form == "index" and is_for_one_hot
     given: Form = "one_hot" if one_hot else compared.form
     if given not in form.forms:
         message = f"{metric.name} takes {form.takes}, and the loss takes {FORMS[given]}"
-        return Refused(message, remedy(metric, name, form, given))
+        return Problem((), message, remedy(metric, name, form, given))
     if given == "numbers" and name in (*ALONG_VECTORS, "CosineSimilarity") and not compared.is_vector:
-        return Refused(f"{metric.name} compares the numbers of each example, and each has one", "write R2Score")
+        return Problem((), f"{metric.name} compares the numbers of each example, and each has one", "write R2Score")
     if name in ALONG_VECTORS and metric.arguments.get("axis", -1) not in (-1, UNKNOWN):
         message = f"{metric.name} would be computed in each batch alone"
-        return Refused(message, "remove axis, or write R2Score", (metric.name, "axis"))
-    if name.endswith("IoU"):
-        refused = wrong_flags(metric, name, given)
-        return refused or with_probabilities(metric, form, Compared(given, compared.outputs), one_hot)
-    metric = chosen(metric, name, given)
-    return with_probabilities(metric, form, Compared(given, compared.outputs), one_hot)
+        return Problem((metric.name, "axis"), message, "remove axis, or write R2Score")
+    if name.endswith("IoU") and (wrong := wrong_flag(metric, name, given)):
+        return wrong
+    return with_probabilities(chosen(metric, name, given), form, replace(compared, form=given), one_hot)
 
 
 def metric_class(metric: KerasObject) -> str:
@@ -154,10 +141,6 @@ def metric_class(metric: KerasObject) -> str:
     return "accuracy" if metric.is_string and known.means.lower() in ("accuracy", "acc") else known.means
 
 
-def takes_one_hot(form: MetricForm) -> bool:
-    return "one_hot" in form.forms and "index" not in form.forms
-
-
 def twin(name: str) -> str:
     """Return the metric that compares the same with classes in the other form, "" if there is none."""
     other = name.removeprefix("Sparse") if name.startswith("Sparse") else f"Sparse{name}"
@@ -166,29 +149,25 @@ def twin(name: str) -> str:
 
 def remedy(metric: KerasObject, name: str, form: MetricForm, given: Form) -> str:
     if given == "numbers":
-        return "" if form.takes == "numbers" else NUMBER_METRIC
+        return "" if form.takes == "numbers" else "write mean_absolute_error"
     other = twin(name) if given in ("index", "one_hot") else ""
     if not other:
         return form.instead.get(given, "remove it")
     return f"write {snake_case(other) if metric.name.islower() else other}"
 
 
-def wrong_flags(metric: KerasObject, name: str, given: Form) -> Refused | None:
-    """Find flags by which IoU would take outputs for class indices, or targets for what they are not."""
-    needed = {"sparse_y_true": given == "index", "sparse_y_pred": False}
+def wrong_flag(metric: KerasObject, name: str, given: Form) -> Problem | None:
+    """Find a flag by which IoU would take outputs for class indices, or targets for what they are not."""
+    targets = ("sparse_y_true", given == "index", "targets", FORMS[given])
+    outputs = ("sparse_y_pred", False, "outputs", "an output for each class")
     known = arguments("metric", name)
-    for flag in FLAGS:
-        if flag not in known:
-            continue
-        value = metric.arguments.get(flag, known[flag].default)
-        if value is not UNKNOWN and value is not needed[flag]:
-            what = "targets" if flag == "sparse_y_true" else "outputs"
-            are = FORMS[given] if flag == "sparse_y_true" else "an output for each class"
-            return Refused(
-                f"{metric.name} takes the {what} for {'class indices' if value else 'one-hot'}, and they are {are}",
-                f"{flag}: {str(needed[flag]).lower()}",
-                (metric.name, flag) if flag in metric.arguments else (),
-            )
+    for flag, needed, what, are in (targets, outputs):
+        value = metric.arguments.get(flag, known[flag].default) if flag in known else needed
+        if value is not UNKNOWN and value is not needed:
+            place = (metric.name, flag) if flag in metric.arguments else ()
+            taken = "class indices" if value else "one-hot"
+            message = f"{metric.name} takes the {what} for {taken}, and they are {are}"
+            return Problem(place, message, f"{flag}: {str(needed).lower()}")
     return None
 
 
@@ -204,24 +183,23 @@ def chosen(metric: KerasObject, name: str, given: Form) -> KerasObject:
     return metric
 
 
-def with_probabilities(metric: KerasObject, form: MetricForm, compared: Compared, one_hot: bool) -> Adapted | Refused:
+def with_probabilities(metric: KerasObject, form: MetricForm, compared: Compared, one_hot: bool) -> Adapted | Problem:
     """Return the metric with outputs converted to probabilities if it needs them and the loss takes others."""
-    outputs = compared.outputs
+    outputs, name = compared.outputs, metric_class(metric)
     if not form.needs or outputs is None:
         return Adapted(metric, one_hot)
-    has_flag = "from_logits" in arguments("metric", metric.name)
-    flag = metric.arguments.get("from_logits") if has_flag else None
-    if flag is True and outputs != "logits":
+    if metric.arguments.get("from_logits") is True and outputs != "logits":
         message = f"{metric.name} has from_logits: true, and the outputs are {outputs}"
-        return Refused(message, "remove from_logits", (metric.name, "from_logits"))
-    is_choice = metric_class(metric) == "accuracy" and compared.form in ("index", "one_hot")
+        return Problem((metric.name, "from_logits"), message, "remove from_logits")
+    is_choice = name == "accuracy" and compared.form in ("index", "one_hot")
     if (outputs == "scores" and not is_choice) or (outputs == "margins" and form.needs != "decisions"):
-        return Refused(f"{metric.name} needs probabilities, and the loss takes scores", "remove it, or write accuracy")
+        message = f"{metric.name} needs probabilities, and the loss takes scores"
+        return Problem((), message, "remove it, or write accuracy")
     if outputs == "probabilities" or is_choice:
         return Adapted(metric, one_hot)
     if form.needs == "crossentropy":
-        return Adapted(KerasObject("metric", metric_class(metric), {**metric.arguments, "from_logits": True}), one_hot)
-    name = "BinaryAccuracy" if metric_class(metric) == "accuracy" else metric_class(metric)
+        return Adapted(KerasObject("metric", name, {**metric.arguments, "from_logits": True}), one_hot)
+    name = "BinaryAccuracy" if name == "accuracy" else name
     without = {key: value for key, value in metric.arguments.items() if key != "from_logits"}
     activation: Literal["sigmoid", "softmax"] = "sigmoid" if compared.form in ("binary", "labels") else "softmax"
     return Adapted(KerasObject("metric", name, without), one_hot, activation)

@@ -75,13 +75,15 @@ class Model(Section):
 
 MOST_EPOCHS = 100_000
 """Each epoch has a line in metrics.jsonl and an entry in every checkpoint's history."""
-Interval = Annotated[
-    str,
-    Field(
-        pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$",
-        json_schema_extra={FORM: "an interval such as 500 steps, 2 epochs or 10 minutes"},
-    ),
-]
+
+
+def of_form(pattern: str, form: str) -> Any:
+    """Return the field of a string that matches `pattern`; `form` describes it."""
+    return Field(pattern=pattern, json_schema_extra={FORM: form})
+
+
+INTERVAL = r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$"
+Interval = Annotated[str, of_form(INTERVAL, "an interval such as 500 steps, 2 epochs or 10 minutes")]
 
 
 class CheckpointOptions(Section):
@@ -185,21 +187,9 @@ class Training(Section):
         return ("training",) if self.phases is None else ("training", "phases", part)
 
 
-RunName = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
-        json_schema_extra={FORM: "a name of letters, digits, -, _ and ."},
-    ),
-]
-Expectation = Annotated[
-    str,
-    Field(
-        pattern=r"^\s*(>=|<=|>|<|==)\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*$",
-        json_schema_extra={FORM: 'a bound such as ">= 0.97"'},
-    ),
-    PASS_UNKNOWN,
-]
+RunName = Annotated[str, of_form(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", "a name of letters, digits, -, _ and .")]
+BOUND = r"^\s*(>=|<=|>|<|==)\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*$"
+Expectation = Annotated[str, of_form(BOUND, 'a bound such as ">= 0.97"'), PASS_UNKNOWN]
 
 
 class Config(Section):

@@ -13,8 +13,7 @@ SINGLE_VALUES = (int, float, str, bool, type(None))
 
 
 PASS_UNKNOWN = WrapValidator(lambda value, validate: value if value is UNKNOWN else validate(value))
-"""Accepts UNKNOWN as a value of a mapping; it is checked once the data has been read. Fields of a section need no mark.
-"""
+"""Accepts UNKNOWN as a value of a mapping until the data has been read. Fields of a section need no mark."""
 
 
 class Section(BaseModel):

@@ -2,7 +2,8 @@
 
 No other module asks for the name of a kind. A new one, such as boxes, takes four things:
 
-1. a task in `TASKS`, and its options in `config/columns.py` (`TARGET_TYPES`), by which a config names it;
+1. a task in `TASKS`, its forms in `config/losses.py`, and in `config/columns.py` (`TARGET_TYPES`) its options, by which
+   a config names it;
 2. a reader of its labels in `data/labels.py` (`READERS`);
 3. an evaluator in `evaluation/tasks/` (`EVALUATORS`): columns of predictions, a table, figures, errors and baselines;
 4. in its reader, padding if examples have labels of different shapes: the targets of all examples are one array."""
@@ -12,26 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from dltool.config import losses
 from dltool.config.keras.objects import KerasObject
 from dltool.config.last_layer import EACH_CLASS, ONE_CLASS, RANGES, LastLayer
-from dltool.config.losses import (
-    BINARY,
-    EMBEDDINGS,
-    MARGIN,
-    ONE_HOT,
-    OVERLAP,
-    REGRESSION,
-    SCORES,
-    SEQUENCES,
-    SIMILARITY,
-    SPARSE,
-    LossFamily,
-    family_of,
-    like,
-    loss_name,
-    takes_logits,
-)
-from dltool.config.metric_forms import Compared, Form
+from dltool.config.metric_forms import Compared
 from dltool.text import Shape, counted, number, shape, shape_text
 
 if TYPE_CHECKING:
@@ -89,29 +74,27 @@ class DataFacts(Protocol):
 
 @dataclass(frozen=True)
 class InvalidLoss:
-    """Losses that do not fit a task, or only targets that meet the condition `of`.
+    """Losses that do not fit targets of a condition (`of`). `fix` is the loss to use instead, or another remedy."""
 
-    `fix` is the loss to use instead, or another remedy."""
-
-    losses: Sequence[LossFamily]
+    families: Sequence[losses.LossFamily]
+    of: Callable[[TargetFacts], bool]
     message: str
     fix: str
-    of: Callable[[TargetFacts], bool] = lambda target: True
 
 
 @dataclass(frozen=True)
 class Task:
     """A kind of target. The model gives one output for each value; `noun` is one value.
 
-    `forms` says in which form each loss takes the targets. The values may have names (`has_classes`) and be indices of
-    them (`is_index`), which can be counted, weighted, stratified and one-hot encoded. An example may have several
-    classes (`takes_several`), or none, which is called `nothing`. Without labels (`has_labels`), the input is the
-    target. `activations` maps unsuitable last activations to reasons. `sureness` describes the confidence of a wrong
-    prediction, or the size of its error."""
+    `unfit` says why losses that have no form for the kind do not fit, `invalid` which others do not always fit. The
+    values may have names (`has_classes`) and be indices of them (`is_index`), which can be counted, weighted,
+    stratified and one-hot encoded. An example may have several classes (`takes_several`), or none, which is called
+    `nothing`. Without labels (`has_labels`), the input is the target. `activations` maps unsuitable last activations to
+    reasons. `sureness` describes the confidence of a wrong prediction, or the size of its error."""
 
     name: TargetKind
     noun: str
-    forms: Mapping[LossFamily, Form]
+    unfit: Fix
     invalid: tuple[InvalidLoss, ...] = ()
     activations: Mapping[str, Fix] = field(default_factory=dict)
     dtype: Literal["int32", "float32"] = "float32"
@@ -126,24 +109,27 @@ class Task:
 
     def loss_problem(self, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Return why the loss does not fit the target."""
+        family, (message, fix) = losses.family_of(loss), self.unfit
         for entry in self.invalid:
-            if family_of(loss) in entry.losses and entry.of(target):
+            if any(family is each for each in entry.families) and entry.of(target):
                 sizes = {"shape": "x".join(map(str, target.shape)), "classes": len(target.class_names)}
-                return entry.message.format(**sizes), like(loss, entry.fix)
-        return None
+                return entry.message.format(**sizes), losses.like(loss, entry.fix)
+        is_unfit = self.name not in family.forms and family is not losses.OTHER
+        return (message, losses.like(loss, fix)) if is_unfit else None
 
     def compared(self, loss: KerasObject, target: TargetFacts, last: LastLayer | None) -> Compared | None:
         """Return what the loss compares, for outputs of `last`; None if unknown."""
-        family, form = family_of(loss), self.forms.get(family_of(loss))
-        if form == "one_hot" and family is OVERLAP and last is not None and last.units == 1:
+        family = losses.family_of(loss)
+        form = family.forms.get(self.name)
+        if form == "one_hot" and family is losses.OVERLAP and last is not None and last.units == 1:
             form = "binary"
         if form == "labels" and not self.has_classes and math.prod(target.shape) == 1:
             form = "binary"
         if form is None or form in ("numbers", "other"):
             return None if form is None else Compared(form, is_vector=target.shape[-1:] not in ((), (1,)))
         if family.has_probabilities:
-            return Compared(form, "logits" if takes_logits(loss) else "probabilities")
-        if family is MARGIN:
+            return Compared(form, "logits" if losses.takes_logits(loss) else "probabilities")
+        if family is losses.MARGIN:
             return Compared(form, "margins")
         activation = None if last is None else last.activation
         are_probabilities = activation in (*ONE_CLASS, *EACH_CLASS)
@@ -155,11 +141,8 @@ class Task:
         wanted = math.prod(target.shape)
         fix = f"units: {dollar if self.has_classes else wanted}"
         # A layer acts on the last axis: Dense: 1 after an LSTM with return_sequences gives a number for each step.
-        return (
-            None
-            if units in (wanted, *target.shape[-1:])
-            else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
-        )
+        is_fitting = units in (wanted, *target.shape[-1:])
+        return None if is_fitting else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
 
     def shape_problem(self, output: Shape, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Return why outputs of this shape cannot be compared with the target."""
@@ -182,10 +165,10 @@ class Task:
             reach = f"from {least:g} to {most:g}" if math.isfinite(most - least) else f"above {least:g}"
             reach = reach if math.isfinite(least) else f"below {most:g}"
             return False, (f"{activation} gives values {reach}, {are}", "remove the activation, or scale the targets")
-        least, most = TARGET_RANGES.get(loss_name(loss), (-math.inf, math.inf))
+        least, most = TARGET_RANGES.get(losses.loss_name(loss), (-math.inf, math.inf))
         if low < least or high > most:
             takes = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
-            return True, (f"this loss takes targets {takes}, {are}", like(loss, "mean_squared_error"))
+            return True, (f"this loss takes targets {takes}, {are}", losses.like(loss, "mean_squared_error"))
         return None
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
@@ -205,20 +188,20 @@ class ClassTask(Task):
 
     def outputs_needed(self, loss: KerasObject, target: TargetFacts) -> int | None:
         """Return the number of outputs for each value; None if the loss does not determine it."""
-        form = self.forms.get(family_of(loss), "other")
+        form = losses.family_of(loss).forms.get(self.name, "other")
         return None if form == "other" else 1 if form == "binary" else len(target.class_names)
 
     def takes_one(self, outputs: int | None, loss: KerasObject, target: TargetFacts) -> bool:
         """Return whether one output may stand for two classes although the loss also takes one for each."""
-        return family_of(loss) is OVERLAP and outputs == 1 and len(target.class_names) == 2
+        return losses.family_of(loss) is losses.OVERLAP and outputs == 1 and len(target.class_names) == 2
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
         wanted, classes = self.outputs_needed(loss, target), len(target.class_names)
         if wanted is None or wanted == units or self.takes_one(units, loss, target):
             return None
         message = f"{counted(units, 'output')} for {counted(classes, self.noun)}"
-        if family_of(loss).has_one_output:
-            activation = "tanh" if family_of(loss) is MARGIN else "sigmoid"
+        if losses.family_of(loss).has_one_output:
+            activation = "tanh" if losses.family_of(loss) is losses.MARGIN else "sigmoid"
             return f"{message}: this loss needs one", f"units: 1 and activation: {activation}"
         other = "; or loss: binary_crossentropy with activation: sigmoid" if (units, classes) == (1, 2) else ""
         return message, f"units: {classes}, or units: {dollar}{other}"
@@ -243,24 +226,25 @@ class ClassTask(Task):
         return super().words(value, target) if value.ndim else target.class_names[int(value)]
 
 
-NO_CLASSES = "the target is a number, and this loss is for classes"
-SEVERAL = "an example may have several labels"
 USUAL = "sparse_categorical_crossentropy"
-TWO_CLASSES = "this loss is for two classes, and the data has {classes}"
 ONE_NUMBER = ((), (1,))
 CATEGORY = ClassTask(
     "category",
     "class",
-    forms={
-        SPARSE: "index",
-        **dict.fromkeys((ONE_HOT, OVERLAP, SCORES, SIMILARITY), "one_hot"),
-        **dict.fromkeys((BINARY, MARGIN), "binary"),
-        EMBEDDINGS: "other",
-    },
+    unfit=("the targets are classes, and this loss is for numbers", USUAL),
     invalid=(
-        InvalidLoss((REGRESSION,), "the targets are classes, and this loss is for numbers", USUAL),
-        InvalidLoss((SEQUENCES,), "CTC takes class 0 for its blank, and the classes are numbered from 0", USUAL),
-        InvalidLoss((BINARY, MARGIN), TWO_CLASSES, USUAL, of=lambda target: len(target.class_names) > 2),
+        InvalidLoss(
+            (losses.SEQUENCES,),
+            lambda target: True,
+            "CTC takes class 0 for its blank, and the classes are numbered from 0",
+            USUAL,
+        ),
+        InvalidLoss(
+            (losses.BINARY, losses.MARGIN),
+            lambda target: len(target.class_names) > 2,
+            "this loss is for two classes, and the data has {classes}",
+            USUAL,
+        ),
     ),
     dtype="int32",
     has_classes=True,
@@ -269,42 +253,32 @@ CATEGORY = ClassTask(
     mistakes_title="The most confident errors",
     sureness="{:.1%} sure".format,
 )
+NO_CLASSES = ("the target is a number, and this loss is for classes", "mean_squared_error")
 NUMBER = Task(
     "number",
     "number",
-    forms={
-        **dict.fromkeys((REGRESSION, MARGIN, SIMILARITY), "numbers"),
-        **dict.fromkeys((BINARY, OVERLAP), "labels"),
-        **dict.fromkeys((ONE_HOT, SCORES), "one_hot"),
-    },
+    unfit=NO_CLASSES,
     invalid=(
         InvalidLoss(
-            (SPARSE,),
+            (losses.SPARSE,),
+            lambda target: bool(target.shape),
             "the target is {shape} numbers, and this loss is for classes",
             "if each is a class, write target: category under data",
-            of=lambda target: bool(target.shape),
         ),
-        InvalidLoss((SPARSE, EMBEDDINGS, SEQUENCES), NO_CLASSES, "mean_squared_error"),
-        InvalidLoss((ONE_HOT, SCORES), NO_CLASSES, "mean_squared_error", of=lambda each: each.shape in ONE_NUMBER),
+        InvalidLoss((losses.ONE_HOT, losses.SCORES), lambda target: target.shape in ONE_NUMBER, *NO_CLASSES),
         InvalidLoss(
-            (SIMILARITY,),
+            (losses.SIMILARITY,),
+            lambda target: target.shape in ONE_NUMBER,
             "this loss compares the directions of vectors, and the target is one number",
             "mean_squared_error",
-            of=lambda target: target.shape in ONE_NUMBER,
         ),
     ),
 )
+SEVERAL = "an example may have several labels"
 MULTI_LABEL = Task(
     "multi_label",
     "label",
-    forms=dict.fromkeys((BINARY, OVERLAP, MARGIN, SIMILARITY, REGRESSION), "labels"),
-    invalid=(
-        InvalidLoss(
-            (SPARSE, ONE_HOT, SCORES, EMBEDDINGS, SEQUENCES),
-            f"{SEVERAL}, and this loss is for one class",
-            "binary_crossentropy",
-        ),
-    ),
+    unfit=(f"{SEVERAL}, and this loss is for one class", "binary_crossentropy"),
     activations={"softmax": (f"softmax makes the probabilities of one class, and {SEVERAL}", "activation: sigmoid")},
     has_classes=True,
     takes_several=True,
@@ -316,14 +290,7 @@ MULTI_LABEL = Task(
 INPUT = Task(
     "input",
     "number",
-    forms={REGRESSION: "numbers", SIMILARITY: "numbers", BINARY: "labels", OVERLAP: "labels", SPARSE: "index"},
-    invalid=(
-        InvalidLoss(
-            (ONE_HOT, SCORES, MARGIN, EMBEDDINGS, SEQUENCES),
-            "the target is the input, and this loss is for classes",
-            "mean_squared_error",
-        ),
-    ),
+    unfit=("the target is the input, and this loss is for classes", "mean_squared_error"),
     has_labels=False,
     sureness=lambda value: f"squared error {number(value)}",
 )

@@ -143,14 +143,13 @@ def read_argument(item: list[Any], is_positional: bool = True) -> Argument:
 
 def first_argument(name: str) -> str | None:
     """Return the argument that a single value sets: "units" in `Dense: 10`. None if there is none."""
-    found = (argument for each in find_all(name) for argument in arguments(each.kind, name).values())
-    return next((argument.name for argument in found if argument.is_positional), None)
+    every = (argument for found in find_all(name) for argument in arguments(found.kind, name).values())
+    return next((argument.name for argument in every if argument.is_positional), None)
 
 
 def smallest_input(name: str) -> int:
     """Return the minimum height and width of a backbone's images."""
-    size: int = table("backbone")[name]["smallest"]
-    return size
+    return int(table("backbone")[name]["smallest"])
 
 
 def nearest(kind: str, name: str, count: int = 3) -> list[str]:
@@ -160,16 +159,14 @@ def nearest(kind: str, name: str, count: int = 3) -> list[str]:
 
 def summary(kind: str, name: str) -> str:
     """Return Keras's one-sentence description of a name, as Keras writes it; empty if there is none."""
-    text: str = docs()[kind].get(find_known(kind, name).means, {}).get("doc", "")
-    return text
+    return str(docs()[kind].get(find_known(kind, name).means, {}).get("doc", ""))
 
 
 def argument_summary(kind: str, name: str, argument: str) -> str:
     """Return a one-sentence description of an argument, or an empty string."""
     own = docs()[kind].get(find_known(kind, name).means, {}).get("arguments", {})
     shared = docs()["base"].get(kind, {}).get("arguments", {})
-    text: str = own.get(argument) or shared.get(argument, "")
-    return text
+    return str(own.get(argument) or shared.get(argument, ""))
 
 
 def table(kind: str) -> Mapping[str, Any]:
@@ -179,16 +176,15 @@ def table(kind: str) -> Mapping[str, Any]:
     return entries
 
 
-@cache
 def signatures() -> Mapping[str, Any]:
     return read("signatures.json")
 
 
-@cache
 def docs() -> Mapping[str, Any]:
     return read("docs.json")
 
 
+@cache
 def read(file_name: str) -> Mapping[str, Any]:
     content: Mapping[str, Any] = json.loads((FOLDER / file_name).read_text(encoding="utf-8"))
     return content

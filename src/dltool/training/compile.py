@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.config.checks import metric_name
-from dltool.config.metric_forms import Refused, adapted
+from dltool.config.metric_forms import adapted
 from dltool.config.outputs import OutputSpec
+from dltool.config.pydantic_errors import relocated
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
 from dltool.errors import ConfigError, ConfigPath, Problem
@@ -67,8 +68,8 @@ def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
     """Create a metric that takes targets and outputs as the loss takes them, see :mod:`dltool.config.metric_forms`."""
     entry, place = head.metrics[index], (*head.metrics_place, index)
     found = adapted(entry, built.compared.get(head.name), is_trained=False)
-    if isinstance(found, Refused):
-        raise ConfigError(Problem((*place, *found.inside), found.message, found.hint))
+    if isinstance(found, Problem):
+        raise ConfigError(relocated(found, place))
     metric = make(found.metric, place)
     if found.one_hot:
         metric = keras.metrics.get(metric)

@@ -9,6 +9,7 @@ import pytest
 
 from dltool.config.keras.allowed_code import read_allowed_code
 from dltool.config.keras.objects import KerasObject, parse_keras_object
+from dltool.config.last_layer import last_layer
 from dltool.errors import UnreadableConfig
 from dltool.keras_names import ALLOWED, allowing, arguments, find, names
 
@@ -136,6 +137,13 @@ def test_the_classes_are_named_as_keras_s_own_and_only_while_they_are_allowed(re
         assert problems[0].hint == 'did you mean "rate"?'
     assert find("layer", "Mine") is None
     assert ALLOWED == []
+
+
+def test_what_a_class_of_one_s_own_gives_as_the_last_layer_is_unknown(read):
+    with allowing([read(HEAD + "class Mine(layers.Dense):\n    pass\n")]):
+        last = last_layer([KerasObject("layer", "Mine", {"units": 3, "activation": "softmax"})], 0)
+    assert last is not None
+    assert (last.units, last.activation) == (None, None)
 
 
 BAD = {

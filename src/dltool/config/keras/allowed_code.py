@@ -15,13 +15,12 @@ from dltool.keras_names.argument_types import REDUCTION, deduce
 
 MODULES = {"layer": "layers", "loss": "losses", "metric": "metrics"}
 BASES = {"layer": "Layer", "loss": "Loss", "metric": "Metric"}
-SHARED: dict[str, list[list[Any]]] = {
-    # Those of layers are in the table.
-    "layer": [],
-    "loss": [["reduction", REDUCTION, "sum_over_batch_size"], ["name", "text|null", None]],
-    "metric": [["name", "text|null", None]],
+SHARED: dict[str, dict[str, Any]] = {
+    "layer": {"arguments": [], "base": "layer"},
+    "loss": {"arguments": [["reduction", REDUCTION, "sum_over_batch_size"], ["name", "text|null", None]]},
+    "metric": {"arguments": [["name", "text|null", None]]},
 }
-"""Arguments that classes of each kind take through `**kwargs`."""
+"""Arguments that classes of each kind take through `**kwargs`; `base` names those of the table."""
 PLAIN = {"int": "int", "float": "float", "bool": "bool", "str": "text", "dict": "mapping", "None": "null"}
 LISTS = {"int": "ints", "float": "floats", "str": "texts"}
 SEQUENCES = {"list", "tuple", "List", "Tuple", "Sequence", "Iterable", "Collection"}
@@ -143,7 +142,7 @@ class UserClasses:
                 known = find(kind, name)
                 entry: dict[str, Any] = signatures()[kind][known.means] if known else {}
                 return {"arguments": [], **{key: entry[key] for key in ("arguments", "base") if key in entry}}
-        return {"arguments": SHARED[kind]} | ({"base": "layer"} if kind == "layer" else {})
+        return SHARED[kind]
 
 
 def imported_paths(tree: ast.Module) -> dict[str, str]:

@@ -115,18 +115,14 @@ def object_schema(kind: str, name: str) -> Schema:
     inside = {"properties": properties, "additionalProperties": False, **({"required": required} if required else {})}
     first = next((argument for argument in arguments.values() if argument.is_positional), None)
     is_short = first is not None and required == [first.name]
-    return with_arguments(name, keras_names.summary(kind, name), inside, short_form(kind, name, first), is_short)
-
-
-def short_form(kind: str, name: str, first: Argument | None) -> Schema:
-    """Return the schema of the short form of arguments: the value of the first one, or null."""
-    required = required_names(kind, name)
-    if required and (first is None or required != [first.name]):
-        return no_value(f"{name} needs {' and '.join(required)}", ["object"])
-    if first is None:
-        return no_value(f"{name} takes no value")
-    types = first.types if required else dict.fromkeys([*first.types, "null"])
-    return type_schema(types, f"{name}.{first.name}")
+    if required and not is_short:
+        short = no_value(f"{name} needs {' and '.join(required)}", ["object"])
+    elif first is None:
+        short = no_value(f"{name} takes no value")
+    else:
+        types = first.types if required else dict.fromkeys([*first.types, "null"])
+        short = type_schema(types, f"{name}.{first.name}")
+    return with_arguments(name, keras_names.summary(kind, name), inside, short, is_short)
 
 
 def argument_schema(kind: str, name: str, argument: Argument) -> Schema:

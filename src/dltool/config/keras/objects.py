@@ -51,9 +51,8 @@ Parsed = tuple[KerasObject | None, list[Problem]]
 
 
 def parse_keras_object(kind: str, value: Any, path: ConfigPath = ()) -> Parsed:
-    """Return the object of `kind` that `value` (plain YAML data) names, and every problem in it. Locations are `path`,
-    then as the YAML is nested: `(*path, "Dense", "units")`. The object is None if there are problems, and for
-    UNKNOWN."""
+    """Return the object of `kind` that `value` (plain YAML data) names, and every problem; no object if there are any,
+    and for UNKNOWN. Locations are `path`, then as the YAML is nested: `(*path, "Dense", "units")`."""
     parser = Parser()
     return parser.keras_object(kind, value, path), parser.problems
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dltool.config.keras.objects import BACKBONE, FROM
 from dltool.config.text.expressions import OWN_NAMES
 from dltool.config.text.merge import as_arguments
-from dltool.config.text.tree import MappingEntry, Node, children, find, scalars
+from dltool.config.text.tree import MappingEntry, Node, children, entries_of, find, items_of, scalars
 from dltool.errors import ConfigError, ConfigPath, Problem, TextPath
 from dltool.keras_names import find as find_keras
 
@@ -42,7 +42,8 @@ class LayerScope:
 
 
 def blocks_of(model: Node, problems: list[Problem]) -> dict[str, LayerScope]:
-    """Return the well-formed blocks. The form of all blocks is checked with the rest of the config."""
+    """Return the well-formed blocks. The form of all blocks is checked with the rest of the config. Raises ConfigError:
+    a block contains itself."""
     blocks: dict[str, LayerScope] = {}
     for name, entry in entries_of(find(model, ("blocks",))).items():
         place = (*BLOCKS, name)
@@ -56,6 +57,7 @@ def blocks_of(model: Node, problems: list[Problem]) -> dict[str, LayerScope]:
         is_whole = bool(body) and keys <= {"parameters", "layers"}
         blocks[name] = LayerScope(place, {key: parameter.node for key, parameter in parameters.items()}, body, is_whole)
         problems += parameter_problems(blocks[name]) if is_whole else ()
+    refuse_cycles(blocks)
     return blocks
 
 
@@ -95,16 +97,6 @@ def blocks_in(items: Sequence[Node], blocks: Mapping[str, LayerScope]) -> Iterat
             yield from blocks_in(items_of(find(given, ("layers",))) if given else (), blocks)
         elif name in blocks:
             yield name
-
-
-def entries_of(node: Node | None) -> Mapping[str, MappingEntry]:
-    """Return the entries of a mapping; none for anything else, which the validation reports."""
-    return node.value if node is not None and isinstance(node.value, Mapping) else {}
-
-
-def items_of(node: Node | None) -> tuple[Node, ...]:
-    """Return the items of a list; none for anything else."""
-    return node.value if node is not None and isinstance(node.value, tuple) else ()
 
 
 def head(item: Node) -> tuple[str, Node | None]:

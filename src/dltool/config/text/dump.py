@@ -19,8 +19,7 @@ from dltool.errors import ConfigPath
 
 
 def plain_config(section: Section) -> dict[str, Any]:
-    """Return a config, or a section of it, as dicts, lists and scalars, without values that are None or empty by
-    default."""
+    """Return a section as dicts, lists and scalars, without values that are None, or empty by default."""
     keys = keys_of(type(section))
     given = {key: getattr(section, field) for key, field in zip(keys, type(section).model_fields, strict=True)}
     defaults = {

@@ -15,15 +15,12 @@ from dltool.config.text.blocks import (
     Uses,
     WrittenLayer,
     blocks_of,
-    entries_of,
     head,
     head_of_layer,
-    items_of,
-    refuse_cycles,
     with_argument,
 )
 from dltool.config.text.expressions import Substitution
-from dltool.config.text.tree import MappingEntry, Node, find
+from dltool.config.text.tree import MappingEntry, Node, entries_of, find, items_of
 from dltool.config.wording import counted_name, named, snake_case
 from dltool.errors import ConfigError, ConfigPath, Problem, TextPath
 from dltool.keras_names import find as find_keras
@@ -84,9 +81,7 @@ def flat_layers(
     last round of a `repeat`. Layers that a block uses by `from: input` are named if necessary. Problems are added to
     those of `substitution`. With `has_columns`, names may be those of columns. Raises ConfigError: blocks that contain
     themselves, or too many layers."""
-    blocks = blocks_of(model, substitution.problems)
-    refuse_cycles(blocks)
-    expansion = Expansion(substitution, blocks, has_columns)
+    expansion = Expansion(substitution, blocks_of(model, substitution.problems), has_columns)
     scope = Scope(substitution)
     expansion.lay_all(items_of(find(model, ("layers",))), LAYERS, scope, ())
     called = {name: expansion.name_of(scope.named[name][0]) for name in ends if name in scope.named}

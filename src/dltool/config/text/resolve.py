@@ -11,11 +11,11 @@ from dltool.config.keras.objects import BACKBONE, FROM, PUBLISHED, UNKNOWN
 from dltool.config.last_layer import LAYERS
 from dltool.config.schema import Training
 from dltool.config.sources import TABLE_SOURCES
-from dltool.config.text.blocks import WrittenLayer, entries_of, items_of
+from dltool.config.text.blocks import WrittenLayer
 from dltool.config.text.expansion import flat_layers
 from dltool.config.text.expressions import DATA_FACTS, OWN_NAMES, TARGET_FACTS, Substitution
 from dltool.config.text.merge import SOURCE_PLACES
-from dltool.config.text.tree import MappingEntry, Node, children, find, scalars, with_children
+from dltool.config.text.tree import MappingEntry, Node, children, entries_of, find, items_of, scalars, with_children
 from dltool.config.validate import section_at
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem, TextPath

@@ -43,6 +43,16 @@ def size(node: Node) -> int:
     return 1 + sum(size(child) for _, child in children(node))
 
 
+def entries_of(node: Node | None) -> Mapping[str, MappingEntry]:
+    """Return the entries of a mapping; none for anything else, which the validation reports."""
+    return node.value if node is not None and isinstance(node.value, Mapping) else {}
+
+
+def items_of(node: Node | None) -> tuple[Node, ...]:
+    """Return the items of a list; none for anything else."""
+    return node.value if node is not None and isinstance(node.value, tuple) else ()
+
+
 def children(node: Node) -> Iterator[tuple[str | int, Node]]:
     if isinstance(node.value, Mapping):
         yield from ((key, entry.node) for key, entry in node.value.items())

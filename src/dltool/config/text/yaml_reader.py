@@ -97,8 +97,7 @@ def parse_yaml(text: str, shown_as: str, *, start: int | None = None) -> Node:
 
 
 def values_by_path(content: bytes, shown_as: str) -> dict[ConfigPath, Any]:
-    """Return every scalar and every empty list or mapping of a YAML file by its path. Raises ConfigError: it is no
-    YAML."""
+    """Return every scalar and empty list or mapping of a YAML file by its path. Raises ConfigError: it is no YAML."""
     return {path: to_plain(node) for path, node in scalars(parse_yaml(decode(content, shown_as), shown_as))}
 
 

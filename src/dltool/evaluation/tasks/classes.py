@@ -96,8 +96,7 @@ class ClassEvaluator(LabelEvaluator):
         if self.target.shape:
             shape = " × ".join(map(str, self.target.shape))
             return f"the model predicts {shape} classes for each example, which a table cannot hold"
-        index = layer_index(self.config, self.head)
-        last = None if index is None else last_layer(self.config.model.layers, index)
+        last = last_layer(self.config.model.layers, layer_index(self.config, self.head))
         if self.has_probabilities or (last is not None and last.is_probability):
             return ""
         return f"with the loss {loss_name(self.head.loss)}, the outputs of the model are not probabilities of classes"
