@@ -40,7 +40,7 @@ def problem_lines(problem: Problem, document: "Document | None", texts: Mapping[
     header = Text()
     if position:
         header.append(f"{place_name(position)}: ", "bold")
-    header.append(f"{path}: " if path else "", "bold")
+    header.append(f"{printable(path)}: " if path else "", "bold")
     header.append(printable(problem.message))
     if not position:
         yield Text("error: ", "bold red") + header
