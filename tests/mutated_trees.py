@@ -89,8 +89,32 @@ WORDS = [
 FACTS = ["classes", "input_shape", "epochs", "steps_per_epoch", "examples", "target_shape", "seed", "env.HOME", "x"]
 FACTS += ["vars.a", "vars.units", "classes.label", "training.epochs", "batch_size", "name", "", "1", "é", "__class__"]
 KEYS = [
-    *("name", "seed", "data", "model", "training", "expect", "tracking", "vars", "extends", "source", "inputs", "target"),
-    *("outputs", "split", "windows", "preprocessing", "augmentation", "cache", "layers", "blocks", "repeat", "backbone"),
+    *(
+        "name",
+        "seed",
+        "data",
+        "model",
+        "training",
+        "expect",
+        "tracking",
+        "vars",
+        "extends",
+        "source",
+        "inputs",
+        "target",
+    ),
+    *(
+        "outputs",
+        "split",
+        "windows",
+        "preprocessing",
+        "augmentation",
+        "cache",
+        "layers",
+        "blocks",
+        "repeat",
+        "backbone",
+    ),
     *("from", "units", "activation", "optimizer", "loss", "metrics", "callbacks", "phases", "epochs", "batch_size"),
     *("path", "pattern", "size", "channels", "x-a", "x", "a.b", "a[0]", '""', '"é"', '"\\e[2J"', '"\\u202ex"', "$x"),
     *("1", "null", "true", "1.5", "[a]", "{a: b}", "<<", '"<<"', "class_weights", "mixed_precision", "precision"),
@@ -121,7 +145,9 @@ def reference(source: random.Random) -> str:
         text = f"$({expression(source)})"
         return text if set(text) <= PLAIN else json.dumps(text)
     deep = source.choice([50, 200, 5000])
-    return source.choice(["$$", "$", "$(", "$()", "'${x}'", "$(" + "(" * deep + ")" * deep + ")", "$(" + "-" * deep + "1)"])
+    return source.choice(
+        ["$$", "$", "$(", "$()", "'${x}'", "$(" + "(" * deep + ")" * deep + ")", "$(" + "-" * deep + "1)"]
+    )
 
 
 def name_of(source: random.Random) -> str:

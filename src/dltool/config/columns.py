@@ -19,6 +19,9 @@ from dltool.config.wording import named
 from dltool.errors import Problem
 
 Count = Annotated[int, Field(ge=1)]
+MOST_RATE = 1_000_000
+"""Samples a second; the filter that resamples grows with the rate."""
+Rate = Annotated[int, Field(ge=1, le=MOST_RATE)]
 MOST_NGRAMS = 100
 """The number of n-grams of a text is proportional to it."""
 MOST_WORDS = 100_000
@@ -141,7 +144,7 @@ class AudioColumn(Section):
 
     seconds: Annotated[float, Field(gt=0)]
     """The length of a clip. Longer audio clips are cut, shorter ones padded with silence."""
-    rate: Annotated[int, Field(ge=1)] | None = None
+    rate: Rate | None = None
     """The sample rate in Hz, to which files of other rates are resampled. Default: that of the first file."""
 
 

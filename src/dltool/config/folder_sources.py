@@ -1,12 +1,12 @@
 """Sources that are folders or archives of files, and the patterns for the paths of the files."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dltool.config.columns import refuse_giant
+from dltool.config.columns import Rate, refuse_giant
 from dltool.config.pydantic_errors import refuse
 from dltool.config.section import Section
 from dltool.errors import Problem
@@ -16,17 +16,29 @@ FIELD = re.compile(r"\{([^{}]*)\}")
 EXAMPLE = 'for example "{class}/{speaker}_{number}.wav"'
 
 
-def file_pattern(text: str) -> re.Pattern[str]:
-    """Return a regular expression for the end of a path, from the start of a name; each `{name}` is a group.
+def file_pattern(text: str) -> Callable[[str], dict[str, str] | None]:
+    """Return a function that matches the end of a path, from the start of a name, and returns the value of each
+    `{name}`, or None.
 
-    A group matches as much as possible within the name of one folder or file.
+    A name has as many characters as possible within one folder or file. Read backwards, that is the nearest text
+    between two names, which needs no second attempt: the time is linear.
 
     Raises ValueError: the pattern is invalid, as :func:`pattern_problems` reports."""
     if pattern_problems(text):
         raise ValueError(text)
-    pieces = FIELD.split(text)
-    expression = "".join(f"(?P<{piece}>[^/]+)" if index % 2 else re.escape(piece) for index, piece in enumerate(pieces))
-    return re.compile(f"(?:.*/)?{expression}", re.DOTALL)
+    end, *pieces = FIELD.split(text)[::-1]
+    *groups, first = (
+        f"(?P<{name}>[^/]+?){re.escape(before[::-1])}" for name, before in zip(pieces[::2], pieces[1::2], strict=True)
+    )
+    backwards = re.compile(
+        f"{re.escape(end[::-1])}{''.join(f'(?>{group})' for group in groups)}{first}(?:/.*)?", re.DOTALL
+    )
+
+    def match(path: str) -> dict[str, str] | None:
+        found = backwards.fullmatch(path[::-1])
+        return found and {name: found[name][::-1] for name in pieces[-2::-2]}
+
+    return match
 
 
 def pattern_problems(text: str) -> list[Problem]:
@@ -91,7 +103,7 @@ class AudioSource(Section):
     seconds: Annotated[float, Field(gt=0)] | None = None
     """The length of a clip. Longer audio clips are cut, shorter ones padded with silence. Default: that of the
     longest."""
-    rate: Count | None = None
+    rate: Rate | None = None
     """The sample rate in Hz, to which files of other rates are resampled. Default: that of the first file."""
     pattern: Pattern | None = None
     """A pattern for the end of a path, such as "{class}/{speaker}_{number}.wav". {class} is the class, {split} the

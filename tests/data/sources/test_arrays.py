@@ -188,4 +188,5 @@ def test_a_shape_larger_than_the_data_is_refused_before_allocation(tmp_path):
         for name in ("x.npy", "y.npy"):
             archive.writestr(name, b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     messages = [problem.message for problem in problems_of(ArraysSource(path=str(tmp_path / "bomb.npz")))]
-    assert messages == [f"{name} is damaged: expected 72,000,000,000,000 bytes, found 0" for name in "xy"]
+    sizes = "expected 72,000,000,000,000 bytes, found 0"
+    assert messages == [f"{tmp_path}/bomb.npz: {name} is damaged: {sizes}" for name in "xy"]

@@ -129,7 +129,7 @@ class Parser:
         known = self.usable_name(kind, name, place, at_key=True)
         if known is None:
             return None
-        if known.is_string and not arguments(kind, name):
+        if known.is_string and not arguments(kind, known.name):
             return self.function(known, given, place)
         before, sources = len(self.problems), None
         if kind in ("layer", "backbone") and isinstance(given, Mapping) and FROM in given:

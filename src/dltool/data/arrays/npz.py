@@ -2,7 +2,6 @@
 
 import math
 import zipfile
-import zlib
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dltool.data.arrays.npz_header import Header, header_of_npy, header_of_npz
+from dltool.data.files.archives import DAMAGED
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
-
-DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def npz_headers(file: Path | BytesIO, shown_as: str, place: ConfigPath) -> dict[str, Header]:
@@ -37,7 +35,7 @@ def read_npz(
         DataError: pickled objects, named fields, or a damaged file.
         MachineError: an array does not fit in memory."""
     names = list(names)
-    problems = [problem for name in names for problem in refused(headers[name], name, place)]
+    problems = [problem for name in names for problem in refused(headers[name], name, shown_as, place)]
     if problems:
         raise DataError(problems)
     arrays = {}
@@ -65,7 +63,7 @@ def read_npy(path: Path, name: str, place: ConfigPath) -> np.ndarray:
             header = header_of_npy(file, path.stat().st_size)
     except (OSError, ValueError) as error:
         raise DataError(Problem(place, f"{path} is not an .npy file: {error}", "np.save writes one")) from None
-    problems = refused(header, name, place)
+    problems = refused(header, name, str(path), place)
     if problems:
         raise DataError(problems)
     try:
@@ -76,7 +74,7 @@ def read_npy(path: Path, name: str, place: ConfigPath) -> np.ndarray:
         raise DataError(Problem(place, f"{path} is damaged: {error}", "write or copy it again")) from None
 
 
-def refused(header: Header, name: str, place: ConfigPath) -> list[Problem]:
+def refused(header: Header, name: str, file: str, place: ConfigPath) -> list[Problem]:
     if not isinstance(header.descr, str):
         return [Problem(place, f"{name} has named fields; expected a plain array")]
     if "O" in header.descr:
@@ -86,10 +84,11 @@ def refused(header: Header, name: str, place: ConfigPath) -> list[Problem]:
         ]
     try:
         expected = bytes_of(header)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         return [Problem(place, f"{name} has the unknown dtype {header.descr}")]
     if expected != header.data_bytes:
-        return [Problem(place, f"{name} is damaged: expected {expected:,} bytes, found {header.data_bytes:,}")]
+        sizes = f"expected {expected:,} bytes, found {header.data_bytes:,}"
+        return [Problem(place, f"{file}: {name} is damaged: {sizes}")]
     return []
 
 

@@ -22,6 +22,8 @@ ISO_DATE = re.compile(
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+FIRST_DATE, LAST_DATE = ((moment.replace(tzinfo=UTC) - EPOCH) // SECOND for moment in (datetime.min, datetime.max))
+"""The years 1 to 9999, in seconds since 1970."""
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -102,7 +104,8 @@ def date_of(text: str, written: str | None = None) -> int:
         return NO_DATE
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - EPOCH) // SECOND
+    seconds = (moment - EPOCH) // SECOND
+    return seconds if FIRST_DATE <= seconds <= LAST_DATE else NO_DATE
 
 
 def is_iso_date(text: str) -> bool:
