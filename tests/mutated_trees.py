@@ -241,6 +241,15 @@ def number(source: random.Random, below: list[Any], index: int, _: list[Place]) 
     return None
 
 
+def refer(source: random.Random, below: list[Any], index: int, places: list[Place]) -> None:
+    """Replace some scalars by names, known and unknown."""
+    scalars = [place for place in places if isinstance(of(place[0][place[1]]), str)]
+    for other, at in source.sample(scalars, min(len(scalars), source.choice([1, 1, 2, 10]))):
+        other[at] = with_value(
+            other[at], source.choice(["$x", "$classes", "$(1 / classes)", "$epochs", "$steps_per_epoch"])
+        )
+
+
 def delete(_: random.Random, below: list[Any], index: int, __: list[Place]) -> None:
     del below[index]
 
@@ -328,5 +337,5 @@ def layers(source: random.Random, below: list[Any], index: int, places: list[Pla
 Change = Callable[[random.Random, list[Any], int, list[Place]], None]
 CHANGES: list[Change] = [
     *(replace, replace, replace, number, number, delete, double, swap, rename, rename, add, add, move, wrap, unwrap),
-    *(anchor, layers, layers),
+    *(anchor, layers, layers, refer),
 ]

@@ -17,10 +17,11 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import mutated_trees
 from tests.bad_configs import GOOD, IMAGES
 from tests.bad_data import PICTURES, SERIES, SOUNDS, TABLE, TEXTS
 from tests.fuzzing import Wrong, hunt, refuse_control
-from tests.mutated_trees import KEYS, mutate, value, written
+from tests.mutated_trees import mutate, value, written
 
 from dltool.commands.check import check
 from dltool.config.load import read_document
@@ -229,7 +230,7 @@ class Attempt:
 
 
 def setting(source: random.Random) -> str:
-    key = ".".join(source.choice([*KEYS, "layers[0]", "0"]) for _ in range(source.randint(1, 4)))
+    key = ".".join(source.choice([*mutated_trees.KEYS, "layers[0]", "0"]) for _ in range(source.randint(1, 4)))
     return source.choice([f"{key}={written(value(source), 99)}", key, f"{key}=", "=1", f"{key}={value}=1"])
 
 

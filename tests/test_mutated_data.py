@@ -141,7 +141,7 @@ class Attempt:
                 if not line.startswith(" ") and IN_FILE.search(message) and not NAMED.search(message):
                     raise Wrong(f"{text[:2000]}\nno file: {line.partition(': ')[2][:80]}") from None
             if len(text) > 20_000:
-                raise Wrong(f"{text[:2000]}\na message of {len(text):,} characters")
+                raise Wrong(f"{text[:2000]}\na message of {len(text):,} characters") from None
 
     def describe(self) -> str:
         return f"{self.name}\n{self.damaged[:1500]!r}"

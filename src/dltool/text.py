@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+LONGEST_NAME = 200
+"""Longer names resemble no other: comparing them would take seconds."""
 BIDIRECTIONAL = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
 
@@ -33,6 +35,9 @@ def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
 
     Names that differ only in case and underscores are returned once. `cutoff` is difflib's ratio."""
     from difflib import SequenceMatcher
+
+    if len(name) > LONGEST_NAME:
+        return []
 
     def likeness(wanted: str, other: str) -> float:
         matcher = SequenceMatcher(None, other, wanted)

@@ -18,7 +18,7 @@ from tests.security.conftest import with_epochs
 
 from dltool.errors import RunError
 from dltool.model.preprocessing import load_preprocessing
-from dltool.model.saving import CHECKSUM
+from dltool.model.weights_file import CHECKSUM
 from dltool.runs.checkpoint_file import MAGIC
 
 

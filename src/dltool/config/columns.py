@@ -62,7 +62,7 @@ class CategoryColumn(Section):
 
     @model_validator(mode="after")
     def rare_values_are_allowed(self) -> Self:
-        if self.min_count > 1 and self.unknown == "error":
+        if self.is_known and self.min_count > 1 and self.unknown == "error":
             message = "min_count makes rare values unknown, and unknown: error refuses them"
             raise refusal(Problem(("min_count",), message, "remove one of the two", at_key=True))
         return self
@@ -135,7 +135,8 @@ class ImageColumn(Section):
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
-        refuse_giant(self.size, self.channels)
+        if self.is_known:
+            refuse_giant(self.size, self.channels)
         return self
 
 

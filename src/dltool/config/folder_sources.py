@@ -90,7 +90,7 @@ class ImagesSource(Section):
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
         # Where it is not given, images have the size that they have.
-        if self.size is not None:
+        if self.size is not None and self.is_known:
             refuse_giant(self.size, self.channels)
         return self
 

@@ -45,7 +45,8 @@ class CsvSource(Section):
 
     @model_validator(mode="after")
     def is_readable(self) -> Self:
-        refuse(*self.encoding_problems(), *self.name_problems(), *self.character_problems())
+        if self.is_known:
+            refuse(*self.encoding_problems(), *self.name_problems(), *self.character_problems())
         return self
 
     def encoding_problems(self) -> list[Problem]:

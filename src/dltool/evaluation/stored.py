@@ -2,15 +2,16 @@
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from dltool.config.schema import Config
+from dltool.data.arrays.npz import read_npz
+from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.facts import Facts
-from dltool.errors import ConfigError, RunError
+from dltool.errors import ConfigError, DataError, RunError
 from dltool.evaluation.findings import Assessment
 from dltool.evaluation.predictions import Columns, refuse_unclear, write_csv
 from dltool.evaluation.tasks import evaluators
@@ -21,6 +22,7 @@ from dltool.text import whole_text
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
 MOST_CELLS = 2_000_000
 """Cells of a table of predictions. Larger splits are sampled evenly."""
+ARRAYS = ("rows", "names", "values")
 EXAMPLES_LIMIT = 2**28
 
 
@@ -69,12 +71,14 @@ def packed(examples: ExampleValues) -> bytes:
 def read_examples(run: Run, name: str) -> ExampleValues:
     """Return the example values of the evaluation `name` ("test") of a run. Raises RunError: missing or damaged."""
     path = run.evaluation / name / EXAMPLES
+    content = io.BytesIO(run.read(path, EXAMPLES_LIMIT))
+    headers = header_of_npz(content)
+    if headers.keys() != set(ARRAYS) or sum(header.data_bytes for header in headers.values()) > EXAMPLES_LIMIT:
+        raise RunError(f"{path} is damaged, or has more than {EXAMPLES_LIMIT:,} bytes")
     try:
-        with zipfile.ZipFile(io.BytesIO(run.read(path, EXAMPLES_LIMIT))) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > EXAMPLES_LIMIT:
-                raise RunError(f"{path} is too large: more than {EXAMPLES_LIMIT:,} bytes")
-            rows, names, values = (array_in(archive, key) for key in ("rows", "names", "values"))
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, OSError) as error:
+        rows, names, values = read_npz(content, ARRAYS, headers, str(path), ()).values()
+        keys = names.tolist()
+    except (DataError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
     if (
         rows.dtype != np.int64
@@ -85,12 +89,7 @@ def read_examples(run: Run, name: str) -> ExampleValues:
     ):
         raise RunError(f"{path} does not hold the values of examples")
     targets = read(run, run.evaluation / name / METRICS, Evaluation).targets
-    return ExampleValues(rows, dict(zip(names.tolist(), values, strict=True)), str(targets))
-
-
-def array_in(archive: zipfile.ZipFile, key: str) -> np.ndarray:
-    with archive.open(f"{key}.npy") as file:
-        return np.asarray(np.lib.format.read_array(io.BytesIO(file.read(EXAMPLES_LIMIT)), allow_pickle=False))
+    return ExampleValues(rows, dict(zip(keys, values, strict=True)), str(targets))
 
 
 def prediction_table(

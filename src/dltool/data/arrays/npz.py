@@ -1,6 +1,7 @@
 """Reads `.npz` and `.npy` files. Pickles are refused before anything is decoded."""
 
 import math
+import sys
 import zipfile
 from collections.abc import Iterable
 from io import BytesIO
@@ -44,7 +45,7 @@ def read_npz(
     try:
         with np.load(file, allow_pickle=False) as archive:
             for name in names:
-                arrays[name] = archive[name]
+                arrays[name] = checked_text(archive[name])
     except MemoryError:
         raise too_large(headers[name], name, place) from None
     except DAMAGED as error:
@@ -67,7 +68,7 @@ def read_npy(path: Path, name: str, place: ConfigPath) -> np.ndarray:
     if problems:
         raise DataError(problems)
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
+        return checked_text(np.asarray(np.load(path, allow_pickle=False)))
     except MemoryError:
         raise too_large(header, name, place) from None
     except DAMAGED as error:
@@ -90,6 +91,15 @@ def refused(header: Header, name: str, file: str, place: ConfigPath) -> list[Pro
         sizes = f"expected {expected:,} bytes, found {header.data_bytes:,}"
         return [Problem(place, f"{file}: {name} is damaged: {sizes}")]
     return []
+
+
+def checked_text(array: np.ndarray) -> np.ndarray:
+    """Return the array. Raises ValueError: text with numbers that are no characters, which crash Python."""
+    if array.dtype.kind == "U" and array.nbytes:
+        codes = np.ascontiguousarray(array).view(array.dtype.str[0] + "u4")
+        if codes.max() > sys.maxunicode:
+            raise ValueError("its text has characters beyond Unicode")
+    return array
 
 
 def bytes_of(header: Header) -> int:

@@ -22,7 +22,8 @@ ISO_DATE = re.compile(
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-FIRST_DATE, LAST_DATE = ((moment.replace(tzinfo=UTC) - EPOCH) // SECOND for moment in (datetime.min, datetime.max))
+FIRST_DATE = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // SECOND
+LAST_DATE = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - EPOCH) // SECOND
 """The years 1 to 9999, in seconds since 1970."""
 LARGEST = float(np.finfo(np.float32).max)
 
