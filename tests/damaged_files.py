@@ -376,7 +376,7 @@ def json_tree(source: random.Random, content: bytes) -> bytes:
                 below[step] = source.choice(VALUES)
     text = json.dumps(top[0])
     if source.random() < 0.05:
-        deep = source.choice([100, 2000, 100_000])
+        deep = source.choice([90, 200, 500, 900, 2000, 100_000])
         text = text.replace("{", '{"deep": ' + "[" * deep + "]" * deep + ", ", 1)
     return text.encode()
 

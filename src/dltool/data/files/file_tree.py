@@ -96,13 +96,12 @@ class Reader:
             try:
                 self.descriptor = spooled(access.path) if access.kind == "compressed tar" else opened(access.path)
             except DAMAGED as error:
-                words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+                if not isinstance(error, OSError) or not error.errno:
+                    message = f"{access.path} is damaged: {error}"
+                    raise DataError(Problem(place, message, "write or copy it again")) from None
                 hint = "a compressed tar is expanded into a nameless temporary file: set TMPDIR to a folder with room"
-                raise MachineError(
-                    Problem(
-                        place, f"{access.path} cannot be opened: {words.lower()}", hint if "tar" in access.kind else ""
-                    )
-                ) from None
+                message = f"{access.path} cannot be opened: {os_words(error)}"
+                raise MachineError(Problem(place, message, hint if "tar" in access.kind else "")) from None
             weakref.finalize(self, os.close, self.descriptor)
 
     def read(self, member: Member) -> bytes:
