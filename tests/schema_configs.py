@@ -152,6 +152,7 @@ UNKNOWABLE = {
     *("value-of-a-variable", "list-inside-text", "undefined-name", "misspelt-name", "division-by-zero"),
     *("function-call", "attribute", "half-a-number", "unset-environment-variable", "variable-of-itself"),
     *("variable-with-a-reserved-name", "power-too-large", "data-that-depends-on-itself"),
+    *("undefined-name-in-a-source", "classes-in-a-source"),
     # Other files.
     *("extends-itself", "extends-a-missing-file"),
     # It could be the name of a block.
@@ -167,6 +168,8 @@ UNKNOWABLE = {
     *("named-arrays-without-a-file", "unknown-target-of-arrays", "one-type-for-two-targets", "other-names-in-the-test"),
     *("phases-with-too-many-epochs", "fractions-over-one", "empty-split", "output-with-a-bad-name"),
     *("giant-image", "giant-image-in-a-column"),
+    # Right beside outputs, or phases.
+    "null-loss",
     # JSON has no such numbers.
     *("learning-rate-nan", "learning-rate-infinite"),
 }

@@ -189,7 +189,7 @@ def fitted_model(
         if fitted.best_epoch is None:
             # The monitored value was never a number: keep the last weights.
             save_weights(core, run.best_weights)
-        load_weights(core, run.best_weights, is_own=start is None)
+        load_weights(core, run.best_weights, is_own=True)
     return fitted
 
 
