@@ -89,7 +89,7 @@ def limits() -> Iterator[None]:
 
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    faulthandler.dump_traceback_later(HARD_SECONDS, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(HARD_SECONDS, exit=True, file=sys.__stderr__ or 2)
     old = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (address_space() + MEMORY, old[1]))
     try:
