@@ -158,6 +158,10 @@ KEYS_AND_TYPES = {
     "name-of-100,000-characters": changed(("relu", "relu" * 25_000)),
     "undefined-name-in-a-source": changed(("iris", "{csv: {path: a.csv, delimiter: $x}}")),
     "classes-in-a-source": changed(("iris", "{images: {path: a, size: [8, 8], channels: $classes}}")),
+    "encoding-of-no-text": changed(("iris", "{csv: {path: a.csv, encoding: zlib}}\n  target: a")),
+    "date-format-with-a-part-twice": changed(
+        ("iris", '{csv: a.csv}\n  target: a\n  inputs: {b: {date: {format: "%d %d"}}}')
+    ),
     "sample-rate-of-a-billion": changed(("iris", "{audio: {path: a, rate: 1000000000}}")),
     "null-section": "name: example\ndata:\nmodel:\ntraining:\n",
     "scalar-for-a-list": changed(("metrics: [accuracy]", "metrics: accuracy")),
