@@ -188,7 +188,7 @@ def check(
     build = build or svg is not None
     with frame(as_json, allow_code) as within:
         document = within.read(config, settings)
-        with within.captured() if build else contextlib.nullcontext():
+        with within.captured() if build or data else contextlib.nullcontext():
             from dltool.commands.check import check as run_check
 
             outcome = run_check(document, read_data=data, build=build, svg=svg, lists_origins=origins)
