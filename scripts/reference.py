@@ -22,16 +22,22 @@ from dltool import cli
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
 from dltool.config.describe import described_choice, key_arguments, section_of
 from dltool.config.json_schema import json_schema, own_schema
+from dltool.config.keras.objects import KerasObject
+from dltool.config.losses import BINARY, FAMILIES, MARGIN, ONE_HOT, OVERLAP, SPARSE, LossFamily
+from dltool.config.metric_forms import FORMS as FORM_WORDS
+from dltool.config.metric_forms import METRIC_FORMS, ONE_HOT_LOSS, Compared, Form, Refused, adapted
 from dltool.config.section import Section
 from dltool.config.sources import SOURCES
+from dltool.config.tasks import TASKS, TargetFacts, Task
 from dltool.errors import EXIT_CODES, DltoolError, Interrupted
 from dltool.machine import OTHER_VARIABLES, VARIABLES
-from dltool.runs.directory import FILES, FOLDERS
+from dltool.runs.files import CONTENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src" / "dltool"
 COMMAND = "python scripts/reference.py"
 NOTE = f"<!-- Written by `{COMMAND}` from the code. Do not edit. -->\n"
+ANY_TARGET = TargetFacts("number", (3,), ("a", "b"))
 Table = Sequence[Sequence[str]]
 
 
@@ -198,13 +204,12 @@ def exit_codes_page() -> str:
 
 
 def run_directory_page() -> str:
-    entries = {**FILES, **{f"{name}/": text for name, text in FOLDERS.items()}}
     parts = [
         "# The run directory\n",
         "`dltool train` makes a numbered directory for each run: `runs/NAME/0001`, `runs/NAME/0002`, …",
         "Numbers are never used again. `runs/NAME/latest` points to the newest run.",
         "A run directory is created whole or not at all, and one process at a time writes it.\n",
-        table(("file or folder", "contents"), [[code(name), text] for name, text in entries.items()]),
+        table(("file or folder", "contents"), [[code(name), text] for name, text in CONTENTS.items()]),
         "Every later command reads these files; [Moving runs](../guides/moving.md) lists what each command needs.",
         "Nothing in a run directory is ever executed; see [Security](../how-it-works/security.md).\n",
     ]
@@ -257,11 +262,87 @@ def layout_page() -> str:
     return "\n".join(parts)
 
 
+# --- losses and metrics ---
+
+OUTPUTS = {
+    SPARSE: "`softmax`, or logits with `from_logits: true`",
+    ONE_HOT: "`softmax`, or logits with `from_logits: true` where the loss has it",
+    OVERLAP: "`softmax` for each class, or one `sigmoid`",
+    BINARY: "`sigmoid`, or logits with `from_logits: true`",
+    MARGIN: "`tanh` or no activation: the sign is the class",
+}
+
+
+def grouped(rows: Table) -> Table:
+    """Join the first cells of rows that are otherwise the same."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for first, *others in rows:
+        found.setdefault(tuple(others), []).append(first)
+    return [[", ".join(firsts), *others] for others, firsts in found.items()]
+
+
+def loss_rows() -> Table:
+    """Return a row for each loss: the form of the targets by kind of target, and the last activation."""
+    return [
+        [
+            code(name),
+            *(FORM_WORDS[task.forms[family]] if takes(task, family) else "refused" for task in TASKS.values()),
+            OUTPUTS.get(family, "any"),
+        ]
+        for name, family in FAMILIES.items()
+    ]
+
+
+def takes(task: Task, family: LossFamily) -> bool:
+    refused = {each for entry in task.invalid if entry.of(ANY_TARGET) for each in entry.losses}
+    return family in task.forms and family not in refused
+
+
+def metric_cell(name: str, form: Form) -> str:
+    """Return "yes", or the remedy; "*" if logits are converted, "½" if dltool sets the threshold 0.5."""
+    flags = {"sparse_y_true": form == "index", "sparse_y_pred": False}
+    made = KerasObject("metric", name, flags if name in ("IoU", "MeanIoU") else {}, name == "accuracy")
+    found = adapted(made, Compared(form, None if form == "numbers" else "logits"))
+    if isinstance(found, Refused):
+        short = {ONE_HOT_LOSS: "a loss of one-hot targets", "remove it": "no"}
+        return short.get(found.hint, found.hint.removeprefix("write "))
+    is_converted = found.activation or found.metric.arguments.get("from_logits")
+    has_threshold = found.metric.arguments.get("threshold")
+    return "yes" + " *" * bool(is_converted) + " ½" * bool(has_threshold)
+
+
+def losses_page() -> str:
+    forms: tuple[Form, ...] = ("index", "one_hot", "binary", "labels", "numbers")
+    rows = [[code(name), *(metric_cell(name, form) for form in forms)] for name in METRIC_FORMS]
+    return f"""# Losses and metrics
+
+A loss decides in which form the targets are compared, and what the last layer must give. A metric that would compare
+something else is refused before training, at its line; one that only needs probabilities gets them from logits. The
+same holds for monitors, expectations, intervals and `dltool evaluate --metrics`.
+
+## Losses
+
+The form in which each loss takes a kind of target, and the last activation, wherever it is in the model.
+
+{table(["loss", *(code(f"target: {name}") for name in TASKS), "last activation"], grouped(loss_rows()))}
+## Metrics
+
+By the form in which the loss takes the targets. "yes": the number is what the name says; the tests compare each with
+scikit-learn or NumPy. "\\*": logits are converted to probabilities. "½": the threshold is 0.5 unless the config sets
+one, because Keras would take the largest output for the class. Other cells name what to write instead.
+
+{table(["metric", *(FORM_WORDS[form] for form in forms)], grouped(rows))}
+`accuracy` of several labels is `BinaryAccuracy`. `IoU` and `MeanIoU` need `sparse_y_pred: false`, and with one-hot
+targets `sparse_y_true: false`. Metrics of your own code get targets and outputs as the loss does.
+"""
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/config.md": config_page,
     "reference/commands.md": commands_page,
     "reference/data-sources.md": sources_page,
     "reference/column-types.md": columns_page,
+    "reference/losses-and-metrics.md": losses_page,
     "reference/exit-codes.md": exit_codes_page,
     "reference/run-directory.md": run_directory_page,
     "reference/environment.md": environment_page,

@@ -162,6 +162,8 @@ KEYS_AND_TYPES = {
     "date-format-with-a-part-twice": changed(
         ("iris", '{csv: a.csv}\n  target: a\n  inputs: {b: {date: {format: "%d %d"}}}')
     ),
+    "batch-size-of-itself": changed(("batch_size: 16", "batch_size: $steps_per_epoch")),
+    "epochs-of-themselves": changed(("epochs: 2", "epochs: $(epochs + 1)")),
     "sample-rate-of-a-billion": changed(("iris", "{audio: {path: a, rate: 1000000000}}")),
     "null-section": "name: example\ndata:\nmodel:\ntraining:\n",
     "scalar-for-a-list": changed(("metrics: [accuracy]", "metrics: accuracy")),

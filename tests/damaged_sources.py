@@ -7,6 +7,7 @@ import lzma
 import tarfile
 import zipfile
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -109,7 +110,8 @@ def array_kinds() -> dict[str, Kind]:
 
 def picture_kinds() -> dict[str, Kind]:
     png = damaged.some_of(damaged.png, damaged.png)
-    found = {}
+    found: dict[str, Kind] = {}
+    options: dict[str, Any]
     for ending, options, damage in (
         ("png", {}, png),
         ("jpg", {"kind": "JPEG"}, damaged.raw),

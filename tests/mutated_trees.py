@@ -255,7 +255,7 @@ def delete(_: random.Random, below: list[Any], index: int, __: list[Place]) -> N
 
 
 def double(source: random.Random, below: list[Any], index: int, _: list[Place]) -> None:
-    for _ in range(source.choice([1, 1, 1, 2, 30])):
+    for __ in range(source.choice([1, 1, 1, 2, 30])):
         below.insert(source.choice([index, len(below)]), below[index])
 
 
@@ -316,7 +316,7 @@ def anchor(source: random.Random, below: list[Any], index: int, places: list[Pla
             other[at] = with_value(other[at], alias)
 
 
-def layers(source: random.Random, below: list[Any], index: int, places: list[Place]) -> None:
+def layers(source: random.Random, _: list[Any], __: int, places: list[Place]) -> None:
     """Change the list of layers, or the longest list there is."""
     lists = [other for other, _ in places if other and not isinstance(other[0], tuple)]
     if not lists:

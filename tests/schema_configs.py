@@ -153,6 +153,7 @@ UNKNOWABLE = {
     *("function-call", "attribute", "half-a-number", "unset-environment-variable", "variable-of-itself"),
     *("variable-with-a-reserved-name", "power-too-large", "data-that-depends-on-itself"),
     *("undefined-name-in-a-source", "classes-in-a-source"),
+    *("batch-size-of-itself", "epochs-of-themselves"),
     # Other files.
     *("extends-itself", "extends-a-missing-file"),
     # It could be the name of a block.

@@ -128,7 +128,7 @@ def test_a_run_that_is_in_use_is_refused_before_anything_that_takes_time_is_impo
     code = f"import sys, {modules}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     loaded = set(done.stdout.split())
-    assert "dltool.runs.lock" in loaded
+    assert "dltool.runs.files" in loaded
     assert not loaded & {*HEAVY, "yaml", "dltool.config.schema", "dltool.config.load", "dltool.keras_names"}
     assert not loaded & RECORDS
 

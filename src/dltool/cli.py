@@ -13,11 +13,12 @@ import typer
 from typer import Argument, Option
 
 from dltool import __version__
-from dltool.console.frame import discard_stdout, frame
+from dltool.console.frame import frame
 from dltool.console.options import AllowedCode, ConfigFile, Json, Quiet, RunFolder, RunsFolder, Settings
 from dltool.console.runs_app import runs_app
 from dltool.console.safe_streams import safe_streams
 from dltool.imports import begin_own_process
+from dltool.text import os_words
 
 app = typer.Typer(
     name="dltool",
@@ -31,7 +32,7 @@ app = typer.Typer(
 
 def show_version(is_asked: bool) -> None:
     if is_asked:
-        write_out(f"dltool {__version__}\n")
+        sys.stdout.write(f"dltool {__version__}\n")
         raise typer.Exit
 
 
@@ -66,13 +67,12 @@ def train(
     with frame(as_json, allow_code) as within:
         from dltool.runs.directory import refuse_no_runs_folder
 
-        document = within.read(config, settings, {"--name": name, "--seed": seed})
+        document = within.read(config, settings, name=name, seed=seed)
         refuse_no_runs_folder(folder)
-        from dltool.commands.train import smoke as run_smoke
-        from dltool.commands.train import train as run_train
+        from dltool.commands import train as command
 
-        trained = partial(run_train, document, runs=folder, is_profiled=profile)
-        work = partial(run_smoke, document) if smoke else trained
+        trained = partial(command.train, document, runs=folder, is_profiled=profile)
+        work = partial(command.smoke, document) if smoke else trained
         within.carry_out(work, is_silent=quiet or as_json, is_quiet=quiet)
 
 
@@ -188,7 +188,9 @@ def check(
     build = build or svg is not None
     with frame(as_json, allow_code) as within:
         document = within.read(config, settings)
-        with within.captured() if build or data else contextlib.nullcontext():
+        from dltool.console.capture import captured_chatter
+
+        with captured_chatter() if build or data else contextlib.nullcontext():
             from dltool.commands.check import check as run_check
 
             outcome = run_check(document, read_data=data, build=build, svg=svg, lists_origins=origins)
@@ -244,7 +246,7 @@ def init(
             return
         drafted = config_for(what, target, out)
         if out is None:
-            write_out(drafted.text)
+            sys.stdout.write(drafted.text)
         else:
             write_new(drafted.text, out)
         console = stderr_console()
@@ -291,10 +293,6 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(show_diagnosis(diagnose(), as_json))
 
 
-def write_out(text: str) -> None:
-    sys.stdout.write(text)
-
-
 def main() -> None:
     """Run the command line of this process; ends in SystemExit."""
     begin_own_process()
@@ -314,15 +312,16 @@ def run_app() -> "int | str | None":
             # Help written to a closed pipe ends with code 1.
             code = 0 if isinstance(stop.__context__, BrokenPipeError) else stop.code
         sys.stdout.flush()
-    except BrokenPipeError:
-        # `dltool … | head`: the reader has closed the pipe.
-        code = 0
-        discard_stdout()
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EBADF, errno.EIO}:
+        if isinstance(error, BrokenPipeError):
+            # `dltool … | head`: the reader has closed the pipe.
+            code = 0
+        elif error.errno in {errno.ENOSPC, errno.EBADF, errno.EIO}:
+            code = cannot_write(os_words(error))
+        else:
             raise
-        code = cannot_write(os.strerror(error.errno).lower())
-        discard_stdout()
+        # Python flushes stdout at exit, and would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return code
 
 

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -91,8 +91,7 @@ def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
 def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Replace a folder, and all that is in it, by one with these files. Raises MachineError.
 
-    It is built beside it and renamed. A process that dies in between leaves the old one, the new one, or none, and what
-    :func:`remove_temporaries` removes."""
+    A process that dies meanwhile leaves the old, the new or none, and what :func:`remove_temporaries` removes."""
     built, old = temporary_beside(path), temporary_beside(path)
     with disk_errors(path):
         try:
@@ -181,14 +180,11 @@ def read_file(root: Path, relative: str, limit: int) -> bytes:
     return data
 
 
-def refuse_no_file(option: str, file: Path, endings: Iterable[str]) -> None:
+def refuse_no_file(option: str, file: Path, endings: Collection[str]) -> None:
     """Raises ConfigError, with the `option` that names it: another ending, a folder, or no folder to be in."""
-    first, *others = endings
-    if file.suffix.lower() not in (first, *others):
-        raise ConfigError(
-            f"{option} {file}: its name must end in {' or '.join([first, *others])}",
-            f"{option} {file.stem or 'name'}{first}",
-        )
+    if file.suffix.lower() not in endings:
+        hint = f"{option} {file.stem or 'name'}{next(iter(endings))}"
+        raise ConfigError(f"{option} {file}: its name must end in {' or '.join(endings)}", hint)
     if file.is_dir():
         raise ConfigError(f"{option} {file} is a folder; expected a file")
     if not file.parent.is_dir():

@@ -13,7 +13,8 @@
 Code below the command line raises these and never prints. A :class:`Problem` has a config path; only the command line
 turns a path into file, line and column."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,8 +36,7 @@ EXIT_CODES: Mapping[int, str] = {
 
 
 class TextPath(tuple[str | int, ...]):
-    """A path in the text as written, if the model's layers have blocks and repeats. Other paths are in the resolved
-    config."""
+    """A path in the text as written, if layers have blocks and repeats. Other paths are in the resolved config."""
 
     __slots__ = ()
 
@@ -58,8 +58,7 @@ class Problem:
     """One error.
 
     `place` is a config path, a position in a text that could not be parsed, or None. `at_key` points at the key of the
-    path's last step instead of its value. `hint` is the suggestion; `related` lists further locations, each with a
-    short text ("first defined here")."""
+    path's last step, not its value. `related` are further locations, each with a short text ("first defined here")."""
 
     place: ConfigPath | Position | None
     message: str
@@ -71,8 +70,7 @@ class Problem:
 class DltoolError(Exception):
     """A failure that the user can correct, with one or more problems.
 
-    `kept` is the run directory with the results so far; empty if nothing was written. `can_resume` says whether `dltool
-    resume` can resume it."""
+    `kept` is the run directory with the results so far, or empty; `can_resume` says whether it can be resumed."""
 
     exit_code: ClassVar[int] = 1
     kept = ""
@@ -83,6 +81,22 @@ class DltoolError(Exception):
             problems = Problem(None, problems, hint)
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(problem.message for problem in self.problems))
+
+    @classmethod
+    @contextmanager
+    def collected(cls, problems: list[Problem]) -> Iterator[None]:
+        """Add the problems of such an error in the body to `problems`, and go on after it."""
+        try:
+            yield
+        except cls as error:
+            problems += error.problems
+
+    @classmethod
+    def refuse(cls, problems: Iterable[Problem]) -> None:
+        """Raise this error if there are any problems."""
+        found = tuple(problems)
+        if found:
+            raise cls(found)
 
 
 class ConfigError(DltoolError):

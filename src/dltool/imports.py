@@ -4,11 +4,9 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from threading import Thread
-
-from dltool.errors import DltoolError
 
 OPTIONAL = frozenset({"matplotlib", "pandas", "scipy", "sklearn"})
 """Packages that Keras and TensorFlow import if installed, and dltool never uses: 1.5 of 3.8 seconds, and 165 of 768 MB
@@ -30,8 +28,7 @@ def importer() -> str:
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("importlib"):
         frame = frame.f_back
-    name: str = frame.f_globals.get("__name__", "")
-    return name
+    return str(frame.f_globals.get("__name__", ""))
 
 
 SELDOM = (50_000, 10, 10)
@@ -61,7 +58,6 @@ def prefer_onednn() -> None:
 
 
 def import_keras() -> None:
-    """Import Keras, and TensorFlow with it."""
     if not is_own_process():
         import_module("keras")
         return
@@ -75,7 +71,6 @@ def import_keras() -> None:
 
 
 def import_drawing() -> None:
-    """Import the libraries that draw figures."""
     for module in ("matplotlib.figure", "matplotlib.backends.backend_svg"):
         import_module(module)
 
@@ -94,12 +89,3 @@ class Import:
 
     def wait(self) -> None:
         self.thread.join()
-
-    @contextlib.contextmanager
-    def quiet_failures(self) -> Iterator[None]:
-        """Delay an error of the block until the import ends, so that TensorFlow's output does not mix with it."""
-        try:
-            yield
-        except DltoolError:
-            self.wait()
-            raise

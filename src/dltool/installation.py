@@ -25,9 +25,8 @@ def requirements(extra: str = "") -> "list[Requirement]":
 
     every = [Requirement(text) for text in requires(DISTRIBUTION) or []]
     always = [each for each in every if each.marker is None or each.marker.evaluate({"extra": ""})]
-    if not extra:
-        return always
-    return [each for each in every if each not in always and each.marker and each.marker.evaluate({"extra": extra})]
+    more = [each for each in every if each not in always and each.marker and each.marker.evaluate({"extra": extra})]
+    return more if extra else always
 
 
 def install_extra(extra: str) -> str:

@@ -59,6 +59,7 @@ MOST_THREADS = 4096
 
 def describe_machine() -> dict[str, Any]:
     """For run.json. Memory is in bytes; a version is None where the package is missing. Names no host and no user."""
+    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -67,14 +68,8 @@ def describe_machine() -> dict[str, Any]:
         "cores": usable_cores(),
         "memory": usable_memory(),
         "versions": {"dltool": __version__, **{package: installed_version(package) for package in PACKAGES}},
-        "environment": relevant_variables(),
+        "environment": {name: value for name, value in variables.items() if value.upper() != DEFAULTS.get(name)},
     }
-
-
-def relevant_variables() -> dict[str, str]:
-    """Return those of `VARIABLES` that are set to something else than their default."""
-    found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    return {name: value for name, value in found.items() if value.upper() != DEFAULTS.get(name)}
 
 
 def installed_version(package: str) -> str | None:
@@ -86,9 +81,7 @@ def installed_version(package: str) -> str | None:
 
 def usable_cores() -> int:
     """Return the number of cores this process may run on; TensorFlow takes as many threads."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable_memory() -> int:
@@ -100,17 +93,16 @@ def usable_memory() -> int:
 
 def cpu_name() -> str:
     """Return the model's name as the system gives it, or else the architecture."""
-    if name := _cpuinfo().get("model name"):
-        return name
-    if platform.system() == "Darwin":
-        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
-    return platform.machine()
+    name = _cpuinfo().get("model name")
+    if not name and platform.system() == "Darwin":
+        name = _output("sysctl", "-n", "machdep.cpu.brand_string")
+    return name or platform.machine()
 
 
 def cpu_features() -> list[str]:
     """Return those of `CPU_FEATURES` that the processor has; empty if the system does not report them."""
     cpuinfo = _cpuinfo()
-    flags = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
+    flags = (cpuinfo.get("flags") or cpuinfo.get("Features") or "").split()
     return [feature for feature in CPU_FEATURES if feature in flags]
 
 
@@ -135,19 +127,12 @@ def _git(directory: Path, *arguments: str) -> str | None:
 def _output(*command: str, environment: dict[str, str] | None = None) -> str | None:
     """Return what a command prints, stripped; None if it fails."""
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=GIT_SECONDS,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            env=environment,
+        printed = subprocess.check_output(
+            command, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=GIT_SECONDS, env=environment
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return printed.decode("utf-8", "replace").strip()
 
 
 def _cpuinfo() -> dict[str, str]:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.console.capture import captured_chatter
+from dltool.console.frame import allowed
 from dltool.console.progress import TrainingProgress
 from dltool.console.safe_streams import safe_streams
 from dltool.errors import DltoolError, RunError
 from dltool.imports import prefer_onednn
-from dltool.runs.directory import open_run as find_run
-from dltool.runs.directory import refuse_no_runs_folder
+from dltool.runs import directory
 from dltool.runs.files import Run
 from dltool.text import number
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from dltool.config.load import Document
     from dltool.evaluation.figures.figure import Figure
 
-MOST_IMAGES = 2
-"""The loss, and the first metric."""
+MOST_IMAGES = 2  # the loss, and the first metric
 
 AllowedCode = Sequence[str | Path]
 
@@ -54,7 +53,7 @@ def train(
         document = read_document(Path(config), arguments)
         for option, value in (("--name", name), ("--seed", seed)):
             document = document if value is None else with_option(document, option, value)
-        refuse_no_runs_folder(Path(runs))
+        directory.refuse_no_runs_folder(Path(runs))
     with plain_errors(document), allowed(allow_code), shown_progress() as progress:
         from dltool.commands.train import train as run_train
 
@@ -70,7 +69,7 @@ def open_run(path: str | Path, *, allow_code: AllowedCode = ()) -> "TrainedRun":
     Raises DltoolError: there is no run, or it is damaged."""
     prefer_onednn()
     with plain_errors():
-        return TrainedRun(find_run(Path(path)).path, tuple(allow_code))
+        return TrainedRun(directory.open_run(Path(path)).path, tuple(allow_code))
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,9 @@ class TrainedRun:
 
         found = self.read_results()
         columns = {part: found.get(part) or {} for part in ("validation", "test")}
-        intervals = found.get("intervals") or {}
-        for bound, place in (("test low", 0), ("test high", 1)) if intervals else ():
-            columns[bound] = {name: values[place] for name, values in intervals.items()}
+        if intervals := found.get("intervals"):
+            columns["test low"] = {name: values[0] for name, values in intervals.items()}
+            columns["test high"] = {name: values[1] for name, values in intervals.items()}
         table = pd.DataFrame(columns, index=list(columns["test"] or columns["validation"]), dtype=float)
         return table.rename_axis(index="metric")
 
@@ -126,7 +125,7 @@ class TrainedRun:
             from dltool.experiment.opening import best_model, recorded_kind
             from dltool.experiment.refusals import require_code
 
-            run = find_run(self.path)
+            run = directory.open_run(self.path)
             require_code(run, f"predict {run.path}")
             return best_model(run, *recorded_kind(run)).full
 
@@ -144,7 +143,7 @@ class TrainedRun:
             from dltool.data.new_data import load_rows
             from dltool.experiment.refusals import require_code
 
-            run = find_run(self.path)
+            run = directory.open_run(self.path)
             require_code(run, f"predict {run.path}")
             found = predictions_for(run, lambda data, facts: load_rows(data, facts, rows), progress)
         places = found.pop("row") - 1
@@ -171,9 +170,8 @@ class TrainedRun:
 
             run = Run(self.path)
             is_complete = run.is_complete()
-            table = (
-                self.results.rename_axis(None).to_html(float_format=number, na_rep="", border=0) if is_complete else ""
-            )
+            results = self.results.rename_axis(None) if is_complete else None
+            table = "" if results is None else results.to_html(float_format=number, na_rep="", border=0)
             figures = learning_curves(run.read_metrics(), self.best_epoch if is_complete else None)
             images = "".join(map(image, figures[:MOST_IMAGES]))
         row = "display: flex; flex-wrap: wrap; gap: 1em; align-items: center"
@@ -192,18 +190,6 @@ def shown_progress() -> Iterator[TrainingProgress]:
     stream = None if isinstance(sys.stdout, io.TextIOWrapper) else sys.stdout
     with safe_streams(), captured_chatter(stream) as capture, TrainingProgress(capture) as progress:
         yield progress
-
-
-@contextlib.contextmanager
-def allowed(files: AllowedCode) -> Iterator[None]:
-    if not files:
-        yield
-        return
-    from dltool.config.keras.allowed_code import read_allowed_code
-    from dltool.keras_names import allowing
-
-    with allowing(read_allowed_code([Path(file) for file in files])):
-        yield
 
 
 @contextlib.contextmanager

@@ -85,7 +85,6 @@ def counted(count: int, singular: str, several: str = "") -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return the text, truncated to `longest` characters."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

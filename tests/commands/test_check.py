@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.bad_configs import GOOD, IMAGES
 
 from dltool.commands.check import CheckOutcome, PlanRow
-from dltool.console.plan_table import layer_table
+from dltool.console.results import layer_table
 from dltool.experiment.plan import Memory, Plan
 
 
@@ -117,7 +117,9 @@ def test_the_table_of_layers_fits_in_80_columns(tmp_path) -> None:
     )
     memory = Memory(1, 2, None, 3, 4)
     outcome = CheckOutcome(
-        *("images.yaml", {}, [], None, None, layers, (), {}, (), False, Plan(1_234_567_900, None, memory, None), None)
+        *("images.yaml", {}, [], None, None, (), False, None, False),
+        layers=layers,
+        plan=Plan(1_234_567_900, None, memory, None),
     )
     screen = io.StringIO()
     Console(file=screen, width=80, no_color=True).print(layer_table(outcome))

@@ -176,7 +176,7 @@ def test_damaged_examples_are_refused(tmp_path, damage):
 
 def examples(**arrays: np.ndarray) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, allow_pickle=True, **arrays)
     return file.getvalue()
 
 

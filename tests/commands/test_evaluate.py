@@ -239,12 +239,12 @@ def test_a_training_leaves_the_evaluation_of_its_test(draws, run, dltool) -> Non
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_warning(draws, run, dltool, monkeypatch) -> None:
-    from dltool.evaluation.figures import class_figures
+    from dltool.evaluation.figures import prediction_figures
 
     def fail(*_: object) -> None:
         raise ValueError("no ink")
 
-    monkeypatch.setattr(class_figures, "confusion_figure", fail)
+    monkeypatch.setattr(prediction_figures, "confusion_figure", fail)
     outcome = dltool("evaluate", run)
     assert outcome.code == 0
     assert "could not be drawn: ValueError: no ink" in outcome.stderr

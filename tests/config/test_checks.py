@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from dltool.config.checks import metric_names, static_checks
+from dltool.config.checks import measured_names, static_checks
 from dltool.config.keras.objects import UNKNOWN, KerasObject, parse_keras_object
 from dltool.config.layer_checks import independent
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts, TargetKind
 
@@ -193,10 +194,10 @@ def test_a_monitor_that_will_not_exist_is_named(validation, training, place, mes
 
 @pytest.mark.parametrize("name", ["seconds", "epoch", "loss", "learning_rate", "parameters", "val_accuracy"])
 def test_a_metric_cannot_take_a_name_that_means_something_else(name):
-    (found,) = problems(Facts(), SOFTMAX, metrics=[{"MeanSquaredError": {"name": name}}])
-    assert found[0] == ("training", "metrics", 0, "MeanSquaredError", "name")
+    (found,) = problems(Facts(), SOFTMAX, metrics=[{"SparseCategoricalAccuracy": {"name": name}}])
+    assert found[0] == ("training", "metrics", 0, "SparseCategoricalAccuracy", "name")
     assert found[1].startswith(f'a metric cannot have the name "{name}"')
-    assert problems(Facts(), SOFTMAX, metrics=[{"MeanSquaredError": {"name": "my_loss"}}]) == []
+    assert problems(Facts(), SOFTMAX, metrics=[{"SparseCategoricalAccuracy": {"name": "my_loss"}}]) == []
 
 
 def test_a_class_for_each_pixel_is_checked_by_the_last_axis():
@@ -284,4 +285,136 @@ def test_two_mistakes_give_two_problems():
 
 def test_repeated_metrics_are_numbered():
     entries = [parse_keras_object("metric", value)[0] for value in ("AUC", "AUC", {"Precision": {"name": "p"}}, "mse")]
-    assert metric_names([entry for entry in entries if isinstance(entry, KerasObject)]) == ["auc", "auc_1", "p", "mse"]
+    metrics = [entry for entry in entries if isinstance(entry, KerasObject)]
+    head = OutputSpec("output", None, "target", KerasObject("loss", "mse"), metrics, 1.0, ("training",))
+    assert measured_names([head]) == ["loss", "auc", "auc_1", "p", "mse"]
+
+
+CONV = {"filters": 3, "kernel_size": 1}
+SOFT = {"activation": "softmax"}
+EACH = {"Dense": {"units": 3, "activation": "sigmoid"}}
+BRANCHES = [{"Dense": {"units": 3, "name": "one"} | SOFT}, {"Dense": {"units": 3, "name": "two", "from": "one"} | SOFT}]
+
+
+@pytest.mark.parametrize(
+    ("layers", "activation"),
+    [
+        ([{"Conv2D": CONV}, "GlobalAveragePooling2D"], ""),
+        ([{"Dense": 36}, {"Reshape": [12, 3]}], ""),
+        ([SOFTMAX, "BatchNormalization"], ""),
+        ([{"Embedding": {"input_dim": 5, "output_dim": 3}}], ""),
+        ([{"TimeDistributed": {"layer": {"Dense": {"units": 3, "activation": "relu"}}}}], "relu"),
+        ([{"LSTM": 3}], "tanh"),
+        ([{"Bidirectional": {"layer": {"GRU": {"units": 3, "return_sequences": True}}}}, {"Dropout": 0.1}], "tanh"),
+        ([{"Conv2D": CONV | SOFT}, "GlobalMaxPool2D"], "GlobalMaxPooling2D of softmax"),
+        ([{"Dense": 3}, "ReLU"], "relu"),
+        ([{"Dense": 3}, {"Activation": "sigmoid"}, "Flatten"], "sigmoid"),
+        ([*BRANCHES, {"Concatenate": {"from": ["one", "two"]}}], "Concatenate of softmax"),
+        ([*BRANCHES, {"Add": {"from": ["one", "two"]}}], "Add of softmax"),
+        (["Flatten", {"Dense": {"units": 3, "activation": "relu", "name": "own"}}, {"own": {"name": "again"}}], "relu"),
+        ([{"backbone": "MobileNetV2"}, "GlobalAveragePooling2D"], "the backbone MobileNetV2"),
+    ],
+)
+def test_a_last_activation_is_found_wherever_it_is(layers, activation):
+    (found,) = [each for each in problems(None, *layers) if "probabilities" in each[1]]
+    end = f"and {activation} gives none" if activation else "and the last layer has no activation"
+    assert found[1].endswith(end)
+    assert found[2].startswith("activation: softmax")
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"Conv2D": CONV | SOFT}, "GlobalAveragePooling2D"],
+        [{"Dense": 36}, {"Reshape": [12, 3]}, "Softmax"],
+        [{"TimeDistributed": {"layer": SOFTMAX}}],
+        [*BRANCHES, {"Average": {"from": ["one", "two"]}}],
+        [{"Dense": {"units": 3, "name": "own"} | SOFT}, {"Activation": "linear"}, "Identity"],
+        [{"Dense": {"units": UNKNOWN} | SOFT}, {"Dropout": UNKNOWN}],
+        [{"Dense": {"units": 3, "activation": UNKNOWN}}],
+    ],
+)
+def test_probabilities_pass_layers_that_keep_them(layers):
+    assert problems(None, *layers) == []
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "relu", "softplus"])
+def test_a_loss_of_signs_takes_no_output_above_zero(activation):
+    ((place, message, hint),) = problems(PAIR, {"Dense": {"units": 1, "activation": activation}}, loss="hinge")[:1]
+    assert place == ACTIVATION
+    assert "above" in message or "sign" in message or "always 1" in message
+    assert hint in ("activation: tanh, or none", "activation: sigmoid")
+    assert (
+        problems(PAIR, {"Dense": {"units": 1, "activation": "tanh"}}, loss="hinge", metrics=["accuracy", "AUC"]) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "layer", "loss", "metric", "message", "hint"),
+    [
+        (Facts(), SOFTMAX, "sparse_categorical_crossentropy", "BinaryAccuracy", "takes 0 or 1", "write accuracy"),
+        (Facts(), SOFTMAX, "categorical_crossentropy", "BinaryAccuracy", "takes 0 or 1", "write accuracy"),
+        (NUMBER, {"Dense": 1}, "mse", "accuracy", "takes classes", "write mean_absolute_error"),
+        (NUMBER, {"Dense": 1}, "mse", "PearsonCorrelation", "each has one", "write R2Score"),
+        (Facts(), SOFTMAX, "circle", "accuracy", "no outputs for classes", "remove it"),
+        (LABELS, EACH, "binary_crossentropy", "CategoricalAccuracy", "one-hot", "write BinaryAccuracy"),
+        (Facts(), {"Dense": 3}, "categorical_hinge", "AUC", "needs probabilities", "remove it, or write accuracy"),
+        (
+            Facts(),
+            SOFTMAX,
+            "categorical_crossentropy",
+            {"AUC": {"from_logits": True}},
+            "from_logits: true, and the outputs are probabilities",
+            "remove from_logits",
+        ),
+        (
+            Facts(),
+            SOFTMAX,
+            "sparse_categorical_crossentropy",
+            {"MeanIoU": {"num_classes": 3}},
+            "takes the outputs for class indices",
+            "sparse_y_pred: false",
+        ),
+    ],
+)
+def test_a_metric_that_would_compare_something_else_is_refused(facts, layer, loss, metric, message, hint):
+    ((place, found, way_out),) = problems(facts, layer, loss=loss, metrics=[metric])
+    assert place[:3] == ("training", "metrics", 0)
+    assert message in found
+    assert way_out == hint
+
+
+def far(low: float, high: float) -> Any:
+    facts = Facts("number", (), ())
+    target = TargetFacts("number", extremes=(low, high))
+    return type("Known", (), {"targets": {"target": target}, "validation_examples": facts.validation_examples})()
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "low", "high", "place", "message"),
+    [
+        ("sigmoid", "mse", 0, 80, ACTIVATION, "sigmoid gives values from 0 to 1, and the targets lie between 0 and 80"),
+        ("tanh", "mae", -3, 1, ACTIVATION, "tanh gives values from -1 to 1, and the targets lie between -3 and 1"),
+        ("relu", "mse", -1, 5, ACTIVATION, "relu gives values above 0, and the targets lie between -1 and 5"),
+        (
+            "sigmoid",
+            "bce",
+            0,
+            1.5,
+            ACTIVATION,
+            "sigmoid gives values from 0 to 1, and the targets lie between 0 and 1.5",
+        ),
+        ("exponential", "poisson", -1, 5, ACTIVATION, "exponential gives values above 0"),
+        ("linear", "msle", -1, 5, LOSS, "this loss takes targets of at least 0, and the targets lie between -1 and 5"),
+    ],
+)
+def test_numbers_out_of_reach_are_refused(activation, loss, low, high, place, message):
+    ((found, text, _),) = problems(far(low, high), {"Dense": {"units": 1, "activation": activation}}, loss=loss)
+    assert found == place
+    assert text.startswith(message)
+
+
+def test_numbers_within_reach_pass():
+    assert problems(far(0, 1), {"Dense": {"units": 1, "activation": "sigmoid"}}, loss="binary_crossentropy") == []
+    assert problems(far(-1, 1), {"Dense": {"units": 1, "activation": "tanh"}}, loss="mse") == []
+    assert problems(far(-9, 9), {"Dense": 1}, loss="mse") == []

@@ -3,7 +3,7 @@ import yaml
 
 from dltool import keras_names
 from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES, Target, parse_column_type, parse_target
-from dltool.config.describe import PLACES, describe, described_keras, placed, sample
+from dltool.config.describe import describe, described_keras, placed, sample
 from dltool.config.keras.objects import parse_entry, parse_keras_object
 from dltool.config.sources import SOURCES, parse_source
 from dltool.errors import ConfigError
@@ -105,7 +105,8 @@ def test_every_example_is_yaml_that_a_config_accepts():
         description = described_keras(keras_names.find_known(kind, name))
         ((section, keys),) = yaml.safe_load(description.example).items()
         ((key, value),) = keys.items()
-        place = next(kind for kind, path in PLACES.items() if path == (section, key))
+        assert section == ("model" if key == "layers" else "training")
+        place = next(kind for kind in KINDS if key in (kind, f"{kind}s"))
         for item in value if isinstance(value, list) else [value]:
             _, problems = parse_entry(item) if place == "layer" else parse_keras_object(place, item)
             assert not problems, (kind, name, problems)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from dltool.config.data_options import ByteSize
-from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource, file_pattern, pattern_problems
+from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource, file_pattern, pattern_mistakes
 
 
 def test_the_path_is_enough():
@@ -49,7 +49,7 @@ def test_a_size_is_height_and_width():
     ],
 )
 def test_a_bad_pattern_says_what_is_wrong(pattern, message):
-    assert [problem.message for problem in pattern_problems(pattern)] == [message]
+    assert [mistake for mistake, _ in pattern_mistakes(pattern)] == [message]
     with pytest.raises(ValueError, match=r"."):
         file_pattern(pattern)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dltool.config.checks import metric_names
+from dltool.config.checks import metric_name
 from dltool.config.metric_choice import with_metrics
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
@@ -41,7 +41,7 @@ def config_of(outputs: Any = None) -> Config:
 def test_metrics_are_named_as_in_a_config(given) -> None:
     changed = with_metrics(config_of(), TARGETS, given)
     names = ["sparse_top_k_categorical_accuracy", "sparse_categorical_crossentropy"]
-    assert metric_names(changed.training.metrics) == names
+    assert [metric_name(metric) for metric in changed.training.metrics] == names
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_each_of_several_outputs_has_its_own() -> None:
         {"digit": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}, "size": {"loss": "mse"}}
     )
     changed = with_metrics(config, TARGETS, ["{size: [mae, R2Score]}"])
-    assert metric_names(changed.model.outputs["size"].metrics) == ["mae", "r2_score"]
+    assert [metric_name(metric) for metric in changed.model.outputs["size"].metrics] == ["mae", "r2_score"]
     assert changed.model.outputs["digit"].metrics == ()
     with pytest.raises(ConfigError, match="the outputs digit, size"):
         with_metrics(config, TARGETS, ["accuracy"])

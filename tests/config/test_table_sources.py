@@ -6,6 +6,7 @@ from dltool.config.pydantic_errors import problems_in
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource, TsvSource
 
 SOURCES = Choices(
+    Choice,
     "data source",
     "source: {csv: table.csv}",
     {"csv": CsvSource, "tsv": TsvSource, "json_lines": JsonLinesSource, "parquet": ParquetSource},
@@ -14,7 +15,7 @@ SOURCES = Choices(
 
 def read(value):
     try:
-        return SOURCES.parse(Choice, value).options, []
+        return SOURCES.parse(value).options, []
     except PydanticCustomError as error:
         return None, [(problem.place, problem.message) for problem in problems_in(error)]
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from dltool.cost.flops import FORMULAS, forward_flops, model_flops
+from dltool.cost.flops import FORMULAS, forward_flops
 from dltool.keras_names import find, names
 
 
@@ -118,7 +118,7 @@ NETWORKS = {
 def test_the_count_is_that_of_tensorflow(name):
     keras.backend.clear_session()
     model = NETWORKS[name]()
-    ours, theirs = model_flops(model), counted_by_tensorflow(model)
+    ours, theirs = forward_flops(model), counted_by_tensorflow(model)
     print(name, ours, theirs)
     # TensorFlow counts no relu, tanh and sigmoid, and other sums than ours in normalizations.
     assert ours == pytest.approx(theirs, rel=0.02)
@@ -128,7 +128,7 @@ def test_the_count_is_that_of_tensorflow(name):
 @pytest.mark.slow
 def test_backbones_of_every_kind_have_a_count(name):
     backbone = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(64, 64, 3))
-    assert model_flops(backbone) == pytest.approx(counted_by_tensorflow(backbone), rel=0.05)
+    assert forward_flops(backbone) == pytest.approx(counted_by_tensorflow(backbone), rel=0.05)
 
 
 def test_every_layer_that_a_model_may_have_has_a_formula():
@@ -141,7 +141,7 @@ def test_every_layer_that_a_model_may_have_has_a_formula():
 
 
 def test_a_recurrent_layer_counts_every_step_without_being_unrolled():
-    few, many = (model_flops(chain((steps, 24), layers.LSTM(40))) for steps in (6, 60))
+    few, many = (forward_flops(chain((steps, 24), layers.LSTM(40))) for steps in (6, 60))
     assert few is not None
     assert many == 10 * few
 
@@ -152,7 +152,7 @@ def test_layers_of_the_users_own_and_sizes_that_vary_have_no_count():
 
     assert forward_flops(Own(3), [(4,)], (3,)) is None
     assert forward_flops(layers.ReLU(), [(None, 4)], (None, 4)) is None
-    assert model_flops(chain((4,), Own(3))) is None
+    assert forward_flops(chain((4,), Own(3))) is None
 
 
 def test_a_dense_layer_counts_products_sums_bias_and_activation():
@@ -162,5 +162,5 @@ def test_a_dense_layer_counts_products_sums_bias_and_activation():
 
 def test_a_convolution_in_groups_counts_the_channels_of_its_group_and_pooling_its_window():
     # TensorFlow compiles it apart, and counts nothing.
-    assert model_flops(chain((6, 6, 8), layers.Conv2D(16, 3, groups=4))) == 4 * 4 * 16 * (2 * 9 * 2 + 1)
+    assert forward_flops(chain((6, 6, 8), layers.Conv2D(16, 3, groups=4))) == 4 * 4 * 16 * (2 * 9 * 2 + 1)
     assert forward_flops(layers.MaxPooling2D(2), [(8, 8, 3)], (4, 4, 3)) == 4 * 48

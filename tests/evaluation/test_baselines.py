@@ -26,8 +26,8 @@ def found_for(source: str, loss: str, units: int | str) -> Any:
     examples = dataset.examples("test")
     built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     tables = LinearTables(built, config, dataset, examples.inputs)
-    measured = measure(built, config, examples, tables.measured_on, tables.add)
-    return dataset, baselines_of(built, dataset, examples, measured, tables, config)
+    measured = measure(built, config, examples, tables.measured_on)
+    return dataset, baselines_of(config, dataset, examples, measured, tables)
 
 
 def test_of_classes_they_are_the_majority_and_logistic_regression() -> None:

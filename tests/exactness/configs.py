@@ -1,9 +1,7 @@
 """Configs in which everything that could go wrong on a resumed run is in use. ReduceLROnPlateau cannot act on a
-learning-rate schedule, so there are two, and one more with phases."""
+learning-rate schedule, so there are two, and one more with phases. tests/exactness/cases.py has other kinds."""
 
 from pathlib import Path
-
-from tests.every_column import write_table
 
 COMMON = """\
 name: {name}
@@ -52,11 +50,8 @@ STEPS = 14
 
 
 def write_config(folder: Path, kind: str, every: str = "5 steps", epochs: int = EPOCHS) -> Path:
-    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "mixing",
-    which mixes examples with their labels, "phases", of two, two and the other epochs, "xla", which is compiled and has
-    these phases too, or one of OTHER_DATA, which is as it is."""
-    if kind in OTHER_DATA:
-        return write_other_config(folder, kind)
+    """`kind` is "plateau", which stops after 5 epochs and goes back to the weights of the third, "schedule", "phases",
+    of two, two and the other epochs, or "xla", which is compiled and has these phases too."""
     rate = SCHEDULE if kind == "schedule" else "0.01"
     has_phases = kind in ("phases", "xla")
     learning = PHASES.format(last=epochs - 4) if has_phases else ALONE.format(rate=rate, epochs=epochs)
@@ -65,8 +60,6 @@ def write_config(folder: Path, kind: str, every: str = "5 steps", epochs: int = 
     # XLA has no code for the shifts.
     shifts = "" if kind == "xla" else SHIFTS
     text = COMMON.format(name=kind, learning=learning, callbacks=callbacks, every=every, shifts=shifts)
-    if kind == "mixing":
-        text = text.replace("{GaussianNoise: 0.05}", "MixUp, CutMix").replace("loss: sparse_", "loss: ")
     if kind == "xla":
         text += "  jit_compile: true\n"
     path.write_text(text)
@@ -93,48 +86,4 @@ def write_short_config(folder: Path, epochs: int = 2) -> Path:
     """Six steps, four checkpoints."""
     path = folder / "short.yaml"
     path.write_text(SHORT.replace("{epochs}", str(epochs)))
-    return path
-
-
-TABLE = """\
-name: {name}
-data:
-  source: {{csv: table.csv}}
-  inputs: {inputs}
-  target: {target}
-  split: {{validation: 0.2, test: 0.2}}
-model:
-  blocks:
-    dense: {{parameters: {{units: }}, layers: [Dense: {{units: $units, activation: relu}}, Dropout: 0.3]}}
-  layers: [{first}, {{repeat: {{times: 2, layers: [dense: 8]}}}}, {last}]
-training:
-  optimizer: {{Adam: {{learning_rate: 0.01}}}}
-  loss: {loss}
-  batch_size: 16
-  epochs: {epochs}
-  checkpoint: {{every: {every}}}
-"""
-OTHER_DATA = {
-    "table": {
-        "inputs": "{number: ignore, words: ignore, tags: ignore}",
-        "target": "label",
-        "first": "BatchNormalization",
-        "last": "{Dense: {units: $classes, activation: softmax}}",
-        "loss": "sparse_categorical_crossentropy",
-    },
-    "windows": {
-        "inputs": "{label: ignore, about: ignore, words: ignore, tags: ignore}",
-        "target": "{number: number}\n  windows: {length: 4, target: number}",
-        "first": "{LSTM: {units: 6, recurrent_dropout: 0.2}}",
-        "last": "{Dense: 1}",
-        "loss": "mse",
-    },
-}
-
-
-def write_other_config(folder: Path, kind: str) -> Path:
-    """A `kind` of OTHER_DATA, with columns of every type."""
-    write_table(folder, 150)
-    path = folder / f"{kind}.yaml"
-    path.write_text(TABLE.format(name=kind, every="2 steps", epochs=3, **OTHER_DATA[kind]))
     return path

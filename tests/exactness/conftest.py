@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,18 +57,22 @@ class Server:
             answer: dict[str, int] = json.loads(self.process.stdout.readline())
         return answer
 
-    def start(self, *arguments: str | Path, hook: str | None = None, **options: Any) -> "Child":
+    def start(
+        self, *arguments: str | Path, hook: str | None = None, settings: Mapping[str, Any] | None = None, **options: Any
+    ) -> "Child":
+        """`options` are the hook's."""
         output = self.folder / f"output-{next(self.numbers)}"
-        request = {"arguments": list(map(str, arguments)), "output": str(output), "hook": hook, "options": options}
+        request: dict[str, Any] = {"arguments": list(map(str, arguments)), "output": str(output)}
+        request |= {"settings": dict(settings or {}), "hook": hook, "options": options}
         return Child(self, self.ask(request)["pid"], output)
 
-    def run(self, *arguments: str | Path, hook: str | None = None, **options: Any) -> Ended:
-        return self.start(*arguments, hook=hook, **options).wait()
+    def run(self, *arguments: str | Path, **options: Any) -> Ended:
+        return self.start(*arguments, **options).wait()
 
     def close(self) -> None:
         assert self.process.stdin
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @dataclass(frozen=True)

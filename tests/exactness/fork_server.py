@@ -3,9 +3,10 @@
 A program of its own: it has imported everything and executed nothing, no TensorFlow operation above all, so a child is
 like a fresh process after its imports. It reads one JSON request a line and answers each with one.
 
-    {"arguments": ["train", …], "output": "file", "hook": "name", "options": {…}}  ->  {"pid": 1}
-    {"ended": 1}                                                                   ->  {"code": 0} or {}
+    {"arguments": ["train", …], "output": "file", "settings": {…}, "hook": "name", "options": {…}} -> {"pid": 1}
+    {"ended": 1}                                                                                   -> {"code": 0} or {}
 
+`settings` are values of modules by their place: {"dltool.training.batches.CHUNK_BYTES": 1000}.
 A code below 0 is the signal that killed the child. A child that has ended keeps its number until it is asked for.
 """
 
@@ -26,7 +27,7 @@ IMPORTS = (
         "dltool.training.fit",
         "dltool.evaluation.measure",
         "dltool.evaluation.baselines",
-        "dltool.evaluation.figures.class_figures",
+        "dltool.evaluation.figures.prediction_figures",
         "dltool.evaluation.figures.curves",
         "dltool.evaluation.intervals",
         "dltool.evaluation.stored",
@@ -46,7 +47,7 @@ def serve() -> None:
         # A report comes when the run is complete: what happens then is no matter of the bits.
         vars(sys.modules[f"dltool.{module}"])["report_of_training"] = lambda *_: None
     # These trainings take a second: there would be nothing to go on from but their beginning.
-    vars(sys.modules["dltool.runs.checkpoint_writer"])["SECONDS_BETWEEN"] = 0.0
+    vars(sys.modules["dltool.runs.checkpoint_file"])["SECONDS_BETWEEN"] = 0.0
     answers.write("ready\n")
     answers.flush()
     # Not the buffered file: a child must not inherit requests that were read ahead.
@@ -86,6 +87,9 @@ def child(request: dict[str, Any]) -> int:
     os.dup2(output, 1)
     os.dup2(output, 2)
     sys.argv = ["dltool", *request["arguments"]]
+    for place, value in request["settings"].items():
+        module, name = place.rsplit(".", 1)
+        vars(importlib.import_module(module))[name] = value
     at_end = None
     if request.get("hook"):
         hooks = importlib.import_module("tests.exactness.hooks")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.exactness.configs import OTHER_DATA, STEPS, write_config
+from tests.exactness.configs import STEPS, write_config
 from tests.exactness.conftest import ROOT, Ended, Server
 from tests.exactness.essence import digest, essence, weights
 
@@ -228,20 +228,3 @@ def test_more_epochs_give_the_bits_of_a_run_that_had_them_from_the_start(
     ended = server.run("resume", run)
     assert ended.code == 0
     assert essence(run) == straight("schedule")
-
-
-@pytest.mark.slow
-def test_mixed_labels_are_resumed_to_the_same_bits(server: Server, straight: Straight, tmp_path: Path):
-    chain(server, tmp_path, "mixing", [("at_step", {"step": step}) for step in (3, 10, 19)], epochs=2)
-    assert essence(tmp_path / "mixing" / "0001") == straight("mixing", 2)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", OTHER_DATA)
-def test_data_of_other_kinds_are_resumed_to_the_same_bits(
-    server: Server, straight: Straight, tmp_path: Path, kind: str
-):
-    kills: list[Hooked] = [("at_step", {"step": step}) for step in (2, 5, 9, 13)]
-    kills += [("in_phase", {"phase": phase, "count": 1}) for phase in ("validation", "test")]
-    chain(server, tmp_path, kind, kills)
-    assert essence(tmp_path / kind / "0001") == straight(kind)

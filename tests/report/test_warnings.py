@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from dltool.evaluation.bootstrap import Interval
-from dltool.report.leakage import Suspect
-from dltool.report.warnings import data_findings, history_findings, leakage_findings, wide_intervals
+from dltool.report.leakage import leakage_finding
+from dltool.report.warnings import data_findings, history_findings, wide_intervals
 
 
 def lines(**columns: list[Any]) -> list[dict[str, Any]]:
@@ -88,6 +88,6 @@ def test_a_wide_interval_of_an_accuracy_is_said() -> None:
 
 @pytest.mark.parametrize(("column", "written"), [("leak", "leak"), ("a: b", '"a: b"'), ("[/foo]", '"[/foo]"')])
 def test_a_suspect_is_ignored_by_what_its_finding_says(column, written) -> None:
-    (found,) = leakage_findings([Suspect(column, "target", 0.99, is_class=True)])
+    found = leakage_finding(column, "target", "predicts 99.0% of unseen rows correctly")
     assert found.next_step.endswith(f"data.inputs: {{{written}: ignore}}")
     assert found.words.startswith("A rule that predicts the target from ")

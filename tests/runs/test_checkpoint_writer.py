@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 from dltool.errors import Interrupted, MachineError
-from dltool.runs import checkpoint_writer
-from dltool.runs.checkpoint_file import checkpoint_path, has_checkpoints, newest_checkpoint, write_checkpoint
-from dltool.runs.checkpoint_writer import CheckpointWriter
+from dltool.runs import checkpoint_file
+from dltool.runs.checkpoint_file import (
+    CheckpointWriter,
+    checkpoint_path,
+    has_checkpoints,
+    newest_checkpoint,
+    write_checkpoint,
+)
 
 ARRAYS = [("a", np.arange(10))]
 
@@ -33,8 +38,8 @@ def test_states_that_come_fast_are_written_a_second_apart(tmp_path: Path, monkey
     def write(directory: Path, step: int, *_: object, **__: object) -> None:
         began.append((step, time.monotonic()))
 
-    monkeypatch.setattr(checkpoint_writer, "write_checkpoint", write)
-    monkeypatch.setattr(checkpoint_writer, "SECONDS_BETWEEN", 0.2)
+    monkeypatch.setattr(checkpoint_file, "write_checkpoint", write)
+    monkeypatch.setattr(checkpoint_file, "SECONDS_BETWEEN", 0.2)
     with CheckpointWriter(tmp_path) as writer:
         for step in range(50):
             writer.submit(step, ARRAYS, {})
@@ -48,7 +53,7 @@ def test_states_that_come_fast_are_written_a_second_apart(tmp_path: Path, monkey
 
 
 def test_the_end_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint_writer, "SECONDS_BETWEEN", 3600.0)
+    monkeypatch.setattr(checkpoint_file, "SECONDS_BETWEEN", 3600.0)
     with CheckpointWriter(tmp_path) as writer:
         writer.submit(1, ARRAYS, {})
         while newest_step(tmp_path) != 1:
@@ -80,7 +85,7 @@ def test_a_stop_does_not_hide_that_its_state_was_not_saved(tmp_path: Path, monke
 
 
 def test_a_bug_in_the_writer_is_not_hidden_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint_writer, "write_checkpoint", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(checkpoint_file, "write_checkpoint", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError), CheckpointWriter(tmp_path) as writer:
         writer.submit(1, ARRAYS, {})
 

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -31,7 +32,8 @@ def test_a_metric_has_the_name_that_keras_would_log(name):
     entry = KerasObject("metric", name, needed)
     assert metric_name(entry) == theirs
     head = OutputSpec("output", None, None, KerasObject("loss", "MeanSquaredError", {}), (entry,), 1.0, ("training",))
-    assert made_metrics(head, (1,))[0].name == theirs
+    built = SimpleNamespace(compared={}, outputs={})
+    assert made_metrics(built, head)[0].name == theirs
 
 
 def test_balanced_weights_are_those_of_scikit_learn(make_config, dataset):

@@ -11,9 +11,8 @@ from dltool.config.schema import Phase
 from dltool.errors import ConfigError, Interrupted, RunError, TrainingDiverged
 from dltool.model.build import build_model
 from dltool.training.fit import prepare_fit
-from dltool.training.phases import learners, set_learning
 from dltool.training.state import TrainingState
-from dltool.training.steps import epoch_order
+from dltool.training.steps import epoch_order, learners, set_learning
 
 PHASES = [
     {"epochs": 1, "trainable": ["head"], "optimizer": {"Adam": 0.01}},

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dltool.cost.flops import model_flops
+from dltool.cost.flops import forward_flops
 from dltool.imports import LightImports
 from dltool.machine import usable_cores
 from dltool.model.build import build_model
@@ -69,7 +69,7 @@ def test_it_counts_what_the_model_will_compute(make_config, dataset, layers):
     found = step_flops(config, dataset.facts)
     assert found is not None
     # Layers that keep the shape are not counted.
-    assert found <= 3 * config.training.batch_size * model_flops(built.core) <= 1.2 * found
+    assert found <= 3 * config.training.batch_size * forward_flops(built.core) <= 1.2 * found
 
 
 CONVOLUTION = {

@@ -1,7 +1,7 @@
 """`dltool check`: every error that can be found without training."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 class PlanRow:
     """One layer of the plan: its source line, and its output shape without the batch axis.
 
-    `flops` are of a forward pass of one example, None if unknown. The preprocessing of a table's columns is one row
-    without an output shape."""
+    `flops` are of a forward pass of one example, None if unknown. A table's preprocessing is a row without a shape."""
 
     name: str
     line: str
@@ -48,47 +47,24 @@ class CheckOutcome:
     origins: list[ValueOrigin]
     facts: Facts | None
     steps_per_epoch: int | None
-    layers: tuple[PlanRow, ...]
-    columns: "tuple[ColumnRow, ...]"
-    classes: Mapping[str, tuple[int, int, int]]
     warnings: tuple[str, ...]
     read_data: bool
-    plan: "Plan | None"
     svg: Path | None
-    lists_origins: bool = False
+    lists_origins: bool
+    columns: "tuple[ColumnRow, ...]" = ()
+    classes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    layers: tuple[PlanRow, ...] = ()
+    plan: "Plan | None" = None
 
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
+        """Return the document for `--json`. What is about the model is null if it was not built. Memory is in bytes."""
+        plan, memory = self.plan, self.plan and self.plan.memory
         return {
             "ok": True,
             "config": without_unknown(self.plain_config),
             "origins": {format_path(origin.path): origin.origin for origin in self.origins},
             "data": None if self.facts is None else self.data_record(self.facts),
             "steps_per_epoch": self.steps_per_epoch,
-            **self.plan_record(),
-            "warnings": list(self.warnings),
-        }
-
-    def data_record(self, facts: Facts) -> dict[str, Any]:
-        return {
-            **facts.names(),
-            "inputs": {
-                name: {"shape": list(found.shape), "dtype": found.dtype, "type": found.column and found.column.name}
-                for name, found in facts.inputs.items()
-            },
-            "class_names": list(facts.only_target.class_names if facts.only_target else ()),
-            "targets": facts.record()["targets"],
-            "columns": [asdict(column) for column in self.columns],
-            "examples_of_classes": {
-                name: dict(zip(("train", "validation", "test"), counts, strict=True))
-                for name, counts in self.classes.items()
-            },
-        }
-
-    def plan_record(self) -> dict[str, Any]:
-        """Return the keys about the model; null if it was not built. Memory is in bytes."""
-        plan, memory = self.plan, self.plan and self.plan.memory
-        return {
             "parameters": plan and plan.parameters,
             "flops": plan and plan.flops,
             "memory_bytes": memory and memory.total,
@@ -97,6 +73,24 @@ class CheckOutcome:
             "seconds_per_step": plan and plan.seconds,
             "seconds_per_epoch": plan and plan.seconds and plan.seconds * (self.steps_per_epoch or 0),
             "layers": [asdict(row) for row in self.layers],
+            "warnings": list(self.warnings),
+        }
+
+    def data_record(self, facts: Facts) -> dict[str, Any]:
+        targets = list(facts.targets.values())
+        return {
+            **facts.names(),
+            "inputs": {
+                name: {"shape": list(found.shape), "dtype": found.dtype, "type": found.column and found.column.name}
+                for name, found in facts.inputs.items()
+            },
+            "class_names": list(targets[0].class_names) if len(targets) == 1 else [],
+            "targets": facts.record()["targets"],
+            "columns": [asdict(column) for column in self.columns],
+            "examples_of_classes": {
+                name: dict(zip(("train", "validation", "test"), counts, strict=True))
+                for name, counts in self.classes.items()
+            },
         }
 
 
@@ -107,11 +101,8 @@ def check(
 
     Raises ConfigError, DataError, MachineError: with every error found."""
     config, facts = checked_config(document)
+    found: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()
-    layers: tuple[PlanRow, ...] = ()
-    plan = None
-    columns: tuple[ColumnRow, ...] = ()
-    classes: Mapping[str, tuple[int, int, int]] = {}
     dataset = None
     if read_data or (build and (facts is None or learns_from_data(config))):
         from dltool.data.dataset import load_data
@@ -120,24 +111,25 @@ def check(
         dataset = load_data(config.data, config.seed)
         facts, warnings = dataset.facts, dataset.warnings
         config = dataset.in_force(checked_with(document, facts))
-        columns, classes = tuple(column_rows(config, dataset)), class_counts(dataset)
+        found = {"columns": tuple(column_rows(config, dataset)), "classes": class_counts(dataset)}
     if build and facts:
         layers, plan = built_plan(document, config, facts, dataset, svg)
-        warnings += memory_warnings(plan)
+        found |= {"layers": layers, "plan": plan}
+        needed, there = plan.memory.total, usable_memory()
+        if needed >= there:
+            text = f"training needs about {size_text(needed)} of memory; this machine has {size_text(there)}"
+            warnings = (*warnings, text)
     return CheckOutcome(
         document.shown_as,
         plain_config(config),
         origins(document, config),
         facts,
         -(-facts.examples // config.training.batch_size) if facts else None,
-        layers,
-        columns,
-        classes,
         warnings,
         read_data,
-        plan,
         svg,
         lists_origins,
+        **found,
     )
 
 
@@ -167,8 +159,7 @@ def built_plan(
     from dltool.experiment.plan import make_plan
     from dltool.model.build import build_model
     from dltool.model.calls import call_of
-    from dltool.model.graph import boxes_of
-    from dltool.model.graphviz import dot_program, dot_text, draw
+    from dltool.model.graph import boxes_of, dot_program, dot_text, draw
     from dltool.model.output_checks import check_fit
     from dltool.training.numerics import choose_threads, pin
 
@@ -188,23 +179,12 @@ def built_plan(
         rows.append(PlanRow(layer.name, line, layer.output_shape, layer.parameters, flops))
     plan = make_plan(built, config, facts, dataset)
     if facts.only_input is None:
-        rows.insert(0, columns_row(plan, rows, line_of(document, ("data", "source"))))
+        # The preprocessing of the columns: the totals less the layers.
+        known = [row.flops for row in rows if row.flops is not None]
+        flops = None if plan.flops is None or len(known) < len(rows) else plan.flops - sum(known)
+        parameters = plan.parameters - sum(row.parameters for row in rows)
+        rows.insert(0, PlanRow("columns", line_of(document, ("data", "source")), None, parameters, flops))
     return tuple(rows), plan
-
-
-def columns_row(plan: "Plan", rows: list[PlanRow], line: str) -> PlanRow:
-    """Return the row of the columns' preprocessing: the totals less the layers."""
-    known = [row.flops for row in rows if row.flops is not None]
-    flops = None if plan.flops is None or len(known) < len(rows) else plan.flops - sum(known)
-    return PlanRow("columns", line, None, plan.parameters - sum(row.parameters for row in rows), flops)
-
-
-def memory_warnings(plan: "Plan") -> tuple[str, ...]:
-    """Return a warning if the training needs more memory than there is."""
-    needed, there = plan.memory.total, usable_memory()
-    if needed < there:
-        return ()
-    return (f"training needs about {size_text(needed)} of memory; this machine has {size_text(there)}",)
 
 
 def line_of(document: Document, path: tuple[str | int, ...]) -> str:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any, Literal
@@ -48,7 +48,7 @@ class Check:
 def diagnose(runs: Path = Path("runs")) -> list[Check]:
     """Run every check, in display order. Nothing is written."""
     return [
-        check_python(),
+        Check("Python", "ok", f"{platform.python_version()} at {sys.executable}"),
         *check_packages(),
         check_keras_config(),
         *check_tensorflow(),
@@ -58,10 +58,6 @@ def diagnose(runs: Path = Path("runs")) -> list[Check]:
         check_runs_folder(runs),
         check_datasets(),
     ]
-
-
-def check_python() -> Check:
-    return Check("Python", "ok", f"{platform.python_version()} at {sys.executable}")
 
 
 def check_packages() -> list[Check]:
@@ -93,18 +89,15 @@ def check_keras_config() -> Check:
         return Check("Keras's settings", "problem", f"{file}: {error}", "fix or remove the file")
     if not isinstance(settings, dict):
         return Check("Keras's settings", "problem", f"{file} is not a JSON object", "fix or remove the file")
-    if variable := os.environ.get("KERAS_BACKEND"):
-        backend, hint = variable, "run: unset KERAS_BACKEND"
-    else:
-        backend, hint = settings.get("backend", "tensorflow"), f'write "backend": "tensorflow" in {file}'
+    variable = os.environ.get("KERAS_BACKEND")
+    backend = variable or settings.get("backend", "tensorflow")
+    hint = "run: unset KERAS_BACKEND" if variable else f'write "backend": "tensorflow" in {file}'
     if backend != "tensorflow":
         return Check("Keras's settings", "problem", f"the backend is {backend}; dltool needs tensorflow", hint)
-    unusual = {"floatx": "float32", "image_data_format": "channels_last"}
-    changed = [
-        f'"{key}": {json.dumps(settings[key])}' for key, usual in unusual.items() if settings.get(key, usual) != usual
-    ]
+    usual = {"floatx": "float32", "image_data_format": "channels_last"}
+    changed = [f'"{key}": {json.dumps(settings[key])}' for key in usual if settings.get(key, usual[key]) != usual[key]]
     if changed:
-        hint = "write " + ", ".join(f'"{key}": "{usual}"' for key, usual in unusual.items())
+        hint = "write " + ", ".join(f'"{key}": "{value}"' for key, value in usual.items())
         return Check("Keras's settings", "warning", f"{file} has {', '.join(changed)}", hint)
     return Check("Keras's settings", "ok", "the backend is tensorflow")
 
@@ -130,24 +123,14 @@ def check_tensorflow() -> list[Check]:
         report: dict[str, Any] = json.loads(last_line)
     except ValueError:
         return [Check("TensorFlow", "problem", f"import printed something unexpected: {last_line[:200]}")]
-    return [check_import(report), check_gpus(report["gpus"])]
-
-
-def check_import(report: dict[str, Any]) -> Check:
-    detail = f"imports in {report['seconds']:.1f} s"
+    check = Check("TensorFlow", "ok", f"imports in {report['seconds']:.1f} s")
     if not report["works"]:
-        return Check("TensorFlow", "problem", f"{detail}, but computes a wrong sum")
-    if report["seconds"] > 20:
-        return Check("TensorFlow", "warning", detail, "only the first import should be this slow")
-    return Check("TensorFlow", "ok", detail)
-
-
-def check_gpus(gpus: list[str]) -> Check:
-    if gpus:
-        return Check("GPU", "ok", ", ".join(gpus))
-    if shutil.which("nvidia-smi"):
-        return Check("GPU", "warning", "TensorFlow finds none", pip_install("tensorflow[and-cuda]"))
-    return Check("GPU", "ok", "none; training runs on the CPU")
+        check = replace(check, status="problem", detail=f"{check.detail}, but computes a wrong sum")
+    elif report["seconds"] > 20:
+        check = replace(check, status="warning", hint="only the first import should be this slow")
+    if not report["gpus"] and shutil.which("nvidia-smi"):
+        return [check, Check("GPU", "warning", "TensorFlow finds none", pip_install("tensorflow[and-cuda]"))]
+    return [check, Check("GPU", "ok", ", ".join(report["gpus"]) or "none; training runs on the CPU")]
 
 
 def check_cpu() -> Check:
@@ -163,10 +146,8 @@ def check_cpu() -> Check:
 
 def check_memory() -> Check:
     memory = usable_memory()
-    detail = f"{memory / GIGABYTE:.1f} GB"
-    if memory < 2 * GIGABYTE:
-        return Check("memory", "warning", detail, "TensorFlow alone takes about 0.6 GB; use small data and batches")
-    return Check("memory", "ok", detail)
+    little = "TensorFlow alone takes about 0.6 GB; use small data and batches" if memory < 2 * GIGABYTE else ""
+    return Check("memory", "warning" if little else "ok", f"{memory / GIGABYTE:.1f} GB", little)
 
 
 def check_disk() -> Check:

@@ -30,32 +30,16 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """The evaluation on `split` (a split, or a name for new data) and its folder.
-
-    `unwritten` is why nothing could be written to the run; empty if it was."""
+    """An evaluation and its folder. `warning` says why nothing could be written to the run; empty if it was."""
 
     run: Path
-    split: str
     assessment: "Assessment"
     folder: Path
-    unwritten: str = ""
+    warning: str = ""
     exit_code: ClassVar[int] = 0
 
-    @property
-    def examples(self) -> int:
-        return self.assessment.examples
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        return {name: found.value for name, found in self.assessment.metrics.items()}
-
-    @property
-    def warning(self) -> str:
-        return f"the evaluation could not be saved: {self.unwritten}" if self.unwritten else ""
-
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
-        folder = None if self.unwritten else str(self.folder)
+        folder = None if self.warning else str(self.folder)
         return {"run": str(self.run), **self.assessment.record(), "folder": folder}
 
 
@@ -72,10 +56,8 @@ def evaluate(
 
     `metrics` replace those of the config. Unless it `draws`, there are no figures and no baselines.
 
-    Raises:
-        ConfigError: `split` is unknown or empty, or a metric does not fit the model.
-        DataError: the data has changed since the run was trained, or `file` cannot be read.
-        RunError: the run is damaged."""
+    Raises ConfigError: `split` is unknown or empty, or a metric does not fit the model; DataError: the data has changed
+    since the run was trained, or `file` cannot be read; RunError: the run is damaged."""
     if file is not None and split is not None:
         raise ConfigError("--split and --data are mutually exclusive", "omit one of them")
     split = split or "test"
@@ -92,22 +74,16 @@ def evaluate(
             others = [f"--split {name}" for name in PARTS if len(getattr(dataset.split, name))]
             raise ConfigError(f"the run has no {split} examples", f"use {joined(others, 'or')}")
     assessment, files = measured(run, config, changed, dataset, examples, stages, draws)
-    folder, unwritten = run.evaluation / examples.name, ""
+    folder, warning = run.evaluation / examples.name, ""
     try:
         run.replace_folder(folder, files)
     except MachineError as error:
-        unwritten = str(error)
-    return EvaluationOutcome(run.path, examples.name, assessment, folder, unwritten)
+        warning = f"the evaluation could not be saved: {error}"
+    return EvaluationOutcome(run.path, assessment, folder, warning)
 
 
 def measured(
-    run: Run,
-    config: "Config",
-    changed: "Config",
-    dataset: Dataset,
-    examples: Examples,
-    stages: Stages,
-    draws: bool,
+    run: Run, config: "Config", changed: "Config", dataset: Dataset, examples: Examples, stages: Stages, draws: bool
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """Evaluate the model of `config` by the metrics of `changed`; return the assessment and its files."""
     from dltool.model.saving import load_weights
@@ -127,8 +103,7 @@ def new_examples(config: "Config", file: Path) -> Examples:
     from dltool.data.new_data import load_labelled
     from dltool.evaluation.figures.figure import file_word
 
-    dataset = load_labelled(config.data, config.seed, file)
-    examples = dataset.examples("test")
+    examples = load_labelled(config.data, config.seed, file).examples("test")
     name = file_word(file.name.partition(".")[0])
     name = f"data-{name}" if name in PARTS else name
     return replace(examples, name=name, places={**examples.places, "row": np.arange(len(examples))})

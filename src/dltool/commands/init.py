@@ -12,31 +12,11 @@ WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-@dataclass(frozen=True)
-class Template:
-    name: str
-    summary: str
-
-
-def templates_folder() -> Path:
-    """Return the templates' folder: that of an installed dltool, or `configs` of a checkout."""
+def templates() -> dict[str, str]:
+    """Return the texts of the templates by name: those of an installed dltool, or of `configs` in a checkout."""
     installed = PACKAGE / "templates"
-    return installed if installed.is_dir() else PACKAGE.parents[1] / "configs"
-
-
-def templates() -> list[Template]:
-    """Return all templates with the first line of their header."""
-    files = sorted(templates_folder().glob("*.yaml"))
-    return [Template(file.stem, file.read_text("utf-8").partition("\n")[0].removeprefix("# ")) for file in files]
-
-
-def template_text(name: str) -> str:
-    """Return the text of a template. Raises ConfigError: there is no such template."""
-    names = [template.name for template in templates()]
-    if name not in names:
-        hint = did_you_mean(near(name, names)) or "`dltool init --list` names the templates"
-        raise ConfigError(f'"{name}" is neither a template nor a file or folder', hint)
-    return (templates_folder() / f"{name}.yaml").read_text("utf-8").replace("configs/", "")
+    folder = installed if installed.is_dir() else PACKAGE.parents[1] / "configs"
+    return {file.stem: file.read_text("utf-8") for file in sorted(folder.glob("*.yaml"))}
 
 
 @dataclass(frozen=True)
@@ -52,20 +32,19 @@ def config_for(what: str, target: str | None, out: Path | None) -> Drafted:
 
     A template's name precedes a file of the same name; anything else is data.
 
-    Raises:
-        ConfigError: `what` is neither; the target is unsuitable; `out` exists.
-        DataError: with every problem of the data.
-        MachineError: there is too little memory."""
+    Raises ConfigError: `what` is neither; the target is unsuitable; `out` exists. Raises DataError: with every problem
+    of the data; MachineError: there is too little memory."""
     if out is not None and out.exists():
         raise there_already(out)
-    path = Path(what)
-    is_template = what in [template.name for template in templates()]
-    if not is_template and path.exists():
-        return draft_for(path, target, out)
-    text = template_text(what)
+    path, texts = Path(what), templates()
+    if what not in texts:
+        if path.exists():
+            return draft_for(path, target, out)
+        hint = did_you_mean(near(what, texts)) or "`dltool init --list` names the templates"
+        raise ConfigError(f'"{what}" is neither a template nor a file or folder', hint)
     if target is not None:
         raise ConfigError("--target does not apply to templates", "omit --target")
-    return Drafted(text, () if out is None else (f"next  dltool train {out}",))
+    return Drafted(texts[what].replace("configs/", ""), () if out is None else (f"next  dltool train {out}",))
 
 
 def draft_for(given: Path, target: str | None, out: Path | None) -> Drafted:
@@ -105,11 +84,7 @@ def is_folder(path: Path) -> bool:
 
 
 def write_new(text: str, out: Path) -> None:
-    """Write a new file.
-
-    Raises:
-        ConfigError: it exists.
-        MachineError: it cannot be written."""
+    """Write a new file. Raises ConfigError: it exists; MachineError: it cannot be written."""
     try:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)

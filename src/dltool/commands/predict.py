@@ -48,14 +48,12 @@ class PredictionOutcome:
 def predict(path: Path, files: Sequence[str], out: Path | None, progress: "Progress") -> PredictionOutcome:
     """Predict with the best weights of the run at `path`, for the examples in `files` ("-" is standard input).
 
-    Raises:
-        ConfigError: `out` cannot be a file of predictions.
-        DataError: with every problem of the files.
-        RunError: the run is damaged.
-        MachineError: `out` cannot be written."""
+    Raises ConfigError: `out` cannot be a file of predictions; DataError: with every problem of the files; RunError: the
+    run is damaged; MachineError: `out` cannot be written."""
     if out is not None:
         refuse_no_file("--out", out, FORMATS)
-        refuse_one_of(files, out)
+        if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
+            raise ConfigError(f"{out} is one of the input files", "choose another file for the predictions")
     run = open_run(path)
     require_code(run, f"predict {run.path} {shlex.join(files)}")
     columns = predictions_for(run, lambda data, facts: load_new(data, facts, files), progress)
@@ -81,16 +79,8 @@ def predictions_for(
     built = best_model(run, config, facts)
     types = {name: found.column for name, found in facts.inputs.items() if found.column is not None}
     known: dict[str, Any] = {name: state.get("vocabulary") for name, state in built.fitted.columns.items()}
-    problems = unseen_problems(new.tables, types, known)
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(unseen_problems(new.tables, types, known))
     progress.stage("predicting")
     found = predictions(config, facts, outputs_of(built, config, new.examples.inputs))
-    named = np.array([whole_text(name) for name in new.examples.places["file"]], dtype=object)
-    return {**new.examples.places, "file": named, **found}
-
-
-def refuse_one_of(files: Sequence[str], out: Path) -> None:
-    """Raise ConfigError if `out` is one of the inputs."""
-    if out.exists() and any(file != STDIN and Path(file).exists() and out.samefile(file) for file in files):
-        raise ConfigError(f"{out} is one of the input files", "choose another file for the predictions")
+    files = np.array([whole_text(name) for name in new.examples.places["file"]], dtype=object)
+    return {**new.examples.places, "file": files, **found}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dltool.durable_files import PAGE, refuse_no_file
 from dltool.errors import DataError, MachineError
+from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import Experiment, recorded_data, recorded_kind, recorded_model
 from dltool.experiment.refusals import require_code
 from dltool.experiment.stages import Stages
@@ -15,27 +16,21 @@ from dltool.runs.files import Run
 from dltool.runs.records import read_contents, words
 
 if TYPE_CHECKING:
-    from dltool.evaluation.findings import Assessment
     from dltool.experiment.listener import Progress
     from dltool.report.contents import Subject
 
 
 @dataclass(frozen=True)
 class ReportOutcome:
-    """A report that was written to `file`. `missing` is why sections are missing; empty if none are."""
+    """A report that was written to `file`. `warning` says why sections are missing; empty if none are."""
 
     run: Path
     file: Path
     numbers: dict[str, Any]
-    missing: str
+    warning: str
     exit_code: ClassVar[int] = 0
 
-    @property
-    def warning(self) -> str:
-        return self.missing
-
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
         return {"file": str(self.file), **self.numbers}
 
 
@@ -44,10 +39,7 @@ def report(path: Path, out: Path | None, progress: "Progress") -> ReportOutcome:
 
     If the data is missing or has changed, the report says so and uses the run's own records.
 
-    Raises:
-        ConfigError: `out` cannot be a page.
-        RunError: the run is damaged, or in use.
-        MachineError: a file cannot be written."""
+    Raises ConfigError: `out` cannot be a page; RunError: the run is damaged or in use; MachineError: a disk error."""
     if out is not None:
         refuse_no_file("--out", out, PAGE)
     run = open_run(path)
@@ -89,15 +81,9 @@ def subject_of(run: Run, progress: "Progress") -> "Subject":
         reason = f": {record.run.reason}" if record.run.reason else ""
         status = words(record.run.status)
         return replace(subject, missing=f"The run is not complete and has no results. Its status is {status}{reason}.")
+    if not len(dataset.split.test):
+        return subject
     load_weights(built.core, run.best_weights)
-    return replace(subject, assessment=assessment_of(Experiment(config, dataset, built, pinned), progress))
-
-
-def assessment_of(experiment: Experiment, progress: "Progress") -> "Assessment | None":
-    """Evaluate the test split again; None without one."""
-    from dltool.experiment.assessing import assessed
-
-    if not len(experiment.dataset.split.test):
-        return None
     progress.stage("testing")
-    return assessed(experiment, experiment.dataset.examples("test"), progress.warn)[0]
+    experiment = Experiment(config, dataset, built, pinned)
+    return replace(subject, assessment=assessed(experiment, dataset.examples("test"), progress.warn)[0])

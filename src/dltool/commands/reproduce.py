@@ -2,32 +2,29 @@
 
 import contextlib
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.load import read_document
-from dltool.errors import DltoolError, MachineError, RunError
+from dltool.errors import ExpectationMissed, MachineError, RunError
 from dltool.experiment.finishing import complete
-from dltool.experiment.new_run import new_run
+from dltool.experiment.new_run import new_run, temporary_runs
 from dltool.experiment.opening import new_experiment, prepared_steps, recorded_data, recorded_strategy
 from dltool.experiment.refusals import refuse_files, refuse_other_weights, require_code
-from dltool.experiment.signals import StopNow, StopRequests, stop_requests
+from dltool.experiment.signals import StopRequests, stop_requests
 from dltool.experiment.stages import Stages
-from dltool.runs.changes import differences, machine_changes
 from dltool.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from dltool.runs.directory import open_run, refuse_no_runs_folder
 from dltool.runs.files import Run
+from dltool.runs.recorded import chosen, differences, machine_changes
 from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
-DIFFERENT = 7
 COMPARED_RESULTS = ("test", "validation", "best", "epochs", "parameters")
-NOT_COMPARED = "seconds"
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,9 @@ class Reproduction:
 
     @property
     def exit_code(self) -> int:
-        return DIFFERENT if self.difference else 0
+        return ExpectationMissed.exit_code if self.difference else 0
 
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
         again = None if self.again is None else str(self.again)
         found = {"run": str(self.run), "again": again, "identical": not self.difference, "epochs": self.epochs}
         return {**found, "first_difference": self.difference or None}
@@ -53,14 +49,13 @@ class Reproduction:
 def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reproduction:
     """Train the completed run at `path` again, below `into` or in a temporary folder, and compare.
 
-    Raises:
-        ConfigError: `into` cannot hold runs.
-        DataError: the data has changed.
-        RunError: the run is not complete, or damaged.
-        DltoolError: training fails."""
+    Raises ConfigError: `into` cannot hold runs; MachineError: it is not writable; DataError: the data has changed;
+    RunError: the run is not complete, or damaged; DltoolError: training fails."""
     if into is not None:
         refuse_no_runs_folder(into)
-        require_writable(into)
+        there = next(parent for parent in (into, *into.absolute().parents) if parent.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise MachineError(f"{there} is not writable", "use --into with a writable folder")
     run = open_run(path)
     if not run.is_complete():
         raise RunError(f"{run.path} is not complete", f"dltool resume {run.path}")
@@ -69,19 +64,13 @@ def reproduce(path: Path, *, into: Path | None, progress: "Progress") -> Reprodu
     run.read_metrics()
     run.read_json(run.results)
     last_checkpoint(run)
-    with stop_requests() as stops, folder_for(into) as folder:
+    kept = temporary_runs("dltool-reproduce-") if into is None else contextlib.nullcontext(into)
+    with stop_requests() as stops, kept as folder:
         again = train_again(run, folder, into is not None, progress, stops)
         progress.stage("comparing")
         difference = next(found_differences(run, again), "")
         epochs = len(run.read_metrics())
     return Reproduction(run.path, again.path if into else None, epochs, difference)
-
-
-def require_writable(folder: Path) -> None:
-    """Raise MachineError if `folder`, or the nearest existing folder above it, is not writable."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise MachineError(f"{there} is not writable", "use --into with a writable folder")
 
 
 def last_checkpoint(run: Run) -> Checkpoint:
@@ -90,19 +79,6 @@ def last_checkpoint(run: Run) -> Checkpoint:
     if damaged:
         raise RunError(f"the last checkpoint of the run is damaged: {damaged[0]}")
     return checkpoint
-
-
-@contextlib.contextmanager
-def folder_for(into: Path | None) -> Iterator[Path]:
-    if into is not None:
-        yield into
-        return
-    try:
-        with tempfile.TemporaryDirectory(prefix="dltool-reproduce-") as folder:
-            yield Path(folder)
-    except (DltoolError, StopNow) as error:
-        error.kept = ""
-        raise
 
 
 def train_again(run: Run, folder: Path, is_kept: bool, progress: "Progress", stops: StopRequests) -> Run:
@@ -131,22 +107,15 @@ def found_differences(run: Run, again: Run) -> Iterator[str]:
     """Describe the differences, the earliest in training first: epochs, then weights, then results."""
     lines, lines_again = run.read_metrics(), again.read_metrics()
     for line, other in zip(lines, lines_again, strict=False):
-        for change in differences(without_times(line), without_times(other)):
-            yield f"epoch {line.get('epoch')}: {change}"
+        for change in differences(line, other):
+            if change.what != "seconds":
+                yield f"epoch {line.get('epoch')}: {change}"
     if len(lines) != len(lines_again):
         yield f"the number of epochs was {len(lines)} and is {len(lines_again)}"
     yield from different_arrays(run, again)
-    for change in differences(compared_results(run), compared_results(again)):
+    results, results_again = (chosen(each.read_json(each.results), COMPARED_RESULTS) for each in (run, again))
+    for change in differences(results, results_again):
         yield f"results: {change}"
-
-
-def compared_results(run: Run) -> dict[str, Any]:
-    results = run.read_json(run.results)
-    return {key: results.get(key) for key in COMPARED_RESULTS}
-
-
-def without_times(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in line.items() if key != NOT_COMPARED}
 
 
 def different_arrays(run: Run, again: Run) -> Iterator[str]:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from dltool.experiment.finishing import TrainingOutcome
     from dltool.experiment.listener import Progress
 
-
 MOST_MISSED = 20
 """An untrusted results.json may hold any number."""
 
@@ -30,7 +29,6 @@ class AlreadyComplete:
         return ExpectationMissed.exit_code if self.missed else 0
 
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
         return {"run": str(self.run), "status": "completed", "resumed": False, "missed": list(self.missed)}
 
 
@@ -41,11 +39,8 @@ def resume(
 
     `epochs` changes the number of epochs. `allow_change` resumes on a different machine.
 
-    Raises:
-        DataError: the data has changed.
-        MachineError: the machine differs in a way that can change result bits.
-        RunError: the run is in use, or damaged.
-        DltoolError: training fails."""
+    Raises DataError: the data has changed; MachineError: the machine differs in a way that can change result bits;
+    RunError: the run is in use, or damaged; DltoolError: training fails."""
     run = open_run(path)
     # Before the lock: a completed run may be read-only.
     if epochs is None and run.is_complete():
@@ -66,9 +61,7 @@ def resume(
 def missed_by(run: Run) -> tuple[str, ...]:
     """Describe the missed expectations in results.json."""
     # Imported after the lock is taken: it is slow.
-    from dltool.runs.changes import said
-    from dltool.runs.records import read_results
+    from dltool.runs.records import read_results, said
 
-    found = read_results(run).expectations
-    missed = [(said(name), each) for name, each in found.items() if each.met is False]
+    missed = [(said(name), each) for name, each in read_results(run).expectations.items() if each.met is False]
     return tuple(f"expected {name} {said(each.bound)}, got {said(each.value)}" for name, each in missed[:MOST_MISSED])

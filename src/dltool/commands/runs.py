@@ -1,15 +1,34 @@
-"""`dltool runs`: list runs with their results, and remove some."""
+"""`dltool runs`: runs with their results, selected by `--filter 'accuracy>0.9'`, sorted by `--sort accuracy:desc`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
+from dltool.config.expectations import COMPARE
+from dltool.errors import ConfigError
 from dltool.runs.configs import MOST_COMPARED, differences_in_short
 from dltool.runs.directory import refuse_no_runs_folder
-from dltool.runs.removal import Removal, planned, prunable
-from dltool.runs.selection import selected
-from dltool.runs.summaries import RunSummary, require_folder, summaries
+from dltool.runs.summaries import RunSummary, summaries
+from dltool.text import did_you_mean, near
 
-RUNS = Path("runs")
+CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|==|=|>|<)\s*(.+?)\s*")
+ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {**COMPARE, "=": operator.eq, "!=": operator.ne}
+EQUALITIES = {"=": fnmatchcase, "==": fnmatchcase, "!=": lambda text, pattern: not fnmatchcase(text, pattern)}
+"""Of strings: `*` and `?` are wildcards."""
+COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
+    "name": lambda run: run.name,
+    "number": lambda run: int(run.number),
+    "status": lambda run: run.status,
+    "started": lambda run: run.started,
+    "epochs": lambda run: run.epochs,
+    "best": lambda run: run.value,
+    "took": lambda run: run.seconds,
+}
+"""Keys of runs besides test metrics and, as `val_…`, validation metrics of the best epoch."""
+TEXTS = ("name", "status", "started")
 
 
 def list_runs(
@@ -18,23 +37,60 @@ def list_runs(
     """Return the runs that meet all conditions, the config values that distinguish each, and their folder.
 
     Raises ConfigError: the folder does not exist, or a condition or an order is invalid."""
-    if folder is None:
-        folder = RUNS
-        refuse_no_runs_folder(folder)
-    else:
-        require_folder(folder)
-    found = selected(summaries(folder), conditions, sort)
+    runs = folder or Path("runs")
+    refuse_no_runs_folder(runs)
+    if folder is not None and not runs.is_dir():
+        beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
+        hint = did_you_mean(str(runs.with_name(name)) for name in near(runs.name, beside))
+        raise ConfigError(f"there is no folder {runs}", hint or "dltool runs lists those in runs")
+    found = selected(summaries(runs), conditions, sort)
     compared = [run.path for run in found if run.status != "broken"] if len(found) <= MOST_COMPARED else []
-    return found, differences_in_short(compared), folder
+    return found, differences_in_short(compared), runs
 
 
-def to_prune(
-    folder: Path | None, conditions: Sequence[str], sort: str | None, keep: int | None, only_checkpoints: bool
-) -> list[Removal]:
-    """Select what to remove of the runs that meet all conditions; the first `keep` of each name stay.
+def selected(runs: Sequence[RunSummary], conditions: Iterable[str], sort: str | None) -> list[RunSummary]:
+    """Return the runs that meet all `conditions`, in order or sorted by "KEY" or "KEY:desc".
 
-    Raises:
-        ConfigError: no selection is given.
-        RunError: a run is in use."""
-    runs, *_ = list_runs(folder, conditions, sort or "number:desc")
-    return planned(prunable(runs, keep, bool(conditions), only_checkpoints), only_checkpoints)
+    A run without a value does not meet a condition on it, and is sorted last. Raises ConfigError: one is invalid."""
+    tests = [parsed(condition, runs) for condition in conditions]
+    found = [run for run in runs if all(holds(run) for holds in tests)]
+    if sort is None:
+        return found
+    key, _, direction = sort.partition(":")
+    if direction not in ("", "asc", "desc"):
+        raise ConfigError(f'--sort {sort}: unknown order "{direction}"', f"write {key} or {key}:desc")
+    refuse_unknown_key(key, runs, f"--sort {sort}")
+    with_value = [run for run in found if value_of(run, key) is not None]
+    without = [run for run in found if value_of(run, key) is None]
+    return sorted(with_value, key=lambda run: value_of(run, key), reverse=direction == "desc") + without
+
+
+def parsed(condition: str, runs: Sequence[RunSummary]) -> Callable[[RunSummary], bool]:
+    """Parse a condition into a predicate of a run."""
+    match = CONDITION.fullmatch(condition)
+    if match is None:
+        raise ConfigError(f"--filter {condition}: expected a key, a comparison and a value", "for example accuracy>0.9")
+    key, comparison, text = match.groups()
+    refuse_unknown_key(key, runs, f"--filter {condition}")
+    orders = {**ORDERS, **EQUALITIES} if key in TEXTS else ORDERS
+    try:
+        bound = text if key in TEXTS else float(text)
+    except ValueError:
+        raise ConfigError(f'--filter {condition}: expected a number, got "{text}"') from None
+    return lambda run: (value := value_of(run, key)) is not None and orders[comparison](value, bound)
+
+
+def value_of(run: RunSummary, key: str) -> Any:
+    if key in COLUMNS:
+        return COLUMNS[key](run)
+    validation = run.validation.get(key.removeprefix("val_")) if key.startswith("val_") else None
+    return run.test.get(key, validation)
+
+
+def refuse_unknown_key(key: str, runs: Sequence[RunSummary], where: str) -> None:
+    metrics = {name for run in runs for name in (*run.test, *(f"val_{name}" for name in run.validation))}
+    known = [*COLUMNS, *sorted(metrics)]
+    # Without runs, the metrics are unknown.
+    if key not in known and runs:
+        hint = did_you_mean(near(key, known)) or f"known are {', '.join(known[:20])}"
+        raise ConfigError(f'{where}: no run has "{key}"', hint)

@@ -1,22 +1,24 @@
 """`dltool train`: check the config, read the data, build the model, create the run, complete it."""
 
-import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dltool.config.keras.objects import UNKNOWN
 from dltool.config.load import Document, build_config, with_settings
 from dltool.config.schema import Config
+from dltool.config.text.dump import origins
+from dltool.config.text.tree import ARGUMENTS
 from dltool.data.checked import checked_config, checked_with
 from dltool.data.dataset import load_data
-from dltool.errors import DltoolError, RunError
+from dltool.errors import RunError
 from dltool.experiment.finishing import TrainingOutcome, complete, report_of_training
-from dltool.experiment.new_run import new_run
+from dltool.experiment.new_run import new_run, temporary_runs
 from dltool.experiment.opening import new_experiment, prepared_steps
-from dltool.experiment.overrides import overrides
 from dltool.experiment.signals import stop_requests
 from dltool.experiment.stages import Stages
 from dltool.machine import git_commit
+from dltool.text import counted
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 SMOKE_EPOCHS = 2
 SMOKE_BATCHES = 2
 MOST_SMOKE_ROWS = 512
+CHOICES = {
+    ("training", "checkpoint", "monitor"): "best epoch by {}",
+    ("data", "split", "stratify"): "splits stratified by class",
+}
+"""Descriptions of defaults that are inferred from the data."""
 
 
 def train(
@@ -56,8 +63,7 @@ def train(
             experiment = new_experiment(config, dataset, is_kept=is_kept)
             fitting = prepared_steps(experiment)
             fitting.profile.is_wanted = is_profiled
-        settings = overrides(document, config)
-        progress.prepared(config, dataset.facts, experiment.built.full.count_params(), settings)
+        progress.prepared(config, dataset.facts, experiment.built.full.count_params(), overrides(document, config))
         git = git_commit(document.path.absolute().parent)
         with new_run(runs, document, experiment, fitting, progress, most_rows=most_rows, git=git) as run:
             outcome = complete(run, experiment, fitting, stages)
@@ -66,28 +72,41 @@ def train(
             return outcome
 
 
+def overrides(document: Document, config: Config) -> list[str]:
+    """Describe arguments, values from other files and inferred values, a line each. `config` has facts of the data."""
+    found = origins(document, config)
+    arguments = [text for text in document.texts if text.startswith(tuple(f"{name} " for name in ARGUMENTS))]
+    files = Counter(origin.origin.rsplit(":", 2)[0] for origin in found if origin.origin.count(":") >= 2)
+    others = {name: count for name, count in files.items() if name in document.texts and name not in arguments}
+    others.pop(document.shown_as, None)
+    chosen = [
+        CHOICES[origin.path].format(origin.value)
+        for origin in found
+        if origin.path in CHOICES and origin.origin == "default" and origin.value is not False
+    ]
+    lines = [f"overridden by {', '.join(arguments)}"] if arguments else []
+    lines += [f"{counted(count, 'value')} from {name}, which the config extends" for name, count in others.items()]
+    return lines + ([f"inferred: {', '.join(chosen)}"] if chosen else [])
+
+
 def smoke(document: Document, progress: "Progress") -> TrainingOutcome:
     """Train two epochs of two batches, save, reload and evaluate, in a temporary folder.
 
-    Raises:
-        DltoolError: as :func:`train` and `evaluate`.
-        RunError: the reloaded model gives other results."""
+    Raises DltoolError: as :func:`train` and `evaluate`; RunError: the reloaded model gives other results."""
     from dltool.commands.evaluate import evaluate
 
     small = for_smoke(document)
-    config, _ = checked_config(small)
-    try:
-        with tempfile.TemporaryDirectory(prefix="dltool-smoke-") as folder:
-            outcome = train(small, runs=Path(folder), progress=progress, most_rows=smoke_rows(config), is_kept=False)
-            progress.stage("reloading")
-            expected = outcome.results["test"]
-            found = evaluate(outcome.run, "test", progress=progress, draws=False).metrics if expected else {}
-            # Compared as strings, where NaN equals NaN.
-            if repr(found) != repr(expected):
-                raise RunError(f"the reloaded model gives {found}; after training it gave {expected}")
-    except DltoolError as error:
-        error.kept = ""
-        raise
+    batch_size: Any = checked_config(small)[0].training.batch_size
+    # Batches may be large or depend on the data.
+    rows = MOST_SMOKE_ROWS if batch_size is UNKNOWN else min(MOST_SMOKE_ROWS, SMOKE_BATCHES * batch_size)
+    with temporary_runs("dltool-smoke-") as folder:
+        outcome = train(small, runs=folder, progress=progress, most_rows=rows, is_kept=False)
+        progress.stage("reloading")
+        expected = outcome.results["test"]
+        found = evaluate(outcome.run, progress=progress, draws=False).record()["metrics"] if expected else {}
+        # Compared as strings, where NaN equals NaN.
+        if repr(found) != repr(expected):
+            raise RunError(f"the reloaded model gives {found}; after training it gave {expected}")
     return outcome
 
 
@@ -100,10 +119,3 @@ def for_smoke(document: Document) -> Document:
         epochs: Any = training.epochs
         few = [f"training.epochs={SMOKE_EPOCHS if epochs is UNKNOWN else min(epochs, SMOKE_EPOCHS)}"]
     return with_settings(document, [*few, "expect={}", "track=[]"])
-
-
-def smoke_rows(config: Config) -> int:
-    """Return the rows of two batches, or fewer if batches are large or depend on the data."""
-    batch_size: Any = config.training.batch_size
-    rows: int = MOST_SMOKE_ROWS if batch_size is UNKNOWN else SMOKE_BATCHES * batch_size
-    return min(MOST_SMOKE_ROWS, rows)

@@ -1,17 +1,13 @@
 """Checks of the config's sections against each other and the data, without building a model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dltool.config.keras.objects import UNKNOWN, KerasObject
-from dltool.config.layer_checks import (
-    LastLayer,
-    activation_problems,
-    last_layer,
-    spectrogram_problems,
-    weight_file_problems,
-)
-from dltool.config.losses import ONE_HOT, SPARSE, TWINS, family_of, like, takes_one_hot
+from dltool.config.last_layer import LastLayer, last_layer
+from dltool.config.layer_checks import activation_problems, spectrogram_problems, weight_file_problems
+from dltool.config.losses import ONE_HOT, family_of, like
+from dltool.config.metric_forms import Compared, Refused, adapted
 from dltool.config.outputs import OutputSpec, heads_of, layer_index, target_problems, unknown_layer
 from dltool.config.schema import Config
 from dltool.config.tasks import DataFacts, TargetFacts
@@ -26,19 +22,20 @@ OTHER_RESULTS = ("seconds", "parameters")
 RESERVED = ("epoch", "loss", "learning_rate", *OTHER_RESULTS)
 """Names beside the metrics in metrics.jsonl and in the results."""
 
-MONITORING = {"EarlyStopping": "val_loss", "ReduceLROnPlateau": "val_loss"}
-"""Callbacks with a `monitor`, and its default."""
+MONITORING = ("EarlyStopping", "ReduceLROnPlateau")
+"""Callbacks with a `monitor`, by default val_loss."""
 
 MIXING = ("MixUp", "CutMix")
 MAKES_ONE_HOT = " one-hot encodes the classes"
 
 
 def static_checks(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Find every error between optimizer, loss, metrics, callbacks, last layer and data.
-
-    `facts` is None if the data has not been read. UNKNOWN arguments are not checked."""
+    """Find every error between optimizer, loss, metrics, callbacks, last layer and data. `facts` is None if the data
+    has not been read. UNKNOWN arguments are not checked."""
     heads = heads_of(config)
-    problems = name_problems(heads) + monitor_problems(config, facts) + expectation_problems(config, facts)
+    problems = name_problems(heads) + monitor_problems(config, facts)
+    known = [*known_names(config, facts), *OTHER_RESULTS]
+    problems += [unmeasured(("expect", name), name, known, at_key=True) for name in config.expect if name not in known]
     problems += spectrogram_problems(config) + weight_file_problems(config)
     problems += target_problems(config, heads) + weight_problems(config, heads, facts)
     problems += mixing_problems(config, heads)
@@ -54,72 +51,76 @@ def head_problems(config: Config, head: OutputSpec, facts: DataFacts | None) -> 
     index = layer_index(config, head)
     if index is None:
         return [unknown_layer(config, head)]
-    last = last_layer(config.model.layers[: index + 1])
+    last = last_layer(config.model.layers, index)
     problems = [] if last is None else activation_problems(last, head)
-    target = facts.targets.get(head.target) if facts is not None and head.target is not None else None
+    target = target_of(head, {} if facts is None else facts.targets)
     if facts is None or target is None:
         return problems
-    problems += mismatch_problems(last, head, target, dollar_of(facts.targets, head))
-    return problems + form_problems(head, target)
+    are_several = sum(bool(each.class_names) for each in facts.targets.values()) > 1
+    dollar = f"$classes_{head.target}" if are_several else "$classes"
+    problems += mismatch_problems(last, head, target, dollar)
+    return problems or metric_problems(head, compared_by(config, head, target))
 
 
-def dollar_of(targets: Mapping[str, TargetFacts], head: OutputSpec) -> str:
-    """Return how a config writes the number of classes of the output's target."""
-    are_several = sum(bool(target.class_names) for target in targets.values()) > 1
-    return f"$classes_{head.target}" if are_several else "$classes"
+def target_of(head: OutputSpec, targets: Mapping[str, TargetFacts]) -> TargetFacts | None:
+    """Return the target of an output, which may be the input; None if it is unknown."""
+    return TargetFacts("input") if head.target is None else targets.get(head.target)
+
+
+def compared_by(config: Config, head: OutputSpec, target: TargetFacts | None) -> Compared | None:
+    """Return what the loss of an output compares; None if unknown."""
+    if target is None:
+        return None
+    index = layer_index(config, head)
+    last = None if index is None else last_layer(config.model.layers, index)
+    return target.task.compared(head.loss, target, last)
 
 
 def mismatch_problems(last: LastLayer | None, head: OutputSpec, target: TargetFacts, dollar: str) -> list[Problem]:
-    """Return the first of loss, units and activation of the last layer that does not fit the target."""
+    """Return the first of loss, units and activation of the last layer that does not fit the target. `dollar` is how a
+    config writes the number of its classes."""
     task = target.task
     if fix := task.loss_problem(head.loss, target):
         return [Problem(head.loss_place, *fix)]
-    if last is None:
+    if last is None or not task.has_labels:
         return []
     if last.units is not None and (fix := task.units_problem(last.units, head.loss, target, dollar)):
-        return [Problem(last.place("units"), *fix, related=head.loss_related)]
+        return [Problem(last.units_place, *fix, related=head.loss_related)]
     if fix := task.activations.get(last.activation or ""):
-        return [Problem(last.place("activation"), *fix, related=head.loss_related)]
+        return [Problem(last.activation_place, *fix, related=head.loss_related)]
+    if reason := task.range_problem(head.loss, target, last.activation):
+        is_loss, fix = reason
+        return [Problem(head.loss_place if is_loss else last.activation_place, *fix, related=head.loss_related)]
     return []
 
 
 def weight_problems(config: Config, heads: Sequence[OutputSpec], facts: DataFacts | None) -> list[Problem]:
-    place = ("training", "class_weights")
     if config.training.class_weights is None:
         return []
+    message, target = "", facts.targets.get(heads[0].target) if facts is not None else None
     if len(heads) > 1:
-        return [Problem(place, "class weights need a model with one output", "remove it", at_key=True)]
-    if heads[0].target is None:
-        return [Problem(place, "the target is the input, which has no classes", "remove it", at_key=True)]
-    target = None if facts is None else facts.targets.get(heads[0].target)
-    if target is None or not target.task.is_index or not target.shape:
-        return []
-    message = f"class weights need one class for each example, and these have {target.shape}"
-    return [Problem(place, message, "remove it", at_key=True)]
+        message = "class weights need a model with one output"
+    elif heads[0].target is None:
+        message = "the target is the input, which has no classes"
+    elif target is not None and target.task.is_index and target.shape:
+        message = f"class weights need one class for each example, and these have {target.shape}"
+    return [Problem(("training", "class_weights"), message, "remove it", at_key=True)] if message else []
 
 
-# --- one-hot targets ---
+def one_hot_classes(target: TargetFacts | None, compared: Compared) -> int | None:
+    """Return the length of the one-hot vector of a class index; None if the loss takes the index."""
+    is_one_hot = target is not None and target.task.is_index and compared.form == "one_hot"
+    return len(target.class_names) if target is not None and is_one_hot else None
 
 
-def one_hot_classes(head: OutputSpec, target: TargetFacts) -> int | None:
-    """Return the length of the one-hot vector of a class index; None if loss and metrics take the index."""
-    is_one_hot = target.task.is_index and family_of(head.loss) is ONE_HOT
-    return len(target.class_names) if is_one_hot else None
-
-
-def form_problems(head: OutputSpec, target: TargetFacts, *, is_trained: bool = True) -> list[Problem]:
-    """Find metrics that take classes in another form than the loss, which Keras would not report."""
-    losses = family_of(head.loss)
-    other = SPARSE if losses is ONE_HOT else ONE_HOT
-    twins = TWINS.get(losses, {}) if target.task.is_index else {}
+def metric_problems(head: OutputSpec, compared: Compared | None, *, is_trained: bool = True) -> list[Problem]:
+    """Find metrics that would compare targets and outputs of another form, which Keras would not report."""
     problems = []
     for index, metric in enumerate(head.metrics):
-        message = f"{metric.name} takes {other.targets}, and the loss takes {losses.targets}"
-        hint = f"write {twins[metric.name]}" if metric.name in twins else ""
-        if is_trained and takes_one_hot(head.loss, metric):
-            hint = like(head.loss, "categorical_crossentropy") + MAKES_ONE_HOT
-        if hint:
-            problems.append(Problem((*head.metrics_place, index), message, hint, related=head.loss_related))
+        found = adapted(metric, compared, is_trained=is_trained)
+        if isinstance(found, Refused):
+            place = (*head.metrics_place, index, *found.inside)
+            problems.append(Problem(place, found.message, found.hint, related=head.loss_related))
     return problems
 
 
@@ -137,22 +138,8 @@ def mixing_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
     return problems
 
 
-# --- names ---
-
-
-def metric_names(metrics: Sequence[KerasObject], unique: bool = True) -> list[str]:
-    """Return the names under which Keras logs the metrics; `unique` numbers repeated ones as Keras does."""
-    names = [metric_name(metric) for metric in metrics]
-    return numbered(names) if unique else names
-
-
-def numbered(names: Iterable[str]) -> list[str]:
-    """Number repeated names."""
-    counts: dict[str, int] = {}
-    return [counted_name(name, counts) for name in names]
-
-
 def metric_name(metric: KerasObject) -> str:
+    """Return the name under which Keras logs the metric, unless it is taken."""
     given = metric.arguments.get("name")
     if isinstance(given, str) or metric.is_string:
         return given if isinstance(given, str) else metric.name
@@ -162,10 +149,13 @@ def metric_name(metric: KerasObject) -> str:
 
 def measured_names(heads: Sequence[OutputSpec]) -> list[str]:
     """Return Keras's names of the logs of an epoch; with several outputs they begin with the output's name."""
-    if len(heads) == 1:
-        return ["loss", *metric_names(heads[0].metrics)]
-    names = ["loss", *(f"{head.name}_loss" for head in heads)]
-    return names + numbered(f"{head.name}_{metric_name(metric)}" for head in heads for metric in head.metrics)
+    prefixes = [f"{head.name}_" if len(heads) > 1 else "" for head in heads]
+    counts: dict[str, int] = {}
+    names = [
+        f"{prefix}{metric_name(each)}" for head, prefix in zip(heads, prefixes, strict=True) for each in head.metrics
+    ]
+    losses = ["loss", *(f"{prefix}loss" for prefix in prefixes if prefix)]
+    return losses + [counted_name(name, counts) for name in names]
 
 
 def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
@@ -184,18 +174,15 @@ def name_problems(heads: Sequence[OutputSpec]) -> list[Problem]:
     return problems
 
 
-# --- monitors and expectations ---
-
-
 def monitor_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
     """Find monitors that are not among the logs."""
     monitor = config.training.checkpoint.monitor
-    problems = [] if monitor is None else monitor_problem(("training", "checkpoint", "monitor"), monitor, config, facts)
+    problems = monitor_problem(("training", "checkpoint", "monitor"), monitor, config, facts)
     for index, callback in enumerate(config.training.callbacks):
         if callback.name in MONITORING:
             given, place = callback.arguments.get("monitor"), ("training", "callbacks", index)
             if given is None:
-                problems += monitor_problem(place, MONITORING[callback.name], config, facts, callback.name)
+                problems += monitor_problem(place, "val_loss", config, facts, callback.name)
             else:
                 problems += monitor_problem((*place, callback.name, "monitor"), given, config, facts)
     return problems
@@ -225,9 +212,3 @@ def known_names(config: Config, facts: DataFacts | None) -> list[str]:
 def unmeasured(place: ConfigPath, name: str, known: Sequence[str], *, at_key: bool = False) -> Problem:
     hint = did_you_mean(near(name, known, cutoff=0.5)) or f"known: {', '.join(known)}"
     return Problem(place, f'no metric is called "{name}"', hint, at_key=at_key)
-
-
-def expectation_problems(config: Config, facts: DataFacts | None) -> list[Problem]:
-    """Find expectations that are not among the results."""
-    known = [*known_names(config, facts), *OTHER_RESULTS]
-    return [unmeasured(("expect", name), name, known, at_key=True) for name in config.expect if name not in known]

@@ -5,7 +5,7 @@ It is written like a Keras object: `digits`, `mnist: file.npz` (the value of its
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,36 +28,33 @@ C = TypeVar("C", bound=Choice)
 
 
 @dataclass(frozen=True)
-class Choices:
-    """The possible choices: each name with the class of its options. `what` and `example` are for messages."""
+class Choices(Generic[C]):
+    """The possible choices, of the class `kind`: each name with the class of its options. `what` and `example` are for
+    messages."""
 
+    kind: type[C]
     what: str
     example: str
     sections: Mapping[str, type[Section]]
 
-    @property
-    def noun(self) -> str:
-        return self.what.split()[-1]
-
-    def parse(self, kind: type[C], value: Any) -> C:
+    def parse(self, value: Any) -> C:
         """Return the choice that `value`, plain data or a choice, describes. Raises PydanticCustomError: with every
         problem."""
-        if isinstance(value, kind):
+        if isinstance(value, self.kind):
             return value
         name, options, place = self.name_and_options(value)
         if name not in self.sections:
-            hint = did_you_mean(near(name, self.sections)) or f"known {self.noun}s: {', '.join(self.sections)}"
+            usual = f"known {self.what.split()[-1]}s: {', '.join(self.sections)}"
+            hint = did_you_mean(near(name, self.sections)) or usual
             raise refusal(Problem(place, f"unknown {self.what} {quoted(name)}", hint, at_key=bool(place)))
         section = self.sections[name]
         is_short = not place or not isinstance(options, Mapping)
-        if options is None:
-            options = {}
-        if not isinstance(options, Mapping):
+        if not isinstance(options, Mapping | None):
             if not section.model_fields:
                 raise refusal(Problem(place, f"{name} takes no options", f"write {name} alone"))
             options = {next(iter(section.model_fields)): options}
         try:
-            return kind(name, section.model_validate(dict(options)))
+            return self.kind(name, section.model_validate(dict(options or {})))
         except ValidationError as error:
             found = dict.fromkeys(p for details in error.errors() for p in option_problems(name, section, details))
             # In the short forms there is no option to point at.
@@ -71,12 +68,9 @@ class Choices:
         if isinstance(value, Mapping) and len(value) == 1:
             ((name, options),) = value.items()
             return str(name), options, (name,)
-        several = isinstance(value, Mapping) and len(value) > 1
-        message = (
-            f"expected one {self.noun}, got {len(value)}"
-            if several
-            else f"expected the name of a {self.what}, got {named(value)}"
-        )
+        message = f"expected the name of a {self.what}, got {named(value)}"
+        if isinstance(value, Mapping) and len(value) > 1:
+            message = f"expected one {self.what.split()[-1]}, got {len(value)}"
         raise refusal(Problem((), message, f"for example {self.example}"))
 
 

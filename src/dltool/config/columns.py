@@ -106,6 +106,9 @@ class DateColumn(Section):
     """The replacement for missing dates: the median of the training rows, or `error` to refuse them."""
 
 
+Standardization = Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"]
+
+
 class TextColumn(Section):
     """Text, encoded by Keras's TextVectorization with a vocabulary fitted to the training rows."""
 
@@ -118,9 +121,7 @@ class TextColumn(Section):
     """The numbers in the vector of a text, without `length`."""
     ngrams: Annotated[int, Field(ge=1, le=MOST_NGRAMS)] | None = None
     """Add n-grams of up to so many words to the vocabulary."""
-    standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = (
-        "lower_and_strip_punctuation"
-    )
+    standardize: Standardization | None = "lower_and_strip_punctuation"
     """The standardization of the text before it is split into words."""
     split: Literal["whitespace", "character"] = "whitespace"
     """Whether tokens are separated by whitespace or are single characters."""
@@ -182,11 +183,8 @@ class ColumnType(Choice):
     """The type of a column by name, with its typed options (an instance of `COLUMN_TYPES[name]`)."""
 
 
-def parse_column_type(value: Any) -> ColumnType:
-    """Return the column type. Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
-    return Choices("column type", "age: number, or age: {number: {scale: min_max}}", COLUMN_TYPES).parse(
-        ColumnType, value
-    )
+COLUMN_EXAMPLE = "age: number, or age: {number: {scale: min_max}}"
+parse_column_type = Choices(ColumnType, "column type", COLUMN_EXAMPLE, COLUMN_TYPES).parse
 
 
 class CategoryTarget(Section):
@@ -246,41 +244,43 @@ class Target:
 
     @property
     def is_input(self) -> bool:
-        """Return whether the target is the model's input itself."""
         return self.type is not None and isinstance(self.type.options, InputTarget)
 
 
 EXAMPLE = "target: income, or target: {income: category}"
-TARGET_CHOICES = Choices("target type", EXAMPLE, TARGET_TYPES)
+TARGET_CHOICES = Choices(TargetType, "target type", EXAMPLE, TARGET_TYPES)
 
 
 def parse_target(value: Any) -> Target | tuple[Target, ...]:
     """Return one target, or several. Raises PydanticCustomError: with every problem, relative to `value`."""
     if isinstance(value, Target) or (isinstance(value, tuple) and all(isinstance(each, Target) for each in value)):
         return value
-    if isinstance(value, Mapping) and len(value) > 1:
-        return parse_targets(value)
     if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
         return Target(tuple(value), TargetType("number", NumberTarget()))
-    if isinstance(value, Mapping) and len(value) == 1:
-        ((name, given),) = value.items()
-        if name not in TARGET_TYPES or is_target_type(given):
-            return Target((str(name),), below(str(name), given))
+    if isinstance(value, Mapping) and value:
+        (name, given), *others = value.items()
+        if others or name not in TARGET_TYPES or is_target_type(given):
+            targets = parse_targets(value)
+            return targets if others else targets[0]
     elif isinstance(value, str) and value not in TARGET_TYPES:
         return Target((value,))
     if not isinstance(value, str | Mapping):
         raise refusal(Problem((), f"expected the name of a column, got {named(value)}", f"for example {EXAMPLE}"))
-    return Target((), TARGET_CHOICES.parse(TargetType, value))
+    return Target((), TARGET_CHOICES.parse(value))
 
 
 def parse_targets(value: Mapping[Any, Any]) -> tuple[Target, ...]:
+    """Return the targets by the names of their columns."""
     targets: list[Target] = []
     problems: list[Problem] = []
     for name, given in value.items():
         try:
-            targets.append(Target((str(name),), below(str(name), given)))
+            kind = TARGET_CHOICES.parse(given)
+            if isinstance(kind.options, InputTarget):
+                raise refusal(Problem((), "input cannot be the type of a column", "write target: input"))
+            targets.append(Target((str(name),), kind))
         except PydanticCustomError as error:
-            problems += problems_in(error)
+            problems += (relocated(problem, (str(name),)) for problem in problems_in(error))
     refuse(*problems)
     return tuple(targets)
 
@@ -288,14 +288,3 @@ def parse_targets(value: Mapping[Any, Any]) -> tuple[Target, ...]:
 def is_target_type(value: Any) -> bool:
     name = next(iter(value), None) if isinstance(value, Mapping) and len(value) == 1 else value
     return isinstance(name, str) and name in TARGET_TYPES
-
-
-def below(column: str, value: Any) -> TargetType:
-    """Return the type under the name of its column."""
-    try:
-        kind = TARGET_CHOICES.parse(TargetType, value)
-        if isinstance(kind.options, InputTarget):
-            raise refusal(Problem((), "input cannot be the type of a column", "write target: input"))
-        return kind
-    except PydanticCustomError as error:
-        raise refusal(*(relocated(problem, (column,)) for problem in problems_in(error))) from None

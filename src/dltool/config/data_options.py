@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Target, parse_column_type, parse_target
+from dltool.config.columns import ONE_TARGET, TARGET_CHOICES, ColumnType, Count, Target, parse_column_type, parse_target
 from dltool.config.keras.fields import Layer, schema_of
 from dltool.config.pydantic_errors import refusal, refuse
 from dltool.config.section import FORM, Section
@@ -14,7 +14,6 @@ from dltool.config.wording import named
 from dltool.errors import Problem
 from dltool.text import UNITS, did_you_mean, near, quoted, shortened
 
-Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -51,14 +50,13 @@ class SplitOptions(Section):
     @model_validator(mode="after")
     def one_rule(self) -> Self:
         rule, *others = self.rules or ("",)
-        problems = [exclusive(other, rule) for other in others]
         if rule == "column":
-            problems += [
-                exclusive(part, rule) for part in ("validation", "test") if getattr(self, part) not in (None, 0)
-            ]
+            others += [part for part in ("validation", "test") if getattr(self, part) not in (None, 0)]
         if rule in ("order", "column") and self.stratify is True:
-            problems.append(exclusive("stratify", rule))
-        refuse(*problems)
+            others.append("stratify")
+        hint = f"{rule} already assigns each row to a split; remove one of the two"
+        related = (((rule,), f"{rule} is given here"),)
+        refuse(*(Problem((key,), f"{key} and {rule} are mutually exclusive", hint, True, related) for key in others))
         return self
 
     @property
@@ -70,17 +68,6 @@ class SplitOptions(Section):
     def may_be_stratified(self) -> bool:
         """Return whether the rules leave a choice of rows."""
         return self.order is None and self.column is None
-
-
-def exclusive(key: str, rule: str) -> Problem:
-    """Return the problem that two keys of the split are mutually exclusive."""
-    return Problem(
-        (key,),
-        f"{key} and {rule} are mutually exclusive",
-        f"{rule} already assigns each row to a split; remove one of the two",
-        at_key=True,
-        related=(((rule,), f"{rule} is given here"),),
-    )
 
 
 class Windows(Section):
@@ -110,12 +97,11 @@ def byte_size(value: Any) -> int:
     """Return bytes; 0 for `off`. Raises PydanticCustomError: it is no amount."""
     if value == "off":
         return 0
-    size = None
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         size = value
     elif isinstance(value, str) and (match := AMOUNT.fullmatch(value.upper())):
         size = int(float(match[1]) * UNITS[match[2]])
-    if size is None:
+    else:
         raise refusal(Problem((), f"expected an amount such as 4 GB, or off, got {named(value)}"))
     if 0 < size < LEAST_BYTES:
         hint = f"write {value} GB, or off" if value == size else ""
@@ -141,14 +127,12 @@ def are_alike(source: Source, first: Source) -> bool:
     options = source.options
     if isinstance(options, ArraysSource) and options.x is None and options.y is None:
         return True
-    given, names = (
-        [
-            frozenset(names) if isinstance(names := getattr(each.options, key, None), dict) else None
-            for key in ("x", "y")
-        ]
-        for each in (source, first)
-    )
-    return given == names
+
+    def names(source: Source, key: str) -> set[str] | None:
+        arrays = getattr(source.options, key, None)
+        return set(arrays) if isinstance(arrays, dict) else None
+
+    return all(names(source, key) == names(first, key) for key in ("x", "y"))
 
 
 class Data(Section):
@@ -216,7 +200,6 @@ class Data(Section):
 
     @property
     def target_columns(self) -> tuple[str, ...]:
-        """Return the columns of all targets."""
         return tuple(name for target in self.targets.values() for name in target.columns)
 
     @model_validator(mode="after")
@@ -249,9 +232,8 @@ class Data(Section):
         if kind_of(self.source) == "table":
             return self.with_windows(self.windows) if self.windows is not None else self.with_target_column()
         if self.windows is not None:
-            raise refusal(
-                Problem(("windows",), f"{name} has no columns, and windows need a table", "remove it", at_key=True)
-            )
+            message = f"{name} has no columns, and windows need a table"
+            raise refusal(Problem(("windows",), message, "remove it", at_key=True))
         if isinstance(target, Target) and target.columns and not self.named_targets:
             message = f"{name} has no columns: expected category or number, got {shortened(target.columns[0], 60)}"
             hint = did_you_mean(near(target.columns[0], ("category", "number")))
@@ -275,14 +257,13 @@ class Data(Section):
         """Set the target of the windows; their rows are split by time alone."""
         given = self.given_targets[0]
         target = Target((windows.target,), given.type)
-        problems = []
+        problems, by_time = [], "windows are split by time"
         if len(self.given_targets) > 1 or given.is_input or given.columns not in ((), (windows.target,)):
             related = ((("windows", "target"), "the target of the windows"),)
             problems.append(Problem(("target",), "windows have one target", "remove it", related=related))
         if self.split.group is not None:
-            problem = Problem(("split", "group"), "windows are split by time", "use windows.key to separate series")
-            problems.append(problem)
+            problems.append(Problem(("split", "group"), by_time, "use windows.key to separate series"))
         if self.split.stratify:
-            problems.append(Problem(("split", "stratify"), "windows are split by time", "remove it", at_key=True))
+            problems.append(Problem(("split", "stratify"), by_time, "remove it", at_key=True))
         refuse(*problems)
         return self.model_copy(update={"target": target})

@@ -7,29 +7,23 @@ from typing import Any
 import yaml
 
 from dltool import keras_names
-from dltool.config.columns import COLUMN_TYPES, TARGET_TYPES
 from dltool.config.json_forms import Schema, plain, type_words
-from dltool.config.json_schema import own_schema
+from dltool.config.json_schema import CHOICES, own_schema
 from dltool.config.keras.suggestions import EXAMPLES
 from dltool.config.keras.values import expected
 from dltool.config.section import Section
-from dltool.config.sources import SOURCES, ArraysSource
+from dltool.config.sources import ArraysSource
 from dltool.config.text.expressions import DATA_FACTS
 from dltool.errors import ConfigError
 from dltool.keras_names import Argument, KerasName
 from dltool.text import did_you_mean, near, quoted
 
 PAGES = {
-    "layer": "https://keras.io/api/layers/",
-    "initializer": "https://keras.io/api/layers/initializers/",
-    "regularizer": "https://keras.io/api/layers/regularizers/",
-    "constraint": "https://keras.io/api/layers/constraints/",
+    **{kind: f"https://keras.io/api/{kind}s/" for kind in ("layer", "optimizer", "metric", "callback")},
+    **{kind: f"https://keras.io/api/layers/{kind}s/" for kind in ("initializer", "regularizer", "constraint")},
     "activation": "https://keras.io/api/layers/activations/",
-    "optimizer": "https://keras.io/api/optimizers/",
     "schedule": "https://keras.io/api/optimizers/learning_rate_schedules/",
     "loss": "https://keras.io/api/losses/",
-    "metric": "https://keras.io/api/metrics/",
-    "callback": "https://keras.io/api/callbacks/",
     "backbone": "https://keras.io/api/applications/",
 }
 CHOSEN = {
@@ -47,12 +41,16 @@ FACTS = {
     "steps_per_epoch": "The number of batches in an epoch.",
 }
 PLACES = {
-    "layer": ("model", "layers"),
-    "optimizer": ("training", "optimizer"),
-    "loss": ("training", "loss"),
-    "metric": ("training", "metrics"),
-    "callback": ("training", "callbacks"),
+    "layer": "model:\n  layers:\n    - ITEM",
+    "backbone": "model:\n  layers:\n    - backbone: THING",
+    "activation": "model:\n  layers:\n    - Dense: {units: 10, activation: THING}",
+    "optimizer": "training:\n  optimizer: THING",
+    "schedule": "training:\n  optimizer: {Adam: {learning_rate: THING}}",
+    "loss": "training:\n  loss: THING",
+    "metric": "training:\n  metrics:\n    - ITEM",
+    "callback": "training:\n  callbacks:\n    - ITEM",
 }
+"""Sections that take an object of a kind, without its outer braces at ITEM."""
 SAMPLES = {
     "layer": {"LSTM": 32},
     "layers": [{"Dense": 10}],
@@ -68,9 +66,6 @@ SAMPLES = {
     "floats": [0.1],
     "list": [1, 2],
 }
-
-
-CHOICES = {"data source": SOURCES, "column type": COLUMN_TYPES, "target type": TARGET_TYPES}
 EXAMPLES_OF_CHOICES = {"data source": "source: ", "column type": "inputs:\n    COLUMN: ", "target type": "target: "}
 SAMPLES_OF_OPTIONS = {"path": "PATH", "size": [64, 64], "seconds": 1.0}
 """For required options."""
@@ -103,22 +98,22 @@ def describe(name: str) -> list[Description]:
     """Return every meaning of `name`: Keras names and their kinds, config keys, data sources, `$names`. Raises
     ConfigError: there is none; the hint suggests similar names."""
     found = [described_keras(keras_name) for keras_name in keras_names.find_all(name)]
-    for noun, choices in CHOICES.items():
-        found += [described_choice(name, noun, choices[name])] if name in choices else []
+    for noun, _, choices in CHOICES.values():
+        found += [described_choice(name, noun.removeprefix("a "), choices[name])] if name in choices else []
     found += [description for path, description in keys() if name in (path, path.rpartition(".")[2])]
     found += [described_kind(name)] if name in keras_names.KINDS else []
     found += [described_fact(name.removeprefix("$"))] if name.removeprefix("$") in FACTS else []
     if not found:
         known = [
-            *(choice for choices in CHOICES.values() for choice in choices),
+            *(choice for _, _, choices in CHOICES.values() for choice in choices),
             *(path for path, _ in keys()),
             *FACTS,
             *(n for kind in keras_names.KINDS for n in keras_names.names(kind)),
         ]
-        hint = did_you_mean(near(name, dict.fromkeys(known), 3))
-        raise ConfigError(
-            f"unknown name {quoted(name)}", hint or "expected a Keras name, a config key or a data source"
+        hint = (
+            did_you_mean(near(name, dict.fromkeys(known), 3)) or "expected a Keras name, a config key or a data source"
         )
+        raise ConfigError(f"unknown name {quoted(name)}", hint)
     return found
 
 
@@ -155,21 +150,9 @@ def example(found: KerasName) -> str:
 
 def placed(kind: str, thing: Any) -> str:
     """Return YAML of `thing` in a section that takes its kind."""
-    if kind == "backbone":
-        kind, thing = "layer", {"backbone": thing}
-    if kind not in PLACES:
-        outer = {
-            "schedule": {"Adam": {"learning_rate": thing}},
-            "activation": {"Dense": {"units": 10, "activation": thing}},
-        }.get(kind, {"Dense": {"units": 10, f"kernel_{kind}": thing}})
-        kind, thing = ("optimizer" if kind == "schedule" else "layer"), outer
-    section, key = PLACES[kind]
-    if kind in ("optimizer", "loss"):
-        return f"{section}:\n  {key}: {flow(thing)}"
-    bare = isinstance(thing, str)
-    name = thing if bare else next(iter(thing))
-    item = name if bare else f"{name}: {flow(thing[name])}"
-    return f"{section}:\n  {key}:\n    - {item}"
+    place = PLACES.get(kind) or PLACES["activation"].replace("activation", f"kernel_{kind}")
+    text = flow(thing)
+    return place.replace("THING", text).replace("ITEM", text if isinstance(thing, str) else text[1:-1])
 
 
 def sample(argument: Argument) -> Any:
@@ -189,20 +172,14 @@ def flow(value: Any) -> str:
 
 def described_kind(kind: str) -> Description:
     classes = [name for name in keras_names.names(kind) if keras_names.find_known(kind, name).means == name]
-    noun = keras_names.KINDS[kind].split(" ", 1)[1]
-    return Description(
-        kind, "kind of Keras object", f"Every {noun}: {', '.join(classes)}.", example=EXAMPLES[kind], url=PAGES[kind]
-    )
+    text = f"Every {keras_names.KINDS[kind].split(' ', 1)[1]}: {', '.join(classes)}."
+    return Description(kind, "kind of Keras object", text, example=EXAMPLES[kind], url=PAGES[kind])
 
 
 def described_fact(name: str) -> Description:
     origin = "the data" if name in DATA_FACTS else "the config"
-    return Description(
-        f"${name}",
-        f"value from {origin}",
-        FACTS[name],
-        example=f"Dense: {{units: ${name}}}" if name == "classes" else "",
-    )
+    example = "Dense: {units: $classes}" if name == "classes" else ""
+    return Description(f"${name}", f"value from {origin}", FACTS[name], example=example)
 
 
 def described_choice(name: str, noun: str, options: type[Section]) -> Description:
@@ -222,26 +199,19 @@ def keys() -> Iterator[tuple[str, Description]]:
     sections = own["definitions"]
 
     def below(section: Schema, path: str) -> Iterator[tuple[str, Description]]:
-        required = section.get("required", ())
-        for name, schema in section["properties"].items():
+        for key in key_arguments(section):
+            schema, place = section["properties"][key.name], f"{path}{key.name}"
             inner = section_of(schema, sections)
-            place = f"{path}{name}"
-            summary = plain(str(schema.get("description") or inner.get("description", "")))
-            words = type_words(schema) + (", required" if name in required and name != "name" else "")
-            default = schema.get("default")
+            summary = key.doc or plain(str(inner.get("description", "")))
             if not inner:
-                summary = ". ".join(part for part in (summary.rstrip("."), sentence(words, default)) if part) + "."
+                default = f"; default: {key.default}" if key.default is not None else ""
+                parts = (summary.rstrip("."), key.type[:1].upper() + key.type[1:] + default)
+                summary = ". ".join(part for part in parts if part) + "."
             yield place, Description(place, "config key", summary, key_arguments(inner))
-            if inner:
-                # Under names of the user's own, all look alike.
-                yield from below(inner, f"{place}.NAME." if "additionalProperties" in schema else f"{place}.")
+            # Under names of the user's own, all look alike.
+            yield from below(inner, f"{place}.NAME." if "additionalProperties" in schema else f"{place}.")
 
     yield from below(own, "")
-
-
-def sentence(words: str, default: Any) -> str:
-    has_default = default not in (None, [], {})
-    return words[:1].upper() + words[1:] + (f"; default: {flow(default)}" if has_default else "")
 
 
 def section_of(schema: Schema, sections: Mapping[str, Schema]) -> Schema:

@@ -6,12 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dltool.config.columns import Rate, refuse_giant
+from dltool.config.columns import Count, Rate, refuse_giant
 from dltool.config.pydantic_errors import refuse
 from dltool.config.section import Section
 from dltool.errors import Problem
 
-Count = Annotated[int, Field(ge=1)]
 FIELD = re.compile(r"\{([^{}]*)\}")
 EXAMPLE = 'for example "{class}/{speaker}_{number}.wav"'
 
@@ -23,8 +22,8 @@ def file_pattern(text: str) -> Callable[[str], dict[str, str] | None]:
     A name has as many characters as possible within one folder or file. Read backwards, that is the nearest text
     between two names, which needs no second attempt: the time is linear.
 
-    Raises ValueError: the pattern is invalid, as :func:`pattern_problems` reports."""
-    if pattern_problems(text):
+    Raises ValueError: the pattern is invalid."""
+    if any(pattern_mistakes(text)):
         raise ValueError(text)
     end, *pieces = FIELD.split(text)[::-1]
     *groups, first = (
@@ -41,18 +40,13 @@ def file_pattern(text: str) -> Callable[[str], dict[str, str] | None]:
     return match
 
 
-def pattern_problems(text: str) -> list[Problem]:
-    """Return the problems of a pattern, at the config path ()."""
-    return [Problem((), message, hint) for message, hint in pattern_mistakes(text)]
-
-
 def pattern_mistakes(text: str) -> Iterator[tuple[str, str]]:
     """Yield the errors in a pattern, each with a hint."""
     names = FIELD.findall(text)
     if "{" in FIELD.sub("", text) or "}" in FIELD.sub("", text):
         yield "unmatched brace", EXAMPLE
     for name in dict.fromkeys(names):
-        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+        if not (name.isidentifier() and name.isascii()):
             yield f'invalid name "{{{name}}}": use letters, digits and underscores', EXAMPLE
         elif names.count(name) > 1:
             yield f"duplicate name {{{name}}}", "give the two different names"
@@ -65,7 +59,7 @@ def pattern_mistakes(text: str) -> Iterator[tuple[str, str]]:
 
 
 def checked_pattern(text: str) -> str:
-    refuse(*pattern_problems(text))
+    refuse(*(Problem((), message, hint) for message, hint in pattern_mistakes(text)))
     return text
 
 

@@ -71,9 +71,8 @@ def description(text: str) -> Schema:
 
 
 def value_schema(members: Sequence[Schema], words: str) -> Schema:
-    """Return the schema of a value that is one of `members`, or a string with a `$`, which may stand for one.
-
-    `words` describe the expected value. The definitions behind references allow for the `$` themselves."""
+    """Return the schema of a value that is one of `members`, or a string with a `$`, which may stand for one. `words`
+    describe the expected value. The definitions behind references allow for the `$` themselves."""
     if {} in members:
         return {}
     error = f"expected {words}, or $(…)"
@@ -100,18 +99,15 @@ def with_dollar(schema: Schema, types: set[str]) -> Schema:
         schema["pattern"] += f"|{DOLLAR}"
     elif "maxLength" in schema:
         schema["pattern"] = f"^.{{0,{schema.pop('maxLength')}}}$|{DOLLAR}"
-    usual = ["string"] if "string" in types else []
-    order = list(
-        dict.fromkeys([*usual, *(name for name in INSERTED_FIRST if name in {*types, "string"}), *sorted(types)])
-    )
+    first = ["string"] if "string" in types else [name for name in INSERTED_FIRST if name in {*types, "string"}]
+    order = list(dict.fromkeys([*first, *(name for name in INSERTED_FIRST if name in types), *sorted(types)]))
     return {**schema, "type": order[0] if len(order) == 1 else order}
 
 
 def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: Schema, others: str = "") -> Schema:
-    """Return the schema of one thing by its name, alone or with a value or arguments.
-
-    `bare` are the names that stand alone, with their descriptions; `properties` are those with arguments. Names that
-    match the pattern `others` are user-defined."""
+    """Return the schema of one thing by its name, alone or with a value or arguments. `bare` are the names that stand
+    alone, with their descriptions; `properties` are those with arguments. Names that match the pattern `others` are
+    user-defined."""
     kind = noun.partition(" ")[2]
     name = {
         "type": "string",
@@ -131,36 +127,23 @@ def named_schema(noun: str, example: str, bare: Mapping[str, str], properties: S
     return {
         "type": ["string", "object"],
         "errorMessage": f"expected {noun}, for example {example}",
-        "defaultSnippets": [snippet(key, text) for key, text in bare.items()],
+        "defaultSnippets": [
+            {"label": key, "body": key, **({"description": plain(text)} if text else {})} for key, text in bare.items()
+        ],
         "if": {"type": "string"},
         "then": {"anyOf": names},
         "else": {"if": {"maxProperties": 1}, "then": arguments, "else": no_value(several, ["string"])},
     }
 
 
-def snippet(name: str, text: str) -> Schema:
-    """Return the completion for a name."""
-    return {"label": name, "body": name, **({"description": plain(text)} if text else {})}
-
-
 def with_arguments(name: str, text: str, arguments: Schema, short: Schema, is_short: bool = False) -> Schema:
-    """Return the schema of the value after a name: arguments, or the `short` form.
-
-    `is_short` says which of the two an editor inserts."""
+    """Return the schema of the value after a name: arguments, or the `short` form. `is_short` says which of the two an
+    editor inserts."""
     # Neither `properties` nor `anyOf` forbids anything: the first begins a new line, the second has values to offer.
     begin: Schema = {} if is_short else {"properties": {}}
-    offer = {"anyOf": [short, {}]}
-    return {
-        "title": name,
-        **description(text),
-        **begin,
-        **offer,
-        "if": {"type": "object"},
-        "then": arguments,
-        "else": short,
-    }
+    shown = {"title": name, **description(text), **begin, "anyOf": [short, {}]}
+    return {**shown, "if": {"type": "object"}, "then": arguments, "else": short}
 
 
 def no_value(error: str, types: Iterable[str] = ("null",)) -> Schema:
-    """Return the schema of a name that takes no value."""
     return {"type": list(types), "errorMessage": error}

@@ -81,11 +81,9 @@ def json_schema() -> Schema:
 def entry_schema() -> Schema:
     """Return the schema of one entry of a list of layers: a layer, a backbone, a repeat or the use of a block."""
     entries: Schema = {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/entry"}}
+    times = value_schema([{"type": "integer", "minimum": 1}], TYPE_WORDS["integer"])
     options = {
-        "times": {
-            **value_schema([{"type": "integer", "minimum": 1}], TYPE_WORDS["integer"]),
-            **description("The number of repetitions."),
-        },
+        "times": {**times, **description("The number of repetitions.")},
         "layers": {**entries, **description("As in `model.layers`.")},
     }
     inside = {"properties": options, "required": list(options), "additionalProperties": False}
@@ -126,7 +124,6 @@ def own_schema() -> Schema:
 
 
 def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
-    """Yield every subclass of Section."""
     for section in base.__subclasses__():
         yield section
         yield from sections(section)
@@ -150,8 +147,9 @@ def as_draft_07(schema: Any) -> Any:
         return [as_draft_07(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    titles = ("title",) if isinstance(schema.get("title"), str) else ()
-    converted = {key: as_draft_07(value) for key, value in schema.items() if key not in titles}
+    converted = {
+        key: as_draft_07(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)
+    }
     if "x-ref" in converted:
         converted["$ref"] = f"#/definitions/{converted.pop('x-ref')}"
     if "const" in converted:
@@ -216,36 +214,30 @@ def required_in(schema: Schema, sections: Schema) -> Schema:
         name = reference_of(member)
         section = sections.get(name, {}) if name else member
         if name in CHOICES:
-            section = {"properties": {key: sections[options] for key, options in section_names(name)}}
+            section = {"properties": choices_of(name, sections)}
         below = {key: required_in(value, sections) for key, value in section.get("properties", {}).items()}
         below = {key: {**inside, **NOT_OFFERED} for key, inside in below.items() if inside}
         each = {key: required_in(section[key], sections) for key in CONTAINERS if isinstance(section.get(key), dict)}
-        found |= only_full({"required": section.get("required"), "properties": below, **each})
+        required = {"required": section.get("required"), "properties": below, **each}
+        found |= {key: value for key, value in required.items() if value}
     return found
-
-
-def only_full(schema: Schema) -> Schema:
-    return {key: value for key, value in schema.items() if value}
 
 
 def reference_of(schema: Schema) -> str:
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
-def section_names(name: str) -> list[tuple[str, str]]:
-    """Return the names of a choice, each with that of its options' class."""
-    return [(key, section.__name__) for key, section in CHOICES[name][2].items()]
+def choices_of(name: str, sections: Schema) -> Schema:
+    """Return the names of a choice, each with the schema of its options."""
+    return {key: sections[options.__name__] for key, options in CHOICES[name][2].items()}
 
 
 def choice_schema(name: str, sections: Schema) -> Schema:
     """Return the schema of a choice by name with options of its own."""
-    noun, example, _ = CHOICES[name]
-    properties = {key: option_schema(key, options, sections[options]) for key, options in section_names(name)}
-    bare = {
-        key: sections[options].get("description", "")
-        for key, options in section_names(name)
-        if not sections[options].get("required")
-    }
+    noun, example, options = CHOICES[name]
+    choices = choices_of(name, sections)
+    properties = {key: option_schema(key, options[key].__name__, section) for key, section in choices.items()}
+    bare = {key: each.get("description", "") for key, each in choices.items() if not each.get("required")}
     return named_schema(noun, example, bare, properties)
 
 

@@ -1,126 +1,71 @@
-"""Checks of layers that need no built model: the last layer, and layers that would fail later or mislead."""
+"""Checks of layers that need no built model: the last activation, and layers that would fail later or mislead."""
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dltool.config.keras.objects import PUBLISHED, UNKNOWN, KerasObject
-from dltool.config.losses import loss_name
-from dltool.config.outputs import LAYERS, OutputSpec
+from dltool.config.last_layer import EACH_CLASS, LAYERS, LINEAR, ONE_CLASS, RANGES, LastLayer
+from dltool.config.losses import MARGIN, ONE_HOT, OVERLAP, SPARSE, family_of, loss_name
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
-from dltool.config.wording import snake_case
 from dltool.errors import ConfigPath, Problem
 from dltool.text import did_you_mean, near
 
-SHAPELESS = {
-    *("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU", "PReLU"),
-    *("Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "BatchNormalization", "LayerNormalization"),
-    *("Identity", "Masking", "ActivityRegularization"),
-}
-"""Layers with as many output features as input features."""
-
-
-@dataclass(frozen=True)
-class LastLayer:
-    """An end of the model: its number of features and last activation, None if unknown."""
-
-    index: int
-    layer: KerasObject
-    units: int | None
-    activation: str | None
-
-    def place(self, *inside: str) -> ConfigPath:
-        return (*LAYERS, self.index, self.layer.name, *inside)
-
-    @property
-    def is_probability(self) -> bool:
-        """Return whether it gives class probabilities whatever the loss: by a softmax, or by one sigmoid."""
-        return (self.activation, self.units == 1) in (("softmax", False), ("sigmoid", True))
-
-
-def last_layer(layers: Sequence[KerasObject]) -> LastLayer | None:
-    """Return the end of the model; None if the config does not show the relevant layers."""
-    activation: str | None = "linear"
-    for index in reversed(range(len(layers))):
-        layer = layers[index]
-        if layer.sources and layer.name != "Dense":
-            return None
-        if layer.name == "Dense":
-            own = name_of(layer.arguments.get("activation", "linear") or "linear")
-            units = layer.arguments.get("units")
-            ends = own if activation == "linear" else activation
-            return LastLayer(index, layer, units if isinstance(units, int) else None, ends)
-        if layer.name not in SHAPELESS:
-            return None
-        if activation == "linear":
-            activation = own_activation(layer)
-    return None
-
-
-def own_activation(layer: KerasObject) -> str | None:
-    if layer.name == "Activation":
-        return name_of(layer.arguments.get("activation"))
-    if layer.name == "Softmax":
-        return "softmax"
-    return "linear" if "Drop" in layer.name or layer.name in ("Identity", "Masking", "ActivityRegularization") else None
-
-
-def name_of(value: Any) -> str | None:
-    """Return the name of an activation; None if unknown."""
-    if value is UNKNOWN or value is None:
-        return None
-    return snake_case(value.name) if isinstance(value, KerasObject) else value if isinstance(value, str) else None
-
 
 def activation_problems(last: LastLayer, head: OutputSpec) -> list[Problem]:
-    """Find probabilities passed to a loss of logits, logits passed to a loss of probabilities, and a softmax over one
-    output."""
-    place, loss, activation = last.place("activation"), head.loss, last.activation
-    if activation == "softmax" and last.units == 1:
-        return [Problem(place, "softmax over one output is always 1", "activation: sigmoid")]
-    if not loss_name(loss).endswith("crossentropy"):
+    """Find an activation whose values are not what the loss takes: probabilities, logits, or outputs with a sign."""
+    activation, family, related = last.activation, family_of(head.loss), head.loss_related
+    if activation in ONE_CLASS and last.units == 1:
+        return [Problem(last.activation_place, f"{activation} over one output is always 1", "activation: sigmoid")]
+    from_logits = head.loss.arguments.get("from_logits", False)
+    if activation is None or from_logits is UNKNOWN:
         return []
-    from_logits = loss.arguments.get("from_logits", False)
-    if from_logits is True and activation in ("softmax", "sigmoid"):
+    are_probabilities = activation in (*ONE_CLASS, *EACH_CLASS)
+    if family is MARGIN and (are_probabilities or RANGES.get(activation, (-1, 1))[0] >= 0):
+        message = f"the loss takes outputs whose sign is the class, and {activation} gives none below 0"
+        return [Problem(last.activation_place, message, "activation: tanh, or none", related=related)]
+    if not family.has_probabilities:
+        return []
+    if from_logits is True:
         message = f"{activation} makes probabilities, and the loss has from_logits: true"
-        return [Problem(place, message, "remove the activation, or from_logits", related=head.loss_related)]
-    if from_logits is False and activation == "linear":
-        wanted = "sigmoid" if loss_name(loss).startswith("binary") else "softmax"
+        hint = "remove the activation, or from_logits"
+        return [Problem(last.activation_place, message, hint, related=related)] if are_probabilities else []
+    fitting = ONE_CLASS if family in (SPARSE, ONE_HOT) else (*ONE_CLASS, *EACH_CLASS)
+    if activation in fitting:
+        return []
+    wanted = "softmax" if family in (SPARSE, ONE_HOT) or (family is OVERLAP and last.units != 1) else "sigmoid"
+    if activation == LINEAR:
         layer = "the last layer" if head.layer is None else "this layer"
         message = f"the loss expects probabilities, and {layer} has no activation"
-        return [
-            Problem(last.place(), message, f"activation: {wanted}, or from_logits: true", related=head.loss_related)
-        ]
-    return []
+        hint = f"activation: {wanted}" + ", or from_logits: true" * loss_name(head.loss).endswith("crossentropy")
+        return [Problem(last.place(), message, hint, related=related)]
+    of_classes = " of classes that add up to 1" if wanted == "softmax" else ""
+    message = f"the loss expects probabilities{of_classes}, and {activation} gives none"
+    return [Problem(last.activation_place, message, f"activation: {wanted}", related=related)]
 
-
-# --- layers whose results depend on the batch ---
 
 HIGHEST_DECIBELS = 100.0
 """An upper bound on the loudness of audio between -1 and 1."""
 
 
 def spectrogram_problems(config: Config) -> list[Problem]:
-    """Find spectrograms that depend on other audio clips.
-
-    MelSpectrogram cuts off values more than `top_db` below the loudest moment of the batch, not of each clip. Its
-    output then depends on the batch, unless no value lies that low."""
-    sections = {
-        ("data", "preprocessing"): config.data.preprocessing,
-        ("data", "augmentation"): config.data.augmentation,
-        LAYERS: config.model.layers,
-    }
-    problems = []
-    for place, layers in sections.items():
-        for index, layer in enumerate(layers):
-            least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
-            if least is not None and top is not UNKNOWN and top < least:
-                message = (
-                    f"expected at least {least} decibels, got {top:g}: audio clips would depend on others in the batch"
-                )
-                problems.append(Problem((*place, index, layer.name, "top_db"), message, f"top_db: {least}"))
+    """Find spectrograms that depend on other audio clips. MelSpectrogram cuts off values more than `top_db` below the
+    loudest moment of the batch, not of each clip. Its output then depends on the batch, unless no value lies that
+    low."""
+    data, problems = config.data, []
+    layers: dict[ConfigPath, KerasObject] = {}
+    layers |= {("data", "preprocessing", index): layer for index, layer in enumerate(data.preprocessing)}
+    layers |= {("data", "augmentation", index): layer for index, layer in enumerate(data.augmentation)}
+    layers |= {(*LAYERS, index): layer for index, layer in enumerate(config.model.layers)}
+    for place, layer in layers.items():
+        least, top = decibels_needed(layer), layer.arguments.get("top_db", UNKNOWN)
+        if least is not None and top is not UNKNOWN and top < least:
+            message = (
+                f"expected at least {least} decibels, got {top:g}: audio clips would depend on others in the batch"
+            )
+            problems.append(Problem((*place, layer.name, "top_db"), message, f"top_db: {least}"))
     return problems
 
 
@@ -140,17 +85,10 @@ def independent(layer: KerasObject) -> KerasObject:
     return replace(layer, arguments={**layer.arguments, "top_db": float(least)})
 
 
-# --- backbones ---
-
-
 def weight_file_problems(config: Config) -> list[Problem]:
-    """Find missing weight files of backbones."""
-    found = [
-        missing_weights(layer.arguments.get("weights"), (*LAYERS, index, *layer.steps, "weights"))
-        for index, layer in enumerate(config.model.layers)
-        if layer.kind == "backbone"
-    ]
-    return [problem for problem in found if problem is not None]
+    layers = [(index, layer) for index, layer in enumerate(config.model.layers) if layer.kind == "backbone"]
+    places = [((*LAYERS, index, *layer.steps, "weights"), layer.arguments.get("weights")) for index, layer in layers]
+    return [problem for place, path in places if (problem := missing_weights(path, place))]
 
 
 def missing_weights(path: Any, place: ConfigPath) -> Problem | None:

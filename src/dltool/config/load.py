@@ -6,14 +6,15 @@ facts such as `$classes` may be unknown, and after."""
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dltool.config.last_layer import LAYERS
 from dltool.config.layer_checks import independent
 from dltool.config.schema import Config
-from dltool.config.text.blocks import Uses, WrittenLayer, written
+from dltool.config.text.blocks import Uses, WrittenLayer
 from dltool.config.text.merge import apply_setting, merge
 from dltool.config.text.resolve import NOT_EXPERIMENT, resolve
 from dltool.config.text.tree import MappingEntry, Node, find, format_path, position_of, with_children
@@ -31,10 +32,9 @@ DATA = (
 
 @dataclass(frozen=True)
 class Document:
-    """One config as written: its merged tree, and the texts its positions point into.
-
-    `folders` holds the base folder of relative paths in each text; `content` is the file, byte for byte. `layers` holds
-    the location of each layer of the model; :func:`build_config` fills it."""
+    """One config as written: its merged tree, and the texts its positions point into. `folders` holds the base folder
+    of relative paths in each text; `content` is the file, byte for byte. `layers` holds the location of each layer of
+    the model; :func:`build_config` fills it."""
 
     path: Path
     shown_as: str
@@ -50,20 +50,24 @@ class Document:
 
     def written(self, place: ConfigPath) -> tuple[TextPath, Uses]:
         """Return the location in the text of a path in the expanded config, and the uses of blocks that led there."""
-        return written(place, self.layers)
+        index = place[2] if len(place) > 2 and place[:2] == LAYERS else None
+        if isinstance(place, TextPath) or not isinstance(index, int) or index >= len(self.layers):
+            return TextPath(place), ()
+        return TextPath((*self.layers[index].place, *place[3:])), self.layers[index].uses
 
 
 def read_document(path: Path, settings: Iterable[str] = ()) -> Document:
     """Read the config at `path`, merge its bases and apply the `--set` arguments. Raises UnreadableConfig: the errors
     that prevent a tree, with their positions."""
-    files = Files()
+    texts: dict[str, str] = {}
+    folders: dict[str, Path] = {}
     try:
         refuse_data(path)
-        root = read_with_bases(path, str(path), files, ())
+        content = read_bytes(path, str(path))
+        root = read_with_bases(path, str(path), content, texts, folders)
     except ConfigError as error:
-        raise UnreadableConfig(error.problems, files.texts) from None
-    document = Document(path, str(path), root, files.texts, files.folders, files.contents[str(path)])
-    return with_settings(document, settings)
+        raise UnreadableConfig(error.problems, texts) from None
+    return with_settings(Document(path, str(path), root, texts, folders, content), settings)
 
 
 def refuse_data(path: Path) -> None:
@@ -75,15 +79,6 @@ def refuse_data(path: Path) -> None:
         what = "is a folder, not a config" if is_folder else "is a data file, not a config"
         hint = f"use `dltool init {shlex.quote(str(path))}` to draft a config for it"
         raise ConfigError(Problem(None, f"{path} {what}", hint))
-
-
-@dataclass(frozen=True)
-class Files:
-    """The files read, by the names that positions carry."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)
-    contents: dict[str, bytes] = field(default_factory=dict)
 
 
 def with_settings(document: Document, settings: Iterable[str]) -> Document:
@@ -110,17 +105,13 @@ def with_option(document: Document, option: str, value: str | int) -> Document:
 
 
 def read_recorded(content: bytes, shown_as: str) -> Config:
-    """Read the config of a run's resolved.yaml, which is not trusted and must hold plain values only.
-
-    Raises ConfigError: it extends a file, has variables or `$` expressions, or is invalid. Problems have positions."""
+    """Read the config of a run's resolved.yaml, which is not trusted and must hold plain values only. Raises
+    ConfigError: it extends a file, has variables or `$` expressions, or is invalid. Problems have positions."""
     root = parse_yaml(decode(content, shown_as), shown_as)
     if not isinstance(root.value, Mapping):
         raise ConfigError(Problem(root.position, f"expected a mapping, got {named(root.value)}"))
-    problems = [
-        Problem((key,), "a run's config must be complete, without references", at_key=True)
-        for key in NOT_EXPERIMENT
-        if key in root.value
-    ]
+    message = "a run's config must be complete, without references"
+    problems = [Problem((key,), message, at_key=True) for key in NOT_EXPERIMENT if key in root.value]
     config = None
     plain = without_doubled_dollars(root, (), problems)
     if not problems:
@@ -151,47 +142,38 @@ def positioned(root: Node, problem: Problem) -> Problem:
     return replace(problem, place=position, message=message, related=())
 
 
-def read_with_bases(path: Path, shown_as: str, files: Files, above: tuple[Path, ...]) -> Node:
-    content = files.contents[shown_as] = read_bytes(path, shown_as)
-    text = files.texts[shown_as] = decode(content, shown_as)
-    files.folders[shown_as] = path.parent.absolute()
+def read_with_bases(
+    path: Path, shown_as: str, content: bytes, texts: dict[str, str], folders: dict[str, Path], *above: Path
+) -> Node:
+    """Read a file and those that it extends; their texts and folders are added by the names that positions carry."""
+    text = texts[shown_as] = decode(content, shown_as)
+    folders[shown_as] = path.parent.absolute()
     root = parse_yaml(text, shown_as)
     if not isinstance(root.value, Mapping):
-        raise ConfigError(
-            Problem(root.position, f"expected a mapping, got {named(root.value)}", "begin with `name: …`")
-        )
+        message = f"expected a mapping, got {named(root.value)}"
+        raise ConfigError(Problem(root.position, message, "begin with `name: …`"))
     merged: Node | None = None
-    for name in base_names(root):
+    extends = root.value["extends"].node if "extends" in root.value else replace(root, value=())
+    names = extends.value if isinstance(extends.value, tuple) else (extends,)
+    if wrong := next((name for name in names if not isinstance(name.value, str)), None):
+        message = f"expected a file name or a list of them, got {named(wrong.value)}"
+        raise ConfigError(Problem(wrong.position, message))
+    for name in names:
         base = path.parent / name.value
         if base.resolve() in (*above, path.resolve()):
             chain = " → ".join(file.name for file in (*above, path.resolve(), base.resolve()))
             raise ConfigError(Problem(name.position, f"extends itself: {chain}"))
         if not base.is_file():
             raise ConfigError(Problem(name.position, f"no such file: {base}"))
-        below = read_with_bases(base, os.path.normpath(base), files, (*above, path.resolve()))
+        shown = os.path.normpath(base)
+        below = read_with_bases(base, shown, read_bytes(base, shown), texts, folders, *above, path.resolve())
         merged = below if merged is None else merge(merged, below)
     return root if merged is None else merge(merged, root)
 
 
-def base_names(root: Node) -> list[Node]:
-    if "extends" not in root.value:
-        return []
-    extends = root.value["extends"].node
-    names = list(extends.value) if isinstance(extends.value, tuple) else [extends]
-    for name in names:
-        if not isinstance(name.value, str):
-            raise ConfigError(
-                Problem(name.position, f"expected a file name or a list of them, got {named(name.value)}")
-            )
-    return names
-
-
 def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> Config:
-    """Return the validated config. `facts` are the values of `$classes`, `$examples`, …
-
-    Without facts, values that depend on the data are UNKNOWN and not checked.
-
-    Raises ConfigError: every error found."""
+    """Return the validated config. `facts` are the values of `$classes`, `$examples`, … Without facts, values that
+    depend on the data are UNKNOWN and not checked. Raises ConfigError: every error found."""
     resolved, document.layers[:], problems = resolve(document.root, document.path.stem, document.folders, facts)
     config, found = validate(resolved)
     # What could not be resolved has left UNKNOWN behind, which is an error in some places, but not another one.
@@ -202,18 +184,16 @@ def build_config(document: Document, facts: Mapping[str, Any] | None = None) -> 
         if not isinstance(problem.place, tuple) or document.written(problem.place)[0] not in known
     ]
     if config is None or problems:
-        raise ConfigError(sorted(once(document, problems), key=lambda problem: order(document, problem)))
+        raise ConfigError(in_order(document, problems))
     return in_force(config, facts)
 
 
-def once(document: Document, problems: Iterable[Problem]) -> Iterator[Problem]:
-    """Yield each problem once, however often its block is used."""
-    known = set()
+def in_order(document: Document, problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems in the order of the text, each once, however often its block is used."""
+    found: dict[tuple[Position, str], Problem] = {}
     for problem in problems:
-        position = document.position(problem.place or (), problem.at_key)
-        if (position, problem.message) not in known:
-            known.add((position, problem.message))
-            yield problem
+        found.setdefault((document.position(problem.place or (), problem.at_key), problem.message), problem)
+    return [found[at, words] for at, words in sorted(found, key=lambda key: (key[0].file, key[0].line, key[0].column))]
 
 
 def with_definition(problem: Problem, resolved: Node) -> Problem:
@@ -230,28 +210,14 @@ def in_force(config: Config, facts: Mapping[str, Any] | None) -> Config:
     if split.seed is None:
         split = split.model_copy(update={"seed": config.seed})
     if facts is not None and split.stratify is None:
-        has_classes = any(
-            facts.get(f"target_shape{name.removeprefix('classes')}") == []
-            for name in facts
-            if name.startswith("classes")
-        )
-        stratify = split.may_be_stratified and has_classes
-        split = split.model_copy(update={"stratify": stratify})
+        targets = (name.removeprefix("classes") for name in facts if name.startswith("classes"))
+        has_classes = any(facts.get(f"target_shape{target}") == [] for target in targets)
+        split = split.model_copy(update={"stratify": split.may_be_stratified and has_classes})
     if facts is not None and checkpoint.monitor is None:
         monitor = "val_loss" if facts["validation_examples"] else "loss"
         checkpoint = checkpoint.model_copy(update={"monitor": monitor})
     layers = {name: tuple(map(independent, getattr(config.data, name))) for name in ("preprocessing", "augmentation")}
-    return config.model_copy(
-        update={
-            "data": config.data.model_copy(update={"split": split, **layers}),
-            "model": config.model.model_copy(
-                update={"blocks": {}, "layers": tuple(map(independent, config.model.layers))}
-            ),
-            "training": config.training.model_copy(update={"checkpoint": checkpoint}),
-        }
-    )
-
-
-def order(document: Document, problem: Problem) -> tuple[str, int, int]:
-    position = document.position(problem.place or (), problem.at_key)
-    return position.file, position.line, position.column
+    data = config.data.model_copy(update={"split": split, **layers})
+    model = config.model.model_copy(update={"blocks": {}, "layers": tuple(map(independent, config.model.layers))})
+    training = config.training.model_copy(update={"checkpoint": checkpoint})
+    return config.model_copy(update={"data": data, "model": model, "training": training})

@@ -1,4 +1,4 @@
-"""Losses grouped by the form of their targets and outputs, and metrics that match them."""
+"""Losses grouped by the form of their targets and outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from dltool.keras_names import find
 class LossFamily:
     """Losses that take the same form of targets (`targets`) and of outputs.
 
-    Classification losses take probabilities or logits of all classes, or (`has_one_output`) of the second of two."""
+    Losses for classes take an output for each class, or (`has_one_output`) one for the second of two classes. The
+    outputs are probabilities, or logits with from_logits (`has_probabilities`), or scores."""
 
     targets: str
     has_probabilities: bool = False
@@ -22,21 +23,28 @@ class LossFamily:
 REGRESSION, OTHER = LossFamily("numbers"), LossFamily("other")
 SPARSE = LossFamily("class indices", has_probabilities=True)
 ONE_HOT = LossFamily("one-hot targets", has_probabilities=True)
+OVERLAP = LossFamily("one-hot targets or 0 or 1", has_probabilities=True)
+"""Losses of the overlap of masks: an output for each class, or one for the second of two."""
+SCORES, SIMILARITY = LossFamily("one-hot targets, and scores"), LossFamily("one-hot targets or vectors")
 BINARY = LossFamily("0 or 1", has_probabilities=True, has_one_output=True)
+MARGIN = LossFamily("0 or 1, and scores", has_one_output=True)
+EMBEDDINGS, SEQUENCES = LossFamily("class indices, and embeddings"), LossFamily("sequences of class indices")
 FAMILIES: Mapping[str, LossFamily] = {
-    "mean_squared_error": REGRESSION,
-    "mean_absolute_error": REGRESSION,
-    "mean_absolute_percentage_error": REGRESSION,
-    "mean_squared_logarithmic_error": REGRESSION,
-    "huber": REGRESSION,
-    "log_cosh": REGRESSION,
-    "sparse_categorical_crossentropy": SPARSE,
-    "categorical_crossentropy": ONE_HOT,
-    "categorical_focal_crossentropy": ONE_HOT,
-    "binary_crossentropy": BINARY,
-    "binary_focal_crossentropy": BINARY,
+    **dict.fromkeys(("mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson"), REGRESSION),
+    **dict.fromkeys(("mean_absolute_percentage_error", "mean_squared_logarithmic_error"), REGRESSION),
+    # Keras chooses crossentropy by the shapes; it is the binary one if there is one output.
+    **dict.fromkeys(("sparse_categorical_crossentropy", "crossentropy", "ce"), SPARSE),
+    **dict.fromkeys(("categorical_crossentropy", "categorical_focal_crossentropy"), ONE_HOT),
+    **dict.fromkeys(("categorical_generalized_cross_entropy", "kl_divergence"), ONE_HOT),
+    **dict.fromkeys(("dice", "tversky"), OVERLAP),
+    **dict.fromkeys(("binary_crossentropy", "binary_focal_crossentropy"), BINARY),
+    **dict.fromkeys(("hinge", "squared_hinge"), MARGIN),
+    "categorical_hinge": SCORES,
+    "cosine_similarity": SIMILARITY,
+    "circle": EMBEDDINGS,
+    "ctc": SEQUENCES,
 }
-"""By the names of their functions; all others are `OTHER`."""
+"""By the names of their functions; all others, such as those of user code, are `OTHER`."""
 
 
 def loss_name(loss: KerasObject) -> str:
@@ -49,38 +57,12 @@ def family_of(loss: KerasObject) -> LossFamily:
     return FAMILIES.get(loss_name(loss), OTHER)
 
 
+def takes_logits(loss: KerasObject) -> bool:
+    return loss.arguments.get("from_logits") is True
+
+
 def like(loss: KerasObject, name: str) -> str:
     """Return how to write the loss `name` in the form of `loss`: a string identifier or a class."""
     if name not in FAMILIES:
         return name
     return f"loss: {name if loss.is_string else ''.join(word.capitalize() for word in name.split('_'))}"
-
-
-# --- metrics ---
-
-SPARSE_TWINS = {
-    "CategoricalAccuracy": "SparseCategoricalAccuracy",
-    "CategoricalCrossentropy": "SparseCategoricalCrossentropy",
-    "TopKCategoricalAccuracy": "SparseTopKCategoricalAccuracy",
-    "categorical_accuracy": "sparse_categorical_accuracy",
-    "categorical_crossentropy": "sparse_categorical_crossentropy",
-    "top_k_categorical_accuracy": "sparse_top_k_categorical_accuracy",
-}
-"""Metrics of one-hot targets, with the equivalent metrics of class indices."""
-TWINS: Mapping[LossFamily, Mapping[str, str]] = {
-    SPARSE: SPARSE_TWINS,
-    ONE_HOT: {twin: name for name, twin in SPARSE_TWINS.items()},
-}
-"""By loss family: metrics that take classes in the other form, with their equivalents."""
-OF_ONE_HOT = {
-    *("AUC", "Precision", "Recall", "F1Score", "FBetaScore", "PrecisionAtRecall", "RecallAtPrecision"),
-    *("SensitivityAtSpecificity", "SpecificityAtSensitivity", "CategoricalHinge"),
-    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
-}
-"""Metrics that require one-hot targets for several classes."""
-
-
-def takes_one_hot(loss: KerasObject, metric: KerasObject) -> bool:
-    """Return whether the metric requires one-hot targets, and the loss class indices."""
-    known = find("metric", metric.name)
-    return family_of(loss) is SPARSE and known is not None and known.means in OF_ONE_HOT

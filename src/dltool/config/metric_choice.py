@@ -1,18 +1,20 @@
 """Other metrics for a trained model, as `--metrics` names them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from dltool.config.checks import form_problems, name_problems
-from dltool.config.keras.objects import KerasObject, parse_keras_object
+from dltool.config.checks import compared_by, metric_problems, name_problems, target_of
+from dltool.config.keras.objects import parse_keras_object
 from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
+from dltool.config.section import Section
 from dltool.config.tasks import TargetFacts
 from dltool.config.text.tree import to_plain
 from dltool.config.text.yaml_reader import parse_yaml
 from dltool.errors import ConfigError, Problem, UnreadableConfig
 
 OPTION = "--metrics"
+S = TypeVar("S", bound=Section)
 
 
 def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequence[str]) -> Config:
@@ -26,17 +28,16 @@ def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequ
     outputs = config.model.outputs
     if outputs:
         by_output = merged(values, list(outputs))
-        changed = {
-            name: each.model_copy(update={"metrics": parsed(by_output.get(name, []))}) for name, each in outputs.items()
-        }
+        changed = {name: with_own(each, by_output.get(name, [])) for name, each in outputs.items()}
         config = config.model_copy(update={"model": config.model.model_copy(update={"outputs": changed})})
     else:
-        config = config.model_copy(update={"training": config.training.model_copy(update={"metrics": parsed(values)})})
+        config = config.model_copy(update={"training": with_own(config.training, values)})
     heads = heads_of(config)
-    problems = [*name_problems(heads)]
+    problems = name_problems(heads)
     for head in heads:
-        if head.target is not None:
-            problems += form_problems(head, targets[head.target], is_trained=False)
+        target = target_of(head, targets)
+        if target is not None:
+            problems += metric_problems(head, compared_by(config, head, target), is_trained=False)
     raise_for(problems)
     return config
 
@@ -44,7 +45,7 @@ def with_metrics(config: Config, targets: Mapping[str, TargetFacts], given: Sequ
 def read(text: str) -> Any:
     shown_as = f"{OPTION} {text}"
     try:
-        return to_plain(parse_yaml(text, shown_as, is_argument=True))
+        return to_plain(parse_yaml(text, shown_as, start=0))
     except ConfigError as error:
         raise UnreadableConfig(error.problems, {shown_as: text}) from None
 
@@ -67,10 +68,11 @@ def merged(values: Sequence[Any], outputs: Sequence[str]) -> dict[str, list[Any]
     return found
 
 
-def parsed(values: Sequence[Any]) -> tuple[KerasObject, ...]:
+def with_own(section: S, values: Sequence[Any]) -> S:
+    """Return a section with the metrics that `values` name instead of its own."""
     pairs = [parse_keras_object("metric", value) for value in values]
     raise_for([problem for _, problems in pairs for problem in problems])
-    return tuple(metric for metric, _ in pairs if metric is not None)
+    return section.model_copy(update={"metrics": tuple(metric for metric, _ in pairs if metric is not None)})
 
 
 def raise_for(problems: Sequence[Problem]) -> None:

@@ -9,7 +9,6 @@ from dltool.config.schema import Config, Data
 from dltool.errors import ConfigPath, Problem
 from dltool.text import did_you_mean, near
 
-LAYERS: ConfigPath = ("model", "layers")
 ONE_OUTPUT = "output"
 """The name of the output of a model whose config names none."""
 INPUT = "input"
@@ -18,11 +17,9 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output with its loss and metrics.
-
-    `layer` is the name of the layer that gives the output; None is the last layer. `target` is the name of its target;
-    None is the preprocessed input. Both are UNKNOWN as long as they depend on unread data. `place` is the config path
-    of its loss and metrics."""
+    """One output with its loss and metrics. `layer` is the name of the layer that gives the output; None is the last
+    layer. `target` is the name of its target; None is the preprocessed input. Both are UNKNOWN as long as they depend
+    on unread data. `place` is the config path of its loss and metrics."""
 
     name: str
     layer: Any
@@ -53,18 +50,11 @@ def heads_of(config: Config) -> tuple[OutputSpec, ...]:
         assert training.loss is not None, "without outputs, the config's schema wants a loss"
         target = target_named(config.data, None, ONE_OUTPUT)
         return (OutputSpec(ONE_OUTPUT, None, target, training.loss, training.metrics, 1.0, ("training",)),)
-    return tuple(
-        OutputSpec(
-            name,
-            output.layer or name,
-            target_named(config.data, output.target, name),
-            output.loss,
-            output.metrics,
-            output.weight,
-            ("model", "outputs", name),
-        )
-        for name, output in config.model.outputs.items()
-    )
+    heads = []
+    for name, each in config.model.outputs.items():
+        target, place = target_named(config.data, each.target, name), ("model", "outputs", name)
+        heads.append(OutputSpec(name, each.layer or name, target, each.loss, each.metrics, each.weight, place))
+    return tuple(heads)
 
 
 def target_named(data: Data, given: Any, output: str) -> Any:
@@ -115,10 +105,8 @@ def target_problems(config: Config, heads: Sequence[OutputSpec]) -> list[Problem
         place = (*head.place, "target") if is_given else head.place
         problems.append(Problem(place, f'unknown target "{head.target}"', hint, at_key=not is_given))
     used = {head.target for head in heads}
-    unused = targets.keys() - used if not problems and UNKNOWN not in used else ()
-    problems += [
-        Problem(("model", "outputs"), f'no output for the target "{name}"', f"{name}: {{loss: …}}", True)
-        for name in targets
-        if name in unused
-    ]
+    if not problems and UNKNOWN not in used:
+        for name in (name for name in targets if name not in used):
+            message, hint = f'no output for the target "{name}"', f"{name}: {{loss: …}}"
+            problems.append(Problem(("model", "outputs"), message, hint, at_key=True))
     return problems

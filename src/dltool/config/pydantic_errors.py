@@ -2,6 +2,7 @@
 
 A validator refuses a value by :func:`refuse`; :func:`value_problems` translates pydantic's own errors."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,12 +21,11 @@ TYPES = {
     "string_type": "text",
     "bool_type": "bool",
     "tuple_type": "list",
-    "dict_type": "mapping",
-    "model_type": "mapping",
-    "model_attributes_type": "mapping",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "mapping"),
 }
 """Pydantic's type errors, each with the expected type."""
 LENGTHS = {"string_too_short": "at least one character", "string_too_long": "one character"}
+YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 NUMBERS_ONLY = "such names stand for numbers"
 GROUPED = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
 """A number that is valid in Python but not in YAML."""
@@ -43,7 +43,6 @@ def refuse(*problems: Problem) -> None:
 
 
 def problems_in(error: PydanticCustomError) -> list[Problem]:
-    """Return the problems of a refused value."""
     found: list[Problem] = (error.context or {})["problems"]
     return found
 
@@ -58,23 +57,29 @@ def relocated(problem: Problem, base: ConfigPath) -> Problem:
 def value_problems(
     details: Mapping[str, Any], place: ConfigPath, annotation: Any, written: str = ""
 ) -> Iterator[Problem]:
-    """Translate one of pydantic's errors about the value at `place`, whose source text is `written`.
-
-    `annotation` is the type of its field."""
+    """Translate one of pydantic's errors about the value at `place`, whose source text is `written`. `annotation` is
+    the type of its field."""
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
     given = written if value is UNKNOWN and written else named(value)
-    limit = next((f"{words} {limit_text(context[key])}" for key, words in BOUNDS.items() if key in context), "")
+    limit = next((key for key in BOUNDS if key in context), None)
     choices = [str(choice) for choice in literal_choices(annotation)] if kind != "tuple_type" else []
     if kind == "problems":
         yield from (relocated(problem, place) for problem in context["problems"])
-    elif limit:
-        yield Problem(place, f"must be {limit}, got {value}")
+    elif limit is not None:
+        # With all its digits: 4,294,967,296.
+        most = f"{context[limit]:,}" if isinstance(context[limit], int) else f"{context[limit]:g}"
+        yield Problem(place, f"must be {BOUNDS[limit]} {most}, got {value}")
     elif kind == "finite_number":
         yield Problem(place, f"must be a finite number, got {value}")
     elif kind in LENGTHS:
         yield Problem(place, f"expected {LENGTHS[kind]}, got {given}")
     elif kind in ("too_short", "too_long"):
-        yield from length_problems(place, value, **context)
+        least, most = context.get("min_length", 0), context.get("max_length", math.inf)
+        if not value:
+            yield Problem(place, "the list is empty")
+        elif not least <= len(value) <= most:
+            yield Problem(place, f"expected {least or most} values, got {len(value)}")
+        # Otherwise the items with an error are not counted, and speak for themselves.
     elif kind == "unknown_whole":
         yield Problem(place, f"expected {context['expected']}, got {given}", NUMBERS_ONLY)
     elif kind == "literal_error" or (choices and kind in TYPES):
@@ -84,21 +89,6 @@ def value_problems(
         yield Problem(place, f"expected {WORDS[TYPES[kind]]}, got {given}", hint)
     else:
         yield Problem(place, details["msg"])
-
-
-def limit_text(value: float) -> str:
-    """Return a limit with all its digits: 4,294,967,296."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-
-
-def length_problems(
-    place: ConfigPath, value: Any, min_length: int = 0, max_length: float = float("inf"), **_: Any
-) -> Iterator[Problem]:
-    if not value:
-        yield Problem(place, "the list is empty")
-    elif not min_length <= len(value) <= max_length:
-        yield Problem(place, f"expected {min_length or max_length} values, got {len(value)}")
-    # Otherwise the items with an error are not counted, and speak for themselves.
 
 
 def literal_choices(annotation: Any) -> Iterator[Any]:
@@ -113,7 +103,7 @@ def choice_problems(
     """Yield one problem for a value that is none of `choices`, whatever the number of union members."""
     members = get_args(annotation)
     is_mapping = any(get_origin(member) is dict for member in members)
-    others = [*(["a number"] if float in members else []), *(["a mapping"] if is_mapping else [])]
+    others = ["a number"] * (float in members) + ["a mapping"] * is_mapping
     if not (is_mapping and isinstance(value, Mapping)):
         longer = [choice for choice in choices if len(str(value)) > 3 and str(value) in choice]
         # Of two that are equally near, the later one is the more general.
@@ -130,8 +120,8 @@ def type_hint(kind: str, value: Any, written: str) -> str:
     if kind == "tuple_type":
         text = written or (value if isinstance(value, str) else "")
         return f"write [{text}]" if text else ""
-    if kind == "bool_type" and str(value).lower() in {"yes", "no", "on", "off"}:
-        return f"write {'true' if str(value).lower() in {'yes', 'on'} else 'false'}"
+    if kind == "bool_type" and str(value).lower() in YAML_1_1:
+        return f"write {YAML_1_1[str(value).lower()]}"
     if kind == "int_type" and isinstance(value, float) and value.is_integer():
         return f"write {int(value)}, or use // in the expression" if written.startswith("$") else f"write {int(value)}"
     return ""

@@ -4,16 +4,186 @@ These classes are the single description of dltool's own keys: loading validates
 prints them for editors. Keras objects (layers, optimizers, …) are described in the table of :mod:`dltool.keras_names`;
 the fields of :mod:`dltool.config.keras.fields` name their kind."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from dltool.config.data_options import Data, SplitOptions, Windows
-from dltool.config.model_options import Model
+from dltool.config.keras.fields import Callback, Entry, Loss, Metric, Optimizer, schema_of
+from dltool.config.keras.objects import UNKNOWN, shared_layers
+from dltool.config.pydantic_errors import refuse
 from dltool.config.section import FORM, PASS_UNKNOWN, Section
-from dltool.config.training_options import MOST_EPOCHS, Phase, Training
+from dltool.errors import ConfigPath, Problem
+from dltool.keras_names import KINDS
+from dltool.machine import MOST_THREADS
 
 __all__ = ["MOST_EPOCHS", "Config", "Data", "Model", "Phase", "SplitOptions", "Training", "Windows"]
+
+
+def with_shared_layers(value: Any) -> Any:
+    """Parse the layers of the list that are reused by name."""
+    layers, problems = shared_layers(value) if isinstance(value, list | tuple) else (value, [])
+    refuse(*problems)
+    return layers
+
+
+class BlockOptions(Section):
+    """Layers used in several places of the model, as `- NAME` or `- NAME: {PARAMETER: VALUE}`."""
+
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The block's parameters with their defaults; `null` marks a required one. Its layers refer to them as `$NAME`."""
+    layers: Annotated[tuple[Annotated[Any, schema_of("entry")], ...], Field(strict=False, min_length=1)]
+    """As in `model.layers`. `from: input` is the input of the block; layer names are local to it."""
+
+
+class OutputOptions(Section):
+    """One of several outputs of the model, with its target, loss and metrics."""
+
+    layer: str | None = Field(default=None, alias="from")
+    """The `name` of the layer that gives this output. Default: the name of the output."""
+    target: str | None = None
+    """The target of this output. Default: the target of the same name, or the only target. `input` is the preprocessed
+    input itself."""
+    loss: Loss
+    """A Keras loss."""
+    metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
+    """Keras metrics of this output."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """The weight of its loss in the total loss."""
+
+
+class Model(Section):
+    """The model."""
+
+    blocks: dict[str, BlockOptions] = Field(default_factory=dict)
+    """Reusable lists of layers by name. `layers` uses them like a layer."""
+    layers: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1), BeforeValidator(with_shared_layers)]
+    """Keras layers. Each takes the output of the previous one, or of those that its `from` names. Also blocks; `repeat:
+    {times: 3, layers: [...]}`; and `backbone: {NAME: {weights: imagenet}}`, a keras.applications network without its
+    classifier, for images of 0 to 255."""
+    outputs: dict[str, OutputOptions] = Field(default_factory=dict)
+    """Several outputs by name, each with its loss and metrics. Default: the output of the last layer."""
+
+    @model_validator(mode="after")
+    def outputs_can_be_named(self) -> Self:
+        invalid = [name for name in self.outputs if not name or "/" in name or name.startswith("val_")]
+        message = 'the name of an output cannot be empty, contain "/" or begin with "val_"'
+        refuse(*(Problem(("outputs", name), message, "choose another name", at_key=True) for name in invalid))
+        return self
+
+
+MOST_EPOCHS = 100_000
+"""Each epoch has a line in metrics.jsonl and an entry in every checkpoint's history."""
+Interval = Annotated[
+    str,
+    Field(
+        pattern=r"^[1-9][0-9]{0,8} (steps?|epochs?|minutes?)$",
+        json_schema_extra={FORM: "an interval such as 500 steps, 2 epochs or 10 minutes"},
+    ),
+]
+
+
+class CheckpointOptions(Section):
+    """Which epoch is the best, and how often the training state is saved."""
+
+    monitor: str | None = None
+    """The quantity that determines the best epoch. Default: `val_loss`, or `loss` without validation examples."""
+    every: Interval | None = None
+    """How often the complete training state is saved: `500 steps`, `2 epochs` or `10 minutes`. Default: after each
+    epoch, and every ten minutes within one. At most once a second, and always at the end."""
+
+
+Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
+
+
+class Phase(Section):
+    """A phase of the training with its own epochs, optimizer and trainable layers."""
+
+    epochs: Epochs
+    """The number of epochs in this phase."""
+    optimizer: Optimizer
+    """A Keras optimizer. Its state is reset at the start of the phase."""
+    trainable: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    """The names of the trainable layers, including those inside a backbone; `*` matches any characters. All others are
+    frozen. Default: the `trainable` of each layer."""
+
+
+class Training(Section):
+    """Optimizer, loss, epochs and everything else about the training."""
+
+    optimizer: Optimizer | None
+    """A Keras optimizer. Clipping, accumulation, weight decay and averaging are its own arguments. Not with
+    `phases`."""
+    loss: Loss | None = None
+    """A Keras loss. With `model.outputs`, each output has its own."""
+    metrics: Annotated[tuple[Metric, ...], Field(strict=False)] = ()
+    """Keras metrics, computed for training, validation and test."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """The number of examples per training step."""
+    epochs: Epochs | None
+    """The number of passes over the training examples. Not with `phases`."""
+    phases: Annotated[tuple[Phase, ...], Field(strict=False, min_length=1)] | None = None
+    """Consecutive phases, each with its own `optimizer` and `epochs`, which replace those of the training."""
+    callbacks: Annotated[tuple[Callback, ...], Field(strict=False)] = ()
+    """Keras callbacks, such as EarlyStopping and ReduceLROnPlateau."""
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0), PASS_UNKNOWN]] | None = None
+    """The weight of each class by name; `balanced` gives all classes the same total weight."""
+    precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """Keras's dtype policy."""
+    jit_compile: bool | None = None
+    """Whether XLA compiles the training steps, as in Keras's `compile`. The default is inferred and recorded in
+    run.json. XLA does not detect an Embedding index that is out of range."""
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None
+    """The number of threads TensorFlow uses; it affects the last bits of results. The default, one per core or a single
+    one for small steps, is recorded in run.json."""
+    rewrites: bool | None = None
+    """Whether training steps may be computed in cheaper ways that change the last bits of results. Default: where
+    possible."""
+    checkpoint: CheckpointOptions = CheckpointOptions()
+    """Which epoch is the best, and how often the training state is saved."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def need_not_repeat_phases(cls, value: Any) -> Any:
+        has_phases = isinstance(value, Mapping) and value.get("phases") is not None
+        return {"optimizer": None, "epochs": None, **value} if has_phases else value
+
+    @model_validator(mode="after")
+    def has_phases_or_is_one(self) -> Self:
+        problems = []
+        for key, value in (("optimizer", self.optimizer), ("epochs", self.epochs)):
+            if self.phases is not None and value is not None:
+                hint, related = f"each phase has its own {key}; remove this", ((("phases",), "phases are given here"),)
+                problems.append(Problem((key,), f"{key} and phases are mutually exclusive", hint, True, related))
+            elif self.phases is None and value is None:
+                what = f"the name of {KINDS['optimizer']}" if key == "optimizer" else "an integer"
+                problems.append(Problem((key,), f"expected {what}, got null"))
+        if not problems and self.total_epochs is not UNKNOWN and self.total_epochs > MOST_EPOCHS:
+            message = f"expected at most {MOST_EPOCHS:,} epochs in all phases, got {self.total_epochs:,}"
+            problems.append(Problem(("phases",), message))
+        refuse(*problems)
+        return self
+
+    @property
+    def parts(self) -> tuple[Phase, ...]:
+        """Return the phases; without any, the whole training as one."""
+        if self.phases is not None:
+            return self.phases
+        assert self.optimizer is not None
+        assert self.epochs is not None
+        return (Phase(epochs=self.epochs, optimizer=self.optimizer),)
+
+    @property
+    def total_epochs(self) -> Any:
+        """Return the epochs of all phases; UNKNOWN as long as they depend on unread data."""
+        epochs: list[Any] = [part.epochs for part in self.parts]
+        return UNKNOWN if UNKNOWN in epochs else sum(epochs)
+
+    def place_of(self, part: int) -> ConfigPath:
+        """Return the config path of the phase with that number, counted from 0."""
+        return ("training",) if self.phases is None else ("training", "phases", part)
+
 
 RunName = Annotated[
     str,

@@ -12,20 +12,14 @@ FORM = "x-form"
 SINGLE_VALUES = (int, float, str, bool, type(None))
 
 
-def pass_unknown(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Accept UNKNOWN unchecked; it is checked once the data has been read."""
-    return value if value is UNKNOWN else validate(value)
-
-
-PASS_UNKNOWN = WrapValidator(pass_unknown)
-"""For the values of a mapping. The fields of a section need no mark."""
+PASS_UNKNOWN = WrapValidator(lambda value, validate: value if value is UNKNOWN else validate(value))
+"""Accepts UNKNOWN as a value of a mapping; it is checked once the data has been read. Fields of a section need no mark.
+"""
 
 
 class Section(BaseModel):
-    """The base of all sections: strict types, no unknown keys, no NaN or infinity, immutable.
-
-    The string below a field describes it. It is read from the source on demand; pydantic would read it at every start.
-    """
+    """The base of all sections: strict types, no unknown keys, no NaN or infinity, immutable. The string below a field
+    describes it. It is read from the source on demand; pydantic would read it at every start."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -34,7 +28,7 @@ class Section(BaseModel):
     def pass_unknown_value(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         """Accept UNKNOWN for single values, but not for sections, lists and named things."""
         is_single = is_single_value(cls.model_fields[str(info.field_name)].annotation)
-        return pass_unknown(value, validate) if is_single else validate(value)
+        return value if value is UNKNOWN and is_single else validate(value)
 
     @property
     def is_known(self) -> bool:

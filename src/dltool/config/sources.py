@@ -73,9 +73,8 @@ class ArraysSource(Section):
         if isinstance(value, Mapping):
             wrong = next((name for name, array in value.items() if not isinstance(array, str)), None)
             if not value:
-                raise refusal(
-                    Problem((), "the mapping is empty", f"for example {key}: {{left: {key}1, right: {key}2}}")
-                )
+                example = f"for example {key}: {{left: {key}1, right: {key}2}}"
+                raise refusal(Problem((), "the mapping is empty", example))
             if wrong is not None:
                 raise refusal(Problem((wrong,), f"expected the name of an array, got {named(value[wrong])}"))
         elif value is not None and not isinstance(value, str):
@@ -86,12 +85,10 @@ class ArraysSource(Section):
     def one_form(self) -> Self:
         several = next((key for key in ("x", "y") if isinstance(getattr(self, key), dict)), None)
         if several is not None and self.path is None:
-            hint = f"arrays: {{path: data.npz, {several}: …}}"
-            raise refusal(
-                Problem((several,), "array names require path, the .npz file that holds them", hint, at_key=True)
-            )
-        other = "x" if isinstance(self.x, str) else "y"
-        if self.path is not None and (isinstance(self.x, str) or isinstance(self.y, str)):
+            message = "array names require path, the .npz file that holds them"
+            raise refusal(Problem((several,), message, f"arrays: {{path: data.npz, {several}: …}}", at_key=True))
+        other = next((key for key in ("x", "y") if isinstance(getattr(self, key), str)), None)
+        if self.path is not None and other is not None:
             message = f"path and {other} are mutually exclusive"
             hint = "write path for one .npz, or x and y for two .npy files"
             raise refusal(Problem((other,), message, hint, at_key=True, related=((("path",), "path is given here"),)))
@@ -133,7 +130,4 @@ def kind_of(source: Source) -> str:
     return "table" if source.name in TABLE_SOURCES else source.name if source.name in FOLDER_SOURCES else "arrays"
 
 
-def parse_source(value: Any) -> Source:
-    """Return the data source. Raises PydanticCustomError: see :meth:`dltool.config.choices.Choices.parse`."""
-    choices = Choices("data source", "source: digits, or source: {mnist: {path: mnist.npz}}", SOURCES)
-    return choices.parse(Source, value)
+parse_source = Choices(Source, "data source", "source: digits, or source: {mnist: {path: mnist.npz}}", SOURCES).parse

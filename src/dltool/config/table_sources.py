@@ -44,8 +44,10 @@ class CsvSource(Section):
 
     @model_validator(mode="after")
     def is_readable(self) -> Self:
+        twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
+        duplicates = (Problem(("names",), f'duplicate column name "{name}"') for name in twice)
         if self.is_known:
-            refuse(*self.encoding_problems(), *self.name_problems(), *self.character_problems())
+            refuse(*self.encoding_problems(), *duplicates, *self.character_problems())
         return self
 
     def encoding_problems(self) -> list[Problem]:
@@ -56,10 +58,6 @@ class CsvSource(Section):
             return [Problem(("encoding",), f"unknown encoding {quoted(self.encoding)}", hint)]
         return []
 
-    def name_problems(self) -> list[Problem]:
-        twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
-        return [Problem(("names",), f'duplicate column name "{name}"') for name in twice]
-
     def character_problems(self) -> list[Problem]:
         used = {"delimiter": self.delimiter, "quote": self.quote, "comment": self.comment}
         problems = [
@@ -69,12 +67,9 @@ class CsvSource(Section):
         ]
         if self.decimal == self.delimiter:
             problems.append(Problem(("decimal",), "decimal and delimiter are the same", 'write delimiter: ";"'))
-        problems += [
-            Problem((key,), f"{key} cannot contain a line end")
-            for key, value in used.items()
-            if value is not None and ("\n" in value or "\r" in value)
-        ]
-        return problems
+        # One of them may wait for the data.
+        ending = [key for key, value in used.items() if isinstance(value, str) and ("\n" in value or "\r" in value)]
+        return [*problems, *(Problem((key,), f"{key} cannot contain a line end") for key in ending)]
 
 
 class TsvSource(CsvSource):

@@ -8,12 +8,30 @@ No other module asks for the name of a kind. A new one, such as boxes, takes fou
 4. in its reader, padding if examples have labels of different shapes: the targets of all examples are one array."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from dltool.config.keras.objects import KerasObject
-from dltool.config.losses import BINARY, ONE_HOT, REGRESSION, SPARSE, LossFamily, family_of, like
+from dltool.config.last_layer import EACH_CLASS, ONE_CLASS, RANGES, LastLayer
+from dltool.config.losses import (
+    BINARY,
+    EMBEDDINGS,
+    MARGIN,
+    ONE_HOT,
+    OVERLAP,
+    REGRESSION,
+    SCORES,
+    SEQUENCES,
+    SIMILARITY,
+    SPARSE,
+    LossFamily,
+    family_of,
+    like,
+    loss_name,
+    takes_logits,
+)
+from dltool.config.metric_forms import Compared, Form
 from dltool.text import Shape, counted, number, shape, shape_text
 
 if TYPE_CHECKING:
@@ -24,6 +42,11 @@ Fix = tuple[str, str]
 """The problem, and what to write instead."""
 MOST_NUMBERS = 16
 """The most numbers of one target to show."""
+TARGET_RANGES: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("binary_crossentropy", "binary_focal_crossentropy"), (0, 1)),
+    **dict.fromkeys(("poisson", "kl_divergence", "mean_squared_logarithmic_error"), (0, math.inf)),
+}
+"""The range of the numbers that a loss compares; beyond it Keras clips them or computes what is no loss."""
 FLATTEN = "add Flatten or a global pooling layer before it"
 
 
@@ -32,11 +55,13 @@ class TargetFacts:
     """One target; `shape` is of one example.
 
     It is one or several class indices (`category`, int32), numbers (`number`, float32), or a 0 or 1 for each label
-    (`multi_label`, float32). `class_names` is empty for numbers. For the input as target (`input`) nothing is known."""
+    (`multi_label`, float32). `class_names` is empty for numbers, whose lowest and highest are `extremes`, None if
+    unknown. For the input as target (`input`) nothing is known."""
 
     kind: TargetKind
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
+    extremes: tuple[float, float] | None = None
 
     @property
     def task(self) -> "Task":
@@ -63,12 +88,12 @@ class DataFacts(Protocol):
 
 
 @dataclass(frozen=True)
-class Misfit:
+class InvalidLoss:
     """Losses that do not fit a task, or only targets that meet the condition `of`.
 
     `fix` is the loss to use instead, or another remedy."""
 
-    losses: LossFamily
+    losses: Sequence[LossFamily]
     message: str
     fix: str
     of: Callable[[TargetFacts], bool] = lambda target: True
@@ -78,14 +103,16 @@ class Misfit:
 class Task:
     """A kind of target. The model gives one output for each value; `noun` is one value.
 
-    The values may have names (`has_classes`) and be indices of them (`is_index`), which can be counted, weighted,
-    stratified and one-hot encoded. An example may have several classes (`takes_several`), or none, which is called
-    `nothing`. Without labels (`has_labels`), the input is the target. `activations` maps unsuitable last activations to
-    reasons. `sureness` describes the confidence of a wrong prediction, or the size of its error."""
+    `forms` says in which form each loss takes the targets. The values may have names (`has_classes`) and be indices of
+    them (`is_index`), which can be counted, weighted, stratified and one-hot encoded. An example may have several
+    classes (`takes_several`), or none, which is called `nothing`. Without labels (`has_labels`), the input is the
+    target. `activations` maps unsuitable last activations to reasons. `sureness` describes the confidence of a wrong
+    prediction, or the size of its error."""
 
     name: TargetKind
     noun: str
-    invalid: tuple[Misfit, ...] = ()
+    forms: Mapping[LossFamily, Form]
+    invalid: tuple[InvalidLoss, ...] = ()
     activations: Mapping[str, Fix] = field(default_factory=dict)
     dtype: Literal["int32", "float32"] = "float32"
     has_labels: bool = True
@@ -99,19 +126,40 @@ class Task:
 
     def loss_problem(self, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Return why the loss does not fit the target."""
-        for invalid_mask in self.invalid:
-            if invalid_mask.losses is family_of(loss) and invalid_mask.of(target):
+        for entry in self.invalid:
+            if family_of(loss) in entry.losses and entry.of(target):
                 sizes = {"shape": "x".join(map(str, target.shape)), "classes": len(target.class_names)}
-                return invalid_mask.message.format(**sizes), like(loss, invalid_mask.fix)
+                return entry.message.format(**sizes), like(loss, entry.fix)
         return None
 
-    def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
-        """Return why `units` does not fit the number of outputs that the loss needs.
+    def compared(self, loss: KerasObject, target: TargetFacts, last: LastLayer | None) -> Compared | None:
+        """Return what the loss compares, for outputs of `last`; None if unknown."""
+        family, form = family_of(loss), self.forms.get(family_of(loss))
+        if form == "one_hot" and family is OVERLAP and last is not None and last.units == 1:
+            form = "binary"
+        if form == "labels" and not self.has_classes and math.prod(target.shape) == 1:
+            form = "binary"
+        if form is None or form in ("numbers", "other"):
+            return None if form is None else Compared(form, is_vector=target.shape[-1:] not in ((), (1,)))
+        if family.has_probabilities:
+            return Compared(form, "logits" if takes_logits(loss) else "probabilities")
+        if family is MARGIN:
+            return Compared(form, "margins")
+        activation = None if last is None else last.activation
+        are_probabilities = activation in (*ONE_CLASS, *EACH_CLASS)
+        return Compared(form, None if activation is None else "probabilities" if are_probabilities else "scores")
 
-        `dollar` is how a config writes the number of classes."""
+    def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
+        """Return why `units` does not fit the number of outputs that the loss needs. `dollar` is how a config writes
+        the number of classes."""
         wanted = math.prod(target.shape)
         fix = f"units: {dollar if self.has_classes else wanted}"
-        return None if units == wanted else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
+        # A layer acts on the last axis: Dense: 1 after an LSTM with return_sequences gives a number for each step.
+        return (
+            None
+            if units in (wanted, *target.shape[-1:])
+            else (f"{counted(units, 'output')} for {counted(wanted, self.noun)}", fix)
+        )
 
     def shape_problem(self, output: Shape, loss: KerasObject, target: TargetFacts) -> Fix | None:
         """Return why outputs of this shape cannot be compared with the target."""
@@ -119,10 +167,26 @@ class Task:
         if output in (target.shape, wanted) or None in output:
             return None
         values = math.prod(wanted)
-        message = (
-            f"the model gives {shape_text(output)} for each example, and the target is {counted(values, self.noun)}"
-        )
+        target_is = f"the target is {counted(values, self.noun)}"
+        message = f"the model gives {shape_text(output)} for each example, and {target_is}"
         return message, FLATTEN if len(output) > len(wanted) else f"units: {values}"
+
+    def range_problem(self, loss: KerasObject, target: TargetFacts, activation: str | None) -> tuple[bool, Fix] | None:
+        """Return whether the loss (or the activation) is at fault, and why: numbers that it cannot take (or reach)."""
+        if target.extremes is None:
+            return None
+        low, high = target.extremes
+        are = f"and the targets lie between {low:g} and {high:g}"
+        least, most = RANGES.get(activation or "", (-math.inf, math.inf))
+        if low < least or high > most:
+            reach = f"from {least:g} to {most:g}" if math.isfinite(most - least) else f"above {least:g}"
+            reach = reach if math.isfinite(least) else f"below {most:g}"
+            return False, (f"{activation} gives values {reach}, {are}", "remove the activation, or scale the targets")
+        least, most = TARGET_RANGES.get(loss_name(loss), (-math.inf, math.inf))
+        if low < least or high > most:
+            takes = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
+            return True, (f"this loss takes targets {takes}, {are}", like(loss, "mean_squared_error"))
+        return None
 
     def counts(self, values: "np.ndarray", target: TargetFacts) -> list[int]:
         """Return the number of targets (examples, …) in each class; empty if undefined."""
@@ -141,28 +205,33 @@ class ClassTask(Task):
 
     def outputs_needed(self, loss: KerasObject, target: TargetFacts) -> int | None:
         """Return the number of outputs for each value; None if the loss does not determine it."""
-        losses = family_of(loss)
-        return None if not losses.has_probabilities else 1 if losses.has_one_output else len(target.class_names)
+        form = self.forms.get(family_of(loss), "other")
+        return None if form == "other" else 1 if form == "binary" else len(target.class_names)
+
+    def takes_one(self, outputs: int | None, loss: KerasObject, target: TargetFacts) -> bool:
+        """Return whether one output may stand for two classes although the loss also takes one for each."""
+        return family_of(loss) is OVERLAP and outputs == 1 and len(target.class_names) == 2
 
     def units_problem(self, units: int, loss: KerasObject, target: TargetFacts, dollar: str) -> Fix | None:
         wanted, classes = self.outputs_needed(loss, target), len(target.class_names)
-        if wanted is None or wanted == units:
+        if wanted is None or wanted == units or self.takes_one(units, loss, target):
             return None
         message = f"{counted(units, 'output')} for {counted(classes, self.noun)}"
         if family_of(loss).has_one_output:
-            return f"{message}: this loss needs one", "units: 1 and activation: sigmoid"
+            activation = "tanh" if family_of(loss) is MARGIN else "sigmoid"
+            return f"{message}: this loss needs one", f"units: 1 and activation: {activation}"
         other = "; or loss: binary_crossentropy with activation: sigmoid" if (units, classes) == (1, 2) else ""
         return message, f"units: {classes}, or units: {dollar}{other}"
 
     def shape_problem(self, output: Shape, loss: KerasObject, target: TargetFacts) -> Fix | None:
         units = self.outputs_needed(loss, target)
+        if units is not None and output and self.takes_one(output[-1], loss, target):
+            units = 1
         if units is None or output == (*target.shape, units):
             return None
         if len(output) == 1:
-            return (
-                f"{counted(output[0] or 0, 'output')} for {counted(len(target.class_names), self.noun)}",
-                f"units: {units}",
-            )
+            classes = counted(len(target.class_names), self.noun)
+            return f"{counted(output[0] or 0, 'output')} for {classes}", f"units: {units}"
         takes = shape_text((*target.shape, units))
         message = f"the model gives {shape_text(output)} for each example, and the loss takes {takes}"
         return message, "" if target.shape else FLATTEN
@@ -176,17 +245,21 @@ class ClassTask(Task):
 
 NO_CLASSES = "the target is a number, and this loss is for classes"
 SEVERAL = "an example may have several labels"
+USUAL = "sparse_categorical_crossentropy"
+TWO_CLASSES = "this loss is for two classes, and the data has {classes}"
+ONE_NUMBER = ((), (1,))
 CATEGORY = ClassTask(
     "category",
     "class",
+    forms={
+        SPARSE: "index",
+        **dict.fromkeys((ONE_HOT, OVERLAP, SCORES, SIMILARITY), "one_hot"),
+        **dict.fromkeys((BINARY, MARGIN), "binary"),
+        **dict.fromkeys((EMBEDDINGS, SEQUENCES), "other"),
+    },
     invalid=(
-        Misfit(REGRESSION, "the targets are classes, and this loss is for numbers", "sparse_categorical_crossentropy"),
-        Misfit(
-            BINARY,
-            "this loss is for two classes, and the data has {classes}",
-            "sparse_categorical_crossentropy",
-            of=lambda target: len(target.class_names) > 2,
-        ),
+        InvalidLoss((REGRESSION,), "the targets are classes, and this loss is for numbers", USUAL),
+        InvalidLoss((BINARY, MARGIN), TWO_CLASSES, USUAL, of=lambda target: len(target.class_names) > 2),
     ),
     dtype="int32",
     has_classes=True,
@@ -198,27 +271,40 @@ CATEGORY = ClassTask(
 NUMBER = Task(
     "number",
     "number",
+    forms={
+        **dict.fromkeys((REGRESSION, MARGIN, SIMILARITY), "numbers"),
+        **dict.fromkeys((BINARY, OVERLAP), "labels"),
+        **dict.fromkeys((ONE_HOT, SCORES), "one_hot"),
+    },
     invalid=(
-        Misfit(
-            SPARSE,
+        InvalidLoss(
+            (SPARSE,),
             "the target is {shape} numbers, and this loss is for classes",
             "if each is a class, write target: category under data",
             of=lambda target: bool(target.shape),
         ),
-        Misfit(SPARSE, NO_CLASSES, "mean_squared_error"),
-        Misfit(ONE_HOT, NO_CLASSES, "mean_squared_error", of=lambda target: target.shape in ((), (1,))),
+        InvalidLoss((SPARSE, EMBEDDINGS, SEQUENCES), NO_CLASSES, "mean_squared_error"),
+        InvalidLoss((ONE_HOT, SCORES), NO_CLASSES, "mean_squared_error", of=lambda each: each.shape in ONE_NUMBER),
+        InvalidLoss(
+            (SIMILARITY,),
+            "this loss compares the directions of vectors, and the target is one number",
+            "mean_squared_error",
+            of=lambda target: target.shape in ONE_NUMBER,
+        ),
     ),
 )
 MULTI_LABEL = Task(
     "multi_label",
     "label",
-    invalid=tuple(
-        Misfit(losses, f"{SEVERAL}, and this loss is for one class", "binary_crossentropy")
-        for losses in (SPARSE, ONE_HOT)
+    forms=dict.fromkeys((BINARY, OVERLAP, MARGIN, SIMILARITY, REGRESSION), "labels"),
+    invalid=(
+        InvalidLoss(
+            (SPARSE, ONE_HOT, SCORES, EMBEDDINGS, SEQUENCES),
+            f"{SEVERAL}, and this loss is for one class",
+            "binary_crossentropy",
+        ),
     ),
-    activations={
-        "softmax": (f"softmax makes the probabilities of one class, and {SEVERAL}", "activation: sigmoid"),
-    },
+    activations={"softmax": (f"softmax makes the probabilities of one class, and {SEVERAL}", "activation: sigmoid")},
     has_classes=True,
     takes_several=True,
     nothing="no label",
@@ -226,5 +312,18 @@ MULTI_LABEL = Task(
     mistakes_title="The most confident errors",
     sureness="{:.1%} sure".format,
 )
-INPUT = Task("input", "number", has_labels=False, sureness=lambda value: f"squared error {number(value)}")
+INPUT = Task(
+    "input",
+    "number",
+    forms={REGRESSION: "numbers", SIMILARITY: "numbers", BINARY: "labels", OVERLAP: "labels", SPARSE: "index"},
+    invalid=(
+        InvalidLoss(
+            (ONE_HOT, SCORES, MARGIN, EMBEDDINGS, SEQUENCES),
+            "the target is the input, and this loss is for classes",
+            "mean_squared_error",
+        ),
+    ),
+    has_labels=False,
+    sureness=lambda value: f"squared error {number(value)}",
+)
 TASKS: Mapping[str, Task] = {task.name: task for task in (CATEGORY, NUMBER, MULTI_LABEL, INPUT)}

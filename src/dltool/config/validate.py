@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from dltool.config.pydantic_errors import TYPES, value_problems
 from dltool.config.schema import Config
@@ -16,7 +16,6 @@ from dltool.text import did_you_mean, near, quoted
 
 
 def validate(root: Node) -> tuple[Config | None, list[Problem]]:
-    """Return the config, or None and its problems."""
     problems = list(loss_problems(root))
     try:
         config = Config.model_validate(to_plain(root))
@@ -51,16 +50,12 @@ def loss_problems(root: Node) -> Iterator[Problem]:
 
 def without_consequences(problems: list[Problem]) -> list[Problem]:
     """Drop missing keys that a misspelt key beside them explains."""
-    meant = {(problem.place[:-1], problem.hint) for problem in problems if isinstance(problem.place, tuple)}
-    return [
-        problem
+    meant = {
+        (problem.place[:-1], MISSING.format(problem.hint.split('"')[1]))
         for problem in problems
-        if not any(
-            place == problem.place and problem.message == MISSING.format(hint.split('"')[1])
-            for place, hint in meant
-            if hint.startswith('did you mean "')
-        )
-    ]
+        if isinstance(problem.place, tuple) and problem.hint.startswith('did you mean "')
+    }
+    return [problem for problem in problems if (problem.place, problem.message) not in meant]
 
 
 def problems_of(details: Mapping[str, Any], root: Node) -> Iterator[Problem]:
@@ -68,7 +63,7 @@ def problems_of(details: Mapping[str, Any], root: Node) -> Iterator[Problem]:
     path = written_path(details["loc"], root)
     kind, value = details["type"], details["input"]
     if kind == "missing":
-        yield Problem(path[:-1], MISSING.format(path[-1]), missing_hint(path))
+        yield Problem(path[:-1], MISSING.format(path[-1]), EXAMPLES.get(str(path[-1]), ""))
     elif kind == "extra_forbidden":
         yield unknown_key(path)
     elif kind == "string_pattern_mismatch":
@@ -111,7 +106,7 @@ def section_at(path: ConfigPath) -> type[Section] | None:
             continue
         field = section.model_fields.get(str(step))
         is_name = field is not None and get_origin(field.annotation) is dict
-        below = next((t for t in candidates(field.annotation) if issubclass(t, Section)), None) if field else None
+        below = next(sections_in(field.annotation), None) if field else None
         if below is None:
             return None
         section = below
@@ -126,20 +121,19 @@ def annotation_at(path: ConfigPath) -> Any:
     return field.annotation if field else None
 
 
-def candidates(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def sections_in(annotation: Any) -> Iterator[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
         yield annotation
     for member in get_args(annotation):
-        yield from candidates(member)
+        yield from sections_in(member)
 
 
 def sections(section: type[Section] = Config, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, type[Section]]]:
     """Yield every section except those under user-defined names."""
     yield path, section
     for name, field in section.model_fields.items():
-        for below in candidates(field.annotation) if get_origin(field.annotation) is not dict else ():
-            if issubclass(below, Section):
-                yield from sections(below, (*path, name))
+        for below in sections_in(field.annotation) if get_origin(field.annotation) is not dict else ():
+            yield from sections(below, (*path, name))
 
 
 def unknown_key(path: ConfigPath) -> Problem:
@@ -149,12 +143,6 @@ def unknown_key(path: ConfigPath) -> Problem:
     homes = [format_path((*place, str(key))) for place, other in sections() if key in keys_of(other)]
     usual = f"it belongs at {' or '.join(homes)}" if homes else f"known keys: {', '.join(known)}"
     return Problem(path, "unknown key", did_you_mean(near(str(key), known)) or usual, at_key=True)
-
-
-def missing_hint(path: ConfigPath) -> str:
-    section = section_at(path[:-1])
-    field = section.model_fields.get(str(path[-1])) if section else None
-    return EXAMPLES.get(str(path[-1]), "") if field else ""
 
 
 EXAMPLES = {

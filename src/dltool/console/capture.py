@@ -24,11 +24,7 @@ class Capture:
     file: TextIO
 
     def move_to(self, log: Path) -> None:
-        """Continue in `log`, which gets what was captured so far.
-
-        Raises:
-            RunError: `log` is a link, or no file.
-            MachineError: the disk refuses."""
+        """Continue in `log`, with what was captured so far. Raises MachineError, and RunError: `log` is no file."""
         self.file.flush()
         self.file.seek(0)
         with disk_errors(log):

@@ -1,7 +1,7 @@
 """The output of `compare`: values that differ, metrics with their significance, and curves as sparklines."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from dltool.text import number, printable
 
 if TYPE_CHECKING:
     from dltool.evaluation.bootstrap import Interval
-    from dltool.report.differences import Comparison, MetricDifference, ValueRow
+    from dltool.report.differences import Comparison, MetricDifference
 
 LETTERS = "ABCDEFGH"
 SPARK_WIDTH = 24
@@ -38,7 +38,11 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
     parts = {"config": found.config, "training": found.results, "data": found.data, "environment": found.environment}
     for name, rows in parts.items():
         if rows:
-            console.print(value_table(name, rows, letters))
+            table = aligned_table(name, *letters)
+            for row in rows[:MOST_ROWS]:
+                values = (data_text(value) if value else Text("-", "dim") for value in row.values)
+                table.add_row(data_text(row.name), *values)
+            console.print(table)
             if len(rows) > MOST_ROWS:
                 console.print(f"… and {len(rows) - MOST_ROWS:,} more; --json and --html show all", style="dim")
     same = [name for name, rows in parts.items() if not rows]
@@ -56,21 +60,11 @@ def show_comparison(found: "Comparison", page: Path | None, as_json: bool) -> No
         console.next_step("--html compare.html writes a page with overlaid curves")
 
 
-def value_table(name: str, rows: Sequence["ValueRow"], letters: str) -> Table:
-    table = aligned_table(name, *letters)
-    for row in rows[:MOST_ROWS]:
-        table.add_row(data_text(row.name), *(data_text(value) if value else Text("-", "dim") for value in row.values))
-    return table
-
-
 def metric_table(found: "Comparison", letters: str) -> Table:
     table = aligned_table("test metric", *letters)
     for row in found.metrics:
-        cells = zip(row.values, row.differences, strict=True)
-        table.add_row(
-            data_text(row.name),
-            *(metric_cell(row.name, letter, *cell) for letter, cell in zip(letters, cells, strict=True)),
-        )
+        cells = zip(letters, row.values, row.differences, strict=True)
+        table.add_row(data_text(row.name), *(metric_cell(row.name, *cell) for cell in cells))
     return table
 
 
@@ -95,9 +89,7 @@ def metric_cell(name: str, letter: str, value: "Interval | None", difference: "M
 def curve_table(found: "Comparison", letters: str, room: int) -> Table:
     """Make the table of curves; on narrow terminals the first columns of DROPPED are left out."""
     rows = [*curve_rows(found, letters)]
-    widths = {
-        heading: max(cell_len(text) for text in (heading, *(row[heading] for row in rows))) for heading in rows[0]
-    }
+    widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in rows))) for name in rows[0]}
     for heading in DROPPED:
         if sum(widths.values()) + 2 * (len(widths) - 1) > room:
             del widths[heading]

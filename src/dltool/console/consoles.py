@@ -15,11 +15,6 @@ UNLIMITED = 10_000
 
 
 class StreamConsole(Console):
-    """A console that raises for a pipe without a reader: rich would exit with code 1."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
     def next_step(self, step: str) -> None:
         """Print the next step on one line, so that it can be copied."""
         self.print(data_text(f"next  {step}"), style="dim", soft_wrap=True)
@@ -35,7 +30,6 @@ def stderr_console() -> StreamConsole:
 
 
 def show_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON document on stdout."""
     write_json_text(encode_json(value, indent=2))
 
 

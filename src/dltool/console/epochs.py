@@ -67,8 +67,7 @@ class EpochTable:
         first = ("epoch", "", self.monitor, "val_loss", "loss", "time")
         if name in first:
             return first.index(name)
-        others = ("val_", "", "learning rate")
-        return len(first) + (2 if name == others[2] else 0 if name.startswith(others[0]) else 1)
+        return 8 if name == "learning rate" else 6 if name.startswith("val_") else 7
 
     def row(self, cells: Mapping[str, str]) -> str:
         texts = [" " * (self.widths[name] - cell_len(text)) + text for name, text in cells.items() if name]

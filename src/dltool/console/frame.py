@@ -1,10 +1,8 @@
 """The frame of every command: failures become messages and exit codes; allowed code, output, progress, results."""
 
 import contextlib
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,7 +13,6 @@ from dltool.errors import DltoolError
 
 if TYPE_CHECKING:
     from dltool.config.load import Document
-    from dltool.console.capture import Capture
 
 
 @dataclass
@@ -25,32 +22,23 @@ class Frame:
     as_json: bool
     document: "Document | None" = None
 
-    def read(
-        self, config: Path, settings: Sequence[str] | None, options: Mapping[str, str | int | None] | None = None
-    ) -> "Document":
+    def read(self, config: Path, settings: Sequence[str] | None, **options: str | int | None) -> "Document":
         """Read a config, with the `options` that are given."""
         from dltool.config.load import read_document, with_option
 
         document = read_document(config, settings or ())
-        for option, value in (options or {}).items():
-            document = document if value is None else with_option(document, option, value)
+        for option, value in options.items():
+            document = document if value is None else with_option(document, f"--{option}", value)
         self.document = document
         return document
 
-    @contextlib.contextmanager
-    def captured(self) -> Iterator["Capture"]:
-        """Keep the output of native libraries off the screen."""
-        from dltool.console.capture import captured_chatter
-
-        with captured_chatter() as capture:
-            yield capture
-
     def carry_out(self, work: Callable[..., Any], *, is_silent: bool = False, is_quiet: bool = False) -> NoReturn:
         """Run `work` with progress unless it `is_silent`; show its outcome, and exit with its code."""
+        from dltool.console.capture import captured_chatter
         from dltool.console.progress import TrainingProgress
         from dltool.console.results import show
 
-        with self.captured() as capture, TrainingProgress(capture, quiet=is_silent) as progress:
+        with captured_chatter() as capture, TrainingProgress(capture, quiet=is_silent) as progress:
             outcome = work(progress=progress)
         show(outcome, as_json=self.as_json, is_quiet=is_quiet)
         raise typer.Exit(outcome.exit_code)
@@ -58,18 +46,13 @@ class Frame:
 
 @contextlib.contextmanager
 def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> Iterator[Frame]:
-    """Turn failures of the block into messages on stderr and exit codes. Configs may name classes in the files of
-    `allow_code`.
+    """Turn failures of the block into messages and exit codes. Configs may name classes in the files of `allow_code`.
 
     Anything but a DltoolError is a bug: a traceback."""
     frame = Frame(as_json)
     with contextlib.ExitStack() as stack:
         try:
-            if allow_code:
-                from dltool.config.keras.allowed_code import read_allowed_code
-                from dltool.keras_names import allowing
-
-                stack.enter_context(allowing(read_allowed_code(allow_code)))
+            stack.enter_context(allowed(allow_code or ()))
             yield frame
         except DltoolError as error:
             from dltool.console.results import show_error
@@ -77,16 +60,19 @@ def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> It
             # While the files are allowed, so that the next step can name them.
             show_error(error, frame.document, as_json)
             raise typer.Exit(error.exit_code) from None
-        except BrokenPipeError:
-            discard_stdout()
-            raise typer.Exit(0) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(128 + signal.SIGINT) from None
         except MemoryError:
             sys.stderr.write("error: out of memory\n  use a smaller batch size or less data\n")
             raise typer.Exit(5) from None
 
 
-def discard_stdout() -> None:
-    """Discard stdout: Python flushes it at exit, and would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+@contextlib.contextmanager
+def allowed(files: Sequence[str | Path]) -> Iterator[None]:
+    """Let configs name the classes in these files during the block."""
+    if not files:
+        yield
+        return
+    from dltool.config.keras.allowed_code import read_allowed_code
+    from dltool.keras_names import allowing
+
+    with allowing(read_allowed_code([Path(file) for file in files])):
+        yield

@@ -20,16 +20,14 @@ class Glyphs:
     def spark(self, values: Sequence[float], width: int, beside: Sequence[float] = ()) -> str:
         """Draw `values` in at most `width` characters, a space for each non-finite one.
 
-        The scale spans `values` and those `beside` them. If there are too many, every n-th is shown, the last one
-        included."""
+        The scale spans `values` and those `beside` them. If there are too many, every n-th is shown, and the last."""
         shown = values[:: -max(1, -(-len(values) // width))][::-1]
         finite = [value for value in (*shown, *beside) if math.isfinite(value)]
         low, high = min(finite, default=0.0), max(finite, default=0.0)
         top = len(self.levels) - 1
         # Halved first: the difference of two large numbers may be infinite.
-        steps = [
-            (value / 2 - low / 2) / ((high / 2 - low / 2) or 1.0) if math.isfinite(value) else None for value in shown
-        ]
+        span = (high / 2 - low / 2) or 1.0
+        steps = [(value / 2 - low / 2) / span if math.isfinite(value) else None for value in shown]
         return "".join(" " if step is None else self.levels[round(step * top)] for step in steps)
 
 

@@ -49,7 +49,6 @@ def can_be_live(terminal: TextIO) -> bool:
 
 
 def width_of(terminal: TextIO) -> int:
-    """Return the current number of columns."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns):
         return int(columns)

@@ -26,31 +26,19 @@ def printable(text: str) -> str:
 
 def render_error(error: DltoolError, document: "Document | None") -> Text:
     """Format all problems of `error`; the caller reports what was written."""
-    texts = texts_of(error, document)
-    text = Text()
-    for problem in error.problems:
-        for line in problem_lines(problem, document, texts):
-            text.append_text(line).append("\n")
-    return text
-
-
-def texts_of(error: DltoolError, document: "Document | None") -> Mapping[str, str]:
-    if isinstance(error, UnreadableConfig):
-        return error.texts
-    return document.texts if document else {}
+    texts = error.texts if isinstance(error, UnreadableConfig) else document.texts if document else {}
+    lines = (line for problem in error.problems for line in problem_lines(problem, document, texts))
+    return Text("\n").join([*lines, Text()])
 
 
 def problem_lines(problem: Problem, document: "Document | None", texts: Mapping[str, str]) -> Iterator[Text]:
     position = locate(problem, document)
     place, uses = written_place(problem, document)
     path = format_path(place)
-    header = Text()
-    if position:
-        header.append(f"{place_name(position)}: ", "bold")
-    header.append(f"{printable(path)}: " if path else "", "bold")
-    header.append(printable(problem.message))
+    before = (f"{place_name(position)}: " if position else "") + (f"{printable(path)}: " if path else "")
+    header = Text.assemble((before, "bold"), printable(problem.message))
     if not position:
-        yield Text("error: ", "bold red") + header
+        yield Text.assemble("error: ", header, style="bold red")
         if problem.hint:
             yield Text(f"  {printable(problem.hint)}")
         return
@@ -80,8 +68,7 @@ def written_place(problem: Problem, document: "Document | None") -> tuple[Config
 def related_places(
     problem: Problem, document: "Document | None", uses: "Uses"
 ) -> Iterator[tuple[ConfigPath | Position, str]]:
-    """Yield related locations, each with the use of the block that contains it unless the problem is in the
-    same use."""
+    """Yield related locations, each with the use of its block unless the problem is in the same use."""
     for place, words in problem.related:
         yield place, words
         inside = document.written(place)[1] if document and isinstance(place, tuple) else ()
@@ -107,31 +94,23 @@ def excerpt(position: Position, words: str, texts: Mapping[str, str], shows_file
     if shows_file:
         yield Text(f"      {place_name(position)}")
     if shown.strip():
-        yield Text(f"{gutter:>5} | ", "dim") + Text(shown)
         indent = "".join("\t" if character == "\t" else " " for character in before)
-        yield (
-            Text("      | ", "dim")
-            + Text(indent)
-            + Text("^" * width, "bold red")
-            + Text(f" {printable(words)}" if words else "")
-        )
+        yield Text(f"{gutter:>5} | {shown}", "dim")
+        under = f" {printable(words)}" if words else ""
+        yield Text.assemble(f"      | {indent}", ("^" * width, "bold red"), under, style="dim")
     elif words:
-        yield Text("      | ", "dim") + Text(printable(words))
+        yield Text(f"      | {printable(words)}", "dim")
 
 
 def problems_as_json(error: DltoolError, document: "Document | None") -> list[dict[str, Any]]:
     """Return the problems for `--json`: file, line, column, path, message, hint."""
-    found = []
-    for problem in error.problems:
-        position = locate(problem, document)
-        found.append(
-            {
-                "file": position.file if position else None,
-                "line": position.line if position else None,
-                "column": position.column if position else None,
-                "path": format_path(written_place(problem, document)[0]) or None,
-                "message": problem.message,
-                "hint": problem.hint or None,
-            }
-        )
-    return found
+    positions = [locate(problem, document) for problem in error.problems]
+    return [
+        {
+            **{name: getattr(position, name, None) for name in ("file", "line", "column")},
+            "path": format_path(written_place(problem, document)[0]) or None,
+            "message": problem.message,
+            "hint": problem.hint or None,
+        }
+        for problem, position in zip(error.problems, positions, strict=True)
+    ]

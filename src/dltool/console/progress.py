@@ -5,7 +5,6 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from dltool.console.capture import Capture
@@ -47,7 +46,7 @@ class TrainingProgress:
         self.table = EpochTable("loss")
         self.course: list[float] = []
         self.best: EpochRecord | None = None
-        self.unprinted: tuple[EpochRecord, bool] | None = None
+        self.unprinted: tuple[EpochRecord, bool, int] | None = None
         self.rows = 0
         self.last_row = self.last_sign_of_life = clock()
         self.lock = threading.RLock()
@@ -59,9 +58,7 @@ class TrainingProgress:
             self.thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.ended.set()
         if self.thread.ident is not None:
             self.thread.join()
@@ -86,10 +83,8 @@ class TrainingProgress:
         self.table = EpochTable(config.training.checkpoint.monitor or "val_loss")
         self.examples = facts.examples
         self.say(f"{config.name}: {facts.in_words}, {parameters:,} parameters")
-        parts = f"{facts.examples:,} training"
-        parts += f" · {facts.validation_examples:,} validation" if facts.validation_examples else ""
-        parts += f" · {facts.test_examples:,} test" if facts.test_examples else ""
-        self.say(f"{parts} examples")
+        sizes = {"training": facts.examples, "validation": facts.validation_examples, "test": facts.test_examples}
+        self.say(f"{' · '.join(f'{size:,} {name}' for name, size in sizes.items() if size)} examples")
         for setting in settings:
             self.say(setting)
 
@@ -106,11 +101,11 @@ class TrainingProgress:
         self.say(f"resumes {where}{f'; {self.table.monitor} {self.best_words()}' if self.best else ''}")
 
     def ended_early(self, run: "Run", status: str) -> None:
-        if not self.is_kept:
+        if self.is_kept:
+            # The error message on the screen names the run.
+            self.capture.write(status)
+        else:
             self.say(f"{status}; nothing is kept")
-            return
-        # The error message on the screen names the run.
-        self.capture.write(status)
 
     # --- called by the training loop ---
 
@@ -138,7 +133,7 @@ class TrainingProgress:
             self.best = record if is_best else self.best
             self.course.append(self.monitored(record))
             now = self.clock()
-            self.unprinted = (record, is_best)
+            self.unprinted = (record, is_best, epochs)
             if self.rows < MOST_FAST_ROWS or now - self.last_row >= SECONDS_BETWEEN_ROWS or record.epoch == epochs:
                 self.print_row()
             elif self.rows == MOST_FAST_ROWS:
@@ -151,10 +146,9 @@ class TrainingProgress:
         """Print the row of the last finished epoch, once."""
         if self.unprinted is None:
             return
-        (record, is_best), self.unprinted = self.unprinted, None
+        (record, is_best, epochs), self.unprinted = self.unprinted, None
         self.rows += 1
         self.last_row = self.clock()
-        epochs = self.running.epochs if self.running else record.epoch
         if not self.is_live:
             self.put(labelled(record, is_best, epochs))
             return
@@ -180,7 +174,10 @@ class TrainingProgress:
             self.last_sign_of_life = self.clock()
             text = printable(text)
             if self.is_live:
-                text = folded(text, self.room())
+                # Between words: a path is never broken.
+                text = textwrap.fill(
+                    text, max(self.room(), 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+                )
                 text = f"\x1b[1m{bold}\x1b[0m{text.removeprefix(bold)}" if bold else text
             self.live.above(text)
 
@@ -203,20 +200,16 @@ class TrainingProgress:
         room = self.room()
         if self.running is None:
             return [fitted([(0, f"{self.activity}, {duration(now - self.since)}" if self.activity else "")], room)]
-        lines = [self.running.line(room, self.glyphs, now)]
-        if len(self.course) > 1:
-            lines.append(self.course_line(room))
-        return lines
+        course = [self.course_line(room)] if len(self.course) > 1 else []
+        return [self.running.line(room, self.glyphs, now), *course]
 
     def course_line(self, room: int) -> str:
         """Return the curve of the monitored metric, and its best value."""
-        parts = [(1, printable(self.table.monitor)), (2, ""), (3, f"now {number(self.course[-1])}")]
-        if self.best is not None:
-            parts.append((0, self.best_words()))
-        taken = sum(len(text) + 2 for rank, text in parts if rank != 2)
-        width = min(WIDEST_SPARK, room - taken)
-        parts[1] = (2, self.glyphs.spark(self.course, max(8, width)))
-        return fitted(parts, room)
+        name, now = printable(self.table.monitor), f"now {number(self.course[-1])}"
+        best = [(0, self.best_words())] if self.best else []
+        taken = sum(len(text) + 2 for text in (name, now, *(text for _, text in best)))
+        spark = self.glyphs.spark(self.course, max(8, min(WIDEST_SPARK, room - taken)))
+        return fitted([(1, name), (2, spark), (3, now), *best], room)
 
     def monitored(self, record: "EpochRecord") -> float:
         return record.logs.get(self.table.monitor, math.nan)
@@ -227,9 +220,3 @@ class TrainingProgress:
     def room(self) -> int:
         # Terminals differ in the last column.
         return max(1, width_of(self.capture.terminal) - 1)
-
-
-def folded(text: str, room: int) -> str:
-    """Wrap the text between words; a path is never broken."""
-    lines = textwrap.wrap(text, max(room, 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines)

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dltool.config.text.tree import format_path
-from dltool.console.consoles import data_text, show_json, stderr_console, stdout_console
-from dltool.console.plan_table import layer_table, plan_lines, steps_text
+from dltool.console.consoles import StreamConsole, data_text, show_json, stderr_console, stdout_console
 from dltool.console.problems import problems_as_json, render_error
 from dltool.console.table_layout import aligned_table, plain_table
 from dltool.errors import DltoolError
-from dltool.text import counted, duration, number, value_text
+from dltool.text import counted, duration, joined, number, shape, short, size_text, value_text
 
 if TYPE_CHECKING:
     from dltool.commands.check import CheckOutcome
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 NARROW = 60
 MOST_CLASSES = 20
+SHORTEST = 0.1  # seconds of an epoch
+PARTS_OF_MEMORY = {"activations": "activations of a batch"}
 
 
 def show_error(error: DltoolError, document: "Document | None", as_json: bool) -> None:
@@ -46,9 +48,8 @@ def show_error(error: DltoolError, document: "Document | None", as_json: bool) -
 def error_text(error: DltoolError, document: "Document | None") -> Text:
     """Format all problems of `error`, what was written, and the next step."""
     text = render_error(error, document)
-    count = len(error.problems)
     if not error.kept:
-        return text.append(f"{counted(count, 'problem')}; nothing was written", "dim")
+        return text.append(f"{counted(len(error.problems), 'problem')}; nothing was written", "dim")
     text.append_text(data_text(f"completed work is kept in {error.kept}"))
     next_step = resume_command(error)
     return text.append_text(Text("\n") + data_text(f"next  {next_step}")) if next_step else text
@@ -59,35 +60,27 @@ def resume_command(error: DltoolError) -> str | None:
 
 
 def show(outcome: Any, *, as_json: bool, is_quiet: bool = False) -> None:
-    """Print an outcome on stdout: as one JSON document, or as text with the next step. With `is_quiet`, a training run
-    has no text. Missed expectations and warnings go to stderr."""
+    """Print an outcome on stdout: its `record()` as one JSON document, or text with the next step. With `is_quiet`, a
+    training run has no text. Missed expectations and warnings go to stderr."""
     kind = type(outcome).__name__
-    show_missed(outcome)
-    if as_json:
-        show_json(outcome.record())
-    elif not (is_quiet and kind == "TrainingOutcome"):
-        IN_WORDS[kind](outcome)
-
-
-def show_missed(outcome: Any) -> None:
     for line in getattr(outcome, "missed", ()):
         stderr_console().print(Text("expectation missed: ", "bold red") + data_text(line))
     if warning := getattr(outcome, "warning", ""):
-        show_warning(warning)
+        stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
+    if as_json:
+        show_json(outcome.record())
+    elif not (is_quiet and kind == "TrainingOutcome"):
+        IN_WORDS[kind](outcome, stdout_console())
 
 
-def show_warning(text: str) -> None:
-    stderr_console().print(Text("warning: ", "yellow") + data_text(text))
-
-
-def show_training(outcome: "TrainingOutcome") -> None:
-    results, console = outcome.results, stdout_console()
+def show_training(outcome: "TrainingOutcome", console: StreamConsole) -> None:
+    results = outcome.results
     console.print(data_text(best_words(results)))
     for line in metric_lines(results, console.width):
         console.print(data_text(line), soft_wrap=True)
     console.print(data_text(f"took  {duration(results['seconds']['total'])}"))
     if outcome.profile is not None:
-        show_profile(outcome.profile, outcome.run)
+        show_profile(outcome.profile, outcome.run, console)
     if not outcome.is_kept:
         console.print("smoke test passed: trained, saved, reloaded and evaluated; nothing was kept")
         return
@@ -122,9 +115,8 @@ def metric_lines(results: Mapping[str, Any], width: int) -> list[str]:
     return lines
 
 
-def show_profile(times: Mapping[str, float], run: Path) -> None:
-    """Print the time by activity, in order."""
-    console, total = stdout_console(), max(times["total"], 1e-9)
+def show_profile(times: Mapping[str, float], run: Path, console: Console) -> None:
+    total = max(times["total"], 1e-9)
     table = plain_table("activity", "seconds", "share")
     for name, value in times.items():
         share = name.startswith("idle")
@@ -133,39 +125,32 @@ def show_profile(times: Mapping[str, float], run: Path) -> None:
     console.print(data_text(f"trace {run / 'profile'}, for tensorboard --logdir with its profile plugin"))
 
 
-def show_complete(outcome: "AlreadyComplete") -> None:
-    console = stdout_console()
+def show_complete(outcome: "AlreadyComplete", console: StreamConsole) -> None:
     console.print(data_text(f"{outcome.run} is complete: nothing to do"))
     console.next_step(f"dltool resume {with_code(outcome.run)} --epochs N trains it further")
 
 
-def show_reproduction(outcome: "Reproduction") -> None:
-    console = stdout_console()
+def show_reproduction(outcome: "Reproduction", console: StreamConsole) -> None:
     if outcome.difference:
         console.print(Text("different  ", "bold red") + data_text(outcome.difference))
     else:
-        epochs = counted(outcome.epochs, "epoch")
-        console.print(data_text(f"identical  {epochs}, all weights and metrics"))
+        console.print(data_text(f"identical  {counted(outcome.epochs, 'epoch')}, all weights and metrics"))
     if outcome.again is not None:
         console.print(data_text(f"kept in    {outcome.again}"))
-
-
-def shell_word(path: Path) -> str:
-    return shlex.quote(str(path))
 
 
 def with_code(path: Path) -> str:
     """Quote a run or a config for a command, with the options for the code it needs."""
     from dltool.keras_names import code_options
 
-    return shell_word(path) + code_options()
+    return shlex.quote(str(path)) + code_options()
 
 
-def show_evaluation(outcome: "EvaluationOutcome") -> None:
+def show_evaluation(outcome: "EvaluationOutcome", console: StreamConsole) -> None:
     from dltool.evaluation.findings import MODEL
 
-    found, console = outcome.assessment, stdout_console()
-    console.print(data_text(f"{outcome.run}: {outcome.split}, {counted(outcome.examples, 'example')}"))
+    found = outcome.assessment
+    console.print(data_text(f"{outcome.run}: {found.split}, {counted(found.examples, 'example')}"))
     table = aligned_table("metric", numbers=("value", "95 % interval"))
     for name, each in found.metrics.items():
         ends = "" if each.low is None or each.high is None else f"{number(each.low)} to {number(each.high)}"
@@ -176,37 +161,34 @@ def show_evaluation(outcome: "EvaluationOutcome") -> None:
             continue
         value = number(line.value) if line.value is not None else f"not computed: {line.note}"
         console.print(data_text(f"{line.name}: {line.metric} {value}"), style="dim")
-    if not outcome.unwritten:
+    if not outcome.warning:
         console.print(Text("in    ", "bold") + data_text(outcome.folder))
-    console.next_step(f"dltool runs --runs {shell_word(outcome.run.parent.parent)}")
+    console.next_step(f"dltool runs --runs {shlex.quote(str(outcome.run.parent.parent))}")
 
 
-def show_report(outcome: "ReportOutcome") -> None:
-    console = stdout_console()
+def show_report(outcome: "ReportOutcome", console: StreamConsole) -> None:
     console.print(data_text(outcome.numbers["verdict"]["words"]))
     for finding in outcome.numbers["warnings"]:
         console.print(Text("look  ", "bold") + data_text(f"{finding['title']}: {finding['next_step']}"), soft_wrap=True)
     console.print(data_text(f"{outcome.file}: the report of {outcome.run}"))
-    console.next_step(f"open {shell_word(outcome.file)} in a browser")
+    console.next_step(f"open {shlex.quote(str(outcome.file))} in a browser")
 
 
-def show_predictions(outcome: "PredictionOutcome") -> None:
+def show_predictions(outcome: "PredictionOutcome", console: StreamConsole) -> None:
     """Print where the predictions are, or the predictions themselves with everything else on stderr."""
     from dltool.evaluation.predictions import write_csv
 
     predictions = counted(outcome.examples, "prediction")
     if outcome.out:
-        console, next_step = stdout_console(), f"dltool evaluate {with_code(outcome.run)}"
         console.print(data_text(f"{outcome.out}: {predictions} of {outcome.run}"))
+        console.next_step(f"dltool evaluate {with_code(outcome.run)}")
     else:
         write_csv(outcome.columns, sys.stdout)
-        console, next_step = stderr_console(), "--out predictions.csv writes a file; .jsonl and .parquet work too"
-        console.print(data_text(f"{predictions} of {outcome.run}"))
-    console.next_step(next_step)
+        stderr_console().print(data_text(f"{predictions} of {outcome.run}"))
+        stderr_console().next_step("--out predictions.csv writes a file; .jsonl and .parquet work too")
 
 
-def show_check(outcome: "CheckOutcome") -> None:
-    console = stdout_console()
+def show_check(outcome: "CheckOutcome", console: StreamConsole) -> None:
     if outcome.lists_origins:
         for origin in outcome.origins:
             written = f"  ({origin.written})" if origin.written else ""
@@ -221,54 +203,72 @@ def show_check(outcome: "CheckOutcome") -> None:
     for line in fact_lines(outcome):
         console.print(data_text(line))
     for warning in outcome.warnings:
-        show_warning(warning)
-    done = {(False, False): "config", (True, False): "config and data", (False, True): "config and model"}
+        stderr_console().print(Text("warning: ", "yellow") + data_text(warning))
     built = outcome.plan is not None
-    what = done.get((outcome.read_data, built), "config, data and model")
+    what = joined(["config"] + ["data"] * outcome.read_data + ["model"] * built, "and")
     if outcome.svg is not None:
         console.print(data_text(f"{outcome.svg}: the graph of the model"))
     console.print(data_text(f"{outcome.shown_as}: no errors found in {what}"))
     further = "" if built else " --build" if outcome.read_data else " --data --build"
-    step = f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}"
-    console.next_step(step)
+    console.next_step(f"dltool {'check' if further else 'train'} {with_code(Path(outcome.shown_as))}{further}")
+
+
+def layer_table(outcome: "CheckOutcome") -> Table:
+    """Make a row for each layer. Lines of the config itself omit its name."""
+    table = aligned_table("layer", "line", "output", numbers=("parameters", "FLOPs"))
+    for row in outcome.layers:
+        line = row.line.removeprefix(f"{outcome.shown_as}:")
+        output = "" if row.output_shape is None else shape(row.output_shape)
+        flops = "?" if row.flops is None else short(row.flops)
+        table.add_row(data_text(row.name), data_text(line), output, f"{row.parameters:,}", flops)
+    if (plan := outcome.plan) is not None:
+        # The sum, or a lower bound if a layer's are unknown.
+        known = f"≥ {short(sum(row.flops or 0 for row in outcome.layers))}" if plan.flops is None else short(plan.flops)
+        table.add_row(*(Text(cell, "bold") for cell in ("total", "", "", f"{plan.parameters:,}", known)))
+    return table
 
 
 def fact_lines(outcome: "CheckOutcome") -> list[str]:
-    facts = outcome.facts
-    if facts is None:
+    """Return a line each for the data, its splits, the memory for training, and an epoch's steps and time."""
+    facts, steps, plan = outcome.facts, outcome.steps_per_epoch, outcome.plan
+    if facts is None or steps is None:
         return []
-    sizes = (
-        f"{facts.examples:,} training, {facts.validation_examples:,} validation, {facts.test_examples:,} test examples"
-    )
-    lines = [facts.in_words, sizes]
-    if outcome.plan is not None:
-        return [*lines, *plan_lines(outcome.plan, outcome.steps_per_epoch)]
-    if outcome.steps_per_epoch:
-        lines.append(steps_text(outcome.steps_per_epoch))
-    return lines
+    sizes = {"training": facts.examples, "validation": facts.validation_examples, "test": facts.test_examples}
+    lines = [facts.in_words, f"{', '.join(f'{size:,} {name}' for name, size in sizes.items())} examples"]
+    if plan is not None:
+        memory = {PARTS_OF_MEMORY.get(name, name): size for name, size in asdict(plan.memory).items()}
+        parts = ", ".join(f"{name} {size_text(size)}" for name, size in memory.items() if size is not None)
+        lines.append(f"memory for training about {size_text(plan.memory.total)}: {parts}")
+    seconds = None if plan is None else plan.seconds
+    return [*lines, f"{counted(steps, 'step')} an epoch{time_text(seconds, steps)}"]
+
+
+def time_text(seconds: float | None, steps: int) -> str:
+    if seconds is None:
+        return ""
+    step = f"{1000 * seconds:.3g} ms" if seconds < 0.9 else duration(seconds)
+    epoch = f"about {duration(seconds * steps)}" if seconds * steps >= SHORTEST else f"less than {duration(SHORTEST)}"
+    return f": {epoch} without validation, at {step} a step"
 
 
 def show_columns(columns: Iterable["ColumnRow"], console: Console) -> None:
     """Print a row for each column of a table, two lines on narrow terminals."""
-    rows = []
+    table = aligned_table("column", "type", numbers=("missing", "distinct"), more=("range", "why"))
     for column in columns:
         name = data_text(column.name)
         if column.use not in ("", "input"):
             name += Text(f" ({column.use})", "dim")
         limits = "" if column.low is None else f"{column.low} to {column.high}"
-        distinct = "many" if column.distinct is None else f"{column.distinct:,}"
-        rows.append((name, column, limits, "" if column.type == "ignore" else distinct))
-    if console.width < NARROW:
-        for name, column, limits, _ in rows:
-            console.print(name + Text(f"  {column.type}", "bold"))
-            missing = f"{column.missing:,} missing" if column.missing else ""
-            console.print(Padding(data_text("; ".join(filter(None, (column.why, missing, limits)))), (0, 0, 0, 2)))
-        return
-    table = aligned_table("column", "type", numbers=("missing", "distinct"), more=("range", "why"))
-    for name, column, limits, distinct in rows:
         missing = f"{column.missing:,}" if column.missing else ""
-        table.add_row(name, column.type, missing, distinct, data_text(limits), data_text(column.why))
-    console.print(table)
+        if console.width < NARROW:
+            console.print(name + Text(f"  {column.type}", "bold"))
+            parts = (column.why, missing and f"{missing} missing", limits)
+            console.print(Padding(data_text("; ".join(filter(None, parts))), (0, 0, 0, 2)))
+        else:
+            distinct = "" if column.type == "ignore" else "many" if column.distinct is None else f"{column.distinct:,}"
+            table.add_row(name, column.type, missing, distinct, data_text(limits), data_text(column.why))
+    if table.rows:
+        console.print(table)
 
 
 def class_table(outcome: "CheckOutcome") -> Table:
@@ -282,7 +282,7 @@ def class_table(outcome: "CheckOutcome") -> Table:
     return table
 
 
-IN_WORDS: Mapping[str, Callable[[Any], None]] = {
+IN_WORDS: Mapping[str, Callable[[Any, StreamConsole], None]] = {
     "TrainingOutcome": show_training,
     "AlreadyComplete": show_complete,
     "Reproduction": show_reproduction,

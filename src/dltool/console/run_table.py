@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dltool.runs.summaries import RunSummary
 
 STATUS_STYLES = {"completed": "green", "running": "cyan", "interrupted": "yellow"}
-COLUMNS = ("run", "status", "started", "epochs", "best", "test", "took", "differs")
 DROPPED = ("differs", "started", "took", "best")
 """Columns in the order in which narrow terminals drop them; then "test" gets a line of its own."""
 RIGHT = ("epochs", "took")
@@ -29,7 +28,8 @@ MOST_REASONS = 20
 def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder: Path, as_json: bool) -> None:
     """Print a row for each run. `differs` are the config values that distinguish it from others of its name."""
     if as_json:
-        show_json({"runs": [run_as_json(run, differs) for run in runs]})
+        found = [{**asdict(run), "path": str(run.path), "differs": differs.get(run.path, "")} for run in runs]
+        show_json({"runs": found})
         return
     console = stdout_console()
     if not runs:
@@ -39,7 +39,7 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
     rows = [cells(run, differs) for run in runs]
     widths = {
         column: max(len(column), *(cell_len(row[column]) for row in rows))
-        for column in COLUMNS
+        for column in rows[0]
         if any(row[column] for row in rows)
     }
     for column in DROPPED:
@@ -47,7 +47,7 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
             widths.pop(column, None)
     is_test_below = is_wider(widths, console.width) and widths.pop("test", None) is not None
     # A rich Table is many times slower for thousands of rows.
-    console.print(line({column: column for column in COLUMNS}, widths, "bold"), no_wrap=True, overflow="ellipsis")
+    console.print(line({column: column for column in widths}, widths, "bold"), no_wrap=True, overflow="ellipsis")
     for run, row in zip(runs, rows, strict=True):
         shown = line(row, widths)
         start = widths["run"] + 2
@@ -65,10 +65,6 @@ def show_runs(runs: Sequence["RunSummary"], differs: Mapping[Path, str], folder:
 
 def is_wider(widths: Mapping[str, int], room: int) -> bool:
     return sum(widths.values()) + 2 * (len(widths) - 1) > room
-
-
-def run_as_json(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, object]:
-    return {**asdict(run), "path": str(run.path), "differs": differs.get(run.path, "")}
 
 
 def cells(run: "RunSummary", differs: Mapping[Path, str]) -> dict[str, str]:
@@ -132,8 +128,7 @@ def confirmed(removals: Sequence["Removal"]) -> bool:
         console.print(data_text(f"{removal.path}  {removal.what}"))
     if len(removals) > MOST_REASONS:
         console.print(f"… and {len(removals) - MOST_REASONS:,} more")
-    answer = console.input(Text(f"remove {runs} ({size})? [y/N] "))
-    return answer.strip().lower() in ("y", "yes")
+    return console.input(Text(f"remove {runs} ({size})? [y/N] ")).strip().lower() in ("y", "yes")
 
 
 def show_removals(removals: Sequence["Removal"], is_done: bool, as_json: bool) -> None:

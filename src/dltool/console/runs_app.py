@@ -72,10 +72,12 @@ def prune_runs(
 ) -> None:
     """Remove the runs that --filter selects, except those to --keep."""
     with frame(as_json):
-        from dltool.commands.runs import to_prune
+        from dltool.commands.runs import list_runs as run_list
         from dltool.console.run_table import show_removals
+        from dltool.runs.removal import planned, prunable
 
-        removals = to_prune(runs, conditions or (), sort, keep, checkpoints)
+        found, *_ = run_list(runs, conditions or (), sort or "number:desc")
+        removals = planned(prunable(found, keep, bool(conditions), checkpoints), checkpoints)
         if dry_run:
             show_removals(removals, is_done=False, as_json=as_json)
         else:
@@ -87,4 +89,5 @@ def remove(removals: "list[Removal]", is_confirmed: bool, as_json: bool) -> None
     from dltool.runs.removal import remove_planned
 
     if is_confirmed or confirmed(removals):
-        show_removals(remove_planned(removals), is_done=True, as_json=as_json)
+        remove_planned(removals)
+        show_removals(removals, is_done=True, as_json=as_json)

@@ -1,6 +1,6 @@
 """Tables, and the output of init --list, describe and doctor."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ from dltool.console.consoles import data_text, show_json, stdout_console
 
 if TYPE_CHECKING:
     from dltool.commands.doctor import Check
-    from dltool.commands.init import Template
     from dltool.config.describe import Description
 
 STATUS_STYLES = {"ok": "green", "warning": "yellow"}
@@ -36,12 +35,12 @@ def aligned_table(*texts: str, numbers: Iterable[str] = (), more: Iterable[str] 
     return table
 
 
-def show_templates(templates: Iterable["Template"]) -> None:
+def show_templates(templates: Mapping[str, str]) -> None:
     console = stdout_console()
     table = plain_table("template", "what it trains")
     table.columns[1].no_wrap = False
-    for template in templates:
-        table.add_row(template.name, data_text(template.summary))
+    for name, text in templates.items():
+        table.add_row(name, data_text(text.partition("\n")[0].removeprefix("# ")))
     console.print(table)
     console.next_step("dltool init digits > digits.yaml")
 
@@ -68,9 +67,8 @@ def show_descriptions(descriptions: Iterable["Description"]) -> None:
             console.print(data_text(description.url), style="dim")
 
 
-def show_diagnosis(checks: Iterable["Check"], as_json: bool) -> int:
+def show_diagnosis(checks: Sequence["Check"], as_json: bool) -> int:
     """Print the findings; return exit code 5 if one prevents training."""
-    checks = list(checks)
     code = 5 if any(check.status == "problem" for check in checks) else 0
     if as_json:
         show_json({"ok": code == 0, "checks": [asdict(check) for check in checks]})

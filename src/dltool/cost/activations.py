@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dltool.model.calls import Shape, calls
+from dltool.model.calls import calls
+from dltool.text import Shape
 
 VIEWS = ("Flatten", "Reshape", "Identity", "Masking")
 """Layers whose output shares their input's memory."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import keras
 
-from dltool.model.calls import Shape, calls
+from dltool.model.calls import calls
+from dltool.text import Shape
 
 Formula = Callable[[Any, Sequence[Shape], Shape], float]
 
@@ -25,19 +26,15 @@ class UnknownCountError(Exception):
     """There is no formula, or a size varies between examples."""
 
 
-def forward_flops(layer: Any, inputs: Sequence[Shape], output: Shape) -> int | None:
-    """Count the operations of a layer for one example; the shapes `inputs` and `output` have no batch axis.
+def forward_flops(layer: Any, inputs: Sequence[Shape] = (), output: Shape = ()) -> int | None:
+    """Count the operations of a layer for one example, or those of all layers of a model, which needs no shapes.
 
-    Return None for layers that are not Keras's own, and for unknown shapes."""
+    The shapes `inputs` and `output` have no batch axis. Return None for layers that are not Keras's own, and for
+    unknown shapes."""
     try:
         return round(count(layer, inputs, output))
     except UnknownCountError:
         return None
-
-
-def model_flops(model: keras.Model) -> int | None:
-    """Count the operations of all layers of a model for one example; None as in :func:`forward_flops`."""
-    return forward_flops(model, [], ())
 
 
 def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> float:
@@ -210,6 +207,7 @@ MOVED = (
     *("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"),
 )
 """Layers that compute nothing in inference."""
+POOLING = [f"{kind}Pooling{dimensions}D" for kind in ("Max", "Average") for dimensions in (1, 2, 3)]
 NOTHING: Formula = lambda layer, inputs, output: 0  # noqa: E731
 EACH_INPUT: Formula = lambda layer, inputs, output: elements(inputs[0])  # noqa: E731
 FORMULAS: Mapping[str, Formula] = {
@@ -240,19 +238,8 @@ FORMULAS: Mapping[str, Formula] = {
     **dict.fromkeys(("Attention", "AdditiveAttention"), attention),
     **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention"), multi_head_attention),
     "Dot": dot,
-    **dict.fromkeys(
-        (f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
-        lambda layer, inputs, output: elements(layer.pool_size) * elements(output),
-    ),
-    **dict.fromkeys(
-        (
-            f"{reach}{kind}Pooling{n}D"
-            for reach in ("Global", "Adaptive")
-            for kind in ("Max", "Average")
-            for n in (1, 2, 3)
-        ),
-        EACH_INPUT,
-    ),
+    **dict.fromkeys(POOLING, lambda layer, inputs, output: elements(layer.pool_size) * elements(output)),
+    **dict.fromkeys((f"{reach}{name}" for reach in ("Global", "Adaptive") for name in POOLING), EACH_INPUT),
     **dict.fromkeys(
         ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"),
         lambda layer, inputs, output: (len(inputs) - 1) * elements(output),

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
+from dltool.config.folder_sources import AudioSource, ImagesSource, TextSource
 from dltool.config.schema import Config, Data
-from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, BuiltinSource, Source
+from dltool.config.sources import TABLE_SOURCES, ArraysSource, BuiltinSource, Source
 from dltool.config.tasks import TargetFacts
 from dltool.data.arrays.fingerprint import PartDigests, contents_of, fingerprint_of
 from dltool.data.arrays.row_keys import duplicate_warnings
@@ -16,13 +17,12 @@ from dltool.data.arrays.rows import Coded, Rows, is_text
 from dltool.data.examples import Examples, SourceExamples, check_alike, stacked
 from dltool.data.facts import Facts, InputFacts
 from dltool.data.files.class_folders import PartName
-from dltool.data.labels import read_labels
+from dltool.data.labels import Labels, read_labels
 from dltool.data.sources.arrays import load_arrays
-from dltool.data.sources.bundled import load_bundled
+from dltool.data.sources.builtin_datasets import load_bundled, load_keras_dataset
 from dltool.data.sources.catalog import published
-from dltool.data.sources.keras_datasets import load_keras_dataset
-from dltool.data.split.at_random import Split
-from dltool.data.split.divide import divide_parts, few_rows, ranges_of, sizes_of, strata_of
+from dltool.data.split.at_random import Split, few_rows
+from dltool.data.split.divide import divide_parts, ranges_of, sizes_of, strata_of
 from dltool.data.split.sizes import PartSizes, check_parts, check_stratify
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath, DataError, Problem
@@ -71,11 +71,8 @@ class Dataset:
     def place_of(self, row: int) -> str:
         """Describe the origin of an example: its file and row, or its row in the source of its split."""
         if self.all.places:
-            found = {name: values[row] for name, values in self.all.places.items()}
-            return ", ".join(
-                f"{name} {value:,}" if isinstance(value, INTEGERS) else f"{name} {value}"
-                for name, value in found.items()
-            )
+            found = ((name, values[row]) for name, values in self.all.places.items())
+            return ", ".join(f"{name} {value:{',' * isinstance(value, INTEGERS)}}" for name, value in found)
         start, part = next(((start, name) for start, name in reversed(self.starts) if start <= row), (0, ""))
         return f"row {row - start:,}" + (f" of {part}" if len(self.starts) > 1 else "")
 
@@ -106,29 +103,27 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     check_alike([*parts.values()])
     targets = {each.name: np.concatenate([each.encode(part) for part in parts.values()]) for each in labels}
     examples, ranges, types = stacked([*parts.values()], targets), ranges_of(parts), source.types
-    described = {each.name: TargetFacts(each.kind, targets[each.name].shape[1:], each.class_names) for each in labels}
+    described = {each.name: described_target(each, targets[each.name]) for each in labels}
     check_stratify(data.split, described)
     strata = strata_of(described, targets)
     split = source.divided or divide_parts(data.split, source, sizes, ranges, strata, seed)
     check_unknown(examples.inputs, types, split)
     starts = tuple((ranges[name][0], part.name) for name, part in parts.items())
     if most_rows is not None:
-        rows, split = few_rows(split, strata, most_rows)
+        rows, split = few_rows(split, None if strata is None else strata[1], most_rows)
         examples, ranges, starts = examples.take(rows), {"training": (0, len(rows))}, ()
         types = {name: lenient(kind) for name, kind in types.items()}
     contents = contents_of({**examples.inputs, **examples.digests}, examples.targets, ranges)
     repeated = duplicate_warnings(examples, split) if may_repeat(data) else ()
     release_memory()
-    return Dataset(
-        examples,
-        split,
-        facts_of(examples.inputs, types, described, split),
-        contents,
-        (*source.warnings, *repeated),
-        source.settled,
-        source.columns,
-        starts,
-    )
+    facts, warnings = facts_of(examples.inputs, types, described, split), (*source.warnings, *repeated)
+    return Dataset(examples, split, facts, contents, warnings, source.settled, source.columns, starts)
+
+
+def described_target(labels: Labels, targets: np.ndarray) -> TargetFacts:
+    are_numbers = not labels.class_names and targets.size
+    extremes = (float(targets.min()), float(targets.max())) if are_numbers else None
+    return TargetFacts(labels.kind, targets.shape[1:], labels.class_names, extremes)
 
 
 def may_repeat(data: Data) -> bool:
@@ -159,14 +154,20 @@ def load_sources(data: Data) -> SourceExamples:
 
 
 def load_source(source: Source, place: ConfigPath, data: Data) -> SourceExamples:
-    if isinstance(source.options, ArraysSource):
-        return load_arrays(source.options, place, has_target=bool(data.targets))
-    if isinstance(source.options, BuiltinSource):
+    options = source.options
+    if isinstance(options, ArraysSource):
+        return load_arrays(options, place, has_target=bool(data.targets))
+    if isinstance(options, BuiltinSource):
         return load_bundled(source.name, place)
-    if source.name in FOLDER_SOURCES:
-        from dltool.data.sources.folders import load_folder
+    if isinstance(options, ImagesSource | AudioSource):
+        from dltool.data.media.load import load_class_folders
+        from dltool.data.sources.folders import MEDIA
 
-        return load_folder(source, data, place)
+        return load_class_folders(MEDIA[source.name], options, place, data.cache)
+    if isinstance(options, TextSource):
+        from dltool.data.sources.folders import load_texts
+
+        return load_texts(options, place)
     return load_keras_dataset(source, place)
 
 

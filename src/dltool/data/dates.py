@@ -16,14 +16,9 @@ DAYS_FROM_MARCH_0000 = 719_468
 DAYS_FROM_JANUARY_0001 = 719_162
 
 
-def days(seconds: Any) -> Any:
-    """Return whole days since 1970-01-01."""
-    return seconds // SECONDS_A_DAY
-
-
 def year_and_day_from_march(seconds: Any) -> tuple[Any, Any]:
     """Return Hinnant's year, which begins on 1 March and so ends with the leap day, and the day in it, from 0."""
-    since = days(seconds) + DAYS_FROM_MARCH_0000
+    since = seconds // SECONDS_A_DAY + DAYS_FROM_MARCH_0000
     era = since // DAYS_IN_400_YEARS
     day_of_era = since % DAYS_IN_400_YEARS
     year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
@@ -54,31 +49,11 @@ def day(seconds: Any) -> Any:
     return day_from_march - (153 * month_from_march(day_from_march) + 2) // 5 + 1
 
 
-def weekday(seconds: Any) -> Any:
-    """Return 0 (Monday) … 6 (Sunday)."""
-    return (days(seconds) + 3) % 7
-
-
 def day_of_year(seconds: Any) -> Any:
     """Return 1…366."""
     before = year(seconds) - 1
     new_year = 365 * before + before // 4 - before // 100 + before // 400
-    return days(seconds) + DAYS_FROM_JANUARY_0001 - new_year + 1
-
-
-def hour(seconds: Any) -> Any:
-    """Return 0…23."""
-    return seconds % SECONDS_A_DAY // 3600
-
-
-def minute(seconds: Any) -> Any:
-    """Return 0…59."""
-    return seconds % 3600 // 60
-
-
-def second(seconds: Any) -> Any:
-    """Return 0…59."""
-    return seconds % 60
+    return seconds // SECONDS_A_DAY + DAYS_FROM_JANUARY_0001 - new_year + 1
 
 
 def elapsed(seconds: Any) -> Any:
@@ -94,11 +69,11 @@ DATE_PARTS: Mapping[str, Callable[[Any], Any]] = {
     "year": year,
     "month": month,
     "day": day,
-    "weekday": weekday,
+    "weekday": lambda seconds: (seconds // SECONDS_A_DAY + 3) % 7,
     "day_of_year": day_of_year,
-    "hour": hour,
-    "minute": minute,
-    "second": second,
+    "hour": lambda seconds: seconds % SECONDS_A_DAY // 3600,
+    "minute": lambda seconds: seconds % 3600 // 60,
+    "second": lambda seconds: seconds % 60,
     "elapsed": elapsed,
 }
-"""The function of each date part that a config may name."""
+"""The function of each date part that a config may name; weekday 0 is Monday."""

@@ -1,13 +1,13 @@
 """Examples by row: of a source, of a split, of new files; and the examples of all sources."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dltool.config.columns import ONE_TARGET, ColumnType
-from dltool.data.arrays.rows import Coded, Rows, is_text, stack, take
+from dltool.data.arrays.rows import Coded, Rows, is_text, stack, take, text_array
 from dltool.data.files.class_folders import Item, PartName
 from dltool.data.split.at_random import Split
 from dltool.data.split.by_column import SplitColumns, Values
@@ -36,14 +36,14 @@ class Examples:
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
 
-    def take(self, rows: np.ndarray, name: str = "") -> "Examples":
+    def take(self, rows: np.ndarray) -> "Examples":
         """Return these rows, without the columns by which rows are divided."""
 
         def taken(values: Mapping[str, Any]) -> dict[str, Any]:
             return {key: each.take(rows) if isinstance(each, Coded) else each[rows] for key, each in values.items()}
 
         inputs = {key: take(each, rows) for key, each in self.inputs.items()}
-        return Examples(inputs, taken(self.targets), name, self.place, {}, taken(self.digests), taken(self.places))
+        return Examples(inputs, taken(self.targets), "", self.place, {}, taken(self.digests), taken(self.places))
 
 
 def stacked(parts: Sequence[Examples], targets: Mapping[str, np.ndarray]) -> Examples:
@@ -118,11 +118,3 @@ def examples_of_items(inputs: Mapping[str, Rows], items: Sequence[Item], place: 
 def places_in(file: str, count: int, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Return the places of that many examples in a file: its rows, from 1 on, or these."""
     return {"file": np.full(count, file, dtype=object), "row": np.arange(1, count + 1) if rows is None else rows}
-
-
-def text_array(texts: Iterable[str]) -> np.ndarray:
-    """Return (texts,) of str objects."""
-    found = list(texts)
-    array = np.empty(len(found), dtype=object)
-    array[:] = found
-    return array

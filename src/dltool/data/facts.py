@@ -53,10 +53,6 @@ class Facts:
         return any(found.column is not None for found in self.inputs.values())
 
     @property
-    def only_target(self) -> TargetFacts | None:
-        return next(iter(self.targets.values())) if len(self.targets) == 1 else None
-
-    @property
     def in_words(self) -> str:
         """Return `inputs 28 × 28 × 1 uint8, 10 classes`, or the number of columns of each type."""
         only = self.only_input
@@ -94,7 +90,7 @@ class Facts:
         return names | ({"classes": len(with_classes[0].class_names)} if len(with_classes) == 1 else {})
 
     def record(self) -> dict[str, Any]:
-        """Return the record for run.json, see :mod:`dltool.runs.recorded_data`; types of columns are in the config."""
+        """Return the record for run.json, see :mod:`dltool.runs.recorded`; types of columns are in the config."""
         inputs = {
             name: {"shape": list(found.shape), "dtype": found.dtype, "is_column": found.column is not None}
             for name, found in self.inputs.items()

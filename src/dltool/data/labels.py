@@ -12,7 +12,7 @@ from dltool.data.arrays.rows import Coded, is_text
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.split.by_column import distinct
 from dltool.errors import ConfigPath, DataError, Problem
-from dltool.text import listed
+from dltool.text import counted, listed
 
 SHOWN = 5
 
@@ -146,5 +146,5 @@ def refuse_unknown(part: Examples, name: str, unknown: np.ndarray, classes: int)
     shown = listed([f'"{value}"' for value in values], SHOWN)
     rows = np.flatnonzero(unknown.reshape(len(unknown), -1).any(axis=1))
     message = f"{part.name} has labels that are none of the {classes} classes: {shown}"
-    hint = f"in {len(rows):,} row{'s' * (len(rows) > 1)}, the first is row {rows[0]}, counted from 0"
+    hint = f"in {counted(len(rows), 'row')}, the first is row {rows[0]}, counted from 0"
     raise DataError(Problem(part.place, message, hint))

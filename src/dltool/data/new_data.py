@@ -16,37 +16,27 @@ from typing import Any, cast
 import numpy as np
 
 from dltool.config.columns import CategoryColumn, ColumnType
-from dltool.config.schema import Data, SplitOptions, Windows
+from dltool.config.schema import Data, SplitOptions
 from dltool.config.sources import FOLDER_SOURCES, TABLE_SOURCES, ArraysSource, Source
 from dltool.config.table_sources import CsvSource
 from dltool.data.arrays.cleaning import clean_inputs
 from dltool.data.arrays.rows import Coded, coded
-from dltool.data.arrays.window_rows import PLACE, make_windows
+from dltool.data.arrays.window_rows import PLACE
 from dltool.data.dataset import Dataset, dtype_name, load_data
 from dltool.data.examples import Examples, places_in, stacked
 from dltool.data.facts import Facts
 from dltool.data.sources.arrays import arrays_for, new_arrays
-from dltool.data.sources.folders import SINGLE, STDIN_NAME, is_single, named_by, new_files
-from dltool.data.sources.tables import (
-    as_values,
-    dates_of,
-    dividing_columns,
-    input_rows,
-    missing_problems,
-    rows_named,
-    table_in_reach,
-)
-from dltool.data.split.by_column import order_named
+from dltool.data.sources.folders import MEDIA, STDIN_NAME, is_single, named_by, new_files
+from dltool.data.sources.tables import dividing_columns, input_rows, missing_problems, rows_named, table_in_reach
+from dltool.data.sources.windows import new_windows
 from dltool.data.tables.json_lines import MemoryRecords
-from dltool.data.tables.typed_table import Column, ColumnRequest, Table
+from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table
 from dltool.durable_files import disk_errors
 from dltool.errors import ConfigError, DataError, Problem
 
 STDIN = "-"
 IN_MEMORY = "the rows"
 """The name of data without a file."""
-OF_NO_PART = 3
-"""Marks rows for windows that belong to no split and need not have a window."""
 SHOWN = 5
 CONFIG_KEY = re.compile(r"\b[a-z_]+: [\w\[{\"]")
 """Hint to edit a config."""
@@ -72,13 +62,10 @@ def load_new(data: Data, facts: Facts, files: Sequence[str]) -> NewExamples:
     found: list[NewExamples] = []
     with kept_input(files) as (paths, folder):
         for group in grouped(data, paths):
-            try:
+            with DataError.collected(problems):
                 found.append(read(data, facts, group))
-            except DataError as error:
-                problems += error.problems
-    if problems:
-        mended = map(of_new_data, problems)
-        raise DataError(replace(each, message=each.message.replace(f"{folder}{os.sep}", "")) for each in mended)
+    mended = map(of_new_data, problems)
+    DataError.refuse(replace(each, message=each.message.replace(f"{folder}{os.sep}", "")) for each in mended)
     parts = [each.examples for each in found]
     if any("row" in part.places for part in parts):
         # A file of one example is its own first row.
@@ -114,7 +101,13 @@ def load_rows(data: Data, facts: Facts, rows: Any) -> NewExamples:
     if len(facts.inputs) > 1 and not isinstance(rows, Mapping):
         names = ", ".join(facts.inputs)
         raise DataError(Problem(None, f"the model takes several arrays: {names}", "give a dict of them by name"))
-    arrays = {name: as_array(given[name], name) for name in facts.inputs}
+    arrays = {}
+    for name in facts.inputs:
+        try:
+            array = np.asarray(given[name])
+        except ValueError:
+            raise DataError(Problem(None, f"{name}: the examples have different shapes")) from None
+        arrays[name] = clean_inputs(array.astype(str) if array.dtype == object else array, name, ())
     return checked(facts, NewExamples(arrays_for(facts, arrays, IN_MEMORY)))
 
 
@@ -167,7 +160,8 @@ def kept_input(files: Sequence[str]) -> Iterator[tuple[list[str], str]]:
 
 def grouped(data: Data, paths: Sequence[str]) -> Iterator[list[str]]:
     """Group files that are read together: consecutive files of one example each."""
-    endings = SINGLE.get(data.source.name, ())
+    medium = MEDIA.get(data.source.name)
+    endings = medium.extensions if medium else ()
     for is_alone, group in groupby(paths, lambda path: is_single(path, endings)):
         together = list(group)
         yield from [together] if is_alone else ([path] for path in together)
@@ -193,13 +187,9 @@ def checked(facts: Facts, new: NewExamples) -> NewExamples:
             given = "nothing" if rows is None else f"{dtype_name(rows)} of shape {rows.shape[1:]}"
             message = f"{new.examples.places['file'][0]} gives {given} for the input {name}, and the model takes "
             problems.append(Problem(None, f"{message}{found.dtype} of shape {found.shape}"))
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     inputs = {name: new.examples.inputs[name] for name in facts.inputs}
     return replace(new, examples=replace(new.examples, inputs=inputs))
-
-
-# --- tables ---
 
 
 def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: str) -> NewExamples:
@@ -214,11 +204,9 @@ def read_rows(data: Data, facts: Facts, source: Source | MemoryRecords, name: st
     if table.path.name in (STDIN_NAME, IN_MEMORY):
         # Paths of images are relative to it.
         table = replace(table, path=Path.cwd() / table.path.name)
-    problems = [problem for name, kind in types.items() for problem in missing_problems(table, name, kind)]
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(missing_problems(table, types))
     if data.windows is not None:
-        return windows_over(data.windows, table, types, name)
+        return NewExamples(*new_windows(data.windows, table, types, name), (table,))
     inputs = {name: input_rows(data, table, name, kind, digests=False)[0] for name, kind in types.items()}
     return NewExamples(Examples(inputs, places=places_in(name, table.rows)), tables=(table,))
 
@@ -231,43 +219,16 @@ def training_table(data: Data, used: Mapping[str, ColumnType], source: Source | 
         names = list(options.names)
     elif isinstance(options, CsvSource) and not options.has_header:
         names = [f"column_{number}" for number in range(1, len(names) + 1)]
-    columns = {
-        name: Column(
-            name, cast("Any", used[name].name) if name in used else "ignore", np.empty(0), "", declared=used.get(name)
-        )
-        for name in names
-    }
+    kinds = {name: cast("Kind", used[name].name) if name in used else "ignore" for name in names}
+    columns = {name: Column(name, kind, np.empty(0), "", declared=used.get(name)) for name, kind in kinds.items()}
     # Nothing reads from it.
     return Table(columns, 0, Path("the training table"), cast("Any", None))
 
 
-def windows_over(windows: Windows, table: Table, types: Mapping[str, ColumnType], name: str) -> NewExamples:
-    """Return every window of the table, always including the one that ends with the last row of each series."""
-    dates = tuple(dates_of(table))
-    dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
-    values = as_values({name: table.columns[name].values for name in dividing})
-    order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
-    found = make_windows(
-        # No row need follow a window.
-        windows.model_copy(update={"horizon": 0}),
-        np.full(table.rows, OF_NO_PART),
-        np.ones(table.rows, bool),
-        None if windows.key is None else values[windows.key],
-        order,
-    )
-    if not len(found.starts):
-        message = f"{name} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
-        raise DataError(Problem(None, message))
-    inputs = {name: found.of(table.columns[name].values) for name in types}
-    places = places_in(name, len(found.starts), found.target_rows + 1)
-    return NewExamples(Examples(inputs, places=places), found.warnings, (table,))
-
-
 def unseen_problems(
     tables: Sequence[Table], types: Mapping[str, ColumnType], known: Mapping[str, Collection[str]]
-) -> list[Problem]:
+) -> Iterator[Problem]:
     """Yield the problems of values that are not `known` in their column."""
-    problems = []
     for name, kind in types.items():
         if not (isinstance(kind.options, CategoryColumn) and kind.options.unknown == "error"):
             continue
@@ -278,20 +239,7 @@ def unseen_problems(
             rows = np.flatnonzero(is_unseen[values.codes[:]])
             for code in dict.fromkeys(values.codes[rows].tolist()[: 100 * SHOWN]):
                 where = rows_named(table, rows[values.codes[rows] == code])
-                message = f'"{name}" is "{values.values[code]}" in {where}: training has not seen it'
-                problems.append(Problem(None, message))
-    return problems
-
-
-# --- rows in memory ---
-
-
-def as_array(values: Any, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise DataError(Problem(None, f"{name}: the examples have different shapes")) from None
-    return clean_inputs(array.astype(str) if array.dtype == object else array, name, ())
+                yield Problem(None, f'"{name}" is "{values.values[code]}" in {where}: training has not seen it')
 
 
 def records_of(rows: Any) -> list[Mapping[str, Any]]:

@@ -1,5 +1,6 @@
 """How a draft uses the columns of a table that are not the target: types, options, and what gives the target away."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,7 @@ from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.sources.tables import as_values
 from dltool.data.split.by_column import Values, is_missing, numbered
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.draft import (
-    in_comments,
-    scalar,
-)
+from dltool.drafting.draft import in_comments, scalar
 from dltool.text import counted
 
 IDENTIFIER = re.compile(r"(?:.*[_ .-])?(?:id|uuid|guid|key|index|idx|nr|rowid)|.*[a-z]I[Dd]|Unnamed: 0", re.ASCII)
@@ -44,60 +42,64 @@ def present(column: Column, order: np.ndarray | None = None) -> np.ndarray:
     return np.asarray(values[~np.isnan(values)], np.float64)
 
 
-def use_of(column: Column, rows: int, declared: Mapping[str, tuple[Any, str]]) -> Use:
+def use_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> Use:
+    """Return how to use a column. `declared` is how it must be declared, and why."""
+    kind, seen = type_of(column, rows, declared)
+    missing = f"; missing in {counted(column.missing, 'row')}" if column.missing and kind != "ignore" else ""
+    return Use(kind, seen + missing)
+
+
+def type_of(column: Column, rows: int, declared: tuple[Any, str] | None) -> tuple[str, str]:
+    """Return the type as YAML, and what was seen of the column."""
+    written, why = declared or (None, column.why)
     if column.kind == "ignore":
-        why = declared[column.name][1] if column.name in declared else column.why
-        return Use("ignore", why)
-    missing = f"missing in {counted(column.missing, 'row')}" if column.missing else ""
-    if column.name in declared:
-        ((kind, options),) = declared[column.name][0].items()
-        inner = ", ".join(
-            f"{key}: {scalar(value) if isinstance(value, str) else value}" for key, value in options.items()
-        )
-        return Use(f"{{{kind}: {{{inner}}}}}", joined(declared[column.name][1], missing))
+        return "ignore", why
+    if written is not None:
+        ((kind, options),) = written.items()
+        return with_options(kind, options), why
     if column.kind == "number":
-        return number_use(column, rows, missing)
-    if column.kind == "category":
-        return category_use(column, missing)
+        return number_type(column, rows)
+    if column.kind == "category" and isinstance(column.values, Coded):
+        names = [str(value) for value in column.values.values if value]
+        options = {} if len(names) <= MANY_VALUES else {"min_count": 5, "embedding": 8}
+        return with_options("category", options), f"{counted(len(names), 'value')}: {in_comments(names, 3)}"
     if column.kind == "text":
-        return Use("{text: {max_tokens: 1000}}", joined(column.why, missing))
+        return "{text: {max_tokens: 1000}}", why
     if column.kind == "date":
         times = np.asarray(column.values[:])
         has_hours = bool((times[times != np.iinfo(np.int64).min] % SECONDS_A_DAY).any())
         parts = "[year, month, weekday, hour]" if has_hours else "[year, month, day, weekday]"
-        return Use(f"{{date: {{parts: {parts}}}}}", joined(f"{column.low} to {column.high}", missing))
-    return Use(column.kind, joined(column.why, missing))
+        return f"{{date: {{parts: {parts}}}}}", f"{column.low} to {column.high}"
+    return column.kind, why
 
 
-def joined(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)
-
-
-def number_use(column: Column, rows: int, missing: str) -> Use:
+def number_type(column: Column, rows: int) -> tuple[str, str]:
     values = present(column)[:MOST_COMPARED]
     is_whole = bool((values == np.round(values)).all())
     if is_whole and IDENTIFIER.fullmatch(column.name) and len(np.unique(values)) == len(values) and rows > 1:
-        return Use("ignore", "an identifier: a different number in every row")
+        return "ignore", "an identifier: a different number in every row"
     seen = f"{column.low} to {column.high}" + (f", {column.distinct} distinct" if column.distinct else "")
-    options = {}
+    options: dict[str, Any] = {}
     deviation = values.std()
     if values.min() >= 0 and deviation > 0 and np.mean(((values - values.mean()) / deviation) ** 3) > SKEWED:
         options["scale"] = "log"
         seen += ", most of them small"
     if column.missing > MUCH_MISSING * rows:
-        options["indicator"] = "true"
-    inner = ", ".join(f"{key}: {value}" for key, value in options.items())
-    return Use(f"{{number: {{{inner}}}}}" if options else "number", joined(seen, missing))
+        options["indicator"] = True
+    return with_options("number", options), seen
 
 
-def category_use(column: Column, missing: str) -> Use:
-    values = column.values
-    assert isinstance(values, Coded)
-    names = [str(value) for value in values.values if value]
-    seen = f"{counted(len(names), 'value')}: {in_comments(names, 3)}"
-    if len(names) <= MANY_VALUES:
-        return Use("category", joined(seen, missing))
-    return Use("{category: {min_count: 5, embedding: 8}}", joined(seen, missing))
+def with_options(kind: str, options: Mapping[str, Any]) -> str:
+    """Return a type with its options as YAML."""
+    inner = ", ".join(f"{key}: {value_of(value)}" for key, value in options.items())
+    return f"{{{kind}: {{{inner}}}}}" if options else kind
+
+
+def value_of(value: Any) -> str:
+    """Return the value of an option as YAML."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(scalar, value))}]"
+    return scalar(value) if isinstance(value, str) else json.dumps(value)
 
 
 def telling(table: Table, uses: dict[str, Use], target: str) -> dict[str, Use]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,14 +48,6 @@ class Draft:
     series: str | None = None
 
 
-@dataclass(frozen=True)
-class DraftBaseline:
-    """A baseline that needs no model: its description, and a bound on the metric."""
-
-    words: str
-    bound: str
-
-
 def written(draft: Draft, stem: str, command: str, folder: Path) -> str:
     """Return the text of the config. `command` trains it, `folder` is its folder.
 
@@ -62,30 +55,24 @@ def written(draft: Draft, stem: str, command: str, folder: Path) -> str:
 
     Raises ConfigError, DataError, MachineError: the data is not fit for training, with every problem."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:100] or "data"
-    dataset = loaded(text_of(draft, name, command, None), folder)
-    return text_of(draft, name, command, baseline(dataset, draft))
-
-
-def loaded(text: str, folder: Path) -> Dataset:
-    shown_as = "the drafted config"
+    shown_as, text = "the drafted config", text_of(draft, name, command)
     root = parse_yaml(text, shown_as)
     document = Document(folder / "config.yaml", shown_as, root, {shown_as: text}, {shown_as: folder}, text.encode())
     config = build_config(document)
     dataset = load_data(config.data, config.seed)
     checked_with(document, dataset.facts)
-    return dataset
+    return text_of(draft, name, command, *baseline(dataset, draft))
 
 
-def baseline(dataset: Dataset, draft: Draft) -> DraftBaseline:
-    """Return the baseline on the test split, as the metrics of a run are."""
+def baseline(dataset: Dataset, draft: Draft) -> tuple[str, str]:
+    """Return a baseline that needs no model, measured on the test split: its description, and a bound on the metric."""
     examples = dataset.examples("test")
     training, test = dataset.targets[ONE_TARGET][dataset.split.train], np.asarray(examples.targets[ONE_TARGET])
     if draft.metric == "accuracy":
         most = int(np.argmax(np.bincount(training)))
         share = float(np.mean(test == most))
         name = in_comment(dataset.facts.targets[ONE_TARGET].class_names[most])
-        words = f"the most frequent class, {name}, is right in {share:.1%} of the test examples"
-        return DraftBaseline(words, f"> {share:.4f}")
+        return f"the most frequent class, {name}, is right in {share:.1%} of the test examples", f"> {share:.4f}"
     middle = float(np.median(training))
     error, words = float(np.mean(np.abs(test - middle))), f"always {middle:.4g}, the median,"
     if draft.series is not None:
@@ -93,19 +80,15 @@ def baseline(dataset: Dataset, draft: Draft) -> DraftBaseline:
         known = ~np.isnan(last)
         if known.any() and (persistent := float(np.mean(np.abs(test - last)[known]))) < error:
             error, words = persistent, f"repeating the last value of {in_comment(draft.series)}"
-    return DraftBaseline(f"{words} has a mean absolute error of {error:.4g} on the test examples", f"< {error:.4g}")
+    return f"{words} has a mean absolute error of {error:.4g} on the test examples", f"< {error:.4g}"
 
 
-def text_of(draft: Draft, name: str, command: str, found: DraftBaseline | None) -> str:
-    bound = (
-        ""
-        if found is None
-        else f'\nexpect: {{{draft.metric}: "{found.bound}"}}  # the baseline; a miss is exit code 7\n'
-    )
+def text_of(draft: Draft, name: str, command: str, words: str = "", bound: str = "") -> str:
+    expect = f'\nexpect: {{{draft.metric}: "{bound}"}}  # the baseline; a miss is exit code 7\n' if bound else ""
     return f"""\
 # {draft.title}
 #   {command}
-# Baseline: {"" if found is None else found.words}.
+# Baseline: {words}.
 name: {name}
 seed: {SEED}  # the split, the initial weights and the order of the examples
 
@@ -118,7 +101,7 @@ model:
 
 training:
 {block(draft.training, 2)}
-{bound}"""
+{expect}"""
 
 
 def block(lines: Lines, indent: int) -> str:
@@ -126,20 +109,16 @@ def block(lines: Lines, indent: int) -> str:
     width = max((len(line) for line, comment in lines if comment and len(line) <= WIDEST_ALIGNED), default=0)
     rows: list[str] = []
     for line, comment in lines:
-        fitting = [
-            row for row in (f"{line:{width}}  # {comment}", f"{line}  # {comment}") if indent + len(row) <= LONGEST_LINE
-        ]
+        beside = f"{line:{width}}  # {comment}", f"{line}  # {comment}"
+        fitting = [row for row in beside if indent + len(row) <= LONGEST_LINE]
         if not comment:
             rows.append(line)
         elif line and fitting:
             rows.append(fitting[0])
         else:
             above = line[: len(line) - len(line.lstrip())]
-            rows += [
-                f"{above}{row}"
-                for row in wrap(comment, LONGEST_LINE - indent - 8, initial_indent="# ", subsequent_indent="#   ")
-            ]
-            rows += [line] if line else []
+            wrapped = wrap(comment, LONGEST_LINE - indent - 8, initial_indent="# ", subsequent_indent="#   ")
+            rows += [*(f"{above}{row}" for row in wrapped), *([line] if line else [])]
     return "\n".join(" " * indent + row for row in rows)
 
 
@@ -147,9 +126,12 @@ def scalar(text: str, *, is_key: bool = False) -> str:
     """Return a string as YAML, in `{…}` too: quoted if it would be read as something else, dollar signs doubled in
     values."""
     value = text if is_key else text.replace("$", "$$")
-    if PLAIN.fullmatch(value) and is_plain_text(value) and value.lower() not in OLD_BOOLEANS:
-        return value
-    quoted: str = yaml.dump(value, default_style='"', allow_unicode=True, width=10**9)
+    is_plain = PLAIN.fullmatch(value) and is_plain_text(value) and value.lower() not in OLD_BOOLEANS
+    return value if is_plain else in_quotes(value)
+
+
+def in_quotes(text: str) -> str:
+    quoted: str = yaml.dump(text, default_style='"', allow_unicode=True, width=10**9)
     return quoted.rstrip("\n")
 
 
@@ -168,8 +150,7 @@ def path_scalar(path: Path, folder: Path) -> str:
 
 def in_comment(value: Any) -> str:
     """Return a value of the data as comments show it: on one line, and not too long."""
-    text = shortened(str(value), LONGEST_SHOWN)
-    return yaml.dump(text, default_style='"', allow_unicode=True, width=10**9).rstrip("\n")
+    return in_quotes(shortened(str(value), LONGEST_SHOWN))
 
 
 def in_comments(values: Sequence[Any], most: int = 4) -> str:
@@ -177,14 +158,12 @@ def in_comments(values: Sequence[Any], most: int = 4) -> str:
 
 
 def training_lines(
-    examples: int, loss: str, metric: str, *, steps: int = 6_000, most_epochs: int = 200
+    examples: int, loss: str, metric: str, length: tuple[int, int] = (6_000, 200)
 ) -> list[tuple[str, str]]:
-    """Return the section `training` for that many training examples: about `steps` steps in all."""
-    batch_size = next(
-        (size for most, size in ((500, 8), (5_000, 32), (50_000, 128), (500_000, 512)) if examples <= most), 2_048
-    )
+    """Return the section `training`. `length` is roughly the number of steps in all, and the most epochs."""
+    steps, most_epochs = length
+    batch_size = (8, 32, 128, 512, 2_048)[bisect_left((500, 5_000, 50_000, 500_000), examples)]
     epochs = int(np.clip(steps * batch_size / max(examples, 1), 5, most_epochs))
-    patience = max(3, epochs // 6)
     monitor = f"val_{metric}"
     return [
         ("optimizer: {Adam: {learning_rate: 1e-3}}", ""),
@@ -193,7 +172,7 @@ def training_lines(
         (f"batch_size: {batch_size}", ""),
         (f"epochs: {epochs}", "at most"),
         ("callbacks:", ""),
-        (f"  - EarlyStopping: {{monitor: {monitor}, patience: {patience}}}", ""),
+        (f"  - EarlyStopping: {{monitor: {monitor}, patience: {max(3, epochs // 6)}}}", ""),
         (f"checkpoint: {{monitor: {monitor}}}", "the best epoch is the one that is tested and kept"),
     ]
 

@@ -3,7 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import SourceExamples
 from dltool.data.files.class_folders import Item, Labelled, labelled
-from dltool.data.files.file_tree import Members, Reader, UnreadableMember, open_members
+from dltool.data.files.file_tree import Members, UnreadableMember, open_members
 from dltool.data.media import codecs, image_decode
 from dltool.data.media.audio import headers_of
 from dltool.data.media.clip import ClipHeader
 from dltool.data.media.image_decode import opened, size_of
-from dltool.data.sources.texts import load_texts
+from dltool.data.sources.folders import load_texts
 from dltool.data.tables.decompression import BYTE_ORDER_MARKS
 from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, split_line, training_lines
 from dltool.errors import DataError
@@ -28,6 +28,8 @@ from dltool.text import counted
 CLASSES = ("- Dense: {units: $classes, activation: softmax}", "")
 CLASSIFIER: Lines = (("- Dropout: 0.3", ""), ("- Dense: {units: 64, activation: relu}", ""), CLASSES)
 LOSS = "sparse_categorical_crossentropy"
+MEDIA, TEXTS = (2_000, 60), (2_500, 40)
+"""The length of a training: steps in all, roughly, and the most epochs."""
 SAMPLE = 1_000
 LARGEST_SIDE = 96
 SMALLEST_SIDE = 8
@@ -54,23 +56,16 @@ def parts_line(found: Labelled | SourceExamples) -> list[tuple[str, str]]:
     return [] if "validation" in found.parts else [("split: {validation: 0.1}", "the test split is the data's own")]
 
 
-def title(path: Path, examples: int, noun: str, classes: Counter[str]) -> str:
-    what = f"{counted(examples, noun)} of {counted(len(classes), 'class')}"
-    return f"{in_comment(path.name)[1:-1]}: {what}, {class_words(classes)}."
-
-
-def class_words(classes: Counter[str]) -> str:
+def class_draft(
+    path: Path, examples: str, classes: Counter[str], data: Lines, layers: Lines, length: tuple[int, int]
+) -> Draft:
+    """Return the draft. `examples` says how many of what there are, `classes` are those of the training examples."""
     (most, many), (_, few) = classes.most_common(1)[0], classes.most_common()[-1]
-    return (
-        f"{in_comments(sorted(classes))}"
-        if many == few
-        else f"{few:,} to {many:,} of each, {in_comment(most)} most often"
-    )
-
-
-def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
-    items = found.parts["training"]
-    return items, Counter(item.label for item in items)
+    varied = f"{few:,} to {many:,} of each, {in_comment(most)} most often"
+    names = in_comments(sorted(classes)) if many == few else varied
+    title = f"{in_comment(path.name)[1:-1]}: {examples} of {counted(len(classes), 'class')}, {names}."
+    training = training_lines(classes.total(), LOSS, "accuracy", length)
+    return Draft(title, data, layers, training, "accuracy")
 
 
 # --- images ---
@@ -78,28 +73,23 @@ def of_training(found: Labelled) -> tuple[tuple[Item, ...], Counter[str]]:
 
 def draft_images(members: Members, path: Path, named: str) -> Draft:
     found = labelled(members, image_decode.EXTENSIONS, None, (), "image")
-    items, classes = of_training(found)
+    items = found.parts["training"]
+    classes = Counter(item.label for item in items)
     images = pictures_seen(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
     if images is None:
         raise DataError(f"none of the images of {members.path} can be read")
     size, channels = images.size, images.channels
     seen = images.seen + ("" if images.are_of_size else ", all are stretched to this")
-    form = f"size: [{size[0]}, {size[1]}], channels: {channels}"
     data = [
-        (f"source: {{images: {{path: {named}, {form}}}}}", seen),
+        (f"source: {{images: {{path: {named}, size: [{size[0]}, {size[1]}], channels: {channels}}}}}", seen),
         *parts_line(found),
         ("preprocessing:", ""),
         ("  - Rescaling: {scale: $(1 / 255)}", "from 0…255 to 0…1"),
         *augmentation(classes, channels),
     ]
-    pixels = len(items) * size[0] * size[1]
-    return Draft(
-        title(path, sum(map(len, found.parts.values())), "image", classes),
-        data,
-        [*convolutions(size, 32 if pixels < 20_000_000 else 16), *CLASSIFIER],
-        training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
-        "accuracy",
-    )
+    filters = 32 if len(items) * size[0] * size[1] < 20_000_000 else 16
+    examples = counted(sum(map(len, found.parts.values())), "image")
+    return class_draft(path, examples, classes, data, [*convolutions(size, filters), *CLASSIFIER], MEDIA)
 
 
 @dataclass(frozen=True)
@@ -123,7 +113,9 @@ def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
     if not sizes:
         return None
     ((height, width), most), all_of_them = sizes.most_common(1)[0], sizes.total()
-    size = fitting(height, width)
+    # Reduced if it is large, but large enough for convolutions.
+    factor = min(1.0, LARGEST_SIDE / max(height, width))
+    size = max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
     seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
     are_of_size = most == all_of_them and size == (height, width)
     return PicturesSeen(size, 1 if grey == all_of_them else 3, seen, are_of_size)
@@ -132,13 +124,7 @@ def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
 def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:
     for item in items:
         with contextlib.suppress(UnreadableMember):
-            yield members.reader().read(item.member)
-
-
-def fitting(height: int, width: int) -> tuple[int, int]:
-    """Return the size, reduced if it is large, but large enough for convolutions."""
-    factor = min(1.0, LARGEST_SIDE / max(height, width))
-    return max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
+            yield members.reader.read(item.member)
 
 
 def augmentation(classes: Counter[str], channels: int) -> Lines:
@@ -169,15 +155,14 @@ def convolutions(size: tuple[int, int], filters: int, name: str = "") -> Lines:
 
 def draft_audio(members: Members, path: Path, named: str) -> Draft:
     found = labelled(members, codecs.EXTENSIONS, None, (), "audio clip")
-    items, classes = of_training(found)
+    items = found.parts["training"]
     every = [item.member for item in chain.from_iterable(found.parts.values())]
-    headers = headers_of(Reader(members.access, ()), every, ())
+    headers = headers_of(replace(members, members=tuple(every)))
     rate, seconds, lengths = length_of(headers)
     layer, (bands, frames) = spectrogram(rate, seconds)
-    form = f"seconds: {seconds:g}, rate: {rate}"
     median = f"half last up to {np.median(lengths):.2g} s, nine of ten {seconds:g} s: longer ones are cut"
     data = [
-        (f"source: {{audio: {{path: {named}, {form}}}}}", median),
+        (f"source: {{audio: {{path: {named}, seconds: {seconds:g}, rate: {rate}}}}}", median),
         *speakers(items),
         *parts_line(found),
         ("preprocessing:", ""),
@@ -185,13 +170,9 @@ def draft_audio(members: Members, path: Path, named: str) -> Draft:
         ("  - Normalization: {axis: 1}", "each band has mean 0 and standard deviation 1 over the training split"),
         ("  - Reshape: {target_shape: [" + f"{bands}, -1, 1]}}", "an image of one channel"),
     ]
-    return Draft(
-        title(path, len(every), "audio clip", classes),
-        data,
-        [*convolutions((bands, frames), 16), *CLASSIFIER],
-        training_lines(len(items), LOSS, "accuracy", steps=2_000, most_epochs=60),
-        "accuracy",
-    )
+    classes = Counter(item.label for item in items)
+    layers = [*convolutions((bands, frames), 16), *CLASSIFIER]
+    return class_draft(path, counted(len(every), "audio clip"), classes, data, layers, MEDIA)
 
 
 def length_of(headers: Sequence[ClipHeader]) -> tuple[int, float, np.ndarray]:
@@ -220,10 +201,9 @@ def speakers(items: tuple[Item, ...]) -> Lines:
     classes = {(stem, item.label) for (stem, _, _), item in zip(stems, items, strict=True)}
     if "" in names or not 1 < len(names) <= len(items) / 4 or len(classes) < 2 * len(names):
         return []
-    names_shown = in_comments(sorted(names))
-    ending = Path(items[0].member.name).suffix
+    shown, ending = in_comments(sorted(names)), Path(items[0].member.name).suffix
     return [
-        ("", f"File names begin with {names_shown}: if these are speakers, a test of unknown speakers takes"),
+        ("", f"File names begin with {shown}: if these are speakers, a test of unknown speakers takes"),
         ("", f'  pattern: "{{class}}/{{speaker}}_{{number}}{ending}" in the source, and group: speaker in the split.'),
     ]
 
@@ -235,20 +215,13 @@ def draft_texts(path: Path, named: str) -> Draft:
     options, found = read_texts(path)
     given = f"{{path: {named}, encoding: {options.encoding}}}" if options.encoding != "utf-8" else f"{{path: {named}}}"
     classes = Counter(map(str, found.training.targets[ONE_TARGET][:]))
-    texts = found.training.inputs["text"]
-    examples = sum(map(len, found.parts.values()))
     data = [
         (f"source: {{text: {given}}}", ""),
         *parts_line(found),
-        *words_of(texts),
+        *words_of(found.training.inputs["text"]),
     ]
-    return Draft(
-        title(path, examples, "text", classes),
-        data,
-        [*TEXT_LAYERS, CLASSES],
-        text_training(len(texts), "accuracy", LOSS),
-        "accuracy",
-    )
+    examples = counted(sum(map(len, found.parts.values())), "text")
+    return class_draft(path, examples, classes, data, [*TEXT_LAYERS, CLASSES], TEXTS)
 
 
 def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
@@ -266,22 +239,14 @@ def read_texts(path: Path) -> tuple[TextSource, SourceExamples]:
 
 def encoding_of(members: Members) -> str:
     """UTF-16 by its mark, else the first of the usual ones that all files can be read in."""
-    encodings = ["utf-8", "cp1252", "latin-1"]
-    for member in members.members:
-        content = members.read(member)
-        if content[:2] in BYTE_ORDER_MARKS:
-            return BYTE_ORDER_MARKS[content[:2]]
-        while not is_written_in(content, encodings[0]):
-            encodings.pop(0)
-    return encodings[0]
-
-
-def is_written_in(content: bytes, encoding: str) -> bool:
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
+    contents = [members.read(member) for member in members.members]
+    marked = [BYTE_ORDER_MARKS[content[:2]] for content in contents if content[:2] in BYTE_ORDER_MARKS]
+    for encoding in ("utf-8", "cp1252") if not marked else ():
+        with contextlib.suppress(UnicodeDecodeError):
+            for content in contents:
+                content.decode(encoding)
+            return encoding
+    return marked[0] if marked else "latin-1"
 
 
 MOST_TOKENS = 20_000
@@ -303,7 +268,3 @@ def words_of(texts: Rows) -> Lines:
         ("preprocessing:", ""),
         (f"  - {layer}", f"texts have a median of {int(np.median(counts))} words, {counts.max():,} at most"),
     ]
-
-
-def text_training(examples: int, metric: str, loss: str) -> Lines:
-    return training_lines(examples, loss, metric, steps=2_500, most_epochs=40)

@@ -1,6 +1,7 @@
 """Columns of a table that name images or audio clips: how to declare them, and layers that take them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,17 +44,12 @@ def paths_in(table: Table) -> dict[str, Paths]:
         if not (may_be_paths(column) and isinstance(values, Coded)):
             continue
         texts = [str(text) for text in values.values if text]
-        sample = texts[:: max(1, len(texts) // SAMPLE)]
         features = unlike((*table.columns, *(paths.features for paths in found.values())), "features")
-        contents = list(contents_of(sample, table.path.parent))
-        if not texts or not contents:
-            continue
-        if all(text.lower().endswith(image_decode.EXTENSIONS) for text in texts):
-            images = of_images(contents, name, features)
-            found |= {} if images is None else {name: images}
-        elif all(text.lower().endswith(codecs.EXTENSIONS) for text in texts):
-            clips = of_clips(contents, name, features)
-            found |= {} if clips is None else {name: clips}
+        contents = list(contents_of(texts[:: max(1, len(texts) // SAMPLE)], table.path.parent))
+        for extensions, kind in (image_decode.EXTENSIONS, of_images), (codecs.EXTENSIONS, of_clips):
+            if contents and all(text.lower().endswith(extensions) for text in texts):
+                paths = kind(contents, name, features)
+                found |= {} if paths is None else {name: paths}
     return found
 
 
@@ -67,11 +63,9 @@ def unlike(names: Collection[str], name: str) -> str:
 def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes]]:
     """Yield the names and contents of the files that can be read."""
     for path in paths:
-        try:
+        with suppress(OSError, ValueError):
             if (folder / path).is_file():
                 yield path, (folder / path).read_bytes()
-        except (OSError, ValueError):
-            continue
 
 
 def of_images(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
@@ -82,18 +76,16 @@ def of_images(contents: Sequence[tuple[str, bytes]], name: str, features: str) -
         (f"- Rescaling: {{from: {scalar(name)}, scale: $(1 / 255)}}", "from 0…255 to 0…1"),
         *convolutions(images.size, 16, features),
     ]
-    declared = {"image": {"size": [*images.size], "channels": images.channels}}
-    return Paths(declared, f"images: {images.seen}", layers, features)
+    options = {"size": [*images.size], "channels": images.channels}
+    return Paths({"image": options}, f"images: {images.seen}", layers, features)
 
 
 def of_clips(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
     headers: list[ClipHeader] = []
     for file, content in contents:
-        try:
+        with suppress(BadClip):
             header = codecs.clip_header(file, content)
-        except BadClip:
-            continue
-        headers += [] if header is None else [header]
+            headers += [] if header is None else [header]
     if not headers:
         return None
     rate, seconds, lengths = length_of(headers)

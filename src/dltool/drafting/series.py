@@ -7,12 +7,8 @@ import numpy as np
 from dltool.data.arrays.window_rows import duration
 from dltool.data.dates import SECONDS_A_DAY
 from dltool.data.tables.typed_table import Column, Table
-from dltool.drafting.column_uses import Use, input_lines, joined, present
-from dltool.drafting.draft import (
-    Lines,
-    scalar,
-    training_lines,
-)
+from dltool.drafting.column_uses import Use, input_lines, present
+from dltool.drafting.draft import Lines, scalar, training_lines
 from dltool.drafting.media_columns import unlike
 from dltool.errors import ConfigError
 from dltool.text import counted
@@ -25,11 +21,11 @@ MONTH = range(28 * SECONDS_A_DAY, 31 * SECONDS_A_DAY + 1)
 
 @dataclass(frozen=True)
 class TimeColumn:
-    """When the rows were. `column` is the one of dates, or None where several columns of numbers say it."""
+    """When the rows were. `column` is the one of dates, or None where several columns of numbers say it. `step` is the
+    seconds from row to row where that is regular, else None."""
 
     column: str | None
     step: int | None
-    """Seconds from row to row where that is regular, else None."""
 
 
 def times_of(table: Table) -> TimeColumn | None:
@@ -43,9 +39,8 @@ def times_of(table: Table) -> TimeColumn | None:
     if (steps <= 0).any():
         return None
     usual = int(np.median(steps))
-    if usual in MONTH and all(step in MONTH for step in (steps.min(), steps.max())):
-        return TimeColumn(name, usual)
-    return TimeColumn(name, usual if np.mean(steps == usual) >= 0.9 else None)
+    is_monthly = usual in MONTH and steps.min() in MONTH and steps.max() in MONTH
+    return TimeColumn(name, usual if is_monthly or np.mean(steps == usual) >= 0.9 else None)
 
 
 def moments_of_parts(table: Table) -> np.ndarray | None:
@@ -79,16 +74,15 @@ def series_parts(
     length = min(LENGTHS.get(times.step, 12), max(1, table.rows // 10))
     column = table.columns[target]
     values = present(column, None if times.column is None else np.argsort(table.columns[times.column].values[:]))
-    lost = f"missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
-    uses |= {target: Use("{number: {scale: none}}", joined(f"{column.low} to {column.high}", lost))}
+    lost = f"; missing in {counted(column.missing, 'row')}, which are no targets" if column.missing else ""
+    uses |= {target: Use("{number: {scale: none}}", f"{column.low} to {column.high}{lost}")}
     uses = {name: in_windows(name, table.columns[name], uses[name], times) for name in table.columns}
     order = "" if times.column is None else f", order: {scalar(times.column)}"
+    every = "month" if times.step in MONTH else duration(times.step)
+    own = scalar(target)
     data = [
         *source,
-        (
-            f"windows: {{length: {length}, target: {scalar(target)}{order}}}",
-            f"a row every {'month' if times.step in MONTH else duration(times.step)}, in order",
-        ),
+        (f"windows: {{length: {length}, target: {own}{order}}}", f"a row every {every}, in order"),
         *input_lines(uses, table),
         ("split: {validation: 0.15, test: 0.2}", "by time: the last rows are the test"),
     ]
@@ -97,17 +91,14 @@ def series_parts(
     deviation = spread(values, target)
     shift, step = -values.mean() / deviation, np.abs(np.diff(values)).mean() or 1.0
     layers = [
-        (
-            f"- Rescaling: {{name: {scaled}, from: {scalar(target)}, scale: {1 / deviation:.3g}, offset: {shift:.3g}}}",
-            "",
-        ),
+        (f"- Rescaling: {{name: {scaled}, from: {own}, scale: {1 / deviation:.3g}, offset: {shift:.3g}}}", ""),
         *([(f"- Concatenate: {{from: [{', '.join([scaled, *others])}]}}", "all columns")] if others else []),
         ("- Flatten", "all rows of the window"),
         ("- Dense: {units: 64, activation: relu}", ""),
         ("- Dense: {units: 32, activation: relu}", ""),
         ("- Dense: {units: 1, kernel_initializer: zeros}", "training begins with the last value as the answer"),
         (f"- Rescaling: {{name: {change}, scale: {step:.3g}}}", "in units of the target"),
-        (f"- Cropping1D: {{from: {scalar(target)}, cropping: [{length - 1}, 0]}}", "the last row"),
+        (f"- Cropping1D: {{from: {own}, cropping: [{length - 1}, 0]}}", "the last row"),
         (f"- Flatten: {{name: {last}}}", ""),
         (f"- Add: {{from: [{last}, {change}]}}", ""),
     ]

@@ -2,9 +2,9 @@
 
 import codecs
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from dltool.config.table_sources import CsvSource, TableOptions
-from dltool.data.tables.cells import Texts, number_of
+from dltool.data.tables.cells import NO_DATE, Texts, date_of, number_of
 from dltool.data.tables.csv_file import CsvFile
-from dltool.data.tables.csv_records import Records, Unreadable, dialect_of
+from dltool.data.tables.csv_parser import Records, Unreadable, dialect_of
 from dltool.data.tables.decompression import BUFFER, BYTE_ORDER_MARKS, NotText, lines_of, open_text, reading, unpacked
 from dltool.data.tables.typed_table import Want
 from dltool.errors import ConfigPath, DataError
@@ -23,9 +23,7 @@ SAMPLE = 500
 """Records that decide on delimiter, quotes and header; the encoding and missing markers are looked for in all."""
 # The likelier ones last: commas stand in texts and decimals too.
 DELIMITERS = (",", "|", ";", "\t")
-MARKERS = frozenset(
-    {"?", "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "-", "--", ".", "#null!", "#value!"}
-)
+MARKERS = {"?", "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "-", "--", ".", "#null!", "#value!"}
 MARKERS_AMONG_NUMBERS = MARKERS | {"missing", "unknown", "inf", "-inf", "undefined", "not available"}
 MOST_TEXTS = 1_000
 MOST_ODD_TEXTS = 10
@@ -60,21 +58,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Sniffed:
-    """The options of a source, and the columns that are not what they seem: by name, how to declare them and why.
+    """A source's kind and options, and the columns that are not what they seem: by name, how to declare them and why.
 
     `markers` are the missing markers with the columns in which they are."""
 
+    kind: str
     options: TableOptions
     columns: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     markers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def without_markers(self, unwanted: Collection[str]) -> "Sniffed":
-        markers = {marker: columns for marker, columns in self.markers.items() if marker not in unwanted}
-        options = self.options.model_copy(update={"missing": tuple(markers)})
-        return replace(self, options=options, markers=markers)
-
-    def declaring(self, columns: Mapping[str, tuple[Any, str]]) -> "Sniffed":
-        return replace(self, columns={**self.columns, **columns})
 
 
 def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
@@ -82,9 +73,8 @@ def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
 
     Raises DataError: the file cannot be read as a table, with every problem."""
     encoding = encoding_of(path, place)
-    with reading(path, place, encoding):
-        with open_text(path, encoding) as text:
-            lines = list(islice(lines_of(text), SAMPLE))
+    with open_text(path, place, encoding) as text:
+        lines = list(islice(lines_of(text), SAMPLE))
         # Where the first line may also be the names, it has to be a comment to make the rows alike.
         comments = ("#", None) if lines and lines[0].startswith(b"#") else (None,)
         candidates = [
@@ -93,22 +83,18 @@ def sniff_csv(path: Path, place: ConfigPath) -> Sniffed:
         ]
         samples = [records_of(lines, options) for options in candidates]
     best = max(range(len(candidates)), key=lambda index: (regularity(samples[index]), index))
+    if not regularity(samples[best]):
+        best = -len(DELIMITERS)
     options, rows = candidates[best], samples[best]
-    if not regularity(rows):
-        plain = -len(DELIMITERS)
-        options, rows = candidates[plain], samples[plain]
     decimal = decimal_of(rows) if options.delimiter != "," else "."
     options = options.model_copy(update={"decimal": decimal, **names_of(rows, decimal)})
     try:
         return surveyed(options, place)
     except DataError:
-        if options.quote is None:
-            raise
         # A quote far below that is never closed.
-        try:
-            return surveyed(options.model_copy(update={"quote": None}), place)
-        except DataError:
-            pass
+        with suppress(DataError):
+            if options.quote is not None:
+                return surveyed(options.model_copy(update={"quote": None}), place)
         raise
 
 
@@ -214,30 +200,21 @@ def surveyed(options: CsvSource, place: ConfigPath) -> Sniffed:
             shown = ", ".join(f'"{text[:20]}"' for text in list(odd)[:3])
             if not column.has_more and len(odd) <= MOST_ODD_TEXTS and sum(odd.values()) <= RARE * column.numbers:
                 found |= odd.keys()
-            elif column.has_more or len(odd) > MOST_TEXTS // 10:
-                columns[name] = "ignore", f"numbers mixed with strings: {shown}"
             else:
-                columns[name] = {"category": {"min_count": 5}}, f"numbers mixed with strings: {shown}"
+                are_few = not column.has_more and len(odd) <= MOST_TEXTS // 10
+                declared = {"category": {"min_count": 5}} if are_few else "ignore"
+                columns[name] = declared, f"numbers mixed with strings: {shown}"
         elif not column.numbers:
             written = date_format([*odd])
             if written is not None:
                 columns[name] = {"date": {"format": written}}, f"dates such as {next(iter(odd))}"
         for text in sorted(found):
             markers.setdefault(text, []).append(name)
-    return Sniffed(options.model_copy(update={"missing": tuple(markers)}), columns, markers)
+    kind = "tsv" if options.delimiter == "\t" else "csv"
+    return Sniffed(kind, options.model_copy(update={"missing": tuple(markers)}), columns, markers)
 
 
 def date_format(texts: Sequence[str]) -> str | None:
     """Return the format of strptime, other than ISO 8601, in which all the strings are dates."""
-    for date, time in product(DATE_FORMATS, TIME_FORMATS):
-        if texts and all(is_written(text, date + time) for text in texts):
-            return date + time
-    return None
-
-
-def is_written(text: str, written: str) -> bool:
-    try:
-        datetime.strptime(text, written)  # noqa: DTZ007 - only whether it can be read
-    except ValueError:
-        return False
-    return True
+    formats = (date + time for date, time in product(DATE_FORMATS, TIME_FORMATS))
+    return next((each for each in formats if texts and all(date_of(text, each) != NO_DATE for text in texts)), None)

@@ -1,9 +1,8 @@
 """Draft a config for a table: read it, choose the target, and write the sections of the config."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,17 +13,9 @@ from dltool.data.files.paths import require
 from dltool.data.sources.tables import are_classes, as_values, table_in_reach
 from dltool.data.split.by_column import numbered
 from dltool.data.tables.typed_table import Column, ColumnRequest, Table
-from dltool.drafting.column_uses import input_lines, present, telling, use_of
-from dltool.drafting.draft import (
-    Draft,
-    Lines,
-    in_comment,
-    in_comments,
-    scalar,
-    split_line,
-    training_lines,
-)
-from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, text_training, words_of
+from dltool.drafting.column_uses import input_lines, present, telling, use_of, value_of
+from dltool.drafting.draft import Draft, Lines, in_comment, in_comments, scalar, split_line, training_lines
+from dltool.drafting.folder import CLASSES, LOSS, TEXT_LAYERS, TEXTS, words_of
 from dltool.drafting.media_columns import Paths, may_be_paths, paths_in, with_paths
 from dltool.drafting.series import TimeColumn, series_parts, spread, times_of
 from dltool.drafting.sniff import Sniffed, sniff_csv
@@ -47,14 +38,13 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
         ConfigError: no such column, or it cannot be predicted.
         DataError: the table cannot be read, with every problem."""
     require(str(path), ())
-    kind, sniffed = kind_of(path)
-    sniffed, table, paths, name, why = read_with_target(kind, sniffed, target)
+    sniffed, table, paths, name, why = read_with_target(sniffed_file(path), target)
     column = table.columns[name]
     is_number = column.kind == "number" and not are_classes(column)
     times = times_of(table) if is_number and not paths else None
-    declared = sniffed.columns
-    uses = {other: use_of(table.columns[other], table.rows, declared) for other in table.columns if other != name}
-    source = source_lines(kind, sniffed, named)
+    others = [other for other in table.columns.values() if other.name != name]
+    uses = {other.name: use_of(other, table.rows, sniffed.columns.get(other.name)) for other in others}
+    source = source_lines(sniffed, named)
     title = f"{in_comment(path.name)[1:-1]}: {counted(table.rows, 'row')}, {counted(len(table.columns), 'column')}."
     said = (f'the target is "{name}": {why}',)
     if times is not None and times.step is not None:
@@ -69,85 +59,74 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
     ]
     metric, loss = ("mean_absolute_error", "mean_absolute_error") if is_number else ("accuracy", LOSS)
     layers: Lines = dense_layers(table.rows)
-    training: Lines = training_lines(table.rows, loss, metric)
+    training = training_lines(table.rows, loss, metric)
     inputs = [other for other, use in uses.items() if use.kind != "ignore"]
     if paths:
         layers = [*with_paths(paths, [other for other in inputs if other not in paths]), *layers]
     if [table.columns[other].kind for other in inputs] == ["text"]:
         data += words_of(table.columns[inputs[0]].values)
-        layers, training = TEXT_LAYERS, text_training(table.rows, metric, loss)
-    if is_number:
-        return Draft(title, data, [*layers, *number_layers(present(column), name)], training, metric, said)
-    return Draft(title, data, [*layers, CLASSES], [*training, *imbalance(column)], metric, said)
+        layers, training = TEXT_LAYERS, training_lines(table.rows, loss, metric, TEXTS)
+    if not is_number:
+        training += imbalance(column)
+    last = number_layers(present(column), name) if is_number else [CLASSES]
+    return Draft(title, data, [*layers, *last], training, metric, said)
 
 
 # --- the file ---
 
 
-def read_with_target(
-    kind: str, sniffed: Sniffed, target: str | None
-) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
+def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
     """Read the table, choose its target, and read it again where that or columns of paths change how cells are read.
 
     Returns how it was read, the table, its columns of paths, the target, and why that one."""
-    table = read(kind, sniffed)
+    table = read(sniffed)
     name, why = chosen(table, target)
-    of_target = [marker for marker, columns in sniffed.markers.items() if columns == [name]]
-    if of_target and table.columns[name].kind != "number":
+    if table.columns[name].kind != "number" and [name] in sniffed.markers.values():
         # A marker that stands in no other column is a class.
-        sniffed = sniffed.without_markers(of_target)
-        table = read(kind, sniffed)
-    paths = paths_in(table_of_texts(kind, sniffed, table))
+        markers = {marker: columns for marker, columns in sniffed.markers.items() if columns != [name]}
+        options = sniffed.options.model_copy(update={"missing": tuple(markers)})
+        sniffed = replace(sniffed, options=options, markers=markers)
+        table = read(sniffed)
+    # Columns that would be ignored as identifiers may hold paths.
+    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_paths(column)]
+    paths = paths_in(read(sniffed, hidden) if hidden else table)
     paths.pop(name, None)
     if paths:
-        sniffed = sniffed.declaring({column: (each.declared, each.why) for column, each in paths.items()})
-        table = read(kind, sniffed)
+        declared = {column: (each.declared, each.why) for column, each in paths.items()}
+        sniffed = replace(sniffed, columns={**sniffed.columns, **declared})
+        table = read(sniffed)
     return sniffed, table, paths, name, why
 
 
-def kind_of(path: Path) -> tuple[str, Sniffed]:
-    """Return the source for the file, by its name, and how it is written."""
+def sniffed_file(path: Path) -> Sniffed:
+    """Return how the file is written: by its name, and as delimited text by its content."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
     ending = suffixes[-1] if suffixes else ""
     if ending in JSON_LINES:
-        return "json_lines", Sniffed(JsonLinesSource(path=str(path)))
+        return Sniffed("json_lines", JsonLinesSource(path=str(path)))
     if ending in PARQUET:
-        return "parquet", Sniffed(ParquetSource(path=str(path)))
-    sniffed = sniff_csv(path, ())
-    return ("tsv" if getattr(sniffed.options, "delimiter", "") == "\t" else "csv"), sniffed
+        return Sniffed("parquet", ParquetSource(path=str(path)))
+    return sniff_csv(path, ())
 
 
-def read(kind: str, sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
+def read(sniffed: Sniffed, needed: Sequence[str] = ()) -> Table:
     types = {name: parse_column_type(value) for name, (value, _) in sniffed.columns.items()}
-    return table_in_reach(Source(kind, sniffed.options), (), ColumnRequest(declared=types, needed=needed))
+    return table_in_reach(Source(sniffed.kind, sniffed.options), (), ColumnRequest(declared=types, needed=needed))
 
 
-def table_of_texts(kind: str, sniffed: Sniffed, table: Table) -> Table:
-    """Return the table with the strings of columns that would be ignored as identifiers, if there are some."""
-    hidden = [column.name for column in table.columns.values() if column.kind == "ignore" and may_be_paths(column)]
-    return read(kind, sniffed, hidden) if hidden else table
-
-
-def source_lines(kind: str, sniffed: Sniffed, named: str) -> Lines:
-    given = sniffed.options.model_dump(exclude_defaults=True, exclude={"path"})
-    if kind == "tsv":
-        given.pop("delimiter", None)
+def source_lines(sniffed: Sniffed, named: str) -> Lines:
+    kind = sniffed.kind
+    unsaid = {"path", "delimiter"} if kind == "tsv" else {"path"}
+    given = sniffed.options.model_dump(exclude_defaults=True, exclude=unsaid)
     written = [f"path: {named}", *(f"{key}: {value_of(value)}" for key, value in given.items())]
     remarks = []
     if "header" in given:
         remarks.append("the first line has names" if given["header"] else "the first line is a row")
-    remarks += [
-        f"{in_comment(marker)} stands in {in_comments(columns, 3)}" for marker, columns in sniffed.markers.items()
-    ]
+    for marker, columns in sniffed.markers.items():
+        remarks.append(f"{in_comment(marker)} stands in {in_comments(columns, 3)}")
     if sum(map(len, written)) < 80:
         return [(f"source: {{{kind}: {{{', '.join(written)}}}}}", "; ".join(remarks[:3]))]
     return [("source:", "; ".join(remarks[:3])), (f"  {kind}:", ""), *((f"    {line}", "") for line in written)]
-
-
-def value_of(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(scalar, value))}]"
-    return scalar(value) if isinstance(value, str) else json.dumps(value)
 
 
 # --- the target ---
@@ -155,16 +134,22 @@ def value_of(value: Any) -> str:
 
 def chosen(table: Table, target: str | None) -> tuple[str, str]:
     """Choose the column to predict, and say why."""
-    if target is not None:
-        if target not in table.columns:
-            names = ", ".join(list(table.columns)[:12])
-            raise ConfigError(f'{table.path.name} has no column "{target}"', f"its columns are {names}")
-        if not can_be_target(table.columns[target], table.rows):
-            column = table.columns[target]
-            message = f'"{target}" cannot be predicted: {column.kind}, {column.why}'
-            raise ConfigError(message, "choose another column")
+    # Numbers, or strings that come more than once.
+    able = [
+        name
+        for name, column in table.columns.items()
+        if column.kind in ("number", "boolean")
+        or (column.kind == "category" and column.distinct is not None and 2 * column.distinct <= table.rows)
+    ]
+    if target in able:
         return target, "as --target says"
-    able = [name for name, column in table.columns.items() if can_be_target(column, table.rows)]
+    if target is not None and target in table.columns:
+        column = table.columns[target]
+        message = f'"{target}" cannot be predicted: {column.kind}, {column.why}'
+        raise ConfigError(message, "choose another column")
+    if target is not None:
+        names = ", ".join(list(table.columns)[:12])
+        raise ConfigError(f'{table.path.name} has no column "{target}"', f"its columns are {names}")
     if not able:
         raise ConfigError(f"no column of {table.path.name} can be predicted", "name one: --target COLUMN")
     by_name = {name.lower().strip(): name for name in reversed(able)}
@@ -173,12 +158,6 @@ def chosen(table: Table, target: str | None) -> tuple[str, str]:
         return known, "chosen by its name"
     last = "the last column" if able[-1] == list(table.columns)[-1] else "the last column that can be predicted"
     return able[-1], f"chosen as {last}"
-
-
-def can_be_target(column: Column, rows: int) -> bool:
-    """Return whether it has numbers, or strings that come more than once."""
-    few = column.distinct is not None and 2 * column.distinct <= rows
-    return column.kind in ("number", "boolean") or (column.kind == "category" and few)
 
 
 def target_of(column: Column, *, is_number: bool) -> tuple[str, str]:
@@ -237,7 +216,5 @@ def imbalance(column: Column) -> Lines:
     names, counts = classes_of(column)
     if counts.min() * 3 > counts.max():
         return []
-    rare = in_comment(names[np.argmin(counts)])
-    return [
-        ("", f"class_weights: balanced would make {rare}, {counts.min() / counts.sum():.1%} of the rows, count more")
-    ]
+    rare, share = in_comment(names[np.argmin(counts)]), counts.min() / counts.sum()
+    return [("", f"class_weights: balanced would make {rare}, {share:.1%} of the rows, count more")]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from dltool.config.outputs import heads_of
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.dataset import Dataset
@@ -22,29 +23,23 @@ LAST = "last value"
 
 
 def baselines_of(
-    built: BuiltModel,
-    dataset: Dataset,
-    examples: Examples,
-    measured: Measurement,
-    tables: "LinearTables",
-    config: Config,
+    config: Config, dataset: Dataset, examples: Examples, measured: Measurement, tables: "LinearTables"
 ) -> tuple[Baseline, ...]:
     """Return the baselines of each output with one class or number per example, with the model itself.
 
-    `examples` are those measured, `tables` their features. They are a constant, the last value of a time series, and a
-    linear model."""
+    `examples` are those measured. The baselines are a constant, the last value of a time series, and a linear model."""
     kept = measured.kept
     found: list[Baseline] = []
     for output, rules, fitted in compared_outputs(config, dataset):
         name, true = output.head.name, output.goal(examples.targets).ravel()
-        metric = f"{name}_{rules.metric}" if len(built.heads) > 1 else rules.metric
+        metric = f"{name}_{rules.metric}" if len(heads_of(config)) > 1 else rules.metric
         decided = rules.decided(measured.outputs[name].reshape(len(kept), -1))
         found.append(Baseline(MODEL, metric, float(rules.score(true[kept], decided))))
         found.append(Baseline(rules.constant_name, metric, float(rules.score(true, rules.constant(fitted)))))
         series = None if config.data.windows is None else examples.inputs.get(config.data.windows.target)
         if rules.can_repeat and series is not None:
             found.append(last_value(metric, series, true))
-        found.append(linear(rules, metric, tables, fitted, true))
+        found.append(linear(rules, metric, tables, measured.features, fitted, true))
     return tuple(found)
 
 
@@ -56,14 +51,10 @@ def compared_outputs(config: Config, dataset: Dataset) -> Iterator[tuple[Evaluat
 
 
 class LinearTables:
-    """Feature tables that linear models are fitted and measured on, standardized by the first.
-
-    `reason` says why there are none. Measured features are added batch by batch."""
+    """Feature tables to fit and measure linear models on, standardized by the first. `reason`: why there are none."""
 
     def __init__(self, built: BuiltModel, config: Config, dataset: Dataset, inputs: Mapping[str, Rows]) -> None:
         self.reason, self.measured_on = "", None
-        self.measured: list[np.ndarray] = []
-        self.left = np.empty((0, 0), np.float32)
         if all(rules.why_not_linear(fitted) for _, rules, fitted in compared_outputs(config, dataset)):
             return
         try:
@@ -72,56 +63,37 @@ class LinearTables:
             # On tables this small, several threads take forty times as long and may change the last bits.
             with threadpool_limits(1):
                 self.scale = Standardized(np.concatenate(list(self.fitted_on)))
+            self.measured_on = measured_on
         except (ValueError, np.linalg.LinAlgError) as error:
             self.reason = str(error).splitlines()[0]
-        else:
-            self.measured_on = measured_on
 
-    def add(self, table: np.ndarray) -> None:
-        """Add the features of the next batch, standardized in blocks of one size whatever the batch size."""
-        self.left = np.concatenate([self.left, table]) if len(self.left) else table
-        while len(self.left) >= BLOCK:
-            self.flush()
-
-    def flush(self) -> None:
-        with threadpool_limits(1):
-            self.measured.append(self.scale.of(self.left[:BLOCK]))
-        self.left = self.left[BLOCK:]
-
-    def whole(self) -> np.ndarray:
-        """Return the whole measured table. Raises ValueError: a value is not finite."""
-        if len(self.left):
-            self.flush()
-        return with_ones(np.concatenate(self.measured))
+    def standardized(self, table: np.ndarray) -> np.ndarray:
+        """Return the measured table, standardized in blocks of one size. Raises ValueError: a value is not finite."""
+        blocks = [self.scale.of(table[first : first + BLOCK]) for first in range(0, len(table), BLOCK)]
+        return with_ones(np.concatenate(blocks))
 
     def note(self, fitted: int, true: int) -> str:
         """Return a note if only some of the features or examples are used."""
         assert self.measured_on is not None
-        parts = []
-        training, measured = len(self.fitted_on.rows), len(self.measured_on.rows)
-        if training < fitted:
-            parts.append(f"fitted from {training:,} training examples")
-        if measured < true:
-            parts.append(f"measured on {measured:,} examples")
-        if has_components(training, self.fitted_on.columns):
-            parts.append(f"{COMPONENTS} principal components of {self.fitted_on.columns:,} features")
-        return ", ".join(parts)
+        training, measured, columns = len(self.fitted_on.rows), len(self.measured_on.rows), self.fitted_on.columns
+        notes = {
+            f"fitted from {training:,} training examples": training < fitted,
+            f"measured on {measured:,} examples": measured < true,
+            f"{COMPONENTS} principal components of {columns:,} features": has_components(training, columns),
+        }
+        return ", ".join(note for note, applies in notes.items() if applies)
 
 
 def last_value(metric: str, series: Rows, true: np.ndarray) -> Baseline:
     """Return the baseline that predicts the last value of the target in each window of `series` (examples, length)."""
-    last = np.concatenate(
-        [latest(np.asarray(series[first : first + BLOCK], float)) for first in range(0, len(series), BLOCK)]
-    )
+    blocks = range(0, len(series), BLOCK)
+    last = np.concatenate([latest(np.asarray(series[first : first + BLOCK], float)) for first in blocks])
     known = np.isfinite(last)
     if not known.any():
         return Baseline(LAST, metric, None, "the target is missing in all windows")
-    note = (
-        ""
-        if known.all()
-        else f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
-    )
-    return Baseline(LAST, metric, float(np.mean(np.abs(true.ravel()[known] - last[known]))), note)
+    note = f"measured on {np.sum(known):,} examples: the target is missing in the windows of the others"
+    error = float(np.mean(np.abs(true.ravel()[known] - last[known])))
+    return Baseline(LAST, metric, error, "" if known.all() else note)
 
 
 def latest(windows: np.ndarray) -> np.ndarray:
@@ -131,14 +103,16 @@ def latest(windows: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=1), windows[np.arange(len(windows)), windows.shape[1] - 1 - from_end], np.nan)
 
 
-def linear(rules: Rules, metric: str, tables: LinearTables, fitted: np.ndarray, true: np.ndarray) -> Baseline:
+def linear(
+    rules: Rules, metric: str, tables: LinearTables, table: np.ndarray | None, fitted: np.ndarray, true: np.ndarray
+) -> Baseline:
     name, reason = rules.linear_name, rules.why_not_linear(fitted) or tables.reason
-    if reason or tables.measured_on is None:
+    if reason or tables.measured_on is None or table is None:
         return Baseline(name, metric, None, reason)
     try:
         with threadpool_limits(1):
-            features, measured = tables.scale.table, tables.whole()
-            predicted = rules.linear(features, fitted[tables.fitted_on.rows], measured)
+            measured = tables.standardized(table)
+            predicted = rules.linear(tables.scale.table, fitted[tables.fitted_on.rows], measured)
     except (ValueError, np.linalg.LinAlgError) as error:
         return Baseline(name, metric, None, str(error).splitlines()[0])
     value = float(rules.score(true[tables.measured_on.rows], predicted))

@@ -2,8 +2,7 @@
 
 The percentile bootstrap (B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16)
 computes the number for many samples, drawn with replacement and as large as the original. The interval holds 95 % of
-the results. A sample is a vector of how often each example was drawn. For statistics of sums over examples, all samples
-are one matrix product."""
+the results. A sample is a vector of how often each example was drawn; sums over all samples are one matrix product."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,24 +25,14 @@ class Interval:
     low: float | None = None
     high: float | None = None
 
-
-@dataclass(frozen=True)
-class Difference:
-    """The difference of two models, second minus first, with the bounds of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
     @property
     def exceeds_noise(self) -> bool:
-        """Return whether the difference is significant: the interval does not contain 0."""
-        return self.low > 0 or self.high < 0
+        """Return whether a difference is significant: it has an interval, which does not contain 0."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 def random_groups(examples: int, most: int, seed: int) -> np.ndarray:
-    """Return the group of each example, (examples,) of int in 0 … min(examples, most) - 1. Sizes differ by at
-    most one."""
+    """Return the group of each example, (examples,) of int from 0 to at most most - 1. Sizes differ by at most one."""
     if examples <= most:
         return np.arange(examples)
     return np.random.Generator(np.random.Philox(seed)).permutation(examples) % most
@@ -68,11 +57,9 @@ def resampled(sums: np.ndarray, seed: int) -> np.ndarray:
 def intervals(
     values: Sequence[float], sums: np.ndarray, seed: int, statistic: Callable[[np.ndarray], np.ndarray]
 ) -> list[Interval]:
-    """Return the intervals of m `values`, which `statistic` computes from sums over examples: (samples, k) to (samples,
-    m).
+    """Return the intervals of m `values`, which `statistic` computes from sums: (samples, k) to (samples, m).
 
-    `sums` is (groups, k). There is no interval for fewer than two groups, or if a sample gives a value that is not
-    finite."""
+    `sums` is (groups, k). There is no interval for fewer than two groups, or if a sample gives no finite value."""
     if len(sums) < 2:
         return [Interval(value) for value in values]
     found = statistic(resampled(sums, seed))
@@ -104,19 +91,14 @@ def grouped_sums(columns: np.ndarray, seed: int) -> np.ndarray:
     return np.stack([np.bincount(groups, column, MOST_GROUPS) for column in columns.T], axis=1)
 
 
-def paired_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Difference:
-    """Return how far the mean of `second` is above that of `first`, (examples,) each: losses or correctness of two
-    models.
+def paired_difference(first: np.ndarray, second: np.ndarray, seed: int) -> Interval:
+    """Return how far the mean of `second` is above that of `first`, (examples,) each of two models.
 
-    Both models are resampled on the same examples, so examples that are hard for both add no uncertainty. Raises
-    ValueError: the numbers of examples differ, or are 0."""
+    Both models are resampled on the same examples, so examples that are hard for both add no uncertainty. One example
+    allows any difference: there is no interval. Raises ValueError: the numbers of examples differ, or are 0."""
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise ValueError(
             f"expected values of two models for the same examples, got shapes {first.shape} and {second.shape}"
         )
     differences = second.astype(float) - first.astype(float)
-    found = mean_intervals({"difference": differences}, seed)["difference"]
-    if found.low is None or found.high is None:
-        # One example allows any difference, and NaN is not comparable.
-        return Difference(found.value, float("-inf"), float("inf"))
-    return Difference(found.value, found.low, found.high)
+    return mean_intervals({"difference": differences}, seed)["difference"]

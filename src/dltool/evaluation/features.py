@@ -19,8 +19,7 @@ FEWEST_ROWS = 200
 class Features:
     """At most `most_rows` evenly spread raw inputs, preprocessed block by block to (rows, `columns`) of float32.
 
-    `rows` (examples,) are their indices. Inputs that stay integers are left out: they are words or categories. Raises
-    ValueError: there is no such table, with the reason."""
+    `rows` (examples,) are their indices. Integers, which are words or categories, are left out. Raises ValueError."""
 
     def __init__(self, built: BuiltModel, inputs: Mapping[str, Rows], most_rows: int) -> None:
         self.built = built

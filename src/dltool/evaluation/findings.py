@@ -71,8 +71,5 @@ class Assessment:
 
 def interval_record(metrics: Mapping[str, Interval]) -> dict[str, list[float]]:
     """Return the bounds of the known intervals by metric."""
-    return {
-        name: [found.low, found.high]
-        for name, found in metrics.items()
-        if found.low is not None and found.high is not None
-    }
+    bounds = {name: (found.low, found.high) for name, found in metrics.items()}
+    return {name: [low, high] for name, (low, high) in bounds.items() if low is not None and high is not None}

@@ -1,6 +1,7 @@
 """Intervals of all metrics of a model, also of those that are no means over examples."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -8,8 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dltool.evaluation.bootstrap import Interval, intervals, mean_intervals, random_groups
-from dltool.evaluation.example_values import metrics_by_output
-from dltool.evaluation.measure import Measurement
+from dltool.evaluation.measure import Measurement, metrics_by_output
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS
 from dltool.training.batches import in_loss_form, model_targets
@@ -29,10 +29,7 @@ def metric_intervals(
     There is none if the metric is not a function of sums over examples, or the outputs were too large to keep."""
     metrics = measured.metrics
     means = {name: values for name, values in measured.values.items() if is_mean(metrics.get(name), values)}
-    found = {
-        name: Interval(metrics[name], interval.low, interval.high)
-        for name, interval in mean_intervals(means, seed).items()
-    }
+    found = {name: replace(each, value=metrics[name]) for name, each in mean_intervals(means, seed).items()}
     wanted = model_targets(built, targets)
     are_all_kept = len(measured.kept) == len(next(iter(measured.values.values())))
     for name, by_name in metrics_by_output(built).items() if are_all_kept else ():
@@ -53,14 +50,16 @@ def state_intervals(
 ) -> dict[str, Interval]:
     """Return the intervals of a metric by result name; none if its state is not a sum over examples.
 
-    Keras computes its metrics from variables to which each batch adds, such as true positives by threshold. The state
-    of a sample of examples is therefore a sum too."""
+    Keras computes its metrics from variables to which each batch adds, such as true positives by threshold, so the
+    state of a sample of examples is a sum too."""
     try:
         states = grouped_states(metric, *examples, seed)
         sizes = [variable.shape for variable in metric.variables]
-        whole = named_results(name, results(metric, states.sum(axis=0, keepdims=True), sizes))
+        (numbers,) = results(metric, states.sum(axis=0, keepdims=True), sizes)
     except KERAS_ERRORS:
         return {}
+    # Numbered if the metric gives several, as in the logs of a run.
+    whole = logs_of({name: numbers if len(numbers) > 1 else numbers[0]})
     values = [metrics.get(each, np.nan) for each in whole]
     if not np.allclose(list(whole.values()), values, rtol=TOLERANCE, atol=1e-5):
         return {}
@@ -78,9 +77,8 @@ def grouped_states(metric: Any, targets: np.ndarray, outputs: np.ndarray, seed: 
 
     def added(example: tuple[Any, Any]) -> Any:
         state = metric.stateless_update_state(start, *example)
-        return tf.concat(
-            [tf.reshape(tf.cast(each - was, tf.float32), [-1]) for each, was in zip(state, start, strict=True)], 0
-        )
+        changes = [tf.cast(each - was, tf.float32) for each, was in zip(state, start, strict=True)]
+        return tf.concat([tf.reshape(change, [-1]) for change in changes], 0)
 
     parts = []
     for size in np.unique(sizes):
@@ -112,9 +110,3 @@ def compiled_map(function: Any, parts: Sequence[Sequence[np.ndarray]]) -> np.nda
     mapped = tf.function(lambda *given: tf.map_fn(function, given, fn_output_signature=tf.float32), autograph=False)
     compiled = mapped.get_concrete_function(*specs)
     return np.concatenate([compiled(*map(tf.constant, part)).numpy() for part in parts])
-
-
-def named_results(name: str, found: np.ndarray) -> dict[str, float]:
-    """Return the results by name, numbered if the metric gives several, as in the logs of a run."""
-    (values,) = found
-    return logs_of({name: values if len(values) > 1 else values[0]})

@@ -22,8 +22,7 @@ def has_components(rows: int, columns: int) -> bool:
 class Standardized:
     """A table (rows, columns) of float32 with mean 0 and standard deviation 1, and a last column of ones.
 
-    Many columns are replaced by their first principal components. The given table is overwritten. Raises ValueError: a
-    value is not finite."""
+    Principal components replace many columns. The table is overwritten. Raises ValueError: a value is not finite."""
 
     def __init__(self, table: np.ndarray) -> None:
         self.mean = table.mean(axis=0, dtype=float).astype(np.float32)
@@ -51,7 +50,6 @@ def with_ones(table: np.ndarray) -> np.ndarray:
 
 
 def refuse_no_numbers(table: np.ndarray) -> None:
-    """Raise ValueError if a value is not finite."""
     if not np.isfinite(table).all():
         raise ValueError("some features are not finite")
 
@@ -60,8 +58,7 @@ def principal_components(table: np.ndarray) -> np.ndarray:
     """Return the first principal components of the standardized `table`, (columns, COMPONENTS) of float32.
 
     Each is divided by its standard deviation. Randomized subspace iteration (N. Halko, P. G. Martinsson, J. A. Tropp,
-    Finding Structure with Randomness, 2011, algorithm 4.4) takes 0.3 s for 3,072 columns; the exact solution takes 8 s.
-    """
+    Finding Structure with Randomness, 2011, algorithm 4.4) takes 0.3 s for 3,072 columns; the exact solution, 8 s."""
     size = min(table.shape[1], COMPONENTS + OVERSAMPLING)
     basis = np.random.default_rng(0).standard_normal((table.shape[1], size), dtype=np.float32)
     for _ in range(SUBSPACE_ITERATIONS):

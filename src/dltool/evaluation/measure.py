@@ -1,5 +1,8 @@
-"""One pass of a finished model over examples: its metrics, and the outputs and values of each example."""
+"""One pass of a finished model over examples: its metrics, and the outputs and values of each example.
 
+They are computed by the objects that Keras compiled from the config."""
+
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
 from dltool.data.examples import Examples
-from dltool.evaluation.example_values import each_head, example_values, loss_functions, metrics_by_output, with_loss
 from dltool.evaluation.features import Features
 from dltool.model.build import BuiltModel
 from dltool.training.batches import BatchTables, make_tables, model_targets
@@ -23,6 +26,11 @@ from dltool.training.numerics import evaluation_batch
 KEPT_BYTES = 2**28
 """Bytes of kept outputs. If all examples take more, every second one is kept, or every third, …"""
 NONE = np.empty(0, np.int32)
+Step = Callable[[Any, Any, Any], Any]
+Head = tuple[OutputSpec, Any, Any]
+"""An output, its target in the form of its loss, and its prediction."""
+ADDED = ""
+"""Key of the losses that layers add. No metric has this name."""
 
 
 @dataclass(frozen=True)
@@ -31,25 +39,19 @@ class Measurement:
 
     `values` (examples,) of float32 are those of each metric that is a mean over examples, accuracy as 0 or 1. `outputs`
     (kept, …) of float32 or float64 belong to the examples `kept`, ascending. A reconstruction is given as the mean
-    squared error of each example."""
+    squared error of each example. `features` are those of some examples, (rows, columns), if they were wanted."""
 
     metrics: Mapping[str, float]
     values: Mapping[str, np.ndarray]
     outputs: Mapping[str, np.ndarray]
     kept: np.ndarray
+    features: np.ndarray | None
 
 
-def measure(
-    built: BuiltModel,
-    config: Config,
-    examples: Examples,
-    features: Features | None = None,
-    keep: Callable[[np.ndarray], None] = lambda _: None,
-) -> Measurement:
+def measure(built: BuiltModel, config: Config, examples: Examples, features: Features | None = None) -> Measurement:
     """Measure the model on raw inputs of at least one example, without class weights.
 
-    Batches depend on the model only, so the same weights and examples give the same numbers. `keep` receives the tables
-    of `features`, batch by batch.
+    Batches depend on the model only, so the same weights and examples give the same numbers.
 
     Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(config):
@@ -58,37 +60,43 @@ def measure(
             compile_core(built, config, expected)
         tables = make_tables(built, examples.inputs, expected)
         step = measuring_step(built, tables, features)
-        stride = stride_for(built, len(examples))
+        shapes = [() if head.target is None else built.outputs[head.name].output_shape for head in built.heads]
+        numbers = sum(math.prod(size or 1 for size in shape) for shape in shapes)
+        stride = -(-4 * numbers * len(examples) // KEPT_BYTES)
         built.core.reset_metrics()
         chosen = NONE if features is None else features.rows
         parts: list[tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
+        found: list[np.ndarray] = []
         for first, (results, values, outputs, table) in in_batches(built, config, tables, step, len(examples), chosen):
             # A view would keep the whole array alive.
             kept = {name: some(each.numpy(), -first % stride, stride) for name, each in outputs.items()}
             parts.append((results, {name: each.numpy() for name, each in values.items()}, kept))
             if table is not None:
-                keep(table.numpy())
+                found.append(table.numpy())
         return Measurement(
             logs_of(parts[-1][0]),
             with_loss(built, joined([part[1] for part in parts])),
             joined([part[2] for part in parts]),
             np.arange(0, len(examples), stride),
+            np.concatenate(found) if found else None,
         )
 
 
-def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | None) -> Callable[[Any, Any, Any], Any]:
+def measuring_step(built: BuiltModel, tables: BatchTables, features: Features | None) -> Step:
     """Return the step for a batch: the metrics up to now, values of the examples, outputs, and some features."""
     losses, metrics = loss_functions(built), metrics_by_output(built)
 
     def step(tensors: Any, rows: Any, positions: Any) -> tuple[Any, dict[str, Any], dict[str, Any], Any]:
         given, wanted = tables.batch(tensors, rows)
-        found, results = updated_metrics(built.core, given, wanted)
+        # As Keras's `test_step`, which does not return the outputs.
+        found = built.core(given, training=False)
+        loss = built.core._compute_loss(given, wanted, found, training=False)
+        built.core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(given)[0])[0])
+        results = built.core.compute_metrics(given, wanted, found)
         heads = list(each_head(built, wanted, found))
         values = example_values(built, heads, losses, metrics, tf.shape(rows)[0])
-        outputs = {
-            head.name: at_least_float32(squared_error(output, target) if head.target is None else output)
-            for head, target, output in heads
-        }
+        outputs = {head.name: squared_error(y, target) if head.target is None else y for head, target, y in heads}
+        outputs = {name: at_least_float32(each) for name, each in outputs.items()}
         return results, values, outputs, None if features is None else features.of_batch(given, positions)
 
     return step
@@ -106,34 +114,20 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
 
         def step(tensors: Any, rows: Any, _: Any) -> tuple[dict[str, Any], list[Any]]:
             given, restored = tables.batch(tensors, rows)
-            found = built.core(given, training=False)
-            if not isinstance(found, dict):
-                found, restored = {built.heads[0].name: found}, {built.heads[0].name: restored}
-            also_given = before_sigmoid(built, found)
-            found = {name: at_least_float32(each) for name, each in found.items()}
-            values = {
-                head.name: squared_error(found[head.name], restored[head.name])
-                if head.target is None
-                else found[head.name]
-                for head in built.heads
-            }
+            values, also_given = {}, []
+            for head, target, output in each_head(built, restored, built.core(given, training=False)):
+                exact = at_least_float32(output)
+                values[head.name] = squared_error(exact, target) if head.target is None else exact
+                also_given += before_sigmoid(head, output)
             return values, also_given
 
         examples = len(next(iter(inputs.values())))
-        parts = [
-            {name: each.numpy() for name, each in outputs.items()}
-            for _, (outputs, _) in in_batches(built, config, tables, step, examples)
-        ]
-        return joined(parts)
+        batches = in_batches(built, config, tables, step, examples)
+        return joined([{name: each.numpy() for name, each in outputs.items()} for _, (outputs, _) in batches])
 
 
 def in_batches(
-    built: BuiltModel,
-    config: Config,
-    tables: BatchTables,
-    step: Callable[[Any, Any, Any], Any],
-    examples: int,
-    chosen: np.ndarray = NONE,
+    built: BuiltModel, config: Config, tables: BatchTables, step: Step, examples: int, chosen: np.ndarray = NONE
 ) -> Iterator[tuple[int, Any]]:
     """Yield the first index of each batch and the result of `step` for its tensors, its rows and its `chosen` rows.
 
@@ -151,23 +145,6 @@ def in_batches(
         yield first, function(*tables.feed(order, first, last, size), positions)
 
 
-def updated_metrics(core: keras.Model, inputs: Any, targets: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the outputs and the updated metrics. Keras's `test_step` does not return the outputs."""
-    outputs = core(inputs, training=False)
-    loss = core._compute_loss(inputs, targets, outputs, training=False)
-    core._loss_tracker.update_state(loss, sample_weight=tf.shape(tf.nest.flatten(inputs)[0])[0])
-    return outputs, core.compute_metrics(inputs, targets, outputs)
-
-
-def stride_for(built: BuiltModel, examples: int) -> int:
-    """Return the stride of the examples whose outputs are kept."""
-    sizes = [
-        1 if head.target is None else int(np.prod([size or 1 for size in built.outputs[head.name].output_shape]))
-        for head in built.heads
-    ]
-    return -(-4 * sum(sizes) * examples // KEPT_BYTES)
-
-
 def some(rows: np.ndarray, first: int, stride: int) -> np.ndarray:
     return rows if stride == 1 else rows[first::stride].copy()
 
@@ -180,16 +157,79 @@ def at_least_float32(values: Any) -> Any:
     return tf.cast(values, tf.float32) if values.dtype.size < 4 else values
 
 
-def before_sigmoid(built: BuiltModel, outputs: Mapping[str, Any]) -> list[Any]:
-    """Return the logits of sigmoid outputs that Keras's binary cross-entropies use instead of the outputs.
+def before_sigmoid(head: OutputSpec, output: Any) -> list[Any]:
+    """Return the logits of a sigmoid output, if Keras's binary cross-entropies use them instead of the output.
 
-    If nothing else used them, TensorFlow could fuse the layer and its sigmoid, and the last bits would differ from the
-    evaluation."""
-    found = [outputs[head.name] for head in built.heads if head.loss.name.lower().startswith("binary")]
-    return [output.op.inputs[0] for output in found if output.op.type == "Sigmoid"]
+    If nothing else used them, TensorFlow could fuse layer and sigmoid, and give other last bits than in evaluation."""
+    is_binary = head.loss.name.lower().startswith("binary")
+    return [output.op.inputs[0]] if is_binary and output.op.type == "Sigmoid" else []
 
 
 def squared_error(output: Any, restored: Any) -> Any:
     """Return the mean squared error of each example, (examples,)."""
     difference = tf.square(output - tf.cast(restored, output.dtype))
     return tf.reduce_mean(tf.reshape(difference, [tf.shape(difference)[0], -1]), axis=1)
+
+
+def example_values(
+    built: BuiltModel, heads: list[Head], losses: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]], size: Any
+) -> dict[str, Any]:
+    """Return the values of each example, (size,), of the losses and metrics that are means over examples."""
+    values = {}
+    for head, target, output in heads:
+        # Keras's losses do so before the call.
+        each = losses[head.name].call(tf.cast(target, tf.float32), tf.cast(output, tf.float32))
+        values[loss_key(built, head)] = per_example(each, size)
+        for name, metric in metrics.get(head.name, {}).items():
+            if isinstance(metric, keras.metrics.MeanMetricWrapper):
+                values[name] = per_example(metric._fn(target, output, **metric._fn_kwargs), size)
+    if built.core.losses:
+        # Keras knows the losses that layers add only inside the function that called them.
+        added = tf.add_n([tf.reduce_sum(loss) for loss in built.core.losses])
+        values[ADDED] = tf.fill([size], tf.cast(added, tf.float32))
+    return values
+
+
+def each_head(built: BuiltModel, targets: Any, outputs: Any) -> Iterator[Head]:
+    for head in built.heads:
+        one = not isinstance(outputs, dict)
+        yield head, targets if one else targets[head.name], outputs if one else outputs[head.name]
+
+
+def loss_key(built: BuiltModel, head: OutputSpec) -> str:
+    return "loss" if len(built.heads) == 1 else f"{head.name}_loss"
+
+
+def loss_functions(built: BuiltModel) -> dict[str, Any]:
+    """Return the compiled losses by output. Keras has no public access to them."""
+    found = built.core._compile_loss._flat_losses
+    return {each.path[0] if each.path else built.heads[0].name: each.loss for each in found}
+
+
+def metrics_by_output(built: BuiltModel) -> dict[str, dict[str, Any]]:
+    """Return the compiled metrics by output and result name. Keras has no public access to them."""
+    made = built.core._compile_metrics
+    if made is None or not made.metrics:
+        return {}
+    names = iter(made.result())
+    return {
+        each.output_name or built.heads[0].name: {next(names): metric for metric in each.metrics}
+        for each in made._flat_metrics
+        if each
+    }
+
+
+def per_example(values: Any, examples: Any) -> Any:
+    """Return the mean over all other axes, (examples,). NaN if there is one value for all."""
+    if not values.shape.rank:
+        return tf.fill([examples], np.float32(np.nan))
+    return tf.reduce_mean(tf.reshape(tf.cast(values, tf.float32), [examples, -1]), axis=1)
+
+
+def with_loss(built: BuiltModel, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the values with the total loss: the weighted sum of all losses and of those that layers add."""
+    parts = [head.weight * values[loss_key(built, head)] for head in built.heads]
+    if ADDED in values:
+        parts.append(values[ADDED])
+    whole = np.stack(parts).sum(axis=0, dtype=np.float32)
+    return {"loss": whole, **{name: each for name, each in values.items() if name not in ("loss", ADDED)}}

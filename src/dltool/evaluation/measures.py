@@ -35,15 +35,16 @@ class Calibration:
     error: float
 
 
-def class_table(targets: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> list[dict[str, object]]:
-    """Return precision, recall, F1 and support of each class, from class indices or labels (examples, labels) of 0 and
-    1."""
+def class_table(
+    targets: np.ndarray, predicted: np.ndarray, names: Sequence[str], kind: str = "class"
+) -> list[dict[str, object]]:
+    """Return precision, recall, F1 and support of each class, from class indices or 0 and 1 (examples, labels)."""
     targets, predicted = (membership(values, len(names)) for values in (targets, predicted))
     right = (targets * predicted).sum(axis=0)
     support, found = targets.sum(axis=0), predicted.sum(axis=0)
     return [
         {
-            "class": name,
+            kind: name,
             "precision": float(r / max(f, 1)),
             "recall": float(r / max(s, 1)),
             "f1": float(2 * r / max(f + s, 1)),
@@ -67,7 +68,7 @@ def confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.nd
 def areas(are_of_class: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Return the ROC AUC of each class against all others, (classes,); both arguments are (examples, classes).
 
-    It is computed from ranks (J. Hanley and B. McNeil, The Meaning and Use of the Area under a ROC Curve, 1982). It is
+    It is computed from ranks (J. Hanley and B. McNeil, The Meaning and Use of the Area under a ROC Curve, 1982), and
     NaN for a class of all or no examples."""
     ranks = np.apply_along_axis(ranked, 0, probabilities)
     members = are_of_class.sum(axis=0).astype(float)
@@ -83,8 +84,7 @@ def ranked(values: np.ndarray) -> np.ndarray:
 
 
 def above_thresholds(are_of_class: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the true and false positives at each distinct probability, highest first; (thresholds,) of float64
-    each."""
+    """Return true and false positives at each distinct probability, highest first; (thresholds,) of float64 each."""
     order = np.argsort(-probabilities, kind="stable")
     is_last = np.append(np.diff(probabilities[order]) != 0, True)
     members = np.cumsum(are_of_class[order], dtype=float)[is_last]
@@ -142,9 +142,5 @@ def number_row(name: str, targets: np.ndarray, predicted: np.ndarray) -> dict[st
 def error_row(errors: np.ndarray) -> dict[str, object]:
     """Return the distribution of reconstruction errors, (examples,)."""
     median, high = np.quantile(errors, [0.5, 0.95])
-    return {
-        "mean": float(errors.mean()),
-        "median": float(median),
-        "95th percentile": float(high),
-        "largest": float(errors.max()),
-    }
+    row = {"mean": errors.mean(), "median": median, "95th percentile": high, "largest": errors.max()}
+    return {name: float(value) for name, value in row.items()}

@@ -30,8 +30,8 @@ EXAMPLES_LIMIT = 2**28
 class ExampleValues:
     """Metrics of a model for each example, to compare it with another.
 
-    `rows` (examples,) of int64 are rows of the data. `values` (examples,) of float32 have the metric of their name as
-    mean. `targets` is a digest."""
+    `rows` (examples,) of int64 are rows of the data. The mean of `values` (examples,) of float32 is the metric of their
+    name. `targets` is a digest."""
 
     rows: np.ndarray
     values: Mapping[str, np.ndarray]
@@ -80,24 +80,15 @@ def read_examples(run: Run, name: str) -> ExampleValues:
         keys = names.tolist()
     except (DataError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
-    if (
-        rows.dtype != np.int64
-        or values.dtype != np.float32
-        or names.dtype.kind != "U"
-        or rows.ndim != 1
-        or values.shape != (*names.shape, len(rows))
-    ):
+    kinds = (str(rows.dtype), rows.ndim, str(values.dtype), names.dtype.kind)
+    if kinds != ("int64", 1, "float32", "U") or values.shape != (*names.shape, len(rows)):
         raise RunError(f"{path} does not hold the values of examples")
     targets = read(run, run.evaluation / name / METRICS, Evaluation).targets
     return ExampleValues(rows, dict(zip(keys, values, strict=True)), str(targets))
 
 
 def prediction_table(
-    config: Config,
-    facts: Facts,
-    targets: Mapping[str, np.ndarray],
-    outputs: Mapping[str, np.ndarray],
-    places: Columns,
+    config: Config, facts: Facts, targets: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], places: Columns
 ) -> Columns | None:
     """Return target and prediction of each output for each example, after its location `places`.
 

@@ -15,23 +15,23 @@ def assessed(
 ) -> "tuple[Assessment, dict[str, bytes]]":
     """Evaluate the model on these examples, with intervals and baselines, and return the files of the evaluation.
 
-    Without `warn`, no figures and no baselines are made. Raises DltoolError: as
-    :func:`dltool.evaluation.measure.measure`."""
-    from dltool.evaluation.assessment import Measured, assess
+    Without `warn`, no figures and no baselines are made. Raises as :func:`dltool.evaluation.measure.measure`."""
     from dltool.evaluation.baselines import LinearTables, baselines_of
+    from dltool.evaluation.findings import Assessment
     from dltool.evaluation.intervals import metric_intervals
     from dltool.evaluation.measure import measure
     from dltool.evaluation.stored import ExampleValues, digest_of, evaluation_files, prediction_table
+    from dltool.evaluation.tasks import assessed_outputs
 
     built, config, dataset = experiment.built, experiment.config, experiment.dataset
     tables = None if warn is None else LinearTables(built, config, dataset, examples.inputs)
-    found = measure(built, config, examples, *((tables.measured_on, tables.add) if tables else ()))
-    baselines = baselines_of(built, dataset, examples, found, tables, config) if tables else ()
+    found = measure(built, config, examples, tables.measured_on if tables else None)
+    baselines = baselines_of(config, dataset, examples, found, tables) if tables else ()
     intervals = metric_intervals(built, found, examples.targets, config.seed)
-    measured = Measured(examples.name, len(examples), intervals, baselines)
     places = {name: values[found.kept] for name, values in examples.places.items()}
     targets = {name: values[found.kept] for name, values in examples.targets.items()}
-    assessment = assess(config, dataset.facts, measured, targets, found.outputs, places["row"], warn)
+    outputs = assessed_outputs(config, dataset.facts, targets, found.outputs, places["row"], warn)
+    assessment = Assessment(examples.name, len(examples), intervals, outputs, baselines)
     table = prediction_table(config, dataset.facts, targets, found.outputs, places)
     values = ExampleValues(examples.places["row"], found.values, digest_of(examples.targets))
     return assessment, evaluation_files(assessment, values, table)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,10 @@ from dltool.errors import DltoolError, ExpectationMissed, Interrupted, MachineEr
 from dltool.experiment.assessing import assessed
 from dltool.experiment.opening import Experiment
 from dltool.experiment.signals import StopNow, StopRequests
-from dltool.experiment.stages import Clock, Stages
+from dltool.experiment.stages import Stages
 from dltool.imports import Import, import_drawing
 from dltool.machine import usable_cores
-from dltool.runs.checkpoint_writer import CheckpointWriter
+from dltool.runs.checkpoint_file import CheckpointWriter
 from dltool.runs.files import MetricsLog, Run
 from dltool.tracking import Tracking
 
@@ -34,34 +34,27 @@ class TrainingOutcome:
     run: Path
     results: dict[str, Any]
     missed: tuple[str, ...]
-    is_kept: bool = True
-    assessment: "Assessment | None" = None
-    profile: Mapping[str, float] | None = None
+    is_kept: bool
+    assessment: "Assessment | None"
+    profile: Mapping[str, float] | None
 
     @property
     def exit_code(self) -> int:
         return ExpectationMissed.exit_code if self.missed else 0
 
     def record(self) -> dict[str, Any]:
-        """Return the document for `--json`."""
         return {"run": str(self.run) if self.is_kept else None, **self.results}
 
 
 def complete(
-    run: Run,
-    experiment: Experiment,
-    fitting: "Fitting",
-    stages: Stages,
-    start: "TrainingState | None" = None,
+    run: Run, experiment: Experiment, fitting: "Fitting", stages: Stages, start: "TrainingState | None" = None
 ) -> TrainingOutcome:
     """Train from `start` if given, test, and write the results. The run's status records every ending.
 
     A requested profile goes to the run's folder `profile`: a trace of some steps and the seconds by activity.
 
-    Raises:
-        DltoolError: see :func:`dltool.training.fit.fit`.
-        MachineError: a file cannot be written."""
-    progress, clock, stops = stages.progress, stages.clock, stages.stops
+    Raises DltoolError: see :func:`dltool.training.fit.fit`; MachineError: a file cannot be written."""
+    progress, stops = stages.progress, stages.stops
     tracking = Tracking(experiment.config.track, run, progress.warn)
     with recorded_status(run, progress, tracking), stops.unmasked():
         for folder in (run.preprocessing, run.checkpoints):
@@ -73,19 +66,17 @@ def complete(
         if experiment.is_kept:
             # Import the plotting libraries while compiled steps run.
             Import(import_drawing)
-        with clock.phase("train"), run.metrics_log() as log:
+        with stages.timed("train"), run.metrics_log() as log:
             observer = RecordingObserver(log, progress, tracking)
             fitted = fitted_model(run, experiment.built.core, fitting, observer, stops, start)
-        with clock.phase("test"):
-            progress.stage("testing")
+        with stages.timed("test", "testing"):
             results, assessment = tested_model(run, experiment, fitted, progress, stops)
-        outcome = concluded(run, experiment.config.expect, results, clock)
-        outcome = replace(outcome, assessment=assessment, is_kept=experiment.is_kept)
-        if not fitting.profile.is_wanted:
-            return outcome
-        times = profile_times(fitting, outcome.results["seconds"])
-        run.write_json(run.profile / "times.json", times)
-        return replace(outcome, profile=times)
+        results, missed = concluded(run, experiment.config.expect, results, stages.total())
+        profile = None
+        if fitting.profile.is_wanted:
+            profile = profile_times(fitting, results["seconds"])
+            run.write_json(run.profile / "times.json", profile)
+        return TrainingOutcome(run.path, results, missed, experiment.is_kept, assessment, profile)
 
 
 def profile_times(fitting: "Fitting", seconds: Mapping[str, float]) -> dict[str, float]:
@@ -197,9 +188,7 @@ class RecordingObserver:
     """Forwards the events of the training loop, and writes each epoch's metrics to the run."""
 
     def __init__(self, log: MetricsLog, progress: "Progress", tracking: Tracking) -> None:
-        self.log = log
-        self.progress = progress
-        self.tracking = tracking
+        self.log, self.progress, self.tracking = log, progress, tracking
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None:
         self.progress.epoch_begins(epoch, epochs, steps)
@@ -233,19 +222,17 @@ def tested_model(
     dataset, built = experiment.dataset, experiment.built
     with stops.patient():
         save_model(built.full, run.model)
-    test: dict[str, float] = {}
-    intervals: dict[str, list[float]] = {}
     assessment = None
+    test: dict[str, Any] = {"test": {}, "intervals": {}}
     if len(dataset.split.test):
         warn = progress.warn if experiment.is_kept else None
         assessment, files = assessed(experiment, dataset.examples("test"), warn)
-        test = {name: interval.value for name, interval in assessment.metrics.items()}
-        intervals = interval_record(assessment.metrics)
+        values = {name: interval.value for name, interval in assessment.metrics.items()}
+        test = {"test": values, "intervals": interval_record(assessment.metrics)}
         run.replace_folder(run.evaluation / "test", files)
     best = next((record for record in fitted.history if record.epoch == fitted.best_epoch), fitted.history[-1])
     results = {
-        "test": test,
-        "intervals": intervals,
+        **test,
         "validation": {name.removeprefix("val_"): v for name, v in best.logs.items() if name.startswith("val_")},
         "best": {"epoch": fitted.best_epoch, "monitor": fitted.monitor, "value": fitted.best_value},
         "epochs": len(fitted.history),
@@ -254,9 +241,10 @@ def tested_model(
     return results, assessment
 
 
-def concluded(run: Run, expect: Mapping[str, str], results: dict[str, Any], clock: Clock) -> TrainingOutcome:
-    """Check the config's expectations and write results.json, the last file of a run."""
-    seconds = clock.total()
+def concluded(
+    run: Run, expect: Mapping[str, str], results: dict[str, Any], seconds: Mapping[str, float]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Check the expectations and write results.json, the last file of a run. Return it, and what was missed."""
     values = {
         **results["test"],
         **{f"val_{name}": value for name, value in results["validation"].items()},
@@ -270,4 +258,4 @@ def concluded(run: Run, expect: Mapping[str, str], results: dict[str, Any], cloc
     whole = {"status": "completed", **results, "seconds": seconds, "expectations": expectations}
     run.write_json(run.results, whole)
     run.update("completed")
-    return TrainingOutcome(run.path, whole, tuple(missed.values()))
+    return whole, tuple(missed.values())

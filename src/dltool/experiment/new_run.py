@@ -6,40 +6,35 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dltool.config.load import Document
-from dltool.config.schema import Config
 from dltool.config.text.dump import dump_yaml, origins
 from dltool.config.text.tree import format_path
+from dltool.errors import DltoolError
 from dltool.experiment.opening import Experiment
 from dltool.experiment.refusals import RESUMED_PARTS, places_outside, weight_files
+from dltool.experiment.signals import StopNow
 from dltool.keras_names import ALLOWED
 from dltool.machine import describe_machine
 from dltool.runs.directory import create
 from dltool.runs.files import Run, encode_json
-from dltool.runs.recorded_data import recorded_contents
+from dltool.runs.recorded import recorded_contents
 
 if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
-    from dltool.model.build import BuiltModel
     from dltool.training.fit import Fitting
 
 
 @contextlib.contextmanager
 def new_run(
-    runs: Path,
-    document: Document,
-    experiment: Experiment,
-    fitting: "Fitting",
-    progress: "Progress",
-    **fields: Any,
+    runs: Path, document: Document, experiment: Experiment, fitting: "Fitting", progress: "Progress", **fields: Any
 ) -> Iterator[Run]:
-    """Create the run, with further `fields` of run.json, and hold its lock during the block. Raises as
-    :func:`dltool.runs.directory.create`."""
+    """Create the run, with more `fields` of run.json; hold its lock. Raises as :func:`dltool.runs.directory.create`."""
     config, dataset = experiment.config, experiment.dataset
     outside = places_outside(config, RESUMED_PARTS)
     record = {
@@ -53,7 +48,7 @@ def new_run(
         "data": {**recorded_contents(dataset), **dataset.facts.record(), "warnings": list(dataset.warnings)},
         "machine": describe_machine(),
         "pinned": dict(experiment.pinned),
-        "strategy": fitting.steps.strategy.record(),
+        "strategy": asdict(fitting.steps.strategy),
         "weights": weight_files(experiment.built),
         "git": None,
         "code": [{"file": code.shown_as, "sha256": code.sha256} for code in ALLOWED],
@@ -65,7 +60,31 @@ def new_run(
         yield run
 
 
+@contextlib.contextmanager
+def temporary_runs(prefix: str) -> Iterator[Path]:
+    """Yield a folder for runs that are not kept, not even after an error."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+            yield Path(folder)
+    except (DltoolError, StopNow) as error:
+        error.kept = ""
+        raise
+
+
 def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
+    """Return the files that never change: config, splits, origins, and the fitted preprocessing layers."""
+    from dltool.model.preprocessing import save_preprocessing
+
+    # By config path, with the text written there if it differs.
+    decided = {
+        format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
+        for found in origins(document, experiment.config)
+    }
+    fitted = experiment.built.fitted
+    with tempfile.TemporaryDirectory() as folder:
+        save_preprocessing(fitted.layers, fitted.columns, Path(folder))
+        files = [file for file in sorted(Path(folder).rglob("*")) if file.is_file()]
+        saved = {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}
     split = experiment.dataset.split
     buffer = io.BytesIO()
     np.savez(buffer, train=split.train, validation=split.validation, test=split.test)
@@ -73,24 +92,6 @@ def first_files(document: Document, experiment: Experiment) -> dict[str, bytes]:
         "config.yaml": document.content,
         "resolved.yaml": dump_yaml(experiment.config).encode(),
         "split.npz": buffer.getvalue(),
-        "origins.json": (encode_json(decided_at(document, experiment.config), indent=1) + "\n").encode(),
-        **preprocessing_files(experiment.built),
+        "origins.json": (encode_json(decided, indent=1) + "\n").encode(),
+        **saved,
     }
-
-
-def decided_at(document: Document, config: Config) -> dict[str, str]:
-    """Return the origin of each config value by its path, with the text written there if it differs."""
-    return {
-        format_path(found.path): f"{found.origin} ({found.written})" if found.written else found.origin
-        for found in origins(document, config)
-    }
-
-
-def preprocessing_files(built: "BuiltModel") -> dict[str, bytes]:
-    """Return the fitted preprocessing layers as files of the run."""
-    from dltool.model.preprocessing import save_preprocessing
-
-    with tempfile.TemporaryDirectory() as folder:
-        save_preprocessing(built.fitted.layers, built.fitted.columns, Path(folder))
-        files = [file for file in sorted(Path(folder).rglob("*")) if file.is_file()]
-        return {f"preprocessing/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}

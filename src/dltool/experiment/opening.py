@@ -11,8 +11,7 @@ from dltool.errors import ConfigError, DataError, RunError, UnreadableConfig
 from dltool.experiment.refusals import refuse_files, refuse_other_preprocessing, refuse_other_weights
 from dltool.imports import is_own_process
 from dltool.runs.files import Run
-from dltool.runs.recorded_config import as_run_error, recorded_config
-from dltool.runs.recorded_data import data_changes, recorded_facts
+from dltool.runs.recorded import as_run_error, data_changes, recorded_config, recorded_facts
 from dltool.runs.records import read_record, recorded_threads
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ def new_experiment(config: Config, dataset: Dataset, threads: int | None = None,
 
     threads, why = (threads, "as recorded") if threads else choose_threads(config, dataset.facts)
     pinned = pin(config.seed, threads) | {"why_threads": why}
-    inputs = dataset.examples("train").inputs
-    built = build_model(config, dataset.facts, inputs)
+    built = build_model(config, dataset.facts, dataset.examples("train").inputs)
     check_fit(config, dataset.facts, built)
     return Experiment(config, dataset, built, pinned, is_kept)
 
@@ -61,9 +59,7 @@ def prepared_steps(experiment: Experiment, strategy: "Strategy | None" = None) -
 def recorded_data(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> tuple[Config, Dataset]:
     """Read the config and the data of a run. For `may_differ` see :func:`recorded_config`.
 
-    Raises:
-        RunError: the run's files are damaged, or its config was edited.
-        DataError: the data has changed since the run was trained."""
+    Raises RunError: the run's files are damaged, or its config was edited; DataError: its data has changed."""
     record = read_record(run)
     config = recorded_config(run, may_differ)
     dataset = load_data(config.data, config.seed, record.most_rows)
@@ -131,6 +127,5 @@ def recorded_strategy(run: Run) -> "Strategy":
 
     found = read_record(run).strategy
     if found is None:
-        message = f"{run.record}: the strategy of the steps is missing or invalid"
-        raise RunError(message, "train a new run")
+        raise RunError(f"{run.record}: the strategy of the steps is missing or invalid", "train a new run")
     return Strategy(found.jit_compile, found.rewrites, found.why)

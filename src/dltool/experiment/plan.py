@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from dltool.config.schema import Config
 from dltool.cost.activations import activation_bytes
-from dltool.cost.flops import model_flops
+from dltool.cost.flops import forward_flops
 from dltool.data.dataset import Dataset
 from dltool.data.examples import Examples
 from dltool.data.facts import Facts
@@ -73,7 +73,7 @@ def make_plan(built: BuiltModel, config: Config, facts: Facts, dataset: Dataset 
         rows = facts.examples + facts.validation_examples + facts.test_examples
         data += bytes_of_tables(bytes_of_row(fitting.steps.train.tables.specs), rows)
     memory = Memory(weights + beside, gradients, optimizer, activations, data)
-    return Plan(built.full.count_params(), model_flops(built.full), memory, seconds)
+    return Plan(built.full.count_params(), forward_flops(built.full), memory, seconds)
 
 
 def size_of(variables: list[object]) -> int:
@@ -119,8 +119,7 @@ def seconds_of_step(fitting: Fitting) -> float:
 
 
 def run_steps(loop: Loop, rows: np.ndarray, steps: int) -> float:
-    """Return the seconds of a step over `steps` steps on the same rows, or over one if the rows are less than a
-    batch."""
+    """Return the seconds of a step over `steps` steps on the same rows, or over one if they are less than a batch."""
     # Always the same length: XLA compiles again for each length.
     order = np.resize(rows, MOST_STEPS * loop.batch_size) if len(rows) >= loop.batch_size else rows
     began = time.perf_counter()

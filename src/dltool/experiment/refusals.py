@@ -1,6 +1,8 @@
 """Checks of a run directory's trust: other code, files outside it, and exchanged files."""
 
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +11,9 @@ from dltool.config.schema import Config
 from dltool.config.text.tree import format_path
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.keras_names import ALLOWED, options_for
-from dltool.runs.changes import differences, said
-from dltool.runs.files import Run
-from dltool.runs.recorded_config import first
-from dltool.runs.records import RecordedFile, RunRecord, read_record
+from dltool.runs.files import Run, digest
+from dltool.runs.recorded import MOST_SHOWN, differences
+from dltool.runs.records import RecordedFile, RunRecord, read_record, said
 
 if TYPE_CHECKING:
     from dltool.model.build import BuiltModel
@@ -29,9 +30,7 @@ def require_code(run: Run, command: str) -> None:
 
     A run holds no code, since it is not trusted.
 
-    Raises:
-        ConfigError: a file is missing or differs.
-        RunError: run.json does not name the files."""
+    Raises ConfigError: a file is missing or differs; RunError: run.json does not name the files."""
     recorded = read_record(run).code
     if not all(code.file and code.sha256 for code in recorded):
         raise RunError(f"{run.record}: code is not a list of files")
@@ -39,7 +38,7 @@ def require_code(run: Run, command: str) -> None:
     if inside:
         message = f"--allow-code {inside[0]}: the file is in the run directory, whose code is never run"
         raise ConfigError(message, "name the file that the run was trained with")
-    wanted = {str(code.sha256): str(code.file)[:MOST_SHOWN_CHARACTERS] for code in first(recorded)}
+    wanted = {str(code.sha256): str(code.file)[:MOST_SHOWN_CHARACTERS] for code in islice(recorded, MOST_SHOWN)}
     given = {code.sha256: code.shown_as for code in ALLOWED}
     missing = [file for digest, file in wanted.items() if digest not in given]
     others = [file for digest, file in given.items() if digest not in wanted]
@@ -52,15 +51,20 @@ def require_code(run: Run, command: str) -> None:
         raise ConfigError(f"{run.path} needs code that is not in the run: {', '.join(missing)}", again)
 
 
+def refuse(messages: Iterable[str], hint: str) -> None:
+    """Raise RunError with the first `messages`, if there are any."""
+    problems = [Problem(None, message, hint) for message in islice(messages, MOST_SHOWN)]
+    if problems:
+        raise RunError(problems)
+
+
 def refuse_other_preprocessing(run: Run, record: RunRecord, largest_file: int) -> None:
     """Raise RunError if a file of fitted preprocessing is missing, new or changed since the run was made."""
-    changes = list(differences(record.preprocessing, run.preprocessing_digests(largest_file)))
-    if changes:
-        hint = "restore the old file, or train a new run"
-        raise RunError(
-            Problem(None, f"{run.preprocessing}/{change.what} differs from the fitted preprocessing of the run", hint)
-            for change in first(changes)
-        )
+    files = [Path(folder) / name for folder, _, names in os.walk(run.preprocessing) for name in names]
+    now = {file.relative_to(run.preprocessing).as_posix(): digest(run.read(file, largest_file)) for file in files}
+    changed = (f"{run.preprocessing}/{change.what}" for change in differences(record.preprocessing, now))
+    hint = "restore the old file, or train a new run"
+    refuse((f"{file} differs from the fitted preprocessing of the run" for file in changed), hint)
 
 
 def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
@@ -74,44 +78,35 @@ def weight_files(built: "BuiltModel") -> dict[str, dict[str, str]]:
 
 def refuse_other_weights(record: RunRecord, built: "BuiltModel") -> None:
     """Raise RunError if a file of weights is not the one that `record`, the run's run.json, names."""
-    problems = []
+    changed = []
     for place, now in weight_files(built).items():
         was = record.weights.get(place, RecordedFile()).sha256
         if was != now["sha256"]:
-            message = f"{now['file']} has changed since the run was made: its sha256 was {said(was)}"
-            problems.append(Problem(None, message, "restore the old file, or train a new run"))
-    if problems:
-        raise RunError(problems)
+            changed.append(f"{now['file']} has changed since the run was made: its sha256 was {said(was)}")
+    refuse(changed, "restore the old file, or train a new run")
 
 
 def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
-    """Return the config paths in `parts` ("preprocessing", "augmentation", "model", "training") that name files or
-    hosts outside the run."""
-    sections = {
-        "preprocessing": (("data", "preprocessing"), config.data.preprocessing),
-        "augmentation": (("data", "augmentation"), config.data.augmentation),
-        "model": (("model", "layers"), config.model.layers),
-        "training": (("training", "callbacks"), config.training.callbacks),
+    """Return the config paths in `parts`, some of PARTS, that name files or hosts outside the run."""
+    sections: dict[str, tuple[Any, ConfigPath]] = {
+        "preprocessing": (config.data.preprocessing, ("data", "preprocessing")),
+        "augmentation": (config.data.augmentation, ("data", "augmentation")),
+        "model": (config.model.layers, ("model", "layers")),
+        "training": (config.training.callbacks, ("training", "callbacks")),
     }
-    return [place for part in parts for place in named_files(sections[part][1], sections[part][0])]
+    found: list[ConfigPath] = []
+    for place, entry in (each for part in parts for each in keras_objects_in(*sections[part])):
+        if entry.kind == "callback" and entry.name in WRITING_CALLBACKS:
+            found.append(place)
+        if isinstance(entry.arguments.get("vocabulary"), str):
+            found.append((*place, "vocabulary"))
+    return found
 
 
 def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> None:
     """Raise RunError if `parts` of a run's config name files or hosts that Keras would use: the config is not trusted.
 
     dltool itself checks the data's paths. See :func:`places_outside`."""
-    found = places_outside(config, parts)
-    if found:
-        hint = "a run may use no files but its own: train a new run from your own config"
-        raise RunError(
-            Problem(None, f"{run.resolved}: {format_path(place)} names something outside the run", hint)
-            for place in first(found)
-        )
-
-
-def named_files(value: Any, place: ConfigPath) -> Iterator[ConfigPath]:
-    for inside, entry in keras_objects_in(value, place):
-        if entry.kind == "callback" and entry.name in WRITING_CALLBACKS:
-            yield inside
-        if isinstance(entry.arguments.get("vocabulary"), str):
-            yield (*inside, "vocabulary")
+    found = map(format_path, places_outside(config, parts))
+    hint = "a run may use no files but its own: train a new run from your own config"
+    refuse((f"{run.resolved}: {place} names something outside the run" for place in found), hint)

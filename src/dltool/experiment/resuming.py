@@ -15,11 +15,11 @@ from dltool.experiment.refusals import refuse_files, require_code
 from dltool.experiment.signals import StopRequests
 from dltool.experiment.stages import Stages
 from dltool.machine import describe_machine
-from dltool.runs.changes import Change, machine_changes, said
 from dltool.runs.checkpoint_file import Checkpoint, has_checkpoints, newest_checkpoint
 from dltool.runs.checkpoint_state import check_saved_state
 from dltool.runs.files import Run, digest
-from dltool.runs.records import RunRecord, read_record
+from dltool.runs.recorded import Change, machine_changes
+from dltool.runs.records import RunRecord, read_record, said
 from dltool.tracking import refuse_missing_extras
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def resume_locked(
 def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
     """Return the newest valid checkpoint, None if the run was killed before its first. Raises RunError: none is valid,
     or they were removed."""
-    if not has_checkpoints(run.checkpoints) and not run.read_metrics():
-        progress.warn("the run was stopped before its first checkpoint and starts over")
-        return None
     if not has_checkpoints(run.checkpoints):
+        if not run.read_metrics():
+            progress.warn("the run was stopped before its first checkpoint and starts over")
+            return None
         hint = "`dltool runs prune --checkpoints` removes them; a run without one cannot be resumed: train a new run"
         raise RunError(f"there is no checkpoint in {run.checkpoints}", hint)
     checkpoint, skipped = newest_checkpoint(run.checkpoints)
@@ -80,8 +80,7 @@ def usable_checkpoint(run: Run, progress: "Progress") -> Checkpoint | None:
 
 
 def with_epochs(config: Config, epochs: int, finished: int) -> Config:
-    """Return the config with another number of epochs; with several phases, the last one changes. Raises ConfigError:
-    too few or too many."""
+    """Return the config with other epochs, of the last phase if it has several. Raises ConfigError: too few or many."""
     if epochs > MOST_EPOCHS:
         raise ConfigError(f"--epochs: must be at most {MOST_EPOCHS:,}, got {epochs}")
     if epochs <= finished:
@@ -134,19 +133,23 @@ def noted_resumption(record: RunRecord, changes: Sequence[Change], pinned: Mappi
 
 
 def go_back_to(
-    run: Run,
-    noted: Mapping[str, Any],
-    state: Mapping[str, Any] | None,
-    new_config: Config | None,
-    progress: "Progress",
+    run: Run, noted: Mapping[str, Any], state: Mapping[str, Any] | None, new_config: Config | None, progress: "Progress"
 ) -> None:
-    """Reset the run's files to the checkpoint with `state`, or to the beginning."""
+    """Reset the run's files to the checkpoint with `state`, or to the beginning.
+
+    run.json gets the fields `noted`. A `new_config` becomes the run's config."""
     from dltool.training.state import EpochRecord
 
     history = [EpochRecord(**line) for line in state["position"]["history"]] if state else []
     best_epoch = state["best"]["epoch"] if state else None
     try:
-        note(run, noted, new_config)
+        # Before any other file: the run is then unfinished.
+        if new_config is None:
+            run.update("running", **noted)
+        else:
+            text = dump_yaml(new_config)
+            run.update("running", **noted, resolved=text, replaced=digest(run.read(run.resolved, MOST_BYTES)))
+            atomic_write(run.resolved, text.encode())
         with disk_errors(run.results, "remove"):
             run.results.unlink(missing_ok=True)
             if best_epoch is None:
@@ -161,19 +164,8 @@ def go_back_to(
         progress.goes_on(history, best_epoch)
 
 
-def note(run: Run, noted: Mapping[str, Any], new_config: Config | None) -> None:
-    """Write `noted` into run.json before any other file: the run is then unfinished. A `new_config` becomes its
-    config."""
-    if new_config is None:
-        run.update("running", **noted)
-        return
-    text = dump_yaml(new_config)
-    run.update("running", **noted, resolved=text, replaced=digest(run.read(run.resolved, MOST_BYTES)))
-    atomic_write(run.resolved, text.encode())
-
-
 def finish_new_config(run: Run, record: RunRecord) -> None:
-    """Write the config from run.json if a process was killed in :func:`note` before it did."""
+    """Write the config from run.json if a process was killed in :func:`go_back_to` before it did."""
     text = record.resolved
     if text is not None and digest(run.read(run.resolved, MOST_BYTES)) == record.replaced:
         atomic_write(run.resolved, text.encode("utf-8", "replace"))

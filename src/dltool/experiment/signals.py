@@ -9,8 +9,7 @@ from types import FrameType
 
 from dltool.errors import Interrupted
 
-RETRY = 0.01
-"""Seconds until a signal that came during an import is handled again."""
+RETRY = 0.01  # seconds until a signal that came during an import is handled again
 MOST_RETRIES = 100
 """After these the process ends silently: it waits for another thread's import, and has nothing to save."""
 
@@ -52,7 +51,8 @@ class StopRequests:
         if self.is_patient or not self.received:
             return
         asked_by = self.received[-1] if number == signal.SIGALRM else number
-        if not is_in_import_machinery(frame):
+        # An exception in Python's import machinery could leave its lock held, which blocks further imports.
+        if frame is None or not frame.f_code.co_filename.startswith("<frozen importlib"):
             self.raised = asked_by
             raise StopNow(asked_by)
         if self.retries >= MOST_RETRIES and self.ends_process:
@@ -91,15 +91,9 @@ class StopRequests:
             raise StopNow(self.received[0])
 
 
-def is_in_import_machinery(frame: FrameType | None) -> bool:
-    """Return whether an exception raised now could leave Python's import lock held, which blocks further imports."""
-    return frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
-
-
 @contextlib.contextmanager
 def stop_requests(ends_process: bool = True) -> Iterator[StopRequests]:
-    """Turn SIGINT and SIGTERM into requests during the block. A second SIGINT ends the process, or else the block.
-    Raises Interrupted: a signal ended the block."""
+    """Turn SIGINT and SIGTERM into requests; a second SIGINT ends the process or the block. Raises Interrupted."""
     requests = StopRequests(ends_process)
     handlers = {signal.SIGINT: requests.handle, signal.SIGTERM: requests.handle, signal.SIGALRM: requests.stop}
     # Only the main thread may set signal handlers.

@@ -3,10 +3,10 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from dltool.errors import DltoolError
 from dltool.experiment.signals import StopRequests
 from dltool.imports import Import, import_keras
 
@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from dltool.experiment.listener import Progress
 
 
-@dataclass
-class Clock:
-    """Wall seconds of a command by phase."""
+class Stages:
+    """The stages of a command: reported to its listener, and their wall `seconds` by name."""
 
-    started: float = field(default_factory=time.perf_counter)
-    seconds: dict[str, float] = field(default_factory=dict)
+    def __init__(self, progress: "Progress", stops: StopRequests | None = None) -> None:
+        self.progress, self.stops = progress, stops or StopRequests()
+        self.started = time.perf_counter()
+        self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Count the time of the block under `name`."""
+    def timed(self, name: str, stage: str = "") -> Iterator[None]:
+        """Report the `stage`, if given, and count the time of the block under `name`."""
+        if stage:
+            self.progress.stage(stage)
         begin = time.perf_counter()
         try:
             yield
@@ -31,16 +34,8 @@ class Clock:
             self.seconds[name] = round(time.perf_counter() - begin, 3)
 
     def total(self) -> dict[str, float]:
-        """Return the phases so far and the total time."""
+        """Return the stages so far and the total time."""
         return {**self.seconds, "total": round(time.perf_counter() - self.started, 3)}
-
-
-class Stages:
-    """The stages of a command: reported to its listener and timed."""
-
-    def __init__(self, progress: "Progress", stops: StopRequests | None = None) -> None:
-        self.progress, self.clock = progress, Clock()
-        self.stops = stops or StopRequests()
 
     @contextlib.contextmanager
     def reading(self, *, trains: bool = False) -> Iterator[None]:
@@ -48,20 +43,21 @@ class Stages:
 
         Training imports it in parallel. Other commands wait, to report data errors sooner."""
         tensorflow = Import(import_keras) if trains else None
-        self.progress.stage("reading the data")
-        with self.clock.phase("data"), tensorflow.quiet_failures() if tensorflow else contextlib.nullcontext():
-            yield
-        self.progress.stage("importing TensorFlow")
-        with self.clock.phase("import"):
+        try:
+            with self.timed("data", "reading the data"):
+                yield
+        except DltoolError:
+            # TensorFlow's output must not mix with the message.
+            if tensorflow:
+                tensorflow.wait()
+            raise
+        with self.timed("import", "importing TensorFlow"):
             if tensorflow:
                 tensorflow.wait()
                 import_module("dltool.training.fit")
             else:
                 import_keras()
 
-    @contextlib.contextmanager
-    def building(self) -> Iterator[None]:
+    def building(self) -> contextlib.AbstractContextManager[None]:
         """Time the block, which builds the model and compiles its steps."""
-        self.progress.stage("building the model")
-        with self.clock.phase("build"):
-            yield
+        return self.timed("build", "building the model")

@@ -34,10 +34,8 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a constructor.
-
-    `types` are types of :mod:`dltool.keras_names.argument_types`. `is_positional` is false for keyword arguments that
-    all objects of the kind take, such as a layer's `name` and `dtype`."""
+    """One argument of a constructor. `types` are types of :mod:`dltool.keras_names.argument_types`. `is_positional` is
+    false for keyword arguments that all objects of the kind take, such as a layer's `name` and `dtype`."""
 
     name: str
     types: tuple[str, ...]
@@ -48,9 +46,8 @@ class Argument:
 
 @dataclass(frozen=True)
 class AllowedCode:
-    """A Python file that the command line allows, as it was read: nothing is read or run a second time.
-
-    `shown_as` is its path as given, `sha256` in hexadecimal digits. `names` are its classes, kind → name → entry, as in
+    """A Python file that the command line allows, as it was read: nothing is read or run a second time. `shown_as` is
+    its path as given, `sha256` in hexadecimal digits. `names` are its classes, kind → name → entry, as in
     `signatures.json`."""
 
     shown_as: str
@@ -65,9 +62,8 @@ ALLOWED: list[AllowedCode] = []
 
 @contextmanager
 def allowing(files: Iterable[AllowedCode]) -> Iterator[None]:
-    """Make the classes in `files` available by name within the block, like keras.saving.custom_object_scope.
-
-    Only the command line can do so; a config cannot."""
+    """Make the classes in `files` available by name within the block, like keras.saving.custom_object_scope. Only the
+    command line can do so; a config cannot."""
     ALLOWED.extend(files)
     try:
         yield
@@ -90,29 +86,26 @@ class KerasName:
     """A name that Keras gives to a class or function.
 
     `means` is the name of the class or function itself: "Adam" for "adam", "MaxPooling2D" for "MaxPool2D". `is_string`
-    marks identifiers that Keras resolves, `is_function` functions, which have no arguments to set. `refusal` says why a
-    config cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a user class."""
+    marks identifiers that Keras resolves, and functions, which have no arguments to set. `refusal` says why a config
+    cannot use the name ("runs Python code, …"), or is empty. `code` is the file of a user class."""
 
     kind: str
     name: str
     means: str
     is_string: bool = False
-    is_function: bool = False
     refusal: str = ""
     code: AllowedCode | None = None
 
 
 def find(kind: str, name: str) -> KerasName | None:
-    """Return the name, or None if the kind does not have it."""
     entry = table(kind).get(name)
     if entry is None:
         return None
     means = entry.get("means", name)
     target = table(kind)[means]
-    is_function = "function" in target
-    is_string = "string" in entry or "chosen" in entry or is_function
+    is_string = "string" in entry or "chosen" in entry or "function" in target
     code = next((code for code in ALLOWED if name in code.names.get(kind, {})), None)
-    return KerasName(kind, name, means, is_string, is_function, target.get("refused", ""), code)
+    return KerasName(kind, name, means, is_string, target.get("refused", ""), code)
 
 
 def find_all(name: str) -> list[KerasName]:
@@ -134,9 +127,8 @@ def find_known(kind: str, name: str) -> KerasName:
 
 
 def arguments(kind: str, name: str) -> Mapping[str, Argument]:
-    """Return the arguments of a class by name, its own first, then those of every object of the kind.
-
-    Empty for functions and for names that Keras resolves by the shapes."""
+    """Return the arguments of a class by name, its own first, then those of every object of the kind. Empty for
+    functions and for names that Keras resolves by the shapes."""
     entry = table(kind)[find_known(kind, name).means]
     found = {item[0]: read_argument(item) for item in entry.get("arguments", ())}
     if "base" in entry:

@@ -12,52 +12,40 @@ If unsure, the type is `any`: refusing a valid value is worse than missing an er
 
 from typing import Any
 
-SUFFIXES = {
-    "_initializer": "initializer|null",
-    "_regularizer": "regularizer|null",
-    "_constraint": "constraint|null",
-    "_activation": "activation|null",
-}
 PADDING = '"valid"|"same"'
-DATA_FORMAT = '"channels_last"|"channels_first"|null'
 REDUCTION = '"sum_over_batch_size"|"sum"|"mean"|"mean_with_sample_weight"|"none"|null'
 BY_DEFAULT = {bool: "bool", int: "number", float: "float", str: "text"}
 
-BY_NAME: dict[str, str] = {
-    **dict.fromkeys(("axis", "output_padding", "salt", "shared_axes"), "int|ints|null"),
-    **dict.fromkeys(
-        ("baseline", "clipnorm", "clipvalue", "global_clipnorm", "l1", "l2", "loss_scale_factor", "threshold"),
-        "float|null",
+NAMES = {
+    "any": "output_size profile_batch target_shape weights window",
+    "float": "decay_rate initial_learning_rate precision recall sensitivity specificity",
+    "float|null": "baseline clipnorm clipvalue global_clipnorm l1 l2 loss_scale_factor threshold",
+    "int": (
+        "depth_multiplier embeddings_freq head_dim histogram_freq k key_dim max_number num_bins num_classes num_heads "
+        "num_key_value_heads num_oov_indices num_ops num_query_heads num_regressors num_thresholds patience "
+        "start_from_epoch"
     ),
-    **dict.fromkeys(("boundaries", "value_range", "values"), "list"),
-    **dict.fromkeys(("cells", "layers"), "layers"),
-    **dict.fromkeys(
-        ("decay_rate", "initial_learning_rate", "precision", "recall", "sensitivity", "specificity"), "float"
+    "int|null": (
+        "ema_overwrite_frequency gradient_accumulation_steps ignore_class max_tokens num_labels "
+        "output_sequence_length seed top_k"
     ),
-    **dict.fromkeys(("decay_steps", "first_decay_steps", "warmup_steps"), "number"),
-    **dict.fromkeys(
-        ("depth_multiplier", "embeddings_freq", "head_dim", "histogram_freq", "k", "key_dim", "max_number"), "int"
-    ),
-    **dict.fromkeys(
-        ("num_bins", "num_classes", "num_heads", "num_key_value_heads", "num_oov_indices", "num_ops"), "int"
-    ),
-    **dict.fromkeys(("num_query_heads", "num_regressors", "num_thresholds", "patience", "start_from_epoch"), "int"),
-    **dict.fromkeys(("dims", "target_class_ids"), "ints"),
-    **dict.fromkeys(
-        ("ema_overwrite_frequency", "gradient_accumulation_steps", "ignore_class", "max_tokens", "num_labels"),
-        "int|null",
-    ),
-    **dict.fromkeys(("output_sequence_length", "seed", "top_k"), "int|null"),
-    **dict.fromkeys(("equation", "filename"), "text"),
-    **dict.fromkeys(("idf_weights", "noise_shape"), "list|null"),
-    **dict.fromkeys(("output_size", "profile_batch", "target_shape", "weights", "window"), "any"),
+    "int|ints|null": "axis output_padding salt shared_axes",
+    "ints": "dims target_class_ids",
+    "layers": "cells layers",
+    "list": "boundaries value_range values",
+    "list|null": "idf_weights noise_shape",
+    "number": "decay_steps first_decay_steps warmup_steps",
+    "text": "equation filename",
+}
+BY_NAME = {
+    **{name: types for types, names in NAMES.items() for name in names.split()},
     "activation": "activation|null",
     "average": '"micro"|"macro"|"weighted"|null',
     "backward_layer": "layer|null",
     "cell": "layer|layers",
     "class_aggregation": '"uniform_average"|"variance_weighted_average"|null',
     "curve": '"ROC"|"PR"|"PRGAIN"|"roc"|"pr"|"prgain"',
-    "data_format": DATA_FORMAT,
+    "data_format": '"channels_last"|"channels_first"|null',
     "dtype": "text|mapping|null",
     "exclude_layers": "texts|null",
     "inner_optimizer": "optimizer",
@@ -81,7 +69,8 @@ BY_NAME: dict[str, str] = {
 
 def by_name(name: str) -> str | None:
     """Return the type that a name alone determines."""
-    return next((types for suffix, types in SUFFIXES.items() if name.endswith(suffix)), BY_NAME.get(name))
+    kinds = ("initializer", "regularizer", "constraint", "activation")
+    return next((f"{kind}|null" for kind in kinds if name.endswith(f"_{kind}")), BY_NAME.get(name))
 
 
 def or_null(types: str) -> str:

@@ -12,21 +12,19 @@ from dltool.config.keras.objects import KerasObject
 from dltool.config.wording import counted_name, snake_case
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.model.backbones import WeightsFile, make_backbone
-from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, make, plain_message
-from dltool.model.parameters import TooManyParametersError
+from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, TooManyParametersError, make, plain_message
 from dltool.text import Shape, did_you_mean, near, shape_text
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A tensor and the config path of the layer or input that made it."""
+    """A tensor and the config path of the layer or input that made it; its shape has no batch axis."""
 
     tensor: Any
     place: ConfigPath
 
     @property
     def shape(self) -> Shape:
-        """Return the shape without the batch axis."""
         return tuple(self.tensor.shape[1:])
 
 
@@ -53,10 +51,6 @@ class Names:
     def next(self, class_name: str) -> str:
         name = counted_name(snake_case(class_name), self.counts)
         return self.next(class_name) if name in self.taken else name
-
-
-def made_layer(entry: KerasObject, place: ConfigPath, names: Names) -> Any:
-    return make(entry, place, name=names.next(entry.name))
 
 
 @dataclass
@@ -97,13 +91,8 @@ class Graph:
         if not isinstance(name, str):
             return
         if name in self.named:
-            problem = Problem(
-                (*origin.place, *entry.steps, "name"),
-                f'the name "{name}" is taken',
-                "choose another name",
-                related=((self.named[name].place, "by this"),),
-            )
-            raise ConfigError(problem)
+            place, related = (*origin.place, *entry.steps, "name"), ((self.named[name].place, "by this"),)
+            raise ConfigError(Problem(place, f'the name "{name}" is taken', "choose another name", related=related))
         self.named[name] = origin
         if not entry.is_shared:
             self.layers[name] = applied
@@ -133,7 +122,7 @@ def apply_layers(
         elif entry.kind == "backbone":
             row = apply_backbone(entry, taken, layer_place, names)
         else:
-            row = apply_layer(made_layer(entry, layer_place, names), taken, layer_place)
+            row = apply_layer(make(entry, layer_place, name=names.next(entry.name)), taken, layer_place)
         applied.append(row)
         source = Placed(row.output, layer_place)
         graph.add(entry, row, source)
@@ -151,9 +140,8 @@ def apply_backbone(entry: KerasObject, sources: Sequence[Placed], place: ConfigP
     source = sources[0]
     if len(sources) > 1:
         raise ConfigError(Problem((*place, *entry.steps, "from"), f"{entry.name} takes one input"))
-    backbone = make_backbone(entry, source.shape, place, names.next(entry.name), made_here(source))
-    applied = apply_layer(backbone.network, sources, place)
-    return replace(applied, name=entry.name, weights=backbone.weights)
+    network, weights = make_backbone(entry, source.shape, place, names.next(entry.name), made_here(source))
+    return replace(apply_layer(network, sources, place), name=entry.name, weights=weights)
 
 
 def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> Applied:
@@ -175,9 +163,8 @@ def apply_layer(layer: Any, sources: Sequence[Placed], place: ConfigPath) -> App
         raise ConfigError(Problem(place, f"{name} alone gives a model nothing new", f"write Pipeline: [{name}]"))
     shape = tuple(output.shape[1:])
     if any(size is not None and size <= 0 for size in shape):
-        message = (
-            f"{name} leaves nothing of the input of shape {shape_text(source.shape)}: its output is {shape_text(shape)}"
-        )
+        arrived, left = shape_text(source.shape), shape_text(shape)
+        message = f"{name} leaves nothing of the input of shape {arrived}: its output is {left}"
         raise ConfigError(Problem(place, message, SMALL, related=made_here(source)))
     return Applied(place, name, layer, output, shape, layer.count_params() if layer.built else 0)
 
@@ -201,39 +188,32 @@ AXES: Mapping[int, str] = {
 def shape_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reason: str) -> Problem:
     """Describe the shape that reached the layer, why the layer cannot take it, and a fix."""
     name, source = type(layer).__name__, sources[0]
-    shape, wanted = source.shape, taken_by(layer)
+    arrived, wanted, hint = shape_text(source.shape), taken_by(layer), ""
     if "states" in wanted:
         message = f"{name} is a cell: it makes one step, of an input and a state"
         return Problem(place, message, f"write RNN: {{cell: {{{name}: …}}}}")
     if len(sources) < len(wanted):
         message = f"{name} takes {len(wanted)} inputs ({', '.join(wanted)}), and {len(sources)} arrives"
-        return Problem(place, message, f"from: [{', '.join(wanted)}], with the names", related=made_here(source))
-    if len(sources) > 1:
+        hint = f"from: [{', '.join(wanted)}], with the names"
+    elif len(sources) > 1:
         return joining_problem(layer, sources, place, reason)
-    if re.search(r"(should|must) be called on a list of", reason):
-        return Problem(
-            place, f"{name} takes several inputs, and one arrives", "from: [a, b]", related=made_here(source)
-        )
-    axes = axes_wanted(reason)
-    if axes is not None:
-        message = f"{name} takes an input with {AXES.get(axes, f'{axes} axes')}, and {shape_text(shape)} arrives"
-        return Problem(place, message, rank_hint(shape, axes), related=made_here(source))
-    features = re.search(r"expected axis -1 of input shape to have value (\d+)", reason)
-    if features:
-        message = f"{name} was made for inputs with {features[1]} features, and {shape_text(shape)} arrives"
-        return Problem(place, message, related=made_here(source))
-    if re.search(r"[Nn]egative dimension|dimension size|would be <= 0|output size|Computed output", reason):
-        message = f"{name} does not fit an input of shape {shape_text(shape)}: nothing would be left"
-        return Problem(place, message, SMALL, related=made_here(source))
-    if reason == "tuple index out of range":
-        reason = "its arguments are for an input with more axes"
-    return Problem(
-        place, f"{name} cannot take an input of shape {shape_text(shape)}: {reason}", related=made_here(source)
-    )
+    elif re.search(r"(should|must) be called on a list of", reason):
+        message, hint = f"{name} takes several inputs, and one arrives", "from: [a, b]"
+    elif (axes := axes_wanted(reason)) is not None:
+        message = f"{name} takes an input with {AXES.get(axes, f'{axes} axes')}, and {arrived} arrives"
+        hint = rank_hint(source.shape, axes)
+    elif features := re.search(r"expected axis -1 of input shape to have value (\d+)", reason):
+        message = f"{name} was made for inputs with {features[1]} features, and {arrived} arrives"
+    elif re.search(r"[Nn]egative dimension|dimension size|would be <= 0|output size|Computed output", reason):
+        message, hint = f"{name} does not fit an input of shape {arrived}: nothing would be left", SMALL
+    else:
+        if reason == "tuple index out of range":
+            reason = "its arguments are for an input with more axes"
+        message = f"{name} cannot take an input of shape {arrived}: {reason}"
+    return Problem(place, message, hint, related=made_here(source))
 
 
 def joining_problem(layer: Any, sources: Sequence[Placed], place: ConfigPath, reason: str) -> Problem:
-    """Describe why a layer cannot take these inputs together."""
     name, arrived, hint = type(layer).__name__, " and ".join(shape_text(origin.shape) for origin in sources), ""
     message = f"{name} cannot take inputs of shapes {arrived}: {reason}"
     if "expects 1 input(s)" in reason:

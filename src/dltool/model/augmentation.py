@@ -10,8 +10,9 @@ from dltool.config.keras.objects import KerasObject
 from dltool.config.outputs import OutputSpec
 from dltool.data.facts import Facts
 from dltool.errors import ConfigError, ConfigPath, Problem
-from dltool.model.apply import Applied, Names, Placed, apply_layer, apply_layers, made_here, made_layer
+from dltool.model.apply import Applied, Names, Placed, apply_layer, apply_layers, made_here
 from dltool.model.inputs import Preprocessed
+from dltool.model.keras_objects import make
 from dltool.text import Shape, shape_text
 
 AUGMENTATION: ConfigPath = ("data", "augmentation")
@@ -40,11 +41,10 @@ def build_augmentation(
         applied, labels = apply_layers(entries, start, AUGMENTATION, names), None
     if applied[-1].output_shape != prepared.shape:
         changed = next(layer for layer in applied if layer.output_shape != prepared.shape)
-        message = f"augmentation must keep the shape {shape_text(prepared.shape)}, and {changed.name} makes "
+        kept, made = shape_text(prepared.shape), shape_text(changed.output_shape)
+        message = f"augmentation must keep the shape {kept}, and {changed.name} makes {made}"
         hint = "use it in data.preprocessing, where it applies to every example"
-        raise ConfigError(
-            Problem(changed.path, message + shape_text(changed.output_shape), hint, related=made_here(prepared))
-        )
+        raise ConfigError(Problem(changed.path, message, hint, related=made_here(prepared)))
     if labels is None:
         return keras.Model(start.tensor, applied[-1].output, name="augmentation")
     before, after = labels
@@ -58,7 +58,7 @@ def apply_mixing(
     applied, labels = [], before
     for index, entry in enumerate(entries):
         place = (*AUGMENTATION, index)
-        layer = made_layer(entry, place, names)
+        layer = make(entry, place, name=names.next(entry.name))
         if entry.name in MIXING:
             if len(source.shape) != IMAGE_AXES or len(before.shape) != 1 + 1:
                 arrives = f"{shape_text(source.shape)} arrives with targets {shape_text(tuple(before.shape[1:]))}"

@@ -17,8 +17,7 @@ from dltool.config.layer_checks import missing_weights
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
 from dltool.errors import ConfigError, ConfigPath, MachineError, Problem
 from dltool.keras_names import smallest_input
-from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, keras_class, plain_message
-from dltool.model.parameters import TooManyParametersError
+from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, TooManyParametersError, keras_class, plain_message
 from dltool.text import Shape, shape_text
 
 CHANNELS = 3
@@ -36,32 +35,23 @@ class WeightsFile:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """A network as one layer. `weights` is None for random weights."""
-
-    network: keras.Model
-    weights: WeightsFile | None
-
-
-def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str, made_here: Related) -> Backbone:
-    """Return the network that `entry` names, for images of `shape`, (height, width, 3).
+def make_backbone(
+    entry: KerasObject, shape: Shape, place: ConfigPath, name: str, made_here: Related
+) -> tuple[keras.Model, WeightsFile | None]:
+    """Return the network that `entry` names, for images of `shape`, (height, width, 3), and the file of its weights.
 
     Its own preprocessing stands in front unless Keras builds it in, so the network takes values of 0 to 255. `name` is
     used unless the config gives one; `made_here` describes where the images come from.
 
-    Raises:
-        ConfigError: the network cannot take such images, or the weights file belongs to another network.
-        MachineError: published weights are not in Keras's cache and cannot be downloaded, or memory ran out."""
+    Raises ConfigError: the network cannot take such images, or the weights file belongs to another network.
+    Raises MachineError: published weights are not in Keras's cache and cannot be downloaded, or memory ran out."""
     refuse_other_shapes(entry.name, shape, place, made_here)
     inside = (*place, *entry.steps)
     function = keras_class(entry, place)
     # Keras identifies a network by its name.
-    ours = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
-    arguments = {key: ours[key] for key in ours if key not in ("weights", "trainable", "name")}
-    weights = ours["weights"]
-    missing = missing_weights(weights, (*inside, "weights"))
-    if missing:
+    arguments = {"weights": PUBLISHED, "trainable": True, "name": name, **entry.arguments}
+    weights, is_trainable, title = (arguments.pop(key) for key in ("weights", "trainable", "name"))
+    if missing := missing_weights(weights, (*inside, "weights")):
         raise ConfigError(missing)
     try:
         with own_names(), files_of_keras(entry.name, (*inside, "weights")) as files, warnings.catch_warnings():
@@ -69,9 +59,8 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
             warnings.simplefilter("ignore")
             images = keras.Input(shape, name="images")
             prepared = sys.modules[function.__module__].preprocess_input(images)
-            network = function(
-                include_top=False, weights=weights, input_tensor=prepared, input_shape=shape, **arguments
-            )
+            arguments |= {"include_top": False, "weights": weights, "input_tensor": prepared, "input_shape": shape}
+            network = function(**arguments)
     except TooManyParametersError as error:
         raise ConfigError(Problem(place, f"{entry.name} makes the model too large: {error}")) from error
     except OUT_OF_MEMORY as error:
@@ -82,11 +71,11 @@ def make_backbone(entry: KerasObject, shape: Shape, place: ConfigPath, name: str
             raise ConfigError(Problem(place, f"{entry.name}: {plain_message(error)}", related=made_here)) from error
         raise ConfigError(weights_problem(entry.name, str(path), (*inside, "weights"), error)) from error
     # Keras's own network takes its input as a list.
-    network = keras.Model(images, network.output, name=ours["name"])
-    network.trainable = ours["trainable"]
+    network = keras.Model(images, network.output, name=title)
+    network.trainable = is_trainable
     infer_while_frozen(network)
     path = files[0] if files else weights
-    return Backbone(network, None if path is None else WeightsFile(Path(path), digest(Path(path))))
+    return network, None if path is None else WeightsFile(Path(path), digest(Path(path)))
 
 
 def infer_while_frozen(network: keras.Model) -> None:
@@ -120,9 +109,8 @@ def refuse_other_shapes(name: str, shape: Shape, place: ConfigPath, made_here: R
 
 @contextlib.contextmanager
 def own_names() -> Iterator[None]:
-    """Restart Keras's counters of layer names within the block, so that names are the same in every process.
-
-    Keras has no public name for this."""
+    """Restart Keras's counters of layer names within the block, so that names are the same in every process."""
+    # Keras has no public name for this.
     from keras.src.backend.common import global_state
     from keras.src.utils.naming import reset_uids
 
@@ -145,9 +133,8 @@ def files_of_keras(name: str, place: ConfigPath) -> Iterator[list[str]]:
 
     def get_file(fname: str, origin: str, cache_subdir: str = MODELS, file_hash: str | None = None) -> str:
         file = PublishedFile(fname, origin, md5=file_hash, folder=cache_subdir)
-        fetch(
-            file, f"the file of {name}'s weights", place, "put the file there, or name one of your own: weights: PATH"
-        )
+        hint = "put the file there, or name one of your own: weights: PATH"
+        fetch(file, f"the file of {name}'s weights", place, hint)
         got.append(str(keras_cache(cache_subdir) / fname))
         return got[-1]
 
@@ -164,8 +151,7 @@ MISMATCHES = (
     r"\(named ([^)]+)\).*expects shape (\([^)]*\))\. Received saved weight with shape (\([^)]*\))",
     r"Layer '([^']+)' expected (\d+) variables, but received (\d+)",
 )
-"""Keras's messages for a layer that a file does not fit: its name, then a weight's shape or the number of weights, in
-the layer and in the file."""
+"""Keras's messages for a layer that a file does not fit: its name, and shape or number of weights in layer and file."""
 
 
 def weights_problem(name: str, path: str, place: ConfigPath, error: BaseException) -> Problem:

@@ -1,14 +1,15 @@
 """Build the models that are trained and saved, from a config and the facts of its data."""
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
-from dltool.config.checks import one_hot_classes
+from dltool.config.checks import compared_by, one_hot_classes, target_of
 from dltool.config.keras.objects import KerasObject
+from dltool.config.metric_forms import Compared
 from dltool.config.outputs import OutputSpec, heads_of
 from dltool.config.schema import Config
 from dltool.data.arrays.rows import Rows
@@ -18,8 +19,7 @@ from dltool.keras_names import arguments
 from dltool.model.apply import Applied, Names, Placed, apply_layers
 from dltool.model.augmentation import build_augmentation, mixed_shape
 from dltool.model.inputs import Fitted, Preprocessed, layer_title, preprocess_inputs, scope_title, structure, wire
-from dltool.model.keras_objects import KERAS_ERRORS, plain_message
-from dltool.model.parameters import parameter_budget
+from dltool.model.keras_objects import KERAS_ERRORS, parameter_budget, plain_message
 from dltool.model.placement import LAYERS, output_layers, refuse_idle_inputs, refuse_misplaced
 from dltool.text import Shape
 
@@ -32,8 +32,9 @@ class BuiltModel:
     input name; inputs without preprocessing are absent. `augmentation` changes preprocessed inputs, in training only.
     `full` maps raw inputs to outputs, without augmentation. With several inputs, core and full take a dict by name; if
     the config names outputs, they return a dict. `layers` are the rows of the plan; `outputs` are the output layers, by
-    the name of their `heads`. `one_hot` is the number of classes by output, if its loss takes one-hot targets. An
-    augmentation that mixes labels maps [inputs, targets] to [inputs, targets]."""
+    the name of their `heads`. `compared` is what each loss compares, absent if unknown; `one_hot` is the number of
+    classes by output, if its loss takes one-hot targets. An augmentation that mixes labels maps [inputs, targets] to
+    [inputs, targets]."""
 
     core: keras.Model
     preprocessors: Mapping[str, keras.Model]
@@ -44,6 +45,7 @@ class BuiltModel:
     outputs: Mapping[str, Applied]
     fitted: Fitted
     one_hot: Mapping[str, int]
+    compared: Mapping[str, Compared]
 
     @property
     def input_shape(self) -> Shape:
@@ -80,46 +82,30 @@ def build_model(
     Sets the config's seed, which with the order of layers determines initial weights and random layers without a
     `seed`. The core comes first, so augmentation does not change the initial weights.
 
-    Raises:
-        ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
-        RunError: `fitted` does not belong to this config."""
+    Raises ConfigError: a layer cannot be made, cannot take its input, or makes the model too large.
+    Raises RunError: `fitted` does not belong to this config."""
     refuse_misplaced(config, facts)
-    heads, names = heads_of(config), names_given(config)
-    ends, one_hot = output_layers(config, facts, heads), one_hot_of(heads, facts)
+    given = (entry.arguments.get("name") for entry in config.model.layers)
+    heads, names = heads_of(config), Names(name for name in given if isinstance(name, str))
+    ends = output_layers(config, facts, heads)
+    targets = {head.name: target_of(head, facts.targets) for head in heads}
+    pairs = {head.name: compared_by(config, head, targets[head.name]) for head in heads}
+    compared = {name: pair for name, pair in pairs.items() if pair is not None}
+    one_hot = {name: count for name, pair in compared.items() if (count := one_hot_classes(targets[name], pair))}
     keras.utils.set_random_seed(config.seed)
     with parameter_budget():
         prepared = preprocess_inputs(config, facts, names, training_inputs, fitted)
         keras.utils.set_random_seed(config.seed)
         core, before, layers = build_core(config, facts, prepared, names, ends, is_pretrained)
-        mixed = mixed_shape(facts, heads[0], one_hot)
-        augmentation = build_augmentation(config.data.augmentation, prepared, names, mixed)
-    full = build_full(config, facts, core, prepared)
+        target = mixed_shape(facts, heads[0], one_hot)
+        augmentation = build_augmentation(config.data.augmentation, prepared, names, target)
+    # The layers of core on one level with those of preprocessing.
+    full = model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)
     # Earlier work of the process must not matter.
     global_seed_generator().state.assign([config.seed, 0])
-    return BuiltModel(
-        core=core,
-        preprocessors=preprocessors_of(prepared),
-        augmentation=augmentation,
-        full=full,
-        layers=(*prepared.layers, *before, *layers),
-        heads=heads,
-        outputs={name: layers[index] for name, index in ends.items()},
-        fitted=prepared.fitted,
-        one_hot=one_hot,
-    )
-
-
-def names_given(config: Config) -> Names:
-    given = [entry.arguments.get("name") for entry in config.model.layers]
-    return Names(name for name in given if isinstance(name, str))
-
-
-def one_hot_of(heads: Iterable[OutputSpec], facts: Facts) -> dict[str, int]:
-    return {
-        head.name: classes
-        for head in heads
-        if head.target is not None and (classes := one_hot_classes(head, facts.targets[head.target]))
-    }
+    preprocessors, plan = preprocessors_of(prepared), (*prepared.layers, *before, *layers)
+    outputs, fitted = {name: layers[index] for name, index in ends.items()}, prepared.fitted
+    return BuiltModel(core, preprocessors, augmentation, full, plan, heads, outputs, fitted, one_hot, compared)
 
 
 def build_core(
@@ -128,24 +114,18 @@ def build_core(
     """Build the model from preprocessed inputs to outputs; return also the layers before its own, and its own."""
     starts = {name: Placed(like(origin, name, facts), origin.place) for name, origin in prepared.outputs.items()}
     with precision(config.training.precision):
-        wired = wire(config, facts, starts, prepared.fitted)
+        named, first, before = wire(config, facts, starts, prepared.fitted)
         entries = config.model.layers if is_pretrained else tuple(map(untrained, config.model.layers))
         if config.training.precision.startswith("mixed_"):
             entries = with_exact_ends(entries, ends.values())
-        layers = apply_layers(entries, wired.first, LAYERS, names, wired.named, ends.values())
+        layers = apply_layers(entries, first, LAYERS, names, named, ends.values())
         outputs = {name: layers[index].output for name, index in ends.items()}
         core = model(structure(facts, starts), outputs if config.model.outputs else layers[-1].output, "core")
     refuse_idle_inputs(facts, starts, core)
-    return core, wired.layers, layers
-
-
-def build_full(config: Config, facts: Facts, core: keras.Model, prepared: Preprocessed) -> keras.Model:
-    """Apply the layers of core to the preprocessed inputs: a model with all layers on one level."""
-    return model(structure(facts, prepared.raw), core.call(structure(facts, prepared.outputs)), config.name)
+    return core, before, layers
 
 
 def preprocessors_of(prepared: Preprocessed) -> dict[str, keras.Model]:
-    """Return a model for each input with preprocessing."""
     return {
         name: keras.Model(prepared.raw[name].tensor, origin.tensor, name=f"prepare_{scope_title(name)}")
         for name, origin in prepared.outputs.items()
@@ -155,26 +135,19 @@ def preprocessors_of(prepared: Preprocessed) -> dict[str, keras.Model]:
 
 def untrained(entry: KerasObject) -> KerasObject:
     """Return the entry; a backbone gets random weights."""
-    if entry.kind != "backbone":
-        return entry
-    return replace(entry, arguments={**entry.arguments, "weights": None})
+    return replace(entry, arguments={**entry.arguments, "weights": None}) if entry.kind == "backbone" else entry
 
 
 def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> tuple[KerasObject, ...]:
     """Return the entries; with mixed precision, those at `ends` output float32 unless they have a `dtype`.
 
     Keras's guide to mixed precision requires it: a 16-bit softmax is too coarse, and some metrics refuse it."""
-    takes_dtype = {
-        index
-        for index in ends
-        if entries[index].kind == "layer"
-        and not entries[index].is_shared
-        and "dtype" in arguments("layer", entries[index].name)
-    }
-    return tuple(
-        replace(entry, arguments={"dtype": "float32", **entry.arguments}) if index in takes_dtype else entry
-        for index, entry in enumerate(entries)
-    )
+    found = list(entries)
+    for index in ends:
+        entry = entries[index]
+        if entry.kind == "layer" and not entry.is_shared and "dtype" in arguments("layer", entry.name):
+            found[index] = replace(entry, arguments={"dtype": "float32", **entry.arguments})
+    return tuple(found)
 
 
 def like(origin: Placed, name: str, facts: Facts) -> Any:

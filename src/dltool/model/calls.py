@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 
-Shape = tuple[int | None, ...]
+from dltool.text import Shape
 
 
 @dataclass(frozen=True)
 class Call:
-    """One use of a layer or of a keras.ops function, with its symbolic inputs and outputs."""
+    """One use of a layer or of a keras.ops function, with its symbolic tensors; shapes have no batch axis."""
 
     layer: Any
     inputs: tuple[Any, ...]
@@ -19,12 +19,11 @@ class Call:
 
     @property
     def input_shapes(self) -> list[Shape]:
-        """Return the input shapes without the batch axis."""
         return [tuple(tensor.shape[1:]) for tensor in self.inputs]
 
     @property
     def output_shape(self) -> Shape:
-        """Return the shape of the first output, without the batch axis."""
+        """Return the shape of the first output."""
         return tuple(self.outputs[0].shape[1:])
 
 
@@ -37,7 +36,6 @@ def calls(model: keras.Model) -> Iterator[Call]:
 
 
 def call_of(tensor: Any) -> Call:
-    """Return the call that made a symbolic tensor."""
     operation, index, _ = tensor._keras_history
     return call_at(operation._inbound_nodes[index])
 

@@ -13,6 +13,7 @@ from dltool.config.columns import BooleanColumn, CategoryColumn, ColumnType, Dat
 from dltool.data.arrays.rows import Coded, Rows, Taken
 from dltool.data.arrays.window_rows import Windowed
 from dltool.data.dates import DATE_PARTS, SECONDS_A_DAY
+from dltool.data.facts import InputFacts
 
 ColumnState = Mapping[str, Any]
 """The fitted state of a column as JSON: numbers by name; for texts and categories a list of words."""
@@ -78,11 +79,8 @@ def scale_of(scale: str, values: np.ndarray) -> tuple[float, float]:
 
 
 def most_frequent_number(values: np.ndarray) -> float:
-    present = values[~np.isnan(values)]
-    if not len(present):
-        return 0.0
-    distinct, counts = np.unique(present, return_counts=True)
-    return float(distinct[np.argmax(counts)])
+    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    return float(distinct[np.argmax(counts)]) if len(distinct) else 0.0
 
 
 def learn_category(options: CategoryColumn, rows: Rows) -> ColumnState:
@@ -124,19 +122,15 @@ def learn_text(options: TextColumn, rows: Rows) -> ColumnState:
 
 
 def vectorization(options: TextColumn, name: str) -> Any:
-    mode = "int" if options.length is not None else options.output_mode
     return keras.layers.TextVectorization(
         max_tokens=options.max_tokens,
         standardize=options.standardize,
         split=options.split,
         ngrams=options.ngrams,
-        output_mode=mode,
+        output_mode="int" if options.length is not None else options.output_mode,
         output_sequence_length=options.length,
         name=name,
     )
-
-
-# --- layers ---
 
 
 def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any:
@@ -156,9 +150,8 @@ def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any
         return preprocess_date(options, state, raw)
     if isinstance(options, TextColumn):
         layer = vectorization(options, f"{title}_words")
-        weights = state.get("weights")
-        size = len(state["vocabulary"])
-        layer.set_vocabulary(list(state["vocabulary"]), None if weights is None else np.array(weights[:size]))
+        words, weights = list(state["vocabulary"]), state.get("weights")
+        layer.set_vocabulary(words, None if weights is None else np.array(weights[: len(words)]))
         return layer(raw)
     # Images and audio: Keras's layers would overflow in bytes.
     return keras.layers.Rescaling(1.0, name=f"{title}_cast")(raw) if raw.dtype == "uint8" else raw
@@ -186,16 +179,13 @@ def on_last_axis(parts: list[Any]) -> Any:
 
 def preprocess_category(options: CategoryColumn, state: ColumnState, raw: Any, title: str) -> Any:
     vocabulary, fill = list(state["vocabulary"]), state.get("fill")
-    lookup = keras.layers.StringLookup(
-        vocabulary=[*vocabulary, ""] if fill else vocabulary,
-        num_oov_indices=0 if options.unknown == "error" else 1,
-        name=f"{title}_index",
-    )
+    first = 0 if options.unknown == "error" else 1
+    words = [*vocabulary, ""] if fill else vocabulary
+    lookup = keras.layers.StringLookup(vocabulary=words, num_oov_indices=first, name=f"{title}_index")
     index = keras.ops.cast(lookup(raw), "int32")
     if fill:
-        first = 0 if options.unknown == "error" else 1
-        missing = len(vocabulary) + first
-        index = keras.ops.where(keras.ops.equal(index, missing), vocabulary.index(fill) + first, index)
+        is_missing = keras.ops.equal(index, len(vocabulary) + first)
+        index = keras.ops.where(is_missing, vocabulary.index(fill) + first, index)
     return index
 
 
@@ -210,26 +200,28 @@ def preprocess_date(options: DateColumn, state: ColumnState, raw: Any) -> Any:
     for part, center, spread in zip(options.parts, state["center"], state["spread"], strict=True):
         if part == "elapsed":
             # Integer seconds are exact; days as float32 are minutes off.
-            value = keras.ops.cast(seconds - round(center * SECONDS_A_DAY), "float32") / (spread * SECONDS_A_DAY)
+            elapsed = keras.ops.cast(seconds - round(center * SECONDS_A_DAY), "float32")
+            parts.append(elapsed / (spread * SECONDS_A_DAY))
         else:
-            value = (keras.ops.cast(DATE_PARTS[part](seconds), "float32") - center) / spread
-        parts.append(value)
+            parts.append((keras.ops.cast(DATE_PARTS[part](seconds), "float32") - center) / spread)
     return on_last_axis(parts)
 
 
 def encode(column: ColumnType, state: ColumnState, prepared: Any, title: str) -> Any:
     """Return the encoded column as layers take it, with features on the last axis."""
     options = column.options
-    if isinstance(options, CategoryColumn):
-        size = len(state["vocabulary"]) + (options.unknown != "error")
-        if options.embedding is None:
-            return keras.ops.one_hot(prepared, size)
-        return keras.layers.Embedding(size, options.embedding, name=f"{title}_embedding")(prepared)
-    return prepared
+    if not isinstance(options, CategoryColumn):
+        return prepared
+    size = len(state["vocabulary"]) + (options.unknown != "error")
+    if options.embedding is None:
+        return keras.ops.one_hot(prepared, size)
+    return keras.layers.Embedding(size, options.embedding, name=f"{title}_embedding")(prepared)
 
 
-def is_vector(column: ColumnType) -> bool:
-    """Return whether the encoded column has only a feature axis, so that it can be concatenated with others."""
-    options = column.options
+def is_vector(found: InputFacts) -> bool:
+    """Return whether the encoded input has only a feature axis, so that it can be concatenated with others."""
+    if found.column is None:
+        return len(found.shape) == 1 and found.dtype != "string"
+    options = found.column.options
     is_numeric = isinstance(options, NumberColumn | BooleanColumn | CategoryColumn | DateColumn)
     return is_numeric or (isinstance(options, TextColumn) and options.length is None)

@@ -16,8 +16,7 @@ from dltool.data.facts import Facts
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Placed, apply_layer
 from dltool.model.columns import ColumnState, encode, is_vector, learn, prepare
-from dltool.model.keras_objects import KERAS_ERRORS, plain_message
-from dltool.model.parameters import TooManyParametersError
+from dltool.model.keras_objects import KERAS_ERRORS, TooManyParametersError, plain_message
 from dltool.model.preprocessing import PreprocessingState, build_preprocessing, layer_state, learns
 from dltool.text import shape_text
 
@@ -43,15 +42,6 @@ class Preprocessed:
     fitted: Fitted
 
 
-@dataclass(frozen=True)
-class Wired:
-    """The inputs that `from` may name, the input of the first layer, and the rows of the plan."""
-
-    named: Mapping[str, Placed]
-    first: Placed
-    layers: tuple[Applied, ...]
-
-
 def layer_title(name: str) -> str:
     """Return a column's name in a form that Keras allows as the name of an input."""
     return scope_title(name) if "/" in name or not name else name
@@ -74,30 +64,22 @@ def structure(facts: Facts, tensors: Mapping[str, Placed]) -> Any:
 def preprocess_inputs(
     config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
 ) -> Preprocessed:
-    """Preprocess the inputs. Raises as :func:`dltool.model.build.build_model`."""
-    if facts.only_input is not None:
-        return preprocess_array(config, facts, names, training, fitted)
-    return preprocess_several(facts, training, fitted)
-
-
-def preprocess_array(
-    config: Config, facts: Facts, names: Names, training: Mapping[str, Rows] | None, fitted: Fitted | None
-) -> Preprocessed:
-    """Preprocess a single input with the layers of `data.preprocessing`."""
+    """Preprocess the inputs, a single one by `data.preprocessing`. Raises as :func:`dltool.model.build.build_model`."""
+    if facts.only_input is None:
+        return preprocess_several(facts, training, fitted)
     ((name, found),) = facts.inputs.items()
     entries = config.data.preprocessing
     raw = source = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), SOURCE)
     rows = None if training is None else training[name]
     state = None if fitted is None else fitted.layers
     applied = build_preprocessing(entries, source, names, rows, state)
-    rows_of_plan = tuple(applied)
     if applied:
         source = Placed(applied[-1].output, applied[-1].path)
     source = without_bytes(source, "cast")
     learners = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
     is_fitted = state is not None or rows is not None
     layers = {key: layer_state(layer) for key, layer in learners.items()} if is_fitted else {}
-    return Preprocessed({name: raw}, {name: source}, rows_of_plan, Fitted(layers))
+    return Preprocessed({name: raw}, {name: source}, tuple(applied), Fitted(layers))
 
 
 def without_bytes(source: Placed, name: str) -> Placed:
@@ -114,20 +96,18 @@ def preprocess_several(facts: Facts, training: Mapping[str, Rows] | None, fitted
     raw: dict[str, Placed] = {}
     outputs: dict[str, Placed] = {}
     for name, found in facts.inputs.items():
+        place: ConfigPath = (*SOURCE, "arrays", "x", name) if found.column is None else (*INPUTS, name)
+        raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
         if found.column is None:
-            place: ConfigPath = (*SOURCE, "arrays", "x", name)
-            raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
             outputs[name] = without_bytes(raw[name], f"cast_{scope_title(name)}")
             continue
-        if fitted is not None:
-            if name not in fitted.columns:
-                raise RunError(f"the saved preprocessing knows no column {name[:100]}")
-            states[name] = fitted.columns[name]
-        else:
+        if fitted is None:
             assert training is not None
             states[name] = learn(found.column, training[name])
-        place = ("data", "inputs", name)
-        raw[name] = Placed(keras.Input(found.shape, dtype=found.dtype, name=layer_title(name)), place)
+        elif name in fitted.columns:
+            states[name] = fitted.columns[name]
+        else:
+            raise RunError(f"the saved preprocessing knows no column {name[:100]}")
         outputs[name] = Placed(preprocessed_column(found.column, states[name], raw[name].tensor, name), place)
     return Preprocessed(raw, outputs, (), Fitted(columns=states))
 
@@ -137,9 +117,8 @@ def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: 
         prepared = prepare(column, state, raw, scope_title(name))
     except KERAS_ERRORS as error:
         # A state that was just fitted cannot fail; only a saved one can.
-        raise RunError(
-            f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
-        ) from error
+        message = f"the saved preprocessing does not fit the column {name[:100]}: {plain_message(error)}"
+        raise RunError(message) from error
     # Keras names the sum of two tensors `add`, like the layer Add, and requires unique names in a model.
     for operation in keras.Function(raw, prepared).operations if prepared is not raw else ():
         if not isinstance(operation, keras.Layer):
@@ -147,20 +126,21 @@ def preprocessed_column(column: ColumnType, state: ColumnState, raw: Any, name: 
     return prepared
 
 
-def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fitted) -> Wired:
+def wire(
+    config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fitted
+) -> tuple[Mapping[str, Placed], Placed, tuple[Applied, ...]]:
     """Encode the preprocessed inputs `starts`, and concatenate those that no layer takes by name.
+
+    Return the inputs that `from` may name, the input of the first layer, and the rows of the plan.
 
     Raises ConfigError: a column that is not a vector would be concatenated, or an embedding is too large."""
     if facts.only_input is not None:
         ((name, first),) = starts.items()
-        return Wired({name: first, INPUT: first}, first, ())
-    encoded: dict[str, Placed] = {}
+        return {name: first, INPUT: first}, first, ()
+    encoded = dict(starts)
     for name, origin in starts.items():
-        column = facts.inputs[name].column
-        if column is None:
-            encoded[name] = origin
-            continue
-        encoded[name] = Placed(encoded_column(column, fitted.columns[name], origin, name), origin.place)
+        if column := facts.inputs[name].column:
+            encoded[name] = Placed(encoded_column(column, fitted.columns[name], origin, name), origin.place)
     layers = config.model.layers
     refuse_ignored(config)
     taken = {name for entry in layers for name in entry.sources}
@@ -168,25 +148,20 @@ def wire(config: Config, facts: Facts, starts: Mapping[str, Placed], fitted: Fit
     takes_joined = not layers[0].sources or (INPUT in taken and INPUT not in encoded)
     if not joined or not takes_joined:
         # The first layer names its inputs itself.
-        return Wired(encoded, next(iter(encoded.values())), ())
+        return encoded, next(iter(encoded.values())), ()
     if len(joined) == 1:
         (first,) = joined.values()
-        return Wired({INPUT: first, **encoded}, first, ())
-    problems = [
-        Problem(
-            origin.place,
-            f"{name} is {shape_text(origin.shape)} and cannot stand in one vector with other inputs",
-            f"let a layer take it: from: {name}",
-        )
-        for name, origin in joined.items()
-        if not is_vector_of(facts, name)
-    ]
+        return {INPUT: first, **encoded}, first, ()
+    problems = []
+    for name, origin in joined.items():
+        if not is_vector(facts.inputs[name]):
+            message = f"{name} is {shape_text(origin.shape)} and cannot stand in one vector with other inputs"
+            problems.append(Problem(origin.place, message, f"let a layer take it: from: {name}"))
     if problems:
         raise ConfigError(problems)
-    layer = keras.layers.Concatenate(name="inputs")
-    applied = apply_layer(layer, list(joined.values()), INPUTS)
+    applied = apply_layer(keras.layers.Concatenate(name="inputs"), list(joined.values()), INPUTS)
     first = Placed(applied.output, SOURCE)
-    return Wired({INPUT: first, **encoded}, first, (applied,))
+    return {INPUT: first, **encoded}, first, (applied,)
 
 
 def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name: str) -> Any:
@@ -198,7 +173,6 @@ def encoded_column(column: ColumnType, state: ColumnState, origin: Placed, name:
 
 
 def refuse_ignored(config: Config) -> None:
-    """Raise ConfigError if a layer takes an ignored column."""
     own = {entry.arguments.get("name") for entry in config.model.layers}
     ignored = {name for name, kind in (config.data.inputs or {}).items() if kind.name == "ignore"} - own
     problems = [
@@ -213,8 +187,3 @@ def refuse_ignored(config: Config) -> None:
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def is_vector_of(facts: Facts, name: str) -> bool:
-    found = facts.inputs[name]
-    return is_vector(found.column) if found.column else len(found.shape) == 1 and found.dtype != "string"

@@ -1,7 +1,9 @@
-"""Create Keras objects from each :class:`KerasObject` of the config."""
+"""Create Keras objects from each :class:`KerasObject` of the config, within a budget of parameters."""
 
+import contextlib
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -27,19 +29,29 @@ MODULES: Mapping[str, Any] = {
 }
 
 KERAS_ERRORS = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError),
     tf.errors.OpError,
     # Only from the user's own classes.
-    NameError,
-    ImportError,
+    *(NameError, ImportError),
 )
 """The exceptions Keras raises for bad arguments and shapes. Out-of-memory errors are handled before them."""
+
+CLUTTER = (
+    (r"\x1b\[[0-9;]*m", ""),
+    (r"^Graph execution error:.*?\n\n(?=[^\n]*\n\s*\[\[\{\{node)", ""),
+    (r"(\n\s*Arguments received by|\n\s*Detected at node|\n\s*\[\[\{\{node|\s\[Op:).*", ""),
+    (r"Exception encountered when calling [^\n]*\n", ""),
+    (r"Unable to automatically build the model\..*Exception encountered:\s*'?\s*", ""),
+    (r"Could not automatically infer .*Error encountered:\s*", ""),
+    (r"<class '[\w.]*\.(\w+)'> could not be deserialized properly\..*", r"it cannot take \1"),
+    (r"\{\{[^}]*\}\}\s*", ""),
+    (r"\(None, ", "("),
+    (r"\(None,\)", "()"),
+)
+"""Patterns in messages of Keras and TensorFlow, and what stands for them in a message of dltool's."""
+
+BUDGET = 10**9
+"""Parameters of a model, counted before memory is allocated."""
 
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 
@@ -47,14 +59,18 @@ OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
     """Create the Keras object that `keras_object` describes, nested ones first; string identifiers stay strings.
 
-    `place` is its config path; `more` are arguments not in the config. Raises ConfigError: Keras refuses the arguments.
-    """
+    Lists and mappings are walked; other values stay. `place` is the config path, `more` are arguments not in the
+    config. Raises ConfigError: Keras refuses the arguments."""
+    if isinstance(keras_object, list | tuple):
+        return type(keras_object)(make(item, (*place, index)) for index, item in enumerate(keras_object))
+    if isinstance(keras_object, Mapping):
+        return {key: make(item, (*place, key)) for key, item in keras_object.items()}
     if not isinstance(keras_object, KerasObject):
-        return made_inside(keras_object, place)
+        return keras_object
     if keras_object.is_string:
         return keras_object.name
     inside = (*place, keras_object.name)
-    arguments = {name: made_inside(value, (*inside, name)) for name, value in keras_object.arguments.items()}
+    arguments = {name: make(value, (*inside, name)) for name, value in keras_object.arguments.items()}
     known = find(keras_object.kind, keras_object.name)
     factory = allowed_class(known, place) if known and known.code else keras_class(keras_object, place)
     try:
@@ -66,17 +82,6 @@ def make(keras_object: Any, place: ConfigPath = (), **more: Any) -> Any:
     if known and known.code and known.kind == "layer":
         check_saved(made, arguments, place)
     return made
-
-
-def made_inside(value: Any, place: ConfigPath) -> Any:
-    """Return an argument with its Keras objects created, walking lists and mappings."""
-    if isinstance(value, KerasObject):
-        return make(value, place)
-    if isinstance(value, list | tuple):
-        return type(value)(made_inside(item, (*place, index)) for index, item in enumerate(value))
-    if isinstance(value, Mapping):
-        return {key: made_inside(item, (*place, key)) for key, item in value.items()}
-    return value
 
 
 def keras_class(keras_object: KerasObject, place: ConfigPath) -> Any:
@@ -93,19 +98,33 @@ def plain_message(error: BaseException) -> str:
     """Return Keras's message as one line: no colours, call stack or list of arguments, shapes without the batch axis.
 
     A message from the user's own code ends with the file and line."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error.args[0] if isinstance(error, KeyError) and error.args else error))
-    text = re.sub(r"^Graph execution error:.*?\n\n(?=[^\n]*\n\s*\[\[\{\{node)", "", text, flags=re.DOTALL)
-    text = re.split(r"\n\s*Arguments received by|\n\s*Detected at node|\n\s*\[\[\{\{node|\s\[Op:", text)[0]
-    text = re.sub(r"Exception encountered when calling [^\n]*\n", "", text)
-    text = re.sub(
-        r"Unable to automatically build the model\..*Exception encountered:\s*'?\s*", "", text, flags=re.DOTALL
-    )
-    text = re.sub(r"Could not automatically infer .*Error encountered:\s*", "", text, flags=re.DOTALL)
-    text = re.sub(
-        r"<class '[\w.]*\.(\w+)'> could not be deserialized properly\..*", r"it cannot take \1", text, flags=re.DOTALL
-    )
-    text = re.sub(r"\{\{[^}]*\}\}\s*", "", text)
-    text = re.sub(r"\(None, ", "(", text).replace("(None,)", "()")
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    for pattern, replacement in CLUTTER:
+        text = re.sub(pattern, replacement, text, flags=re.DOTALL)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = " ".join(lines).strip().rstrip(".") or type(error).__name__
     return (line if len(line) <= 300 else line[:297] + "...") + where_in_own_code(error)
+
+
+class TooManyParametersError(RuntimeError):
+    """Raised inside Keras instead of creating a variable."""
+
+
+@contextlib.contextmanager
+def parameter_budget(budget: int = BUDGET) -> Iterator[None]:
+    """Limit the variables that layers create within the block to `budget` elements in total."""
+    make_weight, used = keras.layers.Layer.add_weight, 0
+
+    def add_weight(layer: Any, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
+        nonlocal used
+        axes = () if shape is None else (shape,) if isinstance(shape, int) else shape
+        used += math.prod(int(axis) for axis in axes if axis is not None)
+        if used > budget:
+            raise TooManyParametersError(f"{used:,} parameters by here, {budget:,} are allowed")
+        return make_weight(layer, shape, *args, **kwargs)
+
+    keras.layers.Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = make_weight

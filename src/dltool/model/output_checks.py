@@ -40,9 +40,8 @@ def input_problems(head: OutputSpec, output: Applied, built: BuiltModel) -> list
     if is_fitting or None in (*shape, *wanted):
         return []
     message = f"the model gives {shape_text(shape)} for each example, and the input is {shape_text(wanted)}"
-    return [
-        Problem(output.path, message, f"end with a layer that gives {shape_text(wanted)}", related=head.loss_related)
-    ]
+    hint = f"end with a layer that gives {shape_text(wanted)}"
+    return [Problem(output.path, message, hint, related=head.loss_related)]
 
 
 def metric_problems(head: OutputSpec, output: Applied, target: TargetFacts) -> list[Problem]:
@@ -50,11 +49,9 @@ def metric_problems(head: OutputSpec, output: Applied, target: TargetFacts) -> l
     outputs, classes = (output.output_shape or (1,))[-1], len(target.class_names)
     if outputs is None or outputs >= classes:
         return []
+    wanted = f"takes an output for each of {counted(classes, 'class')}, not {outputs}"
     return [
-        Problem(
-            (*head.metrics_place, index),
-            f"{metric.name} takes an output for each of {counted(classes, 'class')}, not {outputs}",
-        )
+        Problem((*head.metrics_place, index), f"{metric.name} {wanted}")
         for index, metric in enumerate(head.metrics)
         if metric.name in SPARSE_LOOKUPS
     ]

@@ -51,47 +51,39 @@ def refuse_idle_inputs(facts: Facts, starts: Mapping[str, Placed], core: keras.M
 
 def refuse_misplaced(config: Config, facts: Facts) -> None:
     """Raise ConfigError for layers without effect, or with another effect, at their position."""
+    lists = {LAYERS: config.model.layers, PREPROCESSING: config.data.preprocessing}
+    lists[AUGMENTATION] = config.data.augmentation
     problems = [
         Problem((*place, index, entry.name), f"{entry.name} is fitted to the data", "it belongs at data.preprocessing")
-        for place, entries in ((LAYERS, config.model.layers), (AUGMENTATION, config.data.augmentation))
-        for index, entry in enumerate(entries)
+        for place in (LAYERS, AUGMENTATION)
+        for index, entry in enumerate(lists[place])
         if learns(entry)
     ]
-    for place, value in (
-        (LAYERS, config.model.layers),
-        (PREPROCESSING, config.data.preprocessing),
-        (AUGMENTATION, config.data.augmentation),
-    ):
-        problems += [
-            Problem(
-                found, f"{entry.name} mixes examples and their labels", "it belongs at data.augmentation, by itself"
-            )
-            for found, entry in keras_objects_in(value, place)
-            if entry.name in MIXING and (len(found) > len(AUGMENTATION) + 2 or place != AUGMENTATION)
-        ]
-    for place, entries in ((PREPROCESSING, config.data.preprocessing), (AUGMENTATION, config.data.augmentation)):
+    hint = "it belongs at data.augmentation, by itself"
+    problems += [
+        Problem(found, f"{entry.name} mixes examples and their labels", hint)
+        for place, entries in lists.items()
+        for found, entry in keras_objects_in(entries, place)
+        if entry.name in MIXING and (len(found) > len(AUGMENTATION) + 2 or place != AUGMENTATION)
+    ]
+    what, hint = "several inputs", "begin model.layers with them"
+    if facts.has_columns:
+        what, hint = "columns", "data.inputs describes the preprocessing of each column"
+    for place in (PREPROCESSING, AUGMENTATION):
         problems += [
             Problem((*place, index, entry.name, "from"), "these layers stand in a line", "remove it", at_key=True)
-            for index, entry in enumerate(entries)
+            for index, entry in enumerate(lists[place])
             if entry.sources
         ]
-        if entries and facts.only_input is None:
-            what = "columns" if facts.has_columns else "several inputs"
-            message = f"the data has {what}, and these layers take one input"
-            hint = (
-                "data.inputs describes the preprocessing of each column"
-                if facts.has_columns
-                else "begin model.layers with them"
-            )
-            problems.append(Problem(place, message, hint, at_key=True))
+        if lists[place] and facts.only_input is None:
+            problems.append(Problem(place, f"the data has {what}, and these layers take one input", hint, at_key=True))
     problems += scaled_twice(config, facts)
     if problems:
         raise ConfigError(problems)
 
 
 def scaled_twice(config: Config, facts: Facts) -> list[Problem]:
-    """Return the problem of bytes that are scaled down, then again by a backbone: for its weights such images are
-    black."""
+    """Return the problem of bytes that are scaled down, then again by a backbone, for which such images are black."""
     layers = config.model.layers
     backbone = next((index for index, entry in enumerate(layers) if entry.kind == "backbone"), None)
     if backbone is None or facts.only_input is None or facts.only_input.dtype != "uint8":

@@ -20,9 +20,9 @@ from dltool.data.arrays.rows import Rows, is_text
 from dltool.data.files.archives import DAMAGED
 from dltool.durable_files import read_file
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
-from dltool.model.apply import Applied, Names, Placed, apply_layer, made_layer
+from dltool.model.apply import Applied, Names, Placed, apply_layer
 from dltool.model.columns import ColumnState
-from dltool.model.keras_objects import KERAS_ERRORS, plain_message
+from dltool.model.keras_objects import KERAS_ERRORS, make, plain_message
 
 GIVEN_STATE: Mapping[str, str] = {
     "Normalization": "mean",
@@ -62,38 +62,33 @@ def reads_file(entry: KerasObject) -> bool:
     return isinstance(entry.arguments.get("vocabulary"), str)
 
 
-def without_file(entry: KerasObject) -> KerasObject:
-    """Return the entry without its vocabulary file."""
-    return replace(entry, arguments={name: a for name, a in entry.arguments.items() if name != "vocabulary"})
-
-
 def build_preprocessing(
-    entries: Sequence[KerasObject],
-    source: Placed,
-    names: Names,
-    training_inputs: Rows | None,
-    state: PreprocessingState | None,
+    layers: Sequence[KerasObject], source: Placed, names: Names, training: Rows | None, state: PreprocessingState | None
 ) -> list[Applied]:
     """Apply the config's preprocessing layers to `source`; restore their state from `state`, else fit them.
 
-    `training_inputs` are the raw inputs of the training split, (examples, …). If both are None, layers keep their
-    initial state, which suffices for shapes that do not depend on the data.
+    `training` are the raw inputs of the training split, (examples, …). If both are None, layers keep their initial
+    state, which suffices for shapes that do not depend on the data.
 
-    Raises:
-        ConfigError: a layer cannot take its input, or cannot be fitted on the data.
-        RunError: the saved state does not belong to these layers."""
+    Raises ConfigError: a layer cannot take its input, or cannot be fitted on the data; RunError: the saved state does
+    not belong to these layers."""
     place: ConfigPath = ("data", "preprocessing")
     applied: list[Applied] = []
     raw = source.tensor
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(layers):
         layer_place = (*place, index)
-        is_reconstructed = state is not None and learns(entry)
-        layer = made_layer(without_file(entry) if is_reconstructed and reads_file(entry) else entry, layer_place, names)
-        if learns(entry):
-            if state is not None:
-                restore_layer(layer, state_of(state, f"{index}-{entry.name}"), source)
-            elif training_inputs is not None and not reads_file(entry):
-                adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training_inputs)
+        given = entry
+        if state is not None and learns(entry):
+            # The state holds it, and its file may have changed.
+            own = {name: value for name, value in entry.arguments.items() if name != "vocabulary"}
+            given = replace(entry, arguments=own)
+        layer = make(given, layer_place, name=names.next(entry.name))
+        if state is not None and learns(entry):
+            if (key := f"{index}-{entry.name}") not in state:
+                raise RunError(f"the saved preprocessing has no state for {key}")
+            restore_layer(layer, state[key], source)
+        elif training is not None and learns(entry) and not reads_file(entry):
+            adapt(layer, layer_place, keras.Model(raw, source.tensor) if applied else None, training)
         applied.append(with_true_shape(entry, apply_layer(layer, [source], layer_place)))
         source = Placed(applied[-1].output, layer_place)
         if getattr(source.tensor, "sparse", False) or getattr(source.tensor, "ragged", False):
@@ -131,19 +126,11 @@ def adapt(layer: Any, place: ConfigPath, before: keras.Model | None, inputs: Row
         else:
             layer.adapt(batches())
     except KERAS_ERRORS as error:
-        raise ConfigError(
-            Problem(place, f"{type(layer).__name__} cannot learn from the training examples: {plain_message(error)}")
-        ) from error
-
-
-def state_of(state: PreprocessingState, key: str) -> LayerState:
-    if key not in state:
-        raise RunError(f"the saved preprocessing has no state for {key}")
-    return state[key]
+        message = f"{type(layer).__name__} cannot learn from the training examples: {plain_message(error)}"
+        raise ConfigError(Problem(place, message)) from error
 
 
 def layer_state(layer: Any) -> LayerState:
-    """Return the fitted state of `layer`."""
     if isinstance(layer, keras.layers.Normalization):
         mean, variance, count = layer.get_weights()
         return LayerState({"mean": mean, "variance": variance, "count": count})
@@ -188,12 +175,10 @@ def save_preprocessing(layers: PreprocessingState, columns: Mapping[str, ColumnS
             arrays: dict[str, Any] = dict(layer.arrays)
             np.savez(folder / ARRAYS, **arrays)
         if layer.vocabulary is not None:
-            lines = [json.dumps(plain(token), ensure_ascii=False) + "\n" for token in layer.vocabulary]
+            # Integers may be NumPy's.
+            tokens = (token if isinstance(token, str) else int(token) for token in layer.vocabulary)
+            lines = [json.dumps(token, ensure_ascii=False) + "\n" for token in tokens]
             (folder / VOCABULARY).write_text("".join(lines), encoding="utf-8", newline="\n")
-
-
-def plain(token: Any) -> str | int:
-    return token if isinstance(token, str) else int(token)
 
 
 def load_columns(directory: Path) -> dict[str, ColumnState]:

@@ -16,13 +16,7 @@ from dltool.model.weights_file import CHECKSUM, checksum, plain_arrays
 
 def save_weights(core: keras.Model, path: Path) -> None:
     """Write `path` (`….weights.h5`) atomically, with a checksum in it. Raises MachineError."""
-    atomic_write(path, weights_file(core))
-
-
-def weights_file(core: keras.Model) -> bytes:
-    """Return the contents of a `.weights.h5`, made in memory: on a full disk, HDF5 ends the process.
-
-    Keras does the same within a `.keras` file, but has no public name for it."""
+    # In memory: on a full disk, HDF5 ends the process. Keras does the same for `.keras`, but has no public name for it.
     from keras.src.saving import saving_lib
 
     buffer = io.BytesIO()
@@ -33,7 +27,7 @@ def weights_file(core: keras.Model) -> bytes:
     arrays = plain_arrays(store.h5_file, Path("the new weights"), most=None)
     store.h5_file.attrs[CHECKSUM] = checksum(arrays)
     store.close()
-    return buffer.getvalue()
+    atomic_write(path, buffer.getvalue())
 
 
 def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None:
@@ -47,7 +41,8 @@ def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None
     try:
         weights_alone(core).load_weights(path)
     except (OSError, *KERAS_ERRORS) as error:
-        raise RunError(f"{path} does not hold the weights of this model: {first_line(error)}") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{path} does not hold the weights of this model: {reason}") from None
 
 
 def refuse_damaged(path: Path) -> None:
@@ -72,10 +67,6 @@ def weights_alone(core: keras.Model) -> keras.Model:
 
     A resumed run writes the best weights again, when the optimizer is at another step."""
     return keras.Model(core.inputs, core.outputs, name=core.name)
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def save_model(full: keras.Model, path: Path) -> None:

@@ -21,15 +21,12 @@ BASES = {"layer": keras.layers.Layer, "loss": keras.losses.Loss, "metric": keras
 def allowed_class(found: KerasName, place: ConfigPath) -> Any:
     """Return the class of a name that the user's `code` defines.
 
-    Raises:
-        UnreadableConfig: importing the file fails; names the line.
-        ConfigError: at `place`, the file does not define such a class."""
+    Raises UnreadableConfig: importing the file fails; ConfigError: at `place`, it does not define such a class."""
     assert found.code is not None
     made = vars(imported(found.code)).get(found.name)
     if not (isinstance(made, type) and issubclass(made, BASES[found.kind])):
-        raise ConfigError(
-            Problem(place, f"{found.name} of {found.code.shown_as} is not {KINDS[found.kind]} of Keras's")
-        )
+        message = f"{found.name} of {found.code.shown_as} is not {KINDS[found.kind]} of Keras's"
+        raise ConfigError(Problem(place, message))
     return made
 
 

@@ -35,7 +35,7 @@ def main(path: Path) -> None:
 
 
 def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5py.Dataset]:
-    """Return the arrays by name, unread, of at most `most` bytes in total. `path` is for messages.
+    """Return the plain arrays by name, unread, of at most `most` bytes in total. `path` is for messages.
 
     HDF5 can refer to other files and declare more than a file holds. Raises RunError: this file does."""
     arrays: dict[str, h5py.Dataset] = {}
@@ -57,7 +57,13 @@ def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5p
             if isinstance(item, h5py.Group):
                 pending.append(item)
                 continue
-            check_array(item, shown, path)
+            is_array = isinstance(item, h5py.Dataset) and item.shape is not None
+            if not is_array or (item.dtype.kind not in NUMBERS and item.dtype != BFLOAT16_AS_STORED):
+                raise RunError(f"{path} has something else than an array of numbers at {shown}")
+            if item.external is not None or item.is_virtual:
+                raise RunError(f"{path} keeps {shown} in another file; weights are in one")
+            if item.chunks is not None:
+                raise RunError(f"{path} has {shown} in chunks, which may be compressed; weights are plain")
             arrays[full_name] = item
             total += item.size * item.dtype.itemsize
             if most is not None and total > most:
@@ -72,17 +78,6 @@ def checksum(arrays: Mapping[str, h5py.Dataset]) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape} {array.attrs.get('dtype', '')}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return f"sha256:{digest.hexdigest()}"
-
-
-def check_array(item: Any, shown: str, path: Path) -> None:
-    """Check that this is a plain array of numbers, stored unchunked in the file itself."""
-    is_array = isinstance(item, h5py.Dataset) and item.shape is not None
-    if not is_array or (item.dtype.kind not in NUMBERS and item.dtype != BFLOAT16_AS_STORED):
-        raise RunError(f"{path} has something else than an array of numbers at {shown}")
-    if item.external is not None or item.is_virtual:
-        raise RunError(f"{path} keeps {shown} in another file; weights are in one")
-    if item.chunks is not None:
-        raise RunError(f"{path} has {shown} in chunks, which may be compressed; weights are plain")
 
 
 def address(item: Any) -> Any:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from dltool.evaluation.figures.curves import epochs, thinned
-from dltool.evaluation.figures.drawing import COLOURS, drawn, figures_text, fitting
+from dltool.evaluation.figures.drawing import COLOURS, drawn, fitting
 from dltool.evaluation.figures.figure import Figure, file_word
 from dltool.report.differences import Comparison, Curve, significance
 from dltool.report.page import PageSection, render, render_page
@@ -19,11 +18,9 @@ STYLES = ("-", "--", "-.", ":")
 
 def html(found: Comparison) -> str:
     names = [path.absolute().parent.name + " " + path.name for path in found.runs]
-    return render_page(f"{', '.join(names)}: comparison", header(found), [*sections(found)])
-
-
-def header(found: Comparison) -> Markup:
-    return render("compare_header.html", runs=list(zip(LETTERS, found.runs, strict=False)), remarks=found.remarks)
+    runs = list(zip(LETTERS, found.runs, strict=False))
+    header = render("compare_header.html", runs=runs, remarks=found.remarks)
+    return render_page(f"{', '.join(names)}: comparison", header, [*sections(found)])
 
 
 def sections(found: Comparison) -> Iterator[PageSection]:
@@ -32,15 +29,13 @@ def sections(found: Comparison) -> Iterator[PageSection]:
     yield PageSection("metrics", "Test metrics", metrics)
     drawings = [figure(name, curves, found.best_epochs) for name, curves in found.curves.items()]
     yield PageSection("learning", "Learning", render("compare_curves.html", figures=drawings))
-    parts = {
-        "config": ("Config", found.config, "Config values that differ"),
-        "results": ("Training", found.results, "Results of the runs that differ"),
-        "data": ("Data", found.data, "Properties of the data that differ"),
-        "environment": ("Environment", found.environment, "Versions, machine and settings that differ"),
-    }
-    for name, (title, rows, caption) in parts.items():
-        content = render("compare_values.html", rows=rows, caption=caption, letters=letters)
-        yield PageSection(name, title, content)
+    for name, title, rows, caption in (
+        ("config", "Config", found.config, "Config values that differ"),
+        ("results", "Training", found.results, "Results of the runs that differ"),
+        ("data", "Data", found.data, "Properties of the data that differ"),
+        ("environment", "Environment", found.environment, "Versions, machine and settings that differ"),
+    ):
+        yield PageSection(name, title, render("compare_values.html", rows=rows, caption=caption, letters=letters))
 
 
 def figure(name: str, curves: Sequence[Curve], best_epochs: Sequence[int | None]) -> Figure:
@@ -60,7 +55,7 @@ def figure(name: str, curves: Sequence[Curve], best_epochs: Sequence[int | None]
         axes[0].legend()
 
     words = " ".join(
-        f"{LETTERS[index]} goes from {figures_text(first)} to {figures_text(last)} in epoch {epoch}."
+        f"{LETTERS[index]} goes from {first:.3g} to {last:.3g} in epoch {epoch}."
         for index, curve in there
         for (_, first), (epoch, last) in [(curve[0], curve[-1])]
     )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from dltool.config.text.dump import leaves
 from dltool.config.text.tree import format_path
-from dltool.evaluation.bootstrap import Difference, Interval, paired_difference
+from dltool.evaluation.bootstrap import Interval, paired_difference
 from dltool.evaluation.figures.curves import numbers as points_of
 from dltool.evaluation.stored import ExampleValues, read_examples
 from dltool.report.kept import recorded_metrics
@@ -85,7 +86,9 @@ def compared(runs: Sequence[Run]) -> Comparison:
     """Compare `runs`, at most as many as there are letters. Raises RunError: a run is damaged."""
     records = [read_contents(run) for run in runs]
     values = [recorded_values(run) for run in runs]
-    examples = [examples_of(run) for run in runs]
+    examples = [
+        read_examples(run, "test") if (run.evaluation / "test" / "examples.npz").exists() else None for run in runs
+    ]
     metrics = tuple(metric_rows(records, examples, [losses_in(each) for each in values]))
     return Comparison(
         tuple(run.path for run in runs),
@@ -149,52 +152,40 @@ def results_of(record: RunContents) -> dict[str, str]:
     return {name: words(value) for name, value in found.items()}
 
 
-def examples_of(run: Run) -> ExampleValues | None:
-    """Return the example values of the test of a run, None without a test."""
-    return read_examples(run, "test") if (run.evaluation / "test" / "examples.npz").exists() else None
-
-
 def are_same_examples(first: ExampleValues | None, other: ExampleValues | None) -> bool:
-    return (
-        first is not None
-        and other is not None
-        and first.targets == other.targets
-        and np.array_equal(first.rows, other.rows)
-    )
+    if first is None or other is None:
+        return False
+    return first.targets == other.targets and np.array_equal(first.rows, other.rows)
 
 
 def metric_rows(
     records: Sequence[RunContents], examples: Sequence[ExampleValues | None], losses: Sequence[Values]
 ) -> Iterator[MetricRow]:
     measured = [recorded_metrics(record.results) for record in records]
-    for name in dict.fromkeys(name for each in measured for name in each):
+    paired = [each.values if each is not None and are_same_examples(examples[0], each) else {} for each in examples]
+    for name in dict.fromkeys(chain.from_iterable(measured)):
         values = tuple(each.get(name) for each in measured)
-        differences = [
-            difference(name, values[0], values[index], examples[0], examples[index])
-            if index > 0 and not (name.endswith("loss") and losses[index] != losses[0])
-            else None
-            for index in range(len(records))
-        ]
+        differences: list[MetricDifference | None] = [None]
+        for value, own, loss in zip(values[1:], paired[1:], losses[1:], strict=True):
+            is_comparable = not name.endswith("loss") or loss == losses[0]
+            of_examples = paired[0].get(name), own.get(name)
+            differences.append(difference(values[0], value, *of_examples) if is_comparable else None)
         yield MetricRow(name, values, tuple(differences))
 
 
 def difference(
-    name: str,
-    first: Interval | None,
-    other: Interval | None,
-    first_examples: ExampleValues | None,
-    examples: ExampleValues | None,
+    first: Interval | None, other: Interval | None, values: np.ndarray | None, others: np.ndarray | None
 ) -> MetricDifference | None:
-    """Return the difference of a metric, None if one run lacks it. `exceeds_noise` is None without intervals."""
+    """Return the difference of a metric, None if one run lacks it. `exceeds_noise` is None without intervals.
+
+    `values` and `others` are of the same test examples, None if there are none."""
     if first is None or other is None:
         return None
     value = other.value - first.value
-    if first_examples is not None and examples is not None and are_same_examples(first_examples, examples):
-        values, others = first_examples.values.get(name), examples.values.get(name)
-        if values is not None and others is not None and len(values):
-            found: Difference = paired_difference(values, others, SEED)
-            if np.isfinite([found.low, found.high]).all():
-                return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
+    if values is not None and others is not None and len(values):
+        found = paired_difference(values, others, SEED)
+        if found.low is not None:
+            return MetricDifference(value, found.low, found.high, True, found.exceeds_noise)
     if None in (first.low, first.high, other.low, other.high):
         return MetricDifference(value, None, None, False, None)
     apart = other.low > first.high or other.high < first.low  # type: ignore[operator]
@@ -212,11 +203,10 @@ def significance(metric: str, letter: str, found: MetricDifference) -> str:
 
 
 def curves_of(records: Sequence[RunContents]) -> dict[str, tuple[Curve, ...]]:
-    names = dict.fromkeys(name for record in records for line in record.lines[:1] for name in line)
-    found = {
-        name: tuple(points_of(record.lines, name) for record in records) for name in names if name not in NO_CURVES
-    }
-    return {name: curves for name, curves in list(found.items())[:MOST_CURVES] if any(curves)}
+    first_lines = dict.fromkeys(name for record in records for line in record.lines[:1] for name in line)
+    names = [name for name in first_lines if name not in NO_CURVES][:MOST_CURVES]
+    found = {name: tuple(points_of(record.lines, name) for record in records) for name in names}
+    return {name: curves for name, curves in found.items() if any(curves)}
 
 
 def remarks(
@@ -243,16 +233,12 @@ def remarks(
             path = records[0].path if first is None else record.path
             yield f"{path} has no values of single examples: run dltool evaluate"
         elif not are_same_examples(first, other):
-            yield f"{record.path} was tested on {other_examples(records[0], record, first, other)}: unpaired intervals"
-
-
-def other_examples(first_record: RunContents, record: RunContents, first: ExampleValues, other: ExampleValues) -> str:
-    """Describe how the test examples of two runs differ."""
-    fingerprints = {each.run.data.fingerprint for each in (first_record, record)}
-    if len(fingerprints) > 1 or np.array_equal(first.rows, other.rows):
-        return f"other examples than {first_record.path}"
-    both = len(np.intersect1d(first.rows, other.rows))
-    return f"other rows than {first_record.path}, {both:,} of {len(other.rows):,} in common"
+            how = f"other examples than {records[0].path}"
+            is_same_data = records[0].run.data.fingerprint == record.run.data.fingerprint
+            if is_same_data and not np.array_equal(first.rows, other.rows):
+                both = len(np.intersect1d(first.rows, other.rows))
+                how = f"other rows than {records[0].path}, {both:,} of {len(other.rows):,} in common"
+            yield f"{record.path} was tested on {how}: unpaired intervals"
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
@@ -267,9 +253,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "results": table(found.results),
         "metrics": {
             row.name: {
-                "values": [
-                    value and {"value": value.value, "low": value.low, "high": value.high} for value in row.values
-                ],
+                "values": [each and vars(each) for each in row.values],
                 "differences": [each and vars(each) for each in row.differences],
             }
             for row in found.metrics

@@ -1,8 +1,9 @@
 """Examples as images, curves and text: raw, preprocessed and augmented."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -45,50 +46,39 @@ class Example:
 
     place: str
     label: str
-    looks: tuple[Look, ...] = field(default_factory=tuple)
+    looks: tuple[Look, ...]
 
 
-def chosen_rows(dataset: Dataset) -> np.ndarray:
-    """Return some training rows, of as many classes as possible."""
-    classes = next(
-        (values for values in dataset.targets.values() if values.ndim == 1 and values.dtype.kind == "i"), None
-    )
-    return first_of_each_class(dataset.split.train, classes, SHOWN_EXAMPLES)
+Arrays = Mapping[str, np.ndarray]
+Looks = list[list[Look]]
+"""The views of each example."""
 
 
 def training_examples(config: Config, dataset: Dataset, built: BuiltModel) -> list[Example]:
-    """Return training examples with raw, preprocessed and augmented views."""
-    rows = chosen_rows(dataset)
+    """Return training examples, of as many classes as possible, with raw, preprocessed and augmented views."""
+    facts, targets = dataset.facts, dataset.targets.values()
+    classes = next((values for values in targets if values.ndim == 1 and values.dtype.kind == "i"), None)
+    rows = first_of_each_class(dataset.split.train, classes, SHOWN_EXAMPLES)
     raw = {name: values[rows] for name, values in dataset.inputs.items()}
     prepared = prepare(built, raw)
-    views = [raw_looks(config, dataset.facts, raw, prepared)]
-    views += [preprocessed_looks(built, dataset.facts, prepared, "preprocessed")] if is_changed(raw, prepared) else []
+    views = [raw_looks(config, facts, raw, prepared)]
+    if any(prepared[name] is not values for name, values in raw.items()):
+        views.append(preprocessed_looks(built, facts, prepared, "preprocessed"))
     for attempt in range(1, AUGMENTED + 1) if built.augmentation is not None else ():
         changed = augmented(built, dataset, rows, next(iter(prepared.values())))
-        views.append(
-            preprocessed_looks(built, dataset.facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}")
-        )
+        views.append(preprocessed_looks(built, facts, dict.fromkeys(prepared, changed), f"augmented, {attempt}"))
     return [
-        Example(
-            dataset.place_of(int(row)),
-            target_words(dataset, int(row)),
-            tuple(look for view in views for look in view[position]),
-        )
-        for position, row in enumerate(rows)
+        Example(dataset.place_of(row), target_words(dataset, row), tuple(chain.from_iterable(looks)))
+        for row, *looks in zip(rows.tolist(), *views, strict=True)
     ]
 
 
-def prepare(built: BuiltModel, raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def prepare(built: BuiltModel, raw: Arrays) -> dict[str, np.ndarray]:
+    models = built.preprocessors
     return {
-        name: built.preprocessors[name](tensor(values), training=False).numpy()
-        if name in built.preprocessors
-        else values
+        name: models[name](tensor(values), training=False).numpy() if name in models else values
         for name, values in raw.items()
     }
-
-
-def is_changed(raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]) -> bool:
-    return any(prepared[name] is not values for name, values in raw.items())
 
 
 def augmented(built: BuiltModel, dataset: Dataset, rows: np.ndarray, prepared: np.ndarray) -> np.ndarray:
@@ -110,48 +100,42 @@ def target_words(dataset: Dataset, row: int) -> str:
     return "; ".join(f"{name}: {each}" if len(words) > 1 else each for name, each in words.items())
 
 
-def rows_looks(config: Config, dataset: Dataset, rows: Sequence[int]) -> list[list[Look]]:
-    """Return the raw views of rows of the data."""
+def rows_looks(
+    config: Config, dataset: Dataset, built: BuiltModel, rows: Sequence[int], autoencoder: str | None
+) -> Looks:
+    """Return the raw views of rows of the data, and their reconstruction by the output `autoencoder`, if it is one."""
     raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
-    return raw_looks(config, dataset.facts, raw, {})
-
-
-def reconstructed_looks(dataset: Dataset, built: BuiltModel, output: str, rows: Sequence[int]) -> list[list[Look]]:
-    """Return one more view of each row: its reconstruction by an autoencoder."""
-    raw = {name: values[np.asarray(rows, np.int64)] for name, values in dataset.inputs.items()}
+    looks = raw_looks(config, dataset.facts, raw, {})
+    if autoencoder is None:
+        return looks
     given = {name: tensor(values) for name, values in prepare(built, raw).items()}
     found = built.core(built.structured(given), training=False)
-    values = np.asarray(found[output] if isinstance(found, dict) else found, np.float32)
-    return preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "reconstructed")
+    values = np.asarray(found[autoencoder] if isinstance(found, dict) else found, np.float32)
+    restored = preprocessed_looks(built, dataset.facts, {next(iter(raw)): values}, "reconstructed")
+    return [[*each, *more] for each, more in zip(looks, restored, strict=True)]
 
 
-def raw_looks(
-    config: Config, facts: Facts, raw: Mapping[str, np.ndarray], prepared: Mapping[str, np.ndarray]
-) -> list[list[Look]]:
+def raw_looks(config: Config, facts: Facts, raw: Arrays, prepared: Arrays) -> Looks:
     """Return the raw views of each example. Columns of a table are one view, with their preprocessed values."""
-    looks: list[list[Look]] = [[] for _ in next(iter(raw.values()))]
-    named: dict[str, np.ndarray] = {}
-    curves = 0
+    looks: Looks = [[] for _ in next(iter(raw.values()))]
     windows = config.data.windows
     # The target of a time series comes first.
-    for name, values in sorted(raw.items(), key=lambda item: windows is not None and item[0] != windows.target):
-        kind, found = kind_of(config, facts, name), facts.inputs[name]
-        title = name if len(facts.inputs) > 1 else "raw"
-        if kind == "cell":
-            named[name] = values
+    names = sorted(raw, key=lambda name: windows is not None and name != windows.target)
+    kinds = {name: kind_of(config, facts, name) for name in names}
+    named = [name for name in names if kinds[name] == "cell"]
+    curves = [name for name in names if kinds[name] == "curve" and facts.inputs[name].column is not None]
+    for name in names:
+        if name in named or name in curves[MOST_CURVES:]:
             continue
-        if kind == "curve" and found.column is not None:
-            curves += 1
-            if curves > MOST_CURVES:
-                continue
-        limits = limits_of(values) if kind == "image" else (0.0, 1.0)
-        for example, value in zip(looks, values, strict=True):
-            example.append(look_at(kind, title, value, limits))
+        title = name if len(facts.inputs) > 1 else "raw"
+        limits = limits_of(raw[name]) if kinds[name] == "image" else (0.0, 1.0)
+        for example, value in zip(looks, raw[name], strict=True):
+            example.append(look_at(kinds[name], title, value, limits))
     for position, example in enumerate(looks) if named else ():
-        cells = tuple(
-            cell(name, facts.inputs[name], named[name][position], prepared.get(name), position) for name in named
-        )
-        example.append(Look("columns" if not prepared else "columns → preprocessed", values=cells[:MOST_ROWS]))
+        after = {name: numbers(prepared[name][position]) for name in named if name in prepared}
+        cells = ((name, cell_words(facts.inputs[name], raw[name][position]), after.get(name, "")) for name in named)
+        title = "columns → preprocessed" if prepared else "columns"
+        example.append(Look(title, values=tuple(islice(cells, MOST_ROWS))))
     return looks
 
 
@@ -160,9 +144,7 @@ def kind_of(config: Config, facts: Facts, name: str) -> str:
     found = facts.inputs[name]
     axes, column = len(found.shape), found.column
     if found.dtype == "string":
-        return (
-            "cell" if column is not None and column.name == "category" and not axes else "text" if not axes else "steps"
-        )
+        return "steps" if axes else "cell" if column is not None and column.name == "category" else "text"
     if config.data.source.name == "audio" or (column is not None and column.name == "audio"):
         return "sound"
     if column is not None and not axes:
@@ -194,19 +176,13 @@ def look_at(kind: str, title: str, value: Any, limits: tuple[float, float]) -> L
         last = value.ravel()[-1]
         end = f"{last:g}" if np.isfinite(last) else "missing"
         return Look(f"{title}, at the end {end}", curve=curve_points(value))
-    return Look(title, text=numbers(np.asarray(value)))
+    return Look(title, text=numbers(value))
 
 
-def numbers(values: np.ndarray) -> str:
-    flat = values.ravel()
+def numbers(values: Any) -> str:
+    flat = np.ravel(values)
     shown = ", ".join(number(each.item()) for each in flat[:MOST_NUMBERS])
-    return f"{shown}, … ({shape(values.shape)})" if len(flat) > MOST_NUMBERS else shown
-
-
-def cell(name: str, facts: InputFacts, value: Any, prepared: np.ndarray | None, position: int) -> tuple[str, str, str]:
-    """Return the name of a column, its value, and its preprocessed value."""
-    after = "" if prepared is None else numbers(np.asarray(prepared[position]))
-    return name, cell_words(facts, value), after
+    return f"{shown}, … ({shape(np.shape(values))})" if len(flat) > MOST_NUMBERS else shown
 
 
 def cell_words(facts: InputFacts, value: Any) -> str:
@@ -223,11 +199,9 @@ def cell_words(facts: InputFacts, value: Any) -> str:
     return ("yes" if value else "no") if kind == "boolean" else f"{float(value):g}"
 
 
-def preprocessed_looks(
-    built: BuiltModel, facts: Facts, prepared: Mapping[str, np.ndarray], title: str
-) -> list[list[Look]]:
+def preprocessed_looks(built: BuiltModel, facts: Facts, prepared: Arrays, title: str) -> Looks:
     """Return the preprocessed views of each example. Cells of a table have theirs beside the raw ones."""
-    looks: list[list[Look]] = [[] for _ in next(iter(prepared.values()))]
+    looks: Looks = [[] for _ in next(iter(prepared.values()))]
     for name, values in prepared.items():
         column = facts.inputs[name].column
         if column is not None and column.name not in ("image", "audio", "text"):
@@ -247,9 +221,8 @@ def preprocessed_look(title: str, value: np.ndarray, limits: tuple[float, float]
         says = f"{title}: {limits[0]:.3g} to {limits[1]:.3g}"
         return Look(says, thumbnail_of(value, *limits, is_heat=value.ndim == 2))
     if value.ndim == 1 and len(value) > MOST_NUMBERS and value.dtype.kind == "f":
-        return Look(
-            f"{title}: {np.count_nonzero(value):,} of {len(value):,} values are not 0", curve=curve_points(value)
-        )
+        says = f"{title}: {np.count_nonzero(value):,} of {len(value):,} values are not 0"
+        return Look(says, curve=curve_points(value))
     return Look(title, text=numbers(value))
 
 

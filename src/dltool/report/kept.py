@@ -44,9 +44,8 @@ def kept_output(run: Run, kept: KeptOutput) -> OutputAssessment:
         for each in kept.mistakes
         if each.confidence is not None
     )
-    return OutputAssessment(
-        kept.name, kind, tuple(kept_figures(run, kept)), [dict(row_of(each)) for each in kept.table], mistakes
-    )
+    table = [dict(row_of(each)) for each in kept.table]
+    return OutputAssessment(kept.name, kind, tuple(kept_figures(run, kept)), table, mistakes)
 
 
 def kept_figures(run: Run, kept: KeptOutput) -> Iterator[Figure]:

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dltool.config.text.tree import format_path
-from dltool.data.facts import Facts
-from dltool.model.build import BuiltModel
-from dltool.model.graph import Box, boxes_of
+from dltool.model.graph import Box
 from dltool.text import shape
 
 MOST_INPUTS = 8
@@ -28,62 +26,45 @@ class LayerTableRow:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class LayerTable:
-    """All rows, and the width of their drawing."""
-
-    rows: tuple[LayerTableRow, ...]
-    width: int
-
-
-def layer_table(built: BuiltModel, facts: Facts, origins: Mapping[str, str]) -> LayerTable:
-    """Return the table of the layers. `origins` are by config path, as written by
-    :func:`dltool.config.text.tree.format_path`."""
-    return drawn(joined_inputs(boxes_of(built, facts)), origins)
-
-
 def joined_inputs(boxes: Sequence[Box]) -> list[Box]:
     """Return the boxes, with many inputs joined into one."""
     inputs = sum(box.place is None for box in boxes)
     if inputs <= MOST_INPUTS:
         return list(boxes)
-    first = Box(f"{inputs} inputs", (inputs,), dtype="columns")
     rest = [
         replace(box, sources=tuple(dict.fromkeys(max(0, source - inputs + 1) for source in box.sources)))
         for box in boxes[inputs:]
     ]
-    return [first, *rest]
+    return [Box(f"{inputs} inputs", (inputs,), dtype="columns"), *rest]
 
 
-def drawn(boxes: Sequence[Box], origins: Mapping[str, str]) -> LayerTable:
-    """Draw a dot for each row. An output follows a lane to the last row that takes it, then frees the lane."""
+def layer_table(boxes: Sequence[Box], origins: Mapping[str, str]) -> list[LayerTableRow]:
+    """Return the rows, a dot in each. An output follows a lane to the last row that takes it, then frees the lane.
+
+    `origins` are by config path, as written by :func:`dltool.config.text.tree.format_path`."""
     last = {source: number for number, box in enumerate(boxes) for source in box.sources}
     lanes: list[int | None] = []
-    rows, widest = [], 1
+    rows = []
     for number, box in enumerate(boxes):
-        above = list(lanes)
-        incoming = [above.index(source) for source in box.sources]
+        incoming = [lanes.index(source) for source in box.sources]
         for position, source in enumerate(lanes):
             if source is not None and last.get(source, -1) <= number:
                 lanes[position] = None
-        freed = [position for position in incoming if lanes[position] is None]
-        free = [*freed, *(position for position, source in enumerate(lanes) if source is None)]
+        free = [position for position in (*incoming, *range(len(lanes))) if lanes[position] is None]
         mine = free[0] if free else len(lanes)
-        if mine == len(lanes):
+        if not free:
             lanes.append(None)
         lines = [stroke(position, mine) for position in incoming]
         lines += [f"M{center(position)} 0V{HEIGHT}" for position, source in enumerate(lanes) if source is not None]
         if number in last:
             lanes[mine] = number
             lines.append(f"M{center(mine)} {HEIGHT / 2}V{HEIGHT}")
-        widest = max(widest, len(lanes))
         takes = "" if list(box.sources) == [number - 1] else ", ".join(str(source + 1) for source in box.sources)
         output = f"{shape(box.shape)} {box.dtype}" if box.dtype else shape(box.shape)
         place = "" if box.place is None else origin_of(format_path(box.place), origins)
-        rows.append(
-            LayerTableRow(number + 1, box.title, takes, output, box.parameters, place, center(mine), tuple(lines))
-        )
-    return LayerTable(tuple(rows), widest * LANE)
+        row = LayerTableRow(number + 1, box.title, takes, output, box.parameters, place, center(mine), tuple(lines))
+        rows.append(row)
+    return rows
 
 
 def center(lane: int) -> float:
@@ -98,6 +79,5 @@ def stroke(lane: int, mine: int) -> str:
 
 def origin_of(place: str, origins: Mapping[str, str]) -> str:
     """Return the origin of the first value at a config path or below it."""
-    return next(
-        (origin for path, origin in origins.items() if path == place or path.startswith((f"{place}.", f"{place}["))), ""
-    )
+    below = f"{place}.", f"{place}["
+    return next((origin for path, origin in origins.items() if path == place or path.startswith(below)), "")

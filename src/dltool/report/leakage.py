@@ -1,63 +1,64 @@
 """Target leakage: columns that alone predict the target, and may be unknown when a prediction is needed."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from dltool.config.columns import ONE_TARGET
 from dltool.data.arrays.rows import Coded, Rows
 from dltool.data.dataset import Dataset
+from dltool.report.warnings import Finding
 
 MOST_ROWS = 20_000
 FEWEST_ROWS = 20
 TELLING = 0.98
 """Least R² of a line through the column, or share of the majority-class errors that its rule removes."""
 BINS = 64
+"""Bins of numbers, by quantiles of the training rows."""
 
 
-@dataclass(frozen=True)
-class Suspect:
-    """A suspicious column. `score` is accuracy or R² on unseen rows."""
-
-    column: str
-    target: str
-    score: float
-    is_class: bool
-
-
-def leakage_suspects(dataset: Dataset) -> list[Suspect]:
-    """Return columns that predict a target, by rules fitted on training rows and measured on validation or test rows.
+def leakage_findings(dataset: Dataset) -> Iterator[Finding]:
+    """Yield warnings about columns that predict a target alone, by rules fitted on training rows and measured on
+    validation or test rows.
 
     The rule for classes is the most frequent class of each category, or of each of 64 bins of a number. The rule for
     numbers is a straight line."""
     train = dataset.split.train[:: max(1, len(dataset.split.train) // MOST_ROWS)]
     unseen = dataset.split.validation if len(dataset.split.validation) else dataset.split.test
     if not dataset.facts.has_columns or len(unseen) < FEWEST_ROWS:
-        return []
-    return [
-        suspect
-        for name, values in dataset.inputs.items()
-        if len(values.shape) == 1
-        for suspect in suspects_in(name, values, dataset, train, unseen)
-    ]
+        return
+    for name, values in dataset.inputs.items():
+        if len(values.shape) == 1:
+            yield from findings_of(name, values, dataset, train, unseen)
 
 
-def suspects_in(name: str, values: Rows, dataset: Dataset, train: np.ndarray, unseen: np.ndarray) -> Iterator[Suspect]:
+def findings_of(name: str, values: Rows, dataset: Dataset, train: np.ndarray, unseen: np.ndarray) -> Iterator[Finding]:
     fitted, shown = codes_of(values, train), codes_of(values, unseen)
     for target, facts in dataset.facts.targets.items():
         y_train, y_unseen = dataset.targets[target][train], dataset.targets[target][unseen]
         if facts.is_one_class:
             often = np.bincount(y_train).argmax()
             majority = float(np.mean(y_unseen == often))
-            codes = (fitted, shown) if is_text_like(values) else binned(fitted, shown)
+            codes = fitted, shown
+            if not is_text_like(values):
+                edges = np.unique(np.quantile(fitted, np.linspace(0, 1, BINS + 1)[1:-1], method="nearest"))
+                codes = np.searchsorted(edges, fitted), np.searchsorted(edges, shown)
             predicted = frequent_class(codes[0], y_train, codes[1], int(often))
             score = float(np.mean(predicted == y_unseen))
             if score - majority >= TELLING * (1 - majority) and majority < 1:
-                yield Suspect(name, target, score, is_class=True)
+                yield leakage_finding(name, target, f"predicts {score:.1%} of unseen rows correctly")
         elif not (facts.task.has_classes or facts.shape or is_text_like(values)):
             score = line(fitted, y_train, shown, y_unseen)
             if score >= TELLING:
-                yield Suspect(name, target, score, is_class=False)
+                yield leakage_finding(name, target, f"explains {score:.1%} of the variance in unseen rows")
+
+
+def leakage_finding(column: str, target: str, score: str) -> Finding:
+    words = f"A rule that predicts {'the target' if target == ONE_TARGET else target} from {column} alone {score}."
+    key = column if column.isidentifier() else json.dumps(column, ensure_ascii=False)
+    step = f"Is it known when a prediction is needed? If not: data.inputs: {{{key}: ignore}}"
+    return Finding("leakage", f"{column} may give the target away", words, step)
 
 
 def is_text_like(values: Rows) -> bool:
@@ -81,12 +82,6 @@ def frequent_class(fitted: np.ndarray, classes: np.ndarray, shown: np.ndarray, o
     np.add.at(counts, (fitted.astype(np.int64), classes), 1)
     best = np.where(counts.any(axis=1), counts.argmax(axis=1), otherwise)
     return np.asarray(best[shown.astype(np.int64)])
-
-
-def binned(fitted: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bin of each value, by quantiles of `fitted`."""
-    edges = np.unique(np.quantile(fitted, np.linspace(0, 1, BINS + 1)[1:-1], method="nearest"))
-    return np.searchsorted(edges, fitted), np.searchsorted(edges, shown)
 
 
 def line(fitted: np.ndarray, values: np.ndarray, shown: np.ndarray, expected: np.ndarray) -> float:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from markupsafe import Markup
 
 from dltool import text
 from dltool.evaluation.figures.figure import Figure
+from dltool.runs.records import words
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDE = 400
@@ -32,25 +34,20 @@ class PageSection:
 def render(template: str, **values: Any) -> Markup:
     """Render a template as safe HTML: all but Markup is escaped, control characters are made visible.
 
-    Templates have the filters `number`, `duration` and `unbroken`, and the function `figure`."""
+    Templates have the filters `number`, `duration`, `words`, `unbroken` and `keys`, and the function `figure`."""
     return Markup(environment().get_template(template).render(**values))
 
 
 def render_page(title: str, header: Markup, sections: Sequence[PageSection]) -> str:
-    """Return a whole page without empty sections. It loads nothing and allows no script."""
+    """Return a whole page without empty sections.
+
+    Its policy allows only this style sheet and embedded images. Source: W3C, Content Security Policy Level 3,
+    https://www.w3.org/TR/CSP3/."""
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
-    shown = [section for section in sections if section.content.strip()]
-    return str(
-        render("page.html", title=title, header=header, sections=shown, style=style, policy=content_policy(style))
-    )
-
-
-def content_policy(style: str) -> str:
-    """Return the policy that allows only this style sheet and embedded images.
-
-    Source: W3C, Content Security Policy Level 3, https://www.w3.org/TR/CSP3/."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    shown = [section for section in sections if section.content.strip()]
+    return str(render("page.html", title=title, header=header, sections=shown, style=style, policy=policy))
 
 
 @cache
@@ -63,7 +60,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=visible,
     )
-    made.filters |= {"number": text.number, "duration": text.duration, "unbroken": unbroken}
+    made.filters |= {"number": text.number, "duration": text.duration, "words": words}
+    made.filters |= {"unbroken": unbroken, "keys": lambda rows: list(dict.fromkeys(chain.from_iterable(rows)))}
     made.globals["figure"] = figure
     return made
 
@@ -75,11 +73,10 @@ def visible(value: Any) -> Any:
 
 def unbroken(command: str) -> Markup:
     """Return the command without line breaks after the hyphens of options."""
-    words = (
+    return Markup(" ").join(
         Markup('<span class="word">{}</span>').format(visible(word)) if word.startswith("--") else visible(word)
         for word in command.split(" ")
     )
-    return Markup(" ").join(words)
 
 
 def figure(drawn: Figure) -> Markup:

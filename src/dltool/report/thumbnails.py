@@ -41,25 +41,15 @@ def thumbnail_of(values: np.ndarray, low: float, high: float, is_heat: bool = Fa
 
         scaled = colormaps["magma"](scaled)[..., :3]
     image = Image.fromarray(np.rint(scaled * 255).astype(np.uint8))
-    return encoded(image)
-
-
-def encoded(image: Image.Image) -> Thumbnail:
-    longer = max(image.size)
-    if longer > 2 * SHOWN_SIDE:
+    if max(image.size) > 2 * SHOWN_SIDE:
         image.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
-    is_small = image.width * image.height <= FEW_PIXELS
-    factor = min(LARGEST_PIXEL, max(1, SHOWN_SIDE // longer)) if longer <= SHOWN_SIDE else SHOWN_SIDE / longer
+    longer = max(image.size)
+    factor = min(LARGEST_PIXEL, SHOWN_SIDE // longer) if longer <= SHOWN_SIDE else SHOWN_SIDE / longer
     shown = max(1, round(image.width * factor)), max(1, round(image.height * factor))
-    if longer > SHOWN_SIDE:
-        shrunk = SHOWN_SIDE / max(image.size)
-        shown = max(1, round(image.width * shrunk)), max(1, round(image.height * shrunk))
+    is_small = image.width * image.height <= FEW_PIXELS
+    kind, options = ("png", {"optimize": True}) if is_small else ("webp", {"quality": 80})
     buffer = io.BytesIO()
-    if is_small:
-        image.save(buffer, "PNG", optimize=True)
-    else:
-        image.save(buffer, "WEBP", quality=80)
-    kind = "png" if is_small else "webp"
+    image.save(buffer, kind, **options)
     return Thumbnail(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}", *shown, is_small)
 
 

@@ -93,29 +93,25 @@ def verdict(shown: Sequence[Tile], examples: int) -> Verdict:
     if not compared:
         first = f"{shown[0].name} is {with_interval(shown[0].interval)} on {counted(examples, 'test example')}"
         return Verdict("unclear", f"{first}; there is no baseline to compare it with.")
-    kinds, sentences = zip(*(compare(tile, examples) for tile in compared), strict=True)
-    worst: Literal["good", "unclear", "bad"] = "bad" if "bad" in kinds else "unclear" if "unclear" in kinds else "good"
-    return Verdict(worst, " ".join(sentences))
+    verdicts = [compare(tile, examples) for tile in compared]
+    worst = min((each.kind for each in verdicts), key=("bad", "unclear", "good").index)
+    return Verdict(worst, " ".join(each.words for each in verdicts))
 
 
-def compare(tile: Tile, examples: int) -> tuple[str, str]:
+def compare(tile: Tile, examples: int) -> Verdict:
     name, value = tile.baselines[0]
     sign = -1 if less_is_better(tile.name) else 1
     interval = tile.interval
     ends = sorted(sign * end for end in (interval.low, interval.high) if end is not None) or [sign * interval.value] * 2
-    has_interval = interval.low is not None
     measured = f"{tile.name} is {with_interval(interval)} on {counted(examples, 'test example')}"
     best = f"the best baseline, {name}, has {number(value)}"
     if ends[0] > sign * value:
-        how = (
-            "The model is significantly better than the baselines"
-            if has_interval
-            else "The model is better than the baselines"
-        )
-        return "good", f"{how}: {measured}, and {best}."
+        how = "better" if interval.low is None else "significantly better"
+        return Verdict("good", f"The model is {how} than the baselines: {measured}, and {best}.")
     if sign * (interval.value - value) > ROUNDING * abs(value):
-        return "unclear", f"The model is better than the baselines, but not significantly: {measured}, and {best}."
-    return "bad", f"The model is not better than the baselines: {measured}, and {best}."
+        how = "The model is better than the baselines, but not significantly"
+        return Verdict("unclear", f"{how}: {measured}, and {best}.")
+    return Verdict("bad", f"The model is not better than the baselines: {measured}, and {best}.")
 
 
 def with_interval(interval: Interval) -> str:

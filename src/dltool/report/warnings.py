@@ -1,13 +1,10 @@
 """Warnings about a run, each with what to do next."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dltool.config.columns import ONE_TARGET
 from dltool.evaluation.bootstrap import Interval
-from dltool.report.leakage import Suspect
 from dltool.text import number
 
 RISE = 1.1
@@ -91,7 +88,7 @@ def data_findings(
 ) -> Iterator[Finding]:
     """Yield warnings about the data. `targets` have the examples of each class in each split, `sizes` those of the
     splits."""
-    for classes in targets if not has_weights else ():
+    for classes in filter(None, targets) if not has_weights else ():
         counts = {name: found[0] for name, found in classes.items()}
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         if counts[most] > IMBALANCE * max(1, counts[least]):
@@ -110,18 +107,6 @@ def data_findings(
     if warnings:
         words = " ".join(f"{warning[:1].upper()}{warning[1:]}." for warning in warnings)
         yield Finding("data", "Warnings about the data", words, "Check these rows in the source.")
-
-
-def leakage_findings(suspects: Sequence[Suspect]) -> Iterator[Finding]:
-    for suspect in suspects:
-        way = "predicts" if suspect.is_class else "explains"
-        share = f"{suspect.score:.1%}"
-        what = "of unseen rows correctly" if suspect.is_class else "of the variance in unseen rows"
-        target = "the target" if suspect.target == ONE_TARGET else suspect.target
-        words = f"A rule that predicts {target} from {suspect.column} alone {way} {share} {what}."
-        key = suspect.column if suspect.column.isidentifier() else json.dumps(suspect.column, ensure_ascii=False)
-        step = f"Is it known when a prediction is needed? If not: data.inputs: {{{key}: ignore}}"
-        yield Finding("leakage", f"{suspect.column} may give the target away", words, step)
 
 
 def wide_intervals(metrics: Mapping[str, Interval]) -> Iterator[Finding]:

@@ -1,16 +1,28 @@
 """Files of a report: report.html, report.json, and figures of the learning curves."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dltool.config.tasks import TASKS
 from dltool.durable_files import atomic_write
 from dltool.report.contents import Contents
-from dltool.report.document import html
+from dltool.report.page import PageSection, render, render_page
 from dltool.runs.files import Run
+from dltool.runs.records import words
 
 FORMAT = 1
 LAYER_KEYS = ("number", "title", "takes", "output", "parameters", "origin")
+QUALITY = {"verdict": "Is it any good?", "warnings": "What to look at", "learning": "Learning"}
+"""Titles of the sections before the results of each output, by template."""
+DETAILS = {
+    "examples": "Examples, as the model sees them",
+    "layers": "Layers",
+    "data": "Data",
+    "config": "Config",
+    "about": "How it was made",
+}
+"""Titles of the sections after the results of each output, by template."""
 
 
 def write_report(run: Run, found: Contents) -> None:
@@ -30,38 +42,52 @@ def write_page(found: Contents, file: Path) -> None:
     atomic_write(file, html(found).encode())
 
 
+def html(report: Contents) -> str:
+    """Return the whole page: first how good the model is, then warnings, details, and how it was made."""
+    results = [
+        PageSection(
+            f"results-{number}",
+            "Results" if len(report.outputs) == 1 else f"Results: {output.assessed.name}",
+            render("output.html", output=output, task=TASKS[output.assessed.kind]),
+        )
+        for number, output in enumerate(report.outputs, 1)
+    ]
+    quality, details = (
+        [PageSection(name, title, render(f"{name}.html", report=report)) for name, title in titles.items()]
+        for titles in (QUALITY, DETAILS)
+    )
+    title = f"{report.record.name} {report.record.number}: report"
+    return render_page(title, render("header.html", report=report), [*quality, *results, *details])
+
+
 def as_json(found: Contents) -> dict[str, Any]:
     """Return the numbers of a report, without images and figures."""
+    record, data = found.record, found.data
     outputs = [
         {
-            "name": output.name,
-            "kind": output.kind,
-            "table": [dict(row) for row in output.table],
+            "name": output.assessed.name,
+            "kind": output.assessed.kind,
+            "table": output.assessed.table,
             "mistakes": [{**asdict(shown.mistake), "place": shown.place} for shown in output.mistakes],
-            "figures": {each.name: each.description for each in output.figures},
+            "figures": {each.name: each.description for each in output.assessed.figures},
         }
         for output in found.outputs
     ]
-    layers = [asdict(replace(row, lines=())) for row in found.layers.rows]
     return {
         "format": FORMAT,
-        "run": found.path,
-        "status": found.status,
+        "run": record.path,
+        "status": words(record.run.status),
         "verdict": asdict(found.verdict),
         "test": {tile.name: asdict(tile.interval) for tile in found.tiles},
         "baselines": {tile.name: dict(tile.baselines) for tile in found.tiles if tile.baselines},
         "warnings": [asdict(each) for each in found.findings],
-        "history": [dict(line) for line in found.lines],
-        "best_epoch": found.best_epoch,
+        "history": record.lines,
+        "best_epoch": record.best_epoch,
         "outputs": outputs,
-        "layers": [{name: row[name] for name in LAYER_KEYS} for row in layers],
-        "data": {
-            "sizes": dict(found.data.sizes),
-            "classes": {name: list(counts) for name, counts in found.data.classes.items()},
-            "columns": [asdict(column) for column in found.data.columns],
-        },
-        "config": {each.place: {"value": each.value, "origin": each.origin} for each in found.settings},
-        "seconds": dict(found.seconds),
-        "environment": dict(found.environment),
+        "layers": [{name: getattr(row, name) for name in LAYER_KEYS} for row in found.layers],
+        "data": {"sizes": data.sizes, "classes": data.classes, "columns": [asdict(each) for each in data.columns]},
+        "config": found.settings,
+        "seconds": record.results.seconds,
+        "environment": found.environment,
         "missing": found.missing,
     }

@@ -6,18 +6,21 @@
     arrays            raw, C order, little-endian, concatenated
     sha256            32 bytes, of everything before
 
-Nothing in it can be executed. A directory keeps the newest two."""
+Nothing in it can be executed. A directory keeps the newest two. A thread writes them, so that training does not wait
+for the disk."""
 
 import hashlib
 import json
 import math
 import os
 import re
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
@@ -26,11 +29,14 @@ from dltool.errors import MachineError, RunError
 from dltool.runs.files import is_deep
 from dltool.text import os_words
 
+Arrays = Sequence[tuple[str, np.ndarray]]
 MAGIC = b"dltool\x00\x01"
 FORMAT = 1
-FILE_NAME = re.compile(r"([0-9]{10,})\.ckpt")
+FILE_NAME = re.compile(r"([0-9]{10}|[1-9][0-9]{10,})\.ckpt")
 HEADER_LIMIT = 64 * 2**20
 CHUNK = 2**20
+SECONDS_BETWEEN = 1.0
+"""Least time between the starts of two writes: epochs may take milliseconds."""
 DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
@@ -50,9 +56,6 @@ class ArraySignature:
         """Return the size in bytes."""
         return math.prod(self.shape) * _storage(self.dtype).itemsize
 
-    def __str__(self) -> str:
-        return f"{self.name} {self.dtype}{list(self.shape)}"
-
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -63,31 +66,22 @@ class Checkpoint:
     state: Mapping[str, Any]
 
 
-def signature_of(arrays: Sequence[tuple[str, np.ndarray]]) -> tuple[ArraySignature, ...]:
-    """Return the arrays' signatures. Raises ValueError: a checkpoint cannot hold the dtype."""
-    for name, array in arrays:
-        if array.dtype.name not in DTYPES:
-            raise ValueError(f"{name}: a checkpoint cannot hold {array.dtype.name}")
-    return tuple(ArraySignature(name, array.shape, array.dtype.name) for name, array in arrays)
-
-
 def checkpoint_path(directory: Path, step: int) -> Path:
     return directory / f"{step:010d}.ckpt"
 
 
 def write_checkpoint(
-    directory: Path,
-    step: int,
-    arrays: Sequence[tuple[str, np.ndarray]],
-    state: Mapping[str, Any],
-    before: int | None = None,
+    directory: Path, step: int, arrays: Arrays, state: Mapping[str, Any], before: int | None = None
 ) -> Path:
     """Write the checkpoint of global step `step`, then remove all but it and the newest one before it.
 
     `before` is the step of an older checkpoint that is known to be valid; one between the two may be damaged. `state`
     is anything JSON can hold, infinities and NaN too. The file is synced when this returns. Raises MachineError: the
-    disk refuses; existing checkpoints are then unchanged."""
-    array_headers = [vars(signature) for signature in signature_of(arrays)]
+    disk refuses; existing checkpoints are then unchanged. Raises ValueError: a checkpoint cannot hold a dtype."""
+    for name, array in arrays:
+        if array.dtype.name not in DTYPES:
+            raise ValueError(f"{name}: a checkpoint cannot hold {array.dtype.name}")
+    array_headers = [{"name": name, "shape": array.shape, "dtype": array.dtype.name} for name, array in arrays]
     header = json.dumps({"format": FORMAT, "step": step, "state": state, "arrays": array_headers}).encode()
     path = checkpoint_path(directory, step)
     if len(header) > HEADER_LIMIT:
@@ -99,9 +93,8 @@ def write_checkpoint(
         _write(file, digest, MAGIC + len(header).to_bytes(8, "little") + header)
         for _, array in arrays:
             stored = array.view(np.uint16) if array.dtype.name == "bfloat16" else array
-            _write(
-                file, digest, np.asarray(stored, _storage(array.dtype.name), order="C").reshape(-1).view(np.uint8).data
-            )
+            stored = np.asarray(stored, _storage(array.dtype.name), order="C")
+            _write(file, digest, stored.reshape(-1).view(np.uint8).data)
         file.write(digest.digest())
     _remove_all_but_newest_two(directory, step, before)
     return path
@@ -126,17 +119,68 @@ def newest_checkpoint(directory: Path) -> tuple[Checkpoint, tuple[str, ...]]:
     skipped: list[str] = []
     for step in sorted(_steps(directory), reverse=True):
         try:
-            checkpoint = read_checkpoint(checkpoint_path(directory, step))
+            return read_checkpoint(checkpoint_path(directory, step)), tuple(skipped)
         except RunError as error:
             skipped.append(str(error))
-            continue
-        return checkpoint, tuple(skipped)
     if skipped:
         raise RunError(f"there is no valid checkpoint in {directory}: " + "; ".join(skipped))
     raise RunError(f"there is no checkpoint in {directory}")
 
 
-# --- writing ---
+class CheckpointWriter:
+    """A thread that writes submitted states in order. A newer one replaces a waiting one; the last is always written.
+
+    A failed write is raised by the next :meth:`submit` or at the end of the block, so no run completes without its last
+    checkpoint. `since` is the step of the checkpoint that training resumes from; newer ones are damaged."""
+
+    def __init__(self, directory: Path, since: int | None = None) -> None:
+        self.directory = directory
+        self.before = since
+        self.changed = threading.Condition()
+        self.waiting: tuple[int, Arrays, Mapping[str, Any]] | None = None
+        self.failure: BaseException | None = None
+        self.is_closing = False
+        self.began = -math.inf
+        self.thread = threading.Thread(target=self.work, name="checkpoints")
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        with self.changed:
+            self.is_closing = True
+            self.changed.notify()
+        self.thread.join()
+        # Another error, such as a stop, must not hide a failed write.
+        if self.failure is not None and error is not self.failure:
+            raise self.failure from error
+
+    def submit(self, step: int, arrays: Arrays, state: Mapping[str, Any]) -> None:
+        """Queue the state of global step `step`. The arrays must not change afterwards. Raises an earlier failure."""
+        with self.changed:
+            if self.failure is not None:
+                raise self.failure
+            self.waiting = (step, arrays, state)
+            self.changed.notify()
+
+    def work(self) -> None:
+        while (job := self.next_job()) is not None:
+            try:
+                write_checkpoint(self.directory, *job, before=self.before)
+                self.before = job[0]
+            except BaseException as error:  # noqa: BLE001 (handed to the training, which raises it)
+                self.failure = error
+                return
+
+    def next_job(self) -> tuple[int, Arrays, Mapping[str, Any]] | None:
+        """Wait for the next state to write and return it, None at the end."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting is not None or self.is_closing)
+            self.changed.wait_for(lambda: self.is_closing, self.began + SECONDS_BETWEEN - time.monotonic())
+            self.began = time.monotonic()
+            job, self.waiting = self.waiting, None
+            return job
 
 
 def _storage(dtype: str) -> np.dtype[Any]:
@@ -154,8 +198,7 @@ def _steps(directory: Path) -> list[int]:
         names = os.listdir(directory)
     except FileNotFoundError:
         return []
-    steps = [int(match[1]) for name in names if (match := FILE_NAME.fullmatch(name))]
-    return [step for step in steps if checkpoint_path(directory, step).name in names]
+    return [int(match[1]) for name in names if (match := FILE_NAME.fullmatch(name))]
 
 
 def remove_checkpoints(directory: Path) -> None:
@@ -173,9 +216,6 @@ def _remove_all_but_newest_two(directory: Path, step: int, before: int | None) -
         for other in set(_steps(directory)) - keep:
             with suppress(FileNotFoundError):
                 os.unlink(checkpoint_path(directory, other))
-
-
-# --- reading ---
 
 
 def _read(file: BinaryIO, where: str) -> Checkpoint:
@@ -223,7 +263,6 @@ def _parse_signature(entry: Any) -> ArraySignature:
 
 
 def _read_array(file: BinaryIO, digest: Any, signature: ArraySignature, where: str) -> np.ndarray:
-    storage = _storage(signature.dtype)
     flat = np.empty(signature.size, np.uint8)
     for start in range(0, flat.size, CHUNK):
         chunk = flat[start : start + CHUNK].data
@@ -231,9 +270,11 @@ def _read_array(file: BinaryIO, digest: Any, signature: ArraySignature, where: s
             raise RunError(f"{where} is damaged: unexpected end of file")
         digest.update(chunk)
     try:
-        array = flat.view(storage).reshape(signature.shape).astype(storage.newbyteorder("="), copy=False)
+        array = flat.view(_storage(signature.dtype)).reshape(signature.shape)
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
     except ValueError as error:
-        raise RunError(f"{where} is damaged: {signature}: {error}") from None
+        shown = f"{signature.name} {signature.dtype}{list(signature.shape)}"
+        raise RunError(f"{where} is damaged: {shown}: {error}") from None
     if signature.dtype == "bfloat16":
         from ml_dtypes import bfloat16
 

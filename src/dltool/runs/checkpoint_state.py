@@ -91,5 +91,4 @@ def check_saved_state(checkpoint: Checkpoint, directory: Path) -> None:
     except ValidationError as error:
         wrong = {details["loc"][0] for details in error.errors(include_url=False, include_input=False)}
         parts = " and ".join(name for name in CheckpointState.model_fields if name in wrong)
-        path = checkpoint_path(directory, checkpoint.step)
-        raise RunError(f"{path} is damaged: invalid {parts}") from None
+        raise RunError(f"{checkpoint_path(directory, checkpoint.step)} is damaged: invalid {parts}") from None

@@ -22,8 +22,7 @@ ABSENT = "not there"
 
 
 def recorded_values(run: Run) -> Values:
-    """Return the values of a run's resolved.yaml by path, empty lists and mappings included. Raises RunError: the file
-    is missing or invalid."""
+    """Return the values of resolved.yaml by path, empty lists and mappings too. Raises RunError: it is invalid."""
     try:
         return values_by_path(run.read(run.resolved), str(run.resolved))
     except ConfigError as error:
@@ -59,7 +58,7 @@ def differences_in_short(runs: Sequence[Path]) -> dict[Path, str]:
         paths = [path for path in different(list(values.values())) if path not in NOT_SHOWN]
         names = short_names(paths)
         for run, each in values.items():
-            said = [f"{names[path]}={short_value(each[path])}" for path in paths if path in each]
+            said = [f"{names[path]}={shortened(str(each[path]), LONGEST_VALUE)}" for path in paths if path in each]
             found[run] = listed(said, MOST_SHOWN, " ")
     return found
 
@@ -82,7 +81,3 @@ def short_names(paths: Sequence[ConfigPath]) -> dict[ConfigPath, str]:
             length += 1
         found[path] = format_path(path[-length:])
     return found
-
-
-def short_value(value: Any) -> str:
-    return shortened(str(value), LONGEST_VALUE)

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,38 +20,13 @@ from dltool import __version__
 from dltool.durable_files import disk_errors, read_file, sync, write_tree
 from dltool.errors import ConfigError, Problem, RunError
 from dltool.installation import UPDATE
-from dltool.runs import lock
-from dltool.runs.files import Run, digest, encode_json
+from dltool.runs.files import CONTENTS, Run, digest, encode_json, run_lock
 from dltool.text import did_you_mean, listed, near, os_words
 
 FORMAT = 1
 """Increased whenever an older dltool could misread a newer run."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FOLDERS: Mapping[str, str] = {
-    "preprocessing": "What the preprocessing was fitted to: vocabularies, means and variances.",
-    "checkpoints": "The complete training state, newest two; `best.weights.h5` has the weights of the best epoch.",
-    "evaluation": "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`.",
-    "figures": "The learning curves, as SVG.",
-    "tensorboard": "Event files, if the config has `track: [tensorboard]`.",
-    "profile": "Seconds by activity and a trace of some steps, if `--profile` was given.",
-}
-"""The folders of a run, each with a description."""
-FILES: Mapping[str, str] = {
-    "config.yaml": "The config as written, byte for byte.",
-    "resolved.yaml": "Every value in force; what later commands read.",
-    "run.json": "Status (running, completed, failed or interrupted), versions, machine, git commit, data hashes.",
-    "split.npz": "The row numbers of the training, validation and test split.",
-    "metrics.jsonl": "One line for each epoch: loss, metrics, learning rate, seconds.",
-    "results.json": "Written last: test metrics with intervals, the best epoch, expectations.",
-    "model.keras": "The best model with its preprocessing: raw inputs in, predictions out.",
-    "report.html": "The report, one file that loads nothing.",
-    "report.json": "The numbers of the report.",
-    "origins.json": "Where each value of the config comes from.",
-    "log.txt": "What was printed, and the log messages of TensorFlow.",
-    "lock": "Held by the process that writes the run; it names that process.",
-}
-"""The files of a run, each with a description."""
 REPOSITORY = (".git", "HEAD", "objects", "refs")
 """Names that make git treat a folder as a repository, whose settings can name programs that git runs."""
 MOST_ENTRIES = 10_000
@@ -75,9 +50,7 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     preprocessing files. `files` are the other files by name ("config.yaml", "preprocessing/mean.npy"). Concurrent
     processes get different numbers. After an error nothing is left behind.
 
-    Raises:
-        ConfigError: the name is invalid.
-        MachineError: the disk refuses."""
+    Raises ConfigError: the name is invalid; MachineError: the disk refuses."""
     if not NAME.fullmatch(name):
         message = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
         raise ConfigError(Problem(("name",), message))
@@ -85,30 +58,25 @@ def create(runs: Path, name: str, record: Mapping[str, Any], files: Mapping[str,
     refuse_no_runs_folder(parent)
     contents = {**files, RECORD: first_record(name, record, files)}
     made = [folder for folder in (parent, *parent.parents) if not os.path.lexists(folder)]
-    built = _unfinished_path(parent)
-    descriptor = -1
-    try:
-        with disk_errors(parent, "create a run in"):
-            _make(built)
-            remove_abandoned(built.parent)
-            descriptor = lock.acquire(built)
-            write_tree(built, contents)
-            built = _rename_to_next_number(built, parent)
-            for folder in (parent, *(missing.parent for missing in made)):
-                sync(folder)
-            update_latest(parent)
-    except BaseException:
-        if descriptor >= 0:
-            os.close(descriptor)
-        shutil.rmtree(built, ignore_errors=True)
-        for folder in (parent / UNFINISHED, *made):
-            with suppress(OSError):
-                os.rmdir(folder)
-        raise
-    try:
+    built = parent / UNFINISHED / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+    with ExitStack() as stack:
+        try:
+            with disk_errors(parent, "create a run in"):
+                _make(built)
+                remove_abandoned(built.parent)
+                stack.enter_context(run_lock(built))
+                write_tree(built, contents)
+                built = _rename_to_next_number(built, parent)
+                for folder in (parent, *(missing.parent for missing in made)):
+                    sync(folder)
+                update_latest(parent)
+        except BaseException:
+            shutil.rmtree(built, ignore_errors=True)
+            for folder in (parent / UNFINISHED, *made):
+                with suppress(OSError):
+                    os.rmdir(folder)
+            raise
         yield Run(built)
-    finally:
-        os.close(descriptor)
 
 
 def first_record(name: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
@@ -126,9 +94,8 @@ def refuse_no_runs_folder(runs: Path) -> None:
     """Raise ConfigError if `runs` or a folder above it is a file or a run."""
     for folder in (runs, *runs.parents):
         if os.path.lexists(folder) and not folder.is_dir():
-            raise ConfigError(
-                f"{folder} is a file; expected a folder for runs", "name a folder; it is created if missing"
-            )
+            hint = "name a folder; it is created if missing"
+            raise ConfigError(f"{folder} is a file; expected a folder for runs", hint)
     real = runs.resolve()
     for folder in (real, *real.parents):
         if os.path.lexists(folder / RECORD):
@@ -170,10 +137,6 @@ def _folders(path: Path) -> list[os.DirEntry[str]]:
 # --- creating ---
 
 
-def _unfinished_path(parent: Path) -> Path:
-    return parent / UNFINISHED / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
-
-
 def _make(built: Path) -> None:
     while True:
         built.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +147,7 @@ def _make(built: Path) -> None:
 
 
 def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
-    number = max(newest_number(parent), _latest_number(parent) or 0, last_number(parent))
+    number = max(newest_number(parent), *(number_in(parent / name) or 0 for name in (LATEST, LAST_NUMBER)))
     while True:
         number += 1
         path = parent / f"{number:04d}"
@@ -209,7 +172,7 @@ def update_latest(parent: Path) -> None:
         if not newest:
             # The last run was removed.
             (parent / LATEST).unlink(missing_ok=True)
-        if (_latest_number(parent) or 0) == newest:
+        if (number_in(parent / LATEST) or 0) == newest:
             return
         temporary = parent / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
         try:
@@ -244,9 +207,8 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def newest_number(parent: Path) -> int:
-    """Return the highest number in use, 0 if there is none. The search starts at `latest`: listing 10,000 runs
-    is slow."""
-    number = _latest_number(parent)
+    """Return the highest number in use, 0 if there is none. Searches from `latest`: listing 10,000 runs is slow."""
+    number = number_in(parent / LATEST)
     if number is None or not os.path.lexists(parent / f"{number:04d}"):
         return max((int(name) for name in os.listdir(parent) if NUMBER.fullmatch(name)), default=0)
     while os.path.lexists(parent / f"{number + 1:04d}"):
@@ -254,23 +216,13 @@ def newest_number(parent: Path) -> int:
     return number
 
 
-def last_number(parent: Path) -> int:
-    """Return the number in `LAST_NUMBER`, 0 if there is none."""
+def number_in(file: Path) -> int | None:
+    """Return the number of a run, existing or not, that a link points to or a file holds; None without one."""
     try:
-        text = read_file(parent, LAST_NUMBER, 100).decode("ascii").strip()
-    except (OSError, RunError, UnicodeDecodeError):
-        return 0
-    return int(text) if NUMBER.fullmatch(text) else 0
-
-
-def _latest_number(parent: Path) -> int | None:
-    """Return the number that `latest` points to, existing or not; None without a valid `latest`."""
-    latest = parent / LATEST
-    try:
-        target = os.readlink(latest) if latest.is_symlink() else read_file(parent, LATEST, 100).decode("ascii")
+        text = os.readlink(file) if file.is_symlink() else read_file(file.parent, file.name, 100).decode("ascii")
     except (OSError, RunError, UnicodeDecodeError):
         return None
-    return int(target) if NUMBER.fullmatch(target.strip()) else None
+    return int(text) if NUMBER.fullmatch(text.strip()) else None
 
 
 def _run_path(path: Path) -> Path:
@@ -292,7 +244,7 @@ def _run_path(path: Path) -> Path:
 
 
 def _follow_latest(latest: Path) -> Path:
-    number = _latest_number(latest.parent)
+    number = number_in(latest)
     if number is None:
         raise RunError(f"{latest} does not point to a run beside it")
     path = latest.parent / f"{number:04d}"
@@ -324,7 +276,7 @@ def _check_entries(root: Path) -> None:
             is_folder = entry.is_dir(follow_symlinks=False)
             if not is_folder and not entry.is_file(follow_symlinks=False):
                 raise RunError(f"{entry.path} is neither a file nor a folder; a run directory holds nothing else")
-            if depth == 1 and entry.name in (FILES if is_folder else FOLDERS):
+            if depth == 1 and (entry.name if is_folder else f"{entry.name}/") in CONTENTS:
                 found, expected = ("folder", "file") if is_folder else ("file", "folder")
                 raise RunError(f"{entry.path} is a {found}; expected a {expected}")
             if depth == 1 and entry.name in REPOSITORY:

@@ -1,24 +1,25 @@
-"""One run directory: the names of its files, and how they are read and written.
+"""One run directory: the names of its files, how they are read and written, and the lock of its only writer.
 
 A run is not trusted: no links are followed, nothing is executed, sizes are capped."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from dltool.durable_files import (
     atomic_write,
     disk_errors,
-    open_file,
     open_in_place,
     read_file,
     remove_temporaries,
@@ -26,31 +27,28 @@ from dltool.durable_files import (
     sync,
 )
 from dltool.errors import MachineError, RunError
-from dltool.runs import lock
+from dltool.text import os_words
 
 Status = Literal["running", "completed", "failed", "interrupted"]
-FAILURE = ("reason", "exit_code")
-"""Keys in run.json of failed runs only."""
 
-DOCUMENT_LIMIT = 16 * 2**20
-"""Most bytes of a config, run.json or results.json."""
+DOCUMENT_LIMIT = 16 * 2**20  # bytes of a config, run.json or results.json
 METRICS_LIMIT = 64 * 2**20
 DEEPEST = 100
 """Most levels of a JSON document: Python's limit ends whoever walks through a deep one."""
-LINE_LIMIT = 2**20
-"""Most bytes of a line of metrics.jsonl."""
+LINE_LIMIT = 2**20  # bytes of a line of metrics.jsonl
 SECONDS_BETWEEN_SYNCS = 1.0
 """Least time between syncs of metrics.jsonl, as epochs may be short."""
+PATIENCE = 0.1  # seconds; a process that only tests the lock holds it for some microseconds
 
 
 class Inside:
-    """The path of a file or folder of a run, existing or not."""
+    """The path of a file or folder of a run, existing or not. A folder's name ends with a slash."""
 
-    def __init__(self, *names: str) -> None:
-        self.names = names
+    def __init__(self, name: str, contents: str) -> None:
+        self.name, self.contents = name, contents
 
     def __get__(self, run: "Run", _: type["Run"] | None = None) -> Path:
-        return run.path.joinpath(*self.names)
+        return run.path / self.name
 
 
 @dataclass(frozen=True)
@@ -61,24 +59,35 @@ class Run:
 
     path: Path
 
-    config = Inside("config.yaml")
-    resolved = Inside("resolved.yaml")
-    record = Inside("run.json")
-    split = Inside("split.npz")
-    preprocessing = Inside("preprocessing")
-    profile = Inside("profile")
-    metrics = Inside("metrics.jsonl")
-    results = Inside("results.json")
-    checkpoints = Inside("checkpoints")
-    best_weights = Inside("checkpoints", "best.weights.h5")
-    model = Inside("model.keras")
-    evaluation = Inside("evaluation")
-    tensorboard = Inside("tensorboard")
-    origins = Inside("origins.json")
-    report = Inside("report.html")
-    report_numbers = Inside("report.json")
-    figures = Inside("figures")
-    log = Inside("log.txt")
+    config = Inside("config.yaml", "The config as written, byte for byte.")
+    resolved = Inside("resolved.yaml", "Every value in force; what later commands read.")
+    record = Inside(
+        "run.json", "Status (running, completed, failed or interrupted), versions, machine, git commit, data hashes."
+    )
+    split = Inside("split.npz", "The row numbers of the training, validation and test split.")
+    metrics = Inside("metrics.jsonl", "One line for each epoch: loss, metrics, learning rate, seconds.")
+    results = Inside("results.json", "Written last: test metrics with intervals, the best epoch, expectations.")
+    model = Inside("model.keras", "The best model with its preprocessing: raw inputs in, predictions out.")
+    report = Inside("report.html", "The report, one file that loads nothing.")
+    report_numbers = Inside("report.json", "The numbers of the report.")
+    origins = Inside("origins.json", "Where each value of the config comes from.")
+    log = Inside("log.txt", "What was printed, and the log messages of TensorFlow.")
+    lock = Inside("lock", "Held by the process that writes the run; it names that process.")
+    preprocessing = Inside("preprocessing/", "What the preprocessing was fitted to: vocabularies, means and variances.")
+    checkpoints = Inside(
+        "checkpoints/", "The complete training state, newest two; `best.weights.h5` has the weights of the best epoch."
+    )
+    evaluation = Inside(
+        "evaluation/",
+        "A folder for each evaluation: `test/metrics.json`, `predictions.csv`, `examples.npz`, `figures/`.",
+    )
+    figures = Inside("figures/", "The learning curves, as SVG.")
+    tensorboard = Inside("tensorboard/", "Event files, if the config has `track: [tensorboard]`.")
+    profile = Inside("profile/", "Seconds by activity and a trace of some steps, if `--profile` was given.")
+
+    @property
+    def best_weights(self) -> Path:
+        return self.checkpoints / "best.weights.h5"
 
     @property
     def name(self) -> str:
@@ -87,10 +96,6 @@ class Run:
     @property
     def number(self) -> str:
         return self.path.name
-
-    def open(self, path: Path) -> BinaryIO:
-        """Open one of the run's files for reading, never through a link. Raises RunError."""
-        return open_file(self.path, str(path.relative_to(self.path)))
 
     def read(self, path: Path, limit: int = DOCUMENT_LIMIT) -> bytes:
         """Return the bytes of one of the run's files. Raises RunError, also for more than `limit` bytes."""
@@ -119,8 +124,7 @@ class Run:
         return path
 
     def replace_folder(self, path: Path, files: Mapping[str, bytes]) -> None:
-        """Replace a folder of the run by these files, by their paths below it. Raises MachineError, and RunError for a
-        link."""
+        """Replace a folder of the run by files, by their paths. Raises MachineError, and RunError for a link."""
         self.directory(path.parent)
         if path.is_symlink() or (os.path.lexists(path) and not path.is_dir()):
             raise RunError(f"{path} is not a folder; a run directory holds no links")
@@ -132,20 +136,13 @@ class Run:
         Raises RunError, MachineError."""
         record = {**self.read_json(self.record), "status": status, **fields}
         if status != "failed":
-            for name in FAILURE:
-                record.pop(name, None)
+            record.pop("reason", None)
+            record.pop("exit_code", None)
         self.write_json(self.record, record)
-
-    def preprocessing_digests(self, limit: int) -> dict[str, str]:
-        """Return the digest of every preprocessing file by its relative path. Raises RunError, also for more than
-        `limit` bytes."""
-        files = [Path(folder) / name for folder, _, names in os.walk(self.preprocessing) for name in names]
-        return {file.relative_to(self.preprocessing).as_posix(): digest(self.read(file, limit)) for file in files}
 
     @contextmanager
     def metrics_log(self) -> Iterator["MetricsLog"]:
-        """Open metrics.jsonl for appending; it is synced at the end of the block. An incomplete last line is removed
-        first. Raises MachineError."""
+        """Append to metrics.jsonl, without an incomplete last line; sync it at the end. Raises MachineError."""
         with disk_errors(self.metrics):
             file = open(open_in_place(self.metrics), "r+b", buffering=0)  # noqa: SIM115 (closed below)
         with file:
@@ -164,8 +161,7 @@ class Run:
         atomic_write(self.metrics, "".join(encode_json(line) + "\n" for line in lines).encode())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read the lines of metrics.jsonl without an incomplete last one; empty before the first epoch. Raises
-        RunError."""
+        """Read metrics.jsonl without an incomplete last line; empty before the first epoch. Raises RunError."""
         if not os.path.lexists(self.metrics):
             return []
         *lines, _torn = self.read(self.metrics, METRICS_LIMIT).split(b"\n")
@@ -175,23 +171,61 @@ class Run:
 
     def is_locked(self) -> bool:
         """Return whether a living process writes this run."""
-        return lock.is_held(self.path)
+        try:
+            descriptor = os.open(self.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        finally:
+            os.close(descriptor)
+        return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make this process the only writer until the block or the process ends.
-
-        Raises:
-            RunError: another process, which is named, is the writer.
-            MachineError: locks do not work."""
-        descriptor = lock.acquire(self.path)
-        try:
+        """Make this process the only writer until the block or the process ends. Raises as :func:`run_lock`."""
+        with run_lock(self.path):
             for folder in (self.path, self.checkpoints, self.evaluation, self.figures):
                 if folder.is_dir() and not folder.is_symlink():
                     remove_temporaries(folder)
             yield
-        finally:
-            os.close(descriptor)
+
+
+CONTENTS = {inside.name: inside.contents for inside in vars(Run).values() if isinstance(inside, Inside)}
+"""The files and folders of a run, each with a description."""
+
+
+@contextmanager
+def run_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of the run at `path` until the block or the process ends.
+
+    Raises RunError: another process, which is named, holds it; MachineError: locks do not work."""
+    file = path / "lock"
+    with disk_errors(file):
+        descriptor = open_in_place(file)
+    try:
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise MachineError(f"{os_words(error)}: cannot lock {file}") from error
+                if time.monotonic() > give_up:
+                    holder = " ".join(os.pread(descriptor, 300, 0).decode("ascii", "replace").split())
+                    message = f"{path} is in use by {holder or 'another process'}"
+                    raise RunError(message, "wait for it to end, or stop it") from error
+                time.sleep(0.02)
+        # Runs can be removed even when the disk is full.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode("ascii", "replace"), 0)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def digest(content: bytes) -> str:
@@ -243,7 +277,7 @@ class MetricsLog:
         self.path, self.file = path, file
         self.synced = -math.inf
         with disk_errors(path):
-            self.end = _end_of_whole_lines(file)
+            self.end = file.read().rfind(b"\n") + 1
             file.truncate(self.end)
 
     def append(self, values: Mapping[str, Any]) -> None:
@@ -271,16 +305,3 @@ class MetricsLog:
             if self.synced == -math.inf:
                 sync(self.path.parent)
         self.synced = time.monotonic()
-
-
-def _end_of_whole_lines(file: FileIO) -> int:
-    """Return the position after the last newline, reading from the end of the file."""
-    end = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(0, end - 65_536)
-        file.seek(start)
-        newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0

@@ -49,6 +49,14 @@ def words(value: Any) -> str:
     return (f"{value:,}" if isinstance(value, int) and value > 9999 else str(value))[:LONGEST]
 
 
+def said(value: Any) -> str:
+    """Format a recorded value in a sentence."""
+    if value is None:
+        return "not set"
+    text = ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"
+
+
 def numbers(value: Any) -> dict[str, float]:
     """Return the entries of a mapping that are numbers of printable size."""
     return {
@@ -154,7 +162,6 @@ class RunRecord(Lenient):
     """run.json."""
 
     refused = {"most_rows": "most_rows is not a number of rows", "code": "code is not a list of files"}
-    dltool: str | None = None
     status: str = ""
     reason: Words = ""
     exit_code: int | None = None

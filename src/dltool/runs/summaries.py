@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dltool.errors import ConfigError, MachineError, RunError
-from dltool.runs.directory import list_runs, open_run, refuse_no_runs_folder
+from dltool.errors import MachineError, RunError
+from dltool.runs.directory import list_runs, open_run
 from dltool.runs.files import Run, Status
 from dltool.runs.records import numbers, read_record, read_results
-from dltool.text import did_you_mean, near
 
 
 @dataclass(frozen=True)
 class SignOfLife:
-    """The activity of a running run: seconds since its last write, seconds of its last epoch, and total epochs. Unknown
-    values are None."""
+    """The activity of a running run: seconds since its last write and of its last epoch, and total epochs."""
 
     seconds_ago: float
     epoch_seconds: float | None
@@ -52,15 +50,6 @@ def summaries(runs: Path) -> list[RunSummary]:
     return [summary(run) for run in list_runs(runs)]
 
 
-def require_folder(runs: Path) -> None:
-    """Raise ConfigError, with similar names, if the folder `runs` does not exist."""
-    refuse_no_runs_folder(runs)
-    if not runs.is_dir():
-        beside = [item.name for item in runs.absolute().parent.glob("*") if item.is_dir()]
-        hint = did_you_mean(str(runs.with_name(name)) for name in near(runs.name, beside))
-        raise ConfigError(f"there is no folder {runs}", hint or "dltool runs lists those in runs")
-
-
 def summary(run: Run) -> RunSummary:
     try:
         return _read(open_run(run.path))
@@ -78,6 +67,7 @@ def _read(run: Run) -> RunSummary:
     if status == "running" and not is_locked:
         status = "interrupted"
     lines = run.read_metrics() if results.epochs is None or status == "running" else []
+    may_go_on = status == "interrupted" or (status == "failed" and record.exit_code == MachineError.exit_code)
     return RunSummary(
         run.name,
         run.number,
@@ -91,8 +81,7 @@ def _read(run: Run) -> RunSummary:
         value=results.best.value,
         validation=results.validation,
         test=results.test,
-        can_resume=record.resumable
-        and (status == "interrupted" or (status == "failed" and record.exit_code == MachineError.exit_code)),
+        can_resume=record.resumable and may_go_on,
         alive=_sign_of_life(run, lines) if status == "running" else None,
         code=tuple(each.file for each in record.code if each.file),
     )

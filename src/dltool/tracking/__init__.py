@@ -68,7 +68,8 @@ class Tracking:
     def close(self, status: Status) -> None:
         """Wait until everything is sent, for a limited time."""
         for courier in self.couriers:
-            courier.end_with(status)
+            courier.status = status
+            courier.wake.set()
         for courier in self.couriers:
             courier.join(SECONDS_TO_FINISH)
             if courier.is_alive():
@@ -94,10 +95,6 @@ class Courier(Thread):
         self.failure = ""
         self.is_failure_shown = False
         self.start()
-
-    def end_with(self, status: Status) -> None:
-        self.status = status
-        self.wake.set()
 
     def run(self) -> None:
         tracker: Tracker | None = None

@@ -56,7 +56,7 @@ class Layout:
         self.groups = grouped(samples)
         self.slots = slots_of(self.groups, samples)
         arrays = self.arrays(np.arange(1), self.groups)
-        self.specs = [tf.TensorSpec((None, *array.shape[1:]), dtype_of(array)) for array in arrays]
+        self.specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
         self.row_bytes = max(1, bytes_of_row(self.specs))
         self.rows = len(next(iter(inputs.values())))
 
@@ -65,14 +65,13 @@ class Layout:
         found: dict[str, np.ndarray] = {}
         raw: dict[str, Any] = {}
         for name in dict.fromkeys((*self.before, *names)):
-            rows = self.inputs[name]
             if name in self.looked_up:
                 codes, prepared = self.looked_up[name]
                 found[name] = prepared[codes[indices]]
             elif name in self.before:
-                raw[name] = tensor(rows[indices])
+                raw[name] = tensor(self.inputs[name][indices])
             else:
-                found[name] = rows[indices]
+                found[name] = self.inputs[name][indices]
         return found | {name: np.asarray(values) for name, values in self.prepare(raw).items()}
 
     def whole(self, group: Sequence[str]) -> np.ndarray | None:
@@ -86,14 +85,12 @@ class Layout:
         arrays = []
         stored = self.stored(indices, itertools.chain(*groups))
         for group in groups:
-            parts = [stored[name] for name in group]
-            if len(group) > 1:
-                flat = [self.slots[name].is_flat for name in group]
-                parts = [part[..., np.newaxis] if is_flat else part for part, is_flat in zip(parts, flat, strict=True)]
+            parts = [stored[name][..., np.newaxis] if self.slots[name].is_flat else stored[name] for name in group]
             arrays.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
         return [*arrays, *(values[indices] for values in self.targets.values())]
 
     def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
+        """Return preprocessed inputs and targets of these rows of the `tables`, inside a compiled function."""
         gathered = [tf.gather(table, rows) for table in tables]
         inputs = {}
         for name, slot in self.slots.items():
@@ -114,15 +111,10 @@ class Layout:
 
 
 class BatchTables(ABC):
-    """The examples as the loops take them."""
+    """The examples as the loops take them; `specs` are those of the tensors that :meth:`place` returns."""
 
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-
-    @property
-    def specs(self) -> list[tf.TensorSpec]:
-        """Return the specs of the tensors that :meth:`place` returns."""
-        return self.layout.specs
+        self.layout, self.specs, self.batch = layout, layout.specs, layout.batch
 
     @abstractmethod
     def most_steps(self, order: np.ndarray, first: int, size: int) -> int:
@@ -130,17 +122,12 @@ class BatchTables(ABC):
 
     @abstractmethod
     def place(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any, int]:
-        """Return tensors, row indices into them, and the start of `order[first:last]` in these, in batches of
-        `size`."""
+        """Return tensors, row indices into them, and the start of `order[first:last]` in these; `size` is a batch's."""
 
     def feed(self, order: np.ndarray, first: int, last: int, size: int) -> tuple[list[Any], Any]:
         """Return tensors, and the row indices of the examples `order[first:last]`."""
         tensors, rows, start = self.place(order, first, last, size)
         return tensors, rows[start : start + last - first]
-
-    def batch(self, tables: Sequence[Any], rows: Any) -> tuple[Any, Any]:
-        """Return preprocessed inputs and targets of the given rows, inside a compiled function."""
-        return self.layout.batch(tables, rows)
 
 
 class Resident(BatchTables):
@@ -265,10 +252,8 @@ def slots_of(groups: Sequence[Sequence[str]], samples: Mapping[str, np.ndarray])
 
 def grows(preparation: keras.Model, rows: Rows) -> bool:
     """Return whether preprocessing increases the bytes of an input. Text is preprocessed first: GPUs cannot hold it."""
-    if is_text(rows):
-        return False
     shape = preparation.output_shape[1:]
-    if any(axis is None for axis in shape):
+    if is_text(rows) or None in shape:
         return False
     prepared = math.prod(shape) * np.dtype(str(preparation.outputs[0].dtype)).itemsize
     return bool(prepared > math.prod(rows.shape[1:]) * np.dtype(rows.dtype).itemsize)
@@ -276,8 +261,7 @@ def grows(preparation: keras.Model, rows: Rows) -> bool:
 
 def fits_lookup(preparation: keras.Model, rows: Coded) -> bool:
     """Return whether each distinct text can be preprocessed once, and rows then be looked up."""
-    size: int = 8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:])
-    return size <= LOOKUP_BYTES
+    return bool(8 * len(rows.values) * math.prod(axis or 1 for axis in preparation.output_shape[1:]) <= LOOKUP_BYTES)
 
 
 def compiled(preprocessors: Mapping[str, keras.Model]) -> Any:
@@ -286,11 +270,9 @@ def compiled(preprocessors: Mapping[str, keras.Model]) -> Any:
     def prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
         return {name: model(raw[name], training=False) for name, model in preprocessors.items()}
 
-    raw = {
-        name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)
-        for name, model in preprocessors.items()
-    }
-    return tf.function(prepare, autograph=False, input_signature=[raw])
+    found = preprocessors.items()
+    specs = {name: tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype) for name, model in found}
+    return tf.function(prepare, autograph=False, input_signature=[specs])
 
 
 def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
@@ -332,7 +314,3 @@ def shared(array: np.ndarray) -> Any:
     if array.dtype.kind not in "biuf" or not array.size:
         return tensor(array)
     return tf.identity(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
-
-
-def dtype_of(array: np.ndarray) -> Any:
-    return tf.string if array.dtype.kind in "OUS" else tf.as_dtype(array.dtype)

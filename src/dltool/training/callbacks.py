@@ -18,10 +18,7 @@ PLAIN = (bool, int, float, str, type(None))
 
 
 def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Callback]:
-    """Create the callbacks of the config.
-
-    SwapEMAWeights is checked and then left out: if the optimizer averages, validation, best weights and final model
-    always use the averaged weights."""
+    """Create the callbacks of the config, but SwapEMAWeights: averaged weights are always validated, kept and saved."""
     callbacks = []
     for index, entry in enumerate(config.training.callbacks):
         place = ("training", "callbacks", index)
@@ -30,9 +27,8 @@ def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Ca
         callback = make(entry, place)
         if isinstance(callback, keras.callbacks.SwapEMAWeights):
             if not any(part.optimizer.arguments.get("use_ema") for part in config.training.parts):
-                raise ConfigError(
-                    Problem(place, "SwapEMAWeights needs an optimizer that averages", "use_ema: true in the optimizer")
-                )
+                message, hint = "SwapEMAWeights needs an optimizer that averages", "use_ema: true in the optimizer"
+                raise ConfigError(Problem(place, message, hint))
             continue
         if getattr(callback, "mode", None) == "auto" and isinstance(getattr(callback, "monitor", None), str):
             way = direction(built, callback.monitor, place, "mode: max or mode: min")

@@ -4,9 +4,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import keras
+from typing import Literal
 
 from dltool.config.schema import Config
 from dltool.errors import ConfigError, ConfigPath, Problem
@@ -44,7 +42,9 @@ def make_best(config: Config, built: BuiltModel, has_validation: bool) -> Best:
 def direction(built: BuiltModel, monitor: str, place: ConfigPath, hint: str) -> Literal["min", "max"]:
     """Return whether less or more of a metric is better, as Keras's callbacks do with `mode: auto`."""
     name = monitor.removeprefix("val_")
-    metrics = named_metrics(built.core)
+    made = [inner for metric in built.core.metrics for inner in getattr(metric, "metrics", [metric])]
+    # By their logged names; with several outputs, these begin with the output's name.
+    metrics = dict(zip(built.core.get_metrics_result(), made, strict=True))
     if name in ("loss", *(f"{head.name}_loss" for head in built.heads)):
         return "min"
     way = getattr(metrics.get(name), "_direction", None)
@@ -52,12 +52,6 @@ def direction(built: BuiltModel, monitor: str, place: ConfigPath, hint: str) -> 
         what = "cannot tell whether more or less is better" if name in metrics else "no such metric"
         raise ConfigError(Problem(place, f"{monitor}: {what}", hint))
     return "max" if way == "up" else "min"
-
-
-def named_metrics(core: keras.Model) -> dict[str, Any]:
-    """Return the metrics by their logged names; with several outputs, these begin with the output's name."""
-    metrics = [inner for metric in core.metrics for inner in getattr(metric, "metrics", [metric])]
-    return dict(zip(core.get_metrics_result(), metrics, strict=True))
 
 
 @dataclass
@@ -77,9 +71,8 @@ class Cadence:
 
     def is_due_within(self, done: int) -> bool:
         """Return whether to save within an epoch, after `done` steps."""
-        by_steps = self.steps is not None and done % self.steps == 0
         by_time = self.seconds is not None and time.monotonic() - self.last >= self.seconds
-        return by_steps or by_time
+        return by_time or (self.steps is not None and done % self.steps == 0)
 
     def is_due_after(self, epoch: int, done: int) -> bool:
         """Return whether to save after `epoch`, counted from 1."""
@@ -94,10 +87,5 @@ def make_cadence(every: str | None) -> Cadence:
     if every is None:
         return Cadence(epochs=1, seconds=DEFAULT_MINUTES * 60)
     count, unit = every.split()
-    match unit.removesuffix("s"):
-        case "step":
-            return Cadence(steps=int(count))
-        case "epoch":
-            return Cadence(epochs=int(count))
-        case _:
-            return Cadence(seconds=int(count) * 60)
+    name, size = {"step": ("steps", 1), "epoch": ("epochs", 1), "minute": ("seconds", 60)}[unit.removesuffix("s")]
+    return Cadence(**{name: int(count) * size})

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.checks import metric_names
-from dltool.config.losses import takes_one_hot
+from dltool.config.checks import metric_name
+from dltool.config.metric_forms import Refused, adapted
 from dltool.config.outputs import OutputSpec
 from dltool.config.schema import Config
 from dltool.config.tasks import TargetFacts
@@ -19,8 +19,8 @@ from dltool.text import Shape, listed
 
 CHOSEN = ("accuracy", "acc", "Accuracy")
 UNUSUAL_SIZE = 8191
-"""Size of the symbolic batch on which loss and metrics are tried. Without a size Keras misses mismatches; an ordinary
-size could match another axis by accident."""
+"""Size of the symbolic batch on which loss and metrics are tried. Without one Keras misses mismatches, and an ordinary
+one could match another axis by accident."""
 
 
 def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], phase: int = 0) -> None:
@@ -32,13 +32,10 @@ def compile_core(built: BuiltModel, config: Config, targets: Mapping[str, np.nda
     Raises ConfigError at the optimizer, loss or metric that Keras refuses."""
     optimizer_place, optimizer = made_optimizer(config, phase)
     # Locating a failure creates the losses again, because Keras objects hold state.
-    losses: Any = {head.name: make(head.loss, head.loss_place) for head in built.heads}
-    metrics: Any = {
-        head.name: made_metrics(head, built.outputs[head.name].output_shape) for head in built.heads if head.metrics
-    }
-    weights = (
-        None if all(head.weight == 1 for head in built.heads) else {head.name: head.weight for head in built.heads}
-    )
+    heads = built.heads
+    losses: Any = {head.name: make(head.loss, head.loss_place) for head in heads}
+    metrics: Any = {head.name: made_metrics(built, head) for head in heads if head.metrics}
+    weights = {head.name: head.weight for head in heads} if any(head.weight != 1 for head in heads) else None
     if not config.model.outputs:
         (losses,), (metrics,) = losses.values(), metrics.values() or ([],)
     try:
@@ -57,36 +54,40 @@ def made_optimizer(config: Config, phase: int) -> tuple[ConfigPath, Any]:
     return place, make(config.training.parts[phase].optimizer, place)
 
 
-def refuse_optimizers(config: Config) -> None:
-    """Raise ConfigError at an optimizer of a later phase that Keras refuses; the first phase's is made at once."""
-    for phase in range(1, len(config.training.parts)):
-        made_optimizer(config, phase)
-
-
-def made_metrics(head: OutputSpec, shape: Shape) -> list[Any]:
-    """Create the metrics of an output of this shape, named as Keras does in a fresh process."""
-    metrics = [made_metric(head, index, shape) for index in range(len(head.metrics))]
-    for metric, name in zip(metrics, metric_names(head.metrics, unique=False), strict=True):
+def made_metrics(built: BuiltModel, head: OutputSpec) -> list[Any]:
+    """Create the metrics of an output, named as Keras does in a fresh process."""
+    metrics = [made_metric(built, head, index) for index in range(len(head.metrics))]
+    for metric, name in zip(metrics, map(metric_name, head.metrics), strict=True):
         if isinstance(metric, keras.metrics.Metric):
             metric.name = name
     return metrics
 
 
-def made_metric(head: OutputSpec, index: int, shape: Shape) -> Any:
-    """Create a metric; one for one-hot targets is made to take class indices if the loss takes them."""
-    metric = make(head.metrics[index], (*head.metrics_place, index))
-    if takes_one_hot(head.loss, head.metrics[index]):
-        classes = shape[-1]
-        assert classes is not None, "such a loss fixes the number of outputs"
+def made_metric(built: BuiltModel, head: OutputSpec, index: int) -> Any:
+    """Create a metric that takes targets and outputs as the loss takes them, see :mod:`dltool.config.metric_forms`."""
+    entry, place = head.metrics[index], (*head.metrics_place, index)
+    found = adapted(entry, built.compared.get(head.name), is_trained=False)
+    if isinstance(found, Refused):
+        raise ConfigError(Problem((*place, *found.inside), found.message, found.hint))
+    metric = make(found.metric, place)
+    if found.one_hot:
+        metric = keras.metrics.get(metric)
+    classes = built.outputs[head.name].output_shape[-1] if found.one_hot else None
+    if classes is not None or found.activation:
         # Evaluation computes a mean metric example by example, too.
         name = "_fn" if isinstance(metric, keras.metrics.MeanMetricWrapper) else "update_state"
-        setattr(metric, name, with_one_hot(getattr(metric, name), classes))
+        setattr(metric, name, converting(getattr(metric, name), classes, found.activation))
     return metric
 
 
-def with_one_hot(function: Callable[..., Any], classes: int) -> Callable[..., Any]:
-    """Wrap a function of one-hot targets so that it takes class indices."""
-    return lambda targets, *others, **named: function(keras.ops.one_hot(targets, classes), *others, **named)
+def converting(function: Callable[..., Any], classes: int | None, activation: str) -> Callable[..., Any]:
+    """Wrap a function of targets and outputs: one-hot encode class indices, and apply an activation to the outputs."""
+    apply = keras.activations.get(activation or "linear")
+
+    def converted(targets: Any, outputs: Any, *others: Any, **named: Any) -> Any:
+        return function(keras.ops.one_hot(targets, classes) if classes else targets, apply(outputs), *others, **named)
+
+    return converted
 
 
 def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple[Any, Any]:
@@ -95,35 +96,32 @@ def example_batch(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> tuple
     def symbol(tensor: Any) -> Any:
         return keras.KerasTensor((UNUSUAL_SIZE, *tensor.shape[1:]), dtype=tensor.dtype)
 
-    symbols = {
-        head.name: symbol(built.core.inputs[0])
-        if head.target is None
-        else keras.KerasTensor(*loss_form(built, head.name, targets[head.name]))
-        for head in built.heads
-    }
+    symbols = {head.name: keras.KerasTensor(*loss_form(built, head, targets)) for head in built.heads}
     return keras.tree.map_structure(symbol, built.core.input), built.structured_outputs(symbols)
 
 
-def loss_form(built: BuiltModel, output: str, targets: np.ndarray) -> tuple[tuple[int, ...], str]:
+def loss_form(built: BuiltModel, head: OutputSpec, targets: Mapping[str, np.ndarray]) -> tuple[Shape, str]:
     """Return shape and dtype of a batch of targets after :func:`dltool.training.batches.in_loss_form`."""
-    shape, classes = (UNUSUAL_SIZE, *targets.shape[1:]), built.one_hot.get(output)
-    return (shape, str(targets.dtype)) if classes is None else ((*shape, classes), "float32")
+    if head.target is None:
+        return (UNUSUAL_SIZE, *built.input_shape), built.core.inputs[0].dtype
+    found, classes = targets[head.name], built.one_hot.get(head.name)
+    shape = (UNUSUAL_SIZE, *found.shape[1:])
+    return (shape, str(found.dtype)) if classes is None else ((*shape, classes), "float32")
 
 
 def culprit(built: BuiltModel, config: Config, targets: Mapping[str, np.ndarray], failure: BaseException) -> Problem:
     """Find the loss or metric that cannot take the outputs, trying each alone; else the layer Keras's message names."""
     for head in built.heads:
         output = built.outputs[head.name]
-        shape, dtype = (UNUSUAL_SIZE, *built.input_shape), built.core.inputs[0].dtype
-        if head.target is not None:
-            shape, dtype = loss_form(built, head.name, targets[head.name])
-        specs = [tf.TensorSpec(shape, dtype), tf.TensorSpec((UNUSUAL_SIZE, *output.output_shape), output.output.dtype)]
-        attempts: list[tuple[ConfigPath, str, Any]] = [
-            (head.loss_place, head.loss.name, keras.losses.get(make(head.loss, head.loss_place)))
-        ]
+        given = tf.TensorSpec(*loss_form(built, head, targets))
+        specs = [given, tf.TensorSpec((UNUSUAL_SIZE, *output.output_shape), output.output.dtype)]
+        loss = keras.losses.get(make(head.loss, head.loss_place))
+        attempts: list[tuple[ConfigPath, str, Any]] = [(head.loss_place, head.loss.name, loss)]
         for index, entry in enumerate(head.metrics):
-            metric = metric_alone(made_metric(head, index, output.output_shape))
-            attempts.append(((*head.metrics_place, index), entry.name, metric))
+            metric = made_metric(built, head, index)
+            # Keras chooses these by shape: they take whatever the loss does.
+            if metric not in CHOSEN:
+                attempts.append(((*head.metrics_place, index), entry.name, keras.metrics.get(metric)))
         for place, name, attempt in attempts:
             try:
                 tf.function(attempt, autograph=False).get_concrete_function(*specs)
@@ -140,7 +138,7 @@ def without_size(failure: BaseException) -> str:
 
 def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: str) -> None:
     """Raise ConfigError if the monitored metric has several numbers, such as F1Score with one for each class."""
-    several = {name for name, value in core.get_metrics_result().items() if np.ndim(value)}
+    several = {name for name, value in core.get_metrics_result().items() if np.size(value) > 1}
     monitors: list[tuple[ConfigPath, Any]] = [(("training", "checkpoint", "monitor"), best)]
     for index, entry in enumerate(config.training.callbacks):
         monitors.append((("training", "callbacks", index, entry.name, "monitor"), entry.arguments.get("monitor")))
@@ -151,13 +149,6 @@ def refuse_monitors_of_several_numbers(config: Config, core: keras.Model, best: 
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def metric_alone(metric: Any) -> Any:
-    """Return a callable metric; a metric that Keras chooses by shape ("accuracy") takes whatever the loss does."""
-    return (
-        (lambda target, output: output) if isinstance(metric, str) and metric in CHOSEN else keras.metrics.get(metric)
-    )
 
 
 def class_weights(config: Config, target: TargetFacts, targets: np.ndarray) -> np.ndarray | None:

@@ -13,11 +13,7 @@ from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY, plain_messag
 
 @contextlib.contextmanager
 def plain_failures(config: Config) -> Iterator[None]:
-    """Translate errors that TensorFlow raises within the block.
-
-    Raises:
-        MachineError: memory ran out.
-        ConfigError, DataError: TensorFlow met a value it cannot take."""
+    """Raise MachineError if memory runs out in the block, ConfigError or DataError if TensorFlow refuses a value."""
     try:
         yield
     except OUT_OF_MEMORY as error:

@@ -17,7 +17,7 @@ from dltool.training.callbacks import make_callbacks
 from dltool.training.checkpointing import make_best, make_cadence
 from dltool.training.compile import inner_optimizer, learning_rate, refuse_monitors_of_several_numbers
 from dltool.training.failures import callback_failures, plain_failures
-from dltool.training.loop import Loop, Pace, logs_of
+from dltool.training.loop import Pace, logs_of
 from dltool.training.numerics import Strategy
 from dltool.training.recovery import Recovery, StopRequestedError
 from dltool.training.state import Arrays, EpochRecord, TrainingState, set_value, value_of
@@ -28,11 +28,8 @@ class Observer(Protocol):
     """Receives the progress of a run. Epochs and steps count from 1."""
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int) -> None: ...
-
     def steps_done(self, step: int, logs: dict[str, float]) -> None: ...
-
     def validation_begins(self) -> None: ...
-
     def epoch_ends(self, record: EpochRecord, is_best: bool) -> None: ...
 
 
@@ -60,14 +57,12 @@ def prepare_fit(
     """Compile the model and trace its steps, so that errors appear before anything is written.
 
     `pace` chooses the steps of a compiled call, which changes no bit of the result. `strategy` is that of a run to
-    resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` holds only some
-    of its data.
+    resume or reproduce; by default it is chosen. `steps` is the length of the whole run, if `dataset` is only a part.
 
-    Raises:
-        ConfigError: loss, metrics, class weights or a layer cannot take the data.
-        MachineError: memory ran out."""
+    Raises ConfigError: loss, metrics, class weights or a layer cannot take the data; MachineError: memory ran out."""
     with plain_failures(config):
-        fitting = Fitting(built, config, dataset, pace or Pace(), strategy, steps)
+        fitting = Fitting(Steps(built, config, dataset, strategy, steps))
+        fitting.steps.train.pace = pace or Pace()
         fitting.steps.trace()
         refuse_monitors_of_several_numbers(config, built.core, fitting.recovery.best.monitor)
         return fitting
@@ -88,13 +83,11 @@ def fit(
     interrupted, and at the end. `start` is such a state to resume from. `save_best(core)` is called while the model
     holds the best weights: after an improved epoch, at most once a second. It is also called at the end, when
     interrupted (unless the weights are on disk), and when resuming from a state with best weights. `should_stop`
-    returns the number of a signal, or None. At the end the model has its final weights: averaged by the optimizer, or
-    restored by a callback.
+    returns the number of a signal, or None. The final weights are averaged by the optimizer, or restored by a callback.
 
-    Raises:
-        TrainingDiverged: a loss or a weight is not finite. The last finite state has been saved.
-        Interrupted: `should_stop` returned a signal. The state has been saved.
-        ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
+    Raises TrainingDiverged: a loss or a weight is not finite; the last finite state has been saved.
+    Raises Interrupted: `should_stop` returned a signal; the state has been saved.
+    Raises ConfigError, DataError, MachineError: as in :mod:`dltool.training.failures`."""
     with plain_failures(fitting.config):
         fitting.observer, fitting.should_stop = observer, should_stop
         fitting.recovery.save_state, fitting.recovery.save_best = save_state, save_best
@@ -107,25 +100,15 @@ class Fitting:
     observer: Observer
     should_stop: Callable[[], int | None]
 
-    def __init__(
-        self,
-        built: BuiltModel,
-        config: Config,
-        dataset: Dataset,
-        pace: Pace,
-        strategy: Strategy | None,
-        steps: int | None,
-    ) -> None:
-        self.core, self.config = built.core, config
-        self.steps = Steps(built, config, dataset, pace, strategy, steps)
-        self.profile = self.steps.profile
-        best = make_best(config, built, len(self.steps.validation_rows) > 0)
-        callbacks = make_callbacks(config, built)
+    def __init__(self, steps: Steps) -> None:
+        self.steps, self.core, self.config, self.profile = steps, steps.core, steps.config, steps.profile
+        best = make_best(self.config, steps.built, len(steps.validation_rows) > 0)
+        callbacks = make_callbacks(self.config, steps.built)
         self.callback_list = keras.callbacks.CallbackList(
-            list(callbacks), model=built.core, epochs=self.steps.epochs, steps=self.steps.count, verbose=0
+            list(callbacks), model=self.core, epochs=steps.epochs, steps=steps.count, verbose=0
         )
-        self.cadence = make_cadence(config.training.checkpoint.every)
-        self.recovery = Recovery(self.steps, callbacks, best, self.cadence)
+        self.cadence = make_cadence(self.config.training.checkpoint.every)
+        self.recovery = Recovery(steps, callbacks, best, self.cadence)
         self.position = self.recovery.position
 
     @contextlib.contextmanager
@@ -155,9 +138,9 @@ class Fitting:
         return FitResult(tuple(history), best.monitor, best.epoch, best.value, self.position.steps, stopped)
 
     def run_epoch(self) -> None:
-        began, epoch = time.perf_counter(), self.position.epoch
+        began, epoch, rows = time.perf_counter(), self.position.epoch, self.steps.rows
         self.begin_epoch(epoch)
-        self.run_steps(self.order(epoch))
+        self.run_steps(rows[epoch_order(self.config.seed, epoch, len(rows))])
         logs, rate = logs_of(self.core.get_metrics_result()), learning_rate(self.core)
         try:
             with averaged(self.core):
@@ -167,15 +150,14 @@ class Fitting:
                     self.callback_list.on_epoch_end(epoch, logs)
         except StopRequestedError as stop:
             # The model has its own weights again; validation will be repeated.
-            raise self.recovery.interrupted(stop.number) from None
+            raise self.recovery.interrupted(stop.args[0]) from None
         record = EpochRecord(epoch + 1, logs, rate, time.perf_counter() - began)
         self.position.history.append(record)
         self.position.epoch, self.position.step = epoch + 1, 0
         self.position.stop = bool(self.core.stop_training)
         self.recovery.remember()
         is_last = self.position.stop or epoch + 1 == self.steps.epochs
-        if is_last or self.recovery.is_best_due():
-            self.recovery.write_best()
+        self.recovery.write_best(at_once=is_last)
         if is_last or self.cadence.is_due_after(epoch + 1, self.position.steps):
             self.recovery.save()
         self.observer.epoch_ends(record, is_best)
@@ -194,14 +176,8 @@ class Fitting:
             with self.calling_back():
                 self.callback_list.on_epoch_begin(epoch)
 
-    def order(self, epoch: int) -> np.ndarray:
-        """Return the rows of the table in the order of this epoch."""
-        rows = self.steps.rows
-        order: np.ndarray = rows[epoch_order(self.config.seed, epoch, len(rows))]
-        return order
-
     def run_steps(self, order: np.ndarray) -> None:
-        """Run the remaining steps of an epoch."""
+        """Run the remaining steps of an epoch over the rows of the table in this order."""
         steps, position, recovery = self.steps, self.position, self.recovery
         while position.step < steps.count and not self.core.stop_training:
             number = self.should_stop()
@@ -230,9 +206,10 @@ class Fitting:
 
     def validate(self) -> dict[str, float]:
         """Return loss and metrics of the validation split, under their own names; empty without one."""
-        steps, examples = self.steps, len(self.steps.validation_rows)
-        if not examples:
+        steps, rows = self.steps, self.steps.validation_rows
+        if not len(rows):
             return {}
+        count = steps.test.steps(len(rows))
         self.observer.validation_begins()
         of_training = [(variable, value_of(variable)) for variable in self.core.metrics_variables]
         try:
@@ -241,9 +218,13 @@ class Fitting:
                 self.callback_list.on_test_batch_begin(0)
             with self.profile.activity("validation"):
                 steps.reset_metrics()
-                logs = measure(steps.test, steps.validation_rows, self.leave_if_asked)
+                done, results = 0, None
+                while done < count:
+                    self.leave_if_asked()
+                    done, _, results = steps.test(rows, done, min(count, done + steps.test.pace.steps))
+                logs = logs_of(results)
             with self.calling_back():
-                self.callback_list.on_test_batch_end(steps.test.steps(examples) - 1, logs)
+                self.callback_list.on_test_batch_end(count - 1, logs)
                 self.callback_list.on_test_end(logs)
         finally:
             for variable, value in of_training:
@@ -254,16 +235,6 @@ class Fitting:
         number = self.should_stop()
         if number is not None:
             raise StopRequestedError(number)
-
-
-def measure(loop: Loop, rows: np.ndarray, between: Callable[[], None]) -> dict[str, float]:
-    """Return loss and metrics over `rows`, after resetting the metrics. `between` is called between compiled calls."""
-    step, steps = 0, loop.steps(len(rows))
-    results: Any = {}
-    while step < steps:
-        between()
-        step, _, results = loop(rows, step, min(steps, step + loop.pace.steps))
-    return logs_of(results)
 
 
 @contextlib.contextmanager

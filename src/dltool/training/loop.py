@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -69,10 +69,6 @@ class Loop:
         )
         self.rest = tf.function(self.run_rest, autograph=False)
         self.rests: dict[int, Any] = {}
-
-    def anew(self) -> "Loop":
-        """Return the same loop uncompiled, because its steps have changed."""
-        return replace(self)
 
     def steps(self, examples: int) -> int:
         return -(-examples // self.batch_size)
@@ -161,14 +157,8 @@ def train_loop(
         # The mean of the epoch's losses so far: not finite from the first non-finite loss on.
         return core.train_step(data)["loss"]
 
-    return Loop(
-        tables,
-        step,
-        core.get_metrics_result,
-        size,
-        one_trace=takes_any_size(core, augmentation),
-        jit_compile=jit_compile,
-    )
+    any_size = takes_any_size(core, augmentation)
+    return Loop(tables, step, core.get_metrics_result, size, one_trace=any_size, jit_compile=jit_compile)
 
 
 def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:
@@ -203,5 +193,5 @@ def logs_of(results: Any) -> dict[str, float]:
     for name, value in results.items():
         array = np.asarray(value)
         numbers = enumerate(array.ravel())
-        logs |= {name: float(array)} if array.ndim == 0 else {f"{name}_{index}": float(x) for index, x in numbers}
+        logs |= {name: array.item()} if array.size == 1 else {f"{name}_{index}": float(x) for index, x in numbers}
     return logs

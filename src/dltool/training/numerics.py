@@ -1,7 +1,6 @@
 """The settings that decide a run's bits and speed: seed, threads, and how steps are computed.
 
-All follow from rules over config, model and data. No timing ever decides what changes bits: the same config on the same
-machine must give the same bits."""
+All follow from rules over config, model and data, never from a timing, so that a run can be repeated bit for bit."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -91,11 +90,7 @@ def pin(seed: int, threads: int | None = None) -> dict[str, Any]:
         "op_determinism": bool(gpus),
         "gpus": gpus,
         # Set in ~/.keras/keras.json.
-        "keras": {
-            "floatx": keras.config.floatx(),
-            "epsilon": keras.config.epsilon(),
-            "image_data_format": keras.config.image_data_format(),
-        },
+        "keras": {name: getattr(keras.config, name)() for name in ("floatx", "epsilon", "image_data_format")},
         # Environment variables may have been set too late.
         "onednn": _pywrap_util_port.IsMklEnabled(),
     }
@@ -150,11 +145,8 @@ def is_special(entry: KerasObject) -> bool:
 
 def bare(entry: KerasObject) -> KerasObject:
     """Return the layer without initializers, regularizers and constraints: creating an L1 runs an operation."""
-    needed = {
-        name: value
-        for name, value in entry.arguments.items()
-        if not isinstance(value, KerasObject) or value.kind == "activation"
-    }
+    given = entry.arguments.items()
+    needed = {name: a for name, a in given if not isinstance(a, KerasObject) or a.kind == "activation"}
     return replace(entry, arguments=needed)
 
 
@@ -165,13 +157,6 @@ class Strategy:
     jit_compile: bool
     rewrites: bool
     why: Mapping[str, str]
-
-    def record(self) -> dict[str, Any]:
-        """Return the strategy for run.json."""
-        return {"jit_compile": self.jit_compile, "rewrites": self.rewrites, "why": dict(self.why)}
-
-    def without_jit(self, reason: str) -> "Strategy":
-        return Strategy(False, self.rewrites, {**self.why, "jit_compile": reason})
 
 
 def choose_strategy(config: Config, built: BuiltModel, tables: BatchTables, steps: int) -> Strategy:
@@ -219,8 +204,7 @@ def layers_of(models: Iterable[keras.Model]) -> Iterable[Any]:
 def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
     """Return the evaluation batch size: the largest power of two at which no input or output exceeds 16 MiB.
 
-    It lies between 32 and 4096; `batch_size` if a shape is unknown. A rule and not a timing, so that the same rows
-    always give the same bits."""
+    It lies between 32 and 4096; `batch_size` if a shape is unknown. A timing could give the same rows other bits."""
     inputs = [tuple(tensor.shape[1:]) for tensor in built.core.inputs]
     sizes = [math.prod(size or 0 for size in shape) for shape in (*inputs, *(x.output_shape for x in built.layers))]
     if 0 in sizes:

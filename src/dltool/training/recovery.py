@@ -16,8 +16,9 @@ from dltool.training.state import (
     EpochRecord,
     TrainingPosition,
     TrainingState,
-    best_weights,
+    best_variables,
     capture,
+    copied,
     holding,
     restore,
     restore_best,
@@ -25,17 +26,12 @@ from dltool.training.state import (
 )
 from dltool.training.steps import Steps
 
-EMPTY_STATE = TrainingState([], {})
 SECONDS_BETWEEN_BEST = 1.0
 """Between writes of the best weights within a run: short epochs improve too often to write each time."""
 
 
 class StopRequestedError(Exception):
-    """Leaves a validation; `number` is the signal's."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
+    """Leaves a validation; its argument is the number of the signal."""
 
 
 class Recovery:
@@ -54,7 +50,7 @@ class Recovery:
         self.position = TrainingPosition()
         self.best_weights: Arrays = []
         self.best_is_written, self.best_written = True, -math.inf
-        self.saved = EMPTY_STATE
+        self.saved = TrainingState([], {})
 
     def enter(self, phase: int) -> None:
         self.steps.enter(phase)
@@ -64,15 +60,13 @@ class Recovery:
         """Return whether `epoch` (1-based) is the best so far, and keep the model's current weights if it is."""
         is_best = self.best.improves(epoch, logs)
         if is_best:
-            self.best_weights, self.best_is_written = best_weights(self.core), False
+            self.best_weights, self.best_is_written = copied(best_variables(self.core)), False
         return is_best
 
-    def is_best_due(self) -> bool:
-        return time.monotonic() - self.best_written >= SECONDS_BETWEEN_BEST
-
-    def write_best(self) -> None:
-        """Write the best weights unless they are on disk already. Every saved state holds them too."""
-        if self.best_is_written:
+    def write_best(self, at_once: bool = True) -> None:
+        """Write the best weights unless on disk; not `at_once`, at most once a second. Every state holds them too."""
+        is_due = at_once or time.monotonic() - self.best_written >= SECONDS_BETWEEN_BEST
+        if self.best_is_written or not is_due:
             return
         with self.steps.profile.activity("checkpoints"), holding(self.core, self.best_weights):
             self.save_best(self.core)
@@ -83,26 +77,23 @@ class Recovery:
         self.remember()
         self.save()
         epoch, step = self.position.epoch + 1, self.position.step
-        return Interrupted(
-            f"stopped in epoch {epoch} of {self.steps.epochs}, after step {step} of {self.steps.count}", number
-        )
+        message = f"stopped in epoch {epoch} of {self.steps.epochs}, after step {step} of {self.steps.count}"
+        return Interrupted(message, number)
 
     def remember(self) -> None:
         """Copy the current state."""
+        # Not asdict, which copies: finished epochs never change, and there may be many.
+        history = [vars(record) for record in self.position.history]
+        progress = {"position": {**vars(self.position), "history": history}, "best": asdict(self.best)}
         with self.steps.profile.activity("checkpoints"):
-            state = capture(self.built, self.callbacks, self.progress())
-            self.saved = TrainingState([*state.arrays, *self.best_weights], state.state)
+            state = capture(self.built, self.callbacks)
+            self.saved = TrainingState([*state.arrays, *self.best_weights], {**state.state, **progress})
 
     def save(self) -> None:
         """Write the remembered state."""
         with self.steps.profile.activity("checkpoints"):
             self.save_state(self.position.steps, self.saved.arrays, self.saved.state)
         self.cadence.saved()
-
-    def progress(self) -> dict[str, Any]:
-        # Not asdict, which copies: finished epochs never change, and there may be many.
-        history = [vars(record) for record in self.position.history]
-        return {"position": {**vars(self.position), "history": history}, "best": asdict(self.best)}
 
     def resume(self, start: TrainingState) -> None:
         self.best_weights = restore_best(self.core, start)
@@ -128,11 +119,8 @@ class Recovery:
             raise self.diverged(order, self.position.step - 1, None)
 
     def weights_are_finite(self) -> bool:
-        return all(
-            np.isfinite(value_of(variable).numpy()).all()
-            for variable in self.core.variables
-            if variable.value.dtype.is_floating
-        )
+        floating = (variable for variable in self.core.variables if variable.value.dtype.is_floating)
+        return all(np.isfinite(value_of(variable).numpy()).all() for variable in floating)
 
     def diverged(self, order: Any, step: int, loss: float | None) -> TrainingDiverged:
         """Return to the last finite state before `step` (0-based in its epoch), save it, and describe what happened.
@@ -154,8 +142,7 @@ class Recovery:
         return TrainingDiverged(Problem(place, message, hint))
 
     def run_while_finite(self, order: Any, until: int) -> int:
-        """Repeat this epoch from the last saved state while all weights are finite, at most to `until`; return the step
-        reached.
+        """Repeat this epoch from the saved state while weights are finite, at most to `until`; return the step reached.
 
         Steps are a function of state and order alone, so the states are the same again."""
         good, stride = self.saved, max(1, self.steps.train.pace.steps)
@@ -164,13 +151,13 @@ class Recovery:
         if reached == 0:
             # A state at the end of an epoch still holds its metrics.
             self.steps.reset_metrics()
-            good = capture(self.built, self.callbacks, {})
+            good = capture(self.built, self.callbacks)
         while reached < until:
             step, target = reached, min(until, reached + stride)
             while step < target:
                 step, *_ = self.steps.train(order, step, target)
             if self.weights_are_finite():
-                good, reached = capture(self.built, self.callbacks, {}), target
+                good, reached = capture(self.built, self.callbacks), target
             elif stride == 1:
                 break
             else:

@@ -108,8 +108,8 @@ def fused_adam(optimizer: Any) -> Any:
 def adam_step(optimizer: Any) -> Callable[[Any, Any, Any], None]:
     """Return a fused replacement for `update_step` of Keras's Adam.
 
-    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, before their section 2.1, with epsilon added to the
-    root of the uncorrected velocity."""
+    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, before section 2.1: epsilon is added to the root of
+    the uncorrected velocity."""
     update = optimizer.update_step
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:

@@ -4,7 +4,7 @@ Arrays are saved by position with a signature of names, shapes and dtypes: match
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,19 +85,15 @@ def copied(named: Sequence[tuple[str, Any]]) -> Arrays:
     return [(name, np.array(value_of(variable).numpy())) for name, variable in named]
 
 
-def best_weights(core: keras.Model) -> Arrays:
-    """Copy the current weights, under the names that the best ones have in a state."""
-    return copied(best_variables(core))
-
-
 def best_variables(core: keras.Model) -> list[tuple[str, Any]]:
+    """Return the model's variables, by the names that the best weights have in a state."""
     return [(f"{BEST}{index}/{uncounted(variable.path)}", variable) for index, variable in enumerate(core.variables)]
 
 
 @contextlib.contextmanager
 def holding(core: keras.Model, weights: Arrays) -> Iterator[None]:
-    """Use these weights, of :func:`best_weights`, within the block, then restore the model's own."""
-    own = best_weights(core)
+    """Use these weights, of :func:`best_variables`, within the block, then restore the model's own."""
+    own = copied(best_variables(core))
     try:
         assign(core, weights)
         yield
@@ -126,26 +122,22 @@ def uncounted(path: str) -> str:
     return re.sub(r"_\d+(?=[_/]|$)", "", path)
 
 
-def signature(arrays: Arrays) -> list[list[Any]]:
+def signature(arrays: Sequence[tuple[str, Any]]) -> list[list[Any]]:
     return [[name, list(array.shape), str(array.dtype)] for name, array in arrays]
 
 
-def capture(
-    built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], progress: Mapping[str, Any]
-) -> TrainingState:
-    """Copy the state. `progress` is the caller's share of it: position, history, …"""
+def capture(built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback]) -> TrainingState:
+    """Copy the state of variables and callbacks."""
     arrays = copied(variables(built))
     described = signature(arrays)
     notes = []
     for number, callback in enumerate(callbacks):
         plain, kept = remembered(callback)
-        notes.append(
-            {"class": type(callback).__name__, "plain": plain, "arrays": {name: len(kept[name]) for name in kept}}
-        )
-        arrays += [
-            (f"callbacks/{number}/{name}/{index}", array) for name in kept for index, array in enumerate(kept[name])
-        ]
-    return TrainingState(arrays, {"variables": described, "callbacks": notes, **progress})
+        counts = {name: len(kept[name]) for name in kept}
+        notes.append({"class": type(callback).__name__, "plain": plain, "arrays": counts})
+        for name in kept:
+            arrays += [(f"callbacks/{number}/{name}/{index}", array) for index, array in enumerate(kept[name])]
+    return TrainingState(arrays, {"variables": described, "callbacks": notes})
 
 
 def restore(built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], saved: TrainingState) -> None:
@@ -172,7 +164,7 @@ def restore(built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], sa
 
 
 def compare(recorded: list[list[Any]], targets: list[tuple[str, Any]]) -> None:
-    expected = [[name, list(variable.shape), str(variable.dtype)] for name, variable in targets]
+    expected = signature(targets)
     if len(expected) != len(recorded):
         raise RunError(f"the saved state has {len(recorded)} variables, and the model has {len(expected)}")
     for ours, theirs in zip(expected, recorded, strict=True):

@@ -1,41 +1,41 @@
-"""The compiled steps of a run and of its validation, which change from phase to phase."""
+"""The compiled steps of a run and of its validation, and its phases: which layers are trained in each."""
 
 import contextlib
 import gc
 import itertools
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from dltool.config.schema import Config
+from dltool.config.schema import Config, Phase
 from dltool.data.dataset import Dataset
 from dltool.errors import ConfigError, Problem
 from dltool.keras_names import ALLOWED
 from dltool.model.build import BuiltModel
 from dltool.model.keras_objects import KERAS_ERRORS, OUT_OF_MEMORY
+from dltool.text import did_you_mean, listed, near, quoted
 from dltool.training.batches import make_tables, model_targets
-from dltool.training.compile import class_weights, compile_core, culprit, refuse_optimizers
-from dltool.training.loop import CannotCompileError, Pace, test_loop, train_loop
+from dltool.training.compile import class_weights, compile_core, culprit, made_optimizer
+from dltool.training.loop import CannotCompileError, test_loop, train_loop
 from dltool.training.numerics import Strategy, choose_strategy, evaluation_batch
-from dltool.training.phases import learners, refuse_idle_phases, set_learning
 from dltool.training.profile import Profile
 from dltool.training.rewrites import rewritten
 from dltool.training.state import set_value, value_of
+
+MOST_NAMES = 10
+"""Most layer names in a message."""
 
 
 class Steps:
     """The loops that train and validate the model of one phase, for the sizes of the data."""
 
     def __init__(
-        self,
-        built: BuiltModel,
-        config: Config,
-        dataset: Dataset,
-        pace: Pace,
-        strategy: Strategy | None,
-        steps: int | None,
+        self, built: BuiltModel, config: Config, dataset: Dataset, strategy: Strategy | None, steps: int | None
     ) -> None:
         self.built, self.core, self.config = built, built.core, config
         self.rows = dataset.split.train.astype(np.int32)
@@ -43,7 +43,9 @@ class Steps:
         self.targets = model_targets(built, dataset.targets)
         self.learners = list(learners(built.core))
         refuse_idle_phases(config, self.learners)
-        refuse_optimizers(config)
+        for later in range(1, len(config.training.parts)):
+            # Keras may refuse those of later phases.
+            made_optimizer(config, later)
         self.phase = 0
         self.compile()
         table = make_tables(built, dataset.inputs, self.targets)
@@ -52,7 +54,6 @@ class Steps:
         self.epochs, self.count = config.training.total_epochs, -(-len(self.rows) // size)
         self.strategy = strategy or choose_strategy(config, built, table, steps or self.epochs * self.count)
         self.train = train_loop(built.core, built.augmentation, table, weights, size, self.strategy.jit_compile)
-        self.train.pace = pace
         self.test = test_loop(built.core, table, evaluation_batch(built, size))
         self.profile = Profile()
 
@@ -88,7 +89,8 @@ class Steps:
                 if self.config.training.jit_compile:
                     problem = Problem(("training", "jit_compile"), f"XLA refuses: {error}", "remove it")
                     raise ConfigError(problem) from error
-                self.strategy = self.strategy.without_jit(f"XLA refuses: {error}")
+                why = {**self.strategy.why, "jit_compile": f"XLA refuses: {error}"}
+                self.strategy = replace(self.strategy, jit_compile=False, why=why)
         self.train = replace(self.train, jit_compile=False)
         self.trace_training()
 
@@ -108,7 +110,8 @@ class Steps:
             return
         self.phase = phase
         self.compile()
-        self.train, self.test = self.train.anew(), self.test.anew()
+        # Loops that are not compiled yet, because the steps have changed.
+        self.train, self.test = replace(self.train), replace(self.test)
         # The last phase's compiled functions are cyclic garbage, and may be large.
         gc.collect()
         self.trace("trace in training")
@@ -134,3 +137,66 @@ def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
     Philox is counter-based: (seed, epoch) is its key, so epochs are independent and none needs the one before."""
     generator = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)))
     return generator.permutation(np.arange(examples, dtype=np.int32))
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A layer that can be frozen, with its own name and the names of the networks that contain it.
+
+    `flags` are the `trainable` flags of the layer and the layers inside it, outer ones first."""
+
+    names: tuple[str, ...]
+    layer: Any
+    flags: tuple[tuple[Any, bool], ...]
+
+    def is_meant_by(self, pattern: str) -> bool:
+        expression = ".*".join(map(re.escape, pattern.split("*")))
+        return any(re.fullmatch(expression, name) for name in self.names)
+
+
+def learners(network: Any, names: tuple[str, ...] = ()) -> Iterator[Learner]:
+    """Return the layers of a model, with those of nested networks one by one."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from learners(layer, (*names, layer.name))
+        elif not isinstance(layer, keras.layers.InputLayer):
+            inside = layer._flatten_layers()
+            yield Learner((layer.name, *names), layer, tuple((each, each.trainable) for each in inside))
+
+
+def set_learning(core: keras.Model, found: Iterable[Learner], phase: Phase) -> None:
+    """Unfreeze the layers that the phase names; if it names none, apply each layer's own `trainable` flag."""
+    # A layer in a frozen network is frozen whatever its own flag.
+    core.trainable = True
+    for learner in found:
+        if phase.trainable is None:
+            for layer, flag in learner.flags:
+                layer.trainable = flag
+        else:
+            learner.layer.trainable = any(map(learner.is_meant_by, phase.trainable))
+
+
+def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
+    """Raise ConfigError if a pattern matches no layer, or a phase would train nothing."""
+    problems = []
+    known = list(dict.fromkeys(name for learner in found for name in reversed(learner.names)))
+    for number, phase in enumerate(config.training.phases or ()):
+        place = (*config.training.place_of(number), "trainable")
+        patterns = phase.trainable or ()
+        unknown = [i for i, pattern in enumerate(patterns) if not any(each.is_meant_by(pattern) for each in found)]
+        for index in unknown:
+            nearest = did_you_mean(near(patterns[index].replace("*", ""), known, 3))
+            hint = nearest or f"the layers are {listed(known, MOST_NAMES)}"
+            problems.append(Problem((*place, index), f"no layer is called {quoted(patterns[index])}", hint))
+        if not unknown and not any(learns(learner, phase) for learner in found):
+            problems.append(Problem(place, "this phase trains no weights", "name a layer that has weights"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def learns(learner: Learner, phase: Phase) -> bool:
+    """Return whether the layer has weights that the phase trains."""
+    if phase.trainable is None:
+        return any(flag and layer._trainable_variables for layer, flag in learner.flags)
+    has_weights = any(layer._trainable_variables for layer, _ in learner.flags)
+    return has_weights and any(map(learner.is_meant_by, phase.trainable))

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 
 from dltool.config.schema import Data, Windows
 from dltool.data.arrays.rows import Coded, coded
-from dltool.data.arrays.window_rows import make_windows, positions_in_series
+from dltool.data.arrays.window_rows import make_windows
 from dltool.data.sources.windows import load_window_examples
 from dltool.data.split.at_random import TEST, TRAINING, VALIDATION, divide_in_order
+from dltool.data.split.by_column import numbered, positions
 from dltool.errors import DataError
 
 HOUR = 3600
@@ -78,7 +79,7 @@ def test_a_stride_begins_anew_in_every_part():
     parts = np.array([TRAINING] * 6 + [VALIDATION] * 4 + [TEST] * 3)
     table = make_windows(options(2, 1, 2), parts, present(13))
     assert [rows[0] for rows in rows_of_windows(table)] == [0, 2, 6, 10]
-    assert [part.tolist() for part in (table.split.train, table.split.validation, table.split.test)] == [
+    assert [np.flatnonzero(table.parts == part).tolist() for part in (TRAINING, VALIDATION, TEST)] == [
         [0, 1],
         [2],
         [3],
@@ -169,9 +170,9 @@ def test_windows_take_the_memory_of_their_starts():
 
 def test_series_of_rows_without_a_time_are_divided_by_position():
     keys = coded(["a"] * 10 + ["b"] * 10)
-    positions = positions_in_series(keys)
-    assert positions.tolist() == list(range(10)) * 2
-    split = divide_in_order(positions, 0, 6, "row", ())
+    places = positions(numbered(keys)[0])
+    assert places.tolist() == list(range(10)) * 2
+    split = divide_in_order(places, 0, 6, "row", ())
     assert split.test.tolist() == [7, 8, 9, 17, 18, 19]
 
 

@@ -9,11 +9,12 @@ from PIL import Image
 from tests.wav_files import sound
 
 from dltool.config.folder_sources import AudioSource, ImagesSource
-from dltool.data.media.audio import load_audio
+from dltool.data.media.audio import CLIPS
 from dltool.data.media.clip import BadClip
 from dltool.data.media.codecs import AudioForm, clip_header, decode_clip
 from dltool.data.media.image_decode import BadImage, ImageForm, decode, size_if_whole
-from dltool.data.media.images import load_images
+from dltool.data.media.images import IMAGES
+from dltool.data.media.load import load_class_folders
 from dltool.errors import DataError
 
 TONE = (np.sin(np.arange(8000) * 0.2) * 0.5).astype(np.float32)
@@ -76,12 +77,12 @@ def test_a_folder_may_mix_codecs_and_names_what_is_damaged(tmp_path):
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
-    loaded = load_audio(AudioSource(path=str(tmp_path), seconds=0.5), ("data", "source"))
+    loaded = load_class_folders(CLIPS, AudioSource(path=str(tmp_path), seconds=0.5), ("data", "source"), 10**9)
     assert loaded.training.inputs["audio"].shape == (4, 4000)
     assert loaded.training.places["file"].tolist() == ["a/1.wav", "a/2.flac", "b/1.ogg", "b/2.mp3"]
     (tmp_path / "a/2.flac").write_bytes(encoded(".flac")[:-300])
     with pytest.raises(DataError, match=r"1 audio clip in .* cannot be used: a/2\.flac \("):
-        load_audio(AudioSource(path=str(tmp_path), seconds=1.0), ("data", "source"))
+        load_class_folders(CLIPS, AudioSource(path=str(tmp_path), seconds=1.0), ("data", "source"), 10**9)
 
 
 PIXELS = np.arange(60, dtype=np.uint8).reshape(4, 5, 3) * 4
@@ -134,5 +135,7 @@ def test_a_folder_of_tiff_and_ppm_files_is_read(cache, tmp_path):
     for name in ("a/1.tif", "a/2.TIFF", "b/1.ppm", "b/2.webp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(pixels({".tiff": ".tif"}.get(name[3:].lower(), name[3:])))
-    rows = load_images(ImagesSource(path=str(tmp_path)), ("data", "source")).training.inputs["image"]
+    rows = load_class_folders(IMAGES, ImagesSource(path=str(tmp_path)), ("data", "source"), 10**9).training.inputs[
+        "image"
+    ]
     np.testing.assert_array_equal(rows[:], np.stack([PIXELS] * 4))

@@ -18,17 +18,24 @@ from dltool.data.files.digests import file_digests
 from dltool.data.files.file_tree import Reader, open_members
 from dltool.data.files.listing import Member
 from dltool.data.media import processes
-from dltool.data.media.images import load_image_files, load_images
+from dltool.data.media.images import IMAGES
+from dltool.data.media.load import DecodedFiles, files_named, load_class_folders
 from dltool.data.media.rows import CacheRows, DecodedRows
 from dltool.errors import DataError, MachineError, Problem
 
 SOURCE = ("data", "source")
+COLUMN = ("data", "inputs", "photo")
 PLACE = (*SOURCE, "images", "path")
 FILES = class_folders()
 
 
 def load(path: Path, budget: int = 10**9, **options: Any) -> SourceExamples:
-    return load_images(ImagesSource(path=str(path), **options), SOURCE, budget)
+    return load_class_folders(IMAGES, ImagesSource(path=str(path), **options), SOURCE, budget)
+
+
+def load_column(paths: list[str], folder: Path, digests: bool = True) -> DecodedFiles:
+    files = files_named(np.array(paths, dtype=object), folder, COLUMN, "image")
+    return IMAGES.decode(files, ImageColumn(size=(4, 5)), len(paths), 10**9, digests)
 
 
 def problems_of(path: Path, budget: int = 10**9, **options: Any) -> tuple[Problem, ...]:
@@ -69,7 +76,7 @@ def test_pictures_and_labels(cache, written, budget):
     assert labels.dtype == object
     assert list(examples.training.places["file"])[:2] == sorted(FILES)[:2]
     assert examples.warnings == ()
-    assert isinstance(examples.training.inputs["image"], CacheRows if budget else DecodedRows)
+    assert isinstance(examples.training.inputs["image"].rows, CacheRows if budget else DecodedRows)
 
 
 def test_processes_decode_the_same(cache, written, monkeypatch):
@@ -90,9 +97,9 @@ def test_a_second_start_decodes_nothing(cache, written, monkeypatch):
 
 def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkeypatch):
     path = write_folder(tmp_path / "files", class_folders(size=(4, 5)))
-    first = load_images(ImagesSource(path=str(path)), SOURCE)
+    first = load(path)
     monkeypatch.setattr("dltool.data.media.images.decode_all", None)
-    second = load_images(ImagesSource(path=str(path), size=first.settled["source"].options.size), SOURCE)
+    second = load(path, size=first.settled["source"].options.size)
     np.testing.assert_array_equal(digests(second), digests(first))
     np.testing.assert_array_equal(image(second), image(first))
 
@@ -100,9 +107,9 @@ def test_the_size_that_all_pictures_have_may_be_declared(cache, tmp_path, monkey
 def test_pictures_that_were_resized_are_not_taken_for_pictures_of_one_size(cache, tmp_path):
     mixed = {**class_folders(size=(4, 5)), "a/9.png": encoded(pixels(6, 6))}
     path = write_folder(tmp_path / "files", mixed)
-    load_images(ImagesSource(path=str(path), size=(4, 5)), SOURCE)
+    load(path, size=(4, 5))
     with pytest.raises(DataError, match="differ in size"):
-        load_images(ImagesSource(path=str(path)), SOURCE)
+        load(path)
 
 
 def test_nothing_is_written_beside_the_data(cache, tmp_path):
@@ -132,7 +139,7 @@ def test_pictures_are_told_by_their_contents(cache, tmp_path, budget, kind):
     size, content = len(files["a/0.png"]), files["a/0.png"]
     path = written_anew(content)
     before, times = digests(load(path, budget)), os.stat(path if kind == "tar" else path / "a/0.png")
-    assert isinstance(load(path, budget).training.inputs["image"], CacheRows if budget == 10**9 else DecodedRows)
+    assert isinstance(load(path, budget).training.inputs["image"].rows, CacheRows if budget == 10**9 else DecodedRows)
     assert list(cache.glob("*")) == [] if budget == 0 else list(cache.glob("*.digests"))
     changed_at = path if kind == "tar" else path / "a/0.png"
     os.utime(changed_at, ns=(0, 0))
@@ -147,14 +154,14 @@ def test_pictures_are_told_by_their_contents(cache, tmp_path, budget, kind):
 
 def file_digests_differ(path: Path, before: np.ndarray) -> bool:
     members = open_members(str(path), PLACE)
-    found = file_digests(members.access, members.members, PLACE, use_cache=True)
+    found = file_digests(members, use_cache=True)
     return (found != before).any(axis=1).tolist() == [True, *[False] * (len(before) - 1)]
 
 
 def test_a_second_start_reads_no_file(cache, written, monkeypatch):
     before = digests(load(written))
     monkeypatch.setattr("dltool.data.files.digests.read_all", None)
-    monkeypatch.setattr("dltool.data.media.images.Reader", None)
+    monkeypatch.setattr("dltool.data.files.file_tree.Reader", None)
     np.testing.assert_array_equal(digests(load(written)), before)
 
 
@@ -238,7 +245,7 @@ def test_a_column_of_paths_for_prediction_is_read_once(cache, tmp_path, monkeypa
         return original(self, member)
 
     monkeypatch.setattr(Reader, "read", noted)
-    pictures = load_image_files(np.array(["a/0.png", "b/1.png"]), tmp_path, ImageColumn(size=(4, 5)), (), digests=False)
+    pictures = load_column(["a/0.png", "b/1.png"], tmp_path, digests=False)
     assert (read, pictures.digests) == (["a/0.png", "b/1.png"], None)
 
 
@@ -258,7 +265,7 @@ def test_different_sizes_are_an_error_that_names_the_most_frequent_ones(cache, t
 
 
 def test_what_exceeds_the_budget_is_decoded_as_it_is_asked_for(cache, written):
-    assert isinstance(load(written, budget=4000).training.inputs["image"], DecodedRows)
+    assert isinstance(load(written, budget=4000).training.inputs["image"].rows, DecodedRows)
     assert not list(cache.glob("*.pixels"))
 
 
@@ -301,11 +308,8 @@ def test_a_process_that_decodes_imports_little():
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
-COLUMN = ImageColumn(size=(4, 5))
-
-
 def column(folder: Path, *paths: str) -> np.ndarray:
-    return load_image_files(np.array(paths, dtype=object), folder, COLUMN, ("data", "inputs", "photo")).rows[:]
+    return load_column(list(paths), folder).rows[:]
 
 
 def test_a_column_of_paths(cache, tmp_path):
@@ -324,7 +328,7 @@ def test_all_rows_without_a_picture_are_listed(cache, tmp_path):
         f"row 3: no such file: nowhere/cat.png (there is no folder {tmp_path}/nowhere); "
         "row 4: folder is not a regular file"
     )
-    assert problem.place == ("data", "inputs", "photo")
+    assert problem.place == COLUMN
 
 
 def test_the_cache_is_the_users_alone(cache, written):

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from tests.data.hostile_archives import write_zip
 from tests.data.pictures import encoded, pixels
 
+from dltool.data.arrays.rows import take
 from dltool.data.files.file_tree import open_members
 from dltool.data.media.cache import HEADER_BYTES, new_entry
 from dltool.data.media.image_decode import ImageForm
-from dltool.data.media.images import ImageDecoder
-from dltool.data.media.rows import CacheFile, CacheRows, DecodedRows
+from dltool.data.media.images import DecodedImages
+from dltool.data.media.rows import CacheRows, DecodedRows
 from dltool.errors import DataError, MachineError
 
 PLACE = ("data", "source", "images", "path")
@@ -24,14 +25,13 @@ def cached(array: np.ndarray) -> CacheRows:
         with entry.path.open("r+b") as file:
             file.seek(HEADER_BYTES)
             file.write(array.tobytes())
-        return CacheRows(CacheFile(entry), 0, len(array))
+        return CacheRows(entry)
 
 
 def decoded(path: Path, array: np.ndarray) -> DecodedRows:
     images = {f"{row}.png": encoded(image) for row, image in enumerate(array)}
     members = open_members(str(write_zip(path, images, zipfile.ZIP_STORED)), PLACE)
-    decoder = ImageDecoder(members.reader(), str(path), PLACE, ImageForm(None, 3, "stretch"), array.shape[1:3])
-    return DecodedRows(decoder, members.members)
+    return DecodedImages(members, ImageForm(None, 3, "stretch"), array.shape[1:3])
 
 
 ARRAY = np.stack([pixels(4, 5, seed=seed) for seed in range(23)])
@@ -50,7 +50,7 @@ def test_rows_are_those_of_the_array(cache, tmp_path, rows):
 
 def test_a_part_is_those_rows(cache, tmp_path):
     for found in (cached(ARRAY), decoded(tmp_path / "a.zip", ARRAY)):
-        part = found.part(5, 20).part(1, 10)
+        part = take(take(found, np.arange(5, 20)), np.arange(1, 10))
         assert len(part) == 9
         np.testing.assert_array_equal(part[:], ARRAY[6:15])
         np.testing.assert_array_equal(part[np.array([-1, 0])], ARRAY[[14, 6]])
@@ -88,7 +88,7 @@ def test_a_row_that_there_is_not_is_an_index_error(cache, tmp_path):
 
 def test_a_file_that_is_cut_short_while_it_is_used_is_an_error(cache):
     with new_entry("a", ARRAY.shape, 2**40) as entry:
-        rows = CacheRows(CacheFile(entry), 0, len(ARRAY))
+        rows = CacheRows(entry)
         os.truncate(entry.path, HEADER_BYTES + 10)
         with pytest.raises(MachineError, match="has been cut short"):
             rows[:]
@@ -109,7 +109,7 @@ def test_an_epoch_over_a_large_file_keeps_memory_flat(cache):
             file.seek(HEADER_BYTES)
             for _ in range(100):
                 file.write(bytes(1000 * 3072))
-        rows = CacheRows(CacheFile(entry), 0, shape[0])
+        rows = CacheRows(entry)
     before = most = resident_bytes()
     order = np.random.default_rng(0).permutation(len(rows))
     for first in range(0, len(rows), 128):

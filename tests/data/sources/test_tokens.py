@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dltool.data.sources.keras_datasets import fitted_table, padded_table, without_rare
+from dltool.data.sources.builtin_datasets import fitted_table, padded_table, without_rare
 
 
 def as_keras_does(words: list[int], length: int, num_words: int | None) -> list[int]:

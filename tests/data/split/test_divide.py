@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from dltool.config import schema
 from dltool.data.arrays.rows import coded
-from dltool.data.split.at_random import Split, divide, divide_by_names, divide_in_order
+from dltool.data.split.at_random import Split, divide, divide_by_groups, divide_by_names, divide_in_order
 from dltool.data.split.by_column import SplitColumns
-from dltool.data.split.by_group import divide_by_groups
 from dltool.data.split.divide import divide_rows, named_parts
 from dltool.data.split.sizes import PartSizes
 from dltool.errors import DataError

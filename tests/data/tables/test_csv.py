@@ -219,4 +219,4 @@ def test_names_must_fit_the_file(read):
 def test_the_line_of_a_row_counts_headers_comments_blank_lines_and_long_fields(read):
     table = read('# top\na,b\n\n1,"x\ny"\n# more\n2,"z"\n3,w\n', comment="#")
     assert table.names_of([2, 0, 1]) == ["table.csv, line 8", "table.csv, line 4", "table.csv, line 7"]
-    assert table.name_of(1) == "table.csv, line 7"
+    assert table.names_of([1]) == ["table.csv, line 7"]

@@ -31,7 +31,7 @@ def test_keys_are_columns_and_absent_keys_are_missing(source):
         "d": ("date", 2),
     }
     assert list(table.columns["b"].values[:]) == ["x", "y y", ""]
-    assert table.name_of(1) == "table.jsonl, line 3"
+    assert table.names_of([1]) == ["table.jsonl, line 3"]
 
 
 def test_texts_and_numbers_of_the_same_digits_are_the_same(source):

@@ -42,7 +42,6 @@ def read_allowed_code(paths: Iterable[Path]) -> list[AllowedCode]:
 
 
 def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> AllowedCode:
-    """Read one file. Raises ConfigError."""
     shown_as = str(path)
     source = read_bytes(path, shown_as, "a Python file", {".py"})
     texts[shown_as] = decode(source, shown_as)
@@ -58,7 +57,12 @@ def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> A
         raise ConfigError(Problem(Position(shown_as, 1, 1), f"is not valid Python: {error}")) from None
     names: dict[str, dict[str, Any]] = {kind: {} for kind in BASES}
     problems: list[Problem] = []
-    for node, kind, entry in UserClasses(tree).found():
+    classes = UserClasses(tree)
+    for node in classes.nodes.values():
+        kind = classes.kind_of(node)
+        if kind is None or node.name.startswith("_"):
+            continue
+        entry = classes.entry_of(node, kind)
         position = Position(shown_as, node.lineno, node.col_offset + len("class ") + 1, len(node.name))
         problems += class_problems(node.name, kind, entry, position, before)
         names[kind][node.name] = entry
@@ -73,8 +77,7 @@ def read_file(path: Path, texts: dict[str, str], before: list[AllowedCode]) -> A
 def class_problems(
     name: str, kind: str, entry: dict[str, Any], position: Position, before: list[AllowedCode]
 ) -> Iterator[Problem]:
-    theirs = find_all(name)
-    if theirs:
+    if theirs := find_all(name):
         message = f"Keras has {KINDS[theirs[0].kind]} of the name {name}"
         yield Problem(position, message, "give the class another name")
     for other in before:
@@ -85,18 +88,11 @@ def class_problems(
 
 
 class UserClasses:
-    """The classes in a syntax tree that derive from a Keras layer, loss or metric."""
+    """The classes in a syntax tree, which may derive from a Keras layer, loss or metric."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.paths = imported_paths(tree)
         self.nodes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-
-    def found(self) -> Iterator[tuple[ast.ClassDef, str, dict[str, Any]]]:
-        """Yield each public class with its kind and its entry in the table of names."""
-        for node in self.nodes.values():
-            kind = self.kind_of(node)
-            if kind is not None and not node.name.startswith("_"):
-                yield node, kind, self.entry_of(node, kind)
 
     def kind_of(self, node: ast.ClassDef) -> str | None:
         for base in node.bases:
@@ -115,27 +111,27 @@ class UserClasses:
         """Return the kind and name of the Keras class that `base` names; no kind if it is none."""
         parts = ast.unparse(base).split(".")
         path = [*self.paths.get(parts[0], parts[0]).split("."), *parts[1:]]
-        if path[:1] == ["tensorflow"]:
-            path = path[1:]
-        if path[:1] == ["keras"] and len(path) in (2, 3):
-            module, name = path[1] if len(path) == 3 else None, path[-1]
-            for kind, base_name in BASES.items():
-                if module in (None, MODULES[kind]) and (name == base_name or (module and find(kind, name))):
-                    return kind, name
+        match path[1:] if path[0] == "tensorflow" else path:
+            case ["keras", name]:
+                return next((kind for kind, base_name in BASES.items() if name == base_name), None), name
+            case ["keras", module, name]:
+                kind = next((kind for kind in BASES if MODULES[kind] == module), None)
+                return kind if kind and (name == BASES[kind] or find(kind, name)) else None, name
         return None, ""
 
     def entry_of(self, node: ast.ClassDef, kind: str) -> dict[str, Any]:
         """Return the arguments of the constructor, which may be inherited, and of those that its `**kwargs` reach."""
         made = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
-        entry: dict[str, Any] = {"arguments": []} if made is None else {"arguments": list(arguments_of(made))}
-        if made is not None and made.args.kwarg is None:
-            return entry
+        if made is None:
+            return self.inherited(node, kind)
+        arguments = list(arguments_of(made))
+        if made.args.kwarg is None:
+            return {"arguments": arguments}
         inherited = self.inherited(node, kind)
-        own = {item[0] for item in entry["arguments"]}
+        own = {item[0] for item in arguments}
         # The constructor may pass arguments to its base itself, so here they are optional.
-        more = [item if made is None or len(item) > 2 else [*item, None] for item in inherited["arguments"]]
-        entry["arguments"] += [item for item in more if item[0] not in own]
-        return entry | {key: inherited[key] for key in ("base",) if key in inherited}
+        more = [item if len(item) > 2 else [*item, None] for item in inherited["arguments"] if item[0] not in own]
+        return {**inherited, "arguments": [*arguments, *more]}
 
     def inherited(self, node: ast.ClassDef, kind: str) -> dict[str, Any]:
         for base in node.bases:
@@ -145,8 +141,8 @@ class UserClasses:
             keras_kind, name = self.keras_class(base)
             if keras_kind == kind and name != BASES[kind]:
                 known = find(kind, name)
-                entry: dict[str, Any] = dict(signatures()[kind][known.means]) if known else {}
-                return {"arguments": [], **entry}
+                entry: dict[str, Any] = signatures()[kind][known.means] if known else {}
+                return {"arguments": [], **{key: entry[key] for key in ("arguments", "base") if key in entry}}
         return {"arguments": SHARED[kind]} | ({"base": "layer"} if kind == "layer" else {})
 
 
@@ -166,16 +162,11 @@ def arguments_of(made: ast.FunctionDef) -> Iterator[list[Any]]:
     """Yield name, types and default (unless required) of each argument of a constructor but `self`."""
     spec = made.args
     positional = [*spec.posonlyargs, *spec.args][1:]
-    defaults: list[ast.expr | None] = [None] * (len(positional) - len(spec.defaults))
-    pairs = [
-        *zip(positional, [*defaults, *spec.defaults], strict=False),
-        *zip(spec.kwonlyargs, spec.kw_defaults, strict=True),
-    ]
-    for argument, default in pairs:
-        required = default is None
+    defaults = [None] * (len(positional) - len(spec.defaults)) + [*spec.defaults, *spec.kw_defaults]
+    for argument, default in zip([*positional, *spec.kwonlyargs], defaults, strict=True):
         value = None if default is None else plain_default(default)
-        types = hinted(argument.annotation) or deduce(argument.arg, value, required)
-        yield [argument.arg, types] if required else [argument.arg, types, value]
+        types = hinted(argument.annotation) or deduce(argument.arg, value, default is None)
+        yield [argument.arg, types] if default is None else [argument.arg, types, value]
 
 
 def plain_default(default: ast.expr) -> Any:
@@ -187,8 +178,8 @@ def plain_default(default: ast.expr) -> Any:
 
 def hinted(annotation: ast.expr | None) -> str:
     """Return the types that a type hint allows, see :mod:`dltool.keras_names.argument_types`; empty if unclear."""
-    words = list(hinted_words(annotation)) if annotation is not None else []
-    return "" if "" in words else "|".join(dict.fromkeys(words))
+    words = dict.fromkeys(hinted_words(annotation) if annotation is not None else ())
+    return "" if "" in words else "|".join(words)
 
 
 def hinted_words(annotation: ast.expr) -> Iterator[str]:

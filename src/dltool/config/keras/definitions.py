@@ -18,7 +18,7 @@ from dltool.config.json_forms import (
     with_arguments,
 )
 from dltool.config.keras.objects import FROM
-from dltool.config.keras.ranges import MOST_PARAMETERS, PARAMETER_SIZES, RANGES
+from dltool.config.keras.ranges import RANGES
 from dltool.config.keras.suggestions import EXAMPLES, OWN_KINDS
 from dltool.config.keras.values import ANY_CASE, ITEMS, choices_of, expected
 from dltool.config.wording import WORDS
@@ -37,13 +37,19 @@ SOURCES = {
 
 def definitions() -> Schema:
     """Return the definitions of all kinds, by kind, and of the arguments that several objects share."""
-    kinds = {kind: activations() if kind == "activation" else kind_schema(kind) for kind in KINDS}
+    kinds: Schema = {}
+    for kind in KINDS:
+        properties = {name: object_schema(kind, name) for name in names_with_arguments(kind)}
+        kinds[kind] = named_schema(KINDS[kind], example_of(kind), bare_names(kind), properties)
+    kinds["activation"] = activations()
     return {**kinds, **shared_arguments(kinds)}
 
 
 def shared_arguments(kinds: Schema) -> Schema:
     """Replace every shared argument by a reference; return the definitions of these arguments."""
-    objects = [each["then"]["properties"] for kind in kinds.values() for each in object_schemas(kind)]
+    names_of = (kind["else"]["then"]["properties"].values() for kind in kinds.values())
+    # Aliases are references.
+    objects = [each["then"]["properties"] for named_ones in names_of for each in named_ones if "then" in each]
     texts = [(properties, key, json.dumps(schema)) for properties in objects for key, schema in properties.items()]
     counts = Counter((key, text) for _, key, text in texts)
     names: dict[tuple[str, str], str] = {}
@@ -56,17 +62,6 @@ def shared_arguments(kinds: Schema) -> Schema:
     return shared
 
 
-def object_schemas(kind: Schema) -> list[Schema]:
-    """Return the schemas of the objects of a kind, without aliases and references."""
-    return [each for each in kind["else"]["then"]["properties"].values() if "then" in each]
-
-
-def kind_schema(kind: str) -> Schema:
-    """Return the schema of every usable Keras name of a kind."""
-    properties = {name: object_schema(kind, name) for name in names_with_arguments(kind)}
-    return named_schema(KINDS[kind], example_of(kind), bare_names(kind), properties)
-
-
 def example_of(kind: str) -> str:
     own = "; for classes of your own: dltool schema --allow-code FILE.py" if kind in OWN_KINDS else ""
     return EXAMPLES[kind] + own
@@ -74,7 +69,11 @@ def example_of(kind: str) -> str:
 
 def bare_names(kind: str) -> dict[str, str]:
     """Return the names without required arguments, with their descriptions."""
-    return {name: keras_names.summary(kind, name) for name in keras_names.names(kind) if stands_alone(kind, name)}
+    return {
+        name: keras_names.summary(kind, name)
+        for name in keras_names.names(kind)
+        if keras_names.find_known(kind, name).is_string or not required_names(kind, name)
+    }
 
 
 def names_with_arguments(kind: str) -> list[str]:
@@ -98,11 +97,6 @@ def reference(kind: str, name: str) -> Schema:
     return {"$ref": f"#/definitions/{kind}/else/then/properties/{name}"}
 
 
-def stands_alone(kind: str, name: str) -> bool:
-    is_chosen = keras_names.find_known(kind, name).is_string
-    return is_chosen or not required_names(kind, name)
-
-
 def required_names(kind: str, name: str) -> list[str]:
     return [key for key, argument in keras_names.arguments(kind, name).items() if argument.required]
 
@@ -118,9 +112,7 @@ def object_schema(kind: str, name: str) -> Schema:
     if kind in ("layer", "backbone"):
         properties[FROM] = SOURCES
     required = required_names(kind, name)
-    inside: Schema = {"properties": properties, "additionalProperties": False}
-    if required:
-        inside["required"] = required
+    inside = {"properties": properties, "additionalProperties": False, **({"required": required} if required else {})}
     first = next((argument for argument in arguments.values() if argument.is_positional), None)
     is_short = first is not None and required == [first.name]
     return with_arguments(name, keras_names.summary(kind, name), inside, short_form(kind, name, first), is_short)
@@ -145,9 +137,8 @@ def argument_schema(kind: str, name: str, argument: Argument) -> Schema:
 
 
 def type_schema(types: Iterable[str], name: str = "") -> Schema:
-    """Return the schema of an argument's types (see :mod:`dltool.keras_names.argument_types`).
-
-    `name` is that of the object and its argument, by which numbers may have bounds."""
+    """Return the schema of an argument's types (see :mod:`dltool.keras_names.argument_types`). `name` is that of the
+    object and its argument, by which numbers may have bounds."""
     types = [word for word in types if word != "code"]
     members: list[Schema] = [member_schema(word, name) for word in types if not word.startswith('"')]
     choices = choices_of(types)
@@ -174,7 +165,6 @@ def member_schema(word: str, name: str) -> Schema:
 
 
 def bounds_of(name: str) -> dict[str, Any]:
-    """Return the bounds of an argument's numbers."""
     allowed = RANGES.get(name) or RANGES.get(name.rpartition(".")[2])
     if allowed is None or "." not in name:
         # The range of a user class's `rate` is unknown.
@@ -183,6 +173,4 @@ def bounds_of(name: str) -> dict[str, Any]:
         "exclusiveMinimum" if allowed.above else "minimum": allowed.least,
         "exclusiveMaximum" if allowed.below else "maximum": allowed.most,
     }
-    if name.rpartition(".")[2] in PARAMETER_SIZES:
-        ends["maximum"] = MOST_PARAMETERS
     return {key: value for key, value in ends.items() if abs(value) != float("inf")}

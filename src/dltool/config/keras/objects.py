@@ -8,13 +8,13 @@ from typing import Any
 
 from dltool.config.keras.ranges import out_of_range
 from dltool.config.keras.suggestions import EXAMPLES, near_argument, several_names, unknown_argument, unknown_name
-from dltool.config.keras.values import UNKNOWN, Unknown, check_plain
+from dltool.config.keras.values import UNKNOWN, check_plain
 from dltool.config.wording import named
 from dltool.errors import ConfigPath, Problem
 from dltool.keras_names import KINDS, Argument, KerasName, arguments, find, nearest
 from dltool.text import plural
 
-__all__ = ["UNKNOWN", "KerasObject", "Unknown", "parse_entry", "parse_keras_object", "to_plain"]
+__all__ = ["UNKNOWN", "KerasObject", "parse_entry", "parse_keras_object", "to_plain"]
 
 FROM = "from"
 """The key of a layer that names its inputs, which replace the output of the previous layer."""
@@ -51,10 +51,9 @@ Parsed = tuple[KerasObject | None, list[Problem]]
 
 
 def parse_keras_object(kind: str, value: Any, path: ConfigPath = ()) -> Parsed:
-    """Return the object of `kind` that `value` (plain YAML data) names, and every problem in it.
-
-    Locations are `path`, then as the YAML is nested: `(*path, "Dense", "units")`. The object is None if there are
-    problems, and for UNKNOWN."""
+    """Return the object of `kind` that `value` (plain YAML data) names, and every problem in it. Locations are `path`,
+    then as the YAML is nested: `(*path, "Dense", "units")`. The object is None if there are problems, and for
+    UNKNOWN."""
     parser = Parser()
     return parser.keras_object(kind, value, path), parser.problems
 
@@ -76,13 +75,10 @@ def shared_layers(values: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
     parser = Parser()
     for index, value in enumerate(values):
         name, given = name_and_arguments(value)
-        if isinstance(name, str) and name in named_before and find("layer", name) is None:
-            layers.append(parser.shared_layer(name, given, (index, name)))
+        is_shared = isinstance(name, str) and name in named_before and find("layer", name) is None
+        layers.append(parser.shared_layer(name, given, (index, name)) if is_shared else value)
+        if isinstance(layers[-1], KerasObject):
             given = layers[-1].arguments
-        else:
-            layers.append(value)
-        if isinstance(value, KerasObject):
-            given = value.arguments
         own_name = given.get("name") if isinstance(given, Mapping) else None
         if isinstance(own_name, str):
             named_before.add(own_name)
@@ -228,8 +224,12 @@ class Parser:
         types = set(argument.types)
         if value is UNKNOWN or (value is None and "null" in types):
             return value
-        if "layers" in types and (isinstance(value, list | tuple) or types == {"layers"}):
-            return self.layers(value, place)
+        if "layers" in types and isinstance(value, list | tuple):
+            items = enumerate(value)
+            return [each if each is UNKNOWN else self.keras_object("layer", each, (*place, i)) for i, each in items]
+        if types == {"layers"}:
+            self.problem(place, f"expected a list of layers, got {named(value)}", "write [Dense: 10, …]")
+            return value
         kind = next((kind for kind in argument.types if kind in KINDS), None)
         kind = "layer" if kind == "activation" and is_layer(value) else kind
         may_be_plain = kind == "schedule" and not isinstance(value, Mapping)
@@ -242,13 +242,6 @@ class Parser:
         value, problems = check_plain(argument.types, argument.name, value, place)
         self.problems += problems or wrong_values(owner, argument.name, value, place)
         return value
-
-    def layers(self, value: Any, place: ConfigPath) -> Any:
-        if not isinstance(value, list | tuple):
-            self.problem(place, f"expected a list of layers, got {named(value)}", "write [Dense: 10, …]")
-            return value
-        items = enumerate(value)
-        return [item if item is UNKNOWN else self.keras_object("layer", item, (*place, index)) for index, item in items]
 
 
 def is_layer(value: Any) -> bool:
@@ -291,8 +284,8 @@ def to_plain(keras_object: KerasObject) -> Any:
     """Return YAML data that :func:`parse_keras_object` reads as this object."""
     arguments_given = {name: plain_value(value) for name, value in keras_object.arguments.items()}
     if keras_object.sources:
-        names = list(keras_object.sources) if keras_object.lists_sources else keras_object.sources[0]
-        arguments_given[FROM] = names
+        names = list(keras_object.sources)
+        arguments_given[FROM] = names if keras_object.lists_sources else names[0]
     if keras_object.kind == "backbone":
         return {BACKBONE: {keras_object.name: arguments_given} if arguments_given else keras_object.name}
     if arguments_given:

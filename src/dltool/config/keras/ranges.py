@@ -17,44 +17,38 @@ class Range:
     below: bool = False
 
 
-AT_LEAST_ONE = Range(least=1)
-NOT_NEGATIVE = Range(least=0)
-POSITIVE = Range(least=0, above=True)
-FRACTION = Range(least=0, most=1)
-BELOW_ONE = Range(least=0, most=1, below=True)
-
-RANGES = {
-    **dict.fromkeys(("units", "filters", "input_dim", "output_dim", "key_dim", "head_dim"), AT_LEAST_ONE),
-    **dict.fromkeys(
-        ("kernel_size", "pool_size", "strides", "dilation_rate", "size", "n", "depth_multiplier"), AT_LEAST_ONE
+PARAMETERS = Range(least=1, most=MOST_PARAMETERS)
+ARGUMENTS = {
+    PARAMETERS: "units filters input_dim output_dim key_dim head_dim",
+    Range(least=1): (
+        "kernel_size pool_size strides dilation_rate size n depth_multiplier num_heads num_query_heads "
+        "num_key_value_heads height width max_tokens num_tokens num_bins num_classes top_k k ema_overwrite_frequency "
+        "Conv1D.groups Conv2D.groups Conv3D.groups"
     ),
-    **dict.fromkeys(("num_heads", "num_query_heads", "num_key_value_heads", "height", "width"), AT_LEAST_ONE),
-    **dict.fromkeys(("max_tokens", "num_tokens", "num_bins", "num_classes", "top_k", "k"), AT_LEAST_ONE),
-    **dict.fromkeys(("ema_overwrite_frequency", "Conv1D.groups", "Conv2D.groups"), AT_LEAST_ONE),
-    **dict.fromkeys(("Conv3D.groups",), AT_LEAST_ONE),
     # More would fill the memory while fitting.
-    "output_sequence_length": Range(least=1, most=100_000),
-    "ngrams": Range(least=1, most=100),
-    "gradient_accumulation_steps": Range(least=2),
-    **dict.fromkeys(("rate", "dropout", "recurrent_dropout"), BELOW_ONE),
-    "MinMaxNorm.rate": FRACTION,
-    **dict.fromkeys(("learning_rate", "clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor"), POSITIVE),
-    **dict.fromkeys(("decay_steps", "first_decay_steps"), POSITIVE),
-    **dict.fromkeys(("initial_learning_rate", "end_learning_rate", "warmup_target", "warmup_steps"), NOT_NEGATIVE),
-    **dict.fromkeys(("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "rho", "momentum"), BELOW_ONE),
-    **dict.fromkeys(("ema_momentum", "BatchNormalization.momentum", "renorm_momentum"), FRACTION),
-    **dict.fromkeys(("weight_decay", "epsilon", "epsilon_1", "epsilon_2", "l1", "l2", "negative_slope"), NOT_NEGATIVE),
-    **dict.fromkeys(("patience", "cooldown", "start_from_epoch", "min_lr"), NOT_NEGATIVE),
-    "ReduceLROnPlateau.factor": Range(least=0, most=1, above=True, below=True),
-    "GaussianNoise.stddev": FRACTION,
-    **dict.fromkeys(("label_smoothing", "precision", "recall", "sensitivity", "specificity"), FRACTION),
-    **dict.fromkeys(("RandomNormal.stddev", "TruncatedNormal.stddev", "num_oov_indices"), NOT_NEGATIVE),
-    "VarianceScaling.scale": POSITIVE,
-    **dict.fromkeys((f"MobileNet{version}.alpha" for version in ("", "V2", "V3Small", "V3Large")), POSITIVE),
+    Range(least=1, most=100_000): "output_sequence_length",
+    Range(least=1, most=100): "ngrams",
+    Range(least=2): "gradient_accumulation_steps",
+    Range(least=0, most=1, below=True): (
+        "rate dropout recurrent_dropout beta_1 beta_2 adam_beta_1 adam_beta_2 rho momentum"
+    ),
+    Range(least=0, most=1): (
+        "label_smoothing precision recall sensitivity specificity ema_momentum renorm_momentum MinMaxNorm.rate "
+        "BatchNormalization.momentum GaussianNoise.stddev"
+    ),
+    Range(least=0, above=True): (
+        "learning_rate clipnorm clipvalue global_clipnorm loss_scale_factor decay_steps first_decay_steps "
+        "VarianceScaling.scale MobileNet.alpha MobileNetV2.alpha MobileNetV3Small.alpha MobileNetV3Large.alpha"
+    ),
+    Range(least=0): (
+        "initial_learning_rate end_learning_rate warmup_target warmup_steps weight_decay epsilon epsilon_1 epsilon_2 "
+        "l1 l2 negative_slope patience cooldown start_from_epoch min_lr num_oov_indices RandomNormal.stddev "
+        "TruncatedNormal.stddev"
+    ),
+    Range(least=0, most=1, above=True, below=True): "ReduceLROnPlateau.factor",
 }
+RANGES = {argument: allowed for allowed, arguments in ARGUMENTS.items() for argument in arguments.split()}
 """Ranges by argument, or by `Object.argument` if it differs from others of that name."""
-
-PARAMETER_SIZES = {"units", "filters", "input_dim", "output_dim", "key_dim", "head_dim"}
 
 
 def out_of_range(owner: str, argument: str, value: float) -> str:
@@ -66,7 +60,7 @@ def out_of_range(owner: str, argument: str, value: float) -> str:
         return ""
     if math.isinf(value):
         return f"must be a finite number, got {value}"
-    if argument in PARAMETER_SIZES and value > MOST_PARAMETERS:
+    if allowed is PARAMETERS and value > MOST_PARAMETERS:
         return f"expected at most {MOST_PARAMETERS:,} parameters, got {value:,} {argument}"
     shown = int(value) if value == int(value) else value
     if value < allowed.least or (value == allowed.least and allowed.above):

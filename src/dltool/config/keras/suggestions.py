@@ -15,20 +15,19 @@ HOMES = {
     "metric": "it belongs at training.metrics",
     "callback": "it belongs at training.callbacks",
     "schedule": "it belongs at the optimizer's learning_rate",
-    "initializer": "it belongs at an argument such as kernel_initializer",
-    "regularizer": "it belongs at an argument such as kernel_regularizer",
-    "constraint": "it belongs at an argument such as kernel_constraint",
+    **{
+        kind: f"it belongs at an argument such as kernel_{kind}"
+        for kind in ("initializer", "regularizer", "constraint")
+    },
     "activation": "it belongs at an argument such as activation",
     "backbone": "it belongs at model.layers, as backbone: {NAME: {…}}",
 }
+OF_TRAINING = ("batch_size", "callbacks", "epochs", "loss", "metrics", "optimizer")
 ARGUMENT_HOMES = {
     **dict.fromkeys(
         ("input_shape", "batch_input_shape", "input_dim"), "leave it out: the data gives the input's shape"
     ),
-    **{
-        key: f"it belongs at training.{key}"
-        for key in ("batch_size", "callbacks", "epochs", "loss", "metrics", "optimizer")
-    },
+    **{key: f"it belongs at training.{key}" for key in OF_TRAINING},
     **dict.fromkeys(("include_top", "classes", "classifier_activation"), "leave it out: the layers after it classify"),
     "include_preprocessing": "leave it out: a backbone always takes images of 0 to 255",
     "learning_rate": "it belongs at training.optimizer, under the optimizer's name",
@@ -68,8 +67,7 @@ def unknown_name(kind: str, name: str, place: ConfigPath, at_key: bool) -> Probl
     if kind == "layer" and name == "backbone":
         return Problem(place, "a backbone is only allowed in model.layers, as backbone: {NAME: {…}}", "", at_key)
     close = nearest(kind, name) or (near(name, ["backbone"]) if kind == "layer" else [])
-    others = find_all(name)
-    if others:
+    if others := find_all(name):
         other = others[0].kind
         is_same_word = bool(close) and close[0].lower().replace("_", "") == name.lower().replace("_", "")
         hint = did_you_mean(close[:1]) if is_same_word else HOMES[other]
@@ -108,7 +106,6 @@ def several_names(kind: str, value: Mapping[Any, Any], path: ConfigPath) -> Prob
 
 
 def short_value(value: Any) -> str:
-    """Return a value for a hint, if it is short."""
     return value_text(value) if isinstance(value, str | int | float) and len(str(value)) <= 20 else "…"
 
 
@@ -120,7 +117,8 @@ def unknown_argument(found: KerasName, name: Any, place: ConfigPath) -> Problem:
         hint = f"write {close}: {{{name}: …}}"
     elif name == "lr" and "learning_rate" not in known:
         hint = ARGUMENT_HOMES["learning_rate"]
-    return Problem(place, f"unknown argument of {found.means}", hint or takes(found, known), at_key=True)
+    takes = f"it takes {listed(known, 6)}" if known else f"write {found.name} alone"
+    return Problem(place, f"unknown argument of {found.means}", hint or takes, at_key=True)
 
 
 def near_argument(found: KerasName, name: Any) -> str | None:
@@ -133,7 +131,3 @@ def near_argument(found: KerasName, name: Any) -> str | None:
 
 def is_layer_name(name: Any) -> bool:
     return isinstance(name, str) and name[:1].isupper() and find("layer", name) is not None
-
-
-def takes(found: KerasName, known: list[str]) -> str:
-    return f"it takes {listed(known, 6)}" if known else f"write {found.name} alone"

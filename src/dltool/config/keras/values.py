@@ -1,6 +1,7 @@
 """Checks plain values of Keras arguments against the types of :mod:`dltool.keras_names.argument_types`."""
 
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from typing import Any, Final
 
 from dltool.config.text.scalars import AmbiguousScalar, resolve_scalar
@@ -9,20 +10,16 @@ from dltool.errors import ConfigPath, Problem
 from dltool.text import did_you_mean, joined, near
 
 
-class Unknown:
+class Unknown(Enum):
     """The class of :data:`UNKNOWN`."""
 
-    def __repr__(self) -> str:
-        return "UNKNOWN"
+    UNKNOWN = "UNKNOWN"
 
-    def __copy__(self) -> "Unknown":
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Unknown":
-        return self
+    def __str__(self) -> str:
+        return self.name
 
 
-UNKNOWN: Final = Unknown()
+UNKNOWN: Final = Unknown.UNKNOWN
 """A value that depends on data not read yet. It is accepted everywhere."""
 
 ITEMS = {"ints": ("int",), "floats": ("float",), "texts": ("text",)}
@@ -38,21 +35,16 @@ def check_plain(types: Sequence[str], argument: str, value: Any, place: ConfigPa
         return check_list(types, argument, list(value), place)
     if isinstance(value, str):
         choices = choices_of(types)
-        accepted = "text" in types or value in choices or (argument in ANY_CASE and value.lower() in choices)
-        return value, [] if accepted else [mismatch(types, value, place)]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return check_number(types, value, place)
-    name = "null" if value is None else "bool" if isinstance(value, bool) else "mapping"
-    return value, [] if name in types else [mismatch(types, value, place)]
-
-
-def check_number(types: Sequence[str], value: float, place: ConfigPath) -> tuple[float, list[Problem]]:
-    if "number" in types or ("int" in types and isinstance(value, int)):
-        return value, []
-    if "float" in types:
-        # Keras refuses `SGD(momentum=0)`: it must be 0.0.
-        return (float(value) if abs(value) < 2**1000 else value), []
-    return value, [mismatch(types, value, place)]
+        fits = "text" in types or value in choices or (argument in ANY_CASE and value.lower() in choices)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        is_final = "number" in types or ("int" in types and isinstance(value, int))
+        fits = is_final or "float" in types
+        if fits and not is_final and abs(value) < 2**1000:
+            # Keras refuses `SGD(momentum=0)`: it must be 0.0.
+            value = float(value)
+    else:
+        fits = ("null" if value is None else "bool" if isinstance(value, bool) else "mapping") in types
+    return value, [] if fits else [mismatch(types, value, place)]
 
 
 def check_list(types: Sequence[str], argument: str, value: list[Any], place: ConfigPath) -> tuple[Any, list[Problem]]:
@@ -61,9 +53,7 @@ def check_list(types: Sequence[str], argument: str, value: list[Any], place: Con
         return value, [] if "list" in types else [mismatch(types, value, place)]
     name, _, length = typed.partition(":")
     if length and len(value) != int(length):
-        words = WORDS[name].removeprefix("a list of ")
-        count = f"{length} {words}" if length != "1" else "1 " + words.removesuffix("s")
-        return value, [Problem(place, f"expected {count}, got {len(value)}")]
+        return value, [Problem(place, f"{expected([typed]).replace('a list of', 'expected')}, got {len(value)}")]
     checked, problems = [], []
     for index, item in enumerate(value):
         result, found = check_plain(ITEMS[name], argument, item, (*place, index))
@@ -83,10 +73,9 @@ def expected(types: Iterable[str]) -> str:
     words: list[str] = []
     for each in types:
         name, _, length = each.partition(":")
-        if length == "1":
-            words.append(WORDS[name].removesuffix("s").replace("a list of", "a list of 1"))
-        elif length:
-            words.append(WORDS[name].replace("a list of", f"a list of {length}"))
+        if length:
+            items = WORDS[name].removesuffix("s" if length == "1" else "")
+            words.append(items.replace("a list of", f"a list of {length}"))
         elif name != "null":
             words.append(WORDS.get(name, name.strip('"')))
     return joined(words, "or") or "null"

@@ -3,10 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dltool.config.keras.objects import BACKBONE, FROM
-from dltool.config.outputs import LAYERS
 from dltool.config.text.expressions import OWN_NAMES
 from dltool.config.text.merge import as_arguments
 from dltool.config.text.tree import MappingEntry, Node, children, find, scalars
@@ -32,19 +30,10 @@ class WrittenLayer:
     uses: Uses = ()
 
 
-def written(place: ConfigPath, layers: Sequence[WrittenLayer]) -> tuple[TextPath, Uses]:
-    """Return a path of the resolved config as a path in the text, and the uses that led to it."""
-    index = place[2] if len(place) > 2 and place[:2] == LAYERS else None
-    if isinstance(place, TextPath) or not isinstance(index, int) or index >= len(layers):
-        return TextPath(place), ()
-    return TextPath((*layers[index].place, *place[3:])), layers[index].uses
-
-
 @dataclass(frozen=True)
 class LayerScope:
-    """A block as written: its parameters with their defaults (null if required), and its layers.
-
-    It is incomplete if its own keys have errors."""
+    """A block as written: its parameters with their defaults (null if required), and its layers. It is incomplete if
+    its own keys have errors."""
 
     place: ConfigPath
     parameters: Mapping[str, Node]
@@ -58,10 +47,9 @@ def blocks_of(model: Node, problems: list[Problem]) -> dict[str, LayerScope]:
     for name, entry in entries_of(find(model, ("blocks",))).items():
         place = (*BLOCKS, name)
         if not name.isidentifier() or name in (REPEAT, BACKBONE) or find_keras("layer", name):
-            what = (
-                "is a reserved name" if name.isidentifier() else "is not a valid name: use letters, digits and _ only"
-            )
-            problems.append(Problem(place, f"{name} {what}", "choose another name", at_key=True))
+            invalid = "not a valid name: use letters, digits and _ only"
+            what = f"{name} is {'a reserved name' if name.isidentifier() else invalid}"
+            problems.append(Problem(place, what, "choose another name", at_key=True))
             continue
         parameters, body = entries_of(find(entry.node, ("parameters",))), items_of(find(entry.node, ("layers",)))
         keys = {key for key, _ in children(entry.node) if not str(key).startswith("x-")}
@@ -72,7 +60,8 @@ def blocks_of(model: Node, problems: list[Problem]) -> dict[str, LayerScope]:
 
 
 def parameter_problems(block: LayerScope) -> Iterator[Problem]:
-    used = {word for item in block.layers for _, node in scalars(item) for word in words_of(node.value)}
+    texts = [str(node.value) for item in block.layers for _, node in scalars(item) if "$" in str(node.value)]
+    used = {word for text in texts for word in WORD.findall(text)}
     for name in block.parameters:
         place = (*block.place, "parameters", name)
         if not name.isidentifier() or name in {*OWN_NAMES, INDEX, NAME, FROM}:
@@ -118,10 +107,6 @@ def items_of(node: Node | None) -> tuple[Node, ...]:
     return node.value if node is not None and isinstance(node.value, tuple) else ()
 
 
-def words_of(value: Any) -> list[str]:
-    return WORD.findall(value) if isinstance(value, str) and "$" in value else []
-
-
 def head(item: Node) -> tuple[str, Node | None]:
     """Return the name and the arguments of an entry of a list of layers; no name if it is malformed."""
     if isinstance(item.value, str):
@@ -140,26 +125,13 @@ def head_of_layer(item: Node) -> tuple[ConfigPath, Node | None]:
     return (name,), given
 
 
-def renamed(item: Node, name: str) -> Node:
-    if isinstance(item.value, str):
-        return replace(item, value=name)
-    ((_, entry),) = item.value.items()
-    return replace(item, value={name: entry})
-
-
 def with_argument(item: Node, key: str, value: Node) -> Node:
     """Return the layer with one more argument. `Dense` and `Dense: 10` become `Dense: {units: 10, …}`."""
     name, given = head(item)
     if name == BACKBONE and given is not None and head(given)[0]:
         return replace(item, value={name: replace(item.value[name], node=with_argument(given, key, value))})
-    if given is None:
-        return replace(
-            item,
-            value={name: MappingEntry(item.position, replace(item, value={key: MappingEntry(item.position, value)}))},
-        )
-    ((_, entry),) = item.value.items()
-    named_ones = as_arguments(name, given)
-    if named_ones.value is not None and not isinstance(named_ones.value, Mapping):
+    given = replace(item, value=None) if given is None else as_arguments(name, given)
+    if given.value is not None and not isinstance(given.value, Mapping):
         return item
-    inside = {**entries_of(named_ones), key: MappingEntry(value.position, value)}
-    return replace(item, value={name: replace(entry, node=replace(given, value=inside))})
+    inside = {**entries_of(given), key: MappingEntry(value.position, value)}
+    return replace(item, value={name: MappingEntry(item.position, replace(given, value=inside))})

@@ -18,12 +18,9 @@ from dltool.config.text.tree import children, find, is_argument
 from dltool.errors import ConfigPath
 
 
-def plain_config(config: Config) -> dict[str, Any]:
-    """Return the config as dicts, lists and scalars, without values that are None or empty by default."""
-    return plain_section(config)
-
-
-def plain_section(section: Section) -> dict[str, Any]:
+def plain_config(section: Section) -> dict[str, Any]:
+    """Return a config, or a section of it, as dicts, lists and scalars, without values that are None or empty by
+    default."""
     keys = keys_of(type(section))
     given = {key: getattr(section, field) for key, field in zip(keys, type(section).model_fields, strict=True)}
     values = {key: (value, plain(value)) for key, value in given.items() if value is not None}
@@ -38,12 +35,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, KerasObject):
         return plain_object(value)
     if isinstance(value, Choice):
-        options = plain_section(value.options)
+        options = plain_config(value.options)
         return {value.name: options} if options else value.name
     if isinstance(value, Target):
         return plain_target(value)
     if isinstance(value, Section):
-        return plain_section(value)
+        return plain_config(value)
     if isinstance(value, tuple) and value and isinstance(value[0], Target):
         return {target.columns[0]: plain(target.type) for target in value}
     if isinstance(value, tuple):

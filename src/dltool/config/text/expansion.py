@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dltool.config.keras.objects import FROM, UNKNOWN
-from dltool.config.outputs import LAYERS
+from dltool.config.last_layer import LAYERS
 from dltool.config.text.blocks import (
     INDEX,
     INPUT,
@@ -20,7 +20,6 @@ from dltool.config.text.blocks import (
     head_of_layer,
     items_of,
     refuse_cycles,
-    renamed,
     with_argument,
 )
 from dltool.config.text.expressions import Substitution
@@ -38,50 +37,42 @@ Source = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
-class Named:
-    """The target of a name: an index into the flat list, and the layer or use of a block that has the name."""
-
-    number: int
-    place: ConfigPath
-
-
-@dataclass(frozen=True)
 class Scope:
-    """The scope of one list of layers: layer names and `$` variables visible in it.
-
-    `named` are its layers by name; `given` is the meaning of `from: input`, None for the inputs of the data. Other
-    names are looked up in `outer`."""
+    """The scope of one list of layers: layer names and `$` variables visible in it. `named` maps names to an index into
+    the flat list and the path of the layer or use of a block that has the name. `given` is the meaning of `from:
+    input`, None for the inputs of the data. Other names are looked up in `outer`."""
 
     values: Substitution
     given: Source | None = None
     prefix: str = ""
     uses: Uses = ()
-    named: dict[str, Named] = field(default_factory=dict)
+    named: dict[str, tuple[int, ConfigPath]] = field(default_factory=dict)
     outer: "Scope | None" = None
 
     def find(self, name: str) -> Source:
         if name == INPUT and self.given is not None:
             return self.given
         if name in self.named:
-            return (self.named[name].number,)
+            return self.named[name][:1]
         return self.outer.find(name) if self.outer else (name,)
 
     def names(self) -> tuple[str, ...]:
         """Return the names that `from` may use here besides `input`."""
         return (*self.named, *(self.outer.names() if self.outer else ()))
 
-    def problem(self, place: ConfigPath, message: str, hint: str = "", at_key: bool = False) -> None:
-        self.values.problems.append(Problem(TextPath(place), message, hint, at_key, self.uses))
+    def problem(
+        self, place: ConfigPath, message: str, hint: str = "", at_key: bool = False, related: Uses = ()
+    ) -> None:
+        self.values.problems.append(Problem(TextPath(place), message, hint, at_key, (*related, *self.uses)))
 
     def give_name(self, name: str, place: ConfigPath, made: Source, maker: ConfigPath) -> None:
         """Bind a name to the output of its `maker`; in a `repeat` the latest round counts."""
-        other = self.named.get(name)
-        if other is not None and other.place != maker:
-            related = ((TextPath(other.place), "by this"), *self.uses)
-            problem = Problem(TextPath(place), f"the name {quoted(name)} is taken", "choose another name")
-            self.values.problems.append(replace(problem, related=related))
+        _, other = self.named.get(name, (0, maker))
+        if other != maker:
+            related = ((TextPath(other), "by this"),)
+            self.problem(place, f"the name {quoted(name)} is taken", "choose another name", related=related)
         if made and isinstance(made[0], int):
-            self.named[name] = Named(made[0], maker)
+            self.named[name] = made[0], maker
 
 
 def flat_layers(
@@ -98,7 +89,7 @@ def flat_layers(
     expansion = Expansion(substitution, blocks, has_columns)
     scope = Scope(substitution)
     expansion.lay_all(items_of(find(model, ("layers",))), LAYERS, scope, ())
-    called = {name: expansion.name_of(scope.named[name].number) for name in ends if name in scope.named}
+    called = {name: expansion.name_of(scope.named[name][0]) for name in ends if name in scope.named}
     return tuple(expansion.layers), tuple(expansion.written), called
 
 
@@ -118,16 +109,15 @@ class Expansion:
     def lay_all(self, items: Sequence[Node], place: ConfigPath, scope: Scope, before: Source) -> Source:
         """Add the layers of a list, the first of which takes `before`. Return the output of the last one."""
         for index, item in enumerate(items):
-            before = self.lay(item, (*place, index), scope, before)
+            inside = (*place, index)
+            name, given = head(item)
+            if name == REPEAT:
+                before = self.lay_repeat(given, (*inside, REPEAT), scope, before)
+            elif name in self.blocks:
+                before = self.lay_block(name, given, inside, scope, before)
+            else:
+                before = self.lay_layer(scope.values.resolve(item, inside), inside, scope, before)
         return before
-
-    def lay(self, item: Node, place: ConfigPath, scope: Scope, before: Source) -> Source:
-        name, given = head(item)
-        if name == REPEAT:
-            return self.lay_repeat(given, (*place, REPEAT), scope, before)
-        if name in self.blocks:
-            return self.lay_block(name, given, place, scope, before)
-        return self.lay_layer(scope.values.resolve(item, place), place, scope, before)
 
     def lay_repeat(self, given: Node | None, place: ConfigPath, scope: Scope, before: Source) -> Source:
         options = entries_of(given)
@@ -144,10 +134,11 @@ class Expansion:
         if self.rounds > MOST_LAYERS:
             raise ConfigError(Problem(TextPath(place), f"more than {MOST_LAYERS:,} rounds in all", at_key=True))
         for number in range(count):
-            is_known = times.value is not UNKNOWN
-            index = replace(times, value=number if is_known else UNKNOWN, written=f"${INDEX}")
-            use = ((TextPath(place), f"round {number + 1} of {count}: ${INDEX} is {number}"),) if is_known else ()
-            inside = replace(scope, values=with_values(scope.values, {INDEX: index}), uses=(*use, *scope.uses))
+            index, uses = replace(times, value=UNKNOWN, written=f"${INDEX}"), scope.uses
+            if times.value is not UNKNOWN:
+                index = replace(index, value=number)
+                uses = ((TextPath(place), f"round {number + 1} of {count}: ${INDEX} is {number}"), *uses)
+            inside = replace(scope, values=with_values(scope.values, {INDEX: index}), uses=uses)
             before = self.lay_all(items, (*place, "layers"), inside, before)
         return before
 
@@ -190,14 +181,13 @@ class Expansion:
                 usual = f"its parameters: {', '.join(block.parameters) or 'none'}"
                 hint = did_you_mean(near(key, block.parameters, cutoff=0.5)) or usual
                 scope.problem((*place, key), f"unknown parameter of {name}", hint, at_key=True)
-        for key, default in block.parameters.items():
-            if key not in found and default.value is None:
-                scope.problem(
-                    place, f"{name} needs the parameter {key}", f"for example {name}: {{{key}: …}}", at_key=True
-                )
+        missing = {key: default for key, default in block.parameters.items() if key not in found}
+        for key, default in missing.items():
+            found[key] = self.base.resolve(default, (*block.place, "parameters", key))
+            if default.value is None:
+                example = f"for example {name}: {{{key}: …}}"
+                scope.problem(place, f"{name} needs the parameter {key}", example, at_key=True)
                 found[key] = replace(default, value=UNKNOWN)
-            elif key not in found:
-                found[key] = self.base.resolve(default, (*block.place, "parameters", key))
         return found
 
     def lay_layer(self, item: Node, place: ConfigPath, scope: Scope, before: Source) -> Source:
@@ -209,8 +199,9 @@ class Expansion:
         if steps == (name,) and not find_keras("layer", name):
             shared = scope.find(name)
             if isinstance(shared[0], int):
-                name = self.name_of(shared[0])
-                item = renamed(item, name)
+                own = self.name_of(shared[0])
+                item = replace(item, value=own if item.value == name else {own: item.value[name]})
+                name = own
             elif self.is_misspelt(name, place, scope):
                 return before
         inside = (*place, *steps[:-1], name)

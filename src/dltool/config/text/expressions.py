@@ -5,6 +5,7 @@ There is no `eval`: an expression is parsed by Python's own grammar and walked h
 
 import ast
 import operator
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -42,23 +43,16 @@ OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 class BadExpression(ValueError):
-    """An expression that cannot be evaluated; `hint` says what to write instead."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+    """An expression that cannot be evaluated: the message, and perhaps a hint what to write instead."""
 
 
 @dataclass
 class Substitution:
-    """Values of names while one config tree is resolved.
-
-    `names` are the facts of the data, UNKNOWN if they depend on unread data; `variables` the nodes under `vars`,
-    resolved on first use; `environment` the values of `env.NAME`. `home` is the hint how to define a name."""
+    """Values of names while one config tree is resolved. `names` are the facts of the data, UNKNOWN if they depend on
+    unread data; `variables` the nodes under `vars`, resolved on first use. `home` is the hint how to define a name."""
 
     names: Mapping[str, Any]
     variables: Mapping[str, Node]
-    environment: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
     resolved: dict[str, Node] = field(default_factory=dict)
     resolving: list[str] = field(default_factory=list)
@@ -74,7 +68,7 @@ class Substitution:
         try:
             return self.substitute(node)
         except BadExpression as error:
-            self.problems.append(Problem(path, str(error), error.hint))
+            self.problems.append(Problem(path, *error.args))
             return replace(node, value=UNKNOWN)
 
     def substitute(self, node: Node) -> Node:
@@ -88,8 +82,10 @@ class Substitution:
 
     def named(self, name: str, use: Node) -> Node:
         value = self.lookup(name)
+        if isinstance(value, tuple | list):
+            value = tuple(replace(use, value=item) for item in value)
         if not isinstance(value, Node):
-            return replace(use, value=list_as_nodes(value, use))
+            return replace(use, value=value)
         self.expanded += size(value)
         if self.expanded > MOST_NODES:
             # Reported once: later uses would repeat it.
@@ -106,13 +102,9 @@ class Substitution:
         if name in self.names:
             return self.names[name]
         if name in DATA_FACTS:
-            own = [f"${known}" for known in self.names if known.startswith(f"{name}_")]
-            why = (
-                "each of its columns has a shape of its own"
-                if name == "input_shape"
-                else "its target is a number, not a class"
-            )
-            why = f"each target has its own: {', '.join(own)}" if own else why
+            own = ", ".join(f"${known}" for known in self.names if known.startswith(f"{name}_"))
+            columns = "each of its columns has a shape of its own" if name == "input_shape" else ""
+            why = f"each target has its own: {own}" if own else columns or "its target is a number, not a class"
             raise BadExpression(f"this data has no ${name}", why)
         known = sorted({*self.variables, *self.names})
         alike = [f"${word}" for word in near(name, known, 3)]
@@ -124,7 +116,7 @@ class Substitution:
         try:
             self.variable(name)
         except BadExpression as error:
-            self.problems.append(Problem(("vars", name), str(error), error.hint))
+            self.problems.append(Problem(("vars", name), *error.args))
 
     def variable(self, name: str) -> Node:
         if name in self.resolving:
@@ -143,7 +135,9 @@ class Substitution:
                 pieces.append("$")
                 start = match.end()
             elif match[0].startswith("${"):
-                raise BadExpression(f"invalid reference {match[0]}", f"write {braceless(match[0], text)}")
+                inside = match[0][2:].removesuffix("}")
+                name = f"${inside}" if inside.isidentifier() and match[0] == text else f"$({inside})"
+                raise BadExpression(f"invalid reference {match[0]}", f"write {name}")
             else:
                 end = closing(text, match.end() - 1)
                 if end is None:
@@ -151,7 +145,9 @@ class Substitution:
                 value = self.evaluate(text[match.end() : end])
                 if value is UNKNOWN:
                     return UNKNOWN
-                pieces.append(as_text(value))
+                if isinstance(value, Mapping | tuple | list):
+                    raise BadExpression("a list or a mapping cannot be inserted into a string")
+                pieces.append(value_text(value))
                 start = end + 1
         if text.startswith("$") and not text.startswith(("$$", "$(")):
             raise BadExpression(f"{text[:40]} is neither a name nor an expression", "for a dollar sign write $$")
@@ -177,7 +173,7 @@ class Substitution:
                 value = self.lookup(name)
                 return value.value if isinstance(value, Node) else value
             case ast.Attribute(value=ast.Name(id="env"), attr=name):
-                return self.environment_value(name)
+                return environment_value(name)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
                 value = number(self.walk(operand))
                 return value if value is UNKNOWN or isinstance(sign, ast.UAdd) else -value
@@ -186,20 +182,14 @@ class Substitution:
         what = {ast.Call: "a function call", ast.Attribute: "an attribute"}.get(type(tree), "this")
         raise BadExpression(f"{what} is not allowed in $( )", "numbers, names, env.NAME and + - * / // % **")
 
-    def environment_value(self, name: str) -> Any:
-        if name not in self.environment:
-            raise BadExpression(f"the environment variable {name} is not set", f"set it: {name}=… dltool …")
-        try:
-            return resolve_scalar(self.environment[name])
-        except AmbiguousScalar:
-            return self.environment[name]
 
-
-def as_text(value: Any) -> str:
-    """Return a value inside a string, as YAML would write it."""
-    if isinstance(value, Mapping | tuple | list):
-        raise BadExpression("a list or a mapping cannot be inserted into a string")
-    return value_text(value)
+def environment_value(name: str) -> Any:
+    if name not in os.environ:
+        raise BadExpression(f"the environment variable {name} is not set", f"set it: {name}=… dltool …")
+    try:
+        return resolve_scalar(os.environ[name])
+    except AmbiguousScalar:
+        return os.environ[name]
 
 
 def number(value: Any) -> Any:
@@ -228,17 +218,7 @@ def closing(text: str, opening: int) -> int | None:
     """Return the index of the parenthesis that closes the one at `opening`."""
     depth = 0
     for index in range(opening, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[index], 0)
+        depth += (text[index] == "(") - (text[index] == ")")
         if depth == 0:
             return index
     return None
-
-
-def braceless(braced: str, text: str) -> str:
-    inside = braced[2:].removesuffix("}")
-    return f"${inside}" if inside.isidentifier() and braced == text else f"$({inside})"
-
-
-def list_as_nodes(value: Any, use: Node) -> Any:
-    """Return a fact as the value of a node: tuples (`input_shape`) become tuples of nodes."""
-    return tuple(replace(use, value=item) for item in value) if isinstance(value, tuple | list) else value

@@ -4,25 +4,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dltool.config.text.tree import MappingEntry, Node, with_children
+from dltool.config.text.tree import MappingEntry, Node
 from dltool.config.text.yaml_reader import parse_yaml
 from dltool.errors import ConfigError, ConfigPath, Position, Problem
 from dltool.keras_names import first_argument
 
-NAMES_ONE_THING = {
-    ("data", "source"),
-    ("data", "validation"),
-    ("data", "test"),
-    ("training", "optimizer"),
-    ("training", "loss"),
-}
+SOURCE_PLACES = (("data", "source"), ("data", "validation"), ("data", "test"))
+NAMES_ONE_THING = {*SOURCE_PLACES, ("training", "optimizer"), ("training", "loss")}
 STEP = re.compile(r"([A-Za-z_][\w-]*)|\[([0-9]+)\]")
 
 
 def merge(base: Node, over: Node, path: ConfigPath = ()) -> Node:
-    """Merge `over` into `base`: mappings key by key, everything else is replaced.
-
-    In a mapping of one name to its arguments (`{Adam: {…}}`), another name drops the old arguments."""
+    """Merge `over` into `base`: mappings key by key, everything else is replaced. In a mapping of one name to its
+    arguments (`{Adam: {…}}`), another name drops the old arguments."""
     if not isinstance(base.value, Mapping) or not isinstance(over.value, Mapping):
         return over
     if names_another(base.value, over.value, path):
@@ -52,13 +46,8 @@ def apply_setting(root: Node, argument: str) -> Node:
     name, equals, value = argument.partition("=")
     steps = parse_steps(name, shown_as, bool(equals))
     if steps[0][0] == "extends":
-        message = "extends cannot be set from the command line"
-        raise ConfigError(Problem(steps[0][1], message, "write it in the file"))
-    try:
-        node = shifted(parse_yaml(value, shown_as, is_argument=True), len(name) + 1)
-    except ConfigError as error:
-        raise ConfigError(shift_problem(problem, len(name) + 1) for problem in error.problems) from None
-    return set_at(root, steps, node, ())
+        raise ConfigError(Problem(steps[0][1], "extends cannot be set from the command line", "write it in the file"))
+    return set_at(root, steps, parse_yaml(value, shown_as, start=len(name) + 1), ())
 
 
 Steps = tuple[tuple[str | int, Position], ...]
@@ -84,7 +73,7 @@ def parse_steps(name: str, shown_as: str, has_value: bool) -> Steps:
         if column < len(name) and name[column] not in ".[":
             raise fail(column, "expected a key")
     if not steps or isinstance(steps[0][0], int) or name.endswith("."):
-        raise fail(max(0, len(name) - 1) if steps else 0, "expected a key")
+        raise fail(max(0, len(name) - 1), "expected a key")
     return tuple(steps)
 
 
@@ -93,8 +82,17 @@ def set_at(node: Node, steps: Steps, value: Node, path: ConfigPath) -> Node:
         return value
     (step, position), *rest = steps
     if isinstance(step, int):
-        return set_in_list(node, step, position, tuple(rest), value, path)
-    node = with_named_argument(node, path)
+        if not isinstance(node.value, tuple):
+            raise ConfigError(Problem(position, "this is not a list"))
+        if step >= len(node.value):
+            last = f"its items are [0] to [{len(node.value) - 1}]" if node.value else "it is empty"
+            raise ConfigError(Problem(position, f"the list has no item [{step}]", last))
+        items = list(node.value)
+        items[step] = set_at(items[step], tuple(rest), value, (*path, step))
+        return replace(node, value=tuple(items))
+    if path and isinstance(path[-1], str) and path[-1][:1].isupper():
+        # `Dense: 10` is to get another argument.
+        node = as_arguments(path[-1], node)
     old = node.value if isinstance(node.value, Mapping) else {}
     below = old[step].node if step in old else Node({}, position)
     entry = MappingEntry(position, set_at(below, tuple(rest), value, (*path, step)))
@@ -103,47 +101,7 @@ def set_at(node: Node, steps: Steps, value: Node, path: ConfigPath) -> Node:
     return Node({**old, step: entry}, node.position)
 
 
-def set_in_list(node: Node, index: int, position: Position, rest: Steps, value: Node, path: ConfigPath) -> Node:
-    if not isinstance(node.value, tuple):
-        raise ConfigError(Problem(position, "this is not a list"))
-    if index >= len(node.value):
-        last = f"its items are [0] to [{len(node.value) - 1}]" if node.value else "it is empty"
-        raise ConfigError(Problem(position, f"the list has no item [{index}]", last))
-    items = list(node.value)
-    items[index] = set_at(items[index], rest, value, (*path, index))
-    return replace(node, value=tuple(items))
-
-
-def with_named_argument(node: Node, path: ConfigPath) -> Node:
-    """Return `Dense: 10`, which is to get another argument, as `Dense: {units: 10}`."""
-    name = path[-1] if path else None
-    if isinstance(node.value, Mapping) or not isinstance(name, str) or not name[:1].isupper() or node.value is None:
-        return node
-    return as_arguments(name, node)
-
-
 def as_arguments(name: str, node: Node) -> Node:
     """Return the `10` of `Dense: 10` as `{units: 10}`; leave mappings, null and names without a first argument."""
     first = None if isinstance(node.value, Mapping) or node.value is None else first_argument(name)
     return Node({first: MappingEntry(node.position, node)}, node.position) if first else node
-
-
-def shifted(node: Node, columns: int) -> Node:
-    """Return the node with its positions moved right, from the value alone to the whole argument."""
-    moved = with_children(node, lambda _, child: shifted(child, columns))
-    if isinstance(moved.value, Mapping):
-        keys = {key: replace(entry, key=shift(entry.key, columns)) for key, entry in moved.value.items()}
-        moved = replace(moved, value=keys)
-    return replace(moved, position=shift(node.position, columns))
-
-
-def shift(position: Position, columns: int) -> Position:
-    return replace(position, column=position.column + columns) if position.line == 1 else position
-
-
-def shift_problem(problem: Problem, columns: int) -> Problem:
-    place = problem.place
-    related = tuple(
-        (shift(where, columns) if isinstance(where, Position) else where, words) for where, words in problem.related
-    )
-    return replace(problem, place=shift(place, columns) if isinstance(place, Position) else place, related=related)

@@ -23,11 +23,7 @@ MOST_DIGITS = 40
 
 
 class AmbiguousScalar(ValueError):
-    """A scalar that YAML readers read differently; `hint` says how to write it."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    """A scalar that YAML readers read differently: the message, and a hint how to write it."""
 
 
 def resolve_scalar(text: str) -> Scalar:

@@ -12,10 +12,9 @@ ARGUMENTS = ("--set", "--name", "--seed")
 
 @dataclass(frozen=True)
 class Node:
-    """A scalar, a tuple of nodes or a mapping of entries, with its position.
-
-    `written` is the text of a scalar: `3.10` for the number 3.1, `$classes` for the number 10. If the value comes from
-    a variable, `defined` is the position of the variable's value and `position` that of its use."""
+    """A scalar, a tuple of nodes or a mapping of entries, with its position. `written` is the text of a scalar: `3.10`
+    for the number 3.1, `$classes` for the number 10. If the value comes from a variable, `defined` is the position of
+    the variable's value and `position` that of its use."""
 
     value: Any
     position: Position
@@ -71,7 +70,6 @@ def scalars(node: Node, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, Nod
 
 
 def find(node: Node, path: ConfigPath) -> Node | None:
-    """Return the node at `path`, or None."""
     for step in path:
         match = next((child for key, child in children(node) if key == step), None)
         if match is None:
@@ -84,17 +82,12 @@ def position_of(root: Node, path: ConfigPath, at_key: bool = False) -> Position:
     """Return the position of the value at `path`, or of its key; of the nearest parent if it is not in the text."""
     node, position = root, root.position
     for index, step in enumerate(path):
-        is_last = index == len(path) - 1
-        if isinstance(node.value, Mapping) and step in node.value:
-            entry = node.value[str(step)]
-            is_collection = isinstance(entry.node.value, Mapping | tuple)
-            position = entry.key if (is_last and at_key) or is_collection else entry.node.position
-            node = entry.node
-        elif isinstance(node.value, tuple) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            position = node.position
-        else:
+        child = find(node, (step,))
+        if child is None:
             return position
+        is_at_key = (at_key and index == len(path) - 1) or isinstance(child.value, Mapping | tuple)
+        position = node.value[step].key if is_at_key and isinstance(node.value, Mapping) else child.position
+        node = child
     return position
 
 

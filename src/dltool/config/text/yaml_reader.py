@@ -67,31 +67,28 @@ def near_files(path: Path, endings: Collection[str]) -> str:
 def decode(content: bytes, shown_as: str) -> str:
     try:
         text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        offset, what = content.find(b"\0"), "NUL: not a text file"
     except UnicodeDecodeError as error:
-        place, message = at_byte(content, error.start, shown_as), f"byte {error.start} is not UTF-8"
-        raise ConfigError(Problem(place, message, "save the file as UTF-8")) from None
-    if "\0" in text:
-        offset = content.index(b"\0")
-        place, message = at_byte(content, offset, shown_as), f"byte {offset} is NUL: not a text file"
-        raise ConfigError(Problem(place, message, "save the file as UTF-8"))
+        offset, what = error.start, "not UTF-8"
+    if offset >= 0:
+        before = content[:offset].decode("utf-8", errors="replace")
+        place = Position(shown_as, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise ConfigError(Problem(place, f"byte {offset} is {what}", "save the file as UTF-8"))
     return text
 
 
-def at_byte(content: bytes, offset: int, shown_as: str) -> Position:
-    before = content[:offset].decode("utf-8", errors="replace")
-    return Position(shown_as, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
-
-
-def parse_yaml(text: str, shown_as: str, *, is_argument: bool = False) -> Node:
-    """Parse one YAML document. `shown_as` is the file name in positions. Raises ConfigError: every duplicate key, tag,
-    ambiguous scalar and the like, or the first syntax error."""
-    composer = Composer(text, shown_as, allow_empty=is_argument)
+def parse_yaml(text: str, shown_as: str, *, start: int | None = None) -> Node:
+    """Parse one YAML document. `shown_as` is the file name in positions. If it is a command-line argument, which may be
+    empty, `start` is the number of characters before the text. Raises ConfigError: every duplicate key, tag, ambiguous
+    scalar and the like, or the first syntax error."""
+    composer = Composer(text, shown_as, start)
     try:
         node = composer.document()
     except yaml.MarkedYAMLError as error:
-        raise ConfigError([*composer.problems, syntax_problem(error, text, shown_as)]) from None
+        raise ConfigError([*composer.problems, composer.syntax_problem(error)]) from None
     except yaml.reader.ReaderError as error:
-        place = at_byte(text.encode(), len(text[: error.position].encode()), shown_as)
+        before = text[: error.position]
+        place = composer.at(before.count("\n"), len(before) - (before.rfind("\n") + 1))
         raise ConfigError(Problem(place, f"the character U+{int(error.character):04X} is not allowed")) from None
     if composer.problems:
         raise ConfigError(composer.problems)
@@ -107,9 +104,10 @@ def values_by_path(content: bytes, shown_as: str) -> dict[ConfigPath, Any]:
 class Composer:
     """Builds nodes from the parser's events; collects in `problems` the errors that do not stop the parser."""
 
-    def __init__(self, text: str, shown_as: str, allow_empty: bool) -> None:
+    def __init__(self, text: str, shown_as: str, start: int | None) -> None:
+        self.text = text
         self.shown_as = shown_as
-        self.allow_empty = allow_empty
+        self.start = start
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node | None] = {}
         self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
@@ -119,19 +117,18 @@ class Composer:
         next(self.events)  # the stream's start
         event = next(self.events)
         if isinstance(event, yaml.StreamEndEvent):
-            if self.allow_empty:
-                return Node(None, Position(self.shown_as, 1, 1))
-            start = Position(self.shown_as, 1, 1)
-            raise ConfigError(Problem(start, "the file is empty", "`dltool init` writes a config"))
+            if self.start is not None:
+                return Node(None, self.at(0, 0))
+            raise ConfigError(Problem(self.at(0, 0), "the file is empty", "`dltool init` writes a config"))
         node = self.node(next(self.events), 0)
         next(self.events)  # the document's end
         event = next(self.events)
         if not isinstance(event, yaml.StreamEndEvent):
-            self.problems.append(Problem(self.position(event), "expected one YAML document, got a second one"))
+            self.report(event, "expected one YAML document, got a second one")
         return node
 
-    def report(self, place: Position, message: str, hint: str = "") -> None:
-        self.problems.append(Problem(place, message, hint))
+    def report(self, event: yaml.Event, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(self.position(event), message, hint))
 
     def node(self, event: yaml.Event, depth: int) -> Node:
         if isinstance(event, yaml.AliasEvent):
@@ -141,14 +138,16 @@ class Composer:
         assert isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent)
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            hint = "configs hold plain values only: remove the tag"
-            self.report(self.position(event), f"the tag {tag} is not allowed", hint)
+            self.report(event, f"the tag {tag} is not allowed", "configs hold plain values only: remove the tag")
         if event.anchor is not None:
             self.anchors[event.anchor] = None  # being built: an alias to it from inside would be a cycle
         if isinstance(event, yaml.ScalarEvent):
             node = self.scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
-            node = self.sequence(event, depth)
+            items = []
+            while not isinstance(item := next(self.events), yaml.SequenceEndEvent):
+                items.append(self.node(item, depth + 1))
+            node = Node(tuple(items), self.position(event))
         else:
             node = self.mapping(event, depth)
         if event.anchor is not None:
@@ -163,52 +162,38 @@ class Composer:
             raise ConfigError(Problem(self.position(event), message, "fewer aliases, or a shorter file"))
 
     def alias(self, event: yaml.AliasEvent) -> Node:
-        position = self.position(event)
         anchor = str(event.anchor)
         node = self.anchors.get(anchor)
         if node is None:
             is_cycle = anchor in self.anchors
-            message = f"*{anchor} contains itself" if is_cycle else f"undefined anchor &{anchor}"
-            self.problems.append(Problem(position, message))
-            return Node(None, position)
+            self.report(event, f"*{anchor} contains itself" if is_cycle else f"undefined anchor &{anchor}")
+            return Node(None, self.position(event))
         self.count(size(node), event)
         return node
 
     def scalar(self, event: yaml.ScalarEvent) -> Node:
-        position = self.position(event)
-        if not event.implicit[0]:
-            return Node(event.value, position, event.value)
+        value: Any = event.value
         try:
-            return Node(resolve_scalar(event.value), position, event.value)
+            value = resolve_scalar(event.value) if event.implicit[0] else event.value
         except AmbiguousScalar as error:
-            self.report(position, str(error), error.hint)
-            return Node(event.value, position, event.value)
-
-    def sequence(self, start: yaml.Event, depth: int) -> Node:
-        items = []
-        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            items.append(self.node(event, depth + 1))
-        return Node(tuple(items), self.position(start))
+            self.report(event, *error.args)
+        return Node(value, self.position(event), event.value)
 
     def mapping(self, start: yaml.Event, depth: int) -> Node:
         entries: dict[str, MappingEntry] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.node(event, depth + 1)
-            position = self.position(event)
             node = self.node(next(self.events), depth + 1)
             if not isinstance(key.value, str):
-                self.problems.append(
-                    Problem(position, f"a key must be a string, got {key.written or 'a collection'}", quoted_key(key))
-                )
+                hint = f'write "{key.written}" with quotes' if key.written else ""
+                self.report(event, f"a key must be a string, got {key.written or 'a collection'}", hint)
             elif key.value == "<<" and key.written == "<<":
                 hint = "use `extends` to build on another file"
-                self.report(position, "merge keys (<<) are not part of YAML 1.2", hint)
+                self.report(event, "merge keys (<<) are not part of YAML 1.2", hint)
             elif key.value in entries:
-                first = entries[key.value].key.line
-                message = f'duplicate key "{key.value}" (first at line {first})'
-                self.problems.append(Problem(position, message))
+                self.report(event, f'duplicate key "{key.value}" (first at line {entries[key.value].key.line})')
             else:
-                entries[key.value] = MappingEntry(position, node)
+                entries[key.value] = MappingEntry(self.position(event), node)
         return Node(entries, self.position(start))
 
     def position(self, event: yaml.Event) -> Position:
@@ -217,34 +202,31 @@ class Composer:
         assert end is not None
         is_scalar = isinstance(event, yaml.ScalarEvent | yaml.AliasEvent)
         width = max(1, end.column - start.column) if is_scalar and start.line == end.line else 1
-        return Position(self.shown_as, start.line + 1, start.column + 1, width)
+        return self.at(start.line, start.column, width)
 
+    def at(self, line: int, column: int, width: int = 1) -> Position:
+        """Return the position of a line and column that count from 0."""
+        return Position(self.shown_as, line + 1, column + 1 + (0 if line else self.start or 0), width)
 
-def quoted_key(key: Node) -> str:
-    return f'write "{key.written}" with quotes' if key.written else ""
-
-
-def syntax_problem(error: yaml.MarkedYAMLError, text: str, shown_as: str) -> Problem:
-    """Return PyYAML's error in plain language, at the construct that was left open if that is the cause."""
-    mark = error.problem_mark or error.context_mark
-    assert mark is not None, "PyYAML's parser always says where"
-    position = Position(shown_as, mark.line + 1, mark.column + 1)
-    what = error.problem or "not valid YAML"
-    lines = text.splitlines()
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    if "'\\t'" in what or "\t" in line[: mark.column + 1]:
-        return Problem(position, "a tab cannot indent YAML", "use spaces")
-    if what == "mapping values are not allowed here":
-        key, _, value = line.strip().partition(": ")
-        hint = f'quote the string: {key}: "{value}"' if ": " in value else "check the indentation"
-        return Problem(position, 'a second ": " on one line' if ": " in value else "a key cannot begin here", hint)
-    if brace := BRACES.search(line):
-        position = Position(shown_as, position.line, brace.start() + 1, len(brace[0]))
-        return Problem(position, f"invalid reference {brace[0]}", f"write ${brace[1]}")
-    opener = error.context_mark
-    if opener is not None and error.context in OPENERS:
-        opened = Position(shown_as, opener.line + 1, opener.column + 1)
-        return Problem(opened, *OPENERS[error.context])
-    if what.startswith("expected <block end>"):
-        return Problem(position, "does not line up with the lines above", "check the indentation")
-    return Problem(position, f"not valid YAML: {what}")
+    def syntax_problem(self, error: yaml.MarkedYAMLError) -> Problem:
+        """Return PyYAML's error in plain language, at the construct that was left open if that is the cause."""
+        mark, opener = error.problem_mark or error.context_mark, error.context_mark
+        assert mark is not None, "PyYAML's parser always says where"
+        position = self.at(mark.line, mark.column)
+        what = error.problem or "not valid YAML"
+        lines = self.text.splitlines()
+        line = lines[mark.line] if mark.line < len(lines) else ""
+        if "'\\t'" in what or "\t" in line[: mark.column + 1]:
+            return Problem(position, "a tab cannot indent YAML", "use spaces")
+        if what == "mapping values are not allowed here":
+            key, _, value = line.strip().partition(": ")
+            hint = f'quote the string: {key}: "{value}"' if ": " in value else "check the indentation"
+            return Problem(position, 'a second ": " on one line' if ": " in value else "a key cannot begin here", hint)
+        if brace := BRACES.search(line):
+            position = self.at(mark.line, brace.start(), len(brace[0]))
+            return Problem(position, f"invalid reference {brace[0]}", f"write ${brace[1]}")
+        if opener is not None and error.context in OPENERS:
+            return Problem(self.at(opener.line, opener.column), *OPENERS[error.context])
+        if what.startswith("expected <block end>"):
+            return Problem(position, "does not line up with the lines above", "check the indentation")
+        return Problem(position, f"not valid YAML: {what}")

@@ -41,8 +41,7 @@ def clean_labels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
     if array.dtype.kind == "U":
         blank = np.char.strip(array) == ""
         if blank.any():
-            rows = counted(len(rows_where(blank)), "row")
-            raise DataError(Problem(place, f"{rows} of {name} have a blank label", first(blank)))
+            raise bad_rows(blank, f"{name} have a blank label", place)
     return array
 
 
@@ -68,9 +67,7 @@ def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarra
             array = array.astype(np.float32, copy=False)
         bad = ~np.isfinite(array)
         if bad.any():
-            rows = counted(len(rows_where(bad)), "row")
-            message = f"{rows} of {name} hold NaN, infinity or a number too large for float32"
-            raise DataError(Problem(place, message, first(bad)))
+            raise bad_rows(bad, f"{name} hold NaN, infinity or a number too large for float32", place)
         return array
     if kind == "S":
         try:
@@ -80,9 +77,7 @@ def in_small_dtype(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarra
     raise DataError(Problem(place, f"{name} has the dtype {array.dtype}; expected numbers or text"))
 
 
-def rows_where(marked: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(marked.reshape(len(marked), -1).any(axis=1))
-
-
-def first(marked: np.ndarray) -> str:
-    return f"the first is row {rows_where(marked)[0]}, counted from 0"
+def bad_rows(marked: np.ndarray, what: str, place: ConfigPath) -> DataError:
+    rows = np.flatnonzero(marked.reshape(len(marked), -1).any(axis=1))
+    hint = f"the first is row {rows[0]}, counted from 0"
+    return DataError(Problem(place, f"{counted(len(rows), 'row')} of {what}", hint))

@@ -27,7 +27,7 @@ class PartDigests:
 def contents_of(
     inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray], parts: Mapping[str, tuple[int, int]]
 ) -> dict[str, PartDigests]:
-    """Yield the contents of each split, whose rows are `first` to `stop`. Digests of files, (rows, 32) of uint8,
+    """Return the contents of each split, whose rows are `first` to `stop`. Digests of files, (rows, 32) of uint8,
     replace the rows of `inputs` that have them."""
     hashed = {name: comparable(rows) for name, rows in inputs.items()}
     return {

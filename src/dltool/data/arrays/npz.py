@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dltool.data.arrays.npz_header import Header, header_of_npy, header_of_npz
-from dltool.data.files.archives import DAMAGED
+from dltool.data.files.archives import damage
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
 
 
@@ -20,9 +20,7 @@ def npz_headers(file: Path | BytesIO, shown_as: str, place: ConfigPath) -> dict[
     if headers:
         return headers
     if not zipfile.is_zipfile(file):
-        hint = (
-            "np.savez writes one; for .npy files give x and y" if shown_as.endswith(".npy") else "np.savez writes one"
-        )
+        hint = "np.savez writes one" + ("; for .npy files give x and y" if shown_as.endswith(".npy") else "")
         raise DataError(Problem(place, f"{shown_as} is not an .npz file", hint))
     raise DataError(Problem(place, f"{shown_as} is damaged, or holds no arrays"))
 
@@ -36,20 +34,18 @@ def read_npz(
         DataError: pickled objects, named fields, or a damaged file.
         MachineError: an array does not fit in memory."""
     names = list(names)
-    problems = [problem for name in names for problem in refused(headers[name], name, shown_as, place)]
+    problems = [problem for name in names if (problem := refused(headers[name], name, shown_as, place))]
     if problems:
         raise DataError(problems)
     arrays = {}
     if isinstance(file, BytesIO):
         file.seek(0)  # reading the headers moved it
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with damage(shown_as, place), np.load(file, allow_pickle=False) as archive:
             for name in names:
                 arrays[name] = checked_text(archive[name])
     except MemoryError:
         raise too_large(headers[name], name, place) from None
-    except DAMAGED as error:
-        raise DataError(Problem(place, f"{shown_as} is damaged: {error}", "write or copy it again")) from None
     return arrays
 
 
@@ -64,33 +60,29 @@ def read_npy(path: Path, name: str, place: ConfigPath) -> np.ndarray:
             header = header_of_npy(file, path.stat().st_size)
     except (OSError, ValueError) as error:
         raise DataError(Problem(place, f"{path} is not an .npy file: {error}", "np.save writes one")) from None
-    problems = refused(header, name, str(path), place)
-    if problems:
-        raise DataError(problems)
+    if problem := refused(header, name, path, place):
+        raise DataError(problem)
     try:
-        return checked_text(np.asarray(np.load(path, allow_pickle=False)))
+        with damage(path, place):
+            return checked_text(np.asarray(np.load(path, allow_pickle=False)))
     except MemoryError:
         raise too_large(header, name, place) from None
-    except DAMAGED as error:
-        raise DataError(Problem(place, f"{path} is damaged: {error}", "write or copy it again")) from None
 
 
-def refused(header: Header, name: str, file: str, place: ConfigPath) -> list[Problem]:
+def refused(header: Header, name: str, file: str | Path, place: ConfigPath) -> Problem | None:
     if not isinstance(header.descr, str):
-        return [Problem(place, f"{name} has named fields; expected a plain array")]
+        return Problem(place, f"{name} has named fields; expected a plain array")
     if "O" in header.descr:
         message = f"{name} holds Python objects, stored as a pickle, and a pickle can run code: it is not loaded"
-        return [
-            Problem(place, message, "save numbers or text, for example np.savez(file, x=np.array(x, dtype=np.float32))")
-        ]
+        hint = "save numbers or text, for example np.savez(file, x=np.array(x, dtype=np.float32))"
+        return Problem(place, message, hint)
     try:
         expected = bytes_of(header)
     except (TypeError, ValueError, SyntaxError):
-        return [Problem(place, f"{name} has the unknown dtype {header.descr}")]
+        return Problem(place, f"{name} has the unknown dtype {header.descr}")
     if expected != header.data_bytes:
-        sizes = f"expected {expected:,} bytes, found {header.data_bytes:,}"
-        return [Problem(place, f"{file}: {name} is damaged: {sizes}")]
-    return []
+        return Problem(place, f"{file}: {name} is damaged: expected {expected:,} bytes, found {header.data_bytes:,}")
+    return None
 
 
 def checked_text(array: np.ndarray) -> np.ndarray:

@@ -26,15 +26,12 @@ def row_keys_of(columns: Mapping[str, Rows]) -> np.ndarray:
     names = text_keys(columns)
     for name, (column, values) in zip(names, columns.items(), strict=True):
         assert len(values) == rows, column
-        hashes = text_keys(values.values) if isinstance(values, Coded) else None
+        if isinstance(values, Coded):
+            values = Coded(values.codes, text_keys(values.values))  # noqa: PLW2901
         at_once = max(1, BYTES_AT_ONCE // max(8, np.dtype(values.dtype).itemsize * prod(values.shape[1:])))
         for first in range(0, rows, at_once):
             block = slice(first, first + at_once)
-            if hashes is not None and isinstance(values, Coded):
-                words = np.asarray(hashes[values.codes[block]])
-            else:
-                words = words_of(values[block])
-            keys[block] += mixed(one_word(words) + name)
+            keys[block] += mixed(one_word(words_of(values[block])) + name)
     return keys
 
 
@@ -95,23 +92,15 @@ def duplicate_warnings(examples: Examples, split: Split) -> tuple[str, ...]:
         return ()
     keys = row_keys_of(inputs)
     labelled = np.sort((keys + row_keys_of(targets) if targets else keys)[split.train])
-    repeated = int((labelled[1:] == labelled[:-1]).sum())
     training = np.sort(keys[split.train])
-    counts = {
-        name: (found_in(training, np.sort(keys[rows])), len(rows))
-        for name, rows in (("validation", split.validation), ("test", split.test))
-    }
-    within = (
-        f"{repeated:,} of {len(training):,} training examples repeat an earlier one{', the target too' * bool(targets)}"
-    )
-    return (
-        *([within] if repeated else []),
-        *(
-            f"{count:,} of {rows:,} {name} examples are also training examples"
-            for name, (count, rows) in counts.items()
-            if count
-        ),
-    )
+    warnings = []
+    if repeated := int((labelled[1:] == labelled[:-1]).sum()):
+        target_too = ", the target too" if targets else ""
+        warnings.append(f"{repeated:,} of {len(training):,} training examples repeat an earlier one{target_too}")
+    for name, rows in (("validation", split.validation), ("test", split.test)):
+        if count := found_in(training, np.sort(keys[rows])):
+            warnings.append(f"{count:,} of {len(rows):,} {name} examples are also training examples")
+    return tuple(warnings)
 
 
 def read_from_files(inputs: Mapping[str, Rows]) -> int:

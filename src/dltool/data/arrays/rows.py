@@ -1,7 +1,7 @@
 """Arrays of examples that may be read lazily: the values of one input, row by row."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,14 +22,15 @@ class Rows(Protocol):
     @property
     def dtype(self) -> Any: ...
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return self.shape[0]
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Return the values of `rows` (an array of indices, or a slice) as an array in memory."""
 
 
 @dataclass(frozen=True)
-class Coded:
+class Coded(Rows):
     """Text, with each distinct value stored once.
 
     `codes` (rows, …) of int32 index `values`, an object array of distinct str. A missing value is the empty string."""
@@ -45,9 +46,6 @@ class Coded:
     def dtype(self) -> Any:
         return self.values.dtype
 
-    def __len__(self) -> int:
-        return len(self.codes)
-
     def __getitem__(self, rows: Any) -> np.ndarray:
         return np.asarray(self.values[self.codes[rows]])
 
@@ -61,27 +59,30 @@ def coded(texts: Sequence[str] | np.ndarray) -> Coded:
     array = np.asarray(texts, dtype=object)
     numbers: dict[str, int] = {}
     codes = np.fromiter((numbers.setdefault(str(text), len(numbers)) for text in array.ravel()), np.int32, array.size)
-    values = np.empty(len(numbers), dtype=object)
-    values[:] = list(numbers)
-    return Coded(codes.reshape(array.shape), values)
+    return Coded(codes.reshape(array.shape), text_array(numbers))
+
+
+def text_array(texts: Iterable[str]) -> np.ndarray:
+    """Return (texts,) of str objects."""
+    found = list(texts)
+    array = np.empty(len(found), dtype=object)
+    array[:] = found
+    return array
 
 
 @dataclass(frozen=True)
-class Stacked:
+class Stacked(Rows):
     """Several `Rows` of one dtype and one example shape, concatenated."""
 
     parts: tuple[Rows, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.parts[0].shape[1:])
+        return (sum(map(len, self.parts)), *self.parts[0].shape[1:])
 
     @property
     def dtype(self) -> Any:
         return self.parts[0].dtype
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self.parts)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         indices = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
@@ -130,13 +131,11 @@ def stack_coded(parts: Sequence[Coded]) -> Coded:
     for part in parts:
         new = np.array([numbers.setdefault(value, len(numbers)) for value in part.values], dtype=np.int32)
         codes.append(new[part.codes[:]])
-    values = np.empty(len(numbers), dtype=object)
-    values[:] = list(numbers)
-    return Coded(np.concatenate(codes), values)
+    return Coded(np.concatenate(codes), text_array(numbers))
 
 
 @dataclass(frozen=True)
-class Taken:
+class Taken(Rows):
     """A selection of the rows of another, in any order."""
 
     rows: Rows
@@ -149,9 +148,6 @@ class Taken:
     @property
     def dtype(self) -> Any:
         return self.rows.dtype
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         return self.rows[self.indices[rows]]

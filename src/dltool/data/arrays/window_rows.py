@@ -7,7 +7,7 @@ import numpy as np
 
 from dltool.config.schema import Windows
 from dltool.data.arrays.rows import Coded, Rows
-from dltool.data.split.at_random import PART_NAMES, Split, split_of
+from dltool.data.split.at_random import PART_NAMES
 from dltool.data.split.by_column import Values, numbered
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import counted
@@ -38,11 +38,6 @@ class WindowTable:
         """Return (windows,): the table's row that holds the target of each window."""
         return np.asarray(self.rows[self.starts + self.length - 1 + self.horizon])
 
-    @property
-    def split(self) -> Split:
-        """Return the windows, counted from 0, of each split."""
-        return split_of(self.parts)
-
     def of(self, base: Rows) -> Rows:
         """Return windows over one column of the table: (windows, length, …), taken on demand. Text stays coded."""
         if isinstance(base, Coded):
@@ -51,7 +46,7 @@ class WindowTable:
 
 
 @dataclass(frozen=True)
-class Windowed:
+class Windowed(Rows):
     """Windows over the rows `base` (table rows, …): (windows, length, …). Only requested windows are copied."""
 
     base: Rows
@@ -66,13 +61,6 @@ class Windowed:
     @property
     def dtype(self) -> Any:
         return self.base.dtype
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    def __len__(self) -> int:
-        return len(self.starts)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         starts = np.asarray(self.starts[rows])
@@ -100,8 +88,8 @@ def make_windows(
     """Make windows over a table.
 
     `parts` (rows,) holds the split of each row, TRAINING, VALIDATION, TEST, or -1 for none; `has_target` (rows,)
-    whether its target is known. `keys` separate series. `order`, called `order_name` in messages, sorts the rows:
-    numbers, int64 seconds or text; without it they stay in their order.
+    whether its target is known. `keys` separate series. `order`, a name and its values, sorts the rows: numbers,
+    int64 seconds or text; without it they stay in their order.
 
     No window has rows, its target's included, of two series or two splits, or across a gap. A gap is an unusual step
     between two rows of a series, if more than 90 % of all steps are the usual one; months and trading days have no
@@ -193,15 +181,3 @@ def check_parts_have_windows(parts: np.ndarray, table: WindowTable, options: Win
     ]
     if problems:
         raise DataError(problems)
-
-
-def positions_in_series(keys: Values) -> np.ndarray:
-    """Return (rows,) of int64: the number of preceding rows of the same series, which is the time of rows without an
-    order."""
-    series, _ = numbered(keys)
-    counts = np.bincount(series)
-    positions = np.empty(len(series), dtype=np.int64)
-    positions[np.argsort(series, kind="stable")] = np.arange(len(series)) - np.repeat(
-        np.cumsum(counts) - counts, counts
-    )
-    return positions

@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import lzma
-import os
 import stat
 import struct
 import tarfile
@@ -13,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 from dltool.data.files.listing import KINDS, Listing, Member, listing, refused, refused_name, times_of, too_large
@@ -29,6 +29,11 @@ SMALL = 2**20
 # tarfile reads names and attributes of any length into memory.
 LONGEST_TAR_HEADER = 2**20
 ENCRYPTED = 1
+TAR_KINDS = {
+    **dict.fromkeys((tarfile.SYMTYPE, tarfile.LNKTYPE), "a link"),
+    **dict.fromkeys((tarfile.CHRTYPE, tarfile.BLKTYPE), "a device"),
+    tarfile.FIFOTYPE: "a FIFO",
+}
 
 
 def list_zip(path: Path, place: ConfigPath) -> Listing:
@@ -49,10 +54,8 @@ def list_zip(path: Path, place: ConfigPath) -> Listing:
         elif name.endswith("/"):
             folders.append(name.rstrip("/"))
         else:
-            is_deflated = entry.compress_type == zipfile.ZIP_DEFLATED
-            identity = f"{entry.CRC:08x}"
-            start, stored = entry.header_offset, entry.compress_size
-            members.append(Member(name, entry.file_size, identity, start, stored, is_deflated))
+            where = entry.header_offset, entry.compress_size, entry.compress_type == zipfile.ZIP_DEFLATED
+            members.append(Member(name, entry.file_size, f"{entry.CRC:08x}", *where))
     if sum(member.stored for member in members) > path.stat().st_size:
         offenders.append((path.name, "its files overlap, as in a zip bomb"))
     if offenders:
@@ -80,7 +83,7 @@ def bomb(size: int, stored: int) -> str:
 
 
 def repeated_names(names: list[str]) -> set[str]:
-    return {name for name, count in Counter(names).items() if count > 1} if len(set(names)) < len(names) else set()
+    return {name for name, count in Counter(names).items() if count > 1}
 
 
 def list_tar(path: Path, place: ConfigPath) -> Listing:
@@ -90,7 +93,7 @@ def list_tar(path: Path, place: ConfigPath) -> Listing:
     folders: list[str] = []
     offenders: list[tuple[str, str]] = []
     total = 0
-    with damage(path, place), uncompressed(path) as file, opened_tar(file) as archive:
+    with damage(path, place), uncompressed(path) as file, tarfile.open(fileobj=bounded(file), mode="r:") as archive:
         for entry in archive:
             name = tidy(entry.name)
             total += entry.size
@@ -130,15 +133,9 @@ def tidy(name: str) -> str:
 
 def refused_in_tar(entry: tarfile.TarInfo) -> str:
     """Return why an entry of a tar is refused, or an empty string."""
-    if entry.issym() or entry.islnk():
-        return "a link"
-    if entry.isfifo():
-        return "a FIFO"
-    if entry.isdev():
-        return "a device"
-    if not entry.isfile() and not entry.isdir():
-        return "not a file"
-    return "a file with holes" if entry.issparse() else ""
+    if entry.isfile() or entry.isdir():
+        return "a file with holes" if entry.issparse() else ""
+    return TAR_KINDS.get(entry.type, "not a file")
 
 
 @contextmanager
@@ -151,31 +148,19 @@ def uncompressed(path: Path) -> Iterator[IO[bytes]]:
         yield opened
 
 
-class Bounded:
-    """A file that limits each read: headers that declare gigabytes are refused unread."""
+def bounded(file: IO[bytes]) -> Any:
+    """Return the file with a limit for each read: headers that declare gigabytes are refused unread."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-
-    def read(self, size: int = -1) -> bytes:
+    def read(size: int = -1) -> bytes:
         if not 0 <= size <= LONGEST_TAR_HEADER:
             raise ValueError("a header of it is absurdly long")
-        return self.file.read(size)
+        return file.read(size)
 
-    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
-        return self.file.seek(position, whence)
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-
-def opened_tar(file: IO[bytes]) -> tarfile.TarFile:
-    bounded: Any = Bounded(file)
-    return tarfile.open(fileobj=bounded, mode="r:")
+    return SimpleNamespace(read=read, seek=file.seek, tell=file.tell)
 
 
 @contextmanager
-def damage(path: Path, place: ConfigPath) -> Iterator[None]:
+def damage(path: Path | str, place: ConfigPath) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:

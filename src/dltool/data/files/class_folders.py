@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from os.path import splitext
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -52,7 +53,7 @@ def labelled(
     files = [member for member in members.members if member.name.lower().endswith(tuple(extensions))]
     if not files:
         raise DataError(Problem((*place, "path"), f"{members.path} holds no {noun}s", what_is_there(members)))
-    warnings = other_files(members, len(files), extensions, noun)
+    warnings = other_files(members, extensions, noun)
     if pattern is not None:
         parts = by_pattern(files, pattern, (*place, "pattern"))
     else:
@@ -76,19 +77,14 @@ def what_is_there(members: Members) -> str:
 
 
 def counted_endings(files: Sequence[Member]) -> str:
-    endings = Counter(ending(member.name) for member in files)
+    endings = Counter(splitext(member.name)[1].lower() or "without an ending" for member in files)
     return listed([f"{count:,} {name}" for name, count in endings.most_common()], 5)
 
 
-def ending(name: str) -> str:
-    stem, dot, last = name.rpartition("/")[2].rpartition(".")
-    return f".{last.lower()}" if dot and stem else "without an ending"
-
-
-def other_files(members: Members, used: int, extensions: Sequence[str], noun: str) -> list[str]:
-    if used == len(members.members):
-        return []
+def other_files(members: Members, extensions: Sequence[str], noun: str) -> list[str]:
     others = [member for member in members.members if not member.name.lower().endswith(tuple(extensions))]
+    if not others:
+        return []
     files_are = counted(len(others), "file is", "files are")
     return [f"{files_are} no {noun} by the ending and left out: {counted_endings(others)}"]
 
@@ -134,11 +130,8 @@ def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
     if others:
         parts = sorted(folder for folder in folders if folder.lower() in PART_NAMES)
         message = f"{path} has {joined(parts, 'and')}, and beside them {and_more(others, SHOWN)}"
-        raise DataError(
-            Problem(
-                place, message, "move the other folders away, or set pattern, which reads class and split from a path"
-            )
-        )
+        hint = "move the other folders away, or set pattern, which reads class and split from a path"
+        raise DataError(Problem(place, message, hint))
     for name, count in named.items():
         if count > 1:
             both = sorted(folder for folder in folders if PART_NAMES[folder.lower()] == name)
@@ -181,14 +174,9 @@ def empty_classes(members: Members, top: list[str], parts: Parts, noun: str) -> 
     has_parts = len(parts) > 1
     depth = len(top) + (2 if has_parts else 1)
     used = {"/".join(item.member.name.split("/")[:depth]) for items in parts.values() for item in items}
-    prefix = "/".join(top)
-    empty = [
-        folder
-        for folder in members.folders
-        if folder.count("/") + 1 == depth
-        and folder not in used
-        and f"{folder}/".startswith(f"{prefix}/" if top else "")
-    ]
+    prefix = "".join(f"{folder}/" for folder in top)
+    classes = [name for name in members.folders if name.count("/") + 1 == depth and name.startswith(prefix)]
+    empty = [name for name in classes if name not in used]
     if not empty:
         return []
     folders = counted(len(empty), "class folder has", "class folders have")

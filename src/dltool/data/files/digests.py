@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from dltool.data.files.file_tree import Access, Reader, UnreadableMember
+from dltool.data.files.file_tree import Members, Reader, UnreadableMember
 from dltool.data.files.listing import Member, printable
 from dltool.data.media.cache import find_digests, keep_digests
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
@@ -18,32 +18,27 @@ CHUNK = 256
 """Files that a thread reads at a time."""
 
 
-def file_digests(access: Access, members: Sequence[Member], place: ConfigPath, *, use_cache: bool) -> np.ndarray:
-    """Return (members, 32) of uint8: a sha256 of the content of each file.
+def file_digests(files: Members, *, use_cache: bool) -> np.ndarray:
+    """Return (files, 32) of uint8: a sha256 of the content of each file.
 
     In a zip the CRC-32 stands for the content. Other files are read once: the cache keeps the digests by their names,
     sizes and times. Raises DataError: a file can no longer be read."""
-    rows: dict[str, int] = {}
-    positions = [rows.setdefault(member.name, len(rows)) for member in members]
-    distinct = list({member.name: member for member in members}.values())
-    if access.kind == "zip":
-        found = b"".join(hashlib.sha256(f"{member.size} {member.identity}".encode()).digest() for member in distinct)
+    distinct = {member.name: member for member in files.members}
+    rows = {name: row for row, name in enumerate(distinct)}
+    key = names_and_times(distinct.values())
+    if files.kind == "zip":
+        found = b"".join(
+            hashlib.sha256(f"{member.size} {member.identity}".encode()).digest() for member in distinct.values()
+        )
+    elif kept := find_digests(key, len(distinct) * DIGEST_BYTES) if use_cache else None:
+        found = kept
     else:
-        found = kept_or_read(access, distinct, place, use_cache)
-    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)[positions]
-
-
-def kept_or_read(access: Access, members: Sequence[Member], place: ConfigPath, use_cache: bool) -> bytes:
-    key = names_and_times(members)
-    kept = find_digests(key) if use_cache else None
-    if kept is not None and len(kept) == len(members) * DIGEST_BYTES:
-        return kept
-    found = read_all(Reader(access, place), members, place)
-    if use_cache:
-        # Without a cache they are computed again next time.
-        with suppress(OSError, MachineError):
-            keep_digests(key, found)
-    return found
+        found = read_all(files.reader, list(distinct.values()), files.place)
+        if use_cache:
+            # Without a cache they are computed again next time.
+            with suppress(OSError, MachineError):
+                keep_digests(key, found)
+    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)[[rows[member.name] for member in files.members]]
 
 
 def names_and_times(members: Iterable[Member]) -> str:
@@ -53,16 +48,15 @@ def names_and_times(members: Iterable[Member]) -> str:
 
 
 def read_all(reader: Reader, members: Sequence[Member], place: ConfigPath) -> bytes:
-    def digests(chunk: Sequence[Member]) -> bytes:
-        return b"".join(digest_of(member) for member in chunk)
+    def digests(first: int) -> bytes:
+        return b"".join(digest_of(member) for member in members[first : first + CHUNK])
 
     def digest_of(member: Member) -> bytes:
         try:
             return hashlib.sha256(reader.read(member)).digest()
         except UnreadableMember as error:
-            path = reader.access.path
-            raise DataError(Problem(place, f"{printable(member.name)} in {path} cannot be read: {error}")) from None
+            message = f"{printable(member.name)} in {reader.path} cannot be read: {error}"
+            raise DataError(Problem(place, message)) from None
 
-    chunks = [members[first : first + CHUNK] for first in range(0, len(members), CHUNK)]
     with ThreadPoolExecutor(usable_cores(), "contents") as threads:
-        return b"".join(threads.map(digests, chunks))
+        return b"".join(threads.map(digests, range(0, len(members), CHUNK)))

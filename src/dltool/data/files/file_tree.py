@@ -3,16 +3,16 @@
 import os
 import struct
 import tempfile
-import threading
 import weakref
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Literal
 
 from dltool.data.files.archives import DAMAGED, list_tar, list_zip, uncompressed
-from dltool.data.files.listing import Listing, Member, list_folder
+from dltool.data.files.listing import Member, list_folder
 from dltool.data.files.paths import require, unreadable
 from dltool.errors import ConfigPath, DataError, MachineError, Problem
 from dltool.text import os_words
@@ -29,109 +29,73 @@ class UnreadableMember(Exception):
 
 
 @dataclass(frozen=True)
-class Access:
-    """How to read a member. Small, for sending to another process."""
+class Members:
+    """The files of `path` in natural order ("2.jpg" before "10.jpg"), and all folders, also those without files."""
 
     path: str
     kind: Kind
+    members: tuple[Member, ...]
+    folders: tuple[str, ...]
+    place: ConfigPath
 
+    @cached_property
+    def reader(self) -> "Reader":
+        """Return the one reader of these files. The first access is for one thread."""
+        return Reader(self.path, self.kind, self.place)
 
-class Members:
-    """The files of `path`. Reading is thread-safe; a pickled copy opens its file anew."""
-
-    def __init__(self, access: Access, listing: Listing, place: ConfigPath) -> None:
-        self.access = access
-        self.members = listing.members
-        self.folders = listing.folders
-        self.place = place
-        self._reader: Reader | None = None
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> tuple[Access, Listing, ConfigPath]:
-        return self.access, Listing(self.members, self.folders), self.place
-
-    def __setstate__(self, state: tuple[Access, Listing, ConfigPath]) -> None:
-        self.__init__(*state)  # type: ignore[misc]
-
-    @property
-    def path(self) -> str:
-        return self.access.path
-
-    def __getitem__(self, name: str) -> Member:
-        """Return a file by its name. Raises KeyError."""
-        return self._by_name()[name]
-
-    def read(self, member: Member | str) -> bytes:
+    def read(self, member: Member) -> bytes:
         """Read the whole content of a file.
 
         Raises:
             DataError: it cannot be read, is damaged, or has changed since the files were listed.
             MachineError: no room for the temporary copy that a compressed tar needs."""
-        found = self[member] if isinstance(member, str) else member
         try:
-            return self.reader().read(found)
+            return self.reader.read(member)
         except UnreadableMember as error:
-            raise DataError(Problem(self.place, f"{found.name} in {self.path} cannot be read: {error}")) from None
-
-    def reader(self) -> "Reader":
-        with self._lock:
-            if self._reader is None:
-                self._reader = Reader(self.access, self.place)
-            return self._reader
-
-    def _by_name(self) -> dict[str, Member]:
-        with self._lock:
-            if not hasattr(self, "_names"):
-                self._names = {member.name: member for member in self.members}
-            return self._names
+            message = f"{member.name} in {self.path} cannot be read: {error}"
+            raise DataError(Problem(self.place, message)) from None
 
 
 class Reader:
-    """Reads members by their position, in any order. `descriptor` is an open file to use instead of opening it."""
+    """Reads members by their position, in any order. Thread-safe.
 
-    def __init__(self, access: Access, place: ConfigPath = (), descriptor: int = -1) -> None:
-        self.access = access
-        self.descriptor = descriptor
-        if access.kind != "folder" and descriptor < 0:
+    A pickled copy reads from the same open file: it is for a process that inherits `descriptor` (-1 for a folder)."""
+
+    def __init__(self, path: str, kind: Kind, place: ConfigPath) -> None:
+        self.path, self.kind = path, kind
+        self.descriptor = -1
+        if kind != "folder":
             try:
-                self.descriptor = spooled(access.path) if access.kind == "compressed tar" else opened(access.path)
+                is_compressed = kind == "compressed tar"
+                self.descriptor = spooled(path) if is_compressed else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except DAMAGED as error:
                 if not isinstance(error, OSError) or not error.errno:
-                    message = f"{access.path} is damaged: {error}"
+                    message = f"{path} is damaged: {error}"
                     raise DataError(Problem(place, message, "write or copy it again")) from None
                 hint = "a compressed tar is expanded into a nameless temporary file: set TMPDIR to a folder with room"
-                message = f"{access.path} cannot be opened: {os_words(error)}"
-                raise MachineError(Problem(place, message, hint if "tar" in access.kind else "")) from None
+                message = f"{path} cannot be opened: {os_words(error)}"
+                raise MachineError(Problem(place, message, hint if "tar" in kind else "")) from None
             weakref.finalize(self, os.close, self.descriptor)
 
     def read(self, member: Member) -> bytes:
         """Read a whole file. Raises UnreadableMember."""
-        try:
-            if self.access.kind == "folder":
-                return whole_file(os.path.join(self.access.path, member.name), member.size)
-            if self.access.kind == "zip":
-                return zipped(self.descriptor, member)
-            content = os.pread(self.descriptor, member.size, member.start)
-        except OSError as error:
-            raise UnreadableMember(os_words(error)) from None
-        if len(content) != member.size:
-            raise UnreadableMember(f"expected {member.size:,} bytes, found {len(content):,}")
-        return content
+        content = self.read_start(member, member.size + 1)
+        if len(content) == member.size:
+            return content
+        if self.kind == "folder":
+            raise UnreadableMember("its size has changed since the files were listed")
+        raise UnreadableMember(f"expected {member.size:,} bytes, found {len(content):,}")
 
     def read_start(self, member: Member, most: int) -> bytes:
         """Read at most `most` bytes, from the start, without the checks of :meth:`read`. Raises UnreadableMember."""
-        if self.access.kind == "zip":
-            return self.read(member)[:most]
         try:
-            if self.access.kind == "folder":
-                return start_of_file(os.path.join(self.access.path, member.name), most)
+            if self.kind == "folder":
+                return start_of_file(os.path.join(self.path, member.name), most)
+            if self.kind == "zip":
+                return zipped(self.descriptor, member)[:most]
             return os.pread(self.descriptor, min(most, member.size), member.start)
         except OSError as error:
             raise UnreadableMember(os_words(error)) from None
-
-
-def opened(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def spooled(path: str) -> int:
@@ -140,13 +104,6 @@ def spooled(path: str) -> int:
         copyfileobj(source, file, 2**20)
         file.flush()
         return os.dup(file.fileno())
-
-
-def whole_file(path: str, size: int) -> bytes:
-    content = start_of_file(path, size + 1)
-    if len(content) != size:
-        raise UnreadableMember("its size has changed since the files were listed")
-    return content
 
 
 def start_of_file(path: str, most: int) -> bytes:
@@ -185,10 +142,10 @@ def open_members(path: str, place: ConfigPath) -> Members:
     `place` is the config path that names it. Raises DataError: it is missing, none of these, damaged, or harmful."""
     found = require(path, place, allow_folder=True)
     if found.is_dir():
-        return Members(Access(str(found), "folder"), list_folder(found, place), place)
+        return Members(str(found), "folder", *list_folder(found, place), place)
     kind = kind_of(found, place)
-    listing = list_zip(found, place) if kind == "zip" else list_tar(found, place)
-    return Members(Access(str(found), kind), listing, place)
+    list_archive = list_zip if kind == "zip" else list_tar
+    return Members(str(found), kind, *list_archive(found, place), place)
 
 
 def is_archive(path: Path) -> bool:

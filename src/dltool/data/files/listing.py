@@ -5,7 +5,6 @@ import re
 import stat
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,27 +41,19 @@ class Member(NamedTuple):
     is_deflated: bool = False
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The files in natural order ("2.jpg" before "10.jpg"), and all folders, including those without files."""
-
-    members: tuple[Member, ...]
-    folders: tuple[str, ...]
+Listing = tuple[tuple[Member, ...], tuple[str, ...]]
+"""The files in natural order ("2.jpg" before "10.jpg"), and all folders, including those without files."""
 
 
 def listing(members: Iterable[Member], folders: Iterable[str]) -> Listing:
     """Return the files sorted, without hidden ones and those that operating systems create."""
-    kept = [member for member in members if not is_passed_over(member.name)]
+    kept = [member for member in members if not NOT_DATA.search(member.name)]
     kept.sort(key=lambda member: natural_key(member.name))
-    named = {folder for folder in folders if not is_passed_over(folder)}
+    named = {folder for folder in folders if not NOT_DATA.search(folder)}
     for parent in {member.name.rpartition("/")[0] for member in kept}:
         parts = parent.split("/") if parent else []
         named.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-    return Listing(tuple(kept), tuple(sorted(named, key=natural_key)))
-
-
-def is_passed_over(name: str) -> bool:
-    return NOT_DATA.search(name) is not None
+    return tuple(kept), tuple(sorted(named, key=natural_key))
 
 
 # Longer runs of digits are cut into several, so that no number is too long to compare.
@@ -127,7 +118,7 @@ def list_folder(root: Path, place: ConfigPath) -> Listing:
             continue
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if is_passed_over(entry.name):
+            if NOT_DATA.search(entry.name):
                 continue
             why = unusable_name(name) or refused_entry(entry, real_root, above)
             if why:

@@ -20,7 +20,6 @@ HEADER_BYTES = 4096
 MAGIC = b"dltool decoded images 1\n"
 SUFFIX = ".pixels"
 DIGESTS = ".digests"
-DEFAULT_BUDGET = 4 * 10**9
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,13 @@ def cache_folder() -> Path:
 def find(key: str) -> CacheEntry | None:
     """Return the file of that key, if it exists and is complete. It counts as used."""
     path = cache_folder() / (key + SUFFIX)
-    try:
-        with path.open("rb") as file:
-            header = file.read(HEADER_BYTES)
-            size = os.fstat(file.fileno()).st_size
-        shape = shape_in(header, key)
-        if shape is None or size != entry_bytes(shape):
-            return None
-        with suppress(OSError):
-            os.utime(path)
-    except OSError:
-        return None
-    return CacheEntry(path, shape)
+    with suppress(OSError), path.open("rb") as file:
+        shape = shape_in(file.read(HEADER_BYTES), key)
+        if shape is not None and os.fstat(file.fileno()).st_size == entry_bytes(shape):
+            with suppress(OSError):
+                os.utime(path)
+            return CacheEntry(path, shape)
+    return None
 
 
 def entry_bytes(shape: tuple[int, int, int, int]) -> int:
@@ -89,7 +83,10 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
     try:
         # The holder of the lock is alive; an unlocked file is abandoned.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        reserve(descriptor, entry_bytes(shape))
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, entry_bytes(shape))
+        else:
+            os.ftruncate(descriptor, entry_bytes(shape))
         yield CacheEntry(temporary, shape)
         os.pwrite(descriptor, header_for(key, shape), 0)
         # Otherwise a power cut could leave a name without content.
@@ -104,25 +101,16 @@ def new_entry(key: str, shape: tuple[int, int, int, int], budget: int) -> Iterat
         os.close(descriptor)
 
 
-def reserve(descriptor: int, size: int) -> None:
-    """Reserve disk space. Raises OSError."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.ftruncate(descriptor, size)
-
-
-def find_digests(key: str) -> bytes | None:
-    """Return the digests of :func:`keep_digests` under that key, if they are complete. They count as used."""
+def find_digests(key: str, size: int) -> bytes | None:
+    """Return the `size` bytes of :func:`keep_digests` under that key, if they are complete. They count as used."""
     path = cache_folder() / (key + DIGESTS)
-    try:
+    with suppress(OSError):
         content = path.read_bytes()
-        with suppress(OSError):
-            os.utime(path)
-    except OSError:
-        return None
-    digests = content[32:]
-    return digests if hashlib.sha256(digests).digest() == content[:32] else None
+        if len(content) == 32 + size and hashlib.sha256(content[32:]).digest() == content[:32]:
+            with suppress(OSError):
+                os.utime(path)
+            return content[32:]
+    return None
 
 
 def keep_digests(key: str, digests: bytes) -> None:
@@ -156,17 +144,14 @@ def prune(folder: Path, most: int) -> None:
 
 def is_abandoned(path: str) -> bool:
     """Return whether no process writes the temporary file."""
-    try:
+    with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def remove(path: str) -> None:

@@ -66,7 +66,9 @@ def decode(content: bytes, form: ImageForm) -> tuple[bytes, tuple[int, int]]:
             check_png(content)
         draft(image, form)
         image.load()
-        image = in_channels(upright(image), form.channels)
+        if orientation(image) != 1:
+            image = ImageOps.exif_transpose(image)
+        image = in_channels(image, form.channels)
         if form.size is not None:
             image = fitted(image, *form.size, form.resize)
         return image.tobytes(), (image.height, image.width)
@@ -156,10 +158,6 @@ def orientation(image: Image.Image) -> int:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except DAMAGE:
         return 1
-
-
-def upright(image: Image.Image) -> Image.Image:
-    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
 
 
 def in_channels(image: Image.Image, channels: int) -> Image.Image:

@@ -3,9 +3,8 @@ alike."""
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import numpy as np
 
 from dltool.config.folder_sources import AudioSource, ImagesSource
 from dltool.config.sources import Source
+from dltool.data.arrays.rows import Rows, take
 from dltool.data.examples import Examples, SourceExamples, examples_of_items
 from dltool.data.files.class_folders import PartName, labelled
-from dltool.data.files.file_tree import Access, open_members
+from dltool.data.files.file_tree import Members, open_members
 from dltool.data.files.listing import SHOWN, Member, printable, times_of
-from dltool.data.media.rows import FileRows
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import and_more, counted, near
 
@@ -27,73 +26,72 @@ class DecodedFiles:
     """`rows` (files, …). `digests` (files, 32) of uint8, if they are faster to compare than the rows. `settled` are
     options of the source inferred from the files. `warnings` are sentences for the user."""
 
-    rows: FileRows
+    rows: Rows
     settled: Mapping[str, Any] = field(default_factory=dict)
     digests: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
 
-    def examples(self, name: str, first: int, stop: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return inputs and digests, called `name`, of the files from `first` to `stop`."""
-        rows = self.rows[first:stop] if isinstance(self.rows, np.ndarray) else self.rows.part(first, stop)
-        return {name: rows}, {} if self.digests is None else {name: self.digests[first:stop]}
+
+Decode = Callable[[Members, Any, int, int, bool], DecodedFiles]
+"""Takes files, the options of their source or column, the number of the first ones that are for training, the bytes
+that may be cached, and whether digests are wanted."""
 
 
-Decode = Callable[[Access, Sequence[Member], ConfigPath, int], DecodedFiles]
-"""Takes files, the config path of their path, and the number of the first ones that are for training."""
+@dataclass(frozen=True)
+class Medium:
+    """A kind of files: the names of its source and input, the noun for a file in messages, and the extensions."""
+
+    source: str
+    input: str
+    noun: str
+    extensions: tuple[str, ...]
+    decode: Decode
 
 
 def load_class_folders(
-    options: ImagesSource | AudioSource,
-    place: ConfigPath,
-    kind: tuple[str, str, str],
-    extensions: Sequence[str],
-    decode: Decode,
+    medium: Medium, options: ImagesSource | AudioSource, place: ConfigPath, cache: int
 ) -> SourceExamples:
-    """Load the files of class folders. `place` is the config path of the source.
-
-    `kind` has the names of the source and of the input, and the noun for a file in messages.
+    """Load the files of class folders. `place` is the config path of the source. At most `cache` bytes are cached.
 
     Raises:
         DataError: all files that are refused, have no class, or cannot be decoded.
         MachineError: a decoding process was killed."""
-    source, name, noun = kind
-    place = (*place, source)
+    place = (*place, medium.source)
     members = open_members(options.path, (*place, "path"))
-    found = labelled(members, extensions, options.pattern, place, noun)
+    found = labelled(members, medium.extensions, options.pattern, place, medium.noun)
     # The training split first: missing options are inferred from it.
     parts = sorted(found.parts.items(), key=lambda part: part[0] != "training")
-    chosen = [item.member for item in chain.from_iterable(items for _, items in parts)]
-    decoded = decode(members.access, chosen, (*place, "path"), len(found.parts["training"]))
+    files = replace(members, members=tuple(item.member for _, items in parts for item in items))
+    decoded = medium.decode(files, options, len(found.parts["training"]), cache, True)
     loaded: dict[PartName, Examples] = {}
     first = 0
     for part, items in parts:
-        inputs, digests = decoded.examples(name, first, first + len(items))
+        stop = first + len(items)
+        rows = (
+            decoded.rows[first:stop]
+            if isinstance(decoded.rows, np.ndarray)
+            else take(decoded.rows, np.arange(first, stop))
+        )
+        digests = {} if decoded.digests is None else {medium.input: decoded.digests[first:stop]}
         title = f"the {part} split of {Path(members.path).name}"
-        loaded[part] = replace(examples_of_items(inputs, items, (*place, "path"), title), digests=digests)
-        first += len(items)
-    settled = {"source": Source(source, options.model_copy(update=dict(decoded.settled)))}
+        loaded[part] = replace(examples_of_items({medium.input: rows}, items, files.place, title), digests=digests)
+        first = stop
+    settled = {"source": Source(medium.source, options.model_copy(update=dict(decoded.settled)))}
     return SourceExamples(loaded, warnings=(*found.warnings, *decoded.warnings), settled=settled)
 
 
-def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> list[Member]:
-    """Return the files of a column of paths, in its order. `noun` is the noun for such a file in messages. Raises
-    DataError: all rows without a path or a file."""
-    members: list[Member] = []
-    found: dict[str, Member | str] = {}
-    faults: list[str] = []
-    for row, path in enumerate(map(str, paths)):
-        file = found.get(path)
-        if file is None:
-            file = found[path] = file_named(path, folder)
-        if isinstance(file, Member):
-            members.append(file)
-        else:
-            faults.append(f"row {row:,}: {file}")
+def files_named(paths: np.ndarray, folder: Path, place: ConfigPath, noun: str) -> Members:
+    """Return the files that a column of a table names: `paths` (rows,) of text, relative to `folder` or absolute.
+    `noun` is the noun for such a file in messages. Raises DataError: all rows without a path or a file."""
+    found = {path: file_named(path, folder) for path in dict.fromkeys(map(str, paths))}
+    files = [found[path] for path in map(str, paths)]
+    faults = [f"row {row:,}: {file}" for row, file in enumerate(files) if isinstance(file, str)]
     if faults:
         message = f"{counted(len(faults), 'row names', 'rows name')} no {noun}: "
         hint = "rows are counted from 0, paths are relative to the table"
         raise DataError(Problem(place, message + and_more(faults, SHOWN, "; "), hint))
-    return members
+    members = tuple(file for file in files if isinstance(file, Member))
+    return Members(str(folder), "folder", members, (), place)
 
 
 def file_named(path: str, folder: Path) -> Member | str:
@@ -115,5 +113,5 @@ def similar_file(path: Path) -> str:
         names = os.listdir(path.parent)
     except (OSError, ValueError):
         return f" (there is no folder {printable(str(path.parent))})"
-    close = near(path.name, sorted(names), 1, 0.6)
+    close = near(path.name, sorted(names))
     return f" (that folder has {close[0]})" if close else ""

@@ -1,18 +1,16 @@
 """Decodes many images at once: here, or in processes of :mod:`dltool.data.media.worker`."""
 
-import json
 import os
+import pickle
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from typing import IO
+from itertools import repeat
 
-from dltool.data.files.file_tree import Reader
 from dltool.data.files.listing import Member
-from dltool.data.media.worker import Fault, ImageWork, decode_rows, to_json
+from dltool.data.media.worker import Fault, ImageWork, decode_rows
 from dltool.errors import MachineError
 from dltool.machine import usable_cores
 
@@ -21,9 +19,10 @@ FEW = 500
 CHUNK = 128
 AHEAD = 2
 """Chunks queued for each process, so that it never waits for this one."""
+Process = subprocess.Popen[bytes]
 
 
-def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> list[Fault]:
+def decode_all(work: ImageWork, members: Sequence[Member]) -> list[Fault]:
     """Decode every member into the row of its position in `members`. Return the faults, by row.
 
     Raises:
@@ -32,24 +31,16 @@ def decode_all(work: ImageWork, reader: Reader, members: Sequence[Member]) -> li
     rows = sorted(enumerate(members), key=lambda pair: pair[1].start)
     processes = min(usable_cores(), len(rows) // FEW)
     if processes == 0 or not sys.executable:
-        output = os.open(work.output, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            faults = decode_rows(work, reader, output, rows)
-        finally:
-            os.close(output)
-    else:
-        faults = decode_in_processes(work, rows, processes)
-    return sorted(faults)
-
-
-def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], processes: int) -> list[Fault]:
-    chunks = Chunks(rows)
+        return sorted(decode_rows(work, rows))
+    # Taking the next item of a list's iterator is thread-safe.
+    chunks = iter([rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)])
     with ExitStack() as stack:
         started = [stack.enter_context(process_for(work)) for _ in range(processes)]
         with ThreadPoolExecutor(processes, "images") as threads:
-            drives = [threads.submit(drive, process, chunks) for process in started]
             try:
-                return [fault for each in drives for fault in each.result()]
+                return sorted(
+                    fault for faults in threads.map(drive, started, repeat(work), repeat(chunks)) for fault in faults
+                )
             except BaseException:
                 # Otherwise the threads would continue to the last chunk.
                 for process in started:
@@ -57,101 +48,56 @@ def decode_in_processes(work: ImageWork, rows: Sequence[tuple[int, Member]], pro
                 raise
 
 
-class Chunks:
-    """Members in lines of JSON, handed out once each, thread-safe."""
-
-    def __init__(self, rows: Sequence[tuple[int, Member]]) -> None:
-        self._rows = rows
-        self._first = 0
-        self._lock = threading.Lock()
-
-    def next(self) -> str:
-        """Return the next line; empty after the last."""
-        with self._lock:
-            chunk = self._rows[self._first : self._first + CHUNK]
-            self._first += CHUNK
-        if not chunk:
-            return ""
-        return json.dumps([(row, *member) for row, member in chunk]) + "\n"
-
-
 @contextmanager
-def process_for(work: ImageWork) -> Iterator[subprocess.Popen[str]]:
-    """Start a process and send it its work. It ends when its input does, even if this process is killed.
+def process_for(work: ImageWork) -> Iterator[Process]:
+    """Start a process. It ends when its input does, even if this process is killed.
 
-    It is a new program, not a fork: TensorFlow may be half imported in another thread."""
-    process = started(work)
-    with process:
-        try:
-            send(process, json.dumps(to_json(work)) + "\n")
-            yield process
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            # Lines that a dead process did not read are still buffered.
-            with suppress(BrokenPipeError):
-                pipe(process.stdin).close()
-
-
-def started(work: ImageWork) -> subprocess.Popen[str]:
-    """Start the process. Raises MachineError."""
-    # -P: no module in the user's folder shadows one of ours.
-    command = [sys.executable, "-P", "-m", "dltool.data.media.worker"]
+    It is a new program, not a fork: TensorFlow may be half imported in another thread. Raises MachineError."""
     paths = os.pathsep.join(path for path in sys.path if os.path.isabs(path))
     try:
-        return subprocess.Popen(
-            command,
+        process = subprocess.Popen(
+            # -P: no module in the user's folder shadows one of ours.
+            [sys.executable, "-P", "-c", "from dltool.data.media.worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            encoding="utf-8",
             env={**os.environ, "PYTHONPATH": paths, "PYTHONUTF8": "1"},
-            pass_fds=[work.descriptor] if work.descriptor >= 0 else [],
+            pass_fds=[work.reader.descriptor] if work.reader.descriptor >= 0 else [],
             # Ctrl-C is for the parent alone, which then ends this one.
             process_group=0,
         )
     except OSError as error:
         raise MachineError(f"no process could be started to decode images: {error}") from None
+    assert process.stdin is not None
+    with process:
+        try:
+            yield process
+        finally:
+            # What a dead process did not read is still buffered.
+            with suppress(BrokenPipeError):
+                process.stdin.close()
 
 
-def drive(process: subprocess.Popen[str], chunks: Chunks) -> list[Fault]:
-    """Feed chunks to a process until none are left. Return the faults it found."""
+def drive(process: Process, work: ImageWork, chunks: Iterator[Sequence[tuple[int, Member]]]) -> list[Fault]:
+    """Send a process its work, and chunks until none are left. Return the faults it found."""
+    assert process.stdin is not None
+    assert process.stdout is not None
     faults: list[Fault] = []
     waiting = 0
-    while True:
-        while waiting < AHEAD and (line := chunks.next()):
-            send(process, line)
-            waiting += 1
-        if not waiting:
-            return faults
-        faults += answer(process)
-        waiting -= 1
-
-
-def send(process: subprocess.Popen[str], line: str) -> None:
     try:
-        pipe(process.stdin).write(line)
-        pipe(process.stdin).flush()
-    except BrokenPipeError:
-        raise ended(process) from None
-
-
-def answer(process: subprocess.Popen[str]) -> list[Fault]:
-    line = pipe(process.stdout).readline()
-    if not line:
-        raise ended(process)
-    answer = json.loads(line)
-    if "errno" in answer:
-        raise OSError(answer["errno"], answer["words"])
-    return [Fault(*fault) for fault in answer["faults"]]
-
-
-def ended(process: subprocess.Popen[str]) -> MachineError:
-    code = process.wait()
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return MachineError(f"a process that decodes images {how}", "was there too little memory?")
-
-
-def pipe(file: IO[str] | None) -> IO[str]:
-    assert file is not None
-    return file
+        pickle.dump(work, process.stdin)
+        while True:
+            while waiting < AHEAD and (chunk := next(chunks, None)):
+                pickle.dump(chunk, process.stdin)
+                waiting += 1
+            process.stdin.flush()
+            if not waiting:
+                return faults
+            answer = pickle.load(process.stdout)  # noqa: S301 (from the process that this one started)
+            if isinstance(answer, OSError):
+                raise answer
+            faults += answer
+            waiting -= 1
+    except (BrokenPipeError, EOFError, pickle.UnpicklingError):
+        code = process.wait()
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise MachineError(f"a process that decodes images {how}", "was there too little memory?") from None

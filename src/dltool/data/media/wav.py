@@ -4,7 +4,7 @@ The format is that of Microsoft and IBM, "Multimedia Programming Interface and D
 Microsoft's WAVE_FORMAT_EXTENSIBLE; mu-law and A-law are those of ITU-T G.711."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def wav_header(content: bytes, size: int | None = None) -> WavHeader | None:
     size = len(content) if size is None else size
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise BadClip("an RF64 file, not a WAV file" if content[:4] == b"RF64" else "not a WAV file")
-    header: tuple[int, int, int, int] | None = None
+    header: WavHeader | None = None
     position = 12
     while position + 8 <= len(content):
         name, length = struct.unpack_from("<4sI", content, position)
@@ -43,7 +43,14 @@ def wav_header(content: bytes, size: int | None = None) -> WavHeader | None:
         if name == b"data":
             if header is None:
                 raise BadClip("damaged: samples before their format")
-            return with_samples(header, position, length, size)
+            if position + length > size:
+                if length < UNKNOWN_LENGTH:
+                    raise BadClip(f"cut off: expected {length:,} bytes of sound, found {size - position:,}")
+                length = size - position
+            frames = length // (header.sample_bytes * header.channels)
+            if not frames:
+                raise BadClip("it has no samples")
+            return replace(header, start=position, frames=frames)
         if name == b"fmt " and position + length <= len(content):
             header = sample_format(content[position : position + length])
         # Chunks begin at even bytes.
@@ -53,8 +60,8 @@ def wav_header(content: bytes, size: int | None = None) -> WavHeader | None:
     raise BadClip("damaged: it has no samples" if header else "damaged: it does not say its format")
 
 
-def sample_format(chunk: bytes) -> tuple[int, int, int, int]:
-    """Return (codec, sample_bytes, channels, rate)."""
+def sample_format(chunk: bytes) -> WavHeader:
+    """Return a header whose samples are still to be found."""
     if len(chunk) < 16:
         raise BadClip("damaged: its format is cut off")
     codec, channels, rate, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", chunk)
@@ -69,19 +76,7 @@ def sample_format(chunk: bytes) -> tuple[int, int, int, int]:
     sample_bytes = frame_bytes // channels
     if sample_bytes not in SAMPLE_BYTES[codec] or bits > 8 * sample_bytes:
         raise BadClip(f"its samples of {bits} bits in {sample_bytes} bytes are not read")
-    return codec, sample_bytes, channels, rate
-
-
-def with_samples(header: tuple[int, int, int, int], start: int, length: int, size: int) -> WavHeader:
-    codec, sample_bytes, channels, rate = header
-    if start + length > size:
-        if length < UNKNOWN_LENGTH:
-            raise BadClip(f"cut off: expected {length:,} bytes of sound, found {size - start:,}")
-        length = size - start
-    frames = length // (sample_bytes * channels)
-    if not frames:
-        raise BadClip("it has no samples")
-    return WavHeader(codec=codec, sample_bytes=sample_bytes, channels=channels, rate=rate, start=start, frames=frames)
+    return WavHeader(codec=codec, sample_bytes=sample_bytes, channels=channels, rate=rate, start=0, frames=0)
 
 
 def wav_samples(content: bytes, header: ClipHeader, most: int | None = None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The source `arrays`: the user's own `.npz` file, also of several inputs and targets, or an `.npy` file each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,27 +53,26 @@ def load_arrays(options: ArraysSource, place: ConfigPath, has_target: bool = Tru
     place = (*place, "arrays", "path")
     path = require(options.path, place)
     headers = npz_headers(path, str(path), place)
-    endings = {part: found for part in ENDINGS if (found := chosen(ENDINGS[part], wanted, headers)) is not None}
+    endings: dict[PartName, str] = {}
+    for part, possible in ENDINGS.items():
+        # The first with which the file has at least one of the arrays.
+        used = [end for end in possible if any(f"{name}{end}" in headers for name in wanted.arrays)]
+        endings |= {part: used[0]} if used else {}
     if "training" not in endings:
         some, or_some = (" and ".join(f"{name}{ending}" for name in wanted.arrays) for ending in ENDINGS["training"])
         message = f"{path} has no {some}, nor {or_some}"
         raise DataError(Problem(place, message, f"it holds {', '.join(sorted(headers))}"))
-    missing = [
+    DataError.refuse(
         problem for ending in endings.values() for problem in missing_arrays(wanted, ending, headers, path, place)
-    ]
-    if missing:
-        raise DataError(missing)
+    )
     names = [f"{name}{ending}" for ending in endings.values() for name in wanted.arrays]
     arrays = read_npz(path, names, headers, str(path), place)
     parts: dict[PartName, Examples] = {}
     problems: list[Problem] = []
     for part, ending in endings.items():
-        try:
+        with DataError.collected(problems):
             parts[part] = matched_part(arrays, wanted, ending)
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     return SourceExamples(parts)
 
 
@@ -85,11 +84,6 @@ def wanted_arrays(options: ArraysSource, place: ConfigPath, has_target: bool) ->
         is_given = isinstance(getattr(options, key), dict)
         places |= {array: (*place, key, name) if is_given else (*place, "path") for name, array in names.items()}
     return ArrayRequest(inputs, targets if has_target else {}, places)
-
-
-def chosen(endings: tuple[str, ...], wanted: ArrayRequest, present: Mapping[str, object]) -> str | None:
-    """Return the first suffix with which the file has at least one of the arrays."""
-    return next((end for end in endings if any(f"{name}{end}" in present for name in wanted.arrays)), None)
 
 
 def missing_arrays(
@@ -109,52 +103,41 @@ def missing_arrays(
 
 def load_pair(options: ArraysSource, place: ConfigPath) -> Examples:
     """Load x and y from an `.npy` file each."""
+    places: dict[str, ConfigPath] = {name: (*place, name) for name in ("x", "y")}
     arrays: dict[str, np.ndarray] = {}
     problems: list[Problem] = []
-    for name in ("x", "y"):
-        try:
-            file = require(str(getattr(options, name)), (*place, name))
-            arrays[name] = read_npy(file, name, (*place, name))
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
-    places = {name: (*place, name) for name in ("x", "y")}
+    for name, where in places.items():
+        with DataError.collected(problems):
+            arrays[name] = read_npy(require(str(getattr(options, name)), where), name, where)
+    DataError.refuse(problems)
     return matched_part(arrays, ArrayRequest({ONE_INPUT: "x"}, {ONE_TARGET: "y"}, places), "")
 
 
 def matched_part(arrays: Mapping[str, np.ndarray], wanted: ArrayRequest, ending: str) -> Examples:
     """Return the arrays of one split, cleaned and of the same length."""
     problems: list[Problem] = []
-
-    def cleaned(names: Mapping[str, str], clean: Callable[[np.ndarray, str, ConfigPath], np.ndarray]) -> dict[str, Any]:
-        found = {}
+    inputs: dict[str, np.ndarray] = {}
+    labels: dict[str, np.ndarray] = {}
+    sides = (
+        (wanted.inputs, inputs, clean_inputs, "each example needs all inputs"),
+        (wanted.targets, labels, clean_labels, "each example needs one label"),
+    )
+    for names, found, clean, _ in sides:
         for name, array in names.items():
-            try:
+            with DataError.collected(problems):
                 found[name] = clean(arrays[f"{array}{ending}"], f"{array}{ending}", wanted.places[array])
-            except DataError as error:
-                problems.extend(error.problems)
-        return found
-
-    inputs, labels = cleaned(wanted.inputs, clean_inputs), cleaned(wanted.targets, clean_labels)
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     first = next(iter(wanted.inputs.values()))
     rows = len(next(iter(inputs.values())))
-    for names, found, hint in (
-        (wanted.inputs, inputs, "each example needs all inputs"),
-        (wanted.targets, labels, "each example needs one label"),
-    ):
-        for name, array in names.items():
-            if len(found[name]) != rows:
-                message = f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}"
-                problems.append(Problem(wanted.places[array], message, hint))
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(
+        Problem(
+            wanted.places[array], f"{first}{ending} has {rows:,} rows, {array}{ending} has {len(found[name]):,}", hint
+        )
+        for names, found, _, hint in sides
+        for name, array in names.items()
+        if len(found[name]) != rows
+    )
     return Examples(inputs, labels, f"{first}{ending}", wanted.places[first])
-
-
-# --- new data ---
 
 
 def new_arrays(options: Any, facts: Facts, path: str) -> Examples:
@@ -169,14 +152,12 @@ def new_arrays(options: Any, facts: Facts, path: str) -> Examples:
         found = dict.fromkeys(names, clean_inputs(read_npy(file, path, ()), path, ()))
     else:
         headers = npz_headers(file, path, ())
-        keys = {name: key for name in names if (key := array_in(headers, names[name])) is not None}
-        problems = [
+        keys = {name: key if key in headers else f"{key}_test" for name, key in names.items()}
+        DataError.refuse(
             Problem(None, f"{path} has neither {key} nor {key}_test", f"it holds {', '.join(sorted(headers))}")
             for name, key in names.items()
-            if name not in keys
-        ]
-        if problems:
-            raise DataError(problems)
+            if keys[name] not in headers
+        )
         arrays = read_npz(file, list(dict.fromkeys(keys.values())), headers, path, ())
         found = {name: clean_inputs(arrays[key], f"{key} of {path}", ()) for name, key in keys.items()}
     return arrays_for(facts, found, path)
@@ -190,10 +171,6 @@ def arrays_for(facts: Facts, arrays: Mapping[str, np.ndarray], path: str) -> Exa
         sizes = ", ".join(f"{name} has {len(array):,} rows" for name, array in inputs.items())
         raise DataError(Problem(None, f"{path}: {sizes}", "each example needs all inputs"))
     return Examples(inputs, places=places_in(path, rows.pop()))
-
-
-def array_in(headers: Mapping[str, object], name: str) -> str | None:
-    return next((key for key in (name, f"{name}_test") if key in headers), None)
 
 
 def like_input(array: np.ndarray, wanted: InputFacts) -> np.ndarray:

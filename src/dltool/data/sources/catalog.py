@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from dltool.config.sources import CaliforniaHousingSource, Cifar100Source, Source, TokenSource
 
@@ -10,7 +11,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-DIGITS = words("0 1 2 3 4 5 6 7 8 9")
+DIGITS = tuple("0123456789")
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR100_FINE = words(
@@ -41,15 +42,12 @@ REUTERS = words(
 )
 
 
-def keras_share(rows: int) -> tuple[int, int]:
-    """Divide one table like keras.datasets: the first 80 % (after a shuffle) for training, the rest for testing."""
+def keras_share(rows: int, most: int | None = None) -> tuple[int, int]:
+    """Divide one table, or the first `most` rows of it, like keras.datasets: the first 80 % (after a shuffle) for
+    training, the rest for testing."""
+    rows = rows if most is None else min(rows, most)
     training = int(rows * (1 - 0.2))
     return training, rows - training
-
-
-def small_housing_share(rows: int) -> tuple[int, int]:
-    """Divide the "small" California housing set, which is the first 600 rows."""
-    return keras_share(min(rows, 600))
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,6 @@ def published(source: Source) -> Published | None:
     if isinstance(options, TokenSource):
         return Published((options.length,), "int32", REUTERS, *keras_share(11_228), keras_share)
     if isinstance(options, CaliforniaHousingSource):
-        share = small_housing_share if options.version == "small" else keras_share
+        share = partial(keras_share, most=600 if options.version == "small" else None)
         return Published((8,), "float32", (), *share(20_640), share)
     return FIXED.get(source.name)

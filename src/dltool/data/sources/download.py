@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -45,12 +46,9 @@ def fetch(file: PublishedFile, source: str, place: ConfigPath, hint: str = "") -
     network, no room, or the download is not the published file."""
     path = keras_cache(file.folder) / file.cached_as
     hint = hint or f"put the file there, or name a copy of it: source: {{{source}: {{path: {Path(file.url).name}}}}}"
-    try:
-        cached = path.read_bytes() if path.is_file() else None
-    except OSError:
-        cached = None
-    if cached is not None and file.is_content(cached):
-        return cached
+    with suppress(OSError):
+        if path.is_file() and file.is_content(cached := path.read_bytes()):
+            return cached
     content = download(file, path, source, place, hint)
     store(content, path, place)
     return content
@@ -82,8 +80,7 @@ def store(content: bytes, path: Path, place: ConfigPath) -> None:
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except OSError as error:
-        Path(temporary or path).unlink(missing_ok=True) if temporary else None
-        message = f"cannot write {path}: {os_words(error)}"
-        raise MachineError(
-            Problem(place, message, "set KERAS_HOME to a folder with room, or give the path option")
-        ) from None
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        hint = "set KERAS_HOME to a folder with room, or give the path option"
+        raise MachineError(Problem(place, f"cannot write {path}: {os_words(error)}", hint)) from None

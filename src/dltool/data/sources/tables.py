@@ -32,7 +32,6 @@ from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_memory
 from dltool.text import counted
 
-TARGET: ConfigPath = ("data", "target")
 INPUTS: ConfigPath = ("data", "inputs")
 MEMORY_SHARE = 4
 """Columns are kept in memory up to this share of it."""
@@ -43,11 +42,37 @@ PARTS: Mapping[str, PartName] = {"source": "training", "validation": "validation
 """The splits of the config's sources."""
 
 
-def load_tables(data: Data) -> dict[str, Table]:
-    """Read the tables of the config by their key. All have the types of the first.
+@dataclass(frozen=True)
+class Readable:
+    """The tables of a config by their key, with the types of the inputs, and the targets."""
+
+    tables: Mapping[str, Table]
+    types: Mapping[str, ColumnType]
+    targets: Mapping[str, Target]
+
+    @property
+    def first(self) -> Table:
+        return self.tables["source"]
+
+    def settled(self, data: Data) -> dict[str, Any]:
+        """Return the type of every column, as inferred by reading, which saves other commands doing so."""
+        ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
+        names = [name for name in self.first.columns if name not in data.target_columns]
+        names += data.target_columns if data.windows is not None else ()
+        inputs = {
+            name: self.types.get(name, ignored)
+            for name in names
+            if name in self.types or name not in dividing_columns(data)
+        }
+        given = tuple(self.targets.values())
+        return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
+
+
+def read_tables(data: Data) -> Readable:
+    """Read the tables of the config. All have the types of the first.
 
     Raises:
-        DataError: every problem of a file, its columns and cells.
+        DataError: every problem of a file, its columns and cells; or no column is left as input.
         MachineError: there is no room for columns that do not fit in memory."""
     needed = (*data.target_columns, *dividing_columns(data))
     declared = dict(data.inputs or {})
@@ -65,14 +90,20 @@ def load_tables(data: Data) -> dict[str, Table]:
         if source is not None:
             wanted = ColumnRequest(declared, places, tables.get("source"), needed)
             tables[role] = table_in_reach(source, ("data", role), wanted)
-    return tables
+    first = tables["source"]
+    # Few distinct integers are classes.
+    targets = {
+        name: replace(target, type=target.type or type_of(first.columns[target.columns[0]], data))
+        for name, target in data.targets.items()
+    }
+    return Readable(tables, input_types(data, first), targets)
 
 
 def target_place(data: Data, name: str) -> ConfigPath:
     """Return the config path that names a target."""
     if data.windows is not None:
         return ("data", "windows", "target")
-    return (*TARGET, name) if isinstance(data.target, tuple) else TARGET
+    return ("data", "target", name) if isinstance(data.target, tuple) else ("data", "target")
 
 
 def table_in_reach(source: Source | TableFile, place: ConfigPath, wanted: ColumnRequest) -> Table:
@@ -85,8 +116,7 @@ def column_of(target: TargetType | None) -> ColumnType | None:
     if target is None:
         return None
     if isinstance(target.options, CategoryTarget):
-        options = CategoryColumn(strip=target.options.strip, replace=target.options.replace)
-        return ColumnType("category", options)
+        return ColumnType("category", CategoryColumn(strip=target.options.strip, replace=target.options.replace))
     if isinstance(target.options, MultiLabelTarget):
         return ColumnType("category", CategoryColumn())
     return ColumnType("number", NumberColumn())
@@ -106,62 +136,17 @@ def dividing_columns(data: Data) -> tuple[str, ...]:
     return tuple(name for (_, key), name in named_columns(data) if not (key == "order" and name == "time"))
 
 
-@dataclass(frozen=True)
-class Readable:
-    """The tables of a config by their key, with the types of the inputs, and the targets."""
-
-    tables: Mapping[str, Table]
-    types: Mapping[str, ColumnType]
-    targets: Mapping[str, Target]
-
-    @property
-    def first(self) -> Table:
-        return self.tables["source"]
-
-    def problems(self, table: Table) -> Iterator[Problem]:
-        """Return the problems of inputs with missing values that are not allowed."""
-        for name, kind in self.types.items():
-            yield from missing_problems(table, name, kind)
-
-    def settled(self, data: Data) -> dict[str, Any]:
-        """Return the type of every column, as inferred by reading, which saves other commands doing so."""
-        ignored = ColumnType("ignore", COLUMN_TYPES["ignore"].model_validate({}))
-        names = [name for name in self.first.columns if name not in data.target_columns]
-        names += data.target_columns if data.windows is not None else ()
-        inputs = {
-            name: self.types.get(name, ignored)
-            for name in names
-            if name in self.types or name not in dividing_columns(data)
-        }
-        given = tuple(self.targets.values())
-        return {"inputs": inputs, "target": given if isinstance(data.target, tuple) else given[0]}
-
-
-def read_tables(data: Data) -> Readable:
-    """Read the tables. Raises DataError: every problem of a file, its columns and cells; or no column is left
-    as input."""
-    tables = load_tables(data)
-    first = tables["source"]
-    return Readable(tables, input_types(data, first), settled_targets(data, first))
-
-
 def load_table_examples(data: Data) -> SourceExamples:
-    """Return the examples of a table, one for each row.
-
-    Raises:
-        DataError: every problem of the tables.
-        MachineError: there is no room for their columns."""
+    """Return the examples of a table, one for each row. Raises as :func:`read_tables`."""
     read = read_tables(data)
     problems: list[Problem] = []
     parts: dict[PartName, Examples] = {}
     for role, table in read.tables.items():
-        problems += read.problems(table)
+        problems += missing_problems(table, read.types)
         labels: dict[str, Values] = {}
         for name, target in read.targets.items():
-            try:
+            with DataError.collected(problems):
                 labels[name] = labels_of(target, table, ("data", role), target_place(data, name))
-            except DataError as error:
-                problems += error.problems
         if not problems:
             found = {name: input_rows(data, table, name, kind) for name, kind in read.types.items()}
             columns = {name: table.columns[name].values for name in dividing_columns(data) if name in table.columns}
@@ -173,8 +158,7 @@ def load_table_examples(data: Data) -> SourceExamples:
                 {**dates_of(table), **as_values(columns)},
                 {name: digests for name, (_, digests) in found.items() if digests is not None},
             )
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     alone = len(read.types) == 1
     return SourceExamples(
         parts,
@@ -207,8 +191,12 @@ def dates_of(table: Table) -> dict[str, Values]:
     return as_values({name: column.values for name, column in table.columns.items() if column.kind == "date"})
 
 
+def in_memory(rows: Rows) -> Values:
+    return rows if isinstance(rows, Coded) else np.asarray(rows[:])
+
+
 def as_values(columns: Mapping[str, Rows]) -> dict[str, Values]:
-    return {name: rows if isinstance(rows, Coded) else np.asarray(rows[:]) for name, rows in columns.items()}
+    return {name: in_memory(rows) for name, rows in columns.items()}
 
 
 def input_rows(
@@ -218,18 +206,13 @@ def input_rows(
     values = table.columns[name].values
     if kind.name not in ("image", "audio"):
         return values, None
-    assert isinstance(values, Coded)
-    place = (*INPUTS, name)
-    paths = values[:]
-    options: Any = kind.options
-    if kind.name == "image":
-        from dltool.data.media.images import load_image_files
+    from dltool.data.media.audio import CLIPS
+    from dltool.data.media.images import IMAGES
+    from dltool.data.media.load import files_named
 
-        decoded = load_image_files(paths, table.path.parent, options, place, data.cache, digests=digests)
-    else:
-        from dltool.data.media.audio import load_audio_files
-
-        decoded = load_audio_files(paths, table.path.parent, options, place, use_cache=data.cache > 0)
+    medium = IMAGES if kind.name == "image" else CLIPS
+    files = files_named(values[:], table.path.parent, (*INPUTS, name), medium.noun)
+    decoded = medium.decode(files, kind.options, len(files.members), data.cache, digests)
     return decoded.rows, decoded.digests
 
 
@@ -238,44 +221,32 @@ def with_rate(table: Table, name: str, kind: ColumnType) -> ColumnType:
     values = table.columns[name].values
     if not isinstance(kind.options, AudioColumn) or kind.options.rate is not None or not isinstance(values, Coded):
         return kind
-    from dltool.data.media.audio import rate_of
+    from dltool.data.media.audio import CLIPS, headers_of
+    from dltool.data.media.load import files_named
 
     try:
-        rate = rate_of(str(values[:1][0]), table.path.parent, (*INPUTS, name))
+        (header,) = headers_of(files_named(values[:1], table.path.parent, (*INPUTS, name), CLIPS.noun))
     except DataError:
         # Read all of them, to report all errors.
         return kind
-    return ColumnType(kind.name, kind.options.model_copy(update={"rate": rate}))
+    return ColumnType(kind.name, kind.options.model_copy(update={"rate": header.rate}))
 
 
-def missing_problems(table: Table, name: str, kind: ColumnType) -> Iterator[Problem]:
-    """Yield the problem of a column with missing values that are not allowed."""
-    if getattr(kind.options, "missing", None) != "error" or not table.columns[name].missing:
-        return
-    rows = np.flatnonzero(is_missing(as_values({name: table.columns[name].values})[name]))
-    message = f'"{name}" is missing in {rows_named(table, rows)}'
-    usual = type(kind.options).model_fields["missing"].default
-    hint = f"fill these cells in, or let something stand for them, such as missing: {usual}"
-    yield Problem((*INPUTS, name), message, hint)
+def missing_problems(table: Table, types: Mapping[str, ColumnType]) -> Iterator[Problem]:
+    """Yield the problems of inputs with missing values that are not allowed."""
+    for name, kind in types.items():
+        if getattr(kind.options, "missing", None) == "error" and table.columns[name].missing:
+            rows = np.flatnonzero(is_missing(in_memory(table.columns[name].values)))
+            message = f'"{name}" is missing in {rows_named(table, rows)}'
+            usual = type(kind.options).model_fields["missing"].default
+            hint = f"fill these cells in, or let something stand for them, such as missing: {usual}"
+            yield Problem((*INPUTS, name), message, hint)
 
 
 def rows_named(table: Table, rows: np.ndarray) -> str:
     """Return "3 rows: adult.csv, line 5; …"."""
     places = "; ".join([*table.names_of(rows[:SHOWN].tolist()), *(["…"] if len(rows) > SHOWN else [])])
     return f"{counted(len(rows), 'row')}: {places}"
-
-
-# --- the target ---
-
-
-def settled_targets(data: Data, table: Table) -> dict[str, Target]:
-    """Infer the types of targets without one: few distinct integers are classes."""
-    return {
-        name: target
-        if target.type is not None
-        else replace(target, type=type_of(table.columns[target.columns[0]], data))
-        for name, target in data.targets.items()
-    }
 
 
 def type_of(column: Column, data: Data) -> TargetType:
@@ -303,14 +274,13 @@ def labels_of(target: Target, table: Table, place: ConfigPath, target_place: Con
             message = f'"{name}" holds dates, which cannot be predicted'
             problems.append(Problem(target_place, message, "choose another column"))
             continue
-        values = as_values({name: column.values})[name]
+        values = in_memory(column.values)
         rows = np.flatnonzero(is_missing(values))
         if len(rows) and not (task and task.takes_several):
             message = f'the target "{name}" is missing in {rows_named(table, rows)}'
             problems.append(Problem(place, message, "remove these rows, or fill them in"))
         labels.append(values)
-    if problems:
-        raise DataError(problems)
+    DataError.refuse(problems)
     if len(labels) > 1:
         return np.stack([np.asarray(values, np.float32) for values in labels], axis=1)
     return class_labels(labels[0]) if task is None or task.has_classes else labels[0]

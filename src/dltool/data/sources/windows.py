@@ -4,14 +4,14 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from dltool.config.columns import ONE_TARGET, ColumnType, Target
-from dltool.config.schema import Data
+from dltool.config.columns import ONE_TARGET
+from dltool.config.schema import Data, Windows
 from dltool.data.arrays.rows import Coded, stack
-from dltool.data.arrays.window_rows import PLACE, make_windows, positions_in_series
-from dltool.data.examples import Examples, SourceExamples
-from dltool.data.sources.tables import as_values, class_labels, dates_of, read_tables
-from dltool.data.split.at_random import TEST, TRAINING, VALIDATION
-from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named
+from dltool.data.arrays.window_rows import PLACE, make_windows
+from dltool.data.examples import Examples, SourceExamples, places_in
+from dltool.data.sources.tables import as_values, class_labels, dates_of, missing_problems, named_columns, read_tables
+from dltool.data.split.at_random import TEST, TRAINING, VALIDATION, split_of
+from dltool.data.split.by_column import SplitColumns, Values, is_missing, numbered, order_named, positions
 from dltool.data.split.divide import divide_rows
 from dltool.data.split.sizes import part_sizes
 from dltool.data.tables.typed_table import Table
@@ -19,6 +19,8 @@ from dltool.errors import ConfigError, DataError, Problem
 from dltool.text import counted
 
 NO_WINDOWS = ("image", "audio", "text")
+OF_NO_PART = 3
+"""Marks rows for windows that belong to no split and need not have a window."""
 
 
 def load_window_examples(data: Data) -> SourceExamples:
@@ -30,21 +32,27 @@ def load_window_examples(data: Data) -> SourceExamples:
     windows = data.windows
     assert windows is not None
     read = read_tables(data)
-    refuse(read.types)
-    problems = [problem for table in read.tables.values() for problem in read.problems(table)]
-    if problems:
-        raise DataError(problems)
+    ConfigError.refuse(
+        Problem(("data", "inputs", name), f"{kind.name} has no use in windows", f"declare it: {name}: ignore")
+        for name, kind in read.types.items()
+        if kind.name in NO_WINDOWS
+    )
+    DataError.refuse(problem for table in read.tables.values() for problem in missing_problems(table, read.types))
     first, dates = read.first, dates_of(read.first)
     columns = {name: stack([table.columns[name].values for table in read.tables.values()]) for name in first.columns}
-    values = as_values({name: columns[name] for name in {*dates, *dividing(data, first)}})
+    dividing = {name for _, name in named_columns(data) if name in columns}
+    values = as_values({name: columns[name] for name in {*dates, *dividing}})
     series = series_of(values, windows.key, read.tables)
     order = None if windows.order is None else order_named(values, tuple(dates), windows.order, (*PLACE, "order"))
     goal = as_values({"goal": columns[windows.target]})["goal"]
     parts = parts_of_rows(data, read.tables, values, order, series)
     found = make_windows(windows, parts, ~is_missing(goal), series, order)
+    labels = goal.take(found.target_rows) if isinstance(goal, Coded) else goal[found.target_rows]
+    target = read.targets[ONE_TARGET].type
+    is_number = target is not None and target.name == "number"
     examples = Examples(
         {name: found.of(columns[name]) for name in read.types},
-        {ONE_TARGET: targets_of(goal, found.target_rows, read.targets[ONE_TARGET])},
+        {ONE_TARGET: labels if is_number else class_labels(labels)},
         first.path.name,
         ("data", "source"),
         places=places_of(read.tables, found.target_rows, order, dates),
@@ -52,17 +60,11 @@ def load_window_examples(data: Data) -> SourceExamples:
     return SourceExamples(
         {"training": examples},
         types=read.types,
-        divided=found.split,
+        divided=split_of(found.parts),
         settled=read.settled(data),
         warnings=(*found.warnings, *(out_of_order(values, dates, series) if order is None else ())),
         columns=tuple(first.columns.values()),
     )
-
-
-def targets_of(goal: Values, rows: np.ndarray, target: Target) -> Values:
-    found = goal.take(rows) if isinstance(goal, Coded) else goal[rows]
-    is_number = target.type is not None and target.type.name == "number"
-    return np.asarray(found) if is_number else class_labels(found)
 
 
 def places_of(
@@ -82,23 +84,6 @@ def places_of(
         found = moments[rows]
         places[f"target {name}"] = found.astype("datetime64[s]") if name in dates else found
     return places
-
-
-def refuse(types: Mapping[str, ColumnType]) -> None:
-    problems = [
-        Problem(("data", "inputs", name), f"{kind.name} has no use in windows", f"declare it: {name}: ignore")
-        for name, kind in types.items()
-        if kind.name in NO_WINDOWS
-    ]
-    if problems:
-        raise ConfigError(problems)
-
-
-def dividing(data: Data, table: Table) -> set[str]:
-    """Return the existing columns by which rows are divided, ordered and distinguished."""
-    assert data.windows is not None
-    names = (data.split.order, data.split.column, data.windows.key, data.windows.order)
-    return {name for name in names if name is not None and name in table.columns}
 
 
 def series_of(values: Mapping[str, Values], key: str | None, tables: Mapping[str, Table]) -> np.ndarray | None:
@@ -138,24 +123,45 @@ def parts_of_rows(
     """Return (rows,): TRAINING, VALIDATION or TEST. Only the rows of the source are divided."""
     rows = tables["source"].rows
     given = {role: table.rows for role, table in tables.items()}
-    rule, times = data.split, {name: part(found, rows) for name, found in values.items()}
+    times: dict[str, Values] = {
+        name: Coded(found.codes[:rows], found.values) if isinstance(found, Coded) else found[:rows]
+        for name, found in values.items()
+    }
+    rule = data.split
     if rule.column is None and rule.order is None:
-        # The time of rows without one is their index in their series.
-        name = "time" if order is None else order[0]
-        own = np.arange(rows) if series is None else positions_in_series(series[:rows])
-        times |= {name: own if order is None else part(order[1], rows)}
-        rule = rule.model_copy(update={"order": name})
+        if order is None:
+            # The time of rows without one is their index in their series.
+            times["time"] = np.arange(rows) if series is None else positions(series[:rows])
+        rule = rule.model_copy(update={"order": "time" if order is None else order[0]})
     fractions = rule if rule.column is None else rule.model_copy(update={"validation": 0.0, "test": None})
     sizes = part_sizes(fractions, rows, given.get("validation", 0), given.get("test", 0))
     split = divide_rows(rule, rows, sizes, SplitColumns(times), seed=0)
     parts = np.full(sum(given.values()), TRAINING)
     parts[split.validation], parts[split.test] = VALIDATION, TEST
-    first = rows
-    for role, number in (("validation", VALIDATION), ("test", TEST)):
-        parts[first : first + given.get(role, 0)] = number
-        first += given.get(role, 0)
+    # The rows of other tables follow.
+    for number, role in ((VALIDATION, "validation"), (TEST, "test")):
+        parts[rows : rows + given.get(role, 0)] = number
+        rows += given.get(role, 0)
     return parts
 
 
-def part(values: Values, rows: int) -> Values:
-    return Coded(values.codes[:rows], values.values) if isinstance(values, Coded) else values[:rows]
+def new_windows(windows: Windows, table: Table, inputs: Collection[str], name: str) -> tuple[Examples, tuple[str, ...]]:
+    """Return every window over the columns `inputs` of a table called `name`, always also the one that ends with the
+    last row of each series; and warnings."""
+    dates = tuple(dates_of(table))
+    dividing = {name for name in (*dates, windows.key, windows.order) if name is not None and name in table.columns}
+    values = as_values({name: table.columns[name].values for name in dividing})
+    order = None if windows.order is None else order_named(values, dates, windows.order, (*PLACE, "order"))
+    found = make_windows(
+        # No row need follow a window.
+        windows.model_copy(update={"horizon": 0}),
+        np.full(table.rows, OF_NO_PART),
+        np.ones(table.rows, bool),
+        None if windows.key is None else values[windows.key],
+        order,
+    )
+    if not len(found.starts):
+        message = f"{name} has {table.rows:,} rows, and a window takes {windows.length:,} of one series without a gap"
+        raise DataError(Problem(None, message))
+    places = places_in(name, len(found.starts), found.target_rows + 1)
+    return Examples({name: found.of(table.columns[name].values) for name in inputs}, places=places), found.warnings

@@ -13,8 +13,6 @@ Values = np.ndarray | Coded
 """One value a row: (rows,) of numbers (NaN is missing), of int64 seconds (the smallest int64 is missing), or of text
 ("" is missing)."""
 
-TIME = "time"
-
 
 @dataclass(frozen=True)
 class SplitColumns:
@@ -44,7 +42,7 @@ def order_named(
 
     If no column is called `time`, it means the only one of `dates`, the columns of dates. Raises DataError: no such
     column, rows without a value, or several columns that `time` may mean."""
-    if name == TIME and name not in columns:
+    if name == "time" and name not in columns:
         if not dates:
             return None
         if len(dates) > 1:
@@ -71,6 +69,14 @@ def distinct(values: Values) -> np.ndarray:
     if isinstance(values, Coded):
         return np.unique(values.values[np.bincount(np.ravel(values.codes[:]), minlength=len(values.values)) > 0])
     return np.unique(values)
+
+
+def positions(codes: np.ndarray) -> np.ndarray:
+    """Return (rows,) of int64: the number of rows before each that have the same code, an integer from 0 on."""
+    counts = np.bincount(codes)
+    found = np.empty(len(codes), dtype=np.int64)
+    found[np.argsort(codes, kind="stable")] = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return found
 
 
 def numbered(values: Values) -> tuple[np.ndarray, np.ndarray]:

@@ -8,9 +8,8 @@ from dltool.config.schema import Data, SplitOptions
 from dltool.config.tasks import TargetFacts
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.files.class_folders import PartName
-from dltool.data.split.at_random import Split, divide, divide_by_names, divide_in_order, first_of_each_class
+from dltool.data.split.at_random import Split, divide, divide_by_groups, divide_by_names, divide_in_order
 from dltool.data.split.by_column import SplitColumns, column_named, order_named
-from dltool.data.split.by_group import divide_by_groups
 from dltool.data.split.sizes import SPLIT, PartSizes, named_sizes, part_sizes
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.text import listed
@@ -57,9 +56,6 @@ def divide_rows(
         groups = column_named(columns.values, options.group, place)
         return divide_by_groups(groups, validation, test, seed, options.group, place, classes)
     return divide(rows, validation, test, seed, classes)
-
-
-# --- all splits of a dataset ---
 
 
 def sizes_of(data: Data, source: SourceExamples) -> PartSizes:
@@ -113,12 +109,3 @@ def check_class_sizes(classes: np.ndarray, target: TargetFacts, place: ConfigPat
     which = f"the class {names} has" if len(alone) == 1 else f"{len(alone)} classes ({names}) have"
     hint = "write split: {stratify: false}, or target: number if the labels are no classes"
     raise DataError(Problem(place, f"{which} one example only and cannot be stratified", hint))
-
-
-def few_rows(split: Split, strata: Strata | None, most: int) -> tuple[np.ndarray, Split]:
-    """Return the rows of a small dataset with some of every split, of as many classes as possible, and its splits."""
-    classes = None if strata is None else strata[1]
-    kept = [first_of_each_class(rows, classes, most) for rows in (split.train, split.validation, split.test)]
-    ends = np.cumsum([len(rows) for rows in kept])
-    rows = np.concatenate(kept)
-    return rows, Split(*np.split(np.arange(len(rows)), ends[:-1]))

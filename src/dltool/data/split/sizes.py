@@ -24,8 +24,7 @@ class PartSizes:
 def check_parts(data: Data) -> None:
     """Raise ConfigError for a split that is both a source of its own and a fraction, naming both locations."""
     fractions = {"validation": data.split.validation or None, "test": data.split.test}
-    sources = {"validation": data.validation, "test": data.test}
-    problems = [
+    ConfigError.refuse(
         Problem(
             (*SPLIT, part),
             f"data.{part} already gives the {part} examples",
@@ -34,10 +33,8 @@ def check_parts(data: Data) -> None:
             related=((("data", part), "given here"),),
         )
         for part, fraction in fractions.items()
-        if fraction is not None and sources[part] is not None
-    ]
-    if problems:
-        raise ConfigError(problems)
+        if fraction is not None and getattr(data, part) is not None
+    )
 
 
 def check_stratify(split: SplitOptions, targets: Mapping[str, TargetFacts]) -> None:
@@ -54,19 +51,16 @@ def named_sizes(data: Data, named: tuple[int, int, int], given_validation: int, 
 
     Splits that the column does not name are the source's own, or from another source. Raises ConfigError: the column
     names a split with a source of its own."""
-    sources = {"validation": data.validation, "test": data.test}
-    problems = [
+    ConfigError.refuse(
         Problem(
             (*SPLIT, "column"),
             f"data.{part} already gives the {part} examples, and the column names {rows:,} more",
             f"remove data.{part}, or those rows",
             related=((("data", part), "given here"),),
         )
-        for part, rows in zip(sources, named[1:], strict=True)
-        if rows and sources[part] is not None
-    ]
-    if problems:
-        raise ConfigError(problems)
+        for part, rows in zip(("validation", "test"), named[1:], strict=True)
+        if rows and getattr(data, part) is not None
+    )
     training, validation, test = named
     return PartSizes(training, validation or given_validation, test or given_test, validation > 0, test > 0)
 
@@ -90,6 +84,5 @@ def part_sizes(split: SplitOptions, examples: int, given_validation: int, given_
         place = (*SPLIT, "validation" if takes_validation else "test")
         message = f"of {examples} examples, none is left for training"
         problems.append(Problem(place, message, "write a smaller fraction"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.refuse(problems)
     return PartSizes(training, validation, test, takes_validation, takes_test)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from dltool.config.columns import CategoryColumn, DateColumn
-from dltool.data.arrays.rows import Coded, Rows
+from dltool.config.columns import CategoryColumn, ColumnType, DateColumn
+from dltool.data.arrays.rows import Coded, Rows, text_array
+from dltool.data.split.by_column import is_missing
 from dltool.data.tables.cells import (
     NO_DATE,
     Cells,
@@ -16,7 +17,6 @@ from dltool.data.tables.cells import (
     boolean_of,
     date_of,
     date_text,
-    is_iso_date,
     number_of,
     number_text,
 )
@@ -25,7 +25,7 @@ from dltool.data.tables.typed_table import Want
 
 MOST_INVALID = 10
 MOST_DISTINCT_NUMBERS = 50
-MOST_CATEGORIES = 100_000
+NUMBER_STARTS = frozenset("0123456789+-.,")
 
 
 @dataclass
@@ -40,32 +40,40 @@ class InvalidCells:
         """Add the cells that `is_invalid` (rows,) marks in a block that begins at `first_row`."""
         where = np.flatnonzero(is_invalid)
         self.count += len(where)
-        codes, first = np.unique(texts.codes[where], return_index=True)
-        for code, index in sorted(zip(codes.tolist(), first.tolist(), strict=True), key=lambda pair: pair[1]):
-            text = texts.values[code]
+        _, first = np.unique(texts.codes[where], return_index=True)
+        for row in where[np.sort(first)].tolist():
+            text = texts.values[texts.codes[row]]
             if text not in self.rows and len(self.rows) == MOST_INVALID:
                 self.more_texts = True
                 return
-            self.rows.setdefault(text, first_row + int(where[index]))
+            self.rows.setdefault(text, first_row + row)
 
 
 class Builder:
-    """The base class: rows, missing cells, invalid cells."""
+    """The base class: rows, missing cells, invalid cells; `ends` are the smallest and the largest value, if any.
+    `distinct` is None once there are many."""
 
     want: Want = "text"
+    noun = "text"
+    dtype: type
 
-    def __init__(self, stores: Stores, dtype: type) -> None:
-        self.store = stores.new(dtype)
+    def __init__(self, stores: Stores) -> None:
+        self.store = stores.new(self.dtype)
         self.rows = self.missing = 0
         self.invalid = InvalidCells()
+        self.ends: tuple[Any, Any] | None = None
+        self.distinct_values: set[float] | None = set()
 
     @property
     def distinct(self) -> int | None:
-        raise NotImplementedError
+        return None if self.distinct_values is None else len(self.distinct_values)
 
     @property
     def range(self) -> tuple[str | None, str | None]:
-        return None, None
+        return (None, None) if self.ends is None else (self.shown(self.ends[0]), self.shown(self.ends[1]))
+
+    def shown(self, value: Any) -> str:
+        raise NotImplementedError
 
     @property
     def present(self) -> int:
@@ -78,7 +86,20 @@ class Builder:
         self.rows += len(values)
 
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
+        """Return the values (rows,), and how many are missing."""
         raise NotImplementedError
+
+    def widen(self, values: np.ndarray) -> None:
+        low, high = values.min().item(), values.max().item()
+        self.ends = (low, high) if self.ends is None else (min(low, self.ends[0]), max(high, self.ends[1]))
+
+    def count_distinct(self, values: np.ndarray) -> None:
+        # A few values often suffice to exceed the limit.
+        for some in (values[:1000], values):
+            if self.distinct_values is not None:
+                self.distinct_values.update(np.unique(some).tolist())
+                if len(self.distinct_values) > MOST_DISTINCT_NUMBERS:
+                    self.distinct_values = None
 
     def finish(self) -> Rows:
         return self.store.finish()
@@ -86,26 +107,23 @@ class Builder:
     def parsed(self, cells: Cells, parse: Callable[[str], float | int], dtype: type, missing: Any) -> np.ndarray:
         """Parse every cell; a cell with text for which `parse` returns `missing` is invalid."""
         texts = as_texts(cells)
-        values = texts.mapped(parse, dtype, missing)
-        absent = values == missing if missing == missing else np.isnan(values)  # noqa: PLR0124 - NaN equals nothing
-        invalid_mask = absent & (texts.codes >= 0)
-        if invalid_mask.any():
-            self.invalid.add(texts, invalid_mask, self.rows)
+        values: np.ndarray = np.array([*map(parse, texts.values), missing], dtype=dtype)[texts.codes]
+        is_invalid = is_missing(values) & (texts.codes >= 0)
+        if is_invalid.any():
+            self.invalid.add(texts, is_invalid, self.rows)
         return values
 
 
 class NumberBuilder(Builder):
-    """float32, NaN if missing. `distinct` is None once there are many.
-
-    `is_counting`: integers, each of them one more than the last."""
+    """float32, NaN if missing. `is_counting`: integers, each of them one more than the last."""
 
     want: Want = "number"
+    noun = "number"
+    dtype = np.float32
 
     def __init__(self, stores: Stores, decimal: str = ".") -> None:
-        super().__init__(stores, np.float32)
+        super().__init__(stores)
         self.decimal = decimal
-        self.distinct_values: set[float] | None = set()
-        self.low, self.high = np.inf, -np.inf
         self.is_whole = self.is_counting = True
         self.last: float | None = None
 
@@ -121,78 +139,55 @@ class NumberBuilder(Builder):
     def note(self, numbers: np.ndarray) -> None:
         if not len(numbers):
             return
-        self.low, self.high = min(self.low, float(numbers.min())), max(self.high, float(numbers.max()))
+        self.widen(numbers)
         self.is_whole = self.is_whole and bool((numbers == np.trunc(numbers)).all())
         if self.is_counting:
             start = numbers[0] if self.last is None else self.last + 1
             self.is_counting = self.is_whole and bool((numbers == start + np.arange(len(numbers))).all())
             self.last = float(numbers[-1])
-        if self.distinct_values is not None:
-            # A few numbers often suffice to exceed the limit.
-            for some in (numbers[:1000], numbers):
-                self.distinct_values.update(np.unique(some).tolist())
-                if len(self.distinct_values) > MOST_DISTINCT_NUMBERS:
-                    self.distinct_values = None
-                    return
+        self.count_distinct(numbers)
 
-    @property
-    def distinct(self) -> int | None:
-        return None if self.distinct_values is None else len(self.distinct_values)
-
-    @property
-    def range(self) -> tuple[str | None, str | None]:
-        if self.low > self.high:
-            return None, None
-        if self.is_whole:
-            return number_text(self.low), number_text(self.high)
-        return f"{self.low:.6g}", f"{self.high:.6g}"
+    def shown(self, value: float) -> str:
+        return number_text(value) if self.is_whole else f"{value:.6g}"
 
 
 class BooleanBuilder(Builder):
     """float32 of 1 and 0, NaN if missing."""
 
-    def __init__(self, stores: Stores) -> None:
-        super().__init__(stores, np.float32)
-        self.seen = np.zeros(2, bool)
+    noun = "value"
+    dtype = np.float32
 
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
         values = self.parsed(cells, boolean_of, np.float32, np.nan)
-        self.seen |= [bool((values == 0).any()), bool((values == 1).any())]
-        return values, int(np.count_nonzero(np.isnan(values)))
-
-    @property
-    def distinct(self) -> int | None:
-        return int(self.seen.sum())
+        present = values[~np.isnan(values)]
+        self.count_distinct(present)
+        return values, len(values) - len(present)
 
 
 class DateBuilder(Builder):
     """int64 seconds since 1970-01-01T00:00, NO_DATE if missing."""
 
-    def __init__(self, stores: Stores, options: DateColumn | None = None) -> None:
-        super().__init__(stores, np.int64)
-        self.written = None if options is None else options.format
-        self.low: int | None = None
-        self.high: int | None = None
+    noun = "date"
+    dtype = np.int64
+
+    def __init__(self, stores: Stores, written: str | None = None) -> None:
+        super().__init__(stores)
+        self.written = written
 
     def values_of(self, cells: Cells) -> tuple[np.ndarray, int]:
         if isinstance(cells, Texts) or cells.dtype != np.int64:
             cells = self.parsed(cells, lambda text: date_of(text, self.written), np.int64, NO_DATE)
         present = cells[cells != NO_DATE]
         if len(present):
-            low, high = int(present.min()), int(present.max())
-            self.low = low if self.low is None else min(low, self.low)
-            self.high = high if self.high is None else max(high, self.high)
+            self.widen(present)
         return cells, len(cells) - len(present)
 
     @property
     def distinct(self) -> int | None:
-        return None if self.low is None or self.low != self.high else 1
+        return 1 if self.ends is not None and self.ends[0] == self.ends[1] else None
 
-    @property
-    def range(self) -> tuple[str | None, str | None]:
-        if self.low is None or self.high is None:
-            return None, None
-        return date_text(self.low), date_text(self.high)
+    def shown(self, value: int) -> str:
+        return date_text(value)
 
 
 class TextBuilder(Builder):
@@ -201,12 +196,12 @@ class TextBuilder(Builder):
     With `most`, the texts are dropped once there are more, and cells are counted: `spaced` have several words, `words`
     is the total number of words, `numeric` and `dated` could be numbers and ISO dates."""
 
-    NUMBER_STARTS = frozenset("0123456789+-.,")
+    dtype = np.int32
 
     def __init__(
         self, stores: Stores, options: CategoryColumn | None = None, most: int | None = None, decimal: str = "."
     ) -> None:
-        super().__init__(stores, np.int32)
+        super().__init__(stores)
         self.options, self.most, self.decimal = options, most, decimal
         self.numbers: dict[str, int] = {}
         self.is_dropped = False
@@ -230,9 +225,7 @@ class TextBuilder(Builder):
         return np.array(table, np.int32)[texts.codes], missing
 
     def finish(self) -> Rows:
-        values = np.empty(len(self.numbers), dtype=object)
-        values[:] = list(self.numbers)
-        return Coded(self.store.finish(), values)
+        return Coded(self.store.finish(), text_array(self.numbers))
 
     def note(self, texts: Texts) -> None:
         counts = np.bincount(texts.codes + 1, minlength=len(texts.values) + 1)[1:].tolist()
@@ -240,16 +233,27 @@ class TextBuilder(Builder):
             words = len(value.split())
             self.words += count * words
             self.spaced += count * (words > 1)
-            self.numeric += count * self.is_number(value)
-            self.dated += count * is_iso_date(value)
-
-    def is_number(self, value: str) -> bool:
-        # Most texts do not even begin like a number.
-        return value[:1] in self.NUMBER_STARTS and not np.isnan(number_of(value, self.decimal))
+            # Most texts do not even begin like a number or a date.
+            is_number = value[:1] in NUMBER_STARTS and not np.isnan(number_of(value, self.decimal))
+            self.numeric += count * is_number
+            self.dated += count * (value[4:5] == "-" and date_of(value) != NO_DATE)
 
     @property
     def distinct(self) -> int | None:
         return None if self.is_dropped else len(self.numbers) - ("" in self.numbers)
+
+
+def builder_for(kind: str, stores: Stores, decimal: str, declared: ColumnType | None = None) -> Builder:
+    """Return the builder for a kind of column, with the options of its declared type."""
+    options = None if declared is None else declared.options
+    match kind:
+        case "number":
+            return NumberBuilder(stores, decimal)
+        case "boolean":
+            return BooleanBuilder(stores)
+        case "date":
+            return DateBuilder(stores, options.format if isinstance(options, DateColumn) else None)
+    return TextBuilder(stores, options if isinstance(options, CategoryColumn) else None)
 
 
 def tidied(text: str, options: CategoryColumn) -> str:

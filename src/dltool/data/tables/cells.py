@@ -1,6 +1,9 @@
 """The cells of one column in one block of rows, and their values as numbers, dates and booleans."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,14 +11,10 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
 NO_DATE = np.iinfo(np.int64).min
 TRUE, FALSE = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
+BOOLEAN_WORDS = frozenset((*TRUE, *FALSE))
+BOOLEANS: Mapping[str, float] = {**dict.fromkeys((*TRUE, "1", "1.0"), 1.0), **dict.fromkeys((*FALSE, "0", "0.0"), 0.0)}
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 ISO_DATE = re.compile(
     r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?", re.ASCII
@@ -37,11 +36,6 @@ class Texts:
 
     def __len__(self) -> int:
         return len(self.codes)
-
-    def mapped(self, function: Callable[[str], float | int], dtype: type, missing: float) -> np.ndarray:
-        """Apply a function to each distinct text: (rows,) of `dtype`, with `missing` for missing cells."""
-        table: np.ndarray = np.array([*map(function, self.values), missing], dtype=dtype)
-        return np.asarray(table[self.codes])
 
 
 Cells = Texts | np.ndarray
@@ -84,9 +78,6 @@ def number_of(text: str, decimal: str = ".") -> float:
     return value if abs(value) <= LARGEST else np.nan
 
 
-BOOLEANS: Mapping[str, float] = {**dict.fromkeys((*TRUE, "1", "1.0"), 1.0), **dict.fromkeys((*FALSE, "0", "0.0"), 0.0)}
-
-
 def boolean_of(text: str) -> float:
     return BOOLEANS.get(text.lower(), np.nan)
 
@@ -107,14 +98,6 @@ def date_of(text: str, written: str | None = None) -> int:
         moment = moment.replace(tzinfo=UTC)
     seconds = (moment - EPOCH) // SECOND
     return seconds if FIRST_DATE <= seconds <= LAST_DATE else NO_DATE
-
-
-def is_iso_date(text: str) -> bool:
-    return len(text) >= 10 and text[4] == "-" and date_of(text) != NO_DATE
-
-
-def is_boolean_word(text: str) -> bool:
-    return text.lower() in {*TRUE, *FALSE}
 
 
 # --- Arrow arrays by their buffers: pyarrow's own way imports pandas wherever that is installed ---

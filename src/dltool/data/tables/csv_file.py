@@ -4,21 +4,20 @@ import io
 import json
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 
 from dltool.config.table_sources import CsvSource
 from dltool.data.files.paths import require
-from dltool.data.tables.cells import Cells, number_of, texts_of
-from dltool.data.tables.csv_parser import BlockParser, Misshapen
-from dltool.data.tables.csv_records import Dialect, Records, Unreadable, dialect_of
-from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong, lines_of, open_text, reading
-from dltool.data.tables.typed_table import RowBlock, Want
+from dltool.data.tables.cells import number_of, texts_of
+from dltool.data.tables.csv_parser import BlockParser, Dialect, Misshapen, Records, Unreadable, dialect_of
+from dltool.data.tables.decompression import LONGEST_LINE, LineTooLong, lines_of, open_text
+from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import usable_cores
 
@@ -30,16 +29,11 @@ YEAR = re.compile(r"[12]\d{3}", re.ASCII)
 BLOCK_BYTES = 1 << 20
 FIRST_BYTES = 1 << 16
 """The first block is small: it is parsed as text, to suggest kinds of columns."""
-NEWLINE = ord("\n")
 
 
-class CsvFile:
-    """A file of delimited text.
-
-    `names` are those of the options, else those of the file's first line, else `fallback` if it fits, else column_1, …
-    """
-
-    row_word = "line"
+class CsvFile(TableFile):
+    """A file of delimited text. `names` are those of the options, else those of the file's first line, else `fallback`
+    if it fits, else column_1, …"""
 
     def __init__(self, options: CsvSource, place: ConfigPath, fallback: Sequence[Sequence[str]] = ()) -> None:
         """Open the file; `place` is the config path of its path. Raises DataError: no such file, no rows, empty or
@@ -47,37 +41,32 @@ class CsvFile:
         self.options, self.place = options, place
         self.path = require(options.path, place)
         self.dialect = dialect_of(options)
-        self.decimal: str = options.decimal
+        self.decimal = options.decimal
         self.missing = frozenset(options.missing)
         self.names = self.find_names(fallback)
 
     def find_names(self, fallback: Sequence[Sequence[str]]) -> tuple[str, ...]:
-        with self.opened() as stream:
-            try:
+        try:
+            with self.opened() as stream:
                 first = [fields for _, fields in islice(Records(lines_of(stream), self.dialect), 2)]
-            except Unreadable as error:
-                raise self.unreadable(error) from None
+        except Unreadable as error:
+            raise DataError(self.problem_of(error)) from None
         if not first:
             raise DataError(Problem(self.place, f"{self.path} has no rows: it is empty"))
         if self.options.has_header and len(first) == 1:
             raise DataError(Problem(self.place, f"{self.path} has no rows: there is nothing after its first line"))
-        width = len(first[0])
-        if self.options.names:
-            # The names of the training table, then those without optional columns.
-            names = next((names for names in (self.options.names, *fallback[1:]) if len(names) == width), None)
-            if names is None:
-                message = f"{self.path} has {width} columns, names has {len(self.options.names)}"
-                raise DataError(Problem((*self.place[:-1], "names"), message))
-            return tuple(names)
-        if not self.options.has_header:
-            return self.given_names(width, fallback)
-        self.check_names(first[0])
-        return tuple(first[0])
-
-    def given_names(self, width: int, fallback: Sequence[Sequence[str]]) -> tuple[str, ...]:
-        for names in fallback:
-            if len(names) == width:
-                return tuple(names)
+        width, given = len(first[0]), self.options.names
+        if self.options.has_header and not given:
+            self.check_names(first[0])
+            return tuple(first[0])
+        # The names of the training table, then those without optional columns.
+        candidates = (given, *fallback[1:]) if given else fallback
+        fitting = next((names for names in candidates if len(names) == width), None)
+        if fitting is not None:
+            return tuple(fitting)
+        if given:
+            message = f"{self.path} has {width} columns, names has {len(given)}"
+            raise DataError(Problem((*self.place[:-1], "names"), message))
         if fallback:
             expected = " or ".join(str(count) for count in sorted({len(names) for names in fallback}))
             message = f"{self.path} has {width} columns; expected {expected}, as in the training table"
@@ -85,6 +74,16 @@ class CsvFile:
         return tuple(f"column_{number}" for number in range(1, width + 1))
 
     def check_names(self, names: Sequence[str]) -> None:
+        # Years are common column names, other numbers are not.
+        numbers = [name for name in names if not np.isnan(number_of(name)) and not YEAR.fullmatch(name)]
+        if numbers and self.options.header is None:
+            message = f'{self.path}: its first line should have the names of the columns, "{numbers[0]}" is a number'
+            hint = "write header: false if that line is a row, or header: true if these are names"
+            raise DataError(Problem(self.place, message, hint))
+        other = next((character for character in OTHER_DELIMITERS if len(names) == 1 and character in names[0]), None)
+        if other is not None:
+            message = f'{self.path} has one column only, called "{names[0][:60]}"'
+            raise DataError(Problem(self.place, message, f"write delimiter: {json.dumps(other)}"))
         problems = [
             Problem(
                 self.place,
@@ -97,82 +96,59 @@ class CsvFile:
         places: dict[str, list[str]] = {}
         for number, name in enumerate(names, 1):
             places.setdefault(name, []).append(str(number))
-        for name, numbers in places.items():
-            if name and len(numbers) > 1:
-                message = f'{self.path}: the columns {" and ".join(numbers)} are both called "{name}"'
+        for name, found in places.items():
+            if name and len(found) > 1:
+                message = f'{self.path}: the columns {" and ".join(found)} are both called "{name}"'
                 problems.append(Problem(self.place, message, "write names: […] and header: true to rename them"))
-        other = next((character for character in OTHER_DELIMITERS if len(names) == 1 and character in names[0]), None)
-        if other is not None:
-            message = f'{self.path} has one column only, called "{names[0][:60]}"'
-            problems = [Problem(self.place, message, f"write delimiter: {json.dumps(other)}")]
-        no_name = next(filter(is_no_name, names), None)
-        if no_name is not None and self.options.header is None:
-            message = f'{self.path}: its first line should have the names of the columns, "{no_name}" is a number'
-            hint = "write header: false if that line is a row, or header: true if these are names"
-            problems = [Problem(self.place, message, hint)]
-        if problems:
-            raise DataError(problems)
+        DataError.refuse(problems)
 
-    @contextmanager
-    def opened(self) -> Iterator[io.BufferedReader]:
-        with reading(self.path, self.place, self.options.encoding), open_text(self.path, self.options.encoding) as text:
-            yield text
+    def opened(self) -> AbstractContextManager[io.BufferedReader]:
+        return open_text(self.path, self.place, self.options.encoding)
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.typed_table.TableFile`. Raises DataError: rows with too many or too few
-        fields, all of them counted; quotes that are never closed; bytes that are not text; a damaged file."""
+        """Yield the columns. Raises DataError: rows with too many or too few fields, all of them counted; quotes that
+        are never closed; bytes that are not text; a damaged file."""
         try:
             with self.opened() as stream:
                 if self.options.has_header:
                     next(iter(Records(lines_of(stream), self.dialect)))
-                try:
-                    yield from self.fast_blocks(stream, wants)
-                except Irregular as found:
-                    yield from self.careful_blocks(lines_of(stream, found.rest), wants)
+                yield from self.fast_blocks(stream, wants)
         except (Misshapen, Unreadable) as error:
             raise self.misshapen(error) from None
 
     def fast_blocks(self, stream: io.BufferedReader, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        parser = BlockParser(self.names, self.options)
-        pieces = whole_records(stream, self.dialect)
-        irregular: Irregular | None = None
+        """Yield blocks that several threads parse; the rest of an irregular file field by field."""
+        parser, pieces = BlockParser(self.names, self.options), whole_records(stream, self.dialect)
         waiting: deque[Future[RowBlock]] = deque()
-        # The first block suggests the kinds by which the others are parsed.
-        for first in islice(pieces, 1):
-            block = parser.parse(first, dict(wants))
-            yield replace(block, expected=block.rows * int(1.05 * self.path.stat().st_size) // len(first))
+        rest: Iterable[RowBlock] = ()
         threads = min(usable_cores(), MOST_THREADS)
-        with ThreadPoolExecutor(threads, "dltool-csv") as pool:
+        pool = ThreadPoolExecutor(threads, "dltool-csv")
+        try:
             try:
-                while True:
-                    try:
-                        piece = next(pieces)
-                    except StopIteration:
-                        break
-                    except Irregular as found:
-                        irregular = found
-                        break
+                # The first block suggests the kinds by which the others are parsed.
+                for first in islice(pieces, 1):
+                    block = parser.parse(first, dict(wants))
+                    yield replace(block, expected=block.rows * int(1.05 * self.path.stat().st_size) // len(first))
+                for piece in pieces:
                     waiting.append(pool.submit(parser.parse, piece, dict(wants)))
                     if len(waiting) > threads:
                         yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-        if irregular is not None:
-            raise irregular
+            except Irregular as found:
+                rest = self.careful_blocks(lines_of(stream, found.rest), wants)
+            while waiting:
+                yield waiting.popleft().result()
+            yield from rest
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def careful_blocks(self, lines: Iterator[bytes], wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         records = iter(Records(lines, self.dialect))
         while rows := [fields for _, fields in islice(records, RECORDS_PER_BLOCK)]:
-            width = len(self.names)
-            if any(len(fields) != width for fields in rows):
+            if any(len(fields) != len(self.names) for fields in rows):
                 raise Misshapen
             columns = dict(zip(self.names, zip(*rows, strict=True), strict=True))
-            cells: dict[str, Cells] = {
-                name: texts_of([None if cell in self.missing else cell for cell in columns[name]]) for name in wants
-            }
-            yield RowBlock(len(rows), cells)
+            cells = {name: [None if cell in self.missing else cell for cell in columns[name]] for name in wants}
+            yield RowBlock(len(rows), {name: texts_of(column) for name, column in cells.items()})
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line, fields) of every row, from the beginning of the file."""
@@ -183,12 +159,7 @@ class CsvFile:
             yield from records
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        """Return the line numbers of some rows. Reads the file up to the last of them."""
-        wanted, lines = set(rows), {}
-        for row, (line, _) in enumerate(islice(self.records(), max(rows, default=-1) + 1)):
-            if row in wanted:
-                lines[row] = line
-        return [lines[row] for row in rows]
+        return lines_at(self.records(), rows)
 
     def misshapen(self, error: Misshapen | Unreadable) -> DataError:
         """Describe the malformed rows of the file, which is read again from its beginning."""
@@ -196,13 +167,12 @@ class CsvFile:
         count, width = 0, len(self.names)
         try:
             for line, fields in self.records():
-                if len(fields) != width:
-                    count += 1
-                    if count <= MOST_SHOWN:
-                        message = f"{self.path}, line {line:,}: expected {width} fields, found {len(fields)}"
-                        problems.append(Problem(self.place, message))
+                count += len(fields) != width
+                if len(fields) != width and count <= MOST_SHOWN:
+                    message = f"{self.path}, line {line:,}: expected {width} fields, found {len(fields)}"
+                    problems.append(Problem(self.place, message))
         except Unreadable as found:
-            problems += self.unreadable(found).problems
+            problems.append(self.problem_of(found))
         if count > MOST_SHOWN:
             message = f"{self.path}: {count:,} lines in all have another number of fields than {width}"
             problems.append(Problem(self.place, message, "is the delimiter right?"))
@@ -210,25 +180,16 @@ class CsvFile:
             problems.append(Problem(self.place, f"{self.path} cannot be read as a table: {error}"))
         return DataError(problems)
 
-    def unreadable(self, error: Unreadable) -> DataError:
+    def problem_of(self, error: Unreadable) -> Problem:
         hint = "if quotes have no meaning in this file, write quote: null"
-        return DataError(Problem(self.place, f"{self.path}, line {error.line:,}: {error.what}", hint))
+        return Problem(self.place, f"{self.path}, line {error.line:,}: {error.what}", hint)
 
 
-def is_no_name(text: str) -> bool:
-    """Return whether it is a number other than a year, which is a common column name."""
-    return not np.isnan(number_of(text)) and not YEAR.fullmatch(text)
-
-
-# --- blocks for parallel parsing ---
-
-
+@dataclass(eq=False)
 class Irregular(Exception):
     """Quotes that are not around whole fields. `rest` was read and not yielded."""
 
-    def __init__(self, rest: bytes) -> None:
-        super().__init__()
-        self.rest = rest
+    rest: bytes
 
 
 def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes]:
@@ -238,27 +199,20 @@ def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes
         Irregular: from here on, only a parser that reads field by field finds the ends of records.
         LineTooLong: no record ends for a long time."""
     quote = None if dialect.quote is None else dialect.quote.encode()
-    comment = dialect.comment_bytes
     if quote is not None and len(quote) > 1:
         raise Irregular(b"")
     rest, size = b"", FIRST_BYTES
     while piece := stream.read(size):
-        size = BLOCK_BYTES
-        if quote is None or (quote not in piece and quote not in rest):
-            end = piece.rfind(b"\n") + 1
-            if end:
-                yield b"".join((rest, memoryview(piece)[:end]))
-                rest = piece[end:]
-            else:
-                rest += piece
-        else:
-            block = rest + piece
+        size, block = BLOCK_BYTES, rest + piece
+        end = block.rfind(b"\n") + 1
+        if quote is not None and quote in block:
             end = end_of_quoted(block, quote, dialect.delimiter.encode())
-            if end < 0 or (comment is not None and has_comment(block, comment)):
+            has_comment = dialect.comment is not None and b"\n" + dialect.comment in b"\n" + block
+            if end < 0 or has_comment:
                 raise Irregular(block)
-            if end:
-                yield block[:end]
-            rest = block[end:]
+        if end:
+            yield block[:end]
+        rest = block[end:]
         if len(rest) > LONGEST_LINE:
             raise LineTooLong
     if quote is not None and quote in rest:
@@ -266,10 +220,6 @@ def whole_records(stream: io.BufferedReader, dialect: Dialect) -> Iterator[bytes
         raise Irregular(rest)
     if rest:
         yield rest
-
-
-def has_comment(block: bytes, comment: bytes) -> bool:
-    return block.startswith(comment) or b"\n" + comment in block
 
 
 def end_of_quoted(block: bytes, quote: bytes, delimiter: bytes) -> int:
@@ -282,7 +232,7 @@ def end_of_quoted(block: bytes, quote: bytes, delimiter: bytes) -> int:
     openers, closers = quotes[::2], quotes[1::2]
     before, after = data[openers[openers > 0] - 1], data[closers[closers < len(data) - 1] + 1]
     is_end = np.zeros(256, bool)
-    is_end[[NEWLINE, quote[0], *delimiter]] = True
+    is_end[[ord("\n"), quote[0], *delimiter]] = True
     if not is_end[before].all():
         return -1
     is_end[ord("\r")] = True

@@ -1,77 +1,146 @@
-"""One block of delimited text → cells, by pyarrow."""
+"""Blocks of delimited text → cells, by pyarrow; lines → records, by Python's csv.
 
+The latter is exact about quotes, comments and line numbers, and slow: for headers, rare dialects and error messages."""
+
+import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dltool.config.table_sources import CsvSource
-from dltool.data.tables.cells import LARGEST, Cells, Texts, is_valid, texts_of, texts_of_dictionary, values_of
-from dltool.data.tables.csv_records import dialect_of
-from dltool.data.tables.decompression import NotText
+from dltool.data.tables.cells import LARGEST, Cells, is_valid, texts_of, texts_of_dictionary, values_of
+from dltool.data.tables.decompression import LONGEST_LINE, decoded
 from dltool.data.tables.typed_table import RowBlock, Want
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+UNIT = "\x1f"
+"""Replaces a delimiter of several characters, which neither csv nor pyarrow supports."""
+
+
+@dataclass(eq=False)
+class Unreadable(Exception):
+    """A record that cannot be parsed: its first line, counted from 1, and the error."""
+
+    line: int
+    what: str
 
 
 class Misshapen(Exception):
     """Rows with too many or too few fields, or a text that pyarrow cannot parse."""
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """The format of fields. `comment` and `quote` may be absent; `several` is a delimiter of several bytes, which
+    pyarrow and csv do not support."""
+
+    delimiter: str
+    quote: str | None
+    comment: bytes | None
+    several: str | None
+
+
+def dialect_of(options: CsvSource) -> Dialect:
+    comment = None if options.comment is None else options.comment.encode()
+    if len(options.delimiter.encode()) > 1:
+        return Dialect(UNIT, None, comment, options.delimiter)
+    return Dialect(options.delimiter, options.quote, comment, None)
+
+
+class Records:
+    """Iterates over (line, fields) of `lines` (bytes in UTF-8), without comments and blank lines.
+
+    `line` is the first line of the record, counted from 1. Spaces around fields are stripped.
+
+    Raises:
+        NotText: a line is not UTF-8, or has a zero byte.
+        Unreadable: a quote that is never closed, or text after the end of a quoted field."""
+
+    def __init__(self, lines: Iterable[bytes], dialect: Dialect) -> None:
+        self.lines, self.dialect = lines, dialect
+        self.begins, self.at_start, self.is_blank = 1, True, False
+        csv.field_size_limit(LONGEST_LINE)
+        quote = dialect.quote
+        self.reader = csv.reader(
+            self.texts(),
+            delimiter=dialect.delimiter,
+            quotechar=quote,
+            quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
+            # Otherwise a space is a delimiter, and two of them enclose an empty field.
+            skipinitialspace=dialect.delimiter != " ",
+            strict=True,
+        )
+
+    def texts(self) -> Iterator[str]:
+        comment, several = self.dialect.comment, self.dialect.several
+        for number, line in enumerate(self.lines, 1):
+            text = decoded(line)
+            if self.at_start and comment is not None and line.startswith(comment):
+                continue
+            if self.at_start:
+                self.begins, self.is_blank = number, not text.strip()
+            self.at_start = False
+            yield text.replace(several, UNIT) if several is not None else text
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        try:
+            for fields in self.reader:
+                if not self.is_blank or len(fields) > 1:
+                    yield self.begins, [field.strip() for field in fields]
+                self.at_start = True
+        except csv.Error as error:
+            is_open = "unexpected end" in str(error)
+            what = "a quote that is never closed" if is_open else f"a field that cannot be read: {error}"
+            raise Unreadable(self.begins, what) from None
+
+
 class BlockParser:
     """Parses one block by pyarrow. Stateless, so several threads may use it."""
 
     def __init__(self, names: Sequence[str], options: CsvSource) -> None:
-        import pyarrow as pa
-        from pyarrow import csv
-
-        self.csv, self.invalid = csv, pa.ArrowInvalid
-        self.float64, self.text = pa.float64(), pa.dictionary(pa.int32(), pa.string())
-        self.buffer = pa.BufferReader
         self.names, self.dialect, self.decimal = list(names), dialect_of(options), options.decimal
         self.missing = frozenset(options.missing)
-        comment = self.dialect.comment_bytes
-        self.comments = (
-            None if comment is None else re.compile(rb"^" + re.escape(comment) + rb"[^\n]*\n?", re.MULTILINE)
-        )
+        comment = self.dialect.comment
+        comments = None if comment is None else rb"^" + re.escape(comment) + rb"[^\n]*\n?"
         # A blank line is no row, even in a table of one column.
-        self.blank_lines = re.compile(rb"^[ \t]+\r?$\n?", re.MULTILINE) if len(names) == 1 else None
+        blank_lines = rb"^[ \t]+\r?$\n?" if len(names) == 1 else None
+        self.removed = [re.compile(each, re.MULTILINE) for each in (comments, blank_lines) if each is not None]
         # Numbers may have leading spaces, missing markers may not.
         self.nulls = ["", *(space + marker for marker in options.missing for space in ("", " "))]
 
     def parse(self, data: bytes, wants: Mapping[str, Want]) -> RowBlock:
+        import pyarrow as pa
+
         data = self.plain(data)
         if not data or data.isspace():
             return RowBlock(0, {name: texts_of([]) for name in wants})
         try:
-            table = self.table(data, wants)
-            columns = {name: self.cells(table.column(name), want) for name, want in wants.items()}
-        except self.invalid:
+            return self.block(data, wants)
+        except pa.ArrowInvalid:
             # Some cell is no number; parsing it as text shows which one.
-            return self.as_text(data, wants)
-        if any(cells is None for cells in columns.values()):
-            return self.as_text(data, wants)
-        return RowBlock(table.num_rows, {name: cells for name, cells in columns.items() if cells is not None})
+            try:
+                return self.block(data, dict.fromkeys(wants, "text"))
+            except pa.ArrowInvalid as error:
+                raise Misshapen(str(error)) from None
 
     def plain(self, data: bytes) -> bytes:
-        """Return whether the text is UTF-8, without comments, and with a delimiter of one byte."""
-        if not data.isascii():
-            try:
-                data.decode()
-            except UnicodeDecodeError:
-                raise NotText from None
-        if 0 in data:
-            raise NotText
-        if self.comments is not None:
-            data = self.comments.sub(b"", data)
-        if self.blank_lines is not None:
-            data = self.blank_lines.sub(b"", data)
+        """Return the text without comments, and with a delimiter of one byte. Raises NotText: it is not UTF-8."""
+        decoded(data)
+        for pattern in self.removed:
+            data = pattern.sub(b"", data)
         several = self.dialect.several
         return data if several is None else data.replace(several.encode(), self.dialect.delimiter.encode())
 
-    def table(self, data: bytes, wants: Mapping[str, Want]) -> "pa.Table":
+    def block(self, data: bytes, wants: Mapping[str, Want]) -> RowBlock:
+        """Parse text as :meth:`plain` returns it. Raises ArrowInvalid: a column wanted as numbers has other cells."""
+        import pyarrow as pa
+        from pyarrow import csv as arrow
+
         wrong = []
 
         def invalid_row(row: Any) -> str:
@@ -79,19 +148,21 @@ class BlockParser:
                 wrong.append(row.actual_columns)
             return "skip"
 
-        csv, quote = self.csv, self.dialect.quote
-        table = csv.read_csv(
-            self.buffer(data),
-            csv.ReadOptions(column_names=self.names, use_threads=False, block_size=len(data) + 1),
-            csv.ParseOptions(
+        types = {"number": pa.float64(), "text": pa.dictionary(pa.int32(), pa.string())}
+        quote = self.dialect.quote
+        has_quotes = quote is not None and quote.encode() in data
+        table = arrow.read_csv(
+            pa.BufferReader(data),
+            arrow.ReadOptions(column_names=self.names, use_threads=False, block_size=len(data) + 1),
+            arrow.ParseOptions(
                 delimiter=self.dialect.delimiter,
-                quote_char=quote if quote is not None and quote.encode() in data else False,
-                newlines_in_values=quote is not None and quote.encode() in data,
+                quote_char=quote if has_quotes else False,
+                newlines_in_values=has_quotes,
                 invalid_row_handler=invalid_row,
             ),
-            csv.ConvertOptions(
+            arrow.ConvertOptions(
                 check_utf8=False,
-                column_types={name: self.float64 if want == "number" else self.text for name, want in wants.items()},
+                column_types={name: types[want] for name, want in wants.items()},
                 include_columns=list(wants),
                 null_values=self.nulls,
                 strings_can_be_null=True,
@@ -100,24 +171,16 @@ class BlockParser:
         )
         if wrong:
             raise Misshapen
-        return table
+        return RowBlock(table.num_rows, {name: self.cells(table.column(name).chunk(0)) for name in wants})
 
-    def as_text(self, data: bytes, wants: Mapping[str, Want]) -> RowBlock:
-        try:
-            table = self.table(data, dict.fromkeys(wants, "text"))
-        except self.invalid as error:
-            raise Misshapen(str(error)) from None
-        return RowBlock(table.num_rows, {name: self.texts(table.column(name).chunk(0)) for name in wants})
+    def cells(self, chunk: "pa.Array") -> Cells:
+        """Return the cells of a column. Raises ArrowInvalid: a number is not finite, or too large for float32."""
+        import pyarrow as pa
 
-    def cells(self, column: "pa.ChunkedArray", want: Want) -> Cells | None:
-        """Return the cells of a column; None if a number is not finite, or too large for float32."""
-        (chunk,) = column.chunks
-        if want == "text":
-            return self.texts(chunk)
+        if pa.types.is_dictionary(chunk.type):
+            return texts_of_dictionary(chunk, self.missing.__contains__)
         values = values_of(chunk, np.float64, np.nan)
-        numbers = values if not chunk.null_count else values[is_valid(chunk)]
-        is_fine = not len(numbers) or (numbers.min() >= -LARGEST and numbers.max() <= LARGEST)
-        return values if is_fine else None
-
-    def texts(self, chunk: "pa.DictionaryArray") -> Texts:
-        return texts_of_dictionary(chunk, self.missing.__contains__)
+        numbers = values[is_valid(chunk)] if chunk.null_count else values
+        if len(numbers) and not (numbers.min() >= -LARGEST and numbers.max() <= LARGEST):
+            raise pa.ArrowInvalid("a number out of range")
+        return values

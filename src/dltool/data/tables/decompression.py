@@ -6,7 +6,7 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -17,6 +17,7 @@ from dltool.errors import ConfigPath, DataError, Problem
 LONGEST_LINE = 64 << 20
 BUFFER = 1 << 20
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+OPENERS: Mapping[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
@@ -32,27 +33,34 @@ class Recoded(io.RawIOBase):
     """Recodes the bytes of `source` to UTF-8, with lone carriage returns as line ends if requested."""
 
     def __init__(self, source: BinaryIO, encoding: str, translate_returns: bool) -> None:
-        self.source, self.encoding, self.translate_returns = source, encoding, translate_returns
-        self.decoder = codecs.getincrementaldecoder(encoding)()
+        self.text, self.translate_returns = io.TextIOWrapper(source, encoding, newline=""), translate_returns
         self.ready = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self.ready:
-            piece = self.source.read(BUFFER // 4)
+        if not self.ready:
             try:
-                text = self.decoder.decode(piece, final=not piece)
+                text = self.text.read(BUFFER // 4)
             except UnicodeError:
                 raise NotText from None
-            if not piece and not text:
-                return 0
             self.ready = (text.replace("\r", "\n") if self.translate_returns else text).encode("utf-8", "replace")
         count = min(len(buffer), len(self.ready))
         buffer[:count] = self.ready[:count]
         self.ready = self.ready[count:]
         return count
+
+
+def decoded(data: bytes) -> str:
+    """Decode UTF-8. Raises NotText."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise NotText from None
+    if "\0" in text:
+        raise NotText
+    return text
 
 
 def is_utf8(encoding: str) -> bool:
@@ -61,25 +69,19 @@ def is_utf8(encoding: str) -> bool:
 
 def unpacked(path: Path) -> BinaryIO:
     """Open the file, decompressed according to its name."""
-    match path.suffix.lower():
-        case ".gz":
-            return cast("BinaryIO", gzip.open(path))
-        case ".bz2":
-            return cast("BinaryIO", bz2.open(path))
-        case ".xz":
-            return cast("BinaryIO", lzma.open(path))
-        case ".zst":
-            import pyarrow as pa
+    ending = path.suffix.lower()
+    if ending == ".zst":
+        import pyarrow as pa
 
-            return cast("BinaryIO", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
-    return path.open("rb", buffering=0)
+        return cast("BinaryIO", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
+    return cast("BinaryIO", OPENERS[ending](path)) if ending in OPENERS else path.open("rb", buffering=0)
 
 
 @contextmanager
-def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.BufferedReader]:
+def open_text(path: Path, place: ConfigPath, encoding: str = "utf-8") -> Iterator[io.BufferedReader]:
     """Open the text as UTF-8 bytes without a byte order mark, and with lone carriage returns as line ends. The bytes of
-    a UTF-8 file are not checked."""
-    with unpacked(path) as raw:
+    a UTF-8 file are not checked. Raises DataError: errors of reading, also those that the body of the `with` notes."""
+    with reading(path, place, encoding), unpacked(path) as raw:
         start = io.BufferedReader(cast("Any", raw), BUFFER)
         beginning = start.peek(3)
         if is_utf8(encoding) and beginning.startswith(codecs.BOM_UTF8):
@@ -92,7 +94,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.BufferedReader
 
 
 def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
-    """Find the first byte that is zero or invalid: its offset and line, and the bytes from there on."""
+    """Find the first byte that is zero or invalid: its offset, its line, and itself (nothing at the end)."""
     decoder = codecs.getincrementaldecoder(encoding)()
     has_wide_characters = b"\0" in "a".encode(encoding)
     offset, line = 0, 1
@@ -107,12 +109,12 @@ def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
                 # An error at the start is a missing byte order mark.
                 start, data = getattr(error, "start", 0), held + piece
                 at = start - len(held)
-                return offset + at, line + piece[: max(at, 0)].count(b"\n"), data[start:]
+                return offset + at, line + piece[: max(at, 0)].count(b"\n"), data[start : start + 1]
             if "\0" in text:
                 before = text[: text.index("\0")]
                 return offset + len(before.encode(encoding)), line + before.count("\n"), b"\0"
             if zero >= 0:
-                return offset + zero, line + piece[:zero].count(b"\n"), piece[zero:]
+                return offset + zero, line + piece[:zero].count(b"\n"), b"\0"
             if not piece:
                 return offset, line, b""
             offset += len(piece)
@@ -121,10 +123,9 @@ def first_bad_byte(path: Path, encoding: str) -> tuple[int, int, bytes]:
 
 def not_text(path: Path, place: ConfigPath, encoding: str) -> DataError:
     """Return the problem of bytes invalid in the encoding, with their line."""
-    offset, line, found = first_bad_byte(path, encoding)
+    offset, line, byte = first_bad_byte(path, encoding)
     with unpacked(path) as raw:
         mark = BYTE_ORDER_MARKS.get(raw.read(2))
-    byte = found[:1]
     if byte == b"\0":
         what, likely = "is zero, which no text has", "utf-16"
     else:

@@ -22,22 +22,17 @@ from typing import Literal
 
 import numpy as np
 
-from dltool.data.tables.builders import (
-    MOST_CATEGORIES,
-    BooleanBuilder,
-    Builder,
-    DateBuilder,
-    NumberBuilder,
-    TextBuilder,
-)
-from dltool.data.tables.cells import Cells, Texts, is_boolean_word, texts_of
+from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder, builder_for
+from dltool.data.tables.cells import BOOLEAN_WORDS, Cells, Texts, texts_of
 from dltool.data.tables.stores import Stores
+from dltool.data.tables.typed_table import Want
 
 Suggestion = Literal["number", "boolean", "date", "text", "whole text"]
 Verdict = Literal["number", "boolean", "date", "category", "text", "ignore"]
 SUGGESTING = 500
 FEW_ROWS = 10
 FEW_CATEGORIES = 50
+MOST_CATEGORIES = 100_000
 
 
 @dataclass(frozen=True)
@@ -47,23 +42,6 @@ class Decided:
     kind: Verdict
     why: str
     is_counting: bool = False
-
-
-@dataclass(frozen=True)
-class Again:
-    """The kind as which the column must be read again."""
-
-    suggestion: Suggestion
-
-
-@dataclass(frozen=True)
-class Doubtful:
-    """The kind of most cells; the builder has the invalid ones."""
-
-    kind: Literal["number", "date"]
-
-
-Outcome = Decided | Again | Doubtful
 
 
 class Guess:
@@ -76,28 +54,13 @@ class Guess:
         self.builder: Builder | None = None if suggestion is None else self.build(suggestion)
 
     @property
-    def want(self) -> Literal["number", "text"]:
-        return "number" if isinstance(self.builder, NumberBuilder) else "text"
+    def want(self) -> Want:
+        return "text" if self.builder is None else self.builder.want
 
     def build(self, suggestion: Suggestion) -> Builder:
-        match suggestion:
-            case "number":
-                return NumberBuilder(self.stores, self.decimal)
-            case "boolean":
-                return BooleanBuilder(self.stores)
-            case "date":
-                return DateBuilder(self.stores)
-            case "text":
-                return TextBuilder(self.stores, most=MOST_CATEGORIES, decimal=self.decimal)
-            case "whole text":
-                return TextBuilder(self.stores)
-
-    def read_as(self, suggestion: Suggestion) -> "Guess":
-        return Guess(self.stores, self.decimal, is_needed=self.is_needed, suggestion=suggestion)
-
-    def drop(self) -> None:
-        if self.builder is not None:
-            self.stores.drop(self.builder.store)
+        if suggestion == "text":
+            return TextBuilder(self.stores, most=MOST_CATEGORIES, decimal=self.decimal)
+        return builder_for(suggestion, self.stores, self.decimal)
 
     def append(self, cells: Cells) -> None:
         if self.builder is None:
@@ -110,27 +73,28 @@ class Guess:
                 self.builder.append(texts_of([None] * self.empty_rows))
         self.builder.append(cells)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Decided | Suggestion | None:
+        """Return the kind, or another suggestion with which to read the column again; None if the kind of most cells is
+        clear, but not what the few invalid ones mean."""
         builder = self.builder
         if builder is None or not (builder.present or builder.invalid.count):
             return Decided("ignore", "no value at all")
+        if builder.invalid.count:
+            return None if is_doubtful(builder) else "text"
+        if isinstance(builder, TextBuilder):
+            return self.text_outcome(builder)
+        if self.is_constant(builder):
+            return Decided("ignore", f"the same {builder.noun} in every row")
         if isinstance(builder, NumberBuilder):
             return self.number_outcome(builder)
-        if isinstance(builder, BooleanBuilder):
-            return Again("text") if builder.invalid.count else self.boolean_outcome(builder)
         if isinstance(builder, DateBuilder):
-            return self.date_outcome(builder)
-        assert isinstance(builder, TextBuilder)
-        return self.text_outcome(builder)
+            return Decided("date", "dates in ISO 8601")
+        return Decided("boolean", "true or false in every row" if not builder.missing else "true, false or missing")
 
-    def is_constant(self, builder: Builder, distinct: int | None) -> bool:
-        return distinct == 1 and not builder.missing and builder.rows > 1 and not self.is_needed
+    def is_constant(self, builder: Builder) -> bool:
+        return builder.distinct == 1 and not builder.missing and builder.rows > 1 and not self.is_needed
 
-    def number_outcome(self, builder: NumberBuilder) -> Outcome:
-        if builder.invalid.count:
-            return Doubtful("number") if is_doubtful(builder, builder.distinct) else Again("text")
-        if self.is_constant(builder, builder.distinct):
-            return Decided("ignore", "the same number in every row")
+    def number_outcome(self, builder: NumberBuilder) -> Decided:
         if builder.is_counting and builder.rows >= FEW_ROWS and not self.is_needed:
             return Decided("ignore", "row numbers", is_counting=True)
         if not builder.is_whole:
@@ -138,46 +102,36 @@ class Guess:
         few = "" if builder.distinct is None else f", {builder.distinct} distinct"
         return Decided("number", f"integers{few}")
 
-    def boolean_outcome(self, builder: BooleanBuilder) -> Outcome:
-        if self.is_constant(builder, builder.distinct):
-            return Decided("ignore", "the same value in every row")
-        return Decided("boolean", "true or false in every row" if not builder.missing else "true, false or missing")
-
-    def date_outcome(self, builder: DateBuilder) -> Outcome:
-        if builder.invalid.count:
-            return Doubtful("date") if is_doubtful(builder, None) else Again("text")
-        if self.is_constant(builder, builder.distinct):
-            return Decided("ignore", "the same date in every row")
-        return Decided("date", "dates in ISO 8601")
-
-    def text_outcome(self, builder: TextBuilder) -> Outcome:
+    def text_outcome(self, builder: TextBuilder) -> Decided | Suggestion:
         if builder.most is None:
             return Decided("text", "distinct texts of several words")
         if not self.is_final and 2 * builder.numeric >= builder.present:
-            return Again("number")
+            return "number"
         if not self.is_final and 2 * builder.dated >= builder.present:
-            return Again("date")
-        if self.is_constant(builder, builder.distinct):
-            return Decided("ignore", "the same text in every row")
+            return "date"
+        if self.is_constant(builder):
+            return Decided("ignore", f"the same {builder.noun} in every row")
         distinct, present = builder.distinct, builder.present
         are_own = distinct is None or (
             2 * distinct > present and (distinct > FEW_CATEGORIES or builder.words >= 4 * present)
         )
         shown = f"{distinct:,}" if distinct is not None else f"more than {MOST_CATEGORIES:,}"
-        if not are_own:
-            return Decided("category", f"{shown} distinct texts")
-        if 2 * builder.spaced >= present:
-            return (
-                Again("whole text") if distinct is None else Decided("text", f"{shown} distinct texts of several words")
-            )
-        if self.is_needed:
-            return Again("whole text") if distinct is None else Decided("category", f"{shown} distinct texts")
-        return Decided("ignore", f"an identifier: {shown} distinct texts in {present:,} rows")
+        are_words = 2 * builder.spaced >= present
+        if are_own and distinct is None and (are_words or self.is_needed):
+            return "whole text"
+        if are_own and are_words:
+            return Decided("text", f"{shown} distinct texts of several words")
+        if are_own and not self.is_needed:
+            return Decided("ignore", f"an identifier: {shown} distinct texts in {present:,} rows")
+        return Decided("category", f"{shown} distinct texts")
 
 
-def is_doubtful(builder: Builder, distinct: int | None) -> bool:
-    """Return whether so few cells are invalid that the user should declare the kind."""
+def is_doubtful(builder: Builder) -> bool:
+    """Return whether so few cells are invalid that the user should declare the kind, number or date."""
+    if isinstance(builder, BooleanBuilder):
+        return False
     bad, good = builder.invalid.count, builder.present
+    distinct = builder.distinct if isinstance(builder, NumberBuilder) else None
     are_rare = 100 * bad <= good + bad
     are_codes = distinct is not None and distinct <= 10 and good >= 5 * distinct
     if good < bad or (are_codes and not are_rare):
@@ -194,7 +148,7 @@ def suggested(cells: Cells, decimal: str, is_needed: bool) -> Suggestion | None:
     if not counts.any():
         return None
     used = [value for value, count in zip(values, counts.tolist(), strict=True) if count]
-    if all(map(is_boolean_word, used)):
+    if all(value.lower() in BOOLEAN_WORDS for value in used):
         return "text" if is_needed else "boolean"
     reader = TextBuilder(Stores(None, None, ()), most=0, decimal=decimal)
     reader.note(texts_of(used))

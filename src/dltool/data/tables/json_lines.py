@@ -2,30 +2,25 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from dltool.config.table_sources import JsonLinesSource
 from dltool.data.files.paths import require
-from dltool.data.tables.cells import Texts, texts_of
-from dltool.data.tables.decompression import NotText, lines_of, open_text, reading
-from dltool.data.tables.typed_table import RowBlock, Want
+from dltool.data.tables.cells import texts_of
+from dltool.data.tables.decompression import decoded, lines_of, open_text
+from dltool.data.tables.typed_table import RowBlock, TableFile, Want, lines_at
 from dltool.errors import ConfigPath, DataError, Problem
 
 RECORDS_PER_BLOCK = 10_000
 MOST_SHOWN = 10
 
 
-class JsonLinesFile:
+class JsonLinesFile(TableFile):
     """A file of JSON lines. Its columns are all keys that occur; an absent key is a missing value.
 
     Single values are read as text: a number and a string of the same digits are equal."""
-
-    row_word = "line"
-    decimal = "."
 
     def __init__(self, options: JsonLinesSource, place: ConfigPath) -> None:
         """Open the file; `place` is the config path of its path. Raises DataError: no such file, no rows, lines that
@@ -39,93 +34,62 @@ class JsonLinesFile:
         wrong: list[tuple[int, str]] = []
         nested: dict[str, int] = {}
         rows = 0
-        with reading(self.path, self.place), open_text(self.path) as stream:
-            for line, text in texts(lines_of(stream)):
-                try:
-                    record = parsed(text)
-                except ValueError as error:
-                    wrong.append((line, str(error)))
-                    continue
-                rows += 1
-                names.update(dict.fromkeys(record))
-                for name, value in record.items():
-                    if isinstance(value, list | dict):
-                        nested.setdefault(name, line)
-        problems = [Problem(self.place, f"{self.path}, line {line:,}: {what}") for line, what in wrong[:MOST_SHOWN]]
+        for line, text in self.texts():
+            try:
+                record = parsed(text)
+            except ValueError as error:
+                wrong.append((line, str(error)))
+                continue
+            rows += 1
+            names |= dict.fromkeys(record)
+            for name, value in record.items():
+                if isinstance(value, list | dict):
+                    nested.setdefault(name, line)
+        faults = [f", line {line:,}: {what}" for line, what in wrong[:MOST_SHOWN]]
         if len(wrong) > MOST_SHOWN:
-            problems.append(Problem(self.place, f"{self.path}: {len(wrong):,} lines in all are no objects"))
-        problems += [
-            Problem(self.place, f"{self.path}, line {line:,}: {name} holds lists or objects; expected single values")
-            for name, line in nested.items()
-        ]
+            faults.append(f": {len(wrong):,} lines in all are no objects")
+        what = "holds lists or objects; expected single values"
+        faults += [f", line {line:,}: {name} {what}" for name, line in nested.items()]
         if "" in names:
-            problems.append(Problem(self.place, f"{self.path}: a key is empty"))
-        if not problems and not names:
-            message = f"{self.path} has no rows: {'its objects are' if rows else 'it is'} empty"
-            problems.append(Problem(self.place, message))
-        if problems:
-            raise DataError(problems)
+            faults.append(": a key is empty")
+        if not faults and not names:
+            faults.append(f" has no rows: {'its objects are' if rows else 'it is'} empty")
+        DataError.refuse(Problem(self.place, f"{self.path}{fault}") for fault in faults)
         return tuple(names)
 
+    def texts(self) -> Iterator[tuple[int, str]]:
+        """Yield (line, text) of the lines that are not blank."""
+        with open_text(self.path, self.place) as stream:
+            for number, line in enumerate(lines_of(stream), 1):
+                if text := decoded(line).strip():
+                    yield number, text
+
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.typed_table.TableFile`."""
-        with reading(self.path, self.place), open_text(self.path) as stream:
-            yield from blocks_of((parsed(text) for _, text in texts(lines_of(stream))), wants)
+        return blocks_of((parsed(text) for _, text in self.texts()), wants)
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        """Return the line numbers of some rows. Reads the file up to the last of them."""
-        wanted, found = set(rows), {}
-        with reading(self.path, self.place), open_text(self.path) as stream:
-            for row, (line, _) in enumerate(islice(texts(lines_of(stream)), max(rows, default=-1) + 1)):
-                if row in wanted:
-                    found[row] = line
-        return [found[row] for row in rows]
+        return lines_at(self.texts(), rows)
 
 
-@dataclass
-class MemoryRecords:
+class MemoryRecords(TableFile):
     """Mappings in memory, read like such a file: single values by name. The `path` is its name in messages. Raises
     DataError as :class:`JsonLinesFile`."""
 
-    records: Sequence[Mapping[str, Any]]
-    path: Path
-    row_word = "line"
-    decimal = "."
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        found = tuple(dict.fromkeys(name for record in self.records for name in record))
-        if not found:
-            raise DataError(Problem((), f"{self.path} has no rows: its objects are empty"))
-        if "" in found:
-            raise DataError(Problem((), f"{self.path}: a key is empty"))
-        return found
+    def __init__(self, records: Sequence[Mapping[str, Any]], path: Path) -> None:
+        self.records, self.path = records, path
+        self.names = tuple(dict.fromkeys(name for record in records for name in record))
+        if not self.names:
+            raise DataError(Problem((), f"{path} has no rows: its objects are empty"))
+        if "" in self.names:
+            raise DataError(Problem((), f"{path}: a key is empty"))
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.typed_table.TableFile`."""
         return blocks_of(iter(self.records), wants)
-
-    def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        return [row + 1 for row in rows]
 
 
 def blocks_of(records: Iterator[Mapping[str, Any]], wants: Mapping[str, Want]) -> Iterator[RowBlock]:
     while rows := list(islice(records, RECORDS_PER_BLOCK)):
-        columns: dict[str, Texts] = {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants}
-        yield RowBlock(len(rows), columns)
-
-
-def texts(lines: Iterator[bytes]) -> Iterator[tuple[int, str]]:
-    """Yield (line, text) of the lines that are not blank."""
-    for number, line in enumerate(lines, 1):
-        try:
-            text = line.decode().strip()
-        except UnicodeDecodeError:
-            raise NotText from None
-        if "\0" in text:
-            raise NotText
-        if text:
-            yield number, text
+        yield RowBlock(len(rows), {name: texts_of([as_text(row.get(name)) for row in rows]) for name in wants})
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -150,8 +114,6 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return None if value is None else value.strip()
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return None if value is None else str(value).strip()

@@ -1,6 +1,6 @@
 """Parquet files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from dltool.data.tables.cells import (
     texts_of_dictionary,
     values_of,
 )
-from dltool.data.tables.typed_table import RowBlock, Want
+from dltool.data.tables.typed_table import RowBlock, TableFile, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
 if TYPE_CHECKING:
@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 ROWS_PER_BLOCK = 1 << 15
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-SECONDS_PER_DAY = 86_400
+TEXTS = ("string", "large_string", "string_view")
+SINGLE = (*TEXTS, "boolean", "integer", "floating", "decimal", "date", "timestamp", "null")
+"""Arrow's types of single values."""
 
 
-class ParquetFile:
+class ParquetFile(TableFile):
     """A Parquet file of single values: numbers, booleans, dates and texts."""
 
     row_word = "row"
-    decimal = "."
 
     def __init__(self, options: ParquetSource, place: ConfigPath) -> None:
         """Open the file; `place` is the config path of its path. Raises DataError: no such file, not Parquet, no rows,
@@ -44,21 +45,17 @@ class ParquetFile:
         with self.opened() as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
         self.names = tuple(schema.names)
-        problems = [
-            Problem(
-                place,
-                f"{self.path}: {field.name} holds {field.type}; expected numbers, texts, dates or truth values",
-            )
+        faults = [
+            f": {field.name} holds {field.type}; expected numbers, texts, dates or truth values"
             for field in schema
             if not is_single(field.type)
         ]
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
-        problems += [Problem(place, f'{self.path}: two columns are called "{name}"') for name in twice]
-        problems += [Problem(place, f"{self.path}: a column has no name")] * ("" in self.names)
-        if not problems and not (rows and self.names):
-            problems.append(Problem(place, f"{self.path} has no rows"))
-        if problems:
-            raise DataError(problems)
+        faults += [f': two columns are called "{name}"' for name in twice]
+        faults += [": a column has no name"] * ("" in self.names)
+        if not faults and not (rows and self.names):
+            faults.append(" has no rows")
+        DataError.refuse(Problem(place, f"{self.path}{fault}") for fault in faults)
 
     @contextmanager
     def opened(self) -> Iterator[Any]:
@@ -74,7 +71,6 @@ class ParquetFile:
             raise unreadable(self.path, self.place, error) from None
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """See :class:`dltool.data.tables.typed_table.TableFile`."""
         with self.opened() as file:
             rows = file.metadata.num_rows
             for batch in file.iter_batches(ROWS_PER_BLOCK, columns=list(wants)):
@@ -83,28 +79,13 @@ class ParquetFile:
                 cells = {name: cells_of(batch.column(name), want) for name, want in wants.items()}
                 yield RowBlock(batch.num_rows, cells, rows)
 
-    def numbers_of(self, rows: Sequence[int]) -> list[int]:
-        return [row + 1 for row in rows]
-
 
 def is_single(kind: "pa.DataType") -> bool:
     from pyarrow import types
 
     if types.is_dictionary(kind):
         kind = kind.value_type
-    tests = (
-        types.is_boolean,
-        types.is_integer,
-        types.is_floating,
-        types.is_decimal,
-        types.is_string,
-        types.is_large_string,
-        types.is_string_view,
-        types.is_date,
-        types.is_timestamp,
-        types.is_null,
-    )
-    return any(test(kind) for test in tests)
+    return any(getattr(types, f"is_{single}")(kind) for single in SINGLE)
 
 
 def cells_of(array: "pa.Array", want: Want) -> Cells:
@@ -136,17 +117,10 @@ def seconds_of(array: "pa.Array") -> np.ndarray:
     """Return (rows,) of int64 seconds since 1970-01-01T00:00, rounded down; NO_DATE if missing."""
     import pyarrow as pa
 
-    kind = array.type
-    if pa.types.is_date32(kind):
-        days = values_of(array, np.int32, np.iinfo(np.int32).min).astype(np.int64)
-        return in_calendar(np.where(days == np.iinfo(np.int32).min, NO_DATE, days * SECONDS_PER_DAY))
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("ms"))
     numbers = values_of(array, np.int64, NO_DATE)
-    seconds = np.where(numbers == NO_DATE, NO_DATE, numbers // PER_SECOND[getattr(kind, "unit", "ms")])
-    return in_calendar(seconds)
-
-
-def in_calendar(seconds: np.ndarray) -> np.ndarray:
-    """Return (rows,) of dates. Raises ValueError: one is outside the years 1 to 9999."""
+    seconds = np.where(numbers == NO_DATE, NO_DATE, numbers // PER_SECOND[array.type.unit])
     if ((seconds != NO_DATE) & ((seconds < FIRST_DATE) | (seconds > LAST_DATE))).any():
         raise ValueError("a date is outside the years 1 to 9999")
     return seconds

@@ -2,23 +2,29 @@
 
 :mod:`dltool.data.tables.inference` infers the kind of undeclared columns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dltool.config.choices import Choice
-from dltool.config.columns import CategoryColumn, ColumnType, DateColumn
+from dltool.config.columns import ColumnType
 from dltool.config.table_sources import CsvSource, JsonLinesSource, ParquetSource
-from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, TextBuilder
-from dltool.data.tables.cell_problems import absent_problems, invalid_problem
+from dltool.data.tables.builders import BooleanBuilder, Builder, DateBuilder, NumberBuilder, builder_for
+from dltool.data.tables.cells import NUMBER
 from dltool.data.tables.csv_file import CsvFile
-from dltool.data.tables.inference import Again, Decided, Guess
+from dltool.data.tables.inference import Decided, Guess, Suggestion
 from dltool.data.tables.json_lines import JsonLinesFile
 from dltool.data.tables.parquet import ParquetFile
 from dltool.data.tables.stores import Stores
 from dltool.data.tables.typed_table import Column, ColumnRequest, Kind, Table, TableFile
 from dltool.errors import ConfigPath, DataError, Problem
+from dltool.text import counted, did_you_mean, listed, near, plural, quoted
+
+MOST_NAMES = 12
+MOST_TEXTS = 3
+NOUNS: Mapping[type[Builder], str] = {NumberBuilder: "numbers", DateBuilder: "dates", BooleanBuilder: "true and false"}
 
 
 def read_table(
@@ -65,52 +71,44 @@ class TableReader:
         self.rows: int | None = None
 
     def read(self) -> Table:
-        problems = absent_problems(self.file, self.place, self.wanted)
-        if problems:
-            raise DataError(problems)
+        DataError.refuse(self.absent_problems())
         kinds = self.known_kinds()
-        known = {name: self.builder(*kind) for name, kind in kinds.items() if kind[0] != "ignore"}
+        known = {
+            name: builder_for(kind, self.stores, self.file.decimal, declared)
+            for name, (kind, declared) in kinds.items()
+            if kind != "ignore"
+        }
         guesses = {name: self.guess(name) for name in self.file.names if name not in kinds and not self.wanted.like}
         self.build({**known, **guesses})
-        problems = [
-            invalid_problem(self.file, self.place, name, builder, self.wanted)
-            for name, builder in known.items()
-            if builder.invalid.count
-        ]
+        problems = [self.invalid_problem(name, builder) for name, builder in known.items() if builder.invalid.count]
         decided, doubts = self.settled(guesses)
         problems += doubts
-        if problems:
-            raise DataError(sorted(problems, key=lambda problem: problem.message))
-        columns = {name: self.known_column(name, *kind, known.get(name)) for name, kind in kinds.items()}
-        has_inputs = any(column.kind != "ignore" and name not in self.wanted.needed for name, column in columns.items())
-        columns |= self.guessed_columns(decided, guesses, has_inputs=has_inputs)
-        ordered = {name: columns[name] for name in self.file.names if name in columns}
-        return Table(ordered, self.rows or 0, self.file.path, self.file)
+        DataError.refuse(sorted(problems, key=lambda problem: problem.message))
+        like = "" if self.wanted.like is None else f"as in {self.wanted.like.path.name}"
+        used = {*known, *(name for name, outcome in decided.items() if outcome.kind != "ignore")}
+        has_inputs = not used <= set(self.wanted.needed)
+        columns: dict[str, Column] = {}
+        for name in self.file.names:
+            if name in kinds:
+                kind, declared = kinds[name]
+                why = "declared" if declared or not like else like
+                columns[name] = self.column(name, kind, known.get(name), why, declared)
+            elif name in decided:
+                columns[name] = self.guessed_column(name, decided[name], guesses[name].builder, has_inputs=has_inputs)
+        return Table(columns, self.rows or 0, self.file.path, self.file)
 
     def known_kinds(self) -> dict[str, tuple[Kind, ColumnType | None]]:
         """Return the columns of the file whose kind is declared or comes from another table."""
-        names, like = set(self.file.names), self.wanted.like
-        kinds: dict[str, tuple[Kind, ColumnType | None]] = {}
-        if like is not None:
-            kinds = {name: (column.kind, column.declared) for name, column in like.columns.items() if name in names}
-        for name, declared in self.wanted.declared.items():
-            if name in names and (like is None or name in kinds):
-                kinds[name] = (declared.name, declared)  # type: ignore[assignment]
-        return kinds
+        kinds: dict[str, tuple[Any, ColumnType | None]]
+        if self.wanted.like is None:
+            kinds = {name: (declared.name, declared) for name, declared in self.wanted.declared.items()}
+        else:
+            kinds = {name: (column.kind, column.declared) for name, column in self.wanted.like.columns.items()}
+        return {name: kinds[name] for name in self.file.names if name in kinds}
 
-    def builder(self, kind: Kind, declared: ColumnType | None) -> Builder:
-        options = None if declared is None else declared.options
-        match kind:
-            case "number":
-                return NumberBuilder(self.stores, self.file.decimal)
-            case "boolean":
-                return BooleanBuilder(self.stores)
-            case "date":
-                return DateBuilder(self.stores, options if isinstance(options, DateColumn) else None)
-        return TextBuilder(self.stores, options if isinstance(options, CategoryColumn) else None)
-
-    def guess(self, name: str) -> Guess:
-        return Guess(self.stores, self.file.decimal, is_needed=name in self.wanted.needed)
+    def guess(self, name: str, suggestion: Suggestion | None = None) -> Guess:
+        is_needed = name in self.wanted.needed
+        return Guess(self.stores, self.file.decimal, is_needed=is_needed, suggestion=suggestion)
 
     def build(self, columns: Mapping[str, Builder | Guess]) -> None:
         """Read the file once."""
@@ -132,51 +130,105 @@ class TableReader:
         """Infer the kind of each undeclared column. Wrong suggestions are read again, and replaced in `guesses`."""
         decided: dict[str, Decided] = {}
         problems = []
-        unsettled = list(guesses)
-        while unsettled:
-            again: dict[str, Guess] = {}
-            for name in unsettled:
-                guess, outcome = guesses[name], guesses[name].outcome()
+        again = guesses
+        while again:
+            unsettled, again = again, {}
+            for name, guess in unsettled.items():
+                outcome = guess.outcome()
                 if isinstance(outcome, Decided):
                     decided[name] = outcome
-                elif isinstance(outcome, Again):
-                    guess.drop()
-                    again[name] = guess.read_as(outcome.suggestion)
+                    continue
+                assert guess.builder is not None
+                if outcome is None:
+                    problems.append(self.invalid_problem(name, guess.builder))
                 else:
-                    assert guess.builder is not None
-                    problems.append(invalid_problem(self.file, self.place, name, guess.builder, self.wanted))
+                    self.stores.drop(guess.builder.store)
+                    again[name] = self.guess(name, outcome)
             if again:
                 self.build(again)
                 guesses |= again
-            unsettled = list(again)
         return decided, problems
 
-    def guessed_columns(
-        self, decided: Mapping[str, Decided], guesses: Mapping[str, Guess], *, has_inputs: bool
-    ) -> Iterable[tuple[str, Column]]:
-        """Return the undeclared columns. Numbers that count the rows are kept if there is no other input."""
-        inputs = [outcome for name, outcome in decided.items() if name not in self.wanted.needed]
-        counting_is_kept = not has_inputs and all(outcome.kind == "ignore" for outcome in inputs)
-        for name, outcome in decided.items():
-            kind, why, builder = outcome.kind, outcome.why, guesses[name].builder
-            if outcome.is_counting and counting_is_kept:
-                kind, why = "number", f"{why}, but there is no other input"
-            if kind == "ignore" and builder is not None:
-                self.stores.drop(builder.store)
-            yield name, self.column(name, kind, builder, why, None)
-
-    def known_column(self, name: str, kind: Kind, declared: ColumnType | None, builder: Builder | None) -> Column:
-        like = self.wanted.like
-        why = "declared" if declared is not None or like is None else f"as in {like.path.name}"
-        return self.column(name, kind, builder, why, declared)
+    def guessed_column(self, name: str, outcome: Decided, builder: Builder | None, *, has_inputs: bool) -> Column:
+        """Return an undeclared column. Numbers that count the rows are kept if there is no other input."""
+        kind, why = outcome.kind, outcome.why
+        if outcome.is_counting and not has_inputs:
+            kind, why = "number", f"{why}, but there is no other input"
+        if kind == "ignore" and builder is not None:
+            self.stores.drop(builder.store)
+        return self.column(name, kind, builder, why, None)
 
     def column(self, name: str, kind: Kind, builder: Builder | None, why: str, declared: ColumnType | None) -> Column:
         rows = self.rows or 0
         # All rows share one number in memory.
-        values = (
-            np.broadcast_to(np.float32(np.nan), (rows,)) if kind == "ignore" or builder is None else builder.finish()
-        )
+        nothing = np.broadcast_to(np.float32(np.nan), (rows,))
         if builder is None:
-            return Column(name, kind, values, why, rows if declared is None else 0, declared=declared)
-        low, high = builder.range
-        return Column(name, kind, values, why, builder.missing, builder.distinct, low, high, declared)
+            return Column(name, kind, nothing, why, rows if declared is None else 0, declared=declared)
+        values = nothing if kind == "ignore" else builder.finish()
+        return Column(name, kind, values, why, builder.missing, builder.distinct, *builder.range, declared)
+
+    def absent_problems(self) -> list[Problem]:
+        """Yield a problem for each missing required column."""
+        like, why = self.wanted.like, ""
+        due = dict.fromkeys((*self.wanted.declared, *self.wanted.needed))
+        if like is not None:
+            due = dict.fromkeys(name for name, column in like.columns.items() if column.kind != "ignore")
+            why = f", which {like.path.name} has"
+        absent = [name for name in due if name not in self.file.names and name not in self.wanted.optional]
+        if like is not None and len(absent) > 1 and len(absent) == len(due):
+            message = f"{self.file.path}: none of the columns of {like.path.name} is there"
+            header = "if its first line is a row and no names, write header: false"
+            hint = header if isinstance(self.file, CsvFile) else self.other_names(absent[0])
+            return [Problem(self.place, message, hint)]
+        return [
+            Problem(
+                self.wanted.places.get(name, self.place) if like is None else self.place,
+                f'{self.file.path} has no column "{name}"{why}',
+                self.other_names(name),
+            )
+            for name in absent
+        ]
+
+    def other_names(self, name: str) -> str:
+        return did_you_mean(near(name, self.file.names, 3)) or f"it has {listed(self.file.names, MOST_NAMES)}"
+
+    def invalid_problem(self, name: str, builder: Builder) -> Problem:
+        """Return the problem of a column's invalid cells: the first by its line, the others by number and text."""
+        invalid = builder.invalid
+        texts = list(invalid.rows)[:MOST_TEXTS]
+        lines = self.file.numbers_of([invalid.rows[text] for text in texts])
+        places = [f"{quoted(text)} ({self.file.row_word} {line:,})" for text, line in zip(texts, lines, strict=True)]
+        first = f"{self.file.path}, {self.file.row_word} {lines[0]:,}: {name} is {quoted(texts[0])}"
+        message = f"{first}, which is {complaint(builder, texts[0])}"
+        if invalid.count > 1:
+            others = invalid.count - 1
+            message += f"; nor {plural(others, 'is', 'are')} {counted(others, 'other cell')} of the column"
+        if len(texts) > 1:
+            more = ", …" if len(invalid.rows) > len(texts) or invalid.more_texts else ""
+            message += f": {', '.join(places)}{more}"
+        declared_at = self.wanted.places.get(name)
+        related = () if declared_at is None or name not in self.wanted.declared else ((declared_at, "declared here"),)
+        return Problem(self.place, message, self.hint_for(name, builder), related=related)
+
+    def hint_for(self, name: str, builder: Builder) -> str:
+        hints = []
+        invalid = builder.invalid
+        is_marker = not invalid.more_texts and len(invalid.rows) <= MOST_TEXTS and builder.present
+        if isinstance(self.file, CsvFile) and is_marker:
+            markers = ", ".join(quoted(text) for text in (*self.file.options.missing, *invalid.rows))
+            hints.append(f"if it stands for a missing value, write missing: [{markers}]")
+        if self.wanted.like is not None:
+            hints.append(f"{self.wanted.like.path.name} has {NOUNS[type(builder)]} there")
+        elif isinstance(builder, DateBuilder) and builder.written is None:
+            hints.append(f'say how its dates are written: {name}: {{date: {{format: "%d.%m.%Y"}}}}')
+        elif name not in self.wanted.declared:
+            hints.append(f"if the column holds categories, declare it: {name}: category")
+        return "; ".join(hints)
+
+
+def complaint(builder: Builder, text: str) -> str:
+    if isinstance(builder, NumberBuilder):
+        return "too large for float32" if NUMBER.fullmatch(text) and builder.decimal == "." else "no number"
+    if isinstance(builder, DateBuilder):
+        return "no date" if builder.written is None else f'no date written as "{builder.written}"'
+    return "neither true nor false"

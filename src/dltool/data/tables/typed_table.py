@@ -1,9 +1,10 @@
 """A table: typed columns with their properties."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 from dltool.config.columns import ColumnType
 from dltool.data.arrays.rows import Rows
@@ -24,25 +25,31 @@ class RowBlock:
     expected: int = 0
 
 
-class TableFile(Protocol):
+class TableFile:
     """A table in a file; `row_word` is the noun for a row in messages, "line" or "row"."""
 
     path: Path
-    row_word: str
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-
-    @property
-    def decimal(self) -> str: ...
+    names: tuple[str, ...]
+    decimal = "."
+    row_word = "line"
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
         """Yield the columns that `wants` names, which is called for every block.
 
         A column wanted as numbers is text if some of its cells are no finite numbers."""
+        raise NotImplementedError
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:
         """Return the lines (or rows, counted from 1) of some rows, counted from 0."""
+        return [row + 1 for row in rows]
+
+
+def lines_at(records: Iterable[tuple[int, Any]], rows: Sequence[int]) -> list[int]:
+    """Return the lines of some rows of the (line, content) of every row, read up to the last of them."""
+    wanted = set(rows)
+    first = enumerate(islice(records, max(rows, default=-1) + 1))
+    lines = {row: line for row, (line, _) in first if row in wanted}
+    return [lines[row] for row in rows]
 
 
 Kind = Literal["number", "category", "boolean", "date", "text", "image", "audio", "ignore"]
@@ -78,11 +85,8 @@ class Table:
     path: Path
     file: TableFile = field(repr=False, compare=False)
 
-    def name_of(self, row: int) -> str:
-        """Return the name of a row, counted from 0, for messages: "adult.csv, line 12". Reads the file up to there."""
-        return self.names_of([row])[0]
-
     def names_of(self, rows: Sequence[int]) -> list[str]:
+        """Return the names of rows, counted from 0, for messages: "adult.csv, line 12". Reads the file up to there."""
         return [f"{self.path.name}, {self.file.row_word} {number:,}" for number in self.file.numbers_of(rows)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, figures_text, fitting
+from dltool.evaluation.figures.drawing import COLOURS, INK, drawn, fitting
 from dltool.evaluation.figures.figure import Figure, file_word
 
 NO_CURVES = ("epoch", "seconds", "learning_rate")
@@ -30,11 +30,8 @@ def learning_curves(lines: Sequence[Mapping[str, Any]], best_epoch: int | None) 
 
 def numbers(lines: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
     """Return (epoch, value) of each line that has a finite number of this name."""
-    return [
-        (line["epoch"], float(line[name]))
-        for line in lines
-        if is_number(line.get(name)) and isinstance(line.get("epoch"), int)
-    ]
+    known = [line for line in lines if is_number(line.get(name)) and isinstance(line.get("epoch"), int)]
+    return [(line["epoch"], float(line[name])) for line in known]
 
 
 def is_number(value: Any) -> bool:
@@ -69,21 +66,17 @@ def curve_figure(name: str, lines: Sequence[Mapping[str, Any]], best_epoch: int 
 
 
 def curve_text(split: str, name: str, points: list[tuple[int, float]], best_epoch: int | None) -> str:
-    first, last = points[0], points[-1]
-    text = f"{split.capitalize()} {fitting(name)} goes from {figures_text(first[1])} in epoch {first[0]}"
-    best = dict(points).get(best_epoch or 0)
-    text += f" to {figures_text(last[1])} in epoch {last[0]}"
-    if best_epoch == last[0]:
+    (first, start), (last, end), best = points[0], points[-1], dict(points).get(best_epoch or 0)
+    text = f"{split.capitalize()} {fitting(name)} goes from {start:.3g} in epoch {first} to {end:.3g} in epoch {last}"
+    if best_epoch == last:
         return f"{text}, the best epoch."
-    return text + ("." if best is None else f", and is {figures_text(best)} in the best epoch, {best_epoch}.")
+    return text + ("." if best is None else f", and is {best:.3g} in the best epoch, {best_epoch}.")
 
 
 def rate_figure(rates: list[tuple[int, float]]) -> Figure:
     points = thinned(rates, None)
     values = [value for _, value in points]
-    description = (
-        f"The learning rate at the end of each epoch, from {figures_text(values[0])} to {figures_text(values[-1])}."
-    )
+    description = f"The learning rate at the end of each epoch, from {values[0]:.3g} to {values[-1]:.3g}."
 
     def draw(axes: list[Axes]) -> None:
         axes[0].step(*zip(*points, strict=True), where="mid", marker="o" if len(points) == 1 else None)

@@ -2,8 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -27,6 +26,7 @@ LONGEST_NAME = 24
 PADDING = 3
 """Points around labels."""
 
+Draw = Callable[[list[Axes]], None]
 STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -77,24 +77,13 @@ class SideBySide(LayoutEngine):
             axes.set_position((left / width, bottom / height, (right - left) / width, (top - bottom) / height))
 
 
-@contextmanager
-def style(name: str) -> Iterator[None]:
+def drawn(
+    name: str, title: str, description: str, draw: Draw, panels: int = 1, size: tuple[float, float] = (5.0, 3.6)
+) -> Figure:
+    """Return the figure that `draw` makes on `panels` axes in a row. `size` is in inches of 72 points."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
         # The reader's fonts may have the missing characters.
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        yield
-
-
-def drawn(
-    name: str,
-    title: str,
-    description: str,
-    draw: Callable[[list[Axes]], None],
-    panels: int = 1,
-    size: tuple[float, float] = (5.0, 3.6),
-) -> Figure:
-    """Return the figure that `draw` makes on `panels` axes in a row. `size` is in inches of 72 points."""
-    with style(name):
         canvas = Canvas(figsize=size, layout=SideBySide())
         draw(list(canvas.subplots(1, panels, squeeze=False)[0]))
         return Figure(name, title, description, svg_of(canvas))
@@ -109,26 +98,14 @@ def svg_of(canvas: Canvas) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)
-    text = text.replace("</style>", f"{dark_style()}</style>", 1)
+    # Rules that replace matplotlib's style attributes in dark mode.
+    inks = [(paint, ink, light) for ink, light in DARK.items() for paint in ("fill", "stroke")]
+    rules = "".join(f'[style*="{paint}: {ink}"]{{{paint}: {light} !important}}' for paint, ink, light in inks)
+    text = text.replace("</style>", f"@media screen and (prefers-color-scheme: dark){{{rules}}}</style>", 1)
     return re.sub(r"\n\s*", "\n", text).strip() + "\n"
-
-
-def dark_style() -> str:
-    """Return the CSS rules that replace matplotlib's style attributes in dark mode."""
-    rules = (
-        f'[style*="{paint}: {ink}"]{{{paint}: {light} !important}}'
-        for ink, light in DARK.items()
-        for paint in ("fill", "stroke")
-    )
-    return f"@media screen and (prefers-color-scheme: dark){{{''.join(rules)}}}"
 
 
 def fitting(name: str, longest: int = LONGEST_NAME) -> str:
     """Return the name with escapes for unprintable characters, shortened in the middle."""
     plain = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in name)
     return plain if len(plain) <= longest else f"{plain[: longest // 2]}…{plain[-(longest - longest // 2 - 1) :]}"
-
-
-def figures_text(value: float) -> str:
-    """Return a number with three significant digits."""
-    return f"{value:.3g}"

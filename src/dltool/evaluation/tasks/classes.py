@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from dltool.config.columns import MultiLabelTarget
-from dltool.config.layer_checks import last_layer
+from dltool.config.last_layer import last_layer
 from dltool.config.losses import family_of, loss_name
 from dltool.config.outputs import layer_index
 from dltool.errors import RunError
 from dltool.evaluation.findings import Mistake
 from dltool.evaluation.linear_models import softmax, softmax_regression
 from dltool.evaluation.measures import areas, calibration, class_table, confusion, precision_recall, roc
-from dltool.evaluation.tasks.evaluator import NOTHING, Columns, Evaluator, Found, Rules, worst
+from dltool.evaluation.tasks.evaluator import NOTHING, Columns, Evaluator, Found, Rules, figures, worst
 from dltool.text import whole_text
 
 MOST_PROBABILITIES = 20
@@ -97,7 +97,7 @@ class ClassEvaluator(LabelEvaluator):
             shape = " × ".join(map(str, self.target.shape))
             return f"the model predicts {shape} classes for each example, which a table cannot hold"
         index = layer_index(self.config, self.head)
-        last = None if index is None else last_layer(self.config.model.layers[: index + 1])
+        last = None if index is None else last_layer(self.config.model.layers, index)
         if self.has_probabilities or (last is not None and last.is_probability):
             return ""
         return f"with the loss {loss_name(self.head.loss)}, the outputs of the model are not probabilities of classes"
@@ -148,13 +148,9 @@ class ClassEvaluator(LabelEvaluator):
 
 def why_not_logistic(fitted: np.ndarray) -> str:
     count = len(np.unique(fitted))
-    return (
-        f"not fitted: more than {MOST_CLASSES} classes"
-        if count > MOST_CLASSES
-        else "not fitted: only one class"
-        if count < 2
-        else ""
-    )
+    if count > MOST_CLASSES:
+        return f"not fitted: more than {MOST_CLASSES} classes"
+    return "not fitted: only one class" if count < 2 else ""
 
 
 def classes_found(
@@ -166,22 +162,19 @@ def classes_found(
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     are_right = predicted == targets
     some = slice(None, None, -(-probabilities.size // MOST_VALUES))
-    are_of_class = targets[some, None] == np.arange(len(names))
-    by_class = areas(are_of_class, probabilities[some])
-    sureness = np.where(are_right, 0, confidence)
     mistakes = tuple(
         Mistake(int(row), names[int(targets[index])], names[int(predicted[index])], sure)
-        for index, sure in worst(sureness)
+        for index, sure in worst(np.where(are_right, 0, confidence))
         for row in ([] if rows is None else rows[index : index + 1])
     )
-    table = class_table(targets, predicted, names)
 
     def confusion_matrix() -> Any:
         return figures().confusion_figure(f"{prefix}confusion_matrix", confusion(targets, predicted, len(names)), names)
 
-    curves = curve_makers(prefix, names, by_class, are_of_class, probabilities[some])
-    makers = [confusion_matrix, *curves, calibration_maker(prefix, confidence, are_right)]
-    return makers, with_areas(table, by_class), mistakes
+    table = class_table(targets, predicted, names)
+    are_of_class = targets[some, None] == np.arange(len(names))
+    makers, table = with_curves(prefix, table, names, are_of_class, probabilities[some])
+    return [confusion_matrix, *makers, calibration_maker(prefix, confidence, are_right)], table, mistakes
 
 
 def labels_found(
@@ -190,40 +183,33 @@ def labels_found(
     """Return the findings for `targets` of 0 or 1 and `probabilities`, both (examples, labels)."""
     are_labels, predicted = targets > 0.5, probabilities > 0.5
     some = slice(None, None, -(-probabilities.size // MOST_VALUES))
-    by_label = areas(are_labels[some], probabilities[some])
     confidence = np.where(predicted, probabilities, 1 - probabilities)
     are_right = predicted == are_labels
     mistakes = tuple(
         Mistake(int(rows[index]), label_names(names, are_labels[index]), label_names(names, predicted[index]), sure)
         for index, sure in worst(np.where(are_right, 0, confidence).max(axis=1))
     )
-    table = [
-        {"label": row.pop("class"), **row} for row in class_table(are_labels.astype(int), predicted.astype(int), names)
-    ]
-    curves = curve_makers(prefix, names, by_label, are_labels[some], probabilities[some])
-    makers = [*curves, calibration_maker(prefix, confidence[some].ravel(), are_right[some].ravel())]
-    return makers, with_areas(table, by_label), mistakes
+    table = class_table(are_labels, predicted, names, kind="label")
+    makers, table = with_curves(prefix, table, names, are_labels[some], probabilities[some])
+    calibrated = calibration_maker(prefix, confidence[some].ravel(), are_right[some].ravel())
+    return [*makers, calibrated], table, mistakes
 
 
 def label_names(names: Sequence[str], chosen: np.ndarray) -> str:
     return ", ".join(names[index] for index in np.flatnonzero(chosen).tolist())
 
 
-def with_areas(table: list[dict[str, Any]], by_class: np.ndarray) -> list[dict[str, Any]]:
-    return [
-        {**row, "auc": float(area) if np.isfinite(area) else None} for row, area in zip(table, by_class, strict=True)
-    ]
-
-
-def curve_makers(
-    prefix: str, names: Sequence[str], by_class: np.ndarray, are_of_class: np.ndarray, probabilities: np.ndarray
-) -> list[Callable[[], Any]]:
-    """Return makers of the curves of each class against all others and of the micro average.
+def with_curves(
+    prefix: str, table: list[dict[str, Any]], names: Sequence[str], are_of_class: np.ndarray, probabilities: np.ndarray
+) -> tuple[list[Callable[[], Any]], list[dict[str, Any]]]:
+    """Return makers of the curves of each class against all others and of the micro average, and the table with AUCs.
 
     Only the classes with the lowest AUC are drawn if there are many."""
+    by_class = areas(are_of_class, probabilities)
     found = np.flatnonzero(np.isfinite(by_class))
+    rows = [{**row, "auc": float(a) if np.isfinite(a) else None} for row, a in zip(table, by_class, strict=True)]
     if not len(found):
-        return []
+        return [], rows
     if len(names) == 2 and len(found) == 2 and are_of_class.sum(axis=1).max() == 1:
         # The curves of two classes mirror each other.
         found = found[1:]
@@ -232,21 +218,14 @@ def curve_makers(
     each = [(names[int(index)], are_of_class[:, index], probabilities[:, index]) for index in chosen]
     if len(found) > 1:
         each.append((MICRO, are_of_class.ravel(), probabilities.ravel()))
-    return [
+    name = f"{prefix}precision_recall"
+    makers = [
         lambda: figures().roc_figure(f"{prefix}roc", [roc(*given) for given in each], which),
-        lambda: figures().precision_recall_figure(
-            f"{prefix}precision_recall", [precision_recall(*given) for given in each], which
-        ),
+        lambda: figures().precision_recall_figure(name, [precision_recall(*given) for given in each], which),
     ]
+    return makers, rows
 
 
 def calibration_maker(prefix: str, confidence: np.ndarray, are_right: np.ndarray) -> Callable[[], Any]:
     name = f"{prefix}calibration"
     return lambda: figures().calibration_figure(name, calibration(confidence, are_right), len(confidence))
-
-
-def figures() -> Any:
-    """Import the drawing module only if something is drawn."""
-    from dltool.evaluation.figures import class_figures
-
-    return class_figures

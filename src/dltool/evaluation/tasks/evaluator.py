@@ -83,6 +83,13 @@ class Evaluator(ABC):
         """Return makers of figures (names begin with `prefix`), table and errors; `rows` are rows of the data."""
 
 
+def figures() -> Any:
+    """Import the drawing module only if something is drawn."""
+    from dltool.evaluation.figures import prediction_figures
+
+    return prediction_figures
+
+
 def worst(sureness: np.ndarray) -> list[tuple[int, float]]:
     """Return the indices and values of the largest values above 0."""
     order = np.argsort(-sureness, kind="stable")[:MOST_MISTAKES]

@@ -9,7 +9,7 @@ from dltool.errors import RunError
 from dltool.evaluation.findings import Mistake
 from dltool.evaluation.linear_models import linear_regression
 from dltool.evaluation.measures import error_row, number_row
-from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluator, Found, Rules, worst
+from dltool.evaluation.tasks.evaluator import NOTHING, PLACES, Columns, Evaluator, Found, Rules, figures, worst
 from dltool.text import whole_text
 
 MOST_DRAWN = 4
@@ -111,10 +111,3 @@ def reconstruction_found(prefix: str, errors: np.ndarray, rows: np.ndarray) -> F
     """Return the findings for squared `errors`, (examples,)."""
     mistakes = tuple(Mistake(int(rows[index]), "", "", error) for index, error in worst(errors))
     return [lambda: figures().restoring_figure(f"{prefix}restoring", errors)], [error_row(errors)], mistakes
-
-
-def figures() -> Any:
-    """Import the drawing module only if something is drawn."""
-    from dltool.evaluation.figures import number_figures
-
-    return number_figures

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dltool.config.folder_sources import TextSource
 from dltool.data.arrays.rows import Coded
-from dltool.data.sources.texts import LINE_END, class_names, load_texts
+from dltool.data.sources.folders import LINE_END, class_names, load_texts
 from dltool.errors import ConfigError, DataError, Problem
 
 SOURCE = ("data", "source")

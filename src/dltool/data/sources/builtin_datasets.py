@@ -1,4 +1,5 @@
-"""The datasets of keras.datasets, without Keras: the same files, the same order of rows."""
+"""The datasets bundled with scikit-learn, and those of keras.datasets, without Keras: the same files, the same order of
+rows."""
 
 import gzip
 import io
@@ -17,7 +18,7 @@ from dltool.data.arrays.npz import npz_headers, read_npz
 from dltool.data.examples import Examples, SourceExamples
 from dltool.data.facts import ONE_INPUT
 from dltool.data.files.paths import require, unreadable
-from dltool.data.sources.catalog import published
+from dltool.data.sources.catalog import FIXED, Published, published
 from dltool.data.sources.download import PublishedFile, fetch, keras_cache
 from dltool.errors import ConfigPath, DataError, Problem
 
@@ -29,10 +30,14 @@ PADDING, START, RARE = 0, 1, 2
 FIRST_WORD = 3
 
 # File names, addresses and hashes are those of keras 3.15 (keras/src/datasets).
+NPZ_HASHES = {
+    "mnist": "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+    "imdb": "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f",
+    "reuters": "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916",
+    "california_housing": "1a2e3a52e0398de6463aebe6f4a8da34fb21fbb6b934cf88c3425e766f2a1a6f",
+}
 ARCHIVES = {
-    "mnist": PublishedFile(
-        "mnist.npz", f"{GOOGLE}mnist.npz", "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-    ),
+    **{name: PublishedFile(f"{name}.npz", f"{GOOGLE}{name}.npz", found) for name, found in NPZ_HASHES.items()},
     "cifar10": PublishedFile(
         "cifar-10-batches-py-target_archive",
         f"{TORONTO}cifar-10-python.tar.gz",
@@ -42,17 +47,6 @@ ARCHIVES = {
         "cifar-100-python-target_archive",
         f"{TORONTO}cifar-100-python.tar.gz",
         "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
-    ),
-    "imdb": PublishedFile(
-        "imdb.npz", f"{GOOGLE}imdb.npz", "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"
-    ),
-    "reuters": PublishedFile(
-        "reuters.npz", f"{GOOGLE}reuters.npz", "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916"
-    ),
-    "california_housing": PublishedFile(
-        "california_housing.npz",
-        f"{GOOGLE}california_housing.npz",
-        "1a2e3a52e0398de6463aebe6f4a8da34fb21fbb6b934cf88c3425e766f2a1a6f",
     ),
 }
 IDX_FILES = {
@@ -72,6 +66,19 @@ CIFAR_MEMBERS = {
 Arrays = dict[str, np.ndarray]
 
 
+def load_bundled(name: str, place: ConfigPath) -> SourceExamples:
+    """Load digits as uint8 images of 0…16, the others as float32 tables in their raw units."""
+    from sklearn import datasets  # type: ignore[import-untyped,unused-ignore]
+
+    # By default diabetes is centred and scaled over all its rows, which would leak the test rows.
+    options = {"scaled": False} if name == "diabetes" else {}
+    bundle = getattr(datasets, f"load_{name}")(**options)
+    inputs = bundle.images[..., np.newaxis].astype(np.uint8) if name == "digits" else bundle.data.astype(np.float32)
+    labels = bundle.target.astype(np.int32 if FIXED[name].class_names else np.float32)
+    examples = Examples({ONE_INPUT: inputs}, {ONE_TARGET: labels}, name, place)
+    return SourceExamples({"training": examples}, FIXED[name].class_names)
+
+
 def load_keras_dataset(source: Source, place: ConfigPath) -> SourceExamples:
     """Load the dataset that `source` names, from its `path`, else from Keras's cache, else downloaded into it.
 
@@ -80,15 +87,15 @@ def load_keras_dataset(source: Source, place: ConfigPath) -> SourceExamples:
     Raises:
         DataError: the file at `path` is missing, damaged, of another layout, or a pickle other than the published one.
         MachineError: nothing in the cache, and no network."""
-    if getattr(source.options, "path", None) is None:
-        arrays = published_arrays(source, place)
+    known, path = published(source), getattr(source.options, "path", None)
+    assert known is not None
+    if path is None:
+        arrays = published_arrays(source, known, place)
     else:
         place = (*place, source.name, "path")
-        arrays = arrays_at(source, str(source.options.path), place)  # type: ignore[attr-defined]
-    known = published(source)
-    assert known is not None
-    if "x" in arrays:
-        arrays = divided(source, arrays)
+        arrays = arrays_at(source, known, path, place)
+    if known.share is not None and "x" in arrays:
+        arrays = divided(arrays, *known.share(len(arrays["x"])))
     training, test = (part(source, arrays, suffix, place) for suffix in ("train", "test"))
     shape = training.inputs[ONE_INPUT].shape[1:]
     if shape != known.input_shape:
@@ -97,22 +104,19 @@ def load_keras_dataset(source: Source, place: ConfigPath) -> SourceExamples:
     return SourceExamples({"training": training, "test": test}, known.class_names)
 
 
-def published_arrays(source: Source, place: ConfigPath) -> Arrays:
+def published_arrays(source: Source, known: Published, place: ConfigPath) -> Arrays:
     if source.name == "fashion_mnist":
-        contents = {}
-        for key, name in IDX_FILES.items():
-            file = PublishedFile(f"{FASHION_FOLDER}/{name}", f"{GOOGLE}{name}", None)
-            contents[key] = fetch(file, source.name, place)
+        files = {key: PublishedFile(f"{FASHION_FOLDER}/{name}", f"{GOOGLE}{name}") for key, name in IDX_FILES.items()}
+        contents = {key: fetch(file, source.name, place) for key, file in files.items()}
         return idx_arrays(contents, keras_cache() / FASHION_FOLDER, place)
     content = fetch(ARCHIVES[source.name], source.name, place)
     if source.name in CIFAR_MEMBERS:
         return cifar_arrays(source, content)
-    return npz_arrays(source, io.BytesIO(content), f"{source.name}.npz", place)
+    return npz_arrays(source, known, io.BytesIO(content), f"{source.name}.npz", place)
 
 
-def arrays_at(source: Source, text: str, place: ConfigPath) -> Arrays:
-    is_grey = source.name in {"mnist", "fashion_mnist"}
-    path = require(text, place, allow_folder=is_grey)
+def arrays_at(source: Source, known: Published, text: str, place: ConfigPath) -> Arrays:
+    path = require(text, place, allow_folder=source.name in {"mnist", "fashion_mnist"})
     if path.is_dir():
         files = {key: require(str(path / name), place) for key, name in IDX_FILES.items()}
         return idx_arrays({key: content_of(file, place) for key, file in files.items()}, path, place)
@@ -120,7 +124,7 @@ def arrays_at(source: Source, text: str, place: ConfigPath) -> Arrays:
         content = content_of(path, place)
         check_published(source, content, path.name, place)
         return cifar_arrays(source, content)
-    return npz_arrays(source, path, str(path), place)
+    return npz_arrays(source, known, path, str(path), place)
 
 
 def content_of(path: Path, place: ConfigPath) -> bytes:
@@ -171,12 +175,9 @@ def cifar_arrays(source: Source, content: bytes) -> Arrays:
     return arrays
 
 
-def npz_arrays(source: Source, file: Path | io.BytesIO, shown_as: str, place: ConfigPath) -> Arrays:
+def npz_arrays(source: Source, known: Published, file: Path | io.BytesIO, shown_as: str, place: ConfigPath) -> Arrays:
     headers = npz_headers(file, shown_as, place)
-    known = published(source)
-    names: tuple[str, ...] = FOUR_ARRAYS
-    if known is not None and known.share is not None and {"x", "y"} <= headers.keys():
-        names = ("x", "y")
+    names = ("x", "y") if known.share is not None and {"x", "y"} <= headers.keys() else FOUR_ARRAYS
     missing = [name for name in names if name not in headers]
     if missing:
         message = f"{shown_as} has no {', '.join(missing)}"
@@ -202,12 +203,8 @@ def shuffled(arrays: Arrays) -> Arrays:
     return result
 
 
-def divided(source: Source, arrays: Arrays) -> Arrays:
+def divided(arrays: Arrays, training: int, test: int) -> Arrays:
     """Return one table in the order of keras.datasets, divided where Keras divides it."""
-    known = published(source)
-    assert known is not None
-    assert known.share is not None
-    training, test = known.share(len(arrays["x"]))
     order = np.arange(training + test)
     np.random.RandomState(KERAS_SHUFFLE_SEED).shuffle(order)
     rows = {"train": order[:training], "test": order[training:]}
@@ -253,11 +250,8 @@ def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath
     return without_rare(table, options.num_words)
 
 
-# --- sequences of word numbers, as keras.datasets and `pad_sequences` make them ---
-
-
 def padded_table(sequences: Sequence[Sequence[int]], length: int) -> np.ndarray:
-    """Return (rows, length) of int32 from published sequences of words 1, 2, … by frequency.
+    """Return (rows, length) of int32 from published sequences of words 1, 2, … by frequency, as keras.datasets does.
 
     Words are shifted by three for padding, start and rare; every sequence begins with the start mark. The last `length`
     numbers are kept; short sequences are padded with zeros in front."""

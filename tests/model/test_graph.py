@@ -12,8 +12,7 @@ from tests.bad_configs import GOOD, IMAGES
 from dltool.config.load import read_document
 from dltool.data.checked import checked_config
 from dltool.model.build import build_model
-from dltool.model.graph import Box, boxes_of
-from dltool.model.graphviz import dot_text, quoted
+from dltool.model.graph import Box, boxes_of, dot_text, quoted
 
 GRAPH = """\
 name: graph
@@ -50,12 +49,13 @@ def test_a_graph_is_drawn_from_its_input_to_its_output_with_every_branch(folder)
         "    - Add: {from: [wide, wide]}\n", ""
     )
     boxes = boxes_in(text, folder)
-    assert [box.lines[0] for box in boxes] == [
+    assert [box.title for box in boxes] == [
         *("input", "Rescaling", "Conv2D wide", "Conv2D last", "Add", "Flatten", "Dense")
     ]
     assert [box.sources for box in boxes] == [(), (0,), (1,), (2,), (2, 3), (4,), (5,)]
-    assert boxes[0].lines[1] == "(8, 8, 1) uint8"
-    assert boxes[2].lines[1] == "(8, 8, 4)"
+    drawn = dot_text(boxes, "graph").splitlines()
+    assert drawn[2] == '  n0 [label="input\\n(8, 8, 1) uint8"];'
+    assert drawn[4] == '  n2 [label="Conv2D wide\\n(8, 8, 4)"];'
 
 
 def test_the_columns_of_a_table_are_boxes_that_the_joined_vector_takes(folder):
@@ -70,7 +70,7 @@ def test_the_columns_of_a_table_are_boxes_that_the_joined_vector_takes(folder):
     dataset = load_data(config.data, config.seed)
     config = dataset.in_force(checked_with(document, dataset.facts))
     boxes = boxes_of(build_model(config, dataset.facts, dataset.examples("train").inputs), dataset.facts)
-    assert [box.lines[0] for box in boxes] == ["age", "job", "Concatenate inputs", "Dense", "Dense"]
+    assert [box.title for box in boxes] == ["age", "job", "Concatenate inputs", "Dense", "Dense"]
     assert [box.sources for box in boxes] == [(), (), (0, 1), (2,), (3,)]
 
 

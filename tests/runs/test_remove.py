@@ -9,8 +9,8 @@ import pytest
 from dltool.errors import RunError
 from dltool.runs.directory import create, open_run
 from dltool.runs.files import Run
+from dltool.runs.removal import remove
 from dltool.runs.summaries import summaries
-from dltool.runs.trash import remove
 
 
 def created(runs: Path, name: str = "mnist") -> Run:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from dltool.commands.runs import selected
 from dltool.errors import ConfigError
-from dltool.runs.selection import selected
 from dltool.runs.summaries import RunSummary
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from dltool.config.sources import parse_source
 from dltool.data.examples import Examples, SourceExamples
-from dltool.data.sources import keras_datasets
-from dltool.data.sources.keras_datasets import ARCHIVES, IDX_FILES, load_keras_dataset
+from dltool.data.sources import builtin_datasets
+from dltool.data.sources.builtin_datasets import ARCHIVES, IDX_FILES, load_keras_dataset
 from dltool.errors import DataError, MachineError
 
 SOURCE = ("data", "source")
@@ -42,7 +42,7 @@ def numbers(part: Examples) -> np.ndarray:
 def publish(monkeypatch: pytest.MonkeyPatch, name: str, path: Path) -> None:
     """Make the file at `path` the one that Keras publishes under `name`."""
     file = replace(ARCHIVES[name], sha256=sha256(path.read_bytes()).hexdigest())
-    monkeypatch.setitem(keras_datasets.ARCHIVES, name, file)
+    monkeypatch.setitem(builtin_datasets.ARCHIVES, name, file)
 
 
 def images(rows: int, *shape: int) -> np.ndarray:
@@ -143,7 +143,7 @@ def test_the_cache_of_keras_is_read(tmp_path, monkeypatch):
 
 def test_without_cache_and_network_the_machine_is_at_fault(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setitem(keras_datasets.ARCHIVES, "mnist", replace(ARCHIVES["mnist"], url="file:///absent/mnist.npz"))
+    monkeypatch.setitem(builtin_datasets.ARCHIVES, "mnist", replace(ARCHIVES["mnist"], url="file:///absent/mnist.npz"))
     with pytest.raises(MachineError, match="cannot be downloaded") as error:
         load("mnist")
     assert "source: {mnist: {path: mnist.npz}}" in error.value.problems[0].hint

@@ -1,0 +1,175 @@
+"""Follow an output back to the layers that make its values, by the config alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+from dltool.config.keras.objects import UNKNOWN, KerasObject
+from dltool.config.wording import snake_case
+from dltool.errors import ConfigPath
+from dltool.keras_names import arguments, find
+
+LAYERS: ConfigPath = ("model", "layers")
+LINEAR = "linear"
+ONE_CLASS = ("softmax", "sparsemax")
+"""Activations that give the probabilities of exclusive classes along the last axis; they add up to 1."""
+EACH_CLASS = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
+"""Activations that give independent probabilities."""
+RANGES: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys((*ONE_CLASS, *EACH_CLASS), (0, 1)),
+    **dict.fromkeys(("tanh", "hard_tanh", "softsign"), (-1, 1)),
+    **dict.fromkeys(("relu", "softplus", "squareplus", "sparse_plus", "exponential"), (0, inf)),
+    **dict.fromkeys(("log_softmax", "log_sigmoid"), (-inf, 0)),
+    "relu6": (0, 6),
+}
+"""The lowest and the highest value of bounded activations."""
+
+PASSING = ("Identity", "Masking", "ActivityRegularization", "Dropout", "SpatialDropout", "Gaussian", "AlphaDropout")
+"""Beginnings of the names of layers that change no value at inference."""
+RESHAPING = ("Flatten", "Reshape", "Permute")
+AVERAGING = ("AveragePooling", "GlobalAveragePooling", "AdaptiveAveragePooling", "UpSampling", "Cropping", "Average")
+CHOOSING = ("MaxPooling", "GlobalMaxPooling", "AdaptiveMaxPooling", "ZeroPadding", "Maximum", "Minimum", "Concatenate")
+SCALING = ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization")
+UNBOUNDED = ("Embedding", "Rescaling", "Normalization", "MultiHeadAttention", "GroupQueryAttention")
+WEIGHTED = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv", "SeparableConv")
+RECURRENT = ("LSTM", "GRU", "SimpleRNN", "ConvLSTM")
+FEATURES = ("units", "filters", "output_dim")
+"""Arguments that set the number of features."""
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """The layer with the features of an output, and the activation of its values, both None if unknown.
+
+    `activation_place` locates the activation, which may stand in a later layer. The activation may be the name of what
+    changed its values afterwards: "MaxPooling2D of softmax"."""
+
+    index: int
+    layer: KerasObject
+    units: int | None
+    activation: str | None
+    activation_place: ConfigPath
+
+    def place(self, *inside: str) -> ConfigPath:
+        return (*LAYERS, self.index, *self.layer.steps, *inside)
+
+    @property
+    def units_place(self) -> ConfigPath:
+        return self.place(*(key for key in FEATURES if key in self.layer.arguments))
+
+    @property
+    def is_probability(self) -> bool:
+        """Return whether it gives class probabilities whatever the loss: by a softmax, or by one sigmoid."""
+        return self.activation in (EACH_CLASS if self.units == 1 else ONE_CLASS)
+
+
+def last_layer(layers: Sequence[KerasObject], index: int) -> LastLayer | None:
+    """Return what makes the output of the layer at `index`; None if the config does not show it."""
+    if index < 0:
+        return None
+    layer = defined(layers, layers[index])
+    place = (*LAYERS, index, *layer.steps)
+    activation = made_activation(layer)
+    if activation is not None:
+        if "activation" in parameters(layer):
+            place = (*place, "activation")
+        return LastLayer(index, layer, features(layer), activation or None, place)
+    sources = [index - 1] if not layers[index].sources else [named_index(layers, index, each) for each in layer.sources]
+    earlier = [last for each in sources if (last := last_layer(layers, each)) is not None]
+    return joined(layer, place, earlier) if earlier and len(earlier) == len(sources) else None
+
+
+def defined(layers: Sequence[KerasObject], layer: KerasObject) -> KerasObject:
+    """Return the layer by Keras's main name; for a repeated use of a shared layer its definition with these sources."""
+    sources = layer.sources
+    if layer.is_shared:
+        layer = next(each for each in layers if each.arguments.get("name") == layer.name and not each.is_shared)
+    known = find(layer.kind, layer.name)
+    name = layer.name if known is None else "" if known.code is not None else known.means
+    return replace(layer, name=name, sources=sources)
+
+
+def named_index(layers: Sequence[KerasObject], index: int, name: str) -> int:
+    """Return the index of the last layer before `index` called `name`; -1 for an input of the model."""
+    found = [i for i in range(index) if layers[i].arguments.get("name") == name]
+    return found[-1] if found else -1
+
+
+def made_activation(layer: KerasObject) -> str | None:
+    """Return the activation of values that the layer makes itself, "" if unknown; None if it passes values on."""
+    if layer.kind == "backbone":
+        return f"the backbone {layer.name}"
+    if not layer.name:
+        return ""
+    inner = layer.arguments.get("layer")
+    if layer.name in ("TimeDistributed", "SpectralNormalization", "Bidirectional"):
+        is_sum = layer.arguments.get("merge_mode", "concat") == "sum"
+        return "" if is_sum or not isinstance(inner, KerasObject) else made_activation(inner) or ""
+    if layer.name.startswith(RECURRENT):
+        activation = name_of(layer.arguments.get("activation", "tanh"))
+        return f"{layer.name} of {activation}" if activation in ONE_CLASS else activation
+    if layer.name.startswith(WEIGHTED):
+        return name_of(layer.arguments.get("activation"))
+    if layer.name in (*SCALING, *UNBOUNDED):
+        return LINEAR
+    is_known = own_activation(layer) is not None or layer.name.startswith((*PASSING, *RESHAPING, *AVERAGING, *CHOOSING))
+    return None if is_known or layer.name in ("Add", "Subtract", "RepeatVector") else ""
+
+
+def own_activation(layer: KerasObject) -> str | None:
+    """Return the activation of a layer that is nothing else; None for other layers."""
+    if layer.name == "Activation":
+        return name_of(layer.arguments.get("activation"))
+    if layer.name == "Softmax":
+        return "softmax" if layer.arguments.get("axis", -1) == -1 else "Softmax over another axis"
+    is_other = layer.name in ("ReLU", "LeakyReLU", "ELU", "PReLU")
+    return activation_name(layer.name) if is_other else None
+
+
+def joined(layer: KerasObject, place: ConfigPath, earlier: Sequence[LastLayer]) -> LastLayer | None:
+    """Return what the layer makes of the values before it."""
+    first, activations = earlier[0], {each.activation for each in earlier}
+    own = own_activation(layer)
+    if own is not None:
+        is_same = own in (LINEAR, "")
+        return first if is_same else replace(first, activation=own, activation_place=place)
+    units = [each.units for each in earlier]
+    sizes = sum(each or 0 for each in units) if layer.name == "Concatenate" and None not in units else first.units
+    last = replace(first, units=None if layer.name.startswith(RESHAPING) else sizes)
+    if layer.name in ("Add", "Subtract"):
+        return replace(last, activation=LINEAR if LINEAR in activations else f"{layer.name} of {first.activation}")
+    if len(activations) > 1 or first.activation is None:
+        return replace(last, activation=None)
+    if layer.name.startswith(CHOOSING) and first.activation in ONE_CLASS:
+        return replace(last, activation=f"{layer.name} of {first.activation}", activation_place=place)
+    return last
+
+
+def features(layer: KerasObject) -> int | None:
+    """Return the size of the last axis; None if the config does not show it."""
+    inner = layer.arguments.get("layer")
+    if isinstance(inner, KerasObject):
+        size = features(inner)
+        doubled = layer.name == "Bidirectional" and layer.arguments.get("merge_mode", "concat") == "concat"
+        return 2 * size if doubled and size is not None else size
+    size = next((layer.arguments[key] for key in FEATURES if key in layer.arguments), None)
+    is_last = layer.arguments.get("data_format") != "channels_first"
+    return size if isinstance(size, int) and is_last else None
+
+
+def parameters(layer: KerasObject) -> Mapping[str, Any]:
+    return arguments("layer", layer.name) if layer.kind == "layer" else {}
+
+
+def name_of(value: Any) -> str:
+    """Return the name of an activation, "" if unknown; null stands for linear."""
+    if value is None:
+        return LINEAR
+    if value is UNKNOWN:
+        return ""
+    return activation_name(value.name) if isinstance(value, KerasObject) else str(value)
+
+
+def activation_name(name: str) -> str:
+    return snake_case(name).replace("re_lu", "relu")

@@ -1,0 +1,227 @@
+"""What each metric of Keras compares, and whether it fits the targets and outputs of a loss.
+
+Keras computes a number for any two arrays that broadcast, also for class indices beside probabilities. Here each metric
+takes the forms of targets for which its number means what its name says. Logits are converted for metrics that need
+probabilities."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from dltool.config.keras.objects import UNKNOWN, KerasObject
+from dltool.config.wording import snake_case
+from dltool.errors import ConfigPath
+from dltool.keras_names import arguments, find
+
+Form = Literal["index", "one_hot", "binary", "labels", "numbers", "other"]
+FORMS: Mapping[Form, str] = {
+    "index": "class indices",
+    "one_hot": "one-hot targets",
+    "binary": "0 or 1 for one output",
+    "labels": "0 or 1 for each output",
+    "numbers": "numbers",
+    "other": "no outputs for classes",
+}
+"""The targets of a loss, in words; "other" are the embeddings and sequences of Circle and CTC."""
+Outputs = Literal["probabilities", "logits", "margins", "scores"]
+"""The outputs for classes: "margins" are those whose sign is the class, "scores" any others."""
+ONE_HOT_LOSS = "loss: categorical_crossentropy one-hot encodes the classes"
+NUMBER_METRIC = "write mean_absolute_error"
+
+
+@dataclass(frozen=True)
+class MetricForm:
+    """Metrics that take targets in certain forms: `takes` in words, `forms` in detail.
+
+    `needs` says what outputs for classes they need: probabilities that are compared with a threshold ("decisions"),
+    probabilities as numbers ("probabilities"), or their logarithms, for which Keras converts logits ("crossentropy").
+    `instead` is the remedy for other forms."""
+
+    takes: str
+    forms: tuple[Form, ...]
+    needs: Literal["", "decisions", "probabilities", "crossentropy"] = ""
+    instead: Mapping[Form, str] = field(default_factory=dict)
+
+
+INDEX = MetricForm("class indices", ("index",), "", {"binary": "write accuracy", "labels": "write BinaryAccuracy"})
+ONE_HOT = replace(INDEX, takes="one-hot targets", forms=("one_hot",))
+ZERO_ONE = MetricForm(
+    "0 or 1", ("binary", "labels"), "decisions", {"index": "write accuracy", "one_hot": "write accuracy"}
+)
+IOU: Mapping[Form, str] = {"binary": "write BinaryIoU", "labels": "write BinaryIoU"}
+CURVES = MetricForm("one-hot targets", ("one_hot", "binary", "labels"), "decisions", {"index": ONE_HOT_LOSS})
+ERRORS = MetricForm("numbers", ("one_hot", "binary", "labels", "numbers"), "probabilities", {"index": ONE_HOT_LOSS})
+OF_NUMBERS = MetricForm(
+    "numbers", ("numbers",), "", dict.fromkeys(("index", "one_hot", "binary", "labels"), "write accuracy")
+)
+MARGINS = MetricForm("0 or 1, and outputs whose sign is the class", ("binary", "labels", "numbers"))
+CROSSENTROPY: Mapping[Form, str] = {
+    "index": "write SparseCategoricalCrossentropy",
+    "one_hot": "write CategoricalCrossentropy",
+    "binary": "write BinaryCrossentropy",
+    "labels": "write BinaryCrossentropy",
+}
+ALONG_VECTORS = ("PearsonCorrelation", "ConcordanceCorrelation")
+"""Metrics that Keras computes along the last axis of each example; over examples they would depend on the batches."""
+METRIC_FORMS: Mapping[str, MetricForm] = {
+    "accuracy": MetricForm("classes", ("index", "one_hot", "binary", "labels"), "decisions"),
+    **dict.fromkeys(("SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy"), INDEX),
+    **dict.fromkeys(("CategoricalAccuracy", "TopKCategoricalAccuracy"), ONE_HOT),
+    "SparseCategoricalCrossentropy": replace(INDEX, needs="crossentropy", instead=CROSSENTROPY),
+    "CategoricalCrossentropy": replace(ONE_HOT, needs="crossentropy", instead=CROSSENTROPY),
+    "BinaryCrossentropy": replace(ZERO_ONE, needs="crossentropy", instead=CROSSENTROPY),
+    "BinaryAccuracy": ZERO_ONE,
+    "BinaryIoU": replace(ZERO_ONE, instead={"index": "write MeanIoU", "one_hot": "write OneHotMeanIoU"}),
+    **dict.fromkeys(("IoU", "MeanIoU"), MetricForm("class indices", ("index", "one_hot"), "", IOU)),
+    **dict.fromkeys(("OneHotIoU", "OneHotMeanIoU"), replace(ONE_HOT, instead={**IOU, "index": "write MeanIoU"})),
+    **dict.fromkeys(("AUC", "Precision", "Recall", "F1Score", "FBetaScore"), CURVES),
+    **dict.fromkeys(("PrecisionAtRecall", "RecallAtPrecision"), CURVES),
+    **dict.fromkeys(("SensitivityAtSpecificity", "SpecificityAtSensitivity"), CURVES),
+    **dict.fromkeys(("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"), CURVES),
+    **dict.fromkeys(("MeanSquaredError", "MeanAbsoluteError", "RootMeanSquaredError", "LogCoshError"), ERRORS),
+    **dict.fromkeys(ALONG_VECTORS, replace(OF_NUMBERS, takes="vectors")),
+    "CosineSimilarity": MetricForm("vectors", ("one_hot", "labels", "numbers"), "", {"index": ONE_HOT_LOSS}),
+    "KLDivergence": MetricForm("one-hot targets", ("one_hot",), "probabilities", {"index": ONE_HOT_LOSS}),
+    "CategoricalHinge": MetricForm("one-hot targets", ("one_hot",), "", {"index": ONE_HOT_LOSS}),
+    **dict.fromkeys(("Hinge", "SquaredHinge"), MARGINS),
+    **dict.fromkeys(("MeanAbsolutePercentageError", "MeanSquaredLogarithmicError", "Poisson"), OF_NUMBERS),
+    "R2Score": OF_NUMBERS,
+}
+"""By the class that a metric's name means; others, such as those of user code, are not checked."""
+FLAGS = ("sparse_y_true", "sparse_y_pred")
+"""Arguments of IoU that say whether targets and outputs are class indices."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a loss compares: the form of its targets, and the outputs for classes (None if unknown or numbers).
+
+    `is_vector` says whether each example has several numbers along the last axis."""
+
+    form: Form
+    outputs: Outputs | None = None
+    is_vector: bool = True
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A metric as it is made, which is given one-hot targets, and outputs after an activation, if so marked."""
+
+    metric: KerasObject
+    one_hot: bool = False
+    activation: Literal["", "sigmoid", "softmax"] = ""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a metric does not fit, the remedy, and the location of the cause inside its entry."""
+
+    message: str
+    hint: str
+    inside: ConfigPath = ()
+
+
+def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool = True) -> Adapted | Refused:
+    """Return the metric as it has to be made to be right, or why it does not fit.
+
+    Metrics of one-hot targets may accompany a loss of class indices if nothing is trained (`is_trained`)."""
+    name = metric_class(metric)
+    form = METRIC_FORMS.get(name)
+    if form is None or compared is None:
+        return Adapted(metric)
+    one_hot = not is_trained and compared.form == "index" and not twin(name) and takes_one_hot(form)
+    given: Form = "one_hot" if one_hot else compared.form
+    if given not in form.forms:
+        message = f"{metric.name} takes {form.takes}, and the loss takes {FORMS[given]}"
+        return Refused(message, remedy(metric, name, form, given))
+    if given == "numbers" and name in (*ALONG_VECTORS, "CosineSimilarity") and not compared.is_vector:
+        return Refused(f"{metric.name} compares the numbers of each example, and each has one", "write R2Score")
+    if name in ALONG_VECTORS and metric.arguments.get("axis", -1) not in (-1, UNKNOWN):
+        message = f"{metric.name} would be computed in each batch alone"
+        return Refused(message, "remove axis, or write R2Score", (metric.name, "axis"))
+    if name.endswith("IoU"):
+        refused = wrong_flags(metric, name, given)
+        return refused or with_probabilities(metric, form, Compared(given, compared.outputs), one_hot)
+    metric = chosen(metric, name, given)
+    return with_probabilities(metric, form, Compared(given, compared.outputs), one_hot)
+
+
+def metric_class(metric: KerasObject) -> str:
+    """Return the class that the metric's name means; "accuracy" if Keras chooses it; "" for user code."""
+    known = find("metric", metric.name)
+    if known is None or known.code is not None:
+        return ""
+    return "accuracy" if metric.is_string and known.means.lower() in ("accuracy", "acc") else known.means
+
+
+def takes_one_hot(form: MetricForm) -> bool:
+    return "one_hot" in form.forms and "index" not in form.forms
+
+
+def twin(name: str) -> str:
+    """Return the metric that compares the same with classes in the other form, "" if there is none."""
+    other = name.removeprefix("Sparse") if name.startswith("Sparse") else f"Sparse{name}"
+    return other if other in METRIC_FORMS else ""
+
+
+def remedy(metric: KerasObject, name: str, form: MetricForm, given: Form) -> str:
+    if given == "numbers":
+        return "" if form.takes == "numbers" else NUMBER_METRIC
+    other = twin(name) if given in ("index", "one_hot") else ""
+    if not other:
+        return form.instead.get(given, "remove it")
+    return f"write {snake_case(other) if metric.name.islower() else other}"
+
+
+def wrong_flags(metric: KerasObject, name: str, given: Form) -> Refused | None:
+    """Find flags by which IoU would take outputs for class indices, or targets for what they are not."""
+    needed = {"sparse_y_true": given == "index", "sparse_y_pred": False}
+    known = arguments("metric", name)
+    for flag in FLAGS:
+        if flag not in known:
+            continue
+        value = metric.arguments.get(flag, known[flag].default)
+        if value is not UNKNOWN and value is not needed[flag]:
+            what = "targets" if flag == "sparse_y_true" else "outputs"
+            are = FORMS[given] if flag == "sparse_y_true" else "an output for each class"
+            return Refused(
+                f"{metric.name} takes the {what} for {'class indices' if value else 'one-hot'}, and they are {are}",
+                f"{flag}: {str(needed[flag]).lower()}",
+                (metric.name, flag) if flag in metric.arguments else (),
+            )
+    return None
+
+
+def chosen(metric: KerasObject, name: str, given: Form) -> KerasObject:
+    """Return the metric with what Keras would choose wrongly: the class of `accuracy`, and a missing threshold.
+
+    Keras takes several outputs of 0 or 1 for one-hot classes, and for F1Score the largest output for the class."""
+    if name == "accuracy" and given == "labels":
+        return KerasObject("metric", "BinaryAccuracy", {"name": metric.name})
+    has_threshold = metric.arguments.get("threshold") is not None
+    if name in ("F1Score", "FBetaScore") and given in ("binary", "labels") and not has_threshold:
+        return KerasObject("metric", name, {**metric.arguments, "threshold": 0.5})
+    return metric
+
+
+def with_probabilities(metric: KerasObject, form: MetricForm, compared: Compared, one_hot: bool) -> Adapted | Refused:
+    """Return the metric with outputs converted to probabilities if it needs them and the loss takes others."""
+    outputs = compared.outputs
+    if not form.needs or outputs is None:
+        return Adapted(metric, one_hot)
+    has_flag = "from_logits" in arguments("metric", metric.name)
+    flag = metric.arguments.get("from_logits") if has_flag else None
+    if flag is True and outputs != "logits":
+        message = f"{metric.name} has from_logits: true, and the outputs are {outputs}"
+        return Refused(message, "remove from_logits", (metric.name, "from_logits"))
+    is_choice = metric_class(metric) == "accuracy" and compared.form in ("index", "one_hot")
+    if (outputs == "scores" and not is_choice) or (outputs == "margins" and form.needs != "decisions"):
+        return Refused(f"{metric.name} needs probabilities, and the loss takes scores", "remove it, or write accuracy")
+    if outputs == "probabilities" or is_choice:
+        return Adapted(metric, one_hot)
+    if form.needs == "crossentropy":
+        return Adapted(KerasObject("metric", metric_class(metric), {**metric.arguments, "from_logits": True}), one_hot)
+    name = "BinaryAccuracy" if metric_class(metric) == "accuracy" else metric_class(metric)
+    without = {key: value for key, value in metric.arguments.items() if key != "from_logits"}
+    activation: Literal["sigmoid", "softmax"] = "sigmoid" if compared.form in ("binary", "labels") else "softmax"
+    return Adapted(KerasObject("metric", name, without), one_hot, activation)

@@ -1,0 +1,222 @@
+"""The config, the data and the machine of a run as it recorded them: verified, and compared with those of today."""
+
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from dltool.config.load import read_recorded
+from dltool.config.schema import Config, Data
+from dltool.config.sources import TABLE_SOURCES
+from dltool.config.tasks import TASKS, TargetFacts
+from dltool.config.text.dump import plain_config
+from dltool.config.text.tree import format_path
+from dltool.config.text.yaml_reader import MOST_BYTES
+from dltool.data.arrays.fingerprint import split_hash
+from dltool.data.dataset import Dataset
+from dltool.data.facts import DTYPES, Facts, InputFacts, is_for_layers
+from dltool.errors import ConfigError, Position, Problem, RunError
+from dltool.machine import describe_machine
+from dltool.runs.files import Run
+from dltool.runs.records import DataRecord, InputRecord, RecordedPart, RunRecord, TargetRecord, read_record, said
+from dltool.text import listed, plural
+
+SOURCE_PATH = re.compile(r"data\.(source|validation|test)\.([a-z0-9_]+\.path|arrays\.[xy])")
+MOST_SHOWN = 10
+"""Most problems shown: an untrusted file may have any number."""
+LONGEST_NAME, LONGEST_KEY = 100, 300
+"""Most characters of a column's name and of the path of a value: an untrusted run.json may hold any number."""
+MOST_NAMED = 5
+MOST_VALUES = 10**8  # of one example
+COMPARED = ("cpu", "cpu_features", "versions", "environment")
+"""Keys of the machine record. The number of cores is not compared: a resumed run keeps its number of threads."""
+MOST_CHANGES = 20
+PINNED = ("intra_op_threads", "op_determinism", "gpus", "keras", "onednn")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A changed value. `was` and `now` are as in run.json."""
+
+    what: str
+    was: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.what} was {said(self.was)} and is {said(self.now)}"
+
+
+def machine_changes(record: RunRecord, pinned: Mapping[str, Any]) -> list[Change]:
+    """Return the differences between the recorded machine and settings and today's. `pinned` are today's settings."""
+    changes = list(differences(chosen(record.machine, COMPARED), chosen(describe_machine(), COMPARED)))
+    changes += differences(chosen(record.pinned, PINNED), chosen(pinned, PINNED))
+    return changes[:MOST_CHANGES]
+
+
+def chosen(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: values.get(key) for key in keys}
+
+
+def numbered(items: list[Any]) -> dict[str, Any]:
+    return {f"[{number}]": item for number, item in enumerate(items)}
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[Change]:
+    """Yield the changes leaf by leaf, in key order."""
+    for key in dict.fromkeys([*was, *now]):
+        one, other = was.get(key), now.get(key)
+        name = f"{above}{'' if key[:1] == '[' or not above else '.'}{key}"[:LONGEST_KEY]
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from differences(one, other, name)
+        elif isinstance(one, list) and isinstance(other, list) and any(isinstance(item, Mapping) for item in one):
+            yield from differences(numbered(one), numbered(other), name)
+        elif one != other:
+            yield Change(name, one, other)
+
+
+def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)) -> Config:
+    """Return the config in resolved.yaml if it is the one that the run was trained with.
+
+    The paths `may_differ` may differ, and the location of the data, whose contents are compared instead. Raises
+    RunError: the config is invalid or was edited."""
+    content, text = run.read(run.resolved, MOST_BYTES), read_record(run).resolved
+    config = valid_config(content, str(run.resolved))
+    if text is not None and text.encode("utf-8", "replace") != content:
+        original = valid_config(text.encode("utf-8", "replace"), f"{run.record}: resolved")
+        problems = [
+            Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
+            for edit in differences(plain_config(original), plain_config(config))
+            if edit.what not in may_differ and not is_moved(edit)
+        ]
+        if problems:
+            raise RunError(islice(problems, MOST_SHOWN))
+    return config
+
+
+def is_moved(edit: Change) -> bool:
+    return isinstance(edit.was, str) and isinstance(edit.now, str) and SOURCE_PATH.fullmatch(edit.what) is not None
+
+
+def edit_hint(edit: Change) -> str:
+    if edit.what == "training.epochs":
+        return f"put {edit.was} back; to change the number of epochs, use dltool resume --epochs {edit.now}"
+    return "put the old value back, or train a new run with the new one"
+
+
+def valid_config(content: bytes, shown_as: str) -> Config:
+    try:
+        return read_recorded(content, shown_as)
+    except ConfigError as error:
+        raise as_run_error(error) from None
+
+
+def as_run_error(error: ConfigError, where: str = "") -> RunError:
+    """Return the first problems of a run's config as a RunError."""
+    return RunError(
+        Problem(None, f"{where}{place_of(problem)}{problem.message}", problem.hint)
+        for problem in islice(error.problems, MOST_SHOWN)
+    )
+
+
+def place_of(problem: Problem) -> str:
+    place = problem.place
+    if isinstance(place, Position):
+        return f"{place.file}:{place.line}:{place.column}: "
+    return f"{format_path(place)}: " if place else ""
+
+
+def recorded_contents(dataset: Dataset) -> dict[str, Any]:
+    """Return the digests in run.json that detect changed data."""
+    contents = {
+        part: {"rows": found.rows, "inputs": dict(found.inputs), "targets": dict(found.targets)}
+        for part, found in dataset.contents.items()
+    }
+    return {"fingerprint": dataset.fingerprint, "contents": contents, "split": split_hash(dataset.split)}
+
+
+def recorded_facts(record: DataRecord, data: Data, shown_as: str) -> Facts:
+    """Return the facts of a run's data from run.json and `data` of its config. Raises RunError: a value is invalid."""
+    hint = "train it again with this version"
+    inputs, targets = record.inputs or {}, record.targets
+    if not inputs or not all(is_input(name, each, data, len(inputs) == 1) for name, each in inputs.items()):
+        raise RunError(f"{shown_as}: the inputs of the run are missing or invalid", hint)
+    given = (record.examples, record.validation_examples, record.test_examples)
+    sizes = [size for size in given if size is not None]
+    are_named = targets is not None and targets.keys() == data.targets.keys() and len(sizes) == len(given)
+    if targets is None or not are_named or not all(map(is_target, targets.values())):
+        raise RunError(f"{shown_as}: the target of the run is missing or invalid", hint)
+    types = data.inputs or {}
+    return Facts(
+        {
+            name: InputFacts(tuple(each.shape), each.dtype, types[name] if each.is_column else None)
+            for name, each in inputs.items()
+        },
+        {
+            name: TargetFacts(each.kind, tuple(each.shape), tuple(each.class_names))  # type: ignore[arg-type]
+            for name, each in targets.items()
+        },
+        *sizes,
+    )
+
+
+def is_small(shape: Sequence[int]) -> bool:
+    return math.prod(max(1, size) for size in shape) <= MOST_VALUES
+
+
+def is_target(found: TargetRecord) -> bool:
+    """Return whether this can describe a target: class and label names are unique."""
+    task = TASKS.get(found.kind)
+    if task is None or not task.has_labels or not is_small(found.shape):
+        return False
+    if not task.has_classes:
+        return not found.class_names
+    return len(set(found.class_names)) == len(found.class_names) > 1
+
+
+def is_input(name: str, found: InputRecord, data: Data, is_alone: bool) -> bool:
+    """Return whether this can describe an input of the config."""
+    if found.dtype not in DTYPES or not is_small(found.shape):
+        return False
+    kind = (data.inputs or {}).get(name)
+    if data.source.name not in TABLE_SOURCES:
+        return not found.is_column
+    if kind is None or kind.name == "ignore":
+        return False
+    return found.is_column != (is_alone and is_for_layers(kind, data))
+
+
+def data_changes(recorded: DataRecord, dataset: Dataset) -> str:
+    """Describe the changes of the data; empty if there are none."""
+    now = recorded_contents(dataset)
+    if recorded.fingerprint == now["fingerprint"]:
+        return "" if recorded.split == now["split"] else "the assignment of rows to splits"
+    found = []
+    for name, target in dataset.facts.targets.items():
+        known = (recorded.targets or {}).get(name)
+        classes, was = list(target.class_names), None if known is None else known.class_names
+        found += [] if was == classes else [f"the classes, from {said(was)} to {said(classes)}"]
+    for part, contents in now["contents"].items():
+        found += part_changes(part, recorded.contents.get(part, RecordedPart()), contents, bool(dataset.columns))
+    return "; ".join(found) or "something that the run did not record"
+
+
+def part_changes(part: str, was: RecordedPart, now: Mapping[str, Any], has_columns: bool) -> Iterator[str]:
+    if was.rows is not None and was.rows != now["rows"]:
+        # With other rows, every column differs.
+        difference = abs(now["rows"] - was.rows)
+        more = "more" if now["rows"] > was.rows else "fewer"
+        yield f"{said(difference)} {more} {plural(difference, 'row')} in {part}"
+    elif was.inputs is not None:
+        inputs = was.inputs
+        names = [name for name in {**inputs, **now["inputs"]} if inputs.get(name) != now["inputs"].get(name)]
+        if names and not has_columns:
+            yield f"the examples in {part}"
+        elif names:
+            columns = listed([name[:LONGEST_NAME] for name in names], MOST_NAMED)
+            yield f"{plural(len(names), 'column')} {columns} in {part}"
+        elif list(inputs) != list(now["inputs"]):
+            yield "the order of the columns"
+        if was.targets != now["targets"]:
+            yield f"the target in {part}"
