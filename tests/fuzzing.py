@@ -49,15 +49,18 @@ def hunt(count: int, attempt: Callable[[random.Random], Any], describe: Callable
     `describe` returns the input of the last attempt. Its number stands in the file `keep` while it runs."""
     found: dict[str, list[int]] = {}
     texts: dict[str, str] = {}
-    for number in cases(count):
-        keep.write_text(f"{number}\n", "utf-8")
-        trouble = trouble_of(attempt, number)
-        if trouble:
-            kind = trouble.splitlines()[-1][:120]
-            found.setdefault(kind, []).append(number)
-            texts.setdefault(kind, f"{trouble}\n--- case {number}: DLTOOL_FIRST_CASE={number} ---\n{describe()}")
-    for text in texts.values():
-        sys.stderr.write(f"\n{text}\n")
+    try:
+        for number in cases(count):
+            keep.write_text(f"{number}\n", "utf-8")
+            trouble = trouble_of(attempt, number)
+            if trouble:
+                kind = trouble.splitlines()[-1][:120]
+                found.setdefault(kind, []).append(number)
+                texts.setdefault(kind, f"{trouble}\n--- case {number}: DLTOOL_FIRST_CASE={number} ---\n{describe()}")
+    finally:
+        # Also where somebody interrupts it.
+        for text in texts.values():
+            sys.stderr.write(f"\n{text}\n")
     assert not found, {kind: numbers[:10] for kind, numbers in found.items()}
 
 
