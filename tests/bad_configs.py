@@ -216,6 +216,7 @@ KEYS_AND_TYPES = {
     "variable-with-a-reserved-name": "vars: {classes: 5}\n" + GOOD,
     "power-too-large": changed(("units: 8", "units: $(9**9**9)")),
     "extends-itself": "extends: example.yaml\n" + GOOD,
+    "extends-a-name-too-long-for-a-file": "extends: " + "long" * 1000 + ".yaml\n" + GOOD,
     "extends-a-missing-file": "extends: [basse.yaml]\n" + GOOD,
     "data-that-depends-on-itself": changed(("validation: 0.2", "validation: $(1 / classes)")),
     "expectation-of-nothing": GOOD + 'expect: {acuracy: ">= 0.5"}\n',

@@ -155,7 +155,7 @@ UNKNOWABLE = {
     *("undefined-name-in-a-source", "classes-in-a-source"),
     *("batch-size-of-itself", "epochs-of-themselves"),
     # Other files.
-    *("extends-itself", "extends-a-missing-file"),
+    *("extends-itself", "extends-a-missing-file", "extends-a-name-too-long-for-a-file"),
     # It could be the name of a block.
     "misspelt-key-of-a-backbone",
     # Several values that do not go together.
