@@ -152,8 +152,10 @@ UNKNOWABLE = {
     *("value-of-a-variable", "list-inside-text", "undefined-name", "misspelt-name", "division-by-zero"),
     *("function-call", "attribute", "half-a-number", "unset-environment-variable", "variable-of-itself"),
     *("variable-with-a-reserved-name", "power-too-large", "data-that-depends-on-itself"),
+    *("undefined-name-in-a-source", "classes-in-a-source"),
+    *("batch-size-of-itself", "epochs-of-themselves"),
     # Other files.
-    *("extends-itself", "extends-a-missing-file"),
+    *("extends-itself", "extends-a-missing-file", "extends-a-name-too-long-for-a-file"),
     # It could be the name of a block.
     "misspelt-key-of-a-backbone",
     # Several values that do not go together.
@@ -167,6 +169,8 @@ UNKNOWABLE = {
     *("named-arrays-without-a-file", "unknown-target-of-arrays", "one-type-for-two-targets", "other-names-in-the-test"),
     *("phases-with-too-many-epochs", "fractions-over-one", "empty-split", "output-with-a-bad-name"),
     *("giant-image", "giant-image-in-a-column"),
+    # Right in another place.
+    *("null-loss", "encoding-of-no-text", "date-format-with-a-part-twice"),
     # JSON has no such numbers.
     *("learning-rate-nan", "learning-rate-infinite"),
 }

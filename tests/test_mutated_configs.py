@@ -1,25 +1,37 @@
 """Whatever is done to a config, checking it succeeds or names a position."""
 
 import copy
+import io
+import json
+import random
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import mutated_trees
 from tests.bad_configs import GOOD, IMAGES
 from tests.bad_data import PICTURES, SERIES, SOUNDS, TABLE, TEXTS
+from tests.fuzzing import Wrong, hunt, refuse_control
+from tests.mutated_trees import mutate, value, written
 
 from dltool.commands.check import check
 from dltool.config.load import read_document
-from dltool.console.problems import render_error
+from dltool.console.problems import problems_as_json, render_error
+from dltool.console.results import show
 from dltool.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+FEW, MANY = 100, 50_000
+"""Mutated configs on every change, and in the slow tests."""
 EVERY_KEY = """\
 data:
   source: {csv: {path: people.csv, delimiter: ",", missing: ["?"], quote: null, encoding: utf-8, decimal: "."}}
@@ -46,7 +58,7 @@ model:
 training: {optimizer: adam, loss: sparse_categorical_crossentropy, metrics: [accuracy], epochs: 1}
 """
 CONFIG_TEXTS = [GOOD, IMAGES, TABLE, SERIES, PICTURES, SOUNDS, TEXTS, EVERY_KEY]
-CONFIG_TEXTS += [path.read_text("utf-8") for path in sorted(CONFIGS.glob("*.yaml"))]
+CONFIG_TEXTS += [path.read_text("utf-8") for path in sorted(CONFIGS.rglob("*.yaml"))]
 MARKS = """{ } [ ] : , - & * ! | > ' " # % @ ` $ $( ) ${ <<: null true no .nan .inf -1 0 1e400 010 1:30 ~""".split()  # noqa: SIM905
 PIECES = st.one_of(
     st.sampled_from([*MARKS, "\t", "\n", "\n---\n", "- Dense: 3", "extends: example.yaml"]),
@@ -169,3 +181,68 @@ def test_a_mutated_config_is_good_or_its_mistakes_have_positions(text: str) -> N
         except ConfigError as error:
             for line in render_error(error, document).plain.splitlines():
                 assert line.startswith((" ", "\t")) or re.match(r".*example\.yaml:\d+:\d+: ", line), line
+
+
+PIECES_OF_TEXT = [*MARKS, "\t", "\n", "\n---\n", "\r", "\x07", "\x1b[31m", "\u202e", "\u2028", "é", "\x85", "'", '"']
+
+
+def edited(source: random.Random, text: str) -> str:
+    """A few pieces of the text removed, inserted or replaced."""
+    for _ in range(source.randint(1, 3)):
+        start = source.randint(0, len(text))
+        piece = source.choice([*PIECES_OF_TEXT, text[start : start + source.randint(0, 40)]])
+        text = text[:start] + piece + text[start + source.choice([0, 0, 1, 5, 30]) :]
+    return text
+
+
+@dataclass
+class Attempt:
+    """Checks one mutated config, in process, as `dltool check` does."""
+
+    folder: Path
+    text: str = ""
+    settings: tuple[str, ...] = ()
+
+    def __call__(self, source: random.Random) -> None:
+        text = source.choice(CONFIG_TEXTS)
+        self.text = mutate(source, text) if source.random() < 0.85 else edited(source, text)
+        self.settings = (setting(source),) if source.random() < 0.1 else ()
+        path = self.folder / "example.yaml"
+        path.write_bytes(self.text.encode("utf-8", errors="surrogatepass"))
+        document = None
+        try:
+            document = read_document(path, self.settings)
+            outcome = check(document, read_data=False, build=False, lists_origins=source.random() < 0.1)
+            json.dumps(outcome.record())
+            with redirect_stdout(io.StringIO()) as shown, redirect_stderr(shown):
+                show(outcome, as_json=False)
+            refuse_control(shown.getvalue())
+        except ConfigError as error:
+            text = render_error(error, document).plain
+            refuse_control(text)
+            json.dumps(problems_as_json(error, document))
+            for line in text.splitlines():
+                if not (line.startswith((" ", "\t")) or re.match(r".*example\.yaml:\d+:\d+: |--set ", line)):
+                    raise Wrong(f"{line[:300]}\nno place: {line[:60]}") from None
+
+    def describe(self) -> str:
+        return f"{' '.join(self.settings)[:1000]}\n{self.text[:5000]}"
+
+
+def setting(source: random.Random) -> str:
+    key = ".".join(source.choice([*mutated_trees.KEYS, "layers[0]", "0"]) for _ in range(source.randint(1, 4)))
+    return source.choice([f"{key}={written(value(source), 99)}", key, f"{key}=", "=1", f"{key}={value}=1"])
+
+
+def hunt_configs(count: int, folder: Path) -> None:
+    attempt = Attempt(folder)
+    hunt(count, attempt, attempt.describe, folder / "case.txt")
+
+
+def test_a_config_mutated_as_a_tree_is_good_or_its_mistakes_have_positions(tmp_path: Path) -> None:
+    hunt_configs(FEW, tmp_path)
+
+
+@pytest.mark.slow
+def test_so_it_is_with_fifty_thousand_of_them(tmp_path: Path) -> None:
+    hunt_configs(MANY, tmp_path)

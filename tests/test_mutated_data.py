@@ -1,17 +1,30 @@
 """Whatever a table holds, checking a config with it succeeds or says what is wrong."""
 
+import io
+import random
+import re
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bad_configs import changed
 from tests.bad_data import PEOPLE, SERIES, TABLE
+from tests.damaged_sources import Kind, all_kinds
+from tests.data.hostile_archives import write_folder
+from tests.fuzzing import Wrong, hunt, refuse_control
 
 from dltool.commands.check import check
 from dltool.config.load import read_document
 from dltool.console.problems import render_error
-from dltool.errors import ConfigError, DataError
+from dltool.console.results import show
+from dltool.errors import ConfigError, DataError, MachineError
+
+FEW, MANY = 60, 17_000
+"""Damaged files on every change, and in the slow tests."""
 
 SPLIT = "{validation: 0.2, test: 0.2}"
 
@@ -91,3 +104,63 @@ def test_any_bytes_are_a_table_or_are_refused_with_a_place(text: str, content: b
         except (ConfigError, DataError) as error:
             for line in render_error(error, document).plain.splitlines():
                 assert line.startswith(" ") or f"{path}:" in line, line
+
+
+@dataclass
+class Attempt:
+    """Checks a config with one damaged file of its data, in process, as `dltool check --data` does."""
+
+    folder: Path
+    kinds: dict[str, Kind]
+    name: str = ""
+    damaged: bytes = b""
+
+    def __call__(self, source: random.Random) -> None:
+        self.name = source.choice(list(self.kinds))
+        kind, folder = self.kinds[self.name], self.folder / self.name
+        path = folder / "example.yaml"
+        if not folder.exists():
+            write_folder(folder, {**kind.files, "example.yaml": kind.text.encode()})
+            check(read_document(path), read_data=True, build=False)
+        file = next(name for name in kind.files if name.endswith(kind.ending))
+        self.damaged = kind.damage(source, kind.files[file])
+        (folder / file).write_bytes(self.damaged)
+        document = read_document(path)
+        try:
+            outcome = check(document, read_data=True, build=False)
+            with redirect_stdout(io.StringIO()) as shown, redirect_stderr(shown):
+                show(outcome, as_json=False)
+            refuse_control(shown.getvalue())
+        except (ConfigError, DataError, MachineError) as error:
+            text = render_error(error, document).plain
+            refuse_control(text)
+            for line in text.splitlines():
+                if not line.startswith(" ") and f"{path}:" not in line:
+                    raise Wrong(f"{text[:2000]}\nno place: {line[:60]}") from None
+                message = line.partition(": ")[2]
+                if not line.startswith(" ") and IN_FILE.search(message) and not NAMED.search(message):
+                    raise Wrong(f"{text[:2000]}\nno file: {line.partition(': ')[2][:80]}") from None
+            if len(text) > 20_000:
+                raise Wrong(f"{text[:2000]}\na message of {len(text):,} characters") from None
+
+    def describe(self) -> str:
+        return f"{self.name}\n{self.damaged[:1500]!r}"
+
+
+IN_FILE = re.compile(r"damaged|cannot be read|cannot be decoded|line [0-9]|byte [0-9]")
+NAMED = re.compile(r"people\.|hours\.|own\.npz|[xy]\.npy|[0-9]\.[a-z0-9]+|all\.|good|bad|images|sounds|texts")
+
+
+def hunt_files(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLTOOL_CACHE", str(folder / "cache"))
+    attempt = Attempt(folder, all_kinds())
+    hunt(count, attempt, attempt.describe, folder / "case.txt")
+
+
+def test_a_damaged_file_of_any_kind_is_read_or_refused_with_its_name(tmp_path, monkeypatch) -> None:
+    hunt_files(FEW, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_so_it_is_with_twenty_thousand_of_them(tmp_path, monkeypatch) -> None:
+    hunt_files(MANY, tmp_path, monkeypatch)

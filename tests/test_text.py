@@ -1,6 +1,7 @@
 """The words and numbers of messages."""
 
 import errno
+import time
 
 import pytest
 
@@ -79,3 +80,9 @@ def test_what_the_system_says_is_in_small_letters():
 
 def test_amounts_of_bytes_have_a_unit():
     assert [size_text(size) for size in (0, 512, 4_100_000, 12 * 10**9)] == ["0 B", "512 B", "4.1 MB", "12 GB"]
+
+
+def test_a_very_long_name_resembles_none_and_takes_no_time():
+    begun = time.process_time()
+    assert near("Dense" * 20_000, ["Dense", "Dense" * 20_000] * 100) == []
+    assert time.process_time() - begun < 0.1

@@ -190,7 +190,7 @@ def check(
         document = within.read(config, settings)
         from dltool.console.capture import captured_chatter
 
-        with captured_chatter() if build else contextlib.nullcontext():
+        with captured_chatter() if build or data else contextlib.nullcontext():
             from dltool.commands.check import check as run_check
 
             outcome = run_check(document, read_data=data, build=build, svg=svg, lists_origins=origins)

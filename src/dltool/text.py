@@ -8,6 +8,8 @@ from unicodedata import category
 
 ESCAPED = {*"\u061c\u200e\u200f\u2028\u2029", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 """Bidirectional characters, and the separators of lines and paragraphs: escaped as control characters are."""
+LONGEST_NAME = 200
+"""Longer names resemble no other: comparing them would take seconds."""
 
 
 def printable(text: str) -> str:
@@ -30,6 +32,9 @@ def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) ->
 
     Names that differ only in case and underscores are returned once. `cutoff` is difflib's ratio."""
     from difflib import SequenceMatcher
+
+    if len(name) > LONGEST_NAME:
+        return []
 
     def likeness(wanted: str, other: str) -> float:
         matcher = SequenceMatcher(None, other, wanted)

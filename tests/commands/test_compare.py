@@ -1,5 +1,6 @@
 """Comparing runs by their directories alone."""
 
+import io
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from dltool.errors import ConfigError, RunError
 from dltool.evaluation.stored import ExampleValues, packed
 from dltool.runs.directory import create
 from dltool.runs.files import MetricsLog, Run
+from dltool.runs.summaries import summaries
 
 CONFIG = "seed: {seed}\ntraining:\n  loss: {loss}\n  optimizer: {{Adam: {{learning_rate: {rate}}}}}\n"
 ROWS = np.arange(200)
@@ -127,6 +129,7 @@ def test_a_run_that_is_named_twice_is_refused(tmp_path):
         ("resolved.yaml", b"a: [", "not valid YAML"),
         ("evaluation/test/examples.npz", b"PK", "is damaged"),
         ("metrics.jsonl", b"{\n", "is not valid JSON"),
+        *(("origins.json", b'{"a": %b1%b}' % (b"[" * deep, b"]" * deep), "nested|valid") for deep in (101, 490, 10**5)),
     ],
 )
 def test_a_damaged_run_is_refused(tmp_path, file, content, message):
@@ -134,6 +137,47 @@ def test_a_damaged_run_is_refused(tmp_path, file, content, message):
     (other.path / file).write_bytes(content)
     with pytest.raises(RunError, match=message):
         compare([run.path, other.path])
+
+
+def test_a_deep_document_of_a_run_is_refused_where_it_is_listed(tmp_path):
+    run = created(tmp_path)
+    for deep in (101, 490, 10**5):
+        run.record.write_text('{"status": "completed", "x": ' + "[" * deep + "]" * deep + "}", "utf-8")
+        (summary,) = summaries(tmp_path)
+        assert summary.status == "broken"
+        assert "run.json" in summary.reason
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(b"PK\x01\x02", b"PK\x01\x03"),
+        lambda content: examples(rows=np.arange(4), names=np.array(["a"])),
+        lambda content: examples(rows=np.arange(4), names=np.array(["a"], object), values=np.zeros((1, 4), "f4")),
+        lambda content: examples(
+            rows=np.arange(4), names=np.frombuffer(b"\xff" * 4, "<U1"), values=np.zeros((1, 4), "f4")
+        ),
+        lambda content: examples(
+            rows=np.arange(4), names=np.array(["a"]), values=np.zeros((1, 4), "f4"), x=np.zeros(3)
+        ),
+        lambda content: examples(
+            rows=np.broadcast_to(np.int64(0), 2**25 + 1), names=np.array(["a"]), values=np.zeros((1, 4), "f4")
+        ),
+    ],
+)
+def test_damaged_examples_are_refused(tmp_path, damage):
+    run, other = created(tmp_path), created(tmp_path)
+    file = other.path / "evaluation/test/examples.npz"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(RunError, match=r"examples\.npz"):
+        compare([run.path, other.path])
+
+
+def examples(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=True, **arrays)
+    return file.getvalue()
 
 
 @pytest.mark.parametrize("value", [10**400, "x", None, [1], True, {"a": float("nan")}])

@@ -1,3 +1,6 @@
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,9 +59,32 @@ NAMES = st.text("abc.+*()[]é ", min_size=1)
 
 @given(folder=NAMES, label=NAMES, number=st.text("0123456789", min_size=1))
 def test_a_pattern_finds_what_was_put_in(folder, label, number):
-    match = file_pattern("{class}/(x)+{number}.wav").fullmatch(f"{folder}/{label}/(x)+{number}.wav")
-    assert match is not None
-    assert match.groupdict() == {"class": label, "number": number}
+    match = file_pattern("{class}/(x)+{number}.wav")
+    assert match(f"{folder}/{label}/(x)+{number}.wav") == {"class": label, "number": number}
+
+
+BETWEEN = st.text("_-x/", min_size=1, max_size=2)
+
+
+@given(st.lists(BETWEEN, min_size=3, max_size=3), st.text("_-x/q\n", max_size=12), st.text("_x", max_size=1))
+def test_a_pattern_finds_what_a_regular_expression_finds(between, path, beginning):
+    first, second, end = between
+    pattern = f"{beginning}{{class}}{first}{{a}}{second}{{b}}{end}"
+    try:
+        match = file_pattern(pattern)
+    except ValueError:
+        return
+    expression = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(pattern))
+    expected = re.fullmatch(f"(?:.*/)?{expression}", path, re.DOTALL)
+    assert match(path) == (expected and expected.groupdict())
+
+
+def test_a_pattern_takes_little_time_on_a_name_of_nothing_but_separators():
+    begun = time.process_time()
+    match = file_pattern("{class}/{a}_{b}_{c}_{d}_{e}_{f}_{g}_{h}x.jpg")
+    assert match(f"cat/{'_' * 5000}.jpg") is None
+    assert match(f"cat/{'_' * 5000}x.jpg") is not None
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(

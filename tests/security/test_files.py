@@ -18,7 +18,7 @@ from tests.security.conftest import with_epochs
 
 from dltool.errors import RunError
 from dltool.model.preprocessing import load_preprocessing
-from dltool.model.saving import CHECKSUM
+from dltool.model.weights_file import CHECKSUM
 from dltool.runs.checkpoint_file import MAGIC
 
 
@@ -76,6 +76,17 @@ def test_hostile_weights_are_refused(name, command, attack, refused) -> None:
     assert "best.weights.h5" in message
     # What the array itself gives away is found before it is read for its checksum.
     assert ("checksum" in message) == (name == "nothing")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_weights_whose_reading_never_ends_are_refused(command, attack, refused) -> None:
+    """An object of the heap of texts that is as large as to end where it begins (HDF5 file format, III.E)."""
+    file = attack.run / "checkpoints/best.weights.h5"
+    content = bytearray(file.read_bytes())
+    start = content.index(b"GCOL") + 16
+    content[start + 8 : start + 16] = struct.pack("<q", -16)
+    file.write_bytes(content)
+    assert "best.weights.h5 is damaged: HDF5 cannot read it" in refused(command)
 
 
 def npz(compression: int = zipfile.ZIP_STORED, **members: bytes) -> bytes:

@@ -4,11 +4,13 @@ A type is written like a data source: `number`, `category: 5` (the value of its 
 median, scale: standard}`."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dltool.config.choices import Choice, Choices
@@ -17,8 +19,12 @@ from dltool.config.section import Section
 from dltool.config.tasks import TASKS, Task
 from dltool.config.wording import named
 from dltool.errors import Problem
+from dltool.text import quoted
 
 Count = Annotated[int, Field(ge=1)]
+MOST_RATE = 1_000_000
+"""Samples a second; the filter that resamples grows with the rate."""
+Rate = Annotated[int, Field(ge=1, le=MOST_RATE)]
 MOST_NGRAMS = 100
 """The number of n-grams of a text is proportional to it."""
 MOST_WORDS = 100_000
@@ -59,7 +65,7 @@ class CategoryColumn(Section):
 
     @model_validator(mode="after")
     def rare_values_are_allowed(self) -> Self:
-        if self.min_count > 1 and self.unknown == "error":
+        if self.is_known and self.min_count > 1 and self.unknown == "error":
             message = "min_count makes rare values unknown, and unknown: error refuses them"
             raise refusal(Problem(("min_count",), message, "remove one of the two", at_key=True))
         return self
@@ -78,13 +84,23 @@ class BooleanColumn(Section):
 DatePart = Literal["year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "elapsed"]
 
 
+def checked_format(text: str) -> str:
+    """Return the format of a date. Raises PydanticCustomError: strptime reads no date by it."""
+    try:
+        datetime.strptime(datetime(2026, 1, 31, tzinfo=UTC).strftime(text), text)  # noqa: DTZ007 - the format may have a zone
+    except (ValueError, re.error):
+        message = f"strptime reads no date in the format {quoted(text)}"
+        refuse(Problem((), message, 'for example "%d.%m.%Y"; a part cannot occur twice'))
+    return text
+
+
 class DateColumn(Section):
     """A date with or without a time, as numbers with mean 0 and standard deviation 1."""
 
     parts: Annotated[tuple[DatePart, ...], Field(strict=False, min_length=1)] = ("year", "month", "day", "weekday")
     """The numbers to extract. Months and days count from 1, weekdays from 0 (Monday); `elapsed` is the date as a number
     of days."""
-    format: str | None = None
+    format: Annotated[str, AfterValidator(checked_format)] | None = None
     """The format as in Python's strptime, such as "%d.%m.%Y". Default: ISO 8601."""
     missing: Literal["median", "error"] = "median"
     """The replacement for missing dates: the median of the training rows, or `error` to refuse them."""
@@ -133,7 +149,8 @@ class ImageColumn(Section):
 
     @model_validator(mode="after")
     def is_no_giant(self) -> Self:
-        refuse_giant(self.size, self.channels)
+        if self.is_known:
+            refuse_giant(self.size, self.channels)
         return self
 
 
@@ -142,7 +159,7 @@ class AudioColumn(Section):
 
     seconds: Annotated[float, Field(gt=0)]
     """The length of a clip. Longer audio clips are cut, shorter ones padded with silence."""
-    rate: Annotated[int, Field(ge=1)] | None = None
+    rate: Rate | None = None
     """The sample rate in Hz, to which files of other rates are resampled. Default: that of the first file."""
 
 

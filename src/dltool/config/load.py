@@ -167,7 +167,7 @@ def read_with_bases(
         if base.resolve() in (*above, path.resolve()):
             chain = " → ".join(file.name for file in (*above, path.resolve(), base.resolve()))
             raise ConfigError(Problem(name.position, f"extends itself: {chain}"))
-        if not base.is_file():
+        if not os.path.isfile(base):
             raise ConfigError(Problem(name.position, f"no such file: {base}"))
         shown = os.path.normpath(base)
         below = read_with_bases(base, shown, read_bytes(base, shown), texts, folders, *above, path.resolve())

@@ -29,6 +29,11 @@ class Section(BaseModel):
         is_single = is_single_value(cls.model_fields[str(info.field_name)].annotation)
         return value if value is UNKNOWN and is_single else validate(value)
 
+    @property
+    def is_known(self) -> bool:
+        """Return whether no single value is UNKNOWN, so that the values can be compared."""
+        return not any(value is UNKNOWN for value in vars(self).values())
+
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
     """Return the fields by their config keys. `from` is a Python keyword and cannot name a field."""

@@ -1,6 +1,5 @@
 """Data sources that are tables: `csv: file.csv`, `tsv: …`, `json_lines: …`, `parquet: …`."""
 
-import codecs
 from collections import Counter
 from typing import Annotated, Literal, Self
 
@@ -47,16 +46,17 @@ class CsvSource(Section):
     def is_readable(self) -> Self:
         twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
         duplicates = (Problem(("names",), f'duplicate column name "{name}"') for name in twice)
-        refuse(*self.encoding_problems(), *duplicates, *self.character_problems())
+        if self.is_known:
+            refuse(*self.encoding_problems(), *duplicates, *self.character_problems())
         return self
 
     def encoding_problems(self) -> list[Problem]:
         try:
-            is_text = isinstance(codecs.decode(b"", self.encoding), str)
-        except (LookupError, ValueError, TypeError):
-            is_text = False
-        hint = "for example utf-8, latin-1, cp1252 or utf-16"
-        return [] if is_text else [Problem(("encoding",), f"unknown encoding {quoted(self.encoding)}", hint)]
+            "a".encode(self.encoding)
+        except (LookupError, ValueError):
+            hint = "for example utf-8, latin-1, cp1252 or utf-16"
+            return [Problem(("encoding",), f"unknown encoding {quoted(self.encoding)}", hint)]
+        return []
 
     def character_problems(self) -> list[Problem]:
         used = {"delimiter": self.delimiter, "quote": self.quote, "comment": self.comment}

@@ -38,6 +38,8 @@ def loss_problems(root: Node) -> Iterator[Problem]:
     if outputs is None or not outputs.value:
         if "loss" not in training.value:
             yield Problem(("training",), MISSING.format("loss"), EXAMPLES["loss"])
+        elif training.value["loss"].node.value is None:
+            yield Problem(("training", "loss"), "expected a loss, got null", EXAMPLES["loss"])
         return
     for key in ("loss", "metrics"):
         if key in training.value and training.value[key].node.value != ():

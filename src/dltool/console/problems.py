@@ -7,7 +7,8 @@ from rich.text import Text
 
 from dltool.config.text.tree import format_path, is_argument
 from dltool.errors import ConfigPath, DltoolError, Position, Problem, UnreadableConfig
-from dltool.text import printable
+from dltool.text import printable as escaped
+from dltool.text import shortened
 
 if TYPE_CHECKING:
     from dltool.config.load import Document
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 WIDEST_LINE = 150
 MOST_CARETS = 60
+LONGEST = 2_000
+"""Most characters of a message: names in it may have any length."""
+
+
+def printable(text: str) -> str:
+    return shortened(escaped(text), LONGEST)
 
 
 def render_error(error: DltoolError, document: "Document | None") -> Text:
@@ -28,7 +35,7 @@ def problem_lines(problem: Problem, document: "Document | None", texts: Mapping[
     position = locate(problem, document)
     place, uses = written_place(problem, document)
     path = format_path(place)
-    before = (f"{place_name(position)}: " if position else "") + (f"{path}: " if path else "")
+    before = (f"{place_name(position)}: " if position else "") + (f"{printable(path)}: " if path else "")
     header = Text.assemble((before, "bold"), printable(problem.message))
     if not position:
         yield Text.assemble("error: ", header, style="bold red")

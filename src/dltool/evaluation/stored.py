@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +11,10 @@ import numpy as np
 
 from dltool.config.schema import Config
 from dltool.config.tasks import TASKS
+from dltool.data.arrays.npz import read_npz
+from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.facts import Facts
-from dltool.errors import ConfigError, RunError
+from dltool.errors import ConfigError, DataError, RunError
 from dltool.evaluation.bootstrap import Interval
 from dltool.evaluation.figures.figure import Figure, file_word, is_drawing
 from dltool.evaluation.findings import Assessment, Baseline, Mistake, OutputAssessment
@@ -26,6 +27,7 @@ from dltool.text import whole_text
 METRICS, PREDICTIONS, EXAMPLES, FIGURES = "metrics.json", "predictions.csv", "examples.npz", "figures"
 MOST_CELLS = 2_000_000
 """Cells of a table of predictions. Larger splits are sampled evenly."""
+ARRAYS = ("rows", "names", "values")
 EXAMPLES_LIMIT = 2**28
 MOST_COLUMNS = 20
 FIGURE_LIMIT = 2**20
@@ -77,23 +79,20 @@ def packed(examples: ExampleValues) -> bytes:
 def read_examples(run: Run, name: str) -> ExampleValues:
     """Return the example values of the evaluation `name` ("test") of a run. Raises RunError: missing or damaged."""
     path = run.evaluation / name / EXAMPLES
+    content = io.BytesIO(run.read(path, EXAMPLES_LIMIT))
+    headers = header_of_npz(content)
+    if headers.keys() != set(ARRAYS) or sum(header.data_bytes for header in headers.values()) > EXAMPLES_LIMIT:
+        raise RunError(f"{path} is damaged, or has more than {EXAMPLES_LIMIT:,} bytes")
     try:
-        with zipfile.ZipFile(io.BytesIO(run.read(path, EXAMPLES_LIMIT))) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > EXAMPLES_LIMIT:
-                raise RunError(f"{path} is too large: more than {EXAMPLES_LIMIT:,} bytes")
-            rows, names, values = (array_in(archive, key) for key in ("rows", "names", "values"))
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, OSError) as error:
+        rows, names, values = read_npz(content, ARRAYS, headers, str(path), ()).values()
+        keys = names.tolist()
+    except (DataError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
     kinds = (str(rows.dtype), rows.ndim, str(values.dtype), names.dtype.kind)
     if kinds != ("int64", 1, "float32", "U") or values.shape != (*names.shape, len(rows)):
         raise RunError(f"{path} does not hold the values of examples")
     targets = read(run, run.evaluation / name / METRICS, Evaluation).targets
-    return ExampleValues(rows, dict(zip(names.tolist(), values, strict=True)), str(targets))
-
-
-def array_in(archive: zipfile.ZipFile, key: str) -> np.ndarray:
-    with archive.open(f"{key}.npy") as file:
-        return np.asarray(np.lib.format.read_array(io.BytesIO(file.read(EXAMPLES_LIMIT)), allow_pickle=False))
+    return ExampleValues(rows, dict(zip(keys, values, strict=True)), str(targets))
 
 
 def prediction_table(

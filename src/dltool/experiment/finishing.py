@@ -171,7 +171,7 @@ def fitted_model(
         if fitted.best_epoch is None:
             # The monitored value was never a number: keep the last weights.
             save_weights(fitting.core, run.best_weights)
-        load_weights(fitting.core, run.best_weights)
+        load_weights(fitting.core, run.best_weights, is_own=True)
     return fitted
 
 

@@ -6,7 +6,6 @@ import math
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from dltool.config.keras.objects import KerasObject
 from dltool.data.arrays.npz_header import header_of_npz
 from dltool.data.arrays.rows import Rows, is_text
+from dltool.data.files.archives import DAMAGED
 from dltool.durable_files import read_file
 from dltool.errors import ConfigError, ConfigPath, Problem, RunError
 from dltool.model.apply import Applied, Names, Placed, apply_layer
@@ -192,9 +192,9 @@ def load_columns(directory: Path) -> dict[str, ColumnState]:
     try:
         columns = json.loads(read_file(directory, COLUMNS, LARGEST_FILE))
     except (ValueError, RecursionError) as error:
-        raise RunError(f"the saved columns are damaged: {error}") from None
+        raise RunError(f"{directory / COLUMNS} is damaged: {error}") from None
     if not isinstance(columns, dict) or not all(map(is_column_state, columns.values())):
-        raise RunError("the saved columns are damaged: they hold something else than numbers and words")
+        raise RunError(f"{directory / COLUMNS} is damaged: it holds something else than numbers and words")
     return columns
 
 
@@ -221,7 +221,7 @@ def load_preprocessing(directory: Path) -> PreprocessingState:
         if folder.name == COLUMNS:
             continue
         if not re.fullmatch(r"[0-9]{1,4}-[A-Za-z0-9]+", folder.name) or folder.is_symlink() or not folder.is_dir():
-            raise RunError(f"unexpected in the saved preprocessing: {folder.name}")
+            raise RunError(f"unexpected in the saved preprocessing: {folder}")
         state[folder.name] = load_layer_state(directory, folder.name)
     return state
 
@@ -236,8 +236,8 @@ def load_layer_state(directory: Path, key: str) -> LayerState:
         if os.path.lexists(folder / VOCABULARY):
             text = read_file(directory, f"{key}/{VOCABULARY}", LARGEST_FILE).decode("utf-8")
             words = [token_of(line) for line in text.split("\n") if line]
-    except (OSError, ValueError, EOFError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"the saved preprocessing of {key} is damaged: {error}") from error
+    except DAMAGED as error:
+        raise RunError(f"{folder} is damaged: {error}") from error
     return LayerState(arrays, words)
 
 

@@ -1,23 +1,17 @@
 """Save and load a model's files: the best weights, and the model for other programs."""
 
-import hashlib
 import io
-from collections.abc import Mapping
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
-import h5py
 import keras
-import numpy as np
 
 from dltool.durable_files import atomic_path, atomic_write
 from dltool.errors import RunError
 from dltool.model.keras_objects import KERAS_ERRORS
-
-CHECKSUM = "dltool_sha256"
-MOST_OBJECTS = 100_000
-NUMBERS = "biufc"
-BFLOAT16_AS_STORED = "V2"
+from dltool.model.weights_file import CHECKSUM, checksum, plain_arrays
 
 
 def save_weights(core: keras.Model, path: Path) -> None:
@@ -36,18 +30,36 @@ def save_weights(core: keras.Model, path: Path) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def load_weights(core: keras.Model, path: Path) -> None:
-    """Load weights into a model. Raises RunError: the file is missing, damaged, or of another model."""
+def load_weights(core: keras.Model, path: Path, *, is_own: bool = False) -> None:
+    """Load weights into a model; those that this process has just written (`is_own`) need no check.
+
+    Raises RunError: the file is missing, damaged, or of another model."""
     if path.is_symlink() or not path.is_file():
         raise RunError(f"{path} is missing", "it is written after the first epoch; dltool resume resumes a run")
+    if not is_own:
+        refuse_damaged(path)
     try:
-        with h5py.File(path, "r") as file:
-            if checksum(plain_arrays(file, path, path.stat().st_size)) != str(file.attrs.get(CHECKSUM)):
-                raise RunError(f"{path} is damaged: its checksum does not match")
         weights_alone(core).load_weights(path)
     except (OSError, *KERAS_ERRORS) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{path} does not hold the weights of this model: {reason}") from None
+
+
+def refuse_damaged(path: Path) -> None:
+    """Read the file in a process of its own: damaged, it can crash HDF5 or keep it forever. Raises RunError."""
+    folders = os.pathsep.join(folder for folder in sys.path if os.path.isabs(folder))
+    child = subprocess.run(
+        # -P: no module in the user's folder shadows one of ours.
+        [sys.executable, "-P", "-m", "dltool.model.weights_file", path],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": folders, "PYTHONUTF8": "1"},
+        # Ctrl-C is for this process alone.
+        process_group=0,
+    )
+    if child.returncode:
+        is_known = child.returncode == RunError.exit_code
+        raise RunError(child.stdout if is_known else f"{path} is damaged: HDF5 cannot read it")
 
 
 def weights_alone(core: keras.Model) -> keras.Model:
@@ -55,56 +67,6 @@ def weights_alone(core: keras.Model) -> keras.Model:
 
     A resumed run writes the best weights again, when the optimizer is at another step."""
     return keras.Model(core.inputs, core.outputs, name=core.name)
-
-
-def plain_arrays(file: h5py.File, path: Path, most: int | None) -> dict[str, h5py.Dataset]:
-    """Return the plain arrays by name, unread, of at most `most` bytes in total. `path` is for messages.
-
-    HDF5 can refer to other files and declare more than a file holds. Raises RunError: this file does."""
-    arrays: dict[str, h5py.Dataset] = {}
-    total = 0
-    pending: list[h5py.Group] = [file]
-    seen = {address(file)}
-    while pending:
-        group = pending.pop()
-        for name in group:
-            full_name = f"{group.name.rstrip('/')}/{name}"
-            shown = full_name[:200]
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise RunError(f"{path} has a link at {shown}; weights have none")
-            item = group[name]
-            if address(item) in seen or len(seen) >= MOST_OBJECTS:
-                raise RunError(f"{path} has a loop, or too many groups, at {shown}")
-            seen.add(address(item))
-            if isinstance(item, h5py.Group):
-                pending.append(item)
-                continue
-            is_array = isinstance(item, h5py.Dataset) and item.shape is not None
-            if not is_array or (item.dtype.kind not in NUMBERS and item.dtype != BFLOAT16_AS_STORED):
-                raise RunError(f"{path} has something else than an array of numbers at {shown}")
-            if item.external is not None or item.is_virtual:
-                raise RunError(f"{path} keeps {shown} in another file; weights are in one")
-            if item.chunks is not None:
-                raise RunError(f"{path} has {shown} in chunks, which may be compressed; weights are plain")
-            arrays[full_name] = item
-            total += item.size * item.dtype.itemsize
-            if most is not None and total > most:
-                raise RunError(f"{path} declares more at {shown} than its {most:,} bytes can hold")
-    return arrays
-
-
-def checksum(arrays: Mapping[str, h5py.Dataset]) -> str:
-    """Return a checksum of the arrays; HDF5 has none for arrays that are not chunked."""
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape} {array.attrs.get('dtype', '')}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return f"sha256:{digest.hexdigest()}"
-
-
-def address(item: Any) -> Any:
-    """Return the object's address in its file, the same for every hard link to it."""
-    return h5py.h5o.get_info(item.id).addr
 
 
 def save_model(full: keras.Model, path: Path) -> None:

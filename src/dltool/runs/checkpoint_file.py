@@ -26,6 +26,7 @@ import numpy as np
 
 from dltool.durable_files import atomic_path, disk_errors, open_file
 from dltool.errors import MachineError, RunError
+from dltool.runs.files import is_deep
 from dltool.text import os_words
 
 Arrays = Sequence[tuple[str, np.ndarray]]
@@ -245,7 +246,7 @@ def _parse_header(header: bytes, where: str) -> tuple[int, dict[str, Any], tuple
             raise RunError(f"{where} is too new: checkpoint format {written_in}; this dltool reads format {FORMAT}")
         step, state = fields["step"], fields["state"]
         signatures = tuple(_parse_signature(entry) for entry in fields["arrays"])
-        valid = written_in == FORMAT and type(step) is int and isinstance(state, dict)
+        valid = written_in == FORMAT and type(step) is int and isinstance(state, dict) and not is_deep(state)
     except (ValueError, KeyError, TypeError, RecursionError):
         valid = False
     if not valid:

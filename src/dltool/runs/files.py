@@ -33,6 +33,8 @@ Status = Literal["running", "completed", "failed", "interrupted"]
 
 DOCUMENT_LIMIT = 16 * 2**20  # bytes of a config, run.json or results.json
 METRICS_LIMIT = 64 * 2**20
+DEEPEST = 100
+"""Most levels of a JSON document: Python's limit ends whoever walks through a deep one."""
 LINE_LIMIT = 2**20  # bytes of a line of metrics.jsonl
 SECONDS_BETWEEN_SYNCS = 1.0
 """Least time between syncs of metrics.jsonl, as epochs may be short."""
@@ -236,7 +238,20 @@ def parse_json(data: bytes, where: str) -> dict[str, Any]:
         raise RunError(f"{where} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise RunError(f"{where} is not a JSON object")
+    if is_deep(value):
+        raise RunError(f"{where} is nested in more than {DEEPEST} levels")
     return value
+
+
+def is_deep(value: dict[str, Any]) -> bool:
+    """Return whether lists and objects are nested in more than DEEPEST levels."""
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        inside = (node.values() if isinstance(node, dict) else node for node in level)
+        level = [child for children in inside for child in children if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 class MetricsLog:

@@ -228,6 +228,17 @@ def test_a_truncated_archive_is_damaged(tmp_path, name):
     assert problem.message.startswith(f"{path} is damaged: ")
 
 
+@pytest.mark.parametrize("end", [-8, -4, -1])
+def test_a_wrong_checksum_of_a_compressed_tar_is_damage(tmp_path, end):
+    """The last eight bytes of a gzip are the checksum and the length of its content (RFC 1952)."""
+    path = write_tar(tmp_path / "files.tar.gz", FILES, "w:gz")
+    content = bytearray(path.read_bytes())
+    content[end] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"files\.tar\.gz is damaged: "):
+        _ = open_members(str(path), PLACE).reader
+
+
 def test_a_tar_with_a_damaged_header_is_not_taken_to_end_there(tmp_path):
     path = changed(WRITERS["tar"](tmp_path), b"train/dog", b"train/dig")
     assert "neither a header nor the end" in problem_of(path).message

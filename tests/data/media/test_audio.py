@@ -194,7 +194,7 @@ def test_too_short_to_be_a_sample_is_refused(tmp_path):
     assert "are not one sample" in problem_of(AudioSource(path=str(two_classes(tmp_path)), seconds=1e-5)).message
 
 
-@pytest.mark.parametrize("asked", [{"seconds": 1e9}, {"rate": 10**12, "seconds": 1}, {"rate": 10**12}])
+@pytest.mark.parametrize("asked", [{"seconds": 1e9}, {"rate": 10**6, "seconds": 1000}])
 def test_more_samples_than_can_be_meant_are_refused(tmp_path, asked):
     options = AudioSource(path=str(two_classes(tmp_path)), **asked)
     assert "expected at most 100,000,000" in problem_of(options).message

@@ -57,6 +57,11 @@ def test_a_file_that_was_cut_off_is_never_read_as_a_shorter_one(ending, kept):
         decode_clip(f"a{ending}", cut, FORM)
 
 
+def test_an_absurd_sample_rate_is_damage():
+    with pytest.raises(BadClip, match="declares 16,785,216 samples a second"):
+        clip_header("a.wav", sound(TONE, rate=16_785_216))
+
+
 @pytest.mark.parametrize("ending", [".flac", ".ogg", ".mp3"])
 def test_a_file_of_another_kind_is_refused(ending):
     with pytest.raises(BadClip, match="no FLAC, Ogg or MP3 file, or a damaged one"):

@@ -174,6 +174,37 @@ def test_named_fields_are_refused(tmp_path):
     assert problem_of(saved(tmp_path, x=fields, y=Y)).message == "x has named fields; expected a plain array"
 
 
+@pytest.mark.parametrize("name", ["data.npz", "y.npy"])
+def test_text_beyond_unicode_is_damage(tmp_path, name):
+    labels = np.array(["no", "yes"] * 3)
+    labels.view(np.uint32)[3] = 0x110000
+    np.savez(tmp_path / "data.npz", x=X, y=labels)
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", labels)
+    pair = ArraysSource(x=str(tmp_path / "x.npy"), y=str(tmp_path / "y.npy"))
+    (problem,) = problems_of(ArraysSource(path=str(tmp_path / name)) if name.endswith("z") else pair)
+    assert problem.message == f"{tmp_path / name} is damaged: its text has characters beyond Unicode"
+
+
+@pytest.mark.parametrize("descr", [",", "<f3", "f8,f8", "<M8[x]", "", "\0"])
+def test_an_unknown_dtype_is_refused(tmp_path, descr):
+    header = repr({"descr": descr, "fortran_order": False, "shape": (6,)}).encode()
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(48))
+    np.save(tmp_path / "y.npy", Y)
+    problems_of(ArraysSource(x=str(tmp_path / "x.npy"), y=str(tmp_path / "y.npy")))
+
+
+@pytest.mark.parametrize("field", [8, 18, 22])
+def test_a_zip_whose_headers_lie_is_damaged(tmp_path, field):
+    """The method of compression and the two sizes, in the directory and at the file alike."""
+    np.savez_compressed(tmp_path / "data.npz", x=X, y=Y)
+    content = bytearray((tmp_path / "data.npz").read_bytes())
+    for start, offset in ((content.index(b"PK\x03\x04"), field), (content.index(b"PK\x01\x02"), field + 2)):
+        content[start + offset : start + offset + 2] = b"\x0e\x00"
+    (tmp_path / "data.npz").write_bytes(content)
+    assert "damaged" in problem_of(tmp_path / "data.npz").message
+
+
 def test_a_flipped_byte_is_found(tmp_path):
     path = saved(tmp_path, x=X, y=Y)
     content = bytearray(path.read_bytes())
@@ -188,4 +219,5 @@ def test_a_shape_larger_than_the_data_is_refused_before_allocation(tmp_path):
         for name in ("x.npy", "y.npy"):
             archive.writestr(name, b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     messages = [problem.message for problem in problems_of(ArraysSource(path=str(tmp_path / "bomb.npz")))]
-    assert messages == [f"{name} is damaged: expected 72,000,000,000,000 bytes, found 0" for name in "xy"]
+    sizes = "expected 72,000,000,000,000 bytes, found 0"
+    assert messages == [f"{tmp_path}/bomb.npz: {name} is damaged: {sizes}" for name in "xy"]

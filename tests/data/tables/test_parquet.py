@@ -92,3 +92,16 @@ def test_what_is_no_parquet_file(tmp_path):
     source = Choice("parquet", ParquetSource(path=str(tmp_path / "table.parquet")))
     (message,) = problems_of(source)
     assert message.startswith("table.parquet is no Parquet file, or is damaged: ")
+
+
+def test_a_date_outside_the_calendar_is_damage(written):
+    source = written({"born": pa.array([0, 2**40], pa.timestamp("s")), "a": pa.array([1, 2])})
+    (message,) = problems_of(source)
+    assert message.endswith("is damaged: a date is outside the years 1 to 9999")
+
+
+def test_text_that_is_not_utf_8_is_damage(written):
+    texts = pa.Array.from_buffers(pa.string(), 2, pa.array([b"a", b"\x80"]).buffers())
+    source = written({"a": texts})
+    (message,) = problems_of(source)
+    assert "is no Parquet file, or is damaged" in message

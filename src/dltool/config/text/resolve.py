@@ -48,7 +48,7 @@ def resolve(
         node, written = written_out(model.node, substitution, may_have_columns)
         resolved.value["model"] = replace(model, node=node)
     known = {problem.place for problem in problems}
-    problems += [problem for problem in dependent_data(resolved) if problem.place not in known]
+    problems += [problem for problem in dependent_data(resolved, facts is not None) if problem.place not in known]
     # Their locations are paths in the text as written.
     found = [replace(each, place=TextPath(each.place)) if isinstance(each.place, tuple) else each for each in problems]
     return with_absolute_paths(resolved, folders), written, found
@@ -143,8 +143,9 @@ def user_variables(root: Node) -> tuple[dict[str, Node], list[Problem]]:
     return {name: entry.node for name, entry in node.value.items()}, problems
 
 
-def dependent_data(resolved: Node) -> list[Problem]:
-    """Return the problems of values that describe the data and depend on it."""
+def dependent_data(resolved: Node, are_known: bool) -> list[Problem]:
+    """Return the problems of values that describe the data and depend on it, or that depend on themselves: they are
+    unknown although the facts `are_known`."""
     unknown = [path for path, node in scalars(resolved) if node.value is UNKNOWN]
     problems = [
         Problem(path, "cannot depend on the data that it describes")
@@ -152,7 +153,9 @@ def dependent_data(resolved: Node) -> list[Problem]:
         if path[0] == "data" and len(path) > 1 and path[1] not in ("preprocessing", "augmentation")
     ]
     divides = "cannot depend on the data that it divides"
-    return problems + [Problem(path, divides) for path in unknown if path == ("seed",)]
+    problems += [Problem(path, divides) for path in unknown if path == ("seed",)]
+    counts = [path for path in unknown if path[0] == "training" and path[-1] in ("batch_size", "epochs")]
+    return problems + [Problem(path, "it depends on itself") for path in counts if are_known]
 
 
 def with_absolute_paths(root: Node, folders: Mapping[str, Path]) -> Node:

@@ -1,6 +1,7 @@
 """Reads `.npz` and `.npy` files. Pickles are refused before anything is decoded."""
 
 import math
+import sys
 import zipfile
 from collections.abc import Iterable
 from io import BytesIO
@@ -33,14 +34,14 @@ def read_npz(
         DataError: pickled objects, named fields, or a damaged file.
         MachineError: an array does not fit in memory."""
     names = list(names)
-    DataError.refuse(problem for name in names if (problem := refused(headers[name], name, place)))
+    DataError.refuse(problem for name in names if (problem := refused(headers[name], name, shown_as, place)))
     arrays = {}
     if isinstance(file, BytesIO):
         file.seek(0)  # reading the headers moved it
     try:
         with damage(shown_as, place), np.load(file, allow_pickle=False) as archive:
             for name in names:
-                arrays[name] = archive[name]
+                arrays[name] = checked_text(archive[name])
     except MemoryError:
         raise too_large(headers[name], name, place) from None
     return arrays
@@ -57,16 +58,16 @@ def read_npy(path: Path, name: str, place: ConfigPath) -> np.ndarray:
             header = header_of_npy(file, path.stat().st_size)
     except (OSError, ValueError) as error:
         raise DataError(Problem(place, f"{path} is not an .npy file: {error}", "np.save writes one")) from None
-    if problem := refused(header, name, place):
+    if problem := refused(header, name, path, place):
         raise DataError(problem)
     try:
         with damage(path, place):
-            return np.asarray(np.load(path, allow_pickle=False))
+            return checked_text(np.asarray(np.load(path, allow_pickle=False)))
     except MemoryError:
         raise too_large(header, name, place) from None
 
 
-def refused(header: Header, name: str, place: ConfigPath) -> Problem | None:
+def refused(header: Header, name: str, file: str | Path, place: ConfigPath) -> Problem | None:
     if not isinstance(header.descr, str):
         return Problem(place, f"{name} has named fields; expected a plain array")
     if "O" in header.descr:
@@ -75,11 +76,20 @@ def refused(header: Header, name: str, place: ConfigPath) -> Problem | None:
         return Problem(place, message, hint)
     try:
         expected = bytes_of(header)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         return Problem(place, f"{name} has the unknown dtype {header.descr}")
     if expected != header.data_bytes:
-        return Problem(place, f"{name} is damaged: expected {expected:,} bytes, found {header.data_bytes:,}")
+        return Problem(place, f"{file}: {name} is damaged: expected {expected:,} bytes, found {header.data_bytes:,}")
     return None
+
+
+def checked_text(array: np.ndarray) -> np.ndarray:
+    """Return the array. Raises ValueError: text with numbers that are no characters, which crash Python."""
+    if array.dtype.kind == "U" and array.nbytes:
+        codes = np.ascontiguousarray(array).view(array.dtype.str[0] + "u4")
+        if codes.max() > sys.maxunicode:
+            raise ValueError("its text has characters beyond Unicode")
+    return array
 
 
 def bytes_of(header: Header) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dltool.data.files.archives import DAMAGED
+
 LONGEST_HEADER = 10_000
 
 
@@ -28,7 +30,7 @@ def header_of_npz(path: str | Path | IO[bytes]) -> dict[str, Header]:
                 for member in archive.infolist()
                 if member.filename.endswith(".npy")
             }
-    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, NotImplementedError):
+    except DAMAGED:
         return {}
 
 

@@ -19,9 +19,10 @@ from dltool.data.files.listing import KINDS, Listing, Member, listing, refuse, r
 from dltool.errors import ConfigPath, DataError, Problem
 
 DAMAGED = (
-    *(OSError, EOFError, ValueError, KeyError, IndexError, OverflowError, RecursionError, NotImplementedError),
+    *(OSError, EOFError, ValueError, LookupError, OverflowError, RuntimeError),
     *(struct.error, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
 )
+"""What Python's modules raise for damaged archives and compressed files."""
 # Text shrinks to a tenth, silence to a hundredth; a bomb (deflate's maximum) to a thousandth.
 LARGEST_RATIO = 200
 SMALL = 2**20

@@ -141,16 +141,15 @@ def are_parts(folders: set[str], path: str, place: ConfigPath) -> bool:
 
 def by_pattern(files: Sequence[Member], pattern: str, place: ConfigPath) -> Parts:
     """Take the class, the split and further columns from the pattern's groups."""
-    expression = file_pattern(pattern)
+    match = file_pattern(pattern)
     result: Parts = {}
     unmatched: list[str] = []
     bad_parts: dict[str, str] = {}
     for member in files:
-        match = expression.fullmatch(member.name)
-        if match is None:
+        columns = match(member.name)
+        if columns is None:
             unmatched.append(member.name)
             continue
-        columns = match.groupdict()
         label, part = columns.pop("class"), columns.pop("split", "train")
         if part.lower() in PART_NAMES:
             result.setdefault(PART_NAMES[part.lower()], []).append(Item(member, label, columns))

@@ -72,9 +72,11 @@ class Reader:
                 is_compressed = kind == "compressed tar"
                 self.descriptor = spooled(path) if is_compressed else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except DAMAGED as error:
-                words = (error.strerror if isinstance(error, OSError) else None) or str(error)
-                message = f"{path} cannot be opened: {words.lower()}"
+                if not isinstance(error, OSError) or not error.errno:
+                    message = f"{path} is damaged: {error}"
+                    raise DataError(Problem(place, message, "write or copy it again")) from None
                 hint = "a compressed tar is expanded into a nameless temporary file: set TMPDIR to a folder with room"
+                message = f"{path} cannot be opened: {os_words(error)}"
                 raise MachineError(Problem(place, message, hint if "tar" in kind else "")) from None
             weakref.finalize(self, os.close, self.descriptor)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dltool.config.columns import MOST_RATE
 from dltool.data.files.file_tree import UnreadableMember
 
 
@@ -15,3 +16,7 @@ class ClipHeader:
 
     rate: int
     frames: int
+
+    def __post_init__(self) -> None:
+        if self.rate > MOST_RATE:
+            raise BadClip(f"damaged: its header declares {self.rate:,} samples a second; {MOST_RATE:,} are the most")

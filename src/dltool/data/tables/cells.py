@@ -21,6 +21,9 @@ ISO_DATE = re.compile(
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+FIRST_DATE = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // SECOND
+LAST_DATE = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - EPOCH) // SECOND
+"""The years 1 to 9999, in seconds since 1970."""
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -93,7 +96,8 @@ def date_of(text: str, written: str | None = None) -> int:
         return NO_DATE
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - EPOCH) // SECOND
+    seconds = (moment - EPOCH) // SECOND
+    return seconds if FIRST_DATE <= seconds <= LAST_DATE else NO_DATE
 
 
 # --- Arrow arrays by their buffers: pyarrow's own way imports pandas wherever that is installed ---

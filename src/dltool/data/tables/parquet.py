@@ -8,7 +8,17 @@ import numpy as np
 
 from dltool.config.table_sources import ParquetSource
 from dltool.data.files.paths import require, unreadable
-from dltool.data.tables.cells import LARGEST, NO_DATE, Cells, Texts, as_texts, texts_of_dictionary, values_of
+from dltool.data.tables.cells import (
+    FIRST_DATE,
+    LARGEST,
+    LAST_DATE,
+    NO_DATE,
+    Cells,
+    Texts,
+    as_texts,
+    texts_of_dictionary,
+    values_of,
+)
 from dltool.data.tables.typed_table import RowBlock, TableFile, Want
 from dltool.errors import ConfigPath, DataError, Problem
 
@@ -52,7 +62,7 @@ class ParquetFile(TableFile):
         try:
             with parquet.ParquetFile(self.path) as file:
                 yield file
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, ValueError) as error:
             raise DataError(Problem(self.place, f"{self.path} is no Parquet file, or is damaged: {error}")) from None
         except OSError as error:
             raise unreadable(self.path, self.place, error) from None
@@ -61,6 +71,8 @@ class ParquetFile(TableFile):
         with self.opened() as file:
             rows = file.metadata.num_rows
             for batch in file.iter_batches(ROWS_PER_BLOCK, columns=list(wants)):
+                # Codes and UTF-8 of a damaged file may be wrong.
+                batch.validate(full=True)
                 cells = {name: cells_of(batch.column(name), want) for name, want in wants.items()}
                 yield RowBlock(batch.num_rows, cells, rows)
 
@@ -105,4 +117,7 @@ def seconds_of(array: "pa.Array") -> np.ndarray:
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("ms"))
     numbers = values_of(array, np.int64, NO_DATE)
-    return np.where(numbers == NO_DATE, NO_DATE, numbers // PER_SECOND[array.type.unit])
+    seconds = np.where(numbers == NO_DATE, NO_DATE, numbers // PER_SECOND[array.type.unit])
+    if ((seconds != NO_DATE) & ((seconds < FIRST_DATE) | (seconds > LAST_DATE))).any():
+        raise ValueError("a date is outside the years 1 to 9999")
+    return seconds
