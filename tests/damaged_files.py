@@ -240,6 +240,8 @@ def npy(source: random.Random, content: bytes) -> bytes:
             if "shape" not in header:
                 return raw(source, content)
             numbers = list(re.finditer(r"\d+", header[header.index("shape") :]))
+            if not numbers:
+                return raw(source, content)
             at = source.choice(numbers)
             start = header.index("shape")
             header = header[: start + at.start()] + str(new) + header[start + at.end() :]
