@@ -26,7 +26,6 @@ def test_few_module_names_stand_twice() -> None:
     assert len(structure.doubled_modules()) <= structure.MOST_DOUBLED_NAMES
 
 
-@pytest.mark.xfail(reason="some 2,700 lines are still to be saved", strict=True)
 def test_the_source_is_small() -> None:
     total = sum(map(structure.lines, structure.modules().values()))
     assert total <= structure.MOST_LINES

@@ -9,9 +9,8 @@ from dltool import cli
 
 
 def main() -> None:
-    """Run the command line.
-
-    A process that has loaded TensorFlow exits at once after all output: interpreter shutdown would take 0.7 s."""
+    """Run the command line. A process that has loaded TensorFlow exits at once after all output: interpreter shutdown
+    would take 0.7 s."""
     codes: list[int] = []
 
     def end() -> None:

@@ -89,9 +89,8 @@ def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
 
 
 def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Replace a folder, and all that is in it, by one with these files. Raises MachineError.
-
-    A process that dies meanwhile leaves the old, the new or none, and what :func:`remove_temporaries` removes."""
+    """Replace a folder, and all that is in it, by one with these files. Raises MachineError. A process that dies
+    meanwhile leaves the old, the new or none, and what :func:`remove_temporaries` removes."""
     built, old = temporary_beside(path), temporary_beside(path)
     with disk_errors(path):
         try:

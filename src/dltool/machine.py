@@ -107,9 +107,8 @@ def cpu_features() -> list[str]:
 
 
 def git_commit(directory: Path) -> dict[str, Any] | None:
-    """Return the commit of the checkout that holds `directory`, and whether tracked files differ from it.
-
-    None outside a checkout, or without git. `dirty` is None if git takes too long."""
+    """Return the commit of the checkout that holds `directory`, and whether tracked files differ from it. None outside
+    a checkout, or without git. `dirty` is None if git takes too long."""
     commit = _git(directory, "rev-parse", "--verify", "HEAD")
     if not commit:
         return None

@@ -116,9 +116,8 @@ class TrainedRun:
             return run.read_json(run.results)
 
     def model(self) -> "keras.Model":
-        """Return the model of model.keras, with its preprocessing: raw inputs in, outputs out.
-
-        It is built from the config and the best weights, so nothing of the run is executed."""
+        """Return the model of model.keras, with its preprocessing: raw inputs in, outputs out. It is built from the
+        config and the best weights, so nothing of the run is executed."""
         with plain_errors(), allowed(self.allow_code), shown_progress():
             from dltool.experiment.opening import best_model, recorded_kind
             from dltool.experiment.refusals import require_code

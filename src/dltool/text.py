@@ -28,9 +28,8 @@ def whole_text(text: str) -> str:
 
 
 def near(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return up to `most` of `known` that resemble `name` in any case: the nearest first, then in order.
-
-    Names that differ only in case and underscores are returned once. `cutoff` is difflib's ratio."""
+    """Return up to `most` of `known` that resemble `name` in any case: the nearest first, then in order. Names that
+    differ only in case and underscores are returned once. `cutoff` is difflib's ratio."""
     from difflib import SequenceMatcher
 
     if len(name) > LONGEST_NAME:

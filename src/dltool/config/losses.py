@@ -62,10 +62,6 @@ def family_of(loss: KerasObject) -> LossFamily:
     return FAMILIES.get(loss_name(loss), OTHER)
 
 
-def takes_logits(loss: KerasObject) -> bool:
-    return loss.arguments.get("from_logits") is True
-
-
 def like(loss: KerasObject, name: str) -> str:
     """Return how to write the loss `name` in the form of `loss`: a string identifier or a class."""
     if name not in FAMILIES:

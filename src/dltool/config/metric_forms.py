@@ -110,9 +110,8 @@ class Adapted:
 
 
 def adapted(metric: KerasObject, compared: Compared | None, *, is_trained: bool = True) -> Adapted | Problem:
-    """Return the metric as it has to be made to be right, or why it does not fit, at a path inside its entry.
-
-    Metrics of one-hot targets may accompany a loss of class indices if nothing is trained (`is_trained`)."""
+    """Return the metric as it has to be made to be right, or why it does not fit, at a path inside its entry. Metrics
+    of one-hot targets may accompany a loss of class indices if nothing is trained (`is_trained`)."""
     name = metric_class(metric)
     form = METRIC_FORMS.get(name)
     if form is None or compared is None:
@@ -172,9 +171,8 @@ def wrong_flag(metric: KerasObject, name: str, given: Form) -> Problem | None:
 
 
 def chosen(metric: KerasObject, name: str, given: Form) -> KerasObject:
-    """Return the metric with what Keras would choose wrongly: the class of `accuracy`, and a missing threshold.
-
-    Keras takes several outputs of 0 or 1 for one-hot classes, and for F1Score the largest output for the class."""
+    """Return the metric with what Keras would choose wrongly: the class of `accuracy`, and a missing threshold. Keras
+    takes several outputs of 0 or 1 for one-hot classes, and for F1Score the largest output for the class."""
     if name == "accuracy" and given == "labels":
         return KerasObject("metric", "BinaryAccuracy", {"name": metric.name})
     has_threshold = metric.arguments.get("threshold") is not None

@@ -128,7 +128,7 @@ class Task:
         if form is None or form in ("numbers", "other"):
             return None if form is None else Compared(form, is_vector=target.shape[-1:] not in ((), (1,)))
         if family.has_probabilities:
-            return Compared(form, "logits" if losses.takes_logits(loss) else "probabilities")
+            return Compared(form, "logits" if loss.arguments.get("from_logits") is True else "probabilities")
         if family is losses.MARGIN:
             return Compared(form, "margins")
         activation = None if last is None else last.activation

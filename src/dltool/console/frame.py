@@ -45,7 +45,6 @@ class Frame:
 @contextlib.contextmanager
 def frame(as_json: bool = False, allow_code: Sequence[Path] | None = None) -> Iterator[Frame]:
     """Turn failures of the block into messages and exit codes. Configs may name classes in the files of `allow_code`.
-
     Anything but a DltoolError is a bug: a traceback."""
     frame = Frame(as_json)
     with contextlib.ExitStack() as stack:

@@ -18,9 +18,8 @@ class Glyphs:
         return self.done * done + self.left * (width - done)
 
     def spark(self, values: Sequence[float], width: int, beside: Sequence[float] = ()) -> str:
-        """Draw `values` in at most `width` characters, a space for each non-finite one.
-
-        The scale spans `values` and those `beside` them. If there are too many, every n-th is shown, and the last."""
+        """Draw `values` in at most `width` characters, a space for each non-finite one. The scale spans `values` and
+        those `beside` them. If there are too many, every n-th is shown, and the last."""
         shown = values[:: -max(1, -(-len(values) // width))][::-1]
         finite = [value for value in (*shown, *beside) if math.isfinite(value)]
         low, high = min(finite, default=0.0), max(finite, default=0.0)

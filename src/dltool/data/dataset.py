@@ -23,7 +23,7 @@ from dltool.data.sources.builtin_datasets import load_bundled, load_keras_datase
 from dltool.data.sources.catalog import published
 from dltool.data.split.at_random import Split, few_rows
 from dltool.data.split.divide import divide_parts, ranges_of, sizes_of, strata_of
-from dltool.data.split.sizes import PartSizes, check_parts, check_stratify
+from dltool.data.split.sizes import check_parts, check_stratify
 from dltool.data.tables.typed_table import Column
 from dltool.errors import ConfigPath, DataError, Problem
 from dltool.machine import release_memory
@@ -99,7 +99,8 @@ def load_data(data: Data, seed: int, most_rows: int | None = None) -> Dataset:
     declared = data.model_copy(update=dict(source.settled)).targets
     labels = [read_labels(source, target.type, name) for name, target in declared.items()]
     sizes = sizes_of(data, source)
-    parts = parts_used(source, sizes)
+    is_taken: dict[PartName, bool] = {"training": False, "validation": sizes.taken_validation, "test": sizes.taken_test}
+    parts = {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
     check_alike([*parts.values()])
     targets = {each.name: np.concatenate([each.encode(part) for part in parts.values()]) for each in labels}
     examples, ranges, types = stacked([*parts.values()], targets), ranges_of(parts), source.types
@@ -205,12 +206,6 @@ def lenient(kind: ColumnType) -> ColumnType:
     if not isinstance(kind.options, CategoryColumn):
         return kind
     return ColumnType(kind.name, kind.options.model_copy(update={"unknown": "as_category"}))
-
-
-def parts_used(source: SourceExamples, sizes: PartSizes) -> dict[PartName, Examples]:
-    """Return the splits that nothing replaces, the training split first."""
-    is_taken: dict[PartName, bool] = {"training": False, "validation": sizes.taken_validation, "test": sizes.taken_test}
-    return {name: source.parts[name] for name, taken in is_taken.items() if name in source.parts and not taken}
 
 
 def dtype_name(rows: Rows) -> str:

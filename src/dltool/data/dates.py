@@ -57,9 +57,8 @@ def day_of_year(seconds: Any) -> Any:
 
 
 def elapsed(seconds: Any) -> Any:
-    """Return days since 1970-01-01 with their fraction: float64 for int64 arrays and TensorFlow tensors.
-
-    Call it inside a layer: Keras's symbolic tensors would give float32, which is minutes off."""
+    """Return days since 1970-01-01 with their fraction: float64 for int64 arrays and TensorFlow tensors. Call it inside
+    a layer: Keras's symbolic tensors would give float32, which is minutes off."""
     # TensorFlow's graphs divide by a constant by multiplying, which rounds differently: so does this, everywhere. The
     # first division only makes floats of integers.
     return seconds / 1 * (1 / SECONDS_A_DAY)

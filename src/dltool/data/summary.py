@@ -37,9 +37,8 @@ def column_rows(config: Config, dataset: Dataset) -> Iterator[ColumnRow]:
 
 
 def class_counts(dataset: Dataset) -> dict[str, tuple[int, int, int]]:
-    """Return the examples of each class or label; nothing for numbers and for masks.
-
-    With several targets, each class is prefixed with the name of its target."""
+    """Return the examples of each class or label; nothing for numbers and for masks. With several targets, each class
+    is prefixed with the name of its target."""
     split = dataset.split
     found: dict[str, tuple[int, int, int]] = {}
     for name, target in dataset.facts.targets.items():

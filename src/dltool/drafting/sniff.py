@@ -145,9 +145,8 @@ def decimal_of(rows: Sequence[Sequence[str]]) -> str:
 
 
 def names_of(rows: Sequence[Sequence[str]], decimal: str) -> dict[str, Any]:
-    """Return `header` and `names` unless they are the default.
-
-    The first row has names if it has strings above numbers, or else if none of its strings is a value of its column."""
+    """Return `header` and `names` unless they are the default. The first row has names if it has strings above numbers,
+    or else if none of its strings is a value of its column."""
     if len(rows) < 2:
         return {}
     first, *others = rows

@@ -74,7 +74,6 @@ def draft_table(path: Path, named: str, target: str | None) -> Draft:
 
 def read_with_target(sniffed: Sniffed, target: str | None) -> tuple[Sniffed, Table, dict[str, Paths], str, str]:
     """Read the table, choose its target, and read it again where that or columns of paths change how cells are read.
-
     Returns how it was read, the table, its columns of paths, the target, and why that one."""
     table = read(sniffed)
     name, why = chosen(table, target)

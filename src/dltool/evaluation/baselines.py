@@ -25,9 +25,8 @@ LAST = "last value"
 def baselines_of(
     config: Config, dataset: Dataset, examples: Examples, measured: Measurement, tables: "LinearTables"
 ) -> tuple[Baseline, ...]:
-    """Return the baselines of each output with one class or number per example, with the model itself.
-
-    `examples` are those measured. The baselines are a constant, the last value of a time series, and a linear model."""
+    """Return the baselines of each output with one class or number per example, with the model itself. `examples` are
+    those measured. The baselines are a constant, the last value of a time series, and a linear model."""
     kept = measured.kept
     found: list[Baseline] = []
     for output, rules, fitted in compared_outputs(config, dataset):

@@ -57,9 +57,8 @@ def resampled(sums: np.ndarray, seed: int) -> np.ndarray:
 def intervals(
     values: Sequence[float], sums: np.ndarray, seed: int, statistic: Callable[[np.ndarray], np.ndarray]
 ) -> list[Interval]:
-    """Return the intervals of m `values`, which `statistic` computes from sums: (samples, k) to (samples, m).
-
-    `sums` is (groups, k). There is no interval for fewer than two groups, or if a sample gives no finite value."""
+    """Return the intervals of m `values`, which `statistic` computes from sums: (samples, k) to (samples, m). `sums` is
+    (groups, k). There is no interval for fewer than two groups, or if a sample gives no finite value."""
     if len(sums) < 2:
         return [Interval(value) for value in values]
     found = statistic(resampled(sums, seed))

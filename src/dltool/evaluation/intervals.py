@@ -24,11 +24,15 @@ TOLERANCE = 1e-3
 def metric_intervals(
     built: BuiltModel, measured: Measurement, targets: Mapping[str, np.ndarray], seed: int
 ) -> dict[str, Interval]:
-    """Return an interval for each metric, in order. `targets` are by name, (examples, …).
-
-    There is none if the metric is not a function of sums over examples, or the outputs were too large to keep."""
+    """Return an interval for each metric, in order. `targets` are by name, (examples, …). There is none if the metric
+    is not a function of sums over examples, or the outputs were too large to keep."""
     metrics = measured.metrics
-    means = {name: values for name, values in measured.values.items() if is_mean(metrics.get(name), values)}
+    # With masks, for example, a metric is not the plain mean of its values.
+    means = {
+        name: values
+        for name, values in measured.values.items()
+        if name in metrics and np.isclose(values.mean(dtype=float), metrics[name], rtol=TOLERANCE, atol=1e-5)
+    }
     found = {name: replace(each, value=metrics[name]) for name, each in mean_intervals(means, seed).items()}
     wanted = model_targets(built, targets)
     are_all_kept = len(measured.kept) == len(next(iter(measured.values.values())))
@@ -38,11 +42,6 @@ def metric_intervals(
                 target = np.asarray(in_loss_form(built, name, wanted[name]))
                 found |= state_intervals(metric_name, metric, metrics, (target, measured.outputs[name]), seed)
     return {name: found.get(name, Interval(value)) for name, value in metrics.items()}
-
-
-def is_mean(value: float | None, values: np.ndarray) -> bool:
-    """Return whether the metric is the plain mean of `values`; with masks, for example, it is not."""
-    return value is not None and bool(np.isclose(values.mean(dtype=float), value, rtol=TOLERANCE, atol=1e-5))
 
 
 def state_intervals(
@@ -103,9 +102,8 @@ def results(metric: Any, states: np.ndarray, shapes: list[tuple[int, ...]]) -> n
 
 
 def compiled_map(function: Any, parts: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Return `function` of each element of the arrays in `parts`, which differ in their first two axes only.
-
-    It is traced once: TensorFlow would warn of repeated retracing."""
+    """Return `function` of each element of the arrays in `parts`, which differ in their first two axes only. It is
+    traced once: TensorFlow would warn of repeated retracing."""
     specs = [tf.TensorSpec((None, None, *each.shape[2:]), each.dtype) for each in parts[0]]
     mapped = tf.function(lambda *given: tf.map_fn(function, given, fn_output_signature=tf.float32), autograph=False)
     compiled = mapped.get_concrete_function(*specs)

@@ -133,9 +133,8 @@ def predict(built: BuiltModel, config: Config, inputs: Mapping[str, Rows]) -> di
 def in_batches(
     built: BuiltModel, config: Config, tables: BatchTables, step: Step, examples: int, chosen: np.ndarray = NONE
 ) -> Iterator[tuple[int, Any]]:
-    """Yield the first index of each batch and the result of `step` for its tensors, its rows and its `chosen` rows.
-
-    The step is compiled once if it gives the same for any number of rows, else once for each number."""
+    """Yield the first index of each batch and the result of `step` for its tensors, its rows and its `chosen` rows. The
+    step is compiled once if it gives the same for any number of rows, else once for each number."""
     size = evaluation_batch(built, config.training.batch_size)
     compiled = tf.function(step, autograph=False)
     any_size = takes_any_size(built.core)
@@ -162,9 +161,8 @@ def at_least_float32(values: Any) -> Any:
 
 
 def before_sigmoid(head: OutputSpec, output: Any) -> list[Any]:
-    """Return the logits of a sigmoid output, if Keras's binary cross-entropies use them instead of the output.
-
-    If nothing else used them, TensorFlow could fuse layer and sigmoid, and give other last bits than in evaluation."""
+    """Return the logits of a sigmoid output, if Keras's binary cross-entropies use them instead of the output. If
+    nothing else used them, TensorFlow could fuse layer and sigmoid, and give other last bits than in evaluation."""
     is_binary = head.loss.name.lower().startswith("binary")
     return [output.op.inputs[0]] if is_binary and output.op.type == "Sigmoid" else []
 

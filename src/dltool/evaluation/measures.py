@@ -39,7 +39,9 @@ def class_table(
     targets: np.ndarray, predicted: np.ndarray, names: Sequence[str], kind: str = "class"
 ) -> list[dict[str, object]]:
     """Return precision, recall, F1 and support of each class, from class indices or 0 and 1 (examples, labels)."""
-    targets, predicted = (membership(values, len(names)) for values in (targets, predicted))
+    if targets.ndim == 1:
+        targets, predicted = (values[:, None] == np.arange(len(names)) for values in (targets, predicted))
+    targets, predicted = targets.astype(int), predicted.astype(int)
     right = (targets * predicted).sum(axis=0)
     support, found = targets.sum(axis=0), predicted.sum(axis=0)
     return [
@@ -52,11 +54,6 @@ def class_table(
         }
         for name, r, f, s in zip(names, right, found, support, strict=True)
     ]
-
-
-def membership(values: np.ndarray, classes: int) -> np.ndarray:
-    """Return (examples, classes) of int, 1 for the class of an example. Labels have this form already."""
-    return values.astype(int) if values.ndim > 1 else (values[:, None] == np.arange(classes)).astype(int)
 
 
 def confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -98,9 +98,8 @@ def read_examples(run: Run, name: str) -> ExampleValues:
 def prediction_table(
     config: Config, facts: Facts, targets: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], places: Columns
 ) -> Columns | None:
-    """Return target and prediction of each output for each example, after its location `places`.
-
-    It is None if a table cannot hold them, such as a class for each pixel."""
+    """Return target and prediction of each output for each example, after its location `places`. It is None if a table
+    cannot hold them, such as a class for each pixel."""
     columns = dict(places)
     try:
         refuse_unclear(config, facts)

@@ -103,7 +103,6 @@ def places_outside(config: Config, parts: Collection[str]) -> list[ConfigPath]:
 
 def refuse_files(run: Run, config: Config, parts: Collection[str] = PARTS) -> None:
     """Raise RunError if `parts` of a run's config name files or hosts that Keras would use: the config is not trusted.
-
     dltool itself checks the data's paths. See :func:`places_outside`."""
     found = map(format_path, places_outside(config, parts))
     hint = "a run may use no files but its own: train a new run from your own config"

@@ -135,9 +135,8 @@ def noted_resumption(record: RunRecord, changes: Sequence[Change], pinned: Mappi
 def go_back_to(
     run: Run, noted: Mapping[str, Any], state: Mapping[str, Any] | None, new_config: Config | None, progress: "Progress"
 ) -> None:
-    """Reset the run's files to the checkpoint with `state`, or to the beginning.
-
-    run.json gets the fields `noted`. A `new_config` becomes the run's config."""
+    """Reset the run's files to the checkpoint with `state`, or to the beginning. run.json gets the fields `noted`. A
+    `new_config` becomes the run's config."""
     from dltool.training.state import EpochRecord
 
     history = [EpochRecord(**line) for line in state["position"]["history"]] if state else []

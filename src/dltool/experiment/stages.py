@@ -39,9 +39,8 @@ class Stages:
 
     @contextlib.contextmanager
     def reading(self, *, trains: bool = False) -> Iterator[None]:
-        """Time the block, which reads the data, then import TensorFlow.
-
-        Training imports it in parallel. Other commands wait, to report data errors sooner."""
+        """Time the block, which reads the data, then import TensorFlow. Training imports it in parallel. Other commands
+        wait, to report data errors sooner."""
         tensorflow = Import(import_keras) if trains else None
         try:
             with self.timed("data", "reading the data"):

@@ -36,9 +36,8 @@ def mixed_shape(facts: Facts, head: OutputSpec, one_hot: Mapping[str, int]) -> S
 def build_augmentation(
     entries: tuple[KerasObject, ...], inputs: Preprocessed, names: Names, target: Shape
 ) -> keras.Model | None:
-    """Build the model of the augmentation layers. They must keep the shape: validation and prediction omit them.
-
-    If a layer mixes labels, the model maps inputs and targets; `target` is the target's shape for the loss."""
+    """Build the model of the augmentation layers. They must keep the shape: validation and prediction omit them. If a
+    layer mixes labels, the model maps inputs and targets; `target` is the target's shape for the loss."""
     if not entries:
         return None
     prepared = next(iter(inputs.outputs.values()))

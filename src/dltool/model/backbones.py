@@ -124,9 +124,8 @@ def own_names() -> Iterator[None]:
 
 @contextlib.contextmanager
 def files_of_keras(name: str, place: ConfigPath) -> Iterator[list[str]]:
-    """Download Keras's published files with dltool's code within the block, and list them.
-
-    Keras's own download has no timeout and fails with a bare Exception."""
+    """Download Keras's published files with dltool's code within the block, and list them. Keras's own download has no
+    timeout and fails with a bare Exception."""
     from keras.src.utils import file_utils
 
     got: list[str] = []

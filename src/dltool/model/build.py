@@ -140,9 +140,8 @@ def untrained(entry: KerasObject) -> KerasObject:
 
 
 def with_exact_ends(entries: tuple[KerasObject, ...], ends: Collection[int]) -> tuple[KerasObject, ...]:
-    """Return the entries; with mixed precision, those at `ends` output float32 unless they have a `dtype`.
-
-    Keras's guide to mixed precision requires it: a 16-bit softmax is too coarse, and some metrics refuse it."""
+    """Return the entries; with mixed precision, those at `ends` output float32 unless they have a `dtype`. Keras's
+    guide to mixed precision requires it: a 16-bit softmax is too coarse, and some metrics refuse it."""
     found = list(entries)
     for index in ends:
         entry = entries[index]

@@ -134,9 +134,8 @@ def vectorization(options: TextColumn, name: str) -> Any:
 
 
 def prepare(column: ColumnType, state: ColumnState, raw: Any, title: str) -> Any:
-    """Return the preprocessed values of the raw input `raw`, (batch,) or (batch, steps).
-
-    Numbers are float32 with a last axis; categories and word sequences are int32 indices without one."""
+    """Return the preprocessed values of the raw input `raw`, (batch,) or (batch, steps). Numbers are float32 with a
+    last axis; categories and word sequences are int32 indices without one."""
     options = column.options
     if isinstance(options, NumberColumn):
         return preprocess_number(options, state, raw)

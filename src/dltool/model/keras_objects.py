@@ -95,9 +95,8 @@ def keras_class(keras_object: KerasObject, place: ConfigPath) -> Any:
 
 
 def plain_message(error: BaseException) -> str:
-    """Return Keras's message as one line: no colours, call stack or list of arguments, shapes without the batch axis.
-
-    A message from the user's own code ends with the file and line."""
+    """Return Keras's message as one line: no colours, call stack or list of arguments, shapes without the batch axis. A
+    message from the user's own code ends with the file and line."""
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     for pattern, replacement in CLUTTER:
         text = re.sub(pattern, replacement, text, flags=re.DOTALL)

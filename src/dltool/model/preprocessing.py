@@ -101,9 +101,8 @@ def build_preprocessing(
 
 
 def with_true_shape(entry: KerasObject, applied: Applied) -> Applied:
-    """Return `applied` with the shape that the layer really outputs.
-
-    For one text an example, TextVectorization in a vector mode declares (1, vocabulary) and outputs (vocabulary,)."""
+    """Return `applied` with the shape that the layer really outputs. For one text an example, TextVectorization in a
+    vector mode declares (1, vocabulary) and outputs (vocabulary,)."""
     shape = applied.output_shape
     if entry.name != "TextVectorization" or entry.arguments.get("output_mode") not in VECTOR_MODES or len(shape) != 2:
         return applied
@@ -167,9 +166,8 @@ def restore_layer(layer: Any, state: LayerState, source: Placed) -> None:
 
 
 def save_preprocessing(layers: PreprocessingState, columns: Mapping[str, ColumnState], directory: Path) -> None:
-    """Write one JSON file for all columns, and a folder for each layer.
-
-    A folder holds `arrays.npz`, and `vocabulary.txt` with one JSON value a line."""
+    """Write one JSON file for all columns, and a folder for each layer. A folder holds `arrays.npz`, and
+    `vocabulary.txt` with one JSON value a line."""
     if columns:
         (directory / COLUMNS).write_text(json.dumps(columns, ensure_ascii=False, indent=1), encoding="utf-8")
     for key, layer in layers.items():

@@ -63,9 +63,8 @@ def refuse_damaged(path: Path) -> None:
 
 
 def weights_alone(core: keras.Model) -> keras.Model:
-    """Return the same layers without the optimizer, which Keras would save and load with the weights.
-
-    A resumed run writes the best weights again, when the optimizer is at another step."""
+    """Return the same layers without the optimizer, which Keras would save and load with the weights. A resumed run
+    writes the best weights again, when the optimizer is at another step."""
     return keras.Model(core.inputs, core.outputs, name=core.name)
 
 

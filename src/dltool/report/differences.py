@@ -175,9 +175,8 @@ def metric_rows(
 def difference(
     first: Interval | None, other: Interval | None, values: np.ndarray | None, others: np.ndarray | None
 ) -> MetricDifference | None:
-    """Return the difference of a metric, None if one run lacks it. `exceeds_noise` is None without intervals.
-
-    `values` and `others` are of the same test examples, None if there are none."""
+    """Return the difference of a metric, None if one run lacks it. `exceeds_noise` is None without intervals. `values`
+    and `others` are of the same test examples, None if there are none."""
     if first is None or other is None:
         return None
     value, apart = other.value - first.value, None

@@ -262,9 +262,8 @@ def tokens(values: np.ndarray, words: Sequence[str]) -> Iterator[str]:
 
 
 def thumbnail_of(values: np.ndarray, low: float, high: float, is_heat: bool = False) -> Thumbnail:
-    """Return an image of (height, width) or (height, width, channels); `low` is black, `high` white.
-
-    Other than 1, 3 or 4 channels are averaged. `is_heat` shows one channel as a heat map."""
+    """Return an image of (height, width) or (height, width, channels); `low` is black, `high` white. Other than 1, 3 or
+    4 channels are averaged. `is_heat` shows one channel as a heat map."""
     array = np.asarray(values, np.float32)
     if array.ndim == 3 and array.shape[-1] not in (3, 4):
         array = array.mean(axis=-1)

@@ -40,7 +40,6 @@ def joined_inputs(boxes: Sequence[Box]) -> list[Box]:
 
 def layer_table(boxes: Sequence[Box], origins: Mapping[str, str]) -> list[LayerTableRow]:
     """Return the rows, a dot in each. An output follows a lane to the last row that takes it, then frees the lane.
-
     `origins` are by config path, as written by :func:`dltool.config.text.tree.format_path`."""
     last = {source: number for number, box in enumerate(boxes) for source in box.sources}
     lanes: list[int | None] = []

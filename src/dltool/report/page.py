@@ -32,9 +32,8 @@ class PageSection:
 
 
 def render(template: str, **values: Any) -> Markup:
-    """Render a template as safe HTML: all but Markup is escaped, control characters are made visible.
-
-    Templates have the filters `number`, `duration`, `words`, `unbroken` and `keys`, and the function `figure`."""
+    """Render a template as safe HTML: all but Markup is escaped, control characters are made visible. Templates have
+    the filters `number`, `duration`, `words`, `unbroken` and `keys`, and the function `figure`."""
     return Markup(environment().get_template(template).render(**values))
 
 

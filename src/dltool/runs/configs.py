@@ -49,7 +49,6 @@ def different(values: Sequence[Values]) -> list[ConfigPath]:
 
 def differences_in_short(runs: Sequence[Path]) -> dict[Path, str]:
     """Return the config values that distinguish each run from others of its name: `learning_rate=0.01 batch_size=64`.
-
     Unreadable runs are left out."""
     found: dict[Path, str] = {}
     by_name = sorted(runs, key=lambda path: path.parent)

@@ -158,9 +158,8 @@ def _rename_to_next_number(unfinished: Path, parent: Path) -> Path:
 
 
 def update_latest(parent: Path) -> None:
-    """Point `latest` to the newest run.
-
-    Each writer looks again after writing, so concurrent writers end at the newest run."""
+    """Point `latest` to the newest run. Each writer looks again after writing, so concurrent writers end at the newest
+    run."""
     while True:
         newest = newest_number(parent)
         if not newest:

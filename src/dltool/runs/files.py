@@ -273,9 +273,8 @@ class MetricsLog:
             self.sync()
 
     def append(self, values: Mapping[str, Any]) -> None:
-        """Append one line atomically; it is synced within a second. Raises MachineError.
-
-        After a power failure, a resumed run has the lost lines in its checkpoint or repeats their epochs."""
+        """Append one line atomically; it is synced within a second. Raises MachineError. After a power failure, a
+        resumed run has the lost lines in its checkpoint or repeats their epochs."""
         line = (encode_json(values) + "\n").encode()
         try:
             with disk_errors(self.path):

@@ -88,14 +88,12 @@ def recorded_config(run: Run, may_differ: Collection[str] = ("training.epochs",)
         problems = (
             Problem(None, f"{run.resolved} was edited after the run was made: {edit}", edit_hint(edit))
             for edit in differences(plain_config(original), plain_config(config))
-            if edit.what not in may_differ and not is_moved(edit)
+            # A path may have moved.
+            if edit.what not in may_differ
+            and not (isinstance(edit.was, str) and isinstance(edit.now, str) and SOURCE_PATH.fullmatch(edit.what))
         )
         RunError.refuse(islice(problems, MOST_SHOWN))
     return config
-
-
-def is_moved(edit: Change) -> bool:
-    return isinstance(edit.was, str) and isinstance(edit.now, str) and SOURCE_PATH.fullmatch(edit.what) is not None
 
 
 def edit_hint(edit: Change) -> str:

@@ -105,9 +105,8 @@ class MlflowTracker:
         }
 
     def add_parameters(self, run_id: str, there: Mapping[str, str]) -> None:
-        """Add every value of the resolved config. MLflow cannot change a value: those of the first start stay.
-
-        Lists are numbered: model.layers.0.Dense.units."""
+        """Add every value of the resolved config. MLflow cannot change a value: those of the first start stay. Lists
+        are numbered: model.layers.0.Dense.units."""
         from mlflow.entities import Param
 
         from dltool.config.text.yaml_reader import values_by_path

@@ -202,9 +202,8 @@ class Streamed(BatchTables):
 
 
 def make_tables(built: BuiltModel, inputs: Mapping[str, Rows], targets: Mapping[str, np.ndarray]) -> BatchTables:
-    """Build the tables of raw `inputs` and of `targets` (rows, …) by output name.
-
-    An output without a target is compared with the preprocessed input."""
+    """Build the tables of raw `inputs` and of `targets` (rows, …) by output name. An output without a target is
+    compared with the preprocessed input."""
     layout = Layout(built, inputs, targets)
     return Resident(layout) if are_resident(layout.row_bytes, layout.rows) else Streamed(layout)
 
@@ -286,9 +285,8 @@ def preprocessed_values(preparation: keras.Model, rows: Coded) -> np.ndarray:
 
 
 def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the targets by output name, as (examples, 1) if an example has one number.
-
-    Keras's losses take both forms, some of its metrics only this one. Autoencoder outputs have no target."""
+    """Return the targets by output name, as (examples, 1) if an example has one number. Keras's losses take both forms,
+    some of its metrics only this one. Autoencoder outputs have no target."""
     found = {head.name: targets[head.target] for head in built.heads if head.target is not None}
     return {
         name: values[:, None] if values.ndim == 1 and built.outputs[name].output_shape == (1,) else values
@@ -297,9 +295,8 @@ def model_targets(built: BuiltModel, targets: Mapping[str, np.ndarray]) -> dict[
 
 
 def in_loss_form(built: BuiltModel, output: str, targets: Any) -> Any:
-    """Return a batch of targets as the output's loss takes it.
-
-    Class indices (batch, …) become float32 (batch, …, classes) for a loss with one-hot targets."""
+    """Return a batch of targets as the output's loss takes it. Class indices (batch, …) become float32 (batch, …,
+    classes) for a loss with one-hot targets."""
     classes = built.one_hot.get(output)
     return targets if classes is None else tf.one_hot(targets, classes)
 

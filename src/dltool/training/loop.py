@@ -121,9 +121,8 @@ class Loop:
             raise CannotCompileError(error.message.strip().split("\n")[0]) from error
 
     def __call__(self, order: np.ndarray, first: int, last: int) -> tuple[int, bool, Any]:
-        """Run the steps of the rows `order` (int32), at most up to `last`.
-
-        Return the step after the last one run, whether all numbers were finite, and the results."""
+        """Run the steps of the rows `order` (int32), at most up to `last`. Return the step after the last one run,
+        whether all numbers were finite, and the results."""
         whole, size = len(order) // self.batch_size, self.batch_size
         if first >= whole:
             tables, rows = self.tables.feed(order, whole * size, len(order), size)
@@ -162,9 +161,8 @@ def train_loop(
 
 
 def takes_any_size(core: keras.Model, augmentation: keras.Model | None = None) -> bool:
-    """Return whether one trace computes the same for batches of every size.
-
-    With several outputs, Keras's losses count the examples while tracing. Some layers do too, and the user's may."""
+    """Return whether one trace computes the same for batches of every size. With several outputs, Keras's losses count
+    the examples while tracing. Some layers do too, and the user's may."""
     models = [core] if augmentation is None else [core, augmentation]
     layers = {type(layer).__name__ for layer in layers_of(models)}
     return len(core.outputs) == 1 and not ALLOWED and layers.isdisjoint(SIZED)

@@ -111,7 +111,6 @@ def choose_threads(config: Config, facts: Facts) -> tuple[int, str]:
 
 def step_flops(config: Config, facts: Facts) -> float | None:
     """Return the floating-point operations of a training step; None unless the model is a plain list of Keras layers.
-
     Runs no TensorFlow operation, after which the number of threads could not be set."""
     found, entries = facts.only_input, config.model.layers
     if found is None or config.data.augmentation or any(map(is_special, entries)):
@@ -202,9 +201,8 @@ def layers_of(models: Iterable[keras.Model]) -> Iterable[Any]:
 
 
 def evaluation_batch(built: BuiltModel, batch_size: int) -> int:
-    """Return the evaluation batch size: the largest power of two at which no input or output exceeds 16 MiB.
-
-    It lies between 32 and 4096; `batch_size` if a shape is unknown. A timing could give the same rows other bits."""
+    """Return the evaluation batch size: the largest power of two at which no input or output exceeds 16 MiB. It lies
+    between 32 and 4096; `batch_size` if a shape is unknown. A timing could give the same rows other bits."""
     inputs = [tuple(tensor.shape[1:]) for tensor in built.core.inputs]
     sizes = [math.prod(size or 0 for size in shape) for shape in (*inputs, *(x.output_shape for x in built.layers))]
     if 0 in sizes:

@@ -112,9 +112,8 @@ class Recovery:
         self.saved = start
 
     def refuse_weights_that_are_not_finite(self, order: Any) -> None:
-        """Raise TrainingDiverged if a weight is not finite.
-
-        The loss may still be finite: it is computed before the step's update, and relu of NaN may be 0."""
+        """Raise TrainingDiverged if a weight is not finite. The loss may still be finite: it is computed before the
+        step's update, and relu of NaN may be 0."""
         if not self.weights_are_finite():
             raise self.diverged(order, self.position.step - 1, None)
 
@@ -124,7 +123,6 @@ class Recovery:
 
     def diverged(self, order: Any, step: int, loss: float | None) -> TrainingDiverged:
         """Return to the last finite state before `step` (0-based in its epoch), save it, and describe what happened.
-
         `loss` is the loss of that step; None if only weights are not finite."""
         position = self.position
         reached = self.run_while_finite(order, step if loss is not None else step + 1)
@@ -143,7 +141,6 @@ class Recovery:
 
     def run_while_finite(self, order: Any, until: int) -> int:
         """Repeat this epoch from the saved state while weights are finite, at most to `until`; return the step reached.
-
         Steps are a function of state and order alone, so the states are the same again."""
         good, stride = self.saved, max(1, self.steps.train.pace.steps)
         reached: int = good.state["position"]["step"]

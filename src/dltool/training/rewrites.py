@@ -97,9 +97,8 @@ def pooled(convolution: Any, pooling: Any) -> Callable[[Any], Any]:
 
 
 def fused_adam(optimizer: Any) -> Any:
-    """Return the optimizer, without loss scaling, if it is an Adam that the kernel can replace.
-
-    The kernel is used for variables of at least `LEAST_FUSED` numbers with dense gradients."""
+    """Return the optimizer, without loss scaling, if it is an Adam that the kernel can replace. The kernel is used for
+    variables of at least `LEAST_FUSED` numbers with dense gradients."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     is_adam = type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW)
     return optimizer if is_adam and not optimizer.amsgrad else None

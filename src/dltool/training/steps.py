@@ -95,9 +95,8 @@ class Steps:
         self.trace_training()
 
     def reset_metrics(self) -> None:
-        """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch.
-
-        A metric of the user's own may hold more than variables, and is reset by Keras."""
+        """Reset the metrics as Keras's `reset_metrics`, which takes a tenth of a short epoch. A metric of the user's
+        own may hold more than variables, and is reset by Keras."""
         if ALLOWED:
             self.core.reset_metrics()
             return
@@ -132,9 +131,8 @@ def class_weights_of(built: BuiltModel, config: Config, dataset: Dataset, rows: 
 
 
 def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
-    """A permutation of 0…examples-1 as int32, a pure function of its arguments (0 ≤ seed, epoch < 2**63).
-
-    Philox is counter-based: (seed, epoch) is its key, so epochs are independent and none needs the one before."""
+    """A permutation of 0…examples-1 as int32, a pure function of its arguments (0 ≤ seed, epoch < 2**63). Philox is
+    counter-based: (seed, epoch) is its key, so epochs are independent and none needs the one before."""
     generator = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)))
     return generator.permutation(np.arange(examples, dtype=np.int32))
 

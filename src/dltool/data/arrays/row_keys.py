@@ -60,9 +60,8 @@ def one_word(words: np.ndarray) -> np.ndarray:
 
 
 def mixed(words: np.ndarray) -> np.ndarray:
-    """Mix one to one, so that every bit depends on all bits.
-
-    Source: G. L. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014 (the end of SplitMix64)."""
+    """Mix one to one, so that every bit depends on all bits. Source: G. L. Steele and others, Fast Splittable
+    Pseudorandom Number Generators, 2014 (the end of SplitMix64)."""
     words = words ^ (words >> np.uint64(30))
     words *= np.uint64(0xBF58476D1CE4E5B9)
     words ^= words >> np.uint64(27)

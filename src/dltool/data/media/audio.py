@@ -46,9 +46,8 @@ class DecodedClips(DecodedRows):
 
 
 def decode_clips(files: Members, options: Any, training: int, cache: int, digests: bool) -> DecodedFiles:
-    """Decode `files` in their order, into memory if `BUDGET` allows; rows in memory have no digests.
-
-    The default rate is that of the first training clip, the default length that of the longest."""
+    """Decode `files` in their order, into memory if `BUDGET` allows; rows in memory have no digests. The default rate
+    is that of the first training clip, the default length that of the longest."""
     headers = headers_of(files)[:training]
     form = audio_form(options.rate or headers[0].rate, options.seconds, headers, files)
     clips = DecodedClips(files, form)

@@ -68,9 +68,8 @@ class DecodedImages(DecodedRows):
 
 
 def decode_images(files: Members, options: Any, training: int, cache: int, digests: bool) -> DecodedFiles:
-    """Decode `files` in their order: from the cache, into it, or on every access; with `digests` of the files.
-
-    The cache may take `cache` bytes; 0 disables it. Without `size` all images must have the same size."""
+    """Decode `files` in their order: from the cache, into it, or on every access; with `digests` of the files. The
+    cache may take `cache` bytes; 0 disables it. Without `size` all images must have the same size."""
     size = None if options.size is None else (options.size[0], options.size[1])
     rows, warnings = image_rows(files, ImageForm(size, options.channels, options.resize), cache)
     found = file_digests(files, use_cache=cache > 0) if digests else None

@@ -42,9 +42,8 @@ def input_needed(rate: int, wanted: int, most: int) -> int:
 
 @cache
 def polyphase(up: int, down: int) -> np.ndarray:
-    """Return a low-pass filter, (up, taps) of float32: the taps of each phase in reverse order.
-
-    A sinc at the lower of two rates, in a Kaiser window with beta 5, that keeps a constant unchanged."""
+    """Return a low-pass filter, (up, taps) of float32: the taps of each phase in reverse order. A sinc at the lower of
+    two rates, in a Kaiser window with beta 5, that keeps a constant unchanged."""
     factor = max(up, down)
     places = np.arange(-REACH * factor, REACH * factor + 1)
     taps = np.sinc(places / factor) * np.kaiser(len(places), 5.0)

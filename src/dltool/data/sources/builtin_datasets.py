@@ -238,7 +238,6 @@ def pixels(array: np.ndarray, name: str, place: ConfigPath) -> np.ndarray:
 
 def tokens(array: np.ndarray, options: TokenSource, name: str, place: ConfigPath) -> np.ndarray:
     """Return (rows, length) of int32, from published sequences, or from a table, which is truncated or padded in front.
-
     Every number from `num_words` on becomes 2."""
     if array.dtype == object:
         table = padded_table(array, options.length)  # type: ignore[arg-type]

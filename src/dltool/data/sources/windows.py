@@ -67,9 +67,8 @@ def load_window_examples(data: Data) -> SourceExamples:
 def places_of(
     tables: Mapping[str, Table], rows: np.ndarray, order: tuple[str, Values] | None, dates: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """Return the locations of the targets of windows, for finding the `rows` of all tables again.
-
-    They are the file, if there are several, the row in it, counted from 0, and the column that orders the rows."""
+    """Return the locations of the targets of windows, for finding the `rows` of all tables again. They are the file, if
+    there are several, the row in it, counted from 0, and the column that orders the rows."""
     firsts = np.cumsum([0, *(table.rows for table in tables.values())])
     number = np.searchsorted(firsts, rows, side="right") - 1
     places: dict[str, np.ndarray] = {}

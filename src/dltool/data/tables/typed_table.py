@@ -34,9 +34,8 @@ class TableFile:
     row_word = "line"
 
     def blocks(self, wants: Mapping[str, Want]) -> Iterator[RowBlock]:
-        """Yield the columns that `wants` names, which is called for every block.
-
-        A column wanted as numbers is text if some of its cells are no finite numbers."""
+        """Yield the columns that `wants` names, which is called for every block. A column wanted as numbers is text if
+        some of its cells are no finite numbers."""
         raise NotImplementedError
 
     def numbers_of(self, rows: Sequence[int]) -> list[int]:

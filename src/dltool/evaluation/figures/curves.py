@@ -17,9 +17,8 @@ MOST_EPOCHS = 200
 
 
 def learning_curves(lines: Sequence[Mapping[str, Any]], best_epoch: int | None) -> tuple[Figure, ...]:
-    """Draw the loss, each metric and the learning rate. Values that are not finite are left out.
-
-    `lines` are those of metrics.jsonl, one for each epoch; `best_epoch` is marked."""
+    """Draw the loss, each metric and the learning rate. Values that are not finite are left out. `lines` are those of
+    metrics.jsonl, one for each epoch; `best_epoch` is marked."""
     if not lines:
         return ()
     names = [name for name in lines[0] if name not in NO_CURVES and not name.startswith("val_")]

@@ -52,9 +52,8 @@ def confusion_figure(name: str, counts: np.ndarray, classes: Sequence[str]) -> F
 
 
 def cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:
-    """Draw a square for each pair of classes that occurs, more opaque the larger its share of the class.
-
-    The opacity is limited so that numbers stay legible on light and dark pages."""
+    """Draw a square for each pair of classes that occurs, more opaque the larger its share of the class. The opacity is
+    limited so that numbers stay legible on light and dark pages."""
     room = CELL * max(FEW, len(names)) / len(names)
     for row, column in np.argwhere(counts):
         share = float(shares[row, column])

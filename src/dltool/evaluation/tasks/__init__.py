@@ -50,7 +50,6 @@ def assessed_outputs(
     warn: Callable[[str], None] | None = None,
 ) -> tuple[OutputAssessment, ...]:
     """Assess `outputs` against `targets`, both by name and (kept, …). A reconstruction is given as its squared errors.
-
     `rows` (kept,) are rows of the data. Without `warn` nothing is drawn; it receives the reason if a figure fails."""
     found = []
     for output in evaluators(config, facts):

@@ -155,9 +155,8 @@ def why_not_logistic(fitted: np.ndarray) -> str:
 def classes_found(
     prefix: str, names: Sequence[str], targets: np.ndarray, probabilities: np.ndarray, rows: np.ndarray | None
 ) -> Found:
-    """Return the findings for `targets` (examples,), class indices, and `probabilities` (examples, classes).
-
-    `rows` (examples,) are rows of the data, None if an example has many classes."""
+    """Return the findings for `targets` (examples,), class indices, and `probabilities` (examples, classes). `rows`
+    (examples,) are rows of the data, None if an example has many classes."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     are_right = predicted == targets
     some = slice(None, None, -(-probabilities.size // MOST_VALUES))
@@ -202,7 +201,6 @@ def with_curves(
     prefix: str, table: list[dict[str, Any]], names: Sequence[str], are_of_class: np.ndarray, probabilities: np.ndarray
 ) -> tuple[list[Callable[[], Any]], list[dict[str, Any]]]:
     """Return makers of the curves of each class against all others and of the micro average, and the table with AUCs.
-
     Only the classes with the lowest AUC are drawn if there are many."""
     by_class = areas(are_of_class, probabilities)
     found = np.flatnonzero(np.isfinite(by_class))
