@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.bad_configs import GOOD, IMAGES
 from tests.bad_data import PICTURES, SERIES, SOUNDS, TABLE, TEXTS
+from tests.many_examples import many_examples
 
 from dltool.commands.check import check
 from dltool.config.load import read_document
@@ -156,7 +157,7 @@ def restructured(draw: st.DrawFn) -> str:
     return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False, default_flow_style=draw(st.booleans()))
 
 
-@settings(max_examples=400, deadline=None)
+@many_examples(400)
 @given(st.one_of(mutated(), restructured(), restructured()))
 def test_a_mutated_config_is_good_or_its_mistakes_have_positions(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
