@@ -30,6 +30,12 @@ settings.register_profile("exploring", PATIENT)
 settings.load_profile("repeatable")
 
 
+def pytest_collection_finish() -> None:
+    """Search for garbage among what tests make, not among what is imported, as in a process of dltool's own."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def pinned_threads() -> None:
     """Pin TensorFlow's threads before any test runs an operation; a training in this process pins the same number."""
