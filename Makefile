@@ -28,10 +28,10 @@ demo: $(USER) ## train configs/digits.yaml: real handwritten digits, to the end
 setup: $(DEV) ## create .venv with the pinned dependencies, developers' tools too
 
 test: $(DEV) ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --durations 20 $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" --durations 20 $(PYTEST_OPTIONS)
 
 test-all: $(DEV) ## run the tests, slow ones too
-	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile exploring $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --hypothesis-profile exploring $(PYTEST_OPTIONS)
 
 bench: $(DEV) ## measure dltool against the scripts one would write, in two hours
 	$(BIN)/python -m benchmarks

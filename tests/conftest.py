@@ -1,5 +1,6 @@
 """What the tests share: the command line in this process, and golden files."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dltool import cli
-from dltool.imports import prefer_onednn
+from dltool.imports import SELDOM, prefer_onednn
 
-# As in every process of dltool; TensorFlow reads it when it is imported.
+# As in every process of dltool. TensorFlow reads the first when it is imported.
 prefer_onednn()
+gc.set_threshold(*SELDOM)
 # This process is not dltool's own: it trains many models, all with the same number of threads.
 vars(cli)["begin_own_process"] = prefer_onednn
 
@@ -26,6 +28,12 @@ PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", PATIENT, derandomize=True)
 settings.register_profile("exploring", PATIENT)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish() -> None:
+    """Search for garbage among what tests make, not among what is imported, as in a process of dltool's own."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

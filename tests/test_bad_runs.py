@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,9 @@ import h5py
 import numpy as np
 import pytest
 from tests.bad_configs import changed
+from tests.in_process import command
 from tests.small_configs import TINY
 
-from dltool.machine import usable_cores
 from dltool.runs.checkpoint_file import newest_checkpoint
 from dltool.runs.files import Run
 
@@ -37,10 +35,7 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write_data(folder)
     (folder / "example.yaml").write_text(CONFIG, encoding="utf-8")
-    # As many as this process has, which resumes it.
-    threads = f"training.threads={usable_cores()}"
-    command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--quiet", "--set", threads]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
+    assert command("train", folder / "example.yaml", "--runs", folder / "runs", "--quiet") == 0
     return folder
 
 
@@ -263,7 +258,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_machine_is_refused_unless_allowed(name, run, dltool, monkeypatch) -> None:
+def test_a_changed_machine_is_refused(name, run, dltool, monkeypatch) -> None:
     monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
     machine = record_of(run)["machine"]
     CHANGES[name](machine)
@@ -277,16 +272,28 @@ def test_a_changed_machine_is_refused_unless_allowed(name, run, dltool, monkeypa
     assert outcome.stderr.count("error:") == 1
     assert "--allow-change" in outcome.stderr
     assert ((run / "resolved.yaml").read_bytes(), (run / "run.json").read_bytes()) == before
+
+
+def test_changes_of_the_machine_that_are_allowed_are_recorded_and_from_then_on_none(run, dltool, monkeypatch) -> None:
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    machine = record_of(run)["machine"]
+    for change in CHANGES.values():
+        change(machine)
+    edit_record(run, machine=machine)
+    outcome = dltool("resume", run, "--epochs", "3")
+    assert outcome.code == 5
     allowed = dltool("resume", run, "--allow-change", "--quiet")
     assert allowed.code == 0
     assert "the result may not be bit-identical" in allowed.stderr
     record = record_of(run)
-    ((change,),) = [entry["changes"] for entry in record["resumed"]]
-    assert f"{change['what']} was {change['was']} and is {change['now']}" in outcome.stderr
+    (changes,) = [entry["changes"] for entry in record["resumed"]]
+    assert len(changes) == len(CHANGES)
+    for change in changes:
+        assert f"{change['what']} was {change['was']} and is {change['now']}" in outcome.stderr
     # From now on this is the run's machine.
     assert record["machine"] != machine
     assert dltool("resume", run, "--epochs", "3", "--quiet").code == 0
-    assert [len(entry["changes"]) for entry in record_of(run)["resumed"]] == [1, 0]
+    assert [len(entry["changes"]) for entry in record_of(run)["resumed"]] == [len(CHANGES), 0]
 
 
 def test_other_settings_of_keras_are_refused(run, dltool, monkeypatch) -> None:

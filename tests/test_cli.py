@@ -135,7 +135,7 @@ def test_messages_that_cannot_be_written_change_nothing(arguments, code, stderr,
     assert "seed" not in outcome.stdout
 
 
-@pytest.mark.parametrize("stderr", ["2>&-", "2> /dev/full"])
+@pytest.mark.parametrize("stderr", ["2>&-", pytest.param("2> /dev/full", marks=pytest.mark.slow)])
 def test_a_training_whose_messages_cannot_be_written_is_completed(stderr, tmp_path) -> None:
     (tmp_path / "example.yaml").write_text(TINY, encoding="utf-8")
     script = f"{sys.executable} -m dltool train example.yaml {stderr}"
@@ -182,7 +182,7 @@ def test_hostile_text_is_shown_and_not_obeyed(dltool, tmp_path, monkeypatch) -> 
     assert 'unknown activation "[/foo]\\x1b[31m\\x202e"' in outcome.stderr
 
 
-@pytest.mark.parametrize("terminal", ["xterm-256color", "dumb"])
+@pytest.mark.parametrize("terminal", ["xterm-256color", pytest.param("dumb", marks=pytest.mark.slow)])
 def test_a_terminal_gets_a_live_line_and_a_dumb_one_does_not(terminal, tmp_path) -> None:
     (tmp_path / "example.yaml").write_text(TINY, encoding="utf-8")
     main, other = pty.openpty()

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests import mutated_trees
 from tests.bad_configs import GOOD, IMAGES
 from tests.bad_data import PICTURES, SERIES, SOUNDS, TABLE, TEXTS
 from tests.fuzzing import Wrong, hunt, refuse_control
+from tests.many_examples import many_examples
 from tests.mutated_trees import mutate, value, written
 
 from dltool.commands.check import check
@@ -168,7 +169,7 @@ def restructured(draw: st.DrawFn) -> str:
     return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False, default_flow_style=draw(st.booleans()))
 
 
-@settings(max_examples=400, deadline=None)
+@many_examples(400)
 @given(st.one_of(mutated(), restructured(), restructured()))
 def test_a_mutated_config_is_good_or_its_mistakes_have_positions(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.bad_configs import changed
 from tests.bad_data import PEOPLE, SERIES, TABLE
 from tests.damaged_sources import Kind, all_kinds
 from tests.data.hostile_archives import write_folder
 from tests.fuzzing import Wrong, hunt, refuse_control
+from tests.many_examples import many_examples
 
 from dltool.commands.check import check
 from dltool.config.load import read_document
@@ -91,7 +92,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return content
 
 
-@settings(max_examples=300, deadline=None)
+@many_examples(300)
 @given(st.sampled_from(CONFIGS), st.one_of(written(), damaged(), st.binary(max_size=200)))
 def test_any_bytes_are_a_table_or_are_refused_with_a_place(text: str, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

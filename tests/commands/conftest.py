@@ -1,5 +1,6 @@
 """Small trainings that several tests look at."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,3 +19,36 @@ def train(tmp_path: Path, dltool) -> Callable[..., tuple[object, Path]]:
         return outcome, runs[-1] if runs else tmp_path / folder
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained_once() -> dict[object, tuple[Path, Path]]:
+    """Of a config and the files beside it: the folder where they were trained, and a copy of its runs."""
+    return {}
+
+
+@pytest.fixture
+def finished(train, tmp_path: Path, tmp_path_factory, trained_once, request) -> Callable[..., Path]:
+    """A complete run of a config text and the files in the test's folder: trained once, for the others a copy."""
+
+    def finish(text: str, folder: str = "runs") -> Path:
+        files = sorted(path for path in tmp_path.iterdir() if path.is_file() and path.name != "example.yaml")
+        key = (text, "draws" in request.fixturenames, *((path.name, path.read_bytes()) for path in files))
+        runs = tmp_path / folder
+        if key not in trained_once:
+            outcome, run = train(text, folder=folder)
+            assert outcome.code == 0, outcome.stderr
+            copy = tmp_path_factory.mktemp("trained") / "runs"
+            shutil.copytree(runs, copy, symlinks=True)
+            trained_once[key] = (tmp_path, copy)
+            return run
+        before, copy = trained_once[key]
+        shutil.copytree(copy, runs, symlinks=True)
+        (tmp_path / "example.yaml").write_text(text, encoding="utf-8")
+        (run,) = (path for path in runs.glob("*/[0-9]*") if not path.is_symlink())
+        for name in ("run.json", "resolved.yaml", "origins.json", "log.txt"):
+            file = run / name
+            file.write_text(file.read_text("utf-8").replace(f"{before}/", f"{tmp_path}/"), encoding="utf-8")
+        return run
+
+    return finish

@@ -22,11 +22,11 @@ def results(run: Path):
 
 
 @pytest.fixture
-def run(train, tmp_path) -> Path:
+def run(finished, tmp_path) -> Path:
     """A run on arrays that the tests can change afterwards."""
     random = np.random.default_rng(0)
     np.savez(tmp_path / "own.npz", x=random.random((150, 4), "float32"), y=random.integers(0, 3, 150))
-    return train(TINY.replace("source: iris", "source: {arrays: own.npz}"))[1]
+    return finished(TINY.replace("source: iris", "source: {arrays: own.npz}"))
 
 
 def test_it_gives_the_numbers_of_the_training_again(run, dltool, monkeypatch, tmp_path) -> None:
@@ -88,7 +88,7 @@ def write_tables(folder: Path, *changes: tuple[str, str], more: int = 0) -> None
     (folder / "test.csv").write_text(test, "utf-8")
 
 
-def test_of_changed_data_it_is_said_what_differs(train, dltool, tmp_path) -> None:
+def test_of_changed_data_it_is_said_what_differs(finished, dltool, tmp_path) -> None:
     def said() -> str:
         outcome = dltool("evaluate", run)
         assert outcome.code == 3
@@ -96,7 +96,7 @@ def test_of_changed_data_it_is_said_what_differs(train, dltool, tmp_path) -> Non
         return outcome.stderr.splitlines()[0].partition("since the run was trained: ")[2]
 
     write_tables(tmp_path)
-    _, run = train(TABLE)
+    run = finished(TABLE)
     assert dltool("evaluate", run).code == 0
     write_tables(tmp_path, ("\n22,", "\n20,"))
     assert said() == "column age in test"
@@ -118,9 +118,9 @@ def test_of_changed_data_it_is_said_what_differs(train, dltool, tmp_path) -> Non
     assert said() == "the assignment of rows to splits"
 
 
-def test_data_that_was_moved_is_found_where_the_config_says(train, dltool, tmp_path) -> None:
+def test_data_that_was_moved_is_found_where_the_config_says(finished, dltool, tmp_path) -> None:
     write_tables(tmp_path)
-    _, run = train(TABLE)
+    run = finished(TABLE)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "train.csv").rename(tmp_path / "elsewhere/moved.csv")
     assert dltool("evaluate", run).code == 3
@@ -270,9 +270,9 @@ def test_new_data_with_labels_is_measured_beside_the_test(run, dltool, tmp_path)
     assert dltool("evaluate", run, "--data", tmp_path / "bare.npz", "--split", "test").code == 2
 
 
-def test_a_table_with_labels_is_measured(train, dltool, tmp_path) -> None:
+def test_a_table_with_labels_is_measured(finished, dltool, tmp_path) -> None:
     write_tables(tmp_path)
-    _, run = train(TABLE)
+    run = finished(TABLE)
     (tmp_path / "later.csv").write_text((tmp_path / "test.csv").read_text("utf-8"), "utf-8")
     found = json.loads(dltool("evaluate", run, "--data", tmp_path / "later.csv", "--json").stdout)
     assert found["metrics"] == results(run)["test"]
@@ -327,9 +327,9 @@ training: {optimizer: adam, loss: mse, epochs: 1}
 
 
 @pytest.fixture
-def windows(train, tmp_path) -> Path:
+def windows(finished, tmp_path) -> Path:
     write_series(tmp_path)
-    return train(WINDOWS)[1]
+    return finished(WINDOWS)
 
 
 def test_a_window_is_named_by_where_its_target_stands(windows, dltool, tmp_path) -> None:

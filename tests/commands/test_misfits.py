@@ -108,10 +108,10 @@ def test_a_metric_of_several_numbers_is_recorded_for_each_class(train, tmp_path)
     assert set(test) == {"loss", "f1_score_0", "f1_score_1", "f1_score_2"}
 
 
-@pytest.mark.parametrize("metric", ["BinaryCrossentropy", "{F1Score: {threshold: 0.5, average: macro}}", "AUC"])
-def test_metrics_of_two_classes_take_one_output(train, tmp_path, metric) -> None:
+def test_metrics_of_two_classes_take_one_output(train, tmp_path) -> None:
     write_arrays(tmp_path, "binary")
-    outcome, _ = train(config("binary", training=f"metrics: [{metric}], class_weights: balanced"))
+    metrics = "BinaryCrossentropy, {F1Score: {threshold: 0.5, average: macro}}, AUC"
+    outcome, _ = train(config("binary", training=f"metrics: [{metrics}], class_weights: balanced"))
     assert outcome.code == 0, outcome.stderr
 
 
@@ -128,7 +128,9 @@ def test_a_monitor_that_was_never_a_number_leaves_the_last_weights(train, dltool
     assert train(text, "--smoke")[0].code == 0
 
 
-@pytest.mark.parametrize("mode", ["multi_hot", "count", "tf_idf", "int"])
+@pytest.mark.parametrize(
+    "mode", ["tf_idf", "int", *(pytest.param(m, marks=pytest.mark.slow) for m in ("multi_hot", "count"))]
+)
 def test_text_becomes_vectors(train, dltool, tmp_path, mode) -> None:
     words = np.array(["good film", "bad film", "very good", "very bad"])
     chosen = np.random.default_rng(0).integers(0, 4, 60)

@@ -15,9 +15,8 @@ import pytest
 from pyarrow import parquet
 from tests.commands.prediction_kinds import CONFIG
 from tests.data.pictures import class_folders
+from tests.in_process import command
 from tests.test_bad_runs import edit_record, record_of
-
-from dltool import cli
 
 DATA = """\
   source: {csv: {path: train.csv, missing: ["?"]}}
@@ -28,15 +27,6 @@ DATA = """\
   split: {validation: 0.2, test: 0.2, group: family}"""
 LAYERS = "[{Dense: {units: $classes, activation: softmax}}]"
 NEW = "mass,island,length\n1.5,north,3\n2.5,south,?\n3.5,north,4\n"
-
-
-def command(*arguments: str | Path) -> int:
-    """The exit code of the command line in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["dltool", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-    return int(stopped.value.code or 0)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +184,7 @@ def test_the_problems_of_all_files_are_named_at_once(run, dltool, check_message,
 )
 @pytest.mark.parametrize("is_whole", [True, False])
 def test_columns_without_names_in_the_file_are_found_with_the_target_and_without(
-    train, dltool, tmp_path, header, is_whole
+    finished, dltool, tmp_path, header, is_whole
 ) -> None:
     random = np.random.default_rng(0)
     rows = [
@@ -204,7 +194,7 @@ def test_columns_without_names_in_the_file_are_found_with_the_target_and_without
     (tmp_path / "train.csv").write_text("".join(",".join(row) + "\n" for row in [*first, *rows]), "utf-8")
     label, part = ("label", "part") if "names" in header else ("column_2", "column_4")
     data = f"  source: {{csv: {{path: train.csv, {header}}}}}\n  target: {label}\n  split: {{column: {part}}}"
-    _, run = train(CONFIG.format(data=data, layers=LAYERS, loss="sparse_categorical_crossentropy"))
+    run = finished(CONFIG.format(data=data, layers=LAYERS, loss="sparse_categorical_crossentropy"))
     chosen = [*first, *rows[:4]]
     new = chosen if is_whole else [(row[0], row[2]) for row in chosen]
     (tmp_path / "new.csv").write_text("".join(",".join(row) + "\n" for row in new), "utf-8")

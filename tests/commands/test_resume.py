@@ -27,8 +27,8 @@ def final_arrays(run: Path) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in newest_checkpoint(run / "checkpoints")[0].arrays}
 
 
-def test_a_complete_run_is_left_as_it_is(train, dltool) -> None:
-    _, run = train(TINY)
+def test_a_complete_run_is_left_as_it_is(finished, dltool) -> None:
+    run = finished(TINY)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "lock"}
     outcome = dltool("resume", run)
     assert (outcome.code, outcome.stderr) == (0, "")
@@ -36,9 +36,9 @@ def test_a_complete_run_is_left_as_it_is(train, dltool) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_more_epochs_end_like_a_run_of_as_many_from_the_start(train, dltool) -> None:
-    _, whole = train(FOUR_EPOCHS, folder="whole")
-    _, run = train(EVERYTHING_RANDOM)
+def test_more_epochs_end_like_a_run_of_as_many_from_the_start(finished, dltool) -> None:
+    whole = finished(FOUR_EPOCHS, folder="whole")
+    run = finished(EVERYTHING_RANDOM)
     outcome = dltool("resume", run, "--epochs", "4")
     assert outcome.code == 0
     assert metrics(run) == metrics(whole)
@@ -55,13 +55,13 @@ def killed(run: Path) -> None:
 
 
 @pytest.mark.parametrize("found", ["of a later epoch", "missing", "damaged"])
-def test_the_best_weights_are_those_of_the_checkpoint_whatever_their_file_holds(train, dltool, found) -> None:
-    _, run = train(EVERYTHING_RANDOM)
+def test_the_best_weights_are_those_of_the_checkpoint_whatever_their_file_holds(finished, dltool, found) -> None:
+    run = finished(EVERYTHING_RANDOM)
     file = run / "checkpoints/best.weights.h5"
     best, expected = file.read_bytes(), results(run)
     killed(run)
     if found == "of a later epoch":
-        _, longer = train(FOUR_EPOCHS, folder="longer")
+        longer = finished(FOUR_EPOCHS, folder="longer")
         file.write_bytes((longer / "checkpoints/best.weights.h5").read_bytes())
         assert file.read_bytes() != best
     elif found == "missing":
@@ -74,11 +74,11 @@ def test_the_best_weights_are_those_of_the_checkpoint_whatever_their_file_holds(
 
 
 def test_best_weights_of_an_epoch_that_is_run_again_from_the_start_are_gone_until_then(
-    train, dltool, monkeypatch
+    finished, dltool, monkeypatch
 ) -> None:
     from dltool.training.fit import Fitting
 
-    _, run = train(EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 2\n  checkpoint: {every: 9 epochs}"))
+    run = finished(EVERYTHING_RANDOM.replace("epochs: 2", "epochs: 2\n  checkpoint: {every: 9 epochs}"))
     expected, file = results(run), run / "checkpoints/best.weights.h5"
     killed(run)
     max((run / "checkpoints").glob("*.ckpt")).unlink()
@@ -97,10 +97,10 @@ def stop_now(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize("kept", ["run.json", "resolved.yaml", "results.json"])
 def test_more_epochs_that_were_killed_while_they_were_recorded_are_run_by_the_next_resume(
-    train, dltool, monkeypatch, kept
+    finished, dltool, monkeypatch, kept
 ) -> None:
     """`kept` is the last file that was changed."""
-    _, run = train(TINY)
+    run = finished(TINY)
     steps = {"run.json": "atomic_write", "resolved.yaml": "disk_errors", "results.json": "metrics_line"}
     with monkeypatch.context() as patch:
         patch.setattr(f"dltool.experiment.resuming.{steps[kept]}", stop_now)
@@ -118,8 +118,8 @@ DAMAGED = {"jit_compile": "no", "rewrites": False, "why": {}}
 
 
 @pytest.mark.parametrize("strategy", [None, pytest.param(DAMAGED, marks=pytest.mark.slow)], ids=["missing", "damaged"])
-def test_a_run_that_does_not_say_how_its_steps_were_computed_is_left_as_it_is(train, dltool, strategy) -> None:
-    _, run = train(TINY)
+def test_a_run_that_does_not_say_how_its_steps_were_computed_is_left_as_it_is(finished, dltool, strategy) -> None:
+    run = finished(TINY)
     record = json.loads((run / "run.json").read_text("utf-8"))
     kept = {name: value for name, value in record.items() if name != "strategy"}
     (run / "run.json").write_text(json.dumps(kept if strategy is None else {**kept, "strategy": strategy}), "utf-8")
@@ -133,16 +133,16 @@ def test_a_run_that_does_not_say_how_its_steps_were_computed_is_left_as_it_is(tr
     assert dltool("evaluate", run).code == 0
 
 
-def test_fewer_epochs_than_were_run_are_refused(train, dltool) -> None:
-    _, run = train(TINY)
+def test_fewer_epochs_than_were_run_are_refused(finished, dltool) -> None:
+    run = finished(TINY)
     outcome = dltool("resume", run, "--epochs", "1")
     assert outcome.code == 2
     assert "the run has 2 epochs already" in outcome.stderr
     assert (run / "results.json").exists()
 
 
-def test_a_lost_last_line_of_metrics_is_written_again(train, dltool) -> None:
-    _, run = train(TINY)
+def test_a_lost_last_line_of_metrics_is_written_again(finished, dltool) -> None:
+    run = finished(TINY)
     expected = metrics(run)
     record = json.loads((run / "run.json").read_text("utf-8"))
     (run / "run.json").write_text(json.dumps({**record, "status": "running"}), "utf-8")
@@ -152,8 +152,8 @@ def test_a_lost_last_line_of_metrics_is_written_again(train, dltool) -> None:
 
 
 @pytest.mark.parametrize("into", [True, False])
-def test_a_run_comes_out_the_same_again(train, dltool, tmp_path, into) -> None:
-    _, run = train(EVERYTHING_RANDOM)
+def test_a_run_comes_out_the_same_again(finished, dltool, tmp_path, into) -> None:
+    run = finished(EVERYTHING_RANDOM)
     outcome = dltool("reproduce", run, "--json", *(["--into", tmp_path / "again"] if into else []))
     assert outcome.code == 0
     found = json.loads(outcome.stdout)
@@ -161,8 +161,8 @@ def test_a_run_comes_out_the_same_again(train, dltool, tmp_path, into) -> None:
     assert (tmp_path / "again/random/0001/results.json").exists() == into
 
 
-def test_the_first_difference_is_named(train, dltool) -> None:
-    _, run = train(TINY)
+def test_the_first_difference_is_named(finished, dltool) -> None:
+    run = finished(TINY)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
     lines[1]["val_loss"] += 1e-9
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
@@ -173,9 +173,9 @@ def test_the_first_difference_is_named(train, dltool) -> None:
 
 @pytest.mark.parametrize("into", [True, False])
 def test_a_second_run_that_was_stopped_is_named_only_where_it_is_kept(
-    train, dltool, monkeypatch, tmp_path, into
+    finished, dltool, monkeypatch, tmp_path, into
 ) -> None:
-    _, run = train(TINY)
+    run = finished(TINY)
     monkeypatch.setattr("dltool.training.fit.Fitting.run_epoch", stop_now)
     outcome = dltool("reproduce", run, *(["--into", tmp_path / "again"] if into else []))
     assert outcome.code == 130
@@ -190,7 +190,7 @@ def test_a_second_run_that_was_stopped_is_named_only_where_it_is_kept(
     ["dltool.model.build.build_model", "dltool.evaluation.measure.measure", "dltool.training.fit.prepare_fit"],
 )
 def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_still_a_signal(
-    train, dltool, monkeypatch, place
+    finished, dltool, monkeypatch, place
 ) -> None:
     def masked(*_: object, **__: object) -> None:
         try:
@@ -198,7 +198,7 @@ def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_still_a_signal
         except BaseException as stop:
             raise ConfigError("MISMATCH of exception types") from stop
 
-    _, run = train(TINY)
+    run = finished(TINY)
     killed(run)
     with monkeypatch.context() as patch:
         patch.setattr(place, masked)
@@ -223,8 +223,8 @@ def test_a_stopped_run_is_named_however_little_is_said(train, dltool, monkeypatc
         assert (found["run"], found["next"]) == (str(run), f"dltool resume {run}")
 
 
-def test_a_resumption_that_was_stopped_while_it_read_the_data_is_named(train, dltool, monkeypatch) -> None:
-    _, run = train(TINY)
+def test_a_resumption_that_was_stopped_while_it_read_the_data_is_named(finished, dltool, monkeypatch) -> None:
+    run = finished(TINY)
     killed(run)
     with monkeypatch.context() as patch:
         patch.setattr("dltool.experiment.opening.load_data", lambda *_: signal.raise_signal(signal.SIGINT))
@@ -248,16 +248,16 @@ def test_a_run_that_cannot_be_resumed_says_so_at_its_start(train, dltool, monkey
     assert "training.callbacks[0].CSVLogger names something outside the run" in refused.stderr
 
 
-def test_more_epochs_than_a_config_may_have_are_refused(train, dltool) -> None:
-    _, run = train(TINY)
+def test_more_epochs_than_a_config_may_have_are_refused(finished, dltool) -> None:
+    run = finished(TINY)
     outcome = dltool("resume", run, "--epochs", "100001")
     assert outcome.code == 2
     assert "--epochs: must be at most 100,000, got 100001" in outcome.stderr
     assert (run / "results.json").exists()
 
 
-def test_an_incomplete_run_is_not_reproduced(train, dltool) -> None:
-    _, run = train(TINY)
+def test_an_incomplete_run_is_not_reproduced(finished, dltool) -> None:
+    run = finished(TINY)
     record = json.loads((run / "run.json").read_text("utf-8"))
     (run / "run.json").write_text(json.dumps({**record, "status": "interrupted"}), "utf-8")
     outcome = dltool("reproduce", run)

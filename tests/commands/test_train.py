@@ -63,8 +63,8 @@ def test_a_training_leaves_the_whole_run_directory(train) -> None:
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"} < metrics_without_times(run)[0].keys()
 
 
-def test_the_results_name_test_validation_best_epoch_and_times(train) -> None:
-    _, run = train(TINY)
+def test_the_results_name_test_validation_best_epoch_and_times(finished) -> None:
+    run = finished(TINY)
     results = read(run / "results.json")
     assert results["status"] == "completed"
     assert results["test"].keys() == results["validation"].keys() == {"loss", "accuracy"}
@@ -78,16 +78,16 @@ def test_the_results_name_test_validation_best_epoch_and_times(train) -> None:
     assert results["expectations"] == {}
 
 
-def test_the_split_is_disjoint_and_complete(train) -> None:
-    _, run = train(TINY)
+def test_the_split_is_disjoint_and_complete(finished) -> None:
+    run = finished(TINY)
     with np.load(run / "split.npz") as split:
         parts = [split[name] for name in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [90, 30, 30]
     assert sorted(np.concatenate(parts)) == list(range(150))
 
 
-def test_the_same_config_twice_gives_the_same_bits(train) -> None:
-    _, first = train(EVERYTHING_RANDOM, folder="first")
+def test_the_same_config_twice_gives_the_same_bits(train, finished) -> None:
+    first = finished(EVERYTHING_RANDOM, folder="first")
     _, second = train(EVERYTHING_RANDOM, folder="second")
     assert metrics_without_times(first) == metrics_without_times(second)
     assert best_weights(first) == best_weights(second)
@@ -96,8 +96,8 @@ def test_the_same_config_twice_gives_the_same_bits(train) -> None:
 
 
 @pytest.mark.slow
-def test_another_process_gives_the_same_bits(train, tmp_path) -> None:
-    _, first = train(EVERYTHING_RANDOM)
+def test_another_process_gives_the_same_bits(finished, tmp_path) -> None:
+    first = finished(EVERYTHING_RANDOM)
     command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--runs", "other", "--quiet"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
     other = tmp_path / "other/random/0001"
@@ -105,16 +105,16 @@ def test_another_process_gives_the_same_bits(train, tmp_path) -> None:
     assert final_state(first) == final_state(other)
 
 
-def test_another_seed_gives_other_weights_and_another_split(train) -> None:
-    _, first = train(TINY)
+def test_another_seed_gives_other_weights_and_another_split(train, finished) -> None:
+    first = finished(TINY)
     _, second = train(TINY, "--seed", "5")
     assert final_state(first) != final_state(second)
     with np.load(first / "split.npz") as one, np.load(second / "split.npz") as other:
         assert list(one["test"]) != list(other["test"])
 
 
-def test_the_saved_model_is_plain_keras_and_takes_raw_inputs(train) -> None:
-    _, run = train(EVERYTHING_RANDOM)
+def test_the_saved_model_is_plain_keras_and_takes_raw_inputs(finished) -> None:
+    run = finished(EVERYTHING_RANDOM)
     model = keras.models.load_model(run / "model.keras")
     layers = [type(layer).__name__ for layer in model.layers]
     assert layers == ["InputLayer", "Rescaling", "Conv2D", "BatchNormalization", "Dropout", "Flatten", "Dense"]
@@ -128,8 +128,8 @@ def test_the_saved_model_is_plain_keras_and_takes_raw_inputs(train) -> None:
     assert accuracy == pytest.approx(read(run / "results.json")["test"]["accuracy"], abs=1e-6)
 
 
-def test_what_preprocessing_learnt_comes_from_the_training_rows_alone(train) -> None:
-    _, run = train(TINY)
+def test_what_preprocessing_learnt_comes_from_the_training_rows_alone(finished) -> None:
+    run = finished(TINY)
     from sklearn.datasets import load_iris
 
     with np.load(run / "split.npz") as split:
@@ -220,8 +220,8 @@ def test_name_and_runs_folder_may_be_given(train, tmp_path) -> None:
     assert train(TINY, "--name", "../other")[0].code == 2
 
 
-def test_runs_are_numbered(train) -> None:
-    assert [train(TINY)[1].name for _ in range(3)] == ["0001", "0002", "0003"]
+def test_runs_are_numbered(train, finished) -> None:
+    assert [finished(TINY).name, train(TINY)[1].name, train(TINY)[1].name] == ["0001", "0002", "0003"]
 
 
 def test_arrays_of_the_users_own_with_text_labels(train, tmp_path) -> None:
@@ -234,8 +234,8 @@ def test_arrays_of_the_users_own_with_text_labels(train, tmp_path) -> None:
     assert "\x1b" not in outcome.stdout + outcome.stderr
 
 
-def test_the_model_file_holds_no_augmentation(train) -> None:
-    _, run = train(EVERYTHING_RANDOM)
+def test_the_model_file_holds_no_augmentation(finished) -> None:
+    run = finished(EVERYTHING_RANDOM)
     with zipfile.ZipFile(run / "model.keras") as archive:
         assert b"RandomTranslation" not in archive.read("config.json")
 

@@ -1,7 +1,6 @@
 """A small run on a table whose names would be dangerous on a page, trained once."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from dltool import cli
+from tests.in_process import command
 
 CLASSES = ("<script>alert(1)</script>", "[/foo]", "\x1b[31mred", "=cmd()")
 COLUMN = '"><img src=x onerror=alert(1)>'
@@ -102,11 +100,7 @@ def reported(tmp_path_factory) -> Reported:
 
 def trained(config: Path, runs: Path) -> Path:
     """Train in this process; the run directory."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["dltool", "train", str(config), "--runs", str(runs), "--quiet"])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-    assert not stopped.value.code
+    assert command("train", config, "--runs", runs, "--quiet") == 0
     (run,) = runs.glob("*/0001")
     return run
 

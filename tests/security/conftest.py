@@ -4,8 +4,6 @@ import json
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.in_process import command
 from tests.small_configs import TINY
 
 from dltool.config.load import read_recorded
 from dltool.config.text.dump import dump_yaml
-from dltool.machine import usable_cores
 from dltool.runs.checkpoint_file import newest_checkpoint, write_checkpoint
 from dltool.runs.files import digest
 
@@ -77,10 +75,7 @@ def trained(tmp_path_factory) -> Path:
     random = np.random.default_rng(0)
     np.savez(folder / "own.npz", x=random.random((150, 4), "float32"), y=random.integers(0, 3, 150))
     (folder / "example.yaml").write_text(CONFIG, encoding="utf-8")
-    # As many as this process has, which resumes it.
-    threads = f"training.threads={usable_cores()}"
-    command = [sys.executable, "-m", "dltool", "train", "example.yaml", "--quiet", "--set", threads]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
+    assert command("train", folder / "example.yaml", "--runs", folder / "runs", "--quiet") == 0
     run = folder / "runs/example/0001"
     (run / "results.json").unlink()
     record = json.loads((run / "run.json").read_text("utf-8"))

@@ -13,6 +13,8 @@ FILES = (
     *("results.json", "checkpoints/best.weights.h5", "preprocessing/0-Normalization/arrays.npz"),
 )
 COMMANDS = ("evaluate", "resume", "predict", "report")
+READ_BY_ALL = ("run.json", "checkpoints", "preprocessing/0-Normalization/arrays.npz")
+"""All commands read a run in one way: what one refuses of any name, all refuse of these."""
 
 
 def moved_outside(attack, name: str) -> Path:
@@ -25,8 +27,13 @@ def moved_outside(attack, name: str) -> Path:
     return target
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("name", [*FOLDERS, *FILES])
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        *((name, "resume") for name in [*FOLDERS, *FILES]),
+        *((name, command) for name in READ_BY_ALL for command in COMMANDS if command != "resume"),
+    ],
+)
 def test_a_link_is_refused(name, command, attack, refused) -> None:
     (attack.run / name).symlink_to(moved_outside(attack, name))
     assert Path(name).name in refused(command)

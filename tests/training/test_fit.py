@@ -75,8 +75,13 @@ def test_the_weights_are_those_of_keras_fit_on_the_same_order(make_config, datas
     assert ours.result.steps == 3 * 6
 
 
-def test_validation_agrees_with_keras_evaluate(make_config, dataset, train):
-    ours = train(make_config(), dataset)
+@pytest.fixture(scope="module")
+def ours(make_config, dataset, train):
+    """A training of two epochs, to look at."""
+    return train(make_config(), dataset)
+
+
+def test_validation_agrees_with_keras_evaluate(dataset, ours):
     found = dataset.examples("validation")
     (inputs,), (targets,) = found.inputs.values(), found.targets.values()
     loss, accuracy = ours.built.core.evaluate(inputs[:], targets, verbose=0)
@@ -159,9 +164,8 @@ def test_stopped_in_a_validation_it_goes_on_with_the_same_bits(make_config, imag
     assert numbers(resumed.result) == numbers(whole.result)
 
 
-def test_the_first_state_is_saved_before_the_first_step(make_config, dataset, train):
-    trained = train(make_config(), dataset)
-    positions = [state.state["position"] for state in trained.recorder.states]
+def test_the_first_state_is_saved_before_the_first_step(ours):
+    positions = [state.state["position"] for state in ours.recorder.states]
     assert [(position["epoch"], position["step"], position["steps"]) for position in positions] == [
         (0, 0, 0),
         (1, 0, 6),
@@ -344,8 +348,8 @@ def test_the_finite_state_in_a_later_epoch_has_the_metrics_of_that_epoch_alone(
     assert_same([array for _, array in diverged.states[-1].arrays], [array for _, array in stopped.states[-1].arrays])
 
 
-def test_a_gradient_that_is_not_finite_keeps_the_weights_before_it(make_config, dataset, train):
-    recorder = type(train(make_config(training={"epochs": 1}), dataset).recorder)()
+def test_a_gradient_that_is_not_finite_keeps_the_weights_before_it(make_config, dataset, train, ours):
+    recorder = type(ours.recorder)()
     optimizer = {"SGD": {"learning_rate": 3e38}}
     with pytest.raises(TrainingDiverged) as diverged:
         train(make_config(training={"optimizer": optimizer}), dataset, recorder=recorder)

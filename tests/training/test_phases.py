@@ -41,10 +41,13 @@ def problems_of(config, dataset):
     return [(problem.place, problem.message, problem.hint) for problem in refused.value.problems]
 
 
-def test_phases_are_keras_trainings_one_after_the_other(phased, dataset, train):
-    config = phased()
-    ours = train(config, dataset)
+@pytest.fixture(scope="module")
+def ours(phased, dataset, train):
+    return train(phased(), dataset)
 
+
+def test_phases_are_keras_trainings_one_after_the_other(phased, dataset, ours):
+    config = phased()
     model = build_model(config, dataset.facts).core
     found = dataset.examples("train")
     (inputs,), (targets,) = found.inputs.values(), found.targets.values()
@@ -170,8 +173,8 @@ class Recorder:
     def epoch_ends(self, *_): ...
 
 
-def test_a_state_of_a_phase_that_the_config_does_not_have_is_refused(phased, dataset, train):
-    saved = train(phased(), dataset).recorder.states[-1]
+def test_a_state_of_a_phase_that_the_config_does_not_have_is_refused(phased, dataset, train, ours):
+    saved = ours.recorder.states[-1]
     with pytest.raises(RunError, match="is of phase 2, which the config does not have"):
         train(phased(PHASES[:1]), dataset, start=saved)
 

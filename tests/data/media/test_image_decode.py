@@ -5,10 +5,11 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tests.data.pictures import encoded, pixels
+from tests.many_examples import many_examples
 
 from dltool.data.media.image_decode import BadImage, ImageForm, decode, size_of
 
@@ -192,7 +193,7 @@ def test_a_bomb_is_refused_by_its_header(side):
             read(png_header(side, side) + bytes(100))
 
 
-@settings(max_examples=300, deadline=None)
+@many_examples(300)
 @given(st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "WEBP"]), st.integers(0, 10_000), st.integers(1, 255))
 def test_no_damage_gets_past_bad_image(kind, position, change):
     content = bytearray(encoded(COLOUR, kind))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.many_examples import many_examples
 
 from dltool.config.table_sources import CsvSource
 from dltool.data.tables import csv_file, decompression
@@ -122,7 +123,7 @@ def test_missing_markers(read):
 FIELD = st.text(st.sampled_from('a1 ,"\n.;é-'), max_size=5)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(many_examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(FIELD, min_size=width, max_size=width), min_size=1)),
     st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
