@@ -141,8 +141,7 @@ def check_moments(moments: np.ndarray, is_new_series: np.ndarray, name: str, *, 
 
 
 def gaps(order: Values, rows: np.ndarray, is_new_series: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return (rows - 1,): the steps between rows of one series that are not the usual one; and a description of that
-    one."""
+    """Return a mask (rows - 1,) of the unusual steps between rows of a series, and a description of the usual step."""
     none = np.zeros(len(is_new_series), dtype=bool)
     if isinstance(order, Coded) or order.dtype.kind not in "iuf":
         return none, ""
