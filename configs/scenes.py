@@ -1,9 +1,9 @@
-"""Pictures for configs/unet.yaml: scikit-learn's handwritten digits, scattered over 32 × 32 pixels of noise.
+"""Images for configs/unet.yaml: scikit-learn's handwritten digits, scattered over 32 × 32 pixels of noise.
 
 python configs/scenes.py FILE.npz
 
-writes x_train, x_test (pictures, 32, 32, 1), uint8, and y_train, y_test (pictures, 32, 32), uint8: 0 where there is no
-ink, else 1 + the digit. The digits of the test pictures are in no training picture.
+writes x_train, x_test (images, 32, 32, 1), uint8, and y_train, y_test (images, 32, 32), uint8: 0 where there is no
+ink, else 1 + the digit. The digits of the test images are in no training image.
 """
 
 import sys
@@ -18,7 +18,7 @@ SIZE, DIGITS, NOISE, INK = 32, 4, 100, 4
 def scenes(
     images: np.ndarray, labels: np.ndarray, count: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`count` pictures and their masks; `images` (digits, 8, 8), values 0 to 16, lie over each other as they come."""
+    """Return `count` images and their masks, of overlapping digits from `images` (digits, 8, 8), values 0 to 16."""
     pictures = generator.integers(0, NOISE, (count, SIZE, SIZE, 1), dtype=np.uint8)
     masks = np.zeros((count, SIZE, SIZE), np.uint8)
     height, width = images.shape[1:]

@@ -1,4 +1,4 @@
-"""What a run was made on: the machine, the versions, the commit of its config. Imports nothing heavy."""
+"""The environment of a run: the machine, the versions, the commit of its config. Imports nothing heavy."""
 
 import ctypes
 import os
@@ -29,9 +29,9 @@ VARIABLES: Mapping[str, str] = {
     "TF_XLA_FLAGS": "Options of TensorFlow's XLA bridge.",
     "XLA_FLAGS": "Options of XLA.",
 }
-"""What may change the bits of a result, or the device it is computed on. Those that are set are recorded in run.json.
+"""Variables that may change the bits of a result, or its device. Those that are set are recorded in run.json.
 
-Whether oneDNN is used is not here: TensorFlow itself reports that."""
+The use of oneDNN is not among them: TensorFlow itself reports that."""
 OTHER_VARIABLES: Mapping[str, str] = {
     "COLUMNS": "The width of the terminal, if it is not the real one.",
     "DLTOOL_CACHE": "The folder for decoded images; `dltool` in `XDG_CACHE_HOME` by default.",

@@ -17,7 +17,7 @@ from dltool.text import did_you_mean, near
 CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|==|=|>|<)\s*(.+?)\s*")
 ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {**COMPARE, "=": operator.eq, "!=": operator.ne}
 EQUALITIES = {"=": fnmatchcase, "==": fnmatchcase, "!=": lambda text, pattern: not fnmatchcase(text, pattern)}
-"""Of strings: `*` and `?` are wildcards."""
+"""Comparisons of strings; `*` and `?` are wildcards."""
 COLUMNS: Mapping[str, Callable[[RunSummary], str | float | None]] = {
     "name": lambda run: run.name,
     "number": lambda run: int(run.number),

@@ -1,8 +1,8 @@
 """Load a typed config from a file name, in two steps.
 
 :func:`read_document` reads the file, its bases and the `--set` arguments into one tree of values with positions.
-:func:`build_config` replaces names and expressions and validates. A run calls it twice: before the data is read, when
-facts such as `$classes` may be unknown, and after."""
+:func:`build_config` replaces names and expressions and validates. A run calls it before the data is read, when facts
+such as `$classes` may be unknown, and again with the facts of the data."""
 
 import os
 import shlex

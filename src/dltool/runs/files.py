@@ -70,10 +70,10 @@ class Run:
     model = Inside("model.keras", "The best model with its preprocessing: raw inputs in, predictions out.")
     report = Inside("report.html", "The report, one file that loads nothing.")
     report_numbers = Inside("report.json", "The numbers of the report.")
-    origins = Inside("origins.json", "Where each value of the config comes from.")
-    log = Inside("log.txt", "What was printed, and the log messages of TensorFlow.")
+    origins = Inside("origins.json", "The origin of each config value.")
+    log = Inside("log.txt", "The terminal output, and the log messages of TensorFlow.")
     lock = Inside("lock", "Held by the process that writes the run; it names that process.")
-    preprocessing = Inside("preprocessing/", "What the preprocessing was fitted to: vocabularies, means and variances.")
+    preprocessing = Inside("preprocessing/", "The state of fitted preprocessing: vocabularies, means and variances.")
     checkpoints = Inside(
         "checkpoints/", "The complete training state, newest two; `best.weights.h5` has the weights of the best epoch."
     )

@@ -31,7 +31,7 @@ SHORT = 60
 SOURCES = {
     "type": ["string", "array"],
     "items": {"type": "string"},
-    **description("What the layer takes, by name, instead of the output of the layer before it."),
+    **description("The inputs of the layer by name, instead of the output of the previous layer."),
 }
 
 

@@ -15,7 +15,7 @@ from dltool.errors import MachineError
 from dltool.machine import usable_cores
 
 FEW = 500
-"""So many are decoded here before a process would have started."""
+"""Images that are decoded here in the time that a process takes to start."""
 CHUNK = 128
 AHEAD = 2
 """Chunks queued for each process, so that it never waits for this one."""

@@ -24,7 +24,7 @@ MOST_EXCHANGES = 100
 PAIRS = 400
 """With at most this many pairs of groups exchanges are tried; for more groups, single moves suffice."""
 Change = tuple[float, list[tuple[int, int]]]
-"""What moving groups adds to the cost, and each of them with its new split."""
+"""The change in cost if groups move, and each of these groups with its new split."""
 
 
 @dataclass(frozen=True)
