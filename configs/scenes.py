@@ -16,20 +16,20 @@ SIZE, DIGITS, NOISE, INK = 32, 4, 100, 4
 
 
 def scenes(
-    images: np.ndarray, labels: np.ndarray, count: int, generator: np.random.Generator
+    digits: np.ndarray, labels: np.ndarray, count: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `count` images and their masks, of overlapping digits from `images` (digits, 8, 8), values 0 to 16."""
-    pictures = generator.integers(0, NOISE, (count, SIZE, SIZE, 1), dtype=np.uint8)
+    """Return `count` images and their masks, of overlapping `digits` (digits, 8, 8), values 0 to 16."""
+    images = generator.integers(0, NOISE, (count, SIZE, SIZE, 1), dtype=np.uint8)
     masks = np.zeros((count, SIZE, SIZE), np.uint8)
-    height, width = images.shape[1:]
-    for picture, mask in zip(pictures, masks, strict=True):
-        for digit in generator.integers(0, len(images), DIGITS):
+    height, width = digits.shape[1:]
+    for image, mask in zip(images, masks, strict=True):
+        for index in generator.integers(0, len(digits), DIGITS):
             top, left = generator.integers(0, (SIZE - height + 1, SIZE - width + 1))
             place = np.s_[top : top + height, left : left + width]
-            ink = images[digit] > INK
-            picture[place][ink, 0] = (images[digit] * 15.9)[ink]
-            mask[place][ink] = 1 + labels[digit]
-    return pictures, masks
+            ink = digits[index] > INK
+            image[place][ink, 0] = (digits[index] * 15.9)[ink]
+            mask[place][ink] = 1 + labels[index]
+    return images, masks
 
 
 def main(arguments: Sequence[str]) -> None:

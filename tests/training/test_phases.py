@@ -12,7 +12,7 @@ from dltool.errors import ConfigError, Interrupted, RunError, TrainingDiverged
 from dltool.model.build import build_model
 from dltool.training.fit import prepare_fit
 from dltool.training.state import TrainingState
-from dltool.training.steps import epoch_order, learners, set_learning
+from dltool.training.steps import epoch_order, set_trainable, trainable_layers
 
 PHASES = [
     {"epochs": 1, "trainable": ["head"], "optimizer": {"Adam": 0.01}},
@@ -236,9 +236,9 @@ def network():
 )
 def test_patterns_reach_into_networks_and_undo_what_was_frozen(patterns, learn):
     core = network()
-    found = list(learners(core))
+    found = list(trainable_layers(core))
     for first in (["head"], patterns):
-        set_learning(core, found, Phase.model_validate({**PHASES[1], "trainable": first}))
+        set_trainable(core, found, Phase.model_validate({**PHASES[1], "trainable": first}))
     assert list(dict.fromkeys(variable.path.split("/")[-2] for variable in core.trainable_variables)) == learn
     # Frozen statistics are used as they are.
     norm = core.get_layer("features").get_layer("block_1_norm")

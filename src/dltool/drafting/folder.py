@@ -79,7 +79,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
     found = labelled(members, image_decode.EXTENSIONS, None, (), "image")
     items = found.parts["training"]
     classes = Counter(item.label for item in items)
-    images = pictures_seen(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
+    images = survey_images(contents_of(members, items[:: -(-len(items) // SAMPLE)]))
     if images is None:
         raise DataError(f"none of the images of {members.path} can be read")
     size, channels = images.size, images.channels
@@ -97,7 +97,7 @@ def draft_images(members: Members, path: Path, named: str) -> Draft:
 
 
 @dataclass(frozen=True)
-class PicturesSeen:
+class ImageSurvey:
     """The `size` and channels to read images with; `seen` describes their sizes."""
 
     size: tuple[int, int]
@@ -106,7 +106,7 @@ class PicturesSeen:
     are_of_size: bool
 
 
-def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
+def survey_images(contents: Iterable[bytes]) -> ImageSurvey | None:
     """Return what images are like, None where none can be read; damaged ones are found later."""
     sizes: Counter[tuple[int, int]] = Counter()
     grey = 0
@@ -121,7 +121,7 @@ def pictures_seen(contents: Iterable[bytes]) -> PicturesSeen | None:
     factor = min(1.0, LARGEST_SIDE / max(height, width))
     size = max(SMALLEST_SIDE, round(height * factor)), max(SMALLEST_SIDE, round(width * factor))
     seen = f"{'all' if most == all_of_them else 'most'} are {height} × {width}"
-    return PicturesSeen(size, 1 if grey == all_of_them else 3, seen, most == all_of_them and size == (height, width))
+    return ImageSurvey(size, 1 if grey == all_of_them else 3, seen, most == all_of_them and size == (height, width))
 
 
 def contents_of(members: Members, items: Iterable[Item]) -> Iterator[bytes]:

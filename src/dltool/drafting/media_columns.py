@@ -13,7 +13,7 @@ from dltool.data.media import codecs, image_decode
 from dltool.data.media.clip import BadClip, ClipHeader
 from dltool.data.tables.typed_table import Column, Table
 from dltool.drafting.draft import Lines, scalar
-from dltool.drafting.folder import convolutions, length_of, pictures_seen, spectrogram
+from dltool.drafting.folder import convolutions, length_of, spectrogram, survey_images
 
 SAMPLE = 200
 """Files that are looked at, of those that a column names."""
@@ -69,7 +69,7 @@ def contents_of(paths: Iterable[str], folder: Path) -> Iterable[tuple[str, bytes
 
 
 def of_images(contents: Sequence[tuple[str, bytes]], name: str, features: str) -> Paths | None:
-    images = pictures_seen(content for _, content in contents)
+    images = survey_images(content for _, content in contents)
     if images is None:
         return None
     layers = [

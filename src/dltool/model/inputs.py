@@ -76,9 +76,9 @@ def preprocess_inputs(
     if applied:
         source = Placed(applied[-1].output, applied[-1].path)
     source = without_bytes(source, "cast")
-    learners = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
+    stateful = {f"{i}-{entry.name}": applied[i].layer for i, entry in enumerate(entries) if learns(entry)}
     is_fitted = state is not None or rows is not None
-    layers = {key: layer_state(layer) for key, layer in learners.items()} if is_fitted else {}
+    layers = {key: layer_state(layer) for key, layer in stateful.items()} if is_fitted else {}
     return Preprocessed({name: raw}, {name: source}, tuple(applied), Fitted(layers))
 
 

@@ -39,7 +39,7 @@ def make_callbacks(config: Config, built: BuiltModel) -> list[keras.callbacks.Ca
     return callbacks
 
 
-def remembered(callback: Any) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
+def callback_state(callback: Any) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
     """Return the state of a callback: plain values by attribute, and lists of arrays by attribute."""
     plain: dict[str, Any] = {}
     arrays: dict[str, list[np.ndarray]] = {}
@@ -55,7 +55,7 @@ def remembered(callback: Any) -> tuple[dict[str, Any], dict[str, list[np.ndarray
     return plain, arrays
 
 
-def remind(callback: Any, plain: Mapping[str, Any], arrays: Mapping[str, list[np.ndarray]]) -> None:
+def restore_callback(callback: Any, plain: Mapping[str, Any], arrays: Mapping[str, list[np.ndarray]]) -> None:
     """Restore the state of a callback into a new one, after `on_train_begin`.
 
     Raises RunError: the state is not of such a callback. No other attribute is set from a checkpoint."""
@@ -79,11 +79,11 @@ def remind(callback: Any, plain: Mapping[str, Any], arrays: Mapping[str, list[np
         setattr(callback, name, [np.array(array) for array in kept])
 
 
-def is_alike(fresh: Any, remembered: Any) -> bool:
-    """Return whether an attribute, `fresh` in a new callback, may become `remembered`. Strings come from the config."""
-    if isinstance(fresh, bool) or isinstance(remembered, bool):
-        return isinstance(fresh, bool) and isinstance(remembered, bool)
-    if isinstance(fresh, str) or isinstance(remembered, str):
-        return bool(fresh == remembered)
+def is_alike(fresh: Any, saved: Any) -> bool:
+    """Return whether an attribute, `fresh` in a new callback, may become `saved`. Strings come from the config."""
+    if isinstance(fresh, bool) or isinstance(saved, bool):
+        return isinstance(fresh, bool) and isinstance(saved, bool)
+    if isinstance(fresh, str) or isinstance(saved, str):
+        return bool(fresh == saved)
     # A best value is None before the first epoch.
-    return fresh is None or (remembered is not None and isinstance(fresh, int | float | np.generic))
+    return fresh is None or (saved is not None and isinstance(fresh, int | float | np.generic))

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dltool.errors import RunError
 from dltool.model.build import BuiltModel, global_seed_generator
-from dltool.training.callbacks import remembered, remind
+from dltool.training.callbacks import callback_state, restore_callback
 
 Arrays = list[tuple[str, np.ndarray]]
 BEST = "best/"
@@ -132,7 +132,7 @@ def capture(built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback]) ->
     described = signature(arrays)
     notes = []
     for number, callback in enumerate(callbacks):
-        plain, kept = remembered(callback)
+        plain, kept = callback_state(callback)
         counts = {name: len(kept[name]) for name in kept}
         notes.append({"class": type(callback).__name__, "plain": plain, "arrays": counts})
         for name in kept:
@@ -160,7 +160,7 @@ def restore(built: BuiltModel, callbacks: Sequence[keras.callbacks.Callback], sa
             name: [arrays[f"callbacks/{number}/{name}/{index}"] for index in range(count)]
             for name, count in note["arrays"].items()
         }
-        remind(callback, note["plain"], kept)
+        restore_callback(callback, note["plain"], kept)
 
 
 def compare(recorded: list[list[Any]], targets: list[tuple[str, Any]]) -> None:

@@ -41,8 +41,8 @@ class Steps:
         self.rows = dataset.split.train.astype(np.int32)
         self.validation_rows = dataset.split.validation.astype(np.int32)
         self.targets = model_targets(built, dataset.targets)
-        self.learners = list(learners(built.core))
-        refuse_idle_phases(config, self.learners)
+        self.trainable_layers = list(trainable_layers(built.core))
+        refuse_idle_phases(config, self.trainable_layers)
         for later in range(1, len(config.training.parts)):
             # Keras may refuse those of later phases.
             made_optimizer(config, later)
@@ -60,7 +60,7 @@ class Steps:
     def compile(self) -> None:
         """Compile the model for this phase, with a new optimizer and new metrics."""
         if self.config.training.phases is not None:
-            set_learning(self.core, self.learners, self.config.training.parts[self.phase])
+            set_trainable(self.core, self.trainable_layers, self.config.training.parts[self.phase])
         compile_core(self.built, self.config, self.targets, self.phase)
 
     def trace(self, activity: str = "trace") -> None:
@@ -138,7 +138,7 @@ def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Learner:
+class TrainableLayer:
     """A layer that can be frozen, with its own name and the names of the networks that contain it.
 
     `flags` are the `trainable` flags of the layer and the layers inside it, outer ones first."""
@@ -152,48 +152,48 @@ class Learner:
         return any(re.fullmatch(expression, name) for name in self.names)
 
 
-def learners(network: Any, names: tuple[str, ...] = ()) -> Iterator[Learner]:
+def trainable_layers(network: Any, names: tuple[str, ...] = ()) -> Iterator[TrainableLayer]:
     """Return the layers of a model, with those of nested networks one by one."""
     for layer in network.layers:
         if isinstance(layer, keras.Model):
-            yield from learners(layer, (*names, layer.name))
+            yield from trainable_layers(layer, (*names, layer.name))
         elif not isinstance(layer, keras.layers.InputLayer):
             inside = layer._flatten_layers()
-            yield Learner((layer.name, *names), layer, tuple((each, each.trainable) for each in inside))
+            yield TrainableLayer((layer.name, *names), layer, tuple((each, each.trainable) for each in inside))
 
 
-def set_learning(core: keras.Model, found: Iterable[Learner], phase: Phase) -> None:
+def set_trainable(core: keras.Model, layers: Iterable[TrainableLayer], phase: Phase) -> None:
     """Unfreeze the layers that the phase names; if it names none, apply each layer's own `trainable` flag."""
     # A layer in a frozen network is frozen whatever its own flag.
     core.trainable = True
-    for learner in found:
+    for entry in layers:
         if phase.trainable is None:
-            for layer, flag in learner.flags:
+            for layer, flag in entry.flags:
                 layer.trainable = flag
         else:
-            learner.layer.trainable = any(map(learner.is_meant_by, phase.trainable))
+            entry.layer.trainable = any(map(entry.is_meant_by, phase.trainable))
 
 
-def refuse_idle_phases(config: Config, found: list[Learner]) -> None:
+def refuse_idle_phases(config: Config, layers: list[TrainableLayer]) -> None:
     """Raise ConfigError if a pattern matches no layer, or a phase would train nothing."""
     problems = []
-    known = list(dict.fromkeys(name for learner in found for name in reversed(learner.names)))
+    known = list(dict.fromkeys(name for entry in layers for name in reversed(entry.names)))
     for number, phase in enumerate(config.training.phases or ()):
         place = (*config.training.place_of(number), "trainable")
         patterns = phase.trainable or ()
-        unknown = [i for i, pattern in enumerate(patterns) if not any(each.is_meant_by(pattern) for each in found)]
+        unknown = [i for i, pattern in enumerate(patterns) if not any(each.is_meant_by(pattern) for each in layers)]
         for index in unknown:
             nearest = did_you_mean(near(patterns[index].replace("*", ""), known, 3))
             hint = nearest or f"the layers are {listed(known, MOST_NAMES)}"
             problems.append(Problem((*place, index), f"no layer is called {quoted(patterns[index])}", hint))
-        if not unknown and not any(learns(learner, phase) for learner in found):
+        if not unknown and not any(is_trained(entry, phase) for entry in layers):
             problems.append(Problem(place, "this phase trains no weights", "name a layer that has weights"))
     ConfigError.refuse(problems)
 
 
-def learns(learner: Learner, phase: Phase) -> bool:
+def is_trained(entry: TrainableLayer, phase: Phase) -> bool:
     """Return whether the layer has weights that the phase trains."""
     if phase.trainable is None:
-        return any(flag and layer._trainable_variables for layer, flag in learner.flags)
-    has_weights = any(layer._trainable_variables for layer, _ in learner.flags)
-    return has_weights and any(map(learner.is_meant_by, phase.trainable))
+        return any(flag and layer._trainable_variables for layer, flag in entry.flags)
+    has_weights = any(layer._trainable_variables for layer, _ in entry.flags)
+    return has_weights and any(map(entry.is_meant_by, phase.trainable))
